@@ -1,0 +1,85 @@
+"""The error tree. Every failure that a user can cause or mend is one of these; anything else is a bug.
+
+MatteboxError                    exit code 1
+├── UsageError                   wrong words on the command line or in a request (exit code 2)
+│   └── UnsupportedOutput        the output's format cannot hold what was asked of it
+├── InputError                   the video given cannot be used
+│   ├── UnreadableMedia          not a video, damaged beyond use, or a kind that is refused
+│   ├── NoVideoStream            sound, subtitles or cover art only
+│   └── TooLarge                 over a limit on pixels, frames or duration
+├── BackgroundError              the new background cannot be read
+├── WeightsError                 weights are missing, cannot be fetched, or are not the known ones
+├── EngineError                  a model failed on a frame
+└── DiskError                    no space, or no right to write
+"""
+
+import errno
+
+
+class MatteboxError(Exception):
+    """Base of all. `code` is stable and machine-readable; the message is one line for a person."""
+
+    code = "failed"
+    exit_code = 1
+
+
+class UsageError(MatteboxError):
+    code = "usage"
+    exit_code = 2
+
+
+class UnsupportedOutput(UsageError):  # noqa: N818 - these are named for what went wrong
+    code = "unsupported_output"
+
+
+class InputError(MatteboxError):
+    code = "bad_input"
+
+
+class UnreadableMedia(InputError):  # noqa: N818
+    code = "unreadable_media"
+
+
+class NoVideoStream(InputError):  # noqa: N818
+    code = "no_video_stream"
+
+
+class TooLarge(InputError):  # noqa: N818
+    code = "too_large"
+
+
+class BackgroundError(MatteboxError):
+    code = "bad_background"
+
+
+class WeightsError(MatteboxError):
+    code = "weights"
+
+
+class EngineError(MatteboxError):
+    code = "engine"
+
+
+class DiskError(MatteboxError):
+    code = "disk"
+
+
+_DISK_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than this system allows",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOENT: "no such folder",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EIO: "input/output error",
+}
+
+
+def disk_error(exc: OSError, path: object) -> DiskError:
+    """What an OSError from writing to `path` means, in words. Unknown numbers keep the system's text."""
+    reason = _DISK_REASONS.get(exc.errno or 0, exc.strerror or str(exc))
+    return DiskError(f"cannot write {path}: {reason}")

@@ -1,0 +1,150 @@
+"""The picture as the rest of the program knows it, and the only doors between it and `av.VideoFrame`.
+
+Inside, every picture is upright I420 (planar YUV 4:2:0, 8 bit) in BT.709, limited range, with square pixels and even
+sides, or a plain grey plane. `stream/ingest.py` brings whatever a decoder gives into this shape.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Self
+
+import av
+import av.video.plane
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+Plane = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture and its time.
+
+    pixels: uint8. I420 as one (H*3/2, W) array, rows of Y, then U, then V packed; or (H, W) when `gray`,
+        full range 0-255.
+    pts, time_base: presentation time is `pts * time_base` seconds.
+    alpha: uint8 (H, W), 0-255, or None where every pixel is opaque.
+    damaged: the decoder could not reconstruct all of it.
+    """
+
+    pixels: Plane
+    pts: int
+    time_base: Fraction
+    alpha: Plane | None = None
+    gray: bool = False
+    damaged: bool = False
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0] if self.gray else self.pixels.shape[0] * 2 // 3
+
+    @property
+    def time_s(self) -> float:
+        return float(self.pts * self.time_base)
+
+    def planes(self) -> tuple[Plane, Plane, Plane]:
+        """Y (H, W), U and V (H/2, W/2): views, nothing is copied."""
+        return split_i420(self.pixels)
+
+    def with_pixels(self, pixels: Plane, alpha: Plane | None = None, gray: bool = False) -> Self:
+        """The same moment with another picture."""
+        return replace(self, pixels=pixels, alpha=alpha, gray=gray)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video before its first frame is handed on.
+
+    rate: frames per second, a guess for videos of variable rate. duration_s, frames: None where nobody knows.
+    sound: the input's audio streams, in the order of the packets' stream.
+    has_alpha: frames carry transparency. gray: frames are grey planes.
+    """
+
+    width: int
+    height: int
+    time_base: Fraction
+    rate: Fraction
+    duration_s: float | None = None
+    frames: int | None = None
+    sound: tuple[av.AudioStream, ...] = ()
+    has_alpha: bool = False
+    gray: bool = False
+
+
+def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:
+    """Views of the three planes of a contiguous (H*3/2, W) I420 array."""
+    width, height = pixels.shape[1], pixels.shape[0] * 2 // 3
+    flat, size = pixels.reshape(-1), width * height
+    half = (height // 2, width // 2)
+    return (
+        flat[:size].reshape(height, width),
+        flat[size : size * 5 // 4].reshape(half),
+        flat[size * 5 // 4 :].reshape(half),
+    )
+
+
+def to_av(frame: Frame, pix_fmt: str) -> av.VideoFrame:
+    """The frame in the pixel format an encoder wants, tagged BT.709, with its time.
+
+    Alpha travels when `pix_fmt` has it; a frame without alpha is then opaque.
+    """
+    plain = _with_alpha(frame) if has_alpha(pix_fmt) else _opaque(frame)
+    out = plain if plain.format.name == pix_fmt else _reformat(plain, pix_fmt)
+    out.pts, out.time_base = frame.pts, frame.time_base
+    return out
+
+
+def from_av(picture: av.VideoFrame, alpha: av.VideoFrame | None, time: tuple[int, Fraction], damaged: bool) -> Frame:
+    """A Frame from a `yuv420p` picture that is already BT.709 limited, and an optional `gray` one as its alpha."""
+    plane = None if alpha is None else alpha.to_ndarray()
+    return Frame(picture.to_ndarray(), *time, alpha=plane, damaged=damaged)
+
+
+def has_alpha(pix_fmt: str) -> bool:
+    return any(component.is_alpha for component in av.VideoFormat(pix_fmt).components)
+
+
+def tag_bt709(target: av.VideoFrame | av.VideoCodecContext, full_range: bool = False) -> None:
+    """Say truly what the samples are."""
+    target.colorspace = Colorspace.ITU709
+    target.color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
+    target.color_primaries = ColorPrimaries.BT709
+    target.color_trc = ColorTrc.BT709
+
+
+def _opaque(frame: Frame) -> av.VideoFrame:
+    out = av.VideoFrame.from_ndarray(frame.pixels, format="gray" if frame.gray else "yuv420p")
+    tag_bt709(out, full_range=frame.gray)
+    return out
+
+
+def _with_alpha(frame: Frame) -> av.VideoFrame:
+    out = av.VideoFrame(frame.width, frame.height, "yuva420p")
+    alpha = np.full((frame.height, frame.width), 255, np.uint8) if frame.alpha is None else frame.alpha
+    for plane, pixels in zip(out.planes, (*frame.planes(), alpha), strict=True):
+        _fill(plane, pixels)
+    tag_bt709(out)
+    return out
+
+
+def _fill(plane: av.video.plane.VideoPlane, pixels: Plane) -> None:
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    rows[:, : plane.width] = pixels
+
+
+def _reformat(picture: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+    full = av.VideoFormat(pix_fmt).is_rgb or pix_fmt.startswith("gray")
+    out = picture.reformat(
+        format=pix_fmt,
+        src_colorspace=Colorspace.ITU709,
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=picture.color_range,
+        dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+    )
+    tag_bt709(out, full_range=full)
+    return out

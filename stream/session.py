@@ -1,0 +1,126 @@
+"""What a user asks of one video, as records that travel between processes. Pydantic, JSON both ways.
+
+Knows nothing about where a video comes from or which machine works on it.
+"""
+
+import re
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+
+from stream.errors import UsageError
+
+Rgb = tuple[int, int, int]
+GREEN: Rgb = (0, 255, 0)
+
+BackgroundKind = Literal["color", "blur", "image", "video", "transparent", "none"]
+BACKGROUND_SPECS = "color:#rrggbb, green, blur[:strength], image:PATH, video:PATH, transparent, none"
+
+
+def parse_rgb(text: str) -> Rgb:
+    """`#rrggbb` or `#rgb` (the `#` may be left out: shells read it as a comment) to 0-255 numbers."""
+    digits = text.removeprefix("#")
+    if len(digits) == 3:
+        digits = "".join(2 * d for d in digits)
+    if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
+        raise ValueError(f"{text!r} is no colour; write it as #rrggbb")
+    return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
+
+
+class Background(BaseModel):
+    """What stands behind the subject. Written and read as the SPEC of the command line, in JSON too."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: BackgroundKind
+    rgb: Rgb = GREEN
+    path: str = ""
+    strength: float = Field(0.5, ge=0.0, le=1.0, description="of the blur; 1 is widest")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_spec(cls, value: Any) -> Any:
+        return _spec_fields(value) if isinstance(value, str) else value
+
+    @model_serializer
+    def spec(self) -> str:
+        match self.kind:
+            case "color":
+                return "color:#{:02x}{:02x}{:02x}".format(*self.rgb)
+            case "blur":
+                return f"blur:{self.strength:g}"
+            case "image" | "video":
+                return f"{self.kind}:{self.path}"
+        return self.kind
+
+
+def _spec_fields(spec: str) -> dict[str, Any]:
+    kind, colon, rest = spec.partition(":")
+    match kind:
+        case "color" | "colour" if rest:
+            return {"kind": "color", "rgb": parse_rgb(rest)}
+        case "blur":
+            return {"kind": "blur"} | ({"strength": rest} if colon else {})
+        case "image" | "video" if rest:
+            return {"kind": kind, "path": rest}
+        case "green" if not colon:
+            return {"kind": "color", "rgb": GREEN}
+        case "transparent" | "none" if not colon:
+            return {"kind": kind}
+    raise ValueError(f"{spec!r} is no background; one of: {BACKGROUND_SPECS}")
+
+
+class View(StrEnum):
+    """What the output shows."""
+
+    COMPOSITE = "composite"  # subject in front of the background
+    MATTE = "matte"  # alpha as grey
+    OVERLAY = "overlay"  # the input, with everything that is not subject tinted
+    SIDE_BY_SIDE = "side-by-side"  # input left, composite right
+    STACKED = "stacked"  # colour above alpha, for players that know no alpha
+
+
+class Temporal(StrEnum):
+    """How masks are steadied over time."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+class Options(BaseModel):
+    """Everything about the picture that may be chosen for one video."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine: str = "auto"
+    background: Background = Background(kind="color")
+    view: View = View.COMPOSITE
+    temporal: Temporal = Temporal.AUTO
+    key: Rgb | None = Field(None, description="chroma: the screen's colour; unset: measured on the first frame")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_key(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("key"), str):
+            return value | {"key": parse_rgb(value["key"])}
+        return value
+
+    @property
+    def wants_alpha(self) -> bool:
+        """Does the output carry transparency?"""
+        return self.view is View.COMPOSITE and self.background.kind == "transparent"
+
+    @classmethod
+    def read(cls, **fields: Any) -> Self:
+        """As the constructor, with a one-line UsageError that names the field."""
+        try:
+            return cls(**fields)
+        except ValidationError as exc:
+            raise UsageError("; ".join(_readable(error) for error in exc.errors())) from None
+
+
+def _readable(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"][:1])
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{field}: {message}" if field else message

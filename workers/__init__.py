@@ -1,0 +1,1 @@
+"""Everything that computes a matte. Imports `stream`; never `web`."""

@@ -1,0 +1,32 @@
+"""The engines by name, imported on use. A new one is a file here and a line in `ENGINES`."""
+
+from importlib import import_module
+
+from stream.errors import UsageError
+from stream.session import Options
+from stream.settings import Settings
+from workers.engines.base import Engine
+
+ENGINES = {
+    "rvm": "workers.engines.rvm:Rvm",
+    "selfie": "workers.engines.selfie:Selfie",
+    "chroma": "workers.engines.chroma:Chroma",
+}
+
+
+def load(name: str, options: Options, settings: Settings) -> Engine:
+    """Build an engine, its weights fetched if need be. Raises UsageError, WeightsError."""
+    if name not in ENGINES:
+        raise UsageError(f"engine: {name!r} is unknown; one of: auto, {', '.join(ENGINES)}")
+    module, _, cls = ENGINES[name].partition(":")
+    engine: Engine = getattr(import_module(module), cls)(options, settings)
+    return engine
+
+
+def choose(options: Options, live: bool) -> tuple[str, str]:
+    """The engine's name and, in words, why it was taken."""
+    if options.engine != "auto":
+        return options.engine, "asked for"
+    if live:
+        return "selfie", "fastest on a CPU, for live video"
+    return "rvm", "best matte on a CPU, for files"

@@ -1,0 +1,50 @@
+"""What an engine is: a network (or a rule) that finds the subject in a picture.
+
+An engine is shared by all videos of a process and remembers nothing about any of them: what it must know of a
+video's past goes in and comes out as that video's state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.frames import Frame, Plane
+
+State = Any
+"""An engine's memory of one video; None before its first frame. Only the engine that made it looks inside."""
+
+Alpha = npt.NDArray[np.float32]
+"""(h, w), 0.0 background to 1.0 subject, never normalised per frame. Of any size: the core resizes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an engine says of one frame.
+
+    foreground: I420 of the frame's size with the subject's colours freed from the old background, or None to keep
+    the frame's own.
+    """
+
+    alpha: Alpha
+    state: State = None
+    foreground: Plane | None = None
+
+
+class Engine(Protocol):
+    """name: its key in `ENGINES`. batch: most frames worth giving to one call on this device. recurrent: it carries
+    memory from frame to frame, so frames of one video must come one by one and in order. warmup_frames: frames
+    after which its memory no longer depends on where it started. device: for people, such as "cpu".
+    """
+
+    name: str
+    batch: int
+    recurrent: bool
+    warmup_frames: int
+    device: str
+
+    def infer(self, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        """One result for each frame, as if it had been alone. Frames may differ in size. Raises EngineError."""
+        ...
