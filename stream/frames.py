@@ -6,7 +6,7 @@ sides, or a plain grey plane. `stream/ingest.py` brings whatever a decoder gives
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import av
 import av.video.plane
@@ -15,6 +15,11 @@ import numpy.typing as npt
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 Plane = npt.NDArray[np.uint8]
+
+if TYPE_CHECKING:
+    Sound = av.Packet[av.AudioStream]
+else:
+    Sound = av.Packet  # a packet of sound, its pts on the same clock as the frames'
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +42,11 @@ class Frame:
 
     @property
     def width(self) -> int:
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
-        return self.pixels.shape[0] if self.gray else self.pixels.shape[0] * 2 // 3
+        return int(self.pixels.shape[0] if self.gray else self.pixels.shape[0] * 2 // 3)
 
     @property
     def time_s(self) -> float:
@@ -101,8 +106,8 @@ def to_av(frame: Frame, pix_fmt: str) -> av.VideoFrame:
 
 def from_av(picture: av.VideoFrame, alpha: av.VideoFrame | None, time: tuple[int, Fraction], damaged: bool) -> Frame:
     """A Frame from a `yuv420p` picture that is already BT.709 limited, and an optional `gray` one as its alpha."""
-    plane = None if alpha is None else alpha.to_ndarray()
-    return Frame(picture.to_ndarray(), *time, alpha=plane, damaged=damaged)
+    plane = None if alpha is None else np.asarray(alpha.to_ndarray(), np.uint8)
+    return Frame(np.asarray(picture.to_ndarray(), np.uint8), *time, alpha=plane, damaged=damaged)
 
 
 def has_alpha(pix_fmt: str) -> bool:
@@ -133,7 +138,7 @@ def _with_alpha(frame: Frame) -> av.VideoFrame:
 
 
 def _fill(plane: av.video.plane.VideoPlane, pixels: Plane) -> None:
-    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
     rows[:, : plane.width] = pixels
 
 

@@ -96,9 +96,7 @@ class Ingest:
     both 0 keep the size.
     """
 
-    def __init__(
-        self, first: av.VideoFrame, sar: Fraction | None = None, width: int = 0, height: int = 0
-    ) -> None:
+    def __init__(self, first: av.VideoFrame, sar: Fraction | None = None, width: int = 0, height: int = 0) -> None:
         self._sar = sar or Fraction(1)
         self._shape = Shape.of(first, self._sar)
         self.upright = self._shape.upright_size()
@@ -106,6 +104,9 @@ class Ingest:
         if min(self.upright) < 2 or min(self.size) < 2:
             raise UnreadableMedia(f"the picture is {first.width}x{first.height}; it takes at least 2x2 to matte")
         self.has_alpha = has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8"
+        self._damaged = False
+        self._picture: _Graph | None = None
+        self._alpha: _Graph | None = None
         self._build()
 
     @property
@@ -135,7 +136,6 @@ class Ingest:
             yield from self._pull()
 
     def _build(self) -> None:
-        self._damaged = False
         turns = _geometry(self._shape, self.size)
         colour = _colour(self._shape)
         wants_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8")

@@ -8,12 +8,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-import av
-
-from stream.frames import Frame, VideoInfo
+from stream.frames import Frame, Sound, VideoInfo
 from stream.slot import Line
 
-Item = Frame | av.Packet
+Item = Frame | Sound
 """A picture, or a packet of sound whose times were rebased with the pictures'."""
 
 _AHEAD = 8  # items that may wait between two stages: enough to ride out one slow frame, few enough for 8K

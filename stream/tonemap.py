@@ -26,13 +26,14 @@ _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 def pq_to_light(signal: Floats) -> Floats:
     """PQ signal 0-1 to luminance in cd/m²."""
     power = np.power(np.clip(signal, 0, 1), 1 / _M2)
-    return 10_000.0 * np.power(np.maximum(power - _C1, 0) / (_C2 - _C3 * power), 1 / _M1)
+    light: Floats = 10_000.0 * np.power(np.maximum(power - _C1, 0) / (_C2 - _C3 * power), 1 / _M1)
+    return light
 
 
 def light_to_pq(light: Floats) -> Floats:
     """Luminance in cd/m² to PQ signal 0-1."""
     power = np.power(np.clip(light / 10_000.0, 0, 1), _M1)
-    return np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2)
+    return np.asarray(np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2))
 
 
 def hlg_to_light(signal: Floats) -> Floats:
@@ -40,7 +41,7 @@ def hlg_to_light(signal: Floats) -> Floats:
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
     luma = np.maximum(scene @ _LUMA_2020, 1e-9)[..., None]
-    return _PEAK * luma**0.2 * scene
+    return np.asarray(_PEAK * luma**0.2 * scene)
 
 
 def roll_off(light: Floats) -> Floats:
@@ -62,7 +63,7 @@ def to_sdr(signal: Floats, trc: int) -> Floats:
     light = pq_to_light(signal) if trc == PQ else hlg_to_light(signal)
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
     sdr = (light * (roll_off(brightest) / brightest) / _WHITE) @ _TO_BT709.T
-    return np.power(np.clip(sdr, 0, 1), 1 / 2.4)
+    return np.asarray(np.power(np.clip(sdr, 0, 1), 1 / 2.4))
 
 
 def cube_text(trc: int) -> str:

@@ -1,0 +1,24 @@
+"""Where pictures go: one file a kind. `SINKS` names them, imported on use; `open_sink` picks by an output's name."""
+
+from pathlib import Path
+
+from stream.encode import check_alpha, format_of
+from stream.pump import Sink
+from stream.session import Options
+from stream.settings import Settings
+
+SINKS = {
+    "file": "stream.sinks.file:FileSink",
+    "images": "stream.sinks.images:ImagesSink",
+}
+
+
+def open_sink(path: Path, options: Options, settings: Settings) -> Sink:
+    """The sink for an output of this name; nothing is written yet. Raises UnsupportedOutput, DiskError."""
+    from stream.sinks.file import FileSink
+    from stream.sinks.images import ImagesSink
+
+    chosen = format_of(path)
+    if options.wants_alpha:
+        check_alpha(chosen)
+    return FileSink(path, chosen, settings) if chosen.container else ImagesSink(path, chosen)

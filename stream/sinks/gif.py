@@ -1,0 +1,36 @@
+"""GIF has 256 colours a picture, one of which may be clear: a palette of its own for every frame."""
+
+import av
+import av.filter
+
+from stream.frames import Frame, to_av
+
+_CLEAR_BELOW = 128  # GIF knows no half-clear pixels
+
+
+class Palette:
+    """Turns frames into `pal8` pictures through FFmpeg's palettegen and paletteuse, frame by frame."""
+
+    def __init__(self, width: int, height: int, transparent: bool) -> None:
+        self._pix_fmt = "rgba" if transparent else "rgb24"
+        self._graph = av.filter.Graph()
+        source = self._graph.add(
+            "buffer", f"video_size={width}x{height}:pix_fmt={self._pix_fmt}:time_base=1/100:pixel_aspect=1/1"
+        )
+        split = self._graph.add("split", "2")
+        make = self._graph.add("palettegen", f"stats_mode=single:reserve_transparent={int(transparent)}")
+        use = self._graph.add("paletteuse", f"new=1:dither=sierra2_4a:alpha_threshold={_CLEAR_BELOW}")
+        sink = self._graph.add("buffersink")
+        source.link_to(split)
+        split.link_to(make, 0, 0)
+        split.link_to(use, 1, 0)
+        make.link_to(use, 0, 1)
+        use.link_to(sink)
+        self._graph.configure()
+
+    def __call__(self, frame: Frame) -> av.VideoFrame:
+        picture = to_av(frame, self._pix_fmt)
+        self._graph.vpush(picture)
+        out = self._graph.vpull()
+        out.pts, out.time_base = frame.pts, frame.time_base
+        return out

@@ -1,0 +1,71 @@
+"""A folder of PNG pictures as a sink, numbered from 1, with the frames' times beside them in `timestamps.txt`."""
+
+from pathlib import Path
+
+import av
+
+from stream.encode import Format
+from stream.errors import UsageError, disk_error
+from stream.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
+from stream.sinks.partial import Partial
+
+_TIMES = "timestamps.txt"
+_QUICK = {"compression_level": "1", "pred": "up"}  # a fifth of the time of the defaults, a fifth larger
+
+
+class ImagesSink:
+    """Writes a folder of PNGs: `OUT/` as 00001.png …, or `OUT/%05d.png` for names of one's own.
+
+    The folder must be new or empty, so that two runs never mix. timestamps.txt lists milliseconds, one a frame, in the
+    format that mkvmerge calls "timestamp format v2".
+    """
+
+    def __init__(self, path: Path, chosen: Format) -> None:
+        self.warnings: list[tuple[str, str]] = []
+        folder, self._pattern = (path.parent, path.name) if path.suffix else (path, "%05d.png")
+        try:
+            different = self._pattern % 1 != self._pattern % 2
+        except (TypeError, ValueError):
+            different = False
+        if not different:
+            raise UsageError(f"{path}: name a folder, or a pattern with a number in it, such as %05d.png")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} is not an empty folder; name a new one")
+        self._format = chosen
+        self._partial = Partial(folder)
+
+    def open(self, info: VideoInfo) -> None:
+        self._pix_fmt = self._format.pixels(info)
+        self._encoder = av.VideoCodecContext.create("png", "w")
+        self._encoder.width, self._encoder.height = info.width, info.height
+        self._encoder.pix_fmt, self._encoder.time_base = self._pix_fmt, info.time_base
+        self._encoder.options = _QUICK
+        tag_bt709(self._encoder, full_range=True)
+        self._times: list[str] = []
+        if info.sound:
+            self.warnings.append(("no_sound", "pictures hold no sound; the video's own was left out"))
+        try:
+            self._partial.path.mkdir()
+        except OSError as exc:
+            raise disk_error(exc, self._partial.final) from exc
+
+    def write(self, item: Frame | Sound) -> None:
+        if not isinstance(item, Frame):
+            return
+        packets = self._encoder.encode(to_av(item, self._pix_fmt))
+        self._times.append(f"{item.time_s * 1000:.3f}")
+        self._write(self._pattern % len(self._times), b"".join(bytes(p) for p in packets))
+
+    def close(self) -> None:
+        lines = ["# timestamp format v2", *self._times, ""]
+        self._write(_TIMES, "\n".join(lines).encode())
+        self._partial.publish()
+
+    def abort(self) -> None:
+        self._partial.discard()
+
+    def _write(self, name: str, content: bytes) -> None:
+        try:
+            (self._partial.path / name).write_bytes(content)
+        except OSError as exc:
+            raise disk_error(exc, self._partial.final) from exc

@@ -1,0 +1,70 @@
+"""Sound on its way into a file: copied packet by packet where the container can hold it, else encoded anew."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import av
+from av.container import OutputContainer
+
+from stream.encode import Format
+from stream.frames import Sound
+
+_BIT_RATE_PER_CHANNEL_BPS = 96_000
+
+
+class CopiedTrack:
+    """The input's packets, bit for bit."""
+
+    def __init__(self, container: OutputContainer, source: av.AudioStream) -> None:
+        self._container = container
+        self._stream = container.add_stream_from_template(source)
+
+    def write(self, packet: Sound) -> None:
+        packet.stream = self._stream
+        self._container.mux(packet)
+
+    def close(self) -> None:
+        """Nothing was held back."""
+
+
+class EncodedTrack:
+    """Decoded and encoded anew, at the source's rate and layout, times kept."""
+
+    def __init__(self, container: OutputContainer, source: av.AudioStream, codec: str) -> None:
+        self._container, self._decoder = container, source.codec_context
+        rate = 48_000 if codec == "libopus" else self._decoder.sample_rate
+        self._stream = cast(av.AudioStream, container.add_stream(codec, rate=rate))
+        self._stream.codec_context.layout = self._decoder.layout
+        if codec != "flac":
+            self._stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * self._decoder.layout.nb_channels
+        formats = self._stream.codec_context.codec.audio_formats or [self._decoder.format]
+        self._resampler = av.AudioResampler(formats[0], self._decoder.layout, rate)
+
+    def write(self, packet: Sound) -> None:
+        try:
+            frames = self._decoder.decode(packet)
+        except av.error.InvalidDataError:
+            return  # a damaged packet is a short silence, not the end of the video
+        self._encode(frames)
+
+    def close(self) -> None:
+        self._encode(self._decoder.decode(None))
+        self._encode([None])
+        self._container.mux(self._stream.encode(None))
+
+    def _encode(self, frames: Iterable[Any]) -> None:
+        for frame in frames:
+            for resampled in self._resampler.resample(frame):
+                self._container.mux(self._stream.encode(resampled))
+
+
+def add_sound(container: OutputContainer, chosen: Format, source: av.AudioStream) -> CopiedTrack | EncodedTrack | None:
+    """A track for one of the input's audio streams; None where the format holds no sound."""
+    if not chosen.sound_codec:
+        return None
+    if chosen.sound is None or source.codec_context.name in chosen.sound:
+        try:
+            return CopiedTrack(container, source)
+        except (av.error.FFmpegError, ValueError):
+            pass  # this container has no tag for the codec after all
+    return EncodedTrack(container, source, chosen.sound_codec)

@@ -1,0 +1,6 @@
+"""Where pictures come from: one file a kind. `SOURCES` names them, imported on use."""
+
+SOURCES = {
+    "file": "stream.sources.file:FileSource",
+    "pattern": "stream.sources.pattern:PatternSource",
+}

@@ -1,0 +1,97 @@
+"""Open a media file that nobody vouches for, and find its picture and sound.
+
+Only real containers are read, from one local file: scripts and playlists that make FFmpeg open other files or
+addresses are refused before they are parsed. Limits are checked against the headers, before anything is decoded.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+
+from stream.errors import NoVideoStream, TooLarge, UnreadableMedia
+from stream.ingest import check_size
+from stream.settings import Settings
+from stream.timing import clock
+
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,gif,nut,yuv4mpegpipe,ivf"
+
+
+def open_container(path: Path) -> InputContainer:
+    """The opened file. Raises UnreadableMedia with the reason in words."""
+    if not path.exists():
+        raise UnreadableMedia(f"{path} does not exist")
+    if not path.is_file():
+        raise UnreadableMedia(f"{path} is not a file")
+    if path.stat().st_size == 0:
+        raise UnreadableMedia(f"{path} is empty")
+    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    try:
+        return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
+    except PermissionError:
+        raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
+    except (av.error.FFmpegError, ValueError) as exc:
+        raise UnreadableMedia(f"{path} is not a video that can be read ({_words(exc)})") from None
+
+
+def video_stream(container: InputContainer, settings: Settings) -> av.VideoStream:
+    """The picture's stream, its size and length within the limits. Raises NoVideoStream, UnreadableMedia, TooLarge."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise NoVideoStream(f"{_name(container)} holds no video, only {_contents(container)}")
+    stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
+    if stream.codec_context is None:
+        raise UnreadableMedia(f"{_name(container)} holds video of an unknown codec")
+    check_size(stream.codec_context.width, stream.codec_context.height, settings.max_pixels)
+    if stream.frames > settings.max_frames:
+        raise TooLarge(f"the video has {stream.frames:,} frames; the limit is {settings.max_frames:,}")
+    length_s = duration_s(container, stream)
+    if length_s is not None and length_s > settings.max_duration_s:
+        raise TooLarge(f"the video lasts {clock(length_s)}; the limit is {clock(settings.max_duration_s)}")
+    return stream
+
+
+def duration_s(container: InputContainer, stream: av.VideoStream) -> float | None:
+    """How long the picture runs by the headers, in seconds; the whole file's length where the stream has none."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if tag := stream.metadata.get("DURATION"):  # Matroska's per-track length, 00:00:04.000000000
+        hours, minutes, seconds = tag.strip("\0 ").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return container.duration / av.time_base if container.duration else None
+
+
+def origin_s(container: InputContainer) -> Fraction:
+    """When the recording starts on its own clock."""
+    return Fraction(container.start_time or 0, av.time_base)
+
+
+def decoder(stream: av.VideoStream, threads: int) -> av.VideoCodecContext:
+    """A decoder for the stream that keeps its transparency.
+
+    FFmpeg's own VP8 and VP9 decoders drop the alpha that WebM carries beside the picture; libvpx's keep it.
+    """
+    context = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and context.name in ("vp8", "vp9"):
+        with_alpha = av.VideoCodecContext.create("libvpx" if context.name == "vp8" else "libvpx-vp9", "r")
+        with_alpha.extradata = context.extradata
+        context = with_alpha
+    context.thread_count = threads
+    context.thread_type = "AUTO"
+    return context
+
+
+def _contents(container: InputContainer) -> str:
+    kinds = sorted({"cover art" if s.type == "video" else s.type for s in container.streams})
+    return " and ".join(kinds) or "nothing known"
+
+
+def _name(container: InputContainer) -> str:
+    return container.name.removeprefix("file:")
+
+
+def _words(exc: Exception) -> str:
+    text = getattr(exc, "strerror", None) or str(exc)
+    return text[:1].lower() + text[1:]

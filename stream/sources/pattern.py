@@ -1,0 +1,109 @@
+"""A generated video whose matte is known exactly: a person-like shape that walks, before a green screen or a scene.
+
+For tests, benchmarks and trying things out where there is no camera. The same number always gives the same frame.
+"""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stream.frames import Frame, Plane, VideoInfo
+
+Rgb = npt.NDArray[np.uint8]
+_SCREEN = (0, 200, 60)
+_SHARP = 4  # edges are drawn at four times the size and reduced, so that alpha is exact to 1/16
+
+
+class PatternSource:
+    """`frames` pictures of `width` x `height` (even) at `rate` a second.
+
+    scene: "screen" is an even green screen, "room" a busy still background.
+    """
+
+    live = False
+
+    def __init__(
+        self, width: int, height: int, frames: int, rate: Fraction = Fraction(30), scene: str = "screen"
+    ) -> None:
+        self._rate, self._count = rate, frames
+        self._width, self._height = width, height
+        self._backdrop = _screen(width, height) if scene == "screen" else _room(width, height)
+        self._texture = _texture(width, height)
+        self.info = VideoInfo(width, height, 1 / rate, rate, float(frames / rate), frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self.frame(n) for n in range(self._count))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def alpha(self, n: int) -> Plane:
+        """The true alpha of frame `n`: uint8 (H, W)."""
+        width, height = self._width * _SHARP, self._height * _SHARP
+        canvas = np.zeros((height, width), np.uint8)
+        x, sway = self._place(n)
+        centre = round(width * x)
+        cv2.ellipse(canvas, (centre, height), (round(height * 0.33), round(height * 0.5)), 0, 0, 360, 255, -1)
+        head = (centre + round(height * 0.06 * sway), round(height * 0.32))
+        cv2.ellipse(canvas, head, (round(height * 0.15), round(height * 0.2)), 8 * sway, 0, 360, 255, -1)
+        return _u8(cv2.resize(canvas, (self._width, self._height), interpolation=cv2.INTER_AREA))
+
+    def rgb(self, n: int) -> Rgb:
+        """Frame `n` as uint8 RGB (H, W, 3)."""
+        x, _ = self._place(n)
+        subject = np.roll(self._texture, round(self._width * x), axis=1)
+        alpha = self.alpha(n)[..., None].astype(np.uint16)
+        mixed = subject * alpha + self._backdrop * (255 - alpha) + 127
+        return (mixed // 255).astype(np.uint8)
+
+    def frame(self, n: int) -> Frame:
+        return Frame(rgb_to_i420(self.rgb(n)), n, 1 / self._rate)
+
+    def _place(self, n: int) -> tuple[float, float]:
+        t = float(n / self._rate)
+        return 0.5 + 0.22 * math.sin(0.9 * t), math.sin(2.3 * t)
+
+
+def rgb_to_i420(rgb: Rgb) -> Plane:
+    """uint8 RGB (H, W, 3) to I420 (H*3/2, W) in BT.709 limited range, chroma averaged over 2x2 pixels."""
+    height, width = rgb.shape[:2]
+    matrix = np.array(
+        [
+            [0.2126 * 219, 0.7152 * 219, 0.0722 * 219],
+            [-0.2126 / 1.8556 * 224, -0.7152 / 1.8556 * 224, 0.5 * 224],
+            [0.5 * 224, -0.7152 / 1.5748 * 224, -0.0722 / 1.5748 * 224],
+        ],
+        np.float32,
+    )
+    offset = np.array([16, 128, 128], np.float32)
+    yuv = cv2.transform(rgb.astype(np.float32), np.column_stack([matrix / 255, offset]))
+    chroma = cv2.resize(yuv[..., 1:], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    planes = (yuv[..., 0], chroma[..., 0], chroma[..., 1])
+    return np.concatenate([np.rint(p).astype(np.uint8).ravel() for p in planes]).reshape(height * 3 // 2, width)
+
+
+def _screen(width: int, height: int) -> Rgb:
+    return np.full((height, width, 3), _SCREEN, np.uint8)
+
+
+def _room(width: int, height: int) -> Rgb:
+    rng = np.random.default_rng(7)
+    coarse = rng.integers(40, 220, (6, 9, 3), dtype=np.uint8)
+    fine = rng.integers(-14, 15, (height, width, 1))
+    shapes = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    return _u8(np.clip(shapes + fine, 0, 255))
+
+
+def _texture(width: int, height: int) -> Rgb:
+    """Skin, cloth and hair tones: no colour near a screen's."""
+    tones = np.array([[196, 140, 112], [168, 92, 84], [92, 60, 120], [60, 52, 84], [200, 170, 150]], np.uint8)
+    blocks = np.random.default_rng(3).integers(0, len(tones), (9, 16))
+    return _u8(cv2.resize(tones[blocks], (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def _u8(image: object) -> npt.NDArray[np.uint8]:
+    return np.asarray(image, np.uint8)

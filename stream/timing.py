@@ -1,0 +1,93 @@
+"""Times: bring a stream's own to a common start and make them run forwards; read and write durations."""
+
+import re
+import time
+from fractions import Fraction
+
+from stream.errors import UsageError
+
+_JUMP_S = Fraction(1, 2)  # a step back larger than this is a new recording spliced on, not a frame out of order
+_RATES = (Fraction(1), Fraction(240))
+
+
+class Timeline:
+    """Places the frames of one stream: `origin` ticks become 0, every next time is later than the one before.
+
+    step: ticks from one frame to the next where the file does not say, at least 1.
+    """
+
+    def __init__(self, time_base: Fraction, origin: int, step: int) -> None:
+        self._shift = -origin
+        self._step = max(1, step)
+        self._jump = round(_JUMP_S / time_base)
+        self._last: int | None = None
+
+    def place(self, pts: int | None) -> int:
+        """The repaired time of the next frame, in ticks. `pts` None: not known."""
+        if self._last is None:
+            self._last = 0 if pts is None else pts + self._shift
+            return self._last
+        if pts is not None and self._last - (pts + self._shift) > self._jump:
+            self._shift = self._last + self._step - pts
+        wanted = self._last + self._step if pts is None else pts + self._shift
+        self._last = max(wanted, self._last + 1)
+        return self._last
+
+
+def plausible_rate(*guesses: Fraction | None) -> Fraction:
+    """The first guess that a camera could have made, in frames a second; 30 if there is none.
+
+    Encoders take it as a hint for their rate control; frames keep their own times.
+    """
+    low, high = _RATES
+    return next((guess for guess in guesses if guess is not None and low <= guess <= high), Fraction(30))
+
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)")
+
+
+def parse_time(text: str) -> float:
+    """Seconds from `90`, `1:30`, `0:01:30.5`. Raises UsageError."""
+    match = _CLOCK.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no time; write seconds (90.5) or h:mm:ss (0:01:30.5)")
+    hours, minutes, seconds = match.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03`, or `2:03` under an hour."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class RateMeter:
+    """Frames a second, of late and over all."""
+
+    def __init__(self, window_s: float = 2.0) -> None:
+        self._window_s = window_s
+        self._start_s = self._mark_s = time.monotonic()
+        self._marked = 0
+        self._recent = 0.0
+        self.count = 0
+
+    def tick(self) -> None:
+        self.count += 1
+        now_s = time.monotonic()
+        if now_s - self._mark_s >= self._window_s:
+            self._recent = (self.count - self._marked) / (now_s - self._mark_s)
+            self._mark_s, self._marked = now_s, self.count
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._start_s
+
+    @property
+    def mean(self) -> float:
+        return self.count / max(self.elapsed_s, 1e-9)
+
+    @property
+    def recent(self) -> float:
+        """Over the last full window; over all time until there is one."""
+        return self._recent or self.mean
