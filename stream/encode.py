@@ -15,7 +15,7 @@ import av
 from av.container import OutputContainer
 
 from stream.errors import UnsupportedOutput
-from stream.frames import VideoInfo, tag_bt709
+from stream.frames import VideoInfo, has_alpha, tag_bt709
 from stream.settings import Settings
 from stream.timing import plausible_rate
 
@@ -43,7 +43,7 @@ class Format:
     sound_codec: str = ""
 
     def pixels(self, info: VideoInfo) -> str:
-        if info.has_alpha:
+        if info.has_alpha and self.alpha_pix_fmt:
             return self.alpha_pix_fmt
         return (self.gray_pix_fmt or self.pix_fmt) if info.gray else self.pix_fmt
 
@@ -126,7 +126,7 @@ def add_video(container: OutputContainer, chosen: Format, info: VideoInfo, setti
     context.pix_fmt = chosen.pixels(info)
     context.time_base = stream.time_base = info.time_base
     context.thread_count = settings.codec_threads()
-    context.options = options | (chosen.alpha_options if info.has_alpha else {})
+    context.options = options | (chosen.alpha_options if has_alpha(chosen.pixels(info)) else {})
     tag_bt709(context, full_range=context.pix_fmt in ("gray", "pal8"))
     return stream
 

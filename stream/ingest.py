@@ -100,7 +100,10 @@ class Ingest:
         self._sar = sar or Fraction(1)
         self._shape = Shape.of(first, self._sar)
         self.upright = self._shape.upright_size()
-        self.size = _even(_fit(self.upright, width, height))
+        wanted = _fit(self.upright, width, height)
+        scaled = wanted != self.upright or self._shape.sar != 1
+        self.size = _up_to_even(wanted) if scaled else _even(wanted)
+        self.trimmed = not scaled and self.size != self.upright  # a row or column was dropped to make sides even
         if min(self.upright) < 2 or min(self.size) < 2:
             raise UnreadableMedia(f"the picture is {first.width}x{first.height}; it takes at least 2x2 to matte")
         self.has_alpha = has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8"
@@ -108,11 +111,6 @@ class Ingest:
         self._picture: _Graph | None = None
         self._alpha: _Graph | None = None
         self._build()
-
-    @property
-    def trimmed(self) -> bool:
-        """Was a row or column dropped to make the sides even?"""
-        return self.size != self.upright and _even(self.upright) == self.size
 
     def push(self, frame: av.VideoFrame) -> Iterator[Frame]:
         shape = Shape.of(frame, self._sar)
@@ -165,6 +163,10 @@ def _fit(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
 
 def _even(size: tuple[int, int]) -> tuple[int, int]:
     return size[0] & ~1, size[1] & ~1
+
+
+def _up_to_even(size: tuple[int, int]) -> tuple[int, int]:
+    return size[0] + 1 & ~1, size[1] + 1 & ~1
 
 
 def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:

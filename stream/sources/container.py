@@ -19,7 +19,7 @@ from stream.timing import clock
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,gif,nut,yuv4mpegpipe,ivf"
 
 
-def open_container(path: Path) -> InputContainer:
+def open_container(path: Path, settings: Settings) -> InputContainer:
     """The opened file. Raises UnreadableMedia with the reason in words."""
     if not path.exists():
         raise UnreadableMedia(f"{path} does not exist")
@@ -27,7 +27,11 @@ def open_container(path: Path) -> InputContainer:
         raise UnreadableMedia(f"{path} is not a file")
     if path.stat().st_size == 0:
         raise UnreadableMedia(f"{path} is empty")
-    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    options = {
+        "format_whitelist": CONTAINERS,
+        "protocol_whitelist": "file",
+        "max_pixels": str(settings.max_pixels),  # opening decodes a little to learn about a stream
+    }
     try:
         return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
     except PermissionError:
@@ -44,7 +48,12 @@ def video_stream(container: InputContainer, settings: Settings) -> av.VideoStrea
     stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
     if stream.codec_context is None:
         raise UnreadableMedia(f"{_name(container)} holds video of an unknown codec")
-    check_size(stream.codec_context.width, stream.codec_context.height, settings.max_pixels)
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if not width or not height:
+        raise TooLarge(
+            f"{_name(container)}: the picture is over the limit of {settings.max_pixels:,} pixels, or has no size"
+        )
+    check_size(width, height, settings.max_pixels)
     if stream.frames > settings.max_frames:
         raise TooLarge(f"the video has {stream.frames:,} frames; the limit is {settings.max_frames:,}")
     length_s = duration_s(container, stream)

@@ -41,7 +41,7 @@ class FileSource:
     ) -> None:
         self.warnings: list[tuple[str, str]] = []
         self._path, self._settings = path, settings
-        self._container = media.open_container(path)
+        self._container = media.open_container(path, settings)
         try:
             self._stream = media.video_stream(self._container, settings)
             self._decoder = media.decoder(self._stream, settings.codec_threads())
@@ -187,10 +187,11 @@ class FileSource:
             )
         reached_s = max(t.now_s for t in (self._picture, *self._sound.values())) + float(1 / self._rate)
         expected_s = self._expected_s if self._whole else None
-        if health.cut or (expected_s and expected_s - reached_s > max(0.5, 0.02 * expected_s)):
+        short = expected_s is not None and expected_s - reached_s > max(0.5, 0.02 * expected_s)
+        if health.cut or health.ended_badly or short:
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")
-        if health.bad:
+        if health.bad > health.ended_badly:
             self._warn("damaged", f"{health.bad} of {health.total} frames were damaged; the last good result was held")
 
     def _warn(self, code: str, sentence: str) -> None:
@@ -216,17 +217,19 @@ class _Health:
     """Counts what could not be decoded."""
 
     def __init__(self, tolerated: float) -> None:
-        self.cut = False
+        self.cut = self.ended_badly = False
         self.total = self.bad = 0
         self._tolerated = tolerated
 
     def take(self, picture: av.VideoFrame) -> None:
         self.total += 1
         self.bad += picture.is_corrupt
+        self.ended_badly = picture.is_corrupt
 
     def lose_one(self) -> None:
         self.total += 1
         self.bad += 1
+        self.ended_badly = True
 
     @property
     def unusable(self) -> bool:

@@ -1,0 +1,161 @@
+"""How far a job is, for a person at a terminal, a log, or a machine."""
+
+import json
+import sys
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+from stream.frames import VideoInfo
+from stream.timing import RateMeter, clock
+
+_LINE_EVERY_S = 5.0
+
+
+class Reporter(Protocol):
+    """Told what happens while a video is worked on. `done` and `failed` are the last word."""
+
+    def start(self, info: VideoInfo, about: dict[str, Any]) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def say(self, sentence: str) -> None: ...
+
+    def done(self, report: dict[str, Any]) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def reporter(as_json: bool) -> Reporter:
+    """JSON lines on stdout when asked for; a live bar on a terminal; plain lines anywhere else."""
+    if as_json:
+        return JsonReporter(sys.stdout)
+    return BarReporter() if sys.stderr.isatty() else LineReporter(sys.stderr)
+
+
+class _Meter:
+    def __init__(self) -> None:
+        self._total: int | None = None
+        self._rate = RateMeter()
+
+    def start(self, info: VideoInfo, about: dict[str, Any]) -> None:
+        self._total = info.frames
+        self._rate = RateMeter()
+
+    def _figures(self) -> dict[str, Any]:
+        count, fps = self._rate.count, self._rate.recent
+        left_s = (self._total - count) / fps if self._total and fps > 0 else None
+        return {
+            "frames": count,
+            "total": self._total,
+            "fps": round(fps, 2),
+            "eta_s": None if left_s is None else round(max(0.0, left_s), 1),
+        }
+
+
+class JsonReporter(_Meter):
+    """One JSON object a line: start, progress (about once a second), message, done."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__()
+        self._out = out
+        self._next_s = 1.0
+
+    def start(self, info: VideoInfo, about: dict[str, Any]) -> None:
+        super().start(info, about)
+        self._emit("start", about)
+
+    def tick(self) -> None:
+        self._rate.tick()
+        if self._rate.elapsed_s >= self._next_s:
+            self._next_s = self._rate.elapsed_s + 1.0
+            self._emit("progress", self._figures())
+
+    def say(self, sentence: str) -> None:
+        self._emit("message", {"text": sentence})
+
+    def done(self, report: dict[str, Any]) -> None:
+        self._emit("done", report)
+
+    def stop(self) -> None:
+        """Nothing is held open."""
+
+    def _emit(self, event: str, fields: dict[str, Any]) -> None:
+        print(json.dumps({"event": event, **fields}), file=self._out, flush=True)
+
+
+class LineReporter(_Meter):
+    """Plain lines, one every few seconds: for logs and pipes."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__()
+        self._out = out
+        self._next_s = _LINE_EVERY_S
+
+    def tick(self) -> None:
+        self._rate.tick()
+        if self._rate.elapsed_s >= self._next_s:
+            self._next_s = self._rate.elapsed_s + _LINE_EVERY_S
+            self.say(progress_line(self._figures()))
+
+    def say(self, sentence: str) -> None:
+        print(sentence, file=self._out, flush=True)
+
+    def done(self, report: dict[str, Any]) -> None:
+        self.say(closing_line(report))
+
+    def stop(self) -> None:
+        """Nothing is held open."""
+
+
+class BarReporter(_Meter):
+    """A bar with frames, frames a second and time left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(stderr=True)
+        self._bar: Progress | None = None
+
+    def start(self, info: VideoInfo, about: dict[str, Any]) -> None:
+        super().start(info, about)
+        columns = (
+            SpinnerColumn(),
+            BarColumn(None),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[words]}"),
+        )
+        self._bar = Progress(*columns, console=self._console, transient=True, expand=True)
+        self._task = self._bar.add_task("", total=info.frames, words="")
+        self._bar.start()
+
+    def tick(self) -> None:
+        self._rate.tick()
+        if self._bar is not None:
+            figures = self._figures()
+            total = max(figures["frames"], figures["total"] or 0) if figures["total"] else None
+            self._bar.update(self._task, completed=figures["frames"], total=total, words=progress_line(figures))
+
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def done(self, report: dict[str, Any]) -> None:
+        self.stop()
+        self.say(closing_line(report))
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def progress_line(figures: dict[str, Any]) -> str:
+    of = f"/{figures['total']}" if figures["total"] else ""
+    left = f", {clock(figures['eta_s'])} left" if figures["eta_s"] is not None else ""
+    return f"{figures['frames']}{of} frames, {figures['fps']:.1f} fps{left}"
+
+
+def closing_line(report: dict[str, Any]) -> str:
+    warnings = "".join(f"\nwarning: {w['message']}" for w in report["warnings"])
+    took = f"{report['frames']} frames in {report['seconds']:.1f} s ({report['fps']:.1f} fps)"
+    return f"{report['output']}: {took}{warnings}"

@@ -1,0 +1,140 @@
+"""Clips made in code, with numbers drawn into the frames so that a test can tell which one it holds."""
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from stream.frames import Frame
+from stream.settings import Settings
+from stream.sources.file import FileSource
+
+DATA = Path(__file__).parent / "data"
+TALK = DATA / "talk_bikes.mp4"
+TALK_ALPHA = DATA / "talk_bikes_alpha.mkv"
+
+Image = npt.NDArray[np.uint8]
+_BITS = 8
+
+
+def numbered(n: int, width: int = 64, height: int = 48) -> Image:
+    """RGB (H, W, 3): `n` (0-255) as eight grey bars, dark 0 and light 1, above a coloured half."""
+    image = np.full((height, width, 3), (60, 120, 200), np.uint8)
+    edges = np.linspace(0, width, _BITS + 1).round().astype(int)
+    for bit in range(_BITS):
+        image[: height // 2, edges[bit] : edges[bit + 1]] = 220 if n >> bit & 1 else 30
+    return image
+
+
+def number_of(frame: Frame) -> int:
+    """The number drawn by `numbered`, read from luma."""
+    luma = frame.pixels[: frame.height // 2, : frame.width]
+    edges = np.linspace(0, frame.width, _BITS + 1).round().astype(int)
+    bars = [luma[:, edges[bit] : edges[bit + 1]].mean() > 128 for bit in range(_BITS)]
+    return sum(int(bright) << bit for bit, bright in enumerate(bars))
+
+
+def write_video(
+    path: Path,
+    images: Iterable[Image | av.VideoFrame],
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    rate: Fraction = Fraction(30),
+    times_ms: Sequence[int] | None = None,
+    sound_s: float = 0.0,
+    sound_codec: str = "aac",
+    options: dict[str, str] | None = None,
+    colour: tuple[int, int, int, int] | None = None,
+    sar: Fraction | None = None,
+    container: str | None = None,
+) -> Path:
+    """Encode `images` (RGB arrays, or frames already in `pix_fmt`), with a beep of `sound_s` seconds beside them.
+
+    times_ms: one presentation time a frame. colour: matrix, range, primaries, transfer as numbers of ITU-T H.273.
+    """
+    out = av.open(str(path), "w", format=container)
+    stream = cast(av.VideoStream, out.add_stream(codec, rate=rate))
+    context = stream.codec_context
+    context.pix_fmt, context.options, context.thread_count = pix_fmt, options or {}, 1
+    context.time_base = Fraction(1, 1000) if times_ms is not None else 1 / rate
+    if colour is not None:
+        context.colorspace, context.color_range, context.color_primaries, context.color_trc = colour
+    if sar is not None:
+        context.sample_aspect_ratio = sar
+    sound = _beep(out, sound_s, sound_codec) if sound_s else iter(())
+    for n, image in enumerate(images):
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24") if isinstance(image, np.ndarray) else image
+        if n == 0:
+            context.width, context.height = frame.width, frame.height
+        frame.pts = n if times_ms is None else times_ms[n]
+        frame.time_base = cast(Fraction, context.time_base)
+        out.mux(stream.encode(frame))
+        _mux_until(out, sound, float(frame.pts * frame.time_base))
+    out.mux(stream.encode(None))
+    _mux_until(out, sound, math.inf)
+    out.close()
+    return path
+
+
+def _mux_until(out: Any, sound: Any, until_s: float) -> None:
+    for now_s, packets in sound:
+        out.mux(packets)
+        if now_s >= until_s:
+            return
+
+
+def _beep(out: Any, seconds: float, codec: str) -> Any:
+    """Half a second of 440 Hz, half of silence, over and over, so that times can be heard."""
+    rate = 48_000
+    stream = out.add_stream(codec, rate=rate)
+    stream.layout = "mono"
+
+    def packets() -> Any:
+        for at in range(0, int(seconds * rate), 1024):
+            t = (at + np.arange(1024)) / rate
+            wave = np.where(t % 1 < 0.5, 0.4 * np.sin(2 * np.pi * 440 * t), 0).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+            frame.pts, frame.sample_rate, frame.time_base = at, rate, Fraction(1, rate)
+            resampled = stream.codec_context.format.name != "fltp"
+            frames = (
+                av.AudioResampler(stream.codec_context.format, "mono", rate).resample(frame) if resampled else [frame]
+            )
+            yield at / rate, [p for f in frames for p in stream.encode(f)]
+        yield math.inf, stream.encode(None)
+
+    return packets()
+
+
+def numbered_clip(path: Path, frames: int = 12, width: int = 64, height: int = 48, **settings: Any) -> Path:
+    return write_video(path, (numbered(n, width, height) for n in range(frames)), **settings)
+
+
+def read(path: Path, **settings: Any) -> list[Frame]:
+    """All frames of a file, through the product's own source."""
+    source = FileSource(path, Settings(), **settings)
+    try:
+        return [item for item in source if isinstance(item, Frame)]
+    finally:
+        source.close()
+
+
+def sound_of(path: Path) -> tuple[npt.NDArray[np.float32], int, float]:
+    """Samples (mono), their rate, and the time of the first in seconds, of a file's first audio stream."""
+    with av.open(str(path)) as container:
+        start_s: float | None = None
+        chunks = []
+        rate = 0
+        for frame in container.decode(audio=0):
+            start_s = frame.time if start_s is None else start_s
+            rate = frame.sample_rate
+            samples = frame.to_ndarray().astype(np.float32)
+            if not frame.format.is_planar:
+                samples = samples.reshape(-1, frame.layout.nb_channels).T
+            chunks.append(samples.mean(axis=0))
+    return np.concatenate(chunks), rate, start_s or 0.0

@@ -1,0 +1,353 @@
+"""Files as they come: good, odd, damaged and hostile."""
+
+import itertools
+import struct
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from stream.errors import InputError, NoVideoStream, TooLarge, UnreadableMedia
+from stream.frames import Frame
+from stream.settings import Settings
+from stream.sources.file import FileSource
+from tests import media
+from tests.media import number_of, numbered, numbered_clip, read, write_video
+
+INTRA = {"g": "1", "bf": "0"}
+
+
+def drain(path: Path, settings: Settings | None = None, **kwargs: Any) -> tuple[list[Frame], list[str]]:
+    source = FileSource(path, settings or Settings(), **kwargs)
+    try:
+        frames = [item for item in source if isinstance(item, Frame)]
+    finally:
+        source.close()
+    return frames, [code for code, _ in source.warnings]
+
+
+def test_every_frame_comes_once_in_order_with_its_time(tmp_path: Path) -> None:
+    frames = read(numbered_clip(tmp_path / "a.mp4", 40))
+    assert [number_of(f) for f in frames] == list(range(40))
+    assert [f.time_s for f in frames] == pytest.approx([n / 30 for n in range(40)], abs=1e-3)
+
+
+def test_variable_rate_keeps_each_time(tmp_path: Path) -> None:
+    times = [0, 33, 66, 500, 520, 1900, 1933]
+    path = write_video(tmp_path / "v.mp4", [numbered(n) for n in range(7)], times_ms=times)
+    assert [round(f.time_s * 1000) for f in read(path)] == times
+
+
+def test_a_recording_that_starts_late_starts_at_zero(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "l.mkv", [numbered(n) for n in range(4)], times_ms=[5000, 5033, 5066, 5100])
+    assert [round(f.time_s * 1000) for f in read(path)] == [0, 33, 66, 100]
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "numbers"), [(0.5, None, range(15, 40)), (0.5, 1.0, range(15, 30)), (0.0, 0.1, range(3))]
+)
+def test_a_part_is_cut_out_to_the_frame(tmp_path: Path, start_s: float, end_s: float | None, numbers: range) -> None:
+    path = numbered_clip(tmp_path / "p.mp4", 40, options={"g": "12"}, sound_s=1.3)
+    frames = read(path, start_s=start_s, end_s=end_s)
+    assert [number_of(f) for f in frames] == list(numbers)
+    assert frames[0].time_s == pytest.approx(0, abs=0.002)
+
+
+def test_sound_of_a_part_starts_with_its_pictures(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "s.mp4", 60, sound_s=2.0)
+    source = FileSource(path, Settings(), start_s=1.0)
+    packets = [i for i in source if isinstance(i, av.Packet)]
+    source.close()
+    times = [float(p.pts * p.time_base) for p in packets]  # type: ignore[operator]
+    assert times[0] == pytest.approx(0, abs=0.03)
+    assert times[-1] == pytest.approx(0.98, abs=0.06)
+
+
+def test_starting_past_the_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableMedia, match="cannot start"):
+        FileSource(numbered_clip(tmp_path / "a.mp4", 12), Settings(), start_s=9)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [((0, 1, -1, 0), "top right"), ((-1, 0, 0, -1), "bottom right"), ((0, -1, 1, 0), "bottom left")],
+)
+def test_turned_recordings_come_out_upright(tmp_path: Path, matrix: tuple[int, ...], corner: str) -> None:
+    """ISO 14496-12 6.2.2: (a, b, c, d) maps x' = ax + cy, y' = bx + dy, so the first turns a quarter clockwise."""
+    image = np.full((48, 96, 3), 40, np.uint8)
+    image[:24, :48] = 230
+    path = write_video(tmp_path / "r.mp4", [image] * 3)
+    _set_matrix(path, matrix)
+    frame = read(path)[1]
+    assert (frame.width, frame.height) == ((96, 48) if matrix[0] else (48, 96))
+    rows, columns = frame.height // 2, frame.width // 2
+    luma = frame.planes()[0]
+    quarters = {
+        "top left": luma[:rows, :columns],
+        "top right": luma[:rows, columns:],
+        "bottom left": luma[rows:, :columns],
+        "bottom right": luma[rows:, columns:],
+    }
+    assert max(quarters, key=lambda name: float(quarters[name].mean())) == corner
+
+
+def _set_matrix(path: Path, abcd: tuple[int, ...]) -> None:
+    a, b, c, d = (round(v * 65536) for v in abcd)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+
+
+def test_pixels_that_are_not_square_are_widened(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "sar.mp4", 3, sar=Fraction(4, 3))
+    assert {(f.width, f.height) for f in read(path)} == {(86, 48)}
+
+
+def test_interlaced_video_is_deinterlaced(tmp_path: Path) -> None:
+    """Fields of a bar that moves 16 pixels between them comb; after the filter neighbouring rows agree."""
+    images = []
+    for n in range(8):
+        image = np.full((64, 128, 3), 30, np.uint8)
+        for field in (0, 1):
+            x = 8 + 8 * (2 * n + field) % 96
+            image[field::2, x : x + 16] = 230
+        images.append(image)
+    path = write_video(tmp_path / "i.mp4", images, options={"flags": "+ildct+ilme", "x264-params": "tff=1", "crf": "5"})
+    frames = read(path)
+    combing = [float(np.abs(np.diff(f.planes()[0].astype(int), axis=0)).mean()) for f in frames[2:-2]]
+    raw = float(np.abs(np.diff(images[4][..., 0].astype(int), axis=0)).mean())
+    assert max(combing) < raw / 2
+    assert [round(f.time_s * 30) for f in frames] == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "name"), [("libx265", "yuv420p10le", "t.mp4"), ("ffv1", "yuv422p10le", "t.mkv")]
+)
+def test_ten_bit_video_becomes_eight_bit(tmp_path: Path, codec: str, pix_fmt: str, name: str) -> None:
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    path = numbered_clip(tmp_path / name, 5, codec=codec, pix_fmt=pix_fmt, options=options)
+    assert [number_of(f) for f in read(path)] == list(range(5))
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "name", "options"),
+    [
+        ("libvpx-vp9", "yuva420p", "a.webm", {"auto-alt-ref": "0"}),
+        ("libvpx", "yuva420p", "b.webm", {"auto-alt-ref": "0"}),
+        ("prores_ks", "yuva444p10le", "c.mov", {"profile": "4444"}),
+        ("qtrle", "argb", "d.mov", {}),
+    ],
+)
+def test_transparency_of_the_input_is_read(
+    tmp_path: Path, codec: str, pix_fmt: str, name: str, options: dict[str, str]
+) -> None:
+    rgba = np.dstack([numbered(3), np.zeros((48, 64), np.uint8)])
+    rgba[:, 32:, 3] = 255
+    pictures = [av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pix_fmt) for _ in range(3)]
+    frames = read(write_video(tmp_path / name, pictures, codec=codec, pix_fmt=pix_fmt, options=options))
+    assert len(frames) == 3
+    for frame in frames:
+        assert frame.alpha is not None
+        assert frame.alpha[:, 40:].min() >= 250
+        assert frame.alpha[:, :24].max() <= 5
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"just some text\n" * 40, bytes(range(256)) * 40, b"RIFF\x00\x00\x00\x00AVI LIST"],
+    ids=["empty", "text", "noise", "stub"],
+)
+def test_what_is_no_video_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.mp4"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableMedia) as caught:
+        FileSource(path, Settings())
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableMedia, match="does not exist"):
+        FileSource(tmp_path / "none.mp4", Settings())
+    with pytest.raises(UnreadableMedia, match="is not a file"):
+        FileSource(tmp_path, Settings())
+
+
+def test_an_mp4_without_its_index_is_unreadable(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "a.mp4", 60)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UnreadableMedia):
+        FileSource(path, Settings())
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4"])
+def test_a_file_that_ends_early_is_finished_with_a_warning(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    images = (np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(90))
+    write_video(path, images, options=INTRA)
+    if name.endswith("mp4"):
+        _move_index_to_front(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    frames, warnings = drain(path)
+    assert 30 <= len(frames) <= 60
+    assert "truncated" in warnings
+
+
+def _move_index_to_front(path: Path) -> None:
+    with (
+        av.open(str(path)) as source,
+        av.open(str(path) + ".fast", "w", format="mp4", options={"movflags": "+faststart"}) as out,
+    ):
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    Path(str(path) + ".fast").replace(path)
+
+
+def damaged(tmp_path: Path, every: int) -> Path:
+    """A clip whose picture data has one byte in `every` changed."""
+    path = tmp_path / "damaged.mp4"
+    write_video(
+        path, (np.random.default_rng(n).integers(0, 256, (96, 128, 3), np.uint8) for n in range(40)), options=INTRA
+    )
+    content = bytearray(path.read_bytes())
+    start, size = (
+        content.index(b"mdat") + 4,
+        struct.unpack(">I", content[content.index(b"mdat") - 4 : content.index(b"mdat")])[0],
+    )
+    for at in range(start + 400, start + size - 8, every):
+        content[at] ^= 0xFF
+    path.write_bytes(content)
+    return path
+
+
+def test_flipped_bits_are_survived_and_said(tmp_path: Path) -> None:
+    clean_size = damaged(tmp_path, 10**9).stat().st_size
+    frames, warnings = drain(damaged(tmp_path, clean_size // 6))
+    assert len(frames) >= 35
+    assert any(f.damaged for f in frames)
+    assert "damaged" in warnings
+
+
+def test_a_file_damaged_through_and_through_fails(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="damaged|not a single frame"):
+        drain(damaged(tmp_path, 211), Settings(max_decode_errors=0.3))
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=48_000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 48_000, 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with pytest.raises(NoVideoStream, match="only audio"):
+        FileSource(path, Settings())
+
+
+def test_cover_art_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "cover.mp4"
+    with av.open(str(path), "w") as out:
+        sound = out.add_stream("aac", rate=48_000)
+        art = out.add_stream("png", rate=1)
+        art.width, art.height, art.pix_fmt = 64, 48, "rgb24"
+        art.disposition = av.stream.Disposition.attached_pic
+        out.mux(art.encode(av.VideoFrame.from_ndarray(numbered(1), format="rgb24")))
+        for n in range(20):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 48_000, n * 1024
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    with pytest.raises(NoVideoStream, match="cover art"):
+        FileSource(path, Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.mp4", "ffconcat version 1.0\nfile '{victim}'\n"),
+        ("a.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{victim}\n#EXT-X-ENDLIST\n"),
+        ("b.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{victim}\n#EXT-X-ENDLIST\n"),
+        ("a.sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"),
+        ("a.mpd", '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{victim}</BaseURL></MPD>'),
+    ],
+)
+def test_scripts_and_playlists_are_refused(tmp_path: Path, name: str, text: str) -> None:
+    victim = numbered_clip(tmp_path / "victim.mp4", 3)
+    path = tmp_path / name
+    path.write_text(text.format(victim=victim))
+    with pytest.raises(UnreadableMedia):
+        FileSource(path, Settings())
+
+
+@pytest.mark.parametrize("name", ["concat:a|b.mp4", "http:example.mp4", "-o.mp4", "emoji 🎬 'quoted'.mp4", "a%05d.mp4"])
+def test_strange_names_are_only_names(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    numbered_clip(tmp_path / "plain.mp4", 3).rename(path)
+    assert len(read(path)) == 3
+
+
+def test_limits_hold_before_anything_is_decoded(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "a.mp4", 40)
+    for settings, word in [
+        (Settings(max_pixels=1000), "64x48"),
+        (Settings(max_frames=39), "40 frames"),
+        (Settings(max_duration_s=1.0), "lasts"),
+    ]:
+        with pytest.raises(TooLarge, match=word):
+            FileSource(path, settings)
+
+
+def test_limits_hold_while_decoding_when_the_header_does_not_tell(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "a.ts", 40)
+    with pytest.raises(TooLarge, match="more than 30 frames"):
+        drain(path, Settings(max_frames=30))
+
+
+def test_a_huge_canvas_in_a_tiny_file_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "bomb.gif", [numbered(1)] * 2, codec="gif", pix_fmt="rgb8")
+    content = bytearray(path.read_bytes())
+    content[6:10] = struct.pack("<HH", 12_000, 12_000)
+    path.write_bytes(content)
+    assert len(content) < 10_000
+    with pytest.raises(TooLarge, match="36,000,000 pixels"):
+        FileSource(path, Settings())
+
+
+def test_a_million_frames_a_second_keep_order_and_the_rate_is_a_guess(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "fast.mkv", [numbered(n) for n in range(5)], codec="ffv1", rate=Fraction(1_000_000))
+    source = FileSource(path, Settings())
+    frames = [i for i in source if isinstance(i, Frame)]
+    source.close()
+    assert source.info.rate <= 240
+    assert [number_of(f) for f in frames] == list(range(5))
+    assert all(b.pts > a.pts for a, b in itertools.pairwise(frames))
+
+
+def test_one_frame_is_a_video(tmp_path: Path) -> None:
+    assert len(read(numbered_clip(tmp_path / "one.mp4", 1))) == 1
+
+
+@pytest.mark.parametrize("size", [(641, 361), (3, 3), (2, 2)])
+def test_odd_and_tiny_sizes_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    path = write_video(
+        tmp_path / "odd.mkv", [np.full((height, width, 3), 99, np.uint8)] * 2, codec="ffv1", pix_fmt="yuv444p"
+    )
+    frames, warnings = drain(path)
+    assert {(f.width, f.height) for f in frames} == {(width & ~1, height & ~1)}
+    assert ("odd_size" in warnings) == (width % 2 == 1)
+
+
+def test_the_shared_clip_says_what_it_is() -> None:
+    source = FileSource(media.TALK, Settings())
+    info = source.info
+    source.close()
+    assert (info.width, info.height, info.rate, info.frames, info.duration_s) == (640, 480, 30, 120, 4.0)

@@ -1,0 +1,69 @@
+import itertools
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.errors import UsageError
+from stream.timing import Timeline, clock, parse_time, plausible_rate
+
+MS = Fraction(1, 1000)
+
+
+def place(*pts: int | None, origin: int = 0, step: int = 33) -> list[int]:
+    line = Timeline(MS, origin, step)
+    return [line.place(p) for p in pts]
+
+
+def test_good_times_pass_unchanged() -> None:
+    assert place(0, 33, 100, 101) == [0, 33, 100, 101]
+
+
+def test_times_start_at_the_origin() -> None:
+    assert place(5000, 5033, origin=5000) == [0, 33]
+
+
+def test_missing_times_follow_at_the_usual_step() -> None:
+    assert place(None, None, 66, None) == [0, 33, 66, 99]
+
+
+def test_a_repeated_time_moves_by_one_tick_only() -> None:
+    assert place(0, 33, 33, 99) == [0, 33, 34, 99]
+
+
+def test_a_jump_back_is_a_splice_and_time_goes_on() -> None:
+    assert place(90_000, 90_033, 0, 33, origin=90_000) == [0, 33, 66, 99]
+
+
+@given(st.lists(st.none() | st.integers(-(2**40), 2**40), min_size=1, max_size=60))
+def test_whatever_comes_in_times_run_forwards(pts: list[int | None]) -> None:
+    placed = place(*pts)
+    assert all(b > a for a, b in itertools.pairwise(placed))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1:30", 90), ("0:01:30.5", 90.5), ("100:00", None), (".5", 0.5), ("1:00:00", 3600)],
+)
+def test_times_are_read_as_people_write_them(text: str, seconds: float | None) -> None:
+    if seconds is None:
+        with pytest.raises(UsageError):
+            parse_time(text)
+    else:
+        assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-3", "1:2:3:4", "1e3", "nan"])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time"):
+        parse_time(text)
+
+
+def test_an_impossible_rate_is_not_believed() -> None:
+    assert plausible_rate(Fraction(10**6), Fraction(30000, 1001)) == Fraction(30000, 1001)
+    assert plausible_rate(None, Fraction(0)) == 30
+
+
+def test_clock() -> None:
+    assert [clock(s) for s in (0, 61, 3723)] == ["0:00", "1:01", "1:02:03"]

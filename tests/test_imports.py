@@ -1,0 +1,46 @@
+"""Who may import whom: `stream` knows neither of the others, `web` and `workers` never meet, torch stays in workers."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FORBIDDEN = {
+    "stream": {"workers", "web", "mattebox", "torch", "onnxruntime", "fastapi", "starlette"},
+    "workers": {"web", "mattebox", "fastapi", "starlette"},
+    "web": {"workers", "mattebox", "torch", "onnxruntime", "cv2"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", [p for p in FORBIDDEN if (ROOT / p).is_dir()])
+def test_packages_import_only_what_they_may(package: str) -> None:
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    offenders = {str(f): bad for f in files if (bad := imported(f) & FORBIDDEN[package])}
+    assert not offenders
+
+
+def test_only_the_store_imports_redis() -> None:
+    files = [f for p in FORBIDDEN for f in (ROOT / p).rglob("*.py")]
+    assert {f.name for f in files if "redis" in imported(f)} <= {"store.py"}
+
+
+def test_the_command_line_starts_without_loading_any_model_library() -> None:
+    heavy = "{'av', 'cv2', 'numpy', 'onnxruntime', 'torch', 'PIL'}"
+    code = f"import sys, mattebox; sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
