@@ -98,8 +98,11 @@ def to_av(frame: Frame, pix_fmt: str) -> av.VideoFrame:
 
     Alpha travels when `pix_fmt` has it; a frame without alpha is then opaque.
     """
-    plain = _with_alpha(frame) if has_alpha(pix_fmt) else _opaque(frame)
-    out = plain if plain.format.name == pix_fmt else _reformat(plain, pix_fmt)
+    if pix_fmt == "rgba":
+        out = _rgba(frame)
+    else:
+        plain = _with_alpha(frame) if has_alpha(pix_fmt) else _opaque(frame)
+        out = plain if plain.format.name == pix_fmt else _reformat(plain, pix_fmt)
     out.pts, out.time_base = frame.pts, frame.time_base
     return out
 
@@ -130,11 +133,23 @@ def _opaque(frame: Frame) -> av.VideoFrame:
 
 def _with_alpha(frame: Frame) -> av.VideoFrame:
     out = av.VideoFrame(frame.width, frame.height, "yuva420p")
-    alpha = np.full((frame.height, frame.width), 255, np.uint8) if frame.alpha is None else frame.alpha
-    for plane, pixels in zip(out.planes, (*frame.planes(), alpha), strict=True):
+    for plane, pixels in zip(out.planes, (*frame.planes(), _alpha(frame)), strict=True):
         _fill(plane, pixels)
     tag_bt709(out)
     return out
+
+
+def _rgba(frame: Frame) -> av.VideoFrame:
+    """By way of rgb24: swscale's YUV to RGBA leaves garbage at widths that are no multiple of 8."""
+    rgb = np.asarray(_reformat(_opaque(frame), "rgb24").to_ndarray(), np.uint8)
+    rgba: Plane = np.dstack([rgb, _alpha(frame)])
+    out = av.VideoFrame.from_ndarray(rgba, format="rgba")
+    tag_bt709(out, full_range=True)
+    return out
+
+
+def _alpha(frame: Frame) -> Plane:
+    return np.full((frame.height, frame.width), 255, np.uint8) if frame.alpha is None else frame.alpha
 
 
 def _fill(plane: av.video.plane.VideoPlane, pixels: Plane) -> None:

@@ -98,7 +98,8 @@ def _beep(out: Any, seconds: float, codec: str) -> Any:
     def packets() -> Any:
         for at in range(0, int(seconds * rate), 1024):
             t = (at + np.arange(1024)) / rate
-            wave = np.where(t % 1 < 0.5, 0.4 * np.sin(2 * np.pi * 440 * t), 0).astype(np.float32)
+            tone = (t % 1 < 0.5) & (t < seconds)
+            wave = (0.4 * np.sin(2 * np.pi * 440 * t) * tone).astype(np.float32)
             frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
             frame.pts, frame.sample_rate, frame.time_base = at, rate, Fraction(1, rate)
             resampled = stream.codec_context.format.name != "fltp"

@@ -34,11 +34,12 @@ class EncodedTrack:
         self._container, self._decoder = container, source.codec_context
         rate = 48_000 if codec == "libopus" else self._decoder.sample_rate
         self._stream = cast(av.AudioStream, container.add_stream(codec, rate=rate))
-        self._stream.codec_context.layout = self._decoder.layout
+        layout = _standard_layout(self._decoder.layout)
+        self._stream.codec_context.layout = layout
         if codec != "flac":
-            self._stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * self._decoder.layout.nb_channels
+            self._stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * layout.nb_channels
         formats = self._stream.codec_context.codec.audio_formats or [self._decoder.format]
-        self._resampler = av.AudioResampler(formats[0], self._decoder.layout, rate)
+        self._resampler = av.AudioResampler(formats[0], layout, rate)
 
     def write(self, packet: Sound) -> None:
         try:
@@ -58,11 +59,19 @@ class EncodedTrack:
                 self._container.mux(self._stream.encode(resampled))
 
 
+def _standard_layout(layout: av.AudioLayout) -> av.AudioLayout:
+    """Raw sound may only say how many channels it has; encoders want to know which."""
+    known = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+    if "channels" not in layout.name:
+        return layout
+    return av.AudioLayout(known.get(layout.nb_channels, "stereo"))
+
+
 def add_sound(container: OutputContainer, chosen: Format, source: av.AudioStream) -> CopiedTrack | EncodedTrack | None:
     """A track for one of the input's audio streams; None where the format holds no sound."""
     if not chosen.sound_codec:
         return None
-    if chosen.sound is None or source.codec_context.name in chosen.sound:
+    if chosen.sound is None or source.codec_context.codec.canonical_name in chosen.sound:
         try:
             return CopiedTrack(container, source)
         except (av.error.FFmpegError, ValueError):

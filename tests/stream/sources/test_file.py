@@ -236,7 +236,7 @@ def test_flipped_bits_are_survived_and_said(tmp_path: Path) -> None:
 
 
 def test_a_file_damaged_through_and_through_fails(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="damaged|not a single frame"):
+    with pytest.raises(InputError, match=r"damaged|not a single frame"):
         drain(damaged(tmp_path, 211), Settings(max_decode_errors=0.3))
 
 

@@ -1,0 +1,93 @@
+"""Pictures for the engines' tests: a clip with true alpha, subjects over a screen, and the field's two metrics."""
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stream.frames import Frame
+from stream.ingest import Ingest
+from stream.session import Rgb
+from workers.engines.base import Alpha, Engine, Result, State
+
+DATA = Path(__file__).parents[2] / "data"
+Picture = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
+
+
+def clip(width: int = 0, height: int = 0, count: int = 120) -> list[Frame]:
+    frames: list[Frame] = []
+    with av.open(str(DATA / "talk_bikes.mp4")) as container:
+        ingest: Ingest | None = None
+        for picture in container.decode(video=0):
+            ingest = ingest or Ingest(picture, width=width, height=height)
+            frames += ingest.push(picture)
+            if len(frames) >= count:
+                return frames[:count]
+    return frames if ingest is None else [*frames, *ingest.flush()]
+
+
+def truth() -> list[Alpha]:
+    with av.open(str(DATA / "talk_bikes_alpha.mkv")) as container:
+        return [np.asarray(picture.to_ndarray() / 255, np.float32) for picture in container.decode(video=0)]
+
+
+def run(engine: Engine, frames: list[Frame]) -> list[Result]:
+    """One video, frame by frame."""
+    results: list[Result] = []
+    state: State = None
+    for frame in frames:
+        results += engine.infer([frame], [state])
+        state = results[-1].state
+    return results
+
+
+def mad(alphas: list[Alpha], true: list[Alpha]) -> float:
+    """Mean absolute difference, x 1e3."""
+    return 1e3 * float(np.mean([np.abs(a - t).mean() for a, t in zip(_fit(alphas, true), true, strict=True)]))
+
+
+def dtssd(alphas: list[Alpha], true: list[Alpha]) -> float:
+    """How differently alpha changes from frame to frame, x 1e2, without the first frame."""
+    steps = [b - a for a, b in _pairs(_fit(alphas, true))]
+    true_steps = [b - a for a, b in _pairs(true)]
+    return 1e2 * float(np.mean([np.sqrt(np.square(s - t).mean()) for s, t in zip(steps, true_steps, strict=True)]))
+
+
+def _pairs(items: list[Alpha]) -> list[tuple[Alpha, Alpha]]:
+    return list(pairwise(items))
+
+
+def _fit(alphas: list[Alpha], true: list[Alpha]) -> list[Alpha]:
+    sized = [cv2.resize(a, t.shape[::-1], interpolation=cv2.INTER_LINEAR) for a, t in zip(alphas, true, strict=True)]
+    return [np.asarray(alpha, np.float32) for alpha in sized]
+
+
+def disc(width: int, height: int, x: float = 0.5) -> Alpha:
+    """True alpha of a round subject, its edge smooth over a pixel."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    away = np.hypot(columns + 0.5 - width * x, rows + 0.5 - height * 0.55)
+    return np.asarray(np.clip(0.3 * height - away + 0.5, 0.0, 1.0), np.float32)
+
+
+def over(subject: Rgb | Picture, alpha: Alpha, screen: Rgb, light: Floats | float = 1.0, noise: float = 0.0) -> Frame:
+    """A subject (one colour, or (H, W, 3) in 0-255) in front of a screen, which `light` shades."""
+    weight = alpha[..., None].astype(np.float64)
+    behind = np.array(screen) * np.broadcast_to(np.asarray(light), alpha.shape)[..., None]
+    return Frame(i420(np.array(subject) * weight + behind * (1 - weight), noise), 0, Fraction(1, 25))
+
+
+def i420(rgb: Picture, noise: float = 0.0) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) in 0-255 to BT.709 limited-range I420, computed by the letter of the standard."""
+    red, green, blue = np.moveaxis(rgb / 255, -1, 0)
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    u, v = 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748
+    height, width = luma.shape
+    halves = [plane.reshape(height // 2, 2, width // 2, 2).mean((1, 3)) for plane in (u, v)]
+    flat = np.concatenate([plane.reshape(-1) for plane in (16 + 219 * luma, *halves)])
+    flat = flat + np.random.default_rng(0).normal(0, noise, flat.shape)
+    return np.asarray(np.rint(flat.clip(0, 255)), np.uint8).reshape(height * 3 // 2, width)

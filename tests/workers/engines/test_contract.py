@@ -1,0 +1,115 @@
+"""What every engine of the registry promises."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream.errors import UsageError
+from stream.frames import Frame
+from stream.session import Options
+from stream.settings import Settings
+from tests.workers.engines import clip, disc, over, run
+from workers.engines import ENGINES, load
+from workers.engines.base import Engine, Result
+
+GREEN = (0, 177, 64)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return load(request.param, Options(), Settings())
+
+
+def video(width: int, height: int, count: int = 4, start: float = 0.3) -> list[Frame]:
+    alphas = [disc(width, height, start + 0.05 * i) for i in range(count)]
+    return [replace(over((200, 160, 140), alpha, GREEN, noise=1.0), pts=i) for i, alpha in enumerate(alphas)]
+
+
+def same(got: list[Result], wanted: list[Result]) -> None:
+    for one, other in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(one.alpha, other.alpha, rtol=0, atol=1e-4)
+        assert (one.foreground is None) == (other.foreground is None)
+        if one.foreground is not None and other.foreground is not None:
+            np.testing.assert_array_equal(one.foreground, other.foreground)
+
+
+def test_it_has_what_the_core_reads(engine: Engine) -> None:
+    assert ENGINES[engine.name]
+    assert engine.batch >= 1
+    assert engine.warmup_frames >= 0
+    assert isinstance(engine.recurrent, bool)
+    assert engine.device
+
+
+@pytest.mark.parametrize("size", [(2, 2), (4, 2), (2, 64), (64, 2), (46, 34), (144, 256), (320, 240)])
+def test_alpha_is_finite_and_in_range_at_any_size(engine: Engine, size: tuple[int, int]) -> None:
+    for frame, result in zip(video(*size, count=2), run(engine, video(*size, count=2)), strict=True):
+        assert result.alpha.dtype == np.float32
+        assert result.alpha.ndim == 2
+        assert np.isfinite(result.alpha).all()
+        assert result.alpha.min() >= 0.0
+        assert result.alpha.max() <= 1.0
+        assert result.foreground is None or result.foreground.shape == frame.pixels.shape
+        assert result.foreground is None or result.foreground.dtype == np.uint8
+
+
+def test_two_videos_in_turn_are_as_if_alone(engine: Engine) -> None:
+    left, right = clip(160, 120, 4), video(160, 120)
+    states, turns = [None, None], []
+    for pair in zip(left, right, strict=True):
+        for index, frame in enumerate(pair):
+            turns += engine.infer([frame], [states[index]])
+            states[index] = turns[-1].state
+    same(turns[0::2], run(engine, left))
+    same(turns[1::2], run(engine, right))
+
+
+def test_a_batch_is_as_if_alone(engine: Engine) -> None:
+    """Two of one size, one upright, and one that starts late among those that have a past."""
+    videos = [clip(160, 120, 4), video(160, 120), video(120, 160), [*video(160, 120, 4, start=0.6)]]
+    alone = [run(engine, frames) for frames in (*videos[:3], videos[3][1:])]
+    states, batches = [None] * 4, []
+    for step, frames in enumerate(zip(*videos, strict=True)):
+        if step == 1:
+            states[3] = None
+        batches.append(engine.infer(frames, states))
+        states = [result.state for result in batches[-1]]
+    for index in range(3):
+        same([batch[index] for batch in batches], alone[index])
+    same([batch[3] for batch in batches[1:]], alone[3])
+
+
+def test_it_keeps_the_input_as_it_was(engine: Engine) -> None:
+    frames = video(64, 48)
+    before = [frame.pixels.copy() for frame in frames]
+    results = run(engine, frames)
+    first = results[0].alpha.copy()
+    for frame, pixels in zip(frames, before, strict=True):
+        np.testing.assert_array_equal(frame.pixels, pixels)
+    engine.infer(frames[-1:], [None])
+    np.testing.assert_array_equal(results[0].alpha, first)  # nor does a later call reach into what was given out
+
+
+def test_a_new_size_in_mid_video_is_taken(engine: Engine) -> None:
+    old = run(engine, video(160, 120))
+    (changed,) = engine.infer(video(96, 128, 1), [old[-1].state])
+    assert np.isfinite(changed.alpha).all()
+    (after,) = engine.infer(video(96, 128, 2)[1:], [changed.state])
+    assert after.alpha.shape == changed.alpha.shape
+
+
+def test_grey_frames_do_not_stop_it(engine: Engine) -> None:
+    frame = video(64, 48, 1)[0]
+    luma = frame.planes()[0].copy()
+    (result,) = engine.infer([frame.with_pixels(luma, gray=True)], [None])
+    assert np.isfinite(result.alpha).all()
+
+
+def test_nothing_in_nothing_out(engine: Engine) -> None:
+    assert engine.infer([], []) == []
+
+
+def test_an_unknown_engine_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="rvm, selfie, chroma"):
+        load("magic", Options(), Settings())

@@ -1,0 +1,40 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from stream.frames import Frame
+from stream.session import Options
+from stream.settings import Settings
+from tests.workers.engines import clip, dtssd, mad, run, truth
+from workers.engines.base import Alpha
+from workers.engines.selfie import Selfie
+
+
+@pytest.fixture(scope="module")
+def selfie() -> Selfie:
+    return Selfie(Options(), Settings())
+
+
+def test_the_clip_is_matted_as_well_as_by_hand(selfie: Selfie) -> None:
+    alphas, true = [result.alpha for result in run(selfie, clip())], truth()
+    assert mad(alphas, true) <= 31.0
+    assert dtssd(alphas, true) <= 6.6
+
+
+def test_it_remembers_nothing(selfie: Selfie) -> None:
+    frames = clip(count=3)
+    (alone,) = selfie.infer(frames[2:], [None])
+    np.testing.assert_array_equal(run(selfie, frames)[2].alpha, alone.alpha)
+
+
+def test_threads_do_not_mix_their_pictures(selfie: Selfie) -> None:
+    frames = clip(count=12)
+
+    def alpha(frame: Frame) -> Alpha:
+        return selfie.infer([frame], [None])[0].alpha
+
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(alpha, frames))
+    for one, frame in zip(got, frames, strict=True):
+        np.testing.assert_array_equal(one, alpha(frame))

@@ -1,0 +1,412 @@
+import struct
+import time
+import tracemalloc
+import zlib
+from collections.abc import Generator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from stream.errors import BackgroundError
+from stream.frames import Frame, Plane, split_i420
+from stream.session import Background
+from stream.settings import Settings
+from tests.media import number_of, numbered, numbered_clip, write_video
+from workers import backgrounds, composite
+from workers.backgrounds import Backdrop, blurred, open_background
+
+WIDTH, HEIGHT = 64, 48
+RED_YUV, GREEN_YUV, BLUE_YUV = (63, 102, 240), (173, 42, 26), (32, 240, 118)
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+OPAQUE = np.full((HEIGHT, WIDTH), 255, np.uint8)
+
+
+def frame_at(pts: int, time_base: Fraction = Fraction(1, 30), width: int = WIDTH, height: int = HEIGHT) -> Frame:
+    return Frame(composite.flat(90, 120, 130, width, height), pts, time_base)
+
+
+def opened(spec: str, width: int = WIDTH, height: int = HEIGHT, settings: Settings | None = None) -> Backdrop:
+    return open_background(Background.model_validate(spec), width, height, settings or Settings())
+
+
+def first(spec: str, width: int = WIDTH, height: int = HEIGHT) -> Plane:
+    with closing(opened(spec, width, height)) as backdrop:
+        picture = backdrop.at(frame_at(0, width=width, height=height), np.zeros((height, width), np.uint8))
+    assert picture is not None
+    assert picture.shape == (height * 3 // 2, width)
+    return picture
+
+
+def colour_of(pixels: Plane, x: float = 0.5, y: float = 0.5) -> tuple[int, ...]:
+    """Y, U, V at a place given as shares of width and height."""
+    planes = split_i420(pixels)
+    return tuple(int(p[int(y * p.shape[0]), int(x * p.shape[1])]) for p in planes)
+
+
+def close_to(got: tuple[int, ...], want: tuple[int, ...], by: int = 2) -> bool:
+    return all(abs(a - b) <= by for a, b in zip(got, want, strict=True))
+
+
+def shown(backdrop: Backdrop, pts: int, time_base: Fraction = Fraction(1, 30)) -> int:
+    """The number in the picture behind a frame at this time."""
+    picture = backdrop.at(frame_at(pts, time_base), OPAQUE)
+    assert picture is not None
+    return number_of(Frame(picture, 0, Fraction(1, 30)))
+
+
+# colours, and what is no picture
+
+
+@pytest.mark.parametrize(
+    ("spec", "yuv"),
+    [("green", GREEN_YUV), ("color:#ff0000", RED_YUV), ("color:#0000ff", BLUE_YUV), ("color:#fff", (235, 128, 128))],
+)
+def test_colours_have_their_bt709_values(spec: str, yuv: tuple[int, int, int]) -> None:
+    planes = split_i420(first(spec, 66, 50))
+    assert tuple(set(p.ravel().tolist()) for p in planes) == tuple({v} for v in yuv)
+
+
+def test_transparent_is_nothing_and_none_is_the_frame_itself() -> None:
+    frame = frame_at(0)
+    assert opened("transparent").at(frame, OPAQUE) is None
+    assert opened("none").at(frame, OPAQUE) is frame.pixels
+
+
+# still pictures
+
+
+def test_an_image_fills_the_frame_and_keeps_its_centre(tmp_path: Path) -> None:
+    wide = np.zeros((100, 400, 3), np.uint8)
+    wide[:, :120], wide[:, 120:280], wide[:, 280:] = RED, GREEN, BLUE
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    picture = first(f"image:{tmp_path / 'wide.png'}")
+    assert [colour_of(picture, x) for x in (0.05, 0.5, 0.95)] == [GREEN_YUV] * 3
+    Image.fromarray(wide.transpose(1, 0, 2).copy()).save(tmp_path / "tall.png")
+    assert colour_of(first(f"image:{tmp_path / 'tall.png'}"), 0.5, 0.05) == GREEN_YUV
+
+
+def test_a_large_image_is_reduced_without_aliasing(tmp_path: Path) -> None:
+    checks = ((np.indices((960, 1280)).sum(0) % 2) * 255).astype(np.uint8)
+    Image.fromarray(checks).save(tmp_path / "checks.png")
+    y, _, _ = split_i420(first(f"image:{tmp_path / 'checks.png'}"))
+    assert np.ptp(y.astype(int)) <= 2
+    assert abs(y.mean() - (16 + 219 / 2)) < 2
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image[:, : WIDTH // 2], image[:, WIDTH // 2 :] = RED, BLUE
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
+    Image.fromarray(image).save(tmp_path / "turned.png", exif=exif)
+    picture = first(f"image:{tmp_path / 'turned.png'}", HEIGHT, WIDTH)
+    assert (colour_of(picture, 0.5, 0.1), colour_of(picture, 0.5, 0.9)) == (RED_YUV, BLUE_YUV)
+
+
+def save_kind(kind: str, folder: Path) -> tuple[Path, tuple[int, int, int]]:
+    """A file of an unusual kind, and the colour it must show."""
+    image = Image.new("RGB", (WIDTH, HEIGHT), RED)
+    path = folder / "image.png"
+    match kind:
+        case "half transparent":
+            image.putalpha(128)  # over black
+            image.save(path)
+            return path, (40, 115, 184)
+        case "palette":
+            image.convert("P", palette=Image.Palette.ADAPTIVE).save(path)
+        case "palette, transparent":
+            image.convert("P", palette=Image.Palette.ADAPTIVE).save(path, transparency=bytes([0] * 256))
+            return path, (16, 128, 128)
+        case "grey, 16 bits":
+            Image.fromarray(np.full((HEIGHT, WIDTH), 32_768, np.uint16)).save(path)
+            return path, (126, 128, 128)
+        case "one bit":
+            Image.new("1", (WIDTH, HEIGHT), 1).save(path)
+            return path, (235, 128, 128)
+        case "cmyk":
+            path = folder / "image.jpg"
+            Image.new("CMYK", (WIDTH, HEIGHT), (0, 255, 255, 0)).save(path, quality=100)
+        case "several pages":
+            path = folder / "image.tiff"
+            image.save(path, save_all=True, append_images=[Image.new("RGB", image.size, BLUE)])
+        case "named otherwise":
+            path = folder / "image.mp4"
+            image.save(path, format="png")
+    return path, RED_YUV
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "half transparent",
+        "palette",
+        "palette, transparent",
+        "grey, 16 bits",
+        "one bit",
+        "cmyk",
+        "several pages",
+        "named otherwise",
+    ],
+)
+def test_unusual_kinds_of_image(kind: str, tmp_path: Path) -> None:
+    path, yuv = save_kind(kind, tmp_path)
+    assert close_to(colour_of(first(f"image:{path}")), yuv)
+
+
+def huge_png(path: Path, width: int, height: int) -> Path:
+    """A PNG of a few bytes that claims to be enormous."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize("side", [7_000, 12_000, 23_000])  # over our limit, Pillow's warning, Pillow's error
+def test_an_enormous_image_is_refused_unread(side: int, tmp_path: Path) -> None:
+    path = huge_png(tmp_path / "huge.png", side, side)
+    began = time.perf_counter()
+    with pytest.raises(BackgroundError, match=r"36,000,000 pixels \(MATTEBOX_MAX_PIXELS\)"):
+        opened(f"image:{path}")
+    assert time.perf_counter() - began < 0.5
+
+
+def test_the_limit_on_pixels_is_the_operators(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
+    assert opened(f"image:{tmp_path / 'a.png'}", settings=Settings(max_pixels=20_000))
+    with pytest.raises(BackgroundError, match="200x100"):
+        opened(f"image:{tmp_path / 'a.png'}", settings=Settings(max_pixels=19_999))
+
+
+def cut_jpeg() -> bytes:
+    coded = cv2.imencode(".jpg", np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))[1]
+    return bytes(coded)[:5000]
+
+
+BROKEN = {
+    "text.jpg": b"not a picture",
+    "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='10' height='10'/>",
+    "page.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n",
+    "empty.png": b"",
+    "cut.jpg": cut_jpeg(),
+    "cut.png": b"\x89PNG\r\n\x1a\n\0\0",
+}
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+@pytest.mark.parametrize("name", [*BROKEN, "missing.png", "."])
+def test_what_cannot_be_used_is_told_in_one_line(kind: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name in BROKEN:
+        path.write_bytes(BROKEN[name])
+    with pytest.raises(BackgroundError) as caught:
+        opened(f"{kind}:{path}")
+    message = str(caught.value)
+    assert name.strip(".") in message
+    assert "\n" not in message
+    assert len(message) < 300
+
+
+# animations
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_an_animated_image_loops_at_its_own_pace(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"moving.{suffix}"
+    images = [Image.fromarray(numbered(n)) for n in range(3)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=[200, 100, 300], loop=0)
+    with closing(opened(f"image:{path}")) as backdrop:
+        tenths = [shown(backdrop, n, Fraction(1, 10)) for n in range(14)]
+    assert tenths == [0, 0, 1, 2, 2, 2, 0, 0, 1, 2, 2, 2, 0, 0]
+
+
+def test_an_animation_damaged_in_the_middle_shows_what_there_is(tmp_path: Path) -> None:
+    path = tmp_path / "moving.gif"
+    noise = np.random.default_rng(2).integers(0, 255, (4, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    images = [Image.fromarray(n) for n in noise]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=100, loop=0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 5 // 8])
+    with closing(opened(f"image:{path}")) as backdrop:
+        assert all(backdrop.at(frame_at(n, Fraction(1, 10)), OPAQUE) is not None for n in range(12))
+
+
+def test_a_video_follows_the_time_of_the_frames_and_loops(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "bg.mp4", frames=5, rate=Fraction(10))
+    with closing(opened(f"video:{path}")) as backdrop:
+        assert [shown(backdrop, n) for n in range(0, 60, 3)] == [n % 5 for n in range(20)]
+        assert [shown(backdrop, n) for n in range(6)] == [0, 0, 0, 1, 1, 1]
+
+
+def test_milliseconds_of_matroska_do_not_show_the_picture_before(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "bg.mp4", frames=30)
+    with closing(opened(f"video:{path}")) as backdrop:
+        in_ms = [shown(backdrop, round(n * 1000 / 30), Fraction(1, 1000)) for n in range(60)]
+    assert in_ms == [n % 30 for n in range(60)]
+
+
+def test_a_variable_rate_shows_each_picture_for_its_time(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "bg.mkv", frames=4, times_ms=[0, 100, 600, 700])
+    with closing(opened(f"video:{path}")) as backdrop:
+        assert [shown(backdrop, n, Fraction(1, 10)) for n in range(8)] == [0, 1, 1, 1, 1, 1, 2, 3]
+
+
+def test_the_same_time_shows_the_same_picture_whatever_came_before(tmp_path: Path) -> None:
+    """Segments of one job run on different machines and must agree."""
+    path = numbered_clip(tmp_path / "bg.webm", frames=45, codec="libvpx-vp9", options={"deadline": "realtime"})
+    with closing(opened(f"video:{path}")) as straight:
+        expected = {pts: shown(straight, pts) for pts in range(0, 200, 7)}
+    assert len(set(expected.values())) > 20
+    with closing(opened(f"video:{path}")) as jumping:
+        for pts in (196, 0, 140, 133, 7, 189):
+            assert shown(jumping, pts) == expected[pts]
+
+
+def test_a_leap_into_a_long_video_seeks(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "bg.mp4", frames=250, rate=Fraction(2), options={"g": "10"})
+    with closing(opened(f"video:{path}")) as backdrop:
+        assert [shown(backdrop, t, Fraction(1)) for t in (3, 100, 60, 101, 124, 125, 226)] == [
+            6,
+            200,
+            120,
+            202,
+            248,
+            0,
+            202,
+        ]
+
+
+def test_a_length_that_nobody_knows_is_learnt() -> None:
+    def read(_: int) -> Generator[tuple[Fraction, Fraction, Plane], None, None]:
+        for n in range(3):
+            yield Fraction(n, 2), Fraction(n + 1, 2), composite.flat(100 + n, 128, 128, WIDTH, HEIGHT)
+
+    loop = backgrounds.Loop(read, None)
+    halves = [
+        int(picture[0, 0])
+        for n in (0, 1, 2, 3, 4, 7)
+        if (picture := loop.at(frame_at(n, Fraction(1, 2)), OPAQUE)) is not None
+    ]
+    assert halves == [100, 101, 102, 100, 101, 101]
+
+
+def test_a_video_of_one_frame_is_a_still(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "one.mp4", [numbered(77)])
+    with closing(opened(f"video:{path}")) as backdrop:
+        assert [shown(backdrop, n) for n in (0, 1, 5, 1000)] == [77] * 4
+
+
+def test_a_video_fills_the_frame_and_keeps_its_centre(tmp_path: Path) -> None:
+    wide = np.zeros((96, 384, 3), np.uint8)
+    wide[:, :112], wide[:, 112:272], wide[:, 272:] = RED, GREEN, BLUE
+    path = write_video(tmp_path / "wide.mkv", [wide] * 2, codec="ffv1", pix_fmt="bgr0")
+    picture = first(f"video:{path}")
+    assert all(close_to(colour_of(picture, x), GREEN_YUV) for x in (0.05, 0.5, 0.95))
+
+
+def test_a_transparent_video_lies_over_black(tmp_path: Path) -> None:
+    frame = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH, 4), (255, 0, 0, 128), np.uint8), format="rgba")
+    path = write_video(tmp_path / "clear.mkv", [frame.reformat(format="bgra")], codec="ffv1", pix_fmt="bgra")
+    assert close_to(colour_of(first(f"video:{path}")), (40, 115, 184), by=3)
+
+
+def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "bg.mp4", frames=200, width=320, height=240, options={"preset": "ultrafast"})
+    with closing(opened(f"video:{path}", 320, 240)) as backdrop:
+        alpha = np.zeros((240, 320), np.uint8)
+        backdrop.at(frame_at(0, width=320, height=240), alpha)
+        tracemalloc.start()
+        for pts in range(200):
+            backdrop.at(frame_at(pts, width=320, height=240), alpha)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 12 * 320 * 240 * 3 // 2  # all of them would be 200
+
+
+def test_a_file_that_vanishes_is_told_when_the_loop_begins_again(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "bg.mp4", frames=5, rate=Fraction(10))
+    with closing(opened(f"video:{path}")) as backdrop:
+        assert shown(backdrop, 3) == 1
+        path.unlink()
+        with pytest.raises(BackgroundError, match="does not exist"):
+            shown(backdrop, 15)
+
+
+# blur
+
+
+def disc(width: int, height: int, radius: float = 0.3) -> Plane:
+    y, x = np.indices((height, width))
+    distance = np.hypot(x - width / 2, y - height / 2)
+    return np.asarray(np.clip((height * radius - distance) * 64 + 128, 0, 255), np.uint8)
+
+
+def room_with_red_subject(alpha: Plane) -> Plane:
+    height, width = alpha.shape
+    return composite.blend(composite.flat(*RED_YUV, width, height), composite.flat(120, 128, 128, width, height), alpha)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("size", [(640, 480), (322, 182), (66, 50), (6, 4), (2, 2)])
+def test_blur_has_no_halo_of_the_subject(size: tuple[int, int], strength: float) -> None:
+    alpha = disc(*size)
+    y, u, v = split_i420(blurred(room_with_red_subject(alpha), alpha, strength))
+    if (alpha < 3).sum() > 40:
+        assert np.abs(y.astype(int) - 120).max() <= 2
+    assert np.abs(u.astype(int) - 128).max() <= 2
+    assert np.abs(v.astype(int) - 128).max() <= 2
+
+
+def test_blur_survives_a_matte_that_ends_inside_the_subject() -> None:
+    truth, matte = disc(640, 480), disc(640, 480, 0.29)  # 5 pixels short
+    _, _, v = split_i420(blurred(room_with_red_subject(truth), matte, 0.5))
+    assert np.abs(v.astype(int) - 128).max() <= 2
+
+
+def test_blur_of_nothing_but_subject_is_grey() -> None:
+    pixels = room_with_red_subject(np.full((100, 130), 255, np.uint8))
+    out = blurred(pixels, np.full((100, 130), 255, np.uint8), 0.5)
+    assert {colour_of(out, x, y) for x in (0, 0.5, 0.99) for y in (0, 0.5, 0.99)} == {backgrounds.GREY}
+
+
+def test_blur_fills_wide_holes_with_what_surrounds_them() -> None:
+    """Behind a subject far wider than the blur the room goes on, neither black nor grey."""
+    alpha = np.zeros((480, 640), np.uint8)
+    alpha[20:, 40:-40] = 255
+    y, _, _ = split_i420(blurred(composite.flat(220, 128, 128, 640, 480), alpha, 0.0))
+    assert np.abs(y.astype(int) - 220).max() <= 3
+
+
+@pytest.mark.parametrize(("strength", "sigma_px"), [(0.0, 4), (0.5, 18), (1.0, 30)])
+def test_blur_widens_with_strength_and_keeps_brightness(strength: float, sigma_px: float) -> None:
+    step = composite.flat(40, 128, 128, 640, 480)
+    step[:480, 320:] = 200
+    y, _, _ = split_i420(blurred(step, np.zeros((480, 640), np.uint8), strength))
+    row = y[240].astype(float)
+    slope = np.diff(row) / (row[-1] - row[0])
+    middle = (np.arange(639) * slope).sum()
+    sigma = np.sqrt(((np.arange(639) - middle) ** 2 * slope).sum())
+    assert 0.6 * sigma_px < sigma < 1.6 * sigma_px
+    assert abs(middle - 319) < 4
+    assert (abs(row[0] - 40) <= 1, abs(row[-1] - 200) <= 1) == (True, True)
+
+
+def test_blur_hides_detail() -> None:
+    noise = np.random.default_rng(3).integers(16, 235, (720, 640), dtype=np.uint8)
+    out = blurred(noise, np.zeros((480, 640), np.uint8), 0.5)
+    assert out[:480].std() < 0.05 * noise[:480].std()
+
+
+def test_blur_belongs_to_the_frame(tmp_path: Path) -> None:
+    dark, light = (Frame(composite.flat(v, 128, 128, WIDTH, HEIGHT), 0, Fraction(1, 30)) for v in (50, 180))
+    backdrop = opened("blur:0.3")
+    nothing = np.zeros((HEIGHT, WIDTH), np.uint8)
+    pictures = [backdrop.at(f, nothing) for f in (dark, light, dark)]
+    assert [None if p is None else int(p[5, 5]) for p in pictures] == [50, 180, 50]

