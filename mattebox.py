@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -37,7 +37,13 @@ Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say m
 def file(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video to matte.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="OUT", help="Its name sets the format: .mp4 .webm .mov .mkv .gif, a folder or %05d.png.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="Its name sets the format: .mp4 .webm .mov .mkv .gif, a folder or %05d.png.",
+        ),
     ],
     background: Annotated[str, typer.Option(metavar="SPEC", help=f"{BACKGROUND_SPECS}.")] = "green",
     engine: Annotated[str, typer.Option(metavar="NAME", help="auto, rvm, selfie, chroma.")] = "auto",
@@ -46,7 +52,9 @@ def file(
     key: Annotated[str | None, typer.Option(metavar="#RRGGBB", help="chroma: the screen's colour.")] = None,
     start: Annotated[str, typer.Option(metavar="S", help="Where to begin: seconds or h:mm:ss.")] = "0",
     end: Annotated[str | None, typer.Option(metavar="S", help="Where to stop.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this; 1280x or x720 keeps the shape.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Scale to this; 1280x or x720 keeps the shape.")
+    ] = None,
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -64,6 +72,109 @@ def file(
     task = Task(source, output, options, parse_time(start), end_s, _size(size))
     report = reporter(as_json)
     report.done(run_file(task, settings(), report))
+
+
+@app.command("eval")
+def evaluate(
+    pred: Annotated[Path, typer.Argument(metavar="PRED", help="Alpha as a video, a folder of PNGs or %05d.png.")],
+    true: Annotated[Path, typer.Argument(metavar="TRUE", help="The truth, frame for frame.")],
+    as_json: Json = False,
+) -> None:
+    """Compare an alpha video with the truth: MAD, MSE, Grad, Conn, dtSSD."""
+    from dataclasses import asdict
+
+    from stream.settings import settings
+    from workers.evaluate import evaluate
+
+    scores = evaluate(pred, true, settings())
+    if as_json:
+        print(json.dumps(asdict(scores)))
+        return
+    if scores.warning:
+        print(f"warning: {scores.warning}", file=sys.stderr)
+    dtssd = "-" if scores.dtssd is None else f"{scores.dtssd:.2f}"
+    print(f"frames  {scores.frames}\nMAD     {scores.mad:.2f}   x1e3\nMSE     {scores.mse:.2f}   x1e3")
+    print(f"Grad    {scores.grad:.2f}   sum/1000\nConn    {scores.conn:.2f}   sum/1000")
+    print(f"dtSSD   {dtssd}   x1e2, the first frame left out")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What works here, and what to install for the rest."""
+    from dataclasses import asdict
+
+    from stream.settings import settings
+    from workers.doctor import examine
+
+    healthy = True
+    for finding in examine(settings()):
+        healthy = healthy and finding.ok is not False
+        mark = {True: "ok  ", False: "FAIL", None: "-   "}[finding.ok]
+        remedy = f"  -> {finding.remedy}" if finding.remedy else ""
+        print(
+            json.dumps(asdict(finding)) if as_json else f"{mark} {finding.name}: {finding.detail}{remedy}", flush=True
+        )
+    if not healthy:
+        raise typer.Exit(1)
+
+
+@models_app.command("list")
+def models_list(as_json: Json = False) -> None:
+    """Every set of weights: its state, licence, size and place."""
+    from stream.settings import settings
+    from workers import weights
+
+    for one in weights.status(settings()):
+        if as_json:
+            fields = {"name": one.name, "state": one.state, "licence": one.licence, "bytes": one.size}
+            print(json.dumps(fields | {"path": str(one.path)}))
+        else:
+            print(f"{one.name:10} {one.state:8} {one.licence:11} {one.size / 1e6:6.1f} MB  {one.path}")
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` names it.")]
+
+
+@models_app.command("pull")
+def models_pull(name: Name) -> None:
+    """Fetch weights into the cache, show their licence, verify them."""
+    from stream.settings import settings
+    from workers import weights
+
+    print(weights.pull(name, settings(), lambda sentence: print(sentence, file=sys.stderr)))
+
+
+@models_app.command("verify")
+def models_verify(name: Name) -> None:
+    """Compare the cached file with the known sha256."""
+    from stream.settings import settings
+    from workers import weights
+
+    weights.verify(name, settings())
+    print(f"{name}: the known file, {weights.WEIGHTS[name].licence}")
+
+
+@bench_app.command("file")
+def bench_file(
+    clip: Annotated[Path | None, typer.Option(help="A clip to loop and scale; a generated one if not given.")] = None,
+    frames: Annotated[int, typer.Option(min=20, help="Frames of each pass.")] = 240,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are told.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Files through the pump, beside a plain loop that does the same steps in line."""
+    from stream.settings import settings
+    from workers.bench import file
+
+    say = lambda sentence: print(sentence, file=sys.stderr)  # noqa: E731
+    if not as_json:
+        print("engine        size  loop fps pump fps ratio  cpu ms  busy peak MiB")
+    for row in file.bench_file(clip, frames, repeats, settings(), say):
+        if as_json:
+            print(json.dumps(file.as_json(row)), flush=True)
+            continue
+        ours = f"{row.pump.cpu_ms:6.1f} {row.pump.busy:5.0%} {row.pump.peak_mib:8.0f}"
+        size = f"{row.width}x{row.height}"
+        print(f"{row.engine:8} {size:>9}  {row.loop.fps:8.1f} {row.pump.fps:8.1f} {row.ratio:5.2f}  {ours}", flush=True)
 
 
 def _size(text: str | None) -> tuple[int, int]:

@@ -134,13 +134,13 @@ def add_video(container: OutputContainer, chosen: Format, info: VideoInfo, setti
 def _encoder(chosen: Format, info: VideoInfo, settings: Settings) -> tuple[str, dict[str, str]]:
     """The GPU's H.264 encoder where it is wanted, opens and takes this size; else the format's own."""
     fits = info.width >= 160 and info.height >= 64 and max(info.width, info.height) <= 4096
-    if chosen.codec == "libx264" and settings.hw_encode and fits and _opens("h264_nvenc"):
+    if chosen.codec == "libx264" and settings.hw_encode and fits and encoder_opens("h264_nvenc"):
         return "h264_nvenc", {"preset": "p4", "rc": "vbr", "cq": "19", "b": "0"}
     return chosen.codec, chosen.options
 
 
 @functools.cache
-def _opens(codec: str) -> bool:
+def encoder_opens(codec: str) -> bool:
     """Does this machine have the hardware behind an encoder? Opening it is the only way to know."""
     try:
         context = cast(av.VideoCodecContext, av.VideoCodecContext.create(codec, "w"))

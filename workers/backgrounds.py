@@ -19,11 +19,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stream.errors import BackgroundError, InputError
 from stream.frames import Frame, Plane, split_i420
-from stream.session import Background, Rgb
+from stream.session import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.sources.pattern import rgb_to_i420
-from workers.composite import BLACK, blend, flat
+from workers.composite import BLACK, blend, centre, flat, rgb_flat
 
 Size = tuple[int, int]
 Floats = npt.NDArray[np.float32]
@@ -55,7 +55,7 @@ def open_background(background: Background, width: int, height: int, settings: S
     size = (width, height)
     match background.kind:
         case "color":
-            return _still(color(background.rgb, *size))
+            return _still(rgb_flat(background.rgb, *size))
         case "blur":
             return Drawn(lambda frame, alpha: blurred(frame.pixels, alpha, background.strength))
         case "image":
@@ -119,11 +119,21 @@ class Loop:
         now_s = self._now[0]
         if place_s < now_s and (self._advanced or place_s < self._from_s):  # the first picture may begin after 0
             self._open(0)
-        elif self._length_s and place_s - now_s > _FAR_S:
-            self._open(max(0, math.floor(place_s) - _FAR_S // 2))
+        elif self._length_s and self._next is not None and place_s - self._next[0] > _FAR_S:
+            self._leap(place_s)
         while self._next is not None and self._next[0] <= place_s:
             self._now, self._next = self._next, self._following()
             self._advanced = True
+
+    def _leap(self, place_s: Fraction) -> None:
+        """Seek; where that finds no picture that begins by then, only reading from the beginning tells."""
+        try:
+            self._open(max(0, math.floor(place_s) - _FAR_S // 2))
+            found = self._now[0] <= place_s
+        except BackgroundError:
+            found = False
+        if not found:
+            self._open(0)
 
     def _following(self) -> Moment | None:
         try:
@@ -140,12 +150,6 @@ class Loop:
         self._now, self._next = first, self._following()
         self._step_s = Fraction(1, 30)
         self._from_s, self._advanced = from_s, False
-
-
-def color(rgb: Rgb, width: int, height: int) -> Plane:
-    """I420 of one colour, its BT.709 limited-range values rounded to nearest."""
-    pixel = rgb_to_i420(np.full((2, 2, 3), rgb, np.uint8)).ravel()
-    return flat(int(pixel[0]), int(pixel[4]), int(pixel[5]), width, height)
 
 
 def blurred(pixels: Plane, alpha: Plane, strength: float) -> Plane:
@@ -274,7 +278,7 @@ def _scenes(path: Path, size: Size, cover: Size, settings: Settings, from_s: int
         for item in source:
             if isinstance(item, Frame):
                 begin_s = from_s + item.pts * item.time_base
-                yield begin_s, begin_s + 1 / source.info.rate, _cropped(item, size)
+                yield begin_s, begin_s + 1 / source.info.rate, centre(_over_black(item), *size)
 
 
 @contextmanager
@@ -287,14 +291,7 @@ def _film(path: Path, settings: Settings, from_s: int = 0, size: Size = (0, 0)) 
         raise BackgroundError(f"the background cannot be used: {exc}") from None
 
 
-def _cropped(frame: Frame, size: Size) -> Plane:
-    """The centre of the picture as I420 of `size`, transparency over black."""
-    width, height = size
-    pixels = frame.pixels
-    if frame.alpha is not None:
-        pixels = blend(pixels, flat(*BLACK, frame.width, frame.height), frame.alpha)
-    left, top = (frame.width - width) // 4, (frame.height - height) // 4  # in chroma samples
-    out = np.empty((height * 3 // 2, width), np.uint8)
-    for to, plane, n in zip(split_i420(out), split_i420(pixels), (2, 1, 1), strict=True):
-        to[...] = plane[n * top : n * top + to.shape[0], n * left : n * left + to.shape[1]]
-    return out
+def _over_black(frame: Frame) -> Plane:
+    if frame.alpha is None:
+        return frame.pixels
+    return blend(frame.pixels, flat(*BLACK, frame.width, frame.height), frame.alpha)

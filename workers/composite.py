@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from stream.frames import Frame, Plane, VideoInfo, split_i420
-from stream.session import Options, View
+from stream.session import Options, Rgb, View
+from stream.sources.pattern import rgb_to_i420
 
 BLACK = (16, 128, 128)
 _TINT = (63, 102, 200)  # Y, U, V of a red that leaves shapes readable
@@ -118,6 +119,22 @@ def flat(y: int, u: int, v: int, width: int, height: int) -> Plane:
     for plane, value in zip(split_i420(pixels), (y, u, v), strict=True):
         plane[...] = value
     return pixels
+
+
+def rgb_flat(rgb: Rgb, width: int, height: int) -> Plane:
+    """A new I420 picture of one colour, its BT.709 limited-range values rounded to nearest."""
+    pixel = rgb_to_i420(np.full((2, 2, 3), rgb, np.uint8)).ravel()
+    return flat(int(pixel[0]), int(pixel[4]), int(pixel[5]), width, height)
+
+
+def centre(pixels: Plane, width: int, height: int) -> Plane:
+    """The middle of an I420 picture that is at least that large."""
+    out = np.empty((height * 3 // 2, width), np.uint8)
+    left, top = (pixels.shape[1] - width) // 4, (pixels.shape[0] * 2 // 3 - height) // 4  # in chroma samples
+    for to, plane, scale in zip(split_i420(out), split_i420(pixels), (2, 1, 1), strict=True):
+        rows, columns = to.shape
+        to[...] = plane[scale * top : scale * top + rows, scale * left : scale * left + columns]
+    return out
 
 
 @functools.lru_cache(maxsize=4)

@@ -112,7 +112,7 @@ class AlphaVideo:
         """The video; each picture of a sequence is a video of one frame."""
         path = self._path
         if path.is_dir() or _PRINTF.search(path.name) or path.suffix.lower() == ".png":
-            yield from map(_open_png, _sequence(path))
+            yield from (_open_png(file, self._settings) for file in _sequence(path))
         else:
             yield media.open_container(path, self._settings)
 
@@ -247,11 +247,15 @@ def _disconnected(plane: Plane, level: Ints) -> Ints:
     return np.where(above >= 383, above, 0).astype(np.int16)
 
 
-def _open_png(path: Path) -> InputContainer:
+def _open_png(path: Path, settings: Settings) -> InputContainer:
+    options = {"protocol_whitelist": "file", "max_pixels": str(settings.max_pixels)}
     try:
-        return av.open(f"file:{path.absolute()}", format="png_pipe", options={"protocol_whitelist": "file"})
+        with path.open("rb") as file:
+            if file.read(8) != b"\x89PNG\r\n\x1a\n":
+                raise UnreadableMedia(f"{path} is not a PNG picture")
+        return av.open(f"file:{path.absolute()}", format="png_pipe", options=options)
     except (OSError, av.error.FFmpegError) as exc:
-        raise UnreadableMedia(f"{path} is not a PNG picture that can be read ({exc.strerror})") from None
+        raise UnreadableMedia(f"{path} cannot be read ({exc.strerror})") from None
 
 
 def _sequence(path: Path) -> list[Path]:

@@ -41,7 +41,7 @@ def run_file(task: Task, settings: Settings, reporter: Reporter) -> dict[str, An
     source = FileSource(task.source, settings, task.start_s, task.end_s, task.size)
     try:
         name, reason = engines.choose(task.options, live=False)
-        engine = engines.load(name, task.options, settings)
+        engine = engines.load(name, task.options, settings, reporter.say)
         reporter.say(f"engine {name} on {engine.device}: {reason}")
     except BaseException:
         source.close()

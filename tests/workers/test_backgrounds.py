@@ -283,6 +283,60 @@ def test_a_leap_into_a_long_video_seeks(tmp_path: Path) -> None:
         ]
 
 
+class Slides:
+    """Pictures that begin at whole seconds, each as bright as its second; remembers where reading began."""
+
+    def __init__(self, *begin_s: int) -> None:
+        self._begin_s = begin_s
+        self.began_at: list[int] = []
+
+    def __call__(self, from_s: int) -> Generator[tuple[Fraction, Fraction, Plane], None, None]:
+        self.began_at.append(from_s)
+        for n in self._begin_s:
+            if n >= from_s:
+                yield Fraction(n), Fraction(n + 1), composite.flat(n, 128, 128, WIDTH, HEIGHT)
+
+
+def brightness(loop: backgrounds.Loop, time_s: int) -> int:
+    picture = loop.at(frame_at(time_s, Fraction(1)), OPAQUE)
+    assert picture is not None
+    return int(picture[0, 0])
+
+
+def test_a_leap_reads_only_the_neighbourhood() -> None:
+    slides = Slides(*range(240))
+    loop = backgrounds.Loop(slides, Fraction(240))
+    assert [brightness(loop, t) for t in (0, 5, 200, 201, 2, 240)] == [0, 5, 200, 201, 2, 0]
+    assert slides.began_at == [0, 190, 0, 0]
+
+
+def test_a_leap_into_a_long_pause_still_shows_what_was_on() -> None:
+    slides = Slides(0, 1, 120, 235)
+    loop = backgrounds.Loop(slides, Fraction(240))
+    assert [brightness(loop, t) for t in (0, 200, 201, 239)] == [0, 120, 120, 235]
+
+
+def test_a_picture_that_stays_to_the_end_is_read_once() -> None:
+    """The header promises 240 seconds, the pictures end after 1."""
+    slides = Slides(0, 1)
+    loop = backgrounds.Loop(slides, Fraction(240))
+    assert [brightness(loop, t) for t in (0, 100, 150, 239)] == [0, 1, 1, 1]
+    assert len(slides.began_at) == 3  # at first, a leap that found nothing, and the beginning again
+
+
+def test_going_back_after_a_leap_into_a_gap() -> None:
+    slides = Slides(0, 195)
+    loop = backgrounds.Loop(slides, Fraction(240))
+    assert [brightness(loop, t) for t in (0, 200, 3)] == [0, 195, 0]
+
+
+def test_a_first_picture_that_begins_late_is_shown_from_the_start() -> None:
+    slides = Slides(2, 3)
+    loop = backgrounds.Loop(slides, Fraction(5))
+    assert [brightness(loop, t) for t in (0, 1, 2, 3, 4, 5)] == [2, 2, 2, 3, 3, 2]
+    assert slides.began_at == [0, 0]
+
+
 def test_a_length_that_nobody_knows_is_learnt() -> None:
     def read(_: int) -> Generator[tuple[Fraction, Fraction, Plane], None, None]:
         for n in range(3):

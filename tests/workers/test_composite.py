@@ -204,6 +204,15 @@ def test_shape_of_a_matte_is_grey_and_of_an_untouched_input_as_it_was() -> None:
     assert not composite.shape(info, Options.read(background="green")).has_alpha
 
 
+def test_centre_takes_luma_and_chroma_from_the_same_place() -> None:
+    y, x = np.indices((12, 20), dtype=np.uint8)
+    chroma = (10 * y + x)[::2, ::2]
+    pixels = np.concatenate([(10 * y + x).ravel(), chroma.ravel(), chroma.ravel()]).reshape(18, 20)
+    luma, u, v = split_i420(composite.centre(pixels, 8, 4))
+    assert (luma == (10 * y + x)[4:8, 6:14]).all()
+    assert ((u == luma[::2, ::2]).all(), (v == luma[::2, ::2]).all()) == (True, True)
+
+
 def test_sizes_that_do_not_fit_are_refused() -> None:
     frame = frame_of(noise(16, 8, 1))
     with pytest.raises(ValueError, match="alpha is"):

@@ -31,6 +31,14 @@ def test_within_one_level_of_the_cpu(device: str, width: int, height: int) -> No
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_luma_is_rounded_to_nearest(device: str) -> None:
+    fg, bg, alpha = pictures(66, 50)
+    out = composite_torch.blend(*(torch.from_numpy(a).to(device) for a in (fg, bg, alpha)))
+    weight = alpha / 255
+    assert (out[:50].cpu().numpy() == np.rint(fg[:50] * weight + bg[:50] * (1 - weight))).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_exact_at_the_ends_and_where_both_agree(device: str) -> None:
     ramp = torch.arange(256, dtype=torch.uint8, device=device).repeat(6).reshape(96, 16)
     other = ramp.flip(0)

@@ -1,11 +1,13 @@
 """The engines by name, imported on use. A new one is a file here and a line in `ENGINES`."""
 
+from collections.abc import Callable
 from importlib import import_module
 
 from stream.errors import UsageError
 from stream.session import Options
 from stream.settings import Settings
 from workers.engines.base import Engine
+from workers.weights import WEIGHTS, ensure
 
 ENGINES = {
     "rvm": "workers.engines.rvm:Rvm",
@@ -14,10 +16,15 @@ ENGINES = {
 }
 
 
-def load(name: str, options: Options, settings: Settings) -> Engine:
-    """Build an engine, its weights fetched if need be. Raises UsageError, WeightsError."""
+def _silent(_: str) -> None: ...
+
+
+def load(name: str, options: Options, settings: Settings, say: Callable[[str], None] = _silent) -> Engine:
+    """Build an engine, its weights fetched if need be and their licence said. Raises UsageError, WeightsError."""
     if name not in ENGINES:
         raise UsageError(f"engine: {name!r} is unknown; one of: auto, {', '.join(ENGINES)}")
+    if name in WEIGHTS:
+        ensure(name, settings, say)
     module, _, cls = ENGINES[name].partition(":")
     engine: Engine = getattr(import_module(module), cls)(options, settings)
     return engine

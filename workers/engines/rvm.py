@@ -4,7 +4,6 @@ The network looks at the picture made small and then sharpens what it found at f
 four feature maps.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ class Rvm:
     warmup_frames = 45
 
     def __init__(self, options: Options, settings: Settings) -> None:
-        path = weights.ensure(self.name, settings, logging.getLogger(__name__).info)
+        path = weights.path(self.name, settings)
         cuda = _CUDA in onnxruntime.get_available_providers()
         self._session = onnxruntime.InferenceSession(
             str(path), _session_options(settings), providers=[_CUDA, _CPU] if cuda else [_CPU]

@@ -3,7 +3,6 @@
 It sees the picture squashed to 256x144 and remembers nothing, so its edges are soft and flicker until smoothed.
 """
 
-import logging
 import threading
 from collections.abc import Sequence
 
@@ -31,7 +30,7 @@ class Selfie:
     device = "cpu"
 
     def __init__(self, options: Options, settings: Settings) -> None:
-        path = weights.ensure(self.name, settings, logging.getLogger(__name__).info)
+        path = weights.path(self.name, settings)
         self._net = cv2.dnn.readNet(str(path))
         self._lock = threading.Lock()  # a network of cv2 holds the input between its two calls
 

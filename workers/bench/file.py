@@ -1,0 +1,198 @@
+"""`mattebox bench file`: files per second through the pump, beside a plain loop that does the same steps in line.
+
+Both run in a fresh process with the same engine, blend, encoder and preset. The loop decodes, mattes, blends and
+encodes one frame after the other on the libraries' default threads, as a first script would. They take turns, so that
+a machine that slows down slows both; medians and the ratio pair by pair are told.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+
+from stream.encode import FORMATS, add_video
+from stream.frames import Frame, VideoInfo, to_av
+from stream.ingest import Ingest
+from stream.pump import Sink, pump
+from stream.session import Options
+from stream.settings import Settings
+from stream.sinks import open_sink
+from stream.sources.file import FileSource
+from stream.sources.pattern import PatternSource
+from workers import engines, threads
+from workers.matte import Matte
+
+CASES = (("selfie", 640, 480), ("selfie", 1280, 720), ("rvm", 640, 480), ("rvm", 1280, 720))
+_MARGIN_FRAMES = 5  # the first frames pay for page faults and lazy set-up; they are not timed
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pass over a clip. fps: frames a second of the wall clock. busy: share of all cores' time that was used."""
+
+    fps: float
+    cpu_ms: float
+    busy: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: medians over the repeats; ratio: of the pump's fps to the loop's, pair by pair."""
+
+    engine: str
+    width: int
+    height: int
+    frames: int
+    loop: Run
+    pump: Run
+    ratio: float
+
+
+def bench_file(
+    clip: Path | None, frames: int, repeats: int, settings: Settings, say: Callable[[str], None]
+) -> Iterator[Row]:
+    """Measure every case of `CASES` on `clip` (looped and scaled), or on a generated pattern."""
+    with tempfile.TemporaryDirectory(prefix="mattebox-bench-") as folder:
+        for engine, width, height in CASES:
+            source = Path(folder) / f"{width}x{height}.mp4"
+            if not source.exists():
+                _make_clip(source, clip, width, height, frames, settings)
+            pairs = []
+            for n in range(repeats):
+                say(f"{engine} {width}x{height}: {n + 1} of {repeats}")
+                pairs.append((_apart(_plain_loop, source, engine, settings), _apart(_pumped, source, engine, settings)))
+            ratio = statistics.median(ours.fps / plain.fps for plain, ours in pairs)
+            loop, ours = (_median([pair[side] for pair in pairs]) for side in (0, 1))
+            yield Row(engine, width, height, frames, loop, ours, round(ratio, 2))
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    return asdict(row)
+
+
+def _apart(work: Callable[[Path, str, Settings], Run], source: Path, engine: str, settings: Settings) -> Run:
+    """In a process of its own: thread counts are set once for a whole process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, source, engine, settings).result()
+
+
+def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
+    options = Options(engine=engine_name)
+    engine = engines.load(engine_name, options, settings)
+    matte = Matte(options, engine, settings)
+    chosen = replace(FORMATS[".mp4"], muxer_options={})
+    clock = _Clock(settings)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        av.open(str(source)) as given,
+        av.open(f"{folder}/o.mp4", "w") as made,
+    ):
+        ingest: Ingest | None = None
+        for picture in given.decode(video=0):
+            if ingest is None:
+                ingest = Ingest(picture)
+                info = VideoInfo(*ingest.size, cast(Fraction, picture.time_base), Fraction(30))
+                video = add_video(made, chosen, matte.open(info), settings)
+                video.codec_context.thread_count = 0
+            for frame in ingest.push(picture):
+                for out in matte(frame):
+                    made.mux(video.encode(to_av(out, "yuv420p")))
+                    clock.tick()
+        made.mux(video.encode(None))
+        return clock.stop()
+
+
+def _pumped(source: Path, engine_name: str, settings: Settings) -> Run:
+    threads.apply(settings)
+    options = Options(engine=engine_name)
+    engine = engines.load(engine_name, options, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        sink = open_sink(Path(folder) / "o.mp4", options, settings)
+        clock = _Clock(settings)
+        pump(FileSource(source, settings), Matte(options, engine, settings), sink, lambda _: clock.tick())
+        return clock.stop()
+
+
+class _Clock:
+    """Starts after the first few frames; wall and CPU time of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._cores = settings.cores()
+        self._frames = 0
+
+    def tick(self) -> None:
+        self._frames += 1
+        if self._frames == _MARGIN_FRAMES:
+            self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
+
+    def stop(self) -> Run:
+        wall_s, cpu_s = time.perf_counter() - self._wall_s, time.process_time() - self._cpu_s
+        counted = self._frames - _MARGIN_FRAMES
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return Run(
+            round(counted / wall_s, 1),
+            round(1e3 * cpu_s / counted, 1),
+            round(cpu_s / wall_s / self._cores, 3),
+            round(peak_mib, 0),
+        )
+
+
+def _median(runs: list[Run]) -> Run:
+    names = ("fps", "cpu_ms", "busy", "peak_mib")
+    return Run(**{name: statistics.median(getattr(run, name) for run in runs) for name in names})
+
+
+class _Unchanged:
+    """A transform that changes nothing: to write a test clip through the pump itself."""
+
+    def open(self, info: VideoInfo) -> VideoInfo:
+        return info
+
+    def __call__(self, frame: Frame) -> list[Frame]:
+        return [frame]
+
+    def flush(self) -> list[Frame]:
+        return []
+
+
+class _Looped:
+    """A clip again and again until there are `frames`, at 30 a second."""
+
+    live = False
+
+    def __init__(self, clip: Path, size: tuple[int, int], frames: int, settings: Settings) -> None:
+        self._clip, self._size, self._frames, self._settings = clip, size, frames, settings
+        self.info = VideoInfo(*size, Fraction(1, 30), Fraction(30), frames / 30, frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        n = 0
+        while n < self._frames:
+            source = FileSource(self._clip, self._settings, size=self._size)
+            for item in source:
+                if isinstance(item, Frame) and n < self._frames:
+                    yield replace(item, pts=n, time_base=Fraction(1, 30))
+                    n += 1
+            source.close()
+
+    def close(self) -> None:
+        """Each pass closes its own."""
+
+
+def _make_clip(path: Path, clip: Path | None, width: int, height: int, frames: int, settings: Settings) -> None:
+    source = (
+        PatternSource(width, height, frames, scene="room")
+        if clip is None
+        else _Looped(clip, (width, height), frames, settings)
+    )
+    sink: Sink = open_sink(path, Options(), settings)
+    pump(source, _Unchanged(), sink)
