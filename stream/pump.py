@@ -36,6 +36,8 @@ class Transform(Protocol):
 
     def flush(self) -> Iterable[Frame]: ...
 
+    def close(self) -> None: ...
+
 
 class Sink(Protocol):
     """Where pictures go. Nothing it makes is visible before `close`; `abort` removes every trace."""
@@ -80,6 +82,7 @@ def pump(source: Source, transform: Transform, sink: Sink, on_frame: Callable[[F
     else:
         sink.close()
     finally:
+        transform.close()
         source.close()
 
 

@@ -61,6 +61,7 @@ class Unchanged:
     def __init__(self, delay: int = 0, fails_at: int = -1, alpha: np.ndarray | None = None) -> None:  # type: ignore[type-arg]
         self._held: list[Frame] = []
         self._delay, self._fails_at, self._seen, self._alpha = delay, fails_at, 0, alpha
+        self.closed = False
 
     def open(self, info: VideoInfo) -> VideoInfo:
         return replace(info, has_alpha=self._alpha is not None or info.has_alpha)
@@ -76,6 +77,9 @@ class Unchanged:
         held, self._held = self._held, []
         return held
 
+    def close(self) -> None:
+        self.closed = True
+
 
 class TruthEngine:
     """Knows the pattern's matte: its alpha is the truth for the frame's number. Raises on numbers in `fails_on`."""
@@ -88,9 +92,12 @@ class TruthEngine:
         self.recurrent = False
         self.calls: list[int] = []
 
-    def infer(self, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
-        assert len(frames) == len(states)
-        self.calls.append(len(frames))
-        if any(frame.pts in self.fails_on for frame in frames):
+    def prepare(self, frame: Frame) -> Frame:
+        return frame
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        assert len(prepared) == len(states)
+        self.calls.append(len(prepared))
+        if any(frame.pts in self.fails_on for frame in prepared):
             raise RuntimeError("the model broke")
-        return [Result(self.pattern.alpha(f.pts).astype(np.float32) / 255) for f in frames]
+        return [Result(self.pattern.alpha(f.pts).astype(np.float32) / 255) for f in prepared]

@@ -1,12 +1,16 @@
 """The core: one object per video. Holds its engine memory and backdrop, and is the Transform given to `pump`.
 
-Live video and files run the same lines; they differ in what happens when something goes wrong. A file fails, a live
-camera shows its background: no unmatted pixel leaves because a model was slow or broke.
+Three steps, each in a thread of its own so that they overlap: prepare (what needs no past), infer (in order, with the
+video's memory), finish (alpha to full size, background, blend). Live video and files run the same lines; they differ
+in how many frames may be under way, and in what happens when something goes wrong. A file fails; a live camera shows
+its background: no unmatted pixel leaves because a model was slow or broke.
 """
 
 import logging
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import repeat
 
 import cv2
 import numpy as np
@@ -16,19 +20,19 @@ from stream.frames import Frame, Plane, VideoInfo
 from stream.log import OncePerSecond
 from stream.session import Options
 from stream.settings import Settings
-from workers.backgrounds import Backdrop, open_background
+from workers.backgrounds import GREY, Backdrop, open_background
 from workers.composite import flat, render, shape
-from workers.engines.base import Alpha, Engine, Result, State
+from workers.engines.base import Alpha, Engine, Prepared, Result, State
 
-_GREY = (126, 128, 128)
+_UNDER_WAY = 4  # frames of a file between the first step and the last
 _log = OncePerSecond(logging.getLogger(__name__))
 
 
 class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
-    For files, frames may be held back to fill the engine's batch; live frames never are. info: what comes out, known
-    after `open`.
+    A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are.
+    info: what comes out, known after `open`. Raises EngineError (files only) and BackgroundError.
     """
 
     info: VideoInfo
@@ -36,70 +40,96 @@ class Matte:
     def __init__(self, options: Options, engine: Engine, settings: Settings, live: bool = False) -> None:
         self._options, self._engine, self._settings, self._live = options, engine, settings, live
         self._batch = 1 if live or engine.recurrent else engine.batch
-        self._state: State = None
-        self._waiting: list[Frame] = []
-        self._last: Frame | None = None
+        self._steps = [ThreadPoolExecutor(1, name) for name in ("prepare", "infer", "finish")]
+        self._waiting: list[tuple[Frame, Future[Prepared]]] = []
+        self._pending: deque[Future[Frame]] = deque()
+        self._state: State = None  # touched in the step `infer` alone
+        self._last: Frame | None = None  # and this in `finish`, as is the backdrop
         self._backdrop: Backdrop | None = None
 
     def open(self, info: VideoInfo) -> VideoInfo:
-        """Get ready for a video of this shape and say what will come out. Raises BackgroundError."""
+        """Get ready for a video of this shape and say what will come out."""
         self._backdrop = open_background(self._options.background, info.width, info.height, self._settings)
         self.info = shape(info, self._options)
         return self.info
 
     def __call__(self, frame: Frame) -> list[Frame]:
-        if frame.damaged and self._last is not None:
-            return [*self.flush(), self._held(frame)]
-        self._waiting.append(frame)
-        return self.flush() if len(self._waiting) >= self._batch else []
+        if frame.damaged and self._pending:
+            self._start_waiting()
+            self._pending.append(self._steps[2].submit(self._repeat, frame))
+        else:
+            self._waiting.append((frame, self._steps[0].submit(self._engine.prepare, frame)))
+            if len(self._waiting) >= self._batch:
+                self._start_waiting()
+        return self._collect(0 if self._live else _UNDER_WAY * self._batch)
 
     def flush(self) -> list[Frame]:
-        frames, self._waiting = self._waiting, []
-        return [self._finish(*pair) for pair in zip(frames, self._infer(frames), strict=True)]
+        self._start_waiting()
+        return self._collect(0)
 
     def close(self) -> None:
+        for step in self._steps:
+            step.shutdown(cancel_futures=True)
         if self._backdrop is not None:
             self._backdrop.close()
 
-    def _infer(self, frames: list[Frame]) -> list[Result | None]:
+    def _start_waiting(self) -> None:
+        """Send the waiting frames through the network in one call, and each on to be finished."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        results = self._steps[1].submit(self._infer, [prepared for _, prepared in waiting])
+        for index, (frame, _) in enumerate(waiting):
+            self._pending.append(self._steps[2].submit(self._finish, frame, results, index))
+
+    def _collect(self, keep: int) -> list[Frame]:
+        done = []
+        while len(self._pending) > keep:
+            done.append(self._pending.popleft().result())
+        return done
+
+    def _infer(self, prepared: Sequence[Future[Prepared]]) -> list[Result | None]:
         """One result for each frame; None, live only, where the engine failed."""
-        if not frames:
-            return []
-        states = [self._state] if self._engine.recurrent else list(repeat(self._state, len(frames)))
         try:
-            results = self._engine.infer(frames, states)
+            inputs = [future.result() for future in prepared]
+            results = self._engine.infer(inputs, [self._state] * len(inputs))
         except Exception as exc:  # whatever it was: a live picture must be covered, a file must say so
             if not self._live:
                 raise EngineError(f"{self._engine.name} failed: {exc}") from exc
             _log.warning("%s failed, showing the background: %s", self._engine.name, exc)
             self._state = None
-            return [None] * len(frames)
+            return [None] * len(prepared)
         self._state = results[-1].state
         return list(results)
 
-    def _finish(self, frame: Frame, result: Result | None) -> Frame:
+    def _finish(self, frame: Frame, results: Future[list[Result | None]], index: int) -> Frame:
+        result = results.result()[index]
         if result is None:
             return self._covered(frame)
         assert self._backdrop is not None
-        alpha = _full_size(result.alpha, frame)
+        alpha = full_size(result.alpha, frame)
         background = self._backdrop.at(frame, alpha)
         self._last = render(frame, alpha, result.foreground, background, self._options.view)
         return self._last
 
-    def _held(self, frame: Frame) -> Frame:
-        assert self._last is not None
-        return replace(self._last, pts=frame.pts, time_base=frame.time_base)
+    def _repeat(self, frame: Frame) -> Frame:
+        """The last good result at the time of a damaged frame."""
+        return (
+            self._covered(frame)
+            if self._last is None
+            else replace(self._last, pts=frame.pts, time_base=frame.time_base)
+        )
 
     def _covered(self, frame: Frame) -> Frame:
         """What leaves instead of a picture that has no matte: the background alone, grey where that is the room."""
         assert self._backdrop is not None
         nothing = np.zeros((frame.height, frame.width), np.uint8)
-        empty = frame.with_pixels(flat(*_GREY, frame.width, frame.height), alpha=frame.alpha)
+        empty = frame.with_pixels(flat(*GREY, frame.width, frame.height), alpha=frame.alpha)
         background = self._backdrop.at(empty, nothing)
         return render(empty, nothing, None, background, self._options.view)
 
 
-def _full_size(alpha: Alpha, frame: Frame) -> Plane:
+def full_size(alpha: Alpha, frame: Frame) -> Plane:
     """The engine's alpha as uint8 (H, W) of the frame: kept in float up to the last step."""
     if alpha.shape != (frame.height, frame.width):
         alpha = np.asarray(cv2.resize(alpha, (frame.width, frame.height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -29,7 +29,10 @@ from stream.sinks import open_sink
 from stream.sources.file import FileSource
 from stream.sources.pattern import PatternSource
 from workers import engines, threads
-from workers.matte import Matte
+from workers.backgrounds import open_background
+from workers.composite import render
+from workers.engines.base import State
+from workers.matte import Matte, full_size
 
 CASES = (("selfie", 640, 480), ("selfie", 1280, 720), ("rvm", 640, 480), ("rvm", 1280, 720))
 _MARGIN_FRAMES = 5  # the first frames pay for page faults and lazy set-up; they are not timed
@@ -89,7 +92,6 @@ def _apart(work: Callable[[Path, str, Settings], Run], source: Path, engine: str
 def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
     options = Options(engine=engine_name)
     engine = engines.load(engine_name, options, settings)
-    matte = Matte(options, engine, settings)
     chosen = replace(FORMATS[".mp4"], muxer_options={})
     clock = _Clock(settings)
     with (
@@ -98,16 +100,20 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
         av.open(f"{folder}/o.mp4", "w") as made,
     ):
         ingest: Ingest | None = None
+        state: State = None
         for picture in given.decode(video=0):
             if ingest is None:
                 ingest = Ingest(picture)
                 info = VideoInfo(*ingest.size, cast(Fraction, picture.time_base), Fraction(30))
-                video = add_video(made, chosen, matte.open(info), settings)
+                backdrop = open_background(options.background, info.width, info.height, settings)
+                video = add_video(made, chosen, info, settings)
                 video.codec_context.thread_count = 0
             for frame in ingest.push(picture):
-                for out in matte(frame):
-                    made.mux(video.encode(to_av(out, "yuv420p")))
-                    clock.tick()
+                (result,) = engine.infer([engine.prepare(frame)], [state])
+                state, alpha = result.state, full_size(result.alpha, frame)
+                out = render(frame, alpha, result.foreground, backdrop.at(frame, alpha), options.view)
+                made.mux(video.encode(to_av(out, "yuv420p")))
+                clock.tick()
         made.mux(video.encode(None))
         return clock.stop()
 
@@ -163,6 +169,9 @@ class _Unchanged:
 
     def flush(self) -> list[Frame]:
         return []
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class _Looped:

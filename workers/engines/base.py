@@ -16,6 +16,9 @@ from stream.frames import Frame, Plane
 State = Any
 """An engine's memory of one video; None before its first frame. Only the engine that made it looks inside."""
 
+Prepared = Any
+"""A frame made ready for the network. Only the engine that made it looks inside."""
+
 Alpha = npt.NDArray[np.float32]
 """(h, w), 0.0 background to 1.0 subject, never normalised per frame. Of any size: the core resizes it."""
 
@@ -45,6 +48,11 @@ class Engine(Protocol):
     warmup_frames: int
     device: str
 
-    def infer(self, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    def prepare(self, frame: Frame) -> Prepared:
+        """All that can be done for a frame without its video's past. May run in another thread, while `infer` is at
+        work on earlier frames. Raises EngineError."""
+        ...
+
+    def infer(self, prepared: Sequence[Prepared], states: Sequence[State]) -> list[Result]:
         """One result for each frame, as if it had been alone. Frames may differ in size. Raises EngineError."""
         ...

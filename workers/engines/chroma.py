@@ -59,8 +59,11 @@ class Chroma:
         self._given = None if options.key is None else _yuv(options.key)
         self._warn = OncePerSecond(logging.getLogger(__name__))
 
-    def infer(self, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
-        return [self._matte(frame, state) for frame, state in zip(frames, states, strict=True)]
+    def prepare(self, frame: Frame) -> Frame:
+        return frame
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        return [self._matte(frame, state) for frame, state in zip(prepared, states, strict=True)]
 
     def _matte(self, frame: Frame, screen: Screen | None) -> Result:
         if screen is None or not screen.measured:

@@ -24,6 +24,7 @@ _LONG_SIDE_PX = 384  # of the small picture; MAD on our clip at 640x480: 256 28.
 # at 1280x720: 320 29.1, 384 25.4, 480 26.9, 512 26.5
 _MEMORY = ("r1", "r2", "r3", "r4")
 _OUTPUTS = ["pha", *(f"{name}o" for name in _MEMORY)]
+Size = tuple[int, int]
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
@@ -31,7 +32,7 @@ _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 class Memory:
     """What the network kept of one video. size: width and height it belongs to. maps: float32 (C, h, w) each."""
 
-    size: tuple[int, int]
+    size: Size
     maps: tuple[Tensor, ...]
 
 
@@ -51,20 +52,24 @@ class Rvm:
         self.device = "cuda" if _CUDA in self._session.get_providers() else "cpu"
         self.batch = 4 if self.device == "cuda" else 1
 
-    def infer(self, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
-        groups: dict[tuple[int, int, bool], list[int]] = defaultdict(list)
-        for index, (frame, state) in enumerate(zip(frames, states, strict=True)):
-            groups[(frame.width, frame.height, _fits(state, frame))].append(index)
-        results: dict[int, Result] = {}
-        for (*_, fits), members in groups.items():
-            memories = [states[i] for i in members] if fits else []
-            results |= zip(members, self._run([frames[i] for i in members], memories), strict=True)
-        return [results[index] for index in range(len(frames))]
+    def prepare(self, frame: Frame) -> Tensor:
+        """float32 (3, H, W)."""
+        return rgb(frame)
 
-    def _run(self, frames: list[Frame], memories: list[Memory]) -> list[Result]:
-        """Frames of one size in one call; `memories` is empty at the start of their videos."""
-        size = frames[0].width, frames[0].height
-        inputs = {"src": np.stack([rgb(frame) for frame in frames]), "downsample_ratio": _ratio(*size)}
+    def infer(self, prepared: Sequence[Tensor], states: Sequence[State]) -> list[Result]:
+        groups: dict[tuple[Size, bool], list[int]] = defaultdict(list)
+        for index, (picture, state) in enumerate(zip(prepared, states, strict=True)):
+            groups[(_size(picture), _fits(state, picture))].append(index)
+        results: dict[int, Result] = {}
+        for (_, fits), members in groups.items():
+            memories = [states[i] for i in members] if fits else []
+            results |= zip(members, self._run([prepared[i] for i in members], memories), strict=True)
+        return [results[index] for index in range(len(prepared))]
+
+    def _run(self, pictures: list[Tensor], memories: list[Memory]) -> list[Result]:
+        """Pictures of one size in one call; `memories` is empty at the start of their videos."""
+        size = _size(pictures[0])
+        inputs = {"src": np.stack(pictures), "downsample_ratio": _ratio(*size)}
         try:
             alphas, *maps = self._session.run(_OUTPUTS, inputs | _recall(memories))
         except Exception as exc:  # onnxruntime's errors share no base of their own
@@ -84,9 +89,13 @@ def _session_options(settings: Settings) -> Any:
     return options
 
 
-def _fits(state: State, frame: Frame) -> bool:
+def _size(picture: Tensor) -> Size:
+    return picture.shape[2], picture.shape[1]
+
+
+def _fits(state: State, picture: Tensor) -> bool:
     """Whether there is a memory, and of pictures of this size: another size is another video to the network."""
-    return state is not None and state.size == (frame.width, frame.height)
+    return state is not None and state.size == _size(picture)
 
 
 def _ratio(width: int, height: int) -> Tensor:

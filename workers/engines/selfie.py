@@ -15,7 +15,7 @@ from stream.session import Options
 from stream.settings import Settings
 from workers import weights
 from workers.engines.base import Alpha, Result, State
-from workers.tensors import rgb_small
+from workers.tensors import Tensor, rgb_small
 
 _WIDTH, _HEIGHT = 256, 144
 
@@ -34,12 +34,15 @@ class Selfie:
         self._net = cv2.dnn.readNet(str(path))
         self._lock = threading.Lock()  # a network of cv2 holds the input between its two calls
 
-    def infer(self, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
-        return [Result(self._alpha(frame)) for frame in frames]
+    def prepare(self, frame: Frame) -> Tensor:
+        """float32 (1, 3, 144, 256)."""
+        return rgb_small(frame, _WIDTH, _HEIGHT)[None]
 
-    def _alpha(self, frame: Frame) -> Alpha:
+    def infer(self, prepared: Sequence[Tensor], states: Sequence[State]) -> list[Result]:
+        return [Result(self._alpha(picture)) for picture in prepared]
+
+    def _alpha(self, picture: Tensor) -> Alpha:
         """(144, 256)."""
-        picture = rgb_small(frame, _WIDTH, _HEIGHT)[None]
         try:
             with self._lock:
                 self._net.setInput(picture)

@@ -1,5 +1,6 @@
 """Pictures for the engines' tests: a clip with true alpha, subjects over a screen, and the field's two metrics."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -36,12 +37,16 @@ def truth() -> list[Alpha]:
         return [np.asarray(picture.to_ndarray() / 255, np.float32) for picture in container.decode(video=0)]
 
 
+def infer(engine: Engine, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    return engine.infer([engine.prepare(frame) for frame in frames], states)
+
+
 def run(engine: Engine, frames: list[Frame]) -> list[Result]:
     """One video, frame by frame."""
     results: list[Result] = []
     state: State = None
     for frame in frames:
-        results += engine.infer([frame], [state])
+        results += infer(engine, [frame], [state])
         state = results[-1].state
     return results
 

@@ -6,7 +6,7 @@ import pytest
 from stream.frames import Frame, Plane, split_i420, to_av
 from stream.session import Options, Rgb
 from stream.settings import Settings
-from tests.workers.engines import Picture, clip, disc, mad, over, run, truth
+from tests.workers.engines import Picture, clip, disc, infer, mad, over, run, truth
 from workers.engines.base import Alpha, Result
 from workers.engines.chroma import Chroma
 
@@ -16,7 +16,7 @@ SIZE = 320, 240
 
 
 def matte(frame: Frame, key: Rgb | None = None) -> Result:
-    (result,) = Chroma(Options(key=key), Settings()).infer([frame], [None])
+    (result,) = infer(Chroma(Options(key=key), Settings()), [frame], [None])
     return result
 
 
@@ -139,7 +139,7 @@ def test_a_given_key_wins_over_a_more_saturated_border() -> None:
 def test_without_a_screen_nothing_is_shown_and_the_next_frame_is_looked_at() -> None:
     chroma, alpha = Chroma(Options(), Settings()), disc(*SIZE)
     room = over((128, 128, 128), alpha, (60, 58, 57), noise=2.0)
-    (dark,) = chroma.infer([room], [None])
+    (dark,) = infer(chroma, [room], [None])
     assert dark.alpha.max() == 0.0
-    (lit,) = chroma.infer([over((128, 128, 128), alpha, PURE)], [dark.state])
+    (lit,) = infer(chroma, [over((128, 128, 128), alpha, PURE)], [dark.state])
     assert mad([lit.alpha], [alpha]) < 6.0

@@ -9,7 +9,7 @@ from stream.errors import UsageError
 from stream.frames import Frame
 from stream.session import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, disc, over, run
+from tests.workers.engines import clip, disc, infer, over, run
 from workers.engines import ENGINES, load
 from workers.engines.base import Engine, Result
 
@@ -59,7 +59,7 @@ def test_two_videos_in_turn_are_as_if_alone(engine: Engine) -> None:
     states, turns = [None, None], []
     for pair in zip(left, right, strict=True):
         for index, frame in enumerate(pair):
-            turns += engine.infer([frame], [states[index]])
+            turns += infer(engine, [frame], [states[index]])
             states[index] = turns[-1].state
     same(turns[0::2], run(engine, left))
     same(turns[1::2], run(engine, right))
@@ -73,7 +73,7 @@ def test_a_batch_is_as_if_alone(engine: Engine) -> None:
     for step, frames in enumerate(zip(*videos, strict=True)):
         if step == 1:
             states[3] = None
-        batches.append(engine.infer(frames, states))
+        batches.append(infer(engine, frames, states))
         states = [result.state for result in batches[-1]]
     for index in range(3):
         same([batch[index] for batch in batches], alone[index])
@@ -87,27 +87,27 @@ def test_it_keeps_the_input_as_it_was(engine: Engine) -> None:
     first = results[0].alpha.copy()
     for frame, pixels in zip(frames, before, strict=True):
         np.testing.assert_array_equal(frame.pixels, pixels)
-    engine.infer(frames[-1:], [None])
+    infer(engine, frames[-1:], [None])
     np.testing.assert_array_equal(results[0].alpha, first)  # nor does a later call reach into what was given out
 
 
 def test_a_new_size_in_mid_video_is_taken(engine: Engine) -> None:
     old = run(engine, video(160, 120))
-    (changed,) = engine.infer(video(96, 128, 1), [old[-1].state])
+    (changed,) = infer(engine, video(96, 128, 1), [old[-1].state])
     assert np.isfinite(changed.alpha).all()
-    (after,) = engine.infer(video(96, 128, 2)[1:], [changed.state])
+    (after,) = infer(engine, video(96, 128, 2)[1:], [changed.state])
     assert after.alpha.shape == changed.alpha.shape
 
 
 def test_grey_frames_do_not_stop_it(engine: Engine) -> None:
     frame = video(64, 48, 1)[0]
     luma = frame.planes()[0].copy()
-    (result,) = engine.infer([frame.with_pixels(luma, gray=True)], [None])
+    (result,) = infer(engine, [frame.with_pixels(luma, gray=True)], [None])
     assert np.isfinite(result.alpha).all()
 
 
 def test_nothing_in_nothing_out(engine: Engine) -> None:
-    assert engine.infer([], []) == []
+    assert infer(engine, [], []) == []
 
 
 def test_an_unknown_engine_is_named_with_the_known_ones() -> None:

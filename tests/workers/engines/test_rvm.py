@@ -4,7 +4,7 @@ import pytest
 from stream.errors import EngineError
 from stream.session import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, dtssd, mad, run, truth
+from tests.workers.engines import clip, dtssd, infer, mad, run, truth
 from workers.engines.rvm import Rvm
 
 
@@ -25,13 +25,13 @@ def test_alpha_has_the_frames_size(rvm: Rvm) -> None:
 
 def test_memory_is_used(rvm: Rvm) -> None:
     frames = clip(count=4)
-    (fresh,) = rvm.infer(frames[3:], [None])
+    (fresh,) = infer(rvm, frames[3:], [None])
     assert np.abs(run(rvm, frames)[3].alpha - fresh.alpha).max() > 0.01
 
 
 def test_a_new_size_starts_afresh(rvm: Rvm) -> None:
     state = run(rvm, clip(160, 120, 3))[-1].state
-    (changed,), (fresh,) = rvm.infer(clip(120, 160, 1), [state]), rvm.infer(clip(120, 160, 1), [None])
+    (changed,), (fresh,) = infer(rvm, clip(120, 160, 1), [state]), infer(rvm, clip(120, 160, 1), [None])
     np.testing.assert_array_equal(changed.alpha, fresh.alpha)
 
 
@@ -41,7 +41,7 @@ def test_one_call_may_carry_videos_of_one_size(rvm: Rvm) -> None:
     right = left[::-1]
     states, stacked = [None, None], []
     for pair in zip(left, right, strict=True):
-        stacked.append(rvm.infer(pair, states))
+        stacked.append(infer(rvm, pair, states))
         states = [result.state for result in stacked[-1]]
     for index, frames in enumerate((left, right)):
         for got, alone in zip(stacked, run(rvm, frames), strict=True):
@@ -50,7 +50,7 @@ def test_one_call_may_carry_videos_of_one_size(rvm: Rvm) -> None:
 
 def test_a_failure_is_an_engine_error(rvm: Rvm) -> None:
     (frame,) = clip(160, 120, 1)
-    (result,) = rvm.infer([frame], [None])
+    (result,) = infer(rvm, [frame], [None])
     broken = type(result.state)(result.state.size, result.state.maps[::-1])
     with pytest.raises(EngineError, match="rvm"):
-        rvm.infer([frame], [broken])
+        infer(rvm, [frame], [broken])

@@ -6,7 +6,7 @@ import pytest
 from stream.frames import Frame
 from stream.session import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, dtssd, mad, run, truth
+from tests.workers.engines import clip, dtssd, infer, mad, run, truth
 from workers.engines.base import Alpha
 from workers.engines.selfie import Selfie
 
@@ -24,7 +24,7 @@ def test_the_clip_is_matted_as_well_as_by_hand(selfie: Selfie) -> None:
 
 def test_it_remembers_nothing(selfie: Selfie) -> None:
     frames = clip(count=3)
-    (alone,) = selfie.infer(frames[2:], [None])
+    (alone,) = infer(selfie, frames[2:], [None])
     np.testing.assert_array_equal(run(selfie, frames)[2].alpha, alone.alpha)
 
 
@@ -32,7 +32,7 @@ def test_threads_do_not_mix_their_pictures(selfie: Selfie) -> None:
     frames = clip(count=12)
 
     def alpha(frame: Frame) -> Alpha:
-        return selfie.infer([frame], [None])[0].alpha
+        return infer(selfie, [frame], [None])[0].alpha
 
     with ThreadPoolExecutor(4) as pool:
         got = list(pool.map(alpha, frames))
