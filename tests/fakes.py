@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from stream.frames import Frame, VideoInfo
+from stream.frames import Frame, Plane, VideoInfo
 from stream.pump import Item
 from stream.sources.pattern import PatternSource
 from workers.engines.base import Result, State
@@ -58,7 +58,7 @@ class ListSink:
 class Unchanged:
     """A transform that hands on what it gets, `delay` frames late."""
 
-    def __init__(self, delay: int = 0, fails_at: int = -1, alpha: np.ndarray | None = None) -> None:  # type: ignore[type-arg]
+    def __init__(self, delay: int = 0, fails_at: int = -1, alpha: Plane | None = None) -> None:
         self._held: list[Frame] = []
         self._delay, self._fails_at, self._seen, self._alpha = delay, fails_at, 0, alpha
         self.closed = False
@@ -100,4 +100,4 @@ class TruthEngine:
         self.calls.append(len(prepared))
         if any(frame.pts in self.fails_on for frame in prepared):
             raise RuntimeError("the model broke")
-        return [Result(self.pattern.alpha(f.pts).astype(np.float32) / 255) for f in prepared]
+        return [Result((self.pattern.alpha(f.pts) / 255).astype(np.float32)) for f in prepared]

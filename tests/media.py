@@ -73,7 +73,7 @@ def write_video(
         if n == 0:
             context.width, context.height = frame.width, frame.height
         frame.pts = n if times_ms is None else times_ms[n]
-        frame.time_base = cast(Fraction, context.time_base)
+        frame.time_base = context.time_base
         out.mux(stream.encode(frame))
         _mux_until(out, sound, float(frame.pts * frame.time_base))
     out.mux(stream.encode(None))

@@ -23,6 +23,7 @@ from stream.settings import Settings
 from workers.backgrounds import GREY, Backdrop, open_background
 from workers.composite import flat, render, shape
 from workers.engines.base import Alpha, Engine, Prepared, Result, State
+from workers.threads import yield_to_others
 
 _UNDER_WAY = 4  # frames of a file between the first step and the last
 _log = OncePerSecond(logging.getLogger(__name__))
@@ -40,10 +41,12 @@ class Matte:
     def __init__(self, options: Options, engine: Engine, settings: Settings, live: bool = False) -> None:
         self._options, self._engine, self._settings, self._live = options, engine, settings, live
         self._batch = 1 if live or engine.recurrent else engine.batch
-        self._steps = [ThreadPoolExecutor(1, name) for name in ("prepare", "infer", "finish")]
+        self._prepare = ThreadPoolExecutor(1, "prepare", initializer=yield_to_others)
+        self._network = ThreadPoolExecutor(1, "infer")
+        self._finisher = ThreadPoolExecutor(1, "finish", initializer=yield_to_others)
         self._waiting: list[tuple[Frame, Future[Prepared]]] = []
         self._pending: deque[Future[Frame]] = deque()
-        self._state: State = None  # touched in the step `infer` alone
+        self._state: State = None  # touched in the thread `infer` alone
         self._last: Frame | None = None  # and this in `finish`, as is the backdrop
         self._backdrop: Backdrop | None = None
 
@@ -56,9 +59,9 @@ class Matte:
     def __call__(self, frame: Frame) -> list[Frame]:
         if frame.damaged and self._pending:
             self._start_waiting()
-            self._pending.append(self._steps[2].submit(self._repeat, frame))
+            self._pending.append(self._finisher.submit(self._repeat, frame))
         else:
-            self._waiting.append((frame, self._steps[0].submit(self._engine.prepare, frame)))
+            self._waiting.append((frame, self._prepare.submit(self._engine.prepare, frame)))
             if len(self._waiting) >= self._batch:
                 self._start_waiting()
         return self._collect(0 if self._live else _UNDER_WAY * self._batch)
@@ -68,7 +71,7 @@ class Matte:
         return self._collect(0)
 
     def close(self) -> None:
-        for step in self._steps:
+        for step in (self._prepare, self._network, self._finisher):
             step.shutdown(cancel_futures=True)
         if self._backdrop is not None:
             self._backdrop.close()
@@ -78,9 +81,9 @@ class Matte:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        results = self._steps[1].submit(self._infer, [prepared for _, prepared in waiting])
+        results = self._network.submit(self._infer, [prepared for _, prepared in waiting])
         for index, (frame, _) in enumerate(waiting):
-            self._pending.append(self._steps[2].submit(self._finish, frame, results, index))
+            self._pending.append(self._finisher.submit(self._finish, frame, results, index))
 
     def _collect(self, keep: int) -> list[Frame]:
         done = []

@@ -1,6 +1,8 @@
 """One number of threads for every pool of the process: on defaults they fight, and each loses half its speed."""
 
+import os
 import sys
+import threading
 
 import cv2
 
@@ -12,3 +14,13 @@ def apply(settings: Settings) -> None:
     cv2.setNumThreads(1)  # its calls take well under a millisecond here: waking other cores costs more
     if (torch := sys.modules.get("torch")) is not None:  # never imported for this alone: it takes seconds
         torch.set_num_threads(settings.cores())
+
+
+def yield_to_others() -> None:
+    """Put the calling thread behind the process's others, where the system can do that (Linux).
+
+    For work around a network: it then fills the gaps that the network's threads leave instead of splitting a core with
+    them. Measured on two cores with rvm: 97 % of their time used, 94 % without.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

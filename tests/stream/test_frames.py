@@ -3,11 +3,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from stream.frames import Frame, split_i420, to_av
+from stream.frames import Frame, Plane, split_i420, to_av
 from stream.sources.pattern import rgb_to_i420
 
 
-def ramp(width: int, height: int = 48) -> np.ndarray:  # type: ignore[type-arg]
+def ramp(width: int, height: int = 48) -> Plane:
     x = np.linspace(0, 255, width)
     red, blue = np.tile(x, (height, 1)), np.tile(x[::-1], (height, 1))
     return np.stack([red, np.full((height, width), 128), blue], -1).astype(np.uint8)

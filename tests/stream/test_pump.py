@@ -14,7 +14,8 @@ def frames(count: int) -> list[Frame]:
 
 
 def test_everything_arrives_in_order_and_all_is_closed() -> None:
-    source, sink, seen = ListSource(frames(50)), ListSink(), []
+    seen: list[Frame] = []
+    source, sink = ListSource(frames(50)), ListSink()
     pump(source, Unchanged(), sink, seen.append)
     assert [i.pts for i in sink.items] == list(range(50))
     assert len(seen) == 50
