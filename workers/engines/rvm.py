@@ -23,8 +23,6 @@ from workers.tensors import Tensor, rgb
 _LONG_SIDE_PX = 384  # of the small picture; MAD on our clip at 640x480: 256 28.9, 320 27.3, 384 24.4, 448 25.6;
 # at 1280x720: 320 29.1, 384 25.4, 480 26.9, 512 26.5
 _MEMORY = ("r1", "r2", "r3", "r4")
-_OUTPUTS = ["pha", *(f"{name}o" for name in _MEMORY)]
-_MEMORY = ("r1", "r2", "r3", "r4")
 _INPUTS = tuple(f"{name}i" for name in _MEMORY)
 _OUTPUTS = ("pha", *(f"{name}o" for name in _MEMORY))
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
