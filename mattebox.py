@@ -14,6 +14,7 @@ import typer
 from stream.errors import MatteboxError, UsageError
 from stream.session import BACKGROUND_SPECS, Temporal, View
 
+_INTERRUPTED = 130
 __version__ = "0.1.0"
 
 app = typer.Typer(
@@ -196,12 +197,14 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:  # typer turns Ctrl-C into this by itself
+            raise KeyboardInterrupt
     except MatteboxError as exc:
         code = _fail(exc.code, str(exc), exc.exit_code)
     except typer.TyperException as exc:
         code = _fail("usage", exc.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", "interrupted; nothing was written", 130)
+        code = _fail("interrupted", "interrupted; nothing was written", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

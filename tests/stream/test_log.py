@@ -1,0 +1,77 @@
+import io
+import json
+import logging
+
+import pytest
+
+from stream.log import JsonLines, OncePerSecond, configure
+from stream.progress import JsonReporter, LineReporter, closing_line, progress_line
+from stream.sources.pattern import PatternSource
+
+
+def test_json_lines_hold_one_object_each() -> None:
+    record = logging.LogRecord("a.b", logging.WARNING, __file__, 1, "two\nlines %s", ("x",), None)
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["message"] == "two\nlines x"
+
+
+def test_what_repeats_is_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    limiter = OncePerSecond(logging.getLogger("limited"))
+    for n in range(5):
+        limiter.warning("frame %d", n)
+    assert [r.getMessage() for r in caplog.records] == ["frame 0"]
+    limiter._next_s = 0.0  # a second later
+    limiter.warning("frame %d", 9)
+    assert caplog.records[-1].getMessage() == "frame 9 (4 more like it)"
+
+
+def test_verbosity_sets_the_level() -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        for verbosity, wanted in ((0, logging.WARNING), (1, logging.INFO), (9, logging.DEBUG)):
+            configure(verbosity, as_json=False)
+            assert root.level == wanted
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+REPORT = {
+    "output": "o.mp4",
+    "frames": 30,
+    "seconds": 1.5,
+    "fps": 20.0,
+    "warnings": [{"code": "x", "message": "careful"}],
+}
+
+
+def test_machines_get_json_lines() -> None:
+    out = io.StringIO()
+    reporter = JsonReporter(out)
+    reporter.start(PatternSource(16, 16, 30).info, {"engine": "rvm"})
+    reporter.say("hello")
+    reporter.tick()
+    reporter.done(REPORT)
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [e["event"] for e in events] == ["start", "message", "done"]
+    assert events[-1]["warnings"][0]["message"] == "careful"
+
+
+def test_logs_get_plain_lines() -> None:
+    out = io.StringIO()
+    reporter = LineReporter(out)
+    reporter.start(PatternSource(16, 16, 30).info, {})
+    for _ in range(3):
+        reporter.tick()
+    reporter.done(REPORT)
+    assert out.getvalue() == "o.mp4: 30 frames in 1.5 s (20.0 fps)\nwarning: careful\n"
+    assert "\r" not in out.getvalue()
+
+
+def test_lines_for_people() -> None:
+    assert closing_line(REPORT | {"warnings": []}) == "o.mp4: 30 frames in 1.5 s (20.0 fps)"
+    figures = {"frames": 12, "total": 120, "fps": 24.0, "eta_s": 4.5}
+    assert progress_line(figures) == "12/120 frames, 24.0 fps, 0:04 left"
+    assert progress_line(figures | {"total": None, "eta_s": None}) == "12 frames, 24.0 fps"

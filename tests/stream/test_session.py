@@ -1,0 +1,68 @@
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.errors import UsageError
+from stream.session import Background, Options, View, parse_rgb
+
+
+@pytest.mark.parametrize(
+    ("spec", "written"),
+    [
+        ("green", "color:#00ff00"),
+        ("color:#FF8000", "color:#ff8000"),
+        ("colour:f80", "color:#ff8800"),
+        ("blur", "blur:0.5"),
+        ("blur:1", "blur:1"),
+        ("image:/a b/c:d.jpg", "image:/a b/c:d.jpg"),
+        ("video:loop.mp4", "video:loop.mp4"),
+        ("transparent", "transparent"),
+        ("none", "none"),
+    ],
+)
+def test_backgrounds_read_and_write_as_specs(spec: str, written: str) -> None:
+    options = Options.read(background=spec)
+    assert json.loads(options.model_dump_json())["background"] == written
+    assert Options.model_validate_json(options.model_dump_json()) == options
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"background": "foo"}, "background"),
+        ({"background": "color:#12345"}, "no colour"),
+        ({"background": "image:"}, "background"),
+        ({"background": "blur:7"}, "background"),
+        ({"background": "blur:nan"}, "background"),
+        ({"background": "none:x"}, "background"),
+        ({"view": "sideways"}, "view"),
+        ({"temporal": "magic"}, "temporal"),
+        ({"key": "greenish"}, "no colour"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(fields: dict[str, object], word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Options.read(**fields)
+    assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_every_colour_survives_writing(rgb: tuple[int, int, int]) -> None:
+    assert parse_rgb(Background(kind="color", rgb=rgb).model_dump_json().strip('"').removeprefix("color:")) == rgb
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    with suppress(UsageError):  # and nothing else
+        assert Options.read(background=text).background.kind
+
+
+def test_only_a_plain_composite_is_transparent() -> None:
+    assert Options(background=Background(kind="transparent")).wants_alpha
+    assert not Options(background=Background(kind="transparent"), view=View.STACKED).wants_alpha
+    assert not Options().wants_alpha
