@@ -1,0 +1,63 @@
+# `make demo`, `make test`: everything they need is set up first, once. PYTHON picks the interpreter.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# Which build of torch the tests install. MATTEBOX_TORCH_INDEX names an index that holds the build you want;
+# where pip finds a CPU build of this version by itself, nothing need be set.
+TORCH  ?= torch==2.13.0
+TORCH_INDEX := $(if $(MATTEBOX_TORCH_INDEX),--index-url $(MATTEBOX_TORCH_INDEX))
+
+.PHONY: help install demo test test-slow check format bench clean
+
+help:
+	@echo "make demo       install, fetch weights, matte a real clip"
+	@echo "make test       install with the test tools, run every check and test"
+	@echo "make test-slow  the bounded long tests"
+	@echo "make bench      measure this machine"
+	@echo "make format     format and sort imports"
+
+install: $(VENV)/.installed
+test-install: $(VENV)/.tested
+
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "mattebox needs Python 3.11 or newer: make PYTHON=python3.12"'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	$(PIP) install --quiet $(TORCH_INDEX) '$(TORCH)'
+	$(PIP) install --quiet --editable '.[test]'
+	@touch $@
+
+DEMO := demo/talk_bikes.mp4
+
+demo: install
+	@mkdir -p demo
+	$(BIN)/mattebox file tests/data/talk_bikes.mp4 -o $(DEMO) --background image:docs/backdrop.jpg
+	@echo "The matted video: $(CURDIR)/$(DEMO)"
+
+check: test-install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest
+
+test-slow: test-install
+	$(BIN)/python -m pytest -m slow
+
+bench: install
+	$(BIN)/mattebox bench file
+
+format: test-install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info
