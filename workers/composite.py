@@ -13,9 +13,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from stream.frames import Frame, Plane, VideoInfo, split_i420
+from stream.frames import Frame, Plane, VideoInfo, rgb_to_i420, split_i420
 from stream.session import Options, Rgb, View
-from stream.sources.pattern import rgb_to_i420
 
 BLACK = (16, 128, 128)
 _TINT = (63, 102, 200)  # Y, U, V of a red that leaves shapes readable

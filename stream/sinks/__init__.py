@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stream.encode import check_alpha, format_of
 from stream.pump import Sink
+from stream.registry import find
 from stream.session import Options
 from stream.settings import Settings
 
@@ -15,10 +16,8 @@ SINKS = {
 
 def open_sink(path: Path, options: Options, settings: Settings) -> Sink:
     """The sink for an output of this name; nothing is written yet. Raises UnsupportedOutput, DiskError."""
-    from stream.sinks.file import FileSink
-    from stream.sinks.images import ImagesSink
-
     chosen = format_of(path)
     if options.wants_alpha:
         check_alpha(chosen)
-    return FileSink(path, chosen, settings) if chosen.container else ImagesSink(path, chosen)
+    sink: Sink = find(SINKS["file" if chosen.container else "images"])(path, chosen, settings)
+    return sink

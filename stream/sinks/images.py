@@ -7,6 +7,7 @@ import av
 from stream.encode import Format
 from stream.errors import UsageError, disk_error
 from stream.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
+from stream.settings import Settings
 from stream.sinks.partial import Partial
 
 _TIMES = "timestamps.txt"
@@ -20,7 +21,7 @@ class ImagesSink:
     format that mkvmerge calls "timestamp format v2".
     """
 
-    def __init__(self, path: Path, chosen: Format) -> None:
+    def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
         self.warnings: list[tuple[str, str]] = []
         folder, self._pattern = (path.parent, path.name) if path.suffix else (path, "%05d.png")
         try:

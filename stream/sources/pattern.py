@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Frame, Plane, VideoInfo
+from stream.frames import Frame, Plane, VideoInfo, rgb_to_i420
 
 Rgb = npt.NDArray[np.uint8]
 _SCREEN = (0, 200, 60)
@@ -66,24 +66,6 @@ class PatternSource:
     def _place(self, n: int) -> tuple[float, float]:
         t = float(n / self._rate)
         return 0.5 + 0.22 * math.sin(0.9 * t), math.sin(2.3 * t)
-
-
-def rgb_to_i420(rgb: Rgb) -> Plane:
-    """uint8 RGB (H, W, 3) to I420 (H*3/2, W) in BT.709 limited range, chroma averaged over 2x2 pixels."""
-    height, width = rgb.shape[:2]
-    matrix = np.array(
-        [
-            [0.2126 * 219, 0.7152 * 219, 0.0722 * 219],
-            [-0.2126 / 1.8556 * 224, -0.7152 / 1.8556 * 224, 0.5 * 224],
-            [0.5 * 224, -0.7152 / 1.5748 * 224, -0.0722 / 1.5748 * 224],
-        ],
-        np.float32,
-    )
-    offset = np.array([16, 128, 128], np.float32)
-    yuv = cv2.transform(rgb.astype(np.float32), np.column_stack([matrix / 255, offset]))
-    chroma = cv2.resize(yuv[..., 1:], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    planes = (yuv[..., 0], chroma[..., 0], chroma[..., 1])
-    return np.concatenate([np.rint(p).astype(np.uint8).ravel() for p in planes]).reshape(height * 3 // 2, width)
 
 
 def _screen(width: int, height: int) -> Rgb:

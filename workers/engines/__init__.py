@@ -1,9 +1,9 @@
 """The engines by name, imported on use. A new one is a file here and a line in `ENGINES`."""
 
 from collections.abc import Callable
-from importlib import import_module
 
 from stream.errors import UsageError
+from stream.registry import find
 from stream.session import Options
 from stream.settings import Settings
 from workers.engines.base import Engine
@@ -25,8 +25,7 @@ def load(name: str, options: Options, settings: Settings, say: Callable[[str], N
         raise UsageError(f"engine: {name!r} is unknown; one of: auto, {', '.join(ENGINES)}")
     if name in WEIGHTS:
         ensure(name, settings, say)
-    module, _, cls = ENGINES[name].partition(":")
-    engine: Engine = getattr(import_module(module), cls)(options, settings)
+    engine: Engine = find(ENGINES[name])(options, settings)
     return engine
 
 
