@@ -10,7 +10,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -62,11 +62,16 @@ class Row:
 
 
 def bench_file(
-    clip: Path | None, frames: int, repeats: int, settings: Settings, say: Callable[[str], None]
+    clip: Path | None,
+    frames: int,
+    repeats: int,
+    settings: Settings,
+    say: Callable[[str], None],
+    cases: Sequence[tuple[str, int, int]] = CASES,
 ) -> Iterator[Row]:
-    """Measure every case of `CASES` on `clip` (looped and scaled), or on a generated pattern."""
+    """Measure every case (engine, width, height) on `clip`, looped and scaled, or on a generated pattern."""
     with tempfile.TemporaryDirectory(prefix="mattebox-bench-") as folder:
-        for engine, width, height in CASES:
+        for engine, width, height in cases:
             source = Path(folder) / f"{width}x{height}.mp4"
             if not source.exists():
                 _make_clip(source, clip, width, height, frames, settings)

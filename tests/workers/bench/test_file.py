@@ -1,0 +1,23 @@
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from stream.settings import Settings
+from tests.media import TALK
+from workers.bench.file import bench_file
+
+
+@pytest.mark.parametrize("clip", [None, TALK])
+def test_both_ways_are_measured_on_the_same_clip(clip: Path | None) -> None:
+    said: list[str] = []
+    (row,) = bench_file(clip, 30, 1, Settings(), said.append, [("chroma", 96, 64)])
+    assert said == ["chroma 96x64: 1 of 1"]
+    assert (row.engine, row.width, row.height, row.frames) == ("chroma", 96, 64, 30)
+    for run in (row.loop, row.pump):
+        assert run.fps > 0
+        assert run.cpu_ms > 0
+        assert 0 < run.busy <= 1.05
+        assert run.peak_mib > 20
+    assert row.ratio == pytest.approx(row.pump.fps / row.loop.fps, abs=0.01)
+    assert set(asdict(row)) == {"engine", "width", "height", "frames", "loop", "pump", "ratio"}
