@@ -3,7 +3,10 @@
 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
+import contextlib
 import json
+import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -142,7 +145,7 @@ def models_pull(name: Name) -> None:
     from stream.settings import settings
     from workers import weights
 
-    print(weights.pull(name, settings(), lambda sentence: print(sentence, file=sys.stderr)))
+    print(weights.pull(name, settings(), _say))
 
 
 @models_app.command("verify")
@@ -158,20 +161,21 @@ def models_verify(name: Name) -> None:
 @bench_app.command("file")
 def bench_file(
     clip: Annotated[Path | None, typer.Option(help="A clip to loop and scale; a generated one if not given.")] = None,
-    frames: Annotated[int, typer.Option(min=20, help="Frames of each pass.")] = 240,
+    frames: Annotated[int, typer.Option(min=100, help="Frames of each pass.")] = 240,
     repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are told.")] = 3,
     as_json: Json = False,
 ) -> None:
     """Files through the pump, beside a plain loop that does the same steps in line."""
+    from dataclasses import asdict
+
     from stream.settings import settings
     from workers.bench import file
 
-    say = lambda sentence: print(sentence, file=sys.stderr)  # noqa: E731
     if not as_json:
         print("engine        size  loop fps pump fps ratio  cpu ms  busy peak MiB")
-    for row in file.bench_file(clip, frames, repeats, settings(), say):
+    for row in file.bench_file(clip, frames, repeats, settings(), _say):
         if as_json:
-            print(json.dumps(file.as_json(row)), flush=True)
+            print(json.dumps(asdict(row)), flush=True)
             continue
         ours = f"{row.pump.cpu_ms:6.1f} {row.pump.busy:5.0%} {row.pump.peak_mib:8.0f}"
         size = f"{row.width}x{row.height}"
@@ -182,30 +186,45 @@ def _size(text: str | None) -> tuple[int, int]:
     """(width, height), 0 for the side that follows from the other."""
     if text is None:
         return 0, 0
-    width, cross, height = text.lower().partition("x")
-    try:
-        sides = int(width or 0), int(height or 0)
-    except ValueError:
-        sides = (0, 0)
-    if not cross or max(sides) < 2 or min(sides) < 0 or 1 in sides:
+    match = re.fullmatch(r"(?=.*[0-9])([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?", text.lower())
+    sides = (0, 0) if match is None else (int(match[1] or 0), int(match[2] or 0))
+    if match is None or 1 in sides:
         raise UsageError(f"--size {text!r} is no size; write 1280x720, 1280x or x720")
     return sides
 
 
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
 def main() -> NoReturn:
     """Entry point: run a command and exit with its code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _survive_closed_streams()
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, _terminate)
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:  # typer turns Ctrl-C into this by itself
             raise KeyboardInterrupt
     except MatteboxError as exc:
         code = _fail(exc.code, str(exc), exc.exit_code)
+    except OSError as exc:  # such as a full temporary folder; what belongs to an input or output has its own error
+        code = _fail("system", f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", 1)
     except typer.TyperException as exc:
         code = _fail("usage", exc.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", "interrupted; nothing was written", _INTERRUPTED)
+        code = _fail("interrupted", "interrupted", _INTERRUPTED)
+    with contextlib.suppress(OSError):  # whoever read it has gone
+        sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _survive_closed_streams() -> None:
+    """Started without standard output or error (`2>&-`), the work is done all the same."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -213,9 +232,10 @@ def _terminate(*_: object) -> NoReturn:
 
 
 def _fail(kind: str, message: str, code: int) -> int:
-    if "--json" in sys.argv:
-        print(json.dumps({"event": "error", "code": kind, "message": message}), flush=True)
-    print(f"error: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        if "--json" in sys.argv:
+            print(json.dumps({"event": "error", "code": kind, "message": message}), flush=True)
+        print(f"error: {message}", file=sys.stderr)
     return code
 
 

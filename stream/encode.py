@@ -26,6 +26,7 @@ class Format:
 
     container: FFmpeg's muxer, "" for picture sequences. pix_fmt, alpha_pix_fmt, gray_pix_fmt: what the codec is given
     for opaque, transparent and matte pictures; alpha_pix_fmt "" where it cannot be transparent.
+    largest_px: longest side the codec takes.
     sound: codecs copied as they are, None for all. sound_codec: what others are turned into, "" where the format has
     no sound.
     """
@@ -39,6 +40,7 @@ class Format:
     options: dict[str, str] = field(default_factory=dict)
     alpha_options: dict[str, str] = field(default_factory=dict)
     muxer_options: dict[str, str] = field(default_factory=dict)
+    largest_px: int = 65_535
     sound: frozenset[str] | None = frozenset()
     sound_codec: str = ""
 
@@ -59,6 +61,7 @@ FORMATS = {
         "yuv420p",
         options={"preset": "superfast", "crf": "18"},
         muxer_options={"movflags": "+faststart"},
+        largest_px=16_384,
         sound=_QUICKTIME_SOUND - {"alac"},
         sound_codec="aac",
     ),
@@ -119,6 +122,10 @@ def check_alpha(chosen: Format) -> None:
 
 def add_video(container: OutputContainer, chosen: Format, info: VideoInfo, settings: Settings) -> av.VideoStream:
     """A stream for pictures of `info`'s size and times, in BT.709, with the encoder's options set but not yet open."""
+    if max(info.width, info.height) > chosen.largest_px:
+        raise UnsupportedOutput(
+            f"{chosen.name} takes up to {chosen.largest_px} pixels a side, not {max(info.width, info.height)}"
+        )
     codec, options = _encoder(chosen, info, settings)
     stream = cast(av.VideoStream, container.add_stream(codec, rate=plausible_rate(info.rate)))
     context = stream.codec_context

@@ -10,6 +10,7 @@ MatteboxError                    exit code 1
 ├── BackgroundError              the new background cannot be read
 ├── WeightsError                 weights are missing, cannot be fetched, or are not the known ones
 ├── EngineError                  a model failed on a frame
+├── EncodeError                  an encoder refuses the picture or the sound
 └── DiskError                    no space, or no right to write
 """
 
@@ -60,6 +61,10 @@ class EngineError(MatteboxError):
     code = "engine"
 
 
+class EncodeError(MatteboxError):
+    code = "encode"
+
+
 class DiskError(MatteboxError):
     code = "disk"
 
@@ -77,6 +82,11 @@ _DISK_REASONS = {
     errno.ENAMETOOLONG: "the name is too long",
     errno.EIO: "input/output error",
 }
+
+
+def is_disk_trouble(exc: OSError) -> bool:
+    """Is it the place that is written to, and not what is written?"""
+    return exc.errno in _DISK_REASONS
 
 
 def disk_error(exc: OSError, path: object) -> DiskError:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 import av
 import av.video.plane
-import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
@@ -92,24 +91,6 @@ def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:
         flat[size : size * 5 // 4].reshape(half),
         flat[size * 5 // 4 :].reshape(half),
     )
-
-
-def rgb_to_i420(rgb: Plane) -> Plane:
-    """uint8 RGB (H, W, 3) to I420 (H*3/2, W) in BT.709 limited range, chroma averaged over 2x2 pixels."""
-    height, width = rgb.shape[:2]
-    matrix = np.array(
-        [
-            [0.2126 * 219, 0.7152 * 219, 0.0722 * 219],
-            [-0.2126 / 1.8556 * 224, -0.7152 / 1.8556 * 224, 0.5 * 224],
-            [0.5 * 224, -0.7152 / 1.5748 * 224, -0.0722 / 1.5748 * 224],
-        ],
-        np.float32,
-    )
-    offset = np.array([16, 128, 128], np.float32)
-    yuv = cv2.transform(rgb.astype(np.float32), np.column_stack([matrix / 255, offset]))
-    chroma = cv2.resize(yuv[..., 1:], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    planes = (yuv[..., 0], chroma[..., 0], chroma[..., 1])
-    return np.concatenate([np.rint(p).astype(np.uint8).ravel() for p in planes]).reshape(height * 3 // 2, width)
 
 
 def to_av(frame: Frame, pix_fmt: str) -> av.VideoFrame:

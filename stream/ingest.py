@@ -93,11 +93,18 @@ class Ingest:
     """Decoded frames in, `Frame`s out, all of one size: the first frame's, or the one asked for.
 
     sar: width of a pixel over its height. width, height: wanted size in pixels; one of them 0 keeps the aspect,
-    both 0 keep the size.
+    both 0 keep the size. max_pixels: largest picture taken or made. Raises UnreadableMedia, TooLarge.
     """
 
-    def __init__(self, first: av.VideoFrame, sar: Fraction | None = None, width: int = 0, height: int = 0) -> None:
-        self._sar = sar or Fraction(1)
+    def __init__(
+        self,
+        first: av.VideoFrame,
+        sar: Fraction | None = None,
+        width: int = 0,
+        height: int = 0,
+        max_pixels: int = 2**31,
+    ) -> None:
+        self._sar, self._max_pixels = sar or Fraction(1), max_pixels
         self._shape = Shape.of(first, self._sar)
         self.upright = self._shape.upright_size()
         wanted = _fit(self.upright, width, height)
@@ -106,8 +113,9 @@ class Ingest:
         self.trimmed = not scaled and self.size != self.upright  # a row or column was dropped to make sides even
         if min(self.upright) < 2 or min(self.size) < 2:
             raise UnreadableMedia(f"the picture is {first.width}x{first.height}; it takes at least 2x2 to matte")
+        check_size(*self.size, max_pixels)
         self.has_alpha = has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8"
-        self._damaged = False
+        self._damaged: set[int | None] = set()  # times of frames that are in the filters: some hold one back
         self._picture: _Graph | None = None
         self._alpha: _Graph | None = None
         self._build()
@@ -115,13 +123,15 @@ class Ingest:
     def push(self, frame: av.VideoFrame) -> Iterator[Frame]:
         shape = Shape.of(frame, self._sar)
         if shape != self._shape:  # cameras and broadcasts change size, rotation or scan in mid-stream
+            check_size(shape.width, shape.height, self._max_pixels)
             yield from self.flush()
             self._shape = shape
             self._build()
         if self._picture is None:
             yield from_av(frame, None, (frame.pts or 0, shape.time_base), frame.is_corrupt)
             return
-        self._damaged = self._damaged or frame.is_corrupt
+        if frame.is_corrupt:
+            self._damaged.add(frame.pts)
         self._picture.push(frame)
         if self._alpha is not None:
             self._alpha.push(frame)
@@ -147,8 +157,10 @@ class Ingest:
         while (picture := self._picture.pull()) is not None:
             alpha = self._alpha.pull() if self._alpha is not None else None
             time_base = picture.time_base or self._shape.time_base
-            yield from_av(picture, alpha, (picture.pts or 0, time_base), self._damaged)
-            self._damaged = False
+            pts = picture.pts or 0
+            given = round(pts * time_base / self._shape.time_base)  # some filters count in finer ticks
+            yield from_av(picture, alpha, (pts, time_base), given in self._damaged)
+            self._damaged.discard(given)
 
 
 def _fit(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
@@ -221,7 +233,10 @@ class _Graph:
             last = node
         sink = self._graph.add("buffersink")
         last.link_to(sink)
-        self._graph.configure()
+        try:
+            self._graph.configure()
+        except av.error.FFmpegError as exc:
+            raise UnreadableMedia(f"{shape.width}x{shape.height} {shape.pix_fmt} cannot be converted: {exc}") from None
 
     def push(self, frame: av.VideoFrame | None) -> None:
         self._graph.vpush(frame)

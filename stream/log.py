@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 import time
 
 
@@ -30,19 +31,20 @@ def configure(verbosity: int, as_json: bool) -> None:
 
 
 class OncePerSecond:
-    """Lets one message through each second and tells the next one how many were held back."""
+    """Lets one message through each second and tells the next one how many were held back. For any thread."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
+        self._lock = threading.Lock()
         self._next_s = 0.0
         self._held = 0
 
     def warning(self, message: str, *args: object) -> None:
         now_s = time.monotonic()
-        if now_s < self._next_s:
-            self._held += 1
-            return
-        if self._held:
-            message += f" ({self._held} more like it)"
-        self._logger.warning(message, *args)
-        self._next_s, self._held = now_s + 1.0, 0
+        with self._lock:
+            if now_s < self._next_s:
+                self._held += 1
+                return
+            held, self._held = self._held, 0
+            self._next_s = now_s + 1.0
+        self._logger.warning(message + (f" ({held} more like it)" if held else ""), *args)

@@ -2,27 +2,50 @@
 
 import json
 import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
-from stream.frames import VideoInfo
+from stream.frames import Frame, VideoInfo
+from stream.pump import Warnings
 from stream.timing import RateMeter, clock
 
 _LINE_EVERY_S = 5.0
 
 
+@dataclass(frozen=True)
+class Report:
+    """What became of a task. seconds, fps: of matting itself; load_seconds: before its first frame."""
+
+    input: str
+    output: str
+    engine: str
+    device: str
+    frames: int
+    seconds: float
+    fps: float
+    load_seconds: float
+    width: int
+    height: int
+    warnings: Warnings
+
+
 class Reporter(Protocol):
-    """Told what happens while a video is worked on. `done` and `failed` are the last word."""
+    """Told what happens while a video is worked on; `stop` comes before `done`, and also after a failure."""
+
+    @property
+    def frames(self) -> int: ...
 
     def start(self, info: VideoInfo, about: dict[str, Any]) -> None: ...
 
-    def tick(self) -> None: ...
+    def tick(self, frame: Frame) -> None: ...
 
     def say(self, sentence: str) -> None: ...
 
-    def done(self, report: dict[str, Any]) -> None: ...
+    def done(self, report: Report) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -38,6 +61,10 @@ class _Meter:
     def __init__(self) -> None:
         self._total: int | None = None
         self._rate = RateMeter()
+
+    @property
+    def frames(self) -> int:
+        return self._rate.count
 
     def start(self, info: VideoInfo, about: dict[str, Any]) -> None:
         self._total = info.frames
@@ -66,7 +93,7 @@ class JsonReporter(_Meter):
         super().start(info, about)
         self._emit("start", about)
 
-    def tick(self) -> None:
+    def tick(self, frame: Frame) -> None:
         self._rate.tick()
         if self._rate.elapsed_s >= self._next_s:
             self._next_s = self._rate.elapsed_s + 1.0
@@ -75,14 +102,16 @@ class JsonReporter(_Meter):
     def say(self, sentence: str) -> None:
         self._emit("message", {"text": sentence})
 
-    def done(self, report: dict[str, Any]) -> None:
-        self._emit("done", report)
+    def done(self, report: Report) -> None:
+        warnings = [{"code": code, "message": sentence} for code, sentence in report.warnings]
+        self._emit("done", asdict(report) | {"warnings": warnings})
 
     def stop(self) -> None:
         """Nothing is held open."""
 
     def _emit(self, event: str, fields: dict[str, Any]) -> None:
-        print(json.dumps({"event": event, **fields}), file=self._out, flush=True)
+        with suppress(OSError):  # the reader may go; the work goes on
+            print(json.dumps({"event": event, **fields}), file=self._out, flush=True)
 
 
 class LineReporter(_Meter):
@@ -93,16 +122,17 @@ class LineReporter(_Meter):
         self._out = out
         self._next_s = _LINE_EVERY_S
 
-    def tick(self) -> None:
+    def tick(self, frame: Frame) -> None:
         self._rate.tick()
         if self._rate.elapsed_s >= self._next_s:
             self._next_s = self._rate.elapsed_s + _LINE_EVERY_S
             self.say(progress_line(self._figures()))
 
     def say(self, sentence: str) -> None:
-        print(sentence, file=self._out, flush=True)
+        with suppress(OSError):  # a log's disk may be full; the work goes on
+            print(sentence, file=self._out, flush=True)
 
-    def done(self, report: dict[str, Any]) -> None:
+    def done(self, report: Report) -> None:
         self.say(closing_line(report))
 
     def stop(self) -> None:
@@ -129,7 +159,7 @@ class BarReporter(_Meter):
         self._task = self._bar.add_task("", total=info.frames, words="")
         self._bar.start()
 
-    def tick(self) -> None:
+    def tick(self, frame: Frame) -> None:
         self._rate.tick()
         if self._bar is not None:
             figures = self._figures()
@@ -139,7 +169,7 @@ class BarReporter(_Meter):
     def say(self, sentence: str) -> None:
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-    def done(self, report: dict[str, Any]) -> None:
+    def done(self, report: Report) -> None:
         self.stop()
         self.say(closing_line(report))
 
@@ -155,7 +185,7 @@ def progress_line(figures: dict[str, Any]) -> str:
     return f"{figures['frames']}{of} frames, {figures['fps']:.1f} fps{left}"
 
 
-def closing_line(report: dict[str, Any]) -> str:
-    warnings = "".join(f"\nwarning: {w['message']}" for w in report["warnings"])
-    took = f"{report['frames']} frames in {report['seconds']:.1f} s ({report['fps']:.1f} fps)"
-    return f"{report['output']}: {took}{warnings}"
+def closing_line(report: Report) -> str:
+    warnings = "".join(f"\nwarning: {sentence}" for _, sentence in report.warnings)
+    took = f"{report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps)"
+    return f"{report.output}: {took}{warnings}"

@@ -6,7 +6,8 @@ models or networks.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from contextlib import ExitStack
+from typing import Protocol, Self
 
 from stream.frames import Frame, Sound, VideoInfo
 from stream.slot import Line
@@ -17,10 +18,15 @@ Item = Frame | Sound
 _AHEAD = 8  # items that may wait between two stages: enough to ride out one slow frame, few enough for 8K
 
 
+Warnings = list[tuple[str, str]]
+"""What a user should know of a result that is not an error: (code, sentence) pairs, complete at the end."""
+
+
 class Source(Protocol):
     """Where pictures come from. A live source forgets what nobody took; any other waits."""
 
     info: VideoInfo
+    warnings: Warnings
 
     def __iter__(self) -> Iterator[Item]: ...
 
@@ -40,7 +46,10 @@ class Transform(Protocol):
 
 
 class Sink(Protocol):
-    """Where pictures go. Nothing it makes is visible before `close`; `abort` removes every trace."""
+    """Where pictures go. Nothing it makes is visible before `close`; `abort` removes every trace, also of a `close`
+    that failed, and of nothing."""
+
+    warnings: Warnings
 
     def open(self, info: VideoInfo) -> None: ...
 
@@ -51,51 +60,27 @@ class Sink(Protocol):
     def abort(self) -> None: ...
 
 
-def pump(source: Source, transform: Transform, sink: Sink, on_frame: Callable[[Frame], None] | None = None) -> None:
+def pump(source: Source, transform: Transform, sink: Sink, on_frame: Callable[[Frame], object] | None = None) -> None:
     """Carry everything from `source` through `transform` into `sink`, and close all three.
 
     The calling thread runs the transform, so that Ctrl-C arrives there. `on_frame` is called in it with each frame
     that was handed to the sink. If any stage raises, the others stop, the sink is aborted and the first error is
     raised here.
     """
-    flow = _Flow()
-    try:
+    with ExitStack() as cleanup:
+        cleanup.callback(source.close)
+        cleanup.callback(transform.close)
+        on_failure = cleanup.enter_context(ExitStack())
+        on_failure.callback(sink.abort)
         sink.open(transform.open(source.info))
-        reader = flow.start("reader", lambda: _feed(source, flow.read))
-        writer = flow.start("writer", lambda: _drain(flow.written, sink))
-        try:
+        with _Flow(source, sink) as flow:
             for item in _transformed(flow.read, transform):
                 if not flow.written.put(item):
                     break
                 if on_frame is not None and isinstance(item, Frame):
                     on_frame(item)
-            flow.written.close()
-            writer.join()
-        finally:
-            flow.cancel()
-            reader.join()
-            writer.join()
-        flow.raise_first()
-    except BaseException:
-        sink.abort()
-        raise
-    else:
         sink.close()
-    finally:
-        transform.close()
-        source.close()
-
-
-def _feed(source: Source, line: Line[Item]) -> None:
-    for item in source:
-        if not line.put(item):
-            return
-    line.close()
-
-
-def _drain(line: Line[Item], sink: Sink) -> None:
-    for item in line:
-        sink.write(item)
+        on_failure.pop_all()
 
 
 def _transformed(items: Iterable[Item], transform: Transform) -> Iterator[Item]:
@@ -108,29 +93,72 @@ def _transformed(items: Iterable[Item], transform: Transform) -> Iterator[Item]:
 
 
 class _Flow:
-    """The two lines between three threads, and the first error of any of them."""
+    """Reader and writer threads with their two lines, and the first error of any of them.
 
-    def __init__(self) -> None:
+    Left only when both threads have ended, however often Ctrl-C is pressed meanwhile: what they work on is about to be
+    closed, and a codec that is freed while it runs takes the process with it.
+    """
+
+    def __init__(self, source: Source, sink: Sink) -> None:
         self.read: Line[Item] = Line(_AHEAD)
         self.written: Line[Item] = Line(_AHEAD)
+        self._source, self._sink = source, sink
         self._errors: list[BaseException] = []
+        self._running, self._ended = 0, threading.Semaphore(0)
+        self._threads = [threading.Thread(target=self._run, args=(work,)) for work in (self._feed, self._drain)]
 
-    def start(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
-        thread.start()
-        return thread
+    def __enter__(self) -> Self:
+        try:
+            for thread in self._threads:
+                thread.start()
+                self._running += 1
+        except BaseException:
+            self._cancel()
+            self._join()
+            raise
+        return self
 
-    def _guard(self, work: Callable[[], None]) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if exc is None:
+            self.written.close()
+        else:
+            self._errors.append(exc)
+            self._cancel()
+        self._join()
+        if self._errors and self._errors[0] is not exc:
+            raise self._errors[0]
+
+    def _join(self) -> None:
+        """Wait until both have ended. Not by `Thread.join`: once interrupted it takes a running thread for dead."""
+        while True:
+            try:
+                while self._running:
+                    self._ended.acquire()
+                    self._running -= 1
+                return
+            except KeyboardInterrupt as interrupt:
+                self._errors.insert(0, interrupt)
+                self._cancel()
+
+    def _feed(self) -> None:
+        for item in self._source:
+            if not self.read.put(item):
+                return
+        self.read.close()
+
+    def _drain(self) -> None:
+        for item in self.written:
+            self._sink.write(item)
+
+    def _run(self, work: Callable[[], None]) -> None:
         try:
             work()
         except BaseException as exc:  # noqa: BLE001 - handed to the thread that can act on it
             self._errors.append(exc)
-            self.cancel()
+            self._cancel()
+        finally:
+            self._ended.release()
 
-    def cancel(self) -> None:
+    def _cancel(self) -> None:
         self.read.cancel()
         self.written.cancel()
-
-    def raise_first(self) -> None:
-        if self._errors:
-            raise self._errors[0]

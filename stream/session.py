@@ -123,4 +123,6 @@ class Options(BaseModel):
 def _readable(error: Any) -> str:
     field = ".".join(str(part) for part in error["loc"][:1])
     message = error["msg"].removeprefix("Value error, ")
+    if field in Options.model_fields and error["loc"][1:]:
+        message = f"{error['input']!r}: {message[:1].lower()}{message[1:]}"
     return f"{field}: {message}" if field else message

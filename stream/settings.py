@@ -4,8 +4,10 @@ import functools
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stream.errors import UsageError
 
 
 def _cache_dir() -> Path:
@@ -15,7 +17,7 @@ def _cache_dir() -> Path:
 class Settings(BaseSettings):
     """What the operator may set, as `MATTEBOX_<NAME>`. Limits are checked before anything is decoded."""
 
-    model_config = SettingsConfigDict(env_prefix="MATTEBOX_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MATTEBOX_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     threads: int = Field(0, ge=0, le=256, description="cores to use; 0: all that this process may run on")
     offline: bool = Field(False, description="never touch the network")
@@ -45,5 +47,9 @@ class Settings(BaseSettings):
 
 @functools.cache
 def settings() -> Settings:
-    """The process's settings. Tests build their own `Settings(...)` and pass it on."""
-    return Settings()
+    """The process's settings. Tests build their own `Settings(...)` and pass it on. Raises UsageError."""
+    try:
+        return Settings()
+    except ValidationError as exc:
+        wrong = (f"MATTEBOX_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in exc.errors())
+        raise UsageError("; ".join(wrong)) from None

@@ -7,31 +7,54 @@ from fractions import Fraction
 from stream.errors import UsageError
 
 _JUMP_S = Fraction(1, 2)  # a step back larger than this is a new recording spliced on, not a frame out of order
-_RATES = (Fraction(1), Fraction(240))
+_RATES = (Fraction(1, 60), Fraction(240))
+
+
+class Splices:
+    """How far each recording of a file was moved, in seconds: joined recordings start their clocks anew.
+
+    Shared by a file's streams, so that picture and sound of a recording move together and stay in step.
+    """
+
+    def __init__(self, origin_s: Fraction) -> None:
+        self._shifts_s = [-origin_s]
+
+    def recent(self) -> list[Fraction]:
+        """Of the recording now playing, and the one before it: streams are not interleaved to the frame."""
+        return self._shifts_s[-2:]
+
+    def add(self, shift_s: Fraction) -> None:
+        self._shifts_s.append(shift_s)
 
 
 class Timeline:
-    """Places the frames of one stream: `origin` ticks become 0, every next time is later than the one before.
+    """Places the frames of one stream on the file's clock, each later than the one before.
 
     step: ticks from one frame to the next where the file does not say, at least 1.
     """
 
-    def __init__(self, time_base: Fraction, origin: int, step: int) -> None:
-        self._shift = -origin
-        self._step = max(1, step)
+    def __init__(self, time_base: Fraction, step: int, splices: Splices) -> None:
+        self._time_base, self._step, self._splices = time_base, max(1, step), splices
         self._jump = round(_JUMP_S / time_base)
         self._last: int | None = None
 
     def place(self, pts: int | None) -> int:
         """The repaired time of the next frame, in ticks. `pts` None: not known."""
         if self._last is None:
-            self._last = 0 if pts is None else pts + self._shift
+            self._last = 0 if pts is None else pts + round(self._splices.recent()[-1] / self._time_base)
             return self._last
-        if pts is not None and self._last - (pts + self._shift) > self._jump:
-            self._shift = self._last + self._step - pts
-        wanted = self._last + self._step if pts is None else pts + self._shift
+        following = self._last + self._step
+        wanted = following if pts is None else self._nearest(pts, following)
         self._last = max(wanted, self._last + 1)
         return self._last
+
+    def _nearest(self, pts: int, following: int) -> int:
+        shifts = [round(shift_s / self._time_base) for shift_s in self._splices.recent()]
+        placed = min((pts + shift for shift in shifts), key=lambda ticks: abs(ticks - following))
+        if placed >= following - self._jump:
+            return placed
+        self._splices.add((following - pts) * self._time_base)
+        return following
 
 
 def plausible_rate(*guesses: Fraction | None) -> Fraction:

@@ -1,9 +1,25 @@
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from stream.settings import settings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What the developer set for mattebox is no part of a test; only where the weights are kept stays.
+
+    Here and not in a fixture, for test modules make their `Settings()` while they are collected.
+    """
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    for name in [n for n in os.environ if n.upper().startswith("MATTEBOX_")]:
+        if name.upper() != "MATTEBOX_CACHE_DIR":
+            patch.delenv(name)
+    settings.cache_clear()
 
 
 @pytest.fixture

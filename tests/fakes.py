@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from stream.frames import Frame, Plane, VideoInfo
-from stream.pump import Item
+from stream.pump import Item, Warnings
 from stream.sources.pattern import PatternSource
 from workers.engines.base import Result, State
 
@@ -16,10 +16,9 @@ from workers.engines.base import Result, State
 class ListSource:
     """Hands out given items; raises `error` after the last, if there is one."""
 
-    live = False
-
     def __init__(self, items: Sequence[Item], error: Exception | None = None) -> None:
         self.items, self.error, self.closed = items, error, False
+        self.warnings: Warnings = []
         self.info = VideoInfo(16, 16, Fraction(1, 30), Fraction(30))
 
     def __iter__(self) -> Iterator[Item]:
@@ -36,6 +35,7 @@ class ListSink:
 
     def __init__(self, fails_at: int = -1, error: Exception | None = None, pause_s: float = 0.0) -> None:
         self.items: list[Item] = []
+        self.warnings: Warnings = []
         self.state = "new"
         self._fails_at, self._error, self._pause_s = fails_at, error, pause_s
 

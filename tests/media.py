@@ -1,8 +1,15 @@
-"""Clips made in code, with numbers drawn into the frames so that a test can tell which one it holds."""
+"""Clips made in code, with numbers drawn into the frames so that a test can tell which one it holds, and `mattebox`.
+
+The command is here because what tests do with it is to turn such clips into others.
+"""
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,12 +18,21 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.frames import Frame
+from stream.pump import pump
+from stream.session import Options
 from stream.settings import Settings
+from stream.sinks import open_sink
 from stream.sources.file import FileSource
+from stream.sources.pattern import PatternSource
+from tests.fakes import Unchanged
 
+ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 TALK = DATA / "talk_bikes.mp4"
 TALK_ALPHA = DATA / "talk_bikes_alpha.mkv"
+
+UNEVEN_MS = [0, 33, 66, 500, 520, 1900, 1933]  # times of the frames of a video of variable rate
+GREEN_YUV = (173, 42, 26)  # of #00ff00 in BT.709, limited range
 
 Image = npt.NDArray[np.uint8]
 _BITS = 8
@@ -116,11 +132,17 @@ def numbered_clip(path: Path, frames: int = 12, width: int = 64, height: int = 4
     return write_video(path, (numbered(n, width, height) for n in range(frames)), **settings)
 
 
-def read(path: Path, **settings: Any) -> list[Frame]:
-    """All frames of a file, through the product's own source."""
+def pattern_clip(path: Path, width: int, height: int, frames: int, scene: str = "screen") -> Path:
+    """`PatternSource`'s frames in a file, written by the product's own sink."""
+    pump(PatternSource(width, height, frames, scene=scene), Unchanged(), open_sink(path, Options(), Settings()))
+    return path
+
+
+def read(path: Path, count: int | None = None, **settings: Any) -> list[Frame]:
+    """All frames of a file, or the first `count`, through the product's own source."""
     source = FileSource(path, Settings(), **settings)
     try:
-        return [item for item in source if isinstance(item, Frame)]
+        return list(islice((item for item in source if isinstance(item, Frame)), count))
     finally:
         source.close()
 
@@ -139,3 +161,23 @@ def sound_of(path: Path) -> tuple[npt.NDArray[np.float32], int, float]:
                 samples = samples.reshape(-1, frame.layout.nb_channels).T
             chunks.append(samples.mean(axis=0))
     return np.concatenate(chunks), rate, start_s or 0.0
+
+
+def command(*words: object) -> list[str]:
+    """`mattebox` as the shell runs it; run it in ROOT."""
+    return [sys.executable, "-m", "mattebox", *(str(word) for word in words)]
+
+
+def mattebox(*words: object, timeout_s: float = 120, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """The command, run to its end. env: what to set besides the environment that is there."""
+    environment = os.environ | {k: str(v) for k, v in settings.pop("env", {}).items()}
+    return subprocess.run(
+        command(*words),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        **settings,
+    )

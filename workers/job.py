@@ -1,18 +1,19 @@
 """One file from name to name: what `mattebox file` runs, and later a job of the service."""
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stream.errors import UsageError
-from stream.progress import Reporter
+from stream.progress import Report, Reporter
 from stream.pump import pump
 from stream.session import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
 from stream.sources.file import FileSource
 from workers import engines, threads
+from workers.backgrounds import open_background
 from workers.matte import Matte
 
 
@@ -28,51 +29,45 @@ class Task:
     size: tuple[int, int] = (0, 0)
 
 
-def run_file(task: Task, settings: Settings, reporter: Reporter) -> dict[str, Any]:
-    """Matte one file and return a report: engine, frames, seconds, fps, size, warnings.
+def run_file(task: Task, settings: Settings, reporter: Reporter) -> Report:
+    """Matte one file. What can be known to be wrong with the request is found before weights are fetched.
 
-    Everything that can be wrong with the request is found before weights are fetched or a frame is decoded.
     Raises MatteboxError; nothing is left of the output then.
     """
     _check(task)
     threads.apply(settings)
     began_s = time.monotonic()
+    name, reason = engines.choose(task.options, live=False)
     sink = open_sink(task.output, task.options, settings)
-    source = FileSource(task.source, settings, task.start_s, task.end_s, task.size)
-    try:
-        name, reason = engines.choose(task.options, live=False)
+    with ExitStack() as unless_pumped:
+        source = FileSource(task.source, settings, task.start_s, task.end_s, task.size)
+        unless_pumped.callback(source.close)
+        backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
+        unless_pumped.callback(backdrop.close)
         engine = engines.load(name, task.options, settings, reporter.say)
-        reporter.say(f"engine {name} on {engine.device}: {reason}")
-    except BaseException:
-        source.close()
-        raise
-    matte = Matte(task.options, engine, settings)
-    about = {"input": str(task.source), "output": str(task.output), "engine": name, "device": engine.device}
-    reporter.start(source.info, about)
-    count = 0
-
-    def on_frame(_: object) -> None:
-        nonlocal count
-        count += 1
-        reporter.tick()
-
+        unless_pumped.pop_all()
+    reporter.say(f"engine {name} on {engine.device}: {reason}")
+    matte = Matte(task.options, engine, backdrop)
     loaded_s = time.monotonic()
     try:
-        pump(source, matte, sink, on_frame)
+        reporter.start(source.info, {"input": str(task.source), "engine": name, "device": engine.device})
+        pump(source, matte, sink, reporter.tick)
     finally:
         reporter.stop()
     took_s = time.monotonic() - loaded_s
-    found = [*source.warnings, *getattr(sink, "warnings", [])]
-    return {
-        **about,
-        "frames": count,
-        "seconds": round(took_s, 3),
-        "fps": round(count / max(took_s, 1e-9), 2),
-        "load_seconds": round(loaded_s - began_s, 3),
-        "width": matte.info.width,
-        "height": matte.info.height,
-        "warnings": [{"code": code, "message": sentence} for code, sentence in found],
-    }
+    return Report(
+        str(task.source),
+        str(task.output),
+        name,
+        engine.device,
+        reporter.frames,
+        round(took_s, 3),
+        round(reporter.frames / took_s, 2),
+        round(loaded_s - began_s, 3),
+        matte.info.width,
+        matte.info.height,
+        [*source.warnings, *sink.warnings],
+    )
 
 
 def _check(task: Task) -> None:

@@ -15,31 +15,31 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from stream.errors import EngineError
+from stream.errors import BackgroundError, EngineError, MatteboxError
 from stream.frames import Frame, Plane, VideoInfo
 from stream.log import OncePerSecond
 from stream.session import Options
-from stream.settings import Settings
-from workers.backgrounds import GREY, Backdrop, open_background
+from workers.backgrounds import GREY, Backdrop
 from workers.composite import flat, render, shape
 from workers.engines.base import Alpha, Engine, Prepared, Result, State
 from workers.threads import yield_to_others
 
 _UNDER_WAY = 4  # frames of a file between the first step and the last
-_log = OncePerSecond(logging.getLogger(__name__))
 
 
 class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
     A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are.
-    info: what comes out, known after `open`. Raises EngineError (files only) and BackgroundError.
+    The backdrop is the core's from now on. info: what comes out, known after `open`. Raises, for files only,
+    EngineError and BackgroundError.
     """
 
     info: VideoInfo
 
-    def __init__(self, options: Options, engine: Engine, settings: Settings, live: bool = False) -> None:
-        self._options, self._engine, self._settings, self._live = options, engine, settings, live
+    def __init__(self, options: Options, engine: Engine, backdrop: Backdrop, live: bool = False) -> None:
+        self._options, self._engine, self._live = options, engine, live
+        self._log = OncePerSecond(logging.getLogger(__name__))
         self._batch = 1 if live or engine.recurrent else engine.batch
         self._prepare = ThreadPoolExecutor(1, "prepare", initializer=yield_to_others)
         self._network = ThreadPoolExecutor(1, "infer")
@@ -48,19 +48,20 @@ class Matte:
         self._pending: deque[Future[Frame]] = deque()
         self._state: State = None  # touched in the thread `infer` alone
         self._last: Frame | None = None  # and this in `finish`, as is the backdrop
-        self._backdrop: Backdrop | None = None
+        self._backdrop = backdrop
+        self._begun = False
 
     def open(self, info: VideoInfo) -> VideoInfo:
-        """Get ready for a video of this shape and say what will come out."""
-        self._backdrop = open_background(self._options.background, info.width, info.height, self._settings)
+        """What will come out for a video of this shape."""
         self.info = shape(info, self._options)
         return self.info
 
     def __call__(self, frame: Frame) -> list[Frame]:
-        if frame.damaged and self._pending:
+        if frame.damaged and self._begun:
             self._start_waiting()
             self._pending.append(self._finisher.submit(self._repeat, frame))
         else:
+            self._begun = True
             self._waiting.append((frame, self._prepare.submit(self._engine.prepare, frame)))
             if len(self._waiting) >= self._batch:
                 self._start_waiting()
@@ -73,8 +74,7 @@ class Matte:
     def close(self) -> None:
         for step in (self._prepare, self._network, self._finisher):
             step.shutdown(cancel_futures=True)
-        if self._backdrop is not None:
-            self._backdrop.close()
+        self._backdrop.close()
 
     def _start_waiting(self) -> None:
         """Send the waiting frames through the network in one call, and each on to be finished."""
@@ -98,8 +98,10 @@ class Matte:
             results = self._engine.infer(inputs, [self._state] * len(inputs))
         except Exception as exc:  # whatever it was: a live picture must be covered, a file must say so
             if not self._live:
+                if isinstance(exc, MatteboxError):
+                    raise
                 raise EngineError(f"{self._engine.name} failed: {exc}") from exc
-            _log.warning("%s failed, showing the background: %s", self._engine.name, exc)
+            self._log.warning("%s failed, showing the background: %s", self._engine.name, exc)
             self._state = None
             return [None] * len(prepared)
         self._state = results[-1].state
@@ -109,11 +111,20 @@ class Matte:
         result = results.result()[index]
         if result is None:
             return self._covered(frame)
-        assert self._backdrop is not None
         alpha = full_size(result.alpha, frame)
-        background = self._backdrop.at(frame, alpha)
+        background = self._behind(frame, alpha)
         self._last = render(frame, alpha, result.foreground, background, self._options.view)
         return self._last
+
+    def _behind(self, frame: Frame, alpha: Plane) -> Plane | None:
+        """The background of this moment. A live one that cannot be read any more gives way to grey."""
+        try:
+            return self._backdrop.at(frame, alpha)
+        except BackgroundError as exc:
+            if not self._live:
+                raise
+            self._log.warning("%s; showing grey", exc)
+            return flat(*GREY, frame.width, frame.height)
 
     def _repeat(self, frame: Frame) -> Frame:
         """The last good result at the time of a damaged frame."""
@@ -125,10 +136,9 @@ class Matte:
 
     def _covered(self, frame: Frame) -> Frame:
         """What leaves instead of a picture that has no matte: the background alone, grey where that is the room."""
-        assert self._backdrop is not None
         nothing = np.zeros((frame.height, frame.width), np.uint8)
         empty = frame.with_pixels(flat(*GREY, frame.width, frame.height), alpha=frame.alpha)
-        background = self._backdrop.at(empty, nothing)
+        background = self._behind(empty, nothing)
         return render(empty, nothing, None, background, self._options.view)
 
 

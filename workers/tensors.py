@@ -1,4 +1,4 @@
-"""Pictures to what networks take: the only place with colour matrix, range, mean and deviation for models.
+"""Pictures to what networks take: the only place with ranges, mean and deviation for models.
 
 Knows nothing about any one network.
 """
@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stream.colour import yuv_to_rgb
 from stream.frames import Frame, Plane, to_av
 
 Tensor = npt.NDArray[np.float32]
@@ -14,17 +15,7 @@ Tensor = npt.NDArray[np.float32]
 _UNIT = np.float32(1 / 255)
 
 
-def _yuv_to_rgb() -> Tensor:
-    """(3, 4): BT.709 limited-range Y, U, V in 0-255 and a constant 1, to R, G, B in 0-1."""
-    kr, kb = 0.2126, 0.0722
-    kg = 1 - kr - kb
-    red, blue = 2 * (1 - kr), 2 * (1 - kb)
-    full = np.array([[1, 0, red], [1, -blue * kb / kg, -red * kr / kg], [1, blue, 0]])
-    scaled = full / [219, 224, 224]
-    return np.column_stack([scaled, scaled @ [-16, -128, -128]]).astype(np.float32)
-
-
-_BT709 = _yuv_to_rgb()
+_FROM_YUV = (yuv_to_rgb() / 255).astype(np.float32)
 
 
 def rgb(frame: Frame) -> Tensor:
@@ -47,7 +38,7 @@ def rgb_small(frame: Frame, width: int, height: int) -> Tensor:
     if frame.gray:
         return np.repeat(_resize(frame.pixels, width, height)[None] * _UNIT, 3, axis=0)
     yuv = cv2.merge([_resize(plane, width, height) for plane in frame.planes()])
-    out = cv2.transform(yuv.astype(np.float32), _BT709)
+    out = cv2.transform(yuv.astype(np.float32), _FROM_YUV)
     return np.ascontiguousarray(np.clip(out, 0.0, 1.0).transpose(2, 0, 1))
 
 

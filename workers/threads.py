@@ -1,5 +1,6 @@
 """One number of threads for every pool of the process: on defaults they fight, and each loses half its speed."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -12,8 +13,6 @@ from stream.settings import Settings
 def apply(settings: Settings) -> None:
     """Call once, when a process starts to work. onnxruntime has its threads by session: `workers/engines/rvm.py`."""
     cv2.setNumThreads(1)  # its calls take well under a millisecond here: waking other cores costs more
-    if (torch := sys.modules.get("torch")) is not None:  # never imported for this alone: it takes seconds
-        torch.set_num_threads(settings.cores())
 
 
 def yield_to_others() -> None:
@@ -23,4 +22,6 @@ def yield_to_others() -> None:
     them. Measured on two cores with rvm: 97 % of their time used, 94 % without.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        me = threading.get_native_id()
+        with contextlib.suppress(OSError):  # a container may forbid it: then they share
+            os.setpriority(os.PRIO_PROCESS, me, min(19, os.getpriority(os.PRIO_PROCESS, me) + 10))

@@ -23,6 +23,11 @@ from stream.errors import UsageError, WeightsError, disk_error
 from stream.settings import Settings
 
 Say = Callable[[str], None]
+"""Where sentences for the user go: a licence, what is being fetched."""
+
+
+def silent(_: str) -> None: ...
+
 
 _CONNECT_S = 5.0  # short: the next source is tried after it
 _FETCH_S = 600.0  # for all of a file, however slowly its bytes trickle in

@@ -1,7 +1,6 @@
 """A video file as a sink: encodes pictures, copies or encodes sound, and appears under its name when complete."""
 
 import contextlib
-import errno
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -9,21 +8,23 @@ from pathlib import Path
 import av
 
 from stream.encode import Format, add_video
-from stream.errors import DiskError, MatteboxError, disk_error
+from stream.errors import EncodeError, disk_error, is_disk_trouble
 from stream.frames import Frame, Sound, VideoInfo, to_av
+from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sinks.gif import Palette
 from stream.sinks.partial import Partial
 from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound
 
 _GIF_TICK = Fraction(1, 100)
+_GIF_STEP = 2  # ticks: players take any shorter delay for a tenth of a second
 
 
 class FileSink:
     """Writes `path` in the format `chosen`. warnings: (code, sentence) pairs of what the format could not keep."""
 
     def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
-        self.warnings: list[tuple[str, str]] = []
+        self.warnings: Warnings = []
         self._format, self._settings = chosen, settings
         self._partial = Partial(path)
         self._container: av.container.OutputContainer | None = None
@@ -43,9 +44,10 @@ class FileSink:
                     self._tracks[source.index] = track
             self._container.start_encoding()
         if len(self._tracks) < len(info.sound):
-            self.warnings.append(("no_sound", f"{self._format.name} holds no sound; the video's own was left out"))
+            self._warn_once("no_sound", f"{self._format.name} holds no sound; the video's own was left out")
         self._prepare = self._preparation(info)
-        self._last = -1
+        self._clock = _GIF_TICK if self._format.codec == "gif" else info.time_base
+        self._last: int | None = None
 
     def _preparation(self, info: VideoInfo) -> Callable[[Frame], av.VideoFrame]:
         if self._format.codec == "gif":
@@ -60,36 +62,41 @@ class FileSink:
                 if track := self._tracks.get(item.stream.index):
                     track.write(item)
                 return
-            self._container.mux(self._video.encode(self._timed(self._prepare(item))))
+            ticks = self._ticks(item)
+            if ticks is not None:
+                picture = self._prepare(item)
+                picture.pts, picture.time_base = ticks, self._clock
+                self._container.mux(self._video.encode(picture))
 
-    def _timed(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """On the stream's clock, each picture later than the one before even where that clock is coarse (GIF)."""
-        clock = _GIF_TICK if self._format.codec == "gif" else self._video.codec_context.time_base
-        assert picture.pts is not None
-        assert clock is not None
-        ticks = round(picture.pts * (picture.time_base or clock) / clock)
-        self._last = max(ticks, self._last + 1)
-        picture.pts, picture.time_base = self._last, clock
-        return picture
+    def _ticks(self, frame: Frame) -> int | None:
+        """The frame's time on the stream's clock, later than the one before; None where GIF has no room for it."""
+        ticks = round(frame.pts * frame.time_base / self._clock)
+        if self._format.codec == "gif" and self._last is not None and ticks < self._last + _GIF_STEP:
+            self._warn_once("reduced_rate", "GIF shows at most 50 frames a second; those between were left out")
+            return None
+        self._last = ticks if self._last is None else max(ticks, self._last + 1)
+        return self._last
+
+    def _warn_once(self, code: str, sentence: str) -> None:
+        if (code, sentence) not in self.warnings:
+            self.warnings.append((code, sentence))
 
     def close(self) -> None:
         assert self._container is not None
-        try:
-            with _named_errors(self._partial.final):
-                self._container.mux(self._video.encode(None))
-                for track in self._tracks.values():
-                    track.close()
-                self._container.close()
-        except BaseException:
-            self.abort()
-            raise
+        with _named_errors(self._partial.final):
+            self._container.mux(self._video.encode(None))
+            for track in self._tracks.values():
+                track.close()
+            self._container.close()
         self._partial.publish()
 
     def abort(self) -> None:
-        if self._container is not None:
-            with contextlib.suppress(av.error.FFmpegError, ValueError):  # full disk, nothing written: it goes anyway
-                self._container.close()
-        self._partial.discard()
+        try:
+            if self._container is not None:
+                with contextlib.suppress(av.error.FFmpegError, ValueError):  # it is thrown away anyway
+                    self._container.close()
+        finally:
+            self._partial.discard()
 
 
 class _named_errors:  # noqa: N801 - reads as a statement
@@ -101,14 +108,7 @@ class _named_errors:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
-        if not isinstance(exc, OSError | av.error.FFmpegError) or isinstance(exc, DiskError):
-            return
-        if isinstance(exc, OSError) and exc.errno in _DISK_TROUBLE:
+        if isinstance(exc, OSError) and is_disk_trouble(exc):
             raise disk_error(exc, self._path) from exc
-        raise MatteboxError(f"cannot write {self._path}: {getattr(exc, 'strerror', None) or exc}") from exc
-
-
-_DISK_TROUBLE = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
-    errno.EISDIR, errno.ENAMETOOLONG, errno.EIO,
-}  # fmt: skip
+        if isinstance(exc, OSError | av.error.FFmpegError):
+            raise EncodeError(f"cannot write {self._path}: {getattr(exc, 'strerror', None) or exc}") from exc

@@ -1,5 +1,6 @@
 """A folder of PNG pictures as a sink, numbered from 1, with the frames' times beside them in `timestamps.txt`."""
 
+import re
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from stream.settings import Settings
 from stream.sinks.partial import Partial
 
 _TIMES = "timestamps.txt"
+_NUMBERED = re.compile(r"[^%]*%(0\d)?d[^%]*")
 _QUICK = {"compression_level": "1", "pred": "up"}  # a fifth of the time of the defaults, a fifth larger
 
 
@@ -23,13 +25,12 @@ class ImagesSink:
 
     def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
         self.warnings: list[tuple[str, str]] = []
-        folder, self._pattern = (path.parent, path.name) if path.suffix else (path, "%05d.png")
-        try:
-            different = self._pattern % 1 != self._pattern % 2
-        except (TypeError, ValueError):
-            different = False
-        if not different:
+        named = path.suffix.lower() == ".png" and not path.is_dir()
+        folder, self._pattern = (path.parent.resolve(), path.name) if named else (path.resolve(), "%05d.png")
+        if not _NUMBERED.fullmatch(self._pattern):
             raise UsageError(f"{path}: name a folder, or a pattern with a number in it, such as %05d.png")
+        if folder == Path.cwd():
+            raise UsageError(f"name a folder of its own for the pictures: pictures/{self._pattern}")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} is not an empty folder; name a new one")
         self._format = chosen

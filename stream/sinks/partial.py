@@ -1,5 +1,6 @@
 """Nothing half-written is visible: outputs grow beside their final name and are moved there when complete."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -12,25 +13,25 @@ class Partial:
     """`path` is where to write; it becomes `final` on `publish` and nothing on `discard`. A file or a folder."""
 
     def __init__(self, final: Path) -> None:
-        self.final = final
-        self.path = final.parent / f".{final.name}.{secrets.token_hex(4)}.part"
+        self.final = final = final.resolve()  # a link stays a link; what it leads to is replaced
+        self.path = final.parent / f".{final.name[:40]}.{secrets.token_hex(4)}.part"  # names have a largest length
         if not final.parent.is_dir():
             raise DiskError(f"cannot write {final}: the folder {final.parent} does not exist")
+        if final.exists() and not (final.is_file() or final.is_dir()):
+            raise DiskError(f"cannot write {final}: it is no plain file")
         if not os.access(final.parent, os.W_OK):
             raise DiskError(f"cannot write {final}: permission denied")
 
     def publish(self) -> None:
-        """Replace what `final` was, in one step for a file."""
+        """Replace what `final` was, in one step."""
         try:
-            if self.path.is_dir() and self.final.is_dir():
-                self.final.rmdir()  # only an empty folder gives way
-            os.replace(self.path, self.final)
+            os.replace(self.path, self.final)  # a folder takes the place of an empty one
         except OSError as exc:
-            self.discard()
             raise disk_error(exc, self.final) from exc
 
     def discard(self) -> None:
         if self.path.is_dir():
             shutil.rmtree(self.path, ignore_errors=True)
         else:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.unlink()

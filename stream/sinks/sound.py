@@ -18,6 +18,7 @@ class CopiedTrack:
     def __init__(self, container: OutputContainer, source: av.AudioStream) -> None:
         self._container = container
         self._stream = container.add_stream_from_template(source)
+        _describe(self._stream, source)
 
     def write(self, packet: Sound) -> None:
         packet.stream = self._stream
@@ -34,7 +35,8 @@ class EncodedTrack:
         self._container, self._decoder = container, source.codec_context
         rate = 48_000 if codec == "libopus" else self._decoder.sample_rate
         self._stream = cast(av.AudioStream, container.add_stream(codec, rate=rate))
-        layout = _standard_layout(self._decoder.layout)
+        layout = _standard_layout(self._decoder.layout, codec)
+        _describe(self._stream, source)
         self._stream.codec_context.layout = layout
         if codec != "flac":
             self._stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * layout.nb_channels
@@ -59,12 +61,21 @@ class EncodedTrack:
                 self._container.mux(self._stream.encode(resampled))
 
 
-def _standard_layout(layout: av.AudioLayout) -> av.AudioLayout:
-    """Raw sound may only say how many channels it has; encoders want to know which."""
-    known = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-    if "channels" not in layout.name:
+def _standard_layout(layout: av.AudioLayout, codec: str) -> av.AudioLayout:
+    """One that the encoder takes: raw sound may only say how many channels it has, and Opus knows one layout for each
+    number of them."""
+    if "channels" not in layout.name and codec != "libopus":
         return layout
+    known = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
     return av.AudioLayout(known.get(layout.nb_channels, "stereo"))
+
+
+def _describe(stream: av.AudioStream, source: av.AudioStream) -> None:
+    """Language, title and which track plays first."""
+    for name in ("language", "title"):
+        if value := source.metadata.get(name):
+            stream.metadata[name] = value
+    stream.disposition = source.disposition
 
 
 def add_sound(container: OutputContainer, chosen: Format, source: av.AudioStream) -> CopiedTrack | EncodedTrack | None:

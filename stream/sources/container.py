@@ -4,6 +4,7 @@ Only real containers are read, from one local file: scripts and playlists that m
 addresses are refused before they are parsed. Limits are checked against the headers, before anything is decoded.
 """
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
-from stream.errors import NoVideoStream, TooLarge, UnreadableMedia
+from stream.errors import NoVideoStream, TooLarge, UnreadableMedia, UsageError
 from stream.ingest import check_size
 from stream.settings import Settings
-from stream.timing import clock
+from stream.timing import clock, parse_time
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,gif,nut,yuv4mpegpipe,ivf"
 
@@ -30,7 +31,8 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
     options = {
         "format_whitelist": CONTAINERS,
         "protocol_whitelist": "file",
-        "max_pixels": str(settings.max_pixels),  # opening decodes a little to learn about a stream
+        "max_pixels": _rough_limit(settings),  # opening decodes a little to learn about a stream
+        "correct_ts_overflow": "0",  # a clock that starts anew is a splice to `Timeline`, not a wrap after 26 hours
     }
     try:
         return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
@@ -67,8 +69,8 @@ def duration_s(container: InputContainer, stream: av.VideoStream) -> float | Non
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if tag := stream.metadata.get("DURATION"):  # Matroska's per-track length, 00:00:04.000000000
-        hours, minutes, seconds = tag.strip("\0 ").split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        with suppress(UsageError):  # a tag is only a text
+            return parse_time(tag.strip("\0 "))
     return container.duration / av.time_base if container.duration else None
 
 
@@ -77,7 +79,7 @@ def origin_s(container: InputContainer) -> Fraction:
     return Fraction(container.start_time or 0, av.time_base)
 
 
-def decoder(stream: av.VideoStream, threads: int) -> av.VideoCodecContext:
+def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:
     """A decoder for the stream that keeps its transparency.
 
     FFmpeg's own VP8 and VP9 decoders drop the alpha that WebM carries beside the picture; libvpx's keep it.
@@ -87,9 +89,15 @@ def decoder(stream: av.VideoStream, threads: int) -> av.VideoCodecContext:
         with_alpha = av.VideoCodecContext.create("libvpx" if context.name == "vp8" else "libvpx-vp9", "r")
         with_alpha.extradata = context.extradata
         context = with_alpha
-    context.thread_count = threads
+    context.options = {"max_pixels": _rough_limit(settings)}  # streams may change size
+    context.thread_count = settings.codec_threads()
     context.thread_type = "AUTO"
     return context
+
+
+def _rough_limit(settings: Settings) -> str:
+    """For FFmpeg, which measures pictures with padding; `check_size` is exact."""
+    return str(2 * settings.max_pixels + 65_536)
 
 
 def _contents(container: InputContainer) -> str:

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Frame, Plane, VideoInfo, rgb_to_i420
+from stream.colour import rgb_to_i420
+from stream.frames import Frame, Plane, VideoInfo
+from stream.pump import Warnings
 
 Rgb = npt.NDArray[np.uint8]
 _SCREEN = (0, 200, 60)
@@ -24,11 +26,10 @@ class PatternSource:
     scene: "screen" is an even green screen, "room" a busy still background.
     """
 
-    live = False
-
     def __init__(
         self, width: int, height: int, frames: int, rate: Fraction = Fraction(30), scene: str = "screen"
     ) -> None:
+        self.warnings: Warnings = []
         self._rate, self._count = rate, frames
         self._width, self._height = width, height
         self._backdrop = _screen(width, height) if scene == "screen" else _room(width, height)

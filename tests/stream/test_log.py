@@ -1,11 +1,12 @@
 import io
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
 from stream.log import JsonLines, OncePerSecond, configure
-from stream.progress import JsonReporter, LineReporter, closing_line, progress_line
+from stream.progress import JsonReporter, LineReporter, Report, closing_line, progress_line
 from stream.sources.pattern import PatternSource
 
 
@@ -38,13 +39,8 @@ def test_verbosity_sets_the_level() -> None:
         root.setLevel(level)
 
 
-REPORT = {
-    "output": "o.mp4",
-    "frames": 30,
-    "seconds": 1.5,
-    "fps": 20.0,
-    "warnings": [{"code": "x", "message": "careful"}],
-}
+REPORT = Report("i.mp4", "o.mp4", "rvm", "cpu", 30, 1.5, 20.0, 0.2, 640, 480, [("x", "careful")])
+FRAME = PatternSource(16, 16, 1).frame(0)
 
 
 def test_machines_get_json_lines() -> None:
@@ -52,7 +48,7 @@ def test_machines_get_json_lines() -> None:
     reporter = JsonReporter(out)
     reporter.start(PatternSource(16, 16, 30).info, {"engine": "rvm"})
     reporter.say("hello")
-    reporter.tick()
+    reporter.tick(FRAME)
     reporter.done(REPORT)
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [e["event"] for e in events] == ["start", "message", "done"]
@@ -64,14 +60,14 @@ def test_logs_get_plain_lines() -> None:
     reporter = LineReporter(out)
     reporter.start(PatternSource(16, 16, 30).info, {})
     for _ in range(3):
-        reporter.tick()
+        reporter.tick(FRAME)
     reporter.done(REPORT)
     assert out.getvalue() == "o.mp4: 30 frames in 1.5 s (20.0 fps)\nwarning: careful\n"
     assert "\r" not in out.getvalue()
 
 
 def test_lines_for_people() -> None:
-    assert closing_line(REPORT | {"warnings": []}) == "o.mp4: 30 frames in 1.5 s (20.0 fps)"
+    assert closing_line(replace(REPORT, warnings=[])) == "o.mp4: 30 frames in 1.5 s (20.0 fps)"
     figures = {"frames": 12, "total": 120, "fps": 24.0, "eta_s": 4.5}
     assert progress_line(figures) == "12/120 frames, 24.0 fps, 0:04 left"
     assert progress_line(figures | {"total": None, "eta_s": None}) == "12 frames, 24.0 fps"

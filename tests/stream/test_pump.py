@@ -1,11 +1,13 @@
+import signal
 import threading
+import time
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from stream.frames import Frame
-from stream.pump import pump
+from stream.pump import Item, pump
 from tests.fakes import ListSink, ListSource, Unchanged
 
 
@@ -77,3 +79,73 @@ def test_a_slow_sink_bounds_how_far_the_source_runs_ahead() -> None:
 
     pump(Counting(frames(200)), Unchanged(), Slow(pause_s=0.001))
     assert max(ahead) <= 20
+
+
+def test_the_first_error_is_the_one_that_is_told() -> None:
+    """The source breaks; what breaks after it, because of it, is not what the user must hear."""
+
+    class BreaksOnFlush(Unchanged):
+        def flush(self) -> list[Frame]:
+            raise ValueError("a consequence")
+
+    with pytest.raises(ValueError, match="source broke"):
+        pump(ListSource(frames(3), ValueError("source broke")), BreaksOnFlush(), ListSink())
+
+
+def test_a_sink_that_cannot_be_closed_is_aborted() -> None:
+    class Full(ListSink):
+        def close(self) -> None:
+            raise OSError("disk full")
+
+    sink, transform = Full(), Unchanged()
+    with pytest.raises(OSError, match="disk full"):
+        pump(ListSource(frames(3)), transform, sink)
+    assert sink.state == "aborted"
+    assert transform.closed
+
+
+def test_the_source_is_closed_even_if_all_else_fails_to() -> None:
+    class Stuck(Unchanged):
+        def close(self) -> None:
+            raise ValueError("will not close")
+
+    source = ListSource(frames(3))
+    with pytest.raises(ValueError, match="will not close"):
+        pump(source, Stuck(), ListSink())
+    assert source.closed
+
+
+def test_a_second_interrupt_still_waits_for_the_writer() -> None:
+    """Nothing is closed under a thread that works on it, however often Ctrl-C is pressed."""
+
+    class Writing(ListSink):
+        busy, released = threading.Event(), threading.Event()
+        aborted_while_busy = False
+
+        def write(self, item: Item) -> None:
+            self.busy.set()
+            self.released.wait(10)
+            self.busy.clear()
+
+        def abort(self) -> None:
+            self.aborted_while_busy = self.busy.is_set()
+            super().abort()
+
+    sink, main = Writing(), threading.get_ident()
+
+    def interrupt_twice_while_it_writes() -> None:
+        sink.busy.wait(10)
+        for _ in range(2):
+            time.sleep(0.2)
+            signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.2)
+        sink.released.set()
+
+    helper = threading.Thread(target=interrupt_twice_while_it_writes)
+    helper.start()
+    with pytest.raises(KeyboardInterrupt):
+        pump(ListSource(frames(1000)), Unchanged(), sink)
+    helper.join()
+    assert sink.released.is_set()
+    assert sink.state == "aborted"
+    assert not sink.aborted_while_busy

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from stream.timing import Timeline, clock, parse_time, plausible_rate
+from stream.timing import Splices, Timeline, clock, parse_time, plausible_rate
 
 MS = Fraction(1, 1000)
 
 
 def place(*pts: int | None, origin: int = 0, step: int = 33) -> list[int]:
-    line = Timeline(MS, origin, step)
+    line = Timeline(MS, step, Splices(origin * MS))
     return [line.place(p) for p in pts]
 
 
@@ -34,6 +34,19 @@ def test_a_repeated_time_moves_by_one_tick_only() -> None:
 
 def test_a_jump_back_is_a_splice_and_time_goes_on() -> None:
     assert place(90_000, 90_033, 0, 33, origin=90_000) == [0, 33, 66, 99]
+
+
+def test_picture_and_sound_of_a_joined_recording_move_together() -> None:
+    """The clock starts anew after 800 ms; the sound's first packet of the new part still arrives with a late one."""
+    splices = Splices(Fraction(0))
+    picture, sound = Timeline(MS, 40, splices), Timeline(Fraction(1, 48_000), 1024, splices)
+    assert [picture.place(p) for p in (0, 400, 800)] == [0, 400, 800]
+    assert [sound.place(p * 48) for p in (0, 400, 800)] == [0, 400 * 48, 800 * 48]
+    assert picture.place(0) == 840
+    assert sound.place(822 * 48) == 822 * 48  # of the old recording
+    assert sound.place(0) == 840 * 48
+    assert picture.place(40) == 880
+    assert sound.place(21 * 48) == 861 * 48
 
 
 @given(st.lists(st.none() | st.integers(-(2**40), 2**40), min_size=1, max_size=60))

@@ -119,9 +119,19 @@ def test_transparent_carries_alpha_and_nothing_of_the_room() -> None:
 
 
 def test_background_none_passes_the_input_even_when_the_engine_cleaned_its_colours() -> None:
-    source = frame_of(noise(16, 8, 1), alpha=noisy_alpha(16, 8))
+    source = frame_of(noise(16, 8, 1))
     out = composite.render(source, noisy_alpha(16, 8, 2), noise(16, 8, 3), source.pixels, View.COMPOSITE)
     assert out is source
+
+
+def test_background_none_keeps_the_inputs_alpha_and_blanks_what_it_hides() -> None:
+    alpha = noisy_alpha(16, 8)
+    alpha[:4] = 0
+    source = frame_of(noise(16, 8, 1), alpha=alpha)
+    out = composite.render(source, noisy_alpha(16, 8, 2), noise(16, 8, 3), source.pixels, View.COMPOSITE)
+    assert out.alpha is alpha
+    assert np.array_equal(out.pixels, composite.blank(source.pixels, alpha))
+    assert set(np.unique(out.pixels[:4])) == {16}
 
 
 def test_matte_is_alpha_as_full_range_grey() -> None:

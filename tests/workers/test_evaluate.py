@@ -16,12 +16,17 @@ from av.video.reformatter import ColorRange
 
 from stream.errors import InputError, NoVideoStream, TooLarge, UnreadableMedia
 from stream.frames import Frame, Plane, to_av
+from stream.pump import pump
+from stream.session import Options
 from stream.settings import Settings
+from stream.sinks import open_sink
 from stream.sources.pattern import PatternSource
+from tests.fakes import Unchanged
 from tests.media import TALK, TALK_ALPHA, write_video
 from workers import evaluate as metrics
+from workers.alpha_video import AlphaVideo
 from workers.composite import flat
-from workers.evaluate import AlphaVideo, Scores, evaluate
+from workers.evaluate import Scores, evaluate
 
 Floats = npt.NDArray[np.float64]
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
@@ -274,6 +279,20 @@ def test_transparency_is_preferred_to_brightness(
     assert np.abs(plane.astype(int) - RAMP).max() <= tolerance
 
 
+def test_a_gif_is_read_by_brightness_unless_anything_in_it_is_clear(tmp_path: Path) -> None:
+    """FFmpeg decodes every GIF to a format with transparency, a grey matte too."""
+    matte = write_video(tmp_path / "m.gif", [grey(RAMP), grey(255 - RAMP)], codec="gif", pix_fmt="gray")
+    for plane, wanted in zip(read(matte), (RAMP, 255 - RAMP), strict=True):
+        assert np.abs(plane.astype(int) - wanted).max() <= 1
+    frames, clear = PatternSource(96, 64, 3), np.where(truth() < 128, 0, 255).astype(np.uint8)
+    cut = tmp_path / "cut.gif"
+    pump(frames, Unchanged(alpha=clear), open_sink(cut, Options(), Settings()))
+    planes = read(cut)
+    assert len(planes) == 3
+    for plane in planes:
+        np.testing.assert_array_equal(plane, clear)
+
+
 def numbered_pngs(folder: Path, names: Sequence[str]) -> Path:
     folder.mkdir()
     for n, name in enumerate(names):
@@ -323,7 +342,7 @@ def test_what_cannot_be_read_is_told_in_one_line(name: str, tmp_path: Path) -> N
 
 
 def test_limits_and_missing_video_are_told(tmp_path: Path) -> None:
-    with pytest.raises(TooLarge, match="limit of 307,199 pixels"):
+    with pytest.raises(TooLarge, match="limit is 307,199 pixels"):
         evaluate(TALK_ALPHA, TALK_ALPHA, Settings(max_pixels=640 * 480 - 1))
     with av.open(str(tmp_path / "sound.mkv"), "w") as out:
         stream = out.add_stream("pcm_s16le", rate=8000, layout="mono")

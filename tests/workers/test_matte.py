@@ -2,19 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
 from stream.errors import BackgroundError, EngineError
-from stream.frames import Frame
+from stream.frames import Frame, Plane
 from stream.session import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
-from workers.composite import blend, rgb_flat
+from workers.backgrounds import open_background
+from workers.composite import blend, flat, rgb_flat
 from workers.engines.base import Result, State
 from workers.matte import Matte
 
@@ -27,7 +28,9 @@ def pattern() -> PatternSource:
 
 
 def matte(pattern: PatternSource, engine: Any = None, live: bool = False, **options: Any) -> Matte:
-    core = Matte(Options(**options), engine or TruthEngine(pattern), Settings(), live)
+    chosen = Options(**options)
+    backdrop = open_background(chosen.background, pattern.info.width, pattern.info.height, Settings())
+    core = Matte(chosen, engine or TruthEngine(pattern), backdrop, live)
     core.open(pattern.info)
     return core
 
@@ -77,35 +80,66 @@ def test_a_file_fails_with_the_engine(pattern: PatternSource) -> None:
 
 
 @pytest.mark.parametrize("background", ["green", "blur", "none", "transparent"])
-@pytest.mark.parametrize("view", ["composite", "side-by-side", "overlay", "stacked"])
-def test_a_live_picture_without_a_matte_shows_nothing_of_the_room(
-    pattern: PatternSource, background: str, view: str
-) -> None:
-    core = matte(pattern, TruthEngine(pattern, fails_on=frozenset({0, 3})), True, background=background, view=view)
+@pytest.mark.parametrize("view", ["composite", "matte", "side-by-side", "overlay", "stacked"])
+def test_a_live_picture_without_a_matte_shows_nothing_of_the_room(background: str, view: str) -> None:
+    """Two rooms that share no pixel give the same picture."""
+    shown = []
+    for level in (40, 220):
+        room = Frame(np.full((96, 96), level, np.uint8), 0, Fraction(1, 30))
+        pattern = PatternSource(96, 64, 1)
+        engine = TruthEngine(pattern, fails_on=frozenset({0}))
+        (out,) = all_of(matte(pattern, engine, True, background=background, view=view), [room])
+        shown.append(out)
+    assert np.array_equal(shown[0].pixels, shown[1].pixels)
+    if view == "composite" and background == "green":
+        assert np.array_equal(shown[0].pixels, rgb_flat((0, 255, 0), 96, 64))
+    if view == "composite" and background in ("blur", "none"):
+        assert set(np.unique(shown[0].pixels)) == {126, 128}
+
+
+class Unreadable:
+    """A backdrop whose file went away."""
+
+    def at(self, frame: Frame, alpha: Plane) -> Plane | None:
+        raise BackgroundError("gone.jpg cannot be read")
+
+    def close(self) -> None: ...
+
+
+def test_a_live_background_that_goes_away_gives_way_to_grey(pattern: PatternSource) -> None:
+    core = Matte(Options(), TruthEngine(pattern), Unreadable(), live=True)
+    core.open(pattern.info)
     out = all_of(core, pattern)
-    assert len(out) == COUNT
-    room_a, room_b = (out[n] for n in (0, 3))
-    assert np.array_equal(room_a.pixels, room_b.pixels)  # nothing that depends on the camera is in it
-    if background != "none":
-        assert not np.array_equal(out[1].pixels, room_a.pixels)
+    grey = flat(126, 128, 128, 96, 64)
+    assert np.array_equal(out[5].pixels, blend(pattern.frame(5).pixels, grey, pattern.alpha(5)))
 
 
-def test_a_damaged_frame_shows_the_last_good_result_at_its_own_time(pattern: PatternSource) -> None:
-    frames = [replace(frame, damaged=frame.pts in (5, 6)) for frame in pattern]
-    out = all_of(matte(pattern), frames)
-    assert [f.pts for f in out] == list(range(COUNT))
-    assert np.array_equal(out[5].pixels, out[4].pixels)
-    assert np.array_equal(out[6].pixels, out[4].pixels)
-    assert not np.array_equal(out[7].pixels, out[4].pixels)
-
-
-def test_a_background_that_cannot_be_read_is_an_error_before_the_first_frame(
-    pattern: PatternSource, tmp_path: Path
-) -> None:
-    core = Matte(Options(background=f"image:{tmp_path / 'none.jpg'}"), TruthEngine(pattern), Settings())
-    with pytest.raises(BackgroundError, match=r"none\.jpg"):
-        core.open(pattern.info)
+def test_a_files_background_that_goes_away_ends_it(pattern: PatternSource) -> None:
+    core = Matte(Options(), TruthEngine(pattern), Unreadable())
+    core.open(pattern.info)
+    with pytest.raises(BackgroundError, match="gone"):
+        all_of(core, pattern)
     core.close()
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("bad", [(5, 6), (3,), (23,)])
+def test_a_damaged_frame_shows_the_last_good_result_at_its_own_time(
+    pattern: PatternSource, live: bool, batch: int, bad: tuple[int, ...]
+) -> None:
+    frames = [replace(frame, damaged=frame.pts in bad) for frame in pattern]
+    out = all_of(matte(pattern, TruthEngine(pattern, batch), live), frames)
+    assert [f.pts for f in out] == list(range(COUNT))
+    for n in bad:
+        assert np.array_equal(out[n].pixels, out[bad[0] - 1].pixels)
+    if bad[-1] + 1 < COUNT:
+        assert not np.array_equal(out[bad[-1] + 1].pixels, out[bad[-1]].pixels)
+
+
+def test_a_first_frame_that_is_damaged_is_matted_like_any(pattern: PatternSource) -> None:
+    frames = [replace(frame, damaged=frame.pts == 0) for frame in pattern]
+    assert len(all_of(matte(pattern), frames)) == COUNT
 
 
 def test_small_mattes_are_brought_to_the_frames_size(pattern: PatternSource) -> None:

@@ -1,4 +1,4 @@
-"""`mattebox bench file`: files per second through the pump, beside a plain loop that does the same steps in line.
+"""`mattebox bench file`: how fast files go through the pump, beside a plain loop that does the same steps in line.
 
 Both run in a fresh process with the same engine, blend, encoder and preset. The loop decodes, mattes, blends and
 encodes one frame after the other on the libraries' default threads, as a first script would. They take turns, so that
@@ -12,17 +12,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Self, cast
 
 import av
 
 from stream.encode import FORMATS, add_video
 from stream.frames import Frame, VideoInfo, to_av
 from stream.ingest import Ingest
-from stream.pump import Sink, pump
+from stream.pump import Sink, Source, Warnings, pump
 from stream.session import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
@@ -35,7 +35,6 @@ from workers.engines.base import State
 from workers.matte import Matte, full_size
 
 CASES = (("selfie", 640, 480), ("selfie", 1280, 720), ("rvm", 640, 480), ("rvm", 1280, 720))
-_MARGIN_FRAMES = 5  # the first frames pay for page faults and lazy set-up; they are not timed
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Run:
     fps: float
     cpu_ms: float
     busy: float
-    peak_mib: float
+    peak_mib: int
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,6 @@ def bench_file(
             yield Row(engine, width, height, frames, loop, ours, round(ratio, 2))
 
 
-def as_json(row: Row) -> dict[str, Any]:
-    return asdict(row)
-
-
 def _apart(work: Callable[[Path, str, Settings], Run], source: Path, engine: str, settings: Settings) -> Run:
     """In a process of its own: thread counts are set once for a whole process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -97,12 +92,12 @@ def _apart(work: Callable[[Path, str, Settings], Run], source: Path, engine: str
 def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
     options = Options(engine=engine_name)
     engine = engines.load(engine_name, options, settings)
-    chosen = replace(FORMATS[".mp4"], muxer_options={})
-    clock = _Clock(settings)
+    chosen = FORMATS[".mp4"]
     with (
         tempfile.TemporaryDirectory() as folder,
+        _Clock(settings) as clock,
         av.open(str(source)) as given,
-        av.open(f"{folder}/o.mp4", "w") as made,
+        av.open(f"{folder}/o.mp4", "w", options=chosen.muxer_options) as made,
     ):
         ingest: Ingest | None = None
         state: State = None
@@ -118,49 +113,53 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
                 state, alpha = result.state, full_size(result.alpha, frame)
                 out = render(frame, alpha, result.foreground, backdrop.at(frame, alpha), options.view)
                 made.mux(video.encode(to_av(out, "yuv420p")))
-                clock.tick()
+                clock.frames += 1
         made.mux(video.encode(None))
-        return clock.stop()
+    return clock.run
 
 
 def _pumped(source: Path, engine_name: str, settings: Settings) -> Run:
     threads.apply(settings)
     options = Options(engine=engine_name)
     engine = engines.load(engine_name, options, settings)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _Clock(settings) as clock:
+        reader = FileSource(source, settings)
+        backdrop = open_background(options.background, reader.info.width, reader.info.height, settings)
         sink = open_sink(Path(folder) / "o.mp4", options, settings)
-        clock = _Clock(settings)
-        pump(FileSource(source, settings), Matte(options, engine, settings), sink, lambda _: clock.tick())
-        return clock.stop()
+        pump(reader, Matte(options, engine, backdrop), sink, clock.tick)
+    return clock.run
 
 
 class _Clock:
-    """Starts after the first few frames; wall and CPU time of this process."""
+    """Wall and CPU time of this process from before the input is opened until the output is closed; then `run`."""
+
+    run: Run
 
     def __init__(self, settings: Settings) -> None:
         self._cores = settings.cores()
-        self._frames = 0
+        self.frames = 0
 
-    def tick(self) -> None:
-        self._frames += 1
-        if self._frames == _MARGIN_FRAMES:
-            self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
+    def tick(self, _: Frame) -> None:
+        self.frames += 1
 
-    def stop(self) -> Run:
+    def __enter__(self) -> Self:
+        self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         wall_s, cpu_s = time.perf_counter() - self._wall_s, time.process_time() - self._cpu_s
-        counted = self._frames - _MARGIN_FRAMES
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return Run(
-            round(counted / wall_s, 1),
-            round(1e3 * cpu_s / counted, 1),
+        self.run = Run(
+            round(self.frames / wall_s, 1),
+            round(1e3 * cpu_s / self.frames, 1),
             round(cpu_s / wall_s / self._cores, 3),
-            round(peak_mib, 0),
+            round(peak_mib),
         )
 
 
 def _median(runs: list[Run]) -> Run:
-    names = ("fps", "cpu_ms", "busy", "peak_mib")
-    return Run(**{name: statistics.median(getattr(run, name) for run in runs) for name in names})
+    middle = {field.name: statistics.median(getattr(run, field.name) for run in runs) for field in fields(Run)}
+    return Run(**middle)
 
 
 class _Unchanged:
@@ -182,9 +181,8 @@ class _Unchanged:
 class _Looped:
     """A clip again and again until there are `frames`, at 30 a second."""
 
-    live = False
-
     def __init__(self, clip: Path, size: tuple[int, int], frames: int, settings: Settings) -> None:
+        self.warnings: Warnings = []
         self._clip, self._size, self._frames, self._settings = clip, size, frames, settings
         self.info = VideoInfo(*size, Fraction(1, 30), Fraction(30), frames / 30, frames)
 
@@ -203,7 +201,7 @@ class _Looped:
 
 
 def _make_clip(path: Path, clip: Path | None, width: int, height: int, frames: int, settings: Settings) -> None:
-    source = (
+    source: Source = (
         PatternSource(width, height, frames, scene="room")
         if clip is None
         else _Looped(clip, (width, height), frames, settings)

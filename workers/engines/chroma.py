@@ -12,11 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stream.colour import rgb_to_yuv
+from stream.errors import UsageError
 from stream.frames import Frame, Plane, split_i420
 from stream.log import OncePerSecond
 from stream.session import Options, Rgb
 from stream.settings import Settings
 from workers.engines.base import Result, State
+from workers.weights import Say, silent
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,8 +58,10 @@ class Chroma:
     warmup_frames = 0
     device = "cpu"
 
-    def __init__(self, options: Options, settings: Settings) -> None:
+    def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._given = None if options.key is None else _yuv(options.key)
+        if self._given is not None and np.hypot(self._given[1] - _NEUTRAL, self._given[2] - _NEUTRAL) < _FAINT:
+            raise UsageError("key: a screen needs a colour, not a grey")
         self._warn = OncePerSecond(logging.getLogger(__name__))
 
     def prepare(self, frame: Frame) -> Frame:
@@ -198,7 +203,5 @@ def _components(chroma: Floats, key: Floats) -> tuple[Floats, Floats]:
 
 
 def _yuv(rgb: Rgb) -> tuple[float, float, float]:
-    """0-255 numbers to Y, U, V in levels: BT.709, limited range."""
-    red, green, blue = (part / 255 for part in rgb)
-    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return 16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748
+    y, u, v = rgb_to_yuv() @ [*rgb, 1]
+    return float(y), float(u), float(v)

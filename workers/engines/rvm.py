@@ -15,10 +15,10 @@ from stream.errors import EngineError
 from stream.frames import Frame
 from stream.session import Options
 from stream.settings import Settings
-from workers import weights
 from workers.engines.base import Result, State
 from workers.engines.split import split
 from workers.tensors import Tensor, rgb
+from workers.weights import Say, ensure, silent
 
 _LONG_SIDE_PX = 384  # of the small picture; MAD on our clip at 640x480: 256 28.9, 320 27.3, 384 24.4, 448 25.6;
 # at 1280x720: 320 29.1, 384 25.4, 480 26.9, 512 26.5
@@ -57,8 +57,8 @@ class Rvm:
     warmup_frames = 45
     batch = 1  # measured on a CPU: a stack of two takes as long as two
 
-    def __init__(self, options: Options, settings: Settings) -> None:
-        path = weights.path(self.name, settings)
+    def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
+        path = ensure(self.name, settings, say)
         if _CUDA in onnxruntime.get_available_providers():
             self.device = "cuda"
             self._passed: tuple[str, ...] = ()

@@ -13,9 +13,9 @@ from stream.errors import EngineError
 from stream.frames import Frame
 from stream.session import Options
 from stream.settings import Settings
-from workers import weights
 from workers.engines.base import Alpha, Result, State
 from workers.tensors import Tensor, rgb_small
+from workers.weights import Say, ensure, silent
 
 _WIDTH, _HEIGHT = 256, 144
 
@@ -29,8 +29,8 @@ class Selfie:
     warmup_frames = 0
     device = "cpu"
 
-    def __init__(self, options: Options, settings: Settings) -> None:
-        path = weights.path(self.name, settings)
+    def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
+        path = ensure(self.name, settings, say)
         self._net = cv2.dnn.readNet(str(path))
         self._lock = threading.Lock()  # a network of cv2 holds the input between its two calls
 

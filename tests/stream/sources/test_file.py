@@ -12,6 +12,7 @@ import pytest
 
 from stream.errors import InputError, NoVideoStream, TooLarge, UnreadableMedia
 from stream.frames import Frame
+from stream.ingest import Ingest
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from tests import media
@@ -321,6 +322,55 @@ def test_a_huge_canvas_in_a_tiny_file_is_refused_by_its_header(tmp_path: Path) -
         FileSource(path, Settings())
 
 
+def test_a_length_that_is_no_length_is_not_believed(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "a.mkv", 30, codec="ffv1")
+    content = path.read_bytes()
+    assert content.count(b"00:00:01.0") == 1
+    path.write_bytes(content.replace(b"00:00:01.0", b"xx:$(id)!!"))
+    assert len(read(path)) == 30
+
+
+def test_a_stream_that_grows_past_the_limit_is_refused(tmp_path: Path) -> None:
+    """The header says 64x48; the second half is 640x480."""
+    small, large = numbered_clip(tmp_path / "s.ts", 20), numbered_clip(tmp_path / "l.ts", 20, 640, 480)
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    assert len(read(both)) > 20
+    with pytest.raises(InputError):
+        drain(both, Settings(max_pixels=5000, max_decode_errors=0.3))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (99_999_998, 2)])
+def test_a_size_over_the_limit_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(TooLarge):
+        FileSource(numbered_clip(tmp_path / "a.mp4", 3), Settings(max_pixels=5000), size=size)
+
+
+def test_damage_stays_with_its_frame_through_filters_that_hold_one_back() -> None:
+    frames = []
+    for n in range(6):
+        picture = av.VideoFrame.from_ndarray(np.full((72, 64), 60 + n, np.uint8), format="yuv420p")
+        picture.pts, picture.time_base = n, Fraction(1, 25)
+        frames.append(picture)
+
+    class Interlaced:
+        """bwdif holds one frame back; only FFmpeg's decoders can mark a frame as damaged, so the mark is put here."""
+
+        def __init__(self, picture: av.VideoFrame) -> None:
+            self.picture, self.is_corrupt, self.interlaced_frame = picture, picture.pts == 3, True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.picture, name)
+
+    chain = Ingest(Interlaced(frames[0]))  # type: ignore[arg-type]
+    assert chain._picture is not None
+    push = chain._picture.push
+    chain._picture.push = lambda frame: push(getattr(frame, "picture", frame))  # type: ignore[method-assign]
+    out = [f for picture in frames for f in chain.push(Interlaced(picture))] + list(chain.flush())  # type: ignore[arg-type]
+    assert [round(f.time_s * 25) for f in out if f.damaged] == [3]
+    assert len(out) == 6
+
+
 def test_a_million_frames_a_second_keep_order_and_the_rate_is_a_guess(tmp_path: Path) -> None:
     path = write_video(tmp_path / "fast.mkv", [numbered(n) for n in range(5)], codec="ffv1", rate=Fraction(1_000_000))
     source = FileSource(path, Settings())
@@ -352,3 +402,70 @@ def test_the_shared_clip_says_what_it_is() -> None:
     source.close()
     assert (info.width, info.height, info.frames, info.duration_s) == (640, 480, 120, 4.0)
     assert info.rate == 30
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg", "a.mkv", "a.mp4"])
+@pytest.mark.parametrize("gop", ["15", "250"])
+@pytest.mark.parametrize("start_s", [0.5, 2.0])
+def test_a_part_begins_at_its_first_frame_also_without_an_index(
+    tmp_path: Path, name: str, gop: str, start_s: float
+) -> None:
+    codec, container = ("mpeg2video", "mpeg") if name == "a.mpg" else ("libx264", None)
+    path = numbered_clip(tmp_path / name, 90, codec=codec, options={"g": gop, "b": "900k"}, container=container)
+    frames = read(path, start_s=start_s, end_s=2.5)
+    assert [number_of(f) for f in frames] == list(range(round(start_s * 30), 75))
+    assert frames[0].time_s == pytest.approx(0, abs=0.002)
+
+
+def test_avi_with_b_frames_keeps_an_even_pace(tmp_path: Path) -> None:
+    """AVI stores no presentation times."""
+    path = numbered_clip(tmp_path / "a.avi", 60, options={"bf": "3", "b_strategy": "0"})
+    frames = read(path)
+    assert [number_of(f) for f in frames] == list(range(60))
+    assert np.diff([f.time_s for f in frames]) == pytest.approx(np.full(59, 1 / 30), abs=1e-6)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_joined_recordings_play_one_after_the_other_in_step(tmp_path: Path, parts: int) -> None:
+    """`cat a.ts a.ts`: the clock jumps back at each join. Picture and sound must move together."""
+    part = numbered_clip(tmp_path / "part.ts", 60, sound_s=2.0)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * parts)
+    source = FileSource(joined, Settings())
+    items = list(source)
+    source.close()
+    pictures = [i for i in items if isinstance(i, Frame)]
+    sound_s = [float(i.pts * i.time_base) for i in items if isinstance(i, av.Packet)]  # type: ignore[operator]
+    assert [number_of(f) for f in pictures] == list(range(60)) * parts
+    gaps = np.diff([f.time_s for f in pictures])
+    assert gaps.min() > 0
+    assert gaps.max() < 0.15
+    packets = len(sound_s) // parts
+    for n in range(1, parts):
+        drift = (sound_s[n * packets] - sound_s[0]) - (pictures[60 * n].time_s - pictures[0].time_s)
+        assert abs(drift) < 0.04
+
+
+def test_a_slide_show_keeps_its_pace_and_is_not_called_truncated(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "slow.mp4", [numbered(n) for n in range(3)], rate=Fraction(1, 10))
+    frames, warnings = drain(path)
+    assert [f.time_s for f in frames] == [0, 10, 20]
+    assert warnings == []
+
+
+def test_sound_that_an_edit_list_cut_away_stays_away(tmp_path: Path) -> None:
+    """A phone's trim keeps the packets and hides them; copied into MKV they would be heard again."""
+    whole = numbered_clip(tmp_path / "whole.mp4", 90, options={"g": "90"}, sound_s=3.0)
+    trimmed = tmp_path / "trimmed.mp4"
+    with av.open(str(whole)) as source, av.open(str(trimmed), "w") as out:
+        video, sound = (out.add_stream_from_template(s) for s in (source.streams.video[0], source.streams.audio[0]))
+        for packet in source.demux():
+            if packet.size:
+                cut = round(1 / packet.time_base)
+                packet.pts, packet.dts = packet.pts - cut, packet.dts - cut  # type: ignore[operator]
+                packet.stream = video if packet.stream.type == "video" else sound
+                out.mux(packet)
+    trimmed_source = FileSource(trimmed, Settings())
+    times = [float(i.pts * i.time_base) for i in trimmed_source if isinstance(i, av.Packet)]  # type: ignore[operator]
+    trimmed_source.close()
+    assert min(times) > -0.11

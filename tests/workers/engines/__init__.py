@@ -1,40 +1,29 @@
-"""Pictures for the engines' tests: a clip with true alpha, subjects over a screen, and the field's two metrics."""
+"""Pictures for the engines' tests: a clip with true alpha, subjects over a screen, and how far off alpha is."""
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
-from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from stream.frames import Frame
-from stream.ingest import Ingest
 from stream.session import Rgb
+from stream.settings import Settings
+from tests.media import TALK, TALK_ALPHA, read
+from workers import evaluate
+from workers.alpha_video import AlphaVideo
 from workers.engines.base import Alpha, Engine, Result, State
 
-DATA = Path(__file__).parents[2] / "data"
 Picture = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
 
 
 def clip(width: int = 0, height: int = 0, count: int = 120) -> list[Frame]:
-    frames: list[Frame] = []
-    with av.open(str(DATA / "talk_bikes.mp4")) as container:
-        ingest: Ingest | None = None
-        for picture in container.decode(video=0):
-            ingest = ingest or Ingest(picture, width=width, height=height)
-            frames += ingest.push(picture)
-            if len(frames) >= count:
-                return frames[:count]
-    return frames if ingest is None else [*frames, *ingest.flush()]
+    return read(TALK, count, size=(width, height))
 
 
 def truth() -> list[Alpha]:
-    with av.open(str(DATA / "talk_bikes_alpha.mkv")) as container:
-        return [np.asarray(picture.to_ndarray() / 255, np.float32) for picture in container.decode(video=0)]
+    return [(plane / 255).astype(np.float32) for plane in AlphaVideo(TALK_ALPHA, Settings())]
 
 
 def infer(engine: Engine, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
@@ -51,25 +40,13 @@ def run(engine: Engine, frames: list[Frame]) -> list[Result]:
     return results
 
 
-def mad(alphas: list[Alpha], true: list[Alpha]) -> float:
+def mad(alphas: Sequence[Alpha], true: Sequence[Alpha]) -> float:
     """Mean absolute difference, x 1e3."""
-    return 1e3 * float(np.mean([np.abs(a - t).mean() for a, t in zip(_fit(alphas, true), true, strict=True)]))
+    return float(np.mean([evaluate.mad(_levels(a) - _levels(t)) for a, t in zip(alphas, true, strict=True)]))
 
 
-def dtssd(alphas: list[Alpha], true: list[Alpha]) -> float:
-    """How differently alpha changes from frame to frame, x 1e2, without the first frame."""
-    steps = [b - a for a, b in _pairs(_fit(alphas, true))]
-    true_steps = [b - a for a, b in _pairs(true)]
-    return 1e2 * float(np.mean([np.sqrt(np.square(s - t).mean()) for s, t in zip(steps, true_steps, strict=True)]))
-
-
-def _pairs(items: list[Alpha]) -> list[tuple[Alpha, Alpha]]:
-    return list(pairwise(items))
-
-
-def _fit(alphas: list[Alpha], true: list[Alpha]) -> list[Alpha]:
-    sized = [cv2.resize(a, t.shape[::-1], interpolation=cv2.INTER_LINEAR) for a, t in zip(alphas, true, strict=True)]
-    return [np.asarray(alpha, np.float32) for alpha in sized]
+def _levels(alpha: Alpha) -> evaluate.Ints:
+    return np.rint(alpha * 255).astype(np.int16)
 
 
 def disc(width: int, height: int, x: float = 0.5) -> Alpha:

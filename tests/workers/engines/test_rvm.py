@@ -4,19 +4,13 @@ import pytest
 from stream.errors import EngineError
 from stream.session import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, dtssd, infer, mad, run, truth
+from tests.workers.engines import clip, infer, run
 from workers.engines.rvm import Rvm
 
 
 @pytest.fixture(scope="module")
 def rvm() -> Rvm:
     return Rvm(Options(), Settings())
-
-
-def test_the_clip_is_matted_as_well_as_by_hand(rvm: Rvm) -> None:
-    alphas, true = [result.alpha for result in run(rvm, clip())], truth()
-    assert mad(alphas, true) <= 25.0
-    assert dtssd(alphas, true) <= 4.2
 
 
 def test_alpha_has_the_frames_size(rvm: Rvm) -> None:
@@ -33,19 +27,6 @@ def test_a_new_size_starts_afresh(rvm: Rvm) -> None:
     state = run(rvm, clip(160, 120, 3))[-1].state
     (changed,), (fresh,) = infer(rvm, clip(120, 160, 1), [state]), infer(rvm, clip(120, 160, 1), [None])
     np.testing.assert_array_equal(changed.alpha, fresh.alpha)
-
-
-def test_one_call_may_carry_videos_of_one_size(rvm: Rvm) -> None:
-    """The stacked path, on real pictures and over several frames."""
-    left = clip(320, 240, 5)
-    right = left[::-1]
-    states, stacked = [None, None], []
-    for pair in zip(left, right, strict=True):
-        stacked.append(infer(rvm, pair, states))
-        states = [result.state for result in stacked[-1]]
-    for index, frames in enumerate((left, right)):
-        for got, alone in zip(stacked, run(rvm, frames), strict=True):
-            np.testing.assert_allclose(got[index].alpha, alone.alpha, rtol=0, atol=1e-4)
 
 
 def test_a_failure_is_an_engine_error(rvm: Rvm) -> None:

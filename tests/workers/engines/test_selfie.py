@@ -6,7 +6,7 @@ import pytest
 from stream.frames import Frame
 from stream.session import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, dtssd, infer, mad, run, truth
+from tests.workers.engines import clip, infer, run
 from workers.engines.base import Alpha
 from workers.engines.selfie import Selfie
 
@@ -14,12 +14,6 @@ from workers.engines.selfie import Selfie
 @pytest.fixture(scope="module")
 def selfie() -> Selfie:
     return Selfie(Options(), Settings())
-
-
-def test_the_clip_is_matted_as_well_as_by_hand(selfie: Selfie) -> None:
-    alphas, true = [result.alpha for result in run(selfie, clip())], truth()
-    assert mad(alphas, true) <= 31.0
-    assert dtssd(alphas, true) <= 6.6
 
 
 def test_it_remembers_nothing(selfie: Selfie) -> None:

@@ -1,0 +1,175 @@
+"""Decode one file from a start to an end: pictures, and packets of sound as they are, on one repaired clock.
+
+Knows nothing about what the pictures are turned into.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from stream.frames import Sound
+from stream.settings import Settings
+from stream.sources import container as media
+from stream.timing import Splices, Timeline, plausible_rate
+
+Raw = av.VideoFrame | Sound
+_SOON_S = 1e-6  # times are compared as floats
+_PRIMING_S = 0.1  # sound may begin so much before its picture: what a decoder needs to settle
+_LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
+
+
+class Reader:
+    """Iterate for `av.VideoFrame`s and packets of sound between `start_s` and `end_s`, counted from `start_s`.
+
+    health: what could not be decoded. reached_s: the end of what came last.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: av.VideoStream,
+        settings: Settings,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+    ) -> None:
+        self._container, self._stream = container, stream
+        self._decoder = media.decoder(stream, settings)
+        self._start_s = start_s
+        self._window_s = float("inf") if end_s is None else max(0.0, end_s - start_s)
+        self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
+        self.time_base = stream.time_base or Fraction(1, 90_000)
+        self.sound = tuple(s for s in container.streams.audio if s.codec_context is not None)
+        self.health = Health()
+        self._start_clocks()
+
+    @property
+    def reached_s(self) -> float:
+        return max(t.now_s for t in (self._picture, *self._sound.values())) + float(1 / self.rate)
+
+    def __iter__(self) -> Iterator[Raw]:
+        if self._start_s == 0:
+            yield from self._decode()
+            return
+        for back_s in _LOOK_BACK_S:
+            self._go_to(self._start_s - back_s)
+            items = self._decode()
+            ahead = self._up_to_a_picture(items)
+            if self._begins_at_the_start(ahead) or back_s >= self._start_s:
+                yield from ahead
+                yield from items
+                return
+
+    def _up_to_a_picture(self, items: Iterator[Raw]) -> list[Raw]:
+        ahead: list[Raw] = []
+        for item in items:
+            ahead.append(item)
+            if isinstance(item, av.VideoFrame):
+                break
+        return ahead
+
+    def _begins_at_the_start(self, ahead: list[Raw]) -> bool:
+        """Containers without an index seek to a time, not to a picture that can be decoded by itself."""
+        first = ahead[-1] if ahead else None
+        return isinstance(first, av.VideoFrame) and self._picture.now_s < 1.5 / self.rate
+
+    def _go_to(self, place_s: float) -> None:
+        place_s = max(-1.0, place_s)  # before the first picture, or a search by time may miss it
+        origin_s = media.origin_s(self._container) + Fraction(place_s).limit_denominator(1_000_000)
+        self._container.seek(int(origin_s * av.time_base), backward=True)
+        self._decoder.flush_buffers()
+        self._start_clocks()
+
+    def _start_clocks(self) -> None:
+        splices = Splices(media.origin_s(self._container) + Fraction(self._start_s).limit_denominator(1_000_000))
+        self._picture = _Track(self._stream, self.rate, splices)
+        self._sound = {s.index: _Track(s, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
+        # AVI stores no presentation times: pictures come out in order, so they take the packets' times in order
+        self._untimed: deque[int] | None = deque() if self._container.format.name == "avi" else None
+
+    def _decode(self) -> Iterator[Raw]:
+        for packet in self._demux():
+            if track := self._sound.get(packet.stream.index):
+                packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
+                if self._inside(track):
+                    yield packet
+            elif not self._over(self._picture):
+                yield from self._pictures(packet)
+            if self._over(self._picture) and all(self._over(track) for track in self._sound.values()):
+                return
+        yield from self._pictures(None)
+
+    def _demux(self) -> Iterator[Any]:
+        try:
+            for packet in self._container.demux([self._stream, *self.sound]):
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError:
+            self.health.cut = True
+
+    def _pictures(self, packet: Any) -> Iterator[av.VideoFrame]:
+        try:
+            pictures = self._decoder.decode(packet)
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError:
+            self.health.lose_one()
+            return
+        if self._untimed is not None and packet is not None:
+            self._untimed.append(packet.dts)
+        for picture in pictures:
+            pts = self._untimed.popleft() if self._untimed else picture.pts
+            picture.pts, picture.time_base = self._picture.place(pts), self.time_base
+            self.health.take(picture)
+            if self._inside(self._picture):
+                yield picture
+
+    def _inside(self, track: "_Track") -> bool:
+        earliest_s = -_SOON_S if self._start_s > 0 else -_PRIMING_S
+        return track.now_s > earliest_s and not self._over(track)
+
+    def _over(self, track: "_Track") -> bool:
+        return track.now_s > self._window_s - _SOON_S
+
+
+class _Track:
+    """The clock of one stream; `now_s` is the time of what came last, counted from the start asked for."""
+
+    def __init__(self, stream: av.VideoStream | av.AudioStream, rate: Fraction, splices: Splices) -> None:
+        self._time_base = stream.time_base or Fraction(1, 90_000)
+        self.now_s = float("-inf")
+        self._timeline = Timeline(self._time_base, round(1 / (rate * self._time_base)), splices)
+
+    def place(self, pts: int | None) -> int:
+        placed = self._timeline.place(pts)
+        self.now_s = float(placed * self._time_base)
+        return placed
+
+
+class Health:
+    """Counts what could not be decoded. cut: the file could not be read to its end. lost: pictures that never came;
+    damaged: those that came with holes. ended_badly: the last one was such."""
+
+    def __init__(self) -> None:
+        self.cut = self.ended_badly = False
+        self.good = self.damaged = self.lost = 0
+
+    def take(self, picture: av.VideoFrame) -> None:
+        self.damaged += picture.is_corrupt
+        self.good += not picture.is_corrupt
+        self.ended_badly = picture.is_corrupt
+
+    def lose_one(self) -> None:
+        self.lost += 1
+        self.ended_badly = True
+
+    @property
+    def bad(self) -> int:
+        return self.damaged + self.lost
+
+    @property
+    def total(self) -> int:
+        return self.good + self.bad
