@@ -148,7 +148,6 @@ class Loop:
         if first is None:
             raise BackgroundError("the background holds no picture that could be read")
         self._now, self._next = first, self._following()
-        self._step_s = Fraction(1, 30)
         self._from_s, self._advanced = from_s, False
 
 
