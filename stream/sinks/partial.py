@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import tempfile
 from pathlib import Path
 
 from stream.errors import DiskError, disk_error
@@ -19,8 +20,10 @@ class Partial:
             raise DiskError(f"cannot write {final}: the folder {final.parent} does not exist")
         if final.exists() and not (final.is_file() or final.is_dir()):
             raise DiskError(f"cannot write {final}: it is no plain file")
-        if not os.access(final.parent, os.W_OK):
-            raise DiskError(f"cannot write {final}: permission denied")
+        try:  # found out now, not when a model has been loaded
+            tempfile.TemporaryFile(dir=final.parent).close()
+        except OSError as exc:
+            raise disk_error(exc, final) from exc
 
     def publish(self) -> None:
         """Replace what `final` was, in one step."""

@@ -1,5 +1,6 @@
 """Every format is written and read back: count, times, size, colour, alpha, sound, tags."""
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -335,3 +336,9 @@ def test_a_side_too_long_for_the_codec_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOutput, match="16384 pixels"):
         pump(source, Unchanged(), open_sink(tmp_path / "o.mp4", Options(), SETTINGS))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_disk_is_said_before_any_work(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(DiskError, match="read-only"):
+        open_sink(small_disk / "o.mp4", Options(), SETTINGS)

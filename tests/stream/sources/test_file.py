@@ -253,6 +253,19 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         FileSource(path, Settings())
 
 
+def test_subtitles_alone_are_no_video(tmp_path: Path) -> None:
+    text, path = tmp_path / "a.srt", tmp_path / "subs.mkv"
+    text.write_text("1\n00:00:00,000 --> 00:00:02,000\nhello\n")
+    with av.open(str(text)) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(source.streams.subtitles[0])
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    with pytest.raises(NoVideoStream, match="only subtitle"):
+        FileSource(path, Settings())
+
+
 def test_cover_art_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "cover.mp4"
     with av.open(str(path), "w") as out:
