@@ -81,7 +81,7 @@ def _tensor(key: str, value: Tensor | npt.NDArray[np.generic]) -> Tensor:
 
 
 def _backbone(tensors: Mapping[str, Tensor]) -> SwinConfig:
-    """The backbone that the tensors were made for. Only known ones: a file cut short must not pass for a smaller one."""
+    """The backbone that the tensors were made for. A known one: a file cut short must not pass for a smaller one."""
     if _EMBED not in tensors:
         raise WeightsError(f"not weights of BiRefNet: {_EMBED} is missing")
     kind = tensors[_EMBED].shape[0], any(key.startswith(_DEEP) for key in tensors)

@@ -31,8 +31,8 @@ class Branch(nn.Module):
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.atrous_conv = DeformableConv2d(channels, _BRANCH, kernel)
-        self.bn = nn.BatchNorm2d(_BRANCH)
+        self.atrous_conv: nn.Module = DeformableConv2d(channels, _BRANCH, kernel)
+        self.bn: nn.Module = nn.BatchNorm2d(_BRANCH)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.atrous_conv(x)))
@@ -63,7 +63,7 @@ class DecoderBlock(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(in_channels, _INNER, 3, padding=1)
         self.bn_in = nn.BatchNorm2d(_INNER)
-        self.dec_att = DeformableASPP(_INNER)
+        self.dec_att: nn.Module = DeformableASPP(_INNER)
         self.conv_out = nn.Conv2d(_INNER, out_channels, 3, padding=1)
         self.bn_out = nn.BatchNorm2d(out_channels)
 
@@ -103,13 +103,13 @@ class Decoder(nn.Module):
         self.ipt_blk4 = ImageBlock(3 * 16 * 16, c4 // 8)
         self.ipt_blk3 = ImageBlock(3 * 8 * 8, c3 // 8)
         self.ipt_blk2 = ImageBlock(3 * 4 * 4, c2 // 8)
-        self.ipt_blk1 = ImageBlock(3, c1 // 8)
+        self.ipt_blk1: nn.Module = ImageBlock(3, c1 // 8)
         self.decoder_block4 = DecoderBlock(c4 + c4 // 8, c3)
         self.decoder_block3 = DecoderBlock(c3 + c4 // 8, c2)
         self.decoder_block2 = DecoderBlock(c2 + c3 // 8, c1)
         self.decoder_block1 = DecoderBlock(c1 + c2 // 8, c1 // 2)
         self.lateral_block4, self.lateral_block3, self.lateral_block2 = Lateral(c3), Lateral(c2), Lateral(c1)
-        self.conv_out1 = nn.Sequential(nn.Conv2d(c1 // 2 + c1 // 8, 1, 1))
+        self.conv_out1: nn.Module = nn.Sequential(nn.Conv2d(c1 // 2 + c1 // 8, 1, 1))
         self._add_gradient_attention(c1, c2, c3)
 
     def _add_gradient_attention(self, c1: int, c2: int, c3: int) -> None:

@@ -28,13 +28,14 @@ def deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias:
     offset = offset.permute(0, 2, 3, 1).contiguous().view(batch * height, width, taps, 2)
     mask = mask.permute(0, 2, 3, 1).contiguous().view(batch * height, width, taps)
     step = _lines_at_a_time(x, taps)
-    lines = []
+    out = x.new_empty(batch * height * width, out_channels)
     for first in range(0, batch * height, step):
         index, share = _corners(offset[first : first + step], mask[first : first + step], kernel, height, first)
         columns = F.embedding_bag(index, pixels, per_sample_weights=share.to(x.dtype), mode="sum")
         columns = columns.view(-1, taps * in_channels)
-        lines.append(columns @ matrix if bias is None else torch.addmm(bias, columns, matrix))
-    return torch.cat(lines).view(batch, height, width, out_channels).permute(0, 3, 1, 2)
+        place = out[first * width : (first + step) * width]
+        torch.mm(columns, matrix, out=place) if bias is None else torch.addmm(bias, columns, matrix, out=place)
+    return out.view(batch, height, width, out_channels).permute(0, 3, 1, 2)
 
 
 def _bordered(x: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Windows:
 
     take: Tensor
     back: Tensor
-    kinds: tuple[int, int, int, int]
+    kinds: list[int]
 
 
 def cut(batch: int, height: int, width: int, window: int, shift: int, device: torch.device) -> Windows:
@@ -54,7 +54,7 @@ def cut(batch: int, height: int, width: int, window: int, shift: int, device: to
     token = torch.cat([group.reshape(-1, 1, window * window) for group in groups])
     take = token + torch.arange(batch, device=device)[:, None] * (height * width + 1)
     kinds = [group.shape[0] * group.shape[1] * batch for group in groups]
-    return Windows(take.flatten(), _inverse(take.flatten(), batch, height * width), tuple(kinds))
+    return Windows(take.flatten(), _inverse(take.flatten(), batch, height * width), kinds)
 
 
 def _by_kind(token: Tensor, rolled: bool) -> list[Tensor]:
@@ -88,6 +88,12 @@ def separated(window: int, shift: int, device: torch.device) -> Tensor:
     return torch.stack([torch.zeros_like(across_x), across_x, across_y, across_x | across_y])
 
 
+def attend(qkv: Tensor, bias: Tensor) -> Tensor:
+    """qkv: (windows, N, 3, heads, D). bias: (heads, N, N). Gives (windows, N, heads, D)."""
+    query, key, value = qkv.permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None]).transpose(1, 2)
+
+
 class WindowAttention(nn.Module):
     """Multi-head attention inside each window, with a learned bias for each relative position."""
 
@@ -98,6 +104,8 @@ class WindowAttention(nn.Module):
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, self.heads))
         self.qkv = nn.Linear(channels, channels * 3)
         self.proj = nn.Linear(channels, channels)
+        self.laid_out: Tensor | None
+        self.register_buffer("laid_out", None, persistent=False)  # what `biases` gives, for who wants it only once
 
     def forward(self, x: Tensor, windows: Windows) -> Tensor:
         """(B, H*W, C) to the same. Padded places take part, as tokens of zeros."""
@@ -105,16 +113,14 @@ class WindowAttention(nn.Module):
         area = self.window**2
         qkv = self.qkv(F.pad(x, (0, 0, 0, 1))).view(batch * (tokens + 1), 3 * channels)
         qkv = qkv.index_select(0, windows.take).view(-1, area, 3, self.heads, _HEAD_CHANNELS)
-        kinds = [part.permute(2, 0, 3, 1, 4) for part in qkv.split(windows.kinds)]
-        out = [
-            F.scaled_dot_product_attention(*part.unbind(0), attn_mask=bias).transpose(1, 2)
-            for part, bias in zip(kinds, self.biases(), strict=False)
-            if part.shape[1]
-        ]
-        return self.proj(torch.cat(out).reshape(-1, channels).index_select(0, windows.back).view_as(x))
+        parts = zip(qkv.split(windows.kinds), self.biases(), strict=False)
+        out = torch.cat([attend(part, bias) for part, bias in parts if part.shape[0]])
+        return self.proj(out.view(-1, channels).index_select(0, windows.back).view_as(x))
 
     def biases(self) -> Tensor:
         """(4 or 1, heads, N, N), added to the scores of each kind of window."""
+        if self.laid_out is not None:
+            return self.laid_out
         table = self.relative_position_bias_table
         bias = table[relative_position_index(self.window, table.device)].permute(2, 0, 1)[None]
         if not self.shift:
@@ -166,16 +172,17 @@ class Stage(nn.Module):
         super().__init__()
         self.window = window
         self.blocks = nn.ModuleList(SwinBlock(channels, window, n % 2 * (window // 2)) for n in range(depth))
-        self.downsample = None if last else PatchMerging(channels)
+        self.downsample = nn.Identity() if last else PatchMerging(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to the same, before any merging."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, C) to the same, and to the next stage's (B, H/2, W/2, 2C)."""
         batch, height, width, _ = x.shape
         layouts = [cut(batch, height, width, self.window, s, x.device) for s in (0, self.window // 2)]
         tokens = x.flatten(1, 2)
         for n, block in enumerate(self.blocks):
             tokens = block(tokens, layouts[n % 2])
-        return tokens.view_as(x)
+        x = tokens.view_as(x)
+        return x, self.downsample(x)
 
 
 class PatchEmbed(nn.Module):
@@ -205,8 +212,6 @@ class SwinTransformer(nn.Module):
         maps = []
         x = self.patch_embed(x)
         for stage, norm in zip(self.layers, (self.norm0, self.norm1, self.norm2, self.norm3), strict=True):
-            x = stage(x)
-            maps.append(norm(x).permute(0, 3, 1, 2))
-            if stage.downsample is not None:
-                x = stage.downsample(x)
+            out, x = stage(x)
+            maps.append(norm(out).permute(0, 3, 1, 2))
         return maps
