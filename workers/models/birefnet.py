@@ -20,16 +20,16 @@ STRIDE = 32  # height and width are multiples of it
 
 Tensors = Mapping[str, Tensor | npt.NDArray[np.generic]]
 
-# Backbones by (channels of the first stage, whether the third has more than six blocks).
+# Backbones by the channels of their first stage. Swin-T and Swin-S share theirs.
 _BACKBONES = {
-    (96, False): SwinConfig(96, (2, 2, 6, 2), 7),  # Swin-T
-    (96, True): SwinConfig(96, (2, 2, 18, 2), 7),  # Swin-S
-    (128, True): SwinConfig(128, (2, 2, 18, 2), 12),  # Swin-B
-    (192, True): SwinConfig(192, (2, 2, 18, 2), 12),  # Swin-L
+    96: SwinConfig(96, (2, 2, 6, 2), 7),  # Swin-T
+    128: SwinConfig(128, (2, 2, 18, 2), 12),  # Swin-B
+    192: SwinConfig(192, (2, 2, 18, 2), 12),  # Swin-L
 }
+_SWIN_S = SwinConfig(96, (2, 2, 18, 2), 7)
 _COUNTERS = ("relative_position_index", "num_batches_tracked")  # follow from the sizes, or serve training alone
 _EMBED = "bb.patch_embed.proj.weight"
-_DEEP = "bb.layers.2.blocks.6."
+_DEEP = "bb.layers.2.blocks.6."  # where Swin-S goes on and Swin-T ends
 _NAMED = 3  # keys that an error names
 
 
@@ -77,17 +77,18 @@ def _tensor(key: str, value: Tensor | npt.NDArray[np.generic]) -> Tensor:
     tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.require(value, requirements="W"))
     if not tensor.is_floating_point():
         raise WeightsError(f"not weights of BiRefNet: {key} holds {tensor.dtype}".replace("torch.", ""))
-    return tensor.float()
+    return tensor.detach().float()
 
 
 def _backbone(tensors: Mapping[str, Tensor]) -> SwinConfig:
     """The backbone that the tensors were made for. A known one: a file cut short must not pass for a smaller one."""
     if _EMBED not in tensors:
         raise WeightsError(f"not weights of BiRefNet: {_EMBED} is missing")
-    kind = tensors[_EMBED].shape[0], any(key.startswith(_DEEP) for key in tensors)
-    if kind not in _BACKBONES:
+    config = _BACKBONES.get(tensors[_EMBED].shape[0] if tensors[_EMBED].ndim else 0)
+    if config is None:
         raise WeightsError(f"not weights of a known BiRefNet: {_EMBED} is {_size(tensors[_EMBED])}")
-    return _BACKBONES[kind]
+    deep = any(key.startswith(_DEEP) for key in tensors)
+    return _SWIN_S if config.embed == _SWIN_S.embed and deep else config
 
 
 def _check(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -5,7 +5,7 @@ float32: convert to half precision after them, not before.
 """
 
 import copy
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -87,8 +87,9 @@ def sum_pyramids(model: BiRefNet) -> BiRefNet:
 
 
 def _copy(model: BiRefNet) -> BiRefNet:
-    """New modules around the same tensors."""
-    return copy.deepcopy(model, {id(t): t for t in chain(model.parameters(), model.buffers())})
+    """New modules and parameters around the same memory: converting one does not convert the other."""
+    shared = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
+    return copy.deepcopy(model, shared | {id(b): b for b in model.buffers()})
 
 
 def _fold(parent: nn.Module, conv: str, norm: str) -> None:
