@@ -17,7 +17,7 @@ def deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias:
     """Convolve `x` where `offset` moves the taps; padded by half a kernel, zero outside the picture.
 
     x: (B, C, H, W). offset: (B, 2*k*k, H, W) in pixels, (y, x) per tap. mask: (B, k*k, H, W). weight: (O, C, k, k),
-    k odd. bias: (O,). Gives (B, O, H, W) in the dtype of x, in channels-last memory.
+    k odd. bias: (O,). Gives (B, O, H, W) in the dtype of x, in channels-last memory. For inference: no gradients.
     """
     batch, _, height, width = x.shape
     out_channels, in_channels, kernel, _ = weight.shape
@@ -67,7 +67,8 @@ def _corners(offset: Tensor, mask: Tensor, kernel: int, height: int, first: int)
     stride = width + 3
     picture = torch.div(line, height, rounding_mode="floor")[:, None, None] * (height + 3)
     index = (picture + top + 1) * stride + left + 1
-    around = torch.tensor([0, 1, stride, stride + 1], device=offset.device)
+    around = torch.arange(2, device=offset.device)  # made on the device: a copy would end the capture of a CUDA graph
+    around = (around[:, None] * stride + around).flatten()
     upper, lower = (1 - below) * mask, below * mask
     share = torch.stack([upper * (1 - right), upper * right, lower * (1 - right), lower * right], -1)
     return (index[..., None] + around).view(-1, 4), share.view(-1, 4)

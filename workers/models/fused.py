@@ -43,7 +43,7 @@ class SummedASPP(nn.Module):
         total = mean.repeat_interleave(height * width, 0)
         for branch, matrix in zip(self.branches, self.matrix, strict=False):
             pixels = branch(x).permute(0, 2, 3, 1).reshape(-1, matrix.shape[0])
-            total = torch.addmm(total, F.relu(pixels), matrix)
+            total = torch.addmm(total, pixels.relu_(), matrix)
         return F.relu(total).view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
