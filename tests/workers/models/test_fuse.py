@@ -1,0 +1,76 @@
+"""Rewrites for speed change nothing but the last digits."""
+
+from collections.abc import Callable
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import nn
+
+from tests.workers.models.networks import difference, lite, picture, run
+from workers.models import fuse
+from workers.models.birefnet import BiRefNet
+from workers.models.decoder import DeformableASPP, ImageBlock
+from workers.models.deform import DeformableConv2d
+from workers.models.fused import CollapsedImageBlock
+from workers.models.swin import WindowAttention
+
+REWRITES = [
+    fuse.fold_batch_norms,
+    fuse.merge_offsets,
+    fuse.precompute_biases,
+    fuse.shrink_head,
+    fuse.sum_pyramids,
+    fuse.fuse,
+]
+
+
+def kinds(model: nn.Module) -> set[type]:
+    return {type(module) for module in model.modules()}
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+def test_each_gives_the_same(rewrite: Callable[[BiRefNet], BiRefNet]) -> None:
+    for height, width in ((32, 32), (96, 160)):
+        x = torch.cat([picture(height, width, seed) for seed in (1, 2)])
+        assert difference(run(rewrite(lite()), x), run(lite(), x)) <= 1e-5
+
+
+@pytest.mark.parametrize(("height", "width"), [(224, 224), (384, 640)])
+def test_all_together_at_other_sizes(height: int, width: int) -> None:
+    x = picture(height, width)
+    assert difference(run(fuse.fuse(lite()), x), run(lite(), x)) <= 1e-4
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+def test_the_network_given_stays_as_it_is(rewrite: Callable[[BiRefNet], BiRefNet]) -> None:
+    before, types = {key: t.clone() for key, t in lite().state_dict().items()}, [type(m) for m in lite().modules()]
+    rewrite(lite()).to(torch.bfloat16)
+    after = lite().state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
+    assert [type(m) for m in lite().modules()] == types
+    assert all(m.laid_out is None for m in lite().modules() if isinstance(m, WindowAttention))
+
+
+def test_what_does_not_change_is_shared() -> None:
+    weights = [model.get_parameter("bb.layers.3.blocks.0.mlp.fc1.weight") for model in (lite(), fuse.fuse(lite()))]
+    assert weights[0].data_ptr() == weights[1].data_ptr()
+
+
+def test_nothing_is_left_to_fuse() -> None:
+    assert not kinds(fuse.fuse(lite())) & {nn.BatchNorm2d, DeformableASPP, DeformableConv2d}
+    attentions = [m for m in fuse.fuse(lite()).modules() if isinstance(m, WindowAttention)]
+    assert attentions
+    assert all(m.laid_out is not None for m in attentions)
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 3), (4, 9), (32, 20)])
+@torch.no_grad()
+def test_the_collapsed_image_block_is_right_to_the_edges(height: int, width: int) -> None:
+    torch.manual_seed(0)
+    plain = ImageBlock(3, 2)
+    x = torch.randn(2, 3, height, width)
+    torch.testing.assert_close(CollapsedImageBlock(plain)(x), plain(x))

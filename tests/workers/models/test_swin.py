@@ -1,0 +1,90 @@
+"""The backbone's windows against attention worked out token by token."""
+
+import itertools
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor
+
+from workers.models.swin import PatchMerging, SwinConfig, SwinTransformer, WindowAttention, cut
+
+CHANNELS = 64
+
+
+def attention_by_hand(attention: WindowAttention, tokens: Tensor, window: int, shift: int) -> Tensor:
+    """(H, W, C) to the same: the definition, one query at a time."""
+    height, width, channels = tokens.shape
+    down, right = -(-height // window) * window, -(-width // window) * window
+    padded = torch.zeros(down, right, channels)
+    padded[:height, :width] = tokens
+    query, key, value = attention.qkv(padded).view(down, right, 3, attention.heads, -1).unbind(2)
+    out = torch.zeros(height, width, channels)
+    for y, x in itertools.product(range(height), range(width)):
+        near = neighbours(y, x, down, right, window, shift)
+        rows = [(y_off + window - 1) * (2 * window - 1) + x_off + window - 1 for _, _, y_off, x_off in near]
+        bias = attention.relative_position_bias_table[rows]  # (near, heads)
+        keys = torch.stack([key[j, i] for j, i, _, _ in near])
+        values = torch.stack([value[j, i] for j, i, _, _ in near])
+        scores = (query[y, x] * keys).sum(-1) / query.shape[-1] ** 0.5 + bias
+        out[y, x] = (scores.softmax(0)[..., None] * values).sum(0).flatten()
+    projected: Tensor = attention.proj(out)
+    return projected
+
+
+def neighbours(y: int, x: int, down: int, right: int, window: int, shift: int) -> list[tuple[int, int, int, int]]:
+    """Tokens (y, x) that a token attends to, and how far it is from them. None lies across the edge of the map."""
+
+    def along(place: int, size: int) -> list[tuple[int, int]]:
+        rolled = (place - shift) % size
+        first = rolled // window * window
+        places = [(n + shift) % size for n in range(first, first + window)]
+        return [
+            (other, rolled - n)
+            for n, other in zip(range(first, first + window), places, strict=True)
+            if (other < shift) == (place < shift) or not shift
+        ]
+
+    return [(j, i, dy, dx) for (j, dy), (i, dx) in itertools.product(along(y, down), along(x, right))]
+
+
+@torch.no_grad()
+def drawn_attention(window: int, shift: int) -> WindowAttention:
+    torch.manual_seed(window + shift)
+    attention = WindowAttention(CHANNELS, window, shift)
+    attention.relative_position_bias_table.normal_()
+    attention.qkv.bias.normal_()
+    return attention
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (5, 7), (4, 4), (3, 2), (1, 9)])
+@torch.no_grad()
+def test_windows_attend_as_worked_out_by_hand(height: int, width: int, shift: int) -> None:
+    attention = drawn_attention(4, shift)
+    x = torch.randn(2, height, width, CHANNELS)
+    out = attention(x.flatten(1, 2), cut(2, height, width, 4, shift, x.device)).view_as(x)
+    expected = torch.stack([attention_by_hand(attention, each, 4, shift) for each in x])
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_merging_rounds_odd_sizes_up_and_fills_with_zeros() -> None:
+    merging, x = PatchMerging(8), torch.randn(1, 5, 3, 8)
+    filled = torch.zeros(1, 6, 4, 8)
+    filled[:, :5, :3] = x
+    assert merging(x).shape == (1, 3, 2, 16)
+    torch.testing.assert_close(merging(x), merging(filled))
+
+
+@torch.no_grad()
+def test_maps_halve_from_stage_to_stage() -> None:
+    torch.manual_seed(0)
+    backbone = SwinTransformer(SwinConfig(32, (1, 2, 1, 1), 4)).eval()
+    for parameter in backbone.parameters():
+        parameter.normal_(0, 0.1)
+    maps = backbone(torch.randn(1, 3, 48, 80))
+    assert [tuple(m.shape) for m in maps] == [(1, 32, 12, 20), (1, 64, 6, 10), (1, 128, 3, 5), (1, 256, 2, 3)]
+    assert all(m.isfinite().all() for m in maps)

@@ -1,0 +1,99 @@
+"""The parts that `fuse` puts in place of those in the plain network: the same functions, in fewer steps."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workers.models.decoder import DeformableASPP, ImageBlock
+from workers.models.deform import DeformableConv2d, deform_conv2d
+
+
+class MergedDeformableConv2d(nn.Module):
+    """`DeformableConv2d` with one convolution for its offsets and its mask."""
+
+    def __init__(self, plain: DeformableConv2d) -> None:
+        super().__init__()
+        parts = plain.offset_conv, plain.modulator_conv
+        self.split = [part.out_channels for part in parts]
+        self.offset_mask_conv = conv2d(torch.cat([p.weight for p in parts]), torch.cat([bias_of(p) for p in parts]))
+        self.regular_conv = plain.regular_conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, O, H, W)."""
+        offset, mask = torch.split(self.offset_mask_conv(x), self.split, 1)
+        return deform_conv2d(x, offset, 2 * mask.sigmoid(), self.regular_conv.weight, self.regular_conv.bias)
+
+
+class SummedASPP(nn.Module):
+    """`DeformableASPP` without batch norms, whose branches are added up one by one and never lie side by side."""
+
+    def __init__(self, plain: DeformableASPP) -> None:
+        super().__init__()
+        branches = [plain.aspp1, *plain.aspp_deforms]
+        self.branches = nn.ModuleList(branch.get_submodule("atrous_conv") for branch in branches)
+        self.global_avg_pool = plain.global_avg_pool
+        matrix = plain.conv1.weight.flatten(1).t().contiguous()  # (5 * branch, out)
+        self.matrix = nn.Parameter(matrix.view(len(branches) + 1, -1, matrix.shape[1]), requires_grad=False)
+        self.bias = nn.Parameter(bias_of(plain.conv1), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        batch, _, height, width = x.shape
+        mean = torch.addmm(self.bias, self.global_avg_pool(x).flatten(1), self.matrix[-1])
+        total = mean.repeat_interleave(height * width, 0)
+        for branch, matrix in zip(self.branches, self.matrix, strict=False):
+            pixels = branch(x).permute(0, 2, 3, 1).reshape(-1, matrix.shape[0])
+            total = torch.addmm(total, pixels.relu_(), matrix)
+        return F.relu(total).view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+class CollapsedImageBlock(nn.Module):
+    """`ImageBlock` as one convolution of 5x5, with the outermost pixels worked out as before.
+
+    There the two differ: between the plain block's convolutions, what lies outside the picture is zero.
+    """
+
+    def __init__(self, plain: ImageBlock) -> None:
+        super().__init__()
+        self.plain = plain
+        self.conv = conv2d(_composed(plain.conv1.weight, plain.conv_out.weight), _composed_bias(plain))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, O, H, W), H and W at least 3."""
+        out: Tensor = self.conv(x)
+        out[:, :, 0], out[:, :, -1] = self.plain(x[:, :, :3])[:, :, 0], self.plain(x[:, :, -3:])[:, :, -1]
+        out[..., 0], out[..., -1] = self.plain(x[..., :3])[..., 0], self.plain(x[..., -3:])[..., -1]
+        return out
+
+
+class Sum(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, 1, H, W)."""
+        return x.sum(1, keepdim=True)
+
+
+def conv2d(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """A convolution with these, padded by half its kernel; no random weights are drawn for it."""
+    out_channels, in_channels, kernel, _ = weight.shape
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, device="meta")
+    conv.weight, conv.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
+    return conv.eval()
+
+
+def bias_of(conv: nn.Conv2d) -> Tensor:
+    return conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias
+
+
+def _composed(first: Tensor, second: Tensor) -> Tensor:
+    """(M, I, 3, 3), then (O, M, 3, 3), as (O, I, 5, 5), worked out in float64.
+
+    Convolutions compose by convolution, and torch's are correlations, hence the flip.
+    """
+    channels_first = first.double().transpose(0, 1)  # (I, M, 3, 3)
+    weight = F.conv2d(channels_first, second.double().flip(2, 3), padding=2)  # (I, O, 5, 5)
+    return weight.transpose(0, 1).float().contiguous()
+
+
+def _composed_bias(plain: ImageBlock) -> Tensor:
+    through = plain.conv_out.weight.double().sum((2, 3)) @ bias_of(plain.conv1).double()
+    return (through + bias_of(plain.conv_out).double()).float()
