@@ -50,9 +50,13 @@ def file(
         ),
     ],
     background: Annotated[str, typer.Option(metavar="SPEC", help=f"{BACKGROUND_SPECS}.")] = "green",
-    engine: Annotated[str, typer.Option(metavar="NAME", help="auto, rvm, selfie, chroma.")] = "auto",
+    engine: Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")] = "auto",
     view: Annotated[View, typer.Option(help="What the output shows.")] = View.COMPOSITE,
     temporal: Annotated[Temporal, typer.Option(help="How masks are steadied over time.")] = Temporal.AUTO,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="birefnet: a variant, repo id or .safetensors, perhaps @WxH."),
+    ] = None,
     key: Annotated[str | None, typer.Option(metavar="#RRGGBB", help="chroma: the screen's colour.")] = None,
     start: Annotated[str, typer.Option(metavar="S", help="Where to begin: seconds or h:mm:ss.")] = "0",
     end: Annotated[str | None, typer.Option(metavar="S", help="Where to stop.")] = None,
@@ -75,7 +79,8 @@ def file(
     end_s = None if end is None else parse_time(end)
     task = Task(source, output, options, parse_time(start), end_s, _size(size))
     report = reporter(as_json)
-    report.done(run_file(task, settings(), report))
+    chosen = settings() if weights is None else settings().model_copy(update={"birefnet": weights})
+    report.done(run_file(task, chosen, report))
 
 
 @app.command("eval")
@@ -145,7 +150,12 @@ def models_pull(name: Name) -> None:
     from stream.settings import settings
     from workers import weights
 
-    print(weights.pull(name, settings(), _say))
+    if name.startswith("birefnet:"):
+        from workers import hub
+
+        print(hub.find(name.removeprefix("birefnet:"), settings(), _say))
+    else:
+        print(weights.pull(name, settings(), _say))
 
 
 @models_app.command("verify")

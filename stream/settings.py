@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     max_frames: int = Field(5_000_000, ge=1, description="most frames read from one file")
     max_duration_s: float = Field(86_400.0, gt=0, description="longest file read, in seconds")
     max_decode_errors: float = Field(0.5, ge=0, le=1, description="share of damaged frames past which a file fails")
+    birefnet: str = Field("general", description="weights of that engine: a name, repo id or file, perhaps @WxH")
+    half: bool = Field(True, description="half precision, where the device computes in it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
 
     def cores(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream.settings import settings
+from tests.workers.models import deterministic
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,3 +36,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small file system is not allowed here")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def birefnet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the Swin-T network with drawn weights, in half precision as the published ones are."""
+    numpy = pytest.importorskip("safetensors.numpy")
+    tensors = {key: value.astype("float16") for key, value in deterministic.state_dict("lite").items()}
+    path = tmp_path_factory.mktemp("weights") / "lite.safetensors"
+    numpy.save_file(tensors, path)
+    return path

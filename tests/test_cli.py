@@ -221,6 +221,30 @@ def test_the_work_is_done_even_if_nobody_can_be_told(screen: Path, tmp_path: Pat
     assert len(read(tmp_path / "o.mp4")) == 120
 
 
+def test_birefnet_works_from_a_local_checkpoint(birefnet_weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    out = tmp_path / "m.mkv"
+    weights = f"{birefnet_weights}@256x192"
+    done = mattebox(
+        "file", TALK, "-o", out, "--engine", "birefnet", "--weights", weights, "--view", "matte", "--end", "0.2"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "engine birefnet on" in done.stderr
+    frames = read(out)
+    assert len(frames) == 6
+    assert all(np.ptp(frame.pixels[:480]) > 0 for frame in frames)
+
+
+def test_birefnet_offline_names_the_command_that_fetches_its_weights(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    done = mattebox(
+        "file", TALK, "-o", tmp_path / "o.mp4", "--engine", "birefnet",
+        env={"MATTEBOX_OFFLINE": 1, "MATTEBOX_CACHE_DIR": tmp_path / "c"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "mattebox models pull birefnet:general" in done.stderr
+
+
 def test_help_names_every_command() -> None:
     text = mattebox("--help").stdout
     assert all(word in text for word in ("file", "models", "eval", "doctor", "bench"))

@@ -12,6 +12,8 @@ from stream.frames import Frame, Plane, to_av
 
 Tensor = npt.NDArray[np.float32]
 
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
+_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
 _UNIT = np.float32(1 / 255)
 
 
@@ -40,6 +42,11 @@ def rgb_small(frame: Frame, width: int, height: int) -> Tensor:
     yuv = cv2.merge([_resize(plane, width, height) for plane in frame.planes()])
     out = cv2.transform(yuv.astype(np.float32), _FROM_YUV)
     return np.ascontiguousarray(np.clip(out, 0.0, 1.0).transpose(2, 0, 1))
+
+
+def imagenet(frame: Frame, width: int, height: int) -> Tensor:
+    """float32 (3, height, width): as `rgb_small`, less ImageNet's mean and over its deviation."""
+    return (rgb_small(frame, width, height) - _MEAN) / _DEVIATION
 
 
 def _resize(plane: Plane, width: int, height: int) -> Plane:

@@ -8,6 +8,7 @@ from workers.engines.base import Engine
 from workers.weights import Say, silent
 
 ENGINES = {
+    "birefnet": "workers.engines.birefnet:Birefnet",
     "rvm": "workers.engines.rvm:Rvm",
     "selfie": "workers.engines.selfie:Selfie",
     "chroma": "workers.engines.chroma:Chroma",
@@ -18,7 +19,10 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
     """Build an engine, its weights fetched if need be and their licence said. Raises UsageError, WeightsError."""
     if name not in ENGINES:
         raise UsageError(f"engine: {name!r} is unknown; one of: auto, {', '.join(ENGINES)}")
-    engine: Engine = find(ENGINES[name])(options, settings, say)
+    try:
+        engine: Engine = find(ENGINES[name])(options, settings, say)
+    except ModuleNotFoundError as exc:
+        raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install 'mattebox[{name}]'") from None
     return engine
 
 

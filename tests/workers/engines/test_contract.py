@@ -18,7 +18,11 @@ GREEN = (0, 177, 64)
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    return load(request.param, Options(), Settings())
+    if request.param != "birefnet":
+        return load(request.param, Options(), Settings())
+    pytest.importorskip("torch")
+    weights = request.getfixturevalue("birefnet_weights")
+    return load("birefnet", Options(), Settings(birefnet=f"{weights}@96x64", half=False))
 
 
 def video(width: int, height: int, count: int = 4, start: float = 0.3) -> list[Frame]:
