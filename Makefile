@@ -17,8 +17,14 @@ help:
 	@echo "make bench      measure this machine"
 	@echo "make format     format and sort imports"
 
+# A machine with an NVIDIA GPU gets the engine birefnet, and torch with it.
+EXTRA := $(if $(shell command -v nvidia-smi),[birefnet])
+
 install: $(VENV)/.installed
-test-install: $(VENV)/.tested
+test-# A machine with an NVIDIA GPU gets the engine birefnet, and torch with it.
+EXTRA := $(if $(shell command -v nvidia-smi),[birefnet])
+
+install: $(VENV)/.tested
 
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "mattebox needs Python 3.11 or newer: make PYTHON=python3.12"'
@@ -26,7 +32,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml
-	$(PIP) install --quiet --editable .
+	$(PIP) install --quiet --editable '.$(EXTRA)'
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +48,13 @@ class Overflowing(Birefnet):
             alphas[pictures.mean(axis=(1, 2, 3)) > 1.0] = np.nan
         return alphas
 
-    calls: Sequence[tuple[int, bool]]
+    calls: list[tuple[int, bool]]
 
 
 def test_what_half_precision_cannot_hold_is_computed_in_full_and_then_stays_so(birefnet_weights: Path) -> None:
     given = Overflowing(Options(), Settings(birefnet=f"{birefnet_weights}@96x64"))
-    given.calls = calls = []
+    calls: list[tuple[int, bool]] = []
+    given.calls = calls
     (dark,) = clip(count=1)
     bright = dark.with_pixels(np.full_like(dark.pixels, 235))
     state, seen = None, []
