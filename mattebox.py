@@ -168,6 +168,23 @@ def models_verify(name: Name) -> None:
     print(f"{name}: the known file, {weights.WEIGHTS[name].licence}")
 
 
+@models_app.command("export")
+def models_export(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As --weights of `file`; @WxH sets the size.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="An .onnx file.")],
+) -> None:
+    """Write a BiRefNet as ONNX, any batch of one size, checked against torch."""
+    from stream.settings import settings
+    from workers.engines.birefnet import load_network, network_size
+    from workers.export import export_onnx
+    from workers.hub import find, parse
+
+    checkpoint, _ = parse(name)
+    width, height = network_size(checkpoint, checkpoint.width, checkpoint.height)
+    difference = export_onnx(load_network(find(name, settings(), _say)), width, height, output)
+    print(f"{output}: {width}x{height}, any batch; within {difference:.1g} of torch")
+
+
 @bench_app.command("file")
 def bench_file(
     clip: Annotated[Path | None, typer.Option(help="A clip to loop and scale; a generated one if not given.")] = None,

@@ -85,7 +85,7 @@ class Birefnet:
         return Result(np.nan_to_num(alpha, nan=0.0).clip(0.0, 1.0), (state or 0) + 1)
 
     def _load(self, dtype: torch.dtype) -> BiRefNet:
-        network = fuse(BiRefNet.from_state_dict(_tensors(self._path)))
+        network = fuse(load_network(self._path))
         network.to(self._place, dtype)
         return network
 
@@ -106,8 +106,9 @@ def network_size(checkpoint: hub.Checkpoint, width: int, height: int) -> tuple[i
     return min(next(sides), _LONGEST_PX), min(next(sides), _LONGEST_PX)
 
 
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
+def load_network(path: Path) -> BiRefNet:
+    """The plain network in float32. Raises WeightsError."""
     try:
-        return load_file(path)
+        return BiRefNet.from_state_dict(load_file(path))
     except (SafetensorError, OSError) as exc:
         raise WeightsError(f"{path} is no file of tensors, or cut short: {exc}") from None
