@@ -8,12 +8,13 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 TORCH  ?= torch==2.13.0
 TORCH_INDEX := $(if $(MATTEBOX_TORCH_INDEX),--index-url $(MATTEBOX_TORCH_INDEX))
 
-.PHONY: help install demo test test-slow check format bench clean
+.PHONY: help install test-install demo test test-slow check gpu-check format bench clean
 
 help:
 	@echo "make demo       install, fetch weights, matte a real clip"
 	@echo "make test       install with the test tools, run every check and test"
 	@echo "make test-slow  the bounded long tests"
+	@echo "make gpu-check  parity and speed on a CUDA device"
 	@echo "make bench      measure this machine"
 	@echo "make format     format and sort imports"
 
@@ -60,6 +61,11 @@ test-slow: test-install
 
 bench: install
 	$(BIN)/mattebox bench file
+
+# On a machine with a CUDA device: parity, kernels and speed; one table, one JSON.
+gpu-check: test-install
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/mattebox bench model --save gpu-check.json
 
 format: test-install
 	$(BIN)/ruff format .

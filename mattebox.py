@@ -209,6 +209,31 @@ def bench_file(
         print(f"{row.engine:8} {size:>9}  {row.loop.fps:8.1f} {row.pump.fps:8.1f} {row.ratio:5.2f}  {ours}", flush=True)
 
 
+@bench_app.command("model")
+def bench_model(
+    repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are told.")] = 5,
+    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """BiRefNet alone on this device: milliseconds a frame and share of its matrix rate."""
+    from dataclasses import asdict
+
+    from stream.settings import settings
+    from workers.bench import model
+
+    rows = [asdict(row) for row in model.bench_model(settings(), repeats, _say)]
+    if save is not None:
+        save.write_text(json.dumps(rows, indent=1))
+    if as_json:
+        print(json.dumps(rows))
+        return
+    print("backbone  size batch dtype    form    ms/frame    fps  peak MiB TFLOP/s share")
+    for row in rows:
+        what = f"{row['backbone']:8} {row['side_px']:5} {row['batch']:5} {row['dtype']:8} {row['form']:5}"
+        speed = f"{row['ms']:10.2f} {row['fps']:6.1f} {row['peak_mib']:9} {row['tflops']:7.3f} {row['share']:5.1%}"
+        print(what, speed)
+
+
 def _size(text: str | None) -> tuple[int, int]:
     """(width, height), 0 for the side that follows from the other."""
     if text is None:
