@@ -19,13 +19,10 @@ help:
 	@echo "make format     format and sort imports"
 
 # A machine with an NVIDIA GPU gets the engine birefnet, and torch with it.
-EXTRA := $(if $(shell command -v nvidia-smi),[birefnet])
+EXTRA := $(if $(shell sh -c 'command -v nvidia-smi'),[birefnet])
 
 install: $(VENV)/.installed
-test-# A machine with an NVIDIA GPU gets the engine birefnet, and torch with it.
-EXTRA := $(if $(shell command -v nvidia-smi),[birefnet])
-
-install: $(VENV)/.tested
+test-install: $(VENV)/.tested
 
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "mattebox needs Python 3.11 or newer: make PYTHON=python3.12"'

@@ -58,7 +58,11 @@ def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
         (["file", TALK, "-o", "o.mp4", "--background", "plaid"], 2, "'plaid' is no background"),
         (["file", TALK, "-o", "o.mp4", "--background", "image:/none.jpg"], 1, "/none.jpg"),
         (["file", TALK, "-o", "o.mp4", "--view", "sideways"], 2, "sideways"),
-        (["file", TALK, "-o", "o.mp4", "--engine", "magic"], 2, "engine: 'magic' is unknown; one of: auto, birefnet, rvm"),
+        (
+            ["file", TALK, "-o", "o.mp4", "--engine", "magic"],
+            2,
+            "engine: 'magic' is unknown; one of: auto, birefnet, rvm",
+        ),
         (["file", TALK, "-o", "o.mp4", "--start", "9"], 1, "cannot start at 0:09"),
         (["file", TALK, "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "--end 1 is not after --start 2"),
         (["file", TALK, "-o", "o.mp4", "--size", "big"], 2, "--size 'big' is no size"),

@@ -32,9 +32,12 @@ def test_logits_are_those_of_the_public_implementation(variant: str) -> None:
 
 
 @pytest.mark.parametrize("prepare", [copy.deepcopy, fuse], ids=["plain", "fused"])
-def test_bfloat16_gives_nearly_the_same_alpha(prepare: Callable[[BiRefNet], BiRefNet]) -> None:
-    half, x = prepare(lite()).to(torch.bfloat16), picture(256, 320)
-    off = (run(half, x.bfloat16()).sigmoid() - run(lite(), x).sigmoid()).abs()
+@pytest.mark.parametrize(("dtype", "size"), [("bfloat16", (256, 320)), ("float16", (96, 128))])
+def test_half_precision_gives_nearly_the_same_alpha(
+    prepare: Callable[[BiRefNet], BiRefNet], dtype: str, size: tuple[int, int]
+) -> None:
+    half, x = prepare(lite()).to(getattr(torch, dtype)), picture(*size)
+    off = (run(half, x.to(getattr(torch, dtype))).sigmoid() - run(lite(), x).sigmoid()).abs()
     assert off.max() <= 0.02
     assert off.mean() <= 0.002
 
