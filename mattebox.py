@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -138,7 +139,19 @@ def models_list(as_json: Json = False) -> None:
             fields = {"name": one.name, "state": one.state, "licence": one.licence, "bytes": one.size}
             print(json.dumps(fields | {"path": str(one.path)}))
         else:
-            print(f"{one.name:10} {one.state:8} {one.licence:11} {one.size / 1e6:6.1f} MB  {one.path}")
+            print(f"{one.name:24} {one.state:8} {one.licence:11} {one.size / 1e6:6.1f} MB  {one.path}")
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return
+    from workers import hub
+
+    for name, checkpoint in hub.VARIANTS.items():
+        file = hub.at_hand(name, settings())
+        state = "missing" if file is None else "ready"
+        if as_json:
+            fields = {"name": f"birefnet:{name}", "state": state, "licence": "MIT", "path": str(file or "")}
+            print(json.dumps(fields))
+        else:
+            print(f"{f'birefnet:{name}':24} {state:8} {'MIT':11} {'':9}  {file or checkpoint.repo}")
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` names it.")]
@@ -164,6 +177,12 @@ def models_verify(name: Name) -> None:
     from stream.settings import settings
     from workers import weights
 
+    if name.startswith("birefnet:"):
+        from workers import hub
+
+        offline = settings().model_copy(update={"offline": True})
+        print(f"{name}: {hub.find(name.removeprefix('birefnet:'), offline, _say)}, as the hub names it")
+        return
     weights.verify(name, settings())
     print(f"{name}: the known file, {weights.WEIGHTS[name].licence}")
 

@@ -181,7 +181,10 @@ def test_eval_of_the_truth_with_itself_is_zero() -> None:
 
 def test_models_are_listed_and_verified() -> None:
     listed = [json.loads(line) for line in mattebox("models", "list", "--json").stdout.splitlines()]
-    assert {m["name"]: m["licence"] for m in listed} == {"rvm": "GPL-3.0", "selfie": "Apache-2.0"}
+    licences = {m["name"]: m["licence"] for m in listed}
+    assert licences.pop("rvm") == "GPL-3.0"
+    assert licences.pop("selfie") == "Apache-2.0"
+    assert all(name.startswith("birefnet:") for name in licences)
     assert mattebox("models", "pull", "selfie").returncode == 0
     assert mattebox("models", "verify", "selfie").returncode == 0
 
@@ -237,6 +240,13 @@ def test_birefnet_works_from_a_local_checkpoint(birefnet_weights: Path, tmp_path
     frames = read(out)
     assert len(frames) == 6
     assert all(np.ptp(frame.pixels[:480]) > 0 for frame in frames)
+
+
+def test_a_published_birefnet_that_is_not_at_hand_cannot_be_verified(tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    done = mattebox("models", "verify", "birefnet:lite", env={"MATTEBOX_CACHE_DIR": tmp_path})
+    assert done.returncode == 1
+    assert "mattebox models pull birefnet:lite" in done.stderr
 
 
 def test_birefnet_offline_names_the_command_that_fetches_its_weights(tmp_path: Path) -> None:

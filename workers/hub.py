@@ -84,6 +84,14 @@ def find(spec: str, settings: Settings, say: Say) -> Path:
     return _verified(_fetched(checkpoint.repo, spec, settings), spec)
 
 
+def at_hand(name: str, settings: Settings) -> Path | None:
+    """The cached file of a published checkpoint, or None. Touches no network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(VARIANTS[name].repo, _FILE, cache_dir=settings.cache_dir / "hub")
+    return Path(found) if isinstance(found, str) else None
+
+
 def _fetched(repo: str, spec: str, settings: Settings) -> Path:
     from huggingface_hub import hf_hub_download
 
