@@ -146,7 +146,7 @@ def models_list(as_json: Json = False) -> None:
 
     for name, checkpoint in hub.VARIANTS.items():
         file = hub.at_hand(name, settings())
-        state = "missing" if file is None else "ready"
+        state = "missing" if file is None else "present"
         if as_json:
             fields = {"name": f"birefnet:{name}", "state": state, "licence": "MIT", "path": str(file or "")}
             print(json.dumps(fields))
@@ -180,8 +180,7 @@ def models_verify(name: Name) -> None:
     if name.startswith("birefnet:"):
         from workers import hub
 
-        offline = settings().model_copy(update={"offline": True})
-        print(f"{name}: {hub.find(name.removeprefix('birefnet:'), offline, _say)}, as the hub names it")
+        print(f"{name}: {hub.verify(name.removeprefix('birefnet:'), settings())}, as the hub knows it")
         return
     weights.verify(name, settings())
     print(f"{name}: the known file, {weights.WEIGHTS[name].licence}")

@@ -43,15 +43,15 @@ class Timeline:
         if self._last is None:
             self._last = 0 if pts is None else pts + round(self._splices.recent()[-1] / self._time_base)
             return self._last
-        following = self._last + self._step
-        wanted = following if pts is None else self._nearest(pts, following)
+        wanted = self._last + self._step if pts is None else self._nearest(pts, self._last)
         self._last = max(wanted, self._last + 1)
         return self._last
 
-    def _nearest(self, pts: int, following: int) -> int:
+    def _nearest(self, pts: int, last: int) -> int:
+        following = last + min(self._step, self._jump)  # rates are means: a pause makes steps look long
         shifts = [round(shift_s / self._time_base) for shift_s in self._splices.recent()]
         placed = min((pts + shift for shift in shifts), key=lambda ticks: abs(ticks - following))
-        if placed >= following - self._jump:
+        if placed >= last - self._jump:
             return placed
         self._splices.add((following - pts) * self._time_base)
         return following

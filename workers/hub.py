@@ -4,6 +4,7 @@ Fetched by huggingface-hub into our own cache, the one file of tensors and nothi
 hub names a file by its sha256, which is compared with what arrived.
 """
 
+import re
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -13,6 +14,8 @@ from stream.settings import Settings
 from workers.weights import Say
 
 _FILE = "model.safetensors"
+_SHA256_DIGITS = 64
+_LONGEST_PX = 8192  # of a side given to the network
 
 
 @dataclass(frozen=True)
@@ -51,21 +54,22 @@ def parse(spec: str) -> tuple[Checkpoint, Path | None]:
 
     Raises UsageError.
     """
-    name, at, size = spec.rpartition("@") if "@" in spec else (spec, "", "")
-    file = Path(name) if name.endswith(".safetensors") else None
+    match = re.fullmatch(r"(.*)@(\d+x\d+)", spec)  # a path may hold an @ of its own
+    name, size = (match[1], match[2]) if match else (spec, "")
+    file = Path(name) if name.lower().endswith(".safetensors") else None
     checkpoint = VARIANTS.get(name)
-    if checkpoint is None and file is None and name.count("/") != 1:
+    if checkpoint is None and file is None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         known = ", ".join(VARIANTS)
         raise UsageError(f"weights: {name!r} is none of {known}, no repo id (owner/name) and no .safetensors file")
     checkpoint = checkpoint or Checkpoint("" if file else name)
-    if at:
+    if size:
         checkpoint = Checkpoint(checkpoint.repo, *_sides(size))
     return checkpoint, file
 
 
 def _sides(size: str) -> tuple[int, int]:
     width, _, height = size.partition("x")
-    if not (width.isdecimal() and height.isdecimal()) or min(int(width), int(height)) < 32:
+    if not all(32 <= int(side) <= _LONGEST_PX for side in (width, height)):
         raise UsageError(f"weights: {size!r} is no size of a network; write 1024x1024")
     if int(width) % 32 or int(height) % 32:
         raise UsageError(f"weights: {size}: both sides must be multiples of 32")
@@ -77,11 +81,20 @@ def find(spec: str, settings: Settings, say: Say) -> Path:
     checkpoint, file = parse(spec)
     if file is not None:
         if not file.is_file():
-            raise WeightsError(f"{file} does not exist")
+            raise WeightsError(f"{file} {'is a folder' if file.is_dir() else 'does not exist'}")
         say(f"birefnet: {file}, a file of your own: its licence is for you to know")
         return file
     say(f"birefnet: {checkpoint.repo} is under MIT by its authors' word")
     return _verified(_fetched(checkpoint.repo, spec, settings), spec)
+
+
+def verify(spec: str, settings: Settings) -> Path:
+    """The cached file of a published checkpoint, compared with the sha256 that the hub gave it. Raises WeightsError."""
+    checkpoint, file = parse(spec)
+    file = file or _verified(_fetched(checkpoint.repo, spec, settings.model_copy(update={"offline": True})), spec)
+    if len(file.resolve().name) != _SHA256_DIGITS:
+        raise WeightsError(f"{file} cannot be verified: nothing here knows its sha256")
+    return file
 
 
 def at_hand(name: str, settings: Settings) -> Path | None:
@@ -109,7 +122,7 @@ def _fetched(repo: str, spec: str, settings: Settings) -> Path:
 def _verified(file: Path, spec: str) -> Path:
     """The hub keeps files under their sha256 as name; a snapshot links to them."""
     name = file.resolve().name
-    if len(name) == 64:
+    if len(name) == _SHA256_DIGITS:
         with file.open("rb") as content:
             if file_digest(content, "sha256").hexdigest() != name:
                 raise WeightsError(f"{file} is damaged; delete it and run: mattebox models pull birefnet:{spec}")

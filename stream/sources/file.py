@@ -16,7 +16,7 @@ from stream.ingest import Ingest
 from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources import container as media
-from stream.sources.reader import Raw, Reader
+from stream.sources.reader import UNINDEXED, Raw, Reader
 from stream.timing import clock
 
 
@@ -42,7 +42,8 @@ class FileSource:
         try:
             stream = media.video_stream(self._container, settings)
             self._expected_s = media.duration_s(self._container, stream)
-            if self._expected_s and start_s >= self._expected_s:
+            indexed = self._container.format.name not in UNINDEXED  # else the length is a guess from clocks
+            if indexed and self._expected_s and start_s >= self._expected_s:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, stream, settings, start_s, end_s)
@@ -61,7 +62,8 @@ class FileSource:
             if isinstance(item, av.VideoFrame):
                 break
         else:
-            raise UnreadableMedia(f"{self._path}: not a single frame could be decoded")
+            part = "" if self._whole else " of that part"
+            raise UnreadableMedia(f"{self._path}: not a single frame{part} could be decoded")
         ingest = Ingest(item, sar, *size, max_pixels=self._settings.max_pixels)
         if ingest.trimmed:
             (width, height), (even_w, even_h) = ingest.upright, ingest.size

@@ -3,7 +3,6 @@
 Knows nothing about what the pictures are turned into.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -19,6 +18,10 @@ from stream.timing import Splices, Timeline, plausible_rate
 Raw = av.VideoFrame | Sound
 _SOON_S = 1e-6  # times are compared as floats
 _PRIMING_S = 0.1  # sound may begin so much before its picture: what a decoder needs to settle
+UNINDEXED = (
+    "mpegts",
+    "mpeg",
+)  # a search by time lands anywhere: not on pictures that stand alone, and clocks may repeat
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
 
@@ -44,6 +47,12 @@ class Reader:
         self.time_base = stream.time_base or Fraction(1, 90_000)
         self.sound = tuple(s for s in container.streams.audio if s.codec_context is not None)
         self.health = Health()
+        self._timed = container.format.name != "avi"
+        self._indexed = container.format.name not in UNINDEXED
+        self._first_dts: int | None = None
+        self._delay: int | None = None
+        if not self._timed:
+            self._decoder.thread_type = "SLICE"  # threads by frame would delay pictures by more than reordering
         self._start_clocks()
 
     @property
@@ -54,7 +63,9 @@ class Reader:
         if self._start_s == 0:
             yield from self._decode()
             return
-        for back_s in _LOOK_BACK_S:
+        if not self._timed:
+            self._up_to_a_picture(self._decode())  # to see the decoder's delay
+        for back_s in _LOOK_BACK_S if self._indexed else _LOOK_BACK_S[1:]:
             self._go_to(self._start_s - back_s)
             items = self._decode()
             ahead = self._up_to_a_picture(items)
@@ -74,12 +85,15 @@ class Reader:
     def _begins_at_the_start(self, ahead: list[Raw]) -> bool:
         """Containers without an index seek to a time, not to a picture that can be decoded by itself."""
         first = ahead[-1] if ahead else None
-        return isinstance(first, av.VideoFrame) and self._picture.now_s < 1.5 / self.rate
+        return isinstance(first, av.VideoFrame) and self._picture.now_s < min(1.5 / self.rate, 0.5)
 
     def _go_to(self, place_s: float) -> None:
         place_s = max(-1.0, place_s)  # before the first picture, or a search by time may miss it
         origin_s = media.origin_s(self._container) + Fraction(place_s).limit_denominator(1_000_000)
-        self._container.seek(int(origin_s * av.time_base), backward=True)
+        if place_s < 0 and not self._indexed:
+            self._container.seek(0, unsupported_byte_offset=True, stream=self._stream)
+        else:
+            self._container.seek(int(origin_s * av.time_base), backward=True)
         self._decoder.flush_buffers()
         self._start_clocks()
 
@@ -87,8 +101,6 @@ class Reader:
         splices = Splices(media.origin_s(self._container) + Fraction(self._start_s).limit_denominator(1_000_000))
         self._picture = _Track(self._stream, self.rate, splices)
         self._sound = {s.index: _Track(s, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
-        # AVI stores no presentation times: pictures come out in order, so they take the packets' times in order
-        self._untimed: deque[int] | None = deque() if self._container.format.name == "avi" else None
 
     def _decode(self) -> Iterator[Raw]:
         for packet in self._demux():
@@ -111,6 +123,8 @@ class Reader:
             self.health.cut = True
 
     def _pictures(self, packet: Any) -> Iterator[av.VideoFrame]:
+        if self._first_dts is None and packet is not None:
+            self._first_dts = packet.dts
         try:
             pictures = self._decoder.decode(packet)
         except av.error.EOFError:
@@ -118,14 +132,21 @@ class Reader:
         except av.error.FFmpegError:
             self.health.lose_one()
             return
-        if self._untimed is not None and packet is not None:
-            self._untimed.append(packet.dts)
         for picture in pictures:
-            pts = self._untimed.popleft() if self._untimed else picture.pts
+            pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
             picture.pts, picture.time_base = self._picture.place(pts), self.time_base
             self.health.take(picture)
             if self._inside(self._picture):
                 yield picture
+
+    def _untimed_pts(self, picture: av.VideoFrame, packet: Any) -> int | None:
+        """AVI stores no presentation times. Pictures come out in order, each with the time of the packet that pushed it
+        out of the decoder; less the decoder's delay, seen at the first picture, that is its own time."""
+        if packet is None or picture.dts is None:
+            return None
+        if self._delay is None:
+            self._delay = picture.dts - self._first_dts
+        return picture.dts - self._delay
 
     def _inside(self, track: "_Track") -> bool:
         earliest_s = -_SOON_S if self._start_s > 0 else -_PRIMING_S

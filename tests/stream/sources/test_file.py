@@ -1,6 +1,7 @@
 """Files as they come: good, odd, damaged and hostile."""
 
 import itertools
+import re
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -482,3 +483,33 @@ def test_sound_that_an_edit_list_cut_away_stays_away(tmp_path: Path) -> None:
     times = [float(i.pts * i.time_base) for i in trimmed_source if isinstance(i, av.Packet)]  # type: ignore[operator]
     trimmed_source.close()
     assert min(times) > -0.11
+
+
+def test_a_long_pause_does_not_make_a_new_recording_of_what_follows(tmp_path: Path) -> None:
+    """A screen recording: its mean rate is one picture in ten seconds, its pictures are 33 ms apart."""
+    times = [n * 33 for n in range(30)] + [600_000 + n * 33 for n in range(30)]
+    path = write_video(tmp_path / "pause.mp4", [numbered(n) for n in range(60)], times_ms=times)
+    assert [round(f.time_s * 1000) for f in read(path)] == times
+    part = read(path, start_s=600.0)
+    assert [number_of(f) for f in part] == list(range(30, 60))
+
+
+def test_avi_keeps_its_pace_after_damage_and_from_the_middle(tmp_path: Path) -> None:
+    path = numbered_clip(tmp_path / "a.avi", 60, codec="mpeg4", options={"bf": "2", "g": "12"})
+    assert [number_of(f) for f in read(path, start_s=1.0)] == list(range(30, 60))
+    content = bytearray(path.read_bytes())
+    at = [m.start() for m in re.finditer(b"00dc", content)][20]
+    size = struct.unpack("<I", content[at + 4 : at + 8])[0]
+    content[at + 8 : at + 8 + size] = b"\xff" * size
+    path.write_bytes(content)
+    frames = read(path)
+    assert len(frames) >= 55
+    late = [f for f in frames if f.time_s > 1.2]
+    assert [number_of(f) for f in late] == [round(f.time_s * 30) for f in late]
+
+
+def test_a_part_of_joined_recordings_is_found(tmp_path: Path) -> None:
+    part = numbered_clip(tmp_path / "part.ts", 60)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 2)
+    assert [number_of(f) for f in read(joined, start_s=1.0)] == [*range(30, 60), *range(60)]

@@ -107,7 +107,9 @@ def test_native_variants_keep_the_aspect(width: int, height: int) -> None:
         assert w * h == pytest.approx(1024 * 1024, rel=0.06)
 
 
-@pytest.mark.parametrize("spec", ["nonsense", "general@wide", "general@100x100", "a/b/c", "lite@0x32", ""])
+@pytest.mark.parametrize(
+    "spec", ["nonsense", "general@wide", "general@100x100", "a/b/c", "lite@0x32", "lite@99999968x32", "../x", "a/", ""]
+)
 def test_a_name_that_means_nothing_is_refused(spec: str) -> None:
     with pytest.raises(UsageError, match="weights"):
         hub.parse(spec)
@@ -116,3 +118,16 @@ def test_a_name_that_means_nothing_is_refused(spec: str) -> None:
 def test_offline_without_weights_names_the_command_that_fetches_them(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="mattebox models pull birefnet:lite"):
         Birefnet(Options(), Settings(birefnet="lite", offline=True, cache_dir=tmp_path))
+
+
+def test_a_path_may_hold_an_at_sign(birefnet_weights: Path) -> None:
+    for spec in ("a dir@x/j.safetensors", "m@512x512.safetensors"):
+        assert hub.parse(spec)[1] == Path(spec)
+    checkpoint, file = hub.parse("a dir@x/j.safetensors@640x352")
+    assert file == Path("a dir@x/j.safetensors")
+    assert (checkpoint.width, checkpoint.height) == (640, 352)
+
+
+def test_weights_that_nothing_vouches_for_are_not_called_verified(birefnet_weights: Path) -> None:
+    with pytest.raises(WeightsError, match="cannot be verified"):
+        hub.verify(str(birefnet_weights), Settings())
