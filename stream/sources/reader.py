@@ -18,10 +18,8 @@ from stream.timing import Splices, Timeline, plausible_rate
 Raw = av.VideoFrame | Sound
 _SOON_S = 1e-6  # times are compared as floats
 _PRIMING_S = 0.1  # sound may begin so much before its picture: what a decoder needs to settle
-UNINDEXED = (
-    "mpegts",
-    "mpeg",
-)  # a search by time lands anywhere: not on pictures that stand alone, and clocks may repeat
+# In these a search by time lands anywhere, not on pictures that stand alone, and their clocks may repeat.
+UNINDEXED = ("mpegts", "mpeg")
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
 
@@ -145,7 +143,7 @@ class Reader:
         if packet is None or picture.dts is None:
             return None
         if self._delay is None:
-            self._delay = picture.dts - self._first_dts
+            self._delay = picture.dts - (self._first_dts or 0)
         return picture.dts - self._delay
 
     def _inside(self, track: "_Track") -> bool:
