@@ -181,3 +181,13 @@ def mattebox(*words: object, timeout_s: float = 120, **settings: Any) -> subproc
         check=False,
         **settings,
     )
+
+
+def drain(path: Path, settings: Settings | None = None, **kwargs: Any) -> tuple[list[Frame], list[str]]:
+    """All frames of a file, and the codes of what its source warned of."""
+    source = FileSource(path, settings or Settings(), **kwargs)
+    try:
+        frames = [item for item in source if isinstance(item, Frame)]
+    finally:
+        source.close()
+    return frames, [code for code, _ in source.warnings]

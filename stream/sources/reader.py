@@ -93,6 +93,7 @@ class Reader:
         else:
             self._container.seek(int(origin_s * av.time_base), backward=True)
         self._decoder.flush_buffers()
+        self.health = Health()
         self._start_clocks()
 
     def _start_clocks(self) -> None:
@@ -128,7 +129,8 @@ class Reader:
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
-            self.health.lose_one()
+            if self._start_s == 0 or self._picture.begun:  # after a seek, what leans on unread pictures is no loss
+                self.health.lose_one()
             return
         for picture in pictures:
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
@@ -161,6 +163,10 @@ class _Track:
         self._time_base = stream.time_base or Fraction(1, 90_000)
         self.now_s = float("-inf")
         self._timeline = Timeline(self._time_base, round(1 / (rate * self._time_base)), splices)
+
+    @property
+    def begun(self) -> bool:
+        return self.now_s > float("-inf")
 
     def place(self, pts: int | None) -> int:
         placed = self._timeline.place(pts)
