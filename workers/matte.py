@@ -53,7 +53,7 @@ class Matte:
 
     def open(self, info: VideoInfo) -> VideoInfo:
         """What will come out for a video of this shape."""
-        self.info = shape(info, self._options)
+        self._seen, self.info = info, shape(info, self._options)
         return self.info
 
     def __call__(self, frame: Frame) -> list[Frame]:
@@ -66,6 +66,21 @@ class Matte:
             if len(self._waiting) >= self._batch:
                 self._start_waiting()
         return self._collect(0 if self._live else _UNDER_WAY * self._batch)
+
+    def swap(self, options: Options, engine: Engine | None = None, backdrop: Backdrop | None = None) -> VideoInfo:
+        """Go on with other options from the next frame; gives what comes out from then on. Live only.
+
+        To be called by the thread that calls the frames in, between two of them: a live video has none under way
+        then. None keeps what there is; an old backdrop is closed, an old engine stays its owner's.
+        """
+        self._options = options
+        if engine is not None and engine is not self._engine:
+            self._engine, self._state = engine, None
+        if backdrop is not None and backdrop is not self._backdrop:
+            self._backdrop.close()
+            self._backdrop = backdrop
+        self._last = None  # drawn by the old options
+        return self.open(self._seen)
 
     def flush(self) -> list[Frame]:
         self._start_waiting()
