@@ -21,9 +21,7 @@ Floats = npt.NDArray[np.float32]
 # The paper's windows of 90 and 6 pixels, as shares of a short side of 720: a head is as many windows wide at any size.
 WIDE, NARROW = 1 / 8, 1 / 120
 LITTLE = 1e-4  # weight that a pixel's own colour has in an average: it tells where no other weighs at all
-_GRID_PX = (
-    180  # short side, at least, of the grid for the wide averages of a large picture: see the tests for what it costs
-)
+_GRID_PX = 180  # short side, at least, of the grid for a large picture's wide averages; it costs a level or two
 _LEVEL = 1 / 512  # half of what alpha can be told by in 8 bits
 
 
