@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from stream.errors import EngineError, WeightsError
+from stream.errors import WeightsError
 from stream.frames import Frame
 from stream.log import OncePerSecond
 from stream.session import Options
@@ -21,8 +21,8 @@ from stream.settings import Settings
 from workers import hub
 from workers.engines.base import Result, State
 from workers.models.birefnet import BiRefNet
-from workers.models.fuse import fuse
-from workers.tensors import Tensor, imagenet
+from workers.runner import Runner, half_precision
+from workers.tensors import Bytes, Tensor, rgb_bytes
 from workers.weights import Say, silent
 
 _STRIDE = 32
@@ -39,21 +39,22 @@ class Birefnet:
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._checkpoint, _ = hub.parse(settings.birefnet)
-        self._path = hub.find(settings.birefnet, settings, say)
-        self._place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        path = hub.find(settings.birefnet, settings, say)
+        place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.set_num_threads(settings.cores())
-        self._dtype = half_precision(self._place) if settings.half else torch.float32
-        self._network = self._load(self._dtype)
-        self._exact = self._network if self._dtype is torch.float32 else None
-        self.device = f"{self._place.type} in {str(self._dtype).removeprefix('torch.')}"
-        self.batch = 4 if self._place.type == "cuda" else 1
+        dtype = half_precision(place) if settings.half else torch.float32
+        self._runner = Runner(lambda: load_network(path), place, dtype)
+        if not self._checkpoint.native:
+            self._runner.warm([(self._checkpoint.width, self._checkpoint.height)])
+        self.batch = self._runner.batch
+        self.device = f"{place.type} in {str(dtype).removeprefix('torch.')}"
         self._warn = OncePerSecond(logging.getLogger(__name__))
 
-    def prepare(self, frame: Frame) -> Tensor:
-        """float32 (3, h, w), normalised, of the network's size."""
-        return imagenet(frame, *network_size(self._checkpoint, frame.width, frame.height))
+    def prepare(self, frame: Frame) -> Bytes:
+        """uint8 (h, w, 3), RGB, of the network's size."""
+        return rgb_bytes(frame, *network_size(self._checkpoint, frame.width, frame.height))
 
-    def infer(self, prepared: Sequence[Tensor], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Bytes], states: Sequence[State]) -> list[Result]:
         groups: dict[tuple[tuple[int, ...], bool], list[int]] = defaultdict(list)
         for index, (picture, state) in enumerate(zip(prepared, states, strict=True)):
             groups[(picture.shape, (state or 0) >= _PATIENCE)].append(index)
@@ -63,38 +64,18 @@ class Birefnet:
             results |= {i: self._checked(prepared[i], states[i], a) for i, a in zip(members, alphas, strict=True)}
         return [results[index] for index in range(len(prepared))]
 
-    def _alphas(self, pictures: Tensor, exact: bool) -> Tensor:
-        """float32 (B, h, w) of pictures (B, 3, h, w): the sigmoid is taken in float32 whatever the network's dtype."""
-        if exact and self._exact is None:
-            self._exact = self._load(torch.float32)
-        network = self._exact if exact and self._exact is not None else self._network
-        try:
-            with torch.inference_mode():
-                x = torch.from_numpy(pictures).to(self._place, torch.float32 if exact else self._dtype)
-                alphas: Tensor = network(x)[:, 0].float().sigmoid().cpu().numpy()
-        except RuntimeError as exc:  # out of memory is one
-            raise EngineError(f"birefnet: {str(exc).splitlines()[0]}") from exc
+    def _alphas(self, pictures: Bytes, exact: bool) -> Tensor:
+        """float32 (B, h, w) of pictures (B, h, w, 3). Not finite where half precision failed. Raises EngineError."""
+        alphas: Tensor = self._runner(torch.from_numpy(pictures), exact).cpu().numpy()
         return alphas
 
-    def _checked(self, picture: Tensor, state: State, alpha: Tensor) -> Result:
+    def _checked(self, picture: Bytes, state: State, alpha: Tensor) -> Result:
         """The matte; one that half precision could not hold is computed again in full, and counted."""
         if np.isfinite(alpha).all():
             return Result(alpha, state or 0)
         self._warn.warning("birefnet: half precision could not hold a frame; computing it in full")
         (alpha,) = self._alphas(picture[None], exact=True)
         return Result(np.nan_to_num(alpha, nan=0.0).clip(0.0, 1.0), (state or 0) + 1)
-
-    def _load(self, dtype: torch.dtype) -> BiRefNet:
-        network = fuse(load_network(self._path))
-        network.to(self._place, dtype)
-        return network
-
-
-def half_precision(place: torch.device) -> torch.dtype:
-    """float16 on a GPU, bfloat16 on a CPU that computes in it, float32 on one that would only emulate it."""
-    if place.type == "cuda":
-        return torch.float16
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
 
 
 def network_size(checkpoint: hub.Checkpoint, width: int, height: int) -> tuple[int, int]:
