@@ -13,7 +13,6 @@ MatteboxError                    exit code 1
 ├── EncodeError                  an encoder refuses the picture or the sound
 ├── SdpError                     an offer or its candidates cannot be used (nothing of it was kept)
 │   └── UnsupportedCodec         it offers neither H.264 nor VP8 as browsers send them
-└── DiskError                    no space, or no right to write
 ├── DiskError                    no space, or no right to write
 ├── StoreError                   the records of live video
 │   ├── StoreDown                Redis is out of reach, or takes no writes

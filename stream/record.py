@@ -63,6 +63,7 @@ class Meters(_Record):
     device: str = ""
     bitrate_bps: int = Field(0, ge=0, description="of the output, all viewers together")
     viewers: int = Field(0, ge=0)
+    notice: str = Field("", description="what its user should know, in words; empty: all is well")
 
 
 class Session(_Record):

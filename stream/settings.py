@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     media_timeout_s: float = Field(10.0, gt=0, description="a connection silent for so long is closed")
     live_pixels: int = Field(2_088_960, ge=4, description="largest live picture; larger ones are scaled down")
     max_bitrate: int = Field(8_000_000, ge=100_000, description="most bits a second sent to a viewer")
+    live_sessions: int = Field(0, ge=0, description="live videos a worker takes at once; 0: measured at its start")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
