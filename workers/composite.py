@@ -21,7 +21,7 @@ BLACK = (16, 128, 128)
 _TINT = (63, 102, 200)  # Y, U, V of a red that leaves shapes readable
 _CHECKS = (219, 180)  # light and dark grey squares: the usual sign of transparency
 _COARSE = 8  # light that wraps is computed at an eighth of the size
-_WRAP_WIDTH, _WRAP_GAIN = 0.02, 1.0  # of the picture's height; of the light
+_WRAP_WIDTH = 0.02  # of the picture's height
 _DIM = 0.5  # how much of the room's brightness an overlay keeps
 
 
@@ -91,16 +91,18 @@ def light_wrap(subject: Plane, background: Plane, alpha: Plane, strength: float)
     """The subject lit from behind: the background's light, blurred, falls on it near its edge, as in a lens.
 
     Two I420 arrays of one even size, uint8 (H, W), strength 0-1; gives I420, to be blended with the same alpha.
-    Brightness is screened on, so a dark background adds nothing; colour follows in proportion.
+    Light only adds: no pixel gets darker, none that was darker gets brighter than the background behind it, and a black
+    background changes nothing.
     """
     height, width = alpha.shape
     small = (max(1, width // _COARSE), max(1, height // _COARSE))
     y, u, v = (_blurred(plane, small, height) for plane in split_i420(background))
     near = _blurred(_u8(cv2.bitwise_not(alpha)), small, height)
-    light = cv2.multiply(near, _u8(np.maximum(y, 16) - 16), scale=strength * _WRAP_GAIN / 219)
-    lit = flat(235, 128, 128, width, height)
-    for to, plane in zip(split_i420(lit)[1:], (u, v), strict=True):
-        cv2.resize(plane, (width // 2, height // 2), dst=to)
+    light = cv2.multiply(near, _u8(np.maximum(y, 16) - 16), scale=strength / 219)
+    lit = np.empty_like(subject)
+    for to, plane in zip(split_i420(lit), (y, u, v), strict=True):
+        cv2.resize(plane, to.shape[::-1], dst=to)
+    cv2.max(lit[:height], subject[:height], dst=lit[:height])
     return blend(lit, subject, _u8(cv2.resize(light, (width, height))))
 
 
