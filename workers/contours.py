@@ -16,13 +16,14 @@ Alpha = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _LONG_SIDE_PX = 256  # at which parts are told apart
-_REACH_PX = 4.0  # how far, there, the soft edge of a part extends; 12 took faint parts of people away with it
+_FAINT = 0.1  # what joins two parts to one: less, and people lose limbs that an engine was unsure of
+_REACH_PX = 4.0  # how far the rest of a soft edge extends
 _LEAVE = 0.5  # of the limit: below this, what was kept is dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What stood in the frame before, as small masks: parts of the subject, and parts of the room."""
+    """What stood in the frame before, as small masks: the solid pixels of the subject, and those of the room."""
 
     subject: Mask
     room: Mask
@@ -37,16 +38,14 @@ def clean(kept: Kept | None, alpha: Alpha, specks: float, holes: float) -> tuple
     if specks == 0.0 and holes == 0.0:
         return None, alpha
     small = _small(alpha)
-    solid = small > 0.5
-    if kept is not None and kept.subject.shape != solid.shape:
+    if kept is not None and kept.subject.shape != small.shape:
         kept = None
-    subject = _kept_parts(solid, specks, 8, None if kept is None else kept.subject)
-    room = _kept_parts(~solid, holes, 4, None if kept is None else kept.room, whole_at_border=True)
-    alpha = _faded(alpha, subject, solid & ~subject)
-    filled = ~solid & ~room
-    if filled.any():
-        alpha = 1.0 - _faded(1.0 - alpha, room, filled)
-    return Kept(subject, room), alpha
+    subject, specks_found = _sorted(small, specks, 8, None if kept is None else kept.subject)
+    room, holes_found = _sorted(1 - small, holes, 4, None if kept is None else kept.room, border_stays=True)
+    alpha = _faded(alpha, subject, specks_found)
+    if holes_found.any():
+        alpha = 1 - _faded(1 - alpha, room, holes_found)
+    return Kept(subject & (small > 0.5), room & (small <= 0.5)), alpha
 
 
 def _small(alpha: Alpha) -> Alpha:
@@ -58,19 +57,23 @@ def _small(alpha: Alpha) -> Alpha:
     return _f32(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA))
 
 
-def _kept_parts(
-    mask: Mask, share: float, connectivity: int, before: Mask | None, whole_at_border: bool = False
-) -> Mask:
-    """Those connected parts of the mask that are large enough, or large enough to stay."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=connectivity)
+def _sorted(
+    level: Alpha, share: float, connectivity: int, before: Mask | None, border_stays: bool = False
+) -> tuple[Mask, Mask]:
+    """The parts that are large enough, or large enough to stay, and the others.
+
+    A part goes as far as its faint edge, so that nothing of it is left over; its solid pixels are its size.
+    """
+    mask = level > _FAINT
+    count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=connectivity)
     enter = np.full(count, share * mask.size)
     if before is not None:
         enter[labels[before]] *= _LEAVE
-    keep = stats[:, cv2.CC_STAT_AREA] >= enter
-    if whole_at_border:
+    keep = np.bincount(labels[level > 0.5], minlength=count) >= enter
+    if border_stays:
         keep[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    keep[0] = False  # all that the mask leaves out
-    return np.asarray(keep[labels])
+    kept = np.asarray(keep[labels]) & mask
+    return kept, mask & ~kept
 
 
 def _faded(alpha: Alpha, kept: Mask, dropped: Mask) -> Alpha:
