@@ -15,7 +15,7 @@ Alpha = npt.NDArray[np.float32]
 
 # Measured, ratios to plain resizing, means of three clips that chose the constants below, and of three others: MAD
 # 0.93 and 0.96, MSE 0.95 and 0.98, Grad 0.80 and 0.84, dtSSD 0.93 and 0.95; no figure of any clip was worse. The
-# mattes of rvm are as large as the picture, and lose detail: MAD up to 1.20.
+# mattes of rvm are as large as the picture already: MAD 0.95 to 1.02, Grad 0.98 to 1.24.
 _HELPS = frozenset({"selfie"})
 _RADIUS = 2  # of the windows, in the matte's pixels
 _FLAT = 0.002  # variance of brightness (0-1) below which a window is taken for flat, and alpha only smoothed
