@@ -70,6 +70,8 @@ def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
         (["file", TALK, "-o", "o.mp4", "--size", "100000x2"], 2, "16384 pixels"),
         (["file", TALK, "-o", "o.mp4", "--key", "#808080"], 2, "a screen needs a colour"),
         (["file", TALK, "-o", "o.mp4", "--key", "#00ff00", "--engine", "rvm"], 2, "is for the engine chroma"),
+        (["file", TALK, "-o", "o.mp4", "--feather", "99"], 2, "--feather"),
+        (["file", TALK, "-o", "o.mp4", "--expand", "-20.5"], 2, "--expand"),
         (["file", TALK, "-o", TALK], 2, "would replace the input"),
         (["file", TALK, "-o", "/no/such/folder/o.mp4"], 1, "does not exist"),
         (["file", __file__, "-o", "o.mp4"], 1, "is not a video that can be read"),
