@@ -122,6 +122,10 @@ class Options(BaseModel):
     view: View = View.COMPOSITE
     temporal: Temporal = Temporal.AUTO
     edges: Edges = Edges()
+    foreground: Literal["auto", "estimate", "keep"] = Field(
+        "auto", description="the subject's colours: estimated where it mixes with the background, or kept as they are"
+    )
+    roi: bool = Field(False, description="birefnet: look where the subject was, and at everything now and then")
     key: Rgb | None = Field(None, description="chroma: the screen's colour; unset: measured on the first frame")
 
     @model_validator(mode="before")

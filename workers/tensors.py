@@ -1,6 +1,7 @@
-"""Pictures to what networks take: the only place with ranges, mean and deviation for models.
+"""Pictures to what networks take: the only place with sizes and ranges for models.
 
-Knows nothing about any one network.
+Knows nothing about any one network. ImageNet's mean and deviation are in `runner.py` alone: they are applied there, on
+the device, so that only bytes are uploaded.
 """
 
 import cv2
@@ -12,11 +13,12 @@ from stream.frames import Frame, Plane, to_av
 
 Tensor = npt.NDArray[np.float32]
 
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
-_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
+Bytes = npt.NDArray[np.uint8]
+
 _UNIT = np.float32(1 / 255)
 
 
+_TO_BYTES = yuv_to_rgb().astype(np.float32)
 _FROM_YUV = (yuv_to_rgb() / 255).astype(np.float32)
 
 
@@ -44,9 +46,12 @@ def rgb_small(frame: Frame, width: int, height: int) -> Tensor:
     return np.ascontiguousarray(np.clip(out, 0.0, 1.0).transpose(2, 0, 1))
 
 
-def imagenet(frame: Frame, width: int, height: int) -> Tensor:
-    """float32 (3, height, width): as `rgb_small`, less ImageNet's mean and over its deviation."""
-    return (rgb_small(frame, width, height) - _MEAN) / _DEVIATION
+def rgb_bytes(frame: Frame, width: int, height: int) -> Bytes:
+    """uint8 (height, width, 3): as `rgb_small`, rounded, a pixel's colours side by side."""
+    if frame.gray:
+        return np.repeat(_resize(frame.pixels, width, height)[:, :, None], 3, axis=2)
+    yuv = cv2.merge([_resize(plane, width, height) for plane in frame.planes()])
+    return np.asarray(cv2.transform(yuv, _TO_BYTES), np.uint8)
 
 
 def _resize(plane: Plane, width: int, height: int) -> Plane:

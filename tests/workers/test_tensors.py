@@ -34,6 +34,7 @@ def test_flat_colours_are_exact_to_the_level(colour: tuple[int, int, int]) -> No
     flat = frame(np.full((16, 16, 3), colour, np.float64))
     for got in (tensors.rgb(flat), tensors.rgb_small(flat, 8, 8)):
         np.testing.assert_allclose(got.mean(axis=(1, 2)) * 255, colour, atol=2.5)
+    np.testing.assert_allclose(tensors.rgb_bytes(flat, 8, 8).mean(axis=(0, 1)), colour, atol=2.5)
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (100, 60)])
@@ -57,3 +58,18 @@ def test_grey_frames_keep_their_full_range() -> None:
     grey = Frame(ramp, 0, Fraction(1, 25), gray=True)
     for got in (tensors.rgb(grey), tensors.rgb_small(grey, 256, 4)):
         np.testing.assert_allclose(got, np.repeat(ramp[None] / 255, 3, axis=0), atol=0.5 / 255)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (100, 60)])
+def test_bytes_are_the_small_picture_rounded(size: tuple[int, int]) -> None:
+    given = frame(smooth(*size))
+    got = tensors.rgb_bytes(given, 256, 144)
+    assert got.shape == (144, 256, 3)
+    assert got.dtype == np.uint8
+    assert np.abs(got - 255 * tensors.rgb_small(given, 256, 144).transpose(1, 2, 0)).max() <= 1.0
+
+
+def test_bytes_of_a_grey_frame_keep_its_range() -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
+    got = tensors.rgb_bytes(Frame(ramp, 0, Fraction(1, 25), gray=True), 256, 4)
+    np.testing.assert_array_equal(got, np.repeat(ramp[:, :, None], 3, axis=2))

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from stream.settings import Settings
-from workers.engines.birefnet import half_precision
 from workers.models.birefnet import BiRefNet
 from workers.models.fuse import fuse
 from workers.models.swin import SwinConfig
+from workers.runner import half_precision
 
 BACKBONES = {"swin-t": SwinConfig(96, (2, 2, 6, 2), 7), "swin-l": SwinConfig(192, (2, 2, 18, 2), 12)}
 _MATRIX = {"cpu": 2048, "cuda": 8192}  # side of the product that stands for what the device can do

@@ -1,0 +1,264 @@
+"""The device thread: each asker gets its own result, the oldest first, and nobody is left waiting."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from stream.errors import EngineError
+from stream.frames import Frame
+from stream.session import Options
+from stream.settings import Settings
+from stream.sources.pattern import PatternSource
+from tests.fakes import TruthEngine
+from tests.workers.engines import clip, run
+from workers.backgrounds import open_background
+from workers.engines.base import Result, State
+from workers.engines.chroma import Chroma
+from workers.gpu import Device
+from workers.matte import Matte
+
+LONG_S = 10.0  # for a deadline that a test does not want to meet
+
+
+class Slow:
+    """Its alpha is the number it was given; takes `pause_s` a call, or until `gate` opens; fails on negative ones."""
+
+    name, device, recurrent, warmup_frames = "slow", "test", False, 0
+
+    def __init__(self, batch: int = 1, pause_s: float = 0.0, gate: threading.Event | None = None) -> None:
+        self.batch, self.pause_s, self.gate = batch, pause_s, gate
+        self.calls: list[list[int]] = []
+        self.began = threading.Event()
+
+    def prepare(self, frame: Frame) -> int:
+        return frame.pts
+
+    def infer(self, prepared: Sequence[int], states: Sequence[State]) -> list[Result]:
+        self.calls.append(list(prepared))
+        self.began.set()
+        if self.gate is not None:
+            assert self.gate.wait(LONG_S)
+        time.sleep(self.pause_s)
+        if min(prepared) < 0:
+            raise ValueError(f"{min(prepared)} is negative")
+        return [Result(np.full((1, 1), n, np.float32), n) for n in prepared]
+
+
+def number(result: Result) -> int:
+    return int(result.alpha[0, 0])
+
+
+def held(batch: int, wait_s: float = 0.0) -> tuple[Device, Slow, threading.Event, "Future[Result]"]:
+    """A device whose engine is at work on frame 0 until the gate opens."""
+    gate = threading.Event()
+    engine = Slow(batch, gate=gate)
+    device = Device(engine, wait_s)
+    first = device.submit(0, None)
+    assert engine.began.wait(LONG_S)
+    return device, engine, gate, first
+
+
+def test_it_stands_in_for_its_engine() -> None:
+    engine = Slow(batch=3)
+    device = Device(engine)
+    assert (device.name, device.batch, device.recurrent, device.warmup_frames, device.device) == (
+        "slow",
+        3,
+        False,
+        0,
+        "test",
+    )
+    assert device.prepare(Frame(np.zeros((3, 2), np.uint8), 7, Fraction(1))) == 7
+    assert [number(r) for r in device.infer([4, 5], [None, None])] == [4, 5]
+    assert device.infer([], []) == []
+    device.close()
+
+
+def test_what_waited_goes_together_oldest_first_and_each_gets_its_own() -> None:
+    device, engine, gate, first = held(batch=3)
+    later = [device.submit(n, None, video=n) for n in range(1, 6)]
+    gate.set()
+    assert [number(f.result(LONG_S)) for f in (first, *later)] == [0, 1, 2, 3, 4, 5]
+    assert engine.calls == [[0], [1, 2, 3], [4, 5]]
+    meter = device.meter()
+    assert (meter.frames, meter.batches, meter.batch, meter.waiting) == (6, 3, 2.0, 0)
+    assert meter.busy_s > 0
+    assert 0 <= meter.wait_ms <= meter.late_ms
+    device.close()
+
+
+def test_many_threads_get_what_they_asked_for() -> None:
+    device = Device(Slow(batch=4, pause_s=0.001))
+
+    def ask(video: int) -> list[int]:
+        return [number(device.infer([1000 * video + n], [None])[0]) for n in range(40)]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+    assert answers == [[1000 * video + n for n in range(40)] for video in range(8)]
+    assert device.meter().frames == 320
+    assert device.meter().batch > 2
+    device.close()
+
+
+def test_under_overload_videos_get_equal_shares() -> None:
+    device = Device(Slow(batch=2, pause_s=0.002))
+    done, stop = [0] * 6, threading.Event()
+
+    def video(index: int) -> None:
+        while not stop.is_set():
+            device.infer([index], [None])
+            done[index] += 1
+
+    with ThreadPoolExecutor(6) as pool:
+        for index in range(6):
+            pool.submit(video, index)
+        time.sleep(0.6)
+        stop.set()
+    assert min(done) > 10
+    assert max(done) - min(done) <= 0.2 * max(done) + 2
+    device.close()
+
+
+def test_a_video_alone_does_not_wait() -> None:
+    device = Device(Slow(batch=4), wait_s=LONG_S)
+    began_s = time.monotonic()
+    for n in range(20):
+        device.infer([n], [None])
+    assert time.monotonic() - began_s < LONG_S / 2
+    device.close()
+
+
+def test_a_batch_waits_for_a_video_that_was_at_work_but_not_for_ever() -> None:
+    engine = Slow(batch=4)
+    device = Device(engine, wait_s=0.1)
+    device.submit(1, None, video="other").result(LONG_S)
+    began_s = time.monotonic()
+    lone = device.submit(2, None, video="mine")
+    lone.result(LONG_S)
+    assert 0.09 <= time.monotonic() - began_s < 2.0
+    device.submit(3, None, video="other").result(LONG_S)
+    pair = [device.submit(n, None, video=v) for n, v in ((4, "mine"), (5, "other"))]
+    assert [number(f.result(LONG_S)) for f in pair] == [4, 5]
+    assert engine.calls[-1] == [4, 5]
+    device.close()
+
+
+def test_an_engine_of_single_frames_is_never_kept_waiting() -> None:
+    device = Device(Slow(batch=1), wait_s=LONG_S)
+    began_s = time.monotonic()
+    for n in range(6):
+        device.submit(n, None, video=n % 2).result(LONG_S)
+    assert time.monotonic() - began_s < LONG_S / 2
+    device.close()
+
+
+def test_a_frame_that_fails_costs_the_others_nothing() -> None:
+    device, engine, gate, first = held(batch=4)
+    futures = [device.submit(n, None, video=n) for n in (1, -2, 3)]
+    gate.set()
+    assert number(first.result(LONG_S)) == 0
+    assert [number(f.result(LONG_S)) for f in (futures[0], futures[2])] == [1, 3]
+    with pytest.raises(ValueError, match="-2 is negative"):
+        futures[1].result(LONG_S)
+    assert engine.calls == [[0], [1, -2, 3], [1], [-2], [3]]
+    assert number(device.infer([9], [None])[0]) == 9  # and it goes on
+    device.close()
+
+
+def test_more_than_may_wait_is_refused() -> None:
+    gate = threading.Event()
+    engine = Slow(gate=gate)
+    device = Device(engine, most=2)
+    first = device.submit(0, None)
+    assert engine.began.wait(LONG_S)
+    waiting = [device.submit(n, None) for n in (1, 2)]
+    with pytest.raises(EngineError, match="overloaded"):
+        device.submit(3, None)
+    assert device.meter().waiting == 2
+    gate.set()
+    assert [number(f.result(LONG_S)) for f in (first, *waiting)] == [0, 1, 2]
+    assert number(device.submit(4, None).result(LONG_S)) == 4
+    device.close()
+
+
+def test_a_frame_that_was_given_up_is_not_run() -> None:
+    device, engine, gate, first = held(batch=2)
+    given_up, kept = device.submit(1, None), device.submit(2, None)
+    assert given_up.cancel()
+    gate.set()
+    assert number(kept.result(LONG_S)) == 2
+    assert number(first.result(LONG_S)) == 0
+    assert engine.calls == [[0], [2]]
+    device.close()
+
+
+def test_closing_fails_what_waits_and_lets_the_running_one_end() -> None:
+    device, engine, gate, first = held(batch=1)
+    waiting = device.submit(1, None)
+    closing = threading.Thread(target=device.close)
+    closing.start()
+    with pytest.raises(EngineError, match="shut down"):
+        waiting.result(LONG_S)
+    gate.set()
+    closing.join(LONG_S)
+    assert not closing.is_alive()
+    assert number(first.result(0)) == 0
+    assert engine.calls == [[0]]
+    with pytest.raises(EngineError, match="shut down"):
+        device.submit(2, None)
+
+
+def test_closing_does_not_wait_for_ever() -> None:
+    device, _, gate, stuck = held(batch=1)
+    began_s = time.monotonic()
+    device.close(timeout_s=0.05)
+    assert time.monotonic() - began_s < 2.0
+    with pytest.raises(EngineError, match="shut down"):
+        stuck.result(0)
+    gate.set()  # what it brings now is nobody's
+    device.close()
+    with suppress(EngineError):
+        stuck.result(0)
+
+
+def test_closing_an_idle_device_or_twice_ends_its_thread() -> None:
+    device = Device(Slow())
+    device.close()
+    device.close()
+    assert "device slow" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_real_engine_serves_several_videos_as_if_each_were_alone() -> None:
+    engine = Chroma(Options(), Settings())
+    videos = [list(PatternSource(96, 64, 8)), clip(96, 64, 8)]
+    device = Device(engine)
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda frames: run(device, frames), videos))
+    device.close()
+    for frames, results in zip(videos, together, strict=True):
+        for got, wanted in zip(results, run(engine, frames), strict=True):
+            np.testing.assert_array_equal(got.alpha, wanted.alpha)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_the_core_takes_it_for_an_engine(live: bool) -> None:
+    pattern = PatternSource(96, 64, 12, scene="room")
+    device = Device(TruthEngine(pattern, batch=3))
+    outs = []
+    for engine in (device, TruthEngine(pattern)):
+        backdrop = open_background(Options().background, 96, 64, Settings())
+        core = Matte(Options(), engine, backdrop, live)
+        core.open(pattern.info)
+        outs.append([done for frame in pattern for done in core(frame)] + core.flush())
+        core.close()
+    device.close()
+    assert [f.pts for f in outs[0]] == list(range(12))
+    for one, other in zip(*outs, strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)

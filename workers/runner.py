@@ -1,0 +1,114 @@
+"""Runs BiRefNet on one device: pictures as bytes in, alpha in float32 out.
+
+Owns what depends on the device: data type, placing, normalising there (a byte a value is all that is uploaded), memory
+that runs out, warming up. Knows nothing about files, frames and videos.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from stream.errors import EngineError
+from workers.models.birefnet import BiRefNet
+from workers.models.fuse import fuse
+
+# ImageNet's, of colours from 0 to 1. Nothing else in the project knows them.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+_BATCH = {"cpu": 1, "cuda": 4}
+
+Size = tuple[int, int]
+"""(width, height), multiples of 32."""
+
+
+class Runner:
+    """load: gives the plain network in float32; called again if full precision is asked for beside another `dtype`.
+
+    batch: most pictures that go through in one pass; halved for good when they did not fit in the device's memory.
+    Not for several threads at once. Raises what `load` raises, and EngineError.
+    """
+
+    def __init__(self, load: Callable[[], BiRefNet], place: torch.device, dtype: torch.dtype) -> None:
+        self.place, self.dtype = place, dtype
+        self.batch = _BATCH[place.type]
+        self._load = load
+        self._networks: dict[torch.dtype, BiRefNet] = {}
+        self._network(dtype)
+        scale = 1 / (255 * torch.tensor(DEVIATION))
+        shift = -torch.tensor(MEAN) / torch.tensor(DEVIATION)
+        self._scale, self._shift = (t[:, None, None].to(place) for t in (scale, shift))
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Tensor, exact: bool = False) -> Tensor:
+        """Alpha, float32 (B, h, w) on `place`, 0 to 1, of pictures: uint8 (B, h, w, 3), RGB, on any device.
+
+        exact: in float32, whatever the runner's dtype. Where half precision failed the answer holds NaN, never an
+        infinite value or one that was made of it. Any B: more than `batch` go in several passes. Raises EngineError.
+        """
+        dtype = torch.float32 if exact else self.dtype
+        alphas: list[Tensor] = []
+        rest, most = pictures, self.batch
+        while len(rest):
+            alpha = self._attempt(rest[:most], dtype)
+            if alpha is None:  # in a frame of its own: an exception's traceback would keep the tensors alive
+                most = self._narrower(min(most, len(rest)), keep=not exact)
+                continue
+            alphas.append(alpha)
+            rest = rest[len(alpha) :]
+        return torch.cat(alphas)
+
+    def warm(self, sizes: Iterable[Size], batches: Sequence[int] = (1,)) -> None:
+        """Run each size and batch once, so that no request waits for what a device does only the first time.
+
+        On a CPU nothing is done: a pass there takes as long as it would save.
+        """
+        if self.place.type == "cpu":
+            return
+        for width, height in sizes:
+            for batch in batches:
+                self(torch.zeros(batch, height, width, 3, dtype=torch.uint8))
+
+    def _attempt(self, pictures: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """Alpha, or None if the device has too little memory for so many."""
+        try:
+            return self._matte(self._upload(pictures), dtype)
+        except torch.OutOfMemoryError:
+            return None
+        except RuntimeError as exc:
+            raise EngineError(f"birefnet: {str(exc).splitlines()[0]}") from exc
+
+    def _narrower(self, tried: int, keep: bool) -> int:
+        if self.place.type == "cuda":
+            torch.cuda.empty_cache()
+        if tried == 1:
+            raise EngineError("birefnet: one picture does not fit in the device's memory")
+        if keep:
+            self.batch = tried // 2
+        return tried // 2
+
+    def _upload(self, pictures: Tensor) -> Tensor:
+        if self.place.type == "cuda" and pictures.device.type == "cpu":
+            return pictures.pin_memory().to(self.place, non_blocking=True)
+        return pictures.to(self.place)
+
+    def _matte(self, pictures: Tensor, dtype: torch.dtype) -> Tensor:
+        """uint8 (B, h, w, 3) on the device to alpha: the sigmoid is taken in float32 whatever the network's dtype."""
+        x = pictures.permute(0, 3, 1, 2).float() * self._scale + self._shift
+        logits: Tensor = self._network(dtype)(x.to(dtype))[:, 0].float()
+        return logits.sigmoid().masked_fill_(~logits.isfinite(), torch.nan)
+
+    def _network(self, dtype: torch.dtype) -> BiRefNet:
+        if dtype not in self._networks:
+            network = fuse(self._load())
+            network.to(self.place, dtype)
+            self._networks[dtype] = network
+        return self._networks[dtype]
+
+
+def half_precision(place: torch.device) -> torch.dtype:
+    """float16 on a GPU, bfloat16 on a CPU that computes in it, float32 on one that would only emulate it."""
+    if place.type == "cuda":
+        return torch.float16
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
