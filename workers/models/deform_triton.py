@@ -15,8 +15,8 @@ from torch import Tensor
 
 # Pixels, warps and stages of a program. It keeps the sums for all output channels of its pixels in registers: 64 x 256
 # in float32 leave room for two programs on a multiprocessor, so that one multiplies while the other gathers. Compiled
-# for compute capability 9.0 these take 16 bytes a load and spill nothing; with three stages corners go by way of
-# shared memory, more than there is.
+# for compute capability 9.0 these take 16 bytes a load and spill nothing (nine words with Triton 3.6); with three
+# stages corners go by way of shared memory, more than there is.
 TILE = {torch.float16: (64, 4, 1), torch.bfloat16: (64, 4, 1), torch.float32: (32, 8, 1)}
 _FEWEST = 16  # channels that Triton's matrix product takes
 
