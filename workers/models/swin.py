@@ -34,7 +34,7 @@ Map = tuple[int, int, int]
 """The pictures of one size: how many, height and width in tokens."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Windows:
     """How the tokens of some maps go into windows and back.
 
@@ -54,7 +54,12 @@ def windows(maps: tuple[Map, ...], window: int, shift: int, device: torch.device
 
     Not while a graph of the network is traced: there they are no numbers yet.
     """
-    return (cut if torch.compiler.is_compiling() else _kept)(maps, window, shift, device)
+    if torch.compiler.is_compiling():
+        return cut(maps, window, shift, device)
+    found = _kept(maps, window, shift, device)
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        _captured.add(found)  # the graph knows their addresses: they must stay
+    return found
 
 
 def cut(maps: tuple[Map, ...], window: int, shift: int, device: torch.device) -> Windows:
@@ -75,6 +80,7 @@ def cut(maps: tuple[Map, ...], window: int, shift: int, device: torch.device) ->
 
 
 _kept = functools.lru_cache(maxsize=128)(cut)  # 8 for each size of picture
+_captured: set[Windows] = set()
 
 
 def _cut_one(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
