@@ -4,10 +4,10 @@ from stream.session import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, run
 from workers import refine
+from workers.edges import full_size
 from workers.engines.chroma import Chroma
 from workers.engines.estimated import Estimated
 from workers.engines.selfie import Selfie
-from workers.matte import full_size
 
 
 def test_colours_come_with_the_engines_own_alpha() -> None:
