@@ -16,7 +16,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from stream.errors import MatteboxError, UsageError
-from stream.session import BACKGROUND_SPECS, Temporal, View
+from stream.flags import with_flags
+from stream.session import BACKGROUND_SPECS, Edges, Temporal, View
 
 _INTERRUPTED = 130
 __version__ = "0.1.0"
@@ -39,7 +40,9 @@ Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say m
 
 
 @app.command()
+@with_flags(Edges, "Edges")
 def file(
+    edges: Edges,
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video to matte.")],
     output: Annotated[
         Path,
@@ -58,6 +61,15 @@ def file(
         str | None,
         typer.Option(metavar="NAME", help="birefnet: a variant, repo id or .safetensors, perhaps @WxH."),
     ] = None,
+    roi: Annotated[
+        bool, typer.Option("--roi/--no-roi", help="birefnet: look where the subject was, at everything now and then.")
+    ] = False,
+    foreground: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW", help="The subject's colours at soft edges: auto, estimate (no old background), keep."
+        ),
+    ] = "auto",
     key: Annotated[str | None, typer.Option(metavar="#RRGGBB", help="chroma: the screen's colour.")] = None,
     start: Annotated[str, typer.Option(metavar="S", help="Where to begin: seconds or h:mm:ss.")] = "0",
     end: Annotated[str | None, typer.Option(metavar="S", help="Where to stop.")] = None,
@@ -76,7 +88,16 @@ def file(
     from workers.job import Task, run_file
 
     log.configure(verbose, as_json)
-    options = Options.read(engine=engine, background=background, view=view, temporal=temporal, key=key)
+    options = Options.read(
+        engine=engine,
+        background=background,
+        view=view,
+        temporal=temporal,
+        edges=edges,
+        foreground=foreground,
+        roi=roi,
+        key=key,
+    )
     end_s = None if end is None else parse_time(end)
     task = Task(source, output, options, parse_time(start), end_s, _size(size))
     report = reporter(as_json)

@@ -88,6 +88,30 @@ class Temporal(StrEnum):
     OFF = "off"
 
 
+class Refine(StrEnum):
+    """Is a small matte fitted to the edges of the picture?"""
+
+    AUTO = "auto"  # for engines where it was measured to help
+    ON = "on"
+    OFF = "off"
+
+
+class Edges(BaseModel):
+    """How the edge of the matte looks. Pixels are those of the output; by default only `refine` does anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    refine: Refine = Field(Refine.AUTO, description="Fit the matte's edges to the picture's.")
+    threshold: float = Field(0.5, ge=0.05, le=0.95, description="Alpha that becomes one half; less takes in more.")
+    contrast: float = Field(0.0, ge=0.0, le=1.0, description="Hardness of soft edges: 0 as found, 1 a cut.")
+    specks: float = Field(0.0, ge=0.0, le=0.25, description="Drop lone parts smaller than this share of the picture.")
+    holes: float = Field(0.0, ge=0.0, le=0.25, description="Fill holes smaller than this share of the picture.")
+    expand: float = Field(0.0, ge=-20.0, le=20.0, description="Move the edge outwards by so many pixels; -2 inwards.")
+    feather: float = Field(0.0, ge=0.0, le=30.0, description="Soften the edge over so many pixels on either side.")
+    light_wrap: float = Field(0.0, ge=0.0, le=1.0, description="Let the background's light spill over the edge.")
+    spill: float = Field(0.0, ge=0.0, le=1.0, description="Take a green or blue screen's tint off the subject.")
+
+
 class Options(BaseModel):
     """Everything about the picture that may be chosen for one video."""
 
@@ -97,6 +121,7 @@ class Options(BaseModel):
     background: Background = Background(kind="color")
     view: View = View.COMPOSITE
     temporal: Temporal = Temporal.AUTO
+    edges: Edges = Edges()
     foreground: Literal["auto", "estimate", "keep"] = Field(
         "auto", description="the subject's colours: estimated where it mixes with the background, or kept as they are"
     )
@@ -125,7 +150,8 @@ class Options(BaseModel):
 
 
 def _readable(error: Any) -> str:
-    field = ".".join(str(part) for part in error["loc"][:1])
+    nested = error["loc"][:1] == ("edges",)
+    field = ".".join(str(part) for part in error["loc"][: 2 if nested else 1])
     message = error["msg"].removeprefix("Value error, ")
     if field in Options.model_fields and error["loc"][1:]:
         message = f"{error['input']!r}: {message[:1].lower()}{message[1:]}"

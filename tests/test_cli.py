@@ -14,6 +14,7 @@ import pytest
 
 from stream.settings import Settings
 from tests.media import ROOT, TALK, TALK_ALPHA, command, mattebox, numbered_clip, pattern_clip, read
+from workers import refine
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,8 @@ def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
         (["file", TALK, "-o", "o.mp4", "--size", "100000x2"], 2, "16384 pixels"),
         (["file", TALK, "-o", "o.mp4", "--key", "#808080"], 2, "a screen needs a colour"),
         (["file", TALK, "-o", "o.mp4", "--key", "#00ff00", "--engine", "rvm"], 2, "is for the engine chroma"),
+        (["file", TALK, "-o", "o.mp4", "--feather", "99"], 2, "--feather"),
+        (["file", TALK, "-o", "o.mp4", "--expand", "-20.5"], 2, "--expand"),
         (["file", TALK, "-o", TALK], 2, "would replace the input"),
         (["file", TALK, "-o", "/no/such/folder/o.mp4"], 1, "does not exist"),
         (["file", __file__, "-o", "o.mp4"], 1, "is not a video that can be read"),
@@ -240,6 +243,25 @@ def test_birefnet_works_from_a_local_checkpoint(birefnet_weights: Path, tmp_path
     frames = read(out)
     assert len(frames) == 6
     assert all(np.ptp(frame.pixels[:480]) > 0 for frame in frames)
+
+
+def test_birefnet_estimates_colours_and_follows_the_subject(birefnet_weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    words = ["--engine", "birefnet", "--weights", f"{birefnet_weights}@256x160", "--background", "transparent"]
+    made = {}
+    for how in ("estimate", "keep"):
+        out = tmp_path / f"{how}.mkv"
+        done = mattebox("file", TALK, "-o", out, *words, "--roi", "--foreground", how, "--end", "0.2")
+        assert done.returncode == 0, done.stderr
+        made[how] = read(out)
+    for given, kept, found in zip(read(TALK, 6), made["keep"], made["estimate"], strict=True):
+        assert found.alpha is not None
+        np.testing.assert_array_equal(found.alpha, kept.alpha)
+        np.testing.assert_array_equal(kept.pixels[:480][found.alpha > 0], given.pixels[:480][found.alpha > 0])
+        wanted = refine.foreground(given.pixels, (found.alpha / 255).astype(np.float32))
+        difference = np.abs(found.pixels[:480].astype(int) - wanted[:480])[found.alpha > 0]
+        assert difference.mean() < 1  # of an alpha in 256 steps
+        assert np.abs(found.pixels[:480].astype(int) - kept.pixels[:480])[found.alpha > 0].mean() > 2
 
 
 def test_a_published_birefnet_that_is_not_at_hand_cannot_be_verified(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from stream.session import Options, Rgb, View
 BLACK = (16, 128, 128)
 _TINT = (63, 102, 200)  # Y, U, V of a red that leaves shapes readable
 _CHECKS = (219, 180)  # light and dark grey squares: the usual sign of transparency
+_COARSE = 8  # light that wraps is computed at an eighth of the size
+_WRAP_WIDTH = 0.02  # of the picture's height
 _DIM = 0.5  # how much of the room's brightness an overlay keeps
 
 
@@ -83,6 +85,25 @@ def blend(foreground: Plane, background: Plane, alpha: Plane) -> Plane:
     cv2.bitwise_not(weight, dst=weight)
     cv2.multiply(background, weight, dst=weight, scale=1 / 255)
     return _u8(cv2.add(out, weight, dst=out))
+
+
+def light_wrap(subject: Plane, background: Plane, alpha: Plane, strength: float) -> Plane:
+    """The subject lit from behind: the background's light, blurred, falls on it near its edge, as in a lens.
+
+    Two I420 arrays of one even size, uint8 (H, W), strength 0-1; gives I420, to be blended with the same alpha.
+    Light only adds: no pixel gets darker, none that was darker gets brighter than the background behind it, and a black
+    background changes nothing.
+    """
+    height, width = alpha.shape
+    small = (max(1, width // _COARSE), max(1, height // _COARSE))
+    y, u, v = (_blurred(plane, small, height) for plane in split_i420(background))
+    near = _blurred(_u8(cv2.bitwise_not(alpha)), small, height)
+    light = cv2.multiply(near, _u8(np.maximum(y, 16) - 16), scale=strength / 219)
+    lit = np.empty_like(subject)
+    for to, plane in zip(split_i420(lit), (y, u, v), strict=True):
+        cv2.resize(plane, to.shape[::-1], dst=to)
+    cv2.max(lit[:height], subject[:height], dst=lit[:height])
+    return blend(lit, subject, _u8(cv2.resize(light, (width, height))))
 
 
 def blank(pixels: Plane, alpha: Plane) -> Plane:
@@ -154,6 +175,12 @@ def _composite(frame: Frame, alpha: Plane, subject: Plane, background: Plane | N
     if background is None:
         return frame.with_pixels(blank(subject, alpha), alpha)
     return frame.with_pixels(blend(subject, background, alpha))
+
+
+def _blurred(plane: Plane, size: tuple[int, int], height: int) -> Plane:
+    """A plane made small and blurred; height: of the picture, for the width of the blur."""
+    small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return _u8(cv2.GaussianBlur(small, (0, 0), max(0.5, height * _WRAP_WIDTH / _COARSE)))
 
 
 def _for_all_planes(alpha: Plane) -> Plane:

@@ -82,13 +82,13 @@ class OnnxDeformableConv2d(nn.Module):
         super().__init__()
         self.merged = merged
 
-    def forward(self, x: Tensor) -> Tensor:
-        offset, mask = torch.split(self.merged.offset_mask_conv(x), self.merged.split, 1)
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        offset, mask = self.merged.places(x)
         weight, bias = self.merged.regular_conv.weight, self.merged.regular_conv.bias
         out_channels, _, kernel, _ = weight.shape
-        inputs = [x, weight, offset, torch.zeros(out_channels) if bias is None else bias, 2 * mask.sigmoid()]
+        inputs = [x, weight, offset, torch.zeros(out_channels) if bias is None else bias, mask]
         padding = [kernel // 2] * 4
-        return torch.onnx.ops.symbolic(
+        out = torch.onnx.ops.symbolic(
             "DeformConv",
             inputs,
             {"kernel_shape": [kernel, kernel], "pads": padding, "group": 1, "offset_group": 1},
@@ -96,6 +96,7 @@ class OnnxDeformableConv2d(nn.Module):
             shape=(x.shape[0], out_channels, x.shape[2], x.shape[3]),
             version=OPSET,
         )
+        return out.relu() if relu else out
 
 
 def _with_onnx_deform(network: nn.Module) -> nn.Module:

@@ -97,11 +97,14 @@ def verify(spec: str, settings: Settings) -> Path:
     return file
 
 
-def at_hand(name: str, settings: Settings) -> Path | None:
-    """The cached file of a published checkpoint, or None. Touches no network."""
+def at_hand(spec: str, settings: Settings) -> Path | None:
+    """The file of a checkpoint if it is on this disk, or None. Touches no network. Raises UsageError."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(VARIANTS[name].repo, _FILE, cache_dir=settings.cache_dir / "hub")
+    checkpoint, file = parse(spec)
+    if file is not None:
+        return file if file.is_file() else None
+    found = try_to_load_from_cache(checkpoint.repo, _FILE, cache_dir=settings.cache_dir / "hub")
     return Path(found) if isinstance(found, str) else None
 
 

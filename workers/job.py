@@ -37,7 +37,7 @@ def run_file(task: Task, settings: Settings, reporter: Reporter) -> Report:
     _check(task)
     threads.apply(settings)
     began_s = time.monotonic()
-    name, reason = engines.choose(task.options, live=False)
+    name, reason = engines.choose(task.options, live=False, settings=settings)
     sink = open_sink(task.output, task.options, settings)
     with ExitStack() as unless_pumped:
         source = FileSource(task.source, settings, task.start_s, task.end_s, task.size)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from stream.errors import BackgroundError, EngineError, MatteboxError
@@ -21,7 +20,8 @@ from stream.log import OncePerSecond
 from stream.session import Options
 from workers.backgrounds import GREY, Backdrop
 from workers.composite import flat, render, shape
-from workers.engines.base import Alpha, Engine, Prepared, Result, State
+from workers.edges import EdgeState, dress, shape_alpha
+from workers.engines.base import Engine, Prepared, Result, State
 from workers.threads import yield_to_others
 
 _UNDER_WAY = 4  # frames of a file between the first step and the last
@@ -50,6 +50,7 @@ class Matte:
         self._pending: deque[Future[Frame]] = deque()
         self._state: State = None  # touched in the thread `infer` alone
         self._last: Frame | None = None  # and this in `finish`, as is the backdrop
+        self._edge = EdgeState()  # as are these
         self._backdrop = backdrop
         self._begun = False
         self.covered = 0
@@ -138,9 +139,11 @@ class Matte:
         result = results.result()[index]
         if result is None:
             return self._covered(frame)
-        alpha = full_size(result.alpha, frame)
+        edges, view = self._options.edges, self._options.view
+        self._edge, alpha = shape_alpha(self._edge, result.alpha, frame, edges, self._engine.name)
         background = self._behind(frame, alpha)
-        self._last = render(frame, alpha, result.foreground, background, self._options.view)
+        self._edge, subject = dress(self._edge, frame, alpha, result.foreground, background, edges, view)
+        self._last = render(frame, alpha, subject, background, view)
         return self._last
 
     def _behind(self, frame: Frame, alpha: Plane) -> Plane | None:
@@ -168,10 +171,3 @@ class Matte:
         empty = frame.with_pixels(flat(*GREY, frame.width, frame.height), alpha=frame.alpha)
         background = self._behind(empty, nothing)
         return render(empty, nothing, None, background, self._options.view)
-
-
-def full_size(alpha: Alpha, frame: Frame) -> Plane:
-    """The engine's alpha as uint8 (H, W) of the frame: kept in float up to the last step."""
-    if alpha.shape != (frame.height, frame.width):
-        alpha = np.asarray(cv2.resize(alpha, (frame.width, frame.height), interpolation=cv2.INTER_LINEAR), np.float32)
-    return np.asarray(cv2.convertScaleAbs(alpha, alpha=255.0), np.uint8)

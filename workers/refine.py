@@ -32,6 +32,15 @@ def wanted(options: Options, soft: bool) -> bool:
     return not unseen and (options.foreground == "estimate" or (options.foreground == "auto" and soft))
 
 
+def estimate(pixels: Plane, alpha: Alpha, device: str = "cpu") -> Plane:
+    """`foreground` for an alpha of any size, computed on that device: "cpu", or "cuda" (with torch)."""
+    if device != "cpu":
+        from workers import refine_torch
+
+        return refine_torch.estimate(pixels, alpha, device)
+    return foreground(pixels, _grown(alpha, (pixels.shape[0] * 2 // 3, pixels.shape[1])))
+
+
 def foreground(pixels: Plane, alpha: Alpha) -> Plane:
     """The subject's colours as a new I420 picture; the picture's own where alpha is 1, or 0 all around.
 
@@ -79,7 +88,7 @@ def _wide(picture: Floats, alpha: Floats, size: tuple[int, int]) -> tuple[Floats
     weights = np.dstack([share, 1 - share, weighed, small - weighed])
     here, there, subject, behind = cv2.split(_sums(weights, window(WIDE, *size)))
     averages = (subject + LITTLE * small) / (here + LITTLE), (behind + LITTLE * small) / (there + LITTLE)
-    return _grown(averages[0], picture), _grown(averages[1], picture)
+    return _grown(averages[0], picture.shape), _grown(averages[1], picture.shape)
 
 
 def _narrowed(picture: Floats, alpha: Floats, subject: Floats, behind: Floats, side: int) -> Floats:
@@ -107,5 +116,5 @@ def _shrunk(plane: Floats, size: tuple[int, int]) -> Floats:
     return np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _grown(plane: Floats, like: Floats) -> Floats:
-    return np.asarray(cv2.resize(plane, like.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+def _grown(plane: Floats, size: tuple[int, ...]) -> Floats:
+    return np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)

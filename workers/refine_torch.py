@@ -5,10 +5,25 @@ torch is imported when a function is called, not with this module.
 
 from typing import TYPE_CHECKING
 
+from stream.frames import Plane
+from workers.engines.base import Alpha
 from workers.refine import LITTLE, NARROW, WIDE, grid, window
 
 if TYPE_CHECKING:
     import torch  # type: ignore[import-not-found,unused-ignore]
+
+
+def estimate(pixels: Plane, alpha: Alpha, device: str) -> Plane:
+    """As `refine.estimate`: one frame of this machine's memory, by way of the device."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    with torch.inference_mode():
+        frame, weight = (torch.from_numpy(array).to(device)[None] for array in (pixels, alpha))
+        size = (pixels.shape[0] * 2 // 3, pixels.shape[1])
+        full = interpolate(weight[None], size, mode="bilinear")[0]
+        colours: Plane = foreground(frame, full)[0].cpu().numpy()
+    return colours
 
 
 def foreground(pixels: "torch.Tensor", alpha: "torch.Tensor") -> "torch.Tensor":

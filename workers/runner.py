@@ -4,12 +4,14 @@ Owns what depends on the device: data type, placing, normalising there (a byte a
 that runs out, warming up. Knows nothing about files, frames and videos.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from stream.errors import EngineError
+from workers.graphs import Graphs
 from workers.models.birefnet import BiRefNet
 from workers.models.fuse import fuse
 
@@ -38,6 +40,7 @@ class Runner:
         self._network(dtype)
         scale = 1 / (255 * torch.tensor(DEVIATION))
         shift = -torch.tensor(MEAN) / torch.tensor(DEVIATION)
+        self._graphs = Graphs(functools.partial(self._matte, dtype=dtype))
         self._scale, self._shift = (t[:, None, None].to(place) for t in (scale, shift))
 
     @torch.inference_mode()
@@ -57,23 +60,37 @@ class Runner:
                 continue
             alphas.append(alpha)
             rest = rest[len(alpha) :]
-        return torch.cat(alphas)
+        return torch.cat(alphas) if len(alphas) > 1 else alphas[0]
 
-    def warm(self, sizes: Iterable[Size], batches: Sequence[int] = (1,)) -> None:
-        """Run each size and batch once, so that no request waits for what a device does only the first time.
+    @torch.inference_mode()
+    def warm(self, sizes: Iterable[Size], batches: Sequence[int] = (1, 2, 4)) -> None:
+        """Capture a graph for each size and batch, the largest first, so that no request waits for it.
 
-        On a CPU nothing is done: a pass there takes as long as it would save.
+        Where memory runs out, that batch goes without, and `batch` becomes the largest that fitted. On a CPU nothing
+        is done. Raises EngineError.
         """
         if self.place.type == "cpu":
             return
         for width, height in sizes:
-            for batch in batches:
-                self(torch.zeros(batch, height, width, 3, dtype=torch.uint8))
+            for batch in sorted((b for b in batches if b <= self.batch), reverse=True):
+                self._capture(torch.zeros(batch, height, width, 3, dtype=torch.uint8, device=self.place))
+
+    def _capture(self, example: Tensor) -> None:
+        fits = True
+        try:
+            self._graphs.warm(example)
+        except torch.OutOfMemoryError:
+            fits = False
+        except RuntimeError as exc:
+            raise EngineError(f"birefnet: {str(exc).splitlines()[0]}") from exc
+        if not fits:
+            self._narrower(len(example), keep=True)
 
     def _attempt(self, pictures: Tensor, dtype: torch.dtype) -> Tensor | None:
         """Alpha, or None if the device has too little memory for so many."""
         try:
-            return self._matte(self._upload(pictures), dtype)
+            uploaded = self._upload(pictures)
+            return self._graphs(uploaded) if dtype is self.dtype else self._matte(uploaded, dtype)
         except torch.OutOfMemoryError:
             return None
         except RuntimeError as exc:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from stream.session import Background, Options, View, parse_rgb
+from stream.session import Background, Edges, Options, View, parse_rgb
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,11 @@ def test_backgrounds_read_and_write_as_specs(spec: str, written: str) -> None:
         ({"temporal": "magic"}, "temporal"),
         ({"key": "greenish"}, "no colour"),
         ({"unknown": 1}, "unknown"),
+        ({"edges": {"feather": 99}}, "edges.feather"),
+        ({"edges": {"expand": float("nan")}}, "edges.expand"),
+        ({"edges": {"refine": "maybe"}}, "edges.refine"),
+        ({"edges": {"sparkle": 1}}, "edges.sparkle"),
+        ({"edges": 7}, "edges"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(fields: dict[str, object], word: str) -> None:
@@ -66,3 +71,13 @@ def test_only_a_plain_composite_is_transparent() -> None:
     assert Options(background=Background(kind="transparent")).wants_alpha
     assert not Options(background=Background(kind="transparent"), view=View.STACKED).wants_alpha
     assert not Options().wants_alpha
+
+
+def test_edges_travel_as_json_and_every_one_is_described() -> None:
+    options = Options.read(edges={"expand": -1.5, "refine": "on"})
+    assert Options.model_validate_json(options.model_dump_json()) == options
+    assert options.edges == Edges(expand=-1.5, refine="on")
+    for name, field in Edges.model_json_schema()["properties"].items():
+        assert field["description"], name
+        assert "default" in field, name
+        assert ("minimum" in field and "maximum" in field) or name == "refine", name

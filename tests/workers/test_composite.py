@@ -229,3 +229,44 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         composite.render(frame, np.zeros((8, 14), np.uint8), None, None, View.COMPOSITE)
     with pytest.raises(ValueError, match="pictures are"):
         composite.render(frame, np.zeros((8, 16), np.uint8), None, noise(16, 10, 1), View.COMPOSITE)
+
+
+def half_and_half(width: int = 320, height: int = 180) -> Plane:
+    alpha = np.zeros((height, width), np.uint8)
+    alpha[:, width // 2 :] = 255
+    return alpha
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.0])
+def test_light_wraps_along_the_edge_and_no_deeper(strength: float) -> None:
+    subject, red = composite.flat(60, 128, 128, 320, 180), composite.flat(150, 100, 200, 320, 180)
+    y, _, v = split_i420(composite.light_wrap(subject, red, half_and_half(), strength))
+    row = y[90, 160:].astype(int)
+    assert row[0] > 60 + 10 * strength
+    assert (np.diff(row) <= 0).all()
+    assert (row[20:] == 60).all()  # 0.02 of 180 pixels is the blur's deviation
+    assert v[45, 80] > 128 + 8 * strength
+    assert (v[:, 90:] == 128).all()
+
+
+def test_more_wrap_is_more_light_and_none_is_none() -> None:
+    subject, white = composite.flat(60, 110, 140, 320, 180), composite.flat(235, 128, 128, 320, 180)
+    lit = [composite.light_wrap(subject, white, half_and_half(), s) for s in (0.0, 0.25, 0.5, 1.0)]
+    assert np.array_equal(lit[0], subject)
+    at_edge = [int(p[90, 162]) for p in lit]
+    assert at_edge == sorted(set(at_edge))
+
+
+def test_a_black_background_sheds_no_light() -> None:
+    subject = noise(320, 180, 1)
+    black = composite.flat(16, 128, 128, 320, 180)
+    assert np.array_equal(composite.light_wrap(subject, black, half_and_half(), 1.0), subject)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_wrapped_light_only_adds_and_never_outshines_the_background(width: int, height: int) -> None:
+    subject, background = noise(width, height, 1), composite.flat(120, 90, 160, width, height)
+    out = composite.light_wrap(subject, background, noisy_alpha(width, height), 1.0)[:height].astype(int)
+    before = subject[:height].astype(int)
+    assert (out >= before - 1).all()
+    assert (out <= np.maximum(before, 120) + 1).all()

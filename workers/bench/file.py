@@ -31,8 +31,9 @@ from stream.sources.pattern import PatternSource
 from workers import engines, threads
 from workers.backgrounds import open_background
 from workers.composite import render
+from workers.edges import EdgeState, shape_alpha
 from workers.engines.base import State
-from workers.matte import Matte, full_size
+from workers.matte import Matte
 
 CASES = (("selfie", 640, 480), ("selfie", 1280, 720), ("rvm", 640, 480), ("rvm", 1280, 720))
 
@@ -110,7 +111,8 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
                 video.codec_context.thread_count = 0
             for frame in ingest.push(picture):
                 (result,) = engine.infer([engine.prepare(frame)], [state])
-                state, alpha = result.state, full_size(result.alpha, frame)
+                state = result.state
+                _, alpha = shape_alpha(EdgeState(), result.alpha, frame, options.edges, engine.name)
                 out = render(frame, alpha, result.foreground, backdrop.at(frame, alpha), options.view)
                 made.mux(video.encode(to_av(out, "yuv420p")))
                 clock.frames += 1

@@ -1,10 +1,17 @@
 """The engines by name, imported on use. A new one is a file here and a line in `ENGINES`."""
 
+import ctypes
+import importlib.util
+import sys
+from collections.abc import Callable
+
 from stream.errors import UsageError
 from stream.registry import find
 from stream.session import Options
 from stream.settings import Settings
+from workers import refine
 from workers.engines.base import Engine
+from workers.engines.estimated import Estimated
 from workers.weights import Say, silent
 
 ENGINES = {
@@ -23,17 +30,44 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
         engine: Engine = find(ENGINES[name])(options, settings, say)
     except ModuleNotFoundError as exc:
         raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install 'mattebox[{name}]'") from None
-    return engine
+    if name == "birefnet":  # it estimates colours itself, on its device
+        return engine
+    return Estimated(engine) if refine.wanted(options, soft=False) else engine
 
 
-def choose(options: Options, live: bool) -> tuple[str, str]:
-    """The engine's name and, in words, why it was taken. Raises UsageError for a key that no engine would use."""
+def cuda() -> bool:
+    """Would torch compute on a GPU here? It is loaded only where it is installed and there is a driver."""
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "safetensors", "huggingface_hub")):
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
+    """The engine's name and, in words, why it was taken. Raises UsageError for what that engine would not use."""
     if options.key is not None and options.engine not in ("auto", "chroma"):
         raise UsageError(f"key: a screen's colour is for the engine chroma, not for {options.engine}")
+    if options.roi and options.engine not in ("auto", "birefnet"):
+        raise UsageError(f"roi: is for the engine birefnet, not for {options.engine}")
     if options.engine != "auto":
         return options.engine, "asked for"
     if options.key is not None:
         return "chroma", "a screen's colour was given"
-    if live:
-        return "selfie", "fastest on a CPU, for live video"
-    return "rvm", "best matte on a CPU, for files"
+    return _automatic(live, settings, has_cuda())
+
+
+def _automatic(live: bool, settings: Settings, has_cuda: bool) -> tuple[str, str]:
+    name, reason = ("selfie", "fastest on a CPU, for live video") if live else ("rvm", "best matte on a CPU, for files")
+    if not has_cuda:
+        return name, reason
+    from workers import hub
+
+    if settings.offline and hub.at_hand(settings.birefnet, settings) is None:
+        fetch = f"mattebox models pull birefnet:{settings.birefnet}"
+        return name, f"{reason}; birefnet's weights are not at hand for this GPU: {fetch}"
+    return "birefnet", "best matte, and a GPU to run it"

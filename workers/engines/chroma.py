@@ -19,17 +19,13 @@ from stream.log import OncePerSecond
 from stream.session import Options, Rgb
 from stream.settings import Settings
 from workers.engines.base import Result, State
+from workers.spill import NEUTRAL, Floats, components, without_spill
 from workers.weights import Say, silent
 
-Floats = npt.NDArray[np.float64]
-
-_NEUTRAL = 128
 _FAINT = 16.0  # levels of chroma: a border below this is grey, and noise would choose its colour
 _SHARE = 0.1  # of the border: a screen fills at least so much of it
 _SPREAD = 0.1  # of the key's saturation: how unlike itself a screen is whose border cannot tell
 _OPAQUE, _OPAQUE_ASIDE = 0.9, 0.7  # distance of a subject: grey or skin; yellow or cyan, that lie nearer to green
-_ORDINARY = np.tan(np.radians(50.0))  # hues further than this from the screen's are never spill
-_SPILL_LEFT = 0.05  # of the key's saturation: less is not seen, and olive clothes stay as they are
 _THIN = 0.15  # alpha below which dividing by it gives noise, not colours
 
 
@@ -60,7 +56,7 @@ class Chroma:
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._given = None if options.key is None else _yuv(options.key)
-        if self._given is not None and np.hypot(self._given[1] - _NEUTRAL, self._given[2] - _NEUTRAL) < _FAINT:
+        if self._given is not None and np.hypot(self._given[1] - NEUTRAL, self._given[2] - NEUTRAL) < _FAINT:
             raise UsageError("key: a screen needs a colour, not a grey")
         self._warn = OncePerSecond(logging.getLogger(__name__))
 
@@ -114,12 +110,12 @@ def find_screen(frame: Frame, given: tuple[float, float, float] | None) -> Scree
     colour to the level.
     """
     border = _border(frame)
-    chroma = border[:, 1:] - _NEUTRAL
+    chroma = border[:, 1:] - NEUTRAL
     near = _near_hue(chroma, given) if given else _near_peak(chroma)
     if near.mean() < _SHARE:
         return _screen(given, _SPREAD, measured=False) if given else None
     y, u, v = np.median(border[near], axis=0)
-    distance = _distance(chroma, np.array([u, v]) - _NEUTRAL)[0]
+    distance = _distance(chroma, np.array([u, v]) - NEUTRAL)[0]
     alike = distance[distance < 0.5]
     spread = float(np.percentile(alike, 99)) if alike.size else _SPREAD
     return _screen((float(y), float(u), float(v)), spread, measured=True)
@@ -138,8 +134,8 @@ def _border(frame: Frame) -> Floats:
 
 def _near_hue(chroma: Floats, given: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
     """Which of (N, 2) have about the given hue, and saturation enough to tell."""
-    key = np.array(given[1:]) - _NEUTRAL
-    along, aside = _components(chroma, key)
+    key = np.array(given[1:]) - NEUTRAL
+    along, aside = components(chroma, key)
     return np.asarray((along > max(_FAINT, 0.3 * np.hypot(*key))) & (aside < 0.5 * along))
 
 
@@ -156,17 +152,17 @@ def _near_peak(chroma: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _screen(key: tuple[float, float, float], spread: float, measured: bool) -> Screen:
-    return Screen(key, spread, _table(np.array(key[1:]) - _NEUTRAL, spread), measured)
+    return Screen(key, spread, _table(np.array(key[1:]) - NEUTRAL, spread), measured)
 
 
 def _table(key: Floats, spread: float) -> npt.NDArray[np.uint32]:
     """`Screen.table`. key: (2,), from neutral."""
-    chroma = np.stack(np.meshgrid(*[np.arange(256.0) - _NEUTRAL] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    chroma = np.stack(np.meshgrid(*[np.arange(256.0) - NEUTRAL] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     distance, sideways = _distance(chroma, key)
     clear = np.clip(1.2 * spread + 0.02, 0.05, 0.45)
     opaque = _OPAQUE - (_OPAQUE - _OPAQUE_ASIDE) * sideways**2 - 0.3 * spread  # noise reaches into the subject too
     alpha = np.clip((distance - clear) / (opaque - clear), 0.0, 1.0)
-    subject = _without_spill(_unmix(chroma, key, alpha), key) + _NEUTRAL
+    subject = without_spill(_unmix(chroma, key, alpha), key) + NEUTRAL
     columns = np.column_stack([alpha * 255, subject, np.zeros_like(alpha)])
     return np.ascontiguousarray(np.rint(columns).clip(0, 255).astype(np.uint8)).view(np.uint32)[:, 0]
 
@@ -177,29 +173,15 @@ def _unmix(chroma: Floats, key: Floats, alpha: Floats) -> Floats:
     return (key + (chroma - key) / part) * np.minimum(1.0, alpha / _THIN)[:, None]
 
 
-def _without_spill(chroma: Floats, key: Floats) -> Floats:
-    """(N, 2), with no more of the key's colour than hues that are not the screen's have."""
-    along, aside = _components(chroma, key)
-    saturation = np.hypot(*key)
-    allowed = np.maximum(aside / _ORDINARY, _SPILL_LEFT * saturation)
-    return np.asarray(chroma - np.maximum(along - allowed, 0.0)[:, None] * key / saturation)
-
-
 def _distance(chroma: Floats, key: Floats) -> tuple[Floats, Floats]:
     """How far (N, 2) lie from the key, 1.0 is as far as grey; and the sine of the angle between the way there and
     the way to grey. What is more saturated than the key is no further: screens have bright spots.
     """
-    along, aside = _components(chroma, key)
+    along, aside = components(chroma, key)
     saturation = np.hypot(*key)
     short = np.maximum(saturation - along, 0.0)
     far = np.hypot(short, aside)
     return far / saturation, aside / np.maximum(far, 1e-6)
-
-
-def _components(chroma: Floats, key: Floats) -> tuple[Floats, Floats]:
-    """Of (N, 2): how much of it points along the key, in levels, and how much aside, without sign."""
-    direction = key / np.hypot(*key)
-    return chroma @ direction, np.abs(chroma @ np.array([-direction[1], direction[0]]))
 
 
 def _yuv(rgb: Rgb) -> tuple[float, float, float]:

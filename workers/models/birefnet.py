@@ -69,8 +69,7 @@ class BiRefNet(nn.Module):
         """Maps at 1/4 … 1/32 of the picture's size, those of the picture and of its half side by side."""
         size = (x.shape[2] // 2, x.shape[3] // 2)
         half = F.interpolate(x, size=size, mode="bilinear", align_corners=True)
-        pairs = zip(self.bb(x), self.bb(half), strict=True)
-        return [torch.cat([whole, resize(small, whole)], 1) for whole, small in pairs]
+        return [torch.cat([whole, resize(small, whole)], 1) for whole, small in zip(*self.bb([x, half]), strict=True)]
 
 
 def _tensor(key: str, value: Tensor | npt.NDArray[np.generic]) -> Tensor:

@@ -1,8 +1,11 @@
-"""Modulated deformable convolution in plain torch, for every device and dtype.
+"""Modulated deformable convolution: in plain torch for every device and dtype, by a kernel of our own on CUDA.
 
 Each output pixel reads the input at places of its own: every tap of its kernel is moved by an offset, read
 bilinearly and scaled by a mask. The conventions are torchvision's. Stride 1, dilation 1, one group of offsets.
 """
+
+import functools
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +16,35 @@ _CHUNK_CPU = 1 << 20
 _CHUNK = 1 << 27
 
 
-def deform_conv2d(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def deform_conv2d(
+    x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False
+) -> Tensor:
     """Convolve `x` where `offset` moves the taps; padded by half a kernel, zero outside the picture.
 
     x: (B, C, H, W). offset: (B, 2*k*k, H, W) in pixels, (y, x) per tap. mask: (B, k*k, H, W). weight: (O, C, k, k),
-    k odd. bias: (O,). Gives (B, O, H, W) in the dtype of x, in channels-last memory. For inference: no gradients.
+    k odd. bias: (O,). relu: what is below zero becomes zero. Gives (B, O, H, W) in the dtype of x, in channels-last
+    memory. For inference: no gradients.
     """
+    fused = kernels() if x.is_cuda else None
+    if fused is not None and fused.fits(x, weight):
+        out: Tensor = fused.deform_conv2d(x, offset, mask, weight, bias, relu)
+        return out
+    out = gathered(x, offset, mask, weight, bias)
+    return out.relu_() if relu else out
+
+
+@functools.cache
+def kernels() -> ModuleType | None:
+    """The module with the CUDA kernel, or None where there is no Triton."""
+    try:
+        from workers.models import deform_triton
+    except ImportError:
+        return None
+    return deform_triton
+
+
+def gathered(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`deform_conv2d` in plain torch: columns of gathered pixels, some lines at a time, and a matrix product."""
     batch, _, height, width = x.shape
     out_channels, in_channels, kernel, _ = weight.shape
     taps = kernel * kernel
@@ -95,7 +121,11 @@ class DeformableConv2d(nn.Module):
         self.modulator_conv = nn.Conv2d(in_channels, taps, kernel, padding=padding)
         self.regular_conv = nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """(B, C, H, W) to (B, O, H, W)."""
-        offset, mask = self.offset_conv(x), 2 * self.modulator_conv(x).sigmoid()
-        return deform_conv2d(x, offset, mask, self.regular_conv.weight, self.regular_conv.bias)
+        offset, mask = self.places(x)
+        return deform_conv2d(x, offset, mask, self.regular_conv.weight, self.regular_conv.bias, relu)
+
+    def places(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The offset and the mask of each pixel and tap."""
+        return self.offset_conv(x), 2 * self.modulator_conv(x).sigmoid()

@@ -7,21 +7,34 @@ from torch import Tensor, nn
 from workers.models.decoder import DeformableASPP, ImageBlock
 from workers.models.deform import DeformableConv2d, deform_conv2d
 
+_ALIGNED = 8  # channels
+
 
 class MergedDeformableConv2d(nn.Module):
-    """`DeformableConv2d` with one convolution for its offsets and its mask."""
+    """`DeformableConv2d` with one convolution for its offsets and its mask.
+
+    That has a few channels more, of zeros: matrix units take them by eights.
+    """
 
     def __init__(self, plain: DeformableConv2d) -> None:
         super().__init__()
         parts = plain.offset_conv, plain.modulator_conv
         self.split = [part.out_channels for part in parts]
-        self.offset_mask_conv = conv2d(torch.cat([p.weight for p in parts]), torch.cat([bias_of(p) for p in parts]))
-        self.regular_conv = plain.regular_conv
+        self.split.append(-sum(self.split) % _ALIGNED)
+        weight, bias = torch.cat([p.weight for p in parts]), torch.cat([bias_of(p) for p in parts])
+        more = (0, self.split[-1])
+        self.offset_mask_conv = conv2d(F.pad(weight, (0, 0, 0, 0, 0, 0, *more)), F.pad(bias, more))
+        self.regular_conv = conv2d(_by_tap(plain.regular_conv.weight), bias_of(plain.regular_conv))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """(B, C, H, W) to (B, O, H, W)."""
-        offset, mask = torch.split(self.offset_mask_conv(x), self.split, 1)
-        return deform_conv2d(x, offset, 2 * mask.sigmoid(), self.regular_conv.weight, self.regular_conv.bias)
+        offset, mask = self.places(x)
+        return deform_conv2d(x, offset, mask, self.regular_conv.weight, self.regular_conv.bias, relu)
+
+    def places(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The offset and the mask of each pixel and tap."""
+        offset, mask, _ = torch.split(self.offset_mask_conv(x), self.split, 1)
+        return offset, 2 * mask.sigmoid()
 
 
 class SummedASPP(nn.Module):
@@ -42,8 +55,8 @@ class SummedASPP(nn.Module):
         mean = torch.addmm(self.bias, self.global_avg_pool(x).flatten(1), self.matrix[-1])
         total = mean.repeat_interleave(height * width, 0)
         for branch, matrix in zip(self.branches, self.matrix, strict=False):
-            pixels = branch(x).permute(0, 2, 3, 1).reshape(-1, matrix.shape[0])
-            total = torch.addmm(total, pixels.relu_(), matrix)
+            pixels = branch(x, relu=True).permute(0, 2, 3, 1).reshape(-1, matrix.shape[0])
+            total = torch.addmm(total, pixels, matrix)
         return F.relu(total).view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
@@ -78,6 +91,11 @@ def conv2d(weight: Tensor, bias: Tensor) -> nn.Conv2d:
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, device="meta")
     conv.weight, conv.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
     return conv.eval()
+
+
+def _by_tap(weight: Tensor) -> Tensor:
+    """(O, C, k, k), laid out in memory as one matrix (C, O) per tap, as the deformable convolution takes it."""
+    return weight.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)
 
 
 def bias_of(conv: nn.Conv2d) -> Tensor:

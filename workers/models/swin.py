@@ -1,9 +1,12 @@
 """Swin Transformer, the backbone of BiRefNet: attention inside windows, shifted by half a window in every other block.
 
-Tokens stay (B, H*W, C) throughout. Padding, rolling and cutting into windows are one look-up of rows, worked out
-once per stage from its size; putting the windows back is another.
+Pictures of several sizes go through together: their tokens lie one after the other, (rows, C), throughout. Padding,
+rolling and cutting into windows are one look-up of rows, worked out once from the sizes; putting the windows back is
+another.
 """
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,14 +30,18 @@ class SwinConfig:
         return self.embed, self.embed * 2, self.embed * 4, self.embed * 8
 
 
-@dataclass(frozen=True)
+Map = tuple[int, int, int]
+"""The pictures of one size: how many, height and width in tokens."""
+
+
+@dataclass(frozen=True, eq=False)
 class Windows:
-    """How the tokens of a batch go into windows and back.
+    """How the tokens of some maps go into windows and back.
 
-    Places beyond the picture are filled from one extra token after the last of each picture. The windows are sorted
-    by kind: inside, cut by the roll at the right, at the bottom, at both; all pictures of the batch per window.
+    Places beyond a picture are filled from one extra token after the last of all. The windows are sorted by kind:
+    inside, cut by the roll at the right, at the bottom, at both.
 
-    take: (windows*B*N,) rows of (B*(H*W+1)). back: (B*H*W,) rows of (windows*B*N). kinds: batch entries per kind.
+    take: (windows*N,) rows of (tokens + 1). back: (tokens,) rows of (windows*N). kinds: windows of each.
     """
 
     take: Tensor
@@ -42,33 +49,61 @@ class Windows:
     kinds: list[int]
 
 
-def cut(batch: int, height: int, width: int, window: int, shift: int, device: torch.device) -> Windows:
-    """The windows of `batch` maps of height x width tokens, rolled up and left by `shift`."""
+def windows(maps: tuple[Map, ...], window: int, shift: int, device: torch.device) -> Windows:
+    """The windows of all maps, rolled up and left by `shift`. Kept from call to call: a device must not wait for them.
+
+    Not while a graph of the network is traced: there they are no numbers yet.
+    """
+    if torch.compiler.is_compiling():
+        return cut(maps, window, shift, device)
+    found = _kept(maps, window, shift, device)
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        _captured.add(found)  # the graph knows their addresses: they must stay
+    return found
+
+
+def cut(maps: tuple[Map, ...], window: int, shift: int, device: torch.device) -> Windows:
+    """`windows`, worked out anew."""
+    tokens = sum(batch * height * width for batch, height, width in maps)
+    kinds: list[list[Tensor]] = [[], [], [], []]
+    first = 0
+    for batch, height, width in maps:
+        one = _cut_one(height, width, window, shift, device)
+        picture = torch.arange(batch, device=device)[:, None, None, None, None] * (height * width) + first
+        token = torch.where(one < height * width, one + picture, tokens)  # (B, down, right, window, window)
+        for kind, group in zip(kinds, _by_kind(token, shift > 0), strict=True):
+            kind.append(group.reshape(-1, window * window))
+        first += batch * height * width
+    groups = [torch.cat(kind) for kind in kinds]
+    take = torch.cat(groups).flatten()
+    return Windows(take, _inverse(take, tokens), [group.shape[0] for group in groups])
+
+
+_kept = functools.lru_cache(maxsize=128)(cut)  # 8 for each size of picture
+_captured: set[Windows] = set()
+
+
+def _cut_one(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
+    """The token of each place, (down, right, window, window), height*width where there is none."""
     down, right = -(-height // window), -(-width // window)
     y = (torch.arange(down * window, device=device) + shift) % (down * window)
     x = (torch.arange(right * window, device=device) + shift) % (right * window)
     inside = (y < height)[:, None] & (x < width)
     token = torch.where(inside, y[:, None] * width + x, height * width)
-    token = token.view(down, window, right, window).transpose(1, 2)  # (down, right, window, window)
-    groups = _by_kind(token, shift > 0)
-    token = torch.cat([group.reshape(-1, 1, window * window) for group in groups])
-    take = token + torch.arange(batch, device=device)[:, None] * (height * width + 1)
-    kinds = [group.shape[0] * group.shape[1] * batch for group in groups]
-    return Windows(take.flatten(), _inverse(take.flatten(), batch, height * width), kinds)
+    return token.view(down, window, right, window).transpose(1, 2)
 
 
 def _by_kind(token: Tensor, rolled: bool) -> list[Tensor]:
-    """(down, right, ...) apart by kind. Without a roll all are of the first kind."""
+    """(B, down, right, ...) apart by kind. Without a roll all are of the first kind."""
     if not rolled:
         return [token, token[:0], token[:0], token[:0]]
-    return [token[:-1, :-1], token[:-1, -1:], token[-1:, :-1], token[-1:, -1:]]
+    return [token[:, :-1, :-1], token[:, :-1, -1:], token[:, -1:, :-1], token[:, -1:, -1:]]
 
 
-def _inverse(take: Tensor, batch: int, tokens: int) -> Tensor:
-    """Where each real token of each picture ended up, (batch*tokens,)."""
-    place = torch.empty(batch * (tokens + 1), dtype=torch.int64, device=take.device)
-    place = place.scatter(0, take, torch.arange(take.numel(), device=take.device))
-    return place.view(batch, tokens + 1)[:, :tokens].flatten()
+def _inverse(take: Tensor, tokens: int) -> Tensor:
+    """Where each token ended up, (tokens,)."""
+    place = torch.empty(tokens + 1, dtype=torch.int64, device=take.device)
+    return place.scatter(0, take, torch.arange(take.numel(), device=take.device))[:tokens]
 
 
 def relative_position_index(window: int, device: torch.device) -> Tensor:
@@ -108,14 +143,12 @@ class WindowAttention(nn.Module):
         self.register_buffer("laid_out", None, persistent=False)  # what `biases` gives, for who wants it only once
 
     def forward(self, x: Tensor, windows: Windows) -> Tensor:
-        """(B, H*W, C) to the same. Padded places take part, as tokens of zeros."""
-        batch, tokens, channels = x.shape
-        area = self.window**2
-        qkv = self.qkv(F.pad(x, (0, 0, 0, 1))).view(batch * (tokens + 1), 3 * channels)
-        qkv = qkv.index_select(0, windows.take).view(-1, area, 3, self.heads, _HEAD_CHANNELS)
+        """(rows, C) to the same. Padded places take part, as tokens of zeros."""
+        qkv = self.qkv(F.pad(x, (0, 0, 0, 1))).index_select(0, windows.take)
+        qkv = qkv.view(-1, self.window**2, 3, self.heads, _HEAD_CHANNELS)
         parts = zip(qkv.split(windows.kinds), self.biases(), strict=False)
         out = torch.cat([attend(part, bias) for part, bias in parts if part.shape[0]])
-        return self.proj(out.view(-1, channels).index_select(0, windows.back).view_as(x))
+        return self.proj(out.view(-1, x.shape[1]).index_select(0, windows.back))
 
     def biases(self) -> Tensor:
         """(4 or 1, heads, N, N), added to the scores of each kind of window."""
@@ -147,7 +180,7 @@ class SwinBlock(nn.Module):
         self.mlp = Mlp(channels)
 
     def forward(self, x: Tensor, windows: Windows) -> Tensor:
-        """(B, H*W, C) to the same."""
+        """(rows, C) to the same."""
         x = x + self.attn(self.norm1(x), windows)
         return x + self.mlp(self.norm2(x))
 
@@ -174,15 +207,16 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(SwinBlock(channels, window, n % 2 * (window // 2)) for n in range(depth))
         self.downsample = nn.Identity() if last else PatchMerging(channels)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, H, W, C) to the same, and to the next stage's (B, H/2, W/2, 2C)."""
-        batch, height, width, _ = x.shape
-        layouts = [cut(batch, height, width, self.window, s, x.device) for s in (0, self.window // 2)]
-        tokens = x.flatten(1, 2)
+    def forward(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Each (B, H, W, C) to the same, and to the next stage's (B, H/2, W/2, 2C)."""
+        sizes = tuple((x.shape[0], x.shape[1], x.shape[2]) for x in maps)
+        layouts = [windows(sizes, self.window, shift, maps[0].device) for shift in (0, self.window // 2)]
+        tokens = torch.cat([x.flatten(0, 2) for x in maps])
         for n, block in enumerate(self.blocks):
             tokens = block(tokens, layouts[n % 2])
-        x = tokens.view_as(x)
-        return x, self.downsample(x)
+        parts = torch.split(tokens, [x.shape[:3].numel() for x in maps])
+        out = [part.view_as(x) for part, x in zip(parts, maps, strict=True)]
+        return out, [self.downsample(x) for x in out]
 
 
 class PatchEmbed(nn.Module):
@@ -204,14 +238,15 @@ class SwinTransformer(nn.Module):
         self.layers = nn.ModuleList(Stage(c, depth, config.window, n == 3) for c, depth, n in stages)
         self.norm0, self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(c) for c in config.channels)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W), H and W multiples of 4, to the maps (B, C, H/4, W/4) … (B, 8C, H/32, W/32).
+    def forward(self, pictures: Sequence[Tensor]) -> list[list[Tensor]]:
+        """For each (B, 3, H, W), H and W multiples of 4, the maps (B, C, H/4, W/4) … (B, 8C, H/32, W/32).
 
         Odd sizes on the way are rounded up. The maps are channels-last in memory.
         """
-        maps = []
-        x = self.patch_embed(x)
+        maps: list[list[Tensor]] = [[] for _ in pictures]
+        x = [self.patch_embed(picture) for picture in pictures]
         for stage, norm in zip(self.layers, (self.norm0, self.norm1, self.norm2, self.norm3), strict=True):
-            out, x = stage(x)
-            maps.append(norm(out).permute(0, 3, 1, 2))
+            outs, x = stage(x)
+            for found, out in zip(maps, outs, strict=True):
+                found.append(norm(out).permute(0, 3, 1, 2))
         return maps

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stream.errors import UsageError, WeightsError
+from stream.frames import Frame
 from stream.session import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, infer, run
+from tests.workers.engines import clip, disc, infer, over, run
 from tests.workers.test_runner import by_hand
-from workers import hub
-from workers.engines.birefnet import Birefnet, network_size
+from workers import hub, refine
+from workers.engines.birefnet import Birefnet, Memory, View, network_size
+from workers.roi import Box
 from workers.tensors import rgb_bytes
 
 
@@ -60,7 +63,7 @@ def test_what_half_precision_cannot_hold_is_computed_in_full_and_then_stays_so(b
     for frame in (dark, bright, bright, bright, bright, dark):
         (result,) = infer(given, [frame], [state])
         state = result.state
-        seen.append(state)
+        seen.append(state.strikes)
         assert np.isfinite(result.alpha).all()
     assert seen == [0, 1, 2, 3, 3, 3]
     assert calls[-2:] == [(1, True), (1, True)]
@@ -130,3 +133,80 @@ def test_a_path_may_hold_an_at_sign(birefnet_weights: Path) -> None:
 def test_weights_that_nothing_vouches_for_are_not_called_verified(birefnet_weights: Path) -> None:
     with pytest.raises(WeightsError, match="cannot be verified"):
         hub.verify(str(birefnet_weights), Settings())
+
+
+@pytest.mark.parametrize(
+    ("fields", "estimated"), [({}, True), ({"foreground": "keep"}, False), ({"view": "matte"}, False)]
+)
+def test_its_colours_are_estimated_unless_nobody_wants_them(
+    birefnet_weights: Path, fields: dict[str, str], estimated: bool
+) -> None:
+    settings = Settings(birefnet=f"{birefnet_weights}@96x64", half=False)
+    (frame,) = clip(count=1)
+    (result,) = run(Birefnet(Options.read(**fields), settings), [frame])
+    assert (result.foreground is not None) == estimated
+    if result.foreground is not None:
+        np.testing.assert_array_equal(result.foreground, refine.estimate(frame.pixels, result.alpha))
+
+
+class Bright(Birefnet):
+    """Its network has been replaced by a rule: subject is what is bright."""
+
+    shapes: list[tuple[int, ...]]
+
+    def _alphas(self, pictures: Any, exact: bool) -> Any:
+        self.shapes.append(pictures.shape[:3])
+        return (pictures.mean(axis=-1) / 255 > 0.6).astype(np.float32)
+
+
+def bright(weights: Path, roi: bool) -> Bright:
+    found = Bright(Options(roi=roi), Settings(birefnet=f"{weights}@512x288", half=False))
+    found.shapes = []
+    return found
+
+
+def walking(x: float, count: int) -> list[Frame]:
+    """A bright disc before a dark room, going right a little in each frame."""
+    alphas = [disc(512, 288, x + 0.01 * n) for n in range(count)]
+    return [replace(over((240, 240, 240), alpha, (20, 30, 40)), pts=n) for n, alpha in enumerate(alphas)]
+
+
+def test_looking_only_where_the_subject_was_finds_the_same(birefnet_weights: Path) -> None:
+    everywhere, there = bright(birefnet_weights, roi=False), bright(birefnet_weights, roi=True)
+    frames = walking(0.3, 24)
+    for one, other in zip(run(everywhere, frames), run(there, frames), strict=True):
+        np.testing.assert_array_equal(one.alpha, other.alpha)
+    assert set(everywhere.shapes) == {(1, 288, 512)}
+    assert np.mean([h * w for _, h, w in there.shapes]) < 0.8 * 288 * 512
+    assert there.recurrent
+    assert not everywhere.recurrent
+
+
+def test_a_subject_that_jumped_out_of_the_box_is_found_in_the_same_frame(birefnet_weights: Path) -> None:
+    everywhere, engine = bright(birefnet_weights, roi=False), bright(birefnet_weights, roi=True)
+    frames = [*walking(0.25, 3), *walking(0.8, 2)]
+    for frame, result in zip(frames, run(engine, frames), strict=True):
+        (wanted,) = run(everywhere, [frame])
+        np.testing.assert_array_equal(result.alpha, wanted.alpha)
+
+
+def test_boxes_of_several_videos_go_together_where_they_are_of_one_size(birefnet_weights: Path) -> None:
+    engine = bright(birefnet_weights, roi=True)
+    left, right, late = walking(0.25, 4), walking(0.7, 4), walking(0.5, 1)
+    alone = [run(engine, frames)[-1].alpha for frames in (left, right, late)]
+    states = [run(engine, frames[:3])[-1].state for frames in (left, right)]
+    engine.shapes.clear()
+    together = infer(engine, [left[3], right[3], late[0]], [*states, None])
+    assert sorted(engine.shapes) == [(1, 288, 512), (2, 288, engine.shapes[0][2])]
+    for result, wanted in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(result.alpha, wanted)
+
+
+def test_the_real_networks_box_is_its_matte_of_that_part_alone(birefnet_weights: Path) -> None:
+    settings = Settings(birefnet=f"{birefnet_weights}@256x160", half=False)
+    engine, (frame,) = Birefnet(Options(roi=True), settings), clip(count=1)
+    look = engine.prepare(frame)
+    box = Box(32, 64, 128, 192)
+    (seen,) = engine._see([View(look, Memory(), box, np.zeros((0, 0), np.float32))])
+    (wanted,) = by_hand(torch.from_numpy(look.picture[box.cut])[None]).numpy()
+    np.testing.assert_allclose(seen.alpha, wanted, rtol=0, atol=2e-3)

@@ -69,6 +69,13 @@ def test_without_offsets_it_is_a_convolution() -> None:
     torch.testing.assert_close(out, F.conv2d(x, weight, bias, padding=1))
 
 
+def test_what_is_below_zero_becomes_zero() -> None:
+    arguments = drawn(3)
+    out = deform_conv2d(*arguments, relu=True)
+    assert (out == 0).any()
+    torch.testing.assert_close(out, deform_conv2d(*arguments).relu())
+
+
 def test_lines_taken_one_by_one_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = drawn(3)
     whole = deform_conv2d(*arguments)
@@ -78,8 +85,8 @@ def test_lines_taken_one_by_one_give_the_same(monkeypatch: pytest.MonkeyPatch) -
 
 def test_memory_layout_makes_no_difference() -> None:
     arguments = drawn(3)
-    turned = [a.contiguous(memory_format=torch.channels_last) for a in arguments]
-    torch.testing.assert_close(deform_conv2d(*turned), deform_conv2d(*arguments))
+    x, offset, mask, weight = (a.contiguous(memory_format=torch.channels_last) for a in arguments)
+    torch.testing.assert_close(deform_conv2d(x, offset, mask, weight), deform_conv2d(*arguments))
 
 
 @pytest.mark.parametrize("far", [1e3, -1e3, 1e30, -1e30, math.inf, -math.inf, math.nan])

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from workers.models.swin import PatchMerging, SwinConfig, SwinTransformer, WindowAttention, cut
+from workers.models.swin import PatchMerging, SwinConfig, SwinTransformer, WindowAttention, cut, windows
 
 CHANNELS = 64
 
@@ -65,9 +65,27 @@ def drawn_attention(window: int, shift: int) -> WindowAttention:
 def test_windows_attend_as_worked_out_by_hand(height: int, width: int, shift: int) -> None:
     attention = drawn_attention(4, shift)
     x = torch.randn(2, height, width, CHANNELS)
-    out = attention(x.flatten(1, 2), cut(2, height, width, 4, shift, x.device)).view_as(x)
+    out = attention(x.flatten(0, 2), cut(((2, height, width),), 4, shift, x.device)).view_as(x)
     expected = torch.stack([attention_by_hand(attention, each, 4, shift) for each in x])
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+@torch.no_grad()
+def test_maps_of_several_sizes_attend_as_each_alone(shift: int) -> None:
+    attention = drawn_attention(4, shift)
+    sizes = ((2, 8, 12), (2, 5, 7), (1, 3, 2))
+    maps = [torch.randn(*size, CHANNELS).flatten(0, 2) for size in sizes]
+    out = attention(torch.cat(maps), cut(sizes, 4, shift, maps[0].device))
+    alone = [attention(x, cut((size,), 4, shift, x.device)) for x, size in zip(maps, sizes, strict=True)]
+    torch.testing.assert_close(out, torch.cat(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_windows_are_worked_out_once_for_each_size() -> None:
+    place = torch.device("cpu")
+    first = windows(((1, 8, 12),), 4, 2, place)
+    assert windows(((1, 8, 12),), 4, 2, place) is first
+    assert windows(((1, 8, 12),), 4, 0, place) is not first
 
 
 @torch.no_grad()
@@ -80,11 +98,25 @@ def test_merging_rounds_odd_sizes_up_and_fills_with_zeros() -> None:
 
 
 @torch.no_grad()
-def test_maps_halve_from_stage_to_stage() -> None:
+def drawn_backbone() -> SwinTransformer:
     torch.manual_seed(0)
     backbone = SwinTransformer(SwinConfig(32, (1, 2, 1, 1), 4)).eval()
     for parameter in backbone.parameters():
         parameter.normal_(0, 0.1)
-    maps = backbone(torch.randn(1, 3, 48, 80))
+    return backbone
+
+
+@torch.no_grad()
+def test_maps_halve_from_stage_to_stage() -> None:
+    (maps,) = drawn_backbone()([torch.randn(1, 3, 48, 80)])
     assert [tuple(m.shape) for m in maps] == [(1, 32, 12, 20), (1, 64, 6, 10), (1, 128, 3, 5), (1, 256, 2, 3)]
     assert all(m.isfinite().all() for m in maps)
+
+
+@torch.no_grad()
+def test_pictures_of_two_sizes_in_one_pass_are_as_each_alone() -> None:
+    backbone, whole = drawn_backbone(), torch.randn(2, 3, 64, 96)
+    half = whole[:, :, ::2, ::2]
+    together = backbone([whole, half])
+    for maps, picture in zip(together, (whole, half), strict=True):
+        torch.testing.assert_close(maps, backbone([picture])[0], rtol=1e-4, atol=1e-5)

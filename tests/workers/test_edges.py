@@ -1,0 +1,249 @@
+"""Each control by what it does to pixels."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from stream.frames import Frame, Plane
+from stream.session import Edges, View
+from stream.sources.pattern import PatternSource
+from workers import edges
+from workers.composite import flat
+from workers.edges import EdgeState
+from workers.engines.base import Alpha
+
+PLANES = arrays(np.uint8, st.tuples(st.integers(1, 33), st.integers(1, 33)))
+
+
+def ramp(width: int = 200, height: int = 40, foot: int = 90, top: int = 110) -> Plane:
+    """Alpha that rises from left to right between two columns."""
+    row = np.interp(np.arange(width), [foot, top], [0, 255])
+    return np.tile(np.rint(row).astype(np.uint8), (height, 1))
+
+
+def crossing(alpha: Plane) -> float:
+    """The column where the middle row passes one half, between pixels."""
+    row = alpha[alpha.shape[0] // 2].astype(float)
+    after = int(np.argmax(row >= 127.5))
+    return float(after - (row[after] - 127.5) / (row[after] - row[after - 1]))
+
+
+def any_edges() -> st.SearchStrategy[Edges]:
+    def number(low: float, high: float) -> st.SearchStrategy[float]:
+        return st.floats(low, high) | st.sampled_from([low, high])
+
+    limits = {"threshold": (0.05, 0.95), "contrast": (0.0, 1.0), "specks": (0.0, 0.25), "holes": (0.0, 0.25)}
+    limits |= {"expand": (-20.0, 20.0), "feather": (0.0, 30.0), "light_wrap": (0.0, 1.0), "spill": (0.0, 1.0)}
+    numbers = {name: number(*ends) for name, ends in limits.items()}
+    return st.builds(Edges, refine=st.sampled_from(["auto", "on", "off"]), **numbers)
+
+
+@given(
+    any_edges(),
+    arrays(np.float32, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.floats(0, 1, width=32)),
+    st.sampled_from([(2, 2), (2, 6), (34, 2), (66, 50), (160, 96)]),
+    st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_controls_take_any_matte_to_the_frames_size(
+    chosen: Edges, alpha: Alpha, size: tuple[int, int], seed: int
+) -> None:
+    width, height = size
+    noise = np.random.default_rng(seed).integers(0, 256, (2, height * 3 // 2, width), dtype=np.uint8)
+    frame = Frame(noise[0], 0, Fraction(1, 30))
+    state = EdgeState()
+    for _ in range(2):
+        state, shaped = edges.shape_alpha(state, alpha, frame, chosen, "selfie")
+        state, subject = edges.dress(state, frame, shaped, None, noise[1], chosen, View.COMPOSITE)
+        assert shaped.shape == (height, width)
+        assert shaped.dtype == np.uint8
+        assert subject is None or subject.shape == frame.pixels.shape
+
+
+@given(any_edges(), st.sampled_from([0.0, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_all_and_nothing_stay_what_they_are(chosen: Edges, level: float) -> None:
+    """However the edge is shaped, a picture without an edge keeps its matte."""
+    frame = PatternSource(64, 48, 1, scene="room").frame(0)
+    alpha = np.full((48, 64), level, np.float32)
+    _, shaped = edges.shape_alpha(EdgeState(), alpha, frame, chosen, "selfie")
+    assert (shaped == round(255 * level)).all()
+
+
+def test_defaults_change_nothing_but_the_size() -> None:
+    frame = PatternSource(96, 64, 1, scene="room").frame(0)
+    alpha = np.random.default_rng(1).random((64, 96), np.float32)
+    state, shaped = edges.shape_alpha(EdgeState(), alpha, frame, Edges(), "rvm")
+    assert np.array_equal(shaped, np.rint(alpha * 255))
+    assert state == EdgeState()
+    background = flat(235, 128, 128, 96, 64)
+    for foreground in (None, frame.pixels.copy()):
+        assert edges.dress(state, frame, shaped, foreground, background, Edges(), View.COMPOSITE)[1] is foreground
+
+
+def test_the_threshold_is_where_the_edge_lies_whatever_the_contrast() -> None:
+    for threshold in (0.2, 0.5, 0.8):
+        for contrast in (0.0, 0.4, 0.9):
+            shaped = edges.curve(ramp(), threshold, contrast)
+            assert crossing(shaped) == pytest.approx(90 + 20 * threshold, abs=0.2)
+
+
+def test_contrast_narrows_the_edge() -> None:
+    widths = []
+    for contrast in (0.0, 0.3, 0.6, 0.9, 1.0):
+        row = edges.curve(ramp(), 0.5, contrast)[20]
+        widths.append(int(((row > 25) & (row < 230)).sum()))
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] == 16
+    assert widths[-1] <= 1
+
+
+@given(st.floats(0.05, 0.95), st.floats(0, 1))
+def test_the_curve_rises_and_keeps_its_ends(threshold: float, contrast: float) -> None:
+    levels = np.arange(256, dtype=np.uint8)[None]
+    shaped = edges.curve(levels, threshold, contrast)[0]
+    assert (shaped[0], shaped[255]) == (0, 255)
+    assert (np.diff(shaped.astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("radius", [0.25, 0.5, 1.0, 1.5, 3.0, 4.0, 6.75, 12.0, 20.0, -0.5, -1.0, -1.5, -8.0, -20.0])
+def test_expansion_moves_a_soft_edge_by_so_many_pixels_and_keeps_it_soft(radius: float) -> None:
+    before = ramp()
+    after = edges.expand(before, radius)
+    assert crossing(after) == pytest.approx(crossing(before) - radius, abs=0.05)
+    slopes = [np.abs(np.diff(a[20].astype(int))).max() for a in (before, after)]
+    assert slopes[1] <= slopes[0] + 1
+
+
+@pytest.mark.parametrize("radius", [0.5, 1.0, 2.5, 5.0, 9.0, 20.0])
+def test_a_disc_grows_into_a_disc(radius: float) -> None:
+    y, x = np.mgrid[-60:61, -60:61]
+    disc = ((np.hypot(x, y) <= 30) * 255).astype(np.uint8)
+    for sign in (1, -1):
+        area = float(edges.expand(disc, sign * radius).sum()) / 255
+        assert np.sqrt(area / np.pi) == pytest.approx(30 + sign * radius, abs=0.06 * radius + 0.15)
+
+
+@given(PLANES, st.floats(0, 20))
+@settings(max_examples=50, deadline=None)
+def test_growing_never_lowers_and_shrinking_is_growing_the_room(alpha: Plane, radius: float) -> None:
+    grown, shrunk = edges.expand(alpha, radius), edges.expand(alpha, -radius)
+    assert (grown >= alpha).all()
+    assert (shrunk <= alpha).all()
+    assert np.abs(grown.astype(int) - (255 - edges.expand(255 - alpha, -radius)).astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.5, 6.0, 15.0, 30.0])
+def test_feather_softens_within_its_radius_and_leaves_the_edge_in_place(radius: float) -> None:
+    hard = np.zeros((40, 200), np.uint8)
+    hard[:, 100:] = 255
+    soft = edges.feather(hard, radius)[20].astype(int)
+    reach = int(np.ceil(radius))
+    assert (soft[: 100 - reach] == 0).all()
+    assert (soft[100 + reach :] == 255).all()
+    assert abs(crossing(soft[None].astype(np.uint8)) - crossing(hard)) <= 0.5
+    assert np.diff(soft).max() <= 255 / radius
+    assert (np.diff(soft) >= 0).all()
+
+
+def test_more_feather_is_softer() -> None:
+    hard = np.zeros((40, 200), np.uint8)
+    hard[:, 100:] = 255
+    widths = [int(np.count_nonzero(edges.feather(hard, r)[20] % 255)) for r in (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)]
+    assert widths == sorted(set(widths))
+
+
+@given(PLANES, st.floats(0, 30))
+@settings(max_examples=50, deadline=None)
+def test_feather_stays_within_the_levels_it_finds(alpha: Plane, radius: float) -> None:
+    soft = edges.feather(alpha, radius)
+    assert (soft.shape, soft.min() >= alpha.min(), soft.max() <= alpha.max()) == (alpha.shape, True, True)
+
+
+@pytest.mark.parametrize("radius", [0.3, 1.0, 4.0, 13.0, 30.0])
+def test_the_solid_part_of_a_feathered_matte_only_shrinks(radius: float) -> None:
+    y, x = np.mgrid[-60:61, -60:61]
+    disc = np.clip((42 - np.hypot(x, y)) * 64, 0, 255).astype(np.uint8)
+    soft = edges.feather(disc, radius)
+    assert not ((soft == 255) & (disc < 255)).any()
+    assert (soft[np.hypot(x, y) > 43 + 1.5 * np.ceil(radius)] == 0).all()
+
+
+def test_specks_are_dropped_before_the_edge_is_shaped() -> None:
+    """A speck that expansion would make large is gone all the same."""
+    frame = PatternSource(256, 144, 1, scene="room").frame(0)
+    alpha = np.zeros((144, 256), np.float32)
+    alpha[40:140, 60:160] = 1
+    alpha[10:14, 230:234] = 1
+    _, shaped = edges.shape_alpha(EdgeState(), alpha, frame, Edges(specks=0.01, expand=10), "rvm")
+    assert shaped[5:20, 220:].max() == 0
+    assert shaped[35, 100] == 255
+
+
+def tinted(width: int = 96, height: int = 64) -> Frame:
+    """A skin-coloured subject with a green cast in its left half, before a green screen."""
+    pixels = flat(110, 80, 70, width, height)
+    frame = Frame(pixels, 0, Fraction(1, 30))
+    y, u, v = frame.planes()
+    y[16:, 24:72] = 150
+    u[8:, 12:24], v[8:, 12:24] = 110, 106
+    u[8:, 24:36], v[8:, 24:36] = 110, 150
+    return frame
+
+
+def spilled(frame: Frame, spill: float, foreground: Plane | None = None) -> Any:
+    alpha = np.zeros((frame.height, frame.width), np.uint8)
+    return edges.dress(EdgeState(), frame, alpha, foreground, None, Edges(spill=spill), View.COMPOSITE)
+
+
+def test_spill_goes_by_its_strength_and_skin_stays() -> None:
+    frame = tinted()
+    casts = []
+    for strength in (0.0, 0.5, 1.0):
+        _, subject = spilled(frame, strength)
+        pixels = frame.pixels if subject is None else subject
+        y, u, v = frame.with_pixels(pixels).planes()
+        casts.append(128 - int(u[20, 18]) + 128 - int(v[20, 18]))
+        assert (u[20, 30], v[20, 30]) == (110, 150)
+        assert np.array_equal(y, frame.planes()[0])
+    assert casts[0] == 40
+    assert casts[0] > casts[1] > casts[2]
+    assert casts[2] <= 8
+
+
+def test_spill_is_taken_off_what_an_engine_gave_and_its_screen_is_remembered() -> None:
+    frame = tinted()
+    state, subject = spilled(frame, 1.0, foreground=tinted().pixels)
+    assert subject is not None
+    assert state.screen == pytest.approx((110, 80, 70), abs=1)
+    plain = Frame(flat(110, 128, 128, 96, 64), 1, Fraction(1, 30))
+    again, _ = edges.dress(state, plain, np.zeros((64, 96), np.uint8), None, None, Edges(spill=1.0), View.COMPOSITE)
+    assert again.screen == state.screen
+
+
+@pytest.mark.parametrize("wall", [(150, 128, 128), (150, 105, 150), (120, 120, 124)])
+def test_a_rooms_walls_are_no_screen(wall: tuple[int, int, int]) -> None:
+    """Grey, skin-coloured, faintly green."""
+    state, subject = spilled(Frame(flat(*wall, 96, 64), 0, Fraction(1, 30)), 1.0)
+    assert (state.screen, subject) == (None, None)
+
+
+def wrapped(view: View, background: Plane | None) -> Plane | None:
+    frame = Frame(flat(60, 110, 140, 96, 64), 0, Fraction(1, 30))
+    alpha = np.zeros((64, 96), np.uint8)
+    alpha[:, 48:] = 255
+    return edges.dress(EdgeState(), frame, alpha, None, background, Edges(light_wrap=1.0), view)[1]
+
+
+def test_light_wraps_only_where_the_background_is_shown() -> None:
+    """A subject that leaves beside its alpha, or before its own room, keeps its colours."""
+    white = flat(235, 128, 128, 96, 64)
+    assert wrapped(View.COMPOSITE, white) is not None
+    assert wrapped(View.SIDE_BY_SIDE, white) is not None
+    assert wrapped(View.STACKED, white) is None
+    assert wrapped(View.COMPOSITE, None) is None

@@ -1,0 +1,36 @@
+"""Any engine, with the subject's colours estimated where it brings none of its own. On the CPU; needs no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from stream.frames import Frame
+from workers import refine
+from workers.engines.base import Engine, Prepared, Result, State
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    frame: Frame
+    prepared: Prepared
+
+
+class Estimated:
+    """Stands in for `engine`, whose name it keeps."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
+        self.warmup_frames, self.device = engine.warmup_frames, engine.device
+        self._engine = engine
+
+    def prepare(self, frame: Frame) -> Look:
+        return Look(frame, self._engine.prepare(frame))
+
+    def infer(self, prepared: Sequence[Look], states: Sequence[State]) -> list[Result]:
+        results = self._engine.infer([look.prepared for look in prepared], states)
+        return [_with_colours(result, look.frame) for result, look in zip(results, prepared, strict=True)]
+
+
+def _with_colours(result: Result, frame: Frame) -> Result:
+    if result.foreground is not None or frame.gray:
+        return result
+    return replace(result, foreground=refine.estimate(frame.pixels, result.alpha))
