@@ -20,7 +20,6 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn, Self
 from urllib.parse import quote
 
@@ -94,7 +93,7 @@ class Embedded:
         self.started_in_s = time.monotonic() - start_s
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: object, exc: object, trace: object) -> None:
         self._stop()
 
     def _wait(self, until_s: float) -> None:

@@ -12,7 +12,8 @@ When Redis lost its data (flushed, or a disk gone) `renew` writes the owner's se
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -82,7 +83,10 @@ class Store:
         """
         until_s = time.monotonic() + wait_s
         command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
-        said = await self._run("offer", str(wait_s), sdp, command, session.of, *session.to_fields())
+        latest_s = await self._now() + 2 * _PATIENCE_S
+        said = await self._run("offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
+        if said[0] == "late":
+            raise StoreDown(f"Redis at {self._where} stood still")
         if said[0] != "ok":
             return Answer(problem=said[0], detail=_PROBLEMS[said[0]])
         text = await self._answer(session.id, until_s) or await self._run("abandon", session.id)
@@ -248,20 +252,26 @@ class Store:
         """The worker goes. Its sessions should be moved first; what it did not take goes to others."""
         await self._run("leave", worker)
 
-    async def _run(self, name: str, *values: str | int) -> Any:
+    async def _now(self) -> float:
+        """Seconds since 1970, by Redis's clock."""
+        seconds, micros = await self._ask("TIME")
+        return float(seconds) + float(micros) / 1e6
+
+    async def _run(self, name: str, *values: str | float) -> Any:
         if name not in self._scripts:
             self._scripts[name] = self._redis.register_script(keys.script(name))
         return await self._call(self._scripts[name](args=values))
 
-    async def _ask(self, *words: str | int | float, wait_s: float = 0.0) -> Any:
+    async def _ask(self, *words: str | float, wait_s: float = 0.0) -> Any:
         reply: Any = self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
         return await self._call(reply, wait_s)
 
     async def _call(self, command: Awaitable[T], wait_s: float = 0.0) -> T:
         """The reply, if it comes `_PATIENCE_S` after `wait_s` at the latest; else StoreDown."""
         try:
-            async with asyncio.timeout(wait_s + _PATIENCE_S):
-                return await command
+            with _obeying_cancel():
+                async with asyncio.timeout(wait_s + _PATIENCE_S):
+                    return await command
         except (RedisGone, RedisSlow, OutOfMemoryError, ReadOnlyError, OSError) as exc:
             raise StoreDown(f"Redis at {self._where}: {_first_line(exc)}") from exc
         except RedisError as exc:
@@ -275,6 +285,18 @@ _PROBLEMS = {
     "name_taken": "somebody else publishes under that name",
     "full": "too many offers wait already",
 }
+
+
+@contextmanager
+def _obeying_cancel() -> Iterator[None]:
+    """redis-py 8.1 now and then takes a cancellation for itself and returns as if nothing were; a wait would go on."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _claim(session: Session) -> tuple[str, str, int]:
