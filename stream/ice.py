@@ -160,6 +160,13 @@ class Connection(aioice.Connection):
         found = await asyncio.gather(*within, return_exceptions=True)
         return [answer[0] for answer in found if not isinstance(answer, BaseException)]
 
+    async def connect(self) -> None:
+        """aioice's, but one that was closed on its last step does not go on asking for consent for ever."""
+        await super().connect()
+        if self._closing and self._query_consent_task is not None:
+            self._query_consent_task.cancel()
+            raise ConnectionError("closed while connecting")
+
     def data_received(self, data: bytes, component: int) -> None:
         self.heard_s = time.monotonic()
         super().data_received(data, component)

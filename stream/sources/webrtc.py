@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import cast
 
 import av
+from av.video.reformatter import Colorspace
 
 from stream.errors import NoVideoStream
 from stream.frames import Frame, VideoInfo
@@ -149,6 +150,8 @@ class _Decoder:
     def __call__(self, encoded: Encoded) -> Iterator[Frame]:
         for picture in self._decode(encoded):
             picture.pts, picture.time_base = self._timeline.place(encoded.pts), CLOCK
+            if encoded.codec == "VP8":
+                picture.colorspace = Colorspace.ITU601  # RFC 6386, section 9.2: it has no other
             for frame in self._canvas(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
 
