@@ -137,6 +137,9 @@ class Video:
 
     async def answer(self, client: Client, back: bool = True) -> None:
         await client.take(await self.peer.answer(await client.offer(), self.output if back else None))
+        self.start()
+
+    def start(self) -> None:
         self._thread.start()
 
     def _pump(self) -> None:

@@ -141,20 +141,6 @@ def test_candidates_may_follow_the_offer() -> None:
     asyncio.run(run())
 
 
-def test_media_is_received_in_the_operators_ports_and_told_under_the_public_address() -> None:
-    async def run() -> None:
-        settings = SETTINGS.model_copy(update={"udp_ports": "42000-42009", "public_address": "203.0.113.9"})
-        settings = settings.model_copy(update={"udp_address": ""})
-        peer = Peer(settings)
-        answer = await peer.answer(CHROMIUM)
-        ports = {int(ln.split()[5]) for ln in answer.split("\r\n") if ln.startswith("a=candidate")}
-        assert ports
-        assert all(42_000 <= port <= 42_009 for port in ports)
-        await peer.close("deleted")
-
-    asyncio.run(run())
-
-
 @given(mutated())
 @tries(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_offer_is_answered_or_refused_and_nothing_is_left(text: str) -> None:
