@@ -43,6 +43,7 @@ class Peer:
         self._settings = settings
         self._pc: RTCPeerConnection | None = None
         self._offer: sdp.Offer | None = None
+        self._candidates = 0
         self._connections: list[ice.Connection] = []
         self._output: LiveOutput | None = None
         self._tracks: list[VideoTrack | SoundTrack] = []
@@ -129,6 +130,9 @@ class Peer:
             raise SdpError("the connection has no offer yet")
         allowed = await ice.reach(self._settings)
         for candidate in sdp.read_fragment(fragment, self._offer, allowed):
+            self._candidates += 1
+            if self._candidates > sdp.MAX_CANDIDATES:
+                raise SdpError(f"more than {sdp.MAX_CANDIDATES} candidates have come; the rest is left")
             await self._pc.addIceCandidate(candidate)
 
     def _changed(self) -> None:

@@ -18,7 +18,7 @@ from stream.live_encode import fitting_bps
 from stream.sdp_codecs import Codec, sound_codecs, video_codecs
 from stream.sdp_parts import CANDIDATE, Part, check_form, grouped, lines_of, parse, shown
 
-_MAX_CANDIDATES = 32
+MAX_CANDIDATES = 32
 
 _DIGESTS = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _EXTENSIONS = (
@@ -203,7 +203,7 @@ def _ssrcs(part: Part) -> list[str]:
 def _candidates(part: Part, reach: Reach) -> list[str]:
     """Never with their end: aiortc would give up at once where there are none, though the client's own checks come."""
     usable = [value for value in part.attributes.get("candidate", []) if _usable(value, reach)]
-    return [f"a=candidate:{value.strip()}" for value in usable[:_MAX_CANDIDATES]]
+    return [f"a=candidate:{value.strip()}" for value in usable[:MAX_CANDIDATES]]
 
 
 def _usable(value: str, reach: Reach) -> bool:

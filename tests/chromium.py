@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from playwright.async_api import async_playwright
 
 from stream.frames import Frame
 
@@ -39,6 +39,7 @@ const stats = async () => {
 }
 </script>"""
 
+CHROMIUM = shutil.which("chromium")
 _FLAGS = [
     "--no-sandbox",
     "--use-fake-device-for-media-stream",
@@ -51,13 +52,9 @@ _FLAGS = [
 @asynccontextmanager
 async def page(camera: Path, answer: Callable[[str], Awaitable[str]]) -> AsyncIterator[Any]:
     """The page above, with the video file `camera` (.y4m) as its camera; `answer` is what its offer is given to."""
-    playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed")
-    async with playwright.async_playwright() as run:
+    async with async_playwright() as run:
         flags = [*_FLAGS, f"--use-file-for-fake-video-capture={camera}"]
-        browser = await run.chromium.launch(executable_path=chromium, args=flags)
+        browser = await run.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
             tab = await browser.new_page()
             await tab.expose_function("answer", answer)

@@ -22,11 +22,12 @@ from av.video.reformatter import Colorspace
 from stream.errors import NoVideoStream
 from stream.frames import Frame, VideoInfo
 from stream.ingest import Ingest
+from stream.live_meter import Recent
 from stream.pump import Item, Warnings
 from stream.rtp import Encoded
 from stream.settings import Settings
 from stream.slot import Slot
-from stream.timing import RateMeter, Splices, Timeline
+from stream.timing import Splices, Timeline
 
 CLOCK = Fraction(1, 90_000)
 _RATE = Fraction(30)
@@ -47,7 +48,7 @@ class WebRtcSource:
         self.warnings: Warnings = []
         self.slot: Slot[Item] = Slot()
         self.dropped: Counter[str] = Counter()
-        self.rate = RateMeter()
+        self.rate = Recent()
         self.heard_s = time.monotonic()
         self._inbox = _Inbox(self.slot, ask_for_keyframe, self.dropped)
         self._decoder = _Decoder(settings, ask_for_keyframe, self.dropped)

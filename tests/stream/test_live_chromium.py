@@ -1,7 +1,6 @@
 """A real browser: its fake camera goes through, and what comes back has the right colours, size and rate."""
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,13 @@ import pytest
 from stream.colour import rgb_to_i420
 from stream.frames import Frame
 from stream.sources.pattern import PatternSource
-from tests.chromium import page, write_y4m
 from tests.fakes import Unchanged
 from tests.rtc import SETTINGS, Video, until
 
-pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+from tests.chromium import CHROMIUM, page, write_y4m
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 LEFT = (0, 200, 60)
 
 
