@@ -4,7 +4,7 @@ import functools
 import os
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stream.errors import UsageError
@@ -12,6 +12,10 @@ from stream.errors import UsageError
 
 def _cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mattebox"
+
+
+def _data_dir() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "mattebox"
 
 
 class Settings(BaseSettings):
@@ -29,6 +33,15 @@ class Settings(BaseSettings):
     birefnet: str = Field("general", description="weights of that engine: a name, repo id or file, perhaps @WxH")
     half: bool = Field(True, description="half precision, where the device computes in it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
+    data_dir: Path = Field(default_factory=_data_dir, description="what is kept: backgrounds, secret, certificate")
+    tokens: SecretStr = Field(SecretStr(""), description="users, as name:token,name:token")
+    token: SecretStr = Field(SecretStr(""), description="a single user's token")
+    secret: SecretStr = Field(SecretStr(""), description="signs cookies and links; unset: one is made in data_dir")
+    origins: str = Field("", description="further origins whose pages may act: https://studio.example,...")
+    trusted_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is believed")
+    max_offers: int = Field(100, ge=1, description="offers of one user at one address in 10 s; more get 429")
+    max_backgrounds: int = Field(50, ge=0, description="backgrounds that one user may keep")
+    max_background_bytes: int = Field(200 * 2**20, ge=1, description="largest background uploaded, in bytes")
 
     def cores(self) -> int:
         """Number of cores to keep busy, at least 1."""

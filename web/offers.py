@@ -1,0 +1,62 @@
+"""From an offer to its answer: a record is made, a worker takes it, and what it said becomes a response or a problem."""
+
+import re
+import time
+from uuid import uuid4
+
+from stream.ice import ice_servers
+from stream.record import Answer, Kind, Session, State
+from stream.session import Options
+from stream.settings import Settings
+from web.context import Context
+from web.problems import Problem
+
+WAIT_S = 10.0
+_RETRY_S = 2
+_CLIENTS = {"bad_sdp": "sdp", "unsupported_codec": "sdp", "usage": "options", "bad_background": "options.background"}
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+FINAL = frozenset({State.ENDED, State.FAILED, State.LOST})
+
+
+def new_session(kind: Kind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
+    now_s = time.time()
+    return Session(
+        id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options, created_s=now_s, updated_s=now_s
+    )
+
+
+async def place(here: Context, session: Session, sdp: str) -> str:
+    """The worker's answer, as SDP. Raises Problem 422 for an offer that cannot be used, 503 where no worker has room."""
+    began_s = time.perf_counter()
+    answer = await here.store.offer(session, sdp, WAIT_S)
+    here.counters.offer_seconds.observe(time.perf_counter() - began_s)
+    problem = _problem(answer)
+    here.counters.offers.labels(session.kind.value, problem.code if problem else "answered").inc()
+    if problem is not None:
+        raise problem
+    assert answer is not None
+    return answer.sdp
+
+
+def _problem(answer: Answer | None) -> Problem | None:
+    """The worker's words as a problem: what the client can mend is 422, the rest may be better in a moment."""
+    if answer is None:
+        return Problem(503, "no_worker", "no worker had room for this video; try again soon", retry_s=_RETRY_S)
+    if not answer.problem:
+        return None
+    if field := _CLIENTS.get(answer.problem):
+        return Problem(422, answer.problem, answer.detail or "the offer cannot be used", field=field)
+    return Problem(503, answer.problem, answer.detail or "the server cannot take it now", retry_s=_RETRY_S)
+
+
+async def owned(here: Context, owner: str, name: str) -> Session:
+    """The owner's session of that id. Raises Problem 404: what is another's does not exist."""
+    session = await here.store.session(name) if _ID.fullmatch(name) else None
+    if session is None or session.owner != owner:
+        raise Problem(404, "not_found", "there is no such session")
+    return session
+
+
+def ice(settings: Settings, owner: str) -> list[dict[str, object]]:
+    """STUN and TURN servers as browsers take them, with credentials that expire."""
+    return ice_servers(settings, re.sub(r"[^A-Za-z0-9]", "-", owner) or "anyone")
