@@ -11,7 +11,13 @@ MatteboxError                    exit code 1
 ├── WeightsError                 weights are missing, cannot be fetched, or are not the known ones
 ├── EngineError                  a model failed on a frame
 ├── EncodeError                  an encoder refuses the picture or the sound
-└── DiskError                    no space, or no right to write
+├── DiskError                    no space, or no right to write
+├── StoreError                   the records of live video
+│   ├── StoreDown                Redis is out of reach, or takes no writes
+│   ├── NoSession                no session of that id, or no longer
+│   ├── BadMove                  its state allows no such move
+│   └── Fenced                   somebody else is in charge of it by now
+└── ServerError                  a part of the server does not start or does not stay up
 """
 
 import errno
@@ -67,6 +73,30 @@ class EncodeError(MatteboxError):
 
 class DiskError(MatteboxError):
     code = "disk"
+
+
+class StoreError(MatteboxError):
+    code = "store"
+
+
+class StoreDown(StoreError):  # noqa: N818
+    code = "store_down"
+
+
+class NoSession(StoreError):  # noqa: N818
+    code = "no_session"
+
+
+class BadMove(StoreError):  # noqa: N818
+    code = "bad_move"
+
+
+class Fenced(StoreError):  # noqa: N818
+    code = "fenced"
+
+
+class ServerError(MatteboxError):
+    code = "server"
 
 
 _DISK_REASONS = {

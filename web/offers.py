@@ -5,7 +5,7 @@ import time
 from uuid import uuid4
 
 from stream.ice import ice_servers
-from stream.record import Answer, Kind, Session, State
+from stream.record import Answer, Kind, Session
 from stream.session import Options
 from stream.settings import Settings
 from web.context import Context
@@ -15,7 +15,6 @@ WAIT_S = 10.0
 _RETRY_S = 2
 _CLIENTS = {"bad_sdp": "sdp", "unsupported_codec": "sdp", "usage": "options", "bad_background": "options.background"}
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-FINAL = frozenset({State.ENDED, State.FAILED, State.LOST})
 
 
 def new_session(kind: Kind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
@@ -42,11 +41,23 @@ def _problem(answer: Answer | None) -> Problem | None:
     """The worker's words as a problem: what the client can mend is 422, the rest may be better in a moment."""
     if answer is None:
         return Problem(503, "no_worker", "no worker had room for this video; try again soon", retry_s=_RETRY_S)
+    if answer.problem == "no_stream":
+        return not_live()
+    if answer.problem == "name_taken":
+        return name_taken()
     if not answer.problem:
         return None
     if field := _CLIENTS.get(answer.problem):
         return Problem(422, answer.problem, answer.detail or "the offer cannot be used", field=field)
     return Problem(503, answer.problem, answer.detail or "the server cannot take it now", retry_s=_RETRY_S)
+
+
+def not_live() -> Problem:
+    return Problem(404, "not_live", "nobody publishes under this name now", retry_s=3)
+
+
+def name_taken() -> Problem:
+    return Problem(409, "name_taken", "another publishes under this name", retry_s=_RETRY_S)
 
 
 async def owned(here: Context, owner: str, name: str) -> Session:

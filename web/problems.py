@@ -10,10 +10,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from stream.errors import DiskError, MatteboxError, StoreDown
+from stream.errors import DiskError, MatteboxError, NoSession, StoreDown, StoreError
 
 _log = logging.getLogger(__name__)
 _STORE_RETRY_S = 2
+_STATUS: dict[type[MatteboxError], int] = {NoSession: 404, StoreError: 409, DiskError: 507}
 _WORDS = {
     HTTPStatus.NOT_FOUND: "there is nothing at this address",
     HTTPStatus.METHOD_NOT_ALLOWED: "this address does not know that method",
@@ -99,7 +100,8 @@ async def _store_down(_: Request, exc: Exception) -> Response:
 
 async def _refused(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, MatteboxError)
-    return render(507 if isinstance(exc, DiskError) else 422, exc.code, str(exc))
+    status = next((number for kind, number in _STATUS.items() if isinstance(exc, kind)), 422)
+    return render(status, exc.code, str(exc))
 
 
 async def _bug(_: Request, exc: Exception) -> Response:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.record import Kind, Meters, Session
 from stream.session import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
-from web.offers import FINAL, ice, new_session, owned, place
+from web.offers import ice, new_session, owned, place
 from web.options import keep_private, read_options, words
 from web.problems import Problem
 
@@ -93,7 +93,7 @@ async def _end(here: Context, owner: str, name: str) -> None:
         session = await owned(here, owner, name)
     except Problem:
         return
-    if session.state not in FINAL:
+    if not session.state.final:
         await here.store.end(session.id, "replaced")
 
 
@@ -112,7 +112,7 @@ async def one(name: str, owner: Owner, here: Here) -> SessionOut:
 async def change(name: str, body: Change, owner: Owner, here: Here) -> SessionOut:
     """Change some options while live; the others stay."""
     session = await owned(here, owner, name)
-    if session.state in FINAL:
+    if session.state.final:
         raise Problem(409, "over", f"the session is {session.state.value}")
     if session.kind is Kind.VIEW:
         raise Problem(409, "viewer", "options belong to the stream, not to its viewers")
@@ -126,7 +126,7 @@ async def change(name: str, body: Change, owner: Owner, here: Here) -> SessionOu
 async def end(name: str, owner: Owner, here: Here) -> Response:
     """End it; to end what is over is no mistake."""
     session = await owned(here, owner, name)
-    if session.state not in FINAL:
+    if not session.state.final:
         await here.store.end(session.id, "deleted")
     return Response(status_code=204)
 

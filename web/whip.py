@@ -15,13 +15,12 @@ from stream.record import Command, Kind, Session
 from stream.session import Options
 from web.auth import Visitor
 from web.context import Anyone, Context, Here, StreamName, spend_offer
-from web.offers import FINAL, ice, new_session, owned, place
+from web.offers import ice, name_taken, new_session, not_live, owned, place
 from web.options import keep_private, read_options
 from web.problems import Problem
 
 router = APIRouter(tags=["WHIP and WHEP"])
 _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
-_NOT_LIVE_RETRY_S = 3
 _OFFER = {"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}}
 _TRICKLE = {"requestBody": {"required": True, "content": {_FRAGMENT: {"schema": {"type": "string"}}}}}
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
@@ -51,7 +50,7 @@ async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) 
     sdp = await _offer(request)
     stream = await here.store.stream(name)
     if stream is None or stream.owner != owner:
-        raise Problem(404, "not_live", "nobody publishes under this name now", retry_s=_NOT_LIVE_RETRY_S)
+        raise not_live()
     session = new_session(Kind.VIEW, owner, stream.options, name, of=stream.id)
     return _created(here, session, await place(here, session, sdp), "whep")
 
@@ -126,7 +125,7 @@ async def _make_way(here: Context, owner: str, name: str) -> None:
     if old is None:
         return
     if old.owner != owner:
-        raise Problem(409, "name_taken", "another user publishes under this name")
+        raise name_taken()
     await here.store.end(old.id, "replaced")
 
 
@@ -171,13 +170,13 @@ async def _trickle(here: Context, session: Session, request: Request) -> Respons
     if _etag(session) not in (tag.strip() for tag in match.split(",")):
         raise Problem(412, "if_match", "these candidates are for another session")
     fragment = _text(await request.body(), "fragment")
-    if session.state in FINAL or not session.worker:
+    if session.state.final or not session.worker:
         raise Problem(409, "over", f"the session is {session.state.value}")
     await here.store.send(session.worker, Command(kind="candidates", session=session.id, text=fragment))
     return Response(status_code=204)
 
 
 async def _close(here: Context, session: Session) -> Response:
-    if session.state not in FINAL:
+    if not session.state.final:
         await here.store.end(session.id, "deleted")
     return Response(status_code=200)
