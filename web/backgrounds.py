@@ -40,7 +40,7 @@ _PLAIN = (
     Choice(spec="blur:0.7", title="Strong blur", kind="blur"),
     Choice(spec="color:#f4f1ea", title="Paper", kind="color"),
     Choice(spec="color:#1f2937", title="Slate", kind="color"),
-    Choice(spec="color:#00ff00", title="Green screen", kind="color"),
+    Choice(spec="color:#00ff00", title="Green", kind="color"),
     Choice(spec="transparent", title="Transparent", kind="transparent"),
 )
 

@@ -43,7 +43,7 @@ async function openCamera() {
   const mine = live;
   watchSession(mine);
   await mine.run();
-  if (live === mine && !mine.running) await close(false);
+  if (live === mine) await close(false); // the server refused for good, and said why
 }
 
 async function place(sdp, old) {

@@ -46,7 +46,7 @@ export class Live {
         if (!this.running) return;
         if (error instanceof Refusal && FATAL.includes(error.status)) {
           await this.stop();
-          this.state(error.status === 401 || error.status === 403 ? "denied" : "unsupported", `(${error.message})`);
+          this.onState(error.status === 401 || error.status === 403 ? "denied" : "unsupported", `(${error.message})`);
           return;
         }
         await this.#wait(error, failures++);
@@ -59,6 +59,7 @@ export class Live {
     this.#close();
     this.videos.forEach((video) => { video.srcObject = null; video.classList.remove("shown"); });
     this.canvas.classList.remove("shown");
+    this.stage.style.aspectRatio = "";
     const id = this.id;
     this.id = null;
     if (id) await this.leave(id).catch(() => {});
@@ -80,6 +81,7 @@ export class Live {
   }
 
   state(name, extra) {
+    if (!this.running) return; // it was stopped meanwhile, and that was said
     this.stage.dataset.state = name;
     this.onState(name, extra);
   }
@@ -135,6 +137,7 @@ export class Live {
   /** The new picture in place of the old one, or of the frame that was held. */
   #show(video) {
     this.canvas.classList.remove("shown");
+    this.#fit(video);
     for (const other of this.videos) {
       other.classList.toggle("shown", other === video);
       if (other !== video) other.srcObject = null;
@@ -147,6 +150,11 @@ export class Live {
       video.requestVideoFrameCallback(next);
     };
     video.requestVideoFrameCallback(next);
+  }
+
+  /** The stage takes the picture's shape, and leaves it when there is none. */
+  #fit(video) {
+    this.stage.style.aspectRatio = video.videoWidth ? `${video.videoWidth} / ${video.videoHeight}` : "";
   }
 
   #seen() {
@@ -166,10 +174,10 @@ export class Live {
       tickMs = now;
       if (this.connection?.connectionState === "failed") return "reconnecting";
       const silent = this.track?.muted === true;
-      if (silent) this.onState("cameraSilent");
+      if (silent) this.state("cameraSilent");
       const patience = document.hidden ? 3 * STALL_MS : STALL_MS;
       if (now - this.lastFrameMs > patience && !silent) return "reconnecting";
-      if (!silent && now - this.lastFrameMs < 200) this.onState("live");
+      if (!silent && now - this.lastFrameMs < 200) this.state("live");
     }
     return this.verdict || "reconnecting";
   }
