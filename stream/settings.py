@@ -1,10 +1,13 @@
 """One frozen Settings, read once from the environment at start. README's table is checked against it by a test."""
 
 import functools
+import ipaddress
 import os
+import re
 from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stream.errors import UsageError
@@ -16,6 +19,13 @@ def _cache_dir() -> Path:
 
 def _data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "mattebox"
+
+
+def _ip(text: str) -> str:
+    return str(ipaddress.ip_address(text)) if text else ""
+
+
+IpAddress = Annotated[str, AfterValidator(_ip)]
 
 
 class Settings(BaseSettings):
@@ -39,9 +49,40 @@ class Settings(BaseSettings):
     secret: SecretStr = Field(SecretStr(""), description="signs cookies and links; unset: one is made in data_dir")
     origins: str = Field("", description="further origins whose pages may act: https://studio.example,...")
     trusted_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is believed")
+    offer_wait_s: float = Field(10.0, gt=0, le=60, description="an offer that no worker took by then gets 503")
     max_offers: int = Field(100, ge=1, description="offers of one user at one address in 10 s; more get 429")
     max_backgrounds: int = Field(50, ge=0, description="backgrounds that one user may keep")
     max_background_bytes: int = Field(200 * 2**20, ge=1, description="largest background uploaded, in bytes")
+    ice_servers: str = Field("", description="STUN and TURN servers, comma-separated: stun:HOST:PORT,turn:HOST:PORT")
+    turn_secret: str = Field("", description="shared with the TURN servers; makes credentials that last an hour")
+    udp_ports: str = Field("", pattern=r"^(\d{1,5}-\d{1,5})?$", description="range for media; empty: any free port")
+    udp_address: IpAddress = Field("", description="where media is received; empty: every address of the machine")
+    public_address: IpAddress = Field("", description="the address clients see, behind a router or in a container")
+    loopback_candidates: bool = Field(False, description="offer 127.0.0.1 too; without a network it always is")
+    connect_timeout_s: float = Field(10.0, gt=0, description="an offer that has not connected by then is closed")
+    media_timeout_s: float = Field(10.0, gt=0, description="a connection silent for so long is closed")
+    live_pixels: int = Field(2_088_960, ge=4, description="largest live picture; larger ones are scaled down")
+    max_bitrate: int = Field(8_000_000, ge=100_000, description="most bits a second sent to a viewer")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        first, last = self.udp_port_range()
+        if last and not 0 < first <= last < 65_536:
+            raise ValueError(f"MATTEBOX_UDP_PORTS={self.udp_ports}: write it as FIRST-LAST, up to 65535")
+        for url in self.ice_server_urls():
+            if not re.fullmatch(r"(stun|turns?):[^?\s]+(\?transport=(udp|tcp))?", url):
+                raise ValueError(f"MATTEBOX_ICE_SERVERS: {url!r} is neither stun:HOST:PORT nor turn:HOST:PORT")
+            if url.startswith("turn") and not self.turn_secret:
+                raise ValueError("MATTEBOX_ICE_SERVERS names a TURN server: set MATTEBOX_TURN_SECRET too")
+        return self
+
+    def ice_server_urls(self) -> list[str]:
+        return [url.strip() for url in self.ice_servers.split(",") if url.strip()]
+
+    def udp_port_range(self) -> tuple[int, int]:
+        """First and last port for media; (0, 0): any."""
+        first, _, last = self.udp_ports.partition("-")
+        return int(first or 0), int(last or 0)
 
     def cores(self) -> int:
         """Number of cores to keep busy, at least 1."""
@@ -66,5 +107,9 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as exc:
-        wrong = (f"MATTEBOX_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in exc.errors())
-        raise UsageError("; ".join(wrong)) from None
+        raise UsageError("; ".join(map(_readable, exc.errors()))) from None
+
+
+def _readable(error: Any) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    return f"MATTEBOX_{str(error['loc'][0]).upper()}={error['input']!r}: {message}" if error["loc"] else message

@@ -23,7 +23,7 @@ from web.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
 from web.shelf import Shelf
 
 STATIC = Path(__file__).parent / "static"
-_REAP_S = 2.0
+_REAP_S = 1.0
 _log = OncePerSecond(logging.getLogger(__name__))
 pages = APIRouter(include_in_schema=False)
 

@@ -13,9 +13,14 @@ class Counters:
             "mattebox_http_requests", "requests by route, method and status", ["route", "method", "status"],
             registry=self.registry,
         )  # fmt: skip
-        self.offers = Counter("mattebox_offers", "offers by kind and result", ["kind", "result"], registry=self.registry)
+        self.offers = Counter(
+            "mattebox_offers", "offers by kind and result", ["kind", "result"], registry=self.registry
+        )
         self.offer_seconds = Histogram(
-            "mattebox_offer_seconds", "from an offer to its answer, in seconds", buckets=_SECONDS, registry=self.registry
+            "mattebox_offer_seconds",
+            "from an offer to its answer, in seconds",
+            buckets=_SECONDS,
+            registry=self.registry,
         )
 
 

@@ -52,7 +52,7 @@ def studio() -> Image.Image:
     picture *= (0.72 + 0.4 * _glow(x, y, (0.5, 0.3), 0.9))[..., None]
     slant = x + 0.32 * y
     panes = sum(_band(slant, left, left + 0.24) for left in (0.42, 0.72))
-    light = panes * sum(_band(y - 0.1 * x, top, top + 0.24) for top in (0.06, 0.35))
+    light: Floats = panes * sum(_band(y - 0.1 * x, top, top + 0.24) for top in (0.06, 0.35))
     picture += _soft(light, 14)[..., None] * _rgb("#ffe2b8") * 0.32
     floor = np.clip((y - 0.86) * 60, 0, 1)[..., None]
     picture = picture * (1 - floor) + floor * picture * _rgb("#b99b7c") * 1.1
@@ -85,12 +85,14 @@ def _grid() -> tuple[Floats, Floats]:
 
 def _rgb(code: str) -> Floats:
     """`#rrggbb` as three numbers in linear light."""
-    return (np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)], np.float32) / 255) ** np.float32(2.2)
+    light: Floats = np.array([(int(code[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5)], np.float32)
+    return light
 
 
 def _gradient(at: Floats, stops: list[tuple[float, str]]) -> Floats:
     places, colours = [s[0] for s in stops], np.stack([_rgb(s[1]) for s in stops])
-    return np.stack([np.interp(at, places, colours[:, c]) for c in range(3)], -1).astype(np.float32)
+    picture: Floats = np.stack([np.interp(at, places, colours[:, c]) for c in range(3)], -1).astype(np.float32)
+    return picture
 
 
 def _glow(x: Floats, y: Floats, centre: tuple[float, float], width: float) -> Floats:
@@ -113,7 +115,7 @@ def _band(at: Floats, start: float, end: float) -> Floats:
 
 def _soft(plane: Floats, blur_px: float) -> Floats:
     grey = Image.fromarray((np.clip(plane, 0, 1) * 255).astype(np.uint8))
-    return np.asarray(grey.filter(ImageFilter.GaussianBlur(blur_px)), np.float32) / 255
+    return np.asarray(grey.filter(ImageFilter.GaussianBlur(blur_px)), np.float32) / np.float32(255)
 
 
 def _image(picture: Floats, blur_px: float) -> Image.Image:

@@ -4,7 +4,7 @@ What workers measure reaches Redis with their heartbeats and their videos' meter
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from fastapi import APIRouter, Response
@@ -42,7 +42,7 @@ async def alive() -> Health:
 async def ready(here: Here) -> Readiness:
     """503 while no video could be taken at all; a full service is ready."""
     if not await here.store.ping():
-        raise StoreDown
+        raise StoreDown("Redis does not answer")
     workers = [w for w in await here.store.workers() if w.state == "ready"]
     if not workers:
         raise Problem(503, "no_worker", "no worker is ready", retry_s=2)
@@ -82,7 +82,7 @@ class Shared(Collector):
 
     def _of_workers(self) -> Iterator[Metric]:
         ready = [w for w in self._workers if w.state == "ready"]
-        states = Counter((str(w.state),) for w in self._workers)
+        states: Counter[tuple[str, ...]] = Counter((w.state,) for w in self._workers)
         yield _labelled("mattebox_workers", "workers alive, by state", ["state"], states)
         capacity = sum(w.capacity for w in ready)
         yield GaugeMetricFamily("mattebox_capacity_sessions", "videos that ready workers can hold", value=capacity)
@@ -112,7 +112,9 @@ class Shared(Collector):
 
     def _latency(self) -> Metric:
         latency = GaugeMetricFamily(
-            "mattebox_latency_seconds", "from a frame's arrival to its packet leaving, over live videos", labels=["over"]
+            "mattebox_latency_seconds",
+            "from a frame's arrival to its packet leaving, over live videos",
+            labels=["over"],
         )
         if found := [m.latency_ms / 1000 for m in self._meters]:
             latency.add_metric(["median"], median(found))
@@ -120,7 +122,7 @@ class Shared(Collector):
         return latency
 
 
-def _labelled(name: str, words: str, labels: list[str], values: dict[tuple[str, ...], float]) -> Metric:
+def _labelled(name: str, words: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
     family = GaugeMetricFamily(name, words, labels=labels)
     for key, value in values.items():
         family.add_metric(list(key), value)

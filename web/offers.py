@@ -4,16 +4,19 @@ import re
 import time
 from uuid import uuid4
 
-from stream.ice import ice_servers
+from stream.errors import SdpError
+from stream.ice import Reach, ice_servers
 from stream.record import Answer, Kind, Session
+from stream.sdp import Wants, read_offer
 from stream.session import Options
 from stream.settings import Settings
 from web.context import Context
 from web.problems import Problem
 
-WAIT_S = 10.0
 _RETRY_S = 2
-_CLIENTS = {"bad_sdp": "sdp", "unsupported_codec": "sdp", "usage": "options", "bad_background": "options.background"}
+_MENDED_BY_CLIENT = {
+    "bad_sdp": "sdp", "unsupported_codec": "sdp", "usage": "options", "bad_background": "options.background"
+}  # fmt: skip
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -25,9 +28,10 @@ def new_session(kind: Kind, owner: str, options: Options, name: str = "", of: st
 
 
 async def place(here: Context, session: Session, sdp: str) -> str:
-    """The worker's answer, as SDP. Raises Problem 422 for an offer that cannot be used, 503 where no worker has room."""
+    """The worker's answer, as SDP. Raises Problem 422 for an offer that cannot be used, 503 where nobody has room."""
+    _check(sdp, session.kind)
     began_s = time.perf_counter()
-    answer = await here.store.offer(session, sdp, WAIT_S)
+    answer = await here.store.offer(session, sdp, here.settings.offer_wait_s)
     here.counters.offer_seconds.observe(time.perf_counter() - began_s)
     problem = _problem(answer)
     here.counters.offers.labels(session.kind.value, problem.code if problem else "answered").inc()
@@ -35,6 +39,15 @@ async def place(here: Context, session: Session, sdp: str) -> str:
         raise problem
     assert answer is not None
     return answer.sdp
+
+
+def _check(sdp: str, kind: Kind) -> None:
+    """What no worker could use goes to none. Which addresses are spoken to is the worker's to say."""
+    wants = Wants(video_in=kind is not Kind.VIEW, video_out=kind is not Kind.PUBLISH)
+    try:
+        read_offer(sdp, wants, Reach(loopback=True))
+    except SdpError as exc:
+        raise Problem(422, exc.code, str(exc), field="sdp") from None
 
 
 def _problem(answer: Answer | None) -> Problem | None:
@@ -47,7 +60,7 @@ def _problem(answer: Answer | None) -> Problem | None:
         return name_taken()
     if not answer.problem:
         return None
-    if field := _CLIENTS.get(answer.problem):
+    if field := _MENDED_BY_CLIENT.get(answer.problem):
         return Problem(422, answer.problem, answer.detail or "the offer cannot be used", field=field)
     return Problem(503, answer.problem, answer.detail or "the server cannot take it now", retry_s=_RETRY_S)
 

@@ -32,7 +32,9 @@ def read_options(shelf: Shelf, owner: str, base: Options, part: Mapping[str, Any
 
 def _background(shelf: Shelf, owner: str, spec: object) -> str:
     if not isinstance(spec, str):
-        raise Problem(422, "invalid", "a background is written as text, as in color:#204060", field="options.background")
+        raise Problem(
+            422, "invalid", "a background is written as text, as in color:#204060", field="options.background"
+        )
     try:
         return shelf.path_of(owner, spec)
     except BackgroundError as exc:

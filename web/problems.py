@@ -39,9 +39,7 @@ class Problem(HTTPException):
         return render(self.status_code, self.code, str(self.detail), self.faults, self.headers)
 
 
-def render(
-    status: int, code: str, detail: str, faults: Sequence[dict[str, str]] = (), headers: Any = None
-) -> Response:
+def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]] = (), headers: Any = None) -> Response:
     """The response. ASCII JSON: what clients send may hold halves of characters that no encoding takes."""
     body: dict[str, Any] = {
         "type": f"urn:mattebox:problem:{code}",

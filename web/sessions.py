@@ -19,8 +19,8 @@ Sdp = Annotated[str, Field(min_length=1, max_length=131_072)]
 Part = Annotated[
     dict[str, Any],
     Field(
-        description="engine, background (color:#rrggbb, green, blur[:0-1], gallery:NAME, upload:ID, transparent, none), "
-        "view, temporal, key and whatever else Options has; null is the default"
+        description="engine; background: color:#rrggbb, green, blur[:0-1], gallery:NAME, upload:ID, transparent, none; "
+        "view; temporal; key; and whatever else Options has. null is the default"
     ),
 ]
 

@@ -154,7 +154,7 @@ class Shelf:
                 source.close()
         except InputError as exc:
             raise type(exc)(str(exc).replace(str(path), "the file")) from None
-        _save_thumbnail(to_av(frame, "rgba").to_image(), thumbnail)
+        _save_thumbnail(Image.fromarray(to_av(frame, "rgba").to_ndarray()), thumbnail)
 
 
 def _save_thumbnail(image: Image.Image, path: Path) -> None:

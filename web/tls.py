@@ -32,7 +32,7 @@ class Certificate:
 
 
 def certificate(spec: str, folder: Path, host: str) -> Certificate | None:
-    """`off`: None; `auto`: a self-signed one kept in `folder`; `CERT,KEY`: those files. Raises UsageError, DiskError."""
+    """`off`: None; `auto`: a self-signed one kept in `folder`; `CERT,KEY`: those files. UsageError, DiskError."""
     if spec == "off":
         return None
     if spec == "auto":

@@ -1,7 +1,8 @@
 """WHIP (RFC 9725) at /whip/NAME: one publisher; and WHEP, its viewing twin, at /whep/NAME: any number of viewers.
 
-An encoder that lost its network comes back with a new offer while its old session still seems alive, as OBS does: the
-same owner's new publisher therefore takes the name over, and only another owner's is refused with 409.
+An encoder that lost its network comes back with a new offer while its old session still seems alive, as OBS does. So
+the same owner's new publisher takes the name over once its video flows (the store sees to it), and only another
+owner's is refused, with 409.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from stream.record import Command, Kind, Session
 from stream.session import Options
 from web.auth import Visitor
 from web.context import Anyone, Context, Here, StreamName, spend_offer
-from web.offers import ice, name_taken, new_session, not_live, owned, place
+from web.offers import ice, new_session, not_live, owned, place
 from web.options import keep_private, read_options
 from web.problems import Problem
 
@@ -24,6 +25,7 @@ _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 _OFFER = {"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}}
 _TRICKLE = {"requestBody": {"required": True, "content": {_FRAGMENT: {"schema": {"type": "string"}}}}}
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
+_LINE = re.compile(r"[a-z]=\S")
 _KNOWN = frozenset({"token", "show_room"})
 
 
@@ -37,7 +39,6 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     part = {key: value for key, value in request.query_params.items() if key not in _KNOWN}
     options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
-    await _make_way(here, owner, name)
     session = new_session(Kind.PUBLISH, owner, options, name)
     return _created(here, session, await place(here, session, sdp), "whip")
 
@@ -119,16 +120,6 @@ def _text(body: bytes, what: str) -> str:
     return text
 
 
-async def _make_way(here: Context, owner: str, name: str) -> None:
-    """One publisher a name. Raises Problem 409 where it is another owner's."""
-    old = await here.store.stream(name)
-    if old is None:
-        return
-    if old.owner != owner:
-        raise name_taken()
-    await here.store.end(old.id, "replaced")
-
-
 def _created(here: Context, session: Session, sdp: str, door: str) -> Response:
     response = Response(sdp, 201, {"Location": f"/{door}/{session.name}/{session.id}", "ETag": _etag(session)}, _SDP)
     for server in ice(here.settings, session.owner):
@@ -170,6 +161,8 @@ async def _trickle(here: Context, session: Session, request: Request) -> Respons
     if _etag(session) not in (tag.strip() for tag in match.split(",")):
         raise Problem(412, "if_match", "these candidates are for another session")
     fragment = _text(await request.body(), "fragment")
+    if not all(_LINE.match(line) for line in fragment.splitlines() if line):
+        raise Problem(400, "bad_sdp", "the fragment is no SDP")
     if session.state.final or not session.worker:
         raise Problem(409, "over", f"the session is {session.state.value}")
     await here.store.send(session.worker, Command(kind="candidates", session=session.id, text=fragment))
