@@ -72,6 +72,8 @@ async def _http(_: Request, exc: Exception) -> Response:
 
 async def _invalid(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
+    if any(error["type"] == "json_invalid" for error in exc.errors()):
+        return Problem(400, "bad_json", "the body is not JSON").response()
     return invalid(exc.errors()).response()
 
 
