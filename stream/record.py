@@ -3,8 +3,10 @@
 Knows nothing about Redis: `stream/store.py` keeps these records and makes their moves atomic.
 """
 
+import json
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,6 +89,24 @@ class Session(_Record):
     created_s: float = 0.0
     updated_s: float = 0.0
     meters: Meters | None = None
+
+    def to_fields(self) -> list[str]:
+        """Name, value, name, value … as text, for stores that keep the fields of a record apart."""
+        nested = {"options", "meters"}
+        fields = {name: str(value) for name, value in self.model_dump(exclude=nested).items()}
+        fields |= {
+            "options": self.options.model_dump_json(),
+            "meters": self.meters.model_dump_json() if self.meters else "",
+        }
+        return [text for pair in fields.items() for text in pair]
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str] | Sequence[str]) -> Self:
+        """The other way; fields of the store's own are passed over."""
+        known = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
+        values: dict[str, Any] = {name: known[name] for name in cls.model_fields if known.get(name)}
+        nested = {name: json.loads(values[name]) for name in ("options", "meters") if name in values}
+        return cls.model_validate(values | nested)
 
 
 class Offer(_Record):

@@ -41,6 +41,13 @@ def test_records_refuse_what_they_do_not_know_and_do_not_change(record: BaseMode
         setattr(record, next(iter(type(record).model_fields)), "x")
 
 
+@pytest.mark.parametrize("session", [one for one in RECORDS if isinstance(one, Session)])
+def test_sessions_survive_as_fields(session: Session) -> None:
+    fields = session.to_fields()
+    assert Session.from_fields([*fields, "entry", "1-0"]) == session
+    assert Session.from_fields(dict(zip(fields[::2], fields[1::2], strict=True))) == session
+
+
 def test_every_state_has_its_moves_and_ends_somewhere() -> None:
     assert set(MOVES) == set(State)
     assert {state for state in State if state.final} == {State.ENDED, State.FAILED, State.LOST}
