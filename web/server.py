@@ -86,7 +86,9 @@ def check_bind(settings: Settings, host: str) -> None:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if _is_v6(host) else socket.AF_INET)
+    # with its protocol said: asyncio sends small answers at once (TCP_NODELAY) on sockets that it knows to be TCP
+    family = socket.AF_INET6 if _is_v6(host) else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))

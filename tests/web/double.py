@@ -18,7 +18,7 @@ import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 
-from stream.errors import StoreError
+from stream.errors import BadMove, StoreError
 from stream.record import Answer, Command, Kind, Meters, Session, State, Worker
 from stream.session import Options
 from stream.store import Store
@@ -56,8 +56,9 @@ class Double:
             )  # fmt: skip
             for gone in await self._store.renew(mine):
                 await self.end(gone)
-            for session in self.sessions.values():
-                await self._store.report(session, self.meters(session))
+            for session in list(self.sessions.values()):
+                with suppress(BadMove):  # it ended meanwhile
+                    await self._store.report(session, self.meters(session))
             await asyncio.sleep(0.25)
 
     async def _take(self) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from stream.record import Answer
 from stream.settings import Settings
-from tests.web.double import CANNED
-from tests.web.site import Site, running
+from tests.web.double import CANNED, Double
+from tests.web.site import running
 from web.options import ENGINES
 from workers.engines import ENGINES as BUILT_IN
 
@@ -54,7 +54,7 @@ def test_a_camera_comes_and_goes(http: httpx.Client, camera_offer: str) -> None:
     assert http.delete(path).status_code == 204
     assert until(http, path, state="ended")["reason"] == "deleted"
     assert http.delete(path).status_code == 204, "ending twice is no mistake"
-    assert [s["id"] for s in http.get("/api/sessions").json()["sessions"]] == [body["id"]]
+    assert body["id"] in [s["id"] for s in http.get("/api/sessions").json()["sessions"]]
 
 
 def test_meters_of_a_live_video(http: httpx.Client, camera_offer: str) -> None:
@@ -67,15 +67,14 @@ def test_meters_of_a_live_video(http: httpx.Client, camera_offer: str) -> None:
     assert meters["dropped"] == {"late": 3}
 
 
-def test_options_change_in_part(site: Site, http: httpx.Client, camera_offer: str) -> None:
+def test_options_change_in_part(worker: Double, http: httpx.Client, camera_offer: str) -> None:
     path = begin(http, camera_offer, options={"background": "blur:0.25", "view": "matte"}).headers["location"]
     until(http, path, state="live")
     changed = http.patch(path, json={"options": {"background": "green"}})
     assert changed.json()["options"]["background"] == "color:#00ff00"
     assert changed.json()["options"]["view"] == "matte"
     assert http.patch(path, json={"options": {"view": None}}).json()["options"]["view"] == "composite"
-    assert site.worker is not None
-    told = [c.options for c in site.worker.commands if c.kind == "options"]
+    told = [c.options for c in worker.commands if c.kind == "options"]
     assert told[0] is not None
     assert told[0].background.spec() == "color:#00ff00"
 
@@ -105,10 +104,9 @@ def test_nobody_there(settings: Settings, redis_url: str, camera_offer: str) -> 
     [("full", 503, True), ("engine", 503, True), ("bad_sdp", 422, False), ("bad_background", 422, False)],
 )
 def test_what_a_worker_says(
-    site: Site, http: httpx.Client, camera_offer: str, answer: str, status: int, retry: bool
+    worker: Double, http: httpx.Client, camera_offer: str, answer: str, status: int, retry: bool
 ) -> None:
-    assert site.worker is not None
-    site.worker.answer = Answer(problem=answer, detail="because")
+    worker.answer = Answer(problem=answer, detail="because")
     response = begin(http, camera_offer)
     assert problem(response, status, answer)["detail"] == "because"
     assert ("retry-after" in response.headers) == retry
@@ -185,33 +183,28 @@ FIELDS = st.dictionaries(
 )
 
 
-@pytest.fixture(scope="module")
-def module_site(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> object:
-    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), offer_wait_s=0.6, max_offers=10**6)
-    with running(settings, valkey) as site:
-        yield site
-
-
 @given(body=JSON | st.fixed_dictionaries({"sdp": st.just("@")}, optional={"options": FIELDS | JSON, "replaces": JSON}))
-@effort(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_json_is_a_server_error(module_site: Site, camera_offer: str, body: object) -> None:
+@effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_json_is_a_server_error(http: httpx.Client, camera_offer: str, body: object) -> None:
     if isinstance(body, dict) and body.get("sdp") == "@":
         body = body | {"sdp": camera_offer}
-    with module_site.client() as http:
-        text = json.dumps(body)
-        response = http.post("/api/sessions", content=text, headers={"Content-Type": "application/json"})
-        assert response.status_code < 500, text
+    text = json.dumps(body)
+    response = http.post("/api/sessions", content=text, headers={"Content-Type": "application/json"})
+    assert response.status_code < 500, text
+    if response.status_code == 201:
+        http.delete(response.headers["location"])
 
 
 @given(st.text(max_size=300) | st.binary(max_size=300), st.sampled_from(["/whip/x", "/whep/x"]), st.integers(0, 60))
-@effort(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_sdp_is_a_server_error(
-    module_site: Site, camera_offer: str, noise: str | bytes, path: str, line: int
+    http: httpx.Client, camera_offer: str, noise: str | bytes, path: str, line: int
 ) -> None:
     body = noise.encode(errors="surrogatepass") if isinstance(noise, str) else noise
     lines = camera_offer.encode().split(b"\r\n")
     lines[line % len(lines)] = body
-    with module_site.client() as http:
-        for content in (body, b"\r\n".join(lines)):
-            response = http.post(path, content=content, headers={"Content-Type": "application/sdp"})
-            assert response.status_code < 500, content
+    for content in (body, b"\r\n".join(lines)):
+        response = http.post(path, content=content, headers={"Content-Type": "application/sdp"})
+        assert response.status_code < 500, content
+        if response.status_code == 201:
+            http.delete(response.headers["location"])
