@@ -94,7 +94,9 @@ class Embedded:
         self.started_in_s = time.monotonic() - start_s
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop()
 
     def _wait(self, until_s: float) -> None:

@@ -51,8 +51,8 @@ def studio() -> Image.Image:
     picture = _gradient(y, [(0.0, "#c9c3ba"), (0.75, "#b3aba0"), (1.0, "#8f877c")])
     picture *= (0.72 + 0.4 * _glow(x, y, (0.5, 0.3), 0.9))[..., None]
     slant = x + 0.32 * y
-    panes = sum(_band(slant, left, left + 0.24) for left in (0.42, 0.72))
-    light: Floats = panes * sum(_band(y - 0.1 * x, top, top + 0.24) for top in (0.06, 0.35))
+    panes = _band(slant, 0.42, 0.66) + _band(slant, 0.72, 0.96)
+    light = panes * (_band(y - 0.1 * x, 0.06, 0.30) + _band(y - 0.1 * x, 0.35, 0.59))
     picture += _soft(light, 14)[..., None] * _rgb("#ffe2b8") * 0.32
     floor = np.clip((y - 0.86) * 60, 0, 1)[..., None]
     picture = picture * (1 - floor) + floor * picture * _rgb("#b99b7c") * 1.1

@@ -1,4 +1,4 @@
-"""From an offer to its answer: a record is made, a worker takes it, and what it said becomes a response or a problem."""
+"""From an offer to its answer: a record is made, a worker takes it, and what it says is the answer or a problem."""
 
 import re
 import time
@@ -29,7 +29,6 @@ def new_session(kind: Kind, owner: str, options: Options, name: str = "", of: st
 
 async def place(here: Context, session: Session, sdp: str) -> str:
     """The worker's answer, as SDP. Raises Problem 422 for an offer that cannot be used, 503 where nobody has room."""
-    _check(sdp, session.kind)
     began_s = time.perf_counter()
     answer = await here.store.offer(session, sdp, here.settings.offer_wait_s)
     here.counters.offer_seconds.observe(time.perf_counter() - began_s)
@@ -41,8 +40,8 @@ async def place(here: Context, session: Session, sdp: str) -> str:
     return answer.sdp
 
 
-def _check(sdp: str, kind: Kind) -> None:
-    """What no worker could use goes to none. Which addresses are spoken to is the worker's to say."""
+def check_offer(sdp: str, kind: Kind) -> None:
+    """What no worker could use goes to none. Which addresses are spoken to is the worker's to say. Problem 422."""
     wants = Wants(video_in=kind is not Kind.VIEW, video_out=kind is not Kind.PUBLISH)
     try:
         read_offer(sdp, wants, Reach(loopback=True))

@@ -50,8 +50,24 @@ class Server(uvicorn.Server):
         )
 
     async def run_until_stopped(self) -> None:
-        """Serve until SIGTERM, SIGINT or `stop`; a second signal does not wait for requests under way."""
+        """Serve until SIGTERM, SIGINT or `stop`; a second signal does not wait for requests under way.
+
+        When it returns no request uses the store any more, so that it can be closed.
+        """
         await self.serve(sockets=[self._socket])
+        if self.force_exit:
+            await self._cut_off()
+            await self.lifespan.shutdown()
+
+    async def _cut_off(self) -> None:
+        """End what is still under way: its clients see a broken connection, not an answer made up for them."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        left = list(self.server_state.tasks)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=1)
 
     def stop(self) -> None:
         self.should_exit = True

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.record import Kind, Meters, Session
 from stream.session import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
-from web.offers import ice, new_session, owned, place
+from web.offers import check_offer, ice, new_session, owned, place
 from web.options import keep_private, read_options, words
 from web.problems import Problem
 
@@ -78,6 +78,7 @@ def shown(here: Context, session: Session) -> SessionOut:
 async def start(body: OfferIn, request: Request, response: Response, owner: Owner, here: Here) -> AnswerOut:
     """Offer a camera. Answered as soon as a worker took it, in 10 s at most; 503 where none has room."""
     await spend_offer(here, request, owner)
+    check_offer(body.sdp, Kind.CAMERA)
     options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), body.options)
     if body.replaces:
         await _end(here, owner, body.replaces)

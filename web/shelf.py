@@ -137,11 +137,13 @@ class Shelf:
         try:
             with _without_warnings(), Image.open(path, formats=_FORMATS) as image:
                 if image.width * image.height > self._settings.max_pixels:
-                    raise TooLarge(f"the picture has more than {self._settings.max_pixels:,} pixels")
+                    raise Image.DecompressionBombError
                 _save_thumbnail(image, thumbnail)
         except UnidentifiedImageError:
             return False
-        except (Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError) as exc:
+        except Image.DecompressionBombError:  # Pillow's own limit may be lower
+            raise TooLarge(f"the picture has more than {self._settings.max_pixels:,} pixels") from None
+        except (OSError, ValueError, SyntaxError, EOFError) as exc:
             raise UnreadableMedia(f"the picture cannot be read ({exc})".replace(str(path), "file")) from None
         return True
 

@@ -16,7 +16,7 @@ from stream.record import Command, Kind, Session
 from stream.session import Options
 from web.auth import Visitor
 from web.context import Anyone, Context, Here, StreamName, spend_offer
-from web.offers import ice, new_session, not_live, owned, place
+from web.offers import check_offer, ice, new_session, not_live, owned, place
 from web.options import keep_private, read_options
 from web.problems import Problem
 
@@ -35,7 +35,7 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     (background none, views overlay and side-by-side) needs `show_room=true` too."""
     owner = _allowed(visitor, "publish", name)
     await spend_offer(here, request, owner)
-    sdp = await _offer(request)
+    sdp = await _offer(request, Kind.PUBLISH)
     part = {key: value for key, value in request.query_params.items() if key not in _KNOWN}
     options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
@@ -48,7 +48,7 @@ async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) 
     """View a stream; 404 while nobody publishes it, with a time after which to ask again."""
     owner = _allowed(visitor, "view", name)
     await spend_offer(here, request, owner)
-    sdp = await _offer(request)
+    sdp = await _offer(request, Kind.VIEW)
     stream = await here.store.stream(name)
     if stream is None or stream.owner != owner:
         raise not_live()
@@ -95,14 +95,16 @@ def _allowed(visitor: Visitor, scope: Literal["publish", "view"], name: str) -> 
     raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
 
 
-async def _offer(request: Request) -> str:
-    """The body, if it is called SDP and the client takes SDP for an answer."""
+async def _offer(request: Request, kind: Kind) -> str:
+    """The body, if it is an offer of that kind and the client takes SDP for an answer."""
     if _content_type(request) != _SDP:
         raise Problem(415, "content_type", f"an offer is sent as {_SDP}", Accept_Post=_SDP)
     accept = request.headers.get("accept", "")
     if accept and not any(_MEDIA_RANGE.match(part) for part in accept.split(",")):
         raise Problem(406, "accept", f"an answer is {_SDP}")
-    return _text(await request.body(), "offer")
+    sdp = _text(await request.body(), "offer")
+    check_offer(sdp, kind)
+    return sdp
 
 
 def _content_type(request: Request) -> str:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 import redis
 from aiortc import RTCConfiguration, RTCPeerConnection
+from pydantic import SecretStr
 
 from stream.embedded import Embedded
 from stream.record import Answer
@@ -56,6 +57,14 @@ def worker(site: Site) -> Iterator[Double]:
     assert site.worker is not None
     yield site.worker
     site.worker.answer, site.worker.state, site.worker.commands = Answer(sdp=CANNED), "ready", []
+
+
+@pytest.fixture
+def users(settings: Settings, redis_url: str) -> Iterator[Site]:
+    """With the users alice and bob, whose tokens are alice-token and bob-token."""
+    with_tokens = settings.model_copy(update={"tokens": SecretStr("alice:alice-token, bob:bob-token")})
+    with running(with_tokens, redis_url) as site:
+        yield site
 
 
 async def _offer(direction: str) -> str:

@@ -10,19 +10,22 @@ import httpx
 
 from stream.settings import Settings
 from stream.store import Store
-from web.server import Server
 from tests.web.double import Double
+from web.server import Server
 
 T = TypeVar("T")
+HOST = "127.0.0.1"
 
 
 class Site:
     """url: of the server; client: without a token; worker: the double, or None."""
 
-    def __init__(self, settings: Settings, redis_url: str, port: int = 0, worker: bool = True, tls: str = "off") -> None:
+    def __init__(
+        self, settings: Settings, redis_url: str, port: int = 0, worker: bool = True, tls: str = "off", host: str = HOST
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self.store = Store(redis_url)
-        self.server = Server(settings, self.store, "127.0.0.1", port, tls)
+        self.server = Server(settings, self.store, host, port, tls)
         self.url = self.server.url
         self.worker = Double(Store(redis_url)) if worker else None
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))

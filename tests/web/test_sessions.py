@@ -9,36 +9,11 @@ from hypothesis import strategies as st
 
 from stream.record import Answer
 from stream.settings import Settings
+from tests.web.asking import SDP, begin, problem, until
 from tests.web.double import CANNED, Double
 from tests.web.site import running
 from web.options import ENGINES
 from workers.engines import ENGINES as BUILT_IN
-
-
-def begin(http: httpx.Client, sdp: str, **more: object) -> httpx.Response:
-    return http.post("/api/sessions", json={"sdp": sdp, "type": "offer", **more})
-
-
-def problem(response: httpx.Response, status: int, code: str, field: str = "") -> dict[str, object]:
-    """The body of an error, checked for its form."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, object] = response.json()
-    assert (body["status"], body["code"]) == (status, code)
-    assert body["detail"]
-    if field:
-        assert field in [fault["field"] for fault in body["errors"]]  # type: ignore[attr-defined]
-    return body
-
-
-def until(http: httpx.Client, path: str, **fields: object) -> dict[str, object]:
-    """Ask until the record has these fields."""
-    for _ in range(100):
-        record: dict[str, object] = http.get(path).json()
-        if all(record.get(name) == value for name, value in fields.items()):
-            return record
-        time.sleep(0.02)
-    raise AssertionError(f"{record} never had {fields}")
 
 
 def test_a_camera_comes_and_goes(http: httpx.Client, camera_offer: str) -> None:
@@ -50,7 +25,7 @@ def test_a_camera_comes_and_goes(http: httpx.Client, camera_offer: str) -> None:
     assert path == f"/api/sessions/{body['id']}"
     record = until(http, path, state="live")
     assert record["kind"] == "camera"
-    assert record["options"]["background"] == "color:#102030"  # type: ignore[index]
+    assert record["options"]["background"] == "color:#102030"
     assert http.delete(path).status_code == 204
     assert until(http, path, state="ended")["reason"] == "deleted"
     assert http.delete(path).status_code == 204, "ending twice is no mistake"
@@ -123,7 +98,7 @@ def test_options_of_what_is_over(http: httpx.Client, camera_offer: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 @pytest.mark.parametrize("name", ["nonsense", "00000000-0000-4000-8000-000000000000", "%2e%2e%2fetc", "é", "*"])
 def test_a_session_that_is_not_there(http: httpx.Client, method: str, name: str) -> None:
-    body = {"options": {}} if method == "PATCH" else None
+    body: dict[str, object] | None = {"options": {}} if method == "PATCH" else None
     problem(http.request(method, f"/api/sessions/{name}", json=body), 404, "not_found")
 
 
@@ -148,7 +123,7 @@ def test_wrong_options_name_their_field(http: httpx.Client, camera_offer: str, o
     body = json.dumps({"sdp": camera_offer, "options": options})
     response = http.post("/api/sessions", content=body, headers={"Content-Type": "application/json"})
     faults = problem(response, 422, response.json()["code"])["errors"]
-    assert faults[0]["field"].startswith(field)  # type: ignore[index]
+    assert faults[0]["field"].startswith(field)
 
 
 def test_engines_are_those_that_there_are() -> None:
@@ -204,7 +179,7 @@ def test_no_sdp_is_a_server_error(
     lines = camera_offer.encode().split(b"\r\n")
     lines[line % len(lines)] = body
     for content in (body, b"\r\n".join(lines)):
-        response = http.post(path, content=content, headers={"Content-Type": "application/sdp"})
+        response = http.post(path, content=content, headers=SDP)
         assert response.status_code < 500, content
         if response.status_code == 201:
             http.delete(response.headers["location"])
