@@ -11,6 +11,7 @@ mattebox:name:<name>         string: id of the session that publishes under that
 mattebox:commands:<worker>   stream: what a worker is to do
 mattebox:worker:<id>         string: its last heartbeat
 mattebox:workers             zset: id → when that heartbeat is stale
+mattebox:spent:<key>         number: uses of something that is limited, in the window of time until it expires
 """
 
 from functools import cache
@@ -52,6 +53,10 @@ def commands(worker: str) -> str:
 
 def worker(id: str) -> str:
     return f"{PREFIX}worker:{id}"
+
+
+def spent(key: str) -> str:
+    return f"{PREFIX}spent:{key}"
 
 
 _IN_LUA = (

@@ -252,6 +252,17 @@ class Store:
         """The worker goes. Its sessions should be moved first; what it did not take goes to others."""
         await self._run("leave", worker)
 
+    # Anything else that several processes must count together.
+
+    async def spend(self, key: str, limit: int, window_s: int) -> float:
+        """Count one use of `key`, of which a window of time has `limit`. 0.0: granted; else seconds until the next."""
+        name, pipe = keys.spent(key), self._redis.pipeline()
+        pipe.set(name, 0, ex=window_s, nx=True)
+        pipe.incr(name)
+        pipe.pttl(name)
+        _, count, left_ms = await self._call(pipe.execute())
+        return 0.0 if count <= limit else max(left_ms, 1) / 1000
+
     async def _now(self) -> float:
         """Seconds since 1970, by Redis's clock."""
         seconds, micros = await self._ask("TIME")
