@@ -26,7 +26,7 @@ class Engines:
 
     def ready(self, options: Options) -> Device | None:
         """The engine for these options, if nobody has to wait for it. Raises UsageError."""
-        task = self._loading.get(_key(options))
+        task = self._loading.get(self._key(options))
         return task.result() if task is not None and task.done() and task.exception() is None else None
 
     async def get(self, options: Options) -> Device:
@@ -34,7 +34,7 @@ class Engines:
 
         Raises UsageError, WeightsError and EngineError; the next to ask tries again.
         """
-        key = _key(options)
+        key = self._key(options)
         task = self._loading.get(key)
         if task is None or (task.done() and task.exception() is not None):
             task = self._loading[key] = asyncio.create_task(asyncio.to_thread(self._load, key[0], options))
@@ -44,6 +44,11 @@ class Engines:
         engine = engines.load(name, options, self._settings)
         warm_up(engine)
         return Device(engine)
+
+    def _key(self, options: Options) -> tuple[str, object]:
+        """What makes two engines differ: the name, a screen's colour, and what is done to the subject's colours."""
+        name, _ = engines.choose(options, live=True, settings=self._settings)
+        return name, (options.key, options.foreground, options.roi)
 
     async def close(self) -> None:
         """End the threads of all that were loaded."""
@@ -57,9 +62,3 @@ def warm_up(engine: Engine) -> None:
     blank = Frame(flat(*_GREY, *_WARM_UP_PX), 0, Fraction(1, 30))
     (result,) = engine.infer([engine.prepare(blank)], [None])
     assert np.isfinite(result.alpha).all()
-
-
-def _key(options: Options) -> tuple[str, object]:
-    """What makes two engines differ: the name, and a screen's colour."""
-    name, _ = engines.choose(options, live=True)
-    return name, options.key if name == "chroma" else None

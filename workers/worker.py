@@ -13,13 +13,12 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from stream.store import Store
-
 from stream.errors import BadMove, Fenced, MatteboxError, NoSession, SdpError, StoreDown
 from stream.log import OncePerSecond
 from stream.record import Answer, Command, Offer, Session, State, Worker
 from stream.session import Options
 from stream.settings import Settings
+from stream.store import Store
 from workers import capacity, threads
 from workers.live import LiveVideo
 from workers.pool import Engines
