@@ -101,6 +101,14 @@ def check_bind(settings: Settings, host: str) -> None:
         )
 
 
+def check_free(host: str, port: int) -> int:
+    """The port, or a free one for 0, if it can be listened on. Raises UsageError."""
+    sock = _bound(host, port)
+    number: int = sock.getsockname()[1]
+    sock.close()
+    return number
+
+
 def _bound(host: str, port: int) -> socket.socket:
     # with its protocol said: asyncio sends small answers at once (TCP_NODELAY) on sockets that it knows to be TCP
     family = socket.AF_INET6 if _is_v6(host) else socket.AF_INET

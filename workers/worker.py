@@ -7,6 +7,7 @@ could not be written is written later.
 import asyncio
 import logging
 import os
+import signal
 import socket
 import time
 import uuid
@@ -54,6 +55,19 @@ class LiveWorker:
             update={"engine": device.name, "device": device.device, "capacity": videos}
         )
         _log.info("engine %s on %s: room for %d videos", device.name, device.device, videos)
+
+    async def run_until_stopped(self) -> None:
+        """`run` until SIGTERM, SIGINT or SIGHUP; a second one does not wait for anything."""
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def asked() -> None:
+            if stop.is_set():
+                os._exit(1)
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, asked)
+        await self.run(stop)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then take nothing new, end every video as "drained", and return."""
