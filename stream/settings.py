@@ -4,7 +4,7 @@ import functools
 import os
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stream.errors import UsageError
@@ -12,6 +12,10 @@ from stream.errors import UsageError
 
 def _cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mattebox"
+
+
+def _data_dir() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mattebox"
 
 
 class Settings(BaseSettings):
@@ -29,6 +33,12 @@ class Settings(BaseSettings):
     birefnet: str = Field("general", description="weights of that engine: a name, repo id or file, perhaps @WxH")
     half: bool = Field(True, description="half precision, where the device computes in it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
+    data_dir: Path = Field(default_factory=_data_dir, description="where `serve` keeps its records")
+    redis_url: str = Field(
+        "",
+        validation_alias=AliasChoices("MATTEBOX_REDIS_URL", "redis_url"),  # the latter is the environment's REDIS_URL
+        description="redis://, rediss:// or unix:// address; empty: `serve` starts a server of its own",
+    )
 
     def cores(self) -> int:
         """Number of cores to keep busy, at least 1."""
