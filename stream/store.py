@@ -12,8 +12,7 @@ When Redis lost its data (flushed, or a disk gone) `renew` writes the owner's se
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -53,7 +52,7 @@ class Store:
                 protocol=2,
                 retry=retry,
                 socket_connect_timeout=_PATIENCE_S,
-                socket_timeout=_SLICE_S + 2 * _PATIENCE_S,
+                socket_timeout=None,  # `_call` has the clock; theirs swallows cancellations on Python 3.11 (wait_for)
             )
         except ValueError as exc:
             raise UsageError(f"REDIS_URL={self._where!r}: {str(exc).splitlines()[0]}") from None
@@ -280,9 +279,8 @@ class Store:
     async def _call(self, command: Awaitable[T], wait_s: float = 0.0) -> T:
         """The reply, if it comes `_PATIENCE_S` after `wait_s` at the latest; else StoreDown."""
         try:
-            with _obeying_cancel():
-                async with asyncio.timeout(wait_s + _PATIENCE_S):
-                    return await command
+            async with asyncio.timeout(wait_s + _PATIENCE_S):
+                return await command
         except (RedisGone, RedisSlow, OutOfMemoryError, ReadOnlyError, OSError) as exc:
             raise StoreDown(f"Redis at {self._where}: {_first_line(exc)}") from exc
         except RedisError as exc:
@@ -296,18 +294,6 @@ _PROBLEMS = {
     "name_taken": "somebody else publishes under that name",
     "full": "too many offers wait already",
 }
-
-
-@contextmanager
-def _obeying_cancel() -> Iterator[None]:
-    """redis-py 8.1 now and then takes a cancellation for itself and returns as if nothing were; a wait would go on."""
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    try:
-        yield
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError
 
 
 def _claim(session: Session) -> tuple[str, str, int]:

@@ -1,9 +1,9 @@
 """Runs the programs of `mattebox serve` as one: starts them in order, keeps them up, ends them together.
 
 A program that dies is started again, at once and then ever later. One that never came to stay up ends everything with
-a reason; one that did is tried for ever, for what kills it may go away. A program with a spare has one more process of it, loaded and waiting: when the one at work dies the spare is
-told within milliseconds to take over. No child outlives this process (`stream.lifeline`). Knows programs by their
-command lines only, and not what they do.
+a reason; one that did is tried for ever, for what kills it may go away. A program with a spare has one more process
+of it, loaded and waiting: when the one at work dies the spare is told within milliseconds to take over. No child
+outlives this process (`stream.lifeline`). Knows programs by their command lines only, and not what they do.
 
 The child's side of a spare: load everything, then `wait_for_turn()`, then work.
 """
@@ -169,17 +169,16 @@ class _Post:
         self._children: list[_Child] = []
 
     async def keep(self) -> None:
-        """Fill the place again whenever it falls empty. Raises ServerError when nothing that fills it stays."""
-        failures = 0
-        while failures < TRIES:
-            child = await self._next(_DELAYS_S[failures])
+        """Fill the place again whenever it falls empty. Raises ServerError when nothing ever stays in it."""
+        failures, proven = 0, False
+        while proven or failures < TRIES:
+            child = await self._next(_DELAYS_S[min(failures, TRIES - 1)])
             child.work()
             how = await child.ended()
             _log.warning("%s %s", child.name, how)
+            proven = proven or child.stable
             failures = 0 if child.stable else failures + 1
-        raise ServerError(
-            f"{self._program.name} does not stay up: {TRIES} times in a row it {how} soon after its start"
-        )
+        raise ServerError(f"{self._program.name} does not stay up: {TRIES} times it {how} soon after its start")
 
     async def _next(self, delay_s: float) -> _Child:
         await asyncio.sleep(delay_s)
