@@ -133,7 +133,10 @@ class Connection(aioice.Connection):
         found = [p.local_candidate for p in protocols]
         found += _seen_from_outside(self.settings, found)
         found += await self._reflexive(protocols)
-        return found + await super().get_component_candidates(component, [], _GATHER_S)  # with no address: TURN's alone
+        found += await super().get_component_candidates(component, [], _GATHER_S)  # with no address: TURN's alone
+        if self._closing:  # meanwhile: these were not seen by it
+            await asyncio.gather(*(protocol.close() for protocol in self._protocols))
+        return found
 
     async def _bind(self, address: str, component: int) -> aioice.ice.StunProtocol | None:
         loop = asyncio.get_running_loop()

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 _X264 = {"preset": "superfast", "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0"}
 _NVENC = {"preset": "p3", "tune": "ull", "rc": "cbr", "zerolatency": "1", "forced-idr": "1", "no-scenecut": "1"}
+_NVENC |= {"profile": "baseline", "delay": "0"}
 _TO_BT601 = "colorspace=space=bt470bg:trc=bt709:primaries=bt709:range=tv:iall=bt709:irange=tv:format=yuv420p:fast=1"
 _VPX = {"deadline": "realtime", "cpu-used": "-12", "lag-in-frames": "0", "error-resilient": "default"}
 

@@ -67,14 +67,14 @@ class Peer:
             self._offer = offer
             return await asyncio.wait_for(self._negotiate(offer, outgoing, user), self._settings.connect_timeout_s)
         except SdpError:
-            await self.close("bad_sdp")
+            await self._give_up("bad_sdp")
             raise
         except Exception as exc:  # aiortc raises anything at all on an offer it cannot take
             _log.info("the offer was refused: %r", exc)
-            await self.close("bad_sdp")
+            await self._give_up("bad_sdp")
             raise SdpError("the offer cannot be answered") from exc
         except BaseException:
-            await self.close("cancelled")
+            await self._give_up("cancelled")
             raise
 
     async def _negotiate(self, offer: sdp.Offer, outgoing: LiveOutput | None, user: str) -> str:
@@ -87,6 +87,8 @@ class Peer:
         self._receive(lines, offer, outgoing)
         self._send(lines, offer, outgoing)
         await pc.setLocalDescription()
+        if self._closing is not None:
+            raise SdpError("the connection was closed before it was answered")
         self._watch = asyncio.create_task(self._watching())
         text = pc.localDescription.sdp
         self._attach(lines["video"], sdp.first_codec(text, "video"))
@@ -172,15 +174,24 @@ class Peer:
         assert self._closing is not None
         await asyncio.shield(self._closing)
 
+    async def _give_up(self, reason: str) -> None:
+        await self.close(reason)
+        self._detach()  # both again, should the offer have got so far only while it was closed
+        if self._pc is not None:
+            await _end(self._pc)
+
+    def _detach(self) -> None:
+        for track in self._tracks:
+            if self._output is not None:
+                self._output.detach(track)
+
     async def _shut(self, reason: str) -> None:
         self.state = "closed"
         if self._watch is not None:
             self._watch.cancel()
         if self.source is not None:
             self.source.close()
-        for track in self._tracks:
-            if self._output is not None:
-                self._output.detach(track)
+        self._detach()
         if self._pc is not None:
             await _end(self._pc)
         self.on_change("closed", reason)

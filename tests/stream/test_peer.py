@@ -13,6 +13,7 @@ from hypothesis import settings as tries
 
 from stream.errors import SdpError
 from stream.peer import Peer
+from stream.sinks.webrtc import LiveOutput
 from tests.fakes import Unchanged
 from tests.offers import CHROMIUM, mutated
 from tests.rtc import SETTINGS, Camera, Client, Video, live, until
@@ -82,6 +83,28 @@ def test_closing_at_any_moment_of_connecting_leaves_nothing() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("how", ["close", "cancel"])
+def test_closing_at_any_moment_of_answering_leaves_nothing(how: str) -> None:
+    async def run() -> None:
+        output = LiveOutput(SETTINGS)
+        before, tasks = held(), len(asyncio.all_tasks())
+        for steps in range(30):
+            peer = Peer(SETTINGS)
+            answering = asyncio.create_task(peer.answer(CHROMIUM, output))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if how == "cancel":
+                answering.cancel()
+            await peer.close("deleted")
+            with contextlib.suppress(SdpError, asyncio.CancelledError):
+                await answering
+        assert held() == before
+        assert len(asyncio.all_tasks()) == tasks
+        assert output.meters().viewers == 0
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("leaves", ["close", "vanish"])
 def test_a_client_that_leaves_is_noticed(leaves: str) -> None:
     async def run() -> None:
@@ -118,6 +141,26 @@ def test_a_camera_that_falls_silent_is_let_go_but_not_a_viewer_who_only_listens(
             assert video.changes[1] == ("closed", "media_timeout")
             assert watching.state == "connected"
             await watching.close("bye")
+        await viewer.close()
+
+    asyncio.run(run())
+
+
+def test_a_viewer_who_vanishes_is_let_go() -> None:
+    async def run() -> None:
+        viewer = Client(None, "VP8")
+        async with live(Client(Camera(), "VP8"), Unchanged()) as video:
+            changes: list[str] = []
+            patience = SETTINGS.model_copy(update={"media_timeout_s": 2.0})
+            watching = Peer(patience, lambda state, reason: changes.append(reason))
+            await viewer.take(await watching.answer(await viewer.offer(), video.output, incoming=False))
+            await until(lambda: len(viewer.pictures) > 60)  # its reports keep it, and nothing else
+            assert video.output.meters().viewers == 2
+            viewer.vanish()
+            await until(lambda: watching.state == "closed", 4.0)
+            await watching.close("deleted")
+            assert changes == ["", "media_timeout"]
+            assert video.output.meters().viewers == 1
         await viewer.close()
 
     asyncio.run(run())

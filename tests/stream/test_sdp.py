@@ -150,6 +150,17 @@ def test_parts_of_a_bundle_may_leave_the_transport_to_the_first() -> None:
     assert understood(text).kept == ("0", "1")
 
 
+def test_the_transport_may_stand_above_all_parts() -> None:
+    """As libdatachannel writes it, and OBS with it."""
+    lines = CHROMIUM.split("\r\n")
+    start = ("a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=setup")
+    own = list(dict.fromkeys(line for line in lines if line.startswith(start)))
+    rest = [line for line in lines if not line.startswith(start)]
+    offer = understood("\r\n".join([*rest[:5], *own, *rest[5:]]))
+    assert offer.kept == ("0", "1")
+    assert offer.sdp.count("a=fingerprint:sha-256") == 2
+
+
 FRAGMENT = "a=ice-ufrag:{}\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:{}\r\n"
 
 
