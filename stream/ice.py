@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
 _TURN_CREDENTIAL_S = 3600  # an allocation made in time lives on; only a new one needs a new credential
+_GATHER_S = 2  # an answer waits no longer for STUN and TURN servers
 _RECEIVE_BUFFER = 1 << 20  # bytes: a keyframe of a large picture comes in one burst
 _METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
 
@@ -131,8 +132,11 @@ class Connection(aioice.Connection):
         self._protocols += protocols
         found = [p.local_candidate for p in protocols]
         found += _seen_from_outside(self.settings, found)
-        found += await self._reflexive(protocols, timeout)
-        return found + await super().get_component_candidates(component, [], timeout)  # with no address: TURN's alone
+        found += await self._reflexive(protocols)
+        found += await super().get_component_candidates(component, [], _GATHER_S)  # with no address: TURN's alone
+        if self._closing:  # meanwhile: these were not seen by it
+            await asyncio.gather(*(protocol.close() for protocol in self._protocols))
+        return found
 
     async def _bind(self, address: str, component: int) -> aioice.ice.StunProtocol | None:
         loop = asyncio.get_running_loop()
@@ -150,15 +154,22 @@ class Connection(aioice.Connection):
         _log.warning("no UDP port of %s is free on %s", self.settings.udp_ports or "this machine", address)
         return None
 
-    async def _reflexive(self, protocols: list[aioice.ice.StunProtocol], timeout: float) -> list[aioice.Candidate]:
-        """What a STUN server sees. One that does not answer costs `timeout` seconds and nothing else."""
+    async def _reflexive(self, protocols: list[aioice.ice.StunProtocol]) -> list[aioice.Candidate]:
+        """What a STUN server sees. One that does not answer costs two seconds and nothing else."""
         if self.stun_server is None:
             return []
         asked = [p for p in protocols if ":" not in p.local_candidate.host]
         answers = (aioice.ice.server_reflexive_candidate(p, self.stun_server) for p in asked)
-        within = (asyncio.wait_for(answer, timeout) for answer in answers)
+        within = (asyncio.wait_for(answer, _GATHER_S) for answer in answers)
         found = await asyncio.gather(*within, return_exceptions=True)
         return [answer[0] for answer in found if not isinstance(answer, BaseException)]
+
+    async def connect(self) -> None:
+        """aioice's, but one that was closed on its last step does not go on asking for consent for ever."""
+        await super().connect()
+        if self._closing and self._query_consent_task is not None:
+            self._query_consent_task.cancel()
+            raise ConnectionError("closed while connecting")
 
     def data_received(self, data: bytes, component: int) -> None:
         self.heard_s = time.monotonic()

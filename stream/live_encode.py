@@ -16,6 +16,7 @@ from av.video.frame import PictureType
 from stream.encode import encoder_opens
 from stream.errors import EncodeError
 from stream.frames import tag_bt709
+from stream.ingest import Graph, Shape
 from stream.settings import Settings
 
 CLOCK = Fraction(1, 90_000)
@@ -28,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 _X264 = {"preset": "superfast", "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0"}
 _NVENC = {"preset": "p3", "tune": "ull", "rc": "cbr", "zerolatency": "1", "forced-idr": "1", "no-scenecut": "1"}
+_NVENC |= {"profile": "baseline", "delay": "0"}
+_TO_BT601 = "colorspace=space=bt470bg:trc=bt709:primaries=bt709:range=tv:iall=bt709:irange=tv:format=yuv420p:fast=1"
 _VPX = {"deadline": "realtime", "cpu-used": "-12", "lag-in-frames": "0", "error-resilient": "default"}
 
 
@@ -46,19 +49,31 @@ class LiveEncoder:
         self.codec, self.size, self.bps = codec, (width, height), bps
         self._settings = settings
         self._last = -1
+        self._converter: Graph | None = None
         self._context = self._open()
 
     def encode(self, picture: av.VideoFrame, key: bool) -> "list[av.Packet[av.VideoStream]]":
         """picture: yuv420p with its pts on `CLOCK`. key: make it one that a decoder can begin with."""
-        picture.pict_type = PictureType.I if key else PictureType.NONE
         picture.pts = self._last = max(self._last + 1, picture.pts or 0)
         picture.time_base = CLOCK
+        if self.codec == "VP8":
+            picture = self._bt601(picture)
+        picture.pict_type = PictureType.I if key else PictureType.NONE
         try:
             return self._context.encode(picture)
         except (av.error.FFmpegError, ValueError) as exc:
             raise EncodeError(
                 f"{self._context.name} refused a picture of {picture.width}x{picture.height}: {exc}"
             ) from exc
+
+    def _bt601(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """VP8 cannot say that it is BT.709: RFC 6386 knows BT.601 alone, and that is how browsers show it."""
+        if self._converter is None:
+            self._converter = Graph(Shape.of(picture, Fraction(1)), [_TO_BT601])
+        self._converter.push(picture)
+        converted = self._converter.pull()
+        assert converted is not None
+        return converted
 
     def change_rate(self, bps: int) -> None:
         """x264 and NVENC follow at once; libvpx, as FFmpeg drives it, has to begin anew, with a keyframe."""
@@ -85,8 +100,8 @@ class LiveEncoder:
         context.bit_rate, context.gop_size, context.max_b_frames = self.bps, _NEVER, 0
         context.options = options | {"maxrate": str(self.bps), "bufsize": str(self.bps // 2)}
         context.thread_count = 1
-        tag_bt709(context)
         if self.codec == "H264":
+            tag_bt709(context)
             context.profile = "Baseline"
         try:
             context.open()

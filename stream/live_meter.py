@@ -1,4 +1,4 @@
-"""What a live output measured in the last second."""
+"""What live video measured in the last second. For any thread."""
 
 import statistics
 import threading
@@ -23,24 +23,47 @@ class OutputMeters:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
+class Recent:
+    """How many of the last second, and of all time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+        self._times_s: deque[float] = deque()
+
+    def tick(self) -> None:
+        with self._lock:
+            self.count += 1
+            self._times_s.append(time.monotonic())
+            self._forget()
+
+    def per_second(self) -> float:
+        with self._lock:
+            self._forget()
+            return len(self._times_s) / _WINDOW_S
+
+    def _forget(self) -> None:
+        since_s = time.monotonic() - _WINDOW_S
+        while self._times_s and self._times_s[0] < since_s:
+            self._times_s.popleft()
+
+
 class OutputMeter:
-    """Counts pictures that are written and packets that leave. For any thread.
+    """Counts pictures that are written and packets that leave.
 
     delay_s: how long a picture takes at present, smoothed; 0 before the first.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._came: deque[float] = deque()
+        self._came = Recent()
         self._left: deque[tuple[float, float, int]] = deque()
         self._size = (0, 0)
         self.delay_s = 0.0
 
     def came(self, width: int, height: int) -> None:
-        with self._lock:
-            self._came.append(time.monotonic())
-            self._size = (width, height)
-            self._forget()
+        self._came.tick()
+        self._size = (width, height)
 
     def left(self, arrived_s: float, size_bytes: int) -> None:
         """arrived_s: 0 where it is not known."""
@@ -56,13 +79,11 @@ class OutputMeter:
             self._forget()
             latencies = [latency_s for _, latency_s, _ in self._left]
             bits = 8 * sum(size for *_, size in self._left)
-            fps = len(self._came) / _WINDOW_S
         latency_ms = 1000 * statistics.median(latencies) if latencies else 0.0
+        fps = self._came.per_second()
         return OutputMeters(fps, latency_ms, round(bits / _WINDOW_S), *self._size, viewers, dropped)
 
     def _forget(self) -> None:
         since_s = time.monotonic() - _WINDOW_S
-        while self._came and self._came[0] < since_s:
-            self._came.popleft()
         while self._left and self._left[0][0] < since_s:
             self._left.popleft()

@@ -75,8 +75,9 @@ class _PromptBuffer(JitterBuffer):
     """
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Packets of nothing but padding, by which browsers probe the network, are no pictures."""
         lost, frame = super().add(packet)
-        return lost, frame or self._complete()
+        return lost, frame if frame is not None and frame.data else self._complete()
 
     def _complete(self) -> JitterFrame | None:
         origin, data, timestamp = self._origin, [], None
@@ -89,7 +90,7 @@ class _PromptBuffer(JitterBuffer):
             data.append(packet._data)  # type: ignore[attr-defined]  # set by the receiver
             if packet.marker:
                 self.remove(count + 1)
-                return JitterFrame(b"".join(data), timestamp)
+                return JitterFrame(b"".join(data), timestamp) if any(data) else None
         return None
 
 

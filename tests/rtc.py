@@ -98,6 +98,10 @@ class Client:
 
     async def close(self) -> None:
         await self.pc.close()
+        await asyncio.sleep(0.03)
+        for line in self.pc.getTransceivers():  # aioice forgets this one where it is closed while it connects
+            if (consent := line.receiver.transport.transport._connection._query_consent_task) is not None:
+                consent.cancel()
         for task in self._tasks:
             task.cancel()
 
@@ -133,6 +137,9 @@ class Video:
 
     async def answer(self, client: Client, back: bool = True) -> None:
         await client.take(await self.peer.answer(await client.offer(), self.output if back else None))
+        self.start()
+
+    def start(self) -> None:
         self._thread.start()
 
     def _pump(self) -> None:

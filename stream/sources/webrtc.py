@@ -17,15 +17,17 @@ from fractions import Fraction
 from typing import cast
 
 import av
+from av.video.reformatter import Colorspace
 
 from stream.errors import NoVideoStream
 from stream.frames import Frame, VideoInfo
 from stream.ingest import Ingest
+from stream.live_meter import Recent
 from stream.pump import Item, Warnings
 from stream.rtp import Encoded
 from stream.settings import Settings
 from stream.slot import Slot
-from stream.timing import RateMeter, Splices, Timeline
+from stream.timing import Splices, Timeline
 
 CLOCK = Fraction(1, 90_000)
 _RATE = Fraction(30)
@@ -46,7 +48,7 @@ class WebRtcSource:
         self.warnings: Warnings = []
         self.slot: Slot[Item] = Slot()
         self.dropped: Counter[str] = Counter()
-        self.rate = RateMeter()
+        self.rate = Recent()
         self.heard_s = time.monotonic()
         self._inbox = _Inbox(self.slot, ask_for_keyframe, self.dropped)
         self._decoder = _Decoder(settings, ask_for_keyframe, self.dropped)
@@ -149,6 +151,8 @@ class _Decoder:
     def __call__(self, encoded: Encoded) -> Iterator[Frame]:
         for picture in self._decode(encoded):
             picture.pts, picture.time_base = self._timeline.place(encoded.pts), CLOCK
+            if encoded.codec == "VP8":
+                picture.colorspace = Colorspace.ITU601  # RFC 6386, section 9.2: it has no other
             for frame in self._canvas(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
 
