@@ -89,7 +89,7 @@ def _onnxruntime(settings: Settings) -> Finding:
 
 def _torch(settings: Settings) -> Finding:
     if importlib.util.find_spec("torch") is None:
-        return Finding("torch", None, "not installed; no engine here needs it yet")
+        return Finding("torch", None, "not installed; the engine birefnet needs it")
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU only"
