@@ -28,7 +28,9 @@ _log = logging.getLogger(__name__)
 STABLE_S = 5.0  # a process that lived so long did start
 _DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0)  # before each start in a row of failures
 TRIES = len(_DELAYS_S)  # so many, and never a stable one: give up
+SPARE_AFTER_S = 3.0  # the one at work has the machine to itself while it starts and while clients come back to it
 _SPARE_DELAY_S = 30.0  # between later tries for a spare; nobody waits for it
+REFUSED = 78  # exit code of a program that has said why it cannot start here; EX_CONFIG of sysexits.h
 _LOOK_S = 0.05
 _GO = b"go\n"
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -51,6 +53,10 @@ def wait_for_turn() -> None:
         sys.exit(0)
 
 
+class Refusal(ServerError):  # noqa: N818
+    """A program ended with `REFUSED`: to start it again would be of no use, and it has said why itself."""
+
+
 class Supervisor:
     """Runs `programs` until a signal, or until one cannot be kept up."""
 
@@ -63,7 +69,8 @@ class Supervisor:
     async def run(self) -> None:
         """Start, keep up, and at SIGTERM, SIGINT or SIGHUP stop; a second signal does not wait. In the main thread.
 
-        Raises ServerError, with everything stopped, when a program is not ready in time or never stays up.
+        Raises ServerError, with everything stopped, when a program is not ready in time or never stays up, and
+        Refusal when one says that it cannot start.
         """
         keeping: list[asyncio.Task[None]] = []
         with _signals(self._on_signal):
@@ -133,6 +140,10 @@ class _Child:
         """Has it worked so long that its end is no failure to start?"""
         return self._lived_s >= STABLE_S
 
+    @property
+    def refused(self) -> bool:
+        return self._process.returncode == REFUSED
+
     def work(self) -> None:
         """Its turn, for a child that waits for that."""
         self._since_s = time.monotonic()
@@ -175,6 +186,8 @@ class _Post:
             child = await self._next(_DELAYS_S[min(failures, TRIES - 1)])
             child.work()
             how = await child.ended()
+            if child.refused:
+                raise Refusal(f"{self._program.name} cannot start")
             _log.warning("%s %s", child.name, how)
             proven = proven or child.stable
             failures = 0 if child.stable else failures + 1
@@ -226,6 +239,7 @@ class _SparedPost(_Post):
 
     async def _keep_spare(self) -> None:
         """A spare that dies is started again too, but nothing depends on it."""
+        await asyncio.sleep(SPARE_AFTER_S)
         for failures in itertools.count(1):
             self._spare = await self._start()
             how = await self._spare.ended()

@@ -33,6 +33,8 @@ if "mute" in mode:
 say("works")
 if "crash" in mode:
     sys.exit(3)
+if "refuse" in mode:
+    sys.exit(78)
 if "weak" in mode and os.path.getsize(log) > 200:
     sys.exit(4)
 if "parent" in mode:
@@ -49,8 +51,8 @@ from stream import supervise
 from stream.errors import ServerError
 from stream.log import configure
 configure(0, False)
-log, child, stable_s, *modes = sys.argv[1:]
-supervise.STABLE_S = float(stable_s)
+log, child, stable_s, spare_s, *modes = sys.argv[1:]
+supervise.STABLE_S, supervise.SPARE_AFTER_S = float(stable_s), float(spare_s)
 def program(name, mode):
     async def ready():
         return f"{name} works" in Path(log).read_text()
@@ -67,10 +69,10 @@ except ServerError as error:
 class Serve:
     """A supervisor over programs given as name:mode."""
 
-    def __init__(self, log: Path, modes: tuple[str, ...], stable_s: float) -> None:
+    def __init__(self, log: Path, modes: tuple[str, ...], stable_s: float, spare_s: float) -> None:
         log.touch()
         self.log = log
-        argv = [sys.executable, "-c", SERVE, str(log), CHILD, str(stable_s), *modes]
+        argv = [sys.executable, "-c", SERVE, str(log), CHILD, str(stable_s), str(spare_s), *modes]
         self.process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
     def lines(self, start: str = "") -> list[list[str]]:
@@ -112,8 +114,8 @@ class Serve:
 def serve(tmp_path: Path) -> Iterator[Callable[..., Serve]]:
     served: list[Serve] = []
 
-    def start(*modes: str, stable_s: float = 0.0) -> Serve:
-        served.append(Serve(tmp_path / "log", modes, stable_s))
+    def start(*modes: str, stable_s: float = 0.0, spare_s: float = 0.0) -> Serve:
+        served.append(Serve(tmp_path / "log", modes, stable_s, spare_s))
         return served[-1]
 
     yield start
@@ -165,6 +167,13 @@ def test_what_never_stays_up_ends_it_all_with_a_reason(serve: Callable[..., Serv
     assert last == "error: worker does not stay up: 5 times it ended with exit code 3 soon after its start"
     assert len(served.lines("worker loaded")) == 5
     assert len(served.lines("web terminated")) == 1
+
+
+def test_what_refuses_to_start_is_not_started_again(serve: Callable[..., Serve]) -> None:
+    served = serve("store:", "worker:spare,refuse", spare_s=1.0)
+    code, error = served.end()
+    assert (code, error) == (1, "error: worker cannot start\n")
+    assert len(served.lines("worker loaded")) == 1, "no spare was begun meanwhile"
 
 
 @pytest.mark.slow
