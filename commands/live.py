@@ -3,13 +3,16 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stream import log
-from stream.errors import UsageError
+from stream.errors import UsageError, WeightsError
 from stream.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from workers.worker import LiveWorker
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine tokens are demanded.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free one, which is then told.")]
@@ -25,7 +28,7 @@ def serve(
 ) -> None:
     """Everything on this machine: the page, the API, a worker, and a Redis of its own unless REDIS_URL is set."""
     from stream import embedded
-    from stream.supervise import Program, Supervisor
+    from stream.supervise import Program, Refusal, Supervisor
     from web.guard import is_loopback
     from web.server import check_bind, check_free
 
@@ -44,7 +47,10 @@ def serve(
     if not chosen.redis_url:
         redis = embedded.command(chosen.data_dir)
         programs.insert(0, Program("redis", redis, ready=lambda: asyncio.to_thread(embedded.answers, chosen.data_dir)))
-    asyncio.run(Supervisor(programs).run())
+    try:
+        asyncio.run(Supervisor(programs).run())
+    except Refusal:  # the program said why
+        sys.exit(1)
 
 
 def web(
@@ -74,11 +80,22 @@ def worker(
     with asyncio.Runner() as runner:
         store = Store(_redis(chosen))
         live = LiveWorker(chosen, store)
-        runner.run(live.warm())
+        _warm(runner, live)
         if spare:
             _quietly(wait_for_turn)
         runner.run(live.run_until_stopped())
         runner.run(store.close())
+
+
+def _warm(runner: asyncio.Runner, live: "LiveWorker") -> None:
+    """Without weights there is nothing to serve, and to start again would not bring them."""
+    from stream.supervise import REFUSED
+
+    try:
+        runner.run(live.warm())
+    except (WeightsError, UsageError) as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        sys.exit(REFUSED)
 
 
 def _quietly(wait: Callable[[], None]) -> None:

@@ -27,6 +27,7 @@ from stream.errors import ServerError
 from stream.lifeline import tied
 
 _SOCKET = "redis.sock"
+_LOG = "redis.log"
 _LONGEST = 103 if sys.platform == "darwin" else 107  # bytes in the address of a unix socket
 _START_S = 10.0
 _STOP_S = 5.0
@@ -80,7 +81,7 @@ class Embedded:
     def __enter__(self) -> Self:
         start_s = time.monotonic()
         if not answers(self._data_dir):
-            log = _prepared(self._data_dir) / "redis.log"
+            log = _prepared(self._data_dir) / _LOG
             with log.open("ab") as out:
                 self._process = subprocess.Popen(
                     tied(command(self._data_dir)), stdout=out, stderr=out, start_new_session=True
@@ -99,7 +100,7 @@ class Embedded:
     def _wait(self, until_s: float) -> None:
         while not answers(self._data_dir):
             if self._process is not None and self._process.poll() is not None:
-                raise ServerError(f"the Redis server does not start: {_last_line(self._data_dir / 'redis.log')}")
+                raise ServerError(f"the Redis server does not start: {_last_line(self._data_dir / _LOG)}")
             if time.monotonic() > until_s:
                 raise ServerError(f"the Redis server in {self._data_dir} does not answer in {_START_S:g} s")
             time.sleep(0.005)
@@ -130,7 +131,7 @@ def serve(data_dir: Path) -> NoReturn:
 
 _OPTIONS = (
     *("--port", "0", "--unixsocket", _SOCKET, "--unixsocketperm", "700"),
-    *("--dir", ".", "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+    *("--dir", ".", "--logfile", _LOG, "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
     # Nothing here may be forgotten to make room: a full server refuses writes, and Store says so.
     *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "notice"),
 )
