@@ -1,4 +1,4 @@
-"""`mattebox serve` under what the world does to it: clients that never come, or all at once; Redis gone; odd options."""
+"""`mattebox serve` under what the world does to it: clients that never come or all at once, Redis gone, odd options."""
 
 import asyncio
 import os
@@ -180,10 +180,11 @@ async def in_sequence(served: Served, count: int) -> None:
     assert mib[-1] < mib[1] * 1.1 + 10
 
 
+@pytest.mark.slow
 @asynctest
 async def test_a_flood_of_offers_is_refused_politely(served: Served) -> None:
     """300 at once: each is answered, taken or refused with when to try again; and then the server is as before."""
-    async with httpx.AsyncClient(base_url=served.url, limits=httpx.Limits(max_connections=100)) as http:
+    async with httpx.AsyncClient(base_url=served.url, limits=httpx.Limits(max_connections=300)) as http:
         caller = Caller(http, Camera())
         body = {"sdp": await caller.offer(), "type": "offer", "options": CHROMA}
         began_s = time.monotonic()
@@ -192,7 +193,7 @@ async def test_a_flood_of_offers_is_refused_politely(served: Served) -> None:
         codes = {response.status_code for response in responses}
         assert codes <= {201, 429, 503}
         refused = [response for response in responses if response.status_code != 201]
-        assert len(refused) >= 300 - 128, "64 places, and those that come free"
+        assert len(refused) >= 100, "there are 64 places, and some that come free meanwhile"
         assert all(int(response.headers["Retry-After"]) > 0 for response in refused)
         await eventually(lambda: is_empty(http), 25.0, "free slots")
         assert (await http.get("/readyz")).status_code == 200
