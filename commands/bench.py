@@ -31,7 +31,7 @@ def live(
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")] = False,
 ) -> None:
-    """Made-up cameras over WebRTC: rate, age from glass to glass, the server's time a frame, with a matte and without."""
+    """Made-up cameras over WebRTC: rate, age from glass to glass, the server's time; with a matte and without."""
     from stream.settings import settings
     from workers.bench.live import bench_live
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.live.caller import Caller, apart, calling, patch
 from tests.live.serving import Served, descriptors, memory_mib
-from tests.rtc import Camera, until
+from tests.rtc import Camera, Client, until
 from tests.servers import asynctest
 
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -84,6 +84,37 @@ async def test_every_kind_of_option_changes_while_live(served: Served) -> None:
         await shows(BLUE, view="composite", engine="selfie", key=None)  # nobody is in this picture
         record = await caller.record()
         assert record["meters"]["notice"] == ""
+
+
+@asynctest
+async def test_a_published_stream_shows_its_viewers_no_room(served: Served) -> None:
+    """WHIP in, WHEP out, with two clients; and what would show the room is refused, before and while it is live."""
+    async with httpx.AsyncClient(base_url=served.url) as http:
+        sdp = {"Content-Type": "application/sdp"}
+        camera, viewer = Caller(http, Camera(rate=20), "H264"), Client(None, "H264")
+        offer, options = await camera.offer(), {"background": "color:#ff0000"} | BEHIND
+        for odd in ({"background": "none"}, {"view": "overlay"}, {"view": "side-by-side"}):
+            assert (await http.post("/whip/stage", params=options | odd, content=offer, headers=sdp)).status_code == 422
+        published = await http.post("/whip/stage", params=options, content=offer, headers=sdp)
+        assert published.status_code == 201, published.text
+        await camera.take(published.text)
+        offer = await viewer.offer()
+        await eventually(lambda: is_there(http), 5.0, "the stream")
+        viewed = await http.post("/whep/stage", content=offer, headers=sdp)
+        await viewer.take(viewed.text)
+        await until(lambda: len(viewer.pictures) > 20, what="pictures")
+        camera.id = published.headers["Location"].rpartition("/")[2]
+        change = await http.patch(f"/api/sessions/{camera.id}", json={"options": {"background": "none"}})
+        assert (change.status_code, change.json()["field"]) == (422, "options.background")
+        assert all(apart(patch(picture, 0.5, 0.8), RED) < 60 for _, picture in viewer.pictures)
+        await camera.hang_up()
+        await viewer.close()
+
+
+async def is_there(http: httpx.AsyncClient) -> bool:
+    return any(
+        s["state"] == "live" for s in (await http.get("/api/sessions")).json()["sessions"] if s["name"] == "stage"
+    )
 
 
 @asynctest
