@@ -243,6 +243,32 @@ def test_the_rate_follows_what_the_slowest_viewer_can_take() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_lost_packets_are_sent_again_and_the_picture_goes_on(codec: str) -> None:
+    async def run() -> None:
+        client = Client(Camera(size_of=lambda n: (320, 240)), codec)
+        async with live(client, Unchanged()) as video:
+            await until(lambda: client.pictures)
+            count = 0
+            transport = client.pc.getReceivers()[0].transport.transport
+            send = transport._send
+
+            async def lossy(data: bytes) -> None:
+                nonlocal count
+                count += 1
+                if count % 15:
+                    await send(data)
+
+            transport._send = lossy
+            seen = len(client.pictures)
+            await until(lambda: count > 90 and len(client.pictures) > seen + 25)
+        numbers = [number_in(picture) for _, picture in client.pictures]
+        assert numbers == sorted(numbers)
+        assert video.error is None
+
+    asyncio.run(run())
+
+
 def test_a_connection_without_a_picture_ends_its_video_with_a_reason() -> None:
     async def run() -> None:
         client, video = Client(Camera(), "VP8"), Video(Unchanged())
