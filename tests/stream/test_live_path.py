@@ -116,7 +116,8 @@ def test_a_slow_engine_loses_pictures_and_not_time() -> None:
             assert video.peer.source.slot.dropped > 30
             assert 4 < video.output.meters().fps < 8
         ages = [at_s - camera.sent_s[number_in(picture)] for at_s, picture in client.pictures]
-        assert max(ages[2:]) < 0.45
+        assert np.median(ages) < 0.45, "150 ms for the engine, as much again in the client's own buffer"
+        assert max(ages[2:]) < 0.9, "frame by frame it would be 2 s by now"
 
     asyncio.run(run())
 
@@ -209,7 +210,7 @@ def test_sound_is_passed_on_and_held_back_by_what_the_picture_takes() -> None:
             track.put = leaves  # type: ignore[method-assign]
             await until(lambda: len(client.pictures) > 8 and len(client.sounds) > 40)
             held = [left[pts] - sent[pts] for pts in sent if pts in left][-20:]
-            assert abs(float(np.median(held)) - video.output._meter.delay_s) < 0.03
+            assert abs(float(np.median(held)) - video.output._meter.delay_s) < 0.05
             assert np.median(held) > 0.14
             video.output.extra_delay_s = 0.3
             seen = len(left)
