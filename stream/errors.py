@@ -11,6 +11,8 @@ MatteboxError                    exit code 1
 ├── WeightsError                 weights are missing, cannot be fetched, or are not the known ones
 ├── EngineError                  a model failed on a frame
 ├── EncodeError                  an encoder refuses the picture or the sound
+├── SdpError                     an offer or its candidates cannot be used (nothing of it was kept)
+│   └── UnsupportedCodec         it offers neither H.264 nor VP8 as browsers send them
 └── DiskError                    no space, or no right to write
 """
 
@@ -63,6 +65,14 @@ class EngineError(MatteboxError):
 
 class EncodeError(MatteboxError):
     code = "encode"
+
+
+class SdpError(MatteboxError):
+    code = "bad_sdp"
+
+
+class UnsupportedCodec(SdpError):  # noqa: N818
+    code = "unsupported_codec"
 
 
 class DiskError(MatteboxError):

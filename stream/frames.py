@@ -31,6 +31,7 @@ class Frame:
     pts, time_base: presentation time is `pts * time_base` seconds.
     alpha: uint8 (H, W), 0-255, or None where every pixel is opaque.
     damaged: the decoder could not reconstruct all of it.
+    arrived_s: when a live frame came in, on the clock of `time.monotonic`; 0 for recordings.
     """
 
     pixels: Plane
@@ -39,6 +40,7 @@ class Frame:
     alpha: Plane | None = None
     gray: bool = False
     damaged: bool = False
+    arrived_s: float = 0.0
 
     @property
     def width(self) -> int:

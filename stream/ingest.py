@@ -116,8 +116,8 @@ class Ingest:
         check_size(*self.size, max_pixels)
         self.has_alpha = has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8"
         self._damaged: set[int | None] = set()  # times of frames that are in the filters: some hold one back
-        self._picture: _Graph | None = None
-        self._alpha: _Graph | None = None
+        self._picture: Graph | None = None
+        self._alpha: Graph | None = None
         self._build()
 
     def push(self, frame: av.VideoFrame) -> Iterator[Frame]:
@@ -147,10 +147,10 @@ class Ingest:
         turns = _geometry(self._shape, self.size)
         colour = _colour(self._shape)
         wants_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8")
-        self._alpha = _Graph(self._shape, ["alphaextract", *turns, "format=gray"]) if wants_alpha else None
+        self._alpha = Graph(self._shape, ["alphaextract", *turns, "format=gray"]) if wants_alpha else None
         self._picture = None
         if turns or colour or self._shape.pix_fmt != "yuv420p":
-            self._picture = _Graph(self._shape, [*turns, *colour, "format=yuv420p"])
+            self._picture = Graph(self._shape, [*turns, *colour, "format=yuv420p"])
 
     def _pull(self) -> Iterator[Frame]:
         assert self._picture is not None
@@ -215,7 +215,7 @@ def _colour(shape: Shape) -> list[str]:
     ]
 
 
-class _Graph:
+class Graph:
     """A chain of FFmpeg filters with one way in and one way out."""
 
     def __init__(self, shape: Shape, steps: list[str]) -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Protocol, Self
 
 from stream.frames import Frame, Sound, VideoInfo
-from stream.slot import Line
+from stream.slot import Handover, Line
 
 Item = Frame | Sound
 """A picture, or a packet of sound whose times were rebased with the pictures'."""
@@ -25,8 +25,12 @@ Warnings = list[tuple[str, str]]
 class Source(Protocol):
     """Where pictures come from. A live source forgets what nobody took; any other waits."""
 
-    info: VideoInfo
     warnings: Warnings
+
+    @property
+    def info(self) -> VideoInfo:
+        """A live source may wait here for its first picture."""
+        ...
 
     def __iter__(self) -> Iterator[Item]: ...
 
@@ -60,12 +64,22 @@ class Sink(Protocol):
     def abort(self) -> None: ...
 
 
-def pump(source: Source, transform: Transform, sink: Sink, on_frame: Callable[[Frame], object] | None = None) -> None:
+def pump(
+    source: Source,
+    transform: Transform,
+    sink: Sink,
+    on_frame: Callable[[Frame], object] | None = None,
+    read: Handover[Item] | None = None,
+    written: Handover[Item] | None = None,
+) -> None:
     """Carry everything from `source` through `transform` into `sink`, and close all three.
 
     The calling thread runs the transform, so that Ctrl-C arrives there. `on_frame` is called in it with each frame
     that was handed to the sink. If any stage raises, the others stop, the sink is aborted and the first error is
     raised here.
+
+    read, written: what stands between the stages: bounded lines that lose nothing, unless others are given. Live
+    video gives two slots, so that no stage works on anything but the newest frame, and reads from them what was lost.
     """
     with ExitStack() as cleanup:
         cleanup.callback(source.close)
@@ -73,7 +87,7 @@ def pump(source: Source, transform: Transform, sink: Sink, on_frame: Callable[[F
         on_failure = cleanup.enter_context(ExitStack())
         on_failure.callback(sink.abort)
         sink.open(transform.open(source.info))
-        with _Flow(source, sink) as flow:
+        with _Flow(source, sink, read or Line(_AHEAD), written or Line(_AHEAD)) as flow:
             for item in _transformed(flow.read, transform):
                 if not flow.written.put(item):
                     break
@@ -93,15 +107,14 @@ def _transformed(items: Iterable[Item], transform: Transform) -> Iterator[Item]:
 
 
 class _Flow:
-    """Reader and writer threads with their two lines, and the first error of any of them.
+    """Reader and writer threads with the two hand-overs, and the first error of any of them.
 
     Left only when both threads have ended, however often Ctrl-C is pressed meanwhile: what they work on is about to be
     closed, and a codec that is freed while it runs takes the process with it.
     """
 
-    def __init__(self, source: Source, sink: Sink) -> None:
-        self.read: Line[Item] = Line(_AHEAD)
-        self.written: Line[Item] = Line(_AHEAD)
+    def __init__(self, source: Source, sink: Sink, read: Handover[Item], written: Handover[Item]) -> None:
+        self.read, self.written = read, written
         self._source, self._sink = source, sink
         self._errors: list[BaseException] = []
         self._running, self._ended = 0, threading.Semaphore(0)

@@ -1,10 +1,13 @@
 """One frozen Settings, read once from the environment at start. README's table is checked against it by a test."""
 
 import functools
+import ipaddress
 import os
+import re
 from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stream.errors import UsageError
@@ -12,6 +15,13 @@ from stream.errors import UsageError
 
 def _cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mattebox"
+
+
+def _ip(text: str) -> str:
+    return str(ipaddress.ip_address(text)) if text else ""
+
+
+IpAddress = Annotated[str, AfterValidator(_ip)]
 
 
 class Settings(BaseSettings):
@@ -29,6 +39,36 @@ class Settings(BaseSettings):
     birefnet: str = Field("general", description="weights of that engine: a name, repo id or file, perhaps @WxH")
     half: bool = Field(True, description="half precision, where the device computes in it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
+    ice_servers: str = Field("", description="STUN and TURN servers, comma-separated: stun:HOST:PORT,turn:HOST:PORT")
+    turn_secret: str = Field("", description="shared with the TURN servers; makes credentials that last an hour")
+    udp_ports: str = Field("", pattern=r"^(\d{1,5}-\d{1,5})?$", description="range for media; empty: any free port")
+    udp_address: IpAddress = Field("", description="where media is received; empty: every address of the machine")
+    public_address: IpAddress = Field("", description="the address clients see, behind a router or in a container")
+    loopback_candidates: bool = Field(False, description="offer 127.0.0.1 too; without a network it always is")
+    connect_timeout_s: float = Field(10.0, gt=0, description="an offer that has not connected by then is closed")
+    media_timeout_s: float = Field(10.0, gt=0, description="a connection silent for so long is closed")
+    live_pixels: int = Field(2_088_960, ge=4, description="largest live picture; larger ones are scaled down")
+    max_bitrate: int = Field(8_000_000, ge=100_000, description="most bits a second sent to a viewer")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        first, last = self.udp_port_range()
+        if last and not 0 < first <= last < 65_536:
+            raise ValueError(f"MATTEBOX_UDP_PORTS={self.udp_ports}: write it as FIRST-LAST, up to 65535")
+        for url in self.ice_server_urls():
+            if not re.fullmatch(r"(stun|turns?):[^?\s]+(\?transport=(udp|tcp))?", url):
+                raise ValueError(f"MATTEBOX_ICE_SERVERS: {url!r} is neither stun:HOST:PORT nor turn:HOST:PORT")
+            if url.startswith("turn") and not self.turn_secret:
+                raise ValueError("MATTEBOX_ICE_SERVERS names a TURN server: set MATTEBOX_TURN_SECRET too")
+        return self
+
+    def ice_server_urls(self) -> list[str]:
+        return [url.strip() for url in self.ice_servers.split(",") if url.strip()]
+
+    def udp_port_range(self) -> tuple[int, int]:
+        """First and last port for media; (0, 0): any."""
+        first, _, last = self.udp_ports.partition("-")
+        return int(first or 0), int(last or 0)
 
     def cores(self) -> int:
         """Number of cores to keep busy, at least 1."""
@@ -53,5 +93,9 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as exc:
-        wrong = (f"MATTEBOX_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in exc.errors())
-        raise UsageError("; ".join(wrong)) from None
+        raise UsageError("; ".join(map(_readable, exc.errors()))) from None
+
+
+def _readable(error: Any) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    return f"MATTEBOX_{str(error['loc'][0]).upper()}={error['input']!r}: {message}" if error["loc"] else message

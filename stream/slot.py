@@ -4,6 +4,7 @@ Both end the same way: `close()` lets the reader finish what is there and then e
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -11,11 +12,21 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class _Handover(Generic[T]):
+class Handover(ABC, Generic[T]):
+    """What both have in common: the reader's side, and how it ends."""
+
     def __init__(self) -> None:
         self._items: deque[T] = deque()
         self._changed = threading.Condition()
         self._closed = False
+
+    @abstractmethod
+    def put(self, item: T) -> bool:
+        """False when it was closed meanwhile: the reader is gone, stop producing."""
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     def close(self) -> None:
         """No more items will come. Safe to call twice, from any thread."""
@@ -43,25 +54,26 @@ class _Handover(Generic[T]):
             yield item
 
 
-class Slot(_Handover[T]):
+class Slot(Handover[T]):
     """Holds one item, the newest. `put` never waits; an item that nobody took in time is counted in `dropped`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.dropped = 0
 
-    def put(self, item: T) -> None:
+    def put(self, item: T) -> bool:
         with self._changed:
             if self._closed:
-                return
+                return False
             if self._items:
                 self._items.clear()
                 self.dropped += 1
             self._items.append(item)
             self._changed.notify_all()
+            return True
 
 
-class Line(_Handover[T]):
+class Line(Handover[T]):
     """Holds up to `capacity` items in order; `put` waits for room."""
 
     def __init__(self, capacity: int) -> None:
@@ -69,7 +81,6 @@ class Line(_Handover[T]):
         self._capacity = capacity
 
     def put(self, item: T) -> bool:
-        """False when the line was closed meanwhile: the reader is gone, stop producing."""
         with self._changed:
             while len(self._items) >= self._capacity and not self._closed:
                 self._changed.wait()

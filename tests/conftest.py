@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import aioice.ice
 import pytest
 
 from stream.settings import settings
@@ -21,6 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if name.upper() != "MATTEBOX_CACHE_DIR":
             patch.delenv(name)
     settings.cache_clear()
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aioice leaves 127.0.0.1 out: WebRTC clients in tests are to have nothing else."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from stream.settings import Settings
 SINKS = {
     "file": "stream.sinks.file:FileSink",
     "images": "stream.sinks.images:ImagesSink",
+    "webrtc": "stream.sinks.webrtc:LiveOutput",
 }
 
 

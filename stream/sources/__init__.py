@@ -3,4 +3,5 @@
 SOURCES = {
     "file": "stream.sources.file:FileSource",
     "pattern": "stream.sources.pattern:PatternSource",
+    "webrtc": "stream.sources.webrtc:WebRtcSource",
 }

@@ -1,13 +1,16 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from stream.frames import Frame
 from stream.pump import Item, pump
+from stream.slot import Slot
 from tests.fakes import ListSink, ListSource, Unchanged
 
 
@@ -149,3 +152,21 @@ def test_a_second_interrupt_still_waits_for_the_writer() -> None:
     assert sink.released.is_set()
     assert sink.state == "aborted"
     assert not sink.aborted_while_busy
+
+
+def test_live_video_gives_slots_and_every_stage_works_on_the_newest() -> None:
+    read: Slot[Item] = Slot()
+    sink = ListSink(pause_s=0.01)
+
+    class Paced(ListSource):
+        def __iter__(self) -> Iterator[Item]:
+            for item in self.items:
+                time.sleep(0.001)
+                yield item
+
+    pump(Paced(frames(100)), Unchanged(), sink, read=read, written=Slot())
+    times = [item.pts for item in sink.items if isinstance(item, Frame)]
+    assert times == sorted(times)
+    assert times[-1] == 99
+    assert len(times) < 60
+    assert max(b - a for a, b in pairwise(times)) > 1

@@ -1,0 +1,209 @@
+"""One WebRTC connection: an offer in, an answer out, pictures and sound either way, and an end to everything it holds.
+
+Lives on the event loop. Has deadlines of its own, for aiortc waits a minute for a client that never connects and half
+of one for a client that is gone. Knows nothing about where offers come from.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+
+from stream import ice, sdp
+from stream.errors import SdpError
+from stream.rtp import Encoded, ask_for_keyframe, divert
+from stream.settings import Settings
+from stream.sinks.webrtc import LiveOutput
+from stream.sources.webrtc import WebRtcSource
+from stream.viewers import SoundTrack, VideoTrack
+
+_log = logging.getLogger(__name__)
+_LOOK_EVERY_S = 0.25
+_PREFERRED = ("H264",)  # knows BT.709, and looks better than VP8 at the same rate and cost
+_CLOSE_S = 3.0
+_SETTLE_S = 0.03  # aioice looks every 20 ms whether it is still to connect
+
+
+class Peer:
+    """One connection, for one offer.
+
+    source: the video that comes in, once `answer` has returned; None where none was offered. on_change: told of
+    ("connected", "") once and of ("closed", reason) once; reason is "connect_timeout", "media_timeout" (silent for
+    too long), "bye" (the client hung up) or what `close` was given. on_sound: takes the packets of sound that come in.
+    """
+
+    def __init__(self, settings: Settings, on_change: Callable[[str, str], None] | None = None) -> None:
+        self.source: WebRtcSource | None = None
+        self.on_change = on_change or (lambda state, reason: None)
+        self.on_sound: Callable[[Encoded], None] | None = None
+        self.state = "new"
+        self._settings = settings
+        self._pc: RTCPeerConnection | None = None
+        self._offer: sdp.Offer | None = None
+        self._candidates = 0
+        self._connections: list[ice.Connection] = []
+        self._output: LiveOutput | None = None
+        self._tracks: list[VideoTrack | SoundTrack] = []
+        self._watch: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def answer(
+        self, offer_sdp: str, outgoing: LiveOutput | None = None, incoming: bool = True, user: str = "worker"
+    ) -> str:
+        """The answer to an offer. From then on the client has `connect_timeout_s` to connect.
+
+        outgoing: what the client is sent. incoming: whether it sends us its camera; its sound then goes to `on_sound`,
+        which is `outgoing.play` where nothing else was set. user: whom our own TURN credential is made out to.
+        Raises SdpError, having kept nothing.
+        """
+        try:
+            wants = sdp.Wants(video_in=incoming, video_out=outgoing is not None)
+            offer = sdp.read_offer(
+                offer_sdp, wants, await ice.reach(self._settings), (outgoing and outgoing.codecs) or _PREFERRED
+            )
+            self._offer = offer
+            return await asyncio.wait_for(self._negotiate(offer, outgoing, user), self._settings.connect_timeout_s)
+        except SdpError:
+            await self._give_up("bad_sdp")
+            raise
+        except Exception as exc:  # aiortc raises anything at all on an offer it cannot take
+            _log.info("the offer was refused: %r", exc)
+            await self._give_up("bad_sdp")
+            raise SdpError("the offer cannot be answered") from exc
+        except BaseException:
+            await self._give_up("cancelled")
+            raise
+
+    async def _negotiate(self, offer: sdp.Offer, outgoing: LiveOutput | None, user: str) -> str:
+        servers = ice.aiortc_servers(self._settings, user)
+        pc = self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        pc.on("connectionstatechange", self._changed)
+        await pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        self._connections = ice.connections(pc, self._settings)
+        lines = {t.kind: t for t in pc.getTransceivers()}
+        self._receive(lines, offer, outgoing)
+        self._send(lines, offer, outgoing)
+        await pc.setLocalDescription()
+        if self._closing is not None:
+            raise SdpError("the connection was closed before it was answered")
+        self._watch = asyncio.create_task(self._watching())
+        text = pc.localDescription.sdp
+        self._attach(lines["video"], sdp.first_codec(text, "video"))
+        return sdp.finish_answer(offer, text, self._settings.max_bitrate)
+
+    def _receive(self, lines: dict[str, RTCRtpTransceiver], offer: sdp.Offer, outgoing: LiveOutput | None) -> None:
+        if offer.video_in:
+            receiver = lines["video"].receiver
+            self.source = WebRtcSource(self._settings, lambda: ask_for_keyframe(receiver))
+            divert(receiver, self.source.take)
+        if offer.sound_in:
+            if self.on_sound is None and outgoing is not None:
+                self.on_sound = outgoing.play
+            divert(lines["audio"].receiver, self._heard)
+
+    def _heard(self, sound: Encoded | None) -> None:
+        if sound is not None and self.on_sound is not None:
+            self.on_sound(sound)
+
+    def _send(self, lines: dict[str, RTCRtpTransceiver], offer: sdp.Offer, outgoing: LiveOutput | None) -> None:
+        assert self._pc is not None
+        self._output = outgoing
+        if outgoing is not None and offer.video_out:
+            self._tracks.append(outgoing.video_track())
+        if outgoing is not None and offer.sound_out:
+            self._tracks.append(outgoing.sound_track())
+        for track in self._tracks:
+            self._pc.addTrack(track)
+        for kind, receives in (("video", offer.video_in), ("audio", offer.sound_in)):
+            if kind in lines and not receives:
+                lines[kind].direction = "sendonly" if any(t.kind == kind for t in self._tracks) else "inactive"
+
+    def _attach(self, line: RTCRtpTransceiver, codec: str) -> None:
+        for track in self._tracks:
+            if self._output is not None and isinstance(track, VideoTrack):
+                self._output.attach(line.sender, track, codec)
+
+    async def add_candidates(self, fragment: str) -> None:
+        """More of the client's candidates (trickle ICE, RFC 8840). Raises SdpError; what was added before stays."""
+        if self._pc is None or self._offer is None:
+            raise SdpError("the connection has no offer yet")
+        allowed = await ice.reach(self._settings)
+        for candidate in sdp.read_fragment(fragment, self._offer, allowed):
+            self._candidates += 1
+            if self._candidates > sdp.MAX_CANDIDATES:
+                raise SdpError(f"more than {sdp.MAX_CANDIDATES} candidates have come; the rest is left")
+            await self._pc.addIceCandidate(candidate)
+
+    def _changed(self) -> None:
+        assert self._pc is not None
+        now = self._pc.connectionState
+        if now == "connected" and self.state == "new":
+            self.state = now
+            if self.source is not None:
+                self.source.heard_s = time.monotonic()
+            self.on_change("connected", "")
+        elif now == "failed":
+            self._close_soon("media_timeout" if self.state == "connected" else "connect_timeout")
+        elif now == "closed":
+            self._close_soon("bye")
+
+    async def _watching(self) -> None:
+        deadline_s = time.monotonic() + self._settings.connect_timeout_s
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if self.state == "connected" and self._silent_s() > self._settings.media_timeout_s:
+                self._close_soon("media_timeout")
+            elif self.state == "new" and time.monotonic() > deadline_s:
+                self._close_soon("connect_timeout")
+
+    def _silent_s(self) -> float:
+        """Since the last picture from a client that sends any; else since anything at all came from it."""
+        heard_s = self.source.heard_s if self.source else max((c.heard_s for c in self._connections), default=0.0)
+        return time.monotonic() - heard_s
+
+    def _close_soon(self, reason: str) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._shut(reason))
+
+    async def close(self, reason: str) -> None:
+        """End it. Returns when everything it held is freed; of no effect the second time."""
+        self._close_soon(reason)
+        assert self._closing is not None
+        await asyncio.shield(self._closing)
+
+    async def _give_up(self, reason: str) -> None:
+        await self.close(reason)
+        self._detach()  # both again, should the offer have got so far only while it was closed
+        if self._pc is not None:
+            await _end(self._pc)
+
+    def _detach(self) -> None:
+        for track in self._tracks:
+            if self._output is not None:
+                self._output.detach(track)
+
+    async def _shut(self, reason: str) -> None:
+        self.state = "closed"
+        if self._watch is not None:
+            self._watch.cancel()
+        if self.source is not None:
+            self.source.close()
+        self._detach()
+        if self._pc is not None:
+            await _end(self._pc)
+        self.on_change("closed", reason)
+
+
+async def _end(pc: RTCPeerConnection) -> None:
+    """aiortc's close, in bounded time, and again for what had begun to start while it closed."""
+    closing = asyncio.ensure_future(pc.close())
+    await asyncio.wait([closing], timeout=_CLOSE_S)
+    if not closing.done() or closing.exception() is not None:
+        _log.warning("a connection did not close cleanly: %r", closing.exception() if closing.done() else "too slow")
+    await asyncio.sleep(_SETTLE_S)
+    for line in pc.getTransceivers():
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(line.stop(), _CLOSE_S)

@@ -1,0 +1,145 @@
+"""What comes of encoded pictures, without a network."""
+
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange
+
+from stream.errors import NoVideoStream
+from stream.frames import Frame
+from stream.live_encode import LiveEncoder
+from stream.pump import pump
+from stream.rtp import Encoded
+from stream.settings import Settings
+from stream.sources.webrtc import WebRtcSource
+from tests.fakes import ListSink, Unchanged
+from tests.media import number_of, numbered
+
+SETTINGS = Settings(hw_encode=False)
+
+
+def encoded(codec: str = "H264", count: int = 30, first: int = 0) -> Iterator[Encoded]:
+    width, height = 128, 96
+    encoder = LiveEncoder(codec, width, height, 1_000_000, SETTINGS)
+    for n in range(first, first + count):
+        rgb = av.VideoFrame.from_ndarray(numbered(n, width, height), format="rgb24")
+        picture = rgb.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
+        picture.pts, picture.time_base = 3000 * n, Fraction(1, 90_000)
+        for packet in encoder.encode(picture, key=False):
+            yield Encoded(codec, bytes(packet), 3000 * n)
+
+
+def drained(source: WebRtcSource, pictures: Iterator[Encoded]) -> list[Frame]:
+    """All frames, each taken before the next comes."""
+    frames: list[Frame] = []
+    thread = threading.Thread(target=lambda: frames.extend(source))
+    thread.start()
+    for picture in pictures:
+        source.take(picture)
+        time.sleep(0.01)
+    time.sleep(0.05)
+    source.take(None)
+    thread.join(5)
+    assert not thread.is_alive()
+    return frames
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_pictures_are_decoded_in_order_with_times_and_arrivals(codec: str) -> None:
+    source = WebRtcSource(SETTINGS, lambda: None)
+    frames = drained(source, encoded(codec))
+    assert [number_of(frame) for frame in frames] == list(range(30))
+    assert [frame.pts for frame in frames] == [3000 * n for n in range(30)]
+    assert all(0 <= time.monotonic() - frame.arrived_s < 10 for frame in frames)
+    assert source.dropped == {}
+    assert source.rate.count == 30
+
+
+def test_the_codec_may_change_in_mid_stream() -> None:
+    pictures = [*encoded("VP8", count=5), *encoded("H264", count=5, first=5)]
+    frames = drained(WebRtcSource(SETTINGS, lambda: None), iter(pictures))
+    assert [number_of(frame) for frame in frames] == list(range(10))
+
+
+def test_a_backlog_is_given_up_until_a_keyframe_that_was_asked_for() -> None:
+    asked: list[float] = []
+    source = WebRtcSource(SETTINGS, lambda: asked.append(time.monotonic()))
+    pictures = list(encoded(count=40))
+    for n, picture in enumerate(pictures):  # nobody decodes; 40 ms apart
+        source.take(Encoded(picture.codec, picture.data, picture.pts, arrived_s=100 + 0.04 * n))
+    assert asked
+    assert len(asked) <= 3
+    assert source.dropped["decode"] == 40
+    frames = drained(source, encoded(count=5, first=50))
+    assert [number_of(frame) for frame in frames] == list(range(50, 55))
+
+
+def test_damaged_pictures_are_counted_and_a_keyframe_is_asked_for() -> None:
+    asked: list[int] = []
+    source = WebRtcSource(SETTINGS, lambda: asked.append(1))
+    rubbish = Encoded("VP8", b"\x10\x00\x00rubbish that is no picture" * 9, 0)
+    frames = drained(source, iter([rubbish, *encoded("VP8", count=5)]))
+    assert len(frames) == 5
+    assert source.dropped["decode"] == 1
+    assert asked
+
+
+def test_full_range_becomes_limited() -> None:
+    context = av.CodecContext.create("libx264", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = 64, 48, "yuvj420p"
+    context.time_base, context.options = Fraction(1, 90_000), {"tune": "zerolatency"}
+    context.color_range, context.colorspace = ColorRange.JPEG, 1
+    picture = av.VideoFrame.from_ndarray(np.full((72, 64), 255, np.uint8), format="yuvj420p")
+    picture.pts, picture.color_range = 0, ColorRange.JPEG
+    data = b"".join(bytes(packet) for packet in [*context.encode(picture), *context.encode(None)])
+    (frame,) = drained(WebRtcSource(SETTINGS, lambda: None), iter([Encoded("H264", data, 0)]))
+    assert abs(int(frame.pixels[10, 10]) - 235) <= 1
+
+
+def test_a_picture_over_the_limit_is_scaled_down() -> None:
+    small = SETTINGS.model_copy(update={"live_pixels": 64 * 48})
+    frames = drained(WebRtcSource(small, lambda: None), encoded(count=3))
+    assert {(frame.width, frame.height) for frame in frames} == {(64, 48)}
+    assert [number_of(frame) for frame in frames] == [0, 1, 2]
+
+
+def test_odd_sides_are_trimmed() -> None:
+    context = av.CodecContext.create("libvpx", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt, context.time_base = 65, 49, "yuv420p", Fraction(1, 30)
+    picture = av.VideoFrame(65, 49, "yuv420p")
+    picture.pts = 0
+    data = [bytes(packet) for packet in [*context.encode(picture), *context.encode(None)]]
+    (frame,) = drained(WebRtcSource(SETTINGS, lambda: None), iter([Encoded("VP8", data[0], 0)]))
+    assert (frame.width, frame.height) == (64, 48)
+
+
+def test_the_first_picture_is_waited_for() -> None:
+    source = WebRtcSource(SETTINGS, lambda: None)
+    (picture,) = encoded(count=1)
+    threading.Timer(0.1, source.take, [picture]).start()
+    assert (source.info.width, source.info.height) == (128, 96)
+    assert number_of(next(iter(source))) == 0
+
+
+def test_a_connection_that_ends_before_it_says_so() -> None:
+    source = WebRtcSource(SETTINGS, lambda: None)
+    threading.Timer(0.1, source.close).start()
+    with pytest.raises(NoVideoStream):
+        _ = source.info
+
+
+def test_a_transform_that_breaks_ends_the_pump_though_the_camera_is_silent() -> None:
+    source = WebRtcSource(SETTINGS, lambda: None)
+    for picture in encoded(count=1):
+        source.take(picture)
+    start_s = time.monotonic()
+    with pytest.raises(ValueError, match="transform broke"):
+        pump(source, Unchanged(fails_at=0), ListSink(), read=source.slot)
+    assert time.monotonic() - start_s < 2

@@ -1,0 +1,284 @@
+"""Live video all the way, with real clients: camera, pump, encoders, viewers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream.colour import rgb_to_i420, yuv_to_rgb
+from stream.errors import NoVideoStream
+from stream.frames import Frame
+from stream.peer import Peer
+from stream.rtp import Encoded
+from tests.fakes import Unchanged
+from tests.rtc import SETTINGS, Camera, Client, Video, live, number_in, until
+
+pytestmark = pytest.mark.usefixtures("loopback")
+
+BARS = [(0, 200, 60), (220, 40, 30), (40, 60, 220), (128, 128, 128)]
+
+
+class Painted(Unchanged):
+    """Every picture becomes four bars of known colours."""
+
+    def __call__(self, frame: Frame) -> list[Frame]:
+        rgb = np.repeat(np.array(BARS, np.uint8)[None], frame.height, axis=0).repeat(frame.width // 4, axis=1)
+        return [frame.with_pixels(rgb_to_i420(rgb))]
+
+
+class Slow(Unchanged):
+    def __call__(self, frame: Frame) -> list[Frame]:
+        time.sleep(0.15)
+        return super().__call__(frame)
+
+
+class Sizes(Unchanged):
+    """Remembers the sizes it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, int]] = []
+
+    def __call__(self, frame: Frame) -> list[Frame]:
+        if self.seen[-1:] != [(frame.width, frame.height)]:
+            self.seen.append((frame.width, frame.height))
+        return super().__call__(frame)
+
+
+@asynccontextmanager
+async def viewing(video: Video, codec: str, sound: bool = False) -> AsyncIterator[Client]:
+    client, peer = Client(None, codec, sound), Peer(SETTINGS)
+    try:
+        await client.take(await peer.answer(await client.offer(), video.output, incoming=False))
+        yield client
+    finally:
+        await client.close()
+        await peer.close("bye")
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_pictures_come_back_in_order_and_in_time(codec: str) -> None:
+    async def run() -> None:
+        client = Client(Camera(), codec)
+        async with live(client, Unchanged()) as video:
+            await until(lambda: len(client.pictures) >= 40, what="pictures")
+            assert video.changes == [("connected", "")]
+            meters = video.output.meters()
+        assert video.error is None
+        numbers = [number_in(picture) for _, picture in client.pictures]
+        assert numbers == sorted(numbers)
+        assert len(set(numbers)) > 0.8 * (numbers[-1] - numbers[0])
+        assert 20 < meters.fps <= 32
+        assert 0 < meters.latency_ms < 100
+        assert (meters.width, meters.height, meters.viewers) == (128, 96, 1)
+        assert meters.bitrate_bps > 10_000
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_colours_survive_both_ways(codec: str) -> None:
+    """H.264 says that it is BT.709; VP8 is BT.601 by its definition."""
+
+    async def run() -> None:
+        client = Client(Camera(), codec)
+        async with live(client, Painted()):
+            await until(lambda: len(client.pictures) >= 12)
+        picture = client.pictures[-1][1]
+        y, u, v = (np.asarray(p).reshape(p.height, p.line_size) for p in picture.planes)
+        for n, rgb in enumerate(BARS):
+            x = 16 + 32 * n
+            yuv = np.array([y[48, x], u[24, x // 2], v[24, x // 2], 1.0])
+            matrix = yuv_to_rgb() if codec == "H264" else bt601_to_rgb()
+            assert np.abs(matrix @ yuv - rgb).max() < 9, rgb
+
+    asyncio.run(run())
+
+
+def bt601_to_rgb() -> np.ndarray:
+    """Limited range, from ITU-R BT.601's own figures."""
+    forth = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+    back = np.linalg.inv(forth)
+    return np.column_stack([back, -back @ [16, 128, 128]])
+
+
+def test_a_slow_engine_loses_pictures_and_not_time() -> None:
+    async def run() -> None:
+        camera = Camera()
+        client = Client(camera, "VP8")
+        async with live(client, Slow()) as video:
+            await until(lambda: len(client.pictures) >= 16)
+            assert video.peer.source is not None
+            assert video.peer.source.slot.dropped > 30
+            assert 4 < video.output.meters().fps < 8
+        ages = [at_s - camera.sent_s[number_in(picture)] for at_s, picture in client.pictures]
+        assert np.median(ages) < 0.45, "150 ms for the engine, as much again in the client's own buffer"
+        assert max(ages[2:]) < 0.9, "frame by frame it would be 2 s by now"
+
+    asyncio.run(run())
+
+
+def test_viewers_share_an_encoder_and_one_that_is_stuck_stalls_nobody() -> None:
+    async def run() -> None:
+        camera = Client(Camera(), "H264")
+        async with live(camera, Unchanged()) as video, viewing(video, "H264") as one, viewing(video, "VP8") as other:
+            async with viewing(video, "H264") as stuck:
+                await until(lambda: all(client.pictures for client in (one, other, stuck)))
+                assert set(video.output._encoders) == {"H264", "VP8"}
+                track, again = video.output._tracks[-1], asyncio.Event()
+                recv = track.recv
+
+                async def frozen() -> object:
+                    await again.wait()
+                    return await recv()
+
+                track.recv = frozen  # type: ignore[method-assign]  # its sender takes no more
+                seen = len(one.pictures)
+                await until(lambda: track.dropped > 0, 8.0, "drops")
+                assert len(one.pictures) - seen > 50
+                assert len(track._packets) <= 64
+                seen = len(stuck.pictures)
+                again.set()
+                await until(lambda: len(stuck.pictures) > seen + 10)
+                assert video.output.meters().dropped["viewer"] > 0
+                assert video.output.meters().viewers == 4
+            await until(lambda: video.output.meters().viewers == 3)
+        assert video.error is None
+
+    asyncio.run(run())
+
+
+def test_nothing_leaves_before_the_first_picture_was_made() -> None:
+    class Held(Unchanged):
+        """Takes pictures and makes none, as a model that is loading."""
+
+        ready = False
+
+        def __call__(self, frame: Frame) -> list[Frame]:
+            return super().__call__(frame) if self.ready else []
+
+    async def run() -> None:
+        transform = Held()
+        client = Client(Camera(), "VP8")
+        async with live(client, transform) as video:
+            await until(lambda: video.peer.source is not None and video.peer.source.rate.count > 15)
+            assert client.pictures == []
+            transform.ready = True
+            await until(lambda: client.pictures)
+
+    asyncio.run(run())
+
+
+def test_a_smaller_picture_is_scaled_up_and_a_larger_or_turned_one_changes_the_size() -> None:
+    sizes = [(128, 96), (64, 48), (192, 144), (96, 128)]
+
+    async def run() -> None:
+        transform = Sizes()
+        client = Client(Camera(size_of=lambda n: sizes[min(n // 20, 3)]), "VP8")
+        async with live(client, transform) as video:
+            await until(lambda: client.pictures and client.pictures[-1][1].width == 96, 8.0)
+        assert transform.seen == [(128, 96), (192, 144), (96, 128)]
+        received = [(p.width, p.height) for _, p in client.pictures]
+        assert list(dict.fromkeys(received)) == [(128, 96), (192, 144), (96, 128)]
+        assert video.error is None
+
+    asyncio.run(run())
+
+
+def test_sound_is_passed_on_and_held_back_by_what_the_picture_takes() -> None:
+    async def run() -> None:
+        client = Client(Camera(), "VP8", sound=True)
+        async with live(client, Slow()) as video:
+            sent: dict[int, float] = {}
+            left: dict[int, float] = {}
+            (track,) = video.output._sounds
+            put = track.put
+
+            def came(sound: Encoded) -> None:
+                sent[sound.pts] = sound.arrived_s
+                video.output.play(sound)
+
+            def leaves(packet: Any) -> None:
+                left[packet.pts] = time.monotonic()
+                put(packet)
+
+            video.peer.on_sound = came
+            track.put = leaves  # type: ignore[method-assign]
+            await until(lambda: len(client.pictures) > 8 and len(client.sounds) > 40)
+            held = [left[pts] - sent[pts] for pts in sent if pts in left][-20:]
+            assert abs(float(np.median(held)) - video.output._meter.delay_s) < 0.05
+            assert np.median(held) > 0.14
+            video.output.extra_delay_s = 0.3
+            seen = len(left)
+            await until(lambda: len(left) > seen + 25)
+            late = [left[pts] - sent[pts] for pts in list(left)[-3:]]
+            assert min(late) > 0.4
+        assert list(left) == sorted(left)
+
+    asyncio.run(run())
+
+
+def test_the_rate_follows_what_the_slowest_viewer_can_take() -> None:
+    class Noise(Unchanged):
+        def __call__(self, frame: Frame) -> list[Frame]:
+            rng = np.random.default_rng(frame.pts)
+            return [frame.with_pixels(rng.integers(16, 235, frame.pixels.shape, dtype=np.uint8))]
+
+    async def run() -> None:
+        client = Client(Camera(size_of=lambda n: (320, 240)), "H264")
+        async with live(client, Noise()) as video:
+            await until(lambda: len(client.pictures) > 40)
+            full = video.output.meters().bitrate_bps
+            (track,) = video.output._tracks
+            estimated = video.output._estimated
+            video.output._estimated = lambda track, bps: None  # type: ignore[method-assign]  # its own would interfere
+            estimated(track, 80_000)
+            await asyncio.sleep(2.5)
+            assert video.output._encoders["H264"].encoder.bps == 72_000
+            assert video.output.meters().bitrate_bps < 0.6 * full
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_lost_packets_are_sent_again_and_the_picture_goes_on(codec: str) -> None:
+    async def run() -> None:
+        client = Client(Camera(size_of=lambda n: (320, 240)), codec)
+        async with live(client, Unchanged()) as video:
+            await until(lambda: client.pictures)
+            count = 0
+            transport = client.pc.getReceivers()[0].transport.transport
+            send = transport._send
+
+            async def lossy(data: bytes) -> None:
+                nonlocal count
+                count += 1
+                if count % 15:
+                    await send(data)
+
+            transport._send = lossy
+            seen = len(client.pictures)
+            await until(lambda: count > 90 and len(client.pictures) > seen + 25)
+        numbers = [number_in(picture) for _, picture in client.pictures]
+        assert numbers == sorted(numbers)
+        assert video.error is None
+
+    asyncio.run(run())
+
+
+def test_a_connection_without_a_picture_ends_its_video_with_a_reason() -> None:
+    async def run() -> None:
+        client, video = Client(Camera(), "VP8"), Video(Unchanged())
+        assert client.camera is not None
+        client.camera.paused = True
+        await video.answer(client)
+        await until(lambda: video.changes)
+        await client.close()
+        await video.close()
+        assert isinstance(video.error, NoVideoStream)
+
+    asyncio.run(run())

@@ -1,0 +1,197 @@
+"""Connections with real clients: how they begin, how they end, and that nothing of them is left."""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as tries
+
+from stream.errors import SdpError
+from stream.peer import Peer
+from stream.sinks.webrtc import LiveOutput
+from tests.fakes import Unchanged
+from tests.offers import CHROMIUM, mutated
+from tests.rtc import SETTINGS, Camera, Client, Video, live, until
+
+pytestmark = pytest.mark.usefixtures("loopback")
+IMPATIENT = SETTINGS.model_copy(update={"connect_timeout_s": 0.5, "media_timeout_s": 1.0})
+
+
+def held() -> tuple[int, int]:
+    """Open descriptors and running threads, but for those in which the clients here encode."""
+    threads = [thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
+    return len(os.listdir("/proc/self/fd")), len(threads)
+
+
+def test_a_hundred_connections_leave_nothing() -> None:
+    async def one() -> None:
+        client, peer = Client(Camera(), "VP8"), Peer(SETTINGS)
+        await client.take(await peer.answer(await client.offer()))
+        await until(lambda: peer.state == "connected")
+        await peer.close("deleted")
+        await client.close()
+
+    async def run() -> None:
+        await one()
+        before, tasks = held(), len(asyncio.all_tasks())
+        for _ in range(100):
+            await one()
+        await asyncio.sleep(0.1)
+        assert held() == before
+        assert len(asyncio.all_tasks()) == tasks
+
+    asyncio.run(run())
+
+
+def test_offers_that_never_connect_are_freed_at_their_deadline() -> None:
+    async def run() -> None:
+        changes: list[tuple[str, str]] = []
+        before, tasks = held(), len(asyncio.all_tasks())
+        peers = [Peer(IMPATIENT, lambda state, reason: changes.append((state, reason))) for _ in range(20)]
+        start_s = time.monotonic()
+        for peer in peers:
+            await peer.answer(CHROMIUM)
+        await until(lambda: len(changes) == 20, 3.0)
+        assert time.monotonic() - start_s < 2.5
+        assert set(changes) == {("closed", "connect_timeout")}
+        await asyncio.sleep(0.05)
+        assert held() == before
+        assert len(asyncio.all_tasks()) == tasks
+
+    asyncio.run(run())
+
+
+def test_closing_at_any_moment_of_connecting_leaves_nothing() -> None:
+    async def run() -> None:
+        before, tasks = held(), len(asyncio.all_tasks())
+        for n in range(16):
+            client, peer = Client(Camera(), "VP8"), Peer(SETTINGS)
+            await client.take(await peer.answer(await client.offer()))
+            await asyncio.sleep(n * 0.012)
+            await asyncio.gather(peer.close("deleted"), peer.close("drained"))
+            await client.close()
+        await asyncio.sleep(0.2)
+        assert held() == before
+        assert len(asyncio.all_tasks()) == tasks
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("how", ["close", "cancel"])
+def test_closing_at_any_moment_of_answering_leaves_nothing(how: str) -> None:
+    async def run() -> None:
+        output = LiveOutput(SETTINGS)
+        before, tasks = held(), len(asyncio.all_tasks())
+        for steps in range(30):
+            peer = Peer(SETTINGS)
+            answering = asyncio.create_task(peer.answer(CHROMIUM, output))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if how == "cancel":
+                answering.cancel()
+            await peer.close("deleted")
+            with contextlib.suppress(SdpError, asyncio.CancelledError):
+                await answering
+        assert held() == before
+        assert len(asyncio.all_tasks()) == tasks
+        assert output.meters().viewers == 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("leaves", ["close", "vanish"])
+def test_a_client_that_leaves_is_noticed(leaves: str) -> None:
+    async def run() -> None:
+        client, video = Client(Camera(), "VP8"), Video(Unchanged(), IMPATIENT)
+        await video.answer(client)
+        await until(lambda: client.pictures)
+        left_s = time.monotonic()
+        if leaves == "close":
+            await client.close()
+        else:
+            client.vanish()
+        await until(lambda: len(video.changes) == 2, 4.0)
+        assert video.changes[1] == ("closed", "bye" if leaves == "close" else "media_timeout")
+        assert time.monotonic() - left_s < 2.5
+        await video.close()
+        await client.close()
+        assert video.error is None
+
+    asyncio.run(run())
+
+
+def test_a_camera_that_falls_silent_is_let_go_but_not_a_viewer_who_only_listens() -> None:
+    async def run() -> None:
+        camera, viewer = Client(Camera(), "VP8"), Client(None, "VP8")
+        settings = SETTINGS.model_copy(update={"media_timeout_s": 1.5})
+        async with live(camera, Unchanged(), settings) as video:
+            watching = Peer(SETTINGS.model_copy(update={"media_timeout_s": 7.0}))
+            await viewer.take(await watching.answer(await viewer.offer(), video.output, incoming=False))
+            await until(lambda: viewer.pictures)
+            assert watching.source is None
+            assert camera.camera is not None
+            camera.camera.paused = True
+            await until(lambda: len(video.changes) == 2, 4.0)
+            assert video.changes[1] == ("closed", "media_timeout")
+            assert watching.state == "connected"
+            await watching.close("bye")
+        await viewer.close()
+
+    asyncio.run(run())
+
+
+def test_a_viewer_who_vanishes_is_let_go() -> None:
+    async def run() -> None:
+        viewer = Client(None, "VP8")
+        async with live(Client(Camera(), "VP8"), Unchanged()) as video:
+            changes: list[str] = []
+            patience = SETTINGS.model_copy(update={"media_timeout_s": 2.0})
+            watching = Peer(patience, lambda state, reason: changes.append(reason))
+            await viewer.take(await watching.answer(await viewer.offer(), video.output, incoming=False))
+            await until(lambda: len(viewer.pictures) > 60)  # its reports keep it, and nothing else
+            assert video.output.meters().viewers == 2
+            viewer.vanish()
+            await until(lambda: watching.state == "closed", 4.0)
+            await watching.close("deleted")
+            assert changes == ["", "media_timeout"]
+            assert video.output.meters().viewers == 1
+        await viewer.close()
+
+    asyncio.run(run())
+
+
+def test_candidates_may_follow_the_offer() -> None:
+    async def run() -> None:
+        client, peer = Client(Camera(), "VP8"), Peer(SETTINGS)
+        offer = await client.offer()
+        lines = offer.split("\r\n")
+        bare = "\r\n".join(ln for ln in lines if not ln.startswith(("a=candidate", "a=end-of")))
+        await client.take(await peer.answer(bare))
+        wanted = ("a=candidate", "a=ice-", "a=mid")
+        await peer.add_candidates("\r\n".join(ln for ln in lines if ln.startswith(wanted)))
+        await until(lambda: peer.state == "connected")
+        with pytest.raises(SdpError):
+            await peer.add_candidates("nonsense")
+        await peer.close("deleted")
+        await client.close()
+
+    asyncio.run(run())
+
+
+@given(mutated())
+@tries(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_offer_is_answered_or_refused_and_nothing_is_left(text: str) -> None:
+    async def run() -> None:
+        before, tasks = held(), len(asyncio.all_tasks())
+        peer = Peer(SETTINGS)
+        with contextlib.suppress(SdpError):
+            assert "m=video" in await peer.answer(text)
+        await peer.close("deleted")
+        assert len(asyncio.all_tasks()) == tasks
+        assert held() == before
+
+    asyncio.run(run())

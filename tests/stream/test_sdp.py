@@ -1,0 +1,189 @@
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.errors import SdpError, UnsupportedCodec
+from stream.ice import Reach
+from stream.sdp import Offer, Wants, finish_answer, first_codec, read_fragment, read_offer
+from tests.offers import CHROMIUM, mutated, only, replaced, without
+
+CAMERA = Wants(video_in=True, video_out=True)
+HOST = "a=candidate:1 1 udp 2122260223 {} {} typ host"
+
+
+def understood(text: str, wants: Wants = CAMERA, reach: Reach = Reach(loopback=True)) -> Offer:  # noqa: B008 - frozen
+    return read_offer(text, wants, reach)
+
+
+def test_of_a_browsers_offer_what_is_of_use_is_kept() -> None:
+    offer = understood(CHROMIUM)
+    assert [part.kind for part in offer.parts] == ["audio", "video", "application"]
+    assert offer.kept == ("0", "1")
+    assert set(re.findall(r"a=rtpmap:\d+ (\S+)", offer.sdp)) == {"opus/48000/2", "VP8/90000", "H264/90000", "rtx/90000"}
+    levels = re.findall(r"packetization-mode=(.);profile-level-id=(\w+)", offer.sdp)
+    assert levels == [("1", "42001f"), ("1", "42e01f")]
+    assert offer.sdp.count("a=candidate") == 8  # UDP, of sound and video
+    assert "end-of-candidates" not in understood(CHROMIUM + "a=end-of-candidates\r\n").sdp
+
+
+def test_the_codec_preferred_comes_first() -> None:
+    for name in ("VP8", "H264"):
+        offer = read_offer(CHROMIUM, CAMERA, Reach(), [name])
+        assert first_codec(offer.sdp, "video") == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\r\n",
+        '{"type": "offer", "sdp": "v=0"}',
+        "\x00\x01\x02\xff" * 50,
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n",
+        without("a=fingerprint"),
+        without("a=ice-ufrag"),
+        without("a=ice-pwd"),
+        without("a=setup"),
+        without("a=rtcp-mux"),
+        without("a=mid"),
+        without("m=video"),
+        replaced("a=mid:1", "a=mid:0"),
+        replaced("sha-256", "sha-1"),
+        replaced("m=video ", "m=video 99999999 "),
+        replaced("m=video ", "m=video -"),
+        replaced(" typ host", " typ"),
+        replaced(" udp ", " udp"),
+        replaced("a=candidate:", "a=candidate:x y "),
+        replaced("a=rtpmap:96 VP8/90000", "a=rtpmap:96"),
+        replaced("a=fmtp:102 ", "a=fmtp:"),
+        CHROMIUM[: CHROMIUM.index("m=application")],  # cut where a part is missing
+        CHROMIUM[: CHROMIUM.index("a=fingerprint") + 30],
+        CHROMIUM + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" * 300,
+        CHROMIUM + "a=x:" + "y" * 128 * 1024,
+        CHROMIUM.replace("a=sendrecv", "a=recvonly"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_reason(text: str) -> None:
+    with pytest.raises(SdpError, match=r"\w") as failed:
+        understood(text)
+    assert failed.value.code == "bad_sdp"
+    assert len(str(failed.value)) < 200
+
+
+@pytest.mark.parametrize("names", [("VP9", "H265"), ("AV1", "VP9")])
+def test_an_offer_without_a_codec_of_ours_says_so(names: tuple[str, ...]) -> None:
+    text = only(*names).replace("AV1/90000", "H265/90000") if "H265" in names else only(*names)
+    with pytest.raises(UnsupportedCodec) as failed:
+        understood(text)
+    assert failed.value.code == "unsupported_codec"
+
+
+def test_h264_in_packetization_mode_0_alone_is_no_codec_of_ours() -> None:
+    with pytest.raises(UnsupportedCodec):
+        understood(only("H264").replace("packetization-mode=1", "packetization-mode=0"))
+
+
+def test_a_viewer_must_want_pictures() -> None:
+    viewer = Wants(video_in=False, video_out=True)
+    assert understood(CHROMIUM.replace("a=sendrecv", "a=recvonly"), viewer).video_out
+    with pytest.raises(SdpError, match="sendonly"):
+        understood(CHROMIUM.replace("a=sendrecv", "a=sendonly"), viewer)
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback", "kept"),
+    [
+        ("192.168.1.7", False, True),
+        ("8.8.8.8", False, True),
+        ("2001:db8::7", False, True),
+        ("127.0.0.1", False, False),
+        ("127.0.0.1", True, True),
+        ("::1", False, False),
+        ("::ffff:127.0.0.1", False, False),
+        ("169.254.169.254", True, False),
+        ("::ffff:169.254.169.254", True, False),
+        ("fd00:ec2::254", True, False),
+        ("fe80::1", True, False),
+        ("0.0.0.0", True, False),
+        ("255.255.255.255", True, False),
+        ("224.0.0.251", True, False),
+        ("0x7f000001", True, False),
+        ("2130706433", True, False),
+        ("turn.example", True, False),
+        ("0c1d9b2e.local", True, False),
+    ],
+)
+def test_candidates_point_only_where_packets_may_go(address: str, loopback: bool, kept: bool) -> None:
+    text = without("a=candidate") + HOST.format(address, 4000) + "\r\n"
+    text = text.replace("m=application", HOST.format(address, 4000) + "\r\nm=application")
+    assert (f" {address} 4000" in understood(text, reach=Reach(loopback)).sdp) is kept
+
+
+def test_the_operators_turn_server_is_no_candidate_but_its_relayed_ports_are() -> None:
+    reach = Reach(refused=frozenset({("203.0.113.5", 3478)}))
+    assert not reach.allows("203.0.113.5", 3478)
+    assert reach.allows("203.0.113.5", 49_170)
+
+
+def test_candidates_are_limited_in_number() -> None:
+    many = "".join(HOST.format("192.0.2.7", port) + "\r\n" for port in range(2000, 2100))
+    assert understood(CHROMIUM.replace("m=application", many + "m=application")).sdp.count("192.0.2.7") <= 32
+
+
+def test_an_answer_declines_what_aiortc_was_not_shown_and_hints_at_a_rate() -> None:
+    offer = understood(CHROMIUM)
+    answer = finish_answer(offer, offer.sdp, 8_000_000)  # what aiortc answers has the shape of what it is asked
+    heads = [line for line in answer.split("\r\n") if line.startswith("m=")]
+    assert [head.split()[0] for head in heads] == ["m=audio", "m=video", "m=application"]
+    assert [head.split()[1] == "0" for head in heads] == [False, False, True]
+    assert "a=group:BUNDLE 0 1\r\n" in answer
+    hint = "x-google-start-bitrate=2764;x-google-min-bitrate=921;x-google-max-bitrate=5528"
+    assert len(re.findall(rf"a=fmtp:\d+ .*{hint}", answer)) == 3
+
+
+def test_parts_of_a_bundle_may_leave_the_transport_to_the_first() -> None:
+    head, video = CHROMIUM.split("m=video")
+    bare = re.sub(r"a=(ice-ufrag|ice-pwd|fingerprint|setup|candidate):.*\r\n", "", video)
+    text = head + "m=video" + bare.replace("a=mid:1", "a=mid:1\r\na=bundle-only").replace(" 42196 ", " 0 ", 1)
+    assert understood(text).kept == ("0", "1")
+
+
+def test_the_transport_may_stand_above_all_parts() -> None:
+    """As libdatachannel writes it, and OBS with it."""
+    lines = CHROMIUM.split("\r\n")
+    start = ("a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=setup")
+    own = list(dict.fromkeys(line for line in lines if line.startswith(start)))
+    rest = [line for line in lines if not line.startswith(start)]
+    offer = understood("\r\n".join([*rest[:5], *own, *rest[5:]]))
+    assert offer.kept == ("0", "1")
+    assert offer.sdp.count("a=fingerprint:sha-256") == 2
+
+
+FRAGMENT = "a=ice-ufrag:{}\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:{}\r\n"
+
+
+def test_a_fragment_adds_candidates() -> None:
+    offer = understood(CHROMIUM)
+    lines = "1 1 udp 2122260223 192.0.2.9 4000 typ host\r\na=candidate:2 1 udp 1 169.254.169.254 80 typ host"
+    found = list(read_fragment(FRAGMENT.format(offer.ufrag, lines), offer, Reach()))
+    assert [(c.ip, c.port, c.sdpMid) for c in found] == [("192.0.2.9", 4000, "0")]
+
+
+@pytest.mark.parametrize(
+    "fragment", ["", "garbage", FRAGMENT.format("else", "1 1 udp 1 192.0.2.9 9 typ host"), "a=candidate:1 1"]
+)
+def test_a_fragment_that_cannot_be_used_is_refused(fragment: str) -> None:
+    with pytest.raises(SdpError):
+        list(read_fragment(fragment, understood(CHROMIUM), Reach()))
+
+
+@given(st.one_of(mutated(), st.text(max_size=300)))
+@settings(max_examples=300, deadline=None)
+def test_no_text_breaks_the_reading(text: str) -> None:
+    for read in (lambda: understood(text), lambda: list(read_fragment(text, understood(CHROMIUM), Reach()))):
+        try:
+            read()
+        except SdpError:
+            continue
