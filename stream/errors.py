@@ -13,7 +13,13 @@ MatteboxError                    exit code 1
 ├── EncodeError                  an encoder refuses the picture or the sound
 ├── SdpError                     an offer or its candidates cannot be used (nothing of it was kept)
 │   └── UnsupportedCodec         it offers neither H.264 nor VP8 as browsers send them
-└── DiskError                    no space, or no right to write
+├── DiskError                    no space, or no right to write
+├── StoreError                   the records of live video
+│   ├── StoreDown                Redis is out of reach, or takes no writes
+│   ├── NoSession                no session of that id, or no longer
+│   ├── BadMove                  its state allows no such move
+│   └── Fenced                   somebody else is in charge of it by now
+└── ServerError                  a part of the server does not start or does not stay up
 """
 
 import errno
@@ -77,6 +83,30 @@ class UnsupportedCodec(SdpError):  # noqa: N818
 
 class DiskError(MatteboxError):
     code = "disk"
+
+
+class StoreError(MatteboxError):
+    code = "store"
+
+
+class StoreDown(StoreError):  # noqa: N818
+    code = "store_down"
+
+
+class NoSession(StoreError):  # noqa: N818
+    code = "no_session"
+
+
+class BadMove(StoreError):  # noqa: N818
+    code = "bad_move"
+
+
+class Fenced(StoreError):  # noqa: N818
+    code = "fenced"
+
+
+class ServerError(MatteboxError):
+    code = "server"
 
 
 _DISK_REASONS = {

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stream.errors import UsageError
@@ -15,6 +15,10 @@ from stream.errors import UsageError
 
 def _cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mattebox"
+
+
+def _data_dir() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "mattebox"
 
 
 def _ip(text: str) -> str:
@@ -39,6 +43,21 @@ class Settings(BaseSettings):
     birefnet: str = Field("general", description="weights of that engine: a name, repo id or file, perhaps @WxH")
     half: bool = Field(True, description="half precision, where the device computes in it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
+    data_dir: Path = Field(default_factory=_data_dir, description="what is kept: backgrounds, secret, certificate")
+    redis_url: str = Field(
+        "",
+        validation_alias=AliasChoices("MATTEBOX_REDIS_URL", "redis_url"),  # the latter is the environment's REDIS_URL
+        description="the Redis that web and workers share",
+    )
+    tokens: SecretStr = Field(SecretStr(""), description="users, as name:token,name:token")
+    token: SecretStr = Field(SecretStr(""), description="a single user's token")
+    secret: SecretStr = Field(SecretStr(""), description="signs cookies and links; unset: one is made in data_dir")
+    origins: str = Field("", description="further origins whose pages may act: https://studio.example,...")
+    trusted_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is believed")
+    offer_wait_s: float = Field(10.0, gt=0, le=60, description="an offer that no worker took by then gets 503")
+    max_offers: int = Field(100, ge=1, description="offers of one user at one address in 10 s; more get 429")
+    max_backgrounds: int = Field(50, ge=0, description="backgrounds that one user may keep")
+    max_background_bytes: int = Field(200 * 2**20, ge=1, description="largest background uploaded, in bytes")
     ice_servers: str = Field("", description="STUN and TURN servers, comma-separated: stun:HOST:PORT,turn:HOST:PORT")
     turn_secret: str = Field("", description="shared with the TURN servers; makes credentials that last an hour")
     udp_ports: str = Field("", pattern=r"^(\d{1,5}-\d{1,5})?$", description="range for media; empty: any free port")
@@ -49,6 +68,7 @@ class Settings(BaseSettings):
     media_timeout_s: float = Field(10.0, gt=0, description="a connection silent for so long is closed")
     live_pixels: int = Field(2_088_960, ge=4, description="largest live picture; larger ones are scaled down")
     max_bitrate: int = Field(8_000_000, ge=100_000, description="most bits a second sent to a viewer")
+    live_sessions: int = Field(0, ge=0, description="live videos a worker takes at once; 0: measured at its start")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

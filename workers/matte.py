@@ -30,6 +30,8 @@ _UNDER_WAY = 4  # frames of a file between the first step and the last
 class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
+    covered: live frames that got no matte, so that only their background was shown.
+
     A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are.
     The backdrop is the core's from now on. info: what comes out, known after `open`. Raises, for files only,
     EngineError and BackgroundError.
@@ -51,10 +53,11 @@ class Matte:
         self._edge = EdgeState()  # as are these
         self._backdrop = backdrop
         self._begun = False
+        self.covered = 0
 
     def open(self, info: VideoInfo) -> VideoInfo:
         """What will come out for a video of this shape."""
-        self.info = shape(info, self._options)
+        self._seen, self.info = info, shape(info, self._options)
         return self.info
 
     def __call__(self, frame: Frame) -> list[Frame]:
@@ -67,6 +70,30 @@ class Matte:
             if len(self._waiting) >= self._batch:
                 self._start_waiting()
         return self._collect(0 if self._live else _UNDER_WAY * self._batch)
+
+    def swap(
+        self,
+        options: Options,
+        engine: Engine | None = None,
+        backdrop: Backdrop | None = None,
+        info: VideoInfo | None = None,
+    ) -> VideoInfo:
+        """Go on with other options, or another size, from the next frame; gives what comes out then. Live only.
+
+        To be called by the thread that calls the frames in, between two of them: a live video has none under way
+        then. None keeps what there is; an old backdrop is closed, an old engine stays its owner's.
+        """
+        self._options = options
+        if engine is not None and engine is not self._engine:
+            self._engine = engine
+            self._state = None
+        if backdrop is not None and backdrop is not self._backdrop:
+            self._backdrop.close()
+            self._backdrop = backdrop
+        if info is not None:
+            self._state = None  # a memory of pictures of another size
+        self._last = None  # drawn by the old options
+        return self.open(info or self._seen)
 
     def flush(self) -> list[Frame]:
         self._start_waiting()
@@ -139,6 +166,7 @@ class Matte:
 
     def _covered(self, frame: Frame) -> Frame:
         """What leaves instead of a picture that has no matte: the background alone, grey where that is the room."""
+        self.covered += 1
         nothing = np.zeros((frame.height, frame.width), np.uint8)
         empty = frame.with_pixels(flat(*GREY, frame.width, frame.height), alpha=frame.alpha)
         background = self._behind(empty, nothing)

@@ -153,3 +153,34 @@ def test_small_mattes_are_brought_to_the_frames_size(pattern: PatternSource) -> 
     assert (row[0], row[-1]) == (0, 255)
     assert (np.diff(row.astype(int)) >= 0).all()
     assert abs(int(row[48]) - 128) <= 3
+
+
+def test_options_engine_and_background_are_swapped_between_two_live_frames(pattern: PatternSource) -> None:
+    closed = []
+
+    class Owned(Unreadable):
+        def at(self, frame: Frame, alpha: Plane) -> Plane | None:
+            return rgb_flat((0, 255, 0), frame.width, frame.height)
+
+        def close(self) -> None:
+            closed.append(self)
+
+    class Nothing(TruthEngine):
+        def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+            assert list(states) == [None], "another engine's memory"
+            return [Result(np.zeros((64, 96), np.float32))]
+
+    first, blue = Owned(), rgb_flat((0, 0, 255), 96, 64)
+    core = Matte(Options(), TruthEngine(pattern), first, live=True)
+    core.open(pattern.info)
+    core(pattern.frame(0))
+    backdrop = open_background(Options(background="color:#0000ff").background, 96, 64, Settings())
+    core.swap(Options(background="color:#0000ff"), backdrop=backdrop)
+    (out,) = core(pattern.frame(1))
+    assert np.array_equal(out.pixels, blend(pattern.frame(1).pixels, blue, pattern.alpha(1)))
+    assert closed == [first]
+    core.swap(Options(background="color:#0000ff"), engine=Nothing(pattern))
+    assert np.array_equal(core(pattern.frame(2))[0].pixels, blue)
+    assert core.swap(Options(view="side-by-side")).width == 2 * 96
+    assert core(pattern.frame(3))[0].width == 2 * 96
+    core.close()

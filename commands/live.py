@@ -1,0 +1,130 @@
+"""`mattebox serve`, and the two programs it is made of when they run apart: `web` and `worker`."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream import log
+from stream.errors import UsageError, WeightsError
+from stream.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from workers.worker import LiveWorker
+
+Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine tokens are demanded.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free one, which is then told.")]
+Tls = Annotated[str, typer.Option(metavar="auto|off|CERT,KEY", help="auto: a certificate made here, self-signed.")]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]
+Json = Annotated[bool, typer.Option("--json", help="Logs as JSON, one object a line.")]
+
+_LOOPBACK = {"MATTEBOX_LOOPBACK_CANDIDATES": "true"}
+
+
+def serve(
+    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
+) -> None:
+    """Everything on this machine: the page, the API, a worker, and a Redis of its own unless REDIS_URL is set."""
+    from stream import embedded
+    from stream.supervise import Program, Refusal, Supervisor
+    from web.guard import is_loopback
+    from web.server import check_bind, check_free
+
+    log.configure(verbose, as_json)
+    chosen = settings()
+    check_bind(chosen, host)
+    port = check_free(host, port)
+    url = chosen.redis_url or embedded.address(chosen.data_dir)
+    env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
+    common = ["-v"] * verbose + ["--json"] * as_json
+    web = ["web", "--host", host, "--port", str(port), "--tls", tls, *common]
+    programs = [
+        Program("worker", _mattebox("worker", "--spare", *common), env, lambda: _works(url), spare=True),
+        Program("web", _mattebox(*web), env),
+    ]
+    if not chosen.redis_url:
+        redis = embedded.command(chosen.data_dir)
+        programs.insert(0, Program("redis", redis, ready=lambda: asyncio.to_thread(embedded.answers, chosen.data_dir)))
+    try:
+        asyncio.run(Supervisor(programs).run())
+    except Refusal:  # the program said why
+        sys.exit(1)
+
+
+def web(
+    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
+) -> None:
+    """The page and the API alone. Needs REDIS_URL; as many as you like, for they keep nothing."""
+    from stream.store import Store
+    from web.server import run
+
+    log.configure(verbose, as_json)
+    chosen = settings()
+    run(chosen, Store(_redis(chosen)), host, port, tls)
+
+
+def worker(
+    spare: Annotated[bool, typer.Option("--spare", hidden=True, help="Load, then wait for a line on stdin.")] = False,
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """A worker alone: takes live videos while it has room. Needs REDIS_URL; one for each GPU, on any machine."""
+    from stream.store import Store
+    from stream.supervise import wait_for_turn
+    from workers.worker import LiveWorker
+
+    log.configure(verbose, as_json)
+    chosen = settings()
+    with asyncio.Runner() as runner:
+        store = Store(_redis(chosen))
+        live = LiveWorker(chosen, store)
+        _warm(runner, live)
+        if spare:
+            _quietly(wait_for_turn)
+        runner.run(live.run_until_stopped())
+        runner.run(store.close())
+
+
+def _warm(runner: asyncio.Runner, live: "LiveWorker") -> None:
+    """Without weights there is nothing to serve, and to start again would not bring them."""
+    from stream.supervise import REFUSED
+
+    try:
+        runner.run(live.warm())
+    except (WeightsError, UsageError) as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        sys.exit(REFUSED)
+
+
+def _quietly(wait: Callable[[], None]) -> None:
+    """A spare that is not needed any more ends without a word."""
+    try:
+        wait()
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def _redis(chosen: Settings) -> str:
+    if not chosen.redis_url:
+        raise UsageError("REDIS_URL is not set; `mattebox serve` brings a Redis of its own")
+    return chosen.redis_url
+
+
+def _mattebox(*words: str) -> list[str]:
+    return [sys.executable, "-m", "mattebox", *words]
+
+
+async def _works(url: str) -> bool:
+    """Is there a worker that takes offers?"""
+    from stream.errors import StoreDown
+    from stream.store import Store
+
+    store = Store(url)
+    try:
+        return any(worker.state == "ready" for worker in await store.workers())
+    except StoreDown:
+        return False
+    finally:
+        await store.close()

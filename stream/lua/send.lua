@@ -1,0 +1,2 @@
+-- ARGV: worker, command.
+send(ARGV[1], ARGV[2])

@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from stream.record import MOVES, Answer, Command, Kind, Meters, Offer, Session, State, Worker
+from stream.session import Background, Options
+
+RECORDS: list[BaseModel] = [
+    Session(id="a", kind=Kind.CAMERA),
+    Session(
+        id="b",
+        kind=Kind.VIEW,
+        owner="ann",
+        name="studio",
+        state=State.LIVE,
+        options=Options(background=Background(kind="blur", strength=0.25), key=(1, 2, 3)),
+        worker="w1",
+        fence=3,
+        of="a",
+        created_s=1.5,
+        meters=Meters(fps_in=29.97, dropped={"late": 3}, width=640, height=480),
+    ),
+    Offer(session="a", sdp="v=0\r\n", deadline_s=1e9),
+    Answer(problem="full", detail="three of three videos"),
+    Command(kind="options", session="a", options=Options(engine="chroma")),
+    Worker(id="w1", host="här", pid=1, state="ready", capacity=4, load=0.5),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_records_survive_json(record: BaseModel) -> None:
+    assert type(record).model_validate_json(record.model_dump_json()) == record
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_records_refuse_what_they_do_not_know_and_do_not_change(record: BaseModel) -> None:
+    with pytest.raises(ValidationError, match="surprise"):
+        type(record).model_validate(record.model_dump() | {"surprise": 1})
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(record, next(iter(type(record).model_fields)), "x")
+
+
+@pytest.mark.parametrize("session", [one for one in RECORDS if isinstance(one, Session)])
+def test_sessions_survive_as_fields(session: Session) -> None:
+    fields = session.to_fields()
+    assert Session.from_fields([*fields, "entry", "1-0"]) == session
+    assert Session.from_fields(dict(zip(fields[::2], fields[1::2], strict=True))) == session
+
+
+def test_every_state_has_its_moves_and_ends_somewhere() -> None:
+    assert set(MOVES) == set(State)
+    assert {state for state in State if state.final} == {State.ENDED, State.FAILED, State.LOST}
+    assert all(State.ENDED in MOVES[state] for state in State if not state.final)
+
+
+@given(st.lists(st.sampled_from(list(State)), max_size=6))
+def test_no_path_of_moves_returns(wishes: list[State]) -> None:
+    """A session never comes back to a state that it left, so whoever waits for one need not look twice."""
+    seen = [State.OFFERED]
+    for wish in wishes:
+        if wish in MOVES[seen[-1]]:
+            seen.append(wish)
+    assert len(seen) == len(set(seen)) <= 4
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_meters_hold_no_nonsense(value: float) -> None:
+    with pytest.raises(ValidationError, match="fps_in"):
+        Meters(fps_in=value)

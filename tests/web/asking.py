@@ -1,0 +1,35 @@
+"""What tests of the web ask over and over."""
+
+import time
+from typing import Any
+
+import httpx
+
+SDP = {"Content-Type": "application/sdp"}
+FRAGMENT = "application/trickle-ice-sdpfrag"
+
+
+def begin(http: httpx.Client, sdp: str, **more: object) -> httpx.Response:
+    return http.post("/api/sessions", json={"sdp": sdp, "type": "offer", **more})
+
+
+def problem(response: httpx.Response, status: int, code: str, field: str = "") -> dict[str, Any]:
+    """The body of an error, checked for its form."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["detail"]
+    if field:
+        assert field in [fault["field"] for fault in body["errors"]]
+    return body
+
+
+def until(http: httpx.Client, path: str, **fields: object) -> dict[str, Any]:
+    """Ask until the record has these fields."""
+    for _ in range(100):
+        record: dict[str, Any] = http.get(path).json()
+        if all(record.get(name) == value for name, value in fields.items()):
+            return record
+        time.sleep(0.02)
+    raise AssertionError(f"{record} never had {fields}")

@@ -1,0 +1,87 @@
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+from aiortc import RTCConfiguration, RTCPeerConnection
+from pydantic import SecretStr
+
+from stream.embedded import Embedded
+from stream.record import Answer
+from stream.settings import Settings
+from tests.web.double import CANNED, Double
+from tests.web.site import Site, running
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Embedded(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis_url(valkey: str) -> str:
+    """A database of its own for one test, empty."""
+    url = f"{valkey}?db=1"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, offer_wait_s=0.6)
+
+
+@pytest.fixture(scope="module")
+def site(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Without tokens, with a worker. One for all tests of a module: what a test changes on it, it puts back."""
+    with redis.Redis.from_url(valkey) as client:
+        client.flushdb()
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), offer_wait_s=0.6, max_offers=10**6)
+    with running(settings, valkey) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def http(site: Site) -> Iterator[httpx.Client]:
+    with site.client() as client:
+        yield client
+
+
+@pytest.fixture
+def worker(site: Site) -> Iterator[Double]:
+    """The site's worker, as it was again afterwards."""
+    assert site.worker is not None
+    yield site.worker
+    site.worker.answer, site.worker.state, site.worker.commands = Answer(sdp=CANNED), "ready", []
+
+
+@pytest.fixture
+def users(settings: Settings, redis_url: str) -> Iterator[Site]:
+    """With the users alice and bob, whose tokens are alice-token and bob-token."""
+    with_tokens = settings.model_copy(update={"tokens": SecretStr("alice:alice-token, bob:bob-token")})
+    with running(with_tokens, redis_url) as site:
+        yield site
+
+
+async def _offer(direction: str) -> str:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver("video", direction)
+    await connection.setLocalDescription(await connection.createOffer())
+    sdp = str(connection.localDescription.sdp)
+    await connection.close()
+    return sdp
+
+
+@pytest.fixture(scope="session")
+def camera_offer() -> str:
+    """SDP of a client that sends and receives video."""
+    return asyncio.run(_offer("sendrecv"))
+
+
+@pytest.fixture(scope="session")
+def viewer_offer() -> str:
+    return asyncio.run(_offer("recvonly"))

@@ -1,0 +1,186 @@
+"""Small real workers for tests of the web: they take offers from the store, answer them, and obey commands.
+
+`Double` answers without media. `Colouring` really connects, by aiortc, and sends the camera back with the background's
+colour everywhere but in the middle; `python -m tests.web.double REDIS_URL NAME` runs one that can be killed.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import aioice.ice
+import av
+import numpy as np
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.contrib.media import MediaRelay
+
+from stream.errors import BadMove, StoreError
+from stream.record import Answer, Command, Kind, Meters, Session, State, Worker
+from stream.session import Options
+from stream.store import Store
+
+CANNED = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+
+
+class Double:
+    """A worker that answers every offer at once. answer: what it says; None says nothing."""
+
+    def __init__(self, store: Store, name: str = "double", capacity: int = 4) -> None:
+        self.answer: Answer | None = Answer(sdp=CANNED)
+        self.state: Any = "ready"
+        self.sessions: dict[str, Session] = {}
+        self.commands: list[Command] = []
+        self._store, self._name, self._capacity = store, name, capacity
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for part in (self._beat, self._take, self._obey):
+                group.create_task(self._whatever(part()))
+
+    async def _whatever(self, part: Coroutine[Any, Any, None]) -> None:
+        with suppress(StoreError):  # Redis ends before its doubles do
+            await part
+
+    async def _beat(self) -> None:
+        while True:
+            mine = list(self.sessions.values())
+            await self._store.beat(
+                Worker(
+                    id=self._name, host="test", pid=os.getpid(), state=self.state, capacity=self._capacity,
+                    sessions=len(mine), load=0.25, engine="double", device="cpu", started_s=time.time(),
+                )
+            )  # fmt: skip
+            for gone in await self._store.renew(mine):
+                await self.end(gone)
+            for session in list(self.sessions.values()):
+                with suppress(BadMove):  # it ended meanwhile
+                    await self._store.report(session, self.meters(session))
+            await asyncio.sleep(0.25)
+
+    async def _take(self) -> None:
+        while True:
+            if taken := await self._store.take(self._name, 0.5):
+                await self._begin(taken[0], taken[1].sdp)
+
+    async def _begin(self, session: Session, sdp: str) -> None:
+        answer = await self.connect(session, sdp) if self.answer and self.answer.sdp else self.answer
+        if answer is None:
+            return
+        with suppress(StoreError):
+            await self._store.reply(session, answer)
+            to = State.LIVE if answer.sdp else State.FAILED
+            self.sessions[session.id] = await self._store.move(session, to, answer.problem)
+        if answer.problem:
+            self.sessions.pop(session.id, None)
+
+    async def _obey(self) -> None:
+        while True:
+            for command in await self._store.commands(self._name, 0.5):
+                self.commands.append(command)
+                if command.kind == "view":
+                    viewer = await self._store.accept(self._name, command.session)
+                    if viewer is not None:
+                        await self._begin(viewer, command.text)
+                elif command.session in self.sessions:
+                    await self._do(command, self.sessions[command.session])
+
+    async def _do(self, command: Command, session: Session) -> None:
+        if command.kind == "options" and command.options is not None:
+            self.change(session, command.options)
+        elif command.kind == "end":
+            await self.end(session.id)
+            await self._store.move(session, State.ENDED, command.reason)
+
+    async def connect(self, session: Session, sdp: str) -> Answer:
+        assert self.answer is not None
+        return self.answer
+
+    def change(self, session: Session, options: Options) -> None:
+        """The options of a session are new."""
+
+    def meters(self, session: Session) -> Meters:
+        return Meters(
+            fps_in=30, fps_out=29.5, matte_fps=29.5, latency_ms=12.5, dropped={"late": 3}, width=640, height=480,
+            engine="double", device="cpu", bitrate_bps=800_000, viewers=1,
+        )  # fmt: skip
+
+    async def end(self, name: str) -> None:
+        self.sessions.pop(name, None)
+
+
+class Coloured(MediaStreamTrack):
+    """The incoming track, newest frame first, with everything but the middle in the background's colour."""
+
+    kind = "video"
+
+    def __init__(self, source: Any, options: Options) -> None:
+        super().__init__()
+        self.source, self.options = source, options
+
+    async def recv(self) -> av.VideoFrame:
+        frame = await self.source.recv()
+        while self.source._queue.qsize():
+            frame = await self.source.recv()
+        rgb = frame.to_ndarray(format="rgb24")
+        picture = np.where(_middle(*rgb.shape[:2]), rgb, self._colour()).astype(np.uint8)
+        out = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        out.pts, out.time_base = frame.pts, frame.time_base
+        return out
+
+    def _colour(self) -> Any:
+        background = self.options.background
+        return np.array(background.rgb if background.kind == "color" else (70, 74, 92), np.uint8)
+
+
+def _middle(height: int, width: int) -> Any:
+    y, x = np.ogrid[:height, :width]
+    body = ((x - width / 2) / (width * 0.24)) ** 2 + ((y - height * 0.62) / (height * 0.52)) ** 2 < 1
+    return body[..., None]
+
+
+class Colouring(Double):
+    """A worker with media."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        super().__init__(store, name)
+        self._connections: dict[str, RTCPeerConnection] = {}
+        self._tracks: dict[str, Coloured] = {}
+        self._relay = MediaRelay()
+
+    async def connect(self, session: Session, sdp: str) -> Answer:
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+        if session.kind is Kind.VIEW:
+            connection.addTrack(self._relay.subscribe(self._tracks[session.of]))
+        else:
+            coming = next(t.receiver.track for t in connection.getTransceivers() if t.kind == "video")
+            self._tracks[session.id] = Coloured(coming, session.options)
+            if session.kind is Kind.CAMERA:
+                connection.addTrack(self._tracks[session.id])
+        await connection.setLocalDescription(await connection.createAnswer())
+        self._connections[session.id] = connection
+        return Answer(sdp=connection.localDescription.sdp)
+
+    def change(self, session: Session, options: Options) -> None:
+        self._tracks[session.id].options = options
+
+    async def end(self, name: str) -> None:
+        await super().end(name)
+        self._tracks.pop(name, None)
+        if connection := self._connections.pop(name, None):
+            await connection.close()
+
+
+async def main(url: str, name: str) -> None:
+    # aioice offers no loopback address, and there may be no other network
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+    await Colouring(Store(url), name).run()
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(*sys.argv[1:3]))

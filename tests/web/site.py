@@ -1,0 +1,76 @@
+"""A whole web server on loopback for tests: real uvicorn, real Redis, and a double for the worker, in a thread."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import httpx
+
+from stream.settings import Settings
+from stream.store import Store
+from tests.web.double import Double
+from web.server import Server
+
+T = TypeVar("T")
+HOST = "127.0.0.1"
+
+
+class Site:
+    """url: of the server; client: without a token; worker: the double, or None."""
+
+    def __init__(
+        self, settings: Settings, redis_url: str, port: int = 0, worker: bool = True, tls: str = "off", host: str = HOST
+    ) -> None:
+        self._loop = asyncio.new_event_loop()
+        self.store = Store(redis_url)
+        self.server = Server(settings, self.store, host, port, tls)
+        self.url = self.server.url
+        self.worker = Double(Store(redis_url)) if worker else None
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
+
+    async def _run(self) -> None:
+        worker = asyncio.create_task(self.worker.run()) if self.worker else None
+        await self.server.run_until_stopped()
+        if worker is not None and self.worker is not None:
+            worker.cancel()
+            await asyncio.wait([worker])
+            await self.worker._store.close()
+        await self.store.close()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run it on the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def start(self) -> None:
+        self._thread.start()
+        with httpx.Client(base_url=self.url, verify=False) as client:
+            for _ in range(200):
+                try:
+                    if client.get("/readyz" if self.worker else "/livez").is_success:
+                        return
+                except httpx.TransportError:
+                    pass
+                self.call(asyncio.sleep(0.02))
+        raise AssertionError("the site did not come up")
+
+    def stop(self) -> None:
+        self.server.stop()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+        self._loop.close()
+
+    def client(self, token: str = "") -> httpx.Client:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=15, verify=False)
+
+
+@contextmanager
+def running(settings: Settings, redis_url: str, **kwargs: Any) -> Iterator[Site]:
+    site = Site(settings, redis_url, **kwargs)
+    site.start()
+    try:
+        yield site
+    finally:
+        site.stop()

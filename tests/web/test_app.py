@@ -1,0 +1,122 @@
+import re
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stream.settings import Settings
+from tests.web.asking import begin, problem, until
+from tests.web.double import Double
+from tests.web.site import Site, running
+
+STATIC = Path(__file__).parents[2] / "web/static"
+
+
+@pytest.mark.parametrize("path", ["/", "/view/studio", "/api/sessions", "/nothing", "/static/app.js", "/livez"])
+def test_headers_that_keep_a_page_safe(http: httpx.Client, path: str) -> None:
+    headers = http.get(path).headers
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "access-control-allow-origin" not in headers
+    assert headers["cache-control"] in ("no-store", "no-cache")
+
+
+def test_no_other_origin_is_let_in(http: httpx.Client) -> None:
+    asked = http.options(
+        "/api/sessions", headers={"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    )
+    assert not [name for name in asked.headers if name.startswith("access-control")]
+
+
+def test_the_pages_use_nothing_from_elsewhere() -> None:
+    texts = {path.name: path.read_text() for path in STATIC.iterdir()}
+    assert {"index.html", "view.html", "app.js", "style.css"} <= set(texts)
+    for name, text in texts.items():
+        foreign = [url for url in re.findall(r"(?:https?:)?//[\w.]+\.\w+", text) if "www.w3.org" not in url]
+        assert not foreign, name
+        if name.endswith(".html"):
+            assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", text), name
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [
+    ("GET", "/nothing", 404), ("GET", "/static/../app.py", 404), ("GET", "/static/%2e%2e/app.py", 404),
+    ("PUT", "/api/sessions", 405), ("POST", "/livez", 405), ("GET", "/docs", 404), ("GET", "/view/..%2f..%2fx", 404),
+    ("BREW", "/api/sessions", 405),
+])  # fmt: skip
+def test_errors_are_problems(http: httpx.Client, method: str, path: str, status: int) -> None:
+    response = http.request(method, path)
+    assert response.status_code == status
+    body = response.json()
+    assert response.headers["content-type"] == "application/problem+json"
+    assert body["status"] == status
+    assert body["type"].startswith("urn:")
+
+
+def test_openapi_tells_the_truth(http: httpx.Client) -> None:
+    schema = http.get("/openapi.json").json()
+    paths = set(schema["paths"])
+    assert {"/api/sessions", "/api/sessions/{name}", "/whip/{name}", "/whep/{name}/{session}", "/metrics"} <= paths
+    assert "application/sdp" in schema["paths"]["/whip/{name}"]["post"]["requestBody"]["content"]
+    assert "201" in schema["paths"]["/api/sessions"]["post"]["responses"]
+
+
+def test_ready_means_a_worker_that_is(http: httpx.Client, worker: Double) -> None:
+    assert http.get("/livez").json() == {"status": "ok"}
+    ready = http.get("/readyz").json()
+    assert (ready["workers"], ready["capacity"]) == (1, 4)
+    worker.state = "draining"
+    for _ in range(100):
+        if (response := http.get("/readyz")).status_code == 503:
+            break
+        time.sleep(0.02)
+    problem(response, 503, "no_worker")
+    assert response.headers["retry-after"]
+
+
+def test_redis_is_away(settings: Settings, camera_offer: str) -> None:
+    with running(settings, "redis://127.0.0.1:9", worker=False) as site, site.client() as http:
+        assert http.get("/livez").is_success
+        for response in (http.get("/readyz"), http.get("/api/sessions"), begin(http, camera_offer)):
+            problem(response, 503, "store_down")
+            assert int(response.headers["retry-after"]) >= 1
+        assert "mattebox_redis_up 0.0" in http.get("/metrics").text
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(text)
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def test_metrics(http: httpx.Client, site: Site, worker: Double, camera_offer: str) -> None:
+    path = begin(http, camera_offer).headers["location"]
+    for _ in range(200):
+        found = samples(http.get("/metrics").text)
+        if found.get(("mattebox_frames_per_second", "out")):
+            break
+        time.sleep(0.01)
+    assert found[("mattebox_redis_up",)] == 1
+    assert found[("mattebox_workers", "ready")] == 1
+    assert found[("mattebox_capacity_sessions",)] == 4
+    assert found[("mattebox_sessions", "camera", "live")] == 1
+    assert found[("mattebox_frames_per_second", "out")] == 29.5
+    assert found[("mattebox_frames_dropped", "late")] == 3
+    assert found[("mattebox_latency_seconds", "worst")] == pytest.approx(0.0125)
+    assert found[("mattebox_sent_bytes_per_second",)] == 100_000
+    assert found[("mattebox_offers_total", "camera", "answered")] >= 1
+    assert found[("mattebox_http_requests_total", "POST", "/api/sessions", "201")] >= 1
+    http.delete(path)
+    until(http, path, state="ended")
+
+
+def test_made_up_addresses_fill_no_metric(http: httpx.Client) -> None:
+    for n in range(20):
+        http.get(f"/made/up/{n}")
+        http.get(f"/api/sessions/{n}")
+    found = samples(http.get("/metrics").text)
+    routes = {key[2] for key in found if key[0] == "mattebox_http_requests_total"}
+    assert "/api/sessions/{name}" in routes
+    assert not [route for route in routes if re.search(r"\d", route)]

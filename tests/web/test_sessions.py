@@ -1,0 +1,185 @@
+import json
+import time
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from stream.record import Answer
+from stream.settings import Settings
+from tests.web.asking import SDP, begin, problem, until
+from tests.web.double import CANNED, Double
+from tests.web.site import running
+from web.options import ENGINES
+from workers.engines import ENGINES as BUILT_IN
+
+
+def test_a_camera_comes_and_goes(http: httpx.Client, camera_offer: str) -> None:
+    response = begin(http, camera_offer, options={"background": "color:#102030", "engine": "chroma"})
+    assert response.status_code == 201
+    body = response.json()
+    assert (body["sdp"], body["type"]) == (CANNED, "answer")
+    path = response.headers["location"]
+    assert path == f"/api/sessions/{body['id']}"
+    record = until(http, path, state="live")
+    assert record["kind"] == "camera"
+    assert record["options"]["background"] == "color:#102030"
+    assert http.delete(path).status_code == 204
+    assert until(http, path, state="ended")["reason"] == "deleted"
+    assert http.delete(path).status_code == 204, "ending twice is no mistake"
+    assert body["id"] in [s["id"] for s in http.get("/api/sessions").json()["sessions"]]
+
+
+def test_meters_of_a_live_video(http: httpx.Client, camera_offer: str) -> None:
+    path = begin(http, camera_offer).headers["location"]
+    for _ in range(100):
+        if meters := http.get(path).json()["meters"]:
+            break
+        time.sleep(0.02)
+    assert meters["fps_out"] == 29.5
+    assert meters["dropped"] == {"late": 3}
+
+
+def test_options_change_in_part(worker: Double, http: httpx.Client, camera_offer: str) -> None:
+    path = begin(http, camera_offer, options={"background": "blur:0.25", "view": "matte"}).headers["location"]
+    until(http, path, state="live")
+    changed = http.patch(path, json={"options": {"background": "green"}})
+    assert changed.json()["options"]["background"] == "color:#00ff00"
+    assert changed.json()["options"]["view"] == "matte"
+    assert http.patch(path, json={"options": {"view": None}}).json()["options"]["view"] == "composite"
+    told = [c.options for c in worker.commands if c.kind == "options"]
+    assert told[0] is not None
+    assert told[0].background.spec() == "color:#00ff00"
+
+
+def test_a_camera_may_show_its_owner_the_room(http: httpx.Client, camera_offer: str) -> None:
+    assert begin(http, camera_offer, options={"background": "none", "view": "overlay"}).status_code == 201
+
+
+def test_a_new_session_replaces_the_old(http: httpx.Client, camera_offer: str) -> None:
+    old = begin(http, camera_offer).headers["location"]
+    until(http, old, state="live")
+    assert begin(http, camera_offer, replaces=old.rpartition("/")[2]).status_code == 201
+    assert until(http, old, state="ended")["reason"] == "replaced"
+    assert begin(http, camera_offer, replaces="long-gone").status_code == 201
+
+
+def test_nobody_there(settings: Settings, redis_url: str, camera_offer: str) -> None:
+    with running(settings, redis_url, worker=False) as site, site.client() as http:
+        response = begin(http, camera_offer)
+        problem(response, 503, "no_worker")
+        assert int(response.headers["retry-after"]) >= 1
+        assert http.get("/api/sessions").json()["sessions"][0]["reason"] == "no_worker"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "retry"),
+    [("full", 503, True), ("engine", 503, True), ("bad_sdp", 422, False), ("bad_background", 422, False)],
+)
+def test_what_a_worker_says(
+    worker: Double, http: httpx.Client, camera_offer: str, answer: str, status: int, retry: bool
+) -> None:
+    worker.answer = Answer(problem=answer, detail="because")
+    response = begin(http, camera_offer)
+    assert problem(response, status, answer)["detail"] == "because"
+    assert ("retry-after" in response.headers) == retry
+
+
+def test_options_of_what_is_over(http: httpx.Client, camera_offer: str) -> None:
+    path = begin(http, camera_offer).headers["location"]
+    until(http, path, state="live")
+    http.delete(path)
+    until(http, path, state="ended")
+    problem(http.patch(path, json={"options": {"view": "matte"}}), 409, "over")
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize("name", ["nonsense", "00000000-0000-4000-8000-000000000000", "%2e%2e%2fetc", "é", "*"])
+def test_a_session_that_is_not_there(http: httpx.Client, method: str, name: str) -> None:
+    body: dict[str, object] | None = {"options": {}} if method == "PATCH" else None
+    problem(http.request(method, f"/api/sessions/{name}", json=body), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"background": "blur:NaN"}, "options.background"),
+        ({"background": "image:/etc/passwd"}, "options.background"),
+        ({"background": "video:/etc/passwd"}, "options.background"),
+        ({"background": {"kind": "image", "path": "/etc/passwd"}}, "options.background"),
+        ({"background": "gallery:../../etc/passwd"}, "options.background"),
+        ({"background": "upload:../alice/x"}, "options.background"),
+        ({"engine": "nope"}, "options.engine"),
+        ({"engine": ["auto"]}, "options.engine"),
+        ({"view": 7}, "options.view"),
+        ({"nonsense": 1}, "options.nonsense"),
+        ({"\ud800": 1}, "options"),
+        (3, "options"),
+    ],
+)
+def test_wrong_options_name_their_field(http: httpx.Client, camera_offer: str, options: object, field: str) -> None:
+    body = json.dumps({"sdp": camera_offer, "options": options})
+    response = http.post("/api/sessions", content=body, headers={"Content-Type": "application/json"})
+    faults = problem(response, 422, response.json()["code"])["errors"]
+    assert faults[0]["field"].startswith(field)
+
+
+def test_engines_are_those_that_there_are() -> None:
+    assert set(ENGINES) == {"auto", *BUILT_IN}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 422), (b"{", 400), (b"\xff\xfe", 400), (b"[]", 422), (b'{"sdp": 1}', 422), (b"[" * 60_000, 400),
+     (b'{"sdp": "x", "n": ' + b"9" * 5000 + b"}", 400), (b"x" * 131_073, 413)],
+)  # fmt: skip
+def test_bodies_that_are_none(http: httpx.Client, body: bytes, status: int) -> None:
+    response = http.post("/api/sessions", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_in_pieces_is_counted_too(http: httpx.Client) -> None:
+    pieces = (b"x" * 10_000 for _ in range(20))
+    response = http.post("/api/sessions", content=pieces, headers={"Content-Type": "application/json"})
+    problem(response, 413, "too_large")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = st.dictionaries(
+    st.sampled_from(["engine", "background", "view", "temporal", "key"]),
+    JSON | st.sampled_from(["blur:1e309", "color:#12", "upload:", "gallery:", "none", "auto", "#fff", -1, 1e9]),
+)
+
+
+@given(body=JSON | st.fixed_dictionaries({"sdp": st.just("@")}, optional={"options": FIELDS | JSON, "replaces": JSON}))
+@effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_json_is_a_server_error(http: httpx.Client, camera_offer: str, body: object) -> None:
+    if isinstance(body, dict) and body.get("sdp") == "@":
+        body = body | {"sdp": camera_offer}
+    text = json.dumps(body)
+    response = http.post("/api/sessions", content=text, headers={"Content-Type": "application/json"})
+    assert response.status_code < 500, text
+    if response.status_code == 201:
+        http.delete(response.headers["location"])
+
+
+@given(st.text(max_size=300) | st.binary(max_size=300), st.sampled_from(["/whip/x", "/whep/x"]), st.integers(0, 60))
+@effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_sdp_is_a_server_error(
+    http: httpx.Client, camera_offer: str, noise: str | bytes, path: str, line: int
+) -> None:
+    body = noise.encode(errors="surrogatepass") if isinstance(noise, str) else noise
+    lines = camera_offer.encode().split(b"\r\n")
+    lines[line % len(lines)] = body
+    for content in (body, b"\r\n".join(lines)):
+        response = http.post(path, content=content, headers=SDP)
+        assert response.status_code < 500, content
+        if response.status_code == 201:
+            http.delete(response.headers["location"])

@@ -1,0 +1,105 @@
+"""A live matte changes while it runs, and shows nothing of the room in any of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream.errors import BackgroundError
+from stream.frames import Frame, Plane
+from stream.session import Options
+from stream.settings import Settings
+from stream.sources.pattern import PatternSource
+from tests.fakes import TruthEngine
+from workers.composite import blend, checkerboard, flat, rgb_flat
+from workers.live_matte import LiveMatte
+
+GREEN, BLUE = rgb_flat((0, 255, 0), 96, 64), rgb_flat((0, 0, 255), 96, 64)
+
+
+@pytest.fixture(scope="module")
+def pattern() -> PatternSource:
+    return PatternSource(96, 64, 8, scene="room")
+
+
+def matte(pattern: PatternSource, engine: TruthEngine | None, **options: object) -> LiveMatte:
+    live = LiveMatte(Options.read(**options), engine, Settings())
+    live.open(pattern.info)
+    return live
+
+
+def behind(pattern: PatternSource, n: int, background: Plane) -> Plane:
+    return blend(pattern.frame(n).pixels, background, pattern.alpha(n))
+
+
+def test_until_the_engine_is_there_the_background_is_shown(pattern: PatternSource) -> None:
+    live = matte(pattern, None)
+    (covered,) = live(pattern.frame(0))
+    assert np.array_equal(covered.pixels, GREEN)
+    live.set_engine(TruthEngine(pattern))
+    assert np.array_equal(live(pattern.frame(1))[0].pixels, behind(pattern, 1, GREEN))
+    assert (live.covered, live.matted) == (1, 1)
+    live.close()
+
+
+def test_a_new_background_is_there_with_the_next_frame(pattern: PatternSource) -> None:
+    live = matte(pattern, TruthEngine(pattern))
+    live(pattern.frame(0))
+    live.change(Options(background="color:#0000ff"))
+    assert np.array_equal(live(pattern.frame(1))[0].pixels, behind(pattern, 1, BLUE))
+    live.change(Options(background="transparent"))
+    assert np.array_equal(live(pattern.frame(2))[0].pixels, behind(pattern, 2, checkerboard(96, 64)))
+    live.close()
+
+
+def test_a_background_that_cannot_be_read_leaves_the_old_one(pattern: PatternSource, tmp_path: Path) -> None:
+    live = matte(pattern, TruthEngine(pattern))
+    live(pattern.frame(0))
+    with pytest.raises(BackgroundError):
+        live.change(Options(background=f"image:{tmp_path / 'none.png'}"))
+    assert np.array_equal(live(pattern.frame(1))[0].pixels, behind(pattern, 1, GREEN))
+    live.close()
+
+
+def test_a_background_that_never_could_be_read_is_grey(pattern: PatternSource, tmp_path: Path) -> None:
+    live = matte(pattern, TruthEngine(pattern), background=f"image:{tmp_path / 'none.png'}")
+    assert np.array_equal(live(pattern.frame(0))[0].pixels, behind(pattern, 0, flat(126, 128, 128, 96, 64)))
+    live.close()
+
+
+def test_changes_asked_for_before_the_first_frame_count(pattern: PatternSource) -> None:
+    live = LiveMatte(Options(), TruthEngine(pattern), Settings())
+    live.change(Options(background="color:#0000ff"))
+    live.open(pattern.info)
+    assert np.array_equal(live(pattern.frame(0))[0].pixels, behind(pattern, 0, BLUE))
+    live.close()
+
+
+def test_the_picture_may_change_its_size(pattern: PatternSource) -> None:
+    large = PatternSource(192, 128, 8, scene="room")
+    live = matte(pattern, TruthEngine(pattern), background="color:#0000ff")
+    live(pattern.frame(0))
+    live.change(Options())  # opened for the old size, not yet in use
+    live.set_engine(TruthEngine(large))
+    (out,) = live(large.frame(1))
+    assert np.array_equal(out.pixels, blend(large.frame(1).pixels, rgb_flat((0, 255, 0), 192, 128), large.alpha(1)))
+    live.close()
+
+
+def test_an_engine_that_fails_shows_the_background_and_then_goes_on(pattern: PatternSource) -> None:
+    live = matte(pattern, TruthEngine(pattern, fails_on=frozenset({1})))
+    shown: list[Frame] = [live(pattern.frame(n))[0] for n in range(3)]
+    assert np.array_equal(shown[1].pixels, GREEN)
+    assert np.array_equal(shown[2].pixels, behind(pattern, 2, GREEN))
+    assert live.covered == 1
+    live.close()
+
+
+def test_both_a_view_and_an_engine_may_change_at_once(pattern: PatternSource) -> None:
+    live = matte(pattern, None)
+    live.change(Options(view="matte"), TruthEngine(pattern))
+    (out,) = live(replace(pattern.frame(3)))
+    assert out.gray
+    assert np.array_equal(out.pixels, pattern.alpha(3))
+    live.close()

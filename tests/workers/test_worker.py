@@ -1,0 +1,179 @@
+"""A worker with a real store and real clients: takes, matts, changes, shares, ends."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from stream.embedded import Embedded
+from stream.record import Answer, Kind, Session
+from stream.session import Options
+from stream.settings import Settings
+from stream.store import Store
+from tests.rtc import Camera, Client, until
+from workers.worker import LiveWorker
+
+pytestmark = pytest.mark.usefixtures("loopback")
+
+SETTINGS = Settings(loopback_candidates=True, udp_address="127.0.0.1", hw_encode=False, live_sessions=2, threads=1)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("data")
+    with Embedded(folder) as server:
+        yield server.url
+
+
+@asynccontextmanager
+async def working(url: str, count: int = 1) -> AsyncIterator[tuple[Store, list[asyncio.Event]]]:
+    """Workers at work; each ends when its event is set."""
+    store, *stores = (Store(url) for _ in range(count + 1))
+    stops = [asyncio.Event() for _ in stores]
+    workers = [LiveWorker(SETTINGS, each) for each in stores]
+    for worker in workers:
+        await worker.warm()
+    running = [asyncio.create_task(worker.run(stop)) for worker, stop in zip(workers, stops, strict=True)]
+    try:
+        yield store, stops
+    finally:
+        for stop in stops:
+            stop.set()
+        await asyncio.wait_for(asyncio.gather(*running), 10)
+        for each in (store, *stores):
+            await each.close()
+
+
+def new(kind: Kind = Kind.CAMERA, **more: object) -> Session:
+    fields = {"id": uuid.uuid4().hex, "kind": kind, "options": Options(engine="chroma", background="color:#0000ff")}
+    return Session.model_validate(fields | more)
+
+
+async def offered(store: Store, session: Session, client: Client, wait_s: float = 8.0) -> Answer | None:
+    answer = await store.offer(session, await client.offer(), wait_s)
+    if answer is not None and answer.sdp:
+        await client.take(answer.sdp)
+    return answer
+
+
+async def state(store: Store, session: Session) -> tuple[str, str]:
+    found = await store.session(session.id)
+    return ("gone", "") if found is None else (found.state.value, found.reason)
+
+
+def middle(client: Client) -> tuple[int, ...]:
+    """Mean RGB of the last picture's middle."""
+    picture = client.pictures[-1][1].to_ndarray(format="rgb24")
+    height, width = picture.shape[:2]
+    pixels = picture[height // 2 :, width // 4 : 3 * width // 4].reshape(-1, 3)
+    return tuple(int(level) for level in pixels.mean(0))
+
+
+def test_a_camera_is_taken_matted_changed_and_ended(url: str) -> None:
+    async def run() -> None:
+        client = Client(Camera(rate=20), "VP8")
+        async with working(url) as (store, _):
+            session = new()
+            answer = await offered(store, session, client)
+            assert answer is not None
+            await until(lambda: len(client.pictures) >= 10, what="pictures")
+            assert await state(store, session) == ("live", "")
+            assert middle(client)[2] > 200, "no screen was found, so all is background: blue"
+            await store.change(session.id, Options(engine="chroma", background="color:#ff0000"))
+            await until(lambda: middle(client)[0] > 200, what="red")
+            found = await store.session(session.id)
+            assert found is not None
+            await asyncio.sleep(1.2)
+            found = await store.session(session.id)
+            assert found is not None
+            assert found.meters is not None
+            assert found.meters.fps_out > 5
+            assert found.meters.engine == "chroma"
+            await store.end(session.id, "deleted")
+            while (await state(store, session))[0] == "live":
+                await asyncio.sleep(0.02)
+            assert await state(store, session) == ("ended", "deleted")
+        await client.close()
+
+    asyncio.run(run())
+
+
+def test_a_full_worker_leaves_offers_to_others(url: str) -> None:
+    async def run() -> None:
+        clients = [Client(Camera(rate=5), "VP8") for _ in range(5)]
+        async with working(url, 2) as (store, _):
+            sessions = [new() for _ in clients]
+            answers = await asyncio.gather(*(offered(store, s, c, 3.0) for s, c in zip(sessions, clients, strict=True)))
+            assert sum(answer is not None for answer in answers) == 4, "two workers with room for two each"
+            workers = {found.worker for s in sessions if (found := await store.session(s.id)) is not None}
+            assert len(workers - {""}) == 2
+        for client in clients:
+            await client.close()
+
+    asyncio.run(run())
+
+
+def test_a_drained_worker_ends_its_videos_and_says_why(url: str) -> None:
+    async def run() -> None:
+        client = Client(Camera(rate=10), "VP8")
+        async with working(url) as (store, (stop,)):
+            session = new()
+            await offered(store, session, client)
+            await until(lambda: len(client.pictures) >= 3, what="pictures")
+            stop.set()
+            while (await state(store, session))[0] != "ended":
+                await asyncio.sleep(0.02)
+            assert (await state(store, session))[1] == "drained"
+            while await store.workers():
+                await asyncio.sleep(0.05)
+        await client.close()
+
+    asyncio.run(run())
+
+
+def test_viewers_see_a_published_stream_and_leave_with_it(url: str) -> None:
+    async def run() -> None:
+        camera, viewers = Client(Camera(rate=20), "VP8"), [Client(None, "VP8"), Client(None, "H264")]
+        async with working(url) as (store, _):
+            session = new(Kind.PUBLISH, name="stage")
+            await offered(store, session, camera)
+            while await store.stream("stage") is None:
+                await asyncio.sleep(0.02)
+            views = [new(Kind.VIEW, name="stage", of=session.id) for _ in viewers]
+            for view, viewer in zip(views, viewers, strict=True):
+                assert await offered(store, view, viewer) is not None
+            for viewer in viewers:
+                await until(lambda viewer=viewer: len(viewer.pictures) >= 5, what="pictures")  # type: ignore[misc]
+                assert middle(viewer)[2] > 200
+            assert not camera.pictures
+            await store.end(views[0].id, "deleted")
+            while (await state(store, views[0]))[0] != "ended":
+                await asyncio.sleep(0.02)
+            seen = len(viewers[1].pictures)
+            await until(lambda: len(viewers[1].pictures) > seen + 3, what="more pictures")
+            await store.end(session.id, "deleted")
+            while (await state(store, views[1]))[0] == "live":
+                await asyncio.sleep(0.02)
+        for client in (camera, *viewers):
+            await client.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_no_offer_is_refused_and_leaves_room(url: str) -> None:
+    async def run() -> None:
+        async with working(url) as (store, _):
+            for _ in range(5):
+                session = new()
+                answer = await store.offer(session, "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n", 5.0)
+                assert answer is not None
+                assert answer.problem == "bad_sdp"
+                assert (await state(store, session))[0] == "failed"
+            client = Client(Camera(rate=10), "VP8")
+            assert await offered(store, new(), client) is not None
+            await client.close()
+
+    asyncio.run(run())

@@ -1,0 +1,1 @@
+"""HTTP: the page, the API, WHIP and WHEP. Imports `stream`; media never passes here, and no state is kept here."""

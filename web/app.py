@@ -1,0 +1,98 @@
+"""The application: routes, the guards before them, and what they share. Built by `create_app`, run by `server.py`."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from stream.errors import MatteboxError, StoreDown
+from stream.log import OncePerSecond
+from stream.settings import Settings
+from stream.store import Store
+from web import backgrounds, health, login, problems, sessions, whip
+from web.auth import Gate
+from web.context import Context, StreamName
+from web.counters import Counted, Counters
+from web.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
+from web.shelf import Shelf
+
+STATIC = Path(__file__).parent / "static"
+_REAP_S = 1.0
+_log = OncePerSecond(logging.getLogger(__name__))
+pages = APIRouter(include_in_schema=False)
+
+
+def create_app(settings: Settings, store: Store) -> FastAPI:
+    """The ASGI application. The store stays the caller's to close. Raises UsageError, DiskError."""
+    app = FastAPI(title="Mattebox", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_lifespan)
+    gate, counters = Gate(settings), Counters()
+    app.state.context = Context(settings, store, gate, Shelf(settings), counters)
+    problems.install(app)
+    for router in (sessions.router, whip.router, backgrounds.router, login.router, health.router, pages):
+        app.include_router(router)
+    app.mount("/static", Revalidated(directory=STATIC))
+    # the last one added is the first one asked
+    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH,))
+    app.add_middleware(SamePage, loopback_only=gate.open, origins=frozenset(_words(settings.origins)))
+    app.add_middleware(Counted, counters=counters)
+    app.add_middleware(SafeHeaders)
+    return app
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    reaper = asyncio.create_task(_reap(app.state.context.store))
+    yield
+    reaper.cancel()
+    with suppress(asyncio.CancelledError):
+        await reaper
+
+
+async def _reap(store: Store) -> None:
+    """Have lost workers' sessions end. Every web and every worker does so; it is safe to do twice."""
+    while True:
+        try:
+            await store.reap()
+        except StoreDown:
+            pass  # /readyz says so
+        except MatteboxError as exc:
+            _log.warning("could not reap: %s", exc)
+        await asyncio.sleep(_REAP_S)
+
+
+class Revalidated(StaticFiles):
+    """Files that browsers ask about again each time, so that a new version is seen at once."""
+
+    def file_response(self, full_path: object, stat_result: object, scope: Scope, status_code: int = 200) -> object:  # type: ignore[override]
+        response = super().file_response(full_path, stat_result, scope, status_code)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+@pages.get("/")
+async def index() -> FileResponse:
+    return _page("index.html")
+
+
+@pages.get("/view/{name}")
+async def viewer(name: StreamName) -> FileResponse:
+    return _page("view.html")
+
+
+@pages.get("/favicon.ico")
+async def icon() -> FileResponse:
+    return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "no-cache"})
+
+
+def _page(name: str) -> FileResponse:
+    return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})

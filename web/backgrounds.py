@@ -1,0 +1,130 @@
+"""GET, POST and DELETE /api/backgrounds: what can stand behind a user, and pictures and videos of their own."""
+
+import asyncio
+from pathlib import Path
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel
+
+from stream.errors import BackgroundError, TooLarge, disk_error
+from web.context import Context, Here, Owner, spend
+from web.gallery import PICTURES
+from web.problems import Problem
+
+router = APIRouter(prefix="/api/backgrounds", tags=["backgrounds"])
+PATH = "/api/backgrounds"
+_CHUNK_S = 30.0
+_UPLOADS, _UPLOADS_WINDOW_S = 30, 60
+_BODY = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+class Choice(BaseModel):
+    """spec: what to send as `background`; thumbnail: a picture's address; own: may be deleted under its id."""
+
+    spec: str
+    title: str
+    kind: Literal["blur", "color", "image", "video", "transparent"]
+    thumbnail: str = ""
+    own: bool = False
+    id: str = ""
+
+
+class Choices(BaseModel):
+    backgrounds: list[Choice]
+
+
+_PLAIN = (
+    Choice(spec="blur:0.3", title="Slight blur", kind="blur"),
+    Choice(spec="blur:0.7", title="Strong blur", kind="blur"),
+    Choice(spec="color:#f4f1ea", title="Paper", kind="color"),
+    Choice(spec="color:#1f2937", title="Slate", kind="color"),
+    Choice(spec="color:#00ff00", title="Green", kind="color"),
+    Choice(spec="transparent", title="Transparent", kind="transparent"),
+)
+
+
+@router.get("")
+async def choices(owner: Owner, here: Here) -> Choices:
+    gallery = [
+        Choice(spec=f"gallery:{n}", title=n.capitalize(), kind="image", thumbnail=f"{PATH}/gallery/{n}/thumbnail")
+        for n in PICTURES
+    ]
+    own = await asyncio.to_thread(here.shelf.uploads, owner)
+    mine = [_own(upload.id, upload.kind, n) for n, upload in enumerate(own, 1)]
+    return Choices(backgrounds=[*_PLAIN, *gallery, *mine])
+
+
+def _own(name: str, kind: Literal["image", "video"], number: int) -> Choice:
+    title = f"My {'picture' if kind == 'image' else 'video'} {number}"
+    return Choice(
+        spec=f"upload:{name}", title=title, kind=kind, thumbnail=f"{PATH}/{name}/thumbnail", own=True, id=name
+    )
+
+
+@router.post("", status_code=201, openapi_extra=_BODY)
+async def add(request: Request, response: Response, owner: Owner, here: Here) -> Choice:
+    """Send the picture or video as the body. Its type is found by looking at it, and it gets a name of the server's."""
+    await spend(here, request, "upload", owner, _UPLOADS, _UPLOADS_WINDOW_S)
+    count = len(await asyncio.to_thread(here.shelf.uploads, owner))
+    if count >= here.settings.max_backgrounds:
+        raise Problem(409, "full_shelf", f"{count} backgrounds are kept; delete one first")
+    draft = await asyncio.to_thread(here.shelf.draft, owner)
+    try:
+        await _receive(request, draft, here)
+        upload = await asyncio.to_thread(here.shelf.keep, draft)
+    except TooLarge as exc:
+        raise Problem(413, exc.code, str(exc)) from None
+    except OSError as exc:
+        raise disk_error(exc, "the background") from exc
+    finally:
+        draft.unlink(missing_ok=True)
+        if not draft.with_suffix(".image").exists() and not draft.with_suffix(".video").exists():
+            draft.with_suffix(".jpg").unlink(missing_ok=True)
+    response.headers["Location"] = f"{PATH}/{upload.id}/thumbnail"
+    return _own(upload.id, upload.kind, count + 1)
+
+
+async def _receive(request: Request, draft: Path, here: Context) -> None:
+    limit, received = here.settings.max_background_bytes, 0
+    pieces = request.stream()
+    with draft.open("xb") as file:
+        while True:
+            try:
+                piece = await asyncio.wait_for(anext(pieces), _CHUNK_S)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise Problem(408, "slow", "the upload stopped", Connection="close") from None
+            received += len(piece)
+            if received > limit:
+                raise TooLarge(f"a background may have {limit / 2**20:.0f} MiB")
+            await asyncio.to_thread(file.write, piece)
+
+
+@router.get("/gallery/{name}/thumbnail", response_class=FileResponse)
+async def gallery_thumbnail(name: str, owner: Owner, here: Here) -> Response:
+    try:
+        path = await asyncio.to_thread(here.shelf.gallery_thumbnail, name)
+    except BackgroundError as exc:
+        raise Problem(404, "not_found", str(exc)) from None
+    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+
+@router.get("/{name}/thumbnail", response_class=FileResponse)
+async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
+    try:
+        path = await asyncio.to_thread(here.shelf.thumbnail, owner, name)
+    except BackgroundError as exc:
+        raise Problem(404, "not_found", str(exc)) from None
+    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+
+@router.delete("/{name}", status_code=204)
+async def remove(name: str, owner: Owner, here: Here) -> Response:
+    try:
+        await asyncio.to_thread(here.shelf.remove, owner, name)
+    except BackgroundError as exc:
+        raise Problem(404, "not_found", str(exc)) from None
+    return Response(status_code=204)

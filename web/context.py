@@ -1,0 +1,65 @@
+"""What the routes share, and the questions that each of them asks first."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from stream.settings import Settings
+from stream.store import Store
+from web.auth import Gate, Visitor
+from web.counters import Counters
+from web.problems import Problem
+from web.shelf import Shelf
+
+OFFER_WINDOW_S = 10
+
+
+@dataclass(frozen=True)
+class Context:
+    settings: Settings
+    store: Store
+    gate: Gate
+    shelf: Shelf
+    counters: Counters
+
+
+def context(request: Request) -> Context:
+    here: Context = request.app.state.context
+    return here
+
+
+Here = Annotated[Context, Depends(context)]
+
+
+def _visitor(request: Request, here: Here) -> Visitor:
+    return here.gate.visitor(request)
+
+
+Anyone = Annotated[Visitor, Depends(_visitor)]
+
+
+def _owner(visitor: Anyone) -> str:
+    if visitor.scope != "login":
+        raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
+    return visitor.owner
+
+
+Owner = Annotated[str, Depends(_owner)]
+"""The user's name; a link is not enough."""
+
+StreamName = Annotated[
+    str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, dot, dash, underscore")
+]
+
+
+async def spend(here: Context, request: Request, what: str, owner: str, limit: int, window_s: int) -> None:
+    """Count one `what` of this user at this address. Raises Problem 429 when there were `limit` in the window."""
+    address = request.client.host if request.client else ""
+    wait_s = await here.store.spend(f"{what}:{owner}@{address}", limit, window_s)
+    if wait_s > 0:
+        raise Problem(429, "too_many", f"too many requests; {limit} in {window_s} s are allowed", retry_s=wait_s)
+
+
+async def spend_offer(here: Context, request: Request, owner: str) -> None:
+    await spend(here, request, "offer", owner, here.settings.max_offers, OFFER_WINDOW_S)

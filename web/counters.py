@@ -1,0 +1,44 @@
+"""What this web process counts by itself: requests and offers. Each application has a registry of its own."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+
+
+class Counters:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "mattebox_http_requests", "requests by route, method and status", ["route", "method", "status"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.offers = Counter(
+            "mattebox_offers", "offers by kind and result", ["kind", "result"], registry=self.registry
+        )
+        self.offer_seconds = Histogram(
+            "mattebox_offer_seconds",
+            "from an offer to its answer, in seconds",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+
+class Counted:
+    """Counts each response under its route's pattern, never under an address that a client made up."""
+
+    def __init__(self, app: ASGIApp, counters: Counters) -> None:
+        self._app, self._counters = app, counters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                self._counters.requests.labels(route, method, message["status"]).inc()
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+_METHODS = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS")

@@ -1,0 +1,144 @@
+"""What every request passes before it is read: whose page sent it, how large it is; and headers on every response.
+
+Knows nothing about users. Without tokens the server answers on loopback only, and Host is checked so that no web site
+can reach it by a name of its own (DNS rebinding); Origin is checked always, so that none can act by a user's cookie.
+"""
+
+import asyncio
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.problems import Problem
+
+MAX_BODY = 128 * 1024  # bytes; an SDP offer of a browser has about 8 KB
+_BODY_S = 10.0
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class SafeHeaders:
+    """Adds the security headers; what the API says is not kept by caches."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, add)
+
+
+class SamePage:
+    """Refuses requests that another site's page sent, and with `loopback_only` those to any other name than this host.
+
+    origins: further origins that may act, as `https://studio.example` (a proxy that changes Host needs it).
+    """
+
+    def __init__(self, app: ASGIApp, loopback_only: bool, origins: Collection[str]) -> None:
+        self._app, self._loopback_only, self._origins = app, loopback_only, origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        problem = self._refusal(scope["method"], Headers(scope=scope))
+        await (problem.response() if problem else self._app)(scope, receive, send)
+
+    def _refusal(self, method: str, headers: Headers) -> Problem | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._loopback_only and not is_loopback(hostname(host)):
+            return Problem(403, "host", "without tokens this server answers to localhost only")
+        if method not in _SAFE and origin is not None and not self._same(origin, host):
+            return Problem(403, "origin", "another site's page may not do this")
+        return None
+
+    def _same(self, origin: str, host: str) -> bool:
+        return origin in self._origins or origin.partition("://")[2].lower() == host.lower() != ""
+
+
+def hostname(host: str) -> str:
+    """The name in a Host header, without its port and brackets; "" if it has none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(name: str) -> bool:
+    return name in ("localhost", "::1") or name.endswith(".localhost") or _is_127(name)
+
+
+def _is_127(name: str) -> bool:
+    parts = name.split(".")
+    return len(parts) == 4 and parts[0] == "127" and all(p.isdecimal() and p.isascii() for p in parts)
+
+
+class BodyLimit:
+    """Refuses bodies over `limit` bytes (413) and those that trickle in for more than 10 s (408).
+
+    free: paths that read their body themselves, piece by piece, with a limit of their own.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, free: Collection[str] = ()) -> None:
+        self._app, self._limit, self._free = app, limit, free
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._free:
+            await self._app(scope, receive, send)
+        elif self._declared(Headers(scope=scope)) > self._limit:
+            await self._too_large().response()(scope, receive, send)
+        else:
+            await self._app(scope, self._counted(receive), send)
+
+    def _declared(self, headers: Headers) -> int:
+        length = headers.get("content-length", "0")
+        return int(length) if length.isdecimal() and length.isascii() and len(length) < 20 else 0
+
+    def _counted(self, receive: Receive) -> Receive:
+        left = self._limit
+        ends = asyncio.get_running_loop().time() + _BODY_S
+        complete = False
+
+        async def counted() -> Message:
+            nonlocal left, complete
+            if complete:
+                return await receive()
+            message = await self._in_time(receive, ends)
+            left -= len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if left < 0:
+                raise self._too_large()
+            return message
+
+        return counted
+
+    @staticmethod
+    async def _in_time(receive: Receive, ends: float) -> Message:
+        try:
+            async with asyncio.timeout_at(ends):
+                return await receive()
+        except TimeoutError:
+            raise Problem(408, "slow", "the body did not arrive in time", Connection="close") from None
+
+    def _too_large(self) -> Problem:
+        return Problem(413, "too_large", f"a body may have {self._limit // 1024} KiB here")

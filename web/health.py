@@ -1,0 +1,129 @@
+"""/livez: this process runs. /readyz: Redis answers and a worker is ready. /metrics: Prometheus, for all processes.
+
+What workers measure reaches Redis with their heartbeats and their videos' meters; any web process can tell all of it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+from pydantic import BaseModel
+
+from stream.errors import StoreDown
+from stream.record import Session, State, Worker
+from web.context import Here, Owner
+from web.problems import Problem
+
+router = APIRouter(tags=["operations"])
+
+
+class Health(BaseModel):
+    status: str = "ok"
+
+
+class Readiness(Health):
+    """workers: ready ones; capacity: videos they can hold; sessions: videos they hold."""
+
+    workers: int
+    capacity: int
+    sessions: int
+
+
+@router.get("/livez")
+async def alive() -> Health:
+    return Health()
+
+
+@router.get("/readyz")
+async def ready(here: Here) -> Readiness:
+    """503 while no video could be taken at all; a full service is ready."""
+    if not await here.store.ping():
+        raise StoreDown("Redis does not answer")
+    workers = [w for w in await here.store.workers() if w.state == "ready"]
+    if not workers:
+        raise Problem(503, "no_worker", "no worker is ready", retry_s=2)
+    return Readiness(
+        workers=len(workers), capacity=sum(w.capacity for w in workers), sessions=sum(w.sessions for w in workers)
+    )
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(owner: Owner, here: Here) -> Response:
+    """Prometheus's text. Answers without Redis too, and says that it is down."""
+    try:
+        up, workers, sessions = await here.store.ping(), await here.store.workers(), await here.store.sessions()
+    except StoreDown:
+        up, workers, sessions = False, [], []
+    shared = CollectorRegistry()
+    shared.register(Shared(up, workers, sessions))
+    text = generate_latest(shared) + generate_latest(here.counters.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+class Shared(Collector):
+    """What the records tell at this moment."""
+
+    def __init__(self, up: bool, workers: Sequence[Worker], sessions: Sequence[Session]) -> None:
+        self._up, self._workers, self._sessions = up, workers, sessions
+        self._meters = [s.meters for s in sessions if s.state is State.LIVE and s.meters is not None]
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("mattebox_redis_up", "1 if Redis answers", value=float(self._up))
+        yield from self._of_workers()
+        yield _labelled(
+            "mattebox_sessions", "sessions by kind and state; ended ones for ten minutes", ["kind", "state"],
+            Counter((s.kind.value, s.state.value) for s in self._sessions),
+        )  # fmt: skip
+        yield from self._of_videos()
+
+    def _of_workers(self) -> Iterator[Metric]:
+        ready = [w for w in self._workers if w.state == "ready"]
+        states: Counter[tuple[str, ...]] = Counter((w.state,) for w in self._workers)
+        yield _labelled("mattebox_workers", "workers alive, by state", ["state"], states)
+        capacity = sum(w.capacity for w in ready)
+        yield GaugeMetricFamily("mattebox_capacity_sessions", "videos that ready workers can hold", value=capacity)
+        load = GaugeMetricFamily("mattebox_worker_load_ratio", "a worker's load, 0-1", labels=["worker", "device"])
+        for worker in self._workers:
+            load.add_metric([worker.id, worker.device], worker.load)
+        yield load
+
+    def _of_videos(self) -> Iterator[Metric]:
+        rate = GaugeMetricFamily("mattebox_frames_per_second", "frames of all live videos", labels=["stage"])
+        for stage, name in (("in", "fps_in"), ("matte", "matte_fps"), ("out", "fps_out")):
+            rate.add_metric([stage], sum(getattr(m, name) for m in self._meters))
+        yield rate
+        yield _labelled("mattebox_frames_dropped", "frames that live videos dropped so far", ["cause"], self._drops())
+        yield self._latency()
+        sent = sum(m.bitrate_bps for m in self._meters) / 8
+        yield GaugeMetricFamily("mattebox_sent_bytes_per_second", "video that leaves", value=sent)
+        viewers = sum(m.viewers for m in self._meters)
+        yield GaugeMetricFamily("mattebox_viewers", "viewers of all streams", value=viewers)
+
+    def _drops(self) -> dict[tuple[str, ...], float]:
+        drops: dict[tuple[str, ...], float] = defaultdict(float)
+        for meters in self._meters:
+            for cause, count in meters.dropped.items():
+                drops[(cause,)] += count
+        return drops
+
+    def _latency(self) -> Metric:
+        latency = GaugeMetricFamily(
+            "mattebox_latency_seconds",
+            "from a frame's arrival to its packet leaving, over live videos",
+            labels=["over"],
+        )
+        if found := [m.latency_ms / 1000 for m in self._meters]:
+            latency.add_metric(["median"], median(found))
+            latency.add_metric(["worst"], max(found))
+        return latency
+
+
+def _labelled(name: str, words: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=labels)
+    for key, value in values.items():
+        family.add_metric(list(key), value)
+    return family

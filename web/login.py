@@ -1,0 +1,86 @@
+"""Signing in, and links that others may use: POST, GET, DELETE /api/login and POST /api/links."""
+
+import time
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from web.auth import COOKIE, LOGIN_S
+from web.context import Here, Owner, spend
+from web.problems import Problem
+
+router = APIRouter(prefix="/api", tags=["users"])
+_TRIES, _TRIES_WINDOW_S = 10, 60
+_MAX_LINK_S = 30 * 86_400
+
+
+class Token(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    token: str = Field(min_length=1, max_length=4096)
+
+
+class Me(BaseModel):
+    """user: "" where no tokens are set, and then nobody needs to sign in."""
+
+    user: str
+    tokens: bool
+
+
+@router.post("/login", status_code=204)
+async def sign_in(body: Token, request: Request, here: Here) -> Response:
+    """Exchange a token for a cookie that scripts cannot read and other sites cannot send."""
+    await spend(here, request, "login", "", _TRIES, _TRIES_WINDOW_S)
+    user = here.gate.user_of(body.token)
+    if user is None:
+        raise Problem(401, "wrong_token", "no user has this token", WWW_Authenticate='Bearer realm="mattebox"')
+    response = Response(status_code=204)
+    note = here.gate.note("login", user, "", LOGIN_S)
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, note, max_age=LOGIN_S, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+@router.get("/login")
+async def who(owner: Owner, here: Here) -> Me:
+    return Me(user=owner, tokens=not here.gate.open)
+
+
+@router.delete("/login", status_code=204)
+async def sign_out() -> Response:
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return response
+
+
+class LinkWanted(BaseModel):
+    """kind: what the link allows; name: of which stream."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["view", "publish"]
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    expires_s: Annotated[int, Field(ge=1, le=_MAX_LINK_S, description="seconds until it expires")] = 3600
+
+
+class Link(BaseModel):
+    """url: for the player (WHEP) or the encoder (WHIP); token: the same right as a bearer token, which OBS has a field
+    for; page: for people, views only; expires_s: unix time."""
+
+    url: str
+    token: str
+    page: str
+    expires_s: float
+
+
+@router.post("/links", status_code=201)
+async def make_link(wanted: LinkWanted, request: Request, owner: Owner, here: Here) -> Link:
+    token = here.gate.note(wanted.kind, owner, wanted.name, wanted.expires_s)
+    base = str(request.base_url).rstrip("/")
+    door = "whep" if wanted.kind == "view" else "whip"
+    return Link(
+        url=f"{base}/{door}/{wanted.name}?token={token}",
+        token=token,
+        # behind the #, so that it is in no server's log
+        page=f"{base}/view/{wanted.name}#token={token}" if wanted.kind == "view" else "",
+        expires_s=round(time.time() + wanted.expires_s, 3),
+    )

@@ -1,0 +1,85 @@
+"""From an offer to its answer: a record is made, a worker takes it, and what it says is the answer or a problem."""
+
+import re
+import time
+from uuid import uuid4
+
+from stream.errors import SdpError
+from stream.ice import Reach, ice_servers
+from stream.record import Answer, Kind, Session
+from stream.sdp import Wants, read_offer
+from stream.session import Options
+from stream.settings import Settings
+from web.context import Context
+from web.problems import Problem
+
+_RETRY_S = 2
+_MENDED_BY_CLIENT = {
+    "bad_sdp": "sdp", "unsupported_codec": "sdp", "usage": "options", "bad_background": "options.background"
+}  # fmt: skip
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def new_session(kind: Kind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
+    now_s = time.time()
+    return Session(
+        id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options, created_s=now_s, updated_s=now_s
+    )
+
+
+async def place(here: Context, session: Session, sdp: str) -> str:
+    """The worker's answer, as SDP. Raises Problem 422 for an offer that cannot be used, 503 where nobody has room."""
+    began_s = time.perf_counter()
+    answer = await here.store.offer(session, sdp, here.settings.offer_wait_s)
+    here.counters.offer_seconds.observe(time.perf_counter() - began_s)
+    problem = _problem(answer)
+    here.counters.offers.labels(session.kind.value, problem.code if problem else "answered").inc()
+    if problem is not None:
+        raise problem
+    assert answer is not None
+    return answer.sdp
+
+
+def check_offer(sdp: str, kind: Kind) -> None:
+    """What no worker could use goes to none. Which addresses are spoken to is the worker's to say. Problem 422."""
+    wants = Wants(video_in=kind is not Kind.VIEW, video_out=kind is not Kind.PUBLISH)
+    try:
+        read_offer(sdp, wants, Reach(loopback=True))
+    except SdpError as exc:
+        raise Problem(422, exc.code, str(exc), field="sdp") from None
+
+
+def _problem(answer: Answer | None) -> Problem | None:
+    """The worker's words as a problem: what the client can mend is 422, the rest may be better in a moment."""
+    if answer is None:
+        return Problem(503, "no_worker", "no worker had room for this video; try again soon", retry_s=_RETRY_S)
+    if answer.problem == "no_stream":
+        return not_live()
+    if answer.problem == "name_taken":
+        return name_taken()
+    if not answer.problem:
+        return None
+    if field := _MENDED_BY_CLIENT.get(answer.problem):
+        return Problem(422, answer.problem, answer.detail or "the offer cannot be used", field=field)
+    return Problem(503, answer.problem, answer.detail or "the server cannot take it now", retry_s=_RETRY_S)
+
+
+def not_live() -> Problem:
+    return Problem(404, "not_live", "nobody publishes under this name now", retry_s=3)
+
+
+def name_taken() -> Problem:
+    return Problem(409, "name_taken", "another publishes under this name", retry_s=_RETRY_S)
+
+
+async def owned(here: Context, owner: str, name: str) -> Session:
+    """The owner's session of that id. Raises Problem 404: what is another's does not exist."""
+    session = await here.store.session(name) if _ID.fullmatch(name) else None
+    if session is None or session.owner != owner:
+        raise Problem(404, "not_found", "there is no such session")
+    return session
+
+
+def ice(settings: Settings, owner: str) -> list[dict[str, object]]:
+    """STUN and TURN servers as browsers take them, with credentials that expire."""
+    return ice_servers(settings, re.sub(r"[^A-Za-z0-9]", "-", owner) or "anyone")

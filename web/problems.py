@@ -1,0 +1,109 @@
+"""Errors as problem+json (RFC 9457): one shape for whatever goes wrong, and no server error for a client's mistake."""
+
+import json
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from stream.errors import DiskError, MatteboxError, NoSession, StoreDown, StoreError
+
+_log = logging.getLogger(__name__)
+_STORE_RETRY_S = 2
+_STATUS: dict[type[MatteboxError], int] = {NoSession: 404, StoreError: 409, DiskError: 507}
+_WORDS = {
+    HTTPStatus.NOT_FOUND: "there is nothing at this address",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this address does not know that method",
+    HTTPStatus.BAD_REQUEST: "the body cannot be read",
+}
+
+
+class Problem(HTTPException):
+    """A refusal: `code` is for machines, `detail` one sentence for a person, `field` the input that is at fault."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, field: str = "", retry_s: float | None = None, **headers: str
+    ) -> None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if retry_s is not None:
+            named["Retry-After"] = str(max(1, round(retry_s)))
+        super().__init__(status, detail, named or None)
+        self.code = code
+        self.faults: list[dict[str, str]] = [{"field": field, "detail": detail}] if field else []
+
+    def response(self) -> Response:
+        return render(self.status_code, self.code, str(self.detail), self.faults, self.headers)
+
+
+def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]] = (), headers: Any = None) -> Response:
+    """The response. ASCII JSON: what clients send may hold halves of characters that no encoding takes."""
+    body: dict[str, Any] = {
+        "type": f"urn:mattebox:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    if faults:
+        body["errors"] = list(faults)
+    return Response(json.dumps(body), status, headers, "application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of the application leave as a problem."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StoreDown, _store_down)
+    app.add_exception_handler(MatteboxError, _refused)
+    app.add_exception_handler(Exception, _bug)
+
+
+async def _http(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    if isinstance(exc, Problem):
+        return exc.response()
+    status = HTTPStatus(exc.status_code)
+    return render(status, status.name.lower(), _WORDS.get(status, status.phrase), headers=exc.headers)
+
+
+async def _invalid(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)
+    if any(error["type"] == "json_invalid" for error in exc.errors()):
+        return Problem(400, "bad_json", "the body is not JSON").response()
+    return invalid(exc.errors()).response()
+
+
+def invalid(errors: Sequence[Any], under: str = "") -> Problem:
+    """422 with the field of each fault; what the client sent in it is not repeated."""
+    faults = [{"field": _field(e["loc"], under), "detail": _sentence(e["msg"])} for e in errors[:20]]
+    problem = Problem(422, "invalid", "; ".join(f"{f['field']}: {f['detail']}" for f in faults[:3]))
+    problem.faults = faults
+    return problem
+
+
+def _field(place: Sequence[Any], under: str) -> str:
+    parts = [str(p)[:64] for p in place if p not in ("body", "query", "path", "header")]
+    return ".".join([under, *parts] if under else parts) or "body"
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")[:300]
+
+
+async def _store_down(_: Request, exc: Exception) -> Response:
+    return Problem(503, "store_down", "Redis cannot be reached; try again soon", retry_s=_STORE_RETRY_S).response()
+
+
+async def _refused(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, MatteboxError)
+    status = next((number for kind, number in _STATUS.items() if isinstance(exc, kind)), 422)
+    return render(status, exc.code, str(exc))
+
+
+async def _bug(_: Request, exc: Exception) -> Response:
+    _log.error("a request failed", exc_info=exc)
+    return render(500, "internal", "this is a fault of the server; its log says more")

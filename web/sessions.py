@@ -1,0 +1,142 @@
+"""/api/sessions: the camera goes out and its matte comes back on one connection; and what became of every session."""
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from stream.record import Kind, Meters, Session
+from stream.session import Options
+from web.context import Anyone, Context, Here, Owner, spend_offer
+from web.offers import check_offer, ice, new_session, owned, place
+from web.options import keep_private, read_options, words
+from web.problems import Problem
+
+router = APIRouter(prefix="/api", tags=["sessions"])
+
+Sdp = Annotated[str, Field(min_length=1, max_length=131_072)]
+Part = Annotated[
+    dict[str, Any],
+    Field(
+        description="engine; background: color:#rrggbb, green, blur[:0-1], gallery:NAME, upload:ID, transparent, none; "
+        "view; temporal; key; and whatever else Options has. null is the default"
+    ),
+]
+
+
+class OfferIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    sdp: Sdp
+    type: Literal["offer"] = "offer"
+    options: Part = Field(default_factory=dict)
+    replaces: str | None = Field(None, max_length=64, description="a session of yours that ends first")
+
+
+class AnswerOut(BaseModel):
+    id: str
+    sdp: str
+    type: Literal["answer"] = "answer"
+
+
+class Change(BaseModel):
+    """show_room: a stream's viewers may see the room (background none, views overlay and side-by-side)."""
+
+    model_config = ConfigDict(extra="forbid")
+    options: Part
+    show_room: bool = False
+
+
+class SessionOut(BaseModel):
+    """state: offered, connecting, live; ended, failed and lost are final, and `reason` says why, in a word."""
+
+    id: str
+    kind: Kind
+    name: str
+    state: str
+    reason: str
+    options: dict[str, Any]
+    worker: str
+    created_s: float
+    updated_s: float
+    meters: Meters | None
+
+
+class Sessions(BaseModel):
+    sessions: list[SessionOut]
+
+
+def shown(here: Context, session: Session) -> SessionOut:
+    return SessionOut(
+        **session.model_dump(include={"id", "kind", "name", "reason", "worker", "created_s", "updated_s", "meters"}),
+        state=session.state.value,
+        options=words(here.shelf, session.options),
+    )
+
+
+@router.post("/sessions", status_code=201)
+async def start(body: OfferIn, request: Request, response: Response, owner: Owner, here: Here) -> AnswerOut:
+    """Offer a camera. Answered as soon as a worker took it, in 10 s at most; 503 where none has room."""
+    await spend_offer(here, request, owner)
+    check_offer(body.sdp, Kind.CAMERA)
+    options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), body.options)
+    if body.replaces:
+        await _end(here, owner, body.replaces)
+    session = new_session(Kind.CAMERA, owner, options)
+    sdp = await place(here, session, body.sdp)
+    response.headers["Location"] = f"/api/sessions/{session.id}"
+    return AnswerOut(id=session.id, sdp=sdp)
+
+
+async def _end(here: Context, owner: str, name: str) -> None:
+    """End the session that a new one replaces; that it is long gone is no reason to refuse the new one."""
+    try:
+        session = await owned(here, owner, name)
+    except Problem:
+        return
+    if not session.state.final:
+        await here.store.end(session.id, "replaced")
+
+
+@router.get("/sessions")
+async def every(owner: Owner, here: Here) -> Sessions:
+    """Yours, of every kind; those that ended stay for ten minutes."""
+    return Sessions(sessions=[shown(here, s) for s in await here.store.sessions(owner)])
+
+
+@router.get("/sessions/{name}")
+async def one(name: str, owner: Owner, here: Here) -> SessionOut:
+    return shown(here, await owned(here, owner, name))
+
+
+@router.patch("/sessions/{name}")
+async def change(name: str, body: Change, owner: Owner, here: Here) -> SessionOut:
+    """Change some options while live; the others stay."""
+    session = await owned(here, owner, name)
+    if session.state.final:
+        raise Problem(409, "over", f"the session is {session.state.value}")
+    if session.kind is Kind.VIEW:
+        raise Problem(409, "viewer", "options belong to the stream, not to its viewers")
+    options = await asyncio.to_thread(read_options, here.shelf, owner, session.options, body.options)
+    if session.kind is Kind.PUBLISH and {"background", "view"} & set(body.options):
+        keep_private(options, body.show_room)
+    return shown(here, await here.store.change(session.id, options))
+
+
+@router.delete("/sessions/{name}", status_code=204)
+async def end(name: str, owner: Owner, here: Here) -> Response:
+    """End it; to end what is over is no mistake."""
+    session = await owned(here, owner, name)
+    if not session.state.final:
+        await here.store.end(session.id, "deleted")
+    return Response(status_code=204)
+
+
+class IceServers(BaseModel):
+    iceServers: list[dict[str, Any]]  # noqa: N815 - as RTCPeerConnection takes it
+
+
+@router.get("/ice-servers")
+async def ice_list(visitor: Anyone, here: Here) -> IceServers:
+    """For the `RTCPeerConnection` of a page, a viewer's too; TURN credentials last an hour."""
+    return IceServers(iceServers=ice(here.settings, visitor.owner))

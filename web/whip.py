@@ -1,0 +1,177 @@
+"""WHIP (RFC 9725) at /whip/NAME: one publisher; and WHEP, its viewing twin, at /whep/NAME: any number of viewers.
+
+An encoder that lost its network comes back with a new offer while its old session still seems alive, as OBS does. So
+the same owner's new publisher takes the name over once its video flows (the store sees to it), and only another
+owner's is refused, with 409.
+"""
+
+import asyncio
+import json
+import re
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+
+from stream.record import Command, Kind, Session
+from stream.session import Options
+from web.auth import Visitor
+from web.context import Anyone, Context, Here, StreamName, spend_offer
+from web.offers import check_offer, ice, new_session, not_live, owned, place
+from web.options import keep_private, read_options
+from web.problems import Problem
+
+router = APIRouter(tags=["WHIP and WHEP"])
+_SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
+_OFFER = {"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}}
+_TRICKLE = {"requestBody": {"required": True, "content": {_FRAGMENT: {"schema": {"type": "string"}}}}}
+_MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
+_LINE = re.compile(r"[a-z]=\S")
+_KNOWN = frozenset({"token", "show_room"})
+
+
+@router.post("/whip/{name}", status_code=201, openapi_extra=_OFFER)
+async def publish(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
+    """Publish a stream. Options stand in the query, as `?background=blur&engine=rvm`; what shows viewers the room
+    (background none, views overlay and side-by-side) needs `show_room=true` too."""
+    owner = _allowed(visitor, "publish", name)
+    await spend_offer(here, request, owner)
+    sdp = await _offer(request, Kind.PUBLISH)
+    part = {key: value for key, value in request.query_params.items() if key not in _KNOWN}
+    options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), part)
+    keep_private(options, meant=request.query_params.get("show_room") == "true")
+    session = new_session(Kind.PUBLISH, owner, options, name)
+    return _created(here, session, await place(here, session, sdp), "whip")
+
+
+@router.post("/whep/{name}", status_code=201, openapi_extra=_OFFER)
+async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
+    """View a stream; 404 while nobody publishes it, with a time after which to ask again."""
+    owner = _allowed(visitor, "view", name)
+    await spend_offer(here, request, owner)
+    sdp = await _offer(request, Kind.VIEW)
+    stream = await here.store.stream(name)
+    if stream is None or stream.owner != owner:
+        raise not_live()
+    session = new_session(Kind.VIEW, owner, stream.options, name, of=stream.id)
+    return _created(here, session, await place(here, session, sdp), "whep")
+
+
+@router.options("/whip/{name}")
+@router.options("/whep/{name}")
+async def ask(name: StreamName) -> Response:
+    return Response(headers={"Allow": "OPTIONS, POST", "Accept-Post": _SDP})
+
+
+@router.patch("/whip/{name}/{session}", status_code=204, openapi_extra=_TRICKLE)
+async def trickle_in(name: StreamName, session: str, request: Request, visitor: Anyone, here: Here) -> Response:
+    return await _trickle(here, await _found(here, visitor, Kind.PUBLISH, name, session), request)
+
+
+@router.patch("/whep/{name}/{session}", status_code=204, openapi_extra=_TRICKLE)
+async def trickle_out(name: StreamName, session: str, request: Request, visitor: Anyone, here: Here) -> Response:
+    return await _trickle(here, await _found(here, visitor, Kind.VIEW, name, session), request)
+
+
+@router.delete("/whip/{name}/{session}")
+async def unpublish(name: StreamName, session: str, visitor: Anyone, here: Here) -> Response:
+    return await _close(here, await _found(here, visitor, Kind.PUBLISH, name, session))
+
+
+@router.delete("/whep/{name}/{session}")
+async def leave(name: StreamName, session: str, visitor: Anyone, here: Here) -> Response:
+    return await _close(here, await _found(here, visitor, Kind.VIEW, name, session))
+
+
+@router.options("/whip/{name}/{session}")
+@router.options("/whep/{name}/{session}")
+async def ask_session(name: StreamName, session: str) -> Response:
+    return Response(headers={"Allow": "DELETE, OPTIONS, PATCH", "Accept-Patch": _FRAGMENT})
+
+
+def _allowed(visitor: Visitor, scope: Literal["publish", "view"], name: str) -> str:
+    """In whose name. Raises Problem 403 for a link that is for something else."""
+    if visitor.scope == "login" or (visitor.scope, visitor.name) == (scope, name):
+        return visitor.owner
+    raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
+
+
+async def _offer(request: Request, kind: Kind) -> str:
+    """The body, if it is an offer of that kind and the client takes SDP for an answer."""
+    if _content_type(request) != _SDP:
+        raise Problem(415, "content_type", f"an offer is sent as {_SDP}", Accept_Post=_SDP)
+    accept = request.headers.get("accept", "")
+    if accept and not any(_MEDIA_RANGE.match(part) for part in accept.split(",")):
+        raise Problem(406, "accept", f"an answer is {_SDP}")
+    sdp = _text(await request.body(), "offer")
+    check_offer(sdp, kind)
+    return sdp
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _text(body: bytes, what: str) -> str:
+    """Raises Problem 400 where it cannot be text, or is empty."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise Problem(400, "bad_sdp", f"the {what} is not text") from None
+    if not text.strip():
+        raise Problem(400, "bad_sdp", f"the {what} is empty")
+    return text
+
+
+def _created(here: Context, session: Session, sdp: str, door: str) -> Response:
+    response = Response(sdp, 201, {"Location": f"/{door}/{session.name}/{session.id}", "ETag": _etag(session)}, _SDP)
+    for server in ice(here.settings, session.owner):
+        for link in _links(server):
+            response.headers.append("Link", link)
+    return response
+
+
+def _etag(session: Session) -> str:
+    return f'"{session.id}"'
+
+
+def _links(server: dict[str, Any]) -> list[str]:
+    """RFC 9725, 4.6: one Link a URL."""
+    urls = [server["urls"]] if isinstance(server["urls"], str) else server["urls"]
+    given = [(key, server[key]) for key in ("username", "credential") if server.get(key)]
+    words = "".join(f"; {key}={json.dumps(value)}" for key, value in given)
+    tail = words + ('; credential-type="password"' if given else "")
+    return [f'<{url}>; rel="ice-server"{tail}' for url in urls]
+
+
+async def _found(here: Context, visitor: Visitor, kind: Kind, name: str, session: str) -> Session:
+    owner = _allowed(visitor, "publish" if kind is Kind.PUBLISH else "view", name)
+    found = await owned(here, owner, session)
+    if found.kind is not kind or found.name != name:
+        raise Problem(404, "not_found", "there is no such session")
+    return found
+
+
+async def _trickle(here: Context, session: Session, request: Request) -> Response:
+    """Hand a client's further candidates to its worker. ICE restarts are not supported: 422, as the RFC asks."""
+    if _content_type(request) != _FRAGMENT:
+        raise Problem(415, "content_type", f"candidates are sent as {_FRAGMENT}", Accept_Patch=_FRAGMENT)
+    match = request.headers.get("if-match")
+    if match is None:
+        raise Problem(428, "if_match", "say in If-Match which session these candidates are for")
+    if match.strip() == "*":
+        raise Problem(422, "ice_restart", "ICE restarts are not supported; send a new offer")
+    if _etag(session) not in (tag.strip() for tag in match.split(",")):
+        raise Problem(412, "if_match", "these candidates are for another session")
+    fragment = _text(await request.body(), "fragment")
+    if not all(_LINE.match(line) for line in fragment.splitlines() if line):
+        raise Problem(400, "bad_sdp", "the fragment is no SDP")
+    if session.state.final or not session.worker:
+        raise Problem(409, "over", f"the session is {session.state.value}")
+    await here.store.send(session.worker, Command(kind="candidates", session=session.id, text=fragment))
+    return Response(status_code=204)
+
+
+async def _close(here: Context, session: Session) -> Response:
+    if not session.state.final:
+        await here.store.end(session.id, "deleted")
+    return Response(status_code=200)

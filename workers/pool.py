@@ -1,0 +1,64 @@
+"""The engines of a process: each loaded once, warmed up before anyone waits for it, and shared by all its videos."""
+
+import asyncio
+from fractions import Fraction
+
+import numpy as np
+
+from stream.frames import Frame
+from stream.session import Options
+from stream.settings import Settings
+from workers import engines
+from workers.composite import flat
+from workers.engines.base import Engine
+from workers.gpu import Device
+
+_WARM_UP_PX = (640, 360)
+_GREY = (126, 128, 128)
+
+
+class Engines:
+    """Lives on the event loop. An engine stays for good: the next video will want it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loading: dict[tuple[str, object], asyncio.Task[Device]] = {}
+
+    def ready(self, options: Options) -> Device | None:
+        """The engine for these options, if nobody has to wait for it. Raises UsageError."""
+        task = self._loading.get(self._key(options))
+        return task.result() if task is not None and task.done() and task.exception() is None else None
+
+    async def get(self, options: Options) -> Device:
+        """The engine for these options; those who ask for one at the same time wait for one loading.
+
+        Raises UsageError, WeightsError and EngineError; the next to ask tries again.
+        """
+        key = self._key(options)
+        task = self._loading.get(key)
+        if task is None or (task.done() and task.exception() is not None):
+            task = self._loading[key] = asyncio.create_task(asyncio.to_thread(self._load, key[0], options))
+        return await asyncio.shield(task)
+
+    def _load(self, name: str, options: Options) -> Device:
+        engine = engines.load(name, options, self._settings)
+        warm_up(engine)
+        return Device(engine)
+
+    def _key(self, options: Options) -> tuple[str, object]:
+        """What makes two engines differ: the name, a screen's colour, and what is done to the subject's colours."""
+        name, _ = engines.choose(options, live=True, settings=self._settings)
+        return name, (options.key, options.foreground, options.roi)
+
+    async def close(self) -> None:
+        """End the threads of all that were loaded."""
+        loaded = await asyncio.gather(*self._loading.values(), return_exceptions=True)
+        self._loading.clear()
+        await asyncio.gather(*(asyncio.to_thread(device.close) for device in loaded if isinstance(device, Device)))
+
+
+def warm_up(engine: Engine) -> None:
+    """One frame of nothing, so that no request pays for what is only done the first time."""
+    blank = Frame(flat(*_GREY, *_WARM_UP_PX), 0, Fraction(1, 30))
+    (result,) = engine.infer([engine.prepare(blank)], [None])
+    assert np.isfinite(result.alpha).all()
