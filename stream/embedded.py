@@ -20,7 +20,6 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn, Self
 from urllib.parse import quote
 
@@ -28,6 +27,7 @@ from stream.errors import ServerError
 from stream.lifeline import tied
 
 _SOCKET = "redis.sock"
+LOG = "redis.log"  # in the data folder: what the server says since its last start
 _LONGEST = 103 if sys.platform == "darwin" else 107  # bytes in the address of a unix socket
 _START_S = 10.0
 _STOP_S = 5.0
@@ -81,11 +81,10 @@ class Embedded:
     def __enter__(self) -> Self:
         start_s = time.monotonic()
         if not answers(self._data_dir):
-            log = _prepared(self._data_dir) / "redis.log"
-            with log.open("ab") as out:
-                self._process = subprocess.Popen(
-                    tied(command(self._data_dir)), stdout=out, stderr=out, start_new_session=True
-                )
+            find_server()  # so that it is told here and not in a log
+            with (_prepared(self._data_dir) / LOG).open("ab") as log:
+                argv = tied(command(self._data_dir))
+                self._process = subprocess.Popen(argv, stderr=log, start_new_session=True)
         try:
             self._wait(start_s + _START_S)
         except BaseException:
@@ -94,15 +93,13 @@ class Embedded:
         self.started_in_s = time.monotonic() - start_s
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, exc: object, trace: object) -> None:
         self._stop()
 
     def _wait(self, until_s: float) -> None:
         while not answers(self._data_dir):
             if self._process is not None and self._process.poll() is not None:
-                raise ServerError(f"the Redis server does not start: {_last_line(self._data_dir / 'redis.log')}")
+                raise ServerError(f"the Redis server does not start: {_last_line(self._data_dir / LOG)}")
             if time.monotonic() > until_s:
                 raise ServerError(f"the Redis server in {self._data_dir} does not answer in {_START_S:g} s")
             time.sleep(0.005)
@@ -124,6 +121,7 @@ def serve(data_dir: Path) -> NoReturn:
     server = find_server()
     _lock(_prepared(data_dir))
     (data_dir / _SOCKET).unlink(missing_ok=True)
+    os.dup2(os.open(data_dir / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), 1)
     os.chdir(data_dir)  # so that no path of ours, however long and with whatever in it, meets the server's parser
     try:
         os.execv(server, [server, *_OPTIONS])

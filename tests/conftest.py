@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
-    for name in [n for n in os.environ if n.upper().startswith("MATTEBOX_")]:
+    for name in [n for n in os.environ if n.upper().startswith("MATTEBOX_") or n.upper() == "REDIS_URL"]:
         if name.upper() != "MATTEBOX_CACHE_DIR":
             patch.delenv(name)
     settings.cache_clear()

@@ -31,3 +31,19 @@ def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("threads", "codec"), [(1, 1), (2, 1), (8, 2), (64, 8)])
 def test_codecs_leave_the_cores_to_the_engine(threads: int, codec: int) -> None:
     assert Settings(threads=threads).codec_threads() == codec
+
+
+def test_the_address_of_redis_is_read_as_others_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().redis_url == ""
+    monkeypatch.setenv("REDIS_URL", "redis://a")
+    assert Settings().redis_url == "redis://a"
+    monkeypatch.setenv("MATTEBOX_REDIS_URL", "redis://b")
+    assert Settings().redis_url == "redis://b"
+    assert Settings(redis_url="redis://c").redis_url == "redis://c"
+
+
+def test_records_lie_where_data_belongs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert Settings().data_dir == tmp_path / "mattebox"
+    monkeypatch.setenv("MATTEBOX_DATA_DIR", "/srv/m b")
+    assert Settings().data_dir == Path("/srv/m b")

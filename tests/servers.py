@@ -1,0 +1,85 @@
+"""Real Redis-compatible servers for tests: started, stopped, killed and restarted as faults do it; and async tests."""
+
+import asyncio
+import functools
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import pytest
+import redis
+
+from stream.embedded import find_server
+from stream.lifeline import tied
+
+P = ParamSpec("P")
+
+
+def asynctest(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an async test in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """One server with an append-only file, on a unix socket (the embedded Valkey) or a loopback port (plain Redis)."""
+
+    def __init__(self, program: str, folder: Path, over_tcp: bool) -> None:
+        self._folder = folder
+        port = free_port() if over_tcp else 0
+        self.url = f"redis://127.0.0.1:{port}" if over_tcp else f"unix://{folder}/s"
+        self._argv = [program, "--port", str(port), "--unixsocket", "s", "--save", "", "--appendonly", "yes"]
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(tied(self._argv), cwd=self._folder, stdout=subprocess.DEVNULL)
+        until_s = time.monotonic() + 10
+        with self.client() as client:
+            while True:
+                try:
+                    client.ping()
+                    return
+                except redis.ConnectionError:
+                    assert time.monotonic() < until_s, "the server does not start"
+                    time.sleep(0.01)
+
+    def client(self) -> "redis.Redis":
+        return redis.Redis.from_url(self.url, decode_responses=True)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+def start_server(kind: str) -> Iterator[RedisServer]:
+    """`kind`: "valkey" (what `serve` embeds) or "redis" (redis-server on PATH; skipped where there is none)."""
+    program = find_server() if kind == "valkey" else shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server on PATH")
+    folder = Path(tempfile.mkdtemp(prefix="mbx"))  # short: the path of a socket must be
+    server = RedisServer(program, folder, over_tcp=kind == "redis")
+    yield server
+    server.kill()
+    shutil.rmtree(folder)

@@ -1,0 +1,37 @@
+"""Live sessions made in a test's own store, for the tests of what happens to them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+from stream.record import Answer, Kind, Session, State
+from stream.store import Store
+from tests.servers import RedisServer
+
+
+def new(kind: Kind = Kind.CAMERA, **fields: str) -> Session:
+    return Session.model_validate({"id": str(uuid4()), "kind": kind} | fields)
+
+
+@asynccontextmanager
+async def stores(server: RedisServer, count: int = 1) -> AsyncIterator[list[Store]]:
+    async with AsyncExitStack() as cleanup:
+        opened = [Store(server.url) for _ in range(count)]
+        for store in opened:
+            cleanup.push_async_callback(store.close)
+        yield opened
+
+
+async def connecting(web: Store, worker: Store, session: Session, who: str = "w1") -> Session:
+    """The session, taken by a worker that has answered."""
+    waiting = asyncio.create_task(web.offer(session, "v=0", 5))
+    taken = await worker.take(who, 5)
+    assert taken is not None
+    await worker.reply(taken[0], Answer(sdp="v=1"))
+    assert await waiting == Answer(sdp="v=1")
+    return taken[0]
+
+
+async def live(web: Store, worker: Store, session: Session, who: str = "w1") -> Session:
+    return await worker.move(await connecting(web, worker, session, who), State.LIVE)

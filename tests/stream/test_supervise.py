@@ -1,0 +1,284 @@
+"""The supervisor, in a process of its own, with small real programs that write what they do into a file."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from stream import embedded
+from tests.media import ROOT
+
+# A program: writes "<name> <word> <its process id>" lines to the file; dies of the command "die" found in another.
+CHILD = """
+import os, signal, sys, time
+name, log, mode = sys.argv[1:4]
+def say(word):
+    with open(log, "a") as out:
+        out.write(f"{name} {word} {os.getpid()} {time.monotonic():.4f}\\n")
+def end(*_):
+    say("terminated")
+    if "stubborn" not in mode:
+        sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+from stream.supervise import wait_for_turn
+say("loaded")
+if "spare" in mode:
+    wait_for_turn()
+if "mute" in mode:
+    time.sleep(60)
+say("works")
+if "crash" in mode:
+    sys.exit(3)
+if "weak" in mode and os.path.getsize(log) > 200:
+    sys.exit(4)
+if "parent" in mode:
+    import subprocess
+    say(f"grandchild {subprocess.Popen(['sleep', '60']).pid}")
+while True:
+    time.sleep(0.01)
+"""
+
+SERVE = """
+import asyncio, sys
+from pathlib import Path
+from stream import supervise
+from stream.errors import ServerError
+from stream.log import configure
+configure(0, False)
+log, child, stable_s, *modes = sys.argv[1:]
+supervise.STABLE_S = float(stable_s)
+supervise._DELAYS_S = (0.0, 0.05, 0.1, 0.1, 0.1)
+def program(name, mode):
+    async def ready():
+        return f"{name} works" in Path(log).read_text()
+    argv = [sys.executable, "-c", child, name, log, mode]
+    return supervise.Program(name, argv, {}, ready if "ready" in mode else None, "spare" in mode)
+programs = [program(*mode.split(":")) for mode in modes]
+try:
+    asyncio.run(supervise.Supervisor(programs, stop_s=1.5, ready_s=1.5).run())
+except ServerError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+class Serve:
+    """A supervisor over programs given as name:mode."""
+
+    def __init__(self, log: Path, modes: tuple[str, ...], stable_s: float) -> None:
+        log.touch()
+        self.log = log
+        argv = [sys.executable, "-c", SERVE, str(log), CHILD, str(stable_s), *modes]
+        self.process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+    def lines(self, start: str = "") -> list[list[str]]:
+        return [line.split() for line in self.log.read_text().splitlines() if line.startswith(start)]
+
+    def wait_for(self, start: str, count: int = 1, limit_s: float = 8.0) -> list[str]:
+        until_s = time.monotonic() + limit_s
+        while len(found := self.lines(start)) < count:
+            assert time.monotonic() < until_s, f"no {count} of {start!r} in {self.lines()}"
+            time.sleep(0.005)
+        return found[count - 1]
+
+    def spare(self) -> list[str]:
+        """The process that is loaded and alive and does not work."""
+        until_s = time.monotonic() + 8.0
+        while True:
+            workers = [line[2] for line in self.lines("worker works")]
+            waiting = [line for line in self.lines("worker loaded") if line[2] not in workers and alive(line[2])]
+            if workers and waiting:
+                return waiting[0]
+            assert time.monotonic() < until_s, f"no spare in {self.lines()}"
+            time.sleep(0.005)
+
+    def kill(self, line: list[str]) -> float:
+        killed_s = time.monotonic()
+        os.kill(int(line[2]), signal.SIGKILL)
+        wait_gone(line[2])
+        return killed_s
+
+    def end(self, *signals: signal.Signals) -> tuple[int, str]:
+        for number in signals:
+            self.process.send_signal(number)
+            time.sleep(0.15)
+        error = self.process.communicate(timeout=10)[1]
+        return self.process.returncode, error
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Serve]]:
+    served: list[Serve] = []
+
+    def start(*modes: str, stable_s: float = 0.0) -> Serve:
+        served.append(Serve(tmp_path / "log", modes, stable_s))
+        return served[-1]
+
+    yield start
+    for one in served:
+        one.process.kill()
+        one.process.communicate()
+        for line in one.lines("w") + one.lines("store"):
+            wait_gone(line[2])
+
+
+def alive(pid: str) -> bool:
+    """Not gone, and no zombie either: of those only the number is left."""
+    return Path(f"/proc/{pid}/exe").exists()
+
+
+def wait_gone(pid: str) -> None:
+    until_s = time.monotonic() + 2.0
+    while alive(pid):
+        assert time.monotonic() < until_s, f"process {pid} is left"
+        time.sleep(0.01)
+
+
+def test_in_order_up_and_in_reverse_down(serve: Callable[..., Serve]) -> None:
+    served = serve("store:ready", "web:ready", "worker:")
+    served.wait_for("worker works")
+    assert served.end(signal.SIGTERM) == (0, "")
+    words = [f"{line[0]} {line[1]}" for line in served.lines()]
+    started = ["store loaded", "store works", "web loaded", "web works", "worker loaded", "worker works"]
+    assert words == [*started, "worker terminated", "web terminated", "store terminated"]
+
+
+def test_what_dies_is_started_again(serve: Callable[..., Serve]) -> None:
+    served = serve("web:", "worker:")
+    for count in (1, 2, 3):
+        served.kill(served.wait_for("web works", count))
+    served.wait_for("web works", 4)
+    assert len(served.lines("worker loaded")) == 1
+    code, error = served.end(signal.SIGINT)
+    assert code == 0
+    assert error.count("was killed by SIGKILL") == 3
+
+
+def test_what_never_stays_up_ends_it_all_with_a_reason(serve: Callable[..., Serve]) -> None:
+    served = serve("web:", "worker:crash", stable_s=5.0)
+    served.wait_for("web works")
+    code, error = served.end()
+    assert code == 1
+    last = error.splitlines()[-1]
+    assert last == "error: worker does not stay up: 5 times it ended with exit code 3 soon after its start"
+    assert len(served.lines("worker loaded")) == 5
+    assert len(served.lines("web terminated")) == 1
+
+
+def test_what_once_stayed_up_is_tried_for_ever(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:weak", stable_s=0.3)
+    works = served.wait_for("worker works")
+    time.sleep(0.5)
+    with served.log.open("a") as log:
+        log.write("x" * 200 + " grows 0\n")  # from now on it is weak
+    served.kill(works)
+    served.wait_for("worker works", 7, 20.0)  # more than it would be given at the start
+    assert served.process.poll() is None
+
+
+def test_what_is_never_ready_ends_it_all_with_a_reason(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:spare,ready,mute", "web:")
+    code, error = served.end()
+    assert (code, error) == (1, "error: worker is not ready after 1.5 s\n")
+    assert served.lines("web") == []
+
+
+def test_the_spare_takes_over_within_100_ms(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:spare")
+    for count in (1, 2, 3):
+        works = served.wait_for("worker works", count)
+        spare = served.spare()
+        killed_s = served.kill(works)
+        follower = served.wait_for("worker works", count + 1)
+        assert follower[2] == spare[2]
+        assert float(follower[3]) - killed_s < 0.1
+    served.wait_for("worker loaded", 5)
+    assert served.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_spare_that_dies_is_replaced_and_the_work_goes_on(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:spare")
+    works = served.wait_for("worker works")
+    served.kill(served.spare())
+    fresh = served.spare()
+    assert len(served.lines("worker works")) == 1
+    served.kill(works)
+    assert served.wait_for("worker works", 2)[2] == fresh[2]
+
+
+def test_a_worker_that_crashes_on_work_is_given_up_with_a_spare_too(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:spare,crash", stable_s=5.0)
+    code, error = served.end()
+    assert code == 1
+    assert "worker does not stay up" in error
+    assert len(served.lines("worker works")) == 5
+
+
+def test_a_second_signal_does_not_wait(serve: Callable[..., Serve]) -> None:
+    served = serve("web:", "worker:stubborn")
+    served.wait_for("worker works")
+    start_s = time.monotonic()
+    assert served.end(signal.SIGTERM, signal.SIGTERM)[0] == 0
+    assert time.monotonic() - start_s < 1.2
+    assert len(served.lines("worker terminated")) == 1
+
+
+def test_the_stubborn_are_killed_in_the_end(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:stubborn")
+    served.wait_for("worker works")
+    start_s = time.monotonic()
+    assert served.end(signal.SIGTERM)[0] == 0
+    assert 1.4 < time.monotonic() - start_s < 3.0
+
+
+def test_killed_without_a_word_it_takes_all_with_it(serve: Callable[..., Serve]) -> None:
+    served = serve("web:", "worker:spare")
+    served.wait_for("worker loaded", 2)
+    served.process.kill()
+    for line in served.lines():
+        wait_gone(line[2])
+
+
+def test_what_a_child_leaves_behind_is_ended(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:parent")
+    pid = served.wait_for("worker grandchild")[2]
+    served.kill(["", "", served.wait_for("worker works")[2]])
+    wait_gone(pid)
+
+
+def test_a_killed_store_is_back_with_its_data(tmp_path: Path) -> None:
+    """The real server as a supervised program, as `serve` runs it."""
+    code = """
+import asyncio, sys
+from pathlib import Path
+from stream import embedded, supervise
+folder = Path(sys.argv[1])
+async def ready():
+    return embedded.answers(folder)
+asyncio.run(supervise.Supervisor([supervise.Program("redis", embedded.command(folder), ready=ready)]).run())
+"""
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    pids = []
+    for value in ("first", "second"):
+        wait_for_answer(tmp_path)
+        with redis.Redis.from_url(embedded.address(tmp_path), decode_responses=True) as client:
+            pids.append(client.info("server")["process_id"])
+            assert client.set("key", value, get=True) == (None if value == "first" else "first")
+        os.kill(pids[-1], signal.SIGKILL)
+    wait_for_answer(tmp_path)
+    process.terminate()
+    assert process.wait(10) == 0
+    assert not embedded.answers(tmp_path)
+    assert pids[0] != pids[1]
+
+
+def wait_for_answer(folder: Path) -> None:
+    until_s = time.monotonic() + 8.0
+    while not embedded.answers(folder):
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
