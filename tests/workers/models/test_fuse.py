@@ -14,9 +14,10 @@ from workers.models import fuse
 from workers.models.birefnet import BiRefNet
 from workers.models.decoder import DeformableASPP, ImageBlock
 from workers.models.deform import DeformableConv2d
-from workers.models.fused import CollapsedImageBlock
+from workers.models.fused import CollapsedImageBlock, MergedDeformableConv2d
 from workers.models.swin import WindowAttention
 
+PATCHES = "bb.patch_embed.proj.weight"
 REWRITES = [
     fuse.fold_batch_norms,
     fuse.merge_offsets,
@@ -24,6 +25,7 @@ REWRITES = [
     fuse.shrink_head,
     fuse.sum_pyramids,
     fuse.fuse,
+    fuse.channels_last,
 ]
 
 
@@ -65,6 +67,15 @@ def test_nothing_is_left_to_fuse() -> None:
     attentions = [m for m in fuse.fuse(lite()).modules() if isinstance(m, WindowAttention)]
     assert attentions
     assert all(m.laid_out is not None for m in attentions)
+
+
+def test_weights_of_deformable_convolutions_stay_in_order_of_taps() -> None:
+    model = fuse.channels_last(fuse.fuse(lite()))
+    taps = [m.regular_conv.weight for m in model.modules() if isinstance(m, MergedDeformableConv2d)]
+    assert taps
+    assert all(weight.permute(2, 3, 1, 0).is_contiguous() for weight in taps)
+    assert model.get_parameter(PATCHES).is_contiguous(memory_format=torch.channels_last)
+    assert not lite().get_parameter(PATCHES).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 3), (4, 9), (32, 20)])
