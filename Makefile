@@ -65,10 +65,15 @@ bench: install
 	$(BIN)/mattebox bench file
 	$(BIN)/mattebox bench live --videos 1 --clip tests/data/talk_bikes.mp4
 
-# On a machine with a CUDA device: parity, kernels and speed; one table, one JSON.
+# On a machine with a CUDA device: parity, kernels and speed; one table, one JSON. AGAINST names a checkout of the public
+# BiRefNet to be measured beside. With GPU_PYTHON, an interpreter that has what is needed, nothing is installed.
+ifdef GPU_PYTHON
+gpu-check:
+	$(GPU_PYTHON) -m workers.bench.check $(if $(AGAINST),--against $(AGAINST))
+else
 gpu-check: test-install
-	$(BIN)/python -m pytest -m gpu
-	$(BIN)/mattebox bench model --save gpu-check.json
+	$(BIN)/python -m workers.bench.check $(if $(AGAINST),--against $(AGAINST))
+endif
 
 format: test-install
 	$(BIN)/ruff format .

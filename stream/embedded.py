@@ -27,7 +27,7 @@ from stream.errors import ServerError
 from stream.lifeline import tied
 
 _SOCKET = "redis.sock"
-_LOG = "redis.log"
+LOG = "redis.log"  # in the data folder: what the server says since its last start
 _LONGEST = 103 if sys.platform == "darwin" else 107  # bytes in the address of a unix socket
 _START_S = 10.0
 _STOP_S = 5.0
@@ -81,11 +81,10 @@ class Embedded:
     def __enter__(self) -> Self:
         start_s = time.monotonic()
         if not answers(self._data_dir):
-            log = _prepared(self._data_dir) / _LOG
-            with log.open("ab") as out:
-                self._process = subprocess.Popen(
-                    tied(command(self._data_dir)), stdout=out, stderr=out, start_new_session=True
-                )
+            find_server()  # so that it is told here and not in a log
+            with (_prepared(self._data_dir) / LOG).open("ab") as log:
+                argv = tied(command(self._data_dir))
+                self._process = subprocess.Popen(argv, stderr=log, start_new_session=True)
         try:
             self._wait(start_s + _START_S)
         except BaseException:
@@ -100,7 +99,7 @@ class Embedded:
     def _wait(self, until_s: float) -> None:
         while not answers(self._data_dir):
             if self._process is not None and self._process.poll() is not None:
-                raise ServerError(f"the Redis server does not start: {_last_line(self._data_dir / _LOG)}")
+                raise ServerError(f"the Redis server does not start: {_last_line(self._data_dir / LOG)}")
             if time.monotonic() > until_s:
                 raise ServerError(f"the Redis server in {self._data_dir} does not answer in {_START_S:g} s")
             time.sleep(0.005)
@@ -122,6 +121,7 @@ def serve(data_dir: Path) -> NoReturn:
     server = find_server()
     _lock(_prepared(data_dir))
     (data_dir / _SOCKET).unlink(missing_ok=True)
+    os.dup2(os.open(data_dir / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), 1)
     os.chdir(data_dir)  # so that no path of ours, however long and with whatever in it, meets the server's parser
     try:
         os.execv(server, [server, *_OPTIONS])
@@ -131,7 +131,7 @@ def serve(data_dir: Path) -> NoReturn:
 
 _OPTIONS = (
     *("--port", "0", "--unixsocket", _SOCKET, "--unixsocketperm", "700"),
-    *("--dir", ".", "--logfile", _LOG, "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+    *("--dir", ".", "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
     # Nothing here may be forgotten to make room: a full server refuses writes, and Store says so.
     *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "notice"),
 )

@@ -121,12 +121,20 @@ class Offer(_Record):
 class Answer(_Record):
     """A worker's reply: `sdp`, or else `problem` in one word and `detail` for a person.
 
-    Problems: "bad_sdp", "full", "engine" (from workers); "no_stream", "name_taken" (from the store).
+    Problems: "bad_sdp", "full", "engine" (from workers), and those of `PROBLEMS`.
     """
 
     sdp: str = ""
     problem: str = ""
     detail: str = ""
+
+
+PROBLEMS = {
+    "no_stream": "nothing is live under that name",
+    "name_taken": "somebody else publishes under that name",
+    "full": "too many offers wait already",
+}
+"""Answers of the store itself, given without a worker."""
 
 
 class Command(_Record):

@@ -18,7 +18,7 @@ def _cache_dir() -> Path:
 
 
 def _data_dir() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "mattebox"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mattebox"
 
 
 def _ip(text: str) -> str:
@@ -43,11 +43,11 @@ class Settings(BaseSettings):
     birefnet: str = Field("general", description="weights of that engine: a name, repo id or file, perhaps @WxH")
     half: bool = Field(True, description="half precision, where the device computes in it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
-    data_dir: Path = Field(default_factory=_data_dir, description="what is kept: backgrounds, secret, certificate")
+    data_dir: Path = Field(default_factory=_data_dir, description="what is kept: records, backgrounds, secret")
     redis_url: str = Field(
         "",
         validation_alias=AliasChoices("MATTEBOX_REDIS_URL", "redis_url"),  # the latter is the environment's REDIS_URL
-        description="the Redis that web and workers share",
+        description="redis://, rediss:// or unix:// address; empty: `serve` starts a server of its own",
     )
     tokens: SecretStr = Field(SecretStr(""), description="users, as name:token,name:token")
     token: SecretStr = Field(SecretStr(""), description="a single user's token")

@@ -1,7 +1,7 @@
 """Where web and workers meet: the records of live video in Redis. The only file that imports its client.
 
 Every change of a session's state is one script that Redis runs as a whole (`stream/lua`); keys and their lifetimes are
-in `stream/keys.py`. Runs on Redis 7 and Valkey 8 or newer. No call waits longer than asked for and a second more: when
+in `stream/keys.py`. Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and a second more: when
 Redis is away it raises StoreDown, and the next call tries anew. Knows nothing about media or HTTP.
 
 A session is somebody's as long as its `worker` and `fence` are those in the record: `take` gives them, and whoever
@@ -26,7 +26,7 @@ from redis.exceptions import TimeoutError as RedisSlow
 
 from stream import keys
 from stream.errors import BadMove, Fenced, NoSession, StoreDown, UsageError
-from stream.record import MOVES, Answer, Command, Meters, Offer, Session, State, Worker
+from stream.record import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, State, Worker
 from stream.session import Options
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class Store:
         if said[0] == "late":
             raise StoreDown(f"Redis at {self._where} stood still")
         if said[0] != "ok":
-            return Answer(problem=said[0], detail=_PROBLEMS[said[0]])
+            return Answer(problem=said[0], detail=PROBLEMS[said[0]])
         text = await self._answer(session.id, until_s) or await self._run("abandon", session.id)
         return None if text is None else Answer.model_validate_json(text)
 
@@ -289,13 +289,6 @@ class Store:
             raise
 
 
-_PROBLEMS = {
-    "no_stream": "nothing is live under that name",
-    "name_taken": "somebody else publishes under that name",
-    "full": "too many offers wait already",
-}
-
-
 def _claim(session: Session) -> tuple[str, str, int]:
     """What a worker shows to be let through: id, its own name, fence."""
     return session.id, session.worker, session.fence
@@ -310,7 +303,7 @@ def _check(said: list[str], id: str) -> None:
         case ["bad", state]:
             raise BadMove(f"session {id} is {state}")
         case ["name_taken"]:
-            raise BadMove(f"session {id}: {_PROBLEMS['name_taken']}")
+            raise BadMove(f"session {id}: {PROBLEMS['name_taken']}")
 
 
 def _command(text: str) -> Command | None:

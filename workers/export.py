@@ -18,7 +18,7 @@ from stream.sinks.partial import Partial
 from workers.models.birefnet import STRIDE, BiRefNet
 from workers.models.deform import DeformableConv2d
 from workers.models.fuse import fuse
-from workers.models.fused import MergedDeformableConv2d
+from workers.models.fused import MergedDeformableConv2d, Places
 
 OPSET = 19  # the first with DeformConv
 _TOLERANCE = 1e-3  # in logits
@@ -81,9 +81,10 @@ class OnnxDeformableConv2d(nn.Module):
     def __init__(self, merged: MergedDeformableConv2d) -> None:
         super().__init__()
         self.merged = merged
+        self.parted = merged.parted
 
-    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
-        offset, mask = self.merged.places(x)
+    def forward(self, x: Tensor, relu: bool = False, places: Places | None = None) -> Tensor:
+        offset, mask = places or self.merged.places(x)
         weight, bias = self.merged.regular_conv.weight, self.merged.regular_conv.bias
         out_channels, _, kernel, _ = weight.shape
         inputs = [x, weight, offset, torch.zeros(out_channels) if bias is None else bias, mask]

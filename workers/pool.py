@@ -41,7 +41,8 @@ class Engines:
         return await asyncio.shield(task)
 
     def _load(self, name: str, options: Options) -> Device:
-        engine = engines.load(name, options, self._settings)
+        shared = Options(key=options.key, foreground=options.foreground, roi=options.roi)  # each video has its own look
+        engine = engines.load(name, shared, self._settings)
         warm_up(engine)
         return Device(engine)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from stream.errors import EngineError
 from workers.graphs import Graphs
 from workers.models.birefnet import BiRefNet
-from workers.models.fuse import fuse
+from workers.models.fuse import channels_last, fuse
 
 # ImageNet's, of colours from 0 to 1. Nothing else in the project knows them.
 MEAN = (0.485, 0.456, 0.406)
@@ -45,10 +45,10 @@ class Runner:
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor, exact: bool = False) -> Tensor:
-        """Alpha, float32 (B, h, w) on `place`, 0 to 1, of pictures: uint8 (B, h, w, 3), RGB, on any device.
+        """Alpha, float32 (B, h, w) on `place`, 0 to 1, of pictures: uint8 (B, h, w, 3), RGB, on any device, B >= 1.
 
         exact: in float32, whatever the runner's dtype. Where half precision failed the answer holds NaN, never an
-        infinite value or one that was made of it. Any B: more than `batch` go in several passes. Raises EngineError.
+        infinite value or one that was made of it. More than `batch` go in several passes. Raises EngineError.
         """
         dtype = torch.float32 if exact else self.dtype
         alphas: list[Tensor] = []
@@ -78,7 +78,8 @@ class Runner:
     def _capture(self, example: Tensor) -> None:
         fits = True
         try:
-            self._graphs.warm(example)
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False, benchmark=True):  # it has time to choose
+                self._graphs.warm(example)
         except torch.OutOfMemoryError:
             fits = False
         except RuntimeError as exc:
@@ -90,7 +91,8 @@ class Runner:
         """Alpha, or None if the device has too little memory for so many."""
         try:
             uploaded = self._upload(pictures)
-            return self._graphs(uploaded) if dtype is self.dtype else self._matte(uploaded, dtype)
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant
+                return self._graphs(uploaded) if dtype is self.dtype else self._matte(uploaded, dtype)
         except torch.OutOfMemoryError:
             return None
         except RuntimeError as exc:
@@ -119,6 +121,7 @@ class Runner:
     def _network(self, dtype: torch.dtype) -> BiRefNet:
         if dtype not in self._networks:
             network = fuse(self._load())
+            network = channels_last(network) if self.place.type == "cuda" else network
             network.to(self.place, dtype)
             self._networks[dtype] = network
         return self._networks[dtype]

@@ -28,7 +28,7 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 @pytest.fixture
 def short_lives(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leases and heartbeats of a fraction of a second, so that tests need not wait for real ones."""
-    for name, value in {"LEASE_S": 0.3, "GRACE_S": 0.3, "BEAT_S": 0.3, "CLAIM_MS": 50}.items():
+    for name, value in {"LEASE_S": 0.2, "GRACE_S": 0.2, "BEAT_S": 0.2, "CLAIM_MS": 50}.items():
         monkeypatch.setattr(keys, name, value)
     keys.script.cache_clear()
     yield

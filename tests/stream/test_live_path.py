@@ -116,7 +116,8 @@ def test_a_slow_engine_loses_pictures_and_not_time() -> None:
             assert video.peer.source.slot.dropped > 30
             assert 4 < video.output.meters().fps < 8
         ages = [at_s - camera.sent_s[number_in(picture)] for at_s, picture in client.pictures]
-        assert max(ages[2:]) < 0.45
+        assert np.median(ages) < 0.45, "150 ms for the engine, as much again in the client's own buffer"
+        assert max(ages[2:]) < 0.9, "frame by frame it would be 2 s by now"
 
     asyncio.run(run())
 
@@ -209,7 +210,7 @@ def test_sound_is_passed_on_and_held_back_by_what_the_picture_takes() -> None:
             track.put = leaves  # type: ignore[method-assign]
             await until(lambda: len(client.pictures) > 8 and len(client.sounds) > 40)
             held = [left[pts] - sent[pts] for pts in sent if pts in left][-20:]
-            assert abs(float(np.median(held)) - video.output._meter.delay_s) < 0.03
+            assert abs(float(np.median(held)) - video.output._meter.delay_s) < 0.05
             assert np.median(held) > 0.14
             video.output.extra_delay_s = 0.3
             seen = len(left)
@@ -239,6 +240,32 @@ def test_the_rate_follows_what_the_slowest_viewer_can_take() -> None:
             await asyncio.sleep(2.5)
             assert video.output._encoders["H264"].encoder.bps == 72_000
             assert video.output.meters().bitrate_bps < 0.6 * full
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_lost_packets_are_sent_again_and_the_picture_goes_on(codec: str) -> None:
+    async def run() -> None:
+        client = Client(Camera(size_of=lambda n: (320, 240)), codec)
+        async with live(client, Unchanged()) as video:
+            await until(lambda: client.pictures)
+            count = 0
+            transport = client.pc.getReceivers()[0].transport.transport
+            send = transport._send
+
+            async def lossy(data: bytes) -> None:
+                nonlocal count
+                count += 1
+                if count % 15:
+                    await send(data)
+
+            transport._send = lossy
+            seen = len(client.pictures)
+            await until(lambda: count > 90 and len(client.pictures) > seen + 25)
+        numbers = [number_in(picture) for _, picture in client.pictures]
+        assert numbers == sorted(numbers)
+        assert video.error is None
 
     asyncio.run(run())
 

@@ -59,7 +59,6 @@ async def test_stopped_for_a_while(own_server: RedisServer) -> None:
         own_server.freeze()
         calls = [worker.take("w1", 9), web.offer(new(), "v=0", 9), worker.renew([session]), worker.commands("w1", 9)]
         await asyncio.gather(*(refused_within(2.8, call) for call in calls))
-        await asyncio.sleep(1.0)
         assert not await web.ping()
         own_server.thaw()
         assert await web.ping()
@@ -76,11 +75,11 @@ async def test_after_an_outage_owners_come_before_reapers(own_server: RedisServe
         session = await live(web, worker, new())
         gone = await live(web, worker, new())
         own_server.freeze()
-        await asyncio.sleep(1.0)  # more than lease and grace together
+        await asyncio.sleep(0.6)  # more than lease and grace together
         own_server.thaw()
         assert await web.reap() == []
         assert await worker.renew([session]) == set()
-        await asyncio.sleep(0.35)
+        await asyncio.sleep(0.25)
         assert [s.id for s in await web.reap()] == [gone.id]
         assert (await worker.move(session, State.ENDED)).state is State.ENDED
 

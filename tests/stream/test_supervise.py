@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
+from stream import embedded
 from tests.media import ROOT
 
 # A program: writes "<name> <word> <its process id>" lines to the file; dies of the command "die" found in another.
@@ -53,6 +55,7 @@ from stream.log import configure
 configure(0, False)
 log, child, stable_s, spare_s, *modes = sys.argv[1:]
 supervise.STABLE_S, supervise.SPARE_AFTER_S = float(stable_s), float(spare_s)
+supervise._DELAYS_S = (0.0, 0.05, 0.1, 0.1, 0.1)
 def program(name, mode):
     async def ready():
         return f"{name} works" in Path(log).read_text()
@@ -176,7 +179,6 @@ def test_what_refuses_to_start_is_not_started_again(serve: Callable[..., Serve])
     assert len(served.lines("worker loaded")) == 1, "no spare was begun meanwhile"
 
 
-@pytest.mark.slow
 def test_what_once_stayed_up_is_tried_for_ever(serve: Callable[..., Serve]) -> None:
     served = serve("worker:weak", stable_s=0.3)
     works = served.wait_for("worker works")
@@ -256,3 +258,36 @@ def test_what_a_child_leaves_behind_is_ended(serve: Callable[..., Serve]) -> Non
     pid = served.wait_for("worker grandchild")[2]
     served.kill(["", "", served.wait_for("worker works")[2]])
     wait_gone(pid)
+
+
+def test_a_killed_store_is_back_with_its_data(tmp_path: Path) -> None:
+    """The real server as a supervised program, as `serve` runs it."""
+    code = """
+import asyncio, sys
+from pathlib import Path
+from stream import embedded, supervise
+folder = Path(sys.argv[1])
+async def ready():
+    return embedded.answers(folder)
+asyncio.run(supervise.Supervisor([supervise.Program("redis", embedded.command(folder), ready=ready)]).run())
+"""
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    pids = []
+    for value in ("first", "second"):
+        wait_for_answer(tmp_path)
+        with redis.Redis.from_url(embedded.address(tmp_path), decode_responses=True) as client:
+            pids.append(client.info("server")["process_id"])
+            assert client.set("key", value, get=True) == (None if value == "first" else "first")
+        os.kill(pids[-1], signal.SIGKILL)
+    wait_for_answer(tmp_path)
+    process.terminate()
+    assert process.wait(10) == 0
+    assert not embedded.answers(tmp_path)
+    assert pids[0] != pids[1]
+
+
+def wait_for_answer(folder: Path) -> None:
+    until_s = time.monotonic() + 8.0
+    while not embedded.answers(folder):
+        assert time.monotonic() < until_s
+        time.sleep(0.01)

@@ -1,12 +1,14 @@
 """The network on a device: what goes in, what comes out, and memory that runs out."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stream.errors import EngineError
 from tests.workers.models.networks import cached_state_dict, lite, run
@@ -136,3 +138,25 @@ def test_what_is_no_number_stays_none(full: Runner) -> None:
     assert alpha[:, 0, :3].isnan().all()
     assert alpha.isnan().sum() == 3
     assert ((alpha >= 0) & (alpha <= 1)).sum() == alpha.numel() - 3
+
+
+class Watched(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down the names of the operators that run."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_pass_neither_waits_for_values_nor_brings_any(full: Runner) -> None:
+    """Either would end the capture of a CUDA graph: reading a value back, a tensor made from numbers."""
+    full(pictures(1))
+    with Watched() as watched:
+        full(pictures(1))
+    assert len(watched.names) > 30
+    forbidden = ("item", "_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "is_nonzero", "equal")
+    assert not {name for name in watched.names if name.removeprefix("aten::").partition(".")[0] in forbidden}

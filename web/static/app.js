@@ -16,8 +16,29 @@ let camera = null;
 
 const session = (id) => `/api/sessions/${id}`;
 
+let sent = {}; // what the server knows of the choices
+
 async function patch(part) {
-  if (live?.id) await request("PATCH", session(live.id), { json: { options: part } });
+  if (stage.dataset.state !== "live") return; // the next offer carries it, or `catchUp`
+  const old = sent;
+  sent = { ...sent, ...part };
+  try {
+    await request("PATCH", session(live.id), { json: { options: part } });
+  } catch (error) {
+    sent = old;
+    throw error;
+  }
+}
+
+/** What was chosen while the connection was being made. */
+function catchUp() {
+  const missed = Object.entries(choices.options).filter(([name, value]) => sent[name] !== value);
+  if (missed.length) patch(Object.fromEntries(missed)).catch((error) => choices.note(`Not changed: ${error.message}.`));
+}
+
+function tell(state, extra) {
+  say(state, extra);
+  if (state === "live" && live?.id) catchUp();
 }
 
 async function openCamera() {
@@ -38,7 +59,7 @@ async function openCamera() {
   track.contentHint = "motion";
   track.addEventListener("ended", async () => { await close(); say("cameraLost"); });
   find("stop").hidden = false;
-  live = new Live({ stage, track, place, leave, onState: say, iceServers });
+  live = new Live({ stage, track, place, leave, onState: tell, iceServers });
   globalThis.mattebox = { live }; // for whoever looks into a problem from the console
   const mine = live;
   watchSession(mine);
@@ -47,7 +68,8 @@ async function openCamera() {
 }
 
 async function place(sdp, old) {
-  const json = { sdp, type: "offer", options: choices.options, ...(old && { replaces: old }) };
+  sent = { ...choices.options };
+  const json = { sdp, type: "offer", options: sent, ...(old && { replaces: old }) };
   return (await request("POST", "/api/sessions", { json })).json();
 }
 

@@ -59,7 +59,7 @@ export class Live {
     this.#close();
     this.videos.forEach((video) => { video.srcObject = null; video.classList.remove("shown"); });
     this.canvas.classList.remove("shown");
-    this.stage.style.aspectRatio = "";
+    this.stage.style.removeProperty("--ratio");
     const id = this.id;
     this.id = null;
     if (id) await this.leave(id).catch(() => {});
@@ -152,9 +152,9 @@ export class Live {
     video.requestVideoFrameCallback(next);
   }
 
-  /** The stage takes the picture's shape, and leaves it when there is none. */
+  /** The stage takes the picture's shape. */
   #fit(video) {
-    this.stage.style.aspectRatio = video.videoWidth ? `${video.videoWidth} / ${video.videoHeight}` : "";
+    if (video.videoWidth) this.stage.style.setProperty("--ratio", video.videoWidth / video.videoHeight);
   }
 
   #seen() {

@@ -86,6 +86,19 @@ def sum_pyramids(model: BiRefNet) -> BiRefNet:
     return model
 
 
+def channels_last(model: BiRefNet) -> BiRefNet:
+    """Convolutions with their weights in the order that a GPU reads them in, beside maps that lie channels-last.
+
+    Else they are reordered in each call. Not part of `fuse`: a CPU's library has orders of its own.
+    """
+    model = _copy(model)
+    by_tap = {m.regular_conv for m in model.modules() if isinstance(m, MergedDeformableConv2d)}
+    for conv in [m for m in model.modules() if isinstance(m, nn.Conv2d) and m not in by_tap]:
+        weight = conv.weight.to(memory_format=torch.channels_last)
+        conv.weight = nn.Parameter(weight, requires_grad=False)
+    return model
+
+
 def _copy(model: BiRefNet) -> BiRefNet:
     """New modules and parameters around the same memory: converting one does not convert the other."""
     shared = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}

@@ -6,6 +6,7 @@ another.
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -214,7 +215,7 @@ class Stage(nn.Module):
         tokens = torch.cat([x.flatten(0, 2) for x in maps])
         for n, block in enumerate(self.blocks):
             tokens = block(tokens, layouts[n % 2])
-        parts = torch.split(tokens, [x.shape[:3].numel() for x in maps])
+        parts = torch.split(tokens, [math.prod(x.shape[:3]) for x in maps])
         out = [part.view_as(x) for part, x in zip(parts, maps, strict=True)]
         return out, [self.downsample(x) for x in out]
 

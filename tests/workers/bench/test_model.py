@@ -17,6 +17,12 @@ def test_each_case_is_measured_and_held_against_the_device() -> None:
         assert row.peak_mib > 100
 
 
+def test_the_drawn_network_computes_numbers() -> None:
+    network = drawn(BACKBONES["swin-t"])
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
+    assert network(torch.randn(1, 3, 64, 64)).isfinite().all()
+
+
 def test_arithmetic_grows_with_the_picture() -> None:
     network = drawn(BACKBONES["swin-t"])
     small, large = arithmetic(network, 64), arithmetic(network, 128)

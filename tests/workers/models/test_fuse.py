@@ -14,9 +14,10 @@ from workers.models import fuse
 from workers.models.birefnet import BiRefNet
 from workers.models.decoder import DeformableASPP, ImageBlock
 from workers.models.deform import DeformableConv2d
-from workers.models.fused import CollapsedImageBlock
+from workers.models.fused import CollapsedImageBlock, MergedDeformableConv2d, PointPair, SummedASPP
 from workers.models.swin import WindowAttention
 
+PATCHES = "bb.patch_embed.proj.weight"
 REWRITES = [
     fuse.fold_batch_norms,
     fuse.merge_offsets,
@@ -24,6 +25,7 @@ REWRITES = [
     fuse.shrink_head,
     fuse.sum_pyramids,
     fuse.fuse,
+    fuse.channels_last,
 ]
 
 
@@ -61,10 +63,32 @@ def test_what_does_not_change_is_shared() -> None:
 
 
 def test_nothing_is_left_to_fuse() -> None:
+    pyramids = [m for m in fuse.fuse(lite()).modules() if isinstance(m, SummedASPP)]
+    assert len(pyramids) == 5
+    assert all(m.pair is not None and len(m.branches) == 2 for m in pyramids)
     assert not kinds(fuse.fuse(lite())) & {nn.BatchNorm2d, DeformableASPP, DeformableConv2d}
     attentions = [m for m in fuse.fuse(lite()).modules() if isinstance(m, WindowAttention)]
     assert attentions
     assert all(m.laid_out is not None for m in attentions)
+
+
+@torch.no_grad()
+def test_two_deformable_convolutions_of_1x1_share_their_search_for_places() -> None:
+    torch.manual_seed(0)
+    one, two = (DeformableConv2d(16, 4, 1) for _ in range(2))
+    x = torch.randn(2, 16, 5, 7)
+    pair = PointPair(MergedDeformableConv2d(one), MergedDeformableConv2d(two))
+    for got, wanted in zip(pair(x, relu=True), (one(x).relu(), two(x).relu()), strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+def test_weights_of_deformable_convolutions_stay_in_order_of_taps() -> None:
+    model = fuse.channels_last(fuse.fuse(lite()))
+    taps = [m.regular_conv.weight for m in model.modules() if isinstance(m, MergedDeformableConv2d)]
+    assert taps
+    assert all(weight.permute(2, 3, 1, 0).is_contiguous() for weight in taps)
+    assert model.get_parameter(PATCHES).is_contiguous(memory_format=torch.channels_last)
+    assert not lite().get_parameter(PATCHES).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 3), (4, 9), (32, 20)])

@@ -1,0 +1,197 @@
+"""`make gpu-check`: what only a machine with a CUDA device can show, in one table and one JSON.
+
+Runs the tests marked `gpu`, times the network in the sizes that have goals (and the public code, if a checkout is
+given), and the deformable convolution's kernel. Needs few packages: pytest and those of `workers.runner`.
+"""
+
+import argparse
+import functools
+import importlib
+import importlib.metadata
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+import torch
+from torch import Tensor
+
+from stream.settings import Settings
+from workers.bench.model import Case, Row, bench_model, default_cases, public_cases, timed
+from workers.models import deform
+from workers.runner import half_precision
+
+TESTS = ("tests/workers/models/test_gpu.py", "tests/workers/test_runner_gpu.py")
+GOALS_MS = {("swin-l", 1024): 10.0, ("swin-l", 512): 3.5, ("swin-t", 1024): 4.0}
+GOAL_RATIO = 3.0
+_BATCHES = (1, 4, 8)  # of the public code
+_TILES = ((64, 4, 1), (64, 4, 2), (64, 8, 1), (64, 8, 2), (128, 8, 1), (32, 4, 1))
+_MAP = 256  # side of the largest map at 1024x1024
+
+Outcome = dict[str, str | float]
+
+
+def main() -> int:
+    """Exit code 0 if tests ran, none failed and each goal was met; the file is written either way."""
+    asked = _arguments()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tests = run_tests(Path(__file__).parents[2])
+    cases = small_cases(device) if asked.small else default_cases(device)
+    if asked.compiled:
+        cases.append(Case("swin-l", 1024, 1, half_precision(device), "compiled"))
+    rows = list(bench_model(Settings(), asked.repeats, _say, cases))
+    if asked.against is not None:
+        public = public_cases(64 if asked.small else 1024, (1,) if asked.small else _BATCHES, half_precision(device))
+        rows += bench_model(Settings(), asked.repeats, _say, public, asked.against)
+    kernels = time_kernels(device, 16 if asked.small else _MAP, asked.repeats)
+    goals = judge(rows)
+    report = {"machine": machine(device), "tests": tests, "speed": [asdict(row) for row in rows]}
+    asked.save.write_text(json.dumps(report | {"kernels": kernels, "goals": goals}, indent=1))
+    print("\n".join(table(tests, rows, kernels, goals)))
+    results = {entry["outcome"] for entry in [*tests, *goals]}
+    return 0 if "passed" in results and not results & {"failed", "missed"} else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m workers.bench.check", description=__doc__)
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="a checkout of the public BiRefNet")
+    parser.add_argument("--save", type=Path, default=Path("gpu-check.json"), metavar="FILE")
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--compiled", action="store_true", help="torch.compile too, batch 1 of Swin-L: minutes more")
+    parser.add_argument("--small", action="store_true", help="small pictures, to try the command on any machine")
+    return parser.parse_args()
+
+
+def small_cases(device: torch.device) -> list[Case]:
+    half = half_precision(device)
+    return [
+        Case("swin-t", 64, 1, half, "graph" if device.type == "cuda" else "fused"),
+        Case("swin-l", 64, 1, half, "fused"),
+    ]
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    versions = {package: _version(package) for package in ("torch", "triton", "torchvision")}
+    return {"date": time.strftime("%Y-%m-%d"), "device": name, "python": sys.version.split()[0], **versions}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def run_tests(root: Path) -> list[Outcome]:
+    """Each test marked `gpu`: name, outcome ("passed", "failed", "skipped") and seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tests.xml"
+        options = ["-m", "gpu", "-q", "-W", "default", "-p", "no:cacheprovider", f"--junitxml={file}"]
+        subprocess.run([sys.executable, "-m", "pytest", *options, *TESTS], cwd=root, check=False, stdout=sys.stderr)
+        if not file.exists():
+            return [{"name": "pytest did not run", "outcome": "failed", "seconds": 0.0}]
+        return outcomes(ElementTree.parse(file).getroot())
+
+
+def outcomes(report: ElementTree.Element) -> list[Outcome]:
+    """Of the tests in a JUnit report, and of files that could not be collected."""
+    found: list[Outcome] = []
+    for case in report.iter("testcase"):
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        found.append({"name": case.get("name", ""), "outcome": outcome, "seconds": float(case.get("time", 0))})
+    return found
+
+
+def judge(rows: Sequence[Row]) -> list[Outcome]:
+    """The goals of issue 3 that these rows bear on: each with what was reached."""
+    found: list[Outcome] = []
+    ours = [row for row in rows if row.form in ("fused", "graph", "compiled")]
+    for (backbone, side_px), goal in GOALS_MS.items():
+        reached = [row.ms for row in ours if (row.backbone, row.side_px) == (backbone, side_px)]
+        if reached:
+            best = min(reached)
+            found.append(_goal(f"{backbone} {side_px} best, ms a frame, at most {goal}", best, best <= goal))
+    public = [row for row in rows if row.form == "public"]
+    same = [row for row in ours if public and (row.backbone, row.side_px) == (public[0].backbone, public[0].side_px)]
+    for name, batches in (("batch 1", {1}), ("best batch", {row.batch for row in rows})):
+        theirs, fps = ([row.fps for row in group if row.batch in batches] for group in (public, same))
+        if theirs and fps:
+            ratio = round(max(fps) / max(theirs), 2)
+            found.append(_goal(f"{name}, times the public code, at least {GOAL_RATIO}", ratio, ratio >= GOAL_RATIO))
+    return found
+
+
+def _goal(name: str, reached: float, met: bool) -> Outcome:
+    return {"name": name, "reached": reached, "outcome": "met" if met else "missed"}
+
+
+def time_kernels(device: torch.device, side: int, repeats: int) -> list[Outcome]:
+    """The deformable convolution of each kernel size on the largest map, by path and tile, median milliseconds."""
+    found: list[Outcome] = []
+    for kernel in (1, 3, 7):
+        arguments = _deformation(device, side, kernel)
+        for name, work in _ways(*arguments).items():
+            found.append({"name": f"deform {kernel}x{kernel} {name}", "ms": _median_ms(work, device, repeats)})
+    return found
+
+
+def _deformation(device: torch.device, side: int, kernel: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    dtype, taps = half_precision(device), kernel * kernel
+    torch.manual_seed(0)
+    sizes = ((1, 64, side, side), (1, 2 * taps, side, side), (1, taps, side, side))
+    x, offset, mask = (
+        torch.randn(size).to(device, dtype).contiguous(memory_format=torch.channels_last) for size in sizes
+    )
+    weight = torch.randn(kernel, kernel, 64, 256).to(device, dtype) / (8 * kernel)
+    return x, offset, mask, weight.permute(3, 2, 0, 1)
+
+
+def _ways(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Callable[[], object]]:
+    ways: dict[str, Callable[[], object]] = {"plain": lambda: deform.gathered(x, offset, mask, weight)}
+    kernels = deform.kernels() if x.is_cuda else None
+    if kernels is not None:
+        for tile in _TILES:
+            work = functools.partial(kernels.deform_conv2d, x, offset, mask, weight, tile=tile)
+            ways["x".join(map(str, tile))] = work
+    try:
+        ops = importlib.import_module("torchvision.ops")
+    except (ImportError, RuntimeError):  # built for another torch, it raises the latter
+        return ways
+    padding = weight.shape[-1] // 2
+    return ways | {"torchvision": lambda: ops.deform_conv2d(x, offset, weight, padding=padding, mask=mask)}
+
+
+def _median_ms(work: Callable[[], object], device: torch.device, repeats: int) -> float:
+    for _ in range(3):
+        timed(work, device)
+    return round(1e3 * statistics.median(timed(work, device) for _ in range(repeats)), 4)
+
+
+def table(
+    tests: Sequence[Outcome], rows: Sequence[Row], kernels: Sequence[Outcome], goals: Sequence[Outcome]
+) -> list[str]:
+    counts = {kind: sum(test["outcome"] == kind for test in tests) for kind in ("passed", "failed", "skipped")}
+    lines = ["tests: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())]
+    lines += [f"  failed: {test['name']}" for test in tests if test["outcome"] == "failed"]
+    lines.append("backbone  size batch dtype    form     ms/frame    fps  peak MiB TFLOP/s share")
+    for row in rows:
+        what = f"{row.backbone:8} {row.side_px:5} {row.batch:5} {row.dtype:8} {row.form:8}"
+        lines.append(f"{what} {row.ms:8.2f} {row.fps:6.1f} {row.peak_mib:9} {row.tflops:7.1f} {row.share:5.1%}")
+    lines += [f"{kernel['name']:40} {kernel['ms']:9.4f} ms" for kernel in kernels]
+    return lines + [f"{goal['outcome']:6} {goal['name']}: {goal['reached']}" for goal in goals]
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
