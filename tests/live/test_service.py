@@ -38,8 +38,8 @@ async def eventually(condition: Callable[[], Awaitable[bool]], limit_s: float, w
 
 
 async def held(http: httpx.AsyncClient) -> int:
-    """Videos that the workers hold, by their last heartbeat."""
-    return int((await http.get("/readyz")).json()["sessions"])
+    """Videos that the workers hold, by their last heartbeat; -1 while nobody says."""
+    return int((await http.get("/readyz")).json().get("sessions", -1))
 
 
 async def have_failed(http: httpx.AsyncClient, count: int) -> bool:
