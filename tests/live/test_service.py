@@ -162,6 +162,7 @@ async def is_live(caller: Caller) -> bool:
     return response.status_code == 200 and bool(response.json()["state"] == "live")
 
 
+@pytest.mark.slow
 @asynctest
 async def test_offers_that_never_connect_leave_nothing(served: Served) -> None:
     """50 of them: their slots are free after 10 s, and the worker has no more files and memory than before."""
