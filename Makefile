@@ -8,9 +8,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 TORCH  ?= torch==2.13.0
 TORCH_INDEX := $(if $(MATTEBOX_TORCH_INDEX),--index-url $(MATTEBOX_TORCH_INDEX))
 
-.PHONY: help install test-install demo test test-slow check gpu-check format bench clean
+.PHONY: help install test-install serve demo test test-slow check gpu-check format bench clean
 
 help:
+	@echo "make serve      install, then the page, the API and a worker on http://localhost:8080"
 	@echo "make demo       install, fetch weights, matte a real clip"
 	@echo "make test       install with the test tools, run every check and test"
 	@echo "make test-slow  the bounded long tests"
@@ -38,6 +39,10 @@ $(VENV)/.tested: $(VENV)/.installed
 	$(PIP) install --quiet --editable '.[test]'
 	@touch $@
 
+# WORDS: options of `mattebox serve`, as in make serve WORDS='--port 9000'
+serve: install
+	@$(BIN)/mattebox serve $(WORDS)
+
 DEMO := demo/talk_bikes.mp4
 
 demo: install
@@ -58,6 +63,7 @@ test-slow: test-install
 
 bench: install
 	$(BIN)/mattebox bench file
+	$(BIN)/mattebox bench live --videos 1 --clip tests/data/talk_bikes.mp4
 
 # On a machine with a CUDA device: parity, kernels and speed; one table, one JSON. AGAINST names a checkout of the public
 # BiRefNet to be measured beside. With GPU_PYTHON, an interpreter that has what is needed, nothing is installed.

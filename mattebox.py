@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from commands import live
+from commands import bench, live
 from stream.errors import MatteboxError, UsageError
 from stream.flags import with_flags
 from stream.session import BACKGROUND_SPECS, Edges, Temporal, View
@@ -37,6 +37,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 for command in (live.serve, live.web, live.worker):
     app.command()(command)
+bench_app.command("live")(bench.live)
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]

@@ -159,5 +159,11 @@ class Worker(_Record):
     load: float = Field(0.0, ge=0, le=1)
     engine: str = ""
     device: str = ""
+    batch: float = Field(0.0, ge=0, description="frames in a call of the engine, mean since the start")
+    wait_ms: float = Field(0.0, ge=0, description="median wait of a frame for the device, of the last 512")
+    late_ms: float = Field(0.0, ge=0, description="and its 95th percentile")
+    busy_s: float = Field(0.0, ge=0, description="time that the device worked, since the start")
+    memory_bytes: int = Field(0, ge=0, description="resident")
+    device_bytes: int = Field(0, ge=0, description="memory of the GPU in use by this process; 0 on a CPU")
     started_s: float = 0.0
     seen_s: float = Field(0.0, description="last heartbeat")

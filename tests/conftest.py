@@ -10,6 +10,13 @@ import pytest
 from stream.settings import settings
 from tests.workers.models import deterministic
 
+PICTURES = Path(__file__).parent.parent / "test-pictures"  # what a person may want to look at after a run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if PICTURES.is_dir():
+        terminalreporter.write_line(f"pictures: {', '.join(str(path) for path in sorted(PICTURES.iterdir()))}")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """What the developer set for mattebox is no part of a test; only where the weights are kept stays.

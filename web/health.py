@@ -4,7 +4,7 @@ What workers measure reaches Redis with their heartbeats and their videos' meter
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
 from fastapi import APIRouter, Response
@@ -86,10 +86,11 @@ class Shared(Collector):
         yield _labelled("mattebox_workers", "workers alive, by state", ["state"], states)
         capacity = sum(w.capacity for w in ready)
         yield GaugeMetricFamily("mattebox_capacity_sessions", "videos that ready workers can hold", value=capacity)
-        load = GaugeMetricFamily("mattebox_worker_load_ratio", "a worker's load, 0-1", labels=["worker", "device"])
-        for worker in self._workers:
-            load.add_metric([worker.id, worker.device], worker.load)
-        yield load
+        for name, words, value in _OF_A_WORKER:
+            family = GaugeMetricFamily(name, words, labels=["worker", "device"])
+            for worker in self._workers:
+                family.add_metric([worker.id, worker.device], value(worker))
+            yield family
 
     def _of_videos(self) -> Iterator[Metric]:
         rate = GaugeMetricFamily("mattebox_frames_per_second", "frames of all live videos", labels=["stage"])
@@ -120,6 +121,17 @@ class Shared(Collector):
             latency.add_metric(["median"], median(found))
             latency.add_metric(["worst"], max(found))
         return latency
+
+
+_OF_A_WORKER: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
+    ("mattebox_worker_load_ratio", "a worker's load, 0-1", lambda w: w.load),
+    ("mattebox_worker_memory_bytes", "resident", lambda w: w.memory_bytes),
+    ("mattebox_device_memory_bytes", "of the GPU, in use by the worker", lambda w: w.device_bytes),
+    ("mattebox_device_batch_frames", "frames in a call of the engine, mean", lambda w: w.batch),
+    ("mattebox_device_busy_seconds", "time that the device worked", lambda w: w.busy_s),
+    ("mattebox_device_wait_median_seconds", "a frame's wait for the device", lambda w: w.wait_ms / 1000),
+    ("mattebox_device_wait_p95_seconds", "the same, 95th percentile", lambda w: w.late_ms / 1000),
+)
 
 
 def _labelled(name: str, words: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:

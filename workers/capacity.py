@@ -1,9 +1,12 @@
 """How many live videos this machine holds: measured once at the start, and watched while it works."""
 
 import os
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 from stream.frames import to_av
 from stream.live_encode import LiveEncoder, fitting_bps
@@ -71,6 +74,20 @@ class Load:
 def has_room(load: float) -> bool:
     """Whether a worker under this load should take one more video, whatever it once measured."""
     return load < _FULL
+
+
+def memory() -> dict[str, int]:
+    """What this process holds now, as fields of `Worker`, in bytes. torch is asked only where it is at work already."""
+    torch = sys.modules.get("torch")
+    on_device = torch.cuda.memory_reserved() if torch is not None and torch.cuda.is_initialized() else 0
+    return {"memory_bytes": _resident(), "device_bytes": int(on_device)}
+
+
+def _resident() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux: the most it ever held, in bytes on macOS
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _used_s() -> float:

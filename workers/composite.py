@@ -53,16 +53,20 @@ def render(frame: Frame, alpha: Plane, foreground: Plane | None, background: Pla
     return _composite(frame, alpha, subject, background)
 
 
+def untouched(options: Options) -> bool:
+    """Do frames leave as they come, whatever their matte is?"""
+    return options.view is View.COMPOSITE and options.background.kind == "none"
+
+
 def shape(info: VideoInfo, options: Options) -> VideoInfo:
     """What `render` makes of a video: the output's size, and whether it is grey or carries alpha."""
     view = options.view
-    untouched = view is View.COMPOSITE and options.background.kind == "none"
     return replace(
         info,
         width=info.width * (2 if view is View.SIDE_BY_SIDE else 1),
         height=info.height * (2 if view is View.STACKED else 1),
         gray=view is View.MATTE,
-        has_alpha=options.wants_alpha or (untouched and info.has_alpha),
+        has_alpha=options.wants_alpha or (untouched(options) and info.has_alpha),
     )
 
 

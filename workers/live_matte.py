@@ -72,7 +72,8 @@ class LiveMatte:
 
     @property
     def matted(self) -> int:
-        return self._frames - self.covered
+        passed = self._matte.passed if self._matte is not None else 0
+        return self._frames - self.covered - passed
 
     def open(self, info: VideoInfo) -> VideoInfo:
         self._size, self._info = (info.width, info.height), info

@@ -19,7 +19,7 @@ from stream.frames import Frame, Plane, VideoInfo
 from stream.log import OncePerSecond
 from stream.session import Options
 from workers.backgrounds import GREY, Backdrop
-from workers.composite import flat, render, shape
+from workers.composite import flat, render, shape, untouched
 from workers.edges import EdgeState, dress, shape_alpha
 from workers.engines.base import Engine, Prepared, Result, State
 from workers.threads import yield_to_others
@@ -30,7 +30,8 @@ _UNDER_WAY = 4  # frames of a file between the first step and the last
 class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
-    covered: live frames that got no matte, so that only their background was shown.
+    covered: live frames that got no matte, so that only their background was shown. passed: frames that were to stay as
+    they are (background none), for which no engine runs.
 
     A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are.
     The backdrop is the core's from now on. info: what comes out, known after `open`. Raises, for files only,
@@ -53,7 +54,8 @@ class Matte:
         self._edge = EdgeState()  # as are these
         self._backdrop = backdrop
         self._begun = False
-        self.covered = 0
+        self._passes = untouched(options)
+        self.covered = self.passed = 0
 
     def open(self, info: VideoInfo) -> VideoInfo:
         """What will come out for a video of this shape."""
@@ -61,7 +63,9 @@ class Matte:
         return self.info
 
     def __call__(self, frame: Frame) -> list[Frame]:
-        if frame.damaged and self._begun:
+        if self._passes:
+            self._pending.append(self._finisher.submit(self._pass, frame))
+        elif frame.damaged and self._begun:
             self._start_waiting()
             self._pending.append(self._finisher.submit(self._repeat, frame))
         else:
@@ -87,6 +91,9 @@ class Matte:
         if engine is not None and engine is not self._engine:
             self._engine = engine
             self._state = None
+        if self._passes:
+            self._state = None  # of long ago
+        self._passes = untouched(options)
         if backdrop is not None and backdrop is not self._backdrop:
             self._backdrop.close()
             self._backdrop = backdrop
@@ -155,6 +162,10 @@ class Matte:
                 raise
             self._log.warning("%s; showing grey", exc)
             return flat(*GREY, frame.width, frame.height)
+
+    def _pass(self, frame: Frame) -> Frame:
+        self.passed += 1
+        return frame
 
     def _repeat(self, frame: Frame) -> Frame:
         """The last good result at the time of a damaged frame."""

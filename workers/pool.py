@@ -46,6 +46,20 @@ class Engines:
         warm_up(engine)
         return Device(engine)
 
+    def meters(self) -> dict[str, float]:
+        """As fields of `Worker`, of the device that did most; nothing where none was at work yet."""
+        done = [task.result() for task in self._loading.values() if task.done() and task.exception() is None]
+        meters = [device.meter() for device in done]
+        busiest = max(meters, key=lambda meter: meter.frames, default=None)
+        if busiest is None:
+            return {}
+        return {
+            "batch": round(busiest.batch, 2),
+            "wait_ms": round(busiest.wait_ms, 2),
+            "late_ms": round(busiest.late_ms, 2),
+            "busy_s": round(sum(meter.busy_s for meter in meters), 3),
+        }
+
     def _key(self, options: Options) -> tuple[str, object]:
         """What makes two engines differ: the name, a screen's colour, and what is done to the subject's colours."""
         name, _ = engines.choose(options, live=True, settings=self._settings)

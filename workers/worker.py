@@ -115,8 +115,8 @@ class LiveWorker:
     # what is said
 
     async def _beat(self) -> None:
-        load = self._load()
-        self._record = self._record.model_copy(update={"load": round(load, 3), "sessions": len(self._videos)})
+        now = {"load": round(self._load(), 3), "sessions": len(self._videos)} | self._engines.meters()
+        self._record = self._record.model_copy(update=now | capacity.memory())
         await self._store.beat(self._record)
 
     async def _renew(self) -> None:

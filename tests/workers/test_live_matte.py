@@ -103,3 +103,14 @@ def test_both_a_view_and_an_engine_may_change_at_once(pattern: PatternSource) ->
     assert out.gray
     assert np.array_equal(out.pixels, pattern.alpha(3))
     live.close()
+
+
+def test_where_nothing_is_to_change_no_engine_runs(pattern: PatternSource) -> None:
+    engine = TruthEngine(pattern)
+    live = matte(pattern, engine, background="none")
+    assert np.array_equal(live(pattern.frame(1))[0].pixels, pattern.frame(1).pixels)
+    assert engine.calls == []
+    live.change(Options(background="color:#0000ff"))
+    assert np.array_equal(live(pattern.frame(2))[0].pixels, behind(pattern, 2, BLUE))
+    assert (len(engine.calls), live.matted) == (1, 1)
+    live.close()

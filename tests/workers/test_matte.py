@@ -82,7 +82,9 @@ def test_a_file_fails_with_the_engine(pattern: PatternSource) -> None:
 @pytest.mark.parametrize("background", ["green", "blur", "none", "transparent"])
 @pytest.mark.parametrize("view", ["composite", "matte", "side-by-side", "overlay", "stacked"])
 def test_a_live_picture_without_a_matte_shows_nothing_of_the_room(background: str, view: str) -> None:
-    """Two rooms that share no pixel give the same picture."""
+    """Two rooms that share no pixel give the same picture. (Whoever asks for the room itself needs no matte.)"""
+    if (background, view) == ("none", "composite"):
+        return
     shown = []
     for level in (40, 220):
         room = Frame(np.full((96, 96), level, np.uint8), 0, Fraction(1, 30))
@@ -93,7 +95,7 @@ def test_a_live_picture_without_a_matte_shows_nothing_of_the_room(background: st
     assert np.array_equal(shown[0].pixels, shown[1].pixels)
     if view == "composite" and background == "green":
         assert np.array_equal(shown[0].pixels, rgb_flat((0, 255, 0), 96, 64))
-    if view == "composite" and background in ("blur", "none"):
+    if view == "composite" and background == "blur":
         assert set(np.unique(shown[0].pixels)) == {126, 128}
 
 

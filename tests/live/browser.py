@@ -1,0 +1,70 @@
+"""The page in Chromium, with every picture that it ever draws looked at."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+from tests.live.camera import Point
+
+CHROMIUM = shutil.which("chromium")
+_FLAGS = [
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--allow-loopback-in-peer-connection",
+    "--autoplay-policy=no-user-gesture-required",
+]
+# Each picture of either video of the page: when it was drawn, which of them, and the colours at the given places.
+_WATCH = """points => {
+  window.seen = [];
+  const canvas = document.createElement('canvas'), c = canvas.getContext('2d', { willReadFrequently: true });
+  document.querySelectorAll('#stage video').forEach((video, which) => {
+    const look = () => {
+      if (video.videoWidth) {
+        canvas.width = video.videoWidth; canvas.height = video.videoHeight;
+        c.drawImage(video, 0, 0);
+        const at = points.map(([x, y]) => [...c.getImageData(x * canvas.width, y * canvas.height, 1, 1).data]);
+        const drawn = at[0][3] > 0;
+        if (drawn) seen.push([performance.now(), which, ...at.map((rgba) => rgba.slice(0, 3))]);
+      }
+      video.requestVideoFrameCallback(look);
+    };
+    video.requestVideoFrameCallback(look);
+  });
+}"""
+
+
+@contextmanager
+def page(camera: Path) -> Iterator[Any]:
+    """A page with `camera` (.mjpeg) as its camera. What it logs as an error fails the test."""
+    with sync_playwright() as run:
+        flags = [*_FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        browser = run.chromium.launch(executable_path=CHROMIUM, args=flags)
+        try:
+            context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)
+            tab, errors = context.new_page(), []
+            tab.on("pageerror", lambda error: errors.append(str(error)))
+            yield tab
+            assert not errors
+        finally:
+            browser.close()
+
+
+def open_camera(tab: Any, url: str, colour: str, points: list[Point]) -> None:
+    """Choose a colour, open the camera, and look at every picture from the first on."""
+    tab.goto(url)
+    tab.evaluate(f"localStorage.setItem('mattebox.options', JSON.stringify({{background: 'color:{colour}'}}))")
+    tab.reload()
+    tab.evaluate(_WATCH, points)
+    tab.click("#open")
+    tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
+
+
+def seen(tab: Any) -> list[list[Any]]:
+    """[milliseconds, which video, colour at each place …] of every picture so far."""
+    pictures: list[list[Any]] = tab.evaluate("seen")
+    return pictures

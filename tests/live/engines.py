@@ -1,0 +1,71 @@
+"""Small real engines with one fault each. Their matte: the upper half is subject, the lower half is background."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from stream.errors import EngineError
+from stream.frames import Frame
+from stream.session import Options
+from stream.settings import Settings
+from workers.engines.base import Result, State
+from workers.weights import Say
+
+
+class Upper:
+    name, device = "upper", "test"
+    batch, recurrent, warmup_frames = 1, False, 0
+
+    def __init__(self, options: Options, settings: Settings, say: Say) -> None:
+        """Nothing is loaded."""
+
+    def prepare(self, frame: Frame) -> None:
+        return None
+
+    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+        alpha = np.zeros((16, 16), np.float32)
+        alpha[:8] = 1.0
+        return [Result(alpha) for _ in prepared]
+
+
+class Slow(Upper):
+    """150 ms a frame."""
+
+    name = "slow"
+
+    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+        time.sleep(0.15 * len(prepared))
+        return super().infer(prepared, states)
+
+
+class Heavy(Upper):
+    """Takes a second to load."""
+
+    name = "heavy"
+
+    def __init__(self, options: Options, settings: Settings, say: Say) -> None:
+        time.sleep(1.0)
+
+
+class Broken(Upper):
+    """Raises as long as `broken` is set; and what it raises is no error of ours."""
+
+    name = "broken"
+    broken = threading.Event()
+
+    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+        if self.broken.is_set():
+            raise ZeroDivisionError("a bug in a model")
+        return super().infer(prepared, states)
+
+
+class Unloadable(Upper):
+    name = "unloadable"
+
+    def __init__(self, options: Options, settings: Settings, say: Say) -> None:
+        raise EngineError("its file is damaged")
+
+
+NAMES = {kind.name: f"{__name__}:{kind.__name__}" for kind in (Upper, Slow, Heavy, Broken, Unloadable)}

@@ -1,0 +1,29 @@
+"""The numbers that `mattebox bench live` draws into its pictures survive the codec and the tint of the view overlay."""
+
+import av
+import numpy as np
+import pytest
+
+from stream.frames import Frame, to_av
+from stream.settings import Settings
+from workers.bench.camera import encoded, film, number_in
+from workers.composite import overlay
+
+SIZE = (320, 240)
+
+
+@pytest.mark.parametrize("alpha", [0, 255, "half"])
+def test_numbers_are_read_back(alpha: int | str) -> None:
+    frames = film(None, *SIZE, Settings())
+    matte = np.zeros(SIZE[::-1], np.uint8)
+    matte[:, : 0 if alpha == 0 else 150 if alpha == "half" else None] = 255
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    read = []
+    for packet in encoded(frames, *SIZE, Settings()):
+        for picture in decoder.decode(av.Packet(packet)):
+            pixels = picture.to_ndarray()
+            shown = to_av(Frame(overlay(pixels, matte), picture.pts or 0, frames[0].time_base), "yuv420p")
+            read.append(number_in(shown))
+    assert read == list(range(len(read)))
+    assert len(read) >= len(frames) - 2
