@@ -10,6 +10,7 @@ MatteboxError                    exit code 1
 ├── BackgroundError              the new background cannot be read
 ├── WeightsError                 weights are missing, cannot be fetched, or are not the known ones
 ├── EngineError                  a model failed on a frame
+│   └── NotLoaded                it is not there yet
 ├── EncodeError                  an encoder refuses the picture or the sound
 ├── SdpError                     an offer or its candidates cannot be used (nothing of it was kept)
 │   └── UnsupportedCodec         it offers neither H.264 nor VP8 as browsers send them
@@ -67,6 +68,10 @@ class WeightsError(MatteboxError):
 
 class EngineError(MatteboxError):
     code = "engine"
+
+
+class NotLoaded(EngineError):  # noqa: N818
+    code = "not_loaded"
 
 
 class EncodeError(MatteboxError):

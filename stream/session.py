@@ -140,6 +140,14 @@ class Options(BaseModel):
         """Does the output carry transparency?"""
         return self.view is View.COMPOSITE and self.background.kind == "transparent"
 
+    def misplaced(self) -> tuple[str, str] | None:
+        """A field that the chosen engine would not use, and why in words."""
+        if self.key is not None and self.engine not in ("auto", "chroma"):
+            return "key", f"a screen's colour is for the engine chroma, not for {self.engine}"
+        if self.roi and self.engine not in ("auto", "birefnet"):
+            return "roi", f"is for the engine birefnet, not for {self.engine}"
+        return None
+
     @classmethod
     def read(cls, **fields: Any) -> Self:
         """As the constructor, with a one-line UsageError that names the field."""

@@ -25,9 +25,12 @@ def read_options(shelf: Shelf, owner: str, base: Options, part: Mapping[str, Any
     if part.get("engine") is not None and part["engine"] not in ENGINES:
         raise Problem(422, "invalid", f"one of: {', '.join(ENGINES)}", field="options.engine")
     try:
-        return Options.model_validate({name: value for name, value in fields.items() if value is not None})
+        options = Options.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as exc:
         raise invalid(exc.errors(), "options") from None
+    if fault := options.misplaced():
+        raise Problem(422, "invalid", fault[1], field=f"options.{fault[0]}")
+    return options
 
 
 def _background(shelf: Shelf, owner: str, spec: object) -> str:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from stream.errors import BackgroundError, EngineError
+from stream.errors import BackgroundError, NotLoaded
 from stream.frames import Frame, Plane, VideoInfo
 from stream.session import Options
 from stream.settings import Settings
@@ -36,7 +36,7 @@ class Loading:
         return None
 
     def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
-        raise EngineError("is being loaded")
+        raise NotLoaded(f"{self.name} is being loaded")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stream.errors import BackgroundError, EngineError, MatteboxError
+from stream.errors import BackgroundError, EngineError, MatteboxError, NotLoaded
 from stream.frames import Frame, Plane, VideoInfo
 from stream.log import OncePerSecond
 from stream.session import Options
@@ -136,7 +136,8 @@ class Matte:
                 if isinstance(exc, MatteboxError):
                     raise
                 raise EngineError(f"{self._engine.name} failed: {exc}") from exc
-            self._log.warning("%s failed, showing the background: %s", self._engine.name, exc)
+            if not isinstance(exc, NotLoaded):
+                self._log.warning("%s failed, showing the background: %s", self._engine.name, exc)
             self._state = None
             return [None] * len(prepared)
         self._state = results[-1].state

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from stream.errors import BadMove, Fenced, MatteboxError, NoSession, SdpError, StoreDown
+from stream.errors import BadMove, Fenced, MatteboxError, NoSession, SdpError, StoreDown, UsageError
 from stream.log import OncePerSecond
 from stream.record import Answer, Command, Offer, Session, State, Worker
 from stream.session import Options
@@ -153,12 +153,21 @@ class LiveWorker:
         return len(self._videos) < self._record.capacity and (not self._videos or capacity.has_room(self._record.load))
 
     async def _serve(self, session: Session, offer: Offer) -> None:
-        engine = self._engines.ready(session.options)
+        try:
+            engine = self._engines.ready(session.options)
+        except UsageError as exc:
+            await self._refuse(session, Answer(problem="usage", detail=str(exc)))
+            return
         video = LiveVideo(session, self._settings, engine, self._changed)
         self._videos[session.id], self._held[session.id] = video, session
         await self._answer(session, video.answer(offer.sdp))
         if engine is None:
             await self._load_engine(video, session.options)
+
+    async def _refuse(self, session: Session, answer: Answer) -> None:
+        with suppress(StoreDown, Fenced, NoSession):
+            await self._store.reply(session, answer)
+        self._settle(session, State.FAILED, answer.problem)
 
     async def _answer(self, session: Session, answering: Awaitable[str]) -> None:
         """Tell the client. A refused offer has closed its connection, and `_changed` has heard of that."""
@@ -206,7 +215,11 @@ class LiveWorker:
                     await each.end_viewer(session, command.reason)
 
     async def _change(self, video: LiveVideo, options: Options) -> None:
-        engine = self._engines.ready(options)
+        try:
+            engine = self._engines.ready(options)
+        except UsageError as exc:
+            video.notice = str(exc)
+            return
         await video.change(options, engine)
         if engine is None:
             await self._load_engine(video, options)
@@ -220,8 +233,7 @@ class LiveWorker:
         if video is not None:
             await self._answer(viewer, video.view(name, command.text))
         else:
-            await self._store.reply(viewer, Answer(problem="no_stream", detail="the stream has ended"))
-            self._settle(viewer, State.FAILED, "no_stream")
+            await self._refuse(viewer, Answer(problem="no_stream", detail="the stream has ended"))
 
     # what happens to connections
 

@@ -25,11 +25,12 @@ def distance(a: Any, b: Any) -> int:
 
 
 def assert_no_room(pictures: list[list[Any]]) -> None:
-    """Every picture had the chosen colour nearly all over the background: the engine may take one place for a person,
-    but a picture that nobody matted would show the room at all of them."""
+    """Every picture had the chosen colour nearly all over the background: the engine may take some places for a person,
+    but a picture that nobody matted would show the room at all of them. Chromium ends a lost video with a black one."""
     for at_ms, _, *colours in pictures:
         wrong = [colour for colour in colours[:12] if distance(colour, RGB) > 60]
-        assert len(wrong) <= 4, f"at {at_ms:.0f} ms: {wrong}"
+        is_end = all(max(colour) < 3 for colour in colours)
+        assert len(wrong) <= 4 or is_end, f"at {at_ms:.0f} ms: {wrong}"
 
 
 def spare_is_loaded(served: Served, limit_s: float = 30.0) -> None:
@@ -49,8 +50,8 @@ def test_the_camera_comes_back_in_front_of_the_colour(served: Served, clip: Path
         pictures = seen(tab)
         assert_no_room(pictures)
         assert distance(np.median(where.room, axis=0), RGB) > 60, "the room has another colour there"
-        behind = [distance(picture[2], RGB) for picture in pictures]
-        assert np.percentile(behind, 75) <= 16, "the chosen colour comes back"
+        behind = [np.median([distance(colour, RGB) for colour in picture[2:14]]) for picture in pictures]
+        assert np.percentile(behind, 95) <= 16, "the chosen colour comes back"
         nearest = [min(distance(picture[-1], colour) for colour in where.colours) for picture in pictures[10:]]
         assert np.percentile(nearest, 90) <= 40, "the subject is there as the camera saw it"
         tab.click("#stop")

@@ -116,18 +116,18 @@ async def test_an_engine_of_150_ms(url: str) -> None:
     async with video(url, camera, engine="slow") as seen:
         await seen.shows(seen.is_subject, "the subject")
         del seen.client.pictures[:]
-        await asyncio.sleep(6.0)
+        await asyncio.sleep(4.0)
         pictures = seen.client.pictures[:]
         late_ms = [1000 * (at_s - camera.sent_s[number_in(picture)]) for at_s, picture in pictures]
         half = len(late_ms) // 2
         p50_ms, p95_ms = np.percentile(late_ms, [50, 95])
-        print(f"{len(late_ms) / 6:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms")
+        print(f"{len(late_ms) / 4:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms")
         assert p95_ms < 450
         assert np.median(late_ms[half:]) < np.median(late_ms[:half]) + 60, "it does not grow"
         found = await seen.store.session(seen.session.id)
         assert found is not None
         assert found.meters is not None
-        assert found.meters.dropped["late"] > 60
+        assert found.meters.dropped["late"] > 40
         seen.assert_never()
 
 
@@ -211,14 +211,14 @@ async def test_more_videos_than_the_device_can_do_share_it_evenly(url: str) -> N
             await client.take(answer.sdp)
         await until(lambda: all(len(client.pictures) > 3 for client in clients), what="pictures")
         counts = [len(client.pictures) for client in clients]
-        await asyncio.sleep(6.0)
+        await asyncio.sleep(4.0)
         got = [len(client.pictures) - count for client, count in zip(clients, counts, strict=True)]
         late_ms = [
             1000 * (at_s - camera.sent_s[number_in(picture)])
             for camera, client, count in zip(cameras, clients, counts, strict=True)
             for at_s, picture in client.pictures[count:]
         ]
-        print(f"mattes in 6 s: {got}; p95 {np.percentile(late_ms, 95):.0f} ms")
+        print(f"mattes in 4 s: {got}; p95 {np.percentile(late_ms, 95):.0f} ms")
         assert max(got) - min(got) <= 2
         assert np.percentile(late_ms, 95) < 4 * 150 * 2 + 300
         for client in clients:

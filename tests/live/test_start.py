@@ -54,7 +54,7 @@ def test_a_worker_without_redis_url(tmp_path: Path) -> None:
 async def test_it_ends_quietly_in_the_middle_of_a_call(tmp_path: Path) -> None:
     with serving(tmp_path, live_sessions="4") as served:
         assert (served.folder / "data" / "redis.log").read_text() != "", "Redis writes there, and not to the terminal"
-        async with calling(served.url, Camera(rate=10), engine="chroma") as caller:
+        async with calling(served.url, Camera(rate=10), engine="chroma", key="#00ff00") as caller:
             await until(lambda: len(caller.pictures) > 3, what="pictures")
             code, took_s = served.end(signal.SIGINT)
         print(f"ended in {took_s:.1f} s")

@@ -177,3 +177,26 @@ def test_what_is_no_offer_is_refused_and_leaves_room(url: str) -> None:
             await client.close()
 
     asyncio.run(run())
+
+
+def test_options_that_contradict_each_other_are_told_and_not_tried(url: str) -> None:
+    async def run() -> None:
+        async with working(url) as (store, _):
+            client = Client(Camera(rate=10), "VP8")
+            odd = Options(engine="selfie", key=(0, 255, 0))
+            answer = await store.offer(new(options=odd), await client.offer(), 5.0)
+            assert answer is not None
+            assert (answer.problem, answer.detail[:4]) == ("usage", "key:")
+            session = new()
+            await offered(store, session, client)
+            await until(lambda: len(client.pictures) >= 3, what="pictures")
+            await store.change(session.id, odd)
+            seen = len(client.pictures)
+            await until(lambda: len(client.pictures) > seen + 12, what="more pictures")
+            found = await store.session(session.id)
+            assert found is not None
+            assert found.meters is not None
+            assert (found.meters.engine, found.meters.notice[:4]) == ("chroma", "key:")
+            await client.close()
+
+    asyncio.run(run())

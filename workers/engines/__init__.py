@@ -50,10 +50,8 @@ def cuda() -> bool:
 
 def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
     """The engine's name and, in words, why it was taken. Raises UsageError for what that engine would not use."""
-    if options.key is not None and options.engine not in ("auto", "chroma"):
-        raise UsageError(f"key: a screen's colour is for the engine chroma, not for {options.engine}")
-    if options.roi and options.engine not in ("auto", "birefnet"):
-        raise UsageError(f"roi: is for the engine birefnet, not for {options.engine}")
+    if fault := options.misplaced():
+        raise UsageError(": ".join(fault))
     if options.engine != "auto":
         return options.engine, "asked for"
     if options.key is not None:

@@ -22,7 +22,7 @@ def test_numbers_are_read_back(alpha: int | str) -> None:
     read = []
     for packet in encoded(frames, *SIZE, Settings()):
         for picture in decoder.decode(av.Packet(packet)):
-            pixels = picture.to_ndarray().astype(np.uint8, copy=False)
+            pixels = np.asarray(picture.to_ndarray(), np.uint8)
             shown = to_av(Frame(overlay(pixels, matte), picture.pts or 0, frames[0].time_base), "yuv420p")
             read.append(number_in(shown))
     assert read == list(range(len(read)))
