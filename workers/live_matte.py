@@ -65,15 +65,11 @@ class LiveMatte:
         self._size = (0, 0)
         self._matte: Matte | None = None
         self._frames = 0
+        self.matted = 0
 
     @property
     def covered(self) -> int:
         return self._matte.covered if self._matte is not None else 0
-
-    @property
-    def matted(self) -> int:
-        passed = self._matte.passed if self._matte is not None else 0
-        return self._frames - self.covered - passed
 
     def open(self, info: VideoInfo) -> VideoInfo:
         self._size, self._info = (info.width, info.height), info
@@ -86,7 +82,9 @@ class LiveMatte:
             self._resize(frame.width, frame.height)
         self._apply_changes()
         self._frames += 1
-        return self._matte(frame)
+        done = self._matte(frame)
+        self.matted = self._frames - self._matte.covered - self._matte.passed  # read by others: it only ever grows
+        return done
 
     def flush(self) -> list[Frame]:
         return [] if self._matte is None else self._matte.flush()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live.caller import Caller, apart, calling, patch
 from tests.live.serving import Served, descriptors, memory_mib
@@ -116,6 +117,27 @@ async def is_there(http: httpx.AsyncClient) -> bool:
     return any(
         s["state"] == "live" for s in (await http.get("/api/sessions")).json()["sessions"] if s["name"] == "stage"
     )
+
+
+@asynctest
+async def test_metrics_tell_what_the_device_does(served: Served) -> None:
+    async with calling(served.url, Camera(), **CHROMA) as caller:
+        await until(lambda: len(caller.pictures) > 20, what="pictures")
+
+        async def told() -> dict[str, float]:
+            families = text_string_to_metric_families((await caller.http.get("/metrics")).text)
+            return {sample.name: sample.value for family in families for sample in family.samples}
+
+        async def is_told() -> bool:
+            return (await told()).get("mattebox_device_busy_seconds", 0) > 0
+
+        await eventually(is_told, 5.0, "the device's work")
+        found = await told()
+        assert found["mattebox_device_batch_frames"] >= 1
+        assert 0 <= found["mattebox_device_wait_median_seconds"] <= found["mattebox_device_wait_p95_seconds"] < 0.2
+        assert found["mattebox_worker_memory_bytes"] > 50e6
+        assert found["mattebox_device_memory_bytes"] == 0
+        await caller.hang_up()
 
 
 @asynctest

@@ -1,5 +1,6 @@
 """A live matte changes while it runs, and shows nothing of the room in any of it."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,4 +114,25 @@ def test_where_nothing_is_to_change_no_engine_runs(pattern: PatternSource) -> No
     live.change(Options(background="color:#0000ff"))
     assert np.array_equal(live(pattern.frame(2))[0].pixels, behind(pattern, 2, BLUE))
     assert (len(engine.calls), live.matted) == (1, 1)
+    live.close()
+
+
+def test_the_count_of_mattes_never_goes_back_while_it_is_watched(pattern: PatternSource) -> None:
+    live = matte(pattern, TruthEngine(pattern), background="none")
+    seen, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            seen.append(live.matted)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    for n in range(400):
+        live(pattern.frame(n % 8))
+        if n == 200:
+            live.change(Options(background="color:#0000ff"))
+    ended.set()
+    watching.join()
+    assert seen == sorted(seen)
+    assert live.matted == 199
     live.close()
