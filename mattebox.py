@@ -54,6 +54,7 @@ def file(
     engine: Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")] = "auto",
     view: Annotated[View, typer.Option(help="What the output shows.")] = View.COMPOSITE,
     temporal: Annotated[Temporal, typer.Option(help="How masks are steadied over time.")] = Temporal.AUTO,
+    strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of --temporal; 0 is none.")] = 0.7,
     weights: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="birefnet: a variant, repo id or .safetensors, perhaps @WxH."),
@@ -76,7 +77,8 @@ def file(
     from workers.job import Task, run_file
 
     log.configure(verbose, as_json)
-    options = Options.read(engine=engine, background=background, view=view, temporal=temporal, key=key)
+    chosen_options = {"engine": engine, "background": background, "view": view, "temporal": temporal, "key": key}
+    options = Options.read(**chosen_options, temporal_strength=strength)
     end_s = None if end is None else parse_time(end)
     task = Task(source, output, options, parse_time(start), end_s, _size(size))
     report = reporter(as_json)

@@ -84,8 +84,11 @@ class View(StrEnum):
 class Temporal(StrEnum):
     """How masks are steadied over time."""
 
-    AUTO = "auto"
+    AUTO = "auto"  # by engine and job: files look ahead, live video does not
     OFF = "off"
+    LIVE = "live"  # no delay
+    LIVE_1 = "live+1"  # one frame late: single pops and holes go too
+    OFFLINE = "offline"  # both directions
 
 
 class Options(BaseModel):
@@ -97,6 +100,7 @@ class Options(BaseModel):
     background: Background = Background(kind="color")
     view: View = View.COMPOSITE
     temporal: Temporal = Temporal.AUTO
+    temporal_strength: float = Field(0.7, ge=0.0, le=1.0, description="of the steadying; 0 is none")
     key: Rgb | None = Field(None, description="chroma: the screen's colour; unset: measured on the first frame")
 
     @model_validator(mode="before")

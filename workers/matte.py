@@ -1,9 +1,9 @@
-"""The core: one object per video. Holds its engine memory and backdrop, and is the Transform given to `pump`.
+"""The core: one object per video. Holds its engine memory, smoothing state and backdrop: the Transform given to `pump`.
 
 Three steps, each in a thread of its own so that they overlap: prepare (what needs no past), infer (in order, with the
-video's memory), finish (alpha to full size, background, blend). Live video and files run the same lines; they differ
-in how many frames may be under way, and in what happens when something goes wrong. A file fails; a live camera shows
-its background: no unmatted pixel leaves because a model was slow or broke.
+video's memory), finish (steady alpha, bring it to full size, background, blend). Live video and files run the same
+lines; they differ in how many frames may be under way, and in what happens when something goes wrong. A file fails; a
+live camera shows its background: no unmatted pixel leaves because a model was slow or broke.
 """
 
 import logging
@@ -19,9 +19,11 @@ from stream.errors import BackgroundError, EngineError, MatteboxError
 from stream.frames import Frame, Plane, VideoInfo
 from stream.log import OncePerSecond
 from stream.session import Options
+from workers import smooth
 from workers.backgrounds import GREY, Backdrop
 from workers.composite import flat, render, shape
 from workers.engines.base import Alpha, Engine, Prepared, Result, State
+from workers.smooth import Matted
 from workers.threads import yield_to_others
 
 _UNDER_WAY = 4  # frames of a file between the first step and the last
@@ -30,7 +32,8 @@ _UNDER_WAY = 4  # frames of a file between the first step and the last
 class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
-    A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are.
+    A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are, but
+    for those that `--temporal live+1` and `offline` wait for.
     The backdrop is the core's from now on. info: what comes out, known after `open`. Raises, for files only,
     EngineError and BackgroundError.
     """
@@ -45,10 +48,12 @@ class Matte:
         self._network = ThreadPoolExecutor(1, "infer")
         self._finisher = ThreadPoolExecutor(1, "finish", initializer=yield_to_others)
         self._waiting: list[tuple[Frame, Future[Prepared]]] = []
-        self._pending: deque[Future[Frame]] = deque()
+        self._pending: deque[Future[list[Frame]]] = deque()
         self._state: State = None  # touched in the thread `infer` alone
-        self._last: Frame | None = None  # and this in `finish`, as is the backdrop
+        self._last: Frame | None = None  # and these in `finish`, as is the backdrop
+        self._steadied: smooth.State | None = None
         self._backdrop = backdrop
+        self._tuning = smooth.choose(options.temporal, options.temporal_strength, engine.name, live)
         self._begun = False
 
     def open(self, info: VideoInfo) -> VideoInfo:
@@ -69,6 +74,7 @@ class Matte:
 
     def flush(self) -> list[Frame]:
         self._start_waiting()
+        self._pending.append(self._finisher.submit(self._finish_held))
         return self._collect(0)
 
     def close(self) -> None:
@@ -86,9 +92,9 @@ class Matte:
             self._pending.append(self._finisher.submit(self._finish, frame, results, index))
 
     def _collect(self, keep: int) -> list[Frame]:
-        done = []
+        done: list[Frame] = []
         while len(self._pending) > keep:
-            done.append(self._pending.popleft().result())
+            done += self._pending.popleft().result()
         return done
 
     def _infer(self, prepared: Sequence[Future[Prepared]]) -> list[Result | None]:
@@ -107,13 +113,29 @@ class Matte:
         self._state = results[-1].state
         return list(results)
 
-    def _finish(self, frame: Frame, results: Future[list[Result | None]], index: int) -> Frame:
+    def _finish(self, frame: Frame, results: Future[list[Result | None]], index: int) -> list[Frame]:
+        """This frame, or what waited for it: steadying may hold frames back, and each keeps its alpha with it."""
         result = results.result()[index]
         if result is None:
-            return self._covered(frame)
-        alpha = full_size(result.alpha, frame)
-        background = self._behind(frame, alpha)
-        self._last = render(frame, alpha, result.foreground, background, self._options.view)
+            done, self._steadied = self._finish_held(), None
+            return [*done, self._covered(frame)]
+        matted = Matted(frame, result.alpha, result.foreground)
+        if self._tuning is None:
+            return [self._composite(matted)]
+        self._steadied, steady = smooth.step(self._steadied, matted, self._tuning)
+        return [self._composite(one) for one in steady]
+
+    def _finish_held(self) -> list[Frame]:
+        """The frames that steadying still holds, which no later one will help any more."""
+        if self._steadied is None or self._tuning is None:
+            return []
+        self._steadied, steady = smooth.flush(self._steadied, self._tuning)
+        return [self._composite(one) for one in steady]
+
+    def _composite(self, matted: Matted) -> Frame:
+        alpha = full_size(matted.alpha, matted.frame)
+        background = self._behind(matted.frame, alpha)
+        self._last = render(matted.frame, alpha, matted.foreground, background, self._options.view)
         return self._last
 
     def _behind(self, frame: Frame, alpha: Plane) -> Plane | None:
@@ -126,13 +148,12 @@ class Matte:
             self._log.warning("%s; showing grey", exc)
             return flat(*GREY, frame.width, frame.height)
 
-    def _repeat(self, frame: Frame) -> Frame:
+    def _repeat(self, frame: Frame) -> list[Frame]:
         """The last good result at the time of a damaged frame."""
-        return (
-            self._covered(frame)
-            if self._last is None
-            else replace(self._last, pts=frame.pts, time_base=frame.time_base)
-        )
+        done = self._finish_held()
+        if self._last is None:
+            return [*done, self._covered(frame)]
+        return [*done, replace(self._last, pts=frame.pts, time_base=frame.time_base)]
 
     def _covered(self, frame: Frame) -> Frame:
         """What leaves instead of a picture that has no matte: the background alone, grey where that is the room."""
