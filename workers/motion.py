@@ -48,11 +48,10 @@ def flow(here: Look, there: Look) -> Grid:
     """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     fine = dis.calc(here.luma, there.luma, np.zeros((*here.luma.shape, 2), np.float32))
-    motion = np.asarray(cv2.resize(fine, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) * (1 / _FINE), np.float32)
-    unmoved = difference(here.colour, there.colour)
-    moved = difference(here.colour, carry(there.colour, motion))
-    motion[cv2.blur(unmoved, _AROUND) <= cv2.blur(moved, _AROUND)] = 0.0
-    return motion
+    motion = np.asarray(cv2.resize(fine, (WIDTH, HEIGHT)) * np.float32(1 / _FINE), np.float32)
+    unmoved = cv2.blur(difference(here.colour, there.colour), _AROUND)
+    moved = cv2.blur(difference(here.colour, carry(there.colour, motion)), _AROUND)
+    return np.asarray(cv2.copyTo(motion, cv2.compare(moved, unmoved, cv2.CMP_LT)), np.float32)
 
 
 def carry(values: Grid, motion: Grid) -> Grid:
