@@ -61,6 +61,7 @@ def file(
     engine: Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")] = "auto",
     view: Annotated[View, typer.Option(help="What the output shows.")] = View.COMPOSITE,
     temporal: Annotated[Temporal, typer.Option(help="How masks are steadied over time.")] = Temporal.AUTO,
+    strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of --temporal; 0 is none.")] = 0.7,
     weights: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="birefnet: a variant, repo id or .safetensors, perhaps @WxH."),
@@ -97,6 +98,7 @@ def file(
         background=background,
         view=view,
         temporal=temporal,
+        temporal_strength=strength,
         edges=edges,
         foreground=foreground,
         roi=roi,

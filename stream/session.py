@@ -84,15 +84,18 @@ class View(StrEnum):
 class Temporal(StrEnum):
     """How masks are steadied over time."""
 
-    AUTO = "auto"
+    AUTO = "auto"  # by engine and job: files look ahead, live video does not
     OFF = "off"
+    LIVE = "live"  # no delay
+    LIVE_1 = "live+1"  # one frame late: single pops and holes go too
+    OFFLINE = "offline"  # both directions
 
 
 class Refine(StrEnum):
     """Is a small matte fitted to the edges of the picture?"""
 
-    AUTO = "auto"  # for engines where it was measured to help
-    ON = "on"
+    AUTO = "auto"  # as a part of the steadying, for engines with coarse mattes
+    ON = "on"  # by guided upsampling, with steadying and without
     OFF = "off"
 
 
@@ -121,6 +124,7 @@ class Options(BaseModel):
     background: Background = Background(kind="color")
     view: View = View.COMPOSITE
     temporal: Temporal = Temporal.AUTO
+    temporal_strength: float = Field(0.7, ge=0.0, le=1.0, description="of the steadying; 0 is none")
     edges: Edges = Edges()
     foreground: Literal["auto", "estimate", "keep"] = Field(
         "auto", description="the subject's colours: estimated where it mixes with the background, or kept as they are"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.frames import Frame, Plane
-from stream.session import Edges, View
+from stream.session import Edges, Refine, View
 from workers import contours, guided, spill
 from workers.composite import combined_alpha, light_wrap
 from workers.engines.base import Alpha
@@ -30,15 +30,14 @@ class EdgeState:
     screen: spill.Yuv | None = None
 
 
-def shape_alpha(state: EdgeState, alpha: Alpha, frame: Frame, edges: Edges, engine: str) -> tuple[EdgeState, Plane]:
+def shape_alpha(state: EdgeState, alpha: Alpha, frame: Frame, edges: Edges) -> tuple[EdgeState, Plane]:
     """The engine's alpha as uint8 (H, W) of the frame, shaped, and the state for the next frame.
 
-    alpha: float32 (h, w), 0-1, of any size. engine: its name, for what is known of its mattes.
+    alpha: float32 (h, w), 0-1, of any size.
     """
     kept, alpha = contours.clean(state.kept, alpha, edges.specks, edges.holes)
     luma = frame.pixels[: frame.height]
-    fit = guided.wanted(edges.refine, engine, alpha, luma)
-    full = guided.upsample(alpha, luma) if fit else full_size(alpha, frame)
+    full = guided.upsample(alpha, luma) if edges.refine is Refine.ON else full_size(alpha, frame)
     full = curve(full, edges.threshold, edges.contrast)
     return EdgeState(kept, state.screen), feather(expand(full, edges.expand), edges.feather)
 

@@ -1,7 +1,7 @@
 """A small matte fitted to the picture: guided upsampling, after He & Sun, Fast Guided Filter, 2015 (arXiv:1505.00996).
 
 In each small window alpha is taken to follow brightness along a line; the lines are found at the matte's size and
-applied at the picture's. Pure functions; they know nothing about engines but whom it helps.
+applied at the picture's. Pure functions.
 """
 
 import cv2
@@ -9,23 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.frames import Plane
-from stream.session import Refine
 
 Alpha = npt.NDArray[np.float32]
 
-# Measured, ratios to plain resizing, means of three clips that chose the constants below, and of three others: MAD
-# 0.93 and 0.96, MSE 0.95 and 0.98, Grad 0.80 and 0.84, dtSSD 0.93 and 0.95; no figure of any clip was worse. The
-# mattes of rvm are as large as the picture already: MAD 0.95 to 1.02, Grad 0.98 to 1.24.
-_HELPS = frozenset({"selfie"})
+# Measured, ratios to plain resizing of selfie's mattes, means of three clips that chose the constants below, and of
+# three others: MAD 0.93 and 0.96, MSE 0.95 and 0.98, Grad 0.80 and 0.84, dtSSD 0.93 and 0.95. Steadying fits them to
+# the picture by itself, and better; on top of that, four clips: MAD 0.96-1.01, MSE 1.01-1.06, dtSSD 1.01-1.05. The
+# mattes of rvm are as large as the picture already: MAD 0.95-1.02, Grad 0.98-1.24. So only who asks for it gets it.
 _RADIUS = 2  # of the windows, in the matte's pixels
 _FLAT = 0.002  # variance of brightness (0-1) below which a window is taken for flat, and alpha only smoothed
 _STEEPER = np.float32(1.2)  # windows that hold two things leave haze; this takes it back
-
-
-def wanted(refine: Refine, engine: str, alpha: Alpha, luma: Plane) -> bool:
-    """Is this matte to be fitted? By default where that was measured to help, and only to a larger picture."""
-    larger = alpha.shape[0] < luma.shape[0] and alpha.shape[1] < luma.shape[1]
-    return refine is Refine.ON or (refine is Refine.AUTO and engine in _HELPS and larger)
 
 
 def upsample(alpha: Alpha, luma: Plane) -> Plane:

@@ -1,9 +1,9 @@
-"""The core: one object per video. Holds its engine memory and backdrop, and is the Transform given to `pump`.
+"""The core: one object per video. Holds its engine memory, smoothing state and backdrop: the Transform given to `pump`.
 
 Three steps, each in a thread of its own so that they overlap: prepare (what needs no past), infer (in order, with the
-video's memory), finish (alpha to full size, background, blend). Live video and files run the same lines; they differ
-in how many frames may be under way, and in what happens when something goes wrong. A file fails; a live camera shows
-its background: no unmatted pixel leaves because a model was slow or broke.
+video's memory), finish (steady alpha, bring it to full size, background, blend). Live video and files run the same
+lines; they differ in how many frames may be under way, and in what happens when something goes wrong. A file fails; a
+live camera shows its background: no unmatted pixel leaves because a model was slow or broke.
 """
 
 import logging
@@ -17,11 +17,13 @@ import numpy as np
 from stream.errors import BackgroundError, EngineError, MatteboxError, NotLoaded
 from stream.frames import Frame, Plane, VideoInfo
 from stream.log import OncePerSecond
-from stream.session import Options
+from stream.session import Options, Refine
+from workers import smooth
 from workers.backgrounds import GREY, Backdrop
 from workers.composite import flat, render, shape, untouched
 from workers.edges import EdgeState, dress, shape_alpha
 from workers.engines.base import Engine, Prepared, Result, State
+from workers.smooth import Matted
 from workers.threads import yield_to_others
 
 _UNDER_WAY = 4  # frames of a file between the first step and the last
@@ -33,7 +35,8 @@ class Matte:
     covered: live frames that got no matte, so that only their background was shown. passed: frames that were to stay as
     they are (background none), for which no engine runs.
 
-    A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are.
+    A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are, but
+    for those that `--temporal live+1` and `offline` wait for.
     The backdrop is the core's from now on. info: what comes out, known after `open`. Raises, for files only,
     EngineError and BackgroundError.
     """
@@ -48,11 +51,13 @@ class Matte:
         self._network = ThreadPoolExecutor(1, "infer")
         self._finisher = ThreadPoolExecutor(1, "finish", initializer=yield_to_others)
         self._waiting: list[tuple[Frame, Future[Prepared]]] = []
-        self._pending: deque[Future[Frame]] = deque()
+        self._pending: deque[Future[list[Frame]]] = deque()
         self._state: State = None  # touched in the thread `infer` alone
-        self._last: Frame | None = None  # and this in `finish`, as is the backdrop
-        self._edge = EdgeState()  # as are these
+        self._last: Frame | None = None  # and these in `finish`, as is the backdrop
+        self._steadied: smooth.State | None = None
+        self._edge = EdgeState()
         self._backdrop = backdrop
+        self._tuning = self._tuned()
         self._begun = False
         self._passes = untouched(options)
         self.covered = self.passed = 0
@@ -88,22 +93,22 @@ class Matte:
         then. None keeps what there is; an old backdrop is closed, an old engine stays its owner's.
         """
         self._options = options
-        if engine is not None and engine is not self._engine:
-            self._engine = engine
-            self._state = None
-        if self._passes:
-            self._state = None  # of long ago
+        if self._passes or info is not None or (engine is not None and engine is not self._engine):
+            self._state = self._steadied = None  # of long ago, of pictures of another size, or another engine's
+        self._engine = engine or self._engine
+        tuning = self._tuned()
+        if tuning != self._tuning:
+            self._tuning, self._steadied = tuning, None
         self._passes = untouched(options)
         if backdrop is not None and backdrop is not self._backdrop:
             self._backdrop.close()
             self._backdrop = backdrop
-        if info is not None:
-            self._state = None  # a memory of pictures of another size
         self._last = None  # drawn by the old options
         return self.open(info or self._seen)
 
     def flush(self) -> list[Frame]:
         self._start_waiting()
+        self._pending.append(self._finisher.submit(self._finish_held))
         return self._collect(0)
 
     def close(self) -> None:
@@ -121,9 +126,9 @@ class Matte:
             self._pending.append(self._finisher.submit(self._finish, frame, results, index))
 
     def _collect(self, keep: int) -> list[Frame]:
-        done = []
+        done: list[Frame] = []
         while len(self._pending) > keep:
-            done.append(self._pending.popleft().result())
+            done += self._pending.popleft().result()
         return done
 
     def _infer(self, prepared: Sequence[Future[Prepared]]) -> list[Result | None]:
@@ -143,16 +148,37 @@ class Matte:
         self._state = results[-1].state
         return list(results)
 
-    def _finish(self, frame: Frame, results: Future[list[Result | None]], index: int) -> Frame:
+    def _finish(self, frame: Frame, results: Future[list[Result | None]], index: int) -> list[Frame]:
+        """This frame, or what waited for it: steadying may hold frames back, and each keeps its alpha with it."""
         result = results.result()[index]
         if result is None:
-            return self._covered(frame)
-        edges, view = self._options.edges, self._options.view
-        self._edge, alpha = shape_alpha(self._edge, result.alpha, frame, edges, self._engine.name)
+            done, self._steadied = self._finish_held(), None
+            return [*done, self._covered(frame)]
+        matted = Matted(frame, result.alpha, result.foreground)
+        if self._tuning is None:
+            return [self._composite(matted)]
+        self._steadied, steady = smooth.step(self._steadied, matted, self._tuning)
+        return [self._composite(one) for one in steady]
+
+    def _finish_held(self) -> list[Frame]:
+        """The frames that steadying still holds, which no later one will help any more."""
+        if self._steadied is None or self._tuning is None:
+            return []
+        self._steadied, steady = smooth.flush(self._steadied, self._tuning)
+        return [self._composite(one) for one in steady]
+
+    def _composite(self, matted: Matted) -> Frame:
+        frame, edges, view = matted.frame, self._options.edges, self._options.view
+        self._edge, alpha = shape_alpha(self._edge, matted.alpha, frame, edges)
         background = self._behind(frame, alpha)
-        self._edge, subject = dress(self._edge, frame, alpha, result.foreground, background, edges, view)
+        self._edge, subject = dress(self._edge, frame, alpha, matted.foreground, background, edges, view)
         self._last = render(frame, alpha, subject, background, view)
         return self._last
+
+    def _tuned(self) -> smooth.Tuning | None:
+        options = self._options
+        tuning = smooth.choose(options.temporal, options.temporal_strength, self._engine.name, self._live)
+        return smooth.unfitted(tuning) if tuning and options.edges.refine is Refine.OFF else tuning
 
     def _behind(self, frame: Frame, alpha: Plane) -> Plane | None:
         """The background of this moment. A live one that cannot be read any more gives way to grey."""
@@ -164,17 +190,16 @@ class Matte:
             self._log.warning("%s; showing grey", exc)
             return flat(*GREY, frame.width, frame.height)
 
-    def _pass(self, frame: Frame) -> Frame:
+    def _pass(self, frame: Frame) -> list[Frame]:
         self.passed += 1
-        return frame
+        return [frame]
 
-    def _repeat(self, frame: Frame) -> Frame:
+    def _repeat(self, frame: Frame) -> list[Frame]:
         """The last good result at the time of a damaged frame."""
-        return (
-            self._covered(frame)
-            if self._last is None
-            else replace(self._last, pts=frame.pts, time_base=frame.time_base)
-        )
+        done = self._finish_held()
+        if self._last is None:
+            return [*done, self._covered(frame)]
+        return [*done, replace(self._last, pts=frame.pts, time_base=frame.time_base)]
 
     def _covered(self, frame: Frame) -> Frame:
         """What leaves instead of a picture that has no matte: the background alone, grey where that is the room."""

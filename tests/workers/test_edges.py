@@ -58,7 +58,7 @@ def test_any_controls_take_any_matte_to_the_frames_size(
     frame = Frame(noise[0], 0, Fraction(1, 30))
     state = EdgeState()
     for _ in range(2):
-        state, shaped = edges.shape_alpha(state, alpha, frame, chosen, "selfie")
+        state, shaped = edges.shape_alpha(state, alpha, frame, chosen)
         state, subject = edges.dress(state, frame, shaped, None, noise[1], chosen, View.COMPOSITE)
         assert shaped.shape == (height, width)
         assert shaped.dtype == np.uint8
@@ -71,14 +71,14 @@ def test_all_and_nothing_stay_what_they_are(chosen: Edges, level: float) -> None
     """However the edge is shaped, a picture without an edge keeps its matte."""
     frame = PatternSource(64, 48, 1, scene="room").frame(0)
     alpha = np.full((48, 64), level, np.float32)
-    _, shaped = edges.shape_alpha(EdgeState(), alpha, frame, chosen, "selfie")
+    _, shaped = edges.shape_alpha(EdgeState(), alpha, frame, chosen)
     assert (shaped == round(255 * level)).all()
 
 
 def test_defaults_change_nothing_but_the_size() -> None:
     frame = PatternSource(96, 64, 1, scene="room").frame(0)
     alpha = np.random.default_rng(1).random((64, 96), np.float32)
-    state, shaped = edges.shape_alpha(EdgeState(), alpha, frame, Edges(), "rvm")
+    state, shaped = edges.shape_alpha(EdgeState(), alpha, frame, Edges())
     assert np.array_equal(shaped, np.rint(alpha * 255))
     assert state == EdgeState()
     background = flat(235, 128, 128, 96, 64)
@@ -180,7 +180,7 @@ def test_specks_are_dropped_before_the_edge_is_shaped() -> None:
     alpha = np.zeros((144, 256), np.float32)
     alpha[40:140, 60:160] = 1
     alpha[10:14, 230:234] = 1
-    _, shaped = edges.shape_alpha(EdgeState(), alpha, frame, Edges(specks=0.01, expand=10), "rvm")
+    _, shaped = edges.shape_alpha(EdgeState(), alpha, frame, Edges(specks=0.01, expand=10))
     assert shaped[5:20, 220:].max() == 0
     assert shaped[35, 100] == 255
 

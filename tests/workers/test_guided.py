@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from stream.frames import Plane
-from stream.session import Edges, Options, Refine
+from stream.session import Edges, Options
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
 from workers import edges, evaluate, guided
@@ -55,14 +55,14 @@ def test_where_the_picture_is_flat_alpha_is_the_engines() -> None:
     assert abs(int(out[70, 127]) - 128) < 40
 
 
-def test_it_helps_the_engine_it_is_on_for() -> None:
+def test_it_helps_coarse_mattes() -> None:
     """Frames of the clip with true alpha: all figures, as in the comment in `guided`."""
     selfie = Selfie(Options(), Settings())
     totals = np.zeros((2, 3))
     for frame, true in zip(islice(read(TALK, end_s=3.9), 0, 120, 12), _truth(12), strict=False):
         alpha = selfie.infer([selfie.prepare(frame)], [None])[0].alpha
-        for row, refine in enumerate(("off", "auto")):
-            _, out = edges.shape_alpha(edges.EdgeState(), alpha, frame, Edges(refine=refine), "selfie")
+        for row, refine in enumerate(("off", "on")):
+            _, out = edges.shape_alpha(edges.EdgeState(), alpha, frame, Edges(refine=refine))
             error = out.astype(np.int16) - true
             totals[row] += evaluate.mad(error), evaluate.mse(error), evaluate.grad(out, true)
     assert (totals[1] < totals[0] * (0.99, 0.99, 0.95)).all(), totals
@@ -74,17 +74,6 @@ def _truth(step: int) -> list[Plane]:
         return list(islice(with_all, 0, 120, step))
     finally:
         with_all.close()
-
-
-def test_it_is_on_only_where_it_helps_and_only_to_grow() -> None:
-    large, small = np.zeros((480, 640), np.uint8), np.zeros((144, 256), np.float32)
-    full = np.zeros((480, 640), np.float32)
-    assert guided.wanted(Refine.AUTO, "selfie", small, large)
-    assert not guided.wanted(Refine.AUTO, "rvm", full, large)
-    assert not guided.wanted(Refine.AUTO, "birefnet", small, large)
-    assert not guided.wanted(Refine.AUTO, "selfie", small, large[:120, :160])
-    assert guided.wanted(Refine.ON, "rvm", full, large)
-    assert not guided.wanted(Refine.OFF, "selfie", small, large)
 
 
 @given(

@@ -112,7 +112,7 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
             for frame in ingest.push(picture):
                 (result,) = engine.infer([engine.prepare(frame)], [state])
                 state = result.state
-                _, alpha = shape_alpha(EdgeState(), result.alpha, frame, options.edges, engine.name)
+                _, alpha = shape_alpha(EdgeState(), result.alpha, frame, options.edges)
                 out = render(frame, alpha, result.foreground, backdrop.at(frame, alpha), options.view)
                 made.mux(video.encode(to_av(out, "yuv420p")))
                 clock.frames += 1
