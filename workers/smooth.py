@@ -13,9 +13,11 @@ Everything is computed on the grid of `workers/motion.py`; a larger alpha gets t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from stream.frames import Frame, Plane
 from stream.session import Temporal
@@ -26,23 +28,33 @@ from workers.motion import HEIGHT, WIDTH, Grid, Look, carry, flow, is_cut, look
 _GAP_S = 0.5  # after a longer pause nothing says that it is still the same scene
 _RAMP = 3  # frames of a scene until its mattes are smoothed in full
 _TRUST = 0.75  # least weight of history, were it only one frame, where the picture agrees
+_PATIENCE = 0.3  # share of old doubt in new: a change that lasts two frames is believed in full
+_NO_DOUBT = 1.0  # allows alpha any change, for as long as it likes to be outvoted
+_SLACK = 0.18  # alpha, beyond the doubt that is let pass, at which history counts 1/e
+_STILL = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+_ALPHA = np.array([[0, 0, 0, 1]], np.float32)
 _COLOUR = np.array([[1, 1, 1, 0]], np.float32)
 _EPSILON = 5e-5  # of the guided filter; tried: 2e-5 to 1e-2
+
+
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """How strongly to smooth.
 
-    look_ahead: frames to wait for. memory: weight of the history's frames from one to the next, 0-1. tolerance: the
-    difference, in levels summed over Y, U and V, at which history counts 1/e. radii: of the windows in which alpha is
-    drawn anew from the picture, in cells of the grid; none: it is not. black, white: the alphas that become 0 and 1.
-    share: of all this, 0 none, 1 all. median: looking ahead, take single pops out first.
+    look_ahead: frames to wait for. memory: most that history weighs against a new frame, 0-1. tolerance: the
+    difference, in levels summed over Y, U and V, at which history counts 1/e. doubt: by how much of alpha history may
+    be off for more than a frame before it counts less. radii: of the windows in which alpha is drawn anew from the
+    picture, in cells of the grid; none: it is not. black, white: the alphas that become 0 and 1. share: how far to go
+    from the engine's alpha to the result, 0-1. median: looking ahead, take single pops out first.
     """
 
     look_ahead: int
     memory: float
     tolerance: float
+    doubt: float
     radii: tuple[int, ...]
     black: float
     white: float
@@ -73,21 +85,24 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Carried:
     """What frames say together. values: float32 (144, 256, 4): Y, U, V and alpha. count: (144, 256), frames that
-    agreed there, older ones counting less."""
+    agreed there, older ones counting less. doubt: (144, 256), by how much alpha is lately off, -1 to 1."""
 
     values: Grid
     count: Grid
+    doubt: Grid
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What is remembered of one video: a few small planes, and the frames that wait.
 
-    before: alpha on the grid of the frame before the first held. past: all finished frames of the scene together;
-    frames: how many. newest: the last frame given.
+    look, time_s, shapes: of the last frame given, its picture small, its time, its size and its alpha's. before: alpha
+    on the grid of the frame before the first held. past: all finished frames of the scene together; frames: how many.
     """
 
-    newest: Held
+    look: Look
+    time_s: float
+    shapes: Shapes
     held: tuple[Held, ...]
     before: Grid | None = None
     past: Carried | None = None
@@ -114,7 +129,9 @@ def _coarse(mode: Temporal, strength: float) -> Tuning:
     share = min(1.0, 2 * strength)
     tolerance = (42.0 if ahead > 1 else 30.0) * strength  # with both sides seen, tolerance costs no lag
     radii = (2, 4, 8) if ahead > 1 else (4,)  # the mean of three is a little better, at three times the cost
-    return Tuning(ahead, 1 - 1 / (1 + 20 * strength), tolerance, radii, 0.2 * share, 1 - 0.1 * share, share)
+    doubt = 0.45 if ahead <= 1 else _NO_DOUBT  # the frames to come tell better
+    memory = 1 - 1 / (1 + 20 * strength)
+    return Tuning(ahead, memory, tolerance, doubt, radii, 0.2 * share, 1 - 0.1 * share, share)
 
 
 def _fine(mode: Temporal, strength: float) -> Tuning:
@@ -127,7 +144,8 @@ def _recurrent(mode: Temporal, strength: float) -> Tuning:
     ahead = {Temporal.LIVE: 0, Temporal.LIVE_1: 1, Temporal.OFFLINE: 4}[mode]
     memory, tolerance, level = (0.85, 12.0, 0.045) if ahead > 1 else (0.5, 10.0, 0.035)
     level *= strength
-    return Tuning(ahead, memory * strength, tolerance * strength, (), level, 1 - level, min(1.0, 2 * strength), False)
+    share = min(1.0, 2 * strength)
+    return Tuning(ahead, memory * strength, tolerance * strength, 0.45, (), level, 1 - level, share, median=False)
 
 
 _TUNINGS = {"selfie": _coarse, "rvm": _recurrent, "birefnet": _fine}
@@ -139,19 +157,17 @@ def step(state: State | None, matted: Matted, tuning: Tuning) -> tuple[State, li
     A cut, a pause of more than half a second and another size of picture begin anew: what was held is finished first.
     The engine's alphas may be of any size; those that come out have the same.
     """
-    done: list[Matted] = []
-    now = look(matted.frame)
-    still = np.zeros((HEIGHT, WIDTH, 2), np.float32)
-    held = Held(matted, _on_grid(matted.alpha), now, still, still)
-    if state is not None and _same_video(state.newest.matted, matted):
-        back = flow(now, state.newest.look)
-        if not is_cut(now.colour, carry(state.newest.look.colour, back)):
-            forth = flow(state.newest.look, now) if tuning.look_ahead else still
-            held = replace(held, back=back, forth=forth)
-            return _advanced(replace(state, newest=held, held=(*state.held, held)), tuning)
-    if state is not None:
-        _, done = flush(state, tuning)
-    state, more = _advanced(State(held, (held,)), tuning)
+    now, time_s = look(matted.frame), matted.frame.time_s
+    shapes = (matted.frame.pixels.shape, matted.alpha.shape)
+    held = Held(matted, _on_grid(matted.alpha), now, _STILL, _STILL)
+    if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= _GAP_S:
+        back = flow(now, state.look)
+        if not is_cut(now.colour, carry(state.look.colour, back)):
+            forth = flow(state.look, now) if tuning.look_ahead else _STILL
+            row = (*state.held, replace(held, back=back, forth=forth))
+            return _advanced(replace(state, look=now, time_s=time_s, held=row), tuning)
+    done = [] if state is None else flush(state, tuning)[1]
+    state, more = _advanced(State(now, time_s, shapes, (held,)), tuning)
     return state, done + more
 
 
@@ -178,8 +194,7 @@ def _finish_first(state: State, tuning: Tuning) -> tuple[State, Matted]:
     mean = past.values[..., 3]
     if len(alphas) > 1:
         future = _ahead(state.held, alphas, tuning)
-        both = past.count + future.count
-        mean = (past.count * mean + future.count * future.values[..., 3]) / both
+        mean = (past.count * mean + future.count * future.values[..., 3]) / (past.count + future.count)
     support = state.frames + len(state.held)
     alpha = _settled(first, mean, tuning, tuning.share * min(1.0, (support - 1) / _RAMP))
     after = replace(state, held=state.held[1:], before=first.small, past=past, frames=state.frames + 1)
@@ -195,15 +210,26 @@ def _ahead(held: Sequence[Held], alphas: Sequence[Grid], tuning: Tuning) -> Carr
 
 
 def _joined(seen: Grid, others: Carried | None, motion: Grid, tuning: Tuning) -> Carried:
-    """One frame and what its neighbours said, carried to it along the motion: a mean over all that agree."""
+    """One frame and what its neighbours said, carried to it along the motion: a mean over all that agree.
+
+    A Kalman filter's gain: 1/n, but for what the picture, or a lasting change of alpha, speaks against.
+    """
     if others is None:
-        return Carried(seen, np.ones((HEIGHT, WIDTH), np.float32))
-    values, count = carry(others.values, motion), carry(others.count, motion)
-    apart = cv2.transform(cv2.absdiff(seen, values), _COLOUR) * np.float32(1 / tuning.tolerance)
-    alike = cv2.exp(-apart * apart)
+        return Carried(seen, np.ones_like(seen[..., 0]), np.zeros_like(seen[..., 0]))
+    values = carry(others.values, motion)
+    count, doubt = cv2.split(carry(np.dstack([others.count, others.doubt]), motion))
+    alike = _bell(cv2.transform(cv2.absdiff(seen, values), _COLOUR), tuning.tolerance)
+    doubt = _PATIENCE * alike * doubt + (1 - _PATIENCE) * cv2.transform(seen - values, _ALPHA)
+    alike *= _bell(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), _SLACK)
     weight = alike * np.clip(count / (count + 1), _TRUST, tuning.memory)
     total = np.minimum(1 + alike * count, np.float32(1 / (1 - tuning.memory)))
-    return Carried(seen + cv2.merge([weight] * 4) * (values - seen), total)
+    return Carried(seen + cv2.merge([weight] * 4) * (values - seen), total, doubt)
+
+
+def _bell(distance: npt.NDArray[Any], width: float) -> Grid:
+    """1 at no distance, 1/e at `width`."""
+    scaled = distance * np.float32(1 / width)
+    return np.asarray(cv2.exp(-scaled * scaled), np.float32)
 
 
 def _without_pops(state: State) -> list[Grid]:
@@ -234,12 +260,6 @@ def _settled(held: Held, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
 
 def _seen(held: Held, alpha: Grid) -> Grid:
     return np.dstack([held.look.colour, alpha])
-
-
-def _same_video(last: Matted, new: Matted) -> bool:
-    pause_s = new.frame.time_s - last.frame.time_s
-    sizes = (last.frame.pixels.shape, last.alpha.shape), (new.frame.pixels.shape, new.alpha.shape)
-    return 0 <= pause_s <= _GAP_S and sizes[0] == sizes[1]
 
 
 def _on_grid(alpha: Alpha) -> Grid:
