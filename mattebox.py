@@ -254,6 +254,33 @@ def bench_model(
         print(what, speed)
 
 
+@bench_app.command("temporal")
+def bench_temporal(
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A video.")],
+    truth: Annotated[Path, typer.Option(metavar="ALPHA", help="Its true alpha, as eval reads it.")],
+    engine: Annotated[str, typer.Option(metavar="NAME", help="Whose mattes to steady.")] = "selfie",
+    save: Annotated[Path | None, typer.Option("--save", metavar="PNG", help="Draw MAD and dtSSD too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Filters that steady mattes over time, against the truth: ours, moving averages, a median."""
+    from dataclasses import asdict
+
+    from stream.settings import settings
+    from workers.bench.plot import draw
+    from workers.bench.temporal import bench_temporal
+
+    rows = bench_temporal(clip, truth, engine, settings(), _say)
+    if save is not None:
+        draw(rows, f"{engine} on {clip.name}", save)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    print("filter          MAD    MSE   Grad  dtSSD  ms/frame  MAD/off dtSSD/off")
+    for row in rows:
+        figures = f"{row.mad:6.2f} {row.mse:6.2f} {row.grad:6.2f} {row.dtssd:6.2f} {row.ms:9.2f}"
+        print(f"{row.filter:12} {figures} {row.mad_ratio:8.3f} {row.dtssd_ratio:9.3f}")
+
+
 def _size(text: str | None) -> tuple[int, int]:
     """(width, height), 0 for the side that follows from the other."""
     if text is None:

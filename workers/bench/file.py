@@ -23,7 +23,7 @@ from stream.encode import FORMATS, add_video
 from stream.frames import Frame, VideoInfo, to_av
 from stream.ingest import Ingest
 from stream.pump import Sink, Source, Warnings, pump
-from stream.session import Options
+from stream.session import Options, Temporal
 from stream.settings import Settings
 from stream.sinks import open_sink
 from stream.sources.file import FileSource
@@ -120,7 +120,7 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
 
 def _pumped(source: Path, engine_name: str, settings: Settings) -> Run:
     threads.apply(settings)
-    options = Options(engine=engine_name)
+    options = Options(engine=engine_name, temporal=Temporal.OFF)  # the loop steadies nothing either
     engine = engines.load(engine_name, options, settings)
     with tempfile.TemporaryDirectory() as folder, _Clock(settings) as clock:
         reader = FileSource(source, settings)
