@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -185,4 +186,55 @@ def test_options_engine_and_background_are_swapped_between_two_live_frames(patte
     assert np.array_equal(core(pattern.frame(2))[0].pixels, blue)
     assert core.swap(Options(view="side-by-side")).width == 2 * 96
     assert core(pattern.frame(3))[0].width == 2 * 96
+    core.close()
+
+
+DELAYS = {"off": 0, "live": 0, "live+1": 1, "offline": 4}
+
+
+@pytest.mark.parametrize("mode", DELAYS)
+@pytest.mark.parametrize("live", [False, True])
+def test_colour_and_alpha_are_held_back_together(pattern: PatternSource, mode: str, live: bool) -> None:
+    core = matte(pattern, live=live, temporal=mode, view="side-by-side")
+    out = [core(frame) for frame in pattern]
+    if live:
+        assert [len(done) for done in out] == [0] * DELAYS[mode] + [1] * (COUNT - DELAYS[mode])
+    frames = [frame for done in out for frame in done] + list(core.flush())
+    core.close()
+    assert [frame.pts for frame in frames] == list(range(COUNT))
+    for n, frame in enumerate(frames):
+        left, right = np.hsplit(frame.pixels[:64], 2)
+        assert np.array_equal(left, pattern.frame(n).pixels[:64])
+        inside = pattern.alpha(n) == 255
+        assert np.abs(right[inside].astype(int) - left[inside]).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["live", "live+1", "offline"])
+def test_a_failure_ends_what_was_held_and_begins_anew(pattern: PatternSource, mode: str) -> None:
+    """Nothing is lost or out of order, the failed frame is covered, and none of its neighbours is."""
+    engine = TruthEngine(pattern, fails_on=frozenset({9}))
+    out = all_of(matte(pattern, engine, live=True, temporal=mode), pattern)
+    assert [frame.pts for frame in out] == list(range(COUNT))
+    covered = [np.array_equal(frame.pixels, rgb_flat((0, 255, 0), 96, 64)) for frame in out]
+    assert covered == [n == 9 for n in range(COUNT)]
+    green = rgb_flat((0, 255, 0), 96, 64)
+    if mode == "live":
+        assert np.array_equal(out[10].pixels, blend(pattern.frame(10).pixels, green, pattern.alpha(10)))
+
+
+@pytest.mark.parametrize("mode", ["live+1", "offline"])
+def test_damaged_frames_among_held_ones_repeat_the_frame_before_them(pattern: PatternSource, mode: str) -> None:
+    frames = [replace(frame, damaged=frame.pts in (5, 6, 23)) for frame in pattern]
+    out = all_of(matte(pattern, temporal=mode), frames)
+    assert [frame.pts for frame in out] == list(range(COUNT))
+    for n, same_as in ((5, 4), (6, 4), (23, 22)):
+        assert np.array_equal(out[n].pixels, out[same_as].pixels)
+    assert not np.array_equal(out[7].pixels, out[6].pixels)
+
+
+def test_what_is_held_does_not_grow_with_the_video(pattern: PatternSource) -> None:
+    core = matte(pattern, temporal="offline")
+    waiting = [n - given for n, given in enumerate(accumulate(len(core(frame)) for frame in pattern), start=1)]
+    assert max(waiting) == waiting[-1] <= 4 + 4
+    core.flush()
     core.close()

@@ -7,7 +7,7 @@ average (EMA) of three strengths and the median of three frames.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from workers.engines.base import Alpha, State
 from workers.evaluate import Ints, dtssd, grad, mad, mse
 from workers.smooth import Matted
 
-STRENGTHS = (0.3, 0.5, 0.7)
+WEIGHTS = (0.3, 0.5, 0.7)
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,20 @@ class Ours:
         return [] if self._state is None else smooth.flush(self._state, self._tuning)[1]
 
 
-def bench_temporal(clip: Path, truth: Path, engine: str, settings: Settings, say: Callable[[str], None]) -> list[Row]:
-    """Judge every filter on one clip. truth: the clip's alpha, as `mattebox eval` reads it.
+def bench_temporal(
+    clip: Path,
+    truth: Path,
+    engine: str,
+    settings: Settings,
+    say: Callable[[str], None],
+    strengths: Sequence[float] = (*WEIGHTS, 1.0),
+) -> list[Row]:
+    """Judge every filter on one clip. truth: the clip's alpha, as `mattebox eval` reads it. strengths: of ours.
 
     Raises UnreadableMedia and the other errors of reading, and InputError where the two do not belong together.
     """
     threads.apply(settings)
-    tracks = [_Track(name, family, made) for name, family, made in _filters(engine)]
+    tracks = [_Track(name, family, made) for name, family, made in _filters(engine, strengths)]
     count = 0
     with closing(AlphaVideo(truth, settings)) as planes:
         true = iter(planes)
@@ -128,13 +135,13 @@ def bench_temporal(clip: Path, truth: Path, engine: str, settings: Settings, say
     return [track.row(count, tracks[0]) for track in tracks]
 
 
-def _filters(engine: str) -> Iterator[tuple[str, str, Filter]]:
+def _filters(engine: str, strengths: Sequence[float]) -> Iterator[tuple[str, str, Filter]]:
     yield "off", "off", Ema(0.0)
-    for weight in STRENGTHS:
+    for weight in WEIGHTS:
         yield f"EMA {weight}", "EMA", Ema(weight)
     yield "median of 3", "median of 3", MedianOfThree()
     for mode in (Temporal.LIVE, Temporal.LIVE_1, Temporal.OFFLINE):
-        for strength in (*STRENGTHS, 1.0):
+        for strength in strengths:
             tuning = smooth.choose(mode, strength, engine, live=mode is not Temporal.OFFLINE)
             if tuning is not None:
                 yield f"{mode} {strength}", str(mode), Ours(tuning)

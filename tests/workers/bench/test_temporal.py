@@ -1,37 +1,67 @@
-"""The table of filters on the clip with true alpha: ours dominates every plain filter in it."""
-
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from stream.errors import InputError
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA
+from tests.workers.scenes import clip
 from workers.bench.plot import draw
-from workers.bench.temporal import Row, bench_temporal
+from workers.bench.temporal import Ema, Filter, MedianOfThree, Row, bench_temporal
+from workers.smooth import Matted
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
-    return bench_temporal(TALK, TALK_ALPHA, "selfie", Settings(), lambda sentence: None)
+def rows() -> dict[str, Row]:
+    found = bench_temporal(TALK, TALK_ALPHA, "selfie", Settings(), lambda _: None, strengths=(0.7,))
+    return {row.filter: row for row in found}
 
 
-def test_every_plain_filter_is_beaten_in_both_figures_by_one_of_ours(rows: list[Row]) -> None:
-    plain = [row for row in rows if row.family in ("EMA", "median of 3")]
-    ours = [row for row in rows if row.family in ("live", "live+1", "offline")]
+def test_ours_reaches_what_was_promised(rows: dict[str, Row]) -> None:
+    """On this clip. The limits hold for the mean over many; measured here: 0.89/0.72, 0.86/0.65, 0.80/0.57."""
+    for name, mad, dtssd in (("live 0.7", 1.0, 0.75), ("live+1 0.7", 0.98, 0.68), ("offline 0.7", 0.97, 0.60)):
+        assert rows[name].mad_ratio <= mad
+        assert rows[name].dtssd_ratio <= dtssd
+
+
+def test_every_plain_filter_is_beaten_in_both(rows: dict[str, Row]) -> None:
+    plain = [row for row in rows.values() if row.family in ("EMA", "median of 3")]
     assert len(plain) == 4
     for row in plain:
-        assert any(one.mad < row.mad and one.dtssd < row.dtssd for one in ours), row.filter
+        assert rows["offline 0.7"].mad < row.mad
+        assert rows["offline 0.7"].dtssd < row.dtssd
 
 
-def test_off_is_the_measure_of_all(rows: list[Row]) -> None:
-    (off,) = (row for row in rows if row.family == "off")
-    assert (off.mad_ratio, off.dtssd_ratio) == (1.0, 1.0)
-    assert off.dtssd == pytest.approx(6.28, abs=0.05)
+def test_off_is_the_engine_itself(rows: dict[str, Row]) -> None:
+    assert rows["off"].mad_ratio == rows["off"].dtssd_ratio == 1.0
+    assert rows["off"].mad == pytest.approx(29.78, abs=0.1)  # as `mattebox eval` has it
+    assert rows["off"].dtssd == pytest.approx(6.28, abs=0.05)
 
 
-def test_it_is_drawn(rows: list[Row], tmp_path: Path) -> None:
-    draw(rows, "a title", tmp_path / "plot.png")
-    with Image.open(tmp_path / "plot.png") as picture:
-        assert picture.size == (900, 600)
-        assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 50
+@pytest.mark.parametrize(("made", "expected"), [(Ema(0.5), [0, 0.5, 0.25, 0.625]), (MedianOfThree(), [0, 0, 1, 1])])
+def test_the_plain_filters_are_what_they_are_called(made: Filter, expected: list[float]) -> None:
+    frames = clip(lambda n: [320.0], 4).frames
+    given = [Matted(f, np.full((2, 2), a, np.float32)) for f, a in zip(frames, (0, 1, 0, 1), strict=True)]
+    out = [done for one in given for done in made.push(one)] + made.flush()
+    assert [one.frame.pts for one in out] == [0, 1, 2, 3]
+    assert [float(one.alpha[0, 0]) for one in out] == expected
+
+
+def test_a_truth_of_another_video_is_refused(tmp_path: Path) -> None:
+    Image.new("L", (64, 64)).save(tmp_path / "00001.png")
+    with pytest.raises(InputError, match="does not match"):
+        bench_temporal(TALK, tmp_path, "selfie", Settings(), lambda _: None, strengths=(0.7,))
+
+
+def test_the_plot_shows_every_family_in_its_colour(tmp_path: Path, rows: dict[str, Row]) -> None:
+    weaker = replace(rows["live 0.7"], filter="live 0.3", mad=29.0, dtssd=5.5)
+    draw([*rows.values(), weaker], "a clip", tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as image:
+        assert image.size == (900, 600)
+        colours = image.convert("RGB").getcolors(maxcolors=1 << 20)
+    assert colours is not None
+    found = {colour for _, colour in colours}
+    assert {(214, 120, 40), (150, 90, 170), (38, 110, 200), (30, 150, 150), (46, 140, 60)} <= found

@@ -1,0 +1,103 @@
+"""Stress clips for steadying, made in code: people in dark cloth before a bright room, their true alpha, and mattes
+such as a poor engine would give."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stream.colour import rgb_to_i420
+from stream.frames import Frame, Plane
+from stream.session import Temporal
+from workers import evaluate, smooth
+from workers.edges import full_size
+from workers.engines.base import Alpha
+from workers.smooth import Matted
+
+WIDTH, HEIGHT = 640, 360
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """frames, their true alphas, and an engine's small mattes of them."""
+
+    frames: list[Frame]
+    true: list[Plane]
+    raw: list[Alpha]
+
+    def __add__(self, other: "Clip") -> "Clip":
+        count = len(self.frames)
+        later = [Frame(frame.pixels, count + n, frame.time_base) for n, frame in enumerate(other.frames)]
+        return Clip(self.frames + later, self.true + other.true, self.raw + other.raw)
+
+
+def clip(place: Callable[[int], Sequence[float]], count: int, edge: float = 0.3, room: int = 1) -> Clip:
+    """place: where the people's middles are in frame n, in pixels from the left. edge: deviation of mattes' borders."""
+    rng = np.random.default_rng(5)
+    room_rgb, cloth = 0.6 * _texture(room) + 90, 0.4 * _texture(99)
+    frames, true, raw = [], [], []
+    for n in range(count):
+        picture, alpha = room_rgb, np.zeros((HEIGHT, WIDTH), np.float32)
+        for x in place(n):
+            body = _person(x)
+            moved = np.roll(cloth, round(x), axis=1)
+            picture = picture + body[..., None] * (moved - picture)
+            alpha = np.maximum(alpha, body)
+        seen = np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
+        frames.append(Frame(rgb_to_i420(seen), n, Fraction(1, 30)))
+        true.append(np.rint(alpha * 255).astype(np.uint8))
+        raw.append(noisy(alpha, edge, rng))
+    return Clip(frames, true, raw)
+
+
+def noisy(alpha: Floats, edge: float, rng: np.random.Generator) -> Alpha:
+    small = cv2.resize(alpha, (256, 144), interpolation=cv2.INTER_AREA)
+    around = np.ones((5, 5), np.uint8)
+    border = np.asarray(cv2.dilate(small, around)) - np.asarray(cv2.erode(small, around))
+    return np.asarray(np.clip(small + border * rng.normal(0, edge, small.shape), 0, 1), np.float32)
+
+
+def steadied(scene: Clip, mode: str = "live", engine: str = "selfie", strength: float = 0.7) -> list[Matted]:
+    tuning = smooth.choose(Temporal(mode), strength, engine, live=False)
+    assert tuning is not None
+    state: smooth.State | None = None
+    done: list[Matted] = []
+    for frame, raw in zip(scene.frames, scene.raw, strict=True):
+        state, more = smooth.step(state, Matted(frame, raw), tuning)
+        assert len(state.held) <= tuning.look_ahead
+        done += more
+    assert state is not None
+    return done + smooth.flush(state, tuning)[1]
+
+
+def ratios(scene: Clip, mode: str = "live", engine: str = "selfie") -> tuple[float, float]:
+    """MAD and dtSSD of the steadied mattes, over those of the raw ones."""
+    ours = [full_size(one.alpha, one.frame) for one in steadied(scene, mode, engine)]
+    plain = [full_size(raw, frame) for raw, frame in zip(scene.raw, scene.frames, strict=True)]
+    (mad, dtssd), (raw_mad, raw_dtssd) = (_scores(planes, scene.true) for planes in (ours, plain))
+    return mad / raw_mad, dtssd / raw_dtssd
+
+
+def _scores(planes: Sequence[Plane], true: Sequence[Plane]) -> tuple[float, float]:
+    errors: list[evaluate.Ints] = [p.astype(np.int16) - t for p, t in zip(planes, true, strict=True)]
+    mad = float(np.mean([evaluate.mad(error) for error in errors]))
+    return mad, float(np.mean([evaluate.dtssd(now, last) for last, now in pairwise(errors)]))
+
+
+def _person(x: float) -> Floats:
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    head = np.hypot(columns - x, (rows - 130) * 0.8) - 48
+    body = np.hypot((columns - x) * 0.9, rows - 380) - 170
+    return np.asarray(np.clip(0.5 - np.minimum(head, body), 0, 1), np.float32)
+
+
+def _texture(seed: int) -> Floats:
+    rng = np.random.default_rng(seed)
+    coarse, fine = (rng.uniform(30, 220, shape).astype(np.float32) for shape in ((6, 10, 3), (60, 100, 3)))
+    size = (WIDTH, HEIGHT)
+    return np.asarray(0.7 * cv2.resize(coarse, size) + 0.3 * cv2.resize(fine, size), np.float32)

@@ -1,0 +1,201 @@
+"""Steadying: it changes nothing that it should not, believes what is new, and keeps frame and alpha together."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from stream.frames import Frame
+from stream.session import Temporal
+from tests.workers.scenes import HEIGHT, WIDTH, Clip, clip, ratios, steadied
+from workers import smooth
+from workers.smooth import Matted
+
+MODES = ["live", "live+1", "offline"]
+ENGINES = ["selfie", "rvm", "birefnet"]
+
+
+@pytest.fixture(scope="module")
+def still() -> Clip:
+    return clip(lambda n: [320.0], 24)
+
+
+def flat(alpha: float, count: int, frame: Frame) -> Clip:
+    raw = np.full((144, 256), alpha, np.float32)
+    return Clip([replace(frame, pts=n) for n in range(count)], [], [raw] * count)
+
+
+def test_off_and_no_strength_are_nothing_at_all() -> None:
+    for engine in ENGINES:
+        assert smooth.choose(Temporal.OFF, 1.0, engine, live=True) is None
+        assert smooth.choose(Temporal.OFFLINE, 0.0, engine, live=False) is None
+
+
+def test_auto_looks_ahead_in_files_alone_and_lets_be_what_needs_nothing() -> None:
+    for engine in ENGINES:
+        live, file = (smooth.choose(Temporal.AUTO, 0.7, engine, live) for live in (True, False))
+        assert live is not None
+        assert file is not None
+        assert live.look_ahead == 0 < file.look_ahead
+    assert smooth.choose(Temporal.AUTO, 0.7, "chroma", live=True) is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_frame_leaves_once_in_order_with_values_in_range(still: Clip, mode: str, engine: str) -> None:
+    out = steadied(still, mode, engine)
+    assert [id(one.frame) for one in out] == [id(frame) for frame in still.frames]
+    for one in out:
+        assert one.alpha.dtype == np.float32
+        assert one.alpha.shape == (144, 256)
+        assert 0.0 <= one.alpha.min() <= one.alpha.max() <= 1.0
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    pixels=arrays.arrays(np.uint8, (3, 36, 32)),
+    alphas=arrays.arrays(np.float32, (3, 12, 16), elements=st.floats(0, 1, width=32)),
+    mode=st.sampled_from(MODES),
+    engine=st.sampled_from(ENGINES),
+    strength=st.floats(0.01, 1),
+)
+def test_whatever_comes_in_what_leaves_is_an_alpha(
+    pixels: np.ndarray, alphas: np.ndarray, mode: str, engine: str, strength: float
+) -> None:
+    frames = [Frame(picture, n, Fraction(1, 30)) for n, picture in enumerate(pixels)]
+    out = steadied(Clip(frames, [], list(alphas)), mode, engine, strength)
+    assert [one.frame.pts for one in out] == [0, 1, 2]
+    for one in out:
+        assert one.alpha.shape == (12, 16)
+        assert 0.0 <= one.alpha.min() <= one.alpha.max() <= 1.0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("engine", "alpha"), [("selfie", 0), ("selfie", 1), ("rvm", 0), ("rvm", 1), ("birefnet", 0.0)])
+def test_what_never_changes_stays(still: Clip, mode: str, engine: str, alpha: float) -> None:
+    for one in steadied(flat(alpha, 16, still.frames[0]), mode, engine):
+        np.testing.assert_allclose(one.alpha, alpha, atol=1e-5)
+
+
+def test_large_mattes_keep_their_detail() -> None:
+    """What the grid cannot hold is added to, not replaced."""
+    rng = np.random.default_rng(2)
+    alpha = rng.uniform(0.2, 0.8, (HEIGHT, WIDTH)).astype(np.float32)
+    scene = clip(lambda n: [320.0], 6)
+    out = steadied(replace(scene, raw=[alpha] * 6), "live", "birefnet")
+    np.testing.assert_allclose(out[-1].alpha, alpha, atol=0.02)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_still_subjects_border_comes_to_rest(still: Clip, mode: str) -> None:
+    mad, dtssd = ratios(still, mode)
+    assert dtssd <= 0.3
+    assert mad < 1.0
+
+
+@functools.cache
+def crossing(step_px: int) -> Clip:
+    return clip(lambda n: [float(n * step_px - 40)], min(30, 720 // step_px))
+
+
+@functools.cache
+def two_people() -> Clip:
+    return clip(lambda n: [150.0 + 3 * n, 500.0 - 3 * n], 24)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("step_px", [12, 40])
+def test_a_subject_that_crosses_is_not_trailed(mode: str, step_px: int) -> None:
+    mad, dtssd = ratios(crossing(step_px), mode)
+    assert mad <= 1.0
+    assert dtssd <= 1.0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_people_are_both_kept(mode: str) -> None:
+    mad, dtssd = ratios(two_people(), mode)
+    assert mad <= 1.0
+    assert dtssd <= 0.75
+    for one, true in zip(steadied(two_people(), mode), two_people().true, strict=True):
+        seen = cv2.resize(one.alpha, (WIDTH, HEIGHT)) > 0.5
+        assert (seen[true == 255]).mean() > 0.97
+
+
+def test_live_after_a_cut_is_the_engines_own_matte() -> None:
+    scene = clip(lambda n: [200.0], 12) + clip(lambda n: [460.0], 12, room=2)
+    out = steadied(scene, "live")
+    np.testing.assert_array_equal(out[12].alpha, scene.raw[12])
+    assert not np.array_equal(out[13].alpha, scene.raw[13])
+
+
+@pytest.mark.parametrize("mode", ["live+1", "offline"])
+def test_looking_ahead_ends_at_a_cut(mode: str) -> None:
+    """Frames before a cut are the same whatever follows it."""
+    before = clip(lambda n: [200.0], 16)
+    alone, followed = (steadied(s, mode) for s in (before, before + clip(lambda n: [460.0], 9, room=2)))
+    for one, other in zip(alone, followed[:16], strict=True):
+        np.testing.assert_array_equal(one.alpha, other.alpha)
+
+
+def interrupted(scene: Clip) -> Iterator[tuple[str, Clip]]:
+    late = [replace(frame, pts=frame.pts + 30 * (frame.pts >= 12)) for frame in scene.frames]
+    yield "a pause", replace(scene, frames=late)
+    back = [replace(frame, pts=frame.pts - 12 * (frame.pts >= 12)) for frame in scene.frames]
+    yield "a step back", replace(scene, frames=back)
+    cropped = [replace(f, pixels=f.pixels if f.pts < 12 else f.pixels[:, : WIDTH // 2].copy()) for f in scene.frames]
+    yield "another size", replace(scene, frames=cropped)
+
+
+def test_a_pause_a_step_back_and_another_size_begin_anew(still: Clip) -> None:
+    for what, scene in interrupted(still):
+        out = steadied(scene, "live")
+        assert np.array_equal(out[12].alpha, scene.raw[12]), what
+        assert not np.array_equal(out[11].alpha, scene.raw[11]), what
+
+
+def test_what_enters_is_trusted_at_once() -> None:
+    """A hand: nothing like it was there before."""
+    scene = clip(lambda n: [160.0] if n < 12 else [160.0, 480.0], 14, edge=0.0)
+    out = steadied(scene, "live")
+    true = cv2.resize(scene.true[12], (256, 144), interpolation=cv2.INTER_AREA) == 255
+    assert out[12].alpha[true].mean() > 0.9
+
+
+def test_an_alpha_that_stays_changed_is_believed_by_the_second_frame(still: Clip) -> None:
+    empty = np.zeros((144, 256), np.float32)
+    late = replace(still, raw=[empty] * 10 + still.raw[10:])
+    true = cv2.resize(still.true[0], (256, 144), interpolation=cv2.INTER_AREA) == 255
+    assert steadied(late, "live")[11].alpha[true].mean() > 0.9
+
+
+@pytest.mark.parametrize("mode", ["live+1", "offline"])
+def test_a_single_pop_and_a_single_hole_are_taken_out(still: Clip, mode: str) -> None:
+    popped = [raw.copy() for raw in still.raw]
+    popped[10][20:50, 5:40] = 1.0
+    popped[14][110:130, 110:140] = 0.0
+    out = steadied(replace(still, raw=popped), mode)
+    assert out[10].alpha[20:50, 5:40].max() < 0.05
+    assert out[14].alpha[112:128, 112:138].min() > 0.95
+
+
+def test_a_state_may_go_on_after_its_frames_were_finished(still: Clip) -> None:
+    tuning = smooth.choose(Temporal.OFFLINE, 0.7, "selfie", live=False)
+    assert tuning is not None
+    state: smooth.State | None = None
+    done: list[Matted] = []
+    for n, (frame, raw) in enumerate(zip(still.frames, still.raw, strict=True)):
+        state, more = smooth.step(state, Matted(frame, raw), tuning)
+        done += more
+        if n == 7:
+            state, more = smooth.flush(state, tuning)
+            done += more
+    assert state is not None
+    done += smooth.flush(state, tuning)[1]
+    assert [one.frame.pts for one in done] == list(range(24))
