@@ -1,4 +1,4 @@
-"""Draws the pictures of this folder: the demo's backdrop, and README's figure from real results of the program.
+"""Draws the pictures of this folder: the demo's backdrop, and README's figures from real results of the program.
 
 .venv/bin/python docs/pictures.py
 """
@@ -13,7 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 HERE = Path(__file__).parent
 CLIP = HERE.parent / "tests" / "data" / "talk_bikes.mp4"
+TRUTH = CLIP.with_name("talk_bikes_alpha.mkv")
 AT_S = "1.5"
+FLICKER = 37  # from this frame on, the engine sees somebody in the traffic, and does not, and does
 PANELS = (  # caption, words for `mattebox file`
     ("input", ["--background", "none", "--engine", "chroma"]),
     ("matte", ["--view", "matte"]),
@@ -50,20 +52,51 @@ def figure() -> Image.Image:
     return sheet
 
 
+def steady() -> Image.Image:
+    """Three frames in a row of the engine selfie's mattes: above without steadying, below with."""
+    width, height = 320, 240
+    sheet = Image.new("RGB", (3 * width + 8, 2 * height + 4), "white")
+    for row, mode in enumerate(("off", "live")):
+        frames = _frames(["--engine", "selfie", "--view", "matte", "--temporal", mode])
+        for column in range(3):
+            image = frames[FLICKER + column].convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+            _caption(image, f"--temporal {mode}", f"frame {FLICKER + column}")
+            sheet.paste(image, (column * (width + 4), row * (height + 4)))
+    return sheet
+
+
+def plot() -> None:
+    """`mattebox bench temporal` of the same clip."""
+    command = [sys.executable, "-m", "mattebox", "bench", "temporal", str(CLIP), "--truth", str(TRUTH)]
+    subprocess.run([*command, "--save", str(HERE / "temporal.png")], check=True, cwd=HERE.parent)
+
+
 def _panel(caption: str, words: list[str]) -> Image.Image:
+    image = _frames(words)[-1].convert("RGB")
+    _caption(image, caption)
+    return image
+
+
+def _frames(words: list[str]) -> list[Image.Image]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "frames"
         command = [sys.executable, "-m", "mattebox", "file", str(CLIP), "-o", str(out), "--end", AT_S, *words]
         subprocess.run(command, check=True, cwd=HERE.parent)
-        image = Image.open(sorted(out.glob("*.png"))[-1]).convert("RGB")
-    draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(18)
-    box = draw.textbbox((14, 448), caption, font=font)
-    draw.rounded_rectangle((box[0] - 8, box[1] - 5, box[2] + 8, box[3] + 5), 6, fill=(0, 0, 0))
-    draw.text((14, 448), caption, font=font, fill=(255, 255, 255))
-    return image
+        return [Image.open(path).copy() for path in sorted(out.glob("*.png"))]
+
+
+def _caption(image: Image.Image, *lines: str) -> None:
+    draw, size = ImageDraw.Draw(image), image.height // 27
+    font = ImageFont.load_default(size)
+    for n, line in enumerate(reversed(lines)):
+        at = (14, image.height - (1.8 + 2.2 * n) * size)
+        box = draw.textbbox(at, line, font=font)
+        draw.rounded_rectangle((box[0] - 8, box[1] - 5, box[2] + 8, box[3] + 5), 6, fill=(0, 0, 0))
+        draw.text(at, line, font=font, fill=(255, 255, 255))
 
 
 if __name__ == "__main__":
     backdrop().save(HERE / "backdrop.jpg", quality=88)
     figure().save(HERE / "result.jpg", quality=90)
+    steady().save(HERE / "steady.png", optimize=True)
+    plot()

@@ -6,6 +6,7 @@ then lie where they should. Knows nothing about mattes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,8 +47,8 @@ def flow(here: Look, there: Look) -> Grid:
     Where standing still explains the picture as well it does stand still: a flow is never quite zero, and edges carried
     along its noise tremble.
     """
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    fine = dis.calc(here.luma, there.luma, np.zeros((*here.luma.shape, 2), np.float32))
+    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    fine = dis.calc(here.luma, there.luma, None)  # zeros to begin with, instead of None, were measured: twice as long
     motion = np.asarray(cv2.resize(fine, (WIDTH, HEIGHT)) * np.float32(1 / _FINE), np.float32)
     unmoved = cv2.blur(difference(here.colour, there.colour), _AROUND)
     moved = cv2.blur(difference(here.colour, carry(there.colour, motion)), _AROUND)

@@ -30,9 +30,12 @@ _RAMP = 3  # frames of a scene until its mattes are smoothed in full
 _TRUST = 0.75  # least weight of history, were it only one frame, where the picture agrees
 _PATIENCE = 0.3  # share of old doubt in new: a change that lasts two frames is believed in full
 _NO_DOUBT = 1.0  # allows alpha any change, for as long as it likes to be outvoted
+# What decays for ever must not come so near to 0 that a CPU takes its slow path for such numbers: no alpha on the grid
+# is less than the first, which is far from visible, and the second is always added to doubt.
+_FAINT, _TINY = np.float32(1e-6), np.float32(1e-12)
 _SLACK = 0.18  # alpha, beyond the doubt that is let pass, at which history counts 1/e
 _STILL = np.zeros((HEIGHT, WIDTH, 2), np.float32)
-_FAST = 10.0  # cells of the grid a frame
+_FAST = 24.0  # cells of the grid a frame
 _AROUND = np.ones((9, 9), np.uint8)
 _ALPHA = np.array([[0, 0, 0, 1]], np.float32)
 _COLOUR = np.array([[1, 1, 1, 0]], np.float32)
@@ -127,7 +130,7 @@ def unfitted(tuning: Tuning) -> Tuning:
 
 def _coarse(mode: Temporal, strength: float) -> Tuning:
     """Small soft mattes made frame by frame."""
-    ahead = {Temporal.LIVE: 0, Temporal.LIVE_1: 1, Temporal.OFFLINE: 12}[mode]
+    ahead = {Temporal.LIVE: 0, Temporal.LIVE_1: 1, Temporal.OFFLINE: 15}[mode]
     share = min(1.0, 2 * strength)
     tolerance = (42.0 if ahead > 1 else 30.0) * strength  # with both sides seen, tolerance costs no lag
     radii = (2, 4, 8) if ahead > 1 else (4,)  # the mean of three is a little better, at three times the cost
@@ -223,7 +226,7 @@ def _joined(seen: Grid, others: Carried | None, motion: Grid, tuning: Tuning) ->
     values = carry(others.values, motion)
     count, doubt = cv2.split(carry(np.dstack([others.count, others.doubt]), motion))
     alike = _bell(cv2.transform(cv2.absdiff(seen, values), _COLOUR), tuning.tolerance)
-    doubt = _PATIENCE * alike * doubt + (1 - _PATIENCE) * cv2.transform(seen - values, _ALPHA)
+    doubt = _PATIENCE * alike * doubt + (1 - _PATIENCE) * cv2.transform(seen - values, _ALPHA) + _TINY
     alike *= _bell(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), _SLACK)
     weight = alike * np.clip(count / (count + 1), _TRUST, tuning.memory)
     total = np.minimum(1 + alike * count, np.float32(1 / (1 - tuning.memory)))
@@ -233,7 +236,7 @@ def _joined(seen: Grid, others: Carried | None, motion: Grid, tuning: Tuning) ->
 def _bell(distance: npt.NDArray[Any], width: float) -> Grid:
     """1 at no distance, 1/e at `width`."""
     scaled = distance * np.float32(1 / width)
-    return np.asarray(cv2.exp(-scaled * scaled), np.float32)
+    return np.asarray(cv2.exp(np.maximum(-scaled * scaled, -30.0)), np.float32)
 
 
 def _without_pops(held: Sequence[Held], before: Grid | None) -> list[Grid]:
@@ -273,7 +276,7 @@ def _seen(held: Held, alpha: Grid) -> Grid:
 
 
 def _on_grid(alpha: Alpha) -> Grid:
-    return _sized(alpha, (HEIGHT, WIDTH))
+    return np.maximum(_sized(alpha, (HEIGHT, WIDTH)), _FAINT)
 
 
 def _sized(plane: Grid, shape: tuple[int, ...]) -> Grid:

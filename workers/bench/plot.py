@@ -19,7 +19,7 @@ _COLOURS = {
     "offline": (46, 140, 60),
 }
 
-_PLAIN = ("off", "EMA", "median of 3")  # named on their right, ours on their left
+_OURS = ("live", "live+1", "offline")  # their lines run to the left, and so does the name at their end
 
 Point = tuple[float, float]
 
@@ -52,9 +52,9 @@ class _Page:
             self._draw.line([_scaled(point) for point in points], colour, 3 * _TIMES, joint="curve")
         for point in points:
             self._draw.circle(_scaled(point), 6 * _TIMES, colour)
-        ours = rows[0].family not in _PLAIN
-        for (x, y), row in {points[0]: rows[0], points[-1]: rows[-1]}.items():
-            self.text((x - 12, y) if ours else (x + 12, y), row.filter, 15, colour, "rm" if ours else "lm")
+        for point, row in {points[0]: rows[0], points[-1]: rows[-1]}.items():
+            left = row is rows[-1] and row.family in _OURS
+            self.text((point[0] + (-12 if left else 12), point[1]), row.filter, 15, colour, "rm" if left else "lm")
 
     def text(
         self, at: Point, words: str, size: int, colour: tuple[int, int, int] = _INK, anchor: str | None = None
