@@ -265,6 +265,8 @@ RAW = st.sampled_from(
 )
 
 
+# Another thread is in a call meanwhile, and WebRTC draws random numbers: Hypothesis takes them for the test's own.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 def test_odd_options_while_live_never_break_it(served: Served) -> None:
     asyncio.run(odd_options(served))
 
