@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     half: bool = Field(True, description="half precision, where the device computes in it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
     data_dir: Path = Field(default_factory=_data_dir, description="what is kept: records, backgrounds, secret")
+    storage: str = Field("", description="where uploads and results lie: a folder; empty: in data_dir")
     redis_url: str = Field(
         "",
         validation_alias=AliasChoices("MATTEBOX_REDIS_URL", "redis_url"),  # the latter is the environment's REDIS_URL

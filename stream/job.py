@@ -1,0 +1,132 @@
+"""What web and workers tell each other about uploaded videos: jobs, their outputs and how far they are. Pydantic, JSON.
+
+Knows nothing about Redis or where files lie: `stream/job_store.py` keeps these records, `stream/storage` the files.
+"""
+
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from stream.session import Background, Options, View
+
+FORMATS = ("mp4", "webm", "mov", "mkv", "gif", "png")
+Format = Literal["mp4", "webm", "mov", "mkv", "gif", "png"]
+
+
+class JobState(StrEnum):
+    """Where a job stands. The last three are final, but for a failed one that is tried again."""
+
+    QUEUED = "queued"  # nothing of it is being worked on
+    RUNNING = "running"
+    PAUSED = "paused"  # its owner wishes so; segments under way are finished
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+JOB_MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset({JobState.QUEUED, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
+    JobState.DONE: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED}),  # tried again; finished segments stay finished
+    JobState.CANCELLED: frozenset(),
+}
+"""From each state to those that may follow it. No other move is ever stored."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Output(_Record):
+    """One result of a job. `view` and `background` stand in for those of the job's options where they are set."""
+
+    name: str = Field("result", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    format: Format = Field("mp4", description="png: a zip of numbered pictures")
+    view: View | None = None
+    background: Background | None = None
+
+    def options(self, of_job: Options) -> Options:
+        own = {"view": self.view, "background": self.background}
+        return of_job.model_copy(update={name: value for name, value in own.items() if value is not None})
+
+
+class Media(_Record):
+    """What a look into the file tells before anything is decoded."""
+
+    duration_s: float = Field(0.0, ge=0, description="of the part that is wanted")
+    fps: float = Field(0.0, ge=0, description="mean rate")
+    width: int = Field(0, ge=0, description="of what comes out, in pixels")
+    height: int = Field(0, ge=0)
+    sound: bool = False
+    bytes: int = Field(0, ge=0)
+
+
+class Progress(_Record):
+    """How far a job is, all workers together."""
+
+    frames: int = Field(0, ge=0, description="of the result that are done")
+    of_frames: int = Field(0, ge=0, description="that there will be, as far as can be known; 0: not yet")
+    fps: float = Field(0.0, ge=0, description="done a second, of late")
+    left_s: float = Field(0.0, ge=0, description="seconds to go at that rate; 0: unknown")
+    segments: int = Field(0, ge=0)
+    segments_done: int = Field(0, ge=0)
+
+
+class Result(_Record):
+    """A finished output as it lies in storage."""
+
+    key: str
+    bytes: int = Field(ge=0)
+    mime: str
+
+
+class Job(_Record):
+    """One uploaded video and what is to become of it, from its submission until it expires.
+
+    `id` is a random UUID. `source` is the storage key of the video, or empty while `url` has still to be fetched.
+    `title` is the user's own name for the file: for display alone, it never touches a disk. `reason` says in one word
+    how a job failed: "poison" (it killed its workers), "disk", "unreadable_media", "too_large", "no_video_stream",
+    "bad_background", "engine", "weights", "encode", "fetch" (the url gave nothing usable), "failed"; `detail` says it
+    for a person. Times are in seconds since 1970, by the clock of the store.
+    """
+
+    id: str = Field(min_length=1, max_length=64)
+    owner: str = ""
+    title: str = Field("", max_length=200)
+    source: str = ""
+    url: str = Field("", max_length=2048)
+    options: Options = Options()
+    outputs: tuple[Output, ...] = Field((Output(),), min_length=1, max_length=4)
+    start_s: float = Field(0.0, ge=0, description="where to begin, in seconds of the source")
+    end_s: float | None = Field(None, description="where to stop")
+    width: int = Field(0, ge=0, le=16_384, description="of the outputs; 0: follows from the other side, or the source")
+    height: int = Field(0, ge=0, le=16_384)
+    priority: int = Field(5, ge=0, le=9, description="among its owner's jobs; higher comes first")
+    webhook: str = Field("", max_length=2048, description="address told when the job ends")
+    state: JobState = JobState.QUEUED
+    reason: str = ""
+    detail: str = ""
+    warnings: tuple[tuple[str, str], ...] = Field((), description="(code, sentence) pairs")
+    media: Media | None = None
+    progress: Progress = Progress()
+    results: dict[str, Result] = Field(default_factory=dict, description="by the output's name, once done")
+    created_s: float = 0.0
+    updated_s: float = 0.0
+    started_s: float = 0.0
+    ended_s: float = 0.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [output.name for output in self.outputs]
+        if len(set(names)) != len(names):
+            raise ValueError("two outputs have one name")
+        if self.end_s is not None and self.end_s <= self.start_s:
+            raise ValueError(f"end_s {self.end_s:g} is not after start_s {self.start_s:g}")
+        return self

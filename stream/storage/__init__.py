@@ -1,0 +1,64 @@
+"""Where uploads and results lie: a folder, or a bucket that all machines reach. One small interface, chosen by address.
+
+Keys are words of [a-z0-9._-] joined by "/", made by the server, never by a user: `uploads/ID/…`, `jobs/ID/…`.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from stream.registry import find
+from stream.settings import Settings
+
+STORAGES = {"file": "stream.storage.folder:Folder"}
+"""By the scheme of MATTEBOX_STORAGE; each is called with the settings."""
+
+_KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
+
+
+class Storage(Protocol):
+    """Files by key. An object is complete or not there. All methods block: call them in a thread.
+
+    Any may raise DiskError (no space, no right, out of reach); what is not there is a FileNotFoundError.
+    """
+
+    def put(self, key: str, path: Path) -> None:
+        """Keep the file at `path` as `key`, in the place of what was there. The file is the storage's from now on."""
+        ...
+
+    def local(self, key: str, folder: Path) -> Path:
+        """The object as a file to read: its own where it lies on this machine, else a copy made in `folder`."""
+        ...
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Its bytes from `start` on, in chunks of up to a mebibyte."""
+        ...
+
+    def size(self, key: str) -> int: ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin so, sorted. Give a whole folder with its slash, as in "jobs/ID/"."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """That key; nothing if there is none."""
+        ...
+
+    def remove_all(self, prefix: str) -> None:
+        """All keys that begin so."""
+        ...
+
+
+def open_storage(settings: Settings) -> Storage:
+    """The one that MATTEBOX_STORAGE names: a folder in data_dir where it is empty. Raises UsageError, DiskError."""
+    scheme, colon, _ = settings.storage.partition("://")
+    storage: Storage = find(STORAGES[scheme if colon else "file"])(settings)
+    return storage
+
+
+def checked(key: str) -> str:
+    """The key itself. Raises ValueError for one that no server of ours makes."""
+    if not _KEY.fullmatch(key.removesuffix("/")):
+        raise ValueError(f"{key!r} is no storage key")
+    return key

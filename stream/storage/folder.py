@@ -1,0 +1,80 @@
+"""Objects as files below `<data_dir>/storage`, or below the folder that MATTEBOX_STORAGE names."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+
+from stream.errors import disk_error
+from stream.settings import Settings
+from stream.storage import checked
+
+_CHUNK = 2**20
+_DRAFT = ".part"  # objects that are being copied here; no key ends so, for they begin with a dot
+
+
+class Folder:
+    def __init__(self, settings: Settings) -> None:
+        path = settings.storage.removeprefix("file://")
+        self._root = (Path(path) if path else settings.data_dir / "storage").absolute()
+
+    def put(self, key: str, path: Path) -> None:
+        final = self._file(key)
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            if path.stat().st_dev == final.parent.stat().st_dev:
+                os.replace(path, final)
+            else:
+                self._copy_in(path, final)
+        except OSError as exc:
+            raise disk_error(exc, key) from exc
+
+    def _copy_in(self, path: Path, final: Path) -> None:
+        draft = final.with_name(f".{token_hex(4)}{_DRAFT}")
+        try:
+            shutil.copyfile(path, draft)
+            os.replace(draft, final)
+        finally:
+            draft.unlink(missing_ok=True)
+        path.unlink()
+
+    def local(self, key: str, folder: Path) -> Path:
+        path = self._file(key)
+        if not path.is_file():
+            raise FileNotFoundError(key)
+        return path
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        with self._file(key).open("rb") as file:
+            file.seek(start)
+            left = length
+            while chunk := file.read(_CHUNK if left is None else min(_CHUNK, left)):
+                yield chunk
+                left = None if left is None else left - len(chunk)
+
+    def size(self, key: str) -> int:
+        return self._file(key).stat().st_size
+
+    def keys(self, prefix: str) -> list[str]:
+        folder = self._root / prefix.rpartition("/")[0]
+        files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        found = (path.relative_to(self._root).as_posix() for path in files)
+        return sorted(key for key in found if key.startswith(prefix))
+
+    def remove(self, key: str) -> None:
+        path = self._file(key)
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # others lie there too
+            path.parent.rmdir()
+
+    def remove_all(self, prefix: str) -> None:
+        if prefix.endswith("/"):
+            shutil.rmtree(self._file(prefix), ignore_errors=True)
+            return
+        for key in self.keys(prefix):
+            self.remove(key)
+
+    def _file(self, key: str) -> Path:
+        return self._root / checked(key)

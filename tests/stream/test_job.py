@@ -1,0 +1,42 @@
+"""Records of jobs: what they refuse, and that they survive the way through JSON."""
+
+import pytest
+from pydantic import ValidationError
+
+from stream.job import JOB_MOVES, Job, JobState, Output
+from stream.session import Options, View
+
+
+def test_a_job_survives_json() -> None:
+    job = Job(id="a", options=Options.read(background="blur:0.3"), outputs=(Output(view=View.MATTE, format="mkv"),))
+    assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"outputs": (Output(), Output())},
+        {"outputs": ()},
+        {"start_s": 2.0, "end_s": 2.0},
+        {"priority": 10},
+        {"width": -1},
+        {"start_s": float("nan")},
+        {"unknown": 1},
+    ],
+)
+def test_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Job(id="a", **fields)
+
+
+def test_an_output_may_have_a_background_of_its_own() -> None:
+    options = Options.read(background="green", view="matte", engine="rvm")
+    assert Output(background="blur").options(options).background.kind == "blur"
+    assert Output().options(options) == options
+    assert Output(view=View.STACKED).options(options).engine == "rvm"
+
+
+def test_moves() -> None:
+    assert set(JOB_MOVES) == set(JobState)
+    assert {state for state in JobState if state.final} == {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
+    assert not JOB_MOVES[JobState.DONE]
