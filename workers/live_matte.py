@@ -15,6 +15,7 @@ from stream.session import Options
 from stream.settings import Settings
 from workers.backgrounds import GREY, Backdrop, Drawn, open_background
 from workers.composite import checkerboard, flat
+from workers.crossfade import Crossfade
 from workers.engines.base import Engine, Result, State
 from workers.matte import Matte
 
@@ -73,7 +74,8 @@ class LiveMatte:
 
     def open(self, info: VideoInfo) -> VideoInfo:
         self._size, self._info = (info.width, info.height), info
-        self._matte = Matte(self.options, self.engine, self._opened_or_grey(), live=True)
+        self._backdrop = Crossfade(self._opened_or_grey())
+        self._matte = Matte(self.options, self.engine, self._backdrop, live=True)
         return self._matte.open(info)
 
     def __call__(self, frame: Frame) -> list[Frame]:
@@ -105,7 +107,7 @@ class LiveMatte:
         everything stays as it was.
         """
         size, backdrop = self._size, None
-        if size != (0, 0) and options.background != self._latest().background:
+        if size != (0, 0) and options.background != self.latest().background:
             backdrop = self._open_background(options, size)
         with self._lock:
             self._wanted.append(_Change(options, engine, backdrop, size))
@@ -115,7 +117,8 @@ class LiveMatte:
         with self._lock:
             self._wanted.append(_Change(engine=engine))
 
-    def _latest(self) -> Options:
+    def latest(self) -> Options:
+        """What was asked for last; with the next frame it holds."""
         with self._lock:
             return next((c.options for c in reversed(self._wanted) if c.options is not None), self.options)
 
@@ -127,8 +130,8 @@ class LiveMatte:
 
     def _apply(self, change: _Change) -> None:
         assert self._matte is not None
-        options = change.options or self.options
-        moved = options.background != self.options.background
+        options, before = change.options or self.options, self.options.background
+        moved = options.background != before
         self.options, self.engine = options, change.engine or self.engine
         backdrop = change.backdrop
         if backdrop is not None and change.size != self._size:
@@ -136,12 +139,15 @@ class LiveMatte:
             backdrop = None
         if backdrop is None and moved:  # it was asked for before the first picture, or at another size
             backdrop = self._opened_or_grey()
-        self._matte.swap(self.options, self.engine, backdrop)
+        if backdrop is not None:
+            self._backdrop.turn_to(backdrop, softly="none" not in (before.kind, options.background.kind))
+        self._matte.swap(self.options, self.engine)
 
     def _resize(self, width: int, height: int) -> None:
         assert self._matte is not None
         self._size, self._info = (width, height), replace(self._info, width=width, height=height)
-        self._matte.swap(self.options, self.engine, self._opened_or_grey(), self._info)
+        self._backdrop = Crossfade(self._opened_or_grey())
+        self._matte.swap(self.options, self.engine, self._backdrop, self._info)
 
     def _opened_or_grey(self) -> Backdrop:
         try:

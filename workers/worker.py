@@ -188,7 +188,8 @@ class LiveWorker:
             _log.warning("video %s: %s", video.id, exc)
             engine = await self._engines.get(Options())
             video.notice = f"{options.engine} is not to be had here: {exc}"
-        video.set_engine(engine)
+        if video.options.engine == options.engine:  # else another was asked for meanwhile
+            video.set_engine(engine)
 
     # what is asked
 
