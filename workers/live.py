@@ -119,6 +119,12 @@ class LiveVideo:
             fps_out=out.fps,
             matte_fps=matte_fps,
             latency_ms=out.latency_ms,
+            glass_ms=out.latency_ms + out.round_trip_ms if self._kind is Kind.CAMERA and out.round_trip_ms else 0.0,
+            stages_ms={
+                "decode": source.decoding.take_ms() if source else 0.0,
+                "matte": self._matte.working.take_ms(),
+                "encode": out.encode_ms,
+            },
             dropped=dropped,
             width=out.width,
             height=out.height,

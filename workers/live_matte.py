@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from stream.errors import BackgroundError, NotLoaded
 from stream.frames import Frame, Plane, VideoInfo
+from stream.live_meter import Stopwatch
 from stream.session import Options
 from stream.settings import Settings
 from workers.backgrounds import GREY, Backdrop, Drawn, open_background
@@ -52,7 +53,7 @@ class _Change:
 
 class LiveMatte:
     """A Transform for `pump`. matted: frames that left with a matte; covered: frames that got none, so that their
-    background was shown.
+    background was shown. working: a frame's time.
 
     The thread that pumps calls everything but `change` and `set_engine`, which any thread may.
     """
@@ -67,6 +68,7 @@ class LiveMatte:
         self._matte: Matte | None = None
         self._frames = 0
         self.matted = 0
+        self.working = Stopwatch()
 
     @property
     def covered(self) -> int:
@@ -84,7 +86,8 @@ class LiveMatte:
             self._resize(frame.width, frame.height)
         self._apply_changes()
         self._frames += 1
-        done = self._matte(frame)
+        with self.working:
+            done = self._matte(frame)
         self.matted = self._frames - self._matte.covered - self._matte.passed  # read by others: it only ever grows
         return done
 

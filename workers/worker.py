@@ -133,7 +133,8 @@ class LiveWorker:
         for name, video in list(self._videos.items()):
             if name in self._held:
                 with suppress(Fenced, NoSession):
-                    await self._store.report(self._held[name], video.meters())
+                    meters = video.meters().model_copy(update={"load": self._record.load})
+                    await self._store.report(self._held[name], meters)
 
     async def _reap(self) -> None:
         for session in await self._store.reap():

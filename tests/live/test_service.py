@@ -129,10 +129,13 @@ async def test_metrics_tell_what_the_device_does(served: Served) -> None:
             return {sample.name: sample.value for family in families for sample in family.samples}
 
         async def is_told() -> bool:
-            return (await told()).get("mattebox_device_busy_seconds", 0) > 0
+            found = await told()
+            return found.get("mattebox_device_busy_seconds", 0) > 0 and "mattebox_glass_to_glass_seconds" in found
 
-        await eventually(is_told, 5.0, "the device's work")
+        await eventually(is_told, 8.0, "the device's work, and the viewer's word on the network")
         found = await told()
+        assert 0 < found["mattebox_latency_seconds"] < found["mattebox_glass_to_glass_seconds"] < 1
+        assert 0 < found["mattebox_stage_seconds"] < 0.1
         assert found["mattebox_device_batch_frames"] >= 1
         assert 0 <= found["mattebox_device_wait_median_seconds"] <= found["mattebox_device_wait_p95_seconds"] < 0.2
         assert found["mattebox_worker_memory_bytes"] > 50e6
