@@ -7,7 +7,8 @@ from stream.errors import BackgroundError
 from stream.frames import Frame, Plane
 from workers.backgrounds import Backdrop
 
-FADE_S = 0.12  # seen as a fade, and over soon enough that a choice is felt as immediate
+FADE_S = 0.1  # seen as a fade, and over soon enough that a choice is felt as immediate
+_AT_ONCE = 0.35  # of the new background in the very first picture
 
 
 class Crossfade:
@@ -43,7 +44,7 @@ class Crossfade:
         self._shown.close()
 
     def _share(self, time_s: float) -> float:
-        """Of the new background, above 0: a choice shows in the very next picture. 1 where nothing leaves."""
+        """Of the new background, quick first and slow at the end; 1 where nothing leaves."""
         if self._leaving is None:
             return 1.0
         if self._begun_s is None:
@@ -51,7 +52,7 @@ class Crossfade:
         past_s = time_s - self._begun_s
         if not 0.0 <= past_s < FADE_S:  # before it began: the clock has been set
             return 1.0
-        return 0.25 + 0.75 * past_s / FADE_S
+        return 1.0 - (1.0 - _AT_ONCE) * (1.0 - past_s / FADE_S) ** 2
 
     def _left_at(self, frame: Frame, alpha: Plane) -> Plane | None:
         assert self._leaving is not None
