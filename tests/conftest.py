@@ -7,6 +7,7 @@ from pathlib import Path
 import aioice.ice
 import pytest
 
+import workers  # noqa: F401 - it sets what torch reads when it is loaded
 from stream.settings import settings
 from tests.workers.models import deterministic
 
