@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -28,6 +28,23 @@ app = typer.Typer(
 )
 for command in (live.serve, file.file, live.web, live.worker, examine.doctor):
     app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mattebox {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _words(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Cut people out of video and put them in front of something else."""
+
+
 app.command("eval")(examine.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(bench.app, name="bench")
