@@ -14,6 +14,7 @@ from starlette.types import Scope
 from stream.errors import MatteboxError, StoreDown
 from stream.log import OncePerSecond
 from stream.settings import Settings
+from stream.storage import open_storage
 from stream.store import Store
 from web import backgrounds, health, login, problems, sessions, whip
 from web.auth import Gate
@@ -32,7 +33,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     """The ASGI application. The store stays the caller's to close. Raises UsageError, DiskError."""
     app = FastAPI(title="Mattebox", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_lifespan)
     gate, counters = Gate(settings), Counters()
-    app.state.context = Context(settings, store, gate, Shelf(settings), counters)
+    app.state.context = Context(settings, store, gate, Shelf(settings, open_storage(settings)), counters)
     problems.install(app)
     for router in (sessions.router, whip.router, backgrounds.router, login.router, health.router, pages):
         app.include_router(router)
