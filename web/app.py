@@ -14,12 +14,14 @@ from starlette.types import Scope
 from stream.errors import MatteboxError, StoreDown
 from stream.log import OncePerSecond
 from stream.settings import Settings
+from stream.storage import open_storage
 from stream.store import Store
-from web import backgrounds, health, login, problems, sessions, whip
+from web import backgrounds, health, login, problems, sessions, uploads, whip
 from web.auth import Gate
 from web.context import Context, StreamName
 from web.counters import Counted, Counters
 from web.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
+from web.inbox import Inbox
 from web.shelf import Shelf
 
 STATIC = Path(__file__).parent / "static"
@@ -32,15 +34,25 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     """The ASGI application. The store stays the caller's to close. Raises UsageError, DiskError."""
     app = FastAPI(title="Mattebox", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_lifespan)
     gate, counters = Gate(settings), Counters()
-    app.state.context = Context(settings, store, gate, Shelf(settings), counters)
+    storage = open_storage(settings)
+    app.state.context = Context(settings, store, gate, Shelf(settings), counters, storage, Inbox(settings, storage))
     problems.install(app)
-    for router in (sessions.router, whip.router, backgrounds.router, login.router, health.router, pages):
+    for router in (
+        sessions.router,
+        whip.router,
+        backgrounds.router,
+        uploads.router,
+        login.router,
+        health.router,
+        pages,
+    ):
         app.include_router(router)
     app.mount("/static", Revalidated(directory=STATIC))
     # the last one added is the first one asked
-    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH,))
+    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH, uploads.PATH))
     app.add_middleware(SamePage, loopback_only=gate.open, origins=frozenset(_words(settings.origins)))
     app.add_middleware(Counted, counters=counters)
+    app.add_middleware(uploads.TusHeaders)
     app.add_middleware(SafeHeaders)
     return app
 

@@ -6,9 +6,11 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from stream.settings import Settings
+from stream.storage import Storage
 from stream.store import Store
 from web.auth import Gate, Visitor
 from web.counters import Counters
+from web.inbox import Inbox
 from web.problems import Problem
 from web.shelf import Shelf
 
@@ -22,6 +24,8 @@ class Context:
     gate: Gate
     shelf: Shelf
     counters: Counters
+    storage: Storage
+    inbox: Inbox
 
 
 def context(request: Request) -> Context:
