@@ -102,12 +102,18 @@ def _pieces(answer: http.client.HTTPResponse, limit: int, url: str) -> Iterator[
 
 @contextmanager
 def ask(
-    method: str, url: str, settings: Settings, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    method: str,
+    url: str,
+    settings: Settings,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    silence_s: float | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
-    """The answer of whoever `url` leads to; a GET follows redirects. Raises FetchError."""
+    """The answer of whoever `url` leads to; a GET follows redirects. Raises FetchError, after `silence_s` seconds in
+    which nothing came, too."""
     for _ in range(REDIRECTS + 1):
         place = resolve(url, settings)
-        with closing(_Connection(place)) as connection:
+        with closing(_Connection(place, silence_s or _SILENCE_S)) as connection:
             with closing(_answer(connection, method, place, body, headers or {})) as answer:
                 moved = answer.getheader("Location") if answer.status in _MOVED and method == "GET" else None
                 if moved is None:
@@ -131,16 +137,16 @@ def _answer(
 class _Connection(http.client.HTTPConnection):
     """To a checked address, by whatever name; TLS certificates are for the name."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, silence_s: float) -> None:
         super().__init__(place.host, place.port)
-        self._place = place
+        self._place, self._silence_s = place, silence_s
         self.default_port = 443 if place.url.scheme == "https" else 80
 
     def connect(self) -> None:
         line = self._first_that_answers()
         if self._place.url.scheme == "https":
             line = self._sealed(line)
-        line.settimeout(_SILENCE_S)
+        line.settimeout(self._silence_s)
         self.sock = line
 
     def _sealed(self, line: socket.socket) -> socket.socket:

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     uploads_per_user: int = Field(100 * 2**30, ge=1, description="bytes that one user's uploads may have together")
     upload_keep_s: float = Field(86_400.0, gt=0, description="an upload untouched for so long is removed")
     jobs_keep_s: float = Field(
-        7 * 86_400.0, gt=0, description="a job and its results are removed so long after its end"
+        7 * 86_400.0, gt=0, le=7 * 86_400, description="a job and its results are removed so long after its end"
     )
     jobs_per_user: int = Field(1000, ge=1, description="unfinished jobs that one user may have")
     allow_private_urls: bool = Field(False, description="jobs and webhooks may name addresses of this network")

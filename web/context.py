@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from stream.job_store import JobStore
 from stream.settings import Settings
 from stream.storage import Storage
 from stream.store import Store
@@ -13,6 +14,7 @@ from web.counters import Counters
 from web.inbox import Inbox
 from web.problems import Problem
 from web.shelf import Shelf
+from web.watch import Watch
 
 OFFER_WINDOW_S = 10
 
@@ -26,6 +28,8 @@ class Context:
     counters: Counters
     storage: Storage
     inbox: Inbox
+    jobs: JobStore
+    watch: Watch
 
 
 def context(request: Request) -> Context:

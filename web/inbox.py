@@ -165,7 +165,7 @@ class Inbox:
         folder = self._of_owner(owner) / id
         upload = self._read(folder)
         if upload is None or (upload.state == "arriving" and not (folder / "data").exists()):
-            upload = self._stored(id) or upload
+            upload = self.stored(id) or upload
         return upload if upload is not None and upload.owner == owner else None
 
     def offset(self, upload: Upload) -> int:
@@ -223,7 +223,8 @@ class Inbox:
         data.unlink(missing_ok=True)
         self.save(upload)
 
-    def _stored(self, id: str) -> Upload | None:
+    def stored(self, id: str) -> Upload | None:
+        """What storage knows of it, from whichever machine it came."""
         try:
             return Upload.model_validate_json(b"".join(self._storage.read(f"uploads/{id}/info")))
         except (FileNotFoundError, ValidationError):

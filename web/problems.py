@@ -10,11 +10,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from stream.errors import DiskError, MatteboxError, NoSession, StoreDown, StoreError
+from stream.errors import DiskError, MatteboxError, NoJob, NoSession, StoreDown, StoreError
 
 _log = logging.getLogger(__name__)
 _STORE_RETRY_S = 2
-_STATUS: dict[type[MatteboxError], int] = {NoSession: 404, StoreError: 409, DiskError: 507}
+_STATUS: dict[type[MatteboxError], int] = {NoSession: 404, NoJob: 404, StoreError: 409, DiskError: 507}
 _TITLES = {460: "Checksum Mismatch"}  # a code that tus adds
 _WORDS = {
     HTTPStatus.NOT_FOUND: "there is nothing at this address",

@@ -131,6 +131,8 @@ async def append(name: str, request: Request, owner: Owner, here: Here) -> Respo
 async def remove(name: str, request: Request, owner: Owner, here: Here) -> Response:
     _check_version(request)
     upload = await _mine(here, owner, name)
+    if any(job.source == upload.source and not job.state.final for job in await here.jobs.jobs(owner)):
+        raise Problem(409, "in_use", "a job is at work on this upload; cancel that first")
     async with _in_turn():
         await in_thread(here.inbox.remove, upload)
     return Response(status_code=204)
