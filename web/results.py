@@ -20,7 +20,8 @@ _EXTENSIONS = {"png": "zip"}
 OutputName = Annotated[str, Query(max_length=32, description="which of its outputs; the first if left out")]
 
 
-@router.api_route("/{id}/result", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/{id}/result", include_in_schema=False)
+@router.get("/{id}/result", response_class=Response)
 async def result(
     id: str,
     request: Request,
@@ -49,7 +50,8 @@ def _file_name(job: Job, output: str) -> str:
     return f"{stem}-{output}.{_EXTENSIONS.get(format, format)}"
 
 
-@router.api_route("/{id}/preview", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/{id}/preview", include_in_schema=False)
+@router.get("/{id}/preview", response_class=Response)
 async def newest_picture(id: str, request: Request, owner: Owner, here: Here) -> Response:
     """A small JPEG of what was finished last; 404 until there is one."""
     job = await owned(here, owner, id)

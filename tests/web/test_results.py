@@ -1,14 +1,16 @@
 """Results on their way out: ranges and conditions as players and download managers ask for them, names, links."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.web.asking import problem
 from tests.web.filing import RESULT, Filing, done
-from tests.web.site import Site
+from tests.web.site import Site, running
 from tests.web.tus import uploaded
 
 END = len(RESULT) - 1
@@ -111,3 +113,16 @@ def test_a_result_whose_file_is_gone(site: Site, http: httpx.Client, path: str, 
     site.context.storage.remove_all(f"jobs/{job.rpartition('/')[2]}/")
     problem(http.get(f"{job}/result"), 404, "not_found")
     problem(http.get(f"{job}/result", params={"output": "none"}), 404, "no_result")
+
+
+def test_uploads_and_results_in_a_bucket(s3: Settings, tmp_path: Path, redis_url: str, clip: bytes) -> None:
+    with running(s3.model_copy(update={"data_dir": tmp_path}), redis_url) as site, site.client() as http:
+        upload = uploaded(http, clip, "film.mp4")
+        assert site.context.storage.keys("uploads/") == [f"uploads/{upload}/info", f"uploads/{upload}/source"]
+        other = s3.model_copy(update={"data_dir": tmp_path / "other"})
+        with running(other, redis_url, worker=False) as elsewhere, elsewhere.client() as there:
+            path = done(there, elsewhere, upload=upload)
+        assert http.get(f"{path}/result", headers={"Range": "bytes=1000-1999"}).content == RESULT[1000:2000]
+        assert http.get(f"{path}/result").content == RESULT
+        assert http.delete(path).status_code == 204
+        assert not site.context.storage.keys("jobs/")
