@@ -6,7 +6,8 @@ MatteboxError                    exit code 1
 ├── InputError                   the video given cannot be used
 │   ├── UnreadableMedia          not a video, damaged beyond use, or a kind that is refused
 │   ├── NoVideoStream            sound, subtitles or cover art only
-│   └── TooLarge                 over a limit on pixels, frames or duration
+│   ├── TooLarge                 over a limit on pixels, frames, duration or bytes
+│   └── FetchError               its address gives nothing, or must not be asked
 ├── BackgroundError              the new background cannot be read
 ├── WeightsError                 weights are missing, cannot be fetched, or are not the known ones
 ├── EngineError                  a model failed on a frame
@@ -15,9 +16,10 @@ MatteboxError                    exit code 1
 ├── SdpError                     an offer or its candidates cannot be used (nothing of it was kept)
 │   └── UnsupportedCodec         it offers neither H.264 nor VP8 as browsers send them
 ├── DiskError                    no space, or no right to write
-├── StoreError                   the records of live video
+├── StoreError                   the records of live video and of file jobs
 │   ├── StoreDown                Redis is out of reach, or takes no writes
 │   ├── NoSession                no session of that id, or no longer
+│   ├── NoJob                    no job of that id, or no longer
 │   ├── BadMove                  its state allows no such move
 │   └── Fenced                   somebody else is in charge of it by now
 └── ServerError                  a part of the server does not start or does not stay up
@@ -56,6 +58,10 @@ class NoVideoStream(InputError):  # noqa: N818
 
 class TooLarge(InputError):  # noqa: N818
     code = "too_large"
+
+
+class FetchError(InputError):
+    code = "fetch"
 
 
 class BackgroundError(MatteboxError):
@@ -100,6 +106,10 @@ class StoreDown(StoreError):  # noqa: N818
 
 class NoSession(StoreError):  # noqa: N818
     code = "no_session"
+
+
+class NoJob(StoreError):  # noqa: N818
+    code = "no_job"
 
 
 class BadMove(StoreError):  # noqa: N818

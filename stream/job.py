@@ -32,7 +32,7 @@ class JobState(StrEnum):
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset({JobState.QUEUED, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
-    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),  # under way
     JobState.DONE: frozenset(),
     JobState.FAILED: frozenset({JobState.QUEUED}),  # tried again; finished segments stay finished
     JobState.CANCELLED: frozenset(),

@@ -12,6 +12,20 @@ mattebox:commands:<worker>   stream: what a worker is to do
 mattebox:worker:<id>         string: its last heartbeat
 mattebox:workers             zset: id → when that heartbeat is stale
 mattebox:spent:<key>         number: uses of something that is limited, in the window of time until it expires
+
+mattebox:job:<id>            hash: the record of a file job, one field each; fence, told, of_frames, counted_s and
+                             mark_… are the store's own
+mattebox:tasks:<job>         hash: "plan", "0000" … for its segments, "join" → where each stands, as JSON
+mattebox:todo:<job>          list: those of them that anybody may take, next first
+mattebox:plan:<job>          string: how it was cut, in the workers' own words
+mattebox:jobs                zset: id → when its record will be gone
+mattebox:leases              zset: "<job> <task>" that a worker has → when its lease lapses
+mattebox:ready:<owner>       zset: jobs with something to take → by priority, then age
+mattebox:owners              zset: owner → when a worker last took something of his
+mattebox:wake                list: a token for each task that came up, for workers that wait
+mattebox:ended               zset: job → when it ended
+mattebox:hooks               zset: job whose owner is to be told of its end → when
+mattebox:job-key:<n>:<owner>:<key>  string: the job that was made under an idempotency key
 """
 
 from functools import cache
@@ -30,9 +44,19 @@ CLAIM_MS = 1000  # an offer delivered but not taken for so long goes to another 
 DELIVERIES = 3  # and after so many of these it is dropped
 WAITING = 256  # offers that may wait at once; more are refused at once
 
+JOB_KEEP_S = 8 * 86_400  # a job since its last touch; longer than MATTEBOX_JOBS_KEEP_S, so that its files go first
+JOB_REPEAT_S = 86_400  # an idempotency key
+HOOK_S = 60  # to tell an owner of a job's end, before somebody else tries
+TRIES = 3  # of a task that failed as it should not; the fault of the job is told at once
+RATE_S = 2.0  # over which frames a second are counted
+
 SESSIONS = PREFIX + "sessions"
 OFFERS = PREFIX + "offers"
 WORKERS = PREFIX + "workers"
+JOBS = PREFIX + "jobs"
+ENDED = PREFIX + "ended"
+HOOKS = PREFIX + "hooks"
+WAKE = PREFIX + "wake"
 
 
 def session(id: str) -> str:
@@ -55,6 +79,14 @@ def worker(id: str) -> str:
     return f"{PREFIX}worker:{id}"
 
 
+def job(id: str) -> str:
+    return f"{PREFIX}job:{id}"
+
+
+def job_key(owner: str, key: str) -> str:
+    return f"{PREFIX}job-key:{len(owner)}:{owner}:{key}"
+
+
 def spent(key: str) -> str:
     return f"{PREFIX}spent:{key}"
 
@@ -70,12 +102,18 @@ _IN_LUA = (
     "CLAIM_MS",
     "DELIVERIES",
     "WAITING",
+    "JOB_KEEP_S",
+    "JOB_REPEAT_S",
+    "HOOK_S",
+    "TRIES",
+    "RATE_S",
 )
 
 
 @cache
 def script(name: str) -> str:
-    """The text of `lua/<name>.lua` behind the numbers above and the functions that all scripts share."""
+    """The text of `lua/<name>.lua` behind the numbers above and the functions that all scripts of its kind share."""
     folder = files("stream") / "lua"
+    shared = "job_common" if name.startswith("job_") else "common"
     numbers = [f"local {word} = {globals()[word]!r}" for word in _IN_LUA]
-    return "\n".join([*numbers, *((folder / f"{part}.lua").read_text() for part in ("common", name))])
+    return "\n".join([*numbers, *((folder / f"{part}.lua").read_text() for part in ("clock", shared, name))])

@@ -1,4 +1,4 @@
-"""Where web and workers meet: the records of live video in Redis. The only file that imports its client.
+"""Where web and workers meet: the records of live video in Redis. Those of file jobs are in `stream/job_store.py`.
 
 Every change of a session's state is one script that Redis runs as a whole (`stream/lua`); keys and their lifetimes are
 in `stream/keys.py`. Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and a second more: when
@@ -9,66 +9,41 @@ ends the session over the worker's head raises the fence. From then on the old o
 When Redis lost its data (flushed, or a disk gone) `renew` writes the owner's sessions again as the owner knows them.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Iterable
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Iterable
+from typing import Any
 
-import redis.asyncio as aioredis
 from pydantic import ValidationError
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisGone
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisSlow
 
 from stream import keys
-from stream.errors import BadMove, Fenced, NoSession, StoreDown, UsageError
+from stream.errors import BadMove, Fenced, NoSession, StoreDown
 from stream.record import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, State, Worker
+from stream.redis_link import PATIENCE_S, SLICE_S, Link, ResponseError
 from stream.session import Options
 
-T = TypeVar("T")
-
 _log = logging.getLogger(__name__)
-
-_SLICE_S = 1.0  # longest wait inside Redis: a server that stopped meanwhile is noticed after this and _PATIENCE_S
-_PATIENCE_S = 1.0  # for any reply
-_AWAY = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "OOM")  # replies of a server that takes no writes just now
 
 
 class Store:
     """The shared records. One object a process, for its event loop. Every method may raise StoreDown."""
 
-    def __init__(self, url: str) -> None:
-        """`url`: redis://, rediss:// or unix://. Connects on first use. Raises UsageError if it is none of these."""
-        self._where = _without_password(url)
-        retry = Retry(NoBackoff(), 1, (RedisGone,))  # once: the connection may be one that a restart has cut
-        try:
-            self._redis = aioredis.Redis.from_url(
-                url,
-                decode_responses=True,
-                protocol=2,
-                retry=retry,
-                socket_connect_timeout=_PATIENCE_S,
-                socket_timeout=None,  # `_call` has the clock; theirs swallows cancellations on Python 3.11 (wait_for)
-            )
-        except ValueError as exc:
-            raise UsageError(f"REDIS_URL={self._where!r}: {str(exc).splitlines()[0]}") from None
-        self._scripts: dict[str, Any] = {}
+    def __init__(self, redis: str | Link) -> None:
+        """The address of a Redis (see `Link`), or a link that others use too. Raises UsageError."""
+        self._link = Link(redis) if isinstance(redis, str) else redis
         self._read: dict[str, list[str]] = {}
+
+    @property
+    def link(self) -> Link:
+        """For another store of the same process."""
+        return self._link
 
     async def ping(self) -> bool:
         """Does Redis answer? The one method that does not raise StoreDown."""
-        try:
-            await self._ask("PING")
-        except StoreDown:
-            return False
-        return True
+        return await self._link.ping()
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._link.close()
 
     # Offers: from a client, through web, to a worker with room, and its answer back.
 
@@ -82,18 +57,18 @@ class Store:
         """
         until_s = time.monotonic() + wait_s
         command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
-        latest_s = await self._now() + 2 * _PATIENCE_S
-        said = await self._run("offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
+        latest_s = await self._link.now_s() + 2 * PATIENCE_S
+        said = await self._link.run("offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
         if said[0] == "late":
-            raise StoreDown(f"Redis at {self._where} stood still")
+            raise StoreDown(f"Redis at {self._link.where} stood still")
         if said[0] != "ok":
             return Answer(problem=said[0], detail=PROBLEMS[said[0]])
-        text = await self._answer(session.id, until_s) or await self._run("abandon", session.id)
+        text = await self._answer(session.id, until_s) or await self._link.run("abandon", session.id)
         return None if text is None else Answer.model_validate_json(text)
 
     async def _answer(self, id: str, until_s: float) -> str | None:
-        while (wait_s := min(until_s - time.monotonic(), _SLICE_S)) > 0:
-            got = await self._ask("BLPOP", keys.answer(id), wait_s, wait_s=wait_s)
+        while (wait_s := min(until_s - time.monotonic(), SLICE_S)) > 0:
+            got = await self._link.ask("BLPOP", keys.answer(id), wait_s, wait_s=wait_s)
             if got:
                 return str(got[1])
         return None
@@ -105,11 +80,11 @@ class Store:
         """
         until_s = time.monotonic() + block_s
         while True:
-            left_s = max(0.0, min(until_s - time.monotonic(), _SLICE_S))
-            offered = await self._run("claim", worker) or await self._next_offer(worker, left_s)
+            left_s = max(0.0, min(until_s - time.monotonic(), SLICE_S))
+            offered = await self._link.run("claim", worker) or await self._next_offer(worker, left_s)
             if offered:
                 entry, id, sdp = offered
-                if taken := await self._run("take", id, worker, entry):
+                if taken := await self._link.run("take", id, worker, entry):
                     return Session.from_fields(taken[1]), Offer(session=id, sdp=sdp, deadline_s=float(taken[0]))
             elif time.monotonic() >= until_s:
                 return None
@@ -118,7 +93,7 @@ class Store:
         block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would be for ever
         query = ("XREADGROUP", "GROUP", keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", keys.OFFERS, ">")
         try:
-            got = await self._ask(*query, wait_s=wait_s)
+            got = await self._link.ask(*query, wait_s=wait_s)
         except ResponseError as exc:
             if str(exc).startswith(("NOGROUP", "UNBLOCKED")):  # flushed meanwhile; `claim` makes it anew
                 return None
@@ -130,32 +105,34 @@ class Store:
 
     async def accept(self, worker: str, id: str) -> Session | None:
         """As `take`, for the viewer that a command of kind "view" brings. None: it came too late."""
-        taken = await self._run("take", id, worker, "")
+        taken = await self._link.run("take", id, worker, "")
         return Session.from_fields(taken[1]) if taken else None
 
     async def reply(self, session: Session, answer: Answer) -> None:
         """Answer the client that waits in `offer`. Raises Fenced when it does not wait any more, or NoSession."""
-        _check(await self._run("reply", *_claim(session), answer.model_dump_json()), session.id)
+        _check(await self._link.run("reply", *_claim(session), answer.model_dump_json()), session.id)
 
     # Sessions: read by anybody, moved by the worker that has them.
 
     async def session(self, id: str) -> Session | None:
-        found = await self._ask("HGETALL", keys.session(id))
+        found = await self._link.ask("HGETALL", keys.session(id))
         return Session.from_fields(found) if found else None
 
     async def sessions(self, owner: str | None = None) -> list[Session]:
         """All that are kept, final ones of the last ten minutes too, newest first; only those of `owner` if given."""
-        ids = await self._ask("ZRANGE", keys.SESSIONS, 0, -1)
-        pipe = self._redis.pipeline(transaction=False)
+        ids = await self._link.ask("ZRANGE", keys.SESSIONS, 0, -1)
+        pipe = self._link.pipeline(transaction=False)
         for id in ids:
             pipe.execute_command("HGETALL", keys.session(id))
-        found = [Session.from_fields(fields) for fields in await self._call(pipe.execute()) if fields] if ids else []
+        found = (
+            [Session.from_fields(fields) for fields in await self._link.call(pipe.execute()) if fields] if ids else []
+        )
         mine = (s for s in found if owner is None or s.owner == owner)
         return sorted(mine, key=lambda s: s.created_s, reverse=True)
 
     async def stream(self, name: str) -> Session | None:
         """The session that publishes under that name, if it is live."""
-        id = await self._ask("GET", keys.name(name))
+        id = await self._link.ask("GET", keys.name(name))
         found = await self.session(id) if id else None
         return found if found and found.state is State.LIVE else None
 
@@ -166,16 +143,16 @@ class Store:
         ("replaced"). Raises BadMove, also when another owner has the name; Fenced; StoreDown.
         """
         before = "".join(f",{state}" for state in State if to in MOVES[state]) + ","
-        said = await self._run("move", *_claim(session), to, reason, before)
+        said = await self._link.run("move", *_claim(session), to, reason, before)
         if said[0] == "gone":
             await self.renew([session])
-            said = await self._run("move", *_claim(session), to, reason, before)
+            said = await self._link.run("move", *_claim(session), to, reason, before)
         _check(said, session.id)
         return Session.from_fields(said[1])
 
     async def report(self, session: Session, meters: Meters) -> None:
         """What the session does just now. Raises Fenced or BadMove when it is over."""
-        said = await self._run("report", *_claim(session), meters.model_dump_json())
+        said = await self._link.run("report", *_claim(session), meters.model_dump_json())
         if said[0] != "gone":
             _check(said, session.id)
 
@@ -188,19 +165,19 @@ class Store:
         pairs = [session.to_fields() for session in sessions]
         if not pairs:
             return set()
-        return set(await self._run("renew", str(len(pairs[0])), *(value for one in pairs for value in one)))
+        return set(await self._link.run("renew", str(len(pairs[0])), *(value for one in pairs for value in one)))
 
     async def change(self, id: str, options: Options) -> Session:
         """New options, in the record and as a command to its worker. Raises NoSession or BadMove (it is over)."""
         command = Command(kind="options", session=id, options=options).model_dump_json()
-        said = await self._run("change", id, options.model_dump_json(), command)
+        said = await self._link.run("change", id, options.model_dump_json(), command)
         _check(said, id)
         return Session.from_fields(said[1])
 
     async def end(self, id: str, reason: str) -> None:
         """Have it ended: at once where nobody has taken it, else by its worker. Nothing if it is over. NoSession."""
         command = Command(kind="end", session=id, reason=reason).model_dump_json()
-        _check(await self._run("end", id, reason, command), id)
+        _check(await self._link.run("end", id, reason, command), id)
 
     async def reap(self) -> list[Session]:
         """End what nobody cares for: offers past their time (FAILED), sessions whose worker is gone (LOST).
@@ -208,23 +185,23 @@ class Store:
         For everybody to call, about once a second. A lapsed lease is noticed at one call and given up at a later one,
         3 s after, so that owners who could not reach Redis come first.
         """
-        return [Session.from_fields(fields) for fields in await self._run("reap")]
+        return [Session.from_fields(fields) for fields in await self._link.run("reap")]
 
     # Workers: what they are told, and that they are there.
 
     async def send(self, worker: str, command: Command) -> None:
-        await self._run("send", worker, command.model_dump_json())
+        await self._link.run("send", worker, command.model_dump_json())
 
     async def commands(self, worker: str, block_s: float) -> list[Command]:
         """What came for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
         key, until_s = keys.commands(worker), time.monotonic() + block_s
         if read := self._read.get(worker):  # only now: what was read is what the last call returned
-            await self._ask("XDEL", key, *read)
+            await self._link.ask("XDEL", key, *read)
             self._read[worker] = []
         while True:
-            wait_s = max(0.0, min(until_s - time.monotonic(), _SLICE_S))
+            wait_s = max(0.0, min(until_s - time.monotonic(), SLICE_S))
             query = ("XREAD", "COUNT", 100, "BLOCK", max(1, int(wait_s * 1000)), "STREAMS", key, "0")
-            got = await self._ask(*query, wait_s=wait_s)
+            got = await self._link.ask(*query, wait_s=wait_s)
             if got:
                 self._read[worker] = [entry for entry, _ in got[0][1]]
                 return [command for _, fields in got[0][1] if (command := _command(fields["command"]))]
@@ -235,58 +212,32 @@ class Store:
         """A sign of life, each second; without one for 4 s the worker is not listed any more."""
         seen_s = time.time()
         text = worker.model_copy(update={"seen_s": seen_s}).model_dump_json()
-        pipe = self._redis.pipeline()
+        pipe = self._link.pipeline()
         pipe.set(keys.worker(worker.id), text, px=int(keys.BEAT_S * 1000))
         pipe.zadd(keys.WORKERS, {worker.id: seen_s + keys.BEAT_S})
         pipe.expire(keys.WORKERS, keys.KEEP_S)
-        await self._call(pipe.execute())
+        await self._link.call(pipe.execute())
 
     async def workers(self) -> list[Worker]:
         """Those with a heartbeat in the last 4 s."""
-        ids = await self._ask("ZRANGE", keys.WORKERS, 0, -1)
-        texts: Any = await self._call(self._redis.mget([keys.worker(id) for id in ids])) if ids else []
+        ids = await self._link.ask("ZRANGE", keys.WORKERS, 0, -1)
+        texts: Any = await self._link.ask("MGET", *(keys.worker(id) for id in ids)) if ids else []
         return [Worker.model_validate_json(text) for text in texts if text]
 
     async def leave(self, worker: str) -> None:
         """The worker goes. Its sessions should be moved first; what it did not take goes to others."""
-        await self._run("leave", worker)
+        await self._link.run("leave", worker)
 
     # Anything else that several processes must count together.
 
     async def spend(self, key: str, limit: int, window_s: int) -> float:
         """Count one use of `key`, of which a window of time has `limit`. 0.0: granted; else seconds until the next."""
-        name, pipe = keys.spent(key), self._redis.pipeline()
+        name, pipe = keys.spent(key), self._link.pipeline()
         pipe.set(name, 0, ex=window_s, nx=True)
         pipe.incr(name)
         pipe.pttl(name)
-        _, count, left_ms = await self._call(pipe.execute())
+        _, count, left_ms = await self._link.call(pipe.execute())
         return 0.0 if count <= limit else max(left_ms, 1) / 1000
-
-    async def _now(self) -> float:
-        """Seconds since 1970, by Redis's clock."""
-        seconds, micros = await self._ask("TIME")
-        return float(seconds) + float(micros) / 1e6
-
-    async def _run(self, name: str, *values: str | float) -> Any:
-        if name not in self._scripts:
-            self._scripts[name] = self._redis.register_script(keys.script(name))
-        return await self._call(self._scripts[name](args=values))
-
-    async def _ask(self, *words: str | float, wait_s: float = 0.0) -> Any:
-        reply: Any = self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
-        return await self._call(reply, wait_s)
-
-    async def _call(self, command: Awaitable[T], wait_s: float = 0.0) -> T:
-        """The reply, if it comes `_PATIENCE_S` after `wait_s` at the latest; else StoreDown."""
-        try:
-            async with asyncio.timeout(wait_s + _PATIENCE_S):
-                return await command
-        except (RedisGone, RedisSlow, OutOfMemoryError, ReadOnlyError, OSError) as exc:
-            raise StoreDown(f"Redis at {self._where}: {_first_line(exc)}") from exc
-        except RedisError as exc:
-            if str(exc).startswith(_AWAY):
-                raise StoreDown(f"Redis at {self._where}: {_first_line(exc)}") from exc
-            raise
 
 
 def _claim(session: Session) -> tuple[str, str, int]:
@@ -312,12 +263,3 @@ def _command(text: str) -> Command | None:
     except ValidationError:  # from a newer web, say; one that cannot be read must not stop the rest
         _log.warning("a command that this version does not know was passed over")
         return None
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-
-
-def _first_line(exc: BaseException) -> str:
-    return (str(exc) or "no reply in time").splitlines()[0]

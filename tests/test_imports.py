@@ -34,9 +34,9 @@ def test_packages_import_only_what_they_may(package: str) -> None:
     assert not offenders
 
 
-def test_only_the_store_imports_redis() -> None:
+def test_only_the_link_imports_redis() -> None:
     files = [f for p in FORBIDDEN for f in (ROOT / p).rglob("*.py")]
-    assert {f.name for f in files if "redis" in imported(f)} <= {"store.py"}
+    assert {f.name for f in files if "redis" in imported(f)} <= {"redis_link.py"}
 
 
 def test_the_command_line_starts_without_loading_any_model_library() -> None:

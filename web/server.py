@@ -15,6 +15,7 @@ from web.app import create_app
 from web.auth import read_tokens
 from web.guard import is_loopback
 from web.tls import certificate
+from web.watch import Watch
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 8
@@ -35,9 +36,11 @@ class Server(uvicorn.Server):
         self._socket = _bound(host, port)
         scheme, bound = ("https" if files else "http"), self._socket.getsockname()[1]
         self.url = f"{scheme}://{_readable(host)}:{bound}"
+        app = create_app(settings, store)
+        self._watch: Watch = app.state.context.watch
         super().__init__(
             uvicorn.Config(
-                create_app(settings, store),
+                app,
                 lifespan="on",
                 log_config=None,
                 access_log=False,  # links carry their right in the query, and that belongs in no log
@@ -70,6 +73,11 @@ class Server(uvicorn.Server):
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; but streams of events end first, for they would not by themselves."""
+        self._watch.close()
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         self.should_exit = True

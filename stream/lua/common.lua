@@ -1,13 +1,6 @@
--- Shared by all scripts; `stream/keys.py` says what each key is. Times are Redis's own, in seconds.
+-- Shared by the scripts of live video.
 local SESSIONS, DUE, OFFERS = PREFIX .. 'sessions', PREFIX .. 'due', PREFIX .. 'offers'
 local FINAL = { ended = true, failed = true, lost = true }
-
-local function now()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) + tonumber(time[2]) / 1e6
-end
-
-local function text(seconds) return string.format('%.3f', seconds) end
 
 local function session_key(id) return PREFIX .. 'session:' .. id end
 

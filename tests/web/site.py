@@ -11,6 +11,7 @@ import httpx
 from stream.settings import Settings
 from stream.store import Store
 from tests.web.double import Double
+from web.context import Context
 from web.server import Server
 
 T = TypeVar("T")
@@ -38,6 +39,12 @@ class Site:
             await asyncio.wait([worker])
             await self.worker._store.close()
         await self.store.close()
+
+    @property
+    def context(self) -> Context:
+        """What the server's routes share."""
+        here: Context = self.server.config.app.state.context  # type: ignore[union-attr]
+        return here
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run it on the server's loop."""

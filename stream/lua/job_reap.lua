@@ -1,0 +1,31 @@
+-- No ARGV. Tasks of silent workers wait again; returns the records of the jobs that this ended.
+-- A lapsed lease is only marked the first time: perhaps it was Redis that was away, and its owner renews it at once.
+local DAY_S = 86400
+local ended = {}
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now()), 'LIMIT', 0, 100)) do
+  local id, name = string.match(member, '^(%S+) (%S+)$')
+  local j, t = find(id), task(id, name)
+  if not j or not t or FINAL[j.state] or t.state ~= 'run' then
+    redis.call('ZREM', LEASES, member)
+  elseif not t.late then
+    t.late = true
+    put(id, name, t)
+    lease(id, name, now() + GRACE_S)
+  else
+    lapse(id, name, t)
+    if FINAL[find(id).state] then ended[#ended + 1] = all(id) end
+  end
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', JOBS, '-inf', text(now() + DAY_S), 'LIMIT', 0, 100)) do
+  local j = find(id)
+  if not j then
+    redis.call('ZREM', JOBS, id)
+    redis.call('ZREM', ENDED, id)
+  elseif not FINAL[j.state] then -- what waits for a long time, in a pause say, is not forgotten
+    keep(id)
+  end
+end
+for _, owner in ipairs(redis.call('ZRANGEBYSCORE', OWNERS, '-inf', text(now() - DAY_S), 'LIMIT', 0, 100)) do
+  if redis.call('ZCARD', ready_key(owner)) == 0 then redis.call('ZREM', OWNERS, owner) end
+end
+return ended

@@ -1,0 +1,7 @@
+-- ARGV: job. Only when it is over.
+local j = find(ARGV[1])
+if not j then return { 'gone' } end
+if not FINAL[j.state] then return { 'bad', j.state } end
+redis.call('DEL', job_key(j.id), tasks_key(j.id), todo_key(j.id), plan_key(j.id))
+for _, key in ipairs({ JOBS, ENDED, HOOKS }) do redis.call('ZREM', key, j.id) end
+return { 'ok' }

@@ -1,0 +1,46 @@
+-- ARGV: job, task, worker, fence, plan, how many tasks are done, their names …, how many segments, the frames of each …,
+-- then the record's pairs. Redis lost its data: what the worker of a task knows is the truth, unless somebody else came first.
+local id, name, worker, fence, plan = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local at = 6
+local function list()
+  local values = {}
+  for i = at + 1, at + tonumber(ARGV[at]) do values[#values + 1] = ARGV[i] end
+  at = at + #values + 1
+  return values
+end
+local finished, frames = {}, nil
+for _, one in ipairs(list()) do finished[one] = true end
+frames = list()
+
+if not find(id) then
+  local fields, of_frames = {}, 0
+  for i = at, #ARGV do fields[#fields + 1] = ARGV[i] end
+  write(id, fields)
+  for i, count in ipairs(frames) do
+    local segment, t = string.format('%04d', i - 1), new_task()
+    of_frames = of_frames + tonumber(count)
+    if finished[segment] then t.state, t.frames = 'done', tonumber(count) end
+    put(id, segment, t)
+    if not finished[segment] then redis.call('RPUSH', todo_key(id), segment) end
+  end
+  local first = new_task()
+  if #frames > 0 then first.state = 'done' else redis.call('RPUSH', todo_key(id), 'plan') end
+  put(id, 'plan', first)
+  if name == 'join' then
+    put(id, 'join', new_task())
+    redis.call('RPUSH', todo_key(id), 'join')
+  end
+  if plan ~= '' then redis.call('SET', plan_key(id), plan) end
+  set(id, 'state', 'running', 'fence', fence, 'of_frames', of_frames)
+end
+
+local t = task(id, name)
+if not t or t.state ~= 'todo' then return { holds(t, worker, fence) and 'ok' or 'fenced', all(id) } end
+redis.call('LREM', todo_key(id), 0, name)
+t.state, t.worker, t.fence = 'run', worker, fence
+put(id, name, t)
+if tonumber(redis.call('HGET', job_key(id), 'fence')) < fence then redis.call('HSET', job_key(id), 'fence', fence) end
+lease(id, name, now() + LEASE_S)
+offer(id)
+keep(id)
+return { 'ok', all(id) }

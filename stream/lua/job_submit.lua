@@ -1,0 +1,21 @@
+-- ARGV: idempotency key or '', then the record's pairs. Returns the record, of the job made first where the key is known.
+local record, fields = {}, {}
+for i = 2, #ARGV, 2 do
+  record[ARGV[i]] = ARGV[i + 1]
+  fields[#fields + 1] = ARGV[i]
+  fields[#fields + 1] = ARGV[i + 1]
+end
+local known = ARGV[1] ~= '' and redis.call('GET', ARGV[1])
+if known and find(known) then return { 'ok', all(known) } end
+local id = record.id
+if find(id) then return { 'ok', all(id) } end -- a repeat: the first reply was lost on its way
+
+write(id, fields)
+redis.call('HSET', job_key(id), 'state', 'queued', 'created_s', string.format('%.6f', now()))
+set(id, 'fence', 0)
+put(id, 'plan', new_task())
+redis.call('RPUSH', todo_key(id), 'plan')
+if ARGV[1] ~= '' then redis.call('SET', ARGV[1], id, 'EX', JOB_REPEAT_S) end
+offer(id)
+keep(id)
+return { 'ok', all(id) }

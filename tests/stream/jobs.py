@@ -1,0 +1,43 @@
+"""File jobs made in a test's own store, for the tests of what happens to them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from stream.job import Job, Media
+from stream.job_store import JobStore, JobTask
+from tests.servers import RedisServer
+
+
+def new_job(**fields: Any) -> Job:
+    return Job(id=str(uuid4()), source="uploads/1/source", **fields)
+
+
+@asynccontextmanager
+async def job_store(server: RedisServer) -> AsyncIterator[JobStore]:
+    store = JobStore(server.url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def taken(store: JobStore, worker: str = "w1") -> JobTask:
+    task = await store.take_task(worker, 0)
+    assert task is not None
+    return task
+
+
+async def planned(store: JobStore, segments: int = 2, worker: str = "w1", **fields: Any) -> Job:
+    """A job that is cut into segments of ten frames, none of them taken."""
+    job = await store.submit(new_job(**fields))
+    task = await taken(store, worker)
+    assert (task.job.id, task.name) == (job.id, "plan")
+    return await store.planned(task, "as it was cut", [10] * segments, Media(duration_s=1.0))
+
+
+async def finished(store: JobStore, **fields: Any) -> Job:
+    await planned(store, 1, **fields)
+    await store.segment_done(await taken(store), 10)
+    return await store.joined(await taken(store), {})
