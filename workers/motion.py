@@ -41,15 +41,17 @@ def look(frame: Frame) -> Look:
     return Look(cv2.merge([_small(luma, 1), _small(u, 1), _small(v, 1)]).astype(np.float32), luma)
 
 
-def flow(here: Look, there: Look) -> Grid:
+def flow(here: Look, there: Look, fine: bool = True) -> Grid:
     """float32 (144, 256, 2), in cells of the grid: what lies at x in `here` lies at x + flow[x] in `there`.
 
-    Where standing still explains the picture as well it does stand still: a flow is never quite zero, and edges carried
-    along its noise tremble.
+    fine: from the larger lumas. Where standing still explains the picture as well it does stand still: a flow is never
+    quite zero, and edges carried along its noise tremble.
     """
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    fine = dis.calc(here.luma, there.luma, None)  # zeros to begin with, instead of None, were measured: twice as long
-    motion = np.asarray(cv2.resize(fine, (WIDTH, HEIGHT)) * np.float32(1 / _FINE), np.float32)
+    lumas = [look.luma if fine else _small(look.luma, 1) for look in (here, there)]
+    motion = dis.calc(*lumas, None)  # zeros to begin with, instead of None, were measured: twice as long
+    if fine:
+        motion = cv2.resize(motion, (WIDTH, HEIGHT)) * np.float32(1 / _FINE)
     unmoved = cv2.blur(difference(here.colour, there.colour), _AROUND)
     moved = cv2.blur(difference(here.colour, carry(there.colour, motion)), _AROUND)
     return np.asarray(cv2.copyTo(motion, cv2.compare(moved, unmoved, cv2.CMP_LT)), np.float32)

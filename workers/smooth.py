@@ -158,36 +158,33 @@ def step(state: State | None, matted: Matted, tuning: Tuning) -> tuple[State, li
     """Take the next frame of a video; give those that are finished, each with its own alpha, in order.
 
     A cut, a pause of more than half a second and another size of picture begin anew: what was held is finished first.
-    The engine's alphas may be of any size; those that come out have the same.
+    The engine's alphas may be of any size; those that come out have the same. tuning may change from frame to frame.
     """
     now, time_s = look(matted.frame), matted.frame.time_s
     shapes = (matted.frame.pixels.shape, matted.alpha.shape)
     held = Held(matted, _on_grid(matted.alpha), now, _STILL, _STILL)
     if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= _GAP_S:
-        back = flow(now, state.look)
+        back = flow(now, state.look, fine=tuning.look_ahead > 0)
         if not is_cut(now.colour, carry(state.look.colour, back)):
             forth = flow(state.look, now) if tuning.look_ahead else _STILL
             row = (*state.held, replace(held, back=back, forth=forth))
-            return _advanced(replace(state, look=now, time_s=time_s, held=row), tuning)
+            return _finish(replace(state, look=now, time_s=time_s, held=row), tuning, tuning.look_ahead)
     done = [] if state is None else flush(state, tuning)[1]
-    state, more = _advanced(State(now, time_s, shapes, (held,)), tuning)
+    state, more = _finish(State(now, time_s, shapes, (held,)), tuning, tuning.look_ahead)
     return state, done + more
 
 
 def flush(state: State, tuning: Tuning) -> tuple[State, list[Matted]]:
     """Finish every frame that waits. The state may go on: after a frame that could not be matted, say."""
+    return _finish(state, tuning, keep=0)
+
+
+def _finish(state: State, tuning: Tuning, keep: int) -> tuple[State, list[Matted]]:
     done = []
-    while state.held:
+    while len(state.held) > keep:
         state, matted = _finish_first(state, tuning)
         done.append(matted)
     return state, done
-
-
-def _advanced(state: State, tuning: Tuning) -> tuple[State, list[Matted]]:
-    if len(state.held) <= tuning.look_ahead:
-        return state, []
-    state, matted = _finish_first(state, tuning)
-    return state, [matted]
 
 
 def _finish_first(state: State, tuning: Tuning) -> tuple[State, Matted]:

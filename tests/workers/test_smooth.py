@@ -199,3 +199,15 @@ def test_a_state_may_go_on_after_its_frames_were_finished(still: Clip) -> None:
     assert state is not None
     done += smooth.flush(state, tuning)[1]
     assert [one.frame.pts for one in done] == list(range(24))
+
+
+def test_the_mode_may_change_while_live(still: Clip) -> None:
+    modes = [Temporal.LIVE] * 6 + [Temporal.OFFLINE] * 8 + [Temporal.LIVE_1] * 4 + [Temporal.LIVE] * 6
+    state: smooth.State | None = None
+    done: list[Matted] = []
+    for frame, raw, mode in zip(still.frames, still.raw, modes, strict=True):
+        tuning = smooth.choose(mode, 0.7, "selfie", live=True)
+        assert tuning is not None
+        state, more = smooth.step(state, Matted(frame, raw), tuning)
+        done += more
+    assert [one.frame.pts for one in done] == list(range(24))
