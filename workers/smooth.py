@@ -13,6 +13,7 @@ Everything is computed on the grid of `workers/motion.py`; a larger alpha gets t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -78,10 +79,12 @@ class Matted:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A frame that waits. small: its alpha on the grid. back: from it to the frame before, forth: from there to it."""
+    """A frame that waits. small: its alpha on the grid; steady: without pops, once the next frame is known. back:
+    motion from it to the frame before, forth: from there to it."""
 
     matted: Matted
     small: Grid
+    steady: Grid
     look: Look
     back: Grid
     forth: Grid
@@ -162,13 +165,15 @@ def step(state: State | None, matted: Matted, tuning: Tuning) -> tuple[State, li
     """
     now, time_s = look(matted.frame), matted.frame.time_s
     shapes = (matted.frame.pixels.shape, matted.alpha.shape)
-    held = Held(matted, _on_grid(matted.alpha), now, _STILL, _STILL)
+    small = _on_grid(matted.alpha)
+    held = Held(matted, small, small, now, _STILL, _STILL)
     if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= _GAP_S:
         back = flow(now, state.look, fine=tuning.look_ahead > 0)
         if not is_cut(now.colour, carry(state.look.colour, back)):
             forth = flow(state.look, now) if tuning.look_ahead else _STILL
-            row = (*state.held, replace(held, back=back, forth=forth))
-            return _finish(replace(state, look=now, time_s=time_s, held=row), tuning, tuning.look_ahead)
+            held = replace(held, back=back, forth=forth)
+            row = _without_pop(state, held) if tuning.median and tuning.look_ahead else state.held
+            return _finish(replace(state, look=now, time_s=time_s, held=(*row, held)), tuning, tuning.look_ahead)
     done = [] if state is None else flush(state, tuning)[1]
     state, more = _finish(State(now, time_s, shapes, (held,)), tuning, tuning.look_ahead)
     return state, done + more
@@ -189,15 +194,10 @@ def _finish(state: State, tuning: Tuning, keep: int) -> tuple[State, list[Matted
 
 def _finish_first(state: State, tuning: Tuning) -> tuple[State, Matted]:
     first = state.held[0]
-    alphas = (
-        _without_pops(state.held, state.before)
-        if tuning.look_ahead and tuning.median
-        else [held.small for held in state.held]
-    )
-    past = _joined(_seen(first, alphas[0]), state.past, first.back, tuning)
+    past = _joined(_seen(first), state.past, first.back, tuning)
     mean = past.values[..., 3]
-    if len(alphas) > 1:
-        future = _ahead(state.held, alphas, tuning)
+    if len(state.held) > 1:
+        future = _ahead(state.held, tuning)
         mean = (past.count * mean + future.count * future.values[..., 3]) / (past.count + future.count)
     support = state.frames + len(state.held)
     alpha = _settled(first, mean, tuning, tuning.share * min(1.0, (support - 1) / _RAMP))
@@ -205,11 +205,11 @@ def _finish_first(state: State, tuning: Tuning) -> tuple[State, Matted]:
     return after, replace(first.matted, alpha=alpha)
 
 
-def _ahead(held: Sequence[Held], alphas: Sequence[Grid], tuning: Tuning) -> Carried:
+def _ahead(held: Sequence[Held], tuning: Tuning) -> Carried:
     """The first held frame and all after it together, as the first sees them."""
-    future = _joined(_seen(held[-1], alphas[-1]), None, held[-1].forth, tuning)
-    for one, alpha, after in reversed(list(zip(held, alphas, held[1:], strict=False))):
-        future = _joined(_seen(one, alpha), future, after.forth, tuning)
+    future = _joined(_seen(held[-1]), None, held[-1].forth, tuning)
+    for one, after in reversed(list(pairwise(held))):
+        future = _joined(_seen(one), future, after.forth, tuning)
     return future
 
 
@@ -221,7 +221,7 @@ def _joined(seen: Grid, others: Carried | None, motion: Grid, tuning: Tuning) ->
     if others is None:
         return Carried(seen, np.ones_like(seen[..., 0]), np.zeros_like(seen[..., 0]))
     values = carry(others.values, motion)
-    count, doubt = cv2.split(carry(np.dstack([others.count, others.doubt]), motion))
+    count, doubt = cv2.split(carry(np.asarray(cv2.merge([others.count, others.doubt]), np.float32), motion))
     alike = _bell(cv2.transform(cv2.absdiff(seen, values), _COLOUR), tuning.tolerance)
     doubt = _PATIENCE * alike * doubt + (1 - _PATIENCE) * cv2.transform(seen - values, _ALPHA) + _TINY
     alike *= _bell(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), _SLACK)
@@ -236,17 +236,20 @@ def _bell(distance: npt.NDArray[Any], width: float) -> Grid:
     return np.asarray(cv2.exp(np.maximum(-scaled * scaled, -30.0)), np.float32)
 
 
-def _without_pops(held: Sequence[Held], before: Grid | None) -> list[Grid]:
-    """The held frames' alphas, each the median of itself and its neighbours: but where things move fast, for a thing
-    that has moved on by its own width is no pop."""
-    row = [one.small for one in held]
-    row = [row[0] if before is None else before, *row, row[-1]]
-    calm = [_bell(cv2.dilate(cv2.magnitude(*cv2.split(one.back)), _AROUND), _FAST) for one in (*held, held[-1])]
-    out = []
-    for n, alpha in enumerate(row[1:-1]):
-        share = np.minimum(calm[n], calm[n + 1])
-        out.append(alpha + share * (_median(*row[n : n + 3]) - alpha))
-    return out
+def _without_pop(state: State, after: Held) -> tuple[Held, ...]:
+    """The held frames, the last of them now the median of itself and its neighbours: but where things move fast, for a
+    thing that has moved on by its own width is no pop."""
+    if not state.held:
+        return ()
+    *earlier, last = state.held
+    before = earlier[-1].small if earlier else last.small if state.before is None else state.before
+    calm = np.minimum(*(_bell(cv2.dilate(_speed(one.back), _AROUND), _FAST) for one in (last, after)))
+    steady = last.small + calm * (_median(before, last.small, after.small) - last.small)
+    return (*earlier, replace(last, steady=steady))
+
+
+def _speed(motion: Grid) -> Grid:
+    return np.asarray(cv2.magnitude(*cv2.split(motion)), np.float32)
 
 
 def _median(a: Grid, b: Grid, c: Grid) -> Grid:
@@ -268,8 +271,8 @@ def _settled(held: Held, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
     return np.asarray(cv2.addWeighted(target, weight, alpha, 1 - weight, 0.0), np.float32)
 
 
-def _seen(held: Held, alpha: Grid) -> Grid:
-    return np.dstack([held.look.colour, alpha])
+def _seen(held: Held) -> Grid:
+    return np.asarray(cv2.merge([*cv2.split(held.look.colour), held.steady]), np.float32)
 
 
 def _on_grid(alpha: Alpha) -> Grid:
