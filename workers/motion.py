@@ -20,8 +20,9 @@ WIDTH, HEIGHT = 256, 144
 _FINE = 2
 _AROUND = (5, 5)
 _CUT, _LEAST = 0.45, 6.0  # measured: fast cars before a camera reach 0.3, cuts to another scene 0.67 and more
-_X, _Y = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+_CELLS = np.dstack(np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32)))
 _SUM = np.ones((1, 3), np.float32)
+_ONE_MAP: Any = None  # OpenCV takes x and y in one array, but its types know only two
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ def flow(here: Look, there: Look, fine: bool = True) -> Grid:
 
 def carry(values: Grid, motion: Grid) -> Grid:
     """`values` of `there` as they lie in `here`. float32 (144, 256) or (144, 256, up to 4); motion: from `flow`."""
-    x, y = _X + motion[..., 0], _Y + motion[..., 1]
-    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    where = _CELLS + motion
+    return np.asarray(cv2.remap(values, where, _ONE_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def difference(a: Grid, b: Grid) -> Grid:
