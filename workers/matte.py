@@ -25,6 +25,7 @@ from workers.edges import EdgeState, dress, shape_alpha
 from workers.engines.base import Engine, Prepared, Result, State
 from workers.smooth import Matted
 from workers.threads import yield_to_others
+from workers.tuning import Tuning, choose, unfitted
 
 _UNDER_WAY = 4  # frames of a file between the first step and the last
 
@@ -175,10 +176,10 @@ class Matte:
         self._last = render(frame, alpha, subject, background, view)
         return self._last
 
-    def _tuned(self) -> smooth.Tuning | None:
+    def _tuned(self) -> Tuning | None:
         options = self._options
-        tuning = smooth.choose(options.temporal, options.temporal_strength, self._engine.name, self._live)
-        return smooth.unfitted(tuning) if tuning and options.edges.refine is Refine.OFF else tuning
+        tuning = choose(options.temporal, options.temporal_strength, self._engine.name, self._live)
+        return unfitted(tuning) if tuning and options.edges.refine is Refine.OFF else tuning
 
     def _behind(self, frame: Frame, alpha: Plane) -> Plane | None:
         """The background of this moment. A live one that cannot be read any more gives way to grey."""
