@@ -15,7 +15,7 @@ from stream.errors import MatteboxError, StoreDown
 from stream.log import OncePerSecond
 from stream.settings import Settings
 from stream.store import Store
-from web import backgrounds, health, login, problems, sessions, whip
+from web import backgrounds, health, login, menu, problems, sessions, whip
 from web.auth import Gate
 from web.context import Context, StreamName
 from web.counters import Counted, Counters
@@ -34,7 +34,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     gate, counters = Gate(settings), Counters()
     app.state.context = Context(settings, store, gate, Shelf(settings), counters)
     problems.install(app)
-    for router in (sessions.router, whip.router, backgrounds.router, login.router, health.router, pages):
+    for router in (sessions.router, whip.router, backgrounds.router, menu.router, login.router, health.router, pages):
         app.include_router(router)
     app.mount("/static", Revalidated(directory=STATIC))
     # the last one added is the first one asked
