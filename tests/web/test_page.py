@@ -1,4 +1,4 @@
-"""The first page in a real Chromium with a made-up camera, against the real server and a double for the worker."""
+"""The page in a real Chromium with a made-up camera, against the real server and a double for the worker."""
 
 import signal
 import subprocess
@@ -156,7 +156,7 @@ def test_it_connects_and_follows_the_choices(
     page.wait_for_selector("#meters:has-text('double on cpu'):has-text('320×240')")
     page.keyboard.press("ArrowRight")  # the next of the group, as radio buttons go
     corner_is(page, SLATE)
-    page.select_option("select[name=view]", "matte")
+    page.check("input[name=view][value=matte]")
     with workerless.client() as http:
         for _ in range(50):
             record = http.get("/api/sessions").json()["sessions"][0]
@@ -238,7 +238,7 @@ def test_viewers_by_link(
         studio.goto(site.url)
         studio.fill("#token", "mine")
         studio.keyboard.press("Enter")
-        studio.wait_for_selector(".swatch")
+        studio.wait_for_selector(".tile-choice")
         assert studio.evaluate(PUBLISH) == 201
         state(page, "live")
         corner_is(page, SLATE)
@@ -280,7 +280,7 @@ def test_no_camera_is_said(
         if host != "127.0.0.1":
             page.fill("#token", "mine")
             page.keyboard.press("Enter")
-            page.wait_for_selector(".swatch")
+            page.wait_for_selector(".tile-choice")
         page.click("#open")
         state(page, shown)
         assert page.is_enabled("#open")

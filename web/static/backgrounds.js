@@ -33,14 +33,14 @@ export class Backgrounds {
     const room = { spec: "none", title: BACKGROUNDS.none, kind: "none" };
     const shown = [blur, ...pictures.filter((p) => p.own), ...pictures.filter((p) => !p.own), ...of("transparent"), room];
     this.#lose(backgrounds);
-    this.tiles.replaceChildren(...shown.map((choice, index) => this.#tile(choice, index + 1)));
+    this.tiles.replaceChildren(...shown.map((choice, index) => this.#tile(choice, index + 1)), find("add"));
     this.colours.replaceChildren(...of("color").map(chip), find("any-colour"));
     this.mark();
   }
 
   /** The background under a number key. */
   press(number) {
-    const radio = this.tiles.querySelectorAll("input")[number - 1];
+    const radio = this.tiles.querySelectorAll("input[type=radio]")[number - 1];
     if (!radio || number > KEYS) return;
     radio.focus({ preventScroll: true });
     this.#choose(radio.value);

@@ -7,10 +7,10 @@ const SAMPLES = 120;
 const [WIDTH, HEIGHT] = [240, 56];
 
 export class Chart {
-  /** words: title, and a name for each line where there is more than one. top: the least full height. */
-  constructor([title, ...names], top) {
-    Object.assign(this, { title, names, top });
-    this.lines = [[], []].slice(0, names.length || 1);
+  /** title: what the lines are, one after the other. top: the least full height. */
+  constructor(title, top, lines = 1) {
+    Object.assign(this, { title, top });
+    this.lines = Array.from({ length: lines }, () => []);
     this.paths = this.lines.map((_, n) => draw("path", { class: `line line-${n}` }));
     this.value = make("strong");
     this.limit = make("span", { className: "limit" });
@@ -33,7 +33,7 @@ export class Chart {
     const full = Math.max(this.top, ...this.lines.flat().map((value) => value ?? 0));
     this.lines.forEach((line, n) => this.paths[n].setAttribute("d", path(line, full)));
     const now = this.lines.map((line) => line.at(-1) ?? null);
-    const words = now.every((value) => value === null) ? CHARTS.none : now.map((value, n) => told(value, this.names[n])).join(" · ");
+    const words = now.every((value) => value === null) ? CHARTS.none : now.map(told).join(", ");
     write(this.value, words);
     write(this.limit, String(Math.round(full)));
     this.svg.setAttribute("aria-label", `${this.title}: ${words}`);
@@ -42,10 +42,9 @@ export class Chart {
   clear() { this.lines.forEach((line) => { line.length = 0; }); }
 }
 
-function told(value, name) {
-  if (value === null) return "–";
-  const number = value < 10 && value % 1 ? value.toFixed(1) : String(Math.round(value));
-  return name ? `${number} ${name}` : number;
+function told(value) {
+  if (value === null) return CHARTS.none;
+  return value < 10 && value % 1 ? value.toFixed(1) : String(Math.round(value));
 }
 
 /** Newest at the right; a gap where there is no number. */

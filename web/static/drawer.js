@@ -57,12 +57,15 @@ export class Drawer {
     const output = ranged ? make("output", { htmlFor: id }) : null;
     this.controls.push({ field, show, reset, output });
     const head = make("div", { className: "head" }, make("label", { htmlFor: id }, label), ...(output ? [output] : []), reset);
-    const why = make("p", { className: "fine", id: `${id}-why` }, `${sentence(field.description)} `,
-      make("span", { className: "default" }, CONTROLS.byDefault(words(field, field.default ?? null))));
+    const why = make("p", { className: "fine", id: `${id}-why` }, sentence(field.description));
+    if (!marked(field)) why.append(" ", make("span", { className: "default" }, CONTROLS.byDefault(words(field, field.default ?? null))));
     (input.id === id ? input : input.querySelector(`#${id}`)).setAttribute("aria-describedby", why.id);
     return make("div", { className: "control" }, head, input, why);
   }
 }
+
+/** Does the list itself say which is the default? */
+const marked = (field) => Boolean(field.enum) || field.default === null || field.default === undefined;
 
 /** The input for a field: { input, show(value), ranged }. */
 function control(field, id, choose) {

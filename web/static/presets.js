@@ -71,6 +71,6 @@ export class Presets {
   #card(name) {
     const radio = make("input", { type: "radio", name: "preset", value: name });
     return make("label", { className: "preset" }, radio, make("span", { className: "title" }, PRESETS[name].title),
-      make("span", { className: "fine" }, PRESETS[name].text), make("span", { className: "cost" }));
+      make("span", { className: "cost" }), make("span", { className: "fine" }, PRESETS[name].text));
   }
 }

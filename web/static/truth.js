@@ -13,7 +13,7 @@ export class Truth {
     this.button = find("truth-open");
     this.panel = find("truth");
     this.charts = {
-      fps: new Chart(CHARTS.fps, 30), glass: new Chart(CHARTS.glass, 100),
+      fps: new Chart(CHARTS.fps, 30, 2), glass: new Chart(CHARTS.glass, 100),
       dropped: new Chart(CHARTS.dropped, 5), load: new Chart(CHARTS.load, 100),
     };
     find("charts").replaceChildren(...Object.values(this.charts).map((chart) => chart.element));
@@ -78,7 +78,7 @@ function line({ meters, fpsIn, fpsOut, glassMs, dropped, load, width, height }) 
   if (fpsIn !== null) parts.push(METERS.in(Math.round(fpsIn)));
   if (fpsOut !== null) parts.push(meters ? METERS.out(Math.round(fpsOut)) : METERS.fps(Math.round(fpsOut)));
   if (glassMs !== null) parts.push(METERS.glass(Math.round(glassMs)));
-  if (dropped !== null) parts.push(METERS.dropped(dropped));
+  if (dropped !== null) parts.push(METERS.dropped(dropped, main(meters?.dropped ?? {})));
   if (meters?.engine) parts.push(METERS.engine(meters.engine, meters.device));
   if (load !== null) parts.push(METERS.load(Math.round(100 * load)));
   if (width) parts.push(METERS.size(width, height));
@@ -92,9 +92,14 @@ function facts({ meters, networkMs, glassMs, told: byServer, width, height }) {
   if (meters?.bitrate_bps) rows.push([names.bitrate, `${(meters.bitrate_bps / 1e6).toFixed(1)} Mb/s`]);
   if (meters) rows.push([names.server, `${Math.round(meters.latency_ms)} ms`]);
   if (networkMs !== null) rows.push([names.network, `${Math.round(networkMs)} ms`]);
-  if (glassMs !== null) rows.push([CHARTS.glass[0], byServer ? METERS.measured : METERS.estimated]);
+  if (glassMs !== null) rows.push([names.delay, byServer ? METERS.measured : METERS.estimated]);
   if (meters) rows.push([names.causes, causes(meters.dropped ?? {})]);
   return rows;
+}
+
+/** The cause of most. */
+function main(dropped) {
+  return Object.entries(dropped).filter(([, count]) => count).sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 
 function causes(dropped) {

@@ -129,10 +129,10 @@ export const UNITS = { expand: "px", feather: "px" };
 export const SHARES = ["threshold", "contrast", "temporal_strength", "light_wrap", "spill", "specks", "holes"];
 
 export const CONTROLS = {
-  byDefault: (value) => `${value} is the default`,
+  byDefault: (value) => `Default: ${value}.`,
   mark: "default",
   reset: (label) => `Reset ${label} to its default`,
-  on: "On", off: "Off", measured: "Measure it on the first frame", pick: "Pick",
+  on: "On", off: "Off", measured: "Measured at the start", pick: "Pick",
 };
 
 export const PRESETS = {
@@ -141,8 +141,8 @@ export const PRESETS = {
   best: { title: "Best", text: "Finest hair and edges." },
 };
 export const COSTS = {
-  unmeasured: { fast: "Light on any computer", balanced: "Not measured here yet", best: "Heavy without a GPU" },
-  measured: (c) => `Here: ${c.fps} fps, ${c.ms} ms`,
+  unmeasured: { fast: "light anywhere", balanced: "not measured yet", best: "heavy without GPU" },
+  measured: (c) => `${c.fps} fps, ${c.ms} ms here`,
   tooltip: (c) => `Measured on this server by this page: ${c.engine} on ${c.device}`,
 };
 export const CUSTOM = "Your own mix of controls is in use.";
@@ -167,20 +167,20 @@ export const TOOLS = {
 };
 
 export const CAUSES = {
-  late: "a newer frame was there", decode: "could not be decoded", engine: "covered, no matte in time",
-  encode: "not encoded in time", viewer: "a slow viewer", pace: "more than the output needs",
+  late: "late: a newer frame was there", decode: "decoding: broken or too many at once",
+  engine: "no matte: only the background was shown", encode: "encoding took too long", viewer: "a slow viewer",
 };
 
 export const METERS = {
-  in: (n) => `${n} in`, out: (n) => `${n} fps out`, glass: (n) => `${n} ms`, dropped: (n) => `${n} dropped`,
+  in: (n) => `${n} in`, out: (n) => `${n} fps out`, glass: (n) => `${n} ms`, dropped: (n, cause) => (cause ? `${n} dropped (${cause})` : `${n} dropped`),
   engine: (engine, device) => (device ? `${engine} on ${device}` : engine), load: (percent) => `load ${percent} %`,
   fps: (n) => `${n} fps`, size: (w, h) => `${w}×${h}`,
   none: "No measurements yet", measured: "measured", estimated: "estimated",
 };
 export const CHARTS = {
-  fps: ["Frames a second", "in", "out"], glass: ["Camera to screen, ms"], dropped: ["Dropped frames a second"],
-  load: ["Server load, %"], now: "now", none: "not told by this server",
-  facts: { size: "Size", bitrate: "Bit rate", server: "In the server", network: "Network", causes: "Dropped because",
+  fps: "Frames in, out", glass: "Delay, ms", dropped: "Dropped a second", load: "Server load, %",
+  none: "–",
+  facts: { delay: "Camera to screen", size: "Size", bitrate: "Bit rate", server: "In the server", network: "Network", causes: "Dropped because",
     viewers: "Viewers", nothing: "nothing so far" },
 };
 export const WARNINGS = {
