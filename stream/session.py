@@ -130,7 +130,9 @@ class Options(BaseModel):
         "auto", description="The subject's colours: estimated where it mixes with the room, or kept as they are."
     )
     roi: bool = Field(False, description="For birefnet: look where the subject was, and at everything now and then.")
-    key: Rgb | None = Field(None, description="For chroma: the screen's colour; unset, it is measured on the first frame.")
+    key: Rgb | None = Field(
+        None, description="For chroma: the screen's colour; unset, it is measured on the first frame."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -127,7 +127,9 @@ def library() -> Image.Image:
     x, y = _grid()
     picture = np.broadcast_to(_rgb("#2b1d14"), (HEIGHT, WIDTH, 3)).copy()
     random = np.random.default_rng(23)
-    colours = [_rgb(c) for c in ("#7a3b2e", "#31566b", "#c9a66b", "#4d6146", "#8c6f5a", "#d8ccb4", "#263248", "#a8553a")]
+    colours = [
+        _rgb(c) for c in ("#7a3b2e", "#31566b", "#c9a66b", "#4d6146", "#8c6f5a", "#d8ccb4", "#263248", "#a8553a")
+    ]
     for shelf in range(5):
         floor, left = int((0.19 + 0.21 * shelf) * HEIGHT), int(random.uniform(-30, 0))
         while left < WIDTH:

@@ -92,7 +92,7 @@ async function open() {
 
 async function run() {
   const way = publisher ? { place: placeView } : { place, track: camera.getVideoTracks()[0] };
-  const mine = new Live({ stage, ...way, leave, onState: tell, onShow: shown, iceServers });
+  const mine = new Live({ stage, ...way, leave, onState: tell, onShow: shown, why, iceServers });
   live = mine;
   globalThis.mattebox = { live }; // for whoever looks into a problem from the console
   find("stop").hidden = false;
@@ -160,6 +160,11 @@ async function watchSession(mine) {
     presets.measure(sample);
     await pause(1000);
   }
+}
+
+async function why() {
+  const { reason } = await get(session(subject()));
+  return reason === "drained" ? "draining" : "reconnecting";
 }
 
 /** What the server says itself, or that another engine is on its way. */

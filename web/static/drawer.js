@@ -10,7 +10,7 @@ export class Drawer {
     find("drawer-open").addEventListener("click", () => this.open(true));
     find("drawer-close").addEventListener("click", () => this.open(false));
     find("reset-all").addEventListener("click", () => choices.reset());
-    find("drawer").addEventListener("keydown", (event) => { if (event.key === "Escape") this.open(false); });
+    addEventListener("keydown", ({ key }) => { if (key === "Escape" && !find("drawer").hidden) this.open(false); });
     choices.addEventListener("change", () => this.mark());
   }
 

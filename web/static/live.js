@@ -7,6 +7,7 @@ import { pause } from "./dom.js";
 const STALL_MS = 700; // without a new frame for so long, the picture is lost
 const FIRST_FRAME_MS = 8000;
 const GATHER_MS = 1000;
+const WHY_MS = 250;
 const SLEPT_MS = 2500; // a timer this late means the computer slept or the tab was held back
 const BACKOFF_MS = [250, 500, 1000, 2000, 3000];
 const FATAL = [400, 401, 403, 406, 409, 413, 415, 422];
@@ -15,11 +16,12 @@ export class Live {
   /**
    * stage: element with two videos and a canvas. track: what to send, or null to view only.
    * place(sdp, old): sends the offer in place of the session `old`, gives { id, sdp } back. leave(id): ends it.
+   * why(id): the name of the state that says why a session's picture stopped; it is not waited for long.
    * onState(name, extra): what to tell the user. onShow(video): another element shows the picture from now on.
    * iceServers(): as RTCPeerConnection takes them.
    */
-  constructor({ stage, track = null, place, leave, onState, onShow = () => {}, iceServers }) {
-    Object.assign(this, { stage, track, place, leave, onState, onShow, iceServers });
+  constructor({ stage, track = null, place, leave, onState, onShow = () => {}, why = async () => "reconnecting", iceServers }) {
+    Object.assign(this, { stage, track, place, leave, onState, onShow, why, iceServers });
     this.videos = [...stage.querySelectorAll("video")];
     this.videos.forEach((video) => video.addEventListener("resize", () => video === this.shown && this.#fit(video)));
     this.canvas = stage.querySelector("canvas");
@@ -42,7 +44,7 @@ export class Live {
         if (!this.running) return;
         this.reconnects += 1;
         this.#hold();
-        this.state(why);
+        this.state(why === "reconnecting" ? await this.#reason() : why);
       } catch (error) {
         if (!this.running) return;
         if (error instanceof Refusal && FATAL.includes(error.status)) {
@@ -186,6 +188,11 @@ export class Live {
       if (!silent && now - this.lastFrameMs < 200) this.state("live");
     }
     return this.verdict || "reconnecting";
+  }
+
+  #reason() {
+    const late = pause(WHY_MS).then(() => "reconnecting");
+    return Promise.race([this.why(this.id).catch(() => late), late]);
   }
 
   /** Keep showing the last frame while there is none. */
