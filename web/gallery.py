@@ -198,7 +198,7 @@ def _near(centre: float, radius: float, size: int) -> slice:
     return slice(min(max(first, 0), size), min(max(last, 0), size))
 
 
-def _leaf(x: Floats, y: Floats, at: Floats, angle: float, length: float) -> Floats:
+def _leaf(x: Floats, y: Floats, at: npt.NDArray[np.float64], angle: float, length: float) -> Floats:
     """An ellipse, three times as long as wide, turned by `angle`."""
     along = (x - at[0]) * np.sin(angle) - (y - at[1]) * np.cos(angle)
     across = (x - at[0]) * np.cos(angle) + (y - at[1]) * np.sin(angle)

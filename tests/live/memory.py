@@ -16,7 +16,7 @@ _EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Tab:
-    """heap_mib: of scripts, after their garbage was collected. tab_mib: resident, of the tab's process. nodes: of DOM."""
+    """heap_mib: of scripts, without their garbage. tab_mib: resident, of the tab's process. nodes: of the DOM."""
 
     at_s: float
     heap_mib: float
@@ -30,7 +30,8 @@ def used(tab: Any, minutes: float) -> list[Tab]:
     renderer = _renderer(tab)
     tab.wait_for_selector("#truth-open:enabled")
     tab.click("#truth-open")
-    samples, began_s = [], time.monotonic()
+    samples: list[Tab] = []
+    began_s = time.monotonic()
     while (at_s := time.monotonic() - began_s) < 60 * minutes:
         tab.keyboard.press(str(1 + len(samples) % 9))
         tab.wait_for_timeout(1000 * _EVERY_S)
@@ -67,7 +68,9 @@ def main(url: str, minutes: float) -> None:
         tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
         samples = used(tab, minutes)
     for sample in samples[:: max(1, len(samples) // 16)]:
-        print(f"{sample.at_s:5.0f} s: heap {sample.heap_mib:.2f} MiB, tab {sample.tab_mib:.1f} MiB, {sample.nodes} nodes")
+        print(
+            f"{sample.at_s:5.0f} s: heap {sample.heap_mib:.2f} MiB, tab {sample.tab_mib:.1f} MiB, {sample.nodes} nodes"
+        )
     for name in ("heap_mib", "tab_mib", "nodes"):
         print(f"{name}: {100 * growth(samples, name):+.1f} %")
 

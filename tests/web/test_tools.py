@@ -246,7 +246,7 @@ def test_the_drawer_has_every_option_with_its_default(live: Any, colouring: Site
 
 
 def test_the_quiet_line_opens_into_charts(live: Any) -> None:
-    live.wait_for_selector("#meters:has-text('30 in'):has-text('3 dropped (late)'):has-text('double on cpu')")
+    live.wait_for_selector("#meters:has-text('30 fps in'):has-text('3 dropped (late)'):has-text('double on cpu')")
     live.wait_for_selector("#meters:has-text(' ms')")
     live.click("#truth-open")
     until(live, "document.querySelectorAll('.chart .line')[0].getAttribute('d').split('L').length > 2")

@@ -168,11 +168,11 @@ export const TOOLS = {
 
 export const CAUSES = {
   late: "late: a newer frame was there", decode: "decoding: broken or too many at once",
-  engine: "no matte: only the background was shown", encode: "encoding took too long", viewer: "a slow viewer",
+  engine: "no matte: only the background was shown", encoder: "the encoder was busy", viewer: "a slow viewer",
 };
 
 export const METERS = {
-  in: (n) => `${n} in`, out: (n) => `${n} fps out`, glass: (n) => `${n} ms`, dropped: (n, cause) => (cause ? `${n} dropped (${cause})` : `${n} dropped`),
+  in: (n) => `${n} fps in`, out: (n) => `${n} out`, glass: (n) => `${n} ms`, dropped: (n, cause) => (cause ? `${n} dropped (${cause})` : `${n} dropped`),
   engine: (engine, device) => (device ? `${engine} on ${device}` : engine), load: (percent) => `load ${percent} %`,
   fps: (n) => `${n} fps`, size: (w, h) => `${w}×${h}`,
   none: "No measurements yet", measured: "measured", estimated: "estimated",
