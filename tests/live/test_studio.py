@@ -134,6 +134,7 @@ EFFECTS: list[tuple[str, str, Callable[[Picture, Picture], bool]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value", "shows"), EFFECTS, ids=[f"{name} {value}" for name, value, _ in EFFECTS])
 def test_a_slider_moves_the_matte(matte: Any, name: str, value: str, shows: Callable[[Picture, Picture], bool]) -> None:
     old = see(matte)
@@ -144,6 +145,7 @@ def test_a_slider_moves_the_matte(matte: Any, name: str, value: str, shows: Call
     eventually(matte, lambda new: float(np.abs(new - old).mean()) < 3)
 
 
+@pytest.mark.slow
 def test_the_screens_colour(matte: Any) -> None:
     """Another colour than the screen's has nothing that is background."""
     matte.select_option("#control-key", "pick")
@@ -151,6 +153,7 @@ def test_the_screens_colour(matte: Any) -> None:
     eventually(matte, lambda picture: at(picture, OUTSIDE) > 200)
 
 
+@pytest.mark.slow
 def test_light_of_the_background(studio: Any) -> None:
     studio.click("#drawer-close")
     studio.check("input[value='color:#f4f1ea']")

@@ -275,7 +275,10 @@ def test_going_on_air_by_name(browser: Any, live: Any, colouring: Site) -> None:
     live.check("input[value='color:#f4f1ea']")
     corner_is(viewer, PAPER)
     live.check("input[value=none]")
-    options(colouring, lambda o: True)
+    live.wait_for_selector("#note:has-text('viewers get the finished picture only')")
+    with colouring.client() as http:
+        sessions = http.get("/api/sessions").json()["sessions"]
+    assert [s["options"]["background"] for s in sessions if s["kind"] == "publish"] == ["blur:1"]
     live.click("#share-open")
     live.click("#share-go")
     live.wait_for_selector("#share-state:has-text('Nobody can see you.')")

@@ -12,14 +12,14 @@ import { Live } from "./live.js";
 import { askToSignIn, prepareLogin, showUser } from "./login.js";
 import { Measure } from "./measure.js";
 import { Presets } from "./presets.js";
-import { Publisher } from "./publisher.js";
+import { Publisher, showsRoom } from "./publisher.js";
 import { Recording } from "./recording.js";
 import { Share } from "./share.js";
 import { say } from "./stagewords.js";
 import { Tools } from "./tools.js";
 import { Truth } from "./truth.js";
 import { Views } from "./views.js";
-import { WARNINGS } from "./words.js";
+import { SHARE, WARNINGS } from "./words.js";
 
 const stage = find("stage");
 let live = null;
@@ -49,8 +49,10 @@ const subject = () => (publisher ?? live)?.id;
 /** False while nothing is connected: the next offer carries it. */
 async function patch(part) {
   if (stage.dataset.state !== "live" || !subject()) return false;
-  if (publisher) await publisher.change(part);
-  else await request("PATCH", session(live.id), { json: { options: part } });
+  if (publisher) {
+    await publisher.change(part);
+    if (showsRoom(part)) note(SHARE.hidden);
+  } else await request("PATCH", session(live.id), { json: { options: part } });
   return true;
 }
 
@@ -62,7 +64,8 @@ async function place(sdp, old) {
   return answer;
 }
 
-async function placeView(sdp) {
+async function placeView(sdp, old) {
+  if (old) await leave(old).catch(() => {});
   const response = await request("POST", `/whep/${publisher.name}`, { body: sdp, type: "application/sdp" });
   return { id: response.headers.get("Location").split("/").pop(), sdp: await response.text() };
 }

@@ -7,7 +7,8 @@ import { gathered, preferH264 } from "./live.js";
 
 const CONNECT_MS = 8000;
 const AGAIN_MS = 1500;
-const SAFE = "blur:1"; // where the owner looks at the room
+const SAFE = "blur:1"; // in place of the room
+const ROOM_VIEWS = ["overlay", "side-by-side"];
 
 export class Publisher {
   /** track: the camera's. options(): what is chosen. iceServers(): as RTCPeerConnection takes them. */
@@ -67,10 +68,15 @@ export class Publisher {
   }
 }
 
+/** What viewers are not to have. */
+export const showsRoom = ({ view, background }) => background === "none" || ROOM_VIEWS.includes(view);
+
 /** Options as viewers may have them. */
-function harmless({ view, background, ...rest }) {
-  const shown = view === undefined || view === null ? {} : { view: ["overlay", "side-by-side"].includes(view) ? "composite" : view };
-  return { ...rest, ...shown, ...(background && { background: background === "none" ? SAFE : background }) };
+function harmless(options) {
+  const shown = { ...options };
+  if (ROOM_VIEWS.includes(options.view)) shown.view = "composite";
+  if (options.background === "none") shown.background = SAFE;
+  return shown;
 }
 
 async function connected(connection) {

@@ -148,7 +148,7 @@ export const COSTS = {
 export const CUSTOM = "Your own mix of controls is in use.";
 
 export const BACKGROUNDS = {
-  blur: "Blur", transparent: "Transparent", none: "Your room", custom: "Any colour",
+  blur: "Blur", none: "Your room",
   remove: (title) => `Delete ${title}`,
   keyed: (title, number) => `${title}, key ${number}`,
   adding: (name) => `Adding ${name}…`,
@@ -158,7 +158,6 @@ export const BACKGROUNDS = {
 };
 
 export const TOOLS = {
-  recording: (text) => `Recording ${text}`,
   saved: (name) => `Saved ${name}.`,
   noRecorder: "This browser cannot record.",
   noPictureInPicture: "This browser has no picture-in-picture.",
@@ -175,13 +174,13 @@ export const METERS = {
   in: (n) => `${n} fps in`, out: (n) => `${n} out`, glass: (n) => `${n} ms`, dropped: (n, cause) => (cause ? `${n} dropped (${cause})` : `${n} dropped`),
   engine: (engine, device) => (device ? `${engine} on ${device}` : engine), load: (percent) => `load ${percent} %`,
   fps: (n) => `${n} fps`, size: (w, h) => `${w}×${h}`,
-  none: "No measurements yet", measured: "measured", estimated: "estimated",
+  measured: "measured", estimated: "estimated",
 };
 export const CHARTS = {
   fps: "Frames in, out", glass: "Delay, ms", dropped: "Dropped a second", load: "Server load, %",
   none: "–",
   facts: { delay: "Camera to screen", size: "Size", bitrate: "Bit rate", server: "In the server", network: "Network", causes: "Dropped because",
-    viewers: "Viewers", nothing: "nothing so far" },
+    nothing: "nothing so far" },
 };
 export const WARNINGS = {
   capacity: (got, of) => `The server is at capacity: ${got} of ${of} frames a second.`,
@@ -194,10 +193,10 @@ export const WARNINGS = {
 };
 
 export const SHARE = {
-  copied: "Copied.", notCopied: "Press Ctrl+C to copy.", copy: (what) => `Copy ${what}`,
+  copied: "Copied.", notCopied: "Press Ctrl+C to copy.",
+  hidden: "While you are on air this shows no room: viewers get the finished picture only.",
   start: "Go on air", stop: "End the broadcast", starting: "Going on air…",
   onAir: (name) => `On air as “${name}”.`, off: "Nobody can see you.",
-  again: "The broadcast stopped. Going on air again…",
   noCamera: "Open the camera first, then go on air with it; or publish from OBS with the address below.",
   failed: (why) => `Not on air: ${why}.`,
 };
