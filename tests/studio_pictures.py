@@ -80,8 +80,8 @@ def full(tab: Any) -> None:
 
 def live(tab: Any) -> None:
     _live(tab)
-    tab.keyboard.press("5")
-    tab.wait_for_timeout(9000)  # and what the preset costs was measured
+    tab.keyboard.press("6")
+    tab.wait_for_timeout(10_000)  # and what the preset costs was measured
 
 
 def compared(tab: Any) -> None:

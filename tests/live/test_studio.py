@@ -205,7 +205,7 @@ def test_how_soon(served: Served, clip: Path) -> None:
     with page(clip) as tab:
         for _ in range(3):
             tab.goto(served.url)
-            tab.wait_for_selector(".tile-choice img")
+            tab.wait_for_function("[...document.images].length > 8 && [...document.images].every(i => i.complete)")
             began_s = time.monotonic()
             tab.click("#open")
             tab.wait_for_selector(".stage .shown", timeout=20_000)
@@ -214,8 +214,8 @@ def test_how_soon(served: Served, clip: Path) -> None:
             for key in "3782":
                 switch_ms.append(tab.evaluate(SWITCH, key))
                 tab.wait_for_timeout(700)
-    print(f"first picture: {sorted(map(round, first_ms))} ms; a background: {sorted(map(round, switch_ms))} ms")
-    assert np.median(first_ms) < 2000
+    print(f"first picture: {list(map(round, first_ms))} ms; a background: {sorted(map(round, switch_ms))} ms")
+    assert max(first_ms) < 2000
     assert np.median(switch_ms) < 200
 
 

@@ -131,10 +131,11 @@ async function offAir() {
   if (camera) run();
 }
 
-/** Give the connection up without a word; the camera stays open. */
+/** Give the connection up for another; the camera stays open. */
 async function pauseLive() {
   const ending = live;
   live = null;
+  if (ending) tell("connecting");
   measure.clear();
   await ending?.stop();
 }

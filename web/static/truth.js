@@ -91,6 +91,7 @@ function facts({ meters, networkMs, glassMs, told: byServer, width, height }) {
   if (width) rows.push([names.size, METERS.size(width, height)]);
   if (meters?.bitrate_bps) rows.push([names.bitrate, `${(meters.bitrate_bps / 1e6).toFixed(1)} Mb/s`]);
   if (meters) rows.push([names.server, `${Math.round(meters.latency_ms)} ms`]);
+  if (meters?.capacity_fps) rows.push([names.capacity, METERS.fps(Math.round(meters.capacity_fps))]);
   if (networkMs !== null) rows.push([names.network, `${Math.round(networkMs)} ms`]);
   if (glassMs !== null) rows.push([names.delay, byServer ? METERS.measured : METERS.estimated]);
   if (meters) rows.push([names.causes, causes(meters.dropped ?? {})]);

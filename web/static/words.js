@@ -171,7 +171,8 @@ export const CAUSES = {
 };
 
 export const METERS = {
-  in: (n) => `${n} fps in`, out: (n) => `${n} out`, glass: (n) => `${n} ms`, dropped: (n, cause) => (cause ? `${n} dropped (${cause})` : `${n} dropped`),
+  in: (n) => `${n} fps in`, out: (n) => `${n} out`, glass: (n) => `${n} ms`,
+  dropped: (n, cause) => (cause ? `${n} dropped (${cause})` : `${n} dropped`),
   engine: (engine, device) => (device ? `${engine} on ${device}` : engine), load: (percent) => `load ${percent} %`,
   fps: (n) => `${n} fps`, size: (w, h) => `${w}×${h}`,
   measured: "measured", estimated: "estimated",
@@ -179,7 +180,8 @@ export const METERS = {
 export const CHARTS = {
   fps: "Frames in, out", glass: "Delay, ms", dropped: "Dropped a second", load: "Server load, %",
   none: "–",
-  facts: { delay: "Camera to screen", size: "Size", bitrate: "Bit rate", server: "In the server", network: "Network", causes: "Dropped because",
+  facts: { delay: "Camera to screen", size: "Size", bitrate: "Bit rate", server: "In the server",
+    capacity: "Capacity of the server", network: "Network", causes: "Dropped because",
     nothing: "nothing so far" },
 };
 export const WARNINGS = {
