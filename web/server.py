@@ -3,16 +3,19 @@
 import asyncio
 import ipaddress
 import socket
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
 
-from stream.errors import UsageError
+from stream.errors import MatteboxError, UsageError
 from stream.settings import Settings
 from stream.store import Store
 from web.app import create_app
 from web.auth import read_tokens
+from web.gallery import PICTURES
 from web.guard import is_loopback
+from web.shelf import Shelf
 from web.tls import certificate
 
 _GRACE_S = 8
@@ -84,12 +87,21 @@ def run(settings: Settings, store: Store, host: str, port: int, tls: str = "off"
     async def main() -> None:
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
+        painting = asyncio.create_task(_paint(Shelf(settings)))
         try:
             await server.run_until_stopped()
         finally:
+            painting.cancel()
             await store.close()
 
     asyncio.run(main())
+
+
+async def _paint(shelf: Shelf) -> None:
+    """The gallery, before the first visitor: two seconds of work that would else slow down their first picture."""
+    with suppress(MatteboxError, OSError):  # who asks for a picture is told
+        for name in PICTURES:
+            await asyncio.to_thread(shelf.gallery_thumbnail, name)
 
 
 def check_bind(settings: Settings, host: str) -> None:

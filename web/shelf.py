@@ -80,8 +80,10 @@ class Shelf:
         picture = self.gallery(name)
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
+            draft = path.with_name(f".{name}.{uuid4().hex}.jpg")
             with Image.open(picture) as image:
-                _save_thumbnail(image, path)
+                _save_thumbnail(image, draft)
+            draft.replace(path)  # others may be asking for it just now
         return path
 
     def uploads(self, owner: str) -> list[Upload]:
