@@ -20,9 +20,10 @@ export class Choices extends EventTarget {
   /** schema: of the options, as the server publishes it. Choices that it does not know are dropped. */
   learn(schema) {
     this.schema = flat(schema);
-    const fits = ([name, value]) => name === "edges" || (name in this.schema && allowed(this.schema[name], value));
-    const edges = Object.entries(this.chosen.edges ?? {}).filter(([name, value]) => name in this.schema && allowed(this.schema[name], value));
-    this.chosen = { ...Object.fromEntries(Object.entries(this.chosen).filter(fits)), edges: Object.fromEntries(edges) };
+    const fitting = (options) => Object.fromEntries(Object.entries(options).filter(([name, value]) => {
+      return name in this.schema && allowed(this.schema[name], value);
+    }));
+    this.chosen = { ...fitting(this.chosen), edges: fitting(this.chosen.edges ?? {}) };
     this.#tell();
   }
 

@@ -90,7 +90,8 @@ function switched(field, id, choose) {
 
 function ranged(field, id, choose) {
   const span = field.maximum - field.minimum;
-  const slider = make("input", { type: "range", id, min: field.minimum, max: field.maximum, step: span > 5 ? 0.5 : span > 0.5 ? 0.01 : 0.001 });
+  const step = span > 5 ? 0.5 : span > 0.5 ? 0.01 : 0.001;
+  const slider = make("input", { type: "range", id, min: field.minimum, max: field.maximum, step });
   slider.addEventListener("input", () => choose(Number(slider.value)));
   const tick = make("span", { className: "tick", aria: { hidden: true } });
   tick.style.setProperty("--at", (field.default - field.minimum) / span);

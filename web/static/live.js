@@ -69,7 +69,10 @@ export class Live {
   }
 
   /** Someone learnt that the server gave the session up: no need to wait for frames to fail. */
-  lost(why) { this.verdict ??= why; }
+  lost(why) {
+    this.verdict ??= why;
+    if (this.stage.dataset.state === "reconnecting") this.state(why); // the frames failed first, now it is known why
+  }
 
   /** The element that shows the picture, or null while there is none. */
   get shown() { return this.videos.find((video) => video.classList.contains("shown")) ?? null; }

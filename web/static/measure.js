@@ -21,7 +21,10 @@ export class Measure {
     this.last = now;
     const seconds = then && now.id === then.id ? (now.at - then.at) / 1000 : 0;
     const per = (count) => (seconds > 0 && now[count] !== null ? Math.max(0, (now[count] - then[count]) / seconds) : null);
-    const each = (time, count) => (seconds > 0 && now[count] > then[count] ? (1000 * (now[time] - then[time])) / (now[count] - then[count]) : 0);
+    const each = (time, count) => {
+      const counted = seconds > 0 ? now[count] - then[count] : 0;
+      return counted > 0 ? (1000 * (now[time] - then[time])) / counted : 0;
+    };
     const networkMs = stats.pair?.currentRoundTripTime === undefined ? null : 1000 * stats.pair.currentRoundTripTime;
     const clientMs = each("encodeS", "encoded") + each("processS", "decoded");
     const dropped = meters ? Object.values(meters.dropped ?? {}).reduce((sum, count) => sum + count, 0) : null;

@@ -30,10 +30,12 @@ export class Presets {
   /** Once a second while live: what the chosen preset costs here. */
   measure({ meters, glassMs }) {
     const name = this.#current();
-    const ready = name && meters?.engine && meters.matte_fps > 0 && (this.choices.value("engine") === "auto" || meters.engine === this.choices.value("engine"));
+    const wanted = this.choices.value("engine");
+    const ready = name && meters?.matte_fps > 0 && (wanted === "auto" || wanted === meters.engine);
     this.steady = ready ? this.steady + 1 : 0;
     if (this.steady < SETTLED || glassMs === null) return;
-    const cost = { fps: Math.round(meters.matte_fps), ms: Math.round(glassMs / 5) * 5, engine: meters.engine, device: meters.device };
+    const { engine, device } = meters;
+    const cost = { fps: Math.round(meters.matte_fps), ms: Math.round(glassMs / 5) * 5, engine, device };
     if (same(cost, this.costs[name])) return;
     this.costs[name] = cost;
     keep(KEY, this.costs);
@@ -57,7 +59,7 @@ export class Presets {
   #options(name) {
     const none = Object.fromEntries(NAMES.map((each) => [each, null]));
     if (name === "fast") return { ...none, engine: "selfie", temporal: "live", refine: "off", foreground: "keep" };
-    if (name === "best") return { ...none, engine: this.gpu ? "birefnet" : "rvm", foreground: "estimate" };
+    if (name === "best") return this.gpu ? { ...none, engine: "birefnet", foreground: "estimate" } : { ...none, engine: "rvm" };
     return none;
   }
 

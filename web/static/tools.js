@@ -10,8 +10,10 @@ export class Tools {
   constructor({ live, note }) {
     Object.assign(this, { live, note });
     this.theatre = find("theatre");
-    const tools = { mirror: () => this.#mirror(!this.mirrored), pip: () => this.#float(), full: () => this.#fill(), snapshot: () => this.snapshot() };
-    for (const [name, act] of Object.entries(tools)) find(`tool-${name}`).addEventListener("click", act);
+    find("tool-mirror").addEventListener("click", () => this.#mirror(!this.mirrored));
+    find("tool-pip").addEventListener("click", () => this.#float());
+    find("tool-full").addEventListener("click", () => this.#fill());
+    find("tool-snapshot").addEventListener("click", () => this.snapshot());
     find("tool-pip").hidden = !document.pictureInPictureEnabled;
     find("tool-full").hidden = !document.fullscreenEnabled;
     document.addEventListener("fullscreenchange", () => press("tool-full", Boolean(document.fullscreenElement)));
