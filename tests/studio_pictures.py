@@ -147,6 +147,7 @@ def reconnecting(tab: Any) -> None:
     tab.route("**/api/ice-servers", lambda route: None)
     tab.evaluate("mattebox.live.lost('reconnecting')")
     tab.wait_for_selector("#status[data-state=reconnecting]")
+    tab.wait_for_timeout(900)
 
 
 def draining(tab: Any) -> None:
@@ -154,6 +155,7 @@ def draining(tab: Any) -> None:
     tab.route("**/api/ice-servers", lambda route: None)
     tab.evaluate("mattebox.live.lost('draining')")
     tab.wait_for_selector("#status[data-state=draining]")
+    tab.wait_for_timeout(900)
 
 
 def share(tab: Any) -> None:
@@ -161,6 +163,7 @@ def share(tab: Any) -> None:
     tab.click("#share-open")
     tab.click("#share-go")
     tab.wait_for_selector("#share-state:has-text('On air')", timeout=20_000)
+    tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
 
 
 STATES: tuple[Callable[[Any], None], ...] = (
@@ -239,6 +242,7 @@ def take(
             tab.emulate_media(color_scheme=scheme)
             tab.wait_for_timeout(150)
             tab.screenshot(path=folder / f"{state.__name__}-{width}-{scheme}.png")
+        tab.unroute_all(behavior="ignoreErrors")
         context.close()
 
 
