@@ -120,17 +120,19 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: str = "auto"
-    background: Background = Background(kind="color")
-    view: View = View.COMPOSITE
-    temporal: Temporal = Temporal.AUTO
-    temporal_strength: float = Field(0.7, ge=0.0, le=1.0, description="of the steadying; 0 is none")
+    engine: str = Field("auto", description="The model that finds the subject; auto takes the best for this machine.")
+    background: Background = Field(Background(kind="color"), description="What stands behind the subject.")
+    view: View = Field(View.COMPOSITE, description="What the picture shows.")
+    temporal: Temporal = Field(Temporal.AUTO, description="How the matte is steadied over time.")
+    temporal_strength: float = Field(0.7, ge=0.0, le=1.0, description="Strength of the steadying; 0 is none.")
     edges: Edges = Edges()
     foreground: Literal["auto", "estimate", "keep"] = Field(
-        "auto", description="the subject's colours: estimated where it mixes with the background, or kept as they are"
+        "auto", description="The subject's colours: estimated where it mixes with the room, or kept as they are."
     )
-    roi: bool = Field(False, description="birefnet: look where the subject was, and at everything now and then")
-    key: Rgb | None = Field(None, description="chroma: the screen's colour; unset: measured on the first frame")
+    roi: bool = Field(False, description="For birefnet: look where the subject was, and at everything now and then.")
+    key: Rgb | None = Field(
+        None, description="For chroma: the screen's colour; unset, it is measured on the first frame."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -17,7 +17,7 @@ from stream.log import OncePerSecond
 from stream.settings import Settings
 from stream.storage import open_storage
 from stream.store import Store
-from web import backgrounds, events, health, login, previews, problems, results, sessions, uploads, webhooks, whip
+from web import backgrounds, events, health, login, menu, previews, problems, results, sessions, uploads, webhooks, whip
 from web import jobs as jobs_api
 from web.auth import Gate
 from web.context import Context, StreamName
@@ -45,7 +45,20 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         settings, store, gate, Shelf(settings, storage), counters, storage, Inbox(settings, storage), jobs, Watch(jobs)
     )
     problems.install(app)
-    for part in (sessions, whip, backgrounds, uploads, events, jobs_api, results, previews, webhooks, login, health):
+    for part in (
+        sessions,
+        whip,
+        backgrounds,
+        menu,
+        uploads,
+        events,
+        jobs_api,
+        results,
+        previews,
+        webhooks,
+        login,
+        health,
+    ):
         app.include_router(part.router)
     app.include_router(pages)
     app.mount("/static", Revalidated(directory=STATIC))

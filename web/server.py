@@ -4,16 +4,20 @@ import asyncio
 import ipaddress
 import logging
 import socket
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
 
-from stream.errors import UsageError
+from stream.errors import MatteboxError, UsageError
 from stream.settings import Settings
+from stream.storage import open_storage
 from stream.store import Store
 from web.app import create_app
 from web.auth import read_tokens
+from web.gallery import PICTURES
 from web.guard import is_loopback
+from web.shelf import Shelf
 from web.tls import certificate
 from web.watch import Watch
 
@@ -95,9 +99,11 @@ def run(settings: Settings, store: Store, host: str, port: int, tls: str = "off"
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
         advise(server.url, host)
+        painting = asyncio.create_task(_paint(Shelf(settings, open_storage(settings))))
         try:
             await server.run_until_stopped()
         finally:
+            painting.cancel()
             await store.close()
 
     asyncio.run(main())
@@ -109,6 +115,13 @@ def advise(url: str, host: str) -> None:
         _log.warning(
             "browsers give their camera to https pages only: take --tls auto, or a proxy with a certificate before this"
         )
+
+
+async def _paint(shelf: Shelf) -> None:
+    """The gallery, before the first visitor: two seconds of work that would else slow down their first picture."""
+    with suppress(MatteboxError, OSError):  # who asks for a picture is told
+        for name in PICTURES:
+            await asyncio.to_thread(shelf.gallery_thumbnail, name)
 
 
 def check_bind(settings: Settings, host: str) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 from tests.live.camera import Point
 
 CHROMIUM = shutil.which("chromium")
-_FLAGS = [
+FLAGS = [
     "--no-sandbox",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
@@ -42,7 +42,7 @@ _WATCH = """points => {
 def page(camera: Path) -> Iterator[Any]:
     """A page with `camera` (.mjpeg) as its camera. What it logs as an error fails the test."""
     with sync_playwright() as run:
-        flags = [*_FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
         browser = run.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
             context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)

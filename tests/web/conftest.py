@@ -1,17 +1,20 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import redis
 from aiortc import RTCConfiguration, RTCPeerConnection
+from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from stream.embedded import Embedded
 from stream.record import Answer
 from stream.settings import Settings
 from tests.web.double import CANNED, Double
+from tests.web.pages import CAMERA, CHROMIUM, FLAGS, Worker
 from tests.web.site import Site, running
 
 
@@ -85,3 +88,62 @@ def camera_offer() -> str:
 @pytest.fixture(scope="session")
 def viewer_offer() -> str:
     return asyncio.run(_offer("recvonly"))
+
+
+@pytest.fixture
+def start_worker(redis_url: str) -> Iterator[Callable[[str], Worker]]:
+    workers: list[Worker] = []
+
+    def start(name: str) -> Worker:
+        workers.append(Worker(redis_url, name))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.kill()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A camera of 320x240: a ball that moves over bright stripes."""
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    with path.open("wb") as file:
+        for n in range(30):
+            image = Image.new("RGB", (320, 240), "#c83c3c")
+            ImageDraw.Draw(image).ellipse((100 + 3 * n, 80, 160 + 3 * n, 140), fill="#ffe680")
+            image.save(file, "JPEG")
+    return path
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
+    if not CHROMIUM.exists():
+        pytest.skip(f"the page's tests need {CHROMIUM}")
+    with playwright.sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def browser(driver: Any, clip: Path) -> Iterator[Any]:
+    flags = [*FLAGS, *CAMERA, f"--use-file-for-fake-video-capture={clip}"]
+    browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors
+
+
+@pytest.fixture
+def workerless(settings: Settings, redis_url: str) -> Iterator[Site]:
+    with running(settings, redis_url, worker=False) as site:
+        yield site

@@ -70,6 +70,7 @@ class Double:
         answer = await self.connect(session, sdp) if self.answer and self.answer.sdp else self.answer
         if answer is None:
             return
+        self.sessions[session.id] = session  # before the reply: who gets it may look here at once
         with suppress(StoreError):
             await self._store.reply(session, answer)
             to = State.LIVE if answer.sdp else State.FAILED

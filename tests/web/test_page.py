@@ -1,41 +1,16 @@
-"""The first page in a real Chromium with a made-up camera, against the real server and a double for the worker."""
+"""The page in a real Chromium with a made-up camera, against the real server and a double for the worker."""
 
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from stream.settings import Settings
+from tests.web.pages import CHROMIUM, FLAGS, PAPER, SLATE, WATCH, Worker, corner_is, opened, ready, state
 from tests.web.site import Site, running
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the page's tests need {CHROMIUM}")
-
-FLAGS = ["--no-sandbox", "--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required"]
-CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-SLATE, PAPER = (31, 41, 55), (244, 241, 234)
-CORNER = """() => {
-  const shown = document.querySelector('.stage .shown');
-  if (!shown) return null;
-  const c = document.createElement('canvas'); c.width = 64; c.height = 48;
-  const x = c.getContext('2d'); x.drawImage(shown, 0, 0, 64, 48);
-  return [...x.getImageData(3, 3, 1, 1).data].slice(0, 3);
-}"""
-WATCH = """() => {
-  window.seen = { states: [], held: false };
-  new MutationObserver(() => {
-    seen.states.push(document.getElementById('status').dataset.state);
-    seen.held ||= document.querySelector('canvas').classList.contains('shown');
-  }).observe(document.body, { subtree: true, attributes: true });
-}"""
 PUBLISH = """async () => {
   const camera = await navigator.mediaDevices.getUserMedia({ video: true });
   window.pc = new RTCPeerConnection();
@@ -49,103 +24,6 @@ PUBLISH = """async () => {
 }"""
 
 
-class Worker:
-    """A double in a process of its own."""
-
-    def __init__(self, redis_url: str, name: str) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.web.double", redis_url, name])
-
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-
-
-@pytest.fixture
-def start_worker(redis_url: str) -> Iterator[Callable[[str], Worker]]:
-    workers: list[Worker] = []
-
-    def start(name: str) -> Worker:
-        workers.append(Worker(redis_url, name))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        worker.kill()
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A camera of 320x240: a ball that moves over bright stripes."""
-    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    with path.open("wb") as file:
-        for n in range(30):
-            image = Image.new("RGB", (320, 240), "#c83c3c")
-            ImageDraw.Draw(image).ellipse((100 + 3 * n, 80, 160 + 3 * n, 140), fill="#ffe680")
-            image.save(file, "JPEG")
-    return path
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def browser(driver: Any, clip: Path) -> Iterator[Any]:
-    flags = [*FLAGS, *CAMERA, f"--use-file-for-fake-video-capture={clip}"]
-    browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert not errors
-
-
-@pytest.fixture
-def workerless(settings: Settings, redis_url: str) -> Iterator[Site]:
-    with running(settings, redis_url, worker=False) as site:
-        yield site
-
-
-def state(page: Any, name: str, timeout_s: float = 15) -> None:
-    page.wait_for_selector(f"#status[data-state={name}]", timeout=1000 * timeout_s)
-
-
-def corner_is(page: Any, colour: tuple[int, int, int], timeout_s: float = 5) -> None:
-    """What is shown has that colour in its corner, as video has colours."""
-    end_s = time.monotonic() + timeout_s
-    while True:
-        seen = page.evaluate(CORNER)
-        if seen and max(abs(a - b) for a, b in zip(seen, colour, strict=True)) < 12:
-            return
-        assert time.monotonic() < end_s, f"{seen} is not {colour}"
-        time.sleep(0.05)
-
-
-def ready(site: Site, workers: int) -> None:
-    with site.client() as http:
-        while (answer := http.get("/readyz")).status_code != 200 or answer.json()["workers"] < workers:
-            time.sleep(0.05)
-
-
-def opened(page: Any, site: Site) -> None:
-    ready(site, 1)
-    page.goto(site.url)
-    page.check("input[value='color:#1f2937']")
-    page.click("#open")
-    state(page, "live")
-    corner_is(page, SLATE)
-
-
 def test_it_connects_and_follows_the_choices(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
@@ -156,7 +34,7 @@ def test_it_connects_and_follows_the_choices(
     page.wait_for_selector("#meters:has-text('double on cpu'):has-text('320×240')")
     page.keyboard.press("ArrowRight")  # the next of the group, as radio buttons go
     corner_is(page, SLATE)
-    page.select_option("select[name=view]", "matte")
+    page.check("input[name=view][value=matte]")
     with workerless.client() as http:
         for _ in range(50):
             record = http.get("/api/sessions").json()["sessions"][0]
@@ -214,7 +92,7 @@ def test_the_server_starts_again(
     with running(settings, redis_url, worker=False) as site:
         opened(page, site)
         port = int(site.url.rpartition(":")[2])
-    page.check("input[value='color:#f4f1ea']")
+    page.click("input[value='color:#f4f1ea']")
     page.wait_for_selector("#note:has-text('Not changed')")
     state(page, "live")
     corner_is(page, SLATE)
@@ -238,7 +116,7 @@ def test_viewers_by_link(
         studio.goto(site.url)
         studio.fill("#token", "mine")
         studio.keyboard.press("Enter")
-        studio.wait_for_selector(".swatch")
+        studio.wait_for_selector(".tile-choice")
         assert studio.evaluate(PUBLISH) == 201
         state(page, "live")
         corner_is(page, SLATE)
@@ -280,7 +158,7 @@ def test_no_camera_is_said(
         if host != "127.0.0.1":
             page.fill("#token", "mine")
             page.keyboard.press("Enter")
-            page.wait_for_selector(".swatch")
+            page.wait_for_selector(".tile-choice")
         page.click("#open")
         state(page, shown)
         assert page.is_enabled("#open")

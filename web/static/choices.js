@@ -1,119 +1,120 @@
-// Background, view, engine, steadiness: reads and shows what is chosen, remembers it, and says what changed.
+// What is chosen: remembered over reloads, checked against what the server offers, and sent while the picture is live.
 
-import { get, request } from "./api.js";
+import { keep, read } from "./dom.js";
 
 const KEY = "mattebox.options";
-const FIELDS = ["view", "engine", "temporal"];
-const PRIVATE = { view: "composite" }; // what shows the room is chosen anew each time
+const START = { background: "blur:0.7" };
+const PRIVATE = { view: ["overlay", "side-by-side"], background: ["none"] }; // what shows the room is chosen anew each time
 
-export class Choices {
-  /** onChange(part): the options that changed; a rejection puts the old choice back. */
-  constructor(form, onChange) {
-    this.form = form;
-    this.onChange = onChange;
-    this.options = { background: "blur:0.7", view: "composite", engine: "auto", temporal: "auto", ...remembered() };
-    for (const name of FIELDS) {
-      form.elements[name].value = this.options[name];
-      form.elements[name].addEventListener("change", (event) => this.#choose(name, event.target.value));
+export class Choices extends EventTarget {
+  /** send(part) takes it to the server, while live. Events: "change" (something was chosen), "refused" (detail: error). */
+  constructor(send) {
+    super();
+    this.send = send;
+    this.schema = null;
+    this.chosen = forget({ ...START, ...read(KEY, {}) });
+    this.known = {}; // what the server has
+    this.sending = false;
+  }
+
+  /** schema: of the options, as the server publishes it. Choices that it does not know are dropped. */
+  learn(schema) {
+    this.schema = flat(schema);
+    const fitting = (options) => Object.fromEntries(Object.entries(options).filter(([name, value]) => {
+      return name in this.schema && allowed(this.schema[name], value);
+    }));
+    this.chosen = { ...fitting(this.chosen), edges: fitting(this.chosen.edges ?? {}) };
+    this.#tell();
+  }
+
+  /** The value of an option or of an edge, chosen or by default. */
+  value(name) {
+    const field = this.schema?.[name];
+    const place = field?.edge ? this.chosen.edges ?? {} : this.chosen;
+    return place[name] ?? field?.default ?? null;
+  }
+
+  /** null puts an option back to its default; edges may stand among the others. */
+  choose(part) {
+    for (const [name, value] of Object.entries(part)) {
+      const edge = this.schema?.[name]?.edge;
+      const place = edge ? (this.chosen.edges = { ...this.chosen.edges }) : this.chosen;
+      if (value === null || value === undefined) delete place[name];
+      else place[name] = value;
     }
-    this.list = form.querySelector("#backgrounds");
-    this.list.addEventListener("change", (event) => this.#choose("background", event.target.value));
-    form.querySelector("#colour").addEventListener("input", (event) => {
-      clearTimeout(this.later); // a drag over the colours is one change
-      this.later = setTimeout(() => this.#choose("background", `color:${event.target.value}`), 80);
-    });
-    form.querySelector("#upload").addEventListener("change", (event) => this.#upload(event.target));
-    form.addEventListener("submit", (event) => event.preventDefault());
+    this.#tell();
+    return this.#sync();
   }
 
-  async load() {
-    const { backgrounds } = await get("/api/backgrounds");
-    this.list.replaceChildren(...backgrounds.map((choice) => this.#swatch(choice)));
-    const known = backgrounds.some((choice) => choice.spec === this.options.background);
-    if (!known && this.options.background.startsWith("upload:")) this.options.background = "blur:0.7";
-    this.#mark();
+  reset() {
+    const all = Object.keys(this.schema).filter((name) => name !== "background");
+    return this.choose(Object.fromEntries(all.map((name) => [name, null])));
   }
 
-  async #choose(name, value) {
-    const old = this.options[name];
-    this.options[name] = value;
-    this.#mark();
-    this.note("");
+  /** What an offer carries. */
+  get options() {
+    return { ...this.chosen, edges: this.chosen.edges ?? {} };
+  }
+
+  /** An offer with these options was accepted; or null: nothing is connected. */
+  sent(options) { this.known = options; }
+
+  /** What was chosen while the connection was being made. */
+  catchUp() { return this.#sync(); }
+
+  async #sync() {
+    if (this.sending) return; // the one under way looks again at its end: the newest wins
+    this.sending = true;
     try {
-      await this.onChange({ [name]: value });
-      remember(this.options);
+      for (let part = this.#missing(); Object.keys(part).length; part = this.#missing()) {
+        if (!(await this.send(part))) break;
+        this.known = { ...this.known, ...part };
+      }
+      keep(KEY, forget(this.chosen));
     } catch (error) {
-      this.options[name] = old;
-      this.#mark();
-      this.note(`Not changed: ${error.message}.`);
+      this.chosen = Object.fromEntries(Object.entries(this.known).filter(([, value]) => value !== null));
+      this.#tell();
+      this.dispatchEvent(new CustomEvent("refused", { detail: error }));
+    } finally {
+      this.sending = false;
     }
   }
 
-  note(words) { this.form.querySelector("#note").textContent = words; }
-
-  #mark() {
-    for (const radio of this.list.querySelectorAll("input")) radio.checked = radio.value === this.options.background;
-    for (const name of FIELDS) this.form.elements[name].value = this.options[name];
+  #missing() {
+    const { options, known } = this;
+    const names = new Set([...Object.keys(options), ...Object.keys(known)]);
+    const changed = [...names].filter((name) => !same(options[name] ?? null, known[name] ?? null));
+    return Object.fromEntries(changed.map((name) => [name, options[name] ?? null]));
   }
 
-  #swatch(choice) {
-    const cell = document.createElement("div");
-    cell.className = "swatch";
-    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "background", value: choice.spec });
-    radio.setAttribute("aria-label", choice.title);
-    const title = Object.assign(document.createElement("span"), { className: "title", textContent: choice.title });
-    cell.append(radio, face(choice), title);
-    if (choice.own) cell.append(this.#removeButton(choice));
-    return cell;
-  }
+  #tell() { this.dispatchEvent(new Event("change")); }
+}
 
-  #removeButton(choice) {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "remove", textContent: "×" });
-    button.setAttribute("aria-label", `Delete ${choice.title}`);
-    button.addEventListener("click", async () => {
-      if (this.options.background === choice.spec) await this.#choose("background", "blur:0.7");
-      await request("DELETE", `/api/backgrounds/${choice.id}`).catch((error) => this.note(error.message));
-      await this.load();
-    });
-    return button;
-  }
+export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-  async #upload(input) {
-    const [file] = input.files;
-    if (!file) return;
-    this.note("");
-    try {
-      const type = file.type || "application/octet-stream";
-      const choice = await (await request("POST", "/api/backgrounds", { body: file, type })).json();
-      await this.load();
-      await this.#choose("background", choice.spec);
-    } catch (error) {
-      this.note(`Not added: ${error.message}.`);
+function forget(options) {
+  const kept = { ...options };
+  for (const [name, values] of Object.entries(PRIVATE)) if (values.includes(kept[name])) kept[name] = START[name];
+  return JSON.parse(JSON.stringify(kept)); // what is undefined is left out
+}
+
+/** JSON Schema to { name: { name, description, default, enum, minimum, maximum, type, edge } }. */
+function flat(schema) {
+  const fields = {};
+  const add = (properties, edge) => {
+    for (const [name, field] of Object.entries(properties)) {
+      const target = field.$ref && schema.$defs[field.$ref.split("/").pop()];
+      if (target?.properties && name === "edges") add(target.properties, true);
+      else fields[name] = { name, edge, ...target, ...field };
     }
-    input.value = "";
-  }
+  };
+  add(schema.properties, false);
+  return fields;
 }
 
-function face(choice) {
-  const element = Object.assign(document.createElement("span"), { className: `face ${choice.kind}` });
-  if (choice.kind === "color") element.style.setProperty("--face", choice.spec.slice("color:".length));
-  if (choice.spec === "blur:0.7") element.classList.add("strong");
-  if (choice.thumbnail) {
-    element.append(Object.assign(document.createElement("img"), { src: choice.thumbnail, alt: "", loading: "lazy" }));
-  }
-  return element;
-}
-
-function remembered() {
-  try {
-    return { ...JSON.parse(localStorage.getItem(KEY)), ...PRIVATE };
-  } catch {
-    return {};
-  }
-}
-
-function remember(options) {
-  try {
-    localStorage.setItem(KEY, JSON.stringify(options));
-  } catch { /* a browser that keeps nothing */ }
+function allowed(field, value) {
+  if (field.name === "background") return typeof value === "string";
+  if (field.enum) return field.enum.includes(value);
+  if (typeof field.default === "number") return value >= field.minimum && value <= field.maximum;
+  return typeof field.default !== "boolean" || typeof value === "boolean";
 }

@@ -2,25 +2,28 @@
 // Knows nothing about cameras or pages. What is shown is only ever what the server sent.
 
 import { Refusal } from "./api.js";
+import { pause } from "./dom.js";
 
 const STALL_MS = 700; // without a new frame for so long, the picture is lost
 const FIRST_FRAME_MS = 8000;
 const GATHER_MS = 1000;
+const WHY_MS = 250;
 const SLEPT_MS = 2500; // a timer this late means the computer slept or the tab was held back
 const BACKOFF_MS = [250, 500, 1000, 2000, 3000];
 const FATAL = [400, 401, 403, 406, 409, 413, 415, 422];
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Live {
   /**
    * stage: element with two videos and a canvas. track: what to send, or null to view only.
    * place(sdp, old): sends the offer in place of the session `old`, gives { id, sdp } back. leave(id): ends it.
-   * onState(name, extra): what to tell the user. iceServers(): as RTCPeerConnection takes them.
+   * why(id): the name of the state that says why a session's picture stopped; it is not waited for long.
+   * onState(name, extra): what to tell the user. onShow(video): another element shows the picture from now on.
+   * iceServers(): as RTCPeerConnection takes them.
    */
-  constructor({ stage, track = null, place, leave, onState, iceServers }) {
-    Object.assign(this, { stage, track, place, leave, onState, iceServers });
+  constructor({ stage, track = null, place, leave, onState, onShow = () => {}, why = async () => "reconnecting", iceServers }) {
+    Object.assign(this, { stage, track, place, leave, onState, onShow, why, iceServers });
     this.videos = [...stage.querySelectorAll("video")];
+    this.videos.forEach((video) => video.addEventListener("resize", () => video === this.shown && this.#fit(video)));
     this.canvas = stage.querySelector("canvas");
     this.id = null;
     this.connection = null;
@@ -41,7 +44,7 @@ export class Live {
         if (!this.running) return;
         this.reconnects += 1;
         this.#hold();
-        this.state(why);
+        this.state(why === "reconnecting" ? await this.#reason() : why);
       } catch (error) {
         if (!this.running) return;
         if (error instanceof Refusal && FATAL.includes(error.status)) {
@@ -59,20 +62,27 @@ export class Live {
     this.#close();
     this.videos.forEach((video) => { video.srcObject = null; video.classList.remove("shown"); });
     this.canvas.classList.remove("shown");
-    this.stage.style.removeProperty("--ratio");
+    this.stage.parentElement.style.removeProperty("--ratio");
     const id = this.id;
     this.id = null;
     if (id) await this.leave(id).catch(() => {});
   }
 
   /** Someone learnt that the server gave the session up: no need to wait for frames to fail. */
-  lost(why) { this.verdict ??= why; }
+  lost(why) {
+    this.verdict ??= why;
+    if (this.stage.dataset.state === "reconnecting") this.state(why); // the frames failed first, now it is known why
+  }
 
-  /** Inbound and outbound statistics of the video, or nulls. */
+  /** The element that shows the picture, or null while there is none. */
+  get shown() { return this.videos.find((video) => video.classList.contains("shown")) ?? null; }
+
+  /** Inbound and outbound statistics of the video and those of the way it takes, or nulls. */
   async stats() {
-    const found = { in: null, out: null };
+    const found = { in: null, out: null, pair: null };
     if (!this.connection) return found;
     for (const report of (await this.connection.getStats()).values()) {
+      if (report.type === "candidate-pair" && report.nominated && report.state === "succeeded") found.pair = report;
       if (report.kind !== "video") continue;
       if (report.type === "inbound-rtp") found.in = report;
       if (report.type === "outbound-rtp") found.out = report;
@@ -97,7 +107,7 @@ export class Live {
       if ("jitterBufferTarget" in event.receiver) event.receiver.jitterBufferTarget = 0;
       video.srcObject ??= new MediaStream();
       video.srcObject.addTrack(event.track);
-      video.play().catch(() => {});
+      video.play().catch(() => { video.muted = true; return video.play(); }).catch(() => {});
     });
     video.srcObject = null;
     preferH264(transceiver);
@@ -144,6 +154,7 @@ export class Live {
     }
     this.#seen();
     this.state("live");
+    this.onShow(video);
     const next = () => {
       if (!video.classList.contains("shown")) return;
       this.#seen();
@@ -152,9 +163,9 @@ export class Live {
     video.requestVideoFrameCallback(next);
   }
 
-  /** The stage takes the picture's shape. */
+  /** What is around the picture takes its shape, also when that changes: side by side is twice as wide. */
   #fit(video) {
-    if (video.videoWidth) this.stage.style.setProperty("--ratio", video.videoWidth / video.videoHeight);
+    if (video.videoWidth) this.stage.parentElement.style.setProperty("--ratio", video.videoWidth / video.videoHeight);
   }
 
   #seen() {
@@ -182,9 +193,14 @@ export class Live {
     return this.verdict || "reconnecting";
   }
 
+  #reason() {
+    const late = pause(WHY_MS).then(() => "reconnecting");
+    return Promise.race([this.why(this.id).catch(() => late), late]);
+  }
+
   /** Keep showing the last frame while there is none. */
   #hold() {
-    const video = this.videos.find((v) => v.classList.contains("shown"));
+    const video = this.shown;
     if (!video || !video.videoWidth) return;
     this.canvas.width = video.videoWidth;
     this.canvas.height = video.videoHeight;
@@ -214,7 +230,7 @@ export class Live {
 }
 
 /** H.264 first: what most machines decode in hardware, and what the server encodes best. */
-function preferH264(transceiver) {
+export function preferH264(transceiver) {
   const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
   const rank = (codec) => (codec.mimeType === "video/H264" ? 0 : codec.mimeType === "video/VP8" ? 1 : 2);
   const sorted = codecs.map((c, i) => [rank(c), i, c]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map((e) => e[2]);
@@ -222,7 +238,7 @@ function preferH264(transceiver) {
 }
 
 /** Candidates travel in the offer; a slow server of candidates is not waited for. */
-function gathered(connection) {
+export function gathered(connection) {
   if (connection.iceGatheringState === "complete") return undefined;
   const complete = new Promise((resolve) => {
     connection.addEventListener("icegatheringstatechange", () => {

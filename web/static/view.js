@@ -1,15 +1,19 @@
-// The viewer's page: WHEP of one stream. A link's right stands behind the # of the address.
+// The viewer's page: WHEP of one stream. A link's right stands behind the # of the address; with &clean there is nothing
+// but the picture and its sound, as a browser source of OBS wants it.
 
 import { request } from "./api.js";
+import { find, make, write } from "./dom.js";
 import { Live } from "./live.js";
-import { MeterLine } from "./meters.js";
-import { say } from "./words.js";
+import { Measure } from "./measure.js";
+import { say } from "./stagewords.js";
+import { METERS, SOUND } from "./words.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
-const token = new URLSearchParams(location.hash.slice(1)).get("token") || undefined;
-const stage = document.getElementById("stage");
-const meters = new MeterLine(document.getElementById("meters"));
-document.getElementById("name").textContent = name;
+const right = new URLSearchParams(location.hash.slice(1));
+const token = right.get("token") || undefined;
+const clean = right.has("clean");
+document.body.classList.toggle("clean", clean);
+write(find("name"), name);
 document.title = `${name}: Mattebox`;
 
 async function place(sdp, old) {
@@ -19,17 +23,25 @@ async function place(sdp, old) {
 }
 
 const leave = (path) => request("DELETE", path, { token, keepalive: true });
-
 const iceServers = async () => (await (await request("GET", "/api/ice-servers", { token })).json()).iceServers;
 
-const live = new Live({ stage, place, leave, onState: say, iceServers });
-const sound = document.getElementById("sound");
-sound.addEventListener("click", () => {
-  const on = sound.getAttribute("aria-pressed") !== "true";
-  sound.setAttribute("aria-pressed", String(on));
-  sound.textContent = on ? "Sound off" : "Sound on";
-  live.videos.forEach((video) => { video.muted = !on; });
-});
+const live = new Live({ stage: find("stage"), place, leave, onState: say, iceServers });
+const measure = new Measure();
+
+function hear(wanted) {
+  live.videos.forEach((video) => { video.muted = !wanted; });
+  find("sound").setAttribute("aria-pressed", String(wanted));
+  write(find("sound"), wanted ? SOUND.off : SOUND.on);
+}
+
+async function tell() {
+  const { fpsOut, width, height } = measure.sample(null, await live.stats());
+  const parts = [fpsOut !== null && METERS.fps(Math.round(fpsOut)), width && METERS.size(width, height)].filter(Boolean);
+  find("meters").replaceChildren(...parts.map((text) => make("span", {}, text)));
+}
+
+find("sound").addEventListener("click", () => hear(find("sound").getAttribute("aria-pressed") !== "true"));
 addEventListener("pagehide", () => { if (live.id) leave(live.id).catch(() => {}); });
-setInterval(async () => meters.show(null, await live.stats()), 1000);
+hear(clean);
+setInterval(tell, 1000);
 live.run();

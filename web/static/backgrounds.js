@@ -1,0 +1,156 @@
+// The pane of backgrounds: tiles by kind, blur and colour as finely as wished, and the user's own files.
+
+import { get, request } from "./api.js";
+import { find, icon, make, write } from "./dom.js";
+import { BACKGROUNDS } from "./words.js";
+
+const KEYS = 9;
+const SETTLE_MS = 60; // a drag over the colours is a few changes, not hundreds
+
+export class Backgrounds {
+  constructor(choices) {
+    this.choices = choices;
+    this.tiles = find("backgrounds");
+    this.colours = find("colours");
+    this.strength = find("blur");
+    this.picker = find("colour");
+    this.blur = 0.7;
+    for (const group of [this.tiles, this.colours]) {
+      group.addEventListener("change", ({ target }) => target.name === "background" && this.#choose(target.value));
+    }
+    this.strength.addEventListener("input", () => this.#later(`blur:${Number(this.strength.value)}`));
+    this.picker.addEventListener("input", () => this.#later(`color:${this.picker.value}`));
+    find("upload").addEventListener("change", ({ target }) => { this.add([...target.files]); target.value = ""; });
+    choices.addEventListener("change", () => this.mark());
+  }
+
+  /** Also after files were added or deleted. */
+  async load() {
+    const { backgrounds } = await get("/api/backgrounds");
+    const of = (...kinds) => backgrounds.filter((choice) => kinds.includes(choice.kind));
+    const pictures = of("image", "video");
+    const blur = { spec: `blur:${this.blur}`, title: BACKGROUNDS.blur, kind: "blur" };
+    const room = { spec: "none", title: BACKGROUNDS.none, kind: "none" };
+    const shown = [blur, ...pictures.filter((p) => p.own), ...pictures.filter((p) => !p.own), ...of("transparent"), room];
+    this.#lose(backgrounds);
+    this.tiles.replaceChildren(...shown.map((choice, index) => this.#tile(choice, index + 1)), find("add"));
+    this.colours.replaceChildren(...of("color").map(chip), find("any-colour"));
+    this.mark();
+  }
+
+  /** The background under a number key. */
+  press(number) {
+    const radio = this.tiles.querySelectorAll("input[type=radio]")[number - 1];
+    if (!radio || number > KEYS) return;
+    radio.focus({ preventScroll: true });
+    this.#choose(radio.value);
+  }
+
+  /** Upload the files, one after the other, and choose the last. */
+  async add(files) {
+    for (const file of files) {
+      this.note(BACKGROUNDS.adding(file.name || ""));
+      try {
+        if (!/^(image|video)\//.test(file.type || "image/")) throw new Error(BACKGROUNDS.strangeFile);
+        const type = file.type || "application/octet-stream";
+        const added = await (await request("POST", "/api/backgrounds", { body: file, type })).json();
+        await this.load();
+        this.note("");
+        await this.#choose(added.spec);
+      } catch (error) {
+        this.note(BACKGROUNDS.notAdded(error.message), true);
+      }
+    }
+  }
+
+  note(words, bad = false) {
+    write(find("note"), words);
+    find("note").classList.toggle("bad", bad);
+  }
+
+  /** The server would not have a choice, and the old one is back. */
+  refused(error) { this.note(BACKGROUNDS.notChanged(error.message), true); }
+
+  mark() {
+    const spec = this.choices.value("background") ?? this.choices.chosen.background;
+    const [kind, rest] = [spec.split(":", 1)[0], spec.slice(spec.indexOf(":") + 1)];
+    if (kind === "blur") {
+      this.blur = Number(rest);
+      this.strength.value = rest;
+      const radio = this.tiles.querySelector("[data-kind=blur] input");
+      if (radio) radio.value = spec;
+    }
+    write(find("blur-value"), `${Math.round(this.blur * 100)} %`);
+    find("blur-row").hidden = kind !== "blur";
+    if (kind === "color") this.picker.value = rest;
+    let found = false;
+    for (const radio of document.getElementsByName("background")) found = (radio.checked = radio.value === spec) || found;
+    find("any-colour").classList.toggle("chosen", kind === "color" && !found);
+  }
+
+  #choose(spec) {
+    clearTimeout(this.timer);
+    this.note("");
+    return this.choices.choose({ background: spec });
+  }
+
+  #later(spec) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#choose(spec), SETTLE_MS);
+  }
+
+  /** An own picture that was remembered, and is no more. */
+  #lose(backgrounds) {
+    const spec = this.choices.chosen.background ?? "";
+    const gone = /^(upload|gallery):/.test(spec) && !backgrounds.some((choice) => choice.spec === spec);
+    if (gone) this.#choose(`blur:${this.blur}`);
+  }
+
+  #tile(choice, number) {
+    const keyed = number <= KEYS;
+    const radio = make("input", { type: "radio", name: "background", value: choice.spec,
+      aria: { label: keyed ? BACKGROUNDS.keyed(choice.title, number) : choice.title } });
+    const face = make("span", { className: `face ${choice.kind}` });
+    if (choice.thumbnail) face.append(make("img", { src: choice.thumbnail, alt: "" }));
+    if (choice.kind === "video") face.append(icon("play"));
+    if (choice.kind === "none") face.append(icon("room"));
+    const tile = make("div", { className: "tile-choice", data: { kind: choice.kind } }, radio, face,
+      make("span", { className: "title" }, choice.title));
+    if (keyed) tile.append(make("kbd", { aria: { hidden: true } }, String(number)));
+    if (choice.own) tile.append(this.#removeButton(choice));
+    return tile;
+  }
+
+  #removeButton(choice) {
+    const button = make("button", { type: "button", className: "remove", aria: { label: BACKGROUNDS.remove(choice.title) } }, "×");
+    button.addEventListener("click", async () => {
+      await request("DELETE", `/api/backgrounds/${choice.id}`).catch((error) => this.note(error.message, true));
+      await this.load().catch((error) => this.note(error.message, true));
+      this.tiles.querySelector("input:checked")?.focus();
+    });
+    return button;
+  }
+}
+
+function chip(choice) {
+  const radio = make("input", { type: "radio", name: "background", value: choice.spec, title: choice.title,
+    aria: { label: choice.title } });
+  const face = make("span", { className: "face" });
+  face.style.setProperty("--face", choice.spec.slice("color:".length));
+  return make("div", { className: "chip" }, radio, face);
+}
+
+/** Files that are dropped anywhere on the page, or pasted. */
+export function acceptFiles(take) {
+  const veil = find("drop");
+  const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => { if (holdsFiles(event)) { event.preventDefault(); veil.hidden = false; } });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) veil.hidden = true; });
+  addEventListener("drop", (event) => {
+    veil.hidden = true;
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    take([...event.dataTransfer.files]);
+  });
+  addEventListener("paste", (event) => { if (event.clipboardData?.files.length) take([...event.clipboardData.files]); });
+}

@@ -1,0 +1,126 @@
+// Every control that the server offers, built from what it publishes: range, default and explanation are the server's.
+
+import { find, icon, make, write } from "./dom.js";
+import { CONTROLS, GROUPS, LABELS, SHARES, UNITS, VALUES } from "./words.js";
+
+export class Drawer {
+  constructor(choices) {
+    this.choices = choices;
+    this.controls = [];
+    find("drawer-open").addEventListener("click", () => this.open(true));
+    find("drawer-close").addEventListener("click", () => this.open(false));
+    find("reset-all").addEventListener("click", () => choices.reset());
+    addEventListener("keydown", ({ key }) => { if (key === "Escape" && !find("drawer").hidden) this.open(false); });
+    choices.addEventListener("change", () => this.mark());
+  }
+
+  open(wanted) {
+    find("drawer").hidden = !wanted;
+    find("choices").hidden = wanted;
+    find("drawer-open").setAttribute("aria-expanded", String(wanted));
+    find(wanted ? "drawer-close" : "drawer-open").focus();
+  }
+
+  /** Once the schema is known. */
+  build() {
+    const known = this.choices.schema;
+    const named = GROUPS.flatMap(([, names]) => names);
+    const others = Object.keys(known).filter((name) => name !== "background" && name !== "edges" && !named.includes(name));
+    const groups = [...GROUPS, ["More", others]].map(([title, names]) => [title, names.filter((name) => name in known)]);
+    this.controls = [];
+    find("controls").replaceChildren(...groups.filter(([, names]) => names.length).map(([title, names]) => {
+      const rows = names.map((name) => this.#row(known[name]));
+      return make("fieldset", {}, make("legend", {}, title), ...rows);
+    }));
+    this.mark();
+  }
+
+  mark() {
+    for (const control of this.controls) {
+      const { field, reset, output } = control;
+      const value = this.choices.value(field.name);
+      control.show(value);
+      if (output) write(output, words(field, value));
+      reset.hidden = JSON.stringify(value) === JSON.stringify(field.default ?? null);
+    }
+    find("reset-all").disabled = this.controls.every((control) => control.reset.hidden);
+  }
+
+  #row(field) {
+    const label = LABELS[field.name] ?? field.name;
+    const id = `control-${field.name}`;
+    const choose = (value) => this.choices.choose({ [field.name]: value });
+    const { input, show, ranged } = control(field, id, choose);
+    const reset = make("button", { type: "button", className: "reset", title: CONTROLS.reset(label),
+      aria: { label: CONTROLS.reset(label) } }, icon("undo"));
+    reset.addEventListener("click", () => { choose(null); document.getElementById(id).focus(); });
+    const output = ranged ? make("output", { htmlFor: id }) : null;
+    this.controls.push({ field, show, reset, output });
+    const head = make("div", { className: "head" }, make("label", { htmlFor: id }, label), ...(output ? [output] : []), reset);
+    const why = make("p", { className: "fine", id: `${id}-why` }, sentence(field.description));
+    if (!marked(field)) why.append(" ", make("span", { className: "default" }, CONTROLS.byDefault(words(field, field.default ?? null))));
+    (input.id === id ? input : input.querySelector(`#${id}`)).setAttribute("aria-describedby", why.id);
+    return make("div", { className: "control" }, head, input, why);
+  }
+}
+
+/** Does the list itself say which is the default? */
+const marked = (field) => Boolean(field.enum) || field.default === null || field.default === undefined;
+
+/** The input for a field: { input, show(value), ranged }. */
+function control(field, id, choose) {
+  if (field.enum) return picked(field, id, choose);
+  if (typeof field.default === "boolean") return switched(field, id, choose);
+  if (typeof field.default === "number") return ranged(field, id, choose);
+  return coloured(field, id, choose);
+}
+
+function picked(field, id, choose) {
+  const option = (value) => make("option", { value }, words(field, value) + (value === field.default ? ` (${CONTROLS.mark})` : ""));
+  const input = make("select", { id }, ...field.enum.map(option));
+  input.addEventListener("change", () => choose(input.value));
+  return { input, show: (value) => { input.value = value; } };
+}
+
+function switched(field, id, choose) {
+  const input = make("input", { type: "checkbox", className: "switch", id });
+  input.addEventListener("change", () => choose(input.checked));
+  return { input, show: (value) => { input.checked = value; } };
+}
+
+function ranged(field, id, choose) {
+  const span = field.maximum - field.minimum;
+  const step = span > 5 ? 0.5 : span > 0.5 ? 0.01 : 0.001;
+  const slider = make("input", { type: "range", id, min: field.minimum, max: field.maximum, step });
+  slider.addEventListener("input", () => choose(Number(slider.value)));
+  const tick = make("span", { className: "tick", aria: { hidden: true } });
+  tick.style.setProperty("--at", (field.default - field.minimum) / span);
+  return { input: make("div", { className: "slider" }, tick, slider), show: (value) => { slider.value = value; }, ranged: true };
+}
+
+function coloured(field, id, choose) {
+  const measured = make("option", { value: "" }, `${CONTROLS.measured} (${CONTROLS.mark})`);
+  const mode = make("select", { id }, measured, make("option", { value: "pick" }, CONTROLS.pick));
+  const picker = make("input", { type: "color", value: "#00b140", aria: { label: LABELS[field.name] } });
+  mode.addEventListener("change", () => choose(mode.value ? picker.value : null));
+  picker.addEventListener("change", () => choose(picker.value));
+  const show = (value) => {
+    mode.value = value ? "pick" : "";
+    picker.hidden = !value;
+    if (value) picker.value = value;
+  };
+  return { input: make("div", { className: "pick" }, mode, picker), show };
+}
+
+function words(field, value) {
+  if (field.enum) return VALUES[field.name]?.[value] ?? value;
+  if (typeof value === "boolean") return value ? CONTROLS.on : CONTROLS.off;
+  if (value === null) return CONTROLS.measured;
+  if (SHARES.includes(field.name)) return `${Math.round(value * 1000) / 10} %`;
+  return `${value} ${UNITS[field.name] ?? ""}`.trim();
+}
+
+function sentence(text = "") {
+  const start = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(start) || !start ? start : `${start}.`;
+}

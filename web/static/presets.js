@@ -1,0 +1,78 @@
+// Fast, Balanced, Best: a few controls at once, and what each was measured to cost on this server.
+
+import { find, keep, make, read, write } from "./dom.js";
+import { same } from "./choices.js";
+import { COSTS, CUSTOM, PRESETS } from "./words.js";
+
+const KEY = "mattebox.costs";
+const SETTLED = 6; // seconds with one choice before its figures are taken
+const NAMES = ["engine", "temporal", "refine", "foreground"];
+
+export class Presets {
+  constructor(choices) {
+    this.choices = choices;
+    this.costs = read(KEY, {});
+    this.place = find("presets");
+    this.gpu = false;
+    this.steady = 0;
+    for (const name of Object.keys(PRESETS)) this.place.append(this.#card(name));
+    this.place.addEventListener("change", ({ target }) => this.choices.choose(this.#options(target.value)));
+    choices.addEventListener("change", () => { this.steady = 0; this.mark(); });
+    this.mark();
+  }
+
+  /** workers: the ready ones, as the server tells. */
+  learn(workers) {
+    this.gpu = workers.some((worker) => /cuda|gpu|h200|rtx/i.test(worker.device));
+    this.mark();
+  }
+
+  /** Once a second while live: what the chosen preset costs here. */
+  measure({ meters, glassMs }) {
+    const name = this.#current();
+    const wanted = this.choices.value("engine");
+    const ready = name && meters?.matte_fps > 0 && (wanted === "auto" || wanted === meters.engine);
+    this.steady = ready ? this.steady + 1 : 0;
+    if (this.steady < SETTLED || glassMs === null) return;
+    const { engine, device } = meters;
+    const cost = { fps: Math.round(meters.matte_fps), ms: Math.round(glassMs / 5) * 5, engine, device };
+    if (same(cost, this.costs[name])) return;
+    this.costs[name] = cost;
+    keep(KEY, this.costs);
+    this.mark();
+  }
+
+  mark() {
+    const current = this.#current();
+    for (const radio of this.place.querySelectorAll("input")) {
+      const name = radio.value;
+      radio.checked = name === current;
+      const cost = this.costs[name];
+      const line = radio.parentElement.querySelector(".cost");
+      write(line, cost ? COSTS.measured(cost) : COSTS.unmeasured[name]);
+      line.title = cost ? COSTS.tooltip(cost) : "";
+    }
+    write(find("custom"), current ? "" : CUSTOM);
+  }
+
+  /** null is a control's default. */
+  #options(name) {
+    const none = Object.fromEntries(NAMES.map((each) => [each, null]));
+    if (name === "fast") return { ...none, engine: "selfie", temporal: "live", refine: "off", foreground: "keep" };
+    if (name === "best") return this.gpu ? { ...none, engine: "birefnet", foreground: "estimate" } : { ...none, engine: "rvm" };
+    return none;
+  }
+
+  #current() {
+    const is = (name) => Object.entries(this.#options(name)).every(([option, value]) => {
+      return same(this.choices.value(option), value ?? this.choices.schema?.[option]?.default ?? null);
+    });
+    return Object.keys(PRESETS).find(is) ?? null;
+  }
+
+  #card(name) {
+    const radio = make("input", { type: "radio", name: "preset", value: name });
+    return make("label", { className: "preset" }, radio, make("span", { className: "title" }, PRESETS[name].title),
+      make("span", { className: "cost" }), make("span", { className: "fine" }, PRESETS[name].text));
+  }
+}

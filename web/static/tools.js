@@ -1,0 +1,75 @@
+// What can be done with the picture: mirror, picture-in-picture, full screen, snapshot.
+
+import { find, keep, read } from "./dom.js";
+import { TOOLS } from "./words.js";
+
+const MIRROR = "mattebox.mirror";
+
+export class Tools {
+  /** live(): the connection, or null. note(words): tells the user. */
+  constructor({ live, note }) {
+    Object.assign(this, { live, note });
+    this.theatre = find("theatre");
+    find("tool-mirror").addEventListener("click", () => this.#mirror(!this.mirrored));
+    find("tool-pip").addEventListener("click", () => this.#float());
+    find("tool-full").addEventListener("click", () => this.#fill());
+    find("tool-snapshot").addEventListener("click", () => this.snapshot());
+    find("tool-pip").hidden = !document.pictureInPictureEnabled;
+    find("tool-full").hidden = !document.fullscreenEnabled;
+    document.addEventListener("fullscreenchange", () => press("tool-full", Boolean(document.fullscreenElement)));
+    this.#mirror(read(MIRROR, false));
+  }
+
+  /** The tools that need a picture. */
+  enable(wanted) {
+    for (const name of ["pip", "snapshot", "record"]) find(`tool-${name}`).disabled = !wanted;
+  }
+
+  /** Floating on, when a new connection has another element. */
+  follow(video) {
+    if (document.pictureInPictureElement && document.pictureInPictureElement !== video) video.requestPictureInPicture().catch(() => {});
+  }
+
+  /** The newest frame as it came, not mirrored, as a PNG. */
+  async snapshot() {
+    const video = this.live()?.shown;
+    if (!video) return;
+    const canvas = Object.assign(document.createElement("canvas"), { width: video.videoWidth, height: video.videoHeight });
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    const name = fileName("png");
+    save(await new Promise((done) => { canvas.toBlob(done, "image/png"); }), name);
+    this.note(TOOLS.saved(name));
+  }
+
+  #mirror(wanted) {
+    this.mirrored = wanted;
+    this.theatre.classList.toggle("mirrored", wanted);
+    press("tool-mirror", wanted);
+    keep(MIRROR, wanted);
+  }
+
+  async #float() {
+    if (document.pictureInPictureElement) await document.exitPictureInPicture();
+    else await this.live()?.shown?.requestPictureInPicture().catch(() => this.note(TOOLS.noPictureInPicture));
+  }
+
+  async #fill() {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await this.theatre.requestFullscreen().catch(() => {});
+  }
+}
+
+export function press(id, pressed) { find(id).setAttribute("aria-pressed", String(pressed)); }
+
+export function fileName(ending) {
+  const two = (n) => String(n).padStart(2, "0");
+  const now = new Date();
+  const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
+  return `mattebox ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${two(now.getSeconds())}.${ending}`;
+}
+
+export function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
