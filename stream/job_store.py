@@ -141,10 +141,13 @@ class JobStore:
                 return None
             await self._link.ask("BLPOP", keys.WAKE, left_s, wait_s=left_s)
 
-    async def renew(self, task: JobTask, frames: int = 0) -> Job:
+    async def renew(self, task: JobTask, frames: int = 0, leaving: bool = False) -> Job:
         """Prolong the lease, each half second, and say how many frames are done. Raises NoJob, where Redis has lost it,
-        and Fenced: it is somebody else's, or its job is over."""
-        return self._job(await self._link.run("job_renew", *task.claim(), frames), task.job.id)
+        and Fenced: it is somebody else's, or its job is over.
+
+        leaving: the worker was told to go; if it is killed before the task's end, that is not the job's fault.
+        """
+        return self._job(await self._link.run("job_renew", *task.claim(), frames, "1" if leaving else ""), task.job.id)
 
     async def planned(
         self, task: JobTask, plan: str, frames: Sequence[int], media: Media, warnings: Warned = (), source: str = ""

@@ -11,6 +11,7 @@ The first frame of a scene leaves as it came, and later ones change the more the
 Everything is computed on the grid of `workers/motion.py`; a larger alpha gets the change that was found there.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +34,7 @@ _NO_DOUBT = 1.0  # allows alpha any change, for as long as it likes to be outvot
 # What decays for ever must not come so near to 0 that a CPU takes its slow path for such numbers: no alpha on the grid
 # is less than the first, which is far from visible, and the second is always added to doubt.
 _FAINT, _TINY = np.float32(1e-6), np.float32(1e-12)
+_FORGOTTEN = 0.05  # share of a mean that comes from before a segment's warm-up, at its first frame
 _SLACK = 0.18  # alpha, beyond the doubt that is let pass, at which history counts 1/e
 _STILL = np.zeros((HEIGHT, WIDTH, 2), np.float32)
 _FAST = 24.0  # cells of the grid a frame
@@ -126,6 +128,11 @@ def choose(mode: Temporal, strength: float, engine: str, live: bool) -> Tuning |
 def unfitted(tuning: Tuning) -> Tuning:
     """The same without drawing mattes anew from the picture."""
     return replace(tuning, radii=(), black=0.0, white=1.0)
+
+
+def history(tuning: Tuning) -> int:
+    """Frames after which nearly nothing is left of what was before them: history fades by `memory` a frame."""
+    return 0 if tuning.memory <= 0 else math.ceil(math.log(_FORGOTTEN) / math.log(tuning.memory))
 
 
 def _coarse(mode: Temporal, strength: float) -> Tuning:

@@ -120,7 +120,7 @@ end
 
 -- What was under way waits again, in front.
 local function give_back(id, name, t)
-  t.state, t.worker, t.frames, t.late = 'todo', '', 0, nil
+  t.state, t.worker, t.frames, t.late, t.leaving = 'todo', '', 0, nil, nil
   put(id, name, t)
   release(id, name)
   redis.call('LPUSH', todo_key(id), name)
@@ -148,7 +148,7 @@ end
 
 -- The worker that had it has died, or was silent for too long.
 local function lapse(id, name, t)
-  t.kills = t.kills + 1
+  if not t.leaving then t.kills = t.kills + 1 end
   if t.kills < DELIVERIES then return give_back(id, name, t) end
   put(id, name, t)
   finish(find(id), 'failed', 'poison', 'it ended ' .. t.kills .. ' workers, one after the other')
