@@ -69,7 +69,7 @@ class Card {
     Object.assign(this, { all, path: `/api/jobs/${job.id}`, shape: "" });
     this.picture = make("img", { alt: "", hidden: true });
     this.picture.addEventListener("load", () => { this.picture.hidden = false; });
-    this.picture.addEventListener("error", () => { this.picture.hidden = true; });
+    this.picture.addEventListener("error", () => { this.picture.hidden = true; this.#showResult(); });
     this.bar = make("progress", { max: 1, aria: { label: `${job.title || "Video"}: done` } });
     this.status = make("p", { className: "status" }, make("span", { className: "dot" }), make("span", { className: "words" }));
     this.detail = make("p", { className: "fine meters" });
@@ -119,6 +119,14 @@ class Card {
     this.picture.src = `${this.path}/preview?v=${encodeURIComponent(at)}`;
   }
 
+  /** A short job leaves no picture behind: its result has one. */
+  #showResult() {
+    const [result] = Object.values(this.job.results);
+    if (this.still || !result?.mime.startsWith("video/") || !PLAYED.includes(result.mime)) return;
+    this.still = make("video", { src: `${result.url}#t=0.1`, muted: true, playsInline: true, preload: "metadata", tabIndex: -1, aria: { hidden: true } });
+    this.picture.after(this.still);
+  }
+
   /** Buttons are made anew only when others are due, so that the focus is not lost. */
   #actions(job) {
     const shape = `${job.state} ${Object.keys(job.results)}`;
@@ -130,9 +138,9 @@ class Card {
   #results(job) {
     if (job.state !== "done") return [];
     const several = Object.keys(job.results).length > 1;
-    return Object.entries(job.results).flatMap(([name, result]) => {
+    return Object.entries(job.results).flatMap(([name, result], index) => {
       const of = several ? ` ${name}` : "";
-      const link = make("a", { className: "button primary", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
+      const link = make("a", { className: index ? "button second" : "button", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
       const play = make("button", { type: "button" }, `Play${of}`);
       play.addEventListener("click", () => this.all.play(job, result));
       return PLAYED.includes(result.mime) ? [play, link] : [link];

@@ -5,7 +5,7 @@ import { find, keep, make, read, write } from "./dom.js";
 
 const KEY = "mattebox.look";
 const TRANSPARENT = ["webm", "mov", "mkv", "png", "gif"];
-const DEFAULTS = { background: "color:#1f2937", format: "mp4", engine: "auto", height: "0", matte: false };
+const DEFAULTS = { background: "color:#1f2937", format: "mp4", engine: "auto", temporal: "auto", height: "0", matte: false };
 
 export class Look {
   constructor() {
@@ -36,7 +36,10 @@ export class Look {
     return { options: this.options(), outputs, height: Number(height) };
   }
 
-  options() { return { background: this.chosen.background, engine: this.chosen.engine }; }
+  options() {
+    const { background, engine, temporal } = this.chosen;
+    return { background, engine, temporal };
+  }
 
   #choose(name, value) {
     this.chosen[name] = value;
@@ -49,7 +52,7 @@ export class Look {
 
   mark() {
     for (const radio of this.tiles.querySelectorAll("input")) radio.checked = radio.value === this.chosen.background;
-    for (const name of ["format", "engine", "height"]) this.form.elements[name].value = this.chosen[name];
+    for (const name of ["format", "engine", "temporal", "height"]) this.form.elements[name].value = this.chosen[name];
     this.form.elements.matte.checked = this.chosen.matte;
     if (this.chosen.background.startsWith("color:")) find("colour").value = this.chosen.background.slice("color:".length);
     for (const option of this.form.elements.format.options) {
