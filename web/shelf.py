@@ -5,6 +5,7 @@ Names on the disk are the server's own. Methods that open files take a while: ca
 """
 
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from stream.frames import Frame, to_av
 from stream.session import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
+from stream.storage import STORED, Storage
 from web.gallery import PICTURES, painted
 
 Kind = Literal["image", "video"]
@@ -27,6 +29,7 @@ _KINDS: tuple[Kind, ...] = ("image", "video")
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _ID = re.compile(r"[0-9a-f]{32}")
 _THUMBNAIL = (320, 180)  # pixels, at most
+_GALLERY = "gallery-"  # in storage; names of uploads are hexadecimal digits
 _NOBODY = "-"  # the folder of the user without a name; users' names begin with a letter or digit
 
 
@@ -63,8 +66,35 @@ class Shelf:
         """The inverse: what a client may read of a record's background."""
         if background.kind not in _KINDS:
             return background.spec()
-        path = Path(background.path)
+        path = Path(background.path.removeprefix(STORED))
+        if path.stem.startswith(_GALLERY):
+            return f"gallery:{path.stem.removeprefix(_GALLERY)}"
         return f"gallery:{path.stem}" if path.parent == self._gallery else f"upload:{path.stem}"
+
+    def stored(self, background: Background, storage: Storage) -> Background:
+        """The same, kept in storage, where workers of other machines find it. Raises DiskError, BackgroundError."""
+        if background.kind not in _KINDS:
+            return background
+        path = Path(background.path)
+        key = f"backgrounds/{_GALLERY if path.parent == self._gallery else ''}{path.name}"
+        try:
+            storage.size(key)
+        except FileNotFoundError:
+            storage.put(key, self._copy(path))
+        return background.model_copy(update={"path": f"{STORED}{key}"})
+
+    def _copy(self, path: Path) -> Path:
+        copy = self._own.parent / f"{uuid4().hex}.part"
+        try:
+            try:
+                copy.hardlink_to(path)  # it is never written to
+            except OSError:
+                shutil.copyfile(path, copy)
+        except FileNotFoundError:
+            raise BackgroundError("the background was removed") from None
+        except OSError as exc:
+            raise disk_error(exc, "the background") from exc
+        return copy
 
     def gallery(self, name: str) -> Path:
         """The picture's file, painted when it is first wanted. Raises BackgroundError."""

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.errors import InputError, MatteboxError, UnreadableMedia, UsageError
+from stream.errors import BackgroundError, InputError, MatteboxError, UnreadableMedia, UsageError
 from stream.job import Job, Media, Output, Result
 from stream.job_store import PLAN, JobTask
 from stream.pump import Warnings
 from stream.registry import find
+from stream.session import Background
 from stream.settings import Settings
 from stream.sinks.segment import Part
-from stream.storage import Storage
+from stream.storage import STORED, Storage
 from workers import engines, segments
 from workers.engines.base import Engine
 from workers.segments import Note, Plan, Segment, Stopped, Watcher
@@ -110,6 +111,7 @@ class Tasks:
             self._forget_video()
         folder = self._space.fresh("task")
         try:
+            task = dataclasses.replace(task, job=self._with_backgrounds(task.job))
             if task.name == PLAN:
                 return self._plan(task.job, folder)
             plan = Plan.model_validate_json(task.plan)
@@ -121,6 +123,7 @@ class Tasks:
             raise
         finally:
             self._space.remove("task")
+            self._space.remove("backgrounds")
 
     def _plan(self, job: Job, folder: Path) -> Planned:
         segments.check(job)
@@ -185,6 +188,27 @@ class Tasks:
             except FileNotFoundError:
                 raise UnreadableMedia("the uploaded video is not there any more") from None
         return self._video[1]
+
+    def _with_backgrounds(self, job: Job) -> Job:
+        """The job with the backgrounds that lie in storage as files of this machine. Raises BackgroundError."""
+        folder = self._space.fresh("backgrounds")
+        options = job.options.model_copy(update={"background": self._fetched(job.options.background, folder)})
+        outputs = tuple(
+            output.model_copy(update={"background": self._fetched(output.background, folder)})
+            if output.background
+            else output
+            for output in job.outputs
+        )
+        return job.model_copy(update={"options": options, "outputs": outputs})
+
+    def _fetched(self, background: Background, folder: Path) -> Background:
+        if not background.path.startswith(STORED):
+            return background
+        try:
+            path = self._storage.local(background.path.removeprefix(STORED), folder)
+        except FileNotFoundError:
+            raise BackgroundError("the background is not there any more") from None
+        return background.model_copy(update={"path": str(path)})
 
     def _forget_video(self) -> None:
         self._video = None
