@@ -38,6 +38,7 @@ app.add_typer(bench_app, name="bench")
 for command in (live.serve, live.web, live.worker):
     app.command()(command)
 bench_app.command("live")(bench.live)
+bench_app.command("jobs")(bench.jobs)
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]
