@@ -6,7 +6,8 @@ MatteboxError                    exit code 1
 ├── InputError                   the video given cannot be used
 │   ├── UnreadableMedia          not a video, damaged beyond use, or a kind that is refused
 │   ├── NoVideoStream            sound, subtitles or cover art only
-│   └── TooLarge                 over a limit on pixels, frames or duration
+│   ├── TooLarge                 over a limit on pixels, frames, duration or bytes
+│   └── FetchError               its address gives nothing, or must not be asked
 ├── BackgroundError              the new background cannot be read
 ├── WeightsError                 weights are missing, cannot be fetched, or are not the known ones
 ├── EngineError                  a model failed on a frame
@@ -57,6 +58,10 @@ class NoVideoStream(InputError):  # noqa: N818
 
 class TooLarge(InputError):  # noqa: N818
     code = "too_large"
+
+
+class FetchError(InputError):
+    code = "fetch"
 
 
 class BackgroundError(MatteboxError):

@@ -44,7 +44,16 @@ class Settings(BaseSettings):
     half: bool = Field(True, description="half precision, where the device computes in it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
     data_dir: Path = Field(default_factory=_data_dir, description="what is kept: records, backgrounds, secret")
-    storage: str = Field("", description="where uploads and results lie: a folder; empty: in data_dir")
+    storage: str = Field("", description="where uploads and results lie: a folder, or s3://BUCKET; empty: in data_dir")
+    s3_endpoint: str = Field("", description="address of an S3 server that is not Amazon's; else AWS_ENDPOINT_URL")
+    max_upload_bytes: int = Field(20 * 2**30, ge=1, description="largest video uploaded or fetched, in bytes")
+    uploads_per_user: int = Field(100 * 2**30, ge=1, description="bytes that one user's uploads may have together")
+    upload_keep_s: float = Field(86_400.0, gt=0, description="an upload untouched for so long is removed")
+    jobs_keep_s: float = Field(
+        7 * 86_400.0, gt=0, le=7 * 86_400, description="a job and its results are removed so long after its end"
+    )
+    jobs_per_user: int = Field(1000, ge=1, description="unfinished jobs that one user may have")
+    allow_private_urls: bool = Field(False, description="jobs and webhooks may name addresses of this network")
     redis_url: str = Field(
         "",
         validation_alias=AliasChoices("MATTEBOX_REDIS_URL", "redis_url"),  # the latter is the environment's REDIS_URL

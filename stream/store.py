@@ -33,6 +33,11 @@ class Store:
         self._link = Link(redis) if isinstance(redis, str) else redis
         self._read: dict[str, list[str]] = {}
 
+    @property
+    def link(self) -> Link:
+        """For another store of the same process."""
+        return self._link
+
     async def ping(self) -> bool:
         """Does Redis answer? The one method that does not raise StoreDown."""
         return await self._link.ping()

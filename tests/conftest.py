@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aioice.ice
+import httpx
 import pytest
 
-from stream.settings import settings
+from stream.settings import Settings, settings
 from tests.workers.models import deterministic
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # what a person may want to look at after a run
@@ -50,6 +51,28 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small file system is not allowed here")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """A server that speaks S3, on loopback."""
+    pytest.importorskip("obstore")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """An empty bucket."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    httpx.post(f"{s3_url}/moto-api/reset").raise_for_status()
+    httpx.put(f"{s3_url}/films").raise_for_status()
+    return Settings(storage="s3://films/of/mattebox", s3_endpoint=s3_url)
 
 
 @pytest.fixture(scope="session")

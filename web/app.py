@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -12,15 +12,22 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from stream.errors import MatteboxError, StoreDown
+from stream.job_store import JobStore
 from stream.log import OncePerSecond
 from stream.settings import Settings
+from stream.storage import open_storage
 from stream.store import Store
-from web import backgrounds, health, login, problems, sessions, whip
+from web import backgrounds, events, health, login, previews, problems, results, sessions, uploads, webhooks, whip
+from web import jobs as jobs_api
 from web.auth import Gate
 from web.context import Context, StreamName
 from web.counters import Counted, Counters
 from web.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
+from web.inbox import Inbox
 from web.shelf import Shelf
+from web.sweeper import Sweeper
+from web.watch import Watch
+from web.webhooks import tell_for_ever
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
@@ -32,15 +39,21 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     """The ASGI application. The store stays the caller's to close. Raises UsageError, DiskError."""
     app = FastAPI(title="Mattebox", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_lifespan)
     gate, counters = Gate(settings), Counters()
-    app.state.context = Context(settings, store, gate, Shelf(settings), counters)
+    storage = open_storage(settings)
+    jobs = JobStore(store.link)
+    app.state.context = Context(
+        settings, store, gate, Shelf(settings), counters, storage, Inbox(settings, storage), jobs, Watch(jobs)
+    )
     problems.install(app)
-    for router in (sessions.router, whip.router, backgrounds.router, login.router, health.router, pages):
-        app.include_router(router)
+    for part in (sessions, whip, backgrounds, uploads, events, jobs_api, results, previews, webhooks, login, health):
+        app.include_router(part.router)
+    app.include_router(pages)
     app.mount("/static", Revalidated(directory=STATIC))
     # the last one added is the first one asked
-    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH,))
+    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH, uploads.PATH))
     app.add_middleware(SamePage, loopback_only=gate.open, origins=frozenset(_words(settings.origins)))
     app.add_middleware(Counted, counters=counters)
+    app.add_middleware(uploads.TusHeaders)
     app.add_middleware(SafeHeaders)
     return app
 
@@ -51,18 +64,20 @@ def _words(text: str) -> list[str]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    reaper = asyncio.create_task(_reap(app.state.context.store))
+    here: Context = app.state.context
+    loops = [asyncio.create_task(work) for work in (_reap(here), tell_for_ever(here), Sweeper(here).run())]
     yield
-    reaper.cancel()
-    with suppress(asyncio.CancelledError):
-        await reaper
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
 
 
-async def _reap(store: Store) -> None:
-    """Have lost workers' sessions end. Every web and every worker does so; it is safe to do twice."""
+async def _reap(here: Context) -> None:
+    """Have lost workers' work end or wait again. Every web and every worker does so; it is safe to do twice."""
     while True:
         try:
-            await store.reap()
+            await here.store.reap()
+            await here.jobs.reap_jobs()
         except StoreDown:
             pass  # /readyz says so
         except MatteboxError as exc:
@@ -82,6 +97,11 @@ class Revalidated(StaticFiles):
 @pages.get("/")
 async def index() -> FileResponse:
     return _page("index.html")
+
+
+@pages.get("/videos")
+async def videos() -> FileResponse:
+    return _page("videos.html")
 
 
 @pages.get("/view/{name}")

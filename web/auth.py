@@ -74,6 +74,10 @@ class Gate:
         claim = Claim(scope=scope, owner=owner, name=name, expires_s=round(time.time() + lasts_s, 3))
         return sign(claim, self._key(owner))
 
+    def webhook_secret(self, owner: str) -> str:
+        """What calls to the owner's webhooks are signed with, in hexadecimal digits."""
+        return derive(self._key(owner), "webhooks").hex()
+
     def read(self, note: str) -> Visitor | None:
         """Whom a note speaks for. It dies with its owner's token."""
         claim = claimed(note)

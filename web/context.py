@@ -5,12 +5,16 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from stream.job_store import JobStore
 from stream.settings import Settings
+from stream.storage import Storage
 from stream.store import Store
 from web.auth import Gate, Visitor
 from web.counters import Counters
+from web.inbox import Inbox
 from web.problems import Problem
 from web.shelf import Shelf
+from web.watch import Watch
 
 OFFER_WINDOW_S = 10
 
@@ -22,6 +26,10 @@ class Context:
     gate: Gate
     shelf: Shelf
     counters: Counters
+    storage: Storage
+    inbox: Inbox
+    jobs: JobStore
+    watch: Watch
 
 
 def context(request: Request) -> Context:

@@ -96,19 +96,22 @@ def _is_127(name: str) -> bool:
 class BodyLimit:
     """Refuses bodies over `limit` bytes (413) and those that trickle in for more than 10 s (408).
 
-    free: paths that read their body themselves, piece by piece, with a limit of their own.
+    free: paths that, with all below them, read their body themselves, piece by piece, with a limit of their own.
     """
 
     def __init__(self, app: ASGIApp, limit: int, free: Collection[str] = ()) -> None:
         self._app, self._limit, self._free = app, limit, free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._free:
+        if scope["type"] != "http" or self._is_free(scope["path"]):
             await self._app(scope, receive, send)
         elif self._declared(Headers(scope=scope)) > self._limit:
             await self._too_large().response()(scope, receive, send)
         else:
             await self._app(scope, self._counted(receive), send)
+
+    def _is_free(self, path: str) -> bool:
+        return any(path == free or path.startswith(f"{free}/") for free in self._free)
 
     def _declared(self, headers: Headers) -> int:
         length = headers.get("content-length", "0")

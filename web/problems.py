@@ -10,11 +10,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from stream.errors import DiskError, MatteboxError, NoSession, StoreDown, StoreError
+from stream.errors import DiskError, MatteboxError, NoJob, NoSession, StoreDown, StoreError
 
 _log = logging.getLogger(__name__)
 _STORE_RETRY_S = 2
-_STATUS: dict[type[MatteboxError], int] = {NoSession: 404, StoreError: 409, DiskError: 507}
+_STATUS: dict[type[MatteboxError], int] = {NoSession: 404, NoJob: 404, StoreError: 409, DiskError: 507}
+_TITLES = {460: "Checksum Mismatch"}  # a code that tus adds
 _WORDS = {
     HTTPStatus.NOT_FOUND: "there is nothing at this address",
     HTTPStatus.METHOD_NOT_ALLOWED: "this address does not know that method",
@@ -43,7 +44,7 @@ def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]]
     """The response. ASCII JSON: what clients send may hold halves of characters that no encoding takes."""
     body: dict[str, Any] = {
         "type": f"urn:mattebox:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,

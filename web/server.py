@@ -14,6 +14,7 @@ from web.app import create_app
 from web.auth import read_tokens
 from web.guard import is_loopback
 from web.tls import certificate
+from web.watch import Watch
 
 _GRACE_S = 8
 _KEEP_ALIVE_S = 20
@@ -31,11 +32,14 @@ class Server(uvicorn.Server):
         check_bind(settings, host)
         files = certificate(tls, settings.data_dir, host)
         self._socket = _bound(host, port)
+        self._socket.listen(_BACKLOG)  # whoever reads `url` and comes at once waits until it runs
         scheme, bound = ("https" if files else "http"), self._socket.getsockname()[1]
         self.url = f"{scheme}://{_readable(host)}:{bound}"
+        app = create_app(settings, store)
+        self._watch: Watch = app.state.context.watch
         super().__init__(
             uvicorn.Config(
-                create_app(settings, store),
+                app,
                 lifespan="on",
                 log_config=None,
                 access_log=False,  # links carry their right in the query, and that belongs in no log
@@ -68,6 +72,11 @@ class Server(uvicorn.Server):
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; but streams of events end first, for they would not by themselves."""
+        self._watch.close()
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         self.should_exit = True

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stream.errors import disk_error
 
-Scope = Literal["login", "view", "publish"]
+Scope = Literal["login", "view", "publish", "download"]
 _MAX_NOTE = 1024  # characters
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from stream.errors import UsageError
 from stream.registry import find
 from stream.settings import Settings
 
-STORAGES = {"file": "stream.storage.folder:Folder"}
+STORAGES = {"file": "stream.storage.folder:Folder", "s3": "stream.storage.s3:Bucket"}
 """By the scheme of MATTEBOX_STORAGE; each is called with the settings."""
 
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
@@ -53,7 +54,10 @@ class Storage(Protocol):
 def open_storage(settings: Settings) -> Storage:
     """The one that MATTEBOX_STORAGE names: a folder in data_dir where it is empty. Raises UsageError, DiskError."""
     scheme, colon, _ = settings.storage.partition("://")
-    storage: Storage = find(STORAGES[scheme if colon else "file"])(settings)
+    place = STORAGES.get(scheme if colon else "file")
+    if place is None:
+        raise UsageError(f"MATTEBOX_STORAGE: {scheme}:// is unknown; a folder, or one of: {', '.join(STORAGES)}")
+    storage: Storage = find(place)(settings)
     return storage
 
 

@@ -11,6 +11,7 @@ import httpx
 from stream.settings import Settings
 from stream.store import Store
 from tests.web.double import Double
+from web.context import Context
 from web.server import Server
 
 T = TypeVar("T")
@@ -39,6 +40,12 @@ class Site:
             await self.worker._store.close()
         await self.store.close()
 
+    @property
+    def context(self) -> Context:
+        """What the server's routes share."""
+        here: Context = self.server.config.app.state.context  # type: ignore[union-attr]
+        return here
+
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run it on the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -46,7 +53,7 @@ class Site:
     def start(self) -> None:
         self._thread.start()
         with httpx.Client(base_url=self.url, verify=False) as client:
-            for _ in range(200):
+            for _ in range(500):
                 try:
                     if client.get("/readyz" if self.worker else "/livez").is_success:
                         return

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from stream.errors import DiskError, UsageError
 from stream.settings import Settings
 from stream.storage import Storage, open_storage
+from stream.storage.s3 import _PATIENCE
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> Storage:
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "s3":
+        return open_storage(request.getfixturevalue("s3"))
     return open_storage(Settings(data_dir=tmp_path / "data"))
 
 
@@ -56,3 +60,41 @@ def test_what_is_not_there(storage: Storage, tmp_path: Path) -> None:
     for ask in (lambda: storage.size("a"), lambda: storage.local("a", tmp_path), lambda: next(storage.read("a"))):
         with pytest.raises(FileNotFoundError):
             ask()
+
+
+def test_a_large_object_goes_in_parts(s3: Settings, tmp_path: Path) -> None:
+    storage = open_storage(s3)
+    content = bytes(range(256)) * 4 * 20_000  # over two parts
+    storage.put("jobs/a/film.mkv", written(tmp_path / "draft", content))
+    assert storage.size("jobs/a/film.mkv") == len(content)
+    chunks = list(storage.read("jobs/a/film.mkv", 5))
+    assert max(map(len, chunks)) <= 2**20
+    assert b"".join(chunks) == content[5:]
+    copy = storage.local("jobs/a/film.mkv", tmp_path)
+    assert copy.parent == tmp_path
+    assert copy.read_bytes() == content
+
+
+def test_the_prefix_keeps_others_apart(s3: Settings, tmp_path: Path) -> None:
+    here, there = open_storage(s3), open_storage(s3.model_copy(update={"storage": "s3://films"}))
+    here.put("a", written(tmp_path / "draft", b"x"))
+    assert there.keys("") == ["of/mattebox/a"]
+    assert here.keys("") == ["a"]
+
+
+def test_a_bucket_out_of_reach_is_said(s3: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_PATIENCE, "max_retries", 0)
+    nowhere = open_storage(s3.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"}))
+    with pytest.raises(DiskError, match="s3://films"):
+        nowhere.size("a")
+    with pytest.raises(DiskError):
+        nowhere.put("a", written(tmp_path / "draft", b"x"))
+    assert (tmp_path / "draft").exists(), "what was not kept is not lost"
+    with pytest.raises(DiskError):
+        open_storage(s3.model_copy(update={"storage": "s3://none"})).put("a", tmp_path / "draft")
+
+
+@pytest.mark.parametrize("address", ["ftp://x/y", "s3://", "gs://bucket"])
+def test_odd_addresses_are_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="MATTEBOX_STORAGE"):
+        open_storage(Settings(storage=address))

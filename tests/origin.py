@@ -1,0 +1,69 @@
+"""A small web server of another's, on loopback, for what is fetched from it and told to it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Origin(ThreadingHTTPServer):
+    """files: what it gives by path; moved: redirects; heard: (path, headers, body) of every POST; status: its answer.
+
+    cut: after so many bytes of a file it hangs up.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.files: dict[str, bytes] = {}
+        self.moved: dict[str, str] = {}
+        self.heard: list[tuple[str, dict[str, str], bytes]] = []
+        self.asked: list[dict[str, str]] = []
+        self.status = 204
+        self.cut: int | None = None
+        self.sized = True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Origin
+
+    def do_GET(self) -> None:
+        self.server.asked.append(dict(self.headers))
+        path = self.path.partition("?")[0]
+        if path in self.server.moved:
+            self.send_response(302)
+            self.send_header("Location", self.server.moved[path])
+            self.end_headers()
+        elif path in self.server.files:
+            content = self.server.files[path]
+            self.send_response(200)
+            if self.server.sized:
+                self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: self.server.cut])
+        else:
+            self.send_error(404)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.heard.append((self.path, dict(self.headers), body))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def serving() -> Iterator[Origin]:
+    with Origin() as origin:
+        thread = threading.Thread(target=origin.serve_forever, args=(0.05,))
+        thread.start()
+        yield origin
+        origin.shutdown()
+        thread.join()

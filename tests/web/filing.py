@@ -1,0 +1,95 @@
+"""A small real worker of file jobs for tests of the web: it takes tasks from the store, and its results are made up."""
+
+import io
+import tempfile
+import zipfile
+from pathlib import Path
+
+import httpx
+from PIL import Image
+
+from stream.job import Job, Media, Result
+from stream.job_store import JobTask
+from tests.web.asking import until
+from tests.web.site import Site
+
+RESULT = bytes(range(256)) * 1000
+_MIMES = {"mp4": "video/mp4", "webm": "video/webm", "png": "application/zip", "mkv": "video/x-matroska"}
+
+
+def submitted(http: httpx.Client, **wish: object) -> str:
+    """The address of a new job."""
+    response = http.post("/api/jobs", json=wish)
+    assert response.status_code == 202, response.text
+    return str(response.headers["location"])
+
+
+class Filing:
+    """On the site's loop, one step at a time."""
+
+    def __init__(self, site: Site, name: str = "files", result: bytes = RESULT) -> None:
+        self._site, self._name, self._result = site, name, result
+        self._jobs = site.context.jobs
+
+    def task(self) -> JobTask:
+        task = self._site.call(self._jobs.take_task(self._name, 2))
+        assert task is not None, "there is nothing to do"
+        return task
+
+    def plan(self, segments: int = 1) -> Job:
+        task = self.task()
+        assert task.name == "plan"
+        media = Media(duration_s=1, fps=30, width=64, height=48, bytes=100)
+        return self._site.call(self._jobs.planned(task, "", [30] * segments, media))
+
+    def segment(self) -> Job:
+        return self._site.call(self._jobs.segment_done(self.task(), 30))
+
+    def join(self) -> Job:
+        task = self.task()
+        assert task.name == "join"
+        results = {}
+        for output in task.job.outputs:
+            key = f"jobs/{task.job.id}/{output.name}.{output.format}"
+            content = pictures() if output.format == "png" else self._result
+            self.put(key, content)
+            results[output.name] = Result(key=key, bytes=len(content), mime=_MIMES[output.format])
+        return self._site.call(self._jobs.joined(task, results))
+
+    def put(self, key: str, content: bytes) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "x"
+            path.write_bytes(content)
+            self._site.context.storage.put(key, path)
+
+    def fail(self, reason: str = "engine", detail: str = "the engine gave up") -> Job:
+        return self._site.call(self._jobs.fail(self.task(), reason, detail))
+
+    def whole(self) -> Job:
+        self.plan()
+        self.segment()
+        return self.join()
+
+    def clear(self) -> None:
+        """No job is left for the next test."""
+        for job in self._site.call(self._jobs.jobs()):
+            if not job.state.final:
+                self._site.call(self._jobs.cancel(job.id))
+            self._site.call(self._jobs.remove(job.id))
+
+
+def pictures() -> bytes:
+    """A zip with one red picture."""
+    picture, packed = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (64, 48), "#cc2020").save(picture, "PNG")
+    with zipfile.ZipFile(packed, "w") as out:
+        out.writestr("00001.png", picture.getvalue())
+    return packed.getvalue()
+
+
+def done(http: httpx.Client, site: Site, **wish: object) -> str:
+    """The address of a job that is done."""
+    path = submitted(http, **wish)
+    Filing(site).whole()
+    until(http, path, state="done")
+    return path

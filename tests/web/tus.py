@@ -1,0 +1,56 @@
+"""A small client of tus 1.0 for tests, which can be cut off: it speaks over a socket of its own."""
+
+import base64
+import socket
+from urllib.parse import urlsplit
+
+import httpx
+
+PATH = "/api/uploads"
+TUS = {"Tus-Resumable": "1.0.0"}
+BODY = TUS | {"Content-Type": "application/offset+octet-stream"}
+
+
+def begun(http: httpx.Client, length: int, name: str = "clip.mp4", **headers: str) -> str:
+    """The address of a new upload."""
+    response = http.post(PATH, headers=wish(length, name) | headers)
+    assert response.status_code == 201, response.text
+    return str(response.headers["location"])
+
+
+def wish(length: int, name: str = "clip.mp4") -> dict[str, str]:
+    named = base64.b64encode(name.encode()).decode()
+    return TUS | {"Upload-Length": str(length), "Upload-Metadata": f"filename {named}".strip()}
+
+
+def sent(http: httpx.Client, path: str, offset: int, content: bytes, **headers: str) -> httpx.Response:
+    return http.patch(path, content=content, headers=BODY | {"Upload-Offset": str(offset)} | headers)
+
+
+def offset_of(http: httpx.Client, path: str) -> int:
+    response = http.head(path, headers=TUS)
+    assert response.status_code == 200
+    return int(response.headers["upload-offset"])
+
+
+def uploaded(http: httpx.Client, content: bytes, name: str = "clip.mp4") -> str:
+    """The id of a finished upload."""
+    path = begun(http, len(content), name)
+    assert sent(http, path, 0, content).status_code == 204
+    return path.rpartition("/")[2]
+
+
+def cut_off(url: str, path: str, offset: int, content: bytes, after: int) -> None:
+    """Announce all of `content`, send `after` bytes of it, and drop the connection."""
+    with opened(url, path, offset, len(content)) as line:
+        line.sendall(content[:after])
+
+
+def opened(url: str, path: str, offset: int, length: int) -> socket.socket:
+    """A connection on which a PATCH of `length` bytes was announced."""
+    parts = urlsplit(url)
+    line = socket.create_connection((parts.hostname, parts.port), timeout=10)
+    fields = BODY | {"Host": parts.netloc, "Upload-Offset": str(offset), "Content-Length": str(length)}
+    head = "\r\n".join([f"PATCH {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""])
+    line.sendall(head.encode())
+    return line

@@ -1,0 +1,193 @@
+"""/api/jobs: what is done to uploaded videos, and how far it is. Results: web/results.py; news: web/events.py."""
+
+import re
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from stream.errors import BadMove, NoJob
+from stream.job import Job, JobState, Media, Output, Progress
+from stream.pull import shown as address_shown
+from web.context import Context, Here, Owner, spend
+from web.options import words
+from web.problems import Problem
+from web.threads import in_thread
+from web.wishes import PREVIEW, Wish, job_of
+
+PATH = "/api/jobs"
+router = APIRouter(prefix=PATH, tags=["jobs"])
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SUBMITS, _SUBMITS_WINDOW_S = 300, 60
+_SAME = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
+
+
+class ResultOut(BaseModel):
+    url: str
+    bytes: int
+    mime: str
+
+
+class JobOut(BaseModel):
+    """state: queued, running, paused; done, failed and cancelled are final, and `reason` and `detail` say why it
+    failed. upload: the id of its video. results: by the output's name. expires_s: when it goes; 0 while it runs."""
+
+    id: str
+    title: str
+    upload: str
+    url: str
+    options: dict[str, Any]
+    outputs: list[dict[str, Any]]
+    start_s: float
+    end_s: float | None
+    width: int
+    height: int
+    priority: int
+    webhook: bool
+    state: JobState
+    reason: str
+    detail: str
+    warnings: list[tuple[str, str]]
+    media: Media | None
+    progress: Progress
+    results: dict[str, ResultOut]
+    created_s: float
+    updated_s: float
+    started_s: float
+    ended_s: float
+    expires_s: float
+
+
+class JobList(BaseModel):
+    jobs: list[JobOut]
+
+
+class Change(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    paused: bool
+
+
+def shown(here: Context, job: Job) -> JobOut:
+    """A job as its owner may read it: no path of the server, no key of the storage, no password."""
+    plain = job.model_dump(include=JobOut.model_fields.keys() - {"options", "outputs", "results", "webhook", "url"})
+    return JobOut(
+        **plain,
+        upload=job.source.split("/")[1] if job.source.startswith("uploads/") else "",
+        url=address_shown(job.url) if job.url else "",
+        webhook=bool(job.webhook),
+        options=words(here.shelf, job.options),
+        outputs=[_output(here, output) for output in job.outputs],
+        results={name: _result(job, name) for name in job.results},
+        expires_s=job.ended_s + here.settings.jobs_keep_s if job.state.final else 0.0,
+    )
+
+
+def _output(here: Context, output: Output) -> dict[str, Any]:
+    background = here.shelf.word_for(output.background) if output.background else None
+    return output.model_dump(mode="json") | {"background": background}
+
+
+def _result(job: Job, name: str) -> ResultOut:
+    result = job.results[name]
+    return ResultOut(url=f"{PATH}/{job.id}/result?output={name}", bytes=result.bytes, mime=result.mime)
+
+
+async def owned(here: Context, owner: str, id: str) -> Job:
+    """The owner's job of that id. Raises Problem 404: what is another's does not exist."""
+    job = await here.jobs.job(id) if _ID.fullmatch(id) else None
+    if job is None or job.owner != owner:
+        raise Problem(404, "not_found", "there is no such job")
+    return job
+
+
+def listed(jobs: list[Job]) -> list[Job]:
+    """Without those that only show a frame."""
+    return [job for job in jobs if job.outputs[0].name != PREVIEW]
+
+
+@router.post("", status_code=202)
+async def submit(
+    wish: Wish,
+    request: Request,
+    response: Response,
+    owner: Owner,
+    here: Here,
+    idempotency_key: Annotated[str, Header(max_length=255)] = "",
+) -> JobOut:
+    """Queue a video. The same `Idempotency-Key` within 24 h gives the job made then, so that asking again is safe."""
+    await spend(here, request, "job", owner, _SUBMITS, _SUBMITS_WINDOW_S)
+    job = await job_of(here, owner, wish)
+    await check_room(here, owner)
+    made = await here.jobs.submit(job, idempotency_key)
+    if made.id != job.id and made.model_dump(include=_SAME) != job.model_dump(include=_SAME):
+        raise Problem(422, "key_reused", "this Idempotency-Key was used for another job", field="Idempotency-Key")
+    response.headers["Location"] = f"{PATH}/{made.id}"
+    return shown(here, made)
+
+
+async def check_room(here: Context, owner: str) -> None:
+    """Raises Problem 429 when the user has as many unfinished jobs as one may have."""
+    limit = here.settings.jobs_per_user
+    if sum(not job.state.final for job in await here.jobs.jobs(owner)) >= limit:
+        raise Problem(429, "too_many_jobs", f"you have {limit} jobs that are not finished", retry_s=30)
+
+
+@router.get("")
+async def every(owner: Owner, here: Here) -> JobList:
+    """Yours, newest first, until they expire."""
+    return JobList(jobs=[shown(here, job) for job in listed(await here.jobs.jobs(owner))])
+
+
+@router.get("/{id}")
+async def one(id: str, owner: Owner, here: Here) -> JobOut:
+    return shown(here, await owned(here, owner, id))
+
+
+@router.patch("/{id}")
+async def change(id: str, body: Change, owner: Owner, here: Here) -> JobOut:
+    """Pause: what is under way is finished, nothing more is begun. To pause what is paused is no mistake."""
+    job = await owned(here, owner, id)
+    if (job.state is JobState.PAUSED) == body.paused and not job.state.final:
+        return shown(here, job)
+    return await _moved(here, job, here.jobs.pause if body.paused else here.jobs.resume)
+
+
+@router.post("/{id}/retry")
+async def retry(id: str, owner: Owner, here: Here) -> JobOut:
+    """Try a failed job again; what was finished of it stays so."""
+    return await _moved(here, await owned(here, owner, id), here.jobs.retry)
+
+
+@router.delete("/{id}", status_code=204)
+async def remove(
+    id: str,
+    owner: Owner,
+    here: Here,
+    keep: Annotated[bool, Query(description="only cancel: leave alone what is over")] = False,
+) -> Response:
+    """Cancel it; one that is over goes with its results."""
+    job = await owned(here, owner, id)
+    if job.state.final:
+        if not keep:
+            await forget(here, job)
+    else:
+        await _moved(here, job, here.jobs.cancel)
+    return Response(status_code=204)
+
+
+async def forget(here: Context, job: Job) -> None:
+    """A job that is over, its files first: what has no record would lie there for long."""
+    await in_thread(here.storage.remove_all, f"jobs/{job.id}/")
+    with suppress(NoJob):  # somebody else was quicker
+        await here.jobs.remove(job.id)
+
+
+async def _moved(here: Context, job: Job, move: Any) -> JobOut:
+    try:
+        return shown(here, await move(job.id))
+    except NoJob:
+        raise Problem(404, "not_found", "there is no such job") from None
+    except BadMove:
+        now = await owned(here, job.owner, job.id)
+        raise Problem(409, "bad_move", f"the job is {now.state.value}") from None

@@ -1,0 +1,85 @@
+"""What came of a job: its results to play and to download, the newest picture of it, and links for players."""
+
+import hashlib
+import time
+from pathlib import PurePath
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from stream.job import Job
+from web.context import Anyone, Here, Owner
+from web.jobs import PATH, owned
+from web.problems import Problem
+from web.ranges import disposition, send
+
+router = APIRouter(prefix=PATH, tags=["jobs"])
+_MAX_LINK_S = 7 * 86_400
+_EXTENSIONS = {"png": "zip"}
+OutputName = Annotated[str, Query(max_length=32, description="which of its outputs; the first if left out")]
+
+
+@router.head("/{id}/result", include_in_schema=False)
+@router.get("/{id}/result", response_class=Response)
+async def result(
+    id: str,
+    request: Request,
+    visitor: Anyone,
+    here: Here,
+    output: OutputName = "",
+    download: Annotated[bool, Query(description="to be saved, not shown")] = False,
+) -> Response:
+    """A finished output. Ranges are answered, so that players can jump. A link for downloading is enough."""
+    if visitor.scope != "login" and (visitor.scope, visitor.name) != ("download", id):
+        raise Problem(403, "link_scope", "this link is for something else")
+    job = await owned(here, visitor.owner, id)
+    name = output or job.outputs[0].name
+    found = job.results.get(name)
+    if found is None:
+        raise Problem(404, "no_result", f"the job is {job.state.value} and has no result {name[:32]!r}")
+    etag = hashlib.sha256(f"{found.key} {found.bytes} {job.ended_s}".encode()).hexdigest()[:32]
+    headers = {"Content-Type": found.mime, "Content-Disposition": disposition(_file_name(job, name), download)}
+    return await send(request, here.storage, found.key, f'"{etag}"', headers)
+
+
+def _file_name(job: Job, output: str) -> str:
+    """After the user's own name for the video."""
+    format = next(o.format for o in job.outputs if o.name == output)
+    stem = PurePath(job.title.replace("/", "_").replace("\\", "_")).stem.strip(". ") or "video"
+    return f"{stem}-{output}.{_EXTENSIONS.get(format, format)}"
+
+
+@router.head("/{id}/preview", include_in_schema=False)
+@router.get("/{id}/preview", response_class=Response)
+async def newest_picture(id: str, request: Request, owner: Owner, here: Here) -> Response:
+    """A small JPEG of what was finished last; 404 until there is one."""
+    job = await owned(here, owner, id)
+    etag = f'"{job.progress.frames}-{int(job.updated_s * 1000)}"'
+    return await send(request, here.storage, f"jobs/{job.id}/preview.jpg", etag, {"Content-Type": "image/jpeg"})
+
+
+class LinkWanted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    output: str = Field("", max_length=32)
+    expires_s: Annotated[int, Field(ge=1, le=_MAX_LINK_S, description="seconds until it expires")] = 3600
+
+
+class Link(BaseModel):
+    """url: for a player or a download without signing in; expires_s: unix time."""
+
+    url: str
+    expires_s: float
+
+
+@router.post("/{id}/links", status_code=201)
+async def make_link(id: str, wanted: LinkWanted, request: Request, owner: Owner, here: Here) -> Link:
+    """An address of the result that anybody may use until it expires."""
+    job = await owned(here, owner, id)
+    name = wanted.output or job.outputs[0].name
+    if name not in (output.name for output in job.outputs):
+        raise Problem(422, "invalid", "the job has no such output", field="output")
+    note = here.gate.note("download", owner, job.id, wanted.expires_s)
+    base = str(request.base_url).rstrip("/")
+    url = f"{base}{PATH}/{job.id}/result?output={name}&token={note}"
+    return Link(url=url, expires_s=round(time.time() + wanted.expires_s, 3))

@@ -1,0 +1,78 @@
+"""Removes what is past its time: uploads, jobs with their results, and files that no record speaks of any more.
+
+Every web process sweeps; to remove what is gone already is no mistake.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+
+from stream.errors import MatteboxError, StoreDown
+from stream.job import Job, JobState
+from stream.log import OncePerSecond
+from web.context import Context
+from web.inbox import Busy
+from web.jobs import forget
+from web.threads import in_thread
+
+_EVERY_S = 60.0
+_CANCELLED_S = 60.0  # by then whoever worked on it has stopped
+_ORPHAN_S = 86_400.0  # files whose record is gone: Redis may come back with its data
+_log = OncePerSecond(logging.getLogger(__name__))
+
+
+class Sweeper:
+    """orphans: jobs whose files lie in storage without a record, and since when that is known."""
+
+    def __init__(self, here: Context) -> None:
+        self._here = here
+        self._orphans: dict[str, float] = {}
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.sweep(time.time())
+            except StoreDown:
+                pass  # nothing is removed on a guess
+            except (MatteboxError, OSError) as exc:
+                _log.warning("could not sweep: %s", exc)
+
+    async def sweep(self, now_s: float) -> None:
+        """Once. `now_s`: the time to go by, in seconds since 1970. Raises StoreDown, DiskError."""
+        jobs = await self._here.jobs.jobs()
+        needed = {job.source for job in jobs if not job.state.final or job.state is JobState.FAILED}
+        await in_thread(self._sweep_uploads, needed, now_s)
+        for job in await self._here.jobs.expired(now_s - self._here.settings.jobs_keep_s):
+            await forget(self._here, job)
+        await in_thread(self._sweep_files, jobs, now_s)
+
+    def _sweep_uploads(self, needed: Collection[str], now_s: float) -> None:
+        known = {upload.id: upload for upload in self._here.inbox.every()}
+        for upload in known.values():
+            if upload.expires_s < now_s and upload.source not in needed:
+                with suppress(Busy):  # its writer is back
+                    self._here.inbox.remove(upload)
+        later_s = self._here.settings.upload_keep_s  # those of another machine, which may have been used since
+        for id in _ids(self._here.storage.keys("uploads/")) - known.keys():
+            stored = self._here.inbox.stored(id)
+            if stored and stored.expires_s + later_s < now_s and stored.source not in needed:
+                self._here.storage.remove_all(f"uploads/{id}/")
+
+    def _sweep_files(self, jobs: Iterable[Job], now_s: float) -> None:
+        records = {job.id: job for job in jobs}
+        found = _ids(self._here.storage.keys("jobs/"))
+        for id in found & records.keys():
+            job = records[id]
+            if job.state is JobState.CANCELLED and job.ended_s + _CANCELLED_S < now_s:
+                self._here.storage.remove_all(f"jobs/{id}/")
+        self._orphans = {id: self._orphans.get(id, now_s) for id in found - records.keys()}
+        for id, since_s in self._orphans.items():
+            if since_s + _ORPHAN_S < now_s:
+                self._here.storage.remove_all(f"jobs/{id}/")
+
+
+def _ids(keys: Iterable[str]) -> set[str]:
+    return {key.split("/")[1] for key in keys}
