@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from commands import bench, live
+from commands import bench, jobs, live
 from stream.errors import MatteboxError, UsageError
 from stream.flags import with_flags
 from stream.session import BACKGROUND_SPECS, Edges, Temporal, View
@@ -35,9 +35,11 @@ models_app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=T
 bench_app = typer.Typer(help="What this machine reaches.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
+app.add_typer(jobs.app, name="jobs")
 for command in (live.serve, live.web, live.worker):
     app.command()(command)
 bench_app.command("live")(bench.live)
+bench_app.command("jobs")(bench.jobs)
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]

@@ -1,4 +1,4 @@
-"""`mattebox bench live`: against a server that runs, or one that is started for it."""
+"""`mattebox bench live` and `bench jobs`: against a server that runs, or workers that are started for it."""
 
 import contextlib
 import json
@@ -17,6 +17,7 @@ import typer
 from stream.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
+    from workers.bench.jobs import Row as JobRow
     from workers.bench.live import Row
 
 
@@ -46,6 +47,46 @@ def live(
             print(json.dumps(rows[-1]) if as_json else _line(row), flush=True)
     if save is not None:
         save.write_text(json.dumps(rows, indent=1))
+
+
+def jobs(
+    workers: Annotated[
+        str, typer.Option(metavar="N,N", help="Numbers of workers; the first is compared with.")
+    ] = "1,2,4",
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of the film.")] = "640x480",
+    engine: Annotated[str, typer.Option(metavar="NAME", help="birefnet, rvm, selfie, chroma.")] = "rvm",
+    frames: Annotated[int, typer.Option(min=100, help="Length of the film; 1800 is a minute.")] = 1800,
+    clip: Annotated[Path | None, typer.Option(help="What the film repeats; a generated scene if not given.")] = None,
+    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")] = False,
+) -> None:
+    """Files through the queue: several workers with a core each, beside one and beside `mattebox file`."""
+    import asyncio
+
+    from stream.settings import settings
+    from workers.bench.jobs import bench_jobs
+
+    ((width, _, height),) = (one.partition("x") for one in _listed(size, "x"))
+    counts = [int(number) for number in _listed(workers)]
+    rows = []
+
+    async def run() -> None:
+        async for row in bench_jobs(clip, engine, frames, (int(width), int(height)), counts, settings(), _say):
+            rows.append(asdict(row))
+            print(json.dumps(rows[-1]) if as_json else _job_line(row), flush=True)
+
+    if not as_json:
+        print("engine    workers  seconds    fps  of one  over `file`  matted twice")
+    asyncio.run(run())
+    if save is not None:
+        save.write_text(json.dumps(rows, indent=1))
+
+
+def _job_line(row: "JobRow") -> str:
+    who = "file" if row.workers == 0 else str(row.workers)
+    over = "" if row.overhead is None else f"{row.overhead:.1%}"
+    ratio = f"{row.ratio:.2f}" if row.ratio else ""
+    return f"{row.engine:8} {who:>8} {row.seconds:8.1f} {row.fps:6.1f} {ratio:>7} {over:>12} {row.twice:13.1%}"
 
 
 def _listed(text: str, between: str = "") -> list[str]:

@@ -23,7 +23,6 @@ Tls = Annotated[str, typer.Option(metavar="auto|off|CERT,KEY", help="auto: a cer
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]
 Json = Annotated[bool, typer.Option("--json", help="Logs as JSON, one object a line.")]
 
-_BEHIND = 10  # nice value of files: live video goes first
 _LOOPBACK = {"MATTEBOX_LOOPBACK_CANDIDATES": "true"}
 
 
@@ -118,9 +117,9 @@ def _both(common: list[str]) -> None:
 def _file_worker(chosen: Settings) -> None:
     from stream.job_store import JobStore
     from stream.storage import open_storage
-    from workers.files import FileWorker
+    from workers.files import BEHIND, FileWorker
 
-    os.nice(_BEHIND)
+    os.nice(BEHIND)
     with asyncio.Runner() as runner:
         store = JobStore(_redis(chosen))
         runner.run(FileWorker(chosen, store, open_storage(chosen)).run_until_stopped())

@@ -178,12 +178,11 @@ class Inbox:
         return (self._folder(upload) / "data").stat().st_size
 
     def open(self, upload: Upload) -> Draft:
-        """For writing; whoever has it is alone with it. Its time starts anew. Raises Busy, FileNotFoundError."""
-        draft = Draft(self._folder(upload))
-        self.touch(upload)
-        return draft
+        """For writing; whoever has it is alone with it. Raises Busy, FileNotFoundError."""
+        return Draft(self._folder(upload))
 
     def touch(self, upload: Upload) -> Upload:
+        """Its time starts anew."""
         fresh = upload.model_copy(update={"expires_s": time.time() + self._settings.upload_keep_s})
         if self._folder(upload).is_dir():
             self.save(fresh)

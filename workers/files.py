@@ -40,6 +40,7 @@ from workers.tasks import Joined, Matted, Missing, Outcome, Planned, Tasks
 from workers.workspace import Workspace
 
 _log = logging.getLogger(__name__)
+BEHIND = 10  # nice value of a program that works on files: live video goes first
 _RENEW_S = 0.4  # and so a cancelled job is stopped within a second
 _REAP_EVERY_S = 2.0
 _PREVIEW_EVERY_S = 2.0

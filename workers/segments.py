@@ -168,10 +168,15 @@ def _around(job: Job, engine: Engine) -> tuple[int, int]:
     return engine.warmup_frames + history + specks + _AROUND, ahead + _AROUND
 
 
-def _parts(found: Scan, overlap: int) -> list[int]:
+def overlap(job: Job, engine: Engine) -> int:
+    """Frames that are decoded twice, and mostly matted twice, wherever a video is cut."""
+    return sum(_around(job, engine))
+
+
+def _parts(found: Scan, twice: int) -> list[int]:
     """Where to cut: numbers of frames that are keyframes. None where the file is better left whole."""
     total = len(found.times)
-    count = min(total // _SHORTEST, 1 + int(_COST * total / overlap))
+    count = min(total // _SHORTEST, 1 + int(_COST * total / twice))
     if not found.plain or count < 2:
         return []
     number = {ticks: n for n, ticks in enumerate(found.times)}

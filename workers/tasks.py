@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.errors import BackgroundError, InputError, MatteboxError, UnreadableMedia, UsageError
+from stream.errors import BackgroundError, UnreadableMedia
 from stream.job import Job, Media, Output, Result
 from stream.job_store import PLAN, JobTask
+from stream.pull import fetch
 from stream.pump import Warnings
-from stream.registry import find
 from stream.session import Background
 from stream.settings import Settings
 from stream.sinks.segment import Part
@@ -24,7 +24,6 @@ from workers.engines.base import Engine
 from workers.segments import Note, Plan, Segment, Stopped, Watcher
 from workers.workspace import Workspace
 
-_FETCH = "stream.pull:fetch"
 _MIME = {
     "mp4": "video/mp4",
     "webm": "video/webm",
@@ -33,10 +32,6 @@ _MIME = {
     "gif": "image/gif",
     "png": "application/zip",
 }
-
-
-class FetchError(MatteboxError):
-    code = "fetch"
 
 
 @dataclass(frozen=True)
@@ -134,12 +129,8 @@ class Tasks:
         return Planned(plan, media, warnings, source)
 
     def _fetch(self, job: Job, folder: Path) -> str:
-        try:
-            path = find(_FETCH)(job.url, folder, self._settings)
-        except (InputError, UsageError) as exc:
-            raise FetchError(str(exc)) from exc
         key = f"jobs/{job.id}/source"
-        self._storage.put(key, path)
+        self._storage.put(key, fetch(job.url, folder, self._settings))
         return key
 
     def _segment(self, what: Segment, folder: Path, watcher: Watcher) -> Matted:

@@ -2,6 +2,7 @@
 
 from array import array
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -31,10 +32,10 @@ def scan(path: Path, settings: Settings, start_s: float = 0.0, end_s: float | No
     TooLarge."""
     with media.open_container(path, settings) as container:
         stream = media.video_stream(container, settings)
-        assert stream.time_base is not None
-        shift = offset(container, stream.time_base, start_s)
+        tick = stream.time_base or Fraction(1, 90_000)
+        shift = offset(container, tick, start_s)
         first = 0 if start_s > 0 else -(2**62)
-        last = 2**62 if end_s is None else round((end_s - start_s) / stream.time_base)
+        last = 2**62 if end_s is None else round((end_s - start_s) / tick)
         times, keys, plain = array("q"), array("q"), container.format.name in _EXACT
         try:
             for packet in container.demux(stream):
@@ -52,5 +53,5 @@ def scan(path: Path, settings: Settings, start_s: float = 0.0, end_s: float | No
     ordered = array("q", sorted(times))
     plain = plain and len(set(ordered)) == len(ordered) > 0
     if plain and end_s is None and expected_s is not None:  # cut off: told by who reads it as a whole
-        plain = start_s + float(ordered[-1] * stream.time_base) > expected_s - max(0.5, 0.02 * expected_s)
+        plain = start_s + float(ordered[-1] * tick) > expected_s - max(0.5, 0.02 * expected_s)
     return Scan(ordered, array("q", sorted(keys)), plain)

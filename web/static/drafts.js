@@ -64,7 +64,9 @@ class Draft {
         this.trim.fields, make("div", { className: "buttons" }, this.go, this.drop)));
   }
 
-  get startable() { return !this.failed && !this.armed && (this.file !== null || this.known?.state === "ready"); }
+  get startable() { return !this.failed && !this.armed && (this.file !== null || this.complete); }
+
+  get complete() { return this.known !== null && this.known.offset === this.bytes; }
 
   waitsFor(file) { return this.file === null && this.name === file.name && this.bytes === file.size; }
 
@@ -87,7 +89,7 @@ class Draft {
   #restored() {
     const percent = Math.floor((100 * this.known.offset) / Math.max(1, this.bytes));
     this.bar.value = this.known.offset;
-    if (this.known.state === "arriving") { this.#say("wait", WORDS.again(percent)); this.go.hidden = true; }
+    if (this.known.state === "arriving" && this.known.offset < this.bytes) { this.#say("wait", WORDS.again(percent)); this.go.hidden = true; }
     else this.#complete();
   }
 
@@ -107,7 +109,7 @@ class Draft {
     this.bar.value = this.bytes;
     this.bar.hidden = true;
     if (this.known.state === "unusable") { this.#fail({ message: this.known.detail }); return; }
-    this.trim.know(this.known.media);
+    if (this.known.media) this.trim.know(this.known.media);
     this.#say("good", WORDS.ready);
     this.all.mark();
     if (this.armed) this.#submit();
@@ -117,13 +119,13 @@ class Draft {
     if (!this.startable) return;
     this.armed = true;
     this.go.disabled = true;
-    if (this.known?.state === "ready") this.#submit(); else this.#progress();
+    if (this.complete) this.#submit(); else this.#progress();
     this.all.mark();
   }
 
   async #submit() {
     this.#say("wait", "Starting…");
-    const headers = { "Idempotency-Key": (this.key ??= crypto.randomUUID()) };
+    const headers = { "Idempotency-Key": (this.key ??= crypto.getRandomValues(new Uint32Array(4)).join("-")) };
     try {
       await request("POST", "/api/jobs", { json: { upload: this.known.id, ...this.trim.cut(), ...this.all.look.wish() }, headers });
       forget(this.address);
@@ -137,7 +139,7 @@ class Draft {
   }
 
   async #showFrame() {
-    if (this.known?.state !== "ready") { this.trim.say("The preview needs the whole video; it is still being sent."); return; }
+    if (!this.complete) { this.trim.say("The preview needs the whole video; it is still being sent."); return; }
     this.trim.say(WORDS.previewing);
     try {
       const json = { upload: this.known.id, at_s: this.trim.at, options: this.all.look.options() };

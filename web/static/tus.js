@@ -41,10 +41,10 @@ export class Upload extends EventTarget {
       try {
         if (!this.address) await this.#begin();
         else this.#tell(await this.#ask());
-        while (this.sent < this.file.size && !this.stopped) {
+        do { // once at least: what had all come may have been cut off before the server looked at it
           this.#tell(await this.#send());
           tries = 0;
-        }
+        } while (this.sent < this.file.size && !this.stopped);
         return;
       } catch (error) {
         if (this.stopped) return;
