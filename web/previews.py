@@ -85,7 +85,7 @@ def _picture(here: Context, job: Job, options: Options) -> bytes:
     """The last picture of the zip that the worker made. Blocks."""
     packed = b"".join(here.storage.read(job.results[PREVIEW].key, 0, _MAX_PICTURE_BYTES))
     with zipfile.ZipFile(io.BytesIO(packed)) as pictures:
-        png = pictures.read(max(pictures.namelist()))
+        png = pictures.read(max(name for name in pictures.namelist() if name.endswith(".png")))
     if options.wants_alpha:
         return png
     out = io.BytesIO()

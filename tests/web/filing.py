@@ -79,11 +79,12 @@ class Filing:
 
 
 def pictures() -> bytes:
-    """A zip with one red picture."""
+    """A zip with one red picture, and what else a worker puts beside it."""
     picture, packed = io.BytesIO(), io.BytesIO()
     Image.new("RGB", (64, 48), "#cc2020").save(picture, "PNG")
     with zipfile.ZipFile(packed, "w") as out:
         out.writestr("00001.png", picture.getvalue())
+        out.writestr("times.txt", "0.0\n")
     return packed.getvalue()
 
 

@@ -190,6 +190,7 @@ def test_a_preview_of_one_frame(http: httpx.Client, files: Filing, upload: str) 
         asked = pool.submit(http.post, "/api/previews", json={"upload": upload, "at_s": 99})
         planned = files.plan()
         assert (planned.priority, planned.outputs[0].format) == (9, "png")
+        assert planned.end_s is not None
         assert planned.end_s == pytest.approx(1.0, abs=0.01), "past the end it is the last frame"
         assert planned.start_s == pytest.approx(planned.end_s - 1 / 30 - 0.5, abs=0.01)
         assert http.get("/api/jobs").json() == {"jobs": []}, "it is nobody's job"
