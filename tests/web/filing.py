@@ -84,7 +84,7 @@ def pictures() -> bytes:
     Image.new("RGB", (64, 48), "#cc2020").save(picture, "PNG")
     with zipfile.ZipFile(packed, "w") as out:
         out.writestr("00001.png", picture.getvalue())
-        out.writestr("times.txt", "0.0\n")
+        out.writestr("timestamps.txt", "0.0\n")
     return packed.getvalue()
 
 
