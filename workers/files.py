@@ -185,7 +185,7 @@ class _Hold:
                 _log.info("%s", exc)
                 self._apart.stop()
                 return
-            except StoreDown as exc:
+            except (StoreDown, DiskError) as exc:
                 self._log.warning("%s; the task goes on", exc)
 
     async def _renew(self) -> None:
