@@ -76,7 +76,7 @@ def jobs(
             print(json.dumps(rows[-1]) if as_json else _job_line(row), flush=True)
 
     if not as_json:
-        print("engine    workers  seconds    fps  of one  over `file`  matted twice")
+        print("engine    workers  seconds  cpu s    fps  of one  over `file`  matted twice")
     asyncio.run(run())
     if save is not None:
         save.write_text(json.dumps(rows, indent=1))
@@ -84,9 +84,8 @@ def jobs(
 
 def _job_line(row: "JobRow") -> str:
     who = "file" if row.workers == 0 else str(row.workers)
-    over = "" if row.overhead is None else f"{row.overhead:.1%}"
-    ratio = f"{row.ratio:.2f}" if row.ratio else ""
-    return f"{row.engine:8} {who:>8} {row.seconds:8.1f} {row.fps:6.1f} {ratio:>7} {over:>12} {row.twice:13.1%}"
+    ratios = f"{row.ratio:7.2f} {row.overhead:12.1%} {row.twice:13.1%}" if row.workers else ""
+    return f"{row.engine:8} {who:>8} {row.seconds:8.1f} {row.cpu_s:6.1f} {row.fps:6.1f} {ratios}"
 
 
 def _listed(text: str, between: str = "") -> list[str]:

@@ -116,7 +116,7 @@ class JobStore:
         await self._link.run("job_hook_later", id, delay_s)
 
     async def reap_jobs(self) -> list[Job]:
-        """Let tasks of workers that are gone wait again; gives the jobs that were failed because they killed too many.
+        """Let tasks of workers that are gone wait again; gives the jobs that this failed (25 workers lost).
 
         For everybody to call, about once a second. A lapsed lease is noticed at one call and given up at a later one,
         3 s after, so that owners who could not reach Redis come first.
@@ -179,6 +179,10 @@ class JobStore:
         """It did not work. again: it may at another try, of which there are three; else the job has failed."""
         words = (reason, detail, "1" if again else "")
         return self._job(await self._link.run("job_fail", *task.claim(), *words), task.job.id)
+
+    async def died(self, task: JobTask) -> Job:
+        """It killed the process that worked on it; at the third time the job has failed: "poison"."""
+        return self._job(await self._link.run("job_died", *task.claim()), task.job.id)
 
     async def hand_back(self, task: JobTask) -> Job:
         """Its worker goes; somebody else may take it."""

@@ -1,4 +1,4 @@
-"""A worker for uploaded videos: one task after the other, each in a thread, its lease renewed meanwhile.
+"""A worker for uploaded videos: one task after the other, each in a process apart, its lease renewed meanwhile.
 
 Lives on the event loop. A running task does not need Redis: while that is away it goes on, and what could not be
 written is written when it is back; a job that Redis has lost altogether is written again from what the worker knows. A
@@ -27,23 +27,21 @@ from stream.errors import (
     disk_error,
     is_disk_trouble,
 )
-from stream.frames import Frame
 from stream.job import Job, JobState
 from stream.job_store import JobStore, JobTask
 from stream.log import OncePerSecond
 from stream.settings import Settings
 from stream.storage import Storage
-from workers import tasks, threads
-from workers.preview import write_jpeg
-from workers.segments import Plan, Stopped, Watcher
-from workers.tasks import Joined, Matted, Missing, Outcome, Planned, Tasks
+from workers import tasks
+from workers.apart import Apart, Died
+from workers.segments import Plan, Stopped
+from workers.tasks import Joined, Matted, Missing, Outcome, Planned
 from workers.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 BEHIND = 10  # nice value of a program that works on files: live video goes first
 _RENEW_S = 0.4  # and so a cancelled job is stopped within a second
 _REAP_EVERY_S = 2.0
-_PREVIEW_EVERY_S = 2.0
 _TAKE_S = 1.0
 _AGAIN_S = 0.5  # until a word that did not reach Redis is said again
 _LAST_WORDS_S = 5.0  # for that, once the end was asked for
@@ -58,7 +56,7 @@ class FileWorker:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"[:128]
         self._settings, self._store, self._storage = settings, store, storage
         self._space = Workspace(settings.data_dir / "work", self.id)
-        self._tasks = Tasks(settings, storage, self._space)
+        self._apart = Apart(settings, self._space.path)
         self._log = OncePerSecond(_log)
         self._leaving = asyncio.Event()
 
@@ -78,7 +76,6 @@ class FileWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Take and do tasks until `stop` is set, and then the one under way to its end."""
         self._leaving = stop
-        threads.apply(self._settings)
         reaping = asyncio.create_task(self._reap())
         _log.info("worker %s takes files", self.id)
         try:
@@ -88,6 +85,7 @@ class FileWorker:
         finally:
             reaping.cancel()
             await asyncio.gather(reaping, return_exceptions=True)
+            await asyncio.to_thread(self._apart.close)
             self._space.close()
 
     async def _reap(self) -> None:
@@ -117,12 +115,16 @@ class FileWorker:
 
     async def _do(self, task: JobTask) -> None:
         _log.info("job %s: %s", task.job.id, task.name)
-        hold = _Hold(task, self._store, self._storage, self._space, self._leaving)
+        hold = _Hold(task, self._store, self._storage, self._apart, self._leaving)
         keeping = asyncio.create_task(hold.keep())
         try:
-            word = self._word(await asyncio.to_thread(self._tasks.run, task, hold.watcher))
+            word = self._word(await self._apart.run(task))
         except Stopped:
             word = None
+        except Died:
+            _log.warning("job %s: %s killed the process that worked on it", task.job.id, task.name)
+            self._space.clear()
+            word = self._store.died
         except Exception as exc:  # noqa: BLE001 - whatever it was, the next job runs
             word = self._failure(task, exc)
         finally:
@@ -168,35 +170,27 @@ _Word = Callable[[JobTask], Awaitable[Job]]
 
 
 class _Hold:
-    """A task while a worker has it: its lease, its progress and its preview are kept up. watcher: of its frames."""
+    """A task while a worker has it: its lease and its progress are kept up, and what comes of it is told."""
 
-    def __init__(
-        self, task: JobTask, store: JobStore, storage: Storage, space: Workspace, leaving: asyncio.Event
-    ) -> None:
-        self.watcher = Watcher()
-        self._task, self._store, self._storage, self._space, self._leaving = task, store, storage, space, leaving
+    def __init__(self, task: JobTask, store: JobStore, storage: Storage, apart: Apart, leaving: asyncio.Event) -> None:
+        self._task, self._store, self._storage, self._apart, self._leaving = task, store, storage, apart, leaving
         self._log = OncePerSecond(_log)
-        self._shown: Frame | None = None
 
     async def keep(self) -> None:
-        next_preview_s = time.monotonic() + _RENEW_S
         while True:
             await asyncio.sleep(_RENEW_S)
             try:
                 await self._renew()
             except Fenced as exc:
                 _log.info("%s", exc)
-                self.watcher.stop.set()
+                self._apart.stop()
                 return
-            except StoreDown as exc:
+            except (StoreDown, DiskError) as exc:
                 self._log.warning("%s; the task goes on", exc)
-            if time.monotonic() >= next_preview_s:
-                next_preview_s = time.monotonic() + _PREVIEW_EVERY_S
-                await asyncio.to_thread(self._preview)
 
     async def _renew(self) -> None:
         try:
-            job = await self._store.renew(self._task, self.watcher.frames, self._leaving.is_set())
+            job = await self._store.renew(self._task, self._apart.frames, self._leaving.is_set())
         except NoJob:
             job = await self._restore()
         self._task = replace(self._task, job=job)
@@ -231,15 +225,3 @@ class _Hold:
                 if self._leaving.is_set() and time.monotonic() > until_s:
                     return None
                 await asyncio.sleep(_AGAIN_S)
-
-    def _preview(self) -> None:
-        frame = self.watcher.newest
-        if frame is None or frame is self._shown:
-            return
-        self._shown = frame
-        path = self._space.path / "preview.jpg"
-        try:
-            write_jpeg(frame, path)
-            self._storage.put(f"jobs/{self._task.job.id}/preview.jpg", path)
-        except (OSError, DiskError) as exc:  # the task itself will say so, if it matters
-            self._log.warning("no preview: %s", exc)

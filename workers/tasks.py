@@ -22,7 +22,7 @@ from stream.storage import STORED, Storage
 from workers import engines, segments
 from workers.engines.base import Engine
 from workers.segments import Note, Plan, Segment, Stopped, Watcher
-from workers.workspace import Workspace
+from workers.workspace import Desk
 
 _MIME = {
     "mp4": "video/mp4",
@@ -95,8 +95,8 @@ def finished(job: Job, plan: Plan, storage: Storage) -> list[str]:
 class Tasks:
     """Keeps the engine last used, and the video last fetched, for a worker mostly gets more of the same."""
 
-    def __init__(self, settings: Settings, storage: Storage, space: Workspace) -> None:
-        self._settings, self._storage, self._space = settings, storage, space
+    def __init__(self, settings: Settings, storage: Storage, desk: Desk) -> None:
+        self._settings, self._storage, self._desk = settings, storage, desk
         self._engine: tuple[object, Engine] | None = None
         self._video: tuple[str, Path] | None = None
 
@@ -104,7 +104,7 @@ class Tasks:
         """Raises MatteboxError, OSError, and Stopped where `watcher.stop` was set; no temporary file is left."""
         if self._video is not None and self._video[0] != task.job.id:
             self._forget_video()
-        folder = self._space.fresh("task")
+        folder = self._desk.fresh("task")
         try:
             task = dataclasses.replace(task, job=self._with_backgrounds(task.job))
             if task.name == PLAN:
@@ -117,8 +117,8 @@ class Tasks:
             self._forget_video()
             raise
         finally:
-            self._space.remove("task")
-            self._space.remove("backgrounds")
+            self._desk.remove("task")
+            self._desk.remove("backgrounds")
 
     def _plan(self, job: Job, folder: Path) -> Planned:
         segments.check(job)
@@ -162,9 +162,9 @@ class Tasks:
         for number, note in enumerate(notes):
             if watcher.stop.is_set():
                 raise Stopped
-            folder = self._space.fresh("part")
+            folder = self._desk.fresh("part")
             yield Part(self._storage.local(segment_key(job, plan, number, output), folder), note.first)
-        self._space.remove("part")
+        self._desk.remove("part")
 
     def _result(self, job: Job, output: Output) -> Result:
         key = result_key(job, output)
@@ -173,7 +173,7 @@ class Tasks:
     def _path(self, job: Job) -> Path:
         """The job's video on this machine. Raises UnreadableMedia when it is not there any more."""
         if self._video is None:
-            folder = self._space.fresh("video")
+            folder = self._desk.fresh("video")
             try:
                 self._video = job.id, self._storage.local(job.source, folder)
             except FileNotFoundError:
@@ -182,7 +182,7 @@ class Tasks:
 
     def _with_backgrounds(self, job: Job) -> Job:
         """The job with the backgrounds that lie in storage as files of this machine. Raises BackgroundError."""
-        folder = self._space.fresh("backgrounds")
+        folder = self._desk.fresh("backgrounds")
         options = job.options.model_copy(update={"background": self._fetched(job.options.background, folder)})
         outputs = tuple(
             output.model_copy(update={"background": self._fetched(output.background, folder)})
@@ -203,8 +203,8 @@ class Tasks:
 
     def _forget_video(self) -> None:
         self._video = None
-        self._space.remove("video")
-        self._space.remove("part")
+        self._desk.remove("video")
+        self._desk.remove("part")
 
     def _loaded(self, job: Job, name: str) -> Engine:
         options = job.options

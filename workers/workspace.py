@@ -14,17 +14,11 @@ from stream.errors import disk_error
 _LOCK = "lock"
 
 
-class Workspace:
-    """`<root>/<worker>`. Raises DiskError."""
+class Desk:
+    """The folders of a worker's task in hand, below `path`."""
 
-    def __init__(self, root: Path, worker: str) -> None:
-        self._root, self.path = root, root / worker
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock: int | None = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        except OSError as exc:
-            raise disk_error(exc, self.path) from exc
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def fresh(self, name: str) -> Path:
         """An empty folder in it; what was there by that name is removed. Raises DiskError."""
@@ -39,6 +33,19 @@ class Workspace:
     def remove(self, name: str) -> None:
         shutil.rmtree(self.path / name, ignore_errors=True)
 
+
+class Workspace:
+    """`<root>/<worker>`, locked as long as this process lives. Raises DiskError."""
+
+    def __init__(self, root: Path, worker: str) -> None:
+        self._root, self.path = root, root / worker
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock: int | None = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as exc:
+            raise disk_error(exc, self.path) from exc
+
     def dead(self) -> list[str]:
         """Remove the folders of workers that are gone; their names."""
         return [folder.name for folder in self._others() if _buried(folder)]
@@ -47,6 +54,12 @@ class Workspace:
         with contextlib.suppress(OSError):
             return [folder for folder in self._root.iterdir() if folder.is_dir() and folder != self.path]
         return []
+
+    def clear(self) -> None:
+        """Remove what a task has left that could not do so itself."""
+        for folder in self.path.iterdir():
+            if folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -100,7 +100,15 @@ class Factory:
         """How often each task of the job was begun by a program."""
         return Counter(re.findall(rf"job {job.id}: (plan|join|\d+)$", self.log.read_text(), re.MULTILINE))
 
-    def left(self) -> list[str]:
+    async def tidied(self) -> bool:
+        """Is nothing left of jobs that are over? Soon after their end."""
+        for _ in range(100):
+            if not self._left():
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    def _left(self) -> list[str]:
         """Files of the workers that lie about, and segments."""
         work = (path for path in (self.settings.data_dir / "work").rglob("*") if path.is_file())
         return [path.name for path in work if path.name not in ("lock", "preview.jpg")] + [

@@ -1,13 +1,15 @@
 """File workers as programs, on a real Redis: what becomes of jobs when workers die, or worse."""
 
 import asyncio
+import contextlib
 import io
 import random
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from stream.frames import Frame
 from stream.job import Job, JobState, Output
 from stream.progress import LineReporter
 from stream.session import Options
+from tests.live.serving import descendants, memory_mib
 from tests.media import numbered, numbered_clip, read, sound_of, write_video
 from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.factory import BOTH, Factory, factory
@@ -77,7 +80,7 @@ async def test_a_job_gives_what_the_command_gives(server: RedisServer, tmp_path:
             assert max(apart) < 1.0
             (wave, *_), (truth, *_) = sound_of(site.result(job, output.name)), sound_of(path)
             assert np.array_equal(wave, truth)
-        assert site.left() == []
+        assert await site.tidied()
         assert site.storage.size(f"jobs/{job.id}/preview.jpg") > 100
 
 
@@ -94,7 +97,7 @@ async def test_killed_workers_cost_a_segment_each_and_change_nothing(
         assert sum(site.taken(job).values()) <= 5 + 2
         for output in BOTH:
             assert same(read(site.result(job, output.name)), read(site.result(calm, output.name)))
-        assert site.left() == []
+        assert await site.tidied()
 
 
 @asynctest
@@ -136,23 +139,17 @@ async def test_a_cancelled_job_stops_within_a_second_and_leaves_nothing(
         await site.until(after.id, lambda job: job.state is JobState.RUNNING)
         assert time.monotonic() - began_s < 1.0
         assert (await site.ended(after)).state is JobState.DONE
-        assert site.left() == []
+        assert await site.tidied()
 
 
 @asynctest
 async def test_poison_is_found_after_three_deaths(server: RedisServer, tmp_path: Path, clip: Path) -> None:
-    async with factory(server.url, tmp_path) as site:
-        job = await site.submit(numbered_clip(tmp_path / "short.mp4"), "deadly")
-        for _ in range(4):
-            site.start()
-            while site.workers[0].poll() is None and not (await site.store.job(job.id) or job).state.final:
-                await asyncio.sleep(0.05)
-            if site.workers[0].poll() is not None:
-                assert site.workers.pop().returncode == -signal.SIGKILL
-        poisoned = await site.ended(job)
+    async with factory(server.url, tmp_path, inside=1) as site:
+        poisoned = await site.ended(await site.submit(numbered_clip(tmp_path / "short.mp4"), "deadly"))
         assert (poisoned.state, poisoned.reason) == (JobState.FAILED, "poison")
-        site.start_inside()
-        assert (await site.ended(await site.submit(clip, "chroma"))).state is JobState.DONE
+        assert poisoned.detail.endswith("3 times")
+        assert (await site.ended(await site.submit(clip, "chroma"))).state is JobState.DONE  # by the same worker
+        assert await site.tidied()
 
 
 @asynctest
@@ -184,7 +181,7 @@ async def test_a_full_disk_fails_the_job_and_not_the_next(
         failed, done = await site.ended(job), await site.ended(small)
         assert (failed.state, failed.reason) == (JobState.FAILED, "disk")
         assert done.state is JobState.DONE, (done.detail, site.log.read_text())
-        assert site.left() == []
+        assert await site.tidied()
 
 
 @asynctest
@@ -201,7 +198,7 @@ async def test_what_is_wrong_with_a_job_is_said(server: RedisServer, tmp_path: P
             job = await site.ended(await site.submit(**fields))
             assert (job.state, job.reason) == (JobState.FAILED, reason)
             assert job.detail
-        assert site.left() == []
+        assert await site.tidied()
 
 
 @pytest.mark.slow
@@ -215,4 +212,51 @@ async def test_ten_kills_at_random(server: RedisServer, tmp_path: Path, clip: Pa
         assert sum(site.taken(job).values()) <= 5 + 10
         for output in BOTH:
             assert same(read(site.result(job, output.name)), read(site.result(calm, output.name)))
-        assert site.left() == []
+        assert await site.tidied()
+
+
+@pytest.mark.slow
+@asynctest
+async def test_200_jobs_of_two_owners_are_done_once_each_and_in_turn(server: RedisServer, tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "short.mp4", 3)
+    async with factory(server.url, tmp_path) as site:
+        jobs = [await site.submit(clip, "chroma", owner="ann" if n < 150 else "bob") for n in range(200)]
+        site.start(2)
+        for job in jobs:
+            assert (await site.ended(job, 300)).state is JobState.DONE
+            assert set(site.taken(job).values()) == {1}
+        ends = sorted(await site.store.jobs(), key=lambda job: job.ended_s)
+        assert abs(sum(job.owner == "bob" for job in ends[:90]) - 45) <= 2
+
+
+@pytest.mark.slow
+@asynctest
+async def test_two_hours_take_no_more_memory_than_minutes(server: RedisServer, tmp_path: Path) -> None:
+    frame = av.VideoFrame.from_ndarray(pattern(1920, 1080), format="rgb24").reformat(format="yuv420p")
+    pictures = (frame for _ in range(720))
+    times = [10_000 * n for n in range(720)]
+    film = write_video(tmp_path / "film.mp4", pictures, times_ms=times, options={"g": "10", "preset": "ultrafast"})
+    async with factory(server.url, tmp_path, workers=1) as site:
+        job = await site.submit(film, "chroma")
+        sizes, stored = [], []
+        while not (now := await site.store.job(job.id) or job).state.final:
+            if now.progress.frames > 60:
+                sizes.append(max(memory_mib(pid) for pid in descendants(site.workers[0].pid)))
+            keys = [key for key in site.storage.keys(f"jobs/{job.id}/") if not key.endswith("preview.jpg")]
+            with contextlib.suppress(FileNotFoundError):  # joined meanwhile
+                stored.append(sum(site.storage.size(key) for key in keys))
+            await asyncio.sleep(0.2)
+        done = await site.ended(job)
+        assert (done.state, done.progress.frames, done.progress.segments) == (JobState.DONE, 720, 3), done.detail
+        assert done.media is not None
+        assert done.media.duration_s > 7000
+        third = len(sizes) // 3
+        assert max(sizes[-third:]) < 1.15 * max(sizes[:third]), sizes
+        assert max(stored) <= 2.1 * done.results["result"].bytes
+        print(f"memory {min(sizes):.0f} to {max(sizes):.0f} MiB")
+
+
+def pattern(width: int, height: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    image = np.full((height, width, 3), (20, 180, 60), np.uint8)
+    image[height // 4 :, width // 3 : width // 2] = 190
+    return image

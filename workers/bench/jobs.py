@@ -5,11 +5,13 @@ those of machines that share nothing. Engines are loaded before anything is time
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -28,20 +30,21 @@ from workers.bench.file import make_clip
 from workers.files import BEHIND
 
 _WARM_FRAMES = 30
-_FILE = "import sys, json; from workers.bench.jobs import time_file; print(time_file(*sys.argv[1:]))"
+_FILE = "import sys; from workers.bench.jobs import time_file; print(*time_file(*sys.argv[1:]))"
 
 
 @dataclass(frozen=True)
 class Row:
-    """workers: 0 is the command `mattebox file`. ratio: of its time to one worker's. overhead: of one worker over the
-    command, frames that warm up segments apart. twice: share of frames that were such."""
+    """workers: 0 is the command `mattebox file`. cpu_s: of all cores. ratio: of its time to one worker's. overhead: of
+    the cores' time over the command's, frames that warm up segments apart. twice: share of frames that were such."""
 
     engine: str
     workers: int
     seconds: float
+    cpu_s: float
     fps: float
     ratio: float
-    overhead: float | None
+    overhead: float
     twice: float
 
 
@@ -60,19 +63,20 @@ async def bench_jobs(
         make_clip(film, clip, *size, frames, settings)
         make_clip(short, clip, *size, _WARM_FRAMES, settings)
         say("mattebox file")
-        alone_s = await asyncio.to_thread(_command, film, short, engine)
-        yield Row(engine, 0, round(alone_s, 1), round(frames / alone_s, 1), 0.0, None, 0.0)
+        alone_s, alone_cpu_s = await asyncio.to_thread(_command, film, short, engine)
+        yield Row(engine, 0, round(alone_s, 1), round(alone_cpu_s, 1), round(frames / alone_s, 1), 0.0, 0.0, 0.0)
         one_s = 0.0
         for count in counts:
             say(f"{count} workers")
-            took_s, twice = await _jobs(Path(folder) / f"data{count}", film, short, engine, count, settings)
+            took_s, cpu_s, twice = await _jobs(Path(folder) / f"data{count}", film, short, engine, count, settings)
             one_s = one_s or took_s
-            overhead = took_s / (1 + twice) / alone_s - 1 if count == 1 else None
-            yield Row(engine, count, round(took_s, 1), round(frames / took_s, 1), took_s / one_s, overhead, twice)
+            over = cpu_s / (1 + twice) / alone_cpu_s - 1
+            figures = round(took_s, 1), round(cpu_s, 1), round(frames / took_s, 1)
+            yield Row(engine, count, *figures, round(took_s / one_s, 3), round(over, 4), round(twice, 4))
 
 
-def time_file(film: str, short: str, engine: str) -> float:
-    """Seconds of `mattebox file` without its loading; in a process of its own."""
+def time_file(film: str, short: str, engine: str) -> tuple[float, float]:
+    """Seconds of `mattebox file` without its loading, by the clock and of the cores; in a process of its own."""
     from io import StringIO
 
     from stream.progress import LineReporter
@@ -80,30 +84,33 @@ def time_file(film: str, short: str, engine: str) -> float:
     from workers.job import Task, run_file
 
     os.nice(BEHIND)  # as a worker for files is
-    seconds = 0.0
+    seconds = cpu_s = 0.0
     for path in (short, film):
         output = Path(path).with_suffix(".out.mp4")
         options = Options(engine=engine)
-        seconds = run_file(Task(Path(path), output, options), settings(), LineReporter(StringIO())).seconds
-    return seconds
+        began_s = time.process_time()
+        report = run_file(Task(Path(path), output, options), settings(), LineReporter(StringIO()))
+        seconds, cpu_s = report.seconds, time.process_time() - began_s
+    return seconds, cpu_s
 
 
-def _command(film: Path, short: Path, engine: str) -> float:
+def _command(film: Path, short: Path, engine: str) -> tuple[float, float]:
     argv = [sys.executable, "-c", _FILE, str(film), str(short), engine]
     process = subprocess.Popen(argv, env=_environment(), stdout=subprocess.PIPE, text=True)
     _pin(process.pid, 0)
     out, _ = process.communicate()
     if process.returncode:
         raise ServerError("mattebox file failed")
-    return float(out)
+    seconds, cpu_s = map(float, out.split())
+    return seconds, cpu_s
 
 
 async def _jobs(
     data: Path, film: Path, short: Path, engine: str, count: int, settings: Settings
-) -> tuple[float, float]:
-    """Seconds of the job, and the share of frames that were matted twice."""
+) -> tuple[float, float, float]:
+    """Seconds of the job by the clock and of the cores, and the share of frames that were matted twice."""
     with Embedded(data) as server:
-        async with _workers(server.url, data, count):
+        async with _workers(server.url, data, count) as workers:
             store, storage = JobStore(server.url), open_storage(settings.model_copy(update={"data_dir": data}))
 
             async def submit(clip: Path) -> Job:
@@ -115,10 +122,12 @@ async def _jobs(
             warm = [await submit(short) for _ in range(4 * count)]  # so that every worker gets one
             for job in warm:
                 await _ended(store, job)
+            before_s = _cpu_s(workers)
             job = await _ended(store, await submit(film))
+            cpu_s = _cpu_s(workers) - before_s
             await store.close()
             twice = segments.overlap(job, engines.load(engine, job.options, settings))
-    return job.ended_s - job.started_s, twice * (job.progress.segments - 1) / job.progress.of_frames
+    return job.ended_s - job.started_s, cpu_s, twice * (job.progress.segments - 1) / job.progress.of_frames
 
 
 async def _ended(store: JobStore, job: Job) -> Job:
@@ -130,19 +139,32 @@ async def _ended(store: JobStore, job: Job) -> Job:
 
 
 @asynccontextmanager
-async def _workers(url: str, data: Path, count: int) -> AsyncIterator[None]:
+async def _workers(url: str, data: Path, count: int) -> AsyncIterator[list[int]]:
+    """Their process ids."""
     env = _environment() | {"REDIS_URL": url, "MATTEBOX_DATA_DIR": str(data)}
     argv = [sys.executable, "-m", "mattebox", "worker", "--for", "files"]
     started = [subprocess.Popen(argv, env=env) for _ in range(count)]
     for number, worker in enumerate(started):
         _pin(worker.pid, number)
     try:
-        yield
+        yield [worker.pid for worker in started]
     finally:
         for worker in started:
             worker.terminate()
         for worker in started:
             worker.wait()
+
+
+def _cpu_s(pids: Sequence[int]) -> float:
+    """What these processes and their children have taken of the cores so far, by Linux's /proc; 0 elsewhere."""
+    ticks = 0
+    with contextlib.suppress(OSError):
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                ours = int(entry.name) in pids or int(fields[1]) in pids
+                ticks += (int(fields[11]) + int(fields[12])) if ours else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _environment() -> dict[str, str]:
