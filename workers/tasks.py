@@ -20,7 +20,8 @@ from stream.sinks.segment import Part
 from stream.storage import Storage
 from workers import engines, segments
 from workers.engines.base import Engine
-from workers.segments import Note, Plan, Segment, Stopped, Watcher
+from workers.plan import Plan, make_plan
+from workers.segments import Note, Segment, Stopped, Watcher
 from workers.workspace import Desk
 
 _MIME = {
@@ -122,7 +123,7 @@ class Tasks:
         name, _ = engines.choose(job.options, live=False, settings=self._settings)
         source = job.source or self._fetch(job, folder)
         path = self._path(job.model_copy(update={"source": source}))
-        plan, media, warnings = segments.make_plan(job, path, self._loaded(job, name), self._settings)
+        plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings)
         return Planned(plan, media, warnings, source)
 
     def _fetch(self, job: Job, folder: Path) -> str:
