@@ -1,130 +1,94 @@
-"""`mattebox bench live` and `bench jobs`: against a server that runs, or workers that are started for it."""
+"""`mattebox bench`: what this machine reaches, by files, jobs, models, filters and live video."""
 
-import contextlib
 import json
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from stream.errors import ServerError, UsageError
+from commands import bench_jobs, bench_live
 
-if TYPE_CHECKING:
-    from workers.bench.jobs import Row as JobRow
-    from workers.bench.live import Row
+app = typer.Typer(help="What this machine reaches.", no_args_is_help=True)
+app.command("live")(bench_live.live)
+app.command("jobs")(bench_jobs.jobs)
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
 
 
-def live(
-    url: Annotated[str, typer.Argument(help="A running server; one is started if not given.")] = "",
-    videos: Annotated[str, typer.Option(metavar="N,N", help="Numbers of videos at once.")] = "1,4,8",
-    size: Annotated[str, typer.Option(metavar="WxH,WxH", help="Sizes of the camera's picture.")] = "640x480,1280x720",
-    engine: Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")] = "auto",
-    seconds: Annotated[float, typer.Option(min=2, help="Time of each measurement.")] = 20,
-    clip: Annotated[Path | None, typer.Option(help="What the cameras see; a generated scene if not given.")] = None,
-    token: Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="The user's, where the server has some.")] = "",
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")] = False,
+@app.command("file")
+def file(
+    clip: Annotated[Path | None, typer.Option(help="A clip to loop and scale; a generated one if not given.")] = None,
+    frames: Annotated[int, typer.Option(min=100, help="Frames of each pass.")] = 240,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are told.")] = 3,
+    as_json: Json = False,
 ) -> None:
-    """Made-up cameras over WebRTC: rate, age from glass to glass, the server's time; with a matte and without."""
-    from stream.settings import settings
-    from workers.bench.live import bench_live
-
-    sizes = [(int(width), int(height)) for width, _, height in (one.partition("x") for one in _listed(size, r"x"))]
-    counts = [int(number) for number in _listed(videos)]
-    rows = []
-    if not as_json:
-        print(_HEAD)
-    with contextlib.nullcontext(url) if url else _started() as at:
-        for row in bench_live(at, counts, sizes, engine, seconds, token, _say, clip, settings()):
-            rows.append(asdict(row))
-            print(json.dumps(rows[-1]) if as_json else _line(row), flush=True)
-    if save is not None:
-        save.write_text(json.dumps(rows, indent=1))
-
-
-def jobs(
-    workers: Annotated[
-        str, typer.Option(metavar="N,N", help="Numbers of workers; the first is compared with.")
-    ] = "1,2,4",
-    size: Annotated[str, typer.Option(metavar="WxH", help="Of the film.")] = "640x480",
-    engine: Annotated[str, typer.Option(metavar="NAME", help="birefnet, rvm, selfie, chroma.")] = "rvm",
-    frames: Annotated[int, typer.Option(min=100, help="Length of the film; 1800 is a minute.")] = 1800,
-    clip: Annotated[Path | None, typer.Option(help="What the film repeats; a generated scene if not given.")] = None,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")] = False,
-) -> None:
-    """Files through the queue: several workers with a core each, beside one and beside `mattebox file`."""
-    import asyncio
+    """Files through the pump, beside a plain loop that does the same steps in line."""
+    from dataclasses import asdict
 
     from stream.settings import settings
-    from workers.bench.jobs import bench_jobs
-
-    ((width, _, height),) = (one.partition("x") for one in _listed(size, "x"))
-    counts = [int(number) for number in _listed(workers)]
-    rows = []
-
-    async def run() -> None:
-        async for row in bench_jobs(clip, engine, frames, (int(width), int(height)), counts, settings(), _say):
-            rows.append(asdict(row))
-            print(json.dumps(rows[-1]) if as_json else _job_line(row), flush=True)
+    from workers.bench import file
 
     if not as_json:
-        print("engine    workers  seconds  cpu s    fps  of one  over `file`  matted twice")
-    asyncio.run(run())
+        print("engine        size  loop fps pump fps ratio  cpu ms  busy peak MiB")
+    for row in file.bench_file(clip, frames, repeats, settings(), _say):
+        if as_json:
+            print(json.dumps(asdict(row)), flush=True)
+            continue
+        ours = f"{row.pump.cpu_ms:6.1f} {row.pump.busy:5.0%} {row.pump.peak_mib:8.0f}"
+        size = f"{row.width}x{row.height}"
+        print(f"{row.engine:8} {size:>9}  {row.loop.fps:8.1f} {row.pump.fps:8.1f} {row.ratio:5.2f}  {ours}", flush=True)
+
+
+@app.command("model")
+def model(
+    repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are told.")] = 5,
+    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """BiRefNet alone on this device: milliseconds a frame and share of its matrix rate."""
+    from dataclasses import asdict
+
+    from stream.settings import settings
+    from workers.bench import model
+
+    rows = [asdict(row) for row in model.bench_model(settings(), repeats, _say)]
     if save is not None:
         save.write_text(json.dumps(rows, indent=1))
+    if as_json:
+        print(json.dumps(rows))
+        return
+    print("backbone  size batch dtype    form    ms/frame    fps  peak MiB TFLOP/s share")
+    for row in rows:
+        what = f"{row['backbone']:8} {row['side_px']:5} {row['batch']:5} {row['dtype']:8} {row['form']:5}"
+        speed = f"{row['ms']:10.2f} {row['fps']:6.1f} {row['peak_mib']:9} {row['tflops']:7.3f} {row['share']:5.1%}"
+        print(what, speed)
 
 
-def _job_line(row: "JobRow") -> str:
-    who = "file" if row.workers == 0 else str(row.workers)
-    ratios = f"{row.ratio:7.2f} {row.overhead:12.1%} {row.twice:13.1%}" if row.workers else ""
-    return f"{row.engine:8} {who:>8} {row.seconds:8.1f} {row.cpu_s:6.1f} {row.fps:6.1f} {ratios}"
+@app.command("temporal")
+def temporal(
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A video.")],
+    truth: Annotated[Path, typer.Option(metavar="ALPHA", help="Its true alpha, as eval reads it.")],
+    engine: Annotated[str, typer.Option(metavar="NAME", help="Whose mattes to steady.")] = "selfie",
+    save: Annotated[Path | None, typer.Option("--save", metavar="PNG", help="Draw MAD and dtSSD too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Filters that steady mattes over time, against the truth: ours, moving averages, a median."""
+    from dataclasses import asdict
 
+    from stream.settings import settings
+    from workers.bench.plot import draw
+    from workers.bench.temporal import bench_temporal
 
-def _listed(text: str, between: str = "") -> list[str]:
-    """Numbers, or pairs of them, between commas. Raises UsageError."""
-    parts = text.split(",")
-    if not all(
-        piece.isdecimal() and int(piece) for part in parts for piece in (part.split(between) if between else [part])
-    ):
-        raise UsageError(f"{text!r} is no list such as {'640x480,1280x720' if between else '1,4,8'}")
-    return parts
-
-
-_HEAD = "engine        size videos  fps in out   age p50 p95 p99 grows  cpu ms  MiB  wait late  load  dropped"
-
-
-def _line(row: "Row") -> str:
-    ages = row.age_ms
-    rates = f"{row.engine:8} {f'{row.width}x{row.height}':>9} {row.videos:6} {row.fps_in:7.1f} {row.fps_out:4.1f}"
-    late = f"{ages.p50:8.0f} {ages.p95:3.0f} {ages.p99:3.0f} {row.growth_ms:5.0f}"
-    cost = f"{row.cpu_ms:7.1f} {max(row.rss_mib):5} {row.wait_ms:5.1f} {row.late_ms:4.1f} {row.load:5.1f}"
-    return f"{rates}  {late} {cost}  {row.dropped or ''}"
-
-
-@contextmanager
-def _started() -> Iterator[str]:
-    """A `mattebox serve` of our own, that takes as many videos as are sent."""
-    with tempfile.TemporaryDirectory(prefix="mattebox-bench-") as folder:
-        env = os.environ | {"MATTEBOX_DATA_DIR": folder, "MATTEBOX_LIVE_SESSIONS": "64", "REDIS_URL": ""}
-        argv = [sys.executable, "-m", "mattebox", "serve", "--port", "0"]
-        process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True)
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if "http" not in line:
-                raise ServerError("the server did not start")
-            yield line.split()[-1]
-        finally:
-            process.terminate()
-            process.wait(20)
+    rows = bench_temporal(clip, truth, engine, settings(), _say)
+    if save is not None:
+        draw(rows, f"{engine} on {clip.name}", save)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    print("filter          MAD    MSE   Grad  dtSSD  ms/frame  MAD/off dtSSD/off")
+    for row in rows:
+        figures = f"{row.mad:6.2f} {row.mse:6.2f} {row.grad:6.2f} {row.dtssd:6.2f} {row.ms:9.2f}"
+        print(f"{row.filter:12} {figures} {row.mad_ratio:8.3f} {row.dtssd_ratio:9.3f}")
 
 
 def _say(sentence: str) -> None:

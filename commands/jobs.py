@@ -6,15 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.remote import Remote, Sent
 from stream.errors import RemoteError
 from stream.session import BACKGROUND_SPECS, Temporal, View
 from stream.settings import settings
 from stream.timing import clock, parse_time
+
+if TYPE_CHECKING:
+    from commands.remote import Remote, Sent
 
 _LOOK_S = 0.5
 _FINAL = ("done", "failed", "cancelled")
@@ -48,7 +50,7 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Send a video and have it worked on. What was cut off goes on when the same is asked again."""
-    remote = Remote(server, token, settings())
+    remote = _remote(server, token)
     wish: dict[str, Any] = {
         "options": {"engine": engine, "background": background, "view": view, "temporal": temporal},
         "outputs": [_output(text) for text in output or ["mp4"]],
@@ -68,21 +70,21 @@ def submit(
 @app.command("list")
 def every(server: Url = _HERE, token: Token = "", as_json: Json = False) -> None:
     """Your jobs, newest first."""
-    for job in Remote(server, token, settings()).ask("GET", "/api/jobs")["jobs"]:
+    for job in _remote(server, token).ask("GET", "/api/jobs")["jobs"]:
         print(json.dumps(job) if as_json else _line(job))
 
 
 @app.command()
 def watch(id: Id, server: Url = _HERE, token: Token = "", as_json: Json = False) -> None:
     """Follow a job until it ends. Exit code 1 where it failed or was cancelled."""
-    remote = Remote(server, token, settings())
+    remote = _remote(server, token)
     _conclude(_watched(remote, _whole(remote, id), as_json), as_json)
 
 
 @app.command()
 def cancel(id: Id, server: Url = _HERE, token: Token = "") -> None:
     """Have a job stopped; one that is over stays."""
-    remote = Remote(server, token, settings())
+    remote = _remote(server, token)
     remote.ask("DELETE", f"/api/jobs/{_whole(remote, id)}?keep=true")
 
 
@@ -95,7 +97,7 @@ def get(
     token: Token = "",
 ) -> None:
     """Fetch a result."""
-    remote = Remote(server, token, settings())
+    remote = _remote(server, token)
     job = remote.ask("GET", f"/api/jobs/{_whole(remote, id)}")
     name = name or job["outputs"][0]["name"]
     if name not in job["results"]:
@@ -110,13 +112,19 @@ def get(
     print(final)
 
 
+def _remote(server: str, token: str) -> "Remote":
+    from commands.remote import Remote
+
+    return Remote(server, token, settings())
+
+
 def _output(text: str) -> dict[str, str]:
     format, _, view = text.partition(":")
     named = {"name": "-".join(filter(None, (format, view))), "format": format}
     return named | ({"view": view} if view else {})
 
 
-def _whole(remote: Remote, id: str) -> str:
+def _whole(remote: "Remote", id: str) -> str:
     """The id that begins so."""
     found = [job["id"] for job in remote.ask("GET", "/api/jobs")["jobs"] if job["id"].startswith(id)]
     if len(found) != 1:
@@ -124,7 +132,7 @@ def _whole(remote: Remote, id: str) -> str:
     return str(found[0])
 
 
-def _watched(remote: Remote, id: str, as_json: bool) -> dict[str, Any]:
+def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
     """Show how far it is until it ends; the job then."""
     told = None
     with _bar("matte", "frames") as sent:
@@ -154,7 +162,7 @@ def _line(job: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _bar(what: str, unit: str) -> Iterator[Sent]:
+def _bar(what: str, unit: str) -> Iterator["Sent"]:
     """A bar on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda done, total: None

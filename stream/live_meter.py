@@ -12,7 +12,10 @@ _SMOOTH = 0.1
 
 @dataclass(frozen=True)
 class OutputMeters:
-    """Of the last second. latency_ms: median from a frame's arrival to its packet leaving. dropped: by cause, ever."""
+    """Of the last second. latency_ms: median from a frame's arrival to its packet leaving. dropped: by cause, ever.
+
+    encode_ms: mean of a frame, in all codecs. round_trip_ms: to the viewers and back, median; 0 where unknown.
+    """
 
     fps: float = 0.0
     latency_ms: float = 0.0
@@ -21,6 +24,8 @@ class OutputMeters:
     height: int = 0
     viewers: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    encode_ms: float = 0.0
+    round_trip_ms: float = 0.0
 
 
 class Recent:
@@ -46,6 +51,29 @@ class Recent:
         since_s = time.monotonic() - _WINDOW_S
         while self._times_s and self._times_s[0] < since_s:
             self._times_s.popleft()
+
+
+class Stopwatch:
+    """Times the rounds of one stage. Used as a context in the stage's thread, read in any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spent_s, self._rounds = 0.0, 0
+
+    def __enter__(self) -> None:
+        self._begun_s = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._spent_s += time.perf_counter() - self._begun_s
+            self._rounds += 1
+
+    def take_ms(self) -> float:
+        """Mean of the rounds since this was last asked; 0 where there were none."""
+        with self._lock:
+            spent_s, rounds = self._spent_s, self._rounds
+            self._spent_s, self._rounds = 0.0, 0
+        return round(1000 * spent_s / rounds, 2) if rounds else 0.0
 
 
 class OutputMeter:

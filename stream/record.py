@@ -58,6 +58,8 @@ class Meters(_Record):
     fps_out: float = Field(0.0, ge=0, description="frames encoded a second")
     matte_fps: float = Field(0.0, ge=0, description="mattes computed a second")
     latency_ms: float = Field(0.0, ge=0, description="from a frame's arrival to its packet's leaving, median")
+    glass_ms: float = Field(0.0, ge=0, description="latency_ms and the network both ways; 0: not known, as for streams")
+    stages_ms: dict[str, float] = Field(default_factory=dict, description="of a frame, mean: decode, matte, encode")
     dropped: dict[str, int] = Field(default_factory=dict, description="frames since the start, by cause")
     width: int = Field(0, ge=0, description="of the output, in pixels")
     height: int = Field(0, ge=0)
@@ -65,6 +67,7 @@ class Meters(_Record):
     device: str = ""
     bitrate_bps: int = Field(0, ge=0, description="of the output, all viewers together")
     viewers: int = Field(0, ge=0)
+    load: float = Field(0.0, ge=0, le=1, description="of the worker")
     notice: str = Field("", description="what its user should know, in words; empty: all is well")
 
 

@@ -110,6 +110,12 @@ def listen(sender: RTCRtpSender, on_keyframe_request: Callable[[], None], on_est
     _set(sender, "_send_keyframe", on_keyframe_request)
 
 
+def round_trip_s(sender: RTCRtpSender) -> float | None:
+    """To the viewer and back, by its last receiver report (RFC 3550, section 6.4.1); None before the first."""
+    found: float | None = _get(sender, "_RTCRtpSender__rtt")
+    return found
+
+
 def _estimate(fci: bytes, ssrc: int) -> int | None:
     try:
         bits_a_second, ssrcs = unpack_remb_fci(fci)

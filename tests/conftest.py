@@ -8,6 +8,7 @@ import aioice.ice
 import httpx
 import pytest
 
+import workers  # noqa: F401 - it sets what torch reads when it is loaded
 from stream.settings import Settings, settings
 from tests.workers.models import deterministic
 

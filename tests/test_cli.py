@@ -182,6 +182,12 @@ def test_eval_of_the_truth_with_itself_is_zero() -> None:
     assert max(abs(scores[name]) for name in ("mad", "mse", "grad", "conn", "dtssd")) < 1e-9
 
 
+def test_it_tells_its_version() -> None:
+    done = mattebox("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("mattebox 0.")
+
+
 def test_models_are_listed_and_verified() -> None:
     listed = [json.loads(line) for line in mattebox("models", "list", "--json").stdout.splitlines()]
     licences = {m["name"]: m["licence"] for m in listed}

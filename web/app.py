@@ -42,7 +42,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     storage = open_storage(settings)
     jobs = JobStore(store.link)
     app.state.context = Context(
-        settings, store, gate, Shelf(settings), counters, storage, Inbox(settings, storage), jobs, Watch(jobs)
+        settings, store, gate, Shelf(settings, storage), counters, storage, Inbox(settings, storage), jobs, Watch(jobs)
     )
     problems.install(app)
     for part in (sessions, whip, backgrounds, uploads, events, jobs_api, results, previews, webhooks, login, health):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
 from stream.errors import BackgroundError, TooLarge, disk_error
@@ -70,18 +69,17 @@ async def add(request: Request, response: Response, owner: Owner, here: Here) ->
     count = len(await asyncio.to_thread(here.shelf.uploads, owner))
     if count >= here.settings.max_backgrounds:
         raise Problem(409, "full_shelf", f"{count} backgrounds are kept; delete one first")
-    draft = await asyncio.to_thread(here.shelf.draft, owner)
+    draft = await asyncio.to_thread(here.shelf.draft)
     try:
         await _receive(request, draft, here)
-        upload = await asyncio.to_thread(here.shelf.keep, draft)
+        upload = await asyncio.to_thread(here.shelf.keep, owner, draft)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     except OSError as exc:
         raise disk_error(exc, "the background") from exc
     finally:
         draft.unlink(missing_ok=True)
-        if not draft.with_suffix(".image").exists() and not draft.with_suffix(".video").exists():
-            draft.with_suffix(".jpg").unlink(missing_ok=True)
+        draft.with_suffix(".jpg").unlink(missing_ok=True)
     response.headers["Location"] = f"{PATH}/{upload.id}/thumbnail"
     return _own(upload.id, upload.kind, count + 1)
 
@@ -103,22 +101,22 @@ async def _receive(request: Request, draft: Path, here: Context) -> None:
             await asyncio.to_thread(file.write, piece)
 
 
-@router.get("/gallery/{name}/thumbnail", response_class=FileResponse)
+@router.get("/gallery/{name}/thumbnail", response_class=Response)
 async def gallery_thumbnail(name: str, owner: Owner, here: Here) -> Response:
     try:
-        path = await asyncio.to_thread(here.shelf.gallery_thumbnail, name)
+        picture = await asyncio.to_thread(here.shelf.gallery_thumbnail, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
-@router.get("/{name}/thumbnail", response_class=FileResponse)
+@router.get("/{name}/thumbnail", response_class=Response)
 async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
     try:
-        path = await asyncio.to_thread(here.shelf.thumbnail, owner, name)
+        picture = await asyncio.to_thread(here.shelf.thumbnail, owner, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
 @router.delete("/{name}", status_code=204)

@@ -5,7 +5,7 @@ What workers measure reaches Redis with their heartbeats and their videos' meter
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from statistics import median
+from statistics import mean, median
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from stream.errors import StoreDown
 from stream.job import Job, JobState
-from stream.record import Session, State, Worker
+from stream.record import Meters, Session, State, Worker
 from web.context import Here, Owner
 from web.problems import Problem
 
@@ -104,7 +104,13 @@ class Shared(Collector):
             rate.add_metric([stage], sum(getattr(m, name) for m in self._meters))
         yield rate
         yield _labelled("mattebox_frames_dropped", "frames that live videos dropped so far", ["cause"], self._drops())
-        yield self._latency()
+        yield self._over_videos(
+            "mattebox_latency_seconds", "from a frame's arrival to its packet leaving", lambda m: m.latency_ms
+        )
+        yield self._over_videos(
+            "mattebox_glass_to_glass_seconds", "the same and the network both ways, cameras only", lambda m: m.glass_ms
+        )
+        yield self._stages()
         sent = sum(m.bitrate_bps for m in self._meters) / 8
         yield GaugeMetricFamily("mattebox_sent_bytes_per_second", "video that leaves", value=sent)
         viewers = sum(m.viewers for m in self._meters)
@@ -117,16 +123,20 @@ class Shared(Collector):
                 drops[(cause,)] += count
         return drops
 
-    def _latency(self) -> Metric:
-        latency = GaugeMetricFamily(
-            "mattebox_latency_seconds",
-            "from a frame's arrival to its packet leaving, over live videos",
-            labels=["over"],
-        )
-        if found := [m.latency_ms / 1000 for m in self._meters]:
-            latency.add_metric(["median"], median(found))
-            latency.add_metric(["worst"], max(found))
-        return latency
+    def _over_videos(self, name: str, words: str, of_ms: Callable[[Meters], float]) -> Metric:
+        family = GaugeMetricFamily(name, f"{words}, over live videos", labels=["over"])
+        if found := [of_ms(meters) / 1000 for meters in self._meters if of_ms(meters)]:
+            family.add_metric(["median"], median(found))
+            family.add_metric(["worst"], max(found))
+        return family
+
+    def _stages(self) -> Metric:
+        """Seconds, not milliseconds: Prometheus's base unit."""
+        family = GaugeMetricFamily("mattebox_stage_seconds", "time of a frame, mean over live videos", labels=["stage"])
+        for stage in ("decode", "matte", "encode"):
+            if found := [meters.stages_ms[stage] / 1000 for meters in self._meters if meters.stages_ms.get(stage)]:
+                family.add_metric([stage], mean(found))
+        return family
 
 
 _OF_A_WORKER: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (

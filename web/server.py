@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from types import FrameType
 
@@ -16,6 +17,7 @@ from web.guard import is_loopback
 from web.tls import certificate
 from web.watch import Watch
 
+_log = logging.getLogger(__name__)
 _GRACE_S = 8
 _KEEP_ALIVE_S = 20
 _BACKLOG = 1024
@@ -93,12 +95,21 @@ def run(settings: Settings, store: Store, host: str, port: int, tls: str = "off"
     async def main() -> None:
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
+        advise(server.url, host)
         try:
             await server.run_until_stopped()
         finally:
             await store.close()
 
     asyncio.run(main())
+
+
+def advise(url: str, host: str) -> None:
+    """Warn of a page that will be reached and then find no camera."""
+    if url.startswith("http:") and not is_loopback(host):
+        _log.warning(
+            "browsers give their camera to https pages only: take --tls auto, or a proxy with a certificate before this"
+        )
 
 
 def check_bind(settings: Settings, host: str) -> None:

@@ -1,18 +1,20 @@
 """Where background pictures and videos lie, and what may lie there. Knows nothing about HTTP.
 
-`<data_dir>/gallery/NAME.jpg`, and `<data_dir>/backgrounds/OWNER/ID.image` or `.video` beside `ID.jpg`, its thumbnail.
-Names on the disk are the server's own. Methods that open files take a while: call them in a thread.
+In storage, so that every worker reaches them: `gallery/NAME.jpg`, and `backgrounds/OWNER/ID.image` or `.video` beside
+`ID.jpg`, its thumbnail. Names are the server's own. Methods take a while: call them in a thread.
 """
 
 import re
-import shutil
+import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Literal
-from uuid import uuid4
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -21,7 +23,8 @@ from stream.frames import Frame, to_av
 from stream.session import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
-from stream.storage import STORED, Storage
+from stream.storage import Storage
+from stream.storage.nearby import SCHEME
 from web.gallery import PICTURES, painted
 
 Kind = Literal["image", "video"]
@@ -29,23 +32,19 @@ _KINDS: tuple[Kind, ...] = ("image", "video")
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _ID = re.compile(r"[0-9a-f]{32}")
 _THUMBNAIL = (320, 180)  # pixels, at most
-_GALLERY = "gallery-"  # in storage; names of uploads are hexadecimal digits
-_NOBODY = "-"  # the folder of the user without a name; users' names begin with a letter or digit
 
 
 @dataclass(frozen=True)
 class Upload:
     id: str
     kind: Kind
-    path: Path
-    bytes: int
+    key: str
 
 
 class Shelf:
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._gallery = settings.data_dir.absolute() / "gallery"
-        self._own = settings.data_dir.absolute() / "backgrounds"
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        self._settings, self._storage = settings, storage
+        self._drafts = settings.data_dir.absolute() / "drafts"
 
     def path_of(self, owner: str, spec: str) -> str:
         """`gallery:NAME` or `upload:ID` as the SPEC that a worker reads; others as they are.
@@ -56,111 +55,105 @@ class Shelf:
         if kind in _KINDS:
             raise BackgroundError("over HTTP a picture is gallery:NAME or upload:ID")
         if kind == "gallery":
-            return f"image:{self.gallery(name)}"
+            return f"image:{SCHEME}{self.gallery(name)}"
         if kind == "upload":
             upload = self.upload(owner, name)
-            return f"{upload.kind}:{upload.path}"
+            return f"{upload.kind}:{SCHEME}{upload.key}"
         return spec
 
     def word_for(self, background: Background) -> str:
         """The inverse: what a client may read of a record's background."""
         if background.kind not in _KINDS:
             return background.spec()
-        path = Path(background.path.removeprefix(STORED))
-        if path.stem.startswith(_GALLERY):
-            return f"gallery:{path.stem.removeprefix(_GALLERY)}"
-        return f"gallery:{path.stem}" if path.parent == self._gallery else f"upload:{path.stem}"
-
-    def stored(self, background: Background, storage: Storage) -> Background:
-        """The same, kept in storage, where workers of other machines find it. Raises DiskError, BackgroundError."""
-        if background.kind not in _KINDS:
-            return background
         path = Path(background.path)
-        key = f"backgrounds/{_GALLERY if path.parent == self._gallery else ''}{path.name}"
-        try:
-            storage.size(key)
-        except FileNotFoundError:
-            storage.put(key, self._copy(path))
-        return background.model_copy(update={"path": f"{STORED}{key}"})
+        return f"gallery:{path.stem}" if path.parent.name == "gallery" else f"upload:{path.stem}"
 
-    def _copy(self, path: Path) -> Path:
-        copy = self._own.parent / f"{uuid4().hex}.part"
-        try:
-            try:
-                copy.hardlink_to(path)  # it is never written to
-            except OSError:
-                shutil.copyfile(path, copy)
-        except FileNotFoundError:
-            raise BackgroundError("the background was removed") from None
-        except OSError as exc:
-            raise disk_error(exc, "the background") from exc
-        return copy
-
-    def gallery(self, name: str) -> Path:
-        """The picture's file, painted when it is first wanted. Raises BackgroundError."""
+    def gallery(self, name: str) -> str:
+        """The picture's key; it is painted when it is first wanted. Raises BackgroundError, DiskError."""
         if name not in PICTURES:
             raise BackgroundError(f"the gallery has: {', '.join(PICTURES)}")
-        try:
-            return painted(self._gallery, name)
-        except OSError as exc:
-            raise disk_error(exc, "the gallery") from exc
+        key = f"gallery/{name}.jpg"
+        if not self._is_there(key):
+            self._put_painted(key, name)
+        return key
 
-    def gallery_thumbnail(self, name: str) -> Path:
-        path = self._gallery / "thumbnails" / f"{name}.jpg"
-        picture = self.gallery(name)
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            with Image.open(picture) as image:
-                _save_thumbnail(image, path)
-        return path
+    def gallery_thumbnail(self, name: str) -> bytes:
+        """A JPEG."""
+        picture, key = self.gallery(name), f"gallery/{name}.small.jpg"
+        if not self._is_there(key):
+            with self._folder() as folder, Image.open(self._storage.local(picture, folder)) as image:
+                _save_thumbnail(image, folder / "small")
+                self._storage.put(key, folder / "small")
+        return b"".join(self._storage.read(key))
 
     def uploads(self, owner: str) -> list[Upload]:
         """The owner's, oldest first."""
-        folder = self._folder(owner)
-        files = [p for p in folder.iterdir() if p.suffix[1:] in _KINDS] if folder.is_dir() else []
-        return [u for p in sorted(files, key=_age) if (u := self._read(p))]
+        keys = self._storage.keys(_folder_of(owner))
+        return [Upload(path.stem, kind, key) for key in keys if (kind := _kind(path := Path(key)))]
 
     def upload(self, owner: str, name: str) -> Upload:
         """Raises BackgroundError where the owner has none of that name."""
-        found = [self._folder(owner) / f"{name}.{kind}" for kind in _KINDS] if _ID.fullmatch(name) else []
-        for path in found:
-            if upload := self._read(path):
-                return upload
+        if _ID.fullmatch(name):
+            for kind in _KINDS:
+                if self._is_there(key := f"{_folder_of(owner)}{name}.{kind}"):
+                    return Upload(name, kind, key)
         raise BackgroundError("there is no upload of that id")
 
-    def thumbnail(self, owner: str, name: str) -> Path:
-        return self.upload(owner, name).path.with_suffix(".jpg")
+    def thumbnail(self, owner: str, name: str) -> bytes:
+        """A JPEG. Raises BackgroundError."""
+        key = Path(self.upload(owner, name).key).with_suffix(".jpg").as_posix()
+        try:
+            return b"".join(self._storage.read(key))
+        except FileNotFoundError:
+            raise BackgroundError("there is no upload of that id") from None
 
-    def draft(self, owner: str) -> Path:
-        """Where an upload is written until it is known to be one."""
-        folder = self._folder(owner)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder / f"{uuid4().hex}.part"
+    def draft(self) -> Path:
+        """Where an upload is written until it is known to be one. Raises OSError."""
+        self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._drafts / f"{time.time_ns():016x}{token_hex(8)}"  # so that names are in order of time
 
-    def keep(self, draft: Path) -> Upload:
-        """Look at what was written, and give it its name. Raises InputError; the draft is the caller's to remove."""
+    def keep(self, owner: str, draft: Path) -> Upload:
+        """Look at what was written, and keep it. Raises InputError, DiskError; what is left is the caller's to remove:
+        the draft, and the same with the ending .jpg."""
         thumbnail = draft.with_suffix(".jpg")
         kind: Kind = "image" if self._is_image(draft, thumbnail) else "video"
         if kind == "video":
             self._read_video(draft, thumbnail)
-        path = draft.replace(draft.with_suffix(f".{kind}"))
-        return Upload(path.stem, kind, path, path.stat().st_size)
+        key = f"{_folder_of(owner)}{draft.name}"
+        self._storage.put(f"{key}.jpg", thumbnail)
+        self._storage.put(f"{key}.{kind}", draft)
+        return Upload(draft.name, kind, f"{key}.{kind}")
 
     def remove(self, owner: str, name: str) -> None:
         """Raises BackgroundError. A live video that shows it keeps it open, and goes on."""
-        path = self.upload(owner, name).path
-        path.unlink(missing_ok=True)
-        path.with_suffix(".jpg").unlink(missing_ok=True)
+        key = self.upload(owner, name).key
+        self._storage.remove(key)
+        self._storage.remove(Path(key).with_suffix(".jpg").as_posix())
 
-    def _folder(self, owner: str) -> Path:
-        return self._own / (owner or _NOBODY)
-
-    @staticmethod
-    def _read(path: Path) -> Upload | None:
+    def _is_there(self, key: str) -> bool:
         try:
-            return Upload(path.stem, "image" if path.suffix == ".image" else "video", path, path.stat().st_size)
-        except OSError:
-            return None  # removed a moment ago
+            self._storage.size(key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _put_painted(self, key: str, name: str) -> None:
+        with self._folder() as folder:
+            try:
+                picture = painted(folder, name)
+            except OSError as exc:
+                raise disk_error(exc, "the gallery") from exc
+            self._storage.put(key, picture)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        try:
+            self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = tempfile.TemporaryDirectory(dir=self._drafts)
+        except OSError as exc:
+            raise disk_error(exc, "the gallery") from exc
+        with folder as path:
+            yield Path(path)
 
     def _is_image(self, path: Path, thumbnail: Path) -> bool:
         """Write its thumbnail if it is one. Raises TooLarge, UnreadableMedia."""
@@ -199,11 +192,13 @@ def _save_thumbnail(image: Image.Image, path: Path) -> None:
     flat.save(path, "JPEG", quality=85)
 
 
-def _age(path: Path) -> tuple[float, str]:
-    try:
-        return path.stat().st_mtime, path.name
-    except OSError:
-        return 0.0, path.name
+def _folder_of(owner: str) -> str:
+    """Users' names may hold what no key may."""
+    return f"backgrounds/{sha256(owner.encode()).hexdigest()[:24]}/"
+
+
+def _kind(path: Path) -> Kind | None:
+    return next((kind for kind in _KINDS if path.suffix == f".{kind}"), None)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from contextlib import suppress
 from stream.errors import MatteboxError, StoreDown
 from stream.job import Job, JobState
 from stream.log import OncePerSecond
-from stream.storage import STORED
 from web.context import Context
 from web.inbox import Busy
 from web.jobs import forget
@@ -21,17 +20,15 @@ from web.threads import in_thread
 _EVERY_S = 60.0
 _CANCELLED_S = 60.0  # by then whoever worked on it has stopped
 _ORPHAN_S = 86_400.0  # files whose record is gone: Redis may come back with its data
-_UNUSED_S = 3600.0  # backgrounds that no job needs; the next one may want the same
 _log = OncePerSecond(logging.getLogger(__name__))
 
 
 class Sweeper:
-    """It remembers since when jobs' files lie in storage without a record, and backgrounds without a job."""
+    """It remembers since when jobs' files lie in storage without a record."""
 
     def __init__(self, here: Context) -> None:
         self._here = here
         self._orphans: dict[str, float] = {}
-        self._unused: dict[str, float] = {}
 
     async def run(self) -> None:
         while True:
@@ -51,7 +48,6 @@ class Sweeper:
         for job in await self._here.jobs.expired(now_s - self._here.settings.jobs_keep_s):
             await forget(self._here, job)
         await in_thread(self._sweep_files, jobs, now_s)
-        await in_thread(self._sweep_backgrounds, [j for j in jobs if not j.state.final or j.source in needed], now_s)
 
     def _sweep_uploads(self, needed: Collection[str], now_s: float) -> None:
         known = {upload.id: upload for upload in self._here.inbox.every()}
@@ -76,14 +72,6 @@ class Sweeper:
         for id, since_s in self._orphans.items():
             if since_s + _ORPHAN_S < now_s:
                 self._here.storage.remove_all(f"jobs/{id}/")
-
-    def _sweep_backgrounds(self, jobs: Iterable[Job], now_s: float) -> None:
-        paths = {b.path for job in jobs for b in (job.options.background, *(o.background for o in job.outputs)) if b}
-        unused = [key for key in self._here.storage.keys("backgrounds/") if f"{STORED}{key}" not in paths]
-        self._unused = {key: self._unused.get(key, now_s) for key in unused}
-        for key, since_s in self._unused.items():
-            if since_s + _UNUSED_S < now_s:
-                self._here.storage.remove(key)
 
 
 def _ids(keys: Iterable[str]) -> set[str]:

@@ -1,7 +1,6 @@
 """What a client may ask of an uploaded video, and the job that it becomes. Nothing is kept yet."""
 
 import re
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -13,7 +12,7 @@ from stream.encode import FORMATS, check_alpha
 from stream.errors import FetchError, UnsupportedOutput
 from stream.job import Format, Job, Media, Output
 from stream.pull import resolve
-from stream.session import Background, Options, View
+from stream.session import Options, View
 from web.context import Context
 from web.inbox import Busy, Upload
 from web.options import read_options
@@ -71,7 +70,6 @@ async def job_of(here: Context, owner: str, wish: Wish) -> Job:
     upload = await whole_upload(here, owner, wish.upload) if wish.upload else None
     media = upload.media if upload else None
     _check_times(wish, media)
-    options, outputs = await in_thread(_going_along, here, options, outputs)
     return _built(
         owner, wish, options=options, outputs=outputs, media=media,
         source=upload.source if upload else "", title=_title(wish, upload),
@@ -102,18 +100,6 @@ def _output(here: Context, owner: str, options: Options, number: int, wanted: Ou
             raise Problem(422, exc.code, str(exc), field=f"outputs.{number}.format") from None
     background = whole.background if wanted.background is not None else None
     return Output(name=wanted.name, format=wanted.format, view=wanted.view, background=background)
-
-
-def _going_along(here: Context, options: Options, outputs: Sequence[Output]) -> tuple[Options, tuple[Output, ...]]:
-    """Their backgrounds in storage."""
-
-    def stored(background: Background | None) -> Background | None:
-        return here.shelf.stored(background, here.storage) if background else None
-
-    return (
-        options.model_copy(update={"background": stored(options.background)}),
-        tuple(output.model_copy(update={"background": stored(output.background)}) for output in outputs),
-    )
 
 
 async def _check_address(here: Context, field: str, address: str) -> None:

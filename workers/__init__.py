@@ -6,3 +6,7 @@ import os
 # Nothing of a user's leaves their machine.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+# Threads of a network that wait for each other must not spin: decoders, encoders and other networks want the cores.
+# Measured with BiRefNet on two cores that others used too: 1.5 to 3 times as fast.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

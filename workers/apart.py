@@ -123,14 +123,15 @@ class _Shared(Watcher):
 
 @contextmanager
 def _previews(watcher: Watcher, storage: Storage, desk: Desk, job: str) -> Iterator[None]:
-    """Puts a small still of the newest frame into storage every other second."""
+    """Puts a small still of the newest frame into storage every other second, and one at least."""
     ended = threading.Event()
 
     def draw() -> None:
-        shown, wait_s = None, _FIRST_PREVIEW_S
-        while not ended.wait(wait_s):
-            wait_s = _PREVIEW_EVERY_S
-            if (frame := watcher.newest) is not None and frame is not shown:
+        shown: Frame | None = None
+        wait_s, last = _FIRST_PREVIEW_S, False
+        while not last:
+            last, wait_s = ended.wait(wait_s), _PREVIEW_EVERY_S
+            if (frame := watcher.newest) is not None and frame is not shown and not (last and shown):
                 shown = frame
                 _put(frame, storage, desk.path / "preview.jpg", f"jobs/{job}/preview.jpg")
 

@@ -18,11 +18,12 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stream.colour import rgb_to_i420
-from stream.errors import BackgroundError, InputError
+from stream.errors import BackgroundError, DiskError, InputError
 from stream.frames import Frame, Plane, split_i420
 from stream.session import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
+from stream.storage.nearby import SCHEME, nearby
 from workers.composite import BLACK, blend, centre, flat, rgb_flat
 
 Size = tuple[int, int]
@@ -59,12 +60,22 @@ def open_background(background: Background, width: int, height: int, settings: S
         case "blur":
             return Drawn(lambda frame, alpha: blurred(frame.pixels, alpha, background.strength))
         case "image":
-            return _open_image(Path(background.path), size, settings)
+            return _open_image(_found(background.path, settings), size, settings)
         case "video":
-            return _open_video(Path(background.path), size, settings)
+            return _open_video(_found(background.path, settings), size, settings)
         case "none":
             return Drawn(lambda frame, _: frame.pixels)
     return _still(None)
+
+
+def _found(path: str, settings: Settings) -> Path:
+    """Uploaded ones and the gallery's are named by their key in storage."""
+    if not path.startswith(SCHEME):
+        return Path(path)
+    try:
+        return nearby(path.removeprefix(SCHEME), settings)
+    except (FileNotFoundError, ValueError, DiskError) as exc:
+        raise BackgroundError(f"the background cannot be fetched: {exc}") from None
 
 
 def _still(picture: Plane | None) -> Backdrop:

@@ -34,7 +34,8 @@ from stream.settings import Settings
 from stream.storage import Storage
 from workers import tasks
 from workers.apart import Apart, Died
-from workers.segments import Plan, Stopped
+from workers.plan import Plan
+from workers.segments import Stopped
 from workers.tasks import Joined, Matted, Missing, Outcome, Planned
 from workers.workspace import Workspace
 

@@ -41,12 +41,14 @@ class LiveVideo:
         self._viewers: dict[str, Peer] = {}
         self._thread: threading.Thread | None = None
         self._rates = _Rates()
+        self._changing = asyncio.Lock()  # lets callers in as they came
         self.notice = ""
         self.reason = ""
 
     @property
     def options(self) -> Options:
-        return self._matte.options
+        """As asked for last."""
+        return self._matte.latest()
 
     async def answer(self, sdp: str) -> str:
         """The answer to the camera's offer; from now on its pictures are matted. Raises SdpError."""
@@ -76,12 +78,16 @@ class LiveVideo:
             await peer.add_candidates(fragment)
 
     async def change(self, options: Options, engine: Engine | None = None) -> None:
-        """Go on with other options. A background that cannot be read leaves everything as it was, with a notice."""
-        try:
-            await asyncio.to_thread(self._matte.change, options, engine)
-            self.notice = ""
-        except MatteboxError as exc:
-            self.notice = str(exc)
+        """Go on with other options; of several calls the last one holds, however long each takes.
+
+        A background that cannot be read leaves everything as it was, with a notice.
+        """
+        async with self._changing:
+            try:
+                await asyncio.to_thread(self._matte.change, options, engine)
+                self.notice = ""
+            except MatteboxError as exc:
+                self.notice = str(exc)
 
     def set_engine(self, engine: Engine) -> None:
         self._matte.set_engine(engine)
@@ -113,6 +119,12 @@ class LiveVideo:
             fps_out=out.fps,
             matte_fps=matte_fps,
             latency_ms=out.latency_ms,
+            glass_ms=out.latency_ms + out.round_trip_ms if self._kind is Kind.CAMERA and out.round_trip_ms else 0.0,
+            stages_ms={
+                "decode": source.decoding.take_ms() if source else 0.0,
+                "matte": self._matte.working.take_ms(),
+                "encode": out.encode_ms,
+            },
             dropped=dropped,
             width=out.width,
             height=out.height,

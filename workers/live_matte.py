@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 from stream.errors import BackgroundError, NotLoaded
 from stream.frames import Frame, Plane, VideoInfo
+from stream.live_meter import Stopwatch
 from stream.session import Options
 from stream.settings import Settings
 from workers.backgrounds import GREY, Backdrop, Drawn, open_background
 from workers.composite import checkerboard, flat
+from workers.crossfade import Crossfade
 from workers.engines.base import Engine, Result, State
 from workers.matte import Matte
 
@@ -51,7 +53,7 @@ class _Change:
 
 class LiveMatte:
     """A Transform for `pump`. matted: frames that left with a matte; covered: frames that got none, so that their
-    background was shown.
+    background was shown. working: a frame's time.
 
     The thread that pumps calls everything but `change` and `set_engine`, which any thread may.
     """
@@ -66,6 +68,7 @@ class LiveMatte:
         self._matte: Matte | None = None
         self._frames = 0
         self.matted = 0
+        self.working = Stopwatch()
 
     @property
     def covered(self) -> int:
@@ -73,7 +76,8 @@ class LiveMatte:
 
     def open(self, info: VideoInfo) -> VideoInfo:
         self._size, self._info = (info.width, info.height), info
-        self._matte = Matte(self.options, self.engine, self._opened_or_grey(), live=True)
+        self._backdrop = Crossfade(self._opened_or_grey())
+        self._matte = Matte(self.options, self.engine, self._backdrop, live=True)
         return self._matte.open(info)
 
     def __call__(self, frame: Frame) -> list[Frame]:
@@ -82,7 +86,8 @@ class LiveMatte:
             self._resize(frame.width, frame.height)
         self._apply_changes()
         self._frames += 1
-        done = self._matte(frame)
+        with self.working:
+            done = self._matte(frame)
         self.matted = self._frames - self._matte.covered - self._matte.passed  # read by others: it only ever grows
         return done
 
@@ -105,7 +110,7 @@ class LiveMatte:
         everything stays as it was.
         """
         size, backdrop = self._size, None
-        if size != (0, 0) and options.background != self._latest().background:
+        if size != (0, 0) and options.background != self.latest().background:
             backdrop = self._open_background(options, size)
         with self._lock:
             self._wanted.append(_Change(options, engine, backdrop, size))
@@ -115,7 +120,8 @@ class LiveMatte:
         with self._lock:
             self._wanted.append(_Change(engine=engine))
 
-    def _latest(self) -> Options:
+    def latest(self) -> Options:
+        """What was asked for last; with the next frame it holds."""
         with self._lock:
             return next((c.options for c in reversed(self._wanted) if c.options is not None), self.options)
 
@@ -127,8 +133,8 @@ class LiveMatte:
 
     def _apply(self, change: _Change) -> None:
         assert self._matte is not None
-        options = change.options or self.options
-        moved = options.background != self.options.background
+        options, before = change.options or self.options, self.options.background
+        moved = options.background != before
         self.options, self.engine = options, change.engine or self.engine
         backdrop = change.backdrop
         if backdrop is not None and change.size != self._size:
@@ -136,12 +142,15 @@ class LiveMatte:
             backdrop = None
         if backdrop is None and moved:  # it was asked for before the first picture, or at another size
             backdrop = self._opened_or_grey()
-        self._matte.swap(self.options, self.engine, backdrop)
+        if backdrop is not None:
+            self._backdrop.turn_to(backdrop, softly="none" not in (before.kind, options.background.kind))
+        self._matte.swap(self.options, self.engine)
 
     def _resize(self, width: int, height: int) -> None:
         assert self._matte is not None
         self._size, self._info = (width, height), replace(self._info, width=width, height=height)
-        self._matte.swap(self.options, self.engine, self._opened_or_grey(), self._info)
+        self._backdrop = Crossfade(self._opened_or_grey())
+        self._matte.swap(self.options, self.engine, self._backdrop, self._info)
 
     def _opened_or_grey(self) -> Backdrop:
         try:

@@ -25,6 +25,7 @@ from workers.edges import EdgeState, dress, shape_alpha
 from workers.engines.base import Engine, Prepared, Result, State
 from workers.smooth import Matted
 from workers.threads import yield_to_others
+from workers.tuning import Tuning, choose, unfitted
 
 Look = tuple[Options, Backdrop]
 """One way to show a matte: view and background of the options, and where that background comes from."""
@@ -210,10 +211,10 @@ class Matte:
     def _untouched(self) -> bool:
         return all(untouched(options) for options, _ in self._looks())
 
-    def _tuned(self) -> smooth.Tuning | None:
+    def _tuned(self) -> Tuning | None:
         options = self._options
-        tuning = smooth.choose(options.temporal, options.temporal_strength, self._engine.name, self._live)
-        return smooth.unfitted(tuning) if tuning and options.edges.refine is Refine.OFF else tuning
+        tuning = choose(options.temporal, options.temporal_strength, self._engine.name, self._live)
+        return unfitted(tuning) if tuning and options.edges.refine is Refine.OFF else tuning
 
     def _behind(self, frame: Frame, alpha: Plane, backdrop: Backdrop) -> Plane | None:
         """The background of this moment. A live one that cannot be read any more gives way to grey."""

@@ -20,8 +20,9 @@ WIDTH, HEIGHT = 256, 144
 _FINE = 2
 _AROUND = (5, 5)
 _CUT, _LEAST = 0.45, 6.0  # measured: fast cars before a camera reach 0.3, cuts to another scene 0.67 and more
-_X, _Y = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+_CELLS = np.dstack(np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32)))
 _SUM = np.ones((1, 3), np.float32)
+_ONE_MAP: Any = None  # OpenCV takes x and y in one array, but its types know only two
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,17 @@ def look(frame: Frame) -> Look:
     return Look(cv2.merge([_small(luma, 1), _small(u, 1), _small(v, 1)]).astype(np.float32), luma)
 
 
-def flow(here: Look, there: Look) -> Grid:
+def flow(here: Look, there: Look, fine: bool = True) -> Grid:
     """float32 (144, 256, 2), in cells of the grid: what lies at x in `here` lies at x + flow[x] in `there`.
 
-    Where standing still explains the picture as well it does stand still: a flow is never quite zero, and edges carried
-    along its noise tremble.
+    fine: from the larger lumas. Where standing still explains the picture as well it does stand still: a flow is never
+    quite zero, and edges carried along its noise tremble.
     """
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    fine = dis.calc(here.luma, there.luma, None)  # zeros to begin with, instead of None, were measured: twice as long
-    motion = np.asarray(cv2.resize(fine, (WIDTH, HEIGHT)) * np.float32(1 / _FINE), np.float32)
+    lumas = [look.luma if fine else _small(look.luma, 1) for look in (here, there)]
+    motion = dis.calc(*lumas, None)  # zeros to begin with, instead of None, were measured: twice as long
+    if fine:
+        motion = cv2.resize(motion, (WIDTH, HEIGHT)) * np.float32(1 / _FINE)
     unmoved = cv2.blur(difference(here.colour, there.colour), _AROUND)
     moved = cv2.blur(difference(here.colour, carry(there.colour, motion)), _AROUND)
     return np.asarray(cv2.copyTo(motion, cv2.compare(moved, unmoved, cv2.CMP_LT)), np.float32)
@@ -57,8 +60,8 @@ def flow(here: Look, there: Look) -> Grid:
 
 def carry(values: Grid, motion: Grid) -> Grid:
     """`values` of `there` as they lie in `here`. float32 (144, 256) or (144, 256, up to 4); motion: from `flow`."""
-    x, y = _X + motion[..., 0], _Y + motion[..., 1]
-    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    where = _CELLS + motion
+    return np.asarray(cv2.remap(values, where, _ONE_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def difference(a: Grid, b: Grid) -> Grid:

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.errors import BackgroundError, UnreadableMedia
+from stream.errors import UnreadableMedia
 from stream.job import Job, Media, Output, Result
 from stream.job_store import PLAN, JobTask
 from stream.pull import fetch
 from stream.pump import Warnings
-from stream.session import Background
 from stream.settings import Settings
 from stream.sinks.segment import Part
-from stream.storage import STORED, Storage
+from stream.storage import Storage
 from workers import engines, segments
 from workers.engines.base import Engine
-from workers.segments import Note, Plan, Segment, Stopped, Watcher
+from workers.plan import Plan, make_plan
+from workers.segments import Note, Segment, Stopped, Watcher
 from workers.workspace import Desk
 
 _MIME = {
@@ -106,7 +106,6 @@ class Tasks:
             self._forget_video()
         folder = self._desk.fresh("task")
         try:
-            task = dataclasses.replace(task, job=self._with_backgrounds(task.job))
             if task.name == PLAN:
                 return self._plan(task.job, folder)
             plan = Plan.model_validate_json(task.plan)
@@ -118,14 +117,13 @@ class Tasks:
             raise
         finally:
             self._desk.remove("task")
-            self._desk.remove("backgrounds")
 
     def _plan(self, job: Job, folder: Path) -> Planned:
         segments.check(job)
         name, _ = engines.choose(job.options, live=False, settings=self._settings)
         source = job.source or self._fetch(job, folder)
         path = self._path(job.model_copy(update={"source": source}))
-        plan, media, warnings = segments.make_plan(job, path, self._loaded(job, name), self._settings)
+        plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings)
         return Planned(plan, media, warnings, source)
 
     def _fetch(self, job: Job, folder: Path) -> str:
@@ -179,27 +177,6 @@ class Tasks:
             except FileNotFoundError:
                 raise UnreadableMedia("the uploaded video is not there any more") from None
         return self._video[1]
-
-    def _with_backgrounds(self, job: Job) -> Job:
-        """The job with the backgrounds that lie in storage as files of this machine. Raises BackgroundError."""
-        folder = self._desk.fresh("backgrounds")
-        options = job.options.model_copy(update={"background": self._fetched(job.options.background, folder)})
-        outputs = tuple(
-            output.model_copy(update={"background": self._fetched(output.background, folder)})
-            if output.background
-            else output
-            for output in job.outputs
-        )
-        return job.model_copy(update={"options": options, "outputs": outputs})
-
-    def _fetched(self, background: Background, folder: Path) -> Background:
-        if not background.path.startswith(STORED):
-            return background
-        try:
-            path = self._storage.local(background.path.removeprefix(STORED), folder)
-        except FileNotFoundError:
-            raise BackgroundError("the background is not there any more") from None
-        return background.model_copy(update={"path": str(path)})
 
     def _forget_video(self) -> None:
         self._video = None

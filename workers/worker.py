@@ -133,7 +133,8 @@ class LiveWorker:
         for name, video in list(self._videos.items()):
             if name in self._held:
                 with suppress(Fenced, NoSession):
-                    await self._store.report(self._held[name], video.meters())
+                    meters = video.meters().model_copy(update={"load": self._record.load})
+                    await self._store.report(self._held[name], meters)
 
     async def _reap(self) -> None:
         for session in await self._store.reap():
@@ -188,7 +189,8 @@ class LiveWorker:
             _log.warning("video %s: %s", video.id, exc)
             engine = await self._engines.get(Options())
             video.notice = f"{options.engine} is not to be had here: {exc}"
-        video.set_engine(engine)
+        if video.options.engine == options.engine:  # else another was asked for meanwhile
+            video.set_engine(engine)
 
     # what is asked
 

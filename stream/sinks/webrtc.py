@@ -8,16 +8,18 @@ there by what the picture takes.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
+from statistics import median
 
 import av
 from aiortc import RTCRtpSender
 
 from stream.frames import Frame, VideoInfo, to_av
 from stream.live_encode import CLOCK, LiveEncoder, RateControl, fitting_bps
-from stream.live_meter import OutputMeter, OutputMeters
+from stream.live_meter import OutputMeter, OutputMeters, Stopwatch
 from stream.pump import Item, Warnings
-from stream.rtp import Encoded, listen
+from stream.rtp import Encoded, listen, round_trip_s
 from stream.settings import Settings
 from stream.slot import Slot
 from stream.viewers import Hold, Packet, SoundTrack, VideoTrack, Wanted
@@ -39,11 +41,13 @@ class LiveOutput:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._tracks: list[VideoTrack] = []
+        self._senders: dict[VideoTrack, RTCRtpSender] = {}
         self._sounds: list[SoundTrack] = []
         self._hold = Hold(self._play_now)
         self._encoders: dict[str, _Encoding] = {}  # of the writing thread
         self._wanted = Wanted()
         self._meter = OutputMeter()
+        self._encoding = Stopwatch()
         self._gone = 0  # pictures lost by viewers who have left
 
     # on the event loop
@@ -67,6 +71,7 @@ class LiveOutput:
     def attach(self, sender: RTCRtpSender, track: VideoTrack, codec: str) -> None:
         """`sender` sends `track` in `codec`: from now on its viewer's requests and estimates count."""
         track.codec = codec
+        self._senders[track] = sender
         listen(sender, lambda: self._asked(track), lambda bps: self._estimated(track, bps))
 
     def detach(self, track: VideoTrack | SoundTrack | None) -> None:
@@ -74,6 +79,7 @@ class LiveOutput:
         if isinstance(track, VideoTrack) and track in self._tracks:
             self._tracks.remove(track)
             self._gone += track.dropped
+            self._senders.pop(track, None)
         elif isinstance(track, SoundTrack) and track in self._sounds:
             self._sounds.remove(track)
         if track is not None:
@@ -91,7 +97,12 @@ class LiveOutput:
     def meters(self) -> OutputMeters:
         lost = self._gone + sum(track.dropped for track in self._tracks)
         dropped = {"encoder": self.slot.dropped, "viewer": lost}
-        return self._meter.read(len(self._tracks), {cause: n for cause, n in dropped.items() if n})
+        read = self._meter.read(len(self._tracks), {cause: n for cause, n in dropped.items() if n})
+        return replace(read, encode_ms=self._encoding.take_ms(), round_trip_ms=self._round_trip_ms())
+
+    def _round_trip_ms(self) -> float:
+        found = [trip_s for sender in self._senders.values() if (trip_s := round_trip_s(sender)) is not None]
+        return round(1000 * median(found), 1) if found else 0.0
 
     def _asked(self, track: VideoTrack) -> None:
         self._count_viewers()
@@ -134,10 +145,11 @@ class LiveOutput:
             del self._encoders[gone]
         if not wanted:
             return
-        picture = to_av(item, "yuv420p")
-        picture.pts = round(item.pts * item.time_base / CLOCK)
-        for codec, estimates in wanted.items():
-            self._encode(codec, picture, estimates, item.arrived_s)
+        with self._encoding:
+            picture = to_av(item, "yuv420p")
+            picture.pts = round(item.pts * item.time_base / CLOCK)
+            for codec, estimates in wanted.items():
+                self._encode(codec, picture, estimates, item.arrived_s)
 
     def _encode(self, codec: str, picture: av.VideoFrame, estimates: list[int], arrived_s: float) -> None:
         size = (picture.width, picture.height)

@@ -15,9 +15,6 @@ from stream.settings import Settings
 STORAGES = {"file": "stream.storage.folder:Folder", "s3": "stream.storage.s3:Bucket"}
 """By the scheme of MATTEBOX_STORAGE; each is called with the settings."""
 
-STORED = "storage:"
-"""What the path of a background begins with that lies in storage; its key follows."""
-
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
 
 

@@ -17,7 +17,7 @@ _DRAFT = ".part"  # objects that are being copied here; no key ends so, for they
 
 class Folder:
     def __init__(self, settings: Settings) -> None:
-        path = settings.storage.removeprefix("file://")
+        path = settings.storage.rpartition("://")[2]
         self._root = (Path(path) if path else settings.data_dir / "storage").absolute()
 
     def put(self, key: str, path: Path) -> None:

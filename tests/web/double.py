@@ -104,7 +104,8 @@ class Double:
 
     def meters(self, session: Session) -> Meters:
         return Meters(
-            fps_in=30, fps_out=29.5, matte_fps=29.5, latency_ms=12.5, dropped={"late": 3}, width=640, height=480,
+            fps_in=30, fps_out=29.5, matte_fps=29.5, latency_ms=12.5, glass_ms=30.5,
+            stages_ms={"matte": 4.1, "decode": 0.0}, dropped={"late": 3}, width=640, height=480,
             engine="double", device="cpu", bitrate_bps=800_000, viewers=1,
         )  # fmt: skip
 

@@ -105,6 +105,9 @@ def test_metrics(http: httpx.Client, site: Site, worker: Double, camera_offer: s
     assert found[("mattebox_frames_per_second", "out")] == 29.5
     assert found[("mattebox_frames_dropped", "late")] == 3
     assert found[("mattebox_latency_seconds", "worst")] == pytest.approx(0.0125)
+    assert found[("mattebox_glass_to_glass_seconds", "median")] == pytest.approx(0.0305)
+    assert found[("mattebox_stage_seconds", "matte")] == pytest.approx(0.0041)
+    assert ("mattebox_stage_seconds", "decode") not in found, "what is not known is not told"
     assert found[("mattebox_sent_bytes_per_second",)] == 100_000
     assert found[("mattebox_offers_total", "camera", "answered")] >= 1
     assert found[("mattebox_http_requests_total", "POST", "/api/sessions", "201")] >= 1

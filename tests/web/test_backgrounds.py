@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from stream.settings import Settings
+from stream.storage.nearby import SCHEME, nearby
 from tests.media import numbered_clip
 from tests.web.asking import begin, problem, until
 from tests.web.double import Double
@@ -35,12 +36,23 @@ def listed(http: httpx.Client) -> dict[str, dict[str, object]]:
     return {choice["spec"]: choice for choice in http.get(PATH).json()["backgrounds"]}
 
 
+def settings_of(site: Site) -> Settings:
+    found: Settings = site.server.config.app.state.context.settings  # type: ignore[union-attr]
+    return found
+
+
 def leftovers(site: Site) -> list[str]:
-    folder: Path = site.server.config.app.state.context.settings.data_dir / "backgrounds"  # type: ignore[union-attr]
-    return [path.name for path in folder.rglob("*") if path.is_file()]
+    data = settings_of(site).data_dir
+    folders = data / "drafts", data / "storage" / "backgrounds"
+    return [path.name for folder in folders for path in folder.rglob("*") if path.is_file()]
 
 
-def test_the_gallery(http: httpx.Client, worker: Double, camera_offer: str) -> None:
+def opened(site: Site, path: str) -> Path:
+    """As a worker finds it."""
+    return nearby(path.removeprefix(SCHEME), settings_of(site))
+
+
+def test_the_gallery(http: httpx.Client, site: Site, worker: Double, camera_offer: str) -> None:
     choices = listed(http)
     assert {"blur:0.7", "transparent", *(f"gallery:{name}" for name in PICTURES)} <= set(choices)
     thumbnail = http.get(str(choices["gallery:dusk"]["thumbnail"]))
@@ -50,7 +62,7 @@ def test_the_gallery(http: httpx.Client, worker: Double, camera_offer: str) -> N
     record = until(http, path, state="live")
     assert record["options"]["background"] == "gallery:dusk", "no path of the server is shown"
     file = worker.sessions[record["id"]].options.background.path
-    with Image.open(file) as image:
+    with Image.open(opened(site, file)) as image:
         assert image.size == (WIDTH, HEIGHT), "and the worker gets one"
     changed = http.patch(path, json={"options": {"view": "matte"}})
     assert changed.json()["options"]["background"] == "gallery:dusk"
@@ -65,7 +77,7 @@ def test_pictures_are_not_flat(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
-def test_a_picture_of_ones_own(http: httpx.Client, worker: Double, camera_offer: str, kind: str) -> None:
+def test_a_picture_of_ones_own(http: httpx.Client, site: Site, worker: Double, camera_offer: str, kind: str) -> None:
     """Whatever it is called: its type is seen in it."""
     response = http.post(PATH, content=picture(kind), headers={"Content-Type": "text/html"})
     assert response.status_code == 201, response.text
@@ -76,7 +88,7 @@ def test_a_picture_of_ones_own(http: httpx.Client, worker: Double, camera_offer:
     assert until(http, session.headers["location"], state="live")["options"]["background"] == choice["spec"]
     background = worker.sessions[session.json()["id"]].options.background
     assert background.kind == "image"
-    assert Path(background.path).read_bytes() == picture(kind)
+    assert opened(site, background.path).read_bytes() == picture(kind)
     assert http.delete(f"{PATH}/{choice['id']}").status_code == 204
     problem(http.delete(f"{PATH}/{choice['id']}"), 404, "not_found")
     problem(begin(http, camera_offer, options={"background": choice["spec"]}), 422, "bad_background")

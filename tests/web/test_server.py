@@ -15,7 +15,7 @@ from stream.errors import UsageError
 from stream.settings import Settings
 from stream.store import Store
 from tests.web.site import running
-from web.server import Server
+from web.server import Server, advise
 from web.tls import certificate, names_of
 
 SERVE = """
@@ -37,6 +37,21 @@ def test_beyond_loopback_only_with_tokens(settings: Settings, host: str) -> None
 def test_beyond_loopback_with_tokens(settings: Settings, redis_url: str) -> None:
     with running(settings.model_copy(update={"token": SecretStr("mine")}), redis_url, host="0.0.0.0") as site:
         assert site.url.startswith("http://localhost:")
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "warned"),
+    [
+        ("http://localhost:80", "0.0.0.0", True),
+        ("https://localhost:80", "0.0.0.0", False),
+        ("http://127.0.0.1:80", "127.0.0.1", False),
+    ],
+)
+def test_plain_http_for_others_is_warned_of(
+    url: str, host: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    advise(url, host)
+    assert ("--tls auto" in caplog.text) == warned
 
 
 def test_a_taken_port_is_said(settings: Settings) -> None:

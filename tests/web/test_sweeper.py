@@ -97,17 +97,3 @@ def test_files_without_a_record(site: Site) -> None:
     assert site.context.storage.keys("jobs/"), "Redis may be away, and come back with its data"
     swept(site, 0, DAY_S + 60)
     assert not site.context.storage.keys("jobs/")
-
-
-def test_backgrounds_that_no_job_needs(site: Site, http: httpx.Client, clip: bytes) -> None:
-    wish = {"upload": uploaded(http, clip), "options": {"background": "gallery:dusk"}}
-    path = submitted(http, **wish)
-    swept(site, 0, 7000)
-    assert site.context.storage.keys("backgrounds/") == ["backgrounds/gallery-dusk.jpg"]
-    http.delete(path)
-    swept(site, 0, 3000)
-    assert site.context.storage.keys("backgrounds/"), "the next job may want the same"
-    swept(site, 0, 4000)
-    assert not site.context.storage.keys("backgrounds/")
-    assert submitted(http, **wish)
-    assert site.context.storage.keys("backgrounds/"), "and then it is there again"

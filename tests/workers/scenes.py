@@ -17,6 +17,7 @@ from workers import evaluate, smooth
 from workers.edges import full_size
 from workers.engines.base import Alpha
 from workers.smooth import Matted
+from workers.tuning import choose
 
 WIDTH, HEIGHT = 640, 360
 Floats = npt.NDArray[np.float32]
@@ -63,7 +64,7 @@ def noisy(alpha: Floats, edge: float, rng: np.random.Generator) -> Alpha:
 
 
 def steadied(scene: Clip, mode: str = "live", engine: str = "selfie", strength: float = 0.7) -> list[Matted]:
-    tuning = smooth.choose(Temporal(mode), strength, engine, live=False)
+    tuning = choose(Temporal(mode), strength, engine, live=False)
     assert tuning is not None
     state: smooth.State | None = None
     done: list[Matted] = []

@@ -14,6 +14,7 @@ from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
 from workers.composite import blend, checkerboard, flat, rgb_flat
+from workers.crossfade import FADE_S
 from workers.live_matte import LiveMatte
 
 GREEN, BLUE = rgb_flat((0, 255, 0), 96, 64), rgb_flat((0, 0, 255), 96, 64)
@@ -44,13 +45,31 @@ def test_until_the_engine_is_there_the_background_is_shown(pattern: PatternSourc
     live.close()
 
 
-def test_a_new_background_is_there_with_the_next_frame(pattern: PatternSource) -> None:
+def test_a_new_background_begins_with_the_next_frame_and_is_soon_there(pattern: PatternSource) -> None:
     live = matte(pattern, TruthEngine(pattern))
     live(pattern.frame(0))
     live.change(Options(background="color:#0000ff"))
+    frames = (pattern.frame(n) for n in range(1, 8))
+    mixed = live(next(frames))[0].pixels
+    assert not np.array_equal(mixed, behind(pattern, 1, GREEN))
+    assert not np.array_equal(mixed, behind(pattern, 1, BLUE))
+    while (last := next(frames)).time_s < pattern.frame(1).time_s + FADE_S:
+        live(last)
+    assert np.array_equal(live(last)[0].pixels, behind(pattern, last.pts, BLUE))
+    live.close()
+
+
+def test_transparency_is_shown_as_checks(pattern: PatternSource) -> None:
+    live = matte(pattern, TruthEngine(pattern), background="transparent")
+    assert np.array_equal(live(pattern.frame(0))[0].pixels, behind(pattern, 0, checkerboard(96, 64)))
+    live.close()
+
+
+def test_the_room_does_not_fade_away_it_is_gone(pattern: PatternSource) -> None:
+    live = matte(pattern, TruthEngine(pattern), background="none")
+    live(pattern.frame(0))
+    live.change(Options(background="color:#0000ff"))
     assert np.array_equal(live(pattern.frame(1))[0].pixels, behind(pattern, 1, BLUE))
-    live.change(Options(background="transparent"))
-    assert np.array_equal(live(pattern.frame(2))[0].pixels, behind(pattern, 2, checkerboard(96, 64)))
     live.close()
 
 

@@ -20,11 +20,12 @@ from stream.settings import Settings
 from stream.sinks.segment import Part
 from stream.sources.pattern import PatternSource
 from tests.media import numbered, read, write_video
-from workers import engines, segments
+from workers import engines, plan, segments
 from workers.engines.rvm import Rvm
 from workers.engines.selfie import Selfie
 from workers.job import Task, run_file
-from workers.segments import Note, Plan, Segment, Stopped, Watcher
+from workers.plan import Plan, make_plan
+from workers.segments import Note, Segment, Stopped, Watcher
 
 SETTINGS = Settings(hw_encode=False, threads=1)
 
@@ -32,8 +33,8 @@ SETTINGS = Settings(hw_encode=False, threads=1)
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of some 30 frames, whatever they cost."""
-    monkeypatch.setattr(segments, "_SHORTEST", 30)
-    monkeypatch.setattr(segments, "_COST", 10.0)
+    monkeypatch.setattr(plan, "_SHORTEST", 30)
+    monkeypatch.setattr(plan, "_COST", 10.0)
 
 
 def job_of(*outputs: Output, options: dict[str, Any] | None = None, **fields: Any) -> Job:
@@ -44,7 +45,7 @@ def job_of(*outputs: Output, options: dict[str, Any] | None = None, **fields: An
 def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
     """Every segment, the last one first, and the joined outputs."""
     engine = engines.load(job.options.engine, job.options, SETTINGS)
-    plan, _, _ = segments.make_plan(job, clip, engine, SETTINGS)
+    plan, _, _ = make_plan(job, clip, engine, SETTINGS)
     parts = [Segment(job, plan, number, clip) for number in range(len(plan.spans))]
     notes = {one.number: segments.run_segment(one, folder, engine, SETTINGS, Watcher()) for one in reversed(parts)}
     if plan.whole:
@@ -169,7 +170,7 @@ def test_one_frame_for_a_preview(tmp_path: Path, clip: Path) -> None:
 
 def planned(clip: Path, **options: Any) -> Plan:
     job = job_of(options=options)
-    return segments.make_plan(job, clip, engines.load("chroma", job.options, SETTINGS), SETTINGS)[0]
+    return make_plan(job, clip, engines.load("chroma", job.options, SETTINGS), SETTINGS)[0]
 
 
 def test_segments_are_cut_on_keyframes_and_cost_little(tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_segments_are_cut_on_keyframes_and_cost_little(tmp_path: Path) -> None:
         job = job_of()
         engine = engines.load("chroma", job.options, SETTINGS)
         engine.warmup_frames = warmup
-        plan, media, _ = segments.make_plan(job, video, engine, SETTINGS)
+        plan, media, _ = make_plan(job, video, engine, SETTINGS)
         tick = round(Fraction(1, 30) / plan.time_base)
         cuts = [begin // tick for begin, _ in plan.spans if begin is not None]
         assert len(plan.spans) == count
@@ -212,7 +213,7 @@ def test_engines_say_how_long_they_remember() -> None:
 def test_it_stops_when_it_is_told_to(tmp_path: Path, clip: Path) -> None:
     job = job_of()
     engine = engines.load("chroma", job.options, SETTINGS)
-    plan, _, _ = segments.make_plan(job, clip, engine, SETTINGS)
+    plan, _, _ = make_plan(job, clip, engine, SETTINGS)
     watcher = Watcher()
     watcher.stop.set()
     with pytest.raises(Stopped):

@@ -17,6 +17,7 @@ from stream.session import Temporal
 from tests.workers.scenes import HEIGHT, WIDTH, Clip, clip, ratios, steadied
 from workers import smooth
 from workers.smooth import Matted
+from workers.tuning import choose
 
 MODES = ["live", "live+1", "offline"]
 ENGINES = ["selfie", "rvm", "birefnet"]
@@ -34,17 +35,17 @@ def flat(alpha: float, count: int, frame: Frame) -> Clip:
 
 def test_off_and_no_strength_are_nothing_at_all() -> None:
     for engine in ENGINES:
-        assert smooth.choose(Temporal.OFF, 1.0, engine, live=True) is None
-        assert smooth.choose(Temporal.OFFLINE, 0.0, engine, live=False) is None
+        assert choose(Temporal.OFF, 1.0, engine, live=True) is None
+        assert choose(Temporal.OFFLINE, 0.0, engine, live=False) is None
 
 
 def test_auto_looks_ahead_in_files_alone_and_lets_be_what_needs_nothing() -> None:
     for engine in ENGINES:
-        live, file = (smooth.choose(Temporal.AUTO, 0.7, engine, live) for live in (True, False))
+        live, file = (choose(Temporal.AUTO, 0.7, engine, live) for live in (True, False))
         assert live is not None
         assert file is not None
         assert live.look_ahead == 0 < file.look_ahead
-    assert smooth.choose(Temporal.AUTO, 0.7, "chroma", live=True) is None
+    assert choose(Temporal.AUTO, 0.7, "chroma", live=True) is None
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -186,7 +187,7 @@ def test_a_single_pop_and_a_single_hole_are_taken_out(still: Clip, mode: str) ->
 
 
 def test_a_state_may_go_on_after_its_frames_were_finished(still: Clip) -> None:
-    tuning = smooth.choose(Temporal.OFFLINE, 0.7, "selfie", live=False)
+    tuning = choose(Temporal.OFFLINE, 0.7, "selfie", live=False)
     assert tuning is not None
     state: smooth.State | None = None
     done: list[Matted] = []
@@ -199,3 +200,47 @@ def test_a_state_may_go_on_after_its_frames_were_finished(still: Clip) -> None:
     assert state is not None
     done += smooth.flush(state, tuning)[1]
     assert [one.frame.pts for one in done] == list(range(24))
+
+
+def test_the_mode_may_change_while_live(still: Clip) -> None:
+    modes = [Temporal.LIVE] * 6 + [Temporal.OFFLINE] * 8 + [Temporal.LIVE_1] * 4 + [Temporal.LIVE] * 6
+    state: smooth.State | None = None
+    done: list[Matted] = []
+    for frame, raw, mode in zip(still.frames, still.raw, modes, strict=True):
+        tuning = choose(mode, 0.7, "selfie", live=True)
+        assert tuning is not None
+        state, more = smooth.step(state, Matted(frame, raw), tuning)
+        done += more
+    assert [one.frame.pts for one in done] == list(range(24))
+
+
+def test_files_leave_in_bursts_and_live_video_frame_by_frame(still: Clip) -> None:
+    file, live = (choose(Temporal.OFFLINE, 0.7, "selfie", one) for one in (False, True))
+    assert file is not None
+    assert live is not None
+    assert file.burst > live.burst == 1
+    counts = []
+    for tuning in (replace(file, look_ahead=9, burst=4), replace(live, look_ahead=9)):
+        state: smooth.State | None = None
+        leaving: list[int] = []
+        for frame, raw in zip(still.frames, still.raw, strict=True):
+            state, done = smooth.step(state, Matted(frame, raw), tuning)
+            leaving.append(len(done))
+        counts.append(leaving)
+    assert counts == [[0] * 9 + [4, 0, 0, 0] * 3 + [4, 0, 0], [0] * 9 + [1] * 15]
+
+
+def test_frames_that_leave_together_are_as_steady_as_one_by_one(still: Clip) -> None:
+    """Only what lies far ahead differs."""
+    tuning = choose(Temporal.OFFLINE, 0.7, "selfie", live=False)
+    assert tuning is not None
+    results = []
+    for burst in (1, 5):
+        state: smooth.State | None = None
+        done: list[Matted] = []
+        for frame, raw in zip(still.frames, still.raw, strict=True):
+            state, more = smooth.step(state, Matted(frame, raw), replace(tuning, look_ahead=12, burst=burst))
+            done += more
+        results.append(done[:10])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one.alpha, other.alpha, atol=0.1)

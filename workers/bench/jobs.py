@@ -25,7 +25,7 @@ from stream.job_store import JobStore
 from stream.session import Options
 from stream.settings import Settings
 from stream.storage import open_storage
-from workers import engines, segments
+from workers import engines, plan
 from workers.bench.file import make_clip
 from workers.files import BEHIND
 
@@ -126,7 +126,7 @@ async def _jobs(
             job = await _ended(store, await submit(film))
             cpu_s = _cpu_s(workers) - before_s
             await store.close()
-            twice = segments.overlap(job, engines.load(engine, job.options, settings))
+            twice = plan.overlap(job, engines.load(engine, job.options, settings))
     return job.ended_s - job.started_s, cpu_s, twice * (job.progress.segments - 1) / job.progress.of_frames
 
 

@@ -26,6 +26,7 @@ from workers.edges import full_size
 from workers.engines.base import Alpha, State
 from workers.evaluate import Ints, dtssd, grad, mad, mse
 from workers.smooth import Matted
+from workers.tuning import Tuning, choose
 
 WEIGHTS = (0.3, 0.5, 0.7)
 
@@ -92,7 +93,7 @@ class MedianOfThree:
 
 
 class Ours:
-    def __init__(self, tuning: smooth.Tuning) -> None:
+    def __init__(self, tuning: Tuning) -> None:
         self._tuning = tuning
         self._state: smooth.State | None = None
 
@@ -142,7 +143,7 @@ def _filters(engine: str, strengths: Sequence[float]) -> Iterator[tuple[str, str
     yield "median of 3", "median of 3", MedianOfThree()
     for mode in (Temporal.LIVE, Temporal.LIVE_1, Temporal.OFFLINE):
         for strength in strengths:
-            tuning = smooth.choose(mode, strength, engine, live=mode is not Temporal.OFFLINE)
+            tuning = choose(mode, strength, engine, live=mode is not Temporal.OFFLINE)
             if tuning is not None:
                 yield f"{mode} {strength}", str(mode), Ours(tuning)
 

@@ -1,0 +1,91 @@
+"""`mattebox bench live`: against a server that runs, or one that is started for it."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.errors import ServerError, UsageError
+
+if TYPE_CHECKING:
+    from workers.bench.live import Row
+
+
+def live(
+    url: Annotated[str, typer.Argument(help="A running server; one is started if not given.")] = "",
+    videos: Annotated[str, typer.Option(metavar="N,N", help="Numbers of videos at once.")] = "1,4,8",
+    size: Annotated[str, typer.Option(metavar="WxH,WxH", help="Sizes of the camera's picture.")] = "640x480,1280x720",
+    engine: Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")] = "auto",
+    seconds: Annotated[float, typer.Option(min=2, help="Time of each measurement.")] = 20,
+    clip: Annotated[Path | None, typer.Option(help="What the cameras see; a generated scene if not given.")] = None,
+    token: Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="The user's, where the server has some.")] = "",
+    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")] = False,
+) -> None:
+    """Made-up cameras over WebRTC: rate, age from glass to glass, the server's time; with a matte and without."""
+    from stream.settings import settings
+    from workers.bench.live import bench_live
+
+    sizes = [(int(width), int(height)) for width, _, height in (one.partition("x") for one in listed(size, r"x"))]
+    counts = [int(number) for number in listed(videos)]
+    rows = []
+    if not as_json:
+        print(_HEAD)
+    with contextlib.nullcontext(url) if url else _started() as at:
+        for row in bench_live(at, counts, sizes, engine, seconds, token, _say, clip, settings()):
+            rows.append(asdict(row))
+            print(json.dumps(rows[-1]) if as_json else _line(row), flush=True)
+    if save is not None:
+        save.write_text(json.dumps(rows, indent=1))
+
+
+def listed(text: str, between: str = "") -> list[str]:
+    """Numbers, or pairs of them, between commas. Raises UsageError."""
+    parts = text.split(",")
+    if not all(
+        piece.isdecimal() and int(piece) for part in parts for piece in (part.split(between) if between else [part])
+    ):
+        raise UsageError(f"{text!r} is no list such as {'640x480,1280x720' if between else '1,4,8'}")
+    return parts
+
+
+_HEAD = "engine        size videos  fps in out   age p50 p95 p99 grows  cpu ms  MiB  wait late  load  dropped"
+
+
+def _line(row: "Row") -> str:
+    ages = row.age_ms
+    rates = f"{row.engine:8} {f'{row.width}x{row.height}':>9} {row.videos:6} {row.fps_in:7.1f} {row.fps_out:4.1f}"
+    late = f"{ages.p50:8.0f} {ages.p95:3.0f} {ages.p99:3.0f} {row.growth_ms:5.0f}"
+    cost = f"{row.cpu_ms:7.1f} {max(row.rss_mib):5} {row.wait_ms:5.1f} {row.late_ms:4.1f} {row.load:5.1f}"
+    return f"{rates}  {late} {cost}  {row.dropped or ''}"
+
+
+@contextmanager
+def _started() -> Iterator[str]:
+    """A `mattebox serve` of our own, that takes as many videos as are sent."""
+    with tempfile.TemporaryDirectory(prefix="mattebox-bench-") as folder:
+        env = os.environ | {"MATTEBOX_DATA_DIR": folder, "MATTEBOX_LIVE_SESSIONS": "64", "REDIS_URL": ""}
+        argv = [sys.executable, "-m", "mattebox", "serve", "--port", "0"]
+        process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if "http" not in line:
+                raise ServerError("the server did not start")
+            yield line.split()[-1]
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

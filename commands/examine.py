@@ -1,0 +1,49 @@
+"""`mattebox eval` and `mattebox doctor`: how good a matte is, and what works on this machine."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
+
+
+def evaluate(
+    pred: Annotated[Path, typer.Argument(metavar="PRED", help="Alpha as a video, a folder of PNGs or %05d.png.")],
+    true: Annotated[Path, typer.Argument(metavar="TRUE", help="The truth, frame for frame.")],
+    as_json: Json = False,
+) -> None:
+    """Compare an alpha video with the truth: MAD, MSE, Grad, Conn, dtSSD."""
+    from stream.settings import settings
+    from workers.evaluate import evaluate
+
+    scores = evaluate(pred, true, settings())
+    if as_json:
+        print(json.dumps(asdict(scores)))
+        return
+    if scores.warning:
+        print(f"warning: {scores.warning}", file=sys.stderr)
+    dtssd = "-" if scores.dtssd is None else f"{scores.dtssd:.2f}"
+    print(f"frames  {scores.frames}\nMAD     {scores.mad:.2f}   x1e3\nMSE     {scores.mse:.2f}   x1e3")
+    print(f"Grad    {scores.grad:.2f}   sum/1000\nConn    {scores.conn:.2f}   sum/1000")
+    print(f"dtSSD   {dtssd}   x1e2, the first frame left out")
+
+
+def doctor(as_json: Json = False) -> None:
+    """What works here, and what to install for the rest."""
+    from stream.settings import settings
+    from workers.doctor import examine
+
+    healthy = True
+    for finding in examine(settings()):
+        healthy = healthy and finding.ok is not False
+        mark = {True: "ok  ", False: "FAIL", None: "-   "}[finding.ok]
+        remedy = f"  -> {finding.remedy}" if finding.remedy else ""
+        print(
+            json.dumps(asdict(finding)) if as_json else f"{mark} {finding.name}: {finding.detail}{remedy}", flush=True
+        )
+    if not healthy:
+        raise typer.Exit(1)
