@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from commands import bench, examine, file, live, models
+from commands import bench, examine, file, jobs, live, models
 from stream.errors import MatteboxError
 
 _INTERRUPTED = 130
@@ -47,6 +47,7 @@ def _words(
 
 app.command("eval")(examine.evaluate)
 app.add_typer(models.app, name="models")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(bench.app, name="bench")
 
 

@@ -1,4 +1,4 @@
-"""`mattebox bench`: what this machine reaches, by files, models, filters and live video."""
+"""`mattebox bench`: what this machine reaches, by files, jobs, models, filters and live video."""
 
 import json
 import sys
@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from commands import bench_live
+from commands import bench_jobs, bench_live
 
 app = typer.Typer(help="What this machine reaches.", no_args_is_help=True)
 app.command("live")(bench_live.live)
+app.command("jobs")(bench_jobs.jobs)
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
 
 

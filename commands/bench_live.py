@@ -35,8 +35,8 @@ def live(
     from stream.settings import settings
     from workers.bench.live import bench_live
 
-    sizes = [(int(width), int(height)) for width, _, height in (one.partition("x") for one in _listed(size, r"x"))]
-    counts = [int(number) for number in _listed(videos)]
+    sizes = [(int(width), int(height)) for width, _, height in (one.partition("x") for one in listed(size, r"x"))]
+    counts = [int(number) for number in listed(videos)]
     rows = []
     if not as_json:
         print(_HEAD)
@@ -48,7 +48,7 @@ def live(
         save.write_text(json.dumps(rows, indent=1))
 
 
-def _listed(text: str, between: str = "") -> list[str]:
+def listed(text: str, between: str = "") -> list[str]:
     """Numbers, or pairs of them, between commas. Raises UsageError."""
     parts = text.split(",")
     if not all(

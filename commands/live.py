@@ -1,8 +1,10 @@
 """`mattebox serve`, and the two programs it is made of when they run apart: `web` and `worker`."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +14,7 @@ from stream.errors import UsageError, WeightsError
 from stream.settings import Settings, settings
 
 if TYPE_CHECKING:
+    from stream.supervise import Program
     from workers.worker import LiveWorker
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine tokens are demanded.")]
@@ -26,9 +29,9 @@ _LOOPBACK = {"MATTEBOX_LOOPBACK_CANDIDATES": "true"}
 def serve(
     host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
 ) -> None:
-    """Everything on this machine: the page, the API, a worker, and a Redis of its own unless REDIS_URL is set."""
+    """Everything on this machine: the page, the API, workers, and a Redis of its own unless REDIS_URL is set."""
     from stream import embedded
-    from stream.supervise import Program, Refusal, Supervisor
+    from stream.supervise import Program
     from web.guard import is_loopback
     from web.server import check_bind, check_free
 
@@ -40,13 +43,22 @@ def serve(
     env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
     common = ["-v"] * verbose + ["--json"] * as_json
     web = ["web", "--host", host, "--port", str(port), "--tls", tls, *common]
-    programs = [
-        Program("worker", _mattebox("worker", "--spare", *common), env, lambda: _works(url), spare=True),
+    programs = [  # ended from the last to the first: a file may take the time that is left
+        Program("files", _mattebox("worker", "--for", "files", *common), env),
+        Program(
+            "worker", _mattebox("worker", "--for", "live", "--spare", *common), env, lambda: _works(url), spare=True
+        ),
         Program("web", _mattebox(*web), env),
     ]
     if not chosen.redis_url:
         redis = embedded.command(chosen.data_dir)
         programs.insert(0, Program("redis", redis, ready=lambda: asyncio.to_thread(embedded.answers, chosen.data_dir)))
+    _supervise(*programs)
+
+
+def _supervise(*programs: "Program") -> None:
+    from stream.supervise import Refusal, Supervisor
+
     try:
         asyncio.run(Supervisor(programs).run())
     except Refusal:  # the program said why
@@ -65,18 +77,60 @@ def web(
     run(chosen, Store(_redis(chosen)), host, port, tls)
 
 
+class For(StrEnum):
+    """What a worker works on."""
+
+    LIVE = "live"
+    FILES = "files"
+    ALL = "all"
+
+
 def worker(
+    what: Annotated[For, typer.Option("--for", help="live video, files, or a program for each.")] = For.ALL,
     spare: Annotated[bool, typer.Option("--spare", hidden=True, help="Load, then wait for a line on stdin.")] = False,
     verbose: Verbose = 0,
     as_json: Json = False,
 ) -> None:
-    """A worker alone: takes live videos while it has room. Needs REDIS_URL; one for each GPU, on any machine."""
+    """A worker alone: takes live videos while it has room, and files one after the other, behind live video.
+
+    Needs REDIS_URL; one for each GPU, on any machine.
+    """
+    log.configure(verbose, as_json)
+    chosen = settings()
+    match what:
+        case For.LIVE:
+            _live_worker(chosen, spare)
+        case For.FILES:
+            _file_worker(chosen)
+        case For.ALL:
+            _redis(chosen)
+            _both(["-v"] * verbose + ["--json"] * as_json)
+
+
+def _both(common: list[str]) -> None:
+    """Two programs, so that a file that kills its worker ends no call."""
+    from stream.supervise import Program
+
+    _supervise(*(Program(f"{one} worker", _mattebox("worker", "--for", one, *common)) for one in ("files", "live")))
+
+
+def _file_worker(chosen: Settings) -> None:
+    from stream.job_store import JobStore
+    from stream.storage import open_storage
+    from workers.files import BEHIND, FileWorker
+
+    os.nice(BEHIND)
+    with asyncio.Runner() as runner:
+        store = JobStore(_redis(chosen))
+        runner.run(FileWorker(chosen, store, open_storage(chosen)).run_until_stopped())
+        runner.run(store.close())
+
+
+def _live_worker(chosen: Settings, spare: bool) -> None:
     from stream.store import Store
     from stream.supervise import wait_for_turn
     from workers.worker import LiveWorker
 
-    log.configure(verbose, as_json)
-    chosen = settings()
     with asyncio.Runner() as runner:
         store = Store(_redis(chosen))
         live = LiveWorker(chosen, store)

@@ -22,7 +22,8 @@ MatteboxError                    exit code 1
 │   ├── NoJob                    no job of that id, or no longer
 │   ├── BadMove                  its state allows no such move
 │   └── Fenced                   somebody else is in charge of it by now
-└── ServerError                  a part of the server does not start or does not stay up
+├── ServerError                  a part of the server does not start or does not stay up
+└── RemoteError                  a server that was asked refuses, or cannot be reached
 """
 
 import errno
@@ -122,6 +123,10 @@ class Fenced(StoreError):  # noqa: N818
 
 class ServerError(MatteboxError):
     code = "server"
+
+
+class RemoteError(MatteboxError):
+    code = "remote"
 
 
 _DISK_REASONS = {

@@ -32,6 +32,7 @@ class Frame:
     alpha: uint8 (H, W), 0-255, or None where every pixel is opaque.
     damaged: the decoder could not reconstruct all of it.
     arrived_s: when a live frame came in, on the clock of `time.monotonic`; 0 for recordings.
+    others: the same moment in further looks, for a sink that writes several outputs.
     """
 
     pixels: Plane
@@ -41,6 +42,7 @@ class Frame:
     gray: bool = False
     damaged: bool = False
     arrived_s: float = 0.0
+    others: tuple["Frame", ...] = ()
 
     @property
     def width(self) -> int:
@@ -69,7 +71,7 @@ class VideoInfo:
 
     rate: frames per second, a guess for videos of variable rate. duration_s, frames: None where nobody knows.
     sound: the input's audio streams, in the order of the packets' stream.
-    has_alpha: frames carry transparency. gray: frames are grey planes.
+    has_alpha: frames carry transparency. gray: frames are grey planes. others: what `Frame.others` will be.
     """
 
     width: int
@@ -81,6 +83,7 @@ class VideoInfo:
     sound: tuple[av.AudioStream, ...] = ()
     has_alpha: bool = False
     gray: bool = False
+    others: tuple["VideoInfo", ...] = ()
 
 
 def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:

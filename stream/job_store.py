@@ -116,7 +116,7 @@ class JobStore:
         await self._link.run("job_hook_later", id, delay_s)
 
     async def reap_jobs(self) -> list[Job]:
-        """Let tasks of workers that are gone wait again; gives the jobs that were failed because they killed too many.
+        """Let tasks of workers that are gone wait again; gives the jobs that this failed (25 workers lost).
 
         For everybody to call, about once a second. A lapsed lease is noticed at one call and given up at a later one,
         3 s after, so that owners who could not reach Redis come first.
@@ -141,10 +141,13 @@ class JobStore:
                 return None
             await self._link.ask("BLPOP", keys.WAKE, left_s, wait_s=left_s)
 
-    async def renew(self, task: JobTask, frames: int = 0) -> Job:
+    async def renew(self, task: JobTask, frames: int = 0, leaving: bool = False) -> Job:
         """Prolong the lease, each half second, and say how many frames are done. Raises NoJob, where Redis has lost it,
-        and Fenced: it is somebody else's, or its job is over."""
-        return self._job(await self._link.run("job_renew", *task.claim(), frames), task.job.id)
+        and Fenced: it is somebody else's, or its job is over.
+
+        leaving: the worker was told to go; if it is killed before the task's end, that is not the job's fault.
+        """
+        return self._job(await self._link.run("job_renew", *task.claim(), frames, "1" if leaving else ""), task.job.id)
 
     async def planned(
         self, task: JobTask, plan: str, frames: Sequence[int], media: Media, warnings: Warned = (), source: str = ""
@@ -176,6 +179,10 @@ class JobStore:
         """It did not work. again: it may at another try, of which there are three; else the job has failed."""
         words = (reason, detail, "1" if again else "")
         return self._job(await self._link.run("job_fail", *task.claim(), *words), task.job.id)
+
+    async def died(self, task: JobTask) -> Job:
+        """It killed the process that worked on it; at the third time the job has failed: "poison"."""
+        return self._job(await self._link.run("job_died", *task.claim()), task.job.id)
 
     async def hand_back(self, task: JobTask) -> Job:
         """Its worker goes; somebody else may take it."""

@@ -44,6 +44,7 @@ CLAIM_MS = 1000  # an offer delivered but not taken for so long goes to another 
 DELIVERIES = 3  # and after so many of these it is dropped
 WAITING = 256  # offers that may wait at once; more are refused at once
 
+LOSSES = 25  # workers that were lost with one task: enough; a task that kills is known after DELIVERIES
 JOB_KEEP_S = 8 * 86_400  # a job since its last touch; longer than MATTEBOX_JOBS_KEEP_S, so that its files go first
 JOB_REPEAT_S = 86_400  # an idempotency key
 HOOK_S = 60  # to tell an owner of a job's end, before somebody else tries
@@ -102,6 +103,7 @@ _IN_LUA = (
     "CLAIM_MS",
     "DELIVERIES",
     "WAITING",
+    "LOSSES",
     "JOB_KEEP_S",
     "JOB_REPEAT_S",
     "HOOK_S",

@@ -112,6 +112,11 @@ async def index() -> FileResponse:
     return _page("index.html")
 
 
+@pages.get("/videos")
+async def videos() -> FileResponse:
+    return _page("videos.html")
+
+
 @pages.get("/view/{name}")
 async def viewer(name: StreamName) -> FileResponse:
     return _page("view.html")

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel
 
 from stream.errors import StoreDown
+from stream.job import Job, JobState
 from stream.record import Meters, Session, State, Worker
 from web.context import Here, Owner
 from web.problems import Problem
@@ -56,10 +57,11 @@ async def metrics(owner: Owner, here: Here) -> Response:
     """Prometheus's text. Answers without Redis too, and says that it is down."""
     try:
         up, workers, sessions = await here.store.ping(), await here.store.workers(), await here.store.sessions()
+        jobs = await here.jobs.jobs()
     except StoreDown:
-        up, workers, sessions = False, [], []
+        up, workers, sessions, jobs = False, [], [], []
     shared = CollectorRegistry()
-    shared.register(Shared(up, workers, sessions))
+    shared.register(Shared(up, workers, sessions, jobs))
     text = generate_latest(shared) + generate_latest(here.counters.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
@@ -67,8 +69,8 @@ async def metrics(owner: Owner, here: Here) -> Response:
 class Shared(Collector):
     """What the records tell at this moment."""
 
-    def __init__(self, up: bool, workers: Sequence[Worker], sessions: Sequence[Session]) -> None:
-        self._up, self._workers, self._sessions = up, workers, sessions
+    def __init__(self, up: bool, workers: Sequence[Worker], sessions: Sequence[Session], jobs: Sequence[Job]) -> None:
+        self._up, self._workers, self._sessions, self._jobs = up, workers, sessions, jobs
         self._meters = [s.meters for s in sessions if s.state is State.LIVE and s.meters is not None]
 
     def collect(self) -> Iterator[Metric]:
@@ -79,6 +81,10 @@ class Shared(Collector):
             Counter((s.kind.value, s.state.value) for s in self._sessions),
         )  # fmt: skip
         yield from self._of_videos()
+        jobs: Counter[tuple[str, ...]] = Counter((job.state.value,) for job in self._jobs)
+        yield _labelled("mattebox_jobs", "uploaded videos by state, until they expire", ["state"], jobs)
+        working = sum(job.progress.fps for job in self._jobs if job.state is JobState.RUNNING)
+        yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "done for uploaded videos", value=working)
 
     def _of_workers(self) -> Iterator[Metric]:
         ready = [w for w in self._workers if w.state == "ready"]

@@ -27,6 +27,7 @@ from stream.storage import Storage
 from web.threads import in_thread
 
 _ID = re.compile(r"[0-9a-f]{32}")
+_MOST = 1000  # uploads of one user, of whatever size
 _NOBODY = "-"  # the folder of the user without a name; users' names begin with a letter or digit
 
 
@@ -142,7 +143,10 @@ class Inbox:
 
     def _check_room(self, owner: str, length: int) -> None:
         quota = self._settings.uploads_per_user
-        used = sum(u.bytes for u in self.uploads(owner) if u.state != "unusable")
+        kept = self.uploads(owner)
+        if len(kept) >= _MOST:
+            raise OverQuota(f"you have {_MOST} uploads; remove some, or wait until they expire")
+        used = sum(u.bytes for u in kept if u.state != "unusable")
         if used + length > quota:
             raise OverQuota(f"your uploads may have {quota:,} bytes together, and {used:,} are used")
         if length > shutil.disk_usage(self._root).free:
@@ -174,12 +178,11 @@ class Inbox:
         return (self._folder(upload) / "data").stat().st_size
 
     def open(self, upload: Upload) -> Draft:
-        """For writing; whoever has it is alone with it. Its time starts anew. Raises Busy, FileNotFoundError."""
-        draft = Draft(self._folder(upload))
-        self.touch(upload)
-        return draft
+        """For writing; whoever has it is alone with it. Raises Busy, FileNotFoundError."""
+        return Draft(self._folder(upload))
 
     def touch(self, upload: Upload) -> Upload:
+        """Its time starts anew."""
         fresh = upload.model_copy(update={"expires_s": time.time() + self._settings.upload_keep_s})
         if self._folder(upload).is_dir():
             self.save(fresh)

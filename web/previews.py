@@ -18,11 +18,12 @@ from web.context import Context, Here, Owner, spend
 from web.jobs import check_room, forget
 from web.problems import Problem
 from web.threads import in_thread
-from web.wishes import PREVIEW, Part, Wish, job_of
+from web.wishes import PREVIEW, OutputIn, Part, Wish, job_of
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 _WAIT_S = 60.0
 _LOOK_S = 0.15
+_RUN_UP_S = 0.5  # recurrent engines and the steadying know little of a first frame
 _PREVIEWS, _PREVIEWS_WINDOW_S = 60, 60
 _MAX_PICTURE_BYTES = 200 * 2**20
 _PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}, "image/png": {}}}}
@@ -54,14 +55,15 @@ async def preview(wanted: PreviewWanted, request: Request, owner: Owner, here: H
 
 
 async def _frame_job(here: Context, owner: str, wanted: PreviewWanted) -> Job:
-    """A job of a single frame, which waits behind no other job of its owner."""
-    wish = Wish(upload=wanted.upload, options=wanted.options, priority=9)
+    """A job that ends with that frame, and waits behind no other job of its owner."""
+    output = OutputIn(format="png")  # which holds all that there is to see
+    wish = Wish(upload=wanted.upload, options=wanted.options, outputs=[output], priority=9)
     job = await job_of(here, owner, wish)
     media = job.media
     frame_s = 1 / media.fps if media and media.fps else 0.04
     at_s = min(wanted.at_s, max(0.0, media.duration_s - frame_s)) if media and media.duration_s else wanted.at_s
-    output = job.outputs[0].model_copy(update={"name": PREVIEW, "format": "png"})
-    return job.model_copy(update={"outputs": (output,), "start_s": at_s, "end_s": at_s + frame_s})
+    outputs = (job.outputs[0].model_copy(update={"name": PREVIEW}),)
+    return job.model_copy(update={"outputs": outputs, "start_s": max(0.0, at_s - _RUN_UP_S), "end_s": at_s + frame_s})
 
 
 async def _ended(here: Context, job: Job) -> Job:
@@ -80,10 +82,10 @@ def _check(job: Job) -> None:
 
 
 def _picture(here: Context, job: Job, options: Options) -> bytes:
-    """The first picture of the zip that the worker made. Blocks."""
+    """The last picture of the zip that the worker made. Blocks."""
     packed = b"".join(here.storage.read(job.results[PREVIEW].key, 0, _MAX_PICTURE_BYTES))
     with zipfile.ZipFile(io.BytesIO(packed)) as pictures:
-        png = pictures.read(min(pictures.namelist()))
+        png = pictures.read(max(name for name in pictures.namelist() if name.endswith(".png")))
     if options.wants_alpha:
         return png
     out = io.BytesIO()

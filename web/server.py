@@ -38,6 +38,7 @@ class Server(uvicorn.Server):
         check_bind(settings, host)
         files = certificate(tls, settings.data_dir, host)
         self._socket = _bound(host, port)
+        self._socket.listen(_BACKLOG)  # whoever reads `url` and comes at once waits until it runs
         scheme, bound = ("https" if files else "http"), self._socket.getsockname()[1]
         self.url = f"{scheme}://{_readable(host)}:{bound}"
         app = create_app(settings, store)

@@ -24,7 +24,7 @@ _log = OncePerSecond(logging.getLogger(__name__))
 
 
 class Sweeper:
-    """orphans: jobs whose files lie in storage without a record, and since when that is known."""
+    """It remembers since when jobs' files lie in storage without a record."""
 
     def __init__(self, here: Context) -> None:
         self._here = here

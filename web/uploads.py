@@ -179,6 +179,7 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
         with await in_thread(here.inbox.open, upload) as draft:
             if start != draft.offset:
                 raise _conflict(draft.offset)
+            upload = await in_thread(here.inbox.touch, upload)
             await _take(request, draft, upload.bytes)
             await in_thread(draft.sync)
             if draft.offset == upload.bytes:

@@ -58,7 +58,7 @@ def dress(
     shown: not around a subject that leaves beside its alpha, to be put before something else.
     """
     if edges.spill > 0.0 and not frame.gray:
-        screen = state.screen or _screen(frame)
+        screen = state.screen or find_tint(frame)
         state = EdgeState(state.kept, screen)
         if screen is not None:
             foreground = spill.removed(frame.pixels if foreground is None else foreground, screen, edges.spill)
@@ -108,7 +108,7 @@ def feather(alpha: Plane, radius_px: float) -> Plane:
     return _u8(cv2.GaussianBlur(alpha, (side, side), radius_px / 2, borderType=cv2.BORDER_REPLICATE))
 
 
-def _screen(frame: Frame) -> spill.Yuv | None:
+def find_tint(frame: Frame) -> spill.Yuv | None:
     """The colour of the screen along the picture's border; None where there is none, as in a room."""
     found = find_screen(frame, None)
     return found.key if found is not None and spill.is_screen(found.key) else None

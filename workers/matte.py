@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,7 +27,18 @@ from workers.smooth import Matted
 from workers.threads import yield_to_others
 from workers.tuning import Tuning, choose, unfitted
 
+Look = tuple[Options, Backdrop]
+"""One way to show a matte: view and background of the options, and where that background comes from."""
+
 _UNDER_WAY = 4  # frames of a file between the first step and the last
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of a video before its first frame here: for a part of it that is worked on by itself."""
+
+    state: State = None
+    edges: EdgeState = field(default_factory=EdgeState)
 
 
 class Matte:
@@ -40,11 +51,21 @@ class Matte:
     for those that `--temporal live+1` and `offline` wait for.
     The backdrop is the core's from now on. info: what comes out, known after `open`. Raises, for files only,
     EngineError and BackgroundError.
+
+    others: further looks of the same matte, files only: they come out as `Frame.others`.
     """
 
     info: VideoInfo
 
-    def __init__(self, options: Options, engine: Engine, backdrop: Backdrop, live: bool = False) -> None:
+    def __init__(
+        self,
+        options: Options,
+        engine: Engine,
+        backdrop: Backdrop,
+        live: bool = False,
+        others: Sequence[Look] = (),
+        past: Past | None = None,
+    ) -> None:
         self._options, self._engine, self._live = options, engine, live
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._batch = 1 if live or engine.recurrent else engine.batch
@@ -53,19 +74,22 @@ class Matte:
         self._finisher = ThreadPoolExecutor(1, "finish", initializer=yield_to_others)
         self._waiting: list[tuple[Frame, Future[Prepared]]] = []
         self._pending: deque[Future[list[Frame]]] = deque()
-        self._state: State = None  # touched in the thread `infer` alone
+        past = past or Past()
+        self._state = past.state  # touched in the thread `infer` alone
         self._last: Frame | None = None  # and these in `finish`, as is the backdrop
         self._steadied: smooth.State | None = None
-        self._edge = EdgeState()
+        self._edge = past.edges
         self._backdrop = backdrop
+        self._others = others
         self._tuning = self._tuned()
         self._begun = False
-        self._passes = untouched(options)
+        self._passes = self._untouched()
         self.covered = self.passed = 0
 
     def open(self, info: VideoInfo) -> VideoInfo:
         """What will come out for a video of this shape."""
-        self._seen, self.info = info, shape(info, self._options)
+        others = tuple(shape(info, options) for options, _ in self._others)
+        self._seen, self.info = info, replace(shape(info, self._options), others=others)
         return self.info
 
     def __call__(self, frame: Frame) -> list[Frame]:
@@ -100,7 +124,7 @@ class Matte:
         tuning = self._tuned()
         if tuning != self._tuning:
             self._tuning, self._steadied = tuning, None
-        self._passes = untouched(options)
+        self._passes = self._untouched()
         if backdrop is not None and backdrop is not self._backdrop:
             self._backdrop.close()
             self._backdrop = backdrop
@@ -115,7 +139,8 @@ class Matte:
     def close(self) -> None:
         for step in (self._prepare, self._network, self._finisher):
             step.shutdown(cancel_futures=True)
-        self._backdrop.close()
+        for _, backdrop in self._looks():
+            backdrop.close()
 
     def _start_waiting(self) -> None:
         """Send the waiting frames through the network in one call, and each on to be finished."""
@@ -169,22 +194,32 @@ class Matte:
         return [self._composite(one) for one in steady]
 
     def _composite(self, matted: Matted) -> Frame:
-        frame, edges, view = matted.frame, self._options.edges, self._options.view
-        self._edge, alpha = shape_alpha(self._edge, matted.alpha, frame, edges)
-        background = self._behind(frame, alpha)
-        self._edge, subject = dress(self._edge, frame, alpha, matted.foreground, background, edges, view)
-        self._last = render(frame, alpha, subject, background, view)
+        frame = matted.frame
+        self._edge, alpha = shape_alpha(self._edge, matted.alpha, frame, self._options.edges)
+        self._last = _beside([self._shown(frame, alpha, matted.foreground, look) for look in self._looks()])
         return self._last
+
+    def _shown(self, frame: Frame, alpha: Plane, foreground: Plane | None, look: Look) -> Frame:
+        (options, backdrop), edges = look, self._options.edges
+        background = self._behind(frame, alpha, backdrop)
+        self._edge, subject = dress(self._edge, frame, alpha, foreground, background, edges, options.view)
+        return render(frame, alpha, subject, background, options.view)
+
+    def _looks(self) -> list[Look]:
+        return [(self._options, self._backdrop), *self._others]
+
+    def _untouched(self) -> bool:
+        return all(untouched(options) for options, _ in self._looks())
 
     def _tuned(self) -> Tuning | None:
         options = self._options
         tuning = choose(options.temporal, options.temporal_strength, self._engine.name, self._live)
         return unfitted(tuning) if tuning and options.edges.refine is Refine.OFF else tuning
 
-    def _behind(self, frame: Frame, alpha: Plane) -> Plane | None:
+    def _behind(self, frame: Frame, alpha: Plane, backdrop: Backdrop) -> Plane | None:
         """The background of this moment. A live one that cannot be read any more gives way to grey."""
         try:
-            return self._backdrop.at(frame, alpha)
+            return backdrop.at(frame, alpha)
         except BackgroundError as exc:
             if not self._live:
                 raise
@@ -193,19 +228,25 @@ class Matte:
 
     def _pass(self, frame: Frame) -> list[Frame]:
         self.passed += 1
-        return [frame]
+        return [_beside([frame] * len(self._looks()))]
 
     def _repeat(self, frame: Frame) -> list[Frame]:
         """The last good result at the time of a damaged frame."""
         done = self._finish_held()
         if self._last is None:
             return [*done, self._covered(frame)]
-        return [*done, replace(self._last, pts=frame.pts, time_base=frame.time_base)]
+        looks = [self._last, *self._last.others]
+        return [*done, _beside([replace(look, pts=frame.pts, time_base=frame.time_base) for look in looks])]
 
     def _covered(self, frame: Frame) -> Frame:
         """What leaves instead of a picture that has no matte: the background alone, grey where that is the room."""
         self.covered += 1
         nothing = np.zeros((frame.height, frame.width), np.uint8)
         empty = frame.with_pixels(flat(*GREY, frame.width, frame.height), alpha=frame.alpha)
-        background = self._behind(empty, nothing)
-        return render(empty, nothing, None, background, self._options.view)
+        looks = ((options.view, self._behind(empty, nothing, backdrop)) for options, backdrop in self._looks())
+        return _beside([render(empty, nothing, None, background, view) for view, background in looks])
+
+
+def _beside(looks: Sequence[Frame]) -> Frame:
+    """One frame that carries the others."""
+    return replace(looks[0], others=tuple(looks[1:])) if len(looks) > 1 else looks[0]

@@ -3,10 +3,12 @@
 The figures were chosen on clips with true alpha: one person, or two, before moving pictures.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from stream.session import Temporal
 
+_FORGOTTEN = 0.05  # share of a mean that is nearly nothing
 NO_DOUBT = 1.0  # allows alpha any change, for as long as it likes to be outvoted
 
 
@@ -49,6 +51,11 @@ def choose(mode: Temporal, strength: float, engine: str, live: bool) -> Tuning |
 def unfitted(tuning: Tuning) -> Tuning:
     """The same without drawing mattes anew from the picture."""
     return replace(tuning, radii=(), black=0.0, white=1.0, smoothstep=False)
+
+
+def history(tuning: Tuning) -> int:
+    """Frames after which nearly nothing is left of what was before them: history fades by `memory` a frame."""
+    return 0 if tuning.memory <= 0 else math.ceil(math.log(_FORGOTTEN) / math.log(tuning.memory))
 
 
 def _coarse(mode: Temporal, strength: float) -> Tuning:

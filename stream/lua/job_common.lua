@@ -1,5 +1,5 @@
 -- Shared by the scripts of file jobs. A task is kept as JSON: state ("todo", "run" or "done"), worker, fence, kills (how
--- many workers died of it), tries (how often it failed), frames (done of it), note (its worker's words on it).
+-- many processes died of it), lost (how many workers were, that had it), tries (how often it failed), frames (done of it), note (its worker's words on it).
 local JOBS, LEASES, OWNERS = PREFIX .. 'jobs', PREFIX .. 'leases', PREFIX .. 'owners'
 local ENDED, HOOKS, WAKE = PREFIX .. 'ended', PREFIX .. 'hooks', PREFIX .. 'wake'
 local FINAL = { done = true, failed = true, cancelled = true }
@@ -120,7 +120,7 @@ end
 
 -- What was under way waits again, in front.
 local function give_back(id, name, t)
-  t.state, t.worker, t.frames, t.late = 'todo', '', 0, nil
+  t.state, t.worker, t.frames, t.late, t.leaving = 'todo', '', 0, nil, nil
   put(id, name, t)
   release(id, name)
   redis.call('LPUSH', todo_key(id), name)
@@ -146,12 +146,13 @@ local function finish(j, state, reason, detail)
   keep(j.id)
 end
 
--- The worker that had it has died, or was silent for too long.
+-- The worker that had it has died as a whole, or was silent for too long. Rarely the job's fault, for what a video can
+-- kill is a process of its own; but it may be a machine that such a job takes down.
 local function lapse(id, name, t)
-  t.kills = t.kills + 1
-  if t.kills < DELIVERIES then return give_back(id, name, t) end
+  if not t.leaving then t.lost = (t.lost or 0) + 1 end
+  if (t.lost or 0) < LOSSES then return give_back(id, name, t) end
   put(id, name, t)
-  finish(find(id), 'failed', 'poison', 'it ended ' .. t.kills .. ' workers, one after the other')
+  finish(find(id), 'failed', 'poison', t.lost .. ' workers were lost while they had it')
 end
 
 -- For a worker's word on its task: the job and the task, or else what to answer.

@@ -1,7 +1,7 @@
--- ARGV: job, task, worker, fence, frames done of it.
+-- ARGV: job, task, worker, fence, frames done of it, '1' if the worker was told to go.
 local j, t, refused = claimed(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 if refused then return refused end
-t.frames, t.late = tonumber(ARGV[5]), nil
+t.frames, t.late, t.leaving = tonumber(ARGV[5]), nil, ARGV[6] == '1' or nil
 put(j.id, ARGV[2], t)
 lease(j.id, ARGV[2], now() + LEASE_S)
 progress(j.id, false)

@@ -30,7 +30,7 @@ class FileSink:
         self._container: av.container.OutputContainer | None = None
 
     def open(self, info: VideoInfo) -> None:
-        with _named_errors(self._partial.final):
+        with named_errors(self._partial.final):
             self._container = av.open(
                 f"file:{self._partial.path.absolute()}",
                 "w",
@@ -57,7 +57,7 @@ class FileSink:
 
     def write(self, item: Frame | Sound) -> None:
         assert self._container is not None
-        with _named_errors(self._partial.final):
+        with named_errors(self._partial.final):
             if not isinstance(item, Frame):
                 if track := self._tracks.get(item.stream.index):
                     track.write(item)
@@ -83,7 +83,7 @@ class FileSink:
 
     def close(self) -> None:
         assert self._container is not None
-        with _named_errors(self._partial.final):
+        with named_errors(self._partial.final):
             self._container.mux(self._video.encode(None))
             for track in self._tracks.values():
                 track.close()
@@ -99,7 +99,7 @@ class FileSink:
             self._partial.discard()
 
 
-class _named_errors:  # noqa: N801 - reads as a statement
+class named_errors:  # noqa: N801 - reads as a statement
     """Turns what FFmpeg raises while writing into errors that name the file and the reason."""
 
     def __init__(self, path: Path) -> None:

@@ -11,7 +11,8 @@ from stream.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
 from stream.settings import Settings
 from stream.sinks.partial import Partial
 
-_TIMES = "timestamps.txt"
+TIMES = "timestamps.txt"
+NO_SOUND = ("no_sound", "pictures hold no sound; the video's own was left out")
 _NUMBERED = re.compile(r"[^%]*%(0\d)?d[^%]*")
 _QUICK = {"compression_level": "1", "pred": "up"}  # a fifth of the time of the defaults, a fifth larger
 
@@ -45,7 +46,7 @@ class ImagesSink:
         tag_bt709(self._encoder, full_range=True)
         self._times: list[str] = []
         if info.sound:
-            self.warnings.append(("no_sound", "pictures hold no sound; the video's own was left out"))
+            self.warnings.append(NO_SOUND)
         try:
             self._partial.path.mkdir()
         except OSError as exc:
@@ -60,7 +61,7 @@ class ImagesSink:
 
     def close(self) -> None:
         lines = ["# timestamp format v2", *self._times, ""]
-        self._write(_TIMES, "\n".join(lines).encode())
+        self._write(TIMES, "\n".join(lines).encode())
         self._partial.publish()
 
     def abort(self) -> None:

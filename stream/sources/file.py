@@ -16,7 +16,7 @@ from stream.ingest import Ingest
 from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources import container as media
-from stream.sources.reader import UNINDEXED, Raw, Reader
+from stream.sources.reader import UNINDEXED, Health, Raw, Reader
 from stream.timing import clock
 
 
@@ -84,6 +84,16 @@ class FileSource:
             sound=self._reader.sound,
             has_alpha=self._ingest.has_alpha,
         )
+
+    @property
+    def offset(self) -> int:
+        """Ticks from the file's own clock to that of the frames."""
+        return self._reader.offset
+
+    @property
+    def health(self) -> Health:
+        """What could not be decoded so far."""
+        return self._reader.health
 
     def __iter__(self) -> Iterator[Frame | Sound]:
         count = 0

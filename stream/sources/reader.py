@@ -54,6 +54,11 @@ class Reader:
         self._start_clocks()
 
     @property
+    def offset(self) -> int:
+        """What is added to the file's own ticks, where nothing is to be repaired."""
+        return offset(self._container, self.time_base, self._start_s)
+
+    @property
     def reached_s(self) -> float:
         return max(t.now_s for t in (self._picture, *self._sound.values())) + float(1 / self.rate)
 
@@ -70,6 +75,18 @@ class Reader:
             if self._begins_at_the_start(ahead) or back_s >= self._start_s:
                 yield from ahead
                 yield from items
+                return
+
+    def sounds(self) -> Iterator[Sound]:
+        """The packets of sound alone, as iteration gives them; no picture is decoded."""
+        if self._start_s > 0:
+            self._go_to(self._start_s - _LOOK_BACK_S[1])
+        for packet in self._demux():
+            if track := self._sound.get(packet.stream.index):
+                packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
+                if self._inside(track):
+                    yield packet
+            if all(self._over(track) for track in self._sound.values()):
                 return
 
     def _up_to_a_picture(self, items: Iterator[Raw]) -> list[Raw]:
@@ -154,6 +171,12 @@ class Reader:
 
     def _over(self, track: "_Track") -> bool:
         return track.now_s > self._window_s - _SOON_S
+
+
+def offset(container: InputContainer, time_base: Fraction, start_s: float) -> int:
+    """Ticks from the file's own clock to one that is 0 at `start_s` seconds after the recording's beginning."""
+    start = Fraction(start_s).limit_denominator(1_000_000)
+    return round(-(media.origin_s(container) + start) / time_base)
 
 
 class _Track:

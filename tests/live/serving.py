@@ -46,7 +46,11 @@ class Served:
 
     def programs(self, name: str) -> list[int]:
         """Process ids, oldest first: of "worker" the one at work comes before its spare."""
-        marks = {"redis": ("redis.sock", "stream.embedded"), "worker": ("mattebox worker",), "web": ("mattebox web",)}
+        marks = {
+            "redis": ("redis.sock", "stream.embedded"),
+            "worker": ("mattebox worker --for live",),
+            "web": ("mattebox web",),
+        }
         found = [pid for pid in descendants(self.process.pid) if any(m in _command(pid) for m in marks[name])]
         return sorted(found, key=_started)
 

@@ -221,21 +221,42 @@ async def test_who_goes_hands_back(server: RedisServer) -> None:
 
 @pytest.mark.usefixtures("short_lives")
 @asynctest
-async def test_a_silent_worker_loses_its_task_and_three_of_them_are_poison(server: RedisServer) -> None:
+async def test_a_silent_worker_loses_its_task(server: RedisServer) -> None:
     async with job_store(server) as store:
         await planned(store, 1)
-        for n in range(1, 4):
-            segment = await taken(store, f"w{n}")
-            await asyncio.sleep(0.21)
-            assert await store.reap_jobs() == []  # only noticed
-            await store.renew(segment, n)  # it was only slow
+        segment = await taken(store)
+        await asyncio.sleep(0.21)
+        assert await store.reap_jobs() == []  # only noticed
+        await store.renew(segment, 1)  # it was only slow
+        for _ in range(2):
             await asyncio.sleep(0.21)
             assert await store.reap_jobs() == []
-            await asyncio.sleep(0.21)
-            ended = await store.reap_jobs()
-            with pytest.raises(Fenced):
-                await store.segment_done(segment, 10)
-        assert [(job.state, job.reason) for job in ended] == [(JobState.FAILED, "poison")]
+        with pytest.raises(Fenced):
+            await store.segment_done(segment, 10)
+        assert (await taken(store, "w2")).name == "0000"
+
+
+@asynctest
+async def test_what_kills_three_processes_is_poison(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 1)
+        for _ in range(2):
+            assert (await store.died(await taken(store))).state is JobState.QUEUED
+        poisoned = await store.died(await taken(store))
+        assert (poisoned.state, poisoned.reason) == (JobState.FAILED, "poison")
+
+
+@asynctest
+async def test_workers_lost_with_it_are_rarely_the_jobs_fault(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 1)
+        for n in range(keys.LOSSES - 1):
+            await taken(store, f"w{n}")
+            assert await store.dead(f"w{n}") == []
+        await store.renew(await taken(store, "leaving"), leaving=True)
+        assert await store.dead("leaving") == []  # it was told to go
+        await taken(store, "last")
+        assert [job.reason for job in await store.dead("last")] == ["poison"]
 
 
 @asynctest

@@ -27,8 +27,8 @@ def submitted(http: httpx.Client, **wish: object) -> str:
 class Filing:
     """On the site's loop, one step at a time."""
 
-    def __init__(self, site: Site, name: str = "files") -> None:
-        self._site, self._name = site, name
+    def __init__(self, site: Site, name: str = "files", result: bytes = RESULT) -> None:
+        self._site, self._name, self._result = site, name, result
         self._jobs = site.context.jobs
 
     def task(self) -> JobTask:
@@ -51,7 +51,7 @@ class Filing:
         results = {}
         for output in task.job.outputs:
             key = f"jobs/{task.job.id}/{output.name}.{output.format}"
-            content = pictures() if output.format == "png" else RESULT
+            content = pictures() if output.format == "png" else self._result
             self.put(key, content)
             results[output.name] = Result(key=key, bytes=len(content), mime=_MIMES[output.format])
         return self._site.call(self._jobs.joined(task, results))
@@ -79,11 +79,12 @@ class Filing:
 
 
 def pictures() -> bytes:
-    """A zip with one red picture."""
+    """A zip with one red picture, and what else a worker puts beside it."""
     picture, packed = io.BytesIO(), io.BytesIO()
     Image.new("RGB", (64, 48), "#cc2020").save(picture, "PNG")
     with zipfile.ZipFile(packed, "w") as out:
         out.writestr("00001.png", picture.getvalue())
+        out.writestr("timestamps.txt", "0.0\n")
     return packed.getvalue()
 
 

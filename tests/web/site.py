@@ -53,7 +53,7 @@ class Site:
     def start(self) -> None:
         self._thread.start()
         with httpx.Client(base_url=self.url, verify=False) as client:
-            for _ in range(200):
+            for _ in range(500):
                 try:
                     if client.get("/readyz" if self.worker else "/livez").is_success:
                         return

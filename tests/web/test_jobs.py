@@ -49,7 +49,7 @@ def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: Fili
     assert [j["id"] for j in http.get("/api/jobs").json()["jobs"]] == [job["id"]]
     planned = files.plan(2)
     assert planned.source == f"uploads/{upload}/source"
-    assert planned.options.background.path.endswith("dusk.jpg")
+    assert planned.options.background.path == "storage://gallery/dusk.jpg", "for workers of any machine"
     files.segment()
     running = http.get(path).json()
     assert (running["state"], running["progress"]["segments_done"], running["progress"]["frames"]) == ("running", 1, 30)
@@ -189,8 +189,9 @@ def test_a_preview_of_one_frame(http: httpx.Client, files: Filing, upload: str) 
         asked = pool.submit(http.post, "/api/previews", json={"upload": upload, "at_s": 99})
         planned = files.plan()
         assert (planned.priority, planned.outputs[0].format) == (9, "png")
-        assert planned.start_s == pytest.approx(29 / 30, abs=0.01), "past the end it is the last frame"
-        assert planned.end_s == pytest.approx(planned.start_s + 1 / 30)
+        assert planned.end_s is not None
+        assert planned.end_s == pytest.approx(1.0, abs=0.01), "past the end it is the last frame"
+        assert planned.start_s == pytest.approx(planned.end_s - 1 / 30 - 0.5, abs=0.01)
         assert http.get("/api/jobs").json() == {"jobs": []}, "it is nobody's job"
         files.segment()
         files.join()
@@ -199,6 +200,16 @@ def test_a_preview_of_one_frame(http: httpx.Client, files: Filing, upload: str) 
     assert response.content.startswith(b"\xff\xd8")
     until(http, "/api/jobs", jobs=[])
     assert not files._site.context.storage.keys("jobs/"), "nothing of it stays"
+
+
+def test_a_preview_that_can_be_seen_through(http: httpx.Client, files: Filing, upload: str) -> None:
+    wish = {"upload": upload, "options": {"background": "transparent"}}
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(http.post, "/api/previews", json=wish)
+        files.whole()
+        response = asked.result(10)
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
+    assert response.content.startswith(b"\x89PNG")
 
 
 def test_a_preview_that_fails(http: httpx.Client, files: Filing, upload: str) -> None:

@@ -173,6 +173,28 @@ def test_odd_patches(http: httpx.Client) -> None:
         problem(http.patch(f"{PATH}/{name}", content=b"x", headers=BODY | {"Upload-Offset": "0"}), 404, "not_found")
 
 
+def test_what_had_come_before_the_server_could_look_at_it(http: httpx.Client, site: Site, clip: bytes) -> None:
+    """As after a crash between the last bytes and the look at them."""
+    path = begun(http, len(clip))
+    folder = site.context.settings.data_dir / "uploads" / "-" / path.rpartition("/")[2]
+    (folder / "data").write_bytes(clip)
+    assert http.get(path).json()["state"] == "arriving"
+    assert sent(http, path, len(clip), b"").status_code == 204
+    assert http.get(path).json()["state"] == "ready"
+    assert stored(site, path.rpartition("/")[2]) == clip
+
+
+def test_each_piece_gives_it_more_time(http: httpx.Client, clip: bytes) -> None:
+    path = begun(http, len(clip))
+    first = http.get(path).json()["expires_s"]
+    time.sleep(0.05)
+    assert sent(http, path, 0, clip[:10]).status_code == 204
+    second = http.get(path).json()["expires_s"]
+    time.sleep(0.05)
+    assert sent(http, path, 10, clip[10:]).status_code == 204
+    assert first < second < http.get(path).json()["expires_s"]
+
+
 def test_a_checksum(http: httpx.Client, site: Site, clip: bytes) -> None:
     path, wrong = begun(http, len(clip)), base64.b64encode(hashlib.sha1(b"else").digest()).decode()
     problem(sent(http, path, 0, clip, **{"Upload-Checksum": f"sha1 {wrong}"}), 460, "checksum")

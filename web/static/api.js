@@ -10,8 +10,8 @@ export class Refusal extends Error {
 }
 
 /** Throws Refusal, or TypeError where the server cannot be reached. */
-export async function request(method, path, { json, body, type, token, keepalive = false } = {}) {
-  const headers = {};
+export async function request(method, path, { json, body, type, token, headers: more = {}, keepalive = false } = {}) {
+  const headers = { ...more };
   if (json !== undefined) headers["Content-Type"] = "application/json";
   if (type) headers["Content-Type"] = type;
   if (token) headers.Authorization = `Bearer ${token}`;

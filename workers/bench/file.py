@@ -74,7 +74,7 @@ def bench_file(
         for engine, width, height in cases:
             source = Path(folder) / f"{width}x{height}.mp4"
             if not source.exists():
-                _make_clip(source, clip, width, height, frames, settings)
+                make_clip(source, clip, width, height, frames, settings)
             pairs = []
             for n in range(repeats):
                 say(f"{engine} {width}x{height}: {n + 1} of {repeats}")
@@ -202,7 +202,8 @@ class _Looped:
         """Each pass closes its own."""
 
 
-def _make_clip(path: Path, clip: Path | None, width: int, height: int, frames: int, settings: Settings) -> None:
+def make_clip(path: Path, clip: Path | None, width: int, height: int, frames: int, settings: Settings) -> None:
+    """A film of that size and length at `path`: `clip` again and again, or a generated pattern."""
     source: Source = (
         PatternSource(width, height, frames, scene="room")
         if clip is None

@@ -6,7 +6,7 @@ video's past goes in and comes out as that video's state.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -55,4 +55,18 @@ class Engine(Protocol):
 
     def infer(self, prepared: Sequence[Prepared], states: Sequence[State]) -> list[Result]:
         """One result for each frame, as if it had been alone. Frames may differ in size. Raises EngineError."""
+        ...
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """An engine that learns something from a video's first frame and keeps it: to work on a later part of that video by
+    itself, it must be told."""
+
+    def measure(self, frame: Frame) -> str | None:
+        """What it learns, as text; None where this frame does not tell."""
+        ...
+
+    def recall(self, measured: str) -> State:
+        """The state of a video of which that was learnt."""
         ...

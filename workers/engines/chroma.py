@@ -4,6 +4,7 @@ Works on chroma alone, where a screen keeps its place while light and folds chan
 pair (U, V) decides is in one table, made once for each video; no network, no weights.
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,6 +66,15 @@ class Chroma:
 
     def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
         return [self._matte(frame, state) for frame, state in zip(prepared, states, strict=True)]
+
+    def measure(self, frame: Frame) -> str | None:
+        """The screen's colour, as this frame shows it, and its spread."""
+        screen = None if frame.gray else find_screen(frame, self._given)
+        return json.dumps([*screen.key, screen.spread]) if screen is not None and screen.measured else None
+
+    def recall(self, measured: str) -> Screen:
+        y, u, v, spread = json.loads(measured)
+        return _screen((y, u, v), spread, measured=True)
 
     def _matte(self, frame: Frame, screen: Screen | None) -> Result:
         if screen is None or not screen.measured:

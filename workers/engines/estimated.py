@@ -20,13 +20,13 @@ class Estimated:
     def __init__(self, engine: Engine) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
-        self._engine = engine
+        self.engine = engine
 
     def prepare(self, frame: Frame) -> Look:
-        return Look(frame, self._engine.prepare(frame))
+        return Look(frame, self.engine.prepare(frame))
 
     def infer(self, prepared: Sequence[Look], states: Sequence[State]) -> list[Result]:
-        results = self._engine.infer([look.prepared for look in prepared], states)
+        results = self.engine.infer([look.prepared for look in prepared], states)
         return [_with_colours(result, look.frame) for result, look in zip(results, prepared, strict=True)]
 
 

@@ -54,7 +54,7 @@ class Rvm:
 
     name = "rvm"
     recurrent = True
-    warmup_frames = 45
+    warmup_frames = 60  # then alpha is within 0.2 of 255 levels of a whole pass in the mean; just after a cut within 3
     batch = 1  # measured on a CPU: a stack of two takes as long as two
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:

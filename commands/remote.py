@@ -1,0 +1,178 @@
+"""A server's HTTP API as the command line uses it: questions in JSON, uploads that go on where they were cut off.
+
+With Python's own client, for it takes no more than that: one request after the other, bodies in pieces.
+"""
+
+import base64
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from stream.errors import RemoteError, UsageError, disk_error, is_disk_trouble
+from stream.settings import Settings
+from stream.sinks.partial import Partial
+
+_TUS = {"Tus-Resumable": "1.0.0"}
+_PIECE = 8 * 2**20  # bytes of an upload in one request: what is sent again at most
+_CHUNK = 2**18
+_TIMEOUT_S = 30.0
+_PATIENCE_S = 60.0  # with a server that cannot be reached, or has no time
+_AGAIN_S = 1.0
+_BUSY = (423, 429, 503)
+
+T = TypeVar("T")
+Sent = Callable[[int, int], object]
+"""Told how many bytes are there, and of how many."""
+
+
+class _Unreachable(RemoteError):  # noqa: N818
+    """It may be there again in a moment."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class Remote:
+    """url: of the server. token: the user's, where it has some. Every method may raise RemoteError."""
+
+    def __init__(self, url: str, token: str, settings: Settings) -> None:
+        self._parts = urlsplit(url)
+        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+            raise UsageError(f"{url!r} is no address of a server; write it as http://127.0.0.1:8080")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._known = settings.cache_dir / "uploads.json"
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """JSON there and back; None for an empty answer. Tried for a minute where the server cannot be reached."""
+        content = None if body is None else json.dumps(body).encode()
+        kind = {"Content-Type": "application/json"} if content else {}
+        answer = _patiently(lambda: self._once(method, path, content, kind))
+        return json.loads(answer.body) if answer.body else None
+
+    def upload(self, path: Path, sent: Sent) -> str:
+        """The id that the file has at the server. Goes on with what an earlier call has begun. Raises UsageError."""
+        try:
+            content, size = path.open("rb"), path.stat().st_size
+        except OSError as exc:
+            raise UsageError(f"{path}: {exc.strerror}") from None
+        with content:
+            place, offset = self._begun(path, size)
+            while offset < size:
+                sent(offset, size)
+                offset = self._piece(place, offset, content)
+        sent(size, size)
+        self._remember(path, None)
+        return place.rpartition("/")[2]
+
+    def _begun(self, path: Path, size: int) -> tuple[str, int]:
+        """The address of the file's upload, and how much of it has come."""
+        if (place := self._remembered().get(self._mark(path))) is not None:
+            with suppress(RemoteError):  # else it has expired
+                return place, self._offset(place)
+        name = base64.b64encode(path.name.encode()).decode()
+        headers = _TUS | {"Upload-Length": str(size), "Upload-Metadata": f"filename {name}"}
+        answer = _patiently(lambda: self._once("POST", "/api/uploads", None, headers))
+        place = urlsplit(urljoin(self._parts.geturl(), answer.headers["Location"])).path
+        self._remember(path, place)
+        return place, 0
+
+    def _piece(self, place: str, offset: int, content: BinaryIO) -> int:
+        """Send the next piece; where the file stands at the server then."""
+        content.seek(offset)
+        headers = _TUS | {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+        try:
+            return int(self._once("PATCH", place, content.read(_PIECE), headers).headers["Upload-Offset"])
+        except _Unreachable:
+            return self._offset(place)
+
+    def _offset(self, place: str) -> int:
+        return int(_patiently(lambda: self._once("HEAD", place, None, _TUS)).headers["Upload-Offset"])
+
+    def download(self, path: str, final: Path, sent: Sent) -> None:
+        """What is at that path, as a file that appears when it is complete. Raises DiskError."""
+        partial = Partial(final)
+        try:
+            with self._asked("GET", path, None, {}) as response, partial.path.open("wb") as file:
+                size, done = int(response.headers["Content-Length"]), 0
+                while chunk := response.read(_CHUNK):
+                    done += file.write(chunk)
+                    sent(done, size)
+            if done < size:
+                raise _Unreachable("the server hung up before the end")
+            partial.publish()
+        except OSError as exc:
+            raise disk_error(exc, final) from exc
+        finally:
+            partial.discard()
+
+    def _once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        with self._asked(method, path, body, headers) as response:
+            return Answer(response.headers, response.read())
+
+    @contextmanager
+    def _asked(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(str(self._parts.hostname), self._parts.port, timeout=_TIMEOUT_S)
+        try:
+            connection.request(method, path, body, self._headers | headers)
+            response = connection.getresponse()
+            if response.status >= 300:
+                raise _refusal(response.status, response.read())
+            yield response
+        except (OSError, http.client.HTTPException) as exc:
+            if isinstance(exc, OSError) and is_disk_trouble(exc):
+                raise
+            raise _Unreachable(f"{self._parts.netloc} cannot be reached: {exc or type(exc).__name__}") from None
+        finally:
+            connection.close()
+
+    # uploads that were begun: a file is known by its path, size and time
+
+    def _mark(self, path: Path) -> str:
+        found = path.stat()
+        return f"{self._parts.netloc} {path.resolve()} {found.st_size} {found.st_mtime_ns}"
+
+    def _remembered(self) -> dict[str, str]:
+        with suppress(OSError, ValueError):
+            known: dict[str, str] = json.loads(self._known.read_text())
+            return known
+        return {}
+
+    def _remember(self, path: Path, place: str | None) -> None:
+        known = self._remembered() | {self._mark(path): place}
+        with suppress(OSError):  # then a later call begins anew
+            self._known.parent.mkdir(parents=True, exist_ok=True)
+            self._known.write_text(json.dumps({mark: at for mark, at in known.items() if at}))
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    until_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except _Unreachable:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(_AGAIN_S)
+
+
+def _refusal(status: int, body: bytes) -> RemoteError:
+    """What the server's problem says, in a line."""
+    try:
+        problem = json.loads(body)
+        detail = str(problem.get("detail") or problem.get("title"))
+        field = f" ({problem['field']})" if problem.get("field") else ""
+    except (ValueError, AttributeError):
+        detail, field = f"it answers {status}", ""
+    return (_Unreachable if status in _BUSY else RemoteError)(f"the server: {detail}{field}")

@@ -1,0 +1,47 @@
+"""One video into several outputs: each gets its own look of every frame, and all the sound."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import av
+
+from stream.frames import Frame, Sound, VideoInfo
+from stream.pump import Sink, Warnings
+
+
+class SeveralSink:
+    """Writes a frame to the first of `sinks`, and `Frame.others` to the rest."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self.warnings: Warnings = []
+        self._sinks = sinks
+
+    def open(self, info: VideoInfo) -> None:
+        for sink, look in zip(self._sinks, (info, *info.others), strict=True):
+            sink.open(look)
+
+    def write(self, item: Frame | Sound) -> None:
+        if isinstance(item, Frame):
+            for sink, look in zip(self._sinks, (item, *item.others), strict=True):
+                sink.write(look)
+            return
+        for sink, packet in zip(self._sinks, [item, *(_copy(item) for _ in self._sinks[1:])], strict=True):
+            sink.write(packet)  # which makes it its own
+
+    def close(self) -> None:
+        for sink in self._sinks:
+            sink.close()
+        self.warnings = list(dict.fromkeys(warning for sink in self._sinks for warning in sink.warnings))
+
+    def abort(self) -> None:
+        for sink in self._sinks:
+            sink.abort()
+
+
+def _copy(packet: Sound) -> Sound:
+    copy = cast(Sound, av.Packet(bytes(packet)))
+    copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    copy.is_keyframe, copy.stream = packet.is_keyframe, packet.stream
+    for data in packet.iter_sidedata():
+        copy.set_sidedata(data)
+    return copy

@@ -1,0 +1,57 @@
+"""Where the pictures of a file lie, from its packets alone: nothing is decoded, an hour takes a second or so."""
+
+from array import array
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from stream.settings import Settings
+from stream.sources import container as media
+from stream.sources.reader import offset
+
+_EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}  # here a search by time finds the picture, and times are true
+
+
+@dataclass(frozen=True)
+class Scan:
+    """times: of all pictures in order, in the stream's ticks from `start_s` on; keys: those that stand alone.
+
+    plain: times need no repair and every place can be sought, so that a part read by itself is the same as it is in the
+    whole; else the lists may lack something.
+    """
+
+    times: "array[int]"
+    keys: "array[int]"
+    plain: bool
+
+
+def scan(path: Path, settings: Settings, start_s: float = 0.0, end_s: float | None = None) -> Scan:
+    """The pictures between two times, in seconds from the file's beginning. Raises UnreadableMedia, NoVideoStream,
+    TooLarge."""
+    with media.open_container(path, settings) as container:
+        stream = media.video_stream(container, settings)
+        tick = stream.time_base or Fraction(1, 90_000)
+        shift = offset(container, tick, start_s)
+        first = 0 if start_s > 0 else -(2**62)
+        last = 2**62 if end_s is None else round((end_s - start_s) / tick)
+        times, keys, plain = array("q"), array("q"), container.format.name in _EXACT
+        try:
+            for packet in container.demux(stream):
+                if not packet.size or packet.is_discard:
+                    continue
+                if packet.pts is None:
+                    plain = False
+                elif first <= packet.pts + shift < last:
+                    times.append(packet.pts + shift)
+                    if packet.is_keyframe:
+                        keys.append(packet.pts + shift)
+        except av.error.FFmpegError:
+            plain = False
+        expected_s = media.duration_s(container, stream)
+    ordered = array("q", sorted(times))
+    plain = plain and len(set(ordered)) == len(ordered) > 0
+    if plain and end_s is None and expected_s is not None:  # cut off: told by who reads it as a whole
+        plain = start_s + float(ordered[-1] * tick) > expected_s - max(0.5, 0.02 * expected_s)
+    return Scan(ordered, array("q", sorted(keys)), plain)

@@ -1,0 +1,124 @@
+"""`mattebox jobs` against a server: web and a file worker, both real, in this process."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands.remote import Remote
+from stream.errors import RemoteError, UsageError
+from stream.job_store import JobStore
+from stream.settings import Settings
+from stream.storage import open_storage
+from tests.media import mattebox, numbered_clip, read
+from tests.servers import RedisServer, start_server
+from tests.web.site import Site, running
+from workers.files import FileWorker
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    chosen = Settings(data_dir=tmp_path_factory.mktemp("data"), hw_encode=False, tokens="ann:secret-secret-secret")
+    for server in start_server("valkey"):
+        with running(chosen, server.url, worker=False) as site, working(chosen, server):
+            yield site
+
+
+class working:  # noqa: N801 - reads as a statement
+    """A file worker in a thread of its own."""
+
+    def __init__(self, chosen: Settings, server: RedisServer) -> None:
+        self._chosen, self._url = chosen, server.url
+        self._loop, self._thread = asyncio.new_event_loop(), threading.Thread(target=self._work)
+
+    def _work(self) -> None:
+        self._loop.run_until_complete(self._run())
+
+    async def _run(self) -> None:
+        self._stop, store = asyncio.Event(), JobStore(self._url)
+        await FileWorker(self._chosen, store, open_storage(self._chosen)).run(self._stop)
+        await store.close()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+
+def jobs(site: Site, *words: object) -> tuple[int, str, str]:
+    env = {"MATTEBOX_SERVER": site.url, "MATTEBOX_TOKEN": "secret-secret-secret"}
+    done = mattebox("jobs", *words, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_submitted_watched_listed_and_fetched(site: Site, tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 30)
+    code, said, wrong = jobs(
+        site, "submit", clip, "--engine", "chroma", "--output", "mp4", "--output", "mkv:matte", "--json"
+    )
+    assert (code, wrong) == (0, "")
+    job = json.loads(said.splitlines()[-1])
+    assert (job["state"], sorted(job["results"]), job["title"]) == ("done", ["mkv-matte", "mp4"], "clip.mp4")
+    code, said, _ = jobs(site, "list")
+    assert code == 0
+    assert job["id"] in said
+    assert "30/30" in said
+    code, said, wrong = jobs(site, "get", job["id"][:8], "--name", "mkv-matte", "-o", tmp_path / "matte.mkv")
+    assert (code, said, wrong) == (0, f"{tmp_path / 'matte.mkv'}\n", "")
+    assert len(read(tmp_path / "matte.mkv")) == 30
+    code, _, wrong = jobs(site, "get", job["id"], "--name", "none")
+    assert (code, wrong) == (1, "error: the job is done and has no result 'none'\n")
+
+
+def test_a_failed_job_is_exit_code_1(site: Site, tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 5)
+    code, said, wrong = jobs(site, "submit", clip, "--engine", "chroma", "--start", "0.01", "--end", "0.02")
+    assert (code, wrong) == (1, "")
+    assert "failed" in said
+    code, _, wrong = jobs(site, "submit", clip, "--background", "image:/etc/passwd")
+    assert code == 1
+    assert wrong.startswith("error: the server: ")
+    assert jobs(site, "watch", "zzz")[0] == 1
+
+
+def remote(site: Site, folder: Path) -> Remote:
+    return Remote(site.url, "secret-secret-secret", Settings(cache_dir=folder))
+
+
+def test_an_upload_goes_on_where_it_was_cut_off(site: Site, tmp_path: Path) -> None:
+    content = numbered_clip(tmp_path / "clip.mp4", 30).read_bytes()
+    clip, heard = tmp_path / "clip.mp4", list[tuple[int, int]]()
+
+    def stop(done: int, size: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        remote(site, tmp_path).upload(clip, stop)
+    (place,) = json.loads((tmp_path / "uploads.json").read_text()).values()
+    with site.client("secret-secret-secret") as http:
+        body = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+        assert http.patch(place, content=content[:1000], headers=body).status_code == 204
+    id = remote(site, tmp_path).upload(clip, lambda done, size: heard.append((done, size)))
+    assert heard == [(1000, len(content)), (len(content), len(content))]
+    assert place.endswith(id)
+    assert site.context.storage.size(f"uploads/{id}/source") == len(content)
+    assert json.loads((tmp_path / "uploads.json").read_text()) == {}
+
+
+def test_wrong_words() -> None:
+    for url in ("ftp://host", "host:80", ""):
+        with pytest.raises(UsageError):
+            Remote(url, "", Settings())
+
+
+def test_a_refusal_is_one_line(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(RemoteError, match=r"^the server: [^\n]+$"):
+        Remote(site.url, "wrong", Settings(cache_dir=tmp_path)).ask("GET", "/api/jobs")
+    with pytest.raises(RemoteError, match="no such job"):
+        remote(site, tmp_path).ask("GET", "/api/jobs/x")

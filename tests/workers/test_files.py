@@ -1,0 +1,262 @@
+"""File workers as programs, on a real Redis: what becomes of jobs when workers die, or worse."""
+
+import asyncio
+import contextlib
+import io
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from stream.frames import Frame
+from stream.job import Job, JobState, Output
+from stream.progress import LineReporter
+from stream.session import Options
+from tests.live.serving import descendants, memory_mib
+from tests.media import numbered, numbered_clip, read, sound_of, write_video
+from tests.servers import RedisServer, asynctest, start_server
+from tests.workers.factory import BOTH, Factory, factory
+from tests.workers.files_program import NAMES
+from workers.engines import ENGINES
+from workers.job import Task, run_file
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    yield from start_server("valkey")
+
+
+@pytest.fixture(autouse=True)
+def engines_for_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, place in NAMES.items():
+        monkeypatch.setitem(ENGINES, name, place)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """720 small frames, cut into three segments, with sound."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    return write_video(path, (numbered(n % 256) for n in range(720)), sound_s=24.0, options={"g": "40"})
+
+
+def same(ours: list[Frame], theirs: list[Frame]) -> bool:
+    pairs = zip(ours, theirs, strict=True)
+    return all(a.time_s == b.time_s and np.array_equal(a.pixels, b.pixels) for a, b in pairs)
+
+
+async def killed_at(site: Factory, job: Job, shares: list[float]) -> Job:
+    """Let the job run, and kill a worker whenever that share of it is done; another takes its place."""
+    for share in shares:
+        await site.until(job.id, _reached(share * 720))
+        site.kill(random.randrange(len(site.workers)))
+        site.start()
+    return await site.ended(job)
+
+
+def _reached(frames: float) -> Callable[[Job], bool]:
+    return lambda job: job.state.final or job.progress.frames >= frames
+
+
+@asynctest
+async def test_a_job_gives_what_the_command_gives(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    async with factory(server.url, tmp_path, inside=2) as site:
+        job = await site.ended(await site.submit(clip, "chroma", outputs=BOTH))
+        assert (job.state, job.reason) == (JobState.DONE, ""), site.log.read_text()
+        assert (job.progress.frames, job.progress.segments_done) == (720, 3)
+        assert job.media is not None
+        assert (job.media.width, job.media.fps, job.media.sound) == (64, 30.0, True)
+        for output in BOTH:
+            options = output.options(job.options)
+            path = tmp_path / f"one.{output.format}"
+            run_file(Task(clip, path, options), site.settings, LineReporter(io.StringIO()))
+            ours, theirs = read(site.result(job, output.name)), read(path)
+            assert [frame.time_s for frame in ours] == [frame.time_s for frame in theirs]
+            apart = [np.abs(a.pixels.astype(int) - b.pixels).mean() for a, b in zip(ours, theirs, strict=True)]
+            assert max(apart) < 1.0
+            (wave, *_), (truth, *_) = sound_of(site.result(job, output.name)), sound_of(path)
+            assert np.array_equal(wave, truth)
+        assert await site.tidied()
+        assert site.storage.size(f"jobs/{job.id}/preview.jpg") > 100
+
+
+@asynctest
+async def test_killed_workers_cost_a_segment_each_and_change_nothing(
+    server: RedisServer, tmp_path: Path, clip: Path
+) -> None:
+    async with factory(server.url, tmp_path, inside=1) as site:
+        calm = await site.ended(await site.submit(clip, "chroma", outputs=BOTH))
+        await site.end_inside()
+        site.start(2)
+        job = await killed_at(site, await site.submit(clip, outputs=BOTH), [0.2, 0.6])
+        assert job.state is JobState.DONE, (job.detail, site.log.read_text())
+        assert sum(site.taken(job).values()) <= 5 + 2
+        for output in BOTH:
+            assert same(read(site.result(job, output.name)), read(site.result(calm, output.name)))
+        assert await site.tidied()
+
+
+@asynctest
+async def test_redis_restarted_with_its_data(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    async with factory(server.url, tmp_path, workers=1) as site:
+        job = await site.submit(clip)
+        await site.until(job.id, lambda job: job.progress.frames > 300)
+        server.kill()
+        await asyncio.sleep(0.5)
+        server.start()
+        assert (await site.ended(job)).state is JobState.DONE
+        assert max(site.taken(job).values()) == 1
+
+
+@asynctest
+async def test_redis_lost_its_data(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    async with factory(server.url, tmp_path, inside=1) as site:
+        job = await site.submit(clip)
+        await site.until(job.id, lambda job: job.progress.segments_done == 1)
+        await site.until(job.id, lambda job: job.progress.frames > 300)
+        with server.client() as raw:
+            raw.flushall()
+        while await site.store.job(job.id) is None:
+            await asyncio.sleep(0.05)
+        done = await site.ended(job)
+        assert (done.state, done.progress.frames) == (JobState.DONE, 720)
+        assert len(read(site.result(done))) == 720
+
+
+@asynctest
+async def test_a_cancelled_job_stops_within_a_second_and_leaves_nothing(
+    server: RedisServer, tmp_path: Path, clip: Path
+) -> None:
+    async with factory(server.url, tmp_path, inside=1) as site:
+        job, after = await site.submit(clip), await site.submit(clip, "chroma")
+        await site.until(job.id, lambda job: job.progress.frames > 300)
+        await site.store.cancel(job.id)
+        began_s = time.monotonic()
+        await site.until(after.id, lambda job: job.state is JobState.RUNNING)
+        assert time.monotonic() - began_s < 1.0
+        assert (await site.ended(after)).state is JobState.DONE
+        assert await site.tidied()
+
+
+@asynctest
+async def test_poison_is_found_after_three_deaths(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    async with factory(server.url, tmp_path, inside=1) as site:
+        poisoned = await site.ended(await site.submit(numbered_clip(tmp_path / "short.mp4"), "deadly"))
+        assert (poisoned.state, poisoned.reason) == (JobState.FAILED, "poison")
+        assert poisoned.detail.endswith("3 times")
+        assert (await site.ended(await site.submit(clip, "chroma"))).state is JobState.DONE  # by the same worker
+        assert await site.tidied()
+
+
+@asynctest
+async def test_told_to_go_it_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    async with factory(server.url, tmp_path, workers=1) as site:
+        job = await site.submit(clip)
+        await site.until(job.id, lambda job: 240 < job.progress.frames < 480)
+        assert site.end() == [0]
+        waiting = await site.store.job(job.id)
+        assert waiting is not None
+        assert (waiting.state, waiting.progress.segments_done) == (JobState.RUNNING, 2)
+        site.start_inside()
+        assert (await site.ended(job)).state is JobState.DONE
+        assert max(site.taken(job).values()) == 1
+        site.workers.clear()
+
+
+@asynctest
+async def test_a_full_disk_fails_the_job_and_not_the_next(
+    server: RedisServer, tmp_path: Path, small_disk: Path, clip: Path
+) -> None:
+    async with factory(server.url, small_disk) as site:
+        noise = np.random.default_rng(1).integers(0, 255, (20, 48, 64, 3), np.uint8)
+        options = Options.read(engine="chroma", background="none")
+        big = write_video(tmp_path / "noise.mp4", noise)
+        job = await site.submit(big, outputs=(Output(format="png"),), options=options, width=640)
+        small = await site.submit(numbered_clip(tmp_path / "short.mp4"), "chroma")
+        site.start_inside()
+        failed, done = await site.ended(job), await site.ended(small)
+        assert (failed.state, failed.reason) == (JobState.FAILED, "disk")
+        assert done.state is JobState.DONE, (done.detail, site.log.read_text())
+        assert await site.tidied()
+
+
+@asynctest
+async def test_what_is_wrong_with_a_job_is_said(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    (text := tmp_path / "text.mp4").write_text("no video at all")
+    async with factory(server.url, tmp_path, inside=1) as site:
+        for fields, reason in (
+            ({"clip": text}, "unreadable_media"),
+            ({"clip": clip, "options": Options.read(engine="chroma", background="image:/none.jpg")}, "bad_background"),
+            ({"clip": clip, "engine": "broken"}, "engine"),
+            ({"clip": clip, "source": "uploads/gone/source", "engine": "chroma"}, "unreadable_media"),
+            ({"clip": clip, "options": Options.read(engine="chroma", background="transparent")}, "failed"),
+        ):
+            job = await site.ended(await site.submit(**fields))
+            assert (job.state, job.reason) == (JobState.FAILED, reason)
+            assert job.detail
+        assert await site.tidied()
+
+
+@pytest.mark.slow
+@asynctest
+async def test_ten_kills_at_random(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    async with factory(server.url, tmp_path, workers=2) as site:
+        calm = await site.ended(await site.submit(clip, outputs=BOTH))
+        shares = sorted(random.random() for _ in range(10))
+        job = await killed_at(site, await site.submit(clip, outputs=BOTH), shares)
+        assert job.state is JobState.DONE, (job.detail, site.log.read_text())
+        assert sum(site.taken(job).values()) <= 5 + 10
+        for output in BOTH:
+            assert same(read(site.result(job, output.name)), read(site.result(calm, output.name)))
+        assert await site.tidied()
+
+
+@pytest.mark.slow
+@asynctest
+async def test_200_jobs_of_two_owners_are_done_once_each_and_in_turn(server: RedisServer, tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "short.mp4", 3)
+    async with factory(server.url, tmp_path) as site:
+        jobs = [await site.submit(clip, "chroma", owner="ann" if n < 150 else "bob") for n in range(200)]
+        site.start(2)
+        for job in jobs:
+            assert (await site.ended(job, 300)).state is JobState.DONE
+            assert set(site.taken(job).values()) == {1}
+        ends = sorted(await site.store.jobs(), key=lambda job: job.ended_s)
+        assert abs(sum(job.owner == "bob" for job in ends[:90]) - 45) <= 2
+
+
+@pytest.mark.slow
+@asynctest
+async def test_two_hours_take_no_more_memory_than_minutes(server: RedisServer, tmp_path: Path) -> None:
+    frame = av.VideoFrame.from_ndarray(pattern(1920, 1080), format="rgb24").reformat(format="yuv420p")
+    pictures = (frame for _ in range(720))
+    times = [10_000 * n for n in range(720)]
+    film = write_video(tmp_path / "film.mp4", pictures, times_ms=times, options={"g": "10", "preset": "ultrafast"})
+    async with factory(server.url, tmp_path, workers=1) as site:
+        job = await site.submit(film, "chroma")
+        sizes, stored = [], []
+        while not (now := await site.store.job(job.id) or job).state.final:
+            if now.progress.frames > 60:
+                sizes.append(max(memory_mib(pid) for pid in descendants(site.workers[0].pid)))
+            keys = [key for key in site.storage.keys(f"jobs/{job.id}/") if not key.endswith("preview.jpg")]
+            with contextlib.suppress(FileNotFoundError):  # joined meanwhile
+                stored.append(sum(site.storage.size(key) for key in keys))
+            await asyncio.sleep(0.2)
+        done = await site.ended(job)
+        assert (done.state, done.progress.frames, done.progress.segments) == (JobState.DONE, 720, 3), done.detail
+        assert done.media is not None
+        assert done.media.duration_s > 7000
+        third = len(sizes) // 3
+        assert max(sizes[-third:]) < 1.15 * max(sizes[:third]), sizes
+        assert max(stored) <= 2.1 * done.results["result"].bytes
+        print(f"memory {min(sizes):.0f} to {max(sizes):.0f} MiB")
+
+
+def pattern(width: int, height: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    image = np.full((height, width, 3), (20, 180, 60), np.uint8)
+    image[height // 4 :, width // 3 : width // 2] = 190
+    return image

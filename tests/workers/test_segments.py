@@ -1,0 +1,238 @@
+"""A file in segments, joined, against the same file in one pass."""
+
+import io
+import zipfile
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from stream.errors import UnreadableMedia
+from stream.frames import Frame, to_av
+from stream.job import Job, Output
+from stream.progress import LineReporter
+from stream.session import Background, Options, View
+from stream.settings import Settings
+from stream.sinks.segment import Part
+from stream.sources.pattern import PatternSource
+from tests.media import numbered, read, write_video
+from workers import engines, plan, segments
+from workers.engines.rvm import Rvm
+from workers.engines.selfie import Selfie
+from workers.job import Task, run_file
+from workers.plan import Plan, make_plan
+from workers.segments import Note, Segment, Stopped, Watcher
+
+SETTINGS = Settings(hw_encode=False, threads=1)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of some 30 frames, whatever they cost."""
+    monkeypatch.setattr(plan, "_SHORTEST", 30)
+    monkeypatch.setattr(plan, "_COST", 10.0)
+
+
+def job_of(*outputs: Output, options: dict[str, Any] | None = None, **fields: Any) -> Job:
+    chosen = Options.read(**{"engine": "chroma"} | (options or {}))
+    return Job(id="j", source="s", outputs=outputs or (Output(format="mkv"),), options=chosen, **fields)
+
+
+def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
+    """Every segment, the last one first, and the joined outputs."""
+    engine = engines.load(job.options.engine, job.options, SETTINGS)
+    plan, _, _ = make_plan(job, clip, engine, SETTINGS)
+    parts = [Segment(job, plan, number, clip) for number in range(len(plan.spans))]
+    notes = {one.number: segments.run_segment(one, folder, engine, SETTINGS, Watcher()) for one in reversed(parts)}
+    if plan.whole:
+        return plan, parts[0].files(folder)
+    finals = []
+    for n, output in enumerate(job.outputs):
+        finals.append(folder / f"joined{segments.suffix(output)}")
+        with segments.Whole(job, plan, clip, SETTINGS) as whole:
+            whole.join(output, [Part(p.files(folder)[n], notes[p.number].first) for p in parts], finals[-1])
+    return plan, finals
+
+
+def in_one_pass(job: Job, output: Output, clip: Path, folder: Path) -> Path:
+    path = folder / ("pictures" if output.format == "png" else f"one.{output.format}")
+    size = (job.width, job.height)
+    task = Task(clip, path, output.options(job.options), job.start_s, job.end_s, size)
+    run_file(task, SETTINGS, LineReporter(io.StringIO()))
+    return path
+
+
+def packets(path: Path, kind: str) -> list[tuple[int, bytes]]:
+    with av.open(str(path)) as container:
+        streams = getattr(container.streams, kind)
+        return [(p.pts, bytes(p)) for p in container.demux(streams[0]) if p.size] if streams else []
+
+
+def apart(ours: list[Frame], theirs: list[Frame]) -> float:
+    """Mean difference of the worst frame, in levels, alpha included; times must be equal."""
+    assert [frame.time_s for frame in ours] == [frame.time_s for frame in theirs]
+    pairs = [(a.pixels, b.pixels) for a, b in zip(ours, theirs, strict=True)]
+    pairs += [
+        (a.alpha, b.alpha) for a, b in zip(ours, theirs, strict=True) if a.alpha is not None and b.alpha is not None
+    ]
+    return float(max(np.abs(a.astype(int) - b).mean() for a, b in pairs))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    return write_video(path, (numbered(n) for n in range(120)), sound_s=4.0, options={"g": "20"})
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("background", "formats"),
+    [("green", ("mp4", "gif", "png", "webm")), ("transparent", ("mov", "mkv", "webm", "gif"))],
+)
+def test_every_format_is_as_in_one_pass(tmp_path: Path, clip: Path, background: str, formats: tuple[Any, ...]) -> None:
+    job = job_of(*(Output(name=f"o-{name}", format=name) for name in formats), options={"background": background})
+    plan, joined = in_segments(job, clip, tmp_path)
+    assert len(plan.spans) == 4
+    for output, ours in zip(job.outputs, joined, strict=True):
+        theirs = in_one_pass(job, output, clip, tmp_path)
+        if output.format == "png":
+            with zipfile.ZipFile(ours) as packed:
+                assert {n: packed.read(n) for n in packed.namelist()} == {
+                    file.name: file.read_bytes() for file in theirs.iterdir()
+                }
+            continue
+        assert packets(ours, "audio") == packets(theirs, "audio")
+        assert sorted(pts for pts, _ in packets(ours, "video")) == sorted(pts for pts, _ in packets(theirs, "video"))
+        assert apart(read(ours), read(theirs)) <= (0.0 if output.format in ("mkv", "gif") else 1.0)
+        assert abs(length_s(ours) - length_s(theirs)) < 1 / 30
+
+
+def length_s(path: Path) -> float:
+    with av.open(str(path)) as container:
+        return float(Fraction(container.duration or 0, av.time_base))
+
+
+def drifting(number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A grey square before a screen whose colour drifts: measured later it would be another."""
+    image = np.full((48, 64, 3), (30 + number // 2, 200 - number // 2, 60), np.uint8)
+    image[12:36, 20 + number % 20 : 40 + number % 20] = 190
+    return image
+
+
+@pytest.mark.usefixtures("short")
+def test_what_is_measured_once_and_what_moves_with_time(tmp_path: Path, clip: Path) -> None:
+    """The screen's colour and the edges' tint from the first frame; behind it a film that is shorter than the video."""
+    video = write_video(tmp_path / "drift.mp4", map(drifting, range(120)), options={"g": "20"})
+    film = write_video(tmp_path / "film.mp4", (numbered(n) for n in range(25)), rate=Fraction(10))
+    job = job_of(options={"background": f"video:{film}", "edges": {"spill": 1.0}})
+    plan, (ours,) = in_segments(job, video, tmp_path)
+    assert len(plan.spans) == 4
+    assert apart(read(ours), read(in_one_pass(job, job.outputs[0], video, tmp_path))) == 0.0
+
+
+@pytest.mark.usefixtures("short")
+def test_steadying_leaves_no_seam(tmp_path: Path) -> None:
+    frames = (item for item in PatternSource(128, 96, 66) if isinstance(item, Frame))
+    pictures = (to_av(frame, "yuv420p") for frame in frames)
+    video = write_video(tmp_path / "clip.mp4", pictures, options={"g": "11"}, colour=(1, 1, 1, 1))
+    job = job_of(Output(format="mkv", view=View.MATTE), options={"temporal": "offline"})
+    plan, (ours,) = in_segments(job, video, tmp_path)
+    theirs = read(in_one_pass(job, job.outputs[0], video, tmp_path))
+    assert len(plan.spans) == 2
+    assert apart(read(ours), theirs) < 1.0
+
+
+@pytest.mark.usefixtures("short")
+def test_a_part_of_a_video_of_uneven_times(tmp_path: Path) -> None:
+    times = [33 * n + 7 * (n % 3) + (400 if n > 70 else 0) for n in range(120)]
+    images = (numbered(n) for n in range(120))
+    video = write_video(tmp_path / "uneven.mkv", images, times_ms=times, sound_s=4.0, options={"g": "12"})
+    job = job_of(Output(format="mp4"), start_s=0.5, end_s=3.9, width=96)
+    plan, (ours,) = in_segments(job, video, tmp_path)
+    assert len(plan.spans) > 1
+    theirs = in_one_pass(job, job.outputs[0], video, tmp_path)
+    assert apart(read(ours), read(theirs)) < 1.0
+    assert packets(ours, "audio") == packets(theirs, "audio")
+
+
+@pytest.mark.usefixtures("short")
+def test_one_frame_for_a_preview(tmp_path: Path, clip: Path) -> None:
+    job = job_of(Output(format="png"), start_s=1.0, end_s=1.0 + 1 / 60)
+    plan, (ours,) = in_segments(job, clip, tmp_path)
+    assert plan.whole
+    with zipfile.ZipFile(ours) as packed:
+        assert sorted(packed.namelist()) == ["00001.png", "timestamps.txt"]
+
+
+def planned(clip: Path, **options: Any) -> Plan:
+    job = job_of(options=options)
+    return make_plan(job, clip, engines.load("chroma", job.options, SETTINGS), SETTINGS)[0]
+
+
+def test_segments_are_cut_on_keyframes_and_cost_little(tmp_path: Path) -> None:
+    images = (numbered(n % 256, 16, 16) for n in range(1800))
+    video = write_video(tmp_path / "c.mp4", images, options={"g": "50", "sc_threshold": "0"})
+    for warmup, count in ((0, 7), (45, 2), (80, 2), (200, 1)):
+        job = job_of()
+        engine = engines.load("chroma", job.options, SETTINGS)
+        engine.warmup_frames = warmup
+        plan, media, _ = make_plan(job, video, engine, SETTINGS)
+        tick = round(Fraction(1, 30) / plan.time_base)
+        cuts = [begin // tick for begin, _ in plan.spans if begin is not None]
+        assert len(plan.spans) == count
+        assert all(cut % 50 == 0 for cut in cuts)
+        assert [end - begin for begin, end in pairwise([0, *cuts, 1800])] == list(plan.frames)
+        reads = [(begin or 0, 1800 * tick if end is None else end) for begin, end in plan.reads]
+        assert sum(end - begin for begin, end in reads) / tick <= 1.05 * 1800
+    assert (media.duration_s, media.fps) == (60.0, 30.0)
+
+
+def test_what_is_better_left_whole(tmp_path: Path) -> None:
+    images = [numbered(n % 256, 16, 16) for n in range(600)]
+    assert len(planned(write_video(tmp_path / "a.mp4", images, options={"g": "50"})).spans) == 2
+    assert planned(write_video(tmp_path / "b.mp4", images, options={"g": "1000", "sc_threshold": "0"})).whole
+    assert planned(write_video(tmp_path / "c.ts", images, options={"g": "50"})).whole  # no index
+    grey = [np.full((16, 16, 3), 90, np.uint8)] * 30 + images
+    video = write_video(tmp_path / "d.mp4", grey, options={"g": "50"})
+    assert planned(video).whole  # its screen is not seen on the first frame
+    assert len(planned(video, key="#3c78c8").spans) == 1
+    cut = write_video(tmp_path / "e.mkv", images, options={"g": "50"})
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    assert planned(cut).whole  # so that it is told to be truncated
+
+
+def test_engines_say_how_long_they_remember() -> None:
+    assert Rvm.warmup_frames >= 45
+    assert Selfie.warmup_frames == 0
+
+
+def test_it_stops_when_it_is_told_to(tmp_path: Path, clip: Path) -> None:
+    job = job_of()
+    engine = engines.load("chroma", job.options, SETTINGS)
+    plan, _, _ = make_plan(job, clip, engine, SETTINGS)
+    watcher = Watcher()
+    watcher.stop.set()
+    with pytest.raises(Stopped):
+        segments.run_segment(Segment(job, plan, 0, clip), tmp_path, engine, SETTINGS, watcher)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_is_judged_for_the_whole() -> None:
+    odd = ("odd_size", "cropped")
+    notes = [Note(0, 60, 100, [odd]), Note(1, 2, 200, [odd])]
+    (code, _), (_, damaged) = segments.judge(notes, SETTINGS)
+    assert (code, damaged[:9]) == ("odd_size", "62 of 300")
+    with pytest.raises(UnreadableMedia):
+        segments.judge([Note(0, 160, 300, [])], SETTINGS)
+
+
+def test_an_output_may_have_a_look_of_its_own(tmp_path: Path, clip: Path) -> None:
+    outputs = Output(name="a", format="mkv"), Output(name="b", format="mkv", background=Background(kind="none"))
+    job = job_of(*outputs, Output(name="c", format="mkv", view=View.MATTE))
+    _, files = in_segments(job, clip, tmp_path)
+    for output, ours in zip(job.outputs, files, strict=True):
+        assert apart(read(ours), read(in_one_pass(job, output, clip, tmp_path))) == 0.0

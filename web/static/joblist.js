@@ -1,0 +1,176 @@
+// The list of jobs as the server tells it, each with what can be done about it.
+
+import { get, request } from "./api.js";
+import { find, make, write } from "./dom.js";
+import { lasting, REASONS, size, STATES, WORDS } from "./videowords.js";
+
+const FINAL = ["done", "failed", "cancelled"];
+const PLAYED = ["video/mp4", "video/webm", "image/gif"];
+
+export const isTransparent = (job) => job.options.background === "transparent";
+
+export class JobList {
+  /** play(job, result); denied(): the server wants a sign-in. */
+  constructor({ play, denied }) {
+    Object.assign(this, { play, denied, cards: new Map(), list: find("jobs") });
+  }
+
+  listen() {
+    this.events?.close();
+    const events = this.events = new EventSource("/api/jobs/events");
+    events.addEventListener("job", ({ data }) => this.#show(JSON.parse(data)));
+    events.addEventListener("removed", ({ data }) => this.#drop(JSON.parse(data).id));
+    events.addEventListener("notice", ({ data }) => this.#notice(JSON.parse(data).code === "ok" ? "" : WORDS.recordsAway));
+    events.addEventListener("open", () => { this.#notice(""); this.#catchUp(); });
+    events.addEventListener("error", () => {
+      this.#notice(WORDS.lost);
+      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.#again(), 3000);
+    });
+  }
+
+  async #again() {
+    try {
+      await get("/api/jobs");
+    } catch (error) {
+      if (error.status === 401) { this.denied(); return; }
+    }
+    this.listen();
+  }
+
+  /** What was removed while nobody listened. */
+  async #catchUp() {
+    const { jobs } = await get("/api/jobs").catch(() => ({ jobs: null }));
+    const ids = jobs && new Set(jobs.map((job) => job.id));
+    for (const id of this.cards.keys()) if (ids && !ids.has(id)) this.#drop(id);
+  }
+
+  #show(job) {
+    let card = this.cards.get(job.id);
+    if (!card) {
+      card = new Card(job, this);
+      this.cards.set(job.id, card);
+      this.list.prepend(card.element);
+    }
+    card.update(job);
+    find("none").hidden = true;
+  }
+
+  #drop(id) {
+    this.cards.get(id)?.element.remove();
+    this.cards.delete(id);
+    find("none").hidden = this.cards.size > 0;
+  }
+
+  #notice(words) { write(find("notice"), words); }
+}
+
+class Card {
+  constructor(job, all) {
+    Object.assign(this, { all, path: `/api/jobs/${job.id}`, shape: "" });
+    this.picture = make("img", { alt: "", hidden: true });
+    this.picture.addEventListener("load", () => { this.picture.hidden = false; });
+    this.picture.addEventListener("error", () => { this.picture.hidden = true; this.#showResult(); });
+    this.bar = make("progress", { max: 1, aria: { label: `${job.title || "Video"}: done` } });
+    this.status = make("p", { className: "status" }, make("span", { className: "dot" }), make("span", { className: "words" }));
+    this.detail = make("p", { className: "fine meters" });
+    this.buttons = make("div", { className: "buttons" });
+    this.note = make("p", { className: "note bad", role: "alert" });
+    this.element = make("li", { className: "card-row job" },
+      make("div", { className: isTransparent(job) ? "screen checkered" : "screen" }, this.picture),
+      make("div", { className: "facts" }, make("h3", { title: job.title }, job.title || "Video"),
+        this.status, this.bar, this.detail, this.buttons, this.note));
+  }
+
+  update(job) {
+    this.job = job;
+    const { frames, of_frames: of, fps, left_s: left } = job.progress;
+    const [tone, words] = STATES[job.state];
+    this.element.dataset.state = job.state;
+    this.status.dataset.tone = tone;
+    write(this.status.querySelector(".words"), words);
+    this.bar.hidden = FINAL.includes(job.state) || job.state === "queued" && !frames;
+    if (of) this.bar.value = frames / of; else this.bar.removeAttribute("value");
+    write(this.detail, this.#details(job, { frames, of, fps, left }));
+    this.#refreshPicture(job);
+    this.#actions(job);
+  }
+
+  #details(job, { frames, of, fps, left }) {
+    if (job.state === "failed") return REASONS[job.reason] ?? job.detail;
+    const parts = [];
+    if (job.state === "done") {
+      const { width, height, duration_s: length } = job.media ?? {};
+      if (width) parts.push(`${width}×${height}`);
+      if (length) parts.push(lasting(length));
+      parts.push(...Object.values(job.results).map((result) => size(result.bytes)));
+      parts.push(...job.warnings.map(([, sentence]) => sentence));
+    } else if (!FINAL.includes(job.state)) {
+      if (of && frames) parts.push(`${Math.floor((100 * frames) / of)} %`, `${frames} of ${of} frames`);
+      if (job.state === "running" && fps) parts.push(`${fps.toFixed(1)} fps`);
+      if (job.state === "running" && left) parts.push(`${lasting(left)} left`);
+    }
+    return parts.join(" · ");
+  }
+
+  #refreshPicture(job) {
+    const at = `${job.state}-${job.progress.segments_done}-${Math.floor(Date.now() / 2000)}`;
+    if (job.state === "queued" || (this.pictured === at) || (FINAL.includes(job.state) && this.pictured?.startsWith(job.state))) return;
+    this.pictured = at;
+    this.picture.src = `${this.path}/preview?v=${encodeURIComponent(at)}`;
+  }
+
+  /** A short job leaves no picture behind: its result has one. */
+  #showResult() {
+    const [result] = Object.values(this.job.results);
+    if (this.still || !result?.mime.startsWith("video/") || !PLAYED.includes(result.mime)) return;
+    this.still = make("video", { src: `${result.url}#t=0.1`, muted: true, playsInline: true, preload: "metadata", tabIndex: -1, aria: { hidden: true } });
+    this.picture.after(this.still);
+  }
+
+  /** Buttons are made anew only when others are due, so that the focus is not lost. */
+  #actions(job) {
+    const shape = `${job.state} ${Object.keys(job.results)}`;
+    if (this.shape === shape) return;
+    this.shape = shape;
+    this.buttons.replaceChildren(...this.#results(job), ...this.#moves(job));
+  }
+
+  #results(job) {
+    if (job.state !== "done") return [];
+    const several = Object.keys(job.results).length > 1;
+    return Object.entries(job.results).flatMap(([name, result], index) => {
+      const of = several ? ` ${name}` : "";
+      const link = make("a", { className: index ? "button second" : "button", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
+      const play = make("button", { type: "button" }, `Play${of}`);
+      play.addEventListener("click", () => this.all.play(job, result));
+      return PLAYED.includes(result.mime) ? [play, link] : [link];
+    });
+  }
+
+  #moves(job) {
+    const patch = (paused) => () => request("PATCH", this.path, { json: { paused } });
+    const moves = {
+      queued: [["Pause", patch(true)], ["Cancel", () => request("DELETE", `${this.path}?keep=true`)]],
+      running: [["Pause", patch(true)], ["Cancel", () => request("DELETE", `${this.path}?keep=true`)]],
+      paused: [["Go on", patch(false)], ["Cancel", () => request("DELETE", `${this.path}?keep=true`)]],
+      failed: [["Try again", () => request("POST", `${this.path}/retry`)]],
+    }[job.state] ?? [];
+    if (FINAL.includes(job.state)) moves.push(["Remove", () => request("DELETE", this.path)]);
+    return moves.map(([words, act]) => this.#button(words, act));
+  }
+
+  #button(words, act) {
+    const button = make("button", { type: "button", className: "quiet" }, words);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      write(this.note, "");
+      try {
+        await act();
+      } catch (error) {
+        button.disabled = false;
+        write(this.note, `${error.message}.`);
+      }
+    });
+    return button;
+  }
+}

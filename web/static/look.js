@@ -1,0 +1,71 @@
+// The panel of how results look: background, format, engine. Remembers what was chosen.
+
+import { get } from "./api.js";
+import { find, keep, make, read, write } from "./dom.js";
+
+const KEY = "mattebox.look";
+const TRANSPARENT = ["webm", "mov", "mkv", "png", "gif"];
+const DEFAULTS = { background: "color:#1f2937", format: "mp4", engine: "auto", temporal: "auto", height: "0", matte: false };
+
+export class Look {
+  constructor() {
+    this.form = find("look");
+    this.chosen = { ...DEFAULTS, ...read(KEY, {}) };
+    this.tiles = find("backgrounds");
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.form.addEventListener("change", ({ target }) => {
+      if (target.name) this.#choose(target.name, target.type === "checkbox" ? target.checked : target.value);
+    });
+    find("colour").addEventListener("input", ({ target }) => this.#choose("background", `color:${target.value}`));
+  }
+
+  async load() {
+    const { backgrounds } = await get("/api/backgrounds");
+    this.tiles.replaceChildren(...backgrounds.map(tile));
+    if (/^(upload|gallery):/.test(this.chosen.background) && !backgrounds.some((b) => b.spec === this.chosen.background)) {
+      this.chosen.background = DEFAULTS.background;
+    }
+    this.mark();
+  }
+
+  /** The part of a job that says how it looks. */
+  wish() {
+    const { background, format, engine, height, matte } = this.chosen;
+    const outputs = [{ name: "result", format }];
+    if (matte) outputs.push({ name: "matte", format: format === "mp4" ? "mp4" : "mkv", view: "matte", background: "color:#000000" });
+    return { options: this.options(), outputs, height: Number(height) };
+  }
+
+  options() {
+    const { background, engine, temporal } = this.chosen;
+    return { background, engine, temporal };
+  }
+
+  #choose(name, value) {
+    this.chosen[name] = value;
+    if (this.chosen.background === "transparent" && !TRANSPARENT.includes(this.chosen.format)) {
+      if (name === "background") this.chosen.format = "webm"; else this.chosen.background = DEFAULTS.background;
+    }
+    this.mark();
+    keep(KEY, this.chosen);
+  }
+
+  mark() {
+    for (const radio of this.tiles.querySelectorAll("input")) radio.checked = radio.value === this.chosen.background;
+    for (const name of ["format", "engine", "temporal", "height"]) this.form.elements[name].value = this.chosen[name];
+    this.form.elements.matte.checked = this.chosen.matte;
+    if (this.chosen.background.startsWith("color:")) find("colour").value = this.chosen.background.slice("color:".length);
+    for (const option of this.form.elements.format.options) {
+      option.disabled = this.chosen.background === "transparent" && !TRANSPARENT.includes(option.value);
+    }
+    write(find("format-note"), this.chosen.background === "transparent" ? "MP4 holds no transparency; these do." : "");
+  }
+}
+
+function tile(choice) {
+  const radio = make("input", { type: "radio", name: "background", value: choice.spec, title: choice.title, aria: { label: choice.title } });
+  const face = make("span", { className: `swatch-face ${choice.kind}` });
+  if (choice.kind === "color") face.style.setProperty("--face", choice.spec.slice("color:".length));
+  if (choice.thumbnail) face.append(make("img", { src: choice.thumbnail, alt: "", loading: "lazy" }));
+  return make("div", { className: "swatch-tile" }, radio, face, make("span", { className: "swatch-title" }, choice.title));
+}
