@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from stream.errors import BackgroundError, TooLarge, disk_error
+from stream.job import Job
 from web.context import Context, Here, Owner, spend
 from web.gallery import PICTURES
 from web.problems import Problem
@@ -121,8 +122,17 @@ async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
 
 @router.delete("/{name}", status_code=204)
 async def remove(name: str, owner: Owner, here: Here) -> Response:
+    spec = f"upload:{name}"
+    if any(spec in _specs(here, job) for job in await here.jobs.jobs(owner) if not job.state.final):
+        raise Problem(409, "in_use", "a video that is worked on needs this background; cancel that first")
     try:
         await asyncio.to_thread(here.shelf.remove, owner, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
     return Response(status_code=204)
+
+
+def _specs(here: Context, job: Job) -> set[str]:
+    """The backgrounds of a job, as its owner writes them."""
+    used = (job.options.background, *(output.background for output in job.outputs))
+    return {here.shelf.word_for(background) for background in used if background is not None}

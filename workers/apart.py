@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -33,6 +34,7 @@ from workers.workspace import Desk
 
 _log = logging.getLogger(__name__)
 _FIRST_PREVIEW_S, _PREVIEW_EVERY_S = 0.4, 2.0
+_STUCK_S, _LOOK_S = 600.0, 0.5  # a large network may have to be fetched and warmed up before the first frame
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -65,10 +67,26 @@ class Apart:
         if self._pool is None:
             self._pool = self._started()
         try:
-            return await asyncio.wrap_future(self._pool.submit(_run, task))
+            running = asyncio.ensure_future(asyncio.wrap_future(self._pool.submit(_run, task)))
+            if task.name.isdigit():  # to plan and to join may take long without a frame
+                await self._kill_when_stuck(running)
+            return await running
         except BrokenProcessPool:
             self.close()
             raise Died from None
+
+    async def _kill_when_stuck(self, running: "asyncio.Future[Outcome]") -> None:
+        """A decoder or a network that hangs would hold its task for ever."""
+        frames, since_s = -1, time.monotonic()
+        while not running.done():
+            await asyncio.wait([running], timeout=_LOOK_S)
+            if self.frames != frames:
+                frames, since_s = self.frames, time.monotonic()
+            elif time.monotonic() - since_s > _STUCK_S:
+                _log.warning("not a frame in %g s: the process is ended", _STUCK_S)
+                for child in multiprocessing.active_children():
+                    child.kill()
+                return
 
     def _started(self) -> ProcessPoolExecutor:
         given = (os.getpid(), self._settings, self._desk, dict(ENGINES), self._stop, self._frames)

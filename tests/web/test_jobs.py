@@ -1,11 +1,13 @@
 """Jobs over HTTP: what is asked, what is refused, and what becomes of them."""
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from stream.settings import Settings
 from tests.media import numbered_clip
@@ -31,6 +33,17 @@ def files(site: Site) -> Iterator[Filing]:
     files = Filing(site)
     yield files
     files.clear()
+
+
+def test_a_background_stays_while_a_video_needs_it(http: httpx.Client, files: Filing, upload: str) -> None:
+    png = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(png, "PNG")
+    own = http.post("/api/backgrounds", content=png.getvalue()).json()
+    outputs = [{"name": "plain"}, {"name": "mine", "background": own["spec"]}]
+    submitted(http, upload=upload, options={"engine": "chroma"}, outputs=outputs)
+    problem(http.delete(f"/api/backgrounds/{own['id']}"), 409, "in_use")
+    files.clear()
+    assert http.delete(f"/api/backgrounds/{own['id']}").status_code == 204
 
 
 def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: Filing, upload: str) -> None:

@@ -33,6 +33,16 @@ class Deadly(Chroma):
         return []
 
 
+class Stuck(Chroma):
+    """Never comes back."""
+
+    name = "stuck"
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        time.sleep(3600)
+        return []
+
+
 class Broken(Chroma):
     name = "broken"
 
@@ -40,7 +50,7 @@ class Broken(Chroma):
         raise EngineError("its weights are nonsense")
 
 
-NAMES = {kind.name: f"tests.workers.files_program:{kind.__name__}" for kind in (Patient, Deadly, Broken)}
+NAMES = {kind.name: f"tests.workers.files_program:{kind.__name__}" for kind in (Patient, Deadly, Stuck, Broken)}
 
 if __name__ == "__main__":
     ENGINES.update(NAMES)

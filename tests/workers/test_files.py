@@ -22,6 +22,7 @@ from tests.media import numbered, numbered_clip, read, sound_of, write_video
 from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.factory import BOTH, Factory, factory
 from tests.workers.files_program import NAMES
+from workers import apart
 from workers.engines import ENGINES
 from workers.job import Task, run_file
 
@@ -198,6 +199,19 @@ async def test_what_is_wrong_with_a_job_is_said(server: RedisServer, tmp_path: P
             job = await site.ended(await site.submit(**fields))
             assert (job.state, job.reason) == (JobState.FAILED, reason)
             assert job.detail
+        assert await site.tidied()
+
+
+@pytest.mark.slow
+@asynctest
+async def test_work_that_hangs_is_ended(
+    server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "_STUCK_S", 1.0)
+    async with factory(server.url, tmp_path, inside=1) as site:
+        hung = await site.ended(await site.submit(numbered_clip(tmp_path / "short.mp4"), "stuck"))
+        assert (hung.state, hung.reason) == (JobState.FAILED, "poison")
+        assert (await site.ended(await site.submit(clip, "chroma"))).state is JobState.DONE
         assert await site.tidied()
 
 
