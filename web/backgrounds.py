@@ -38,7 +38,7 @@ class Choices(BaseModel):
 _PLAIN = (
     Choice(spec="blur:0.3", title="Slight blur", kind="blur"),
     Choice(spec="blur:0.7", title="Strong blur", kind="blur"),
-    Choice(spec="color:#f4f1ea", title="Paper", kind="color"),
+    Choice(spec="color:#f4f1ea", title="Ivory", kind="color"),
     Choice(spec="color:#1f2937", title="Slate", kind="color"),
     Choice(spec="color:#00ff00", title="Green", kind="color"),
     Choice(spec="transparent", title="Transparent", kind="transparent"),
