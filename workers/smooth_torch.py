@@ -4,7 +4,7 @@ The same method on the same grid: `smooth` says what is done, and why. Here all 
 one tensor, so that a single resampling carries it along the motion; what begins anew is masked out, not branched
 around. Nothing is read back from the device: pauses and sizes are judged by the host, which knows them; cuts are found
 and acted upon on the device, each video by itself. So a frame is a fixed row of kernels, which `Steady` captures as a
-CUDA graph: about 165 for mattes that are drawn anew, 140 for others, most of them so small that two or three
+CUDA graph: about 170 for mattes that are drawn anew, 142 for others, most of them so small that two or three
 microseconds go for each (an estimate; `make gpu-check` measures it).
 """
 
@@ -30,7 +30,7 @@ class State:
     """What is remembered of B videos.
 
     memory: float32 (B, 9, 144, 256): the last pictures small, then `smooth.Carried`'s values, count and doubt.
-    frames: float32 (B,), how many of the scene are in it; 0: none, and whatever memory holds means nothing.
+    frames: float32 (B,), how many of the scene are in it; 0: none, and the finite numbers in memory mean nothing.
     times_s, sizes: of the last frames, their presentation times, and the shapes of pictures and alphas.
     """
 
