@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.frames import Frame, Plane
+from workers.grid import CUT, HEIGHT, LEAST, WIDTH
 
 Grid = npt.NDArray[np.float32]
 
-WIDTH, HEIGHT = 256, 144
 _FINE = 2
 _AROUND = (5, 5)
-_CUT, _LEAST = 0.45, 6.0  # measured: fast cars before a camera reach 0.3, cuts to another scene 0.67 and more
 _CELLS = np.dstack(np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32)))
 _SUM = np.ones((1, 3), np.float32)
 _ONE_MAP: Any = None  # OpenCV takes x and y in one array, but its types know only two
@@ -76,7 +75,7 @@ def is_cut(colour: Grid, carried: Grid) -> bool:
     """
     unexplained = cv2.mean(difference(colour, carried))[0]
     contrast = float(cv2.meanStdDev(colour)[1].sum())
-    return unexplained > max(_LEAST, _CUT * contrast)
+    return unexplained > max(LEAST, CUT * contrast)
 
 
 def _small(plane: Plane, times: int) -> Plane:

@@ -23,23 +23,18 @@ import numpy.typing as npt
 from stream.frames import Frame, Plane
 from workers.colour_guided import guided
 from workers.engines.base import Alpha
-from workers.motion import HEIGHT, WIDTH, Grid, Look, carry, flow, is_cut, look
+from workers.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH
+from workers.motion import Grid, Look, carry, flow, is_cut, look
 from workers.tuning import NO_DOUBT, Tuning
 
-_GAP_S = 0.5  # after a longer pause nothing says that it is still the same scene
-_RAMP = 3  # frames of a scene until its mattes are smoothed in full
-_TRUST = 0.75  # least weight of history, were it only one frame, where the picture agrees
-_PATIENCE = 0.3  # share of old doubt in new: a change that lasts two frames is believed in full
 # What decays for ever must not come so near to 0 that a CPU takes its slow path for such numbers: no alpha on the grid
 # is less than the first, which is far from visible, and the second is always added to doubt.
 _FAINT, _TINY = np.float32(1e-6), np.float32(1e-12)
-_SLACK = 0.18  # alpha, beyond the doubt that is let pass, at which history counts 1/e
 _STILL = np.zeros((HEIGHT, WIDTH, 2), np.float32)
 _FAST = 24.0  # cells of the grid a frame
 _AROUND = np.ones((9, 9), np.uint8)
 _ALPHA = np.array([[0, 0, 0, 1]], np.float32)
 _COLOUR = np.array([[1, 1, 1, 0]], np.float32)
-_EPSILON = 5e-5  # of the guided filter; tried: 2e-5 to 1e-2
 
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
@@ -104,7 +99,7 @@ def step(state: State | None, matted: Matted, tuning: Tuning) -> tuple[State, li
     shapes = (matted.frame.pixels.shape, matted.alpha.shape)
     small = _on_grid(matted.alpha)
     held = Held(matted, small, small, now, _STILL, _STILL)
-    if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= _GAP_S:
+    if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= GAP_S:
         back = flow(now, state.look, fine=tuning.look_ahead > 0)
         if not is_cut(now.colour, carry(state.look.colour, back)):
             forth = flow(state.look, now) if tuning.look_ahead else _STILL
@@ -141,7 +136,7 @@ def _finish_first(state: State, future: Carried | None, tuning: Tuning) -> tuple
     if future is not None:
         mean = (past.count * mean + future.count * future.values[..., 3]) / (past.count + future.count)
     support = state.frames + len(state.held)
-    alpha = _settled(first, mean, tuning, tuning.share * min(1.0, (support - 1) / _RAMP))
+    alpha = _settled(first, mean, tuning, tuning.share * min(1.0, (support - 1) / RAMP))
     after = replace(state, held=state.held[1:], before=first.small, past=past, frames=state.frames + 1)
     return after, replace(first.matted, alpha=alpha)
 
@@ -169,11 +164,11 @@ def _joined(seen: Grid, others: Carried | None, motion: Grid, tuning: Tuning) ->
     alike = _bell(cv2.transform(cv2.absdiff(seen, values), _COLOUR), tuning.tolerance)
     if tuning.doubt < NO_DOUBT:
         count, doubt = cv2.split(carry(np.asarray(cv2.merge([others.count, others.doubt]), np.float32), motion))
-        doubt = _PATIENCE * alike * doubt + (1 - _PATIENCE) * cv2.transform(seen - values, _ALPHA) + _TINY
-        alike *= _bell(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), _SLACK)
+        doubt = PATIENCE * alike * doubt + (1 - PATIENCE) * cv2.transform(seen - values, _ALPHA) + _TINY
+        alike *= _bell(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), SLACK)
     else:
         count, doubt = carry(others.count, motion), others.doubt
-    weight = alike * np.clip(count / (count + 1), _TRUST, tuning.memory)
+    weight = alike * np.clip(count / (count + 1), TRUST, tuning.memory)
     total = np.minimum(1 + alike * count, np.float32(1 / (1 - tuning.memory)))
     return Carried(seen + cv2.merge([weight] * 4) * (values - seen), total, doubt)
 
@@ -211,7 +206,7 @@ def _settled(held: Held, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
         return alpha
     if tuning.radii:
         picture = held.look.colour * np.float32(1 / 255)
-        mean = np.mean([guided(picture, mean, radius, _EPSILON) for radius in tuning.radii], 0)
+        mean = np.mean([guided(picture, mean, radius, EPSILON) for radius in tuning.radii], 0)
     target = alpha + _sized(mean - held.small, alpha.shape)
     if tuning.black > 0.0 or tuning.white < 1.0:
         target = (target - np.float32(tuning.black)) * np.float32(1 / (tuning.white - tuning.black))

@@ -80,11 +80,11 @@ def ratios(scene: Clip, mode: str = "live", engine: str = "selfie") -> tuple[flo
     """MAD and dtSSD of the steadied mattes, over those of the raw ones."""
     ours = [full_size(one.alpha, one.frame) for one in steadied(scene, mode, engine)]
     plain = [full_size(raw, frame) for raw, frame in zip(scene.raw, scene.frames, strict=True)]
-    (mad, dtssd), (raw_mad, raw_dtssd) = (_scores(planes, scene.true) for planes in (ours, plain))
+    (mad, dtssd), (raw_mad, raw_dtssd) = (scores(planes, scene.true) for planes in (ours, plain))
     return mad / raw_mad, dtssd / raw_dtssd
 
 
-def _scores(planes: Sequence[Plane], true: Sequence[Plane]) -> tuple[float, float]:
+def scores(planes: Sequence[Plane], true: Sequence[Plane]) -> tuple[float, float]:
     errors: list[evaluate.Ints] = [p.astype(np.int16) - t for p, t in zip(planes, true, strict=True)]
     mad = float(np.mean([evaluate.mad(error) for error in errors]))
     return mad, float(np.mean([evaluate.dtssd(now, last) for last, now in pairwise(errors)]))

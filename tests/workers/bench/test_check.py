@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from stream.errors import UsageError
 from tests.workers.models.networks import lite
 from workers.bench.against import public_network
-from workers.bench.check import judge, outcomes, table, time_kernels
+from workers.bench.check import judge, judge_steadying, outcomes, table, time_kernels, time_steadying
 from workers.bench.model import Row
 
 REPORT = """<testsuites><testsuite>
@@ -50,6 +50,23 @@ def test_the_public_code_is_held_against_the_same_network_and_size() -> None:
 def test_kernels_are_timed_on_any_device() -> None:
     names = [str(kernel["name"]) for kernel in time_kernels(torch.device("cpu"), 8, 1)]
     assert {f"deform {k}x{k} plain" for k in (1, 3, 7)} <= set(names)
+
+
+def test_steadying_is_timed_on_any_device_and_judged_on_cuda() -> None:
+    rows = time_steadying(torch.device("cpu"), (64, 36), 1)
+    assert [str(row["name"]).split(" as ")[1] for row in rows] == [
+        "selfie, 1 at once",
+        "birefnet, 1 at once",
+        "birefnet, 4 at once",
+    ]
+    assert all(float(row["ms"]) > 0 for row in rows)
+    assert judge_steadying(rows, torch.device("cpu")) == []
+
+
+@pytest.mark.parametrize(("worst_ms", "outcome"), [(0.5, "met"), (0.51, "missed")])
+def test_the_slowest_steadying_decides(worst_ms: float, outcome: str) -> None:
+    (goal,) = judge_steadying([{"name": "a", "ms": 0.2}, {"name": "b", "ms": worst_ms}], torch.device("cuda"))
+    assert (goal["reached"], goal["outcome"]) == (worst_ms, outcome)
 
 
 def test_the_table_names_what_failed() -> None:

@@ -1,0 +1,155 @@
+"""`motion` for pictures that are already on a device, many at once: small looks, flow, what a memory is carried along.
+
+OpenCV's DIS flow has no twin there. Instead every place is first looked for in whole steps of four cells, as far as
+`REACH` cells away, and what was found is made fine by a fixed number of Lucas-Kanade steps (1981) at that size, which
+is also the finest that DIS is asked for here. Nothing is read back, and all shapes are known beforehand.
+
+What it cannot do: follow what moves by more than `REACH` cells a frame; tell apart what moves differently within about
+twenty cells, or what turns or grows fast. Where it is wrong pictures disagree, and `smooth_torch` drops history.
+"""
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
+
+from workers.grid import CUT, HEIGHT, LEAST, WIDTH
+
+_CELL = 4  # cells of the grid that one pixel of the search takes, along each side
+_STEPS = 5  # of the search, each way
+REACH = _CELL * _STEPS
+_WINDOW = 5  # in pixels of the search; of the fine steps:
+_NEAR, _TURNS = 9, 3
+_CLOSE = 0.15  # levels, summed over Y, U and V, that a shift must gain for every pixel that it is longer
+_FLAT = 2.0  # levels squared: windows whose slopes are that small say little
+_AROUND = 5
+
+
+def look(pixels: Tensor) -> Tensor:
+    """Pictures made small: float32 (B, 3, 144, 256), Y, U and V of 0-255.
+
+    pixels: uint8 I420 (B, H*3/2, W).
+    """
+    count, rows, width = pixels.shape
+    height = rows * 2 // 3
+    chroma = pixels[:, height:].reshape(count, 2, height // 2, width // 2)
+    planes = [sized(plane.float(), (HEIGHT, WIDTH)) for plane in (pixels[:, None, :height], chroma)]
+    return torch.cat(planes, 1)
+
+
+def sized(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    """float32 (B, C, h, w) at another size: averaged by whole numbers where it shrinks, and interpolated from there.
+
+    What is over at the right and below when the size is no multiple, less than a cell, is left out.
+    """
+    whole = (max(1, planes.shape[2] // size[0]), max(1, planes.shape[3] // size[1]))
+    if whole != (1, 1):
+        planes = avg_pool2d(planes, whole)
+    return planes if planes.shape[2:] == size else interpolate(planes, size, mode="bilinear")
+
+
+def brought(memory: Tensor, here: Tensor) -> Tensor:
+    """`memory`, float32 (B, C, 144, 256), as it lies in the picture `here`; its first three channels are a look.
+
+    Where standing still explains the picture as well, it does stand still.
+    """
+    there = memory[:, :3]
+    moved = carry(memory, flow(here, there))
+    gain = mean(difference(here, there) - difference(here, moved[:, :3]), _AROUND)
+    return torch.where(gain > 0, moved, memory)
+
+
+def flow(here: Tensor, there: Tensor) -> Tensor:
+    """float32 (B, 2, 144, 256), in cells of the grid: what lies at x in `here` lies at x + flow[x] in `there`."""
+    # windows of twice the width, or fine texture would become noise that moves
+    small = avg_pool2d(torch.cat([here, there]), 2 * _CELL, _CELL, _CELL // 2, count_include_pad=False)
+    near, far = small.chunk(2)
+    motion = _refined(near[:, :1], far[:, :1], _searched(near, far))
+    return interpolate(motion * _CELL, (HEIGHT, WIDTH), mode="bilinear")
+
+
+def carry(values: Tensor, motion: Tensor) -> Tensor:
+    """float32 (B, C, h, w) of `there` as they lie in `here`; motion: (B, 2, h, w), in their pixels."""
+    base, unit = _places(values.shape[2], values.shape[3], values.device)
+    where = torch.addcmul(base, motion.permute(0, 2, 3, 1), unit)
+    return grid_sample(values, where, padding_mode="border", align_corners=True)
+
+
+def difference(a: Tensor, b: Tensor) -> Tensor:
+    """float32 (B, 1, h, w): the channels' absolute differences, summed."""
+    return (a - b).abs().sum(1, keepdim=True)
+
+
+def mean(planes: Tensor, side: int) -> Tensor:
+    """float32 (B, C, h, w) averaged over a window of odd side around each pixel; at the border, over what lies inside.
+
+    Rows and columns in turn: at such sides that is less work, for one kernel more.
+    """
+    half = side // 2
+    rows = avg_pool2d(planes, (side, 1), 1, (half, 0), count_include_pad=False)
+    return avg_pool2d(rows, (1, side), 1, (0, half), count_include_pad=False)
+
+
+def is_cut(colour: Tensor, carried: Tensor) -> Tensor:
+    """bool (B,): is each picture of another scene than the one before? As `motion.is_cut`."""
+    unexplained = difference(colour, carried).mean((1, 2, 3))
+    contrast = colour.std((2, 3), correction=0).sum(1)
+    return unexplained > (CUT * contrast).clamp(min=LEAST)
+
+
+def _searched(here: Tensor, there: Tensor) -> Tensor:
+    """float32 (B, 2, h, w), in whole pixels: around each, the shift at which `there` is most like `here`."""
+    count, channels, height, width = here.shape
+    shifts, away = _shifts(here.device)
+    # every window of that size in the larger picture is one shift of it
+    around = pad(there, (_STEPS,) * 4, mode="replicate")
+    shifted = around.unfold(2, height, 1).unfold(3, width, 1).reshape(count, channels, len(shifts), height, width)
+    unlike = (shifted - here[:, :, None]).abs().sum(1)
+    best = (mean(unlike, _WINDOW) + away).argmin(1)
+    return shifts[best].permute(0, 3, 1, 2)
+
+
+def _refined(here: Tensor, there: Tensor, motion: Tensor) -> Tensor:
+    """`motion` in fractions of pixels: what is left in each window is explained by the slopes there."""
+    slopes = _slopes(here)
+    inverse = _inverse(slopes)
+    for _ in range(_TURNS):
+        motion = mean(motion, _NEAR)  # one step speaks for a window: its pixels must be moved alike
+        pull = mean(slopes * (carry(there, motion) - here), _NEAR)
+        motion = motion - (inverse * pull[:, None]).sum(2).clamp(-1, 1)
+    return motion
+
+
+def _slopes(plane: Tensor) -> Tensor:
+    """float32 (B, 2, h, w): along x and y, of (B, 1, h, w)."""
+    wide = pad(plane, (1, 1, 1, 1), mode="replicate")
+    x = wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]
+    y = wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]
+    return torch.cat([x, y], 1) * 0.5
+
+
+def _inverse(slopes: Tensor) -> Tensor:
+    """float32 (B, 2, 2, h, w): of the matrix of products of slopes, averaged over windows."""
+    x, y = slopes.chunk(2, 1)
+    xx, yy, xy = mean(torch.cat([slopes * slopes, x * y], 1), _NEAR).chunk(3, 1)
+    xx, yy = xx + _FLAT, yy + _FLAT
+    turned = torch.cat([yy, -xy, -xy, xx], 1) / (xx * yy - xy * xy)
+    return turned.reshape(len(slopes), 2, 2, *slopes.shape[2:])
+
+
+@functools.cache
+def _places(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where `grid_sample` finds each pixel, (h, w, 2), and how far a pixel is, (2,)."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    unit = torch.tensor([2 / (width - 1), 2 / (height - 1)])
+    return torch.stack([x, y], -1).to(device), unit.to(device)
+
+
+@functools.cache
+def _shifts(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Each shift of the search, (n, 2), and what its length costs, (n, 1, 1)."""
+    steps = torch.arange(-_STEPS, _STEPS + 1, dtype=torch.float32)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    shifts = torch.stack([x, y], -1).flatten(0, 1)
+    return shifts.to(device), (_CLOSE * shifts.norm(dim=1))[:, None, None].to(device)
