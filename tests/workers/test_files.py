@@ -19,6 +19,7 @@ from stream.progress import LineReporter
 from stream.session import Options
 from tests.live.serving import descendants, memory_mib
 from tests.media import numbered, numbered_clip, read, sound_of, write_video
+from tests.origin import serving
 from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.factory import BOTH, Factory, factory
 from tests.workers.files_program import NAMES
@@ -141,6 +142,21 @@ async def test_a_cancelled_job_stops_within_a_second_and_leaves_nothing(
         assert time.monotonic() - began_s < 1.0
         assert (await site.ended(after)).state is JobState.DONE
         assert await site.tidied()
+
+
+@asynctest
+async def test_a_cancelled_fetch_is_given_up(server: RedisServer, tmp_path: Path) -> None:
+    with serving() as origin:
+        origin.files["/film.mp4"], origin.slow_s = bytes(5_000_000), 0.02  # ten seconds
+        async with factory(server.url, tmp_path) as site:
+            site.settings = site.settings.model_copy(update={"allow_private_urls": True})
+            site.start_inside()
+            after = numbered_clip(tmp_path / "short.mp4")
+            job = await site.submit(after, "chroma", source="", url=f"{origin.url}/film.mp4")
+            while not origin.asked:
+                await asyncio.sleep(0.05)
+            await site.store.cancel(job.id)
+            assert (await site.ended(await site.submit(after, "chroma"), 5)).state is JobState.DONE
 
 
 @asynctest
