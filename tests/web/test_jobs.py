@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from PIL import Image
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.web.asking import problem, until
-from tests.web.filing import RESULT, Filing, done, submitted
+from tests.web.filing import RESULT, Filing, done, pictures, submitted
 from tests.web.site import Site, running
 from tests.web.tus import PATH as UPLOADS
 from tests.web.tus import TUS, begun, sent, uploaded
@@ -223,6 +224,21 @@ def test_a_preview_that_can_be_seen_through(http: httpx.Client, files: Filing, u
         response = asked.result(10)
     assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
     assert response.content.startswith(b"\x89PNG")
+
+
+def test_a_preview_whose_run_up_is_large(http: httpx.Client, files: Filing, upload: str, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    with packed.open("wb") as file:
+        file.truncate(300 * 2**20)  # half a second of noise in 4K; a hole, which a zip may begin with
+    with packed.open("ab") as file:
+        file.write(pictures())
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(http.post, "/api/previews", json={"upload": upload})
+        files.plan()
+        files.segment()
+        files.join(packed)
+        response = asked.result(10)
+    assert response.content.startswith(b"\xff\xd8"), response.text
 
 
 def test_a_preview_that_fails(http: httpx.Client, files: Filing, upload: str) -> None:
