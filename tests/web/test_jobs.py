@@ -193,9 +193,14 @@ def test_a_user_has_so_many_jobs_and_no_more(settings: Settings, redis_url: str,
     few = settings.model_copy(update={"jobs_per_user": 2})
     with running(few, redis_url, worker=False) as site, site.client() as http:
         id = uploaded(http, clip)
-        for _ in range(2):
-            submitted(http, upload=id)
+        failed = submitted(http, upload=id)
+        Filing(site).fail()
+        submitted(http, upload=id)
+        last = [http.post("/api/jobs", json={"upload": id}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+        assert [response.status_code for response in last] == [202, 202], "the answer to the first was lost"
+        assert last[0].json()["id"] == last[1].json()["id"]
         problem(http.post("/api/jobs", json={"upload": id}), 429, "too_many_jobs")
+        problem(http.post(f"{failed}/retry"), 429, "too_many_jobs")
 
 
 def test_a_preview_of_one_frame(http: httpx.Client, files: Filing, upload: str) -> None:
