@@ -170,6 +170,14 @@ async def test_poison_is_found_after_three_deaths(server: RedisServer, tmp_path:
 
 
 @asynctest
+async def test_a_death_with_a_lock_in_hand_stops_no_worker(server: RedisServer, tmp_path: Path) -> None:
+    short = numbered_clip(tmp_path / "short.mp4")
+    async with factory(server.url, tmp_path, workers=1) as site:
+        assert (await site.ended(await site.submit(short, "greedy"), 20)).reason == "poison"
+        assert (await site.ended(await site.submit(short, "chroma"), 10)).state is JobState.DONE
+
+
+@asynctest
 async def test_told_to_go_it_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, workers=1) as site:
         job = await site.submit(clip)
