@@ -1,6 +1,9 @@
 """Jobs over HTTP: what is asked, what is refused, and what becomes of them."""
 
 import io
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,6 +144,30 @@ def test_an_address_instead_of_an_upload(settings: Settings, redis_url: str) -> 
         assert "secret" not in job.text
         assert "hidden" not in job.text
         assert Filing(site).task().job.url == url
+
+
+def test_names_that_are_slow_to_look_up_hold_up_nobody_else(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = socket.getaddrinfo, threading.Semaphore(0)
+
+    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host != "slow.example":
+            return real(host, *args, **kwargs)
+        asked.release()
+        time.sleep(1.0)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with ThreadPoolExecutor(24) as pool:
+        waiting = [pool.submit(http.post, "/api/jobs", json={"url": "http://slow.example/x"}) for _ in range(24)]
+        assert asked.acquire(timeout=5)
+        time.sleep(0.2)
+        began_s = time.monotonic()
+        assert http.get("/api/backgrounds").is_success
+        assert time.monotonic() - began_s < 0.6
+        for one in waiting:
+            problem(one.result(), 422, "fetch", "url")
 
 
 def test_pause_resume_cancel_retry(http: httpx.Client, files: Filing, upload: str) -> None:
