@@ -61,6 +61,11 @@ class JobStore:
         name = keys.job_key(job.owner, key) if key else ""
         return self._job(await self._link.run("job_submit", name, *to_fields(job)), job.id)
 
+    async def made_under(self, owner: str, key: str) -> Job | None:
+        """The job that `submit` would give for this idempotency key, if there is one."""
+        id = await self._link.ask("GET", keys.job_key(owner, key)) if key else None
+        return await self.job(id) if id else None
+
     async def job(self, id: str) -> Job | None:
         found = await self._link.ask("HGETALL", keys.job(id))
         return from_fields(found) if found else None

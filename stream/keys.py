@@ -25,6 +25,7 @@ mattebox:owners              zset: owner → when a worker last took something o
 mattebox:wake                list: a token for each task that came up, for workers that wait
 mattebox:ended               zset: job → when it ended
 mattebox:hooks               zset: job whose owner is to be told of its end → when
+mattebox:removed:<job>       string: it was removed, and not lost
 mattebox:job-key:<n>:<owner>:<key>  string: the job that was made under an idempotency key
 """
 
@@ -47,6 +48,7 @@ WAITING = 256  # offers that may wait at once; more are refused at once
 LOSSES = 25  # workers that were lost with one task: enough; a task that kills is known after DELIVERIES
 JOB_KEEP_S = 8 * 86_400  # a job since its last touch; longer than MATTEBOX_JOBS_KEEP_S, so that its files go first
 JOB_REPEAT_S = 86_400  # an idempotency key
+REMOVED_S = 86_400  # that a job was removed: workers that have something of it still must not write it again
 HOOK_S = 60  # to tell an owner of a job's end, before somebody else tries
 TRIES = 3  # of a task that failed as it should not; the fault of the job is told at once
 RATE_S = 2.0  # over which frames a second are counted
@@ -106,6 +108,7 @@ _IN_LUA = (
     "LOSSES",
     "JOB_KEEP_S",
     "JOB_REPEAT_S",
+    "REMOVED_S",
     "HOOK_S",
     "TRIES",
     "RATE_S",

@@ -9,10 +9,11 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
@@ -25,6 +26,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 REDIRECTS = 5
 _CONNECT_S = 10.0
 _SILENCE_S = 30.0
+_ANSWER_S = 45.0  # until the headers of an answer are there, however busily a server sends them
 _CHUNK = 2**18
 _PATIENCE_S = 60.0
 _SLOWEST_BPS = 50_000  # bytes a second over the whole of a fetch, once that patience is used up
@@ -55,24 +57,25 @@ class Place(NamedTuple):
         return {"Authorization": f"Basic {b64encode(said.encode()).decode()}"}
 
 
-def fetch(url: str, folder: Path, settings: Settings) -> Path:
+def fetch(url: str, folder: Path, settings: Settings, stopped: Callable[[], bool] = lambda: False) -> Path:
     """The video at `url` as a file in `folder`, under a name made here; nothing is left of one that fails.
 
-    Raises FetchError, TooLarge (over max_upload_bytes), DiskError.
+    stopped: asked now and then; once it says so, the rest is not fetched (FetchError). Raises FetchError, TooLarge
+    (over max_upload_bytes), DiskError.
     """
     path = folder / f"fetched-{token_hex(8)}"
     try:
         with ask("GET", url, settings) as answer:
             if answer.status != 200:
                 raise FetchError(f"{shown(url)} answers {answer.status} {answer.reason[:40]}")
-            _save(answer, path, settings.max_upload_bytes, url)
+            _save(answer, path, settings.max_upload_bytes, url, stopped)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     return path
 
 
-def _save(answer: http.client.HTTPResponse, path: Path, limit: int, url: str) -> None:
+def _save(answer: http.client.HTTPResponse, path: Path, limit: int, url: str, stopped: Callable[[], bool]) -> None:
     if (answer.length or 0) > limit:
         raise TooLarge(f"{shown(url)} has {answer.length:,} bytes; the limit is {limit:,}")
     expected, received = answer.length, 0
@@ -81,6 +84,8 @@ def _save(answer: http.client.HTTPResponse, path: Path, limit: int, url: str) ->
             for piece in _pieces(answer, limit, url):
                 file.write(piece)
                 received += len(piece)
+                if stopped():
+                    raise FetchError(f"{shown(url)} is not wanted any more")
     except (http.client.HTTPException, OSError) as exc:
         if isinstance(exc, OSError) and is_disk_trouble(exc):
             raise disk_error(exc, path) from exc
@@ -128,10 +133,33 @@ def _answer(
 ) -> http.client.HTTPResponse:
     sent = {"User-Agent": "Mattebox", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
     try:
-        connection.request(method, place.path, body, sent | place.login() | dict(headers))
-        return connection.getresponse()
+        with _in_time(connection):
+            connection.request(method, place.path, body, sent | place.login() | dict(headers))
+            return connection.getresponse()
     except (http.client.HTTPException, OSError, ValueError) as exc:
         raise FetchError(f"{shown(place.url.geturl())} cannot be reached ({_words(exc)})") from None
+
+
+@contextmanager
+def _in_time(connection: "_Connection") -> Iterator[None]:
+    """Ends it after a while: a server that sends a byte now and then is never silent, and never done."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        if connection.sock is not None:
+            with suppress(OSError):  # it is closed already
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_ANSWER_S, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if late.is_set():  # what came before may have looked like an answer
+        raise TimeoutError
 
 
 class _Connection(http.client.HTTPConnection):
@@ -143,18 +171,16 @@ class _Connection(http.client.HTTPConnection):
         self.default_port = 443 if place.url.scheme == "https" else 80
 
     def connect(self) -> None:
-        line = self._first_that_answers()
+        self.sock = self._first_that_answers()
         if self._place.url.scheme == "https":
-            line = self._sealed(line)
-        line.settimeout(self._silence_s)
-        self.sock = line
+            self._seal()
+        self.sock.settimeout(self._silence_s)
 
-    def _sealed(self, line: socket.socket) -> socket.socket:
-        try:
-            return ssl.create_default_context().wrap_socket(line, server_hostname=self._place.host)
-        except BaseException:
-            line.close()
-            raise
+    def _seal(self) -> None:
+        context, host = ssl.create_default_context(), self._place.host
+        sealed = context.wrap_socket(self.sock, server_hostname=host, do_handshake_on_connect=False)
+        self.sock = sealed  # before its hands are shaken, which may take for ever too
+        sealed.do_handshake()
 
     def _first_that_answers(self) -> socket.socket:
         failed: OSError = OSError("it has no address")

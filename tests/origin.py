@@ -1,15 +1,16 @@
 """A small web server of another's, on loopback, for what is fetched from it and told to it."""
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Origin(ThreadingHTTPServer):
     """files: what it gives by path; moved: redirects; heard: (path, headers, body) of every POST; status: its answer.
 
-    cut: after so many bytes of a file it hangs up.
+    cut: after so many bytes of a file it hangs up. slow_s: it waits so long between the pieces of a file.
     """
 
     daemon_threads = True
@@ -23,6 +24,7 @@ class Origin(ThreadingHTTPServer):
         self.status = 204
         self.cut: int | None = None
         self.sized = True
+        self.slow_s = 0.0
 
     @property
     def url(self) -> str:
@@ -45,9 +47,16 @@ class _Answers(BaseHTTPRequestHandler):
             if self.server.sized:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content[: self.server.cut])
+            self._write(content[: self.server.cut])
         else:
             self.send_error(404)
+
+    def _write(self, content: bytes) -> None:
+        piece = 10_000 if self.server.slow_s else max(1, len(content))
+        with suppress(OSError):  # who asked has had enough
+            for at in range(0, len(content), piece):
+                self.wfile.write(content[at : at + piece])
+                time.sleep(self.server.slow_s)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -173,9 +173,13 @@ class Inbox:
         return upload if upload is not None and upload.owner == owner else None
 
     def offset(self, upload: Upload) -> int:
-        if upload.state != "arriving":
-            return upload.bytes
-        return (self._folder(upload) / "data").stat().st_size
+        """How much has come. Raises FileNotFoundError."""
+        with suppress(FileNotFoundError):
+            return upload.bytes if upload.state != "arriving" else (self._folder(upload) / "data").stat().st_size
+        now = self.get(upload.owner, upload.id)
+        if now is None or now.state == "arriving":
+            raise FileNotFoundError(upload.id)
+        return now.bytes  # it was handed over since the record was read
 
     def open(self, upload: Upload) -> Draft:
         """For writing; whoever has it is alone with it. Raises Busy, FileNotFoundError."""

@@ -118,7 +118,8 @@ async def submit(
     """Queue a video. The same `Idempotency-Key` within 24 h gives the job made then, so that asking again is safe."""
     await spend(here, request, "job", owner, _SUBMITS, _SUBMITS_WINDOW_S)
     job = await job_of(here, owner, wish)
-    await check_room(here, owner)
+    if not await here.jobs.made_under(owner, idempotency_key):
+        await check_room(here, owner)
     made = await here.jobs.submit(job, idempotency_key)
     if made.id != job.id and made.model_dump(include=_SAME) != job.model_dump(include=_SAME):
         raise Problem(422, "key_reused", "this Idempotency-Key was used for another job", field="Idempotency-Key")
@@ -156,7 +157,10 @@ async def change(id: str, body: Change, owner: Owner, here: Here) -> JobOut:
 @router.post("/{id}/retry")
 async def retry(id: str, owner: Owner, here: Here) -> JobOut:
     """Try a failed job again; what was finished of it stays so."""
-    return await _moved(here, await owned(here, owner, id), here.jobs.retry)
+    job = await owned(here, owner, id)
+    if job.state is JobState.FAILED:
+        await check_room(here, owner)
+    return await _moved(here, job, here.jobs.retry)
 
 
 @router.delete("/{id}", status_code=204)

@@ -26,7 +26,7 @@ async def send(request: Request, storage: Storage, key: str, etag: str, headers:
     said = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", **headers}
     if etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
         return Response(status_code=304, headers=said)
-    part = _part(request.headers, size, etag)
+    part = _part(request.headers, size, etag) if request.method == "GET" else None  # 14.2: for no other method
     start, end = part or (0, size)
     if part:
         said["Content-Range"] = f"bytes {start}-{end - 1}/{size}"

@@ -5,11 +5,12 @@ In storage, so that every worker reaches them: `gallery/NAME.jpg`, and `backgrou
 """
 
 import re
+import shutil
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -111,6 +112,13 @@ class Shelf:
         """Where an upload is written until it is known to be one. Raises OSError."""
         self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self._drafts / f"{time.time_ns():016x}{token_hex(8)}"  # so that names are in order of time
+
+    def forget_drafts(self, before_s: float) -> None:
+        """Those not written to since that time, in seconds since 1970: whoever made them was killed."""
+        for draft in self._drafts.iterdir() if self._drafts.is_dir() else []:
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime < before_s:
+                    shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
     def keep(self, owner: str, draft: Path) -> Upload:
         """Look at what was written, and keep it. Raises InputError, DiskError; what is left is the caller's to remove:

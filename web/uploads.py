@@ -101,7 +101,8 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
     """How much has come: where to go on."""
     _check_version(request)
     upload = await _mine(here, owner, name)
-    offset = await in_thread(here.inbox.offset, upload)
+    async with _in_turn():
+        offset = await in_thread(here.inbox.offset, upload)
     headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.bytes)} | _expiry(upload)
     if upload.metadata:
         headers["Upload-Metadata"] = upload.metadata
@@ -112,7 +113,8 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
 async def look(name: str, owner: Owner, here: Here) -> UploadOut:
     """What is known of it: once complete, whether it is a video and which."""
     upload = await _mine(here, owner, name)
-    offset = await in_thread(here.inbox.offset, upload)
+    async with _in_turn():
+        offset = await in_thread(here.inbox.offset, upload)
     return UploadOut(**upload.model_dump(include=UploadOut.model_fields.keys() - {"offset"}), offset=offset)
 
 

@@ -20,6 +20,7 @@ from stream.pull import ask
 from stream.pull import shown as address_shown
 from web.context import Context, Here, Owner
 from web.jobs import shown
+from web.threads import outside
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 SIGNATURE = "Mattebox-Signature"
@@ -57,7 +58,7 @@ async def tell_next(here: Context) -> bool:
     if due is None:
         return False
     job, tries = due
-    refusal = await asyncio.to_thread(_call, here, job)
+    refusal = await outside(_call, here, job)
     if not refusal:
         await here.jobs.hook_told(job.id)
     elif tries < len(_AGAIN_S):

@@ -17,7 +17,7 @@ from web.context import Context
 from web.inbox import Busy, Upload
 from web.options import read_options
 from web.problems import Problem, invalid
-from web.threads import in_thread
+from web.threads import in_thread, outside
 
 PREVIEW = "preview"
 """The name of the one output of a job that only shows a frame; no client's output is called so."""
@@ -104,7 +104,7 @@ def _output(here: Context, owner: str, options: Options, number: int, wanted: Ou
 
 async def _check_address(here: Context, field: str, address: str) -> None:
     try:
-        await in_thread(resolve, address, here.settings)
+        await outside(resolve, address, here.settings)
     except FetchError as exc:
         raise Problem(422, exc.code, str(exc), field=field) from None
 

@@ -48,7 +48,7 @@ class Apart:
     def __init__(self, settings: Settings, desk: Path) -> None:
         self._settings, self._desk = settings, desk
         self._context = multiprocessing.get_context("spawn")
-        self._stop, self._frames = self._context.Event(), self._context.Value("q", 0)
+        self._stop, self._frames = self._context.Event(), self._context.Value("q", 0, lock=False)
         self._pool: ProcessPoolExecutor | None = None
 
     @property
@@ -62,10 +62,11 @@ class Apart:
 
     async def run(self, task: JobTask) -> Outcome:
         """As `Tasks.run`. Raises Died too."""
+        if self._pool is None:
+            self._stop = self._context.Event()  # who died may have held the lock of the old one
+            self._pool = self._started()
         self._stop.clear()
         self._frames.value = 0
-        if self._pool is None:
-            self._pool = self._started()
         try:
             running = asyncio.ensure_future(asyncio.wrap_future(self._pool.submit(_run, task)))
             if task.name.isdigit():  # to plan and to join may take long without a frame

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.errors import UnreadableMedia
+from stream.errors import FetchError, UnreadableMedia
 from stream.job import Job, Media, Output, Result
 from stream.job_store import PLAN, JobTask
 from stream.pull import fetch
@@ -107,7 +107,7 @@ class Tasks:
         folder = self._desk.fresh("task")
         try:
             if task.name == PLAN:
-                return self._plan(task.job, folder)
+                return self._plan(task.job, folder, watcher)
             plan = Plan.model_validate_json(task.plan)
             if task.name.isdigit():
                 return self._segment(Segment(task.job, plan, int(task.name), self._path(task.job)), folder, watcher)
@@ -118,17 +118,23 @@ class Tasks:
         finally:
             self._desk.remove("task")
 
-    def _plan(self, job: Job, folder: Path) -> Planned:
+    def _plan(self, job: Job, folder: Path, watcher: Watcher) -> Planned:
         segments.check(job)
         name, _ = engines.choose(job.options, live=False, settings=self._settings)
-        source = job.source or self._fetch(job, folder)
+        source = job.source or self._fetch(job, folder, watcher)
         path = self._path(job.model_copy(update={"source": source}))
         plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings)
         return Planned(plan, media, warnings, source)
 
-    def _fetch(self, job: Job, folder: Path) -> str:
+    def _fetch(self, job: Job, folder: Path, watcher: Watcher) -> str:
         key = f"jobs/{job.id}/source"
-        self._storage.put(key, fetch(job.url, folder, self._settings))
+        try:
+            path = fetch(job.url, folder, self._settings, watcher.stop.is_set)
+        except FetchError:
+            if watcher.stop.is_set():
+                raise Stopped from None
+            raise
+        self._storage.put(key, path)
         return key
 
     def _segment(self, what: Segment, folder: Path, watcher: Watcher) -> Matted:

@@ -9,6 +9,7 @@ local function job_key(id) return PREFIX .. 'job:' .. id end
 local function tasks_key(id) return PREFIX .. 'tasks:' .. id end
 local function todo_key(id) return PREFIX .. 'todo:' .. id end
 local function plan_key(id) return PREFIX .. 'plan:' .. id end
+local function removed_key(id) return PREFIX .. 'removed:' .. id end
 local function ready_key(owner) return PREFIX .. 'ready:' .. owner end
 
 -- The fields that scripts decide by, or nil where there is no such job.
@@ -158,7 +159,7 @@ end
 -- For a worker's word on its task: the job and the task, or else what to answer.
 local function claimed(id, name, worker, fence)
   local j = find(id)
-  if not j then return nil, nil, { 'gone' } end
+  if not j then return nil, nil, { redis.call('EXISTS', removed_key(id)) == 1 and 'fenced' or 'gone' } end
   local t = task(id, name)
   if not holds(t, worker, fence) then return nil, nil, { 'fenced' } end
   if t.state == 'done' then return nil, nil, { 'ok', all(id) } end -- a repeat

@@ -12,6 +12,7 @@ local finished, frames = {}, nil
 for _, one in ipairs(list()) do finished[one] = true end
 frames = list()
 
+if redis.call('EXISTS', removed_key(id)) == 1 then return { 'fenced' } end
 if not find(id) then
   local fields, of_frames = {}, 0
   for i = at, #ARGV do fields[#fields + 1] = ARGV[i] end

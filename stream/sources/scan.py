@@ -35,7 +35,7 @@ def scan(path: Path, settings: Settings, start_s: float = 0.0, end_s: float | No
         tick = stream.time_base or Fraction(1, 90_000)
         shift = offset(container, tick, start_s)
         first = 0 if start_s > 0 else -(2**62)
-        last = 2**62 if end_s is None else round((end_s - start_s) / tick)
+        last = 2**62 if end_s is None else round(min((end_s - start_s) / tick, 2**62))
         times, keys, plain = array("q"), array("q"), container.format.name in _EXACT
         try:
             for packet in container.demux(stream):

@@ -382,3 +382,17 @@ async def test_who_comes_too_late_after_a_flush_is_refused(server: RedisServer) 
         assert (await taken(store, "w3")).name == second.name
         with pytest.raises(Fenced):
             await store.restore(second, [10] * 3, ["0000"])
+
+
+@asynctest
+async def test_what_was_removed_is_not_written_again_by_those_at_work(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 2)
+        task = await taken(store)
+        await store.cancel(task.job.id)
+        await store.remove(task.job.id)  # before its worker has heard of the cancellation
+        for word in (store.renew(task, 5), store.segment_done(task, 10), store.restore(task, [10] * 2, [])):
+            with pytest.raises(Fenced):
+                await word
+        assert await store.job(task.job.id) is None
+        assert await store.take_task("w2", 0) is None

@@ -3,7 +3,10 @@
 import base64
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +156,37 @@ def test_a_silent_server_is_given_up(origin: Origin, tmp_path: Path, monkeypatch
         silent.listen()
         with pytest.raises(FetchError, match="no answer in time"):
             fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/x", tmp_path, INSIDE)
+
+
+def test_a_server_that_is_never_silent_and_never_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.pull._ANSWER_S", 0.5)
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        talking = threading.Thread(target=_drip, args=(busy,))
+        talking.start()
+        with pytest.raises(FetchError, match="no answer in time"):
+            fetch(f"http://127.0.0.1:{busy.getsockname()[1]}/x", tmp_path, INSIDE)
+        talking.join()
+
+
+def _drip(busy: socket.socket) -> None:
+    """An answer that comes byte by byte: two seconds of it."""
+    line, _ = busy.accept()
+    with line, suppress(OSError):
+        line.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        for _ in range(20):
+            line.sendall(b"x")
+            time.sleep(0.1)
+
+
+def test_a_fetch_ends_when_nobody_wants_it(origin: Origin, tmp_path: Path) -> None:
+    origin.files["/x"], origin.slow_s = bytes(2_000_000), 0.02
+    began_s = time.monotonic()
+    with pytest.raises(FetchError, match="not wanted"):
+        fetch(f"{origin.url}/x", tmp_path, INSIDE, lambda: time.monotonic() - began_s > 0.3)
+    assert time.monotonic() - began_s < 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_https_wants_a_certificate_of_that_name(

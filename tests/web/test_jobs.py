@@ -1,8 +1,12 @@
 """Jobs over HTTP: what is asked, what is refused, and what becomes of them."""
 
 import io
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +16,7 @@ from PIL import Image
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.web.asking import problem, until
-from tests.web.filing import RESULT, Filing, done, submitted
+from tests.web.filing import RESULT, Filing, done, pictures, submitted
 from tests.web.site import Site, running
 from tests.web.tus import PATH as UPLOADS
 from tests.web.tus import TUS, begun, sent, uploaded
@@ -142,6 +146,30 @@ def test_an_address_instead_of_an_upload(settings: Settings, redis_url: str) -> 
         assert Filing(site).task().job.url == url
 
 
+def test_names_that_are_slow_to_look_up_hold_up_nobody_else(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = socket.getaddrinfo, threading.Semaphore(0)
+
+    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host != "slow.example":
+            return real(host, *args, **kwargs)
+        asked.release()
+        time.sleep(1.0)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with ThreadPoolExecutor(24) as pool:
+        waiting = [pool.submit(http.post, "/api/jobs", json={"url": "http://slow.example/x"}) for _ in range(24)]
+        assert asked.acquire(timeout=5)
+        time.sleep(0.2)
+        began_s = time.monotonic()
+        assert http.get("/api/backgrounds").is_success
+        assert time.monotonic() - began_s < 0.6
+        for one in waiting:
+            problem(one.result(), 422, "fetch", "url")
+
+
 def test_pause_resume_cancel_retry(http: httpx.Client, files: Filing, upload: str) -> None:
     path = submitted(http, upload=upload)
     for _ in range(2):
@@ -192,9 +220,14 @@ def test_a_user_has_so_many_jobs_and_no_more(settings: Settings, redis_url: str,
     few = settings.model_copy(update={"jobs_per_user": 2})
     with running(few, redis_url, worker=False) as site, site.client() as http:
         id = uploaded(http, clip)
-        for _ in range(2):
-            submitted(http, upload=id)
+        failed = submitted(http, upload=id)
+        Filing(site).fail()
+        submitted(http, upload=id)
+        last = [http.post("/api/jobs", json={"upload": id}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+        assert [response.status_code for response in last] == [202, 202], "the answer to the first was lost"
+        assert last[0].json()["id"] == last[1].json()["id"]
         problem(http.post("/api/jobs", json={"upload": id}), 429, "too_many_jobs")
+        problem(http.post(f"{failed}/retry"), 429, "too_many_jobs")
 
 
 def test_a_preview_of_one_frame(http: httpx.Client, files: Filing, upload: str) -> None:
@@ -223,6 +256,21 @@ def test_a_preview_that_can_be_seen_through(http: httpx.Client, files: Filing, u
         response = asked.result(10)
     assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
     assert response.content.startswith(b"\x89PNG")
+
+
+def test_a_preview_whose_run_up_is_large(http: httpx.Client, files: Filing, upload: str, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    with packed.open("wb") as file:
+        file.truncate(300 * 2**20)  # half a second of noise in 4K; a hole, which a zip may begin with
+    with packed.open("ab") as file:
+        file.write(pictures())
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(http.post, "/api/previews", json={"upload": upload})
+        files.plan()
+        files.segment()
+        files.join(packed)
+        response = asked.result(10)
+    assert response.content.startswith(b"\xff\xd8"), response.text
 
 
 def test_a_preview_that_fails(http: httpx.Client, files: Filing, upload: str) -> None:

@@ -51,6 +51,12 @@ def test_a_part(http: httpx.Client, path: str, asked: str, start: int, end: int)
     assert response.headers["content-length"] == str(end - start + 1)
 
 
+def test_a_part_is_for_get_alone(http: httpx.Client, path: str) -> None:
+    for asked in ("bytes=0-9", f"bytes={END + 1}-"):
+        head = http.head(path, headers={"Range": asked})
+        assert (head.status_code, head.headers["content-length"]) == (200, str(len(RESULT)))
+
+
 @pytest.mark.parametrize("asked", [f"bytes={END + 1}-", "bytes=-0", f"bytes={END + 5}-{END + 9}"])
 def test_beyond_the_end(http: httpx.Client, path: str, asked: str) -> None:
     response = http.get(path, headers={"Range": asked})

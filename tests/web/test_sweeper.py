@@ -97,3 +97,14 @@ def test_files_without_a_record(site: Site) -> None:
     assert site.context.storage.keys("jobs/"), "Redis may be away, and come back with its data"
     swept(site, 0, DAY_S + 60)
     assert not site.context.storage.keys("jobs/")
+
+
+def test_what_a_killed_process_was_drawing_goes(site: Site) -> None:
+    draft = site.context.shelf.draft()
+    draft.write_bytes(b"half a background")
+    (draft.parent / "painting").mkdir()
+    (draft.parent / "painting" / "x").write_bytes(b"half a picture")
+    swept(site, DAY_S - 60)
+    assert draft.exists()
+    swept(site, DAY_S + 60)
+    assert not list(draft.parent.iterdir())

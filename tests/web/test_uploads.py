@@ -226,6 +226,17 @@ def test_what_is_no_video_is_found_at_once(http: httpx.Client, site: Site, conte
     assert site.context.storage.keys(f"uploads/{id}/") == [f"uploads/{id}/info"], "its bytes are not kept"
 
 
+def test_asked_at_the_very_moment_it_is_whole(http: httpx.Client, site: Site, clip: bytes) -> None:
+    path, inbox = begun(http, len(clip)), site.context.inbox
+    before = inbox.get("", path.rpartition("/")[2])
+    assert before is not None
+    sent(http, path, 0, clip)
+    assert inbox.offset(before) == len(clip)
+    http.delete(path, headers=TUS)
+    with pytest.raises(FileNotFoundError):
+        inbox.offset(before)
+
+
 def test_removal(http: httpx.Client, site: Site, clip: bytes) -> None:
     path = f"{PATH}/{uploaded(http, clip)}"
     assert http.delete(path, headers=TUS).status_code == 204

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from commands.live import For, worker
 from stream.errors import EngineError
 from stream.frames import Frame
+from workers import apart
 from workers.engines import ENGINES
 from workers.engines.base import Result, State
 from workers.engines.chroma import Chroma
@@ -33,6 +34,17 @@ class Deadly(Chroma):
         return []
 
 
+class Greedy(Chroma):
+    """Dies in the very moment in which it looks whether to stop."""
+
+    name = "greedy"
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        apart._here.stop._cond.acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+
 class Stuck(Chroma):
     """Never comes back."""
 
@@ -50,7 +62,7 @@ class Broken(Chroma):
         raise EngineError("its weights are nonsense")
 
 
-NAMES = {kind.name: f"tests.workers.files_program:{kind.__name__}" for kind in (Patient, Deadly, Stuck, Broken)}
+NAMES = {kind.name: f"tests.workers.files_program:{kind.__name__}" for kind in (Patient, Deadly, Greedy, Stuck, Broken)}
 
 if __name__ == "__main__":
     ENGINES.update(NAMES)

@@ -19,6 +19,7 @@ from stream.progress import LineReporter
 from stream.session import Options
 from tests.live.serving import descendants, memory_mib
 from tests.media import numbered, numbered_clip, read, sound_of, write_video
+from tests.origin import serving
 from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.factory import BOTH, Factory, factory
 from tests.workers.files_program import NAMES
@@ -144,6 +145,21 @@ async def test_a_cancelled_job_stops_within_a_second_and_leaves_nothing(
 
 
 @asynctest
+async def test_a_cancelled_fetch_is_given_up(server: RedisServer, tmp_path: Path) -> None:
+    with serving() as origin:
+        origin.files["/film.mp4"], origin.slow_s = bytes(5_000_000), 0.02  # ten seconds
+        async with factory(server.url, tmp_path) as site:
+            site.settings = site.settings.model_copy(update={"allow_private_urls": True})
+            site.start_inside()
+            after = numbered_clip(tmp_path / "short.mp4")
+            job = await site.submit(after, "chroma", source="", url=f"{origin.url}/film.mp4")
+            while not origin.asked:
+                await asyncio.sleep(0.05)
+            await site.store.cancel(job.id)
+            assert (await site.ended(await site.submit(after, "chroma"), 5)).state is JobState.DONE
+
+
+@asynctest
 async def test_poison_is_found_after_three_deaths(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
         poisoned = await site.ended(await site.submit(numbered_clip(tmp_path / "short.mp4"), "deadly"))
@@ -151,6 +167,14 @@ async def test_poison_is_found_after_three_deaths(server: RedisServer, tmp_path:
         assert poisoned.detail.endswith("3 times")
         assert (await site.ended(await site.submit(clip, "chroma"))).state is JobState.DONE  # by the same worker
         assert await site.tidied()
+
+
+@asynctest
+async def test_a_death_with_a_lock_in_hand_stops_no_worker(server: RedisServer, tmp_path: Path) -> None:
+    short = numbered_clip(tmp_path / "short.mp4")
+    async with factory(server.url, tmp_path, workers=1) as site:
+        assert (await site.ended(await site.submit(short, "greedy"), 20)).reason == "poison"
+        assert (await site.ended(await site.submit(short, "chroma"), 10)).state is JobState.DONE
 
 
 @asynctest

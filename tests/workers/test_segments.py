@@ -205,6 +205,12 @@ def test_what_is_better_left_whole(tmp_path: Path) -> None:
     assert planned(cut).whole  # so that it is told to be truncated
 
 
+def test_an_end_that_no_video_reaches(clip: Path) -> None:
+    whole = make_plan(Job(id="1"), clip, engines.load("chroma", Options(), Settings()), Settings())[0]
+    beyond = make_plan(Job(id="1", end_s=1e308), clip, engines.load("chroma", Options(), Settings()), Settings())[0]
+    assert beyond == whole
+
+
 def test_engines_say_how_long_they_remember() -> None:
     assert Rvm.warmup_frames >= 45
     assert Selfie.warmup_frames == 0
