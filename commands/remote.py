@@ -92,6 +92,7 @@ class Remote:
         try:
             return int(self._once("PATCH", place, content.read(_PIECE), headers).headers["Upload-Offset"])
         except _Unreachable:
+            time.sleep(_AGAIN_S)  # the server may have asked for a pause
             return self._offset(place)
 
     def _offset(self, place: str) -> int:

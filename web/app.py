@@ -31,6 +31,7 @@ from web.webhooks import tell_for_ever
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
+_TELLERS = 4  # of webhooks: one address that does not answer holds up no other
 _log = OncePerSecond(logging.getLogger(__name__))
 pages = APIRouter(include_in_schema=False)
 
@@ -78,7 +79,8 @@ def _words(text: str) -> list[str]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     here: Context = app.state.context
-    loops = [asyncio.create_task(work) for work in (_reap(here), tell_for_ever(here), Sweeper(here).run())]
+    tellers = (tell_for_ever(here) for _ in range(_TELLERS))
+    loops = [asyncio.create_task(work) for work in (_reap(here), Sweeper(here).run(), *tellers)]
     yield
     for loop in loops:
         loop.cancel()
