@@ -10,11 +10,14 @@ from tests.media import TALK
 from workers.bench.live import Row, bench_live
 
 pytestmark = pytest.mark.slow
+_BUSY = 2.5 + Settings().cores() / 2  # what the server and the made-up camera cause themselves is about 1.5
 
 
 def rows(served: Served, size: tuple[int, int], seconds: float) -> Iterator[Row]:
     for row in bench_live(served.url, [1], [size], "selfie", seconds, "", print, TALK, Settings(hw_encode=False)):
         print(row)
+        if row.load > _BUSY:
+            pytest.skip(f"others keep this machine busy (load {row.load}): {row}")
         yield row
 
 
