@@ -251,6 +251,7 @@ def test_birefnet_works_from_a_local_checkpoint(birefnet_weights: Path, tmp_path
     assert all(np.ptp(frame.pixels[:480]) > 0 for frame in frames)
 
 
+@pytest.mark.slow
 def test_birefnet_estimates_colours_and_follows_the_subject(birefnet_weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     words = ["--engine", "birefnet", "--weights", f"{birefnet_weights}@256x160", "--background", "transparent"]

@@ -58,7 +58,7 @@ def _full(frame: Frame) -> list[Plane]:
     return [y, *(np.asarray(cv2.resize(c, size, interpolation=cv2.INTER_NEAREST), np.uint8) for c in (u, v))]
 
 
-@pytest.mark.parametrize("engine", ["rvm", "selfie"])
+@pytest.mark.parametrize("engine", [pytest.param("rvm", marks=pytest.mark.slow), "selfie"])
 def test_green_is_green_and_the_subject_is_the_input(tmp_path: Path, engine: str) -> None:
     out = matted(TALK, tmp_path / "o.mp4", 1.0, engine=engine, background="green")
     mattes = matted(TALK, tmp_path / "m.mkv", 1.0, engine=engine, view="matte")
@@ -86,7 +86,10 @@ def test_chroma_finds_the_patterns_matte(tmp_path: Path) -> None:
     assert max(errors) < 1.5
 
 
-@pytest.mark.parametrize(("engine", "mad", "dtssd"), [("rvm", 25.0, 4.2), ("selfie", 31.0, 6.6)])
+@pytest.mark.parametrize(
+    ("engine", "mad", "dtssd"),
+    [pytest.param("rvm", 25.0, 4.2, marks=pytest.mark.slow), ("selfie", 31.0, 6.6)],
+)
 def test_quality_against_the_true_alpha(tmp_path: Path, engine: str, mad: float, dtssd: float) -> None:
     """The whole clip, no smoothing. By hand the models reached 24.5 and 4.06, and 30.1 and 6.27."""
     matted(TALK, tmp_path / "m.mkv", engine=engine, view="matte", temporal="off")

@@ -95,4 +95,5 @@ def test_a_video_from_elsewhere(redis_url: str, tmp_path: Path) -> None:
             if len(origin.heard) == 3:
                 break
             time.sleep(0.1)
-        assert [json.loads(body)["event"] for _, _, body in origin.heard] == ["job.done", "job.failed", "job.failed"]
+        told = sorted(json.loads(body)["event"] for _, _, body in origin.heard)  # several are told at once
+        assert told == ["job.done", "job.failed", "job.failed"]

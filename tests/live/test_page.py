@@ -57,7 +57,7 @@ def test_the_camera_comes_back_in_front_of_the_colour(served: Served, clip: Path
         tab.click("#stop")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_the_picture_is_back_3_s_after_its_worker_went(served: Served, clip: Path, how: signal.Signals) -> None:
     """Killed or drained: another takes over, nobody touches the page, and no picture shows the room meanwhile."""
     where = truth()

@@ -97,6 +97,7 @@ def test_a_file_comes_out_as_the_command_makes_it(page: Any, clip: Path, tmp_pat
     page.wait_for_selector(".job", state="detached")
 
 
+@pytest.mark.slow
 def test_its_alpha_is_the_commands(served: Served, clip: Path, tmp_path: Path) -> None:
     with httpx.Client(base_url=served.url, timeout=30) as http:
         wish = {"upload": uploaded(http, clip.read_bytes()), "options": {"engine": "selfie"}}

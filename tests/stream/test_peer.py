@@ -27,6 +27,7 @@ def held() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), len(threads)
 
 
+@pytest.mark.slow
 def test_a_hundred_connections_leave_nothing() -> None:
     async def one() -> None:
         client, peer = Client(Camera(), "VP8"), Peer(SETTINGS)

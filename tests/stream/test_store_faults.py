@@ -51,6 +51,7 @@ async def test_killed_and_started_again_with_its_data(own_server: RedisServer) -
         assert (await live(web, worker, new())).state is State.LIVE
 
 
+@pytest.mark.slow
 @asynctest
 async def test_stopped_for_a_while(own_server: RedisServer) -> None:
     """Not refused but silent: every call ends within what it may wait and a second, and the next ones work again."""

@@ -16,6 +16,7 @@ from stream.settings import Settings
 from tests.web.pages import PAPER, SLATE, Worker, corner_is, opened, ready, state, until
 from tests.web.site import Site, running
 
+pytestmark = pytest.mark.slow
 CAMERA_RED = (200, 60, 60)
 DROP = """async bytes => {
   const files = new DataTransfer();

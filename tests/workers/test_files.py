@@ -114,6 +114,7 @@ async def test_redis_restarted_with_its_data(server: RedisServer, tmp_path: Path
         assert max(site.taken(job).values()) == 1
 
 
+@pytest.mark.slow
 @asynctest
 async def test_redis_lost_its_data(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
@@ -169,6 +170,7 @@ async def test_poison_is_found_after_three_deaths(server: RedisServer, tmp_path:
         assert await site.tidied()
 
 
+@pytest.mark.slow
 @asynctest
 async def test_a_death_with_a_lock_in_hand_stops_no_worker(server: RedisServer, tmp_path: Path) -> None:
     short = numbered_clip(tmp_path / "short.mp4")
@@ -177,6 +179,7 @@ async def test_a_death_with_a_lock_in_hand_stops_no_worker(server: RedisServer, 
         assert (await site.ended(await site.submit(short, "chroma"), 10)).state is JobState.DONE
 
 
+@pytest.mark.slow
 @asynctest
 async def test_told_to_go_it_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, workers=1) as site:

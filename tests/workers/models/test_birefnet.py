@@ -32,7 +32,9 @@ def test_logits_are_those_of_the_public_implementation(variant: str) -> None:
 
 
 @pytest.mark.parametrize("prepare", [copy.deepcopy, fuse], ids=["plain", "fused"])
-@pytest.mark.parametrize(("dtype", "size"), [("bfloat16", (256, 320)), ("float16", (96, 128))])
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("bfloat16", (256, 320)), pytest.param("float16", (96, 128), marks=pytest.mark.slow)]
+)
 def test_half_precision_gives_nearly_the_same_alpha(
     prepare: Callable[[BiRefNet], BiRefNet], dtype: str, size: tuple[int, int]
 ) -> None:
