@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,15 @@ import pytest
 import workers  # noqa: F401 - it sets what torch reads when it is loaded
 from stream.settings import Settings, settings
 from tests.workers.models import deterministic
+
+CLOCKED = (
+    "live/", "web/test_page", "web/test_server", "web/test_studio", "web/test_tools", "web/test_videos",
+    "stream/sources/test_webrtc", "stream/sources/test_rtsp", "stream/test_embedded", "stream/test_ice",
+    "stream/test_lifeline", "stream/test_live_", "stream/test_peer", "stream/test_pump", "stream/test_slot",
+    "stream/test_store_faults", "stream/test_supervise", "workers/bench/test_live", "workers/test_files",
+    "workers/test_gpu", "workers/test_live_matte", "workers/test_worker", "test_long",
+)  # fmt: skip
+"""Modules in which something has to happen in time: what else runs on the machine would be measured with it."""
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # what a person may want to look at after a run
 
@@ -31,6 +41,15 @@ def pytest_configure(config: pytest.Config) -> None:
         if name.upper() != "MATTEBOX_CACHE_DIR":
             patch.delenv(name)
     settings.cache_clear()
+    # What a shell starts in the background is deaf to Ctrl-C, and so would be every program that the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(CLOCKED):
+            item.add_marker(pytest.mark.clocked)
 
 
 @pytest.fixture
