@@ -170,3 +170,21 @@ def test_warnings_say_what_is_wrong(page: Any, site: Site) -> None:
     assert warned(sentFps=8.2) == [["camera", 8]]
     assert warned(glassMs=612.3) == [["delay", 612]]
     assert warned(meters=None) == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 820, 2560])
+def test_nothing_is_cut_off(page: Any, site: Site, width: int) -> None:
+    """Also for somebody who is signed in, whose name stands in the header."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(site.url)
+    page.wait_for_selector(".tile-choice img")
+    page.evaluate("""() => {
+        const user = document.getElementById('user');
+        user.hidden = false;
+        user.querySelector('span').textContent = 'somebody-with-a-name';
+    }""")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    for button in ("#share-open", "#sign-out"):
+        box = page.locator(button).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width, button
