@@ -1,4 +1,4 @@
-"""A small real RTSP server (RFC 2326, over TCP), as a process of its own that tests freeze, kill and start anew.
+"""A small real RTSP server (RFC 2326, over TCP or UDP), as a process of its own that tests freeze, kill and start anew.
 
 It shows a room of one colour with a subject that moves, H.264, to everyone who asks for /cam. `RtspServer` drives it.
 """
@@ -8,6 +8,8 @@ import asyncio
 import base64
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -67,7 +69,7 @@ class Camera:
 
 
 class Packets:
-    """NAL units as RTP packets (RFC 6184), framed for TCP on channel 0."""
+    """NAL units as RTP packets (RFC 6184)."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -79,7 +81,7 @@ class Packets:
             head = bytes([0x80, 96 | 0x80 * last]) + (self._number & 0xFFFF).to_bytes(2, "big")
             packet = head + (ticks & 0xFFFFFFFF).to_bytes(4, "big") + b"cam1" + payload
             self._number += 1
-            yield b"$\0" + len(packet).to_bytes(2, "big") + packet
+            yield packet
 
 
 def _split(unit: bytes) -> Iterator[bytes]:
@@ -96,17 +98,26 @@ def _split(unit: bytes) -> Iterator[bytes]:
 class Server:
     def __init__(self, camera: Camera, user: str, mute: bool) -> None:
         self._camera, self._user, self._mute = camera, user, mute
-        self._watching: set[asyncio.StreamWriter] = set()
+        self._watching: dict[asyncio.StreamWriter, int] = {}
+        self._ports: dict[asyncio.StreamWriter, int] = {}
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     async def show(self) -> None:
         packets, ticks, next_s = Packets(), 0, time.monotonic()
         while True:
             for packet in packets(self._camera.units(), ticks):
-                for writer in self._watching:
-                    writer.write(packet)
+                for writer, port in self._watching.items():
+                    self._send(packet, writer, port)
             ticks += CLOCK // self._camera.rate
             next_s += 1 / self._camera.rate
             await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+
+    def _send(self, packet: bytes, writer: asyncio.StreamWriter, port: int) -> None:
+        """To a port of the watcher's; 0: on channel 0 of its connection."""
+        if port:
+            self._socket.sendto(packet, ("127.0.0.1", port))
+        else:
+            writer.write(b"$\0" + len(packet).to_bytes(2, "big") + packet)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -117,7 +128,7 @@ class Server:
                         request[request.index("\n") + 1 :], request.split()[0][-20:], request.split()[1], writer
                     )
         except (asyncio.IncompleteReadError, ConnectionError):
-            self._watching.discard(writer)
+            self._watching.pop(writer, None)
 
     def _answer(self, fields: str, method: str, url: str, writer: asyncio.StreamWriter) -> None:
         given = re.search(r"(?mi)^Authorization: *Basic +(\S+)", fields)
@@ -133,17 +144,23 @@ class Server:
             body += f"a=framerate:{self._camera.rate}\r\n"
             extra = "Content-Type: application/sdp\r\n"
         elif method == "SETUP":
-            extra = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+            port = re.search(r"client_port=(\d+)", fields)
+            self._ports[writer] = int(port[1]) if port else 0
+            sends = f"UDP;unicast;client_port={port[1]};server_port=9" if port else "TCP;unicast;interleaved=0-1"
+            extra = f"Transport: RTP/AVP/{sends}\r\n"
         number = re.search(r"(?mi)^CSeq: *(\d+)", fields)
         head = f"RTSP/1.0 {status}\r\nCSeq: {number[1] if number else 0}\r\nSession: 1\r\n{extra}"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         if method == "PLAY" and status.startswith("200"):
-            self._watching.add(writer)
+            self._watching[writer] = self._ports[writer]
 
 
 async def _run(words: argparse.Namespace) -> None:
     server = Server(Camera(words.width, words.height, words.rate), words.user, words.mute)
-    async with await asyncio.start_server(server.serve, "127.0.0.1", words.port):
+    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if words.tls else None
+    if secure is not None:
+        secure.load_cert_chain(words.tls)
+    async with await asyncio.start_server(server.serve, "127.0.0.1", words.port, ssl=secure):
         print("ready", flush=True)
         await server.show()
 
@@ -155,6 +172,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=240)
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--user", default="", help="user:password")
+    parser.add_argument("--tls", default="", help="a file with a certificate and its key")
     parser.add_argument("--mute", action="store_true", help="accept, and never answer")
     asyncio.run(_run(parser.parse_args()))
 

@@ -5,6 +5,7 @@ and ends when the call does. The address holds a password: it is shown without, 
 it, are never passed on.
 """
 
+import errno
 import re
 import threading
 import time
@@ -195,6 +196,8 @@ class Connection:
             return "what it answers is no video" if not self.opened else "what it sends cannot be read"
         if isinstance(exc, av.error.EOFError):
             return "the source ended the connection"
+        if isinstance(exc, OSError) and exc.errno == errno.EIO and not self.opened:
+            return "its name is not known, or it cannot be reached"
         return str(getattr(exc, "strerror", "") or type(exc).__name__).lower()
 
 

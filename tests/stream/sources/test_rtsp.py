@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from stream.settings import Settings
 from stream.sources.rtsp import UNSEEN, RtspSource, State
 from stream.sources.rtsp_connection import Address
 from tests.rtsp import ROOM, RtspServer, near
+from web.tls import certificate
 
 SETTINGS = Settings(rtsp_timeout_s=0.8, rtsp_retry_s=0.3, slate_after_s=0.3)
 PASSWORD = "s3cr%40t"  # as it stands in the address; the server knows it as s3cr@t
@@ -99,6 +101,27 @@ def test_pictures_come_in_time(shared: RtspServer, watch: Callable[..., Watched]
     assert times_s == sorted(set(times_s))
     assert 1.0 < times_s[-1] <= 1.2
     assert abs(np.median(np.diff(times_s)) - 1 / 25) < 0.004
+
+
+def test_it_may_be_asked_for_udp(shared: RtspServer, watch: Callable[..., Watched]) -> None:
+    seen = watch(shared.url(), Settings(rtsp_transport="udp"))
+    seen.goes_on(slate=False)
+    assert seen.states == [State("live")]
+
+
+def test_it_may_be_encrypted(tmp_path: Path) -> None:
+    files = certificate("auto", tmp_path, "127.0.0.1")
+    assert files is not None
+    both = tmp_path / "both.pem"
+    both.write_bytes(files.chain.read_bytes() + files.key.read_bytes())
+    server = RtspServer("--user", "ann:s3cr@t", "--tls", both)
+    source = RtspSource(server.url(user=f"ann:{PASSWORD}").replace("rtsp:", "rtsps:"), Settings())
+    try:
+        assert not next(iter(source)).slate
+        assert source.state == State("live")
+    finally:
+        source.close()
+        server.kill()
 
 
 def test_it_dies_and_comes_back_with_another_picture(server: RtspServer, watch: Callable[..., Watched]) -> None:
