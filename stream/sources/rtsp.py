@@ -34,7 +34,7 @@ UNSEEN = (1280, 720)  # the size of a slate that is shown before any picture cam
 
 _LOOK_S = 0.05  # how often the threads look whether something else has ended
 _GRACE_S = 0.5  # a connection that works ends within a picture's time; one that hangs is left behind
-_MOST_STUCK = 3  # threads that hang in FFmpeg; more are not started
+_MOST_STUCK = 8  # threads that hang in FFmpeg; more are not started
 
 
 @dataclass(frozen=True)

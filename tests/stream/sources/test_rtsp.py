@@ -172,6 +172,11 @@ def test_it_accepts_and_never_answers(watch: Callable[..., Watched]) -> None:
         began_s = time.monotonic()
         seen.stop()
         assert time.monotonic() - began_s < 1.5
+        patient = RtspSource(server.url(), Settings())
+        time.sleep(0.2)
+        began_s = time.monotonic()
+        patient.close()
+        assert time.monotonic() - began_s < 1.5, "whatever FFmpeg waits for"
         assert str(seen.error) == f"not one picture came from {server.url()}: the source did not answer within 0.8 s"
     finally:
         server.kill()
