@@ -83,7 +83,7 @@ def _pumped(
 ) -> Matte:
     backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
     matte = Matte(task.options, engine, backdrop, live=True)
-    with _ended_by_signals(source.end):
+    with ended_by_signals(source.end):
         pump(source, matte, sink, reporter.tick, read=source.slot)
     return matte
 
@@ -111,8 +111,9 @@ def _file(output: str) -> Path:
 
 
 @contextmanager
-def _ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """The first signal that ends programs only calls `end`; from then on they do what they did before."""
+def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """The first signal that ends programs only calls `end`; from then on they do what they did before. In the main
+    thread only, as Python has it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

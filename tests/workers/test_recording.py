@@ -13,7 +13,7 @@ from stream.session import Options
 from stream.settings import Settings
 from tests.media import read
 from tests.rtsp import ROOM, RtspServer, near
-from workers.recording import Recording, record
+from workers.recording import Recording, ended_by_signals, record
 
 OPTIONS = Options.read(engine="chroma", key="#00c83c", background="color:#0000ff")
 
@@ -45,6 +45,22 @@ def test_without_a_single_picture_there_is_no_file(server: RtspServer, tmp_path:
     with pytest.raises(NoVideoStream, match=r"not one picture came from .*: wrong user or password \(401\)"):
         record(task, Settings(), LineReporter(io.StringIO()))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_and_the_second_forces(number: signal.Signals) -> None:
+    ended: list[bool] = []
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with ended_by_signals(lambda: ended.append(True)):
+            signal.raise_signal(number)
+            assert ended == [True]
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize(
