@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from commands import bench, examine, file, jobs, live, models
+from commands import bench, examine, file, jobs, live, models, stream
 from stream.errors import MatteboxError
 
 _INTERRUPTED = 130
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (live.serve, file.file, live.web, live.worker, examine.doctor):
+for command in (live.serve, file.file, stream.stream, live.web, live.worker, examine.doctor):
     app.command()(command)
 
 

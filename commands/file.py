@@ -72,14 +72,14 @@ def file(
         key=key,
     )
     end_s = None if end is None else parse_time(end)
-    task = Task(source, output, options, parse_time(start), end_s, _size(size))
+    task = Task(source, output, options, parse_time(start), end_s, parse_size(size))
     report = reporter(as_json)
     chosen = settings() if weights is None else settings().model_copy(update={"birefnet": weights})
     report.done(run_file(task, chosen, report))
 
 
-def _size(text: str | None) -> tuple[int, int]:
-    """(width, height), 0 for the side that follows from the other."""
+def parse_size(text: str | None) -> tuple[int, int]:
+    """(width, height), 0 for the side that follows from the other. Raises UsageError."""
     if text is None:
         return 0, 0
     match = re.fullmatch(r"(?=.*[0-9])([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?", text.lower())

@@ -33,6 +33,7 @@ class Frame:
     damaged: the decoder could not reconstruct all of it.
     arrived_s: when a live frame came in, on the clock of `time.monotonic`; 0 for recordings.
     others: the same moment in further looks, for a sink that writes several outputs.
+    slate: stands in for a live picture that did not come: even grey, to leave as the background alone.
     """
 
     pixels: Plane
@@ -43,6 +44,7 @@ class Frame:
     damaged: bool = False
     arrived_s: float = 0.0
     others: tuple["Frame", ...] = ()
+    slate: bool = False
 
     @property
     def width(self) -> int:

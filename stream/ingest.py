@@ -190,7 +190,15 @@ def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:
         return steps
     if shape.sar == 1 and _even(upright) == size:
         return [*steps, f"crop={size[0]}:{size[1]}:0:0:exact=1"]
-    return [*steps, f"scale={size[0]}:{size[1]}:flags={_CAREFUL}", "setsar=1"]
+    return [*steps, f"scale={size[0]}:{size[1]}:flags={_CAREFUL}{_same_colour(shape)}", "setsar=1"]
+
+
+def _same_colour(shape: Shape) -> str:
+    """Options that keep a scaler to scaling: left alone, it turns tagged BT.709 into BT.601."""
+    if shape.is_rgb or shape.is_gray:
+        return ""
+    (_, matrix, _), sent = _MATRIX[shape.matrix], "pc" if shape.full_range else "tv"
+    return f":in_color_matrix={matrix}:out_color_matrix={matrix}:in_range={sent}:out_range={sent}"
 
 
 def _colour(shape: Shape) -> list[str]:

@@ -39,12 +39,14 @@ class OncePerSecond:
         self._next_s = 0.0
         self._held = 0
 
-    def warning(self, message: str, *args: object) -> None:
+    def warning(self, message: str, *args: object) -> bool:
+        """False where it was held back."""
         now_s = time.monotonic()
         with self._lock:
             if now_s < self._next_s:
                 self._held += 1
-                return
+                return False
             held, self._held = self._held, 0
             self._next_s = now_s + 1.0
         self._logger.warning(message + (f" ({held} more like it)" if held else ""), *args)
+        return True

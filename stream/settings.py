@@ -5,7 +5,7 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     media_timeout_s: float = Field(10.0, gt=0, description="a connection silent for so long is closed")
     live_pixels: int = Field(2_088_960, ge=4, description="largest live picture; larger ones are scaled down")
     max_bitrate: int = Field(8_000_000, ge=100_000, description="most bits a second sent to a viewer")
+    rtsp_transport: Literal["tcp", "udp"] = Field("tcp", description="how RTSP sources are asked to send: tcp or udp")
+    rtsp_timeout_s: float = Field(5.0, gt=0, le=60, description="an RTSP source silent for so long is given up")
+    rtsp_retry_s: float = Field(5.0, gt=0, description="pause before an RTSP source that was lost is asked again")
+    slate_after_s: float = Field(1.0, gt=0, description="a live source without a picture for so long shows the slate")
     live_sessions: int = Field(0, ge=0, description="live videos a worker takes at once; 0: measured at its start")
 
     @model_validator(mode="after")

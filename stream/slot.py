@@ -41,6 +41,16 @@ class Handover(ABC, Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
+    def take(self, timeout_s: float) -> T | None:
+        """The next item; None when none came in time, or none will."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
     def __iter__(self) -> Iterator[T]:
         """Take items until closed and empty; waits for the next one."""
         while True:

@@ -57,6 +57,40 @@ class Timeline:
         return following
 
 
+class ArrivalClock:
+    """Places the pictures of a live source on the clock of their arrival, in ticks of `time_base`; the first is at 0.
+
+    The source's own times smooth those of arrival, as long as they agree with them: they may jump, repeat, drift, be
+    missing, or begin anew. Each picture is at least a millisecond later than the one before.
+    """
+
+    def __init__(self, time_base: Fraction) -> None:
+        self._time_base = time_base
+        self._step = max(1, round(Fraction(1, 1000) / time_base))
+        self._origin_s: float | None = None
+        self._shift_s: float | None = None
+        self._last = -self._step
+
+    def place(self, time_s: float | None, arrived_s: float) -> int:
+        """time_s: by the source's clock, None where it is not known. arrived_s: by `time.monotonic`."""
+        if self._origin_s is None:
+            self._origin_s = arrived_s
+        came_s = arrived_s - self._origin_s
+        shown_s = came_s if time_s is None else time_s + self._agreed(came_s - time_s)
+        self._last = max(round(shown_s / self._time_base), self._last + self._step)
+        return self._last
+
+    def restart(self) -> None:
+        """The source's clock begins anew."""
+        self._shift_s = None
+
+    def _agreed(self, shift_s: float) -> float:
+        """From the source's clock to ours, as the picture with the least delay had it; anew where they part ways."""
+        if self._shift_s is None or not 0 <= shift_s - self._shift_s <= _JUMP_S:
+            self._shift_s = shift_s
+        return self._shift_s
+
+
 def plausible_rate(*guesses: Fraction | None) -> Fraction:
     """The first guess that a camera could have made, in frames a second; 30 if there is none.
 

@@ -95,6 +95,10 @@ class Matte:
     def __call__(self, frame: Frame) -> list[Frame]:
         if self._passes:
             self._pending.append(self._finisher.submit(self._pass, frame))
+        elif frame.slate:
+            self._start_waiting()
+            self._network.submit(self._forget)
+            self._pending.append(self._finisher.submit(self._away, frame))
         elif frame.damaged and self._begun:
             self._start_waiting()
             self._pending.append(self._finisher.submit(self._repeat, frame))
@@ -178,13 +182,20 @@ class Matte:
         """This frame, or what waited for it: steadying may hold frames back, and each keeps its alpha with it."""
         result = results.result()[index]
         if result is None:
-            done, self._steadied = self._finish_held(), None
-            return [*done, self._covered(frame)]
+            return self._away(frame)
         matted = Matted(frame, result.alpha, result.foreground)
         if self._tuning is None:
             return [self._composite(matted)]
         self._steadied, steady = smooth.step(self._steadied, matted, self._tuning)
         return [self._composite(one) for one in steady]
+
+    def _forget(self) -> None:
+        self._state = None
+
+    def _away(self, frame: Frame) -> list[Frame]:
+        """Nothing was seen: what was held leaves, and whatever comes next begins anew."""
+        done, self._steadied = self._finish_held(), None
+        return [*done, self._covered(frame)]
 
     def _finish_held(self) -> list[Frame]:
         """The frames that steadying still holds, which no later one will help any more."""

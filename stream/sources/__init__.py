@@ -3,5 +3,6 @@
 SOURCES = {
     "file": "stream.sources.file:FileSource",
     "pattern": "stream.sources.pattern:PatternSource",
+    "rtsp": "stream.sources.rtsp:RtspSource",
     "webrtc": "stream.sources.webrtc:WebRtcSource",
 }

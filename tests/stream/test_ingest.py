@@ -79,6 +79,18 @@ def test_every_matrix_range_and_format_becomes_bt709_limited(pix_fmt: str, full:
     assert (out.pts, out.time_base) == (7, Fraction(1, 30))
 
 
+@pytest.mark.parametrize("width", [WIDTH // 2, WIDTH * 2])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("matrix", [1, 5, 7])
+def test_colours_stay_what_they_are_at_every_size(pix_fmt: str, full: bool, matrix: int, width: int) -> None:
+    y, u, v = (float(plane.mean()) for plane in ingest(decoded(pix_fmt, matrix, full)).planes())
+    scaled = ingest(decoded(pix_fmt, matrix, full), width=width)
+    assert scaled.width == width
+    for plane, mean in zip(scaled.planes(), (y, u, v), strict=True):
+        assert abs(float(plane.mean()) - mean) < 0.8
+
+
 @pytest.mark.parametrize("pix_fmt", ["rgb24", "bgra", "gbrp"])
 def test_rgb_becomes_bt709(pix_fmt: str) -> None:
     frame = av.VideoFrame.from_ndarray(smooth_rgb(), format="rgb24").reformat(format=pix_fmt)

@@ -65,3 +65,14 @@ def test_put_on_a_closed_line_tells_the_producer_to_stop() -> None:
     line: Line[int] = Line(1)
     line.close()
     assert line.put(1) is False
+
+
+def test_a_reader_may_wait_for_a_while_only() -> None:
+    slot: Slot[int] = Slot()
+    began_s = time.monotonic()
+    assert slot.take(0.05) is None
+    assert time.monotonic() - began_s >= 0.05
+    slot.put(7)
+    assert slot.take(10) == 7
+    slot.close()
+    assert slot.take(10) is None

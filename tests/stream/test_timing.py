@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from stream.timing import Splices, Timeline, clock, parse_time, plausible_rate
+from stream.timing import ArrivalClock, Splices, Timeline, clock, parse_time, plausible_rate
 
 MS = Fraction(1, 1000)
 
@@ -80,3 +80,40 @@ def test_an_impossible_rate_is_not_believed() -> None:
 
 def test_clock() -> None:
     assert [clock(s) for s in (0, 61, 3723)] == ["0:00", "1:01", "1:02:03"]
+
+
+def arrive(*times: tuple[float | None, float]) -> list[int]:
+    line = ArrivalClock(MS)
+    return [line.place(time_s, arrived_s) for time_s, arrived_s in times]
+
+
+def test_live_pictures_keep_their_sources_spacing() -> None:
+    assert arrive((5.0, 100.0), (5.04, 100.05), (5.08, 100.083), (5.12, 100.2)) == [0, 40, 80, 120]
+
+
+def test_the_picture_with_the_least_delay_sets_the_clock() -> None:
+    """What lay in a buffer comes in a burst; its times are not those of the pictures that follow."""
+    assert arrive((5.0, 100.0), (5.04, 100.001), (5.08, 100.002), (5.12, 100.042)) == [0, 1, 2, 42]
+
+
+def test_a_live_source_may_have_no_clock_or_start_it_anew() -> None:
+    assert arrive((None, 9.0), (None, 9.5), (0.0, 10.0), (0.04, 10.04), (77.0, 12.0)) == [0, 500, 1000, 1040, 3000]
+
+
+def test_a_clock_that_drifts_is_put_right() -> None:
+    slow = arrive(*((n * 0.99, n * 1.0) for n in range(200)))
+    assert max(abs(ticks - 1000 * n) for n, ticks in enumerate(slow)) <= 510
+
+
+@given(st.lists(st.tuples(st.none() | st.floats(-1e6, 1e6), st.floats(0, 1e3)), min_size=1))
+def test_live_times_only_grow(times: list[tuple[float | None, float]]) -> None:
+    placed = arrive(*times)
+    assert all(a < b for a, b in itertools.pairwise(placed))
+
+
+def test_after_a_pause_without_pictures_the_clock_is_that_of_arrival() -> None:
+    line = ArrivalClock(MS)
+    line.place(5.0, 0.0)
+    assert line.place(None, 2.0) == 2000
+    line.restart()
+    assert line.place(5.3, 2.1) == 2100

@@ -100,6 +100,24 @@ def test_a_live_picture_without_a_matte_shows_nothing_of_the_room(background: st
         assert set(np.unique(shown[0].pixels)) == {126, 128}
 
 
+@pytest.mark.parametrize("temporal", ["off", "live", "live+1"])
+def test_a_slate_shows_the_background_alone_and_forgets_what_was(pattern: PatternSource, temporal: str) -> None:
+    class Remembering(TruthEngine):
+        def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+            known.append(states[0])
+            return [replace(super().infer(prepared, states)[0], state="seen")]
+
+    known: list[State] = []
+    core = matte(pattern, Remembering(pattern), True, temporal=temporal)
+    slate = Frame(np.full((96, 96), 128, np.uint8), 2, Fraction(1, 30), slate=True)
+    out = all_of(core, [pattern.frame(0), pattern.frame(1), slate, pattern.frame(3), pattern.frame(4)])
+    assert [frame.pts for frame in out] == [0, 1, 2, 3, 4]
+    assert [frame.slate for frame in out] == [False, False, True, False, False]
+    assert np.array_equal(out[2].pixels, rgb_flat((0, 255, 0), 96, 64))
+    assert known == [None, "seen", None, "seen"]
+    assert core.covered == 1
+
+
 class Unreadable:
     """A backdrop whose file went away."""
 

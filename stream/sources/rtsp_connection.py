@@ -1,0 +1,209 @@
+"""One attempt at an RTSP source: its address, a thread that reads it until it ends, and why it ended.
+
+A call into FFmpeg may hang in spite of its time limits, so the thread can be abandoned: it then hands on nothing more
+and ends when the call does. The address holds a password: it is shown without, and FFmpeg's own words, which may quote
+it, are never passed on.
+"""
+
+import errno
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import av
+from av.container import InputContainer
+
+from stream.errors import UsageError
+from stream.settings import Settings
+from stream.timing import plausible_rate
+
+_REFUSALS: dict[type[Exception], str] = {
+    av.error.HTTPBadRequestError: "it does not understand the request (400)",
+    av.error.HTTPUnauthorizedError: "wrong user or password (401)",
+    av.error.HTTPForbiddenError: "access is forbidden (403)",
+    av.error.HTTPNotFoundError: "not found (404)",
+    av.error.HTTPTooManyRequestsError: "too many ask it (429)",
+    av.error.HTTPOtherClientError: "it refuses the request (4xx)",
+    av.error.HTTPServerError: "it has a fault of its own (5xx)",
+}
+_UNNAMED = "it asks for a user and a password (401)"
+_NO_VIDEO = "it sends no video"
+_LONGEST = 4096  # characters of an address
+_ALL_OF = 0.9  # of a time limit: FFmpeg's clock and ours differ a little
+_BLIND = 4  # a decoder waits for a picture that stands alone; so many time limits at most
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a source is. str() and repr() leave out user, password and all that might be one.
+
+    Raises UsageError, which does not quote it either.
+    """
+
+    url: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _checked(self.url)
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        path = "" if re.search(r"[@=;]", parts.path) else parts.path
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
+
+    @property
+    def has_user(self) -> bool:
+        return "@" in urlsplit(self.url).netloc
+
+
+def _checked(url: str) -> SplitResult:
+    if len(url) > _LONGEST or re.search(r"[\x00-\x20\x7f]", url):
+        raise UsageError("the source's address is too long, or holds spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("rtsp", "rtsps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # what it says may quote the password
+        known = False
+    if not known:
+        raise UsageError("the source's address is written as rtsp://HOST[:PORT]/PATH or rtsps://…")
+    if "@" in parts.path:
+        raise UsageError("in the source's address, write / in a user or password as %2F, and @ as %40")
+    return parts
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture: its time by the source's clock, if it has one, and when it came (`time.monotonic`).
+
+    sar: width of a pixel over its height. rate: pictures a second, a guess.
+    """
+
+    decoded: av.VideoFrame
+    time_s: float | None
+    arrived_s: float
+    sar: Fraction | None
+    rate: Fraction
+
+
+class Connection:
+    """Reads the source in a thread of its own from `start` on. take: called there with each picture.
+
+    ended, reason: set, in this order of reading, when the thread is done.
+    """
+
+    def __init__(self, address: Address, settings: Settings, take: Callable[[Picture], object]) -> None:
+        self._address, self._settings, self._take = address, settings, take
+        self._abandoned = False
+        self._heard_s = time.monotonic()
+        self.opened = False
+        self.ended = threading.Event()
+        self.reason = ""
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="rtsp", daemon=True).start()
+
+    def abandon(self) -> None:
+        """Hand on nothing more, and end as soon as FFmpeg lets go."""
+        self._abandoned = True
+
+    @property
+    def overdue(self) -> str:
+        """Why there is no use in waiting any longer; empty while there is."""
+        if time.monotonic() - self._heard_s <= self._settings.rtsp_timeout_s:
+            return ""
+        return self._silence()
+
+    def _silence(self) -> str:
+        limit_s = self._settings.rtsp_timeout_s
+        return f"the source {'sent nothing for' if self.opened else 'did not answer within'} {limit_s:g} s"
+
+    def _run(self) -> None:
+        try:
+            with self._open() as container:
+                self.reason = self._read(container)
+        except Exception as exc:  # noqa: BLE001 - whatever it was: the owner tries again
+            self.reason = self._words(exc)
+        finally:
+            self.ended.set()
+
+    def _open(self) -> InputContainer:
+        limit_s, sends = self._settings.rtsp_timeout_s, self._settings.rtsp_transport
+        options = {
+            "rtsp_transport": sends,
+            "timeout": str(round(limit_s * 1e6)),
+            "allowed_media_types": "video",
+            "protocol_whitelist": "rtsp,rtsps,rtp,tcp,udp,tls",
+            "fflags": "nobuffer",
+            "flags": "low_delay",
+            "probesize": "32768",  # with the defaults the first picture is a second old when it is handed on
+            "analyzeduration": "100000",
+            "max_pixels": str(self._settings.max_pixels),
+        }
+        return av.open(self._address.url, options=options, timeout=(limit_s, limit_s), metadata_errors="replace")
+
+    def _read(self, container: InputContainer) -> str:
+        self.opened, self._heard_s = True, time.monotonic()
+        if not container.streams.video:
+            return _NO_VIDEO
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        if context is None:
+            return "it sends video of an unknown codec"
+        context.thread_type = "SLICE"  # threads by frame hold pictures back
+        context.thread_count = self._settings.codec_threads()
+        context.options = {"max_pixels": str(self._settings.max_pixels)}
+        return self._pictures(container, stream, context)
+
+    def _pictures(self, container: InputContainer, stream: av.VideoStream, context: Any) -> str:
+        """Hand on all that comes; gives the reason of the end."""
+        limit_s, seen_s = self._settings.rtsp_timeout_s, self._heard_s
+        rate = plausible_rate(stream.average_rate, stream.guessed_rate)
+        for packet in container.demux(stream):
+            now_s = time.monotonic()
+            if self._abandoned or now_s - self._heard_s > _ALL_OF * limit_s:
+                return self._silence()  # what comes now lay in FFmpeg's parser all that time
+            self._heard_s = now_s
+            if now_s - seen_s > _BLIND * limit_s:
+                return "no picture can be made of what it sends"
+            for decoded in _decoded(context, packet):
+                seen_s = now_s
+                self._hand_on(decoded, stream.time_base, context.sample_aspect_ratio, rate)
+        return "the source ended the connection"
+
+    def _hand_on(
+        self, decoded: av.VideoFrame, time_base: Fraction | None, sar: Fraction | None, rate: Fraction
+    ) -> None:
+        if not self._abandoned:
+            known = decoded.pts is not None and time_base is not None
+            time_s = float(decoded.pts * time_base) if known else None  # type: ignore[operator]
+            self._take(Picture(decoded, time_s, self._heard_s, sar, rate))
+
+    def _words(self, exc: Exception) -> str:
+        """Why, in words of our own: FFmpeg's errors quote the address they were given, password and all."""
+        if isinstance(exc, av.error.HTTPUnauthorizedError) and not self._address.has_user:
+            return _UNNAMED
+        if refusal := _REFUSALS.get(type(exc)):
+            return refusal
+        silent_s = time.monotonic() - self._heard_s
+        timed_out = isinstance(exc, av.error.TimeoutError | av.error.ExitError | TimeoutError)
+        if timed_out or silent_s > _ALL_OF * self._settings.rtsp_timeout_s:
+            return self._silence()
+        if isinstance(exc, av.error.InvalidDataError):
+            return "what it answers is no video" if not self.opened else "what it sends cannot be read"
+        if isinstance(exc, av.error.EOFError):
+            return "the source ended the connection"
+        if isinstance(exc, OSError) and exc.errno == errno.EIO and not self.opened:
+            return "its name is not known, or it cannot be reached"
+        return str(getattr(exc, "strerror", "") or type(exc).__name__).lower()
+
+
+def _decoded(context: Any, packet: Any) -> list[av.VideoFrame]:
+    """What comes out of the decoder; nothing while it waits for a picture that stands alone, or cannot go on."""
+    try:
+        return list(context.decode(packet))
+    except av.error.FFmpegError:
+        return []

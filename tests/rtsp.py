@@ -1,0 +1,53 @@
+"""The RTSP server of the tests as a process: frozen, killed, started anew. And what it shows, found in frames."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.colour import rgb_to_i420
+from stream.frames import Frame, split_i420
+from stream.lifeline import tied
+from tests.media import ROOT
+from tests.rtsp_server import ROOM
+from tests.servers import free_port
+
+__all__ = ["ROOM", "RtspServer", "near"]
+
+
+def near(frame: Frame, rgb: tuple[int, int, int], levels: int = 24) -> npt.NDArray[np.bool_]:
+    """Which pixels (H, W) of a frame have that colour, within so many levels of its Y, U and V."""
+    wanted = [int(plane[0, 0]) for plane in split_i420(rgb_to_i420(np.full((2, 2, 3), rgb, np.uint8)))]
+    found = [abs(plane.astype(int) - level) <= levels for plane, level in zip(frame.planes(), wanted, strict=True)]
+    return np.asarray(found[0] & (found[1] & found[2]).repeat(2, 0).repeat(2, 1))
+
+
+class RtspServer:
+    """words: as of `tests.rtsp_server`. Started anew, it listens on the same port."""
+
+    def __init__(self, *words: object) -> None:
+        self.port = free_port()
+        self.start(*words)
+
+    def start(self, *words: object) -> None:
+        argv = [sys.executable, "-m", "tests.rtsp_server", str(self.port), *map(str, words)]
+        self.process = subprocess.Popen(tied(argv), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def url(self, path: str = "cam", user: str = "") -> str:
+        return f"rtsp://{user}{'@' if user else ''}127.0.0.1:{self.port}/{path}"
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()

@@ -1,0 +1,165 @@
+"""A small real RTSP server (RFC 2326, over TCP or UDP), as a program of its own.
+
+It shows a room of one colour with a subject that moves, H.264, to everyone who asks for /cam. `tests.rtsp` drives it.
+"""
+
+import argparse
+import asyncio
+import base64
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+ROOM, SUBJECT = (0, 200, 60), (196, 140, 112)
+CLOCK = 90_000
+_PACKET = 1400  # bytes of H.264 in one RTP packet
+
+
+def scene(n: int, width: int, height: int) -> npt.NDArray[np.uint8]:
+    """RGB (H, W, 3): the room, and before it the subject."""
+    picture = np.full((height, width, 3), ROOM, np.uint8)
+    left = (width // 4 + 4 * n % (width // 4)) & ~1
+    picture[height // 4 & ~1 :, left : left + (width // 3 & ~1)] = SUBJECT
+    return picture
+
+
+class Camera:
+    """Encodes the scene, each picture when it is time for it, and gives its NAL units."""
+
+    def __init__(self, width: int, height: int, rate: int) -> None:
+        context = av.CodecContext.create("libx264", "w")
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base = Fraction(1, rate)
+        context.gop_size, context.thread_count = rate // 2, 1
+        context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "12"}
+        self._context = context
+        self.rate, self._count = rate, 0
+
+    def units(self) -> list[bytes]:
+        rgb = scene(self._count, self._context.width, self._context.height)
+        picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
+        picture.pts, picture.time_base = self._count, Fraction(1, self.rate)
+        self._count += 1
+        stream = b"".join(bytes(packet) for packet in self._context.encode(picture))
+        return [unit for unit in re.split(rb"\x00\x00\x00?\x01", stream) if unit]
+
+
+class Packets:
+    """NAL units as RTP packets (RFC 6184)."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def __call__(self, units: Sequence[bytes], ticks: int) -> Iterator[bytes]:
+        payloads = [payload for unit in units for payload in _split(unit)]
+        for index, payload in enumerate(payloads):
+            last = index == len(payloads) - 1
+            head = bytes([0x80, 96 | 0x80 * last]) + (self._number & 0xFFFF).to_bytes(2, "big")
+            packet = head + (ticks & 0xFFFFFFFF).to_bytes(4, "big") + b"cam1" + payload
+            self._number += 1
+            yield packet
+
+
+def _split(unit: bytes) -> Iterator[bytes]:
+    """The unit itself, or its FU-A fragments."""
+    if len(unit) <= _PACKET:
+        yield unit
+        return
+    kind, parts = unit[0], range(1, len(unit), _PACKET)
+    for start in parts:
+        flags = 0x80 * (start == parts[0]) | 0x40 * (start == parts[-1])
+        yield bytes([kind & 0x60 | 28, flags | kind & 0x1F]) + unit[start : start + _PACKET]
+
+
+class Server:
+    def __init__(self, camera: Camera, user: str, mute: bool) -> None:
+        self._camera, self._user, self._mute = camera, user, mute
+        self._watching: dict[asyncio.StreamWriter, int] = {}
+        self._ports: dict[asyncio.StreamWriter, int] = {}
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    async def show(self) -> None:
+        packets, ticks, next_s = Packets(), 0, time.monotonic()
+        while True:
+            for packet in packets(self._camera.units(), ticks):
+                for writer, port in self._watching.items():
+                    self._send(packet, writer, port)
+            ticks += CLOCK // self._camera.rate
+            next_s += 1 / self._camera.rate
+            await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+
+    def _send(self, packet: bytes, writer: asyncio.StreamWriter, port: int) -> None:
+        """To a port of the watcher's; 0: on channel 0 of its connection."""
+        if port:
+            self._socket.sendto(packet, ("127.0.0.1", port))
+        else:
+            writer.write(b"$\0" + len(packet).to_bytes(2, "big") + packet)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                if not self._mute:
+                    self._answer(
+                        request[request.index("\n") + 1 :], request.split()[0][-20:], request.split()[1], writer
+                    )
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self._watching.pop(writer, None)
+
+    def _answer(self, fields: str, method: str, url: str, writer: asyncio.StreamWriter) -> None:
+        given = re.search(r"(?mi)^Authorization: *Basic +(\S+)", fields)
+        wanted = base64.b64encode(self._user.encode()).decode()
+        body, extra, status = "", "", "200 OK"
+        if self._user and method != "OPTIONS" and (given is None or given[1] != wanted):
+            status, extra = "401 Unauthorized", 'WWW-Authenticate: Basic realm="cam"\r\n'
+        elif not urlsplit(url).path.startswith("/cam"):
+            status = "404 Not Found"
+        elif method == "DESCRIBE":
+            body = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=cam\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
+            body += "a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:0\r\n"
+            body += f"a=framerate:{self._camera.rate}\r\n"
+            extra = "Content-Type: application/sdp\r\n"
+        elif method == "SETUP":
+            port = re.search(r"client_port=(\d+)", fields)
+            self._ports[writer] = int(port[1]) if port else 0
+            sends = f"UDP;unicast;client_port={port[1]};server_port=9" if port else "TCP;unicast;interleaved=0-1"
+            extra = f"Transport: RTP/AVP/{sends}\r\n"
+        number = re.search(r"(?mi)^CSeq: *(\d+)", fields)
+        head = f"RTSP/1.0 {status}\r\nCSeq: {number[1] if number else 0}\r\nSession: 1\r\n{extra}"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        if method == "PLAY" and status.startswith("200"):
+            self._watching[writer] = self._ports[writer]
+
+
+async def _run(words: argparse.Namespace) -> None:
+    server = Server(Camera(words.width, words.height, words.rate), words.user, words.mute)
+    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if words.tls else None
+    if secure is not None:
+        secure.load_cert_chain(words.tls)
+    async with await asyncio.start_server(server.serve, "127.0.0.1", words.port, ssl=secure):
+        print("ready", flush=True)
+        await server.show()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("--width", type=int, default=320)
+    parser.add_argument("--height", type=int, default=240)
+    parser.add_argument("--rate", type=int, default=25)
+    parser.add_argument("--user", default="", help="user:password")
+    parser.add_argument("--tls", default="", help="a file with a certificate and its key")
+    parser.add_argument("--mute", action="store_true", help="accept, and never answer")
+    asyncio.run(_run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""`mattebox stream` as a user meets it: a camera that is lost and comes back, a whole file, one line of error."""
+
+import itertools
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.frames import Frame
+from tests.media import ROOT, command, mattebox, read
+from tests.rtsp import ROOM, RtspServer, near
+from workers.composite import rgb_flat
+
+QUICK = {"MATTEBOX_RTSP_TIMEOUT_S": "1", "MATTEBOX_RTSP_RETRY_S": "0.3", "MATTEBOX_SLATE_AFTER_S": "0.3"}
+USER = "ann:s3cr@t"
+IN_URL = "ann:s3cr%40t"
+BLUE = rgb_flat((0, 0, 255), 320, 240)
+
+
+@pytest.fixture
+def server() -> Iterator[RtspServer]:
+    server = RtspServer("--user", USER)
+    yield server
+    server.thaw()
+    server.kill()
+
+
+class Recorder:
+    """The command, as a process; `lines` is what it has said so far."""
+
+    def __init__(self, *words: object) -> None:
+        line = command(
+            "stream", *words, "--engine", "chroma", "--key", "#00c83c", "--background", "color:#0000ff", "-vv"
+        )
+        self.process = subprocess.Popen(line, cwd=ROOT, env=os.environ | QUICK, stderr=subprocess.PIPE, text=True)
+        self.lines: list[str] = []
+
+    def says(self, words: str) -> None:
+        assert self.process.stderr is not None
+        while not self.lines or words not in self.lines[-1]:
+            line = self.process.stderr.readline()
+            assert line, self.lines
+            self.lines.append(line)
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        _, rest = self.process.communicate(timeout=20)
+        self.lines += rest.splitlines()
+        return self.process.returncode
+
+
+@pytest.fixture
+def recorder() -> Iterator[Callable[..., Recorder]]:
+    started: list[Recorder] = []
+
+    def start(*words: object) -> Recorder:
+        started.append(Recorder(*words))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def slates(frames: list[Frame]) -> list[int]:
+    return [n for n, frame in enumerate(frames) if (frame.pixels == BLUE).all()]
+
+
+def assert_private(frames: list[Frame]) -> None:
+    seen = [n for n, frame in enumerate(frames) if near(frame, ROOM).any()]
+    assert not seen, f"the room is in {len(seen)} of {len(frames)} pictures"
+
+
+def test_a_camera_that_dies_and_comes_back(
+    server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mkv"
+    running = recorder(server.url(user=IN_URL), out)
+    running.says("source live")
+    began_s = time.monotonic()
+    time.sleep(0.6)
+    server.kill()
+    running.says("source reconnecting: ")
+    server.start("--user", USER, "--width", 480, "--height", 360)
+    running.says("source live")
+    time.sleep(0.6)
+    assert not out.exists()
+    lasted_s, code = time.monotonic() - began_s, running.end()
+    told = "".join(running.lines)
+    assert code == 0, told
+    frames = read(out)
+    assert_private(frames)
+    away = slates(frames)
+    assert away == list(range(away[0], away[-1] + 1)), "in one piece"
+    assert 5 < away[0] < len(frames) - 5 - len(away)
+    assert abs(frames[-1].time_s - lasted_s) < 0.6
+    assert max(b.time_s - a.time_s for a, b in itertools.pairwise(frames)) < 0.5
+    assert f"{out}: {len(frames)} frames in" in told
+    assert "warning: the source was away for" in told
+    assert "s3cr" not in told
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["out.mp4", "out.webm"])
+def test_a_camera_that_freezes(
+    server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / name
+    running = recorder(server.url(user=IN_URL), out, "--temporal", "live+1")
+    running.says("source live")
+    time.sleep(1)
+    server.freeze()
+    running.says("source reconnecting: the source sent nothing for 1 s")
+    running.says("source reconnecting: the source did not answer within 1 s")
+    server.thaw()
+    running.says("source live")
+    time.sleep(1)
+    assert running.end(signal.SIGTERM) == 0
+    frames = read(out)
+    assert_private(frames)
+    covered = [n for n, frame in enumerate(frames) if abs(frame.pixels.astype(int) - BLUE).max() < 12]
+    assert len(covered) > 40
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["rtsp://u:hush@cam/x", "rtsp://u:hush@server/y"], "rtsp:// cannot be sent to yet"),
+        (["film.mp4", "out.mp4"], "for a file: mattebox file"),
+        (["rtsp://u:hush@cam:x/", "out.mp4", "--engine", "chroma", "--key", "#0f0"], "is written as rtsp://HOST"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words: list[str], says: str) -> None:
+    done = mattebox("stream", *words)
+    assert done.returncode == 2, done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert says in error
+    assert "hush" not in done.stderr
+    assert not (ROOT / "out.mp4").exists()

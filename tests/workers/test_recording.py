@@ -1,0 +1,79 @@
+"""A live source into a file, in this process; the command's own test kills and freezes the camera."""
+
+import io
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.errors import NoVideoStream, UsageError
+from stream.progress import LineReporter
+from stream.session import Options
+from stream.settings import Settings
+from tests.media import read
+from tests.rtsp import ROOM, RtspServer, near
+from workers.recording import Recording, ended_by_signals, record
+
+OPTIONS = Options.read(engine="chroma", key="#00c83c", background="color:#0000ff")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RtspServer]:
+    server = RtspServer("--user", "ann:hush")
+    yield server
+    server.kill()
+
+
+def test_a_recording_ends_by_itself(server: RtspServer, tmp_path: Path) -> None:
+    said, before = io.StringIO(), signal.getsignal(signal.SIGINT)
+    out = tmp_path / "out.mkv"
+    task = Recording(server.url(user="ann:hush"), str(out), OPTIONS, duration_s=0.6, size=(160, 0))
+    report = record(task, Settings(), LineReporter(said))
+    frames = read(out)
+    assert (frames[0].width, frames[0].height) == (160, 120)
+    assert 0.4 < frames[-1].time_s <= 0.6
+    assert not any(near(frame, ROOM).any() for frame in frames)
+    assert (report.frames, report.input, report.engine) == (len(frames), server.url(), "chroma")
+    assert "source live" in said.getvalue()
+    assert "hush" not in said.getvalue() + repr(task) + repr(report)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_without_a_single_picture_there_is_no_file(server: RtspServer, tmp_path: Path) -> None:
+    task = Recording(server.url(user="ann:wrong"), str(tmp_path / "out.mkv"), OPTIONS, duration_s=0.2)
+    with pytest.raises(NoVideoStream, match=r"not one picture came from .*: wrong user or password \(401\)"):
+        record(task, Settings(), LineReporter(io.StringIO()))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_and_the_second_forces(number: signal.Signals) -> None:
+    ended: list[bool] = []
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with ended_by_signals(lambda: ended.append(True)):
+            signal.raise_signal(number)
+            assert ended == [True]
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "says"),
+    [
+        ("rtsp://u:hush@cam/x", "srt://server:9000", "srt:// cannot be sent to yet"),
+        ("rtsp://u:hush@cam/x", "rtmp://u:hush@server/y", "rtmp:// cannot be sent to yet"),
+        ("http://u:hush@cam/x", "out.mp4", "none that can be read live"),
+        ("rtsp://cam/x", "out.xyz", ".xyz is no format"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_refused(source: str, output: str, says: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        record(Recording(source, output, OPTIONS), Settings(), LineReporter(io.StringIO()))
+    assert says in str(refused.value)
+    assert "hush" not in str(refused.value)

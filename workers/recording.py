@@ -1,0 +1,137 @@
+"""A live source into a file: what `mattebox stream` runs.
+
+The file keeps the time: while the source is away its background is recorded, at the source's rate. Ctrl-C, or SIGTERM,
+is how a recording ends; the second one throws it away.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stream.errors import UsageError
+from stream.progress import Report, Reporter
+from stream.pump import Sink, pump
+from stream.registry import find
+from stream.session import Options
+from stream.settings import Settings
+from stream.sinks import open_sink
+from stream.sources import SOURCES
+from stream.sources.rtsp import RtspSource
+from workers import engines, threads
+from workers.backgrounds import open_background
+from workers.engines.base import Engine
+from workers.matte import Matte
+
+LIVE_SOURCES = {"rtsp": "rtsp", "rtsps": "rtsp"}
+"""By scheme: which of `SOURCES` reads such an address."""
+
+_ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """source: an address, perhaps with a password. output: a file's name. duration_s: None: until it is ended."""
+
+    source: str = field(repr=False)
+    output: str
+    options: Options
+    duration_s: float | None = None
+    size: tuple[int, int] = (0, 0)
+
+
+def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
+    """Matte what comes until it is ended. Raises MatteboxError, KeyboardInterrupt; nothing is left of the output
+    then."""
+    kind, output = _source_kind(task.source), _file(task.output)
+    threads.apply(settings)
+    began_s = time.monotonic()
+    name, reason = engines.choose(task.options, live=True, settings=settings)
+    sink = open_sink(output, task.options, settings)
+    engine = engines.load(name, task.options, settings, reporter.say)
+    reporter.say(f"engine {name} on {engine.device}: {reason}")
+    source: RtspSource = find(SOURCES[kind])(
+        task.source, settings, task.size, task.duration_s, lambda state: reporter.say(f"source {state}")
+    )
+    with ExitStack() as cleanup:
+        cleanup.callback(source.close)
+        reporter.start(source.info, {"input": str(source.address), "engine": name, "device": engine.device})
+        cleanup.callback(reporter.stop)
+        loaded_s = time.monotonic()
+        matte = _pumped(task, source, sink, engine, settings, reporter)
+    took_s = time.monotonic() - loaded_s
+    return Report(
+        str(source.address),
+        str(output),
+        name,
+        engine.device,
+        reporter.frames,
+        round(took_s, 3),
+        round(reporter.frames / took_s, 2),
+        round(loaded_s - began_s, 3),
+        matte.info.width,
+        matte.info.height,
+        [*source.warnings, *_left_out(source), *sink.warnings],
+    )
+
+
+def _pumped(
+    task: Recording, source: RtspSource, sink: Sink, engine: Engine, settings: Settings, reporter: Reporter
+) -> Matte:
+    backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
+    matte = Matte(task.options, engine, backdrop, live=True)
+    with ended_by_signals(source.end):
+        pump(source, matte, sink, reporter.tick, read=source.slot)
+    return matte
+
+
+def _left_out(source: RtspSource) -> list[tuple[str, str]]:
+    lost = source.slot.dropped + sum(source.dropped.values())
+    return [("late", f"{lost} pictures were left out: newer ones came before there was time for them")] if lost else []
+
+
+def _source_kind(address: str) -> str:
+    """Which of `SOURCES`. Raises UsageError, which does not quote the address: it may hold a password."""
+    scheme, mark, _ = address.partition("://")
+    if scheme.lower() not in LIVE_SOURCES or not mark:
+        known = ", ".join(f"{scheme}://" for scheme in LIVE_SOURCES)
+        raise UsageError(f"the source is none that can be read live ({known}); for a file: mattebox file")
+    return LIVE_SOURCES[scheme.lower()]
+
+
+def _file(output: str) -> Path:
+    """Raises UsageError for an address."""
+    scheme, mark, _ = output.partition("://")
+    if mark:
+        raise UsageError(f"{scheme}:// cannot be sent to yet; give the name of a file, such as out.mkv")
+    return Path(output)
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """The first signal that ends programs only calls `end`; from then on they do what they did before. In the main
+    thread only, as Python has it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in _ENDINGS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: done for number, done in before.items() if done not in (None, signal.SIG_IGN)}
+
+    def restore() -> None:
+        for number, done in before.items():
+            signal.signal(number, done)
+
+    def first(*_: object) -> None:
+        restore()
+        end()
+
+    for number in before:
+        signal.signal(number, first)
+    try:
+        yield
+    finally:
+        restore()
