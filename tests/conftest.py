@@ -18,7 +18,8 @@ CLOCKED = (
     "stream/sources/test_webrtc", "stream/sources/test_rtsp", "stream/test_embedded", "stream/test_ice",
     "stream/test_lifeline", "stream/test_live_", "stream/test_peer", "stream/test_pump", "stream/test_slot",
     "stream/test_store_faults", "stream/test_supervise", "workers/bench/test_live", "workers/test_files",
-    "workers/test_gpu", "workers/test_live_matte", "workers/test_worker", "test_long",
+    "workers/test_gpu", "workers/test_live_matte", "workers/test_recording", "workers/test_worker",
+    "test_long", "test_stream_command",
 )  # fmt: skip
 """Modules in which something has to happen in time: what else runs on the machine would be measured with it."""
 
