@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands import choices
 from stream.errors import RemoteError
-from stream.session import BACKGROUND_SPECS, Temporal, View
+from stream.session import Temporal, View
 from stream.settings import settings
 from stream.timing import clock, parse_time
 
@@ -25,7 +26,6 @@ app = typer.Typer(help="Videos worked on by a server: submit, list, watch, cance
 
 Url = Annotated[str, typer.Option("--server", envvar="MATTEBOX_SERVER", metavar="URL", help="Of the server.")]
 Token = Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="Yours, where the server has some.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the job, or its beginning.")]
 Wait = Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until it ends, with a progress bar.")]
 _HERE = "http://127.0.0.1:8080"
@@ -37,17 +37,17 @@ def submit(
     output: Annotated[
         list[str] | None, typer.Option(metavar="FORMAT[:VIEW]", help="As mp4 or mkv:matte; up to four of them.")
     ] = None,
-    background: Annotated[str, typer.Option(metavar="SPEC", help=f"{BACKGROUND_SPECS}.")] = "green",
-    engine: Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")] = "auto",
-    view: Annotated[View, typer.Option(help="What the outputs show.")] = View.COMPOSITE,
-    temporal: Annotated[Temporal, typer.Option(help="How masks are steadied over time.")] = Temporal.AUTO,
-    start: Annotated[str, typer.Option(metavar="S", help="Where to begin: seconds or h:mm:ss.")] = "0",
-    end: Annotated[str | None, typer.Option(metavar="S", help="Where to stop.")] = None,
+    background: choices.Background = "green",
+    engine: choices.Engine = "auto",
+    view: choices.Shown = View.COMPOSITE,
+    temporal: choices.Steadied = Temporal.AUTO,
+    start: choices.Start = "0",
+    end: choices.End = None,
     priority: Annotated[int, typer.Option(min=0, max=9, help="Among your own jobs.")] = 5,
     watch: Wait = True,
     server: Url = _HERE,
     token: Token = "",
-    as_json: Json = False,
+    as_json: choices.Json = False,
 ) -> None:
     """Send a video and have it worked on. What was cut off goes on when the same is asked again."""
     remote = _remote(server, token)
@@ -68,14 +68,14 @@ def submit(
 
 
 @app.command("list")
-def every(server: Url = _HERE, token: Token = "", as_json: Json = False) -> None:
+def every(server: Url = _HERE, token: Token = "", as_json: choices.Json = False) -> None:
     """Your jobs, newest first."""
     for job in _remote(server, token).ask("GET", "/api/jobs")["jobs"]:
         print(json.dumps(job) if as_json else _line(job))
 
 
 @app.command()
-def watch(id: Id, server: Url = _HERE, token: Token = "", as_json: Json = False) -> None:
+def watch(id: Id, server: Url = _HERE, token: Token = "", as_json: choices.Json = False) -> None:
     """Follow a job until it ends. Exit code 1 where it failed or was cancelled."""
     remote = _remote(server, token)
     _conclude(_watched(remote, _whole(remote, id), as_json), as_json)

@@ -1,0 +1,52 @@
+"""What several commands let a user choose: each flag's type and help, said once. Defaults stand in the commands."""
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.errors import UsageError
+from stream.session import BACKGROUND_SPECS, Temporal, View
+
+if TYPE_CHECKING:
+    from stream.settings import Settings
+
+Background = Annotated[str, typer.Option(metavar="SPEC", help=f"{BACKGROUND_SPECS}.")]
+Engine = Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")]
+Shown = Annotated[View, typer.Option(help="What the output shows.")]
+Steadied = Annotated[Temporal, typer.Option(help="How masks are steadied over time.")]
+Strength = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of --temporal; 0 is none.")]
+Weights = Annotated[
+    str | None, typer.Option(metavar="NAME", help="birefnet: a variant, repo id or .safetensors, perhaps @WxH.")
+]
+Roi = Annotated[
+    bool, typer.Option("--roi/--no-roi", help="birefnet: look where the subject was, at everything now and then.")
+]
+Foreground = Annotated[
+    str,
+    typer.Option(metavar="HOW", help="The subject's colours at soft edges: auto, estimate (no old background), keep."),
+]
+Key = Annotated[str | None, typer.Option(metavar="#RRGGBB", help="chroma: the screen's colour.")]
+Start = Annotated[str, typer.Option(metavar="S", help="Where to begin: seconds or h:mm:ss.")]
+End = Annotated[str | None, typer.Option(metavar="S", help="Where to stop.")]
+Size = Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this; 1280x or x720 keeps the shape.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]
+
+
+def parse_size(text: str | None) -> tuple[int, int]:
+    """(width, height), 0 for the side that follows from the other. Raises UsageError."""
+    if text is None:
+        return 0, 0
+    match = re.fullmatch(r"(?=.*[0-9])([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?", text.lower())
+    sides = (0, 0) if match is None else (int(match[1] or 0), int(match[2] or 0))
+    if match is None or 1 in sides:
+        raise UsageError(f"--size {text!r} is no size; write 1280x720, 1280x or x720")
+    return sides
+
+
+def settings_with(weights: str | None) -> "Settings":
+    """What is set, but for these weights of birefnet if any are named."""
+    from stream.settings import settings
+
+    return settings() if weights is None else settings().model_copy(update={"birefnet": weights})
