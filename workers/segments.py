@@ -188,13 +188,15 @@ def _open(what: Segment, settings: Settings) -> FileSource | _Section:
 
 
 def _sinks(what: Segment, folder: Path, settings: Settings) -> list[Sink]:
-    pairs = zip(what.files(folder), map(format_of, what.job.outputs), strict=True)
-    if what.plan.whole:
-        return [
-            FileSink(path, chosen, settings) if chosen.container else segment.ZipSink(path, chosen, settings)
-            for path, chosen in pairs
-        ]
-    return [segment.open_segment(path, chosen, settings) for path, chosen in pairs]
+    pairs = zip(what.files(folder), what.job.outputs, strict=True)
+    return [_sink(what, path, output, settings) for path, output in pairs]
+
+
+def _sink(what: Segment, path: Path, output: Output, settings: Settings) -> Sink:
+    chosen = format_of(output)
+    if not what.plan.whole:
+        return segment.open_segment(path, chosen, output.options(what.job.options).wants_alpha, settings)
+    return FileSink(path, chosen, settings) if chosen.container else segment.ZipSink(path, chosen, settings)
 
 
 def _past(plan: Plan, number: int, engine: Engine) -> Past:

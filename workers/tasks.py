@@ -154,7 +154,7 @@ class Tasks:
         notes = [_note(texts.get(f"{number:04d}", ""), plan, number) for number in range(len(plan.spans))]
         warnings = segments.judge(notes, self._settings)
         for output in [] if plan.whole else job.outputs:
-            final = folder / f"{output.name}{segments.suffix(output)}"
+            final = self._storage.draft(result_key(job, output), folder)
             with segments.Whole(job, plan, self._path(job), self._settings) as whole:
                 warnings += whole.join(output, self._parts(job, plan, output, notes, watcher), final)
             self._storage.put(result_key(job, output), final)

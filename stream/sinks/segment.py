@@ -1,8 +1,10 @@
 """Parts of one output that were encoded apart, and the whole that is made of them without encoding anew.
 
-A part waits in a container that keeps its times as the whole will have them: NUT to the tick, Matroska to the
-millisecond that a Matroska file has anyway. GIF is encoded once more from parts without loss, for its pictures lean on
-those before them; numbered pictures wait in a zip and end in one.
+A part waits in a container that keeps its times as the whole will have them and that spends less on each picture, so
+that all parts together are smaller than the whole: NUT, to the tick, or Matroska without an index, to the millisecond
+that a Matroska file has anyway, where NUT cannot hold the colours of FFV1 or what makes VP9 transparent. GIF is encoded
+once more from parts without loss, for its pictures lean on those before them; numbered pictures wait in a zip and end
+in one.
 """
 
 import heapq
@@ -21,7 +23,7 @@ import numpy as np
 
 from stream.encode import FORMATS, Format
 from stream.errors import disk_error
-from stream.frames import Frame, Sound, VideoInfo, has_alpha
+from stream.frames import Frame, Sound, VideoInfo, has_alpha, tag_bt709
 from stream.pump import Sink, Warnings
 from stream.settings import Settings
 from stream.sinks.file import FileSink, named_errors
@@ -29,18 +31,26 @@ from stream.sinks.images import NO_SOUND, TIMES, ImagesSink
 from stream.sinks.partial import Partial
 from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound
 
-_WAITS_IN = {"mp4": "nut", "webm": "webm", "mov": "mov", "matroska": "matroska", "gif": "nut"}
+_LEAN = {
+    "nut": {"write_index": "0"},
+    "matroska": {"live": "1", "write_crc32": "0", "fflags": "+bitexact"},  # no room for an index, no sums, no names
+    "mov": {},
+}
 
 
-def segment_format(chosen: Format) -> Format:
-    """How a part of an output waits: as its pictures will be, but for GIF."""
-    codec = FORMATS[".mkv"] if chosen.container == "gif" else chosen
-    return replace(codec, container=_WAITS_IN[chosen.container], muxer_options={})
+def waits_in(chosen: Format, transparent: bool) -> str:
+    """The container for the parts of an output. transparent: do its pictures carry alpha?"""
+    if chosen.container == "mov":  # NUT holds no ProRes
+        return "mov"
+    return "matroska" if chosen.container == "matroska" or (chosen.container == "webm" and transparent) else "nut"
 
 
-def open_segment(path: Path, chosen: Format, settings: Settings) -> Sink:
-    """The sink for a part of an output of the format `chosen`."""
-    return FileSink(path, segment_format(chosen), settings) if chosen.container else ZipSink(path, chosen, settings)
+def open_segment(path: Path, chosen: Format, transparent: bool, settings: Settings) -> Sink:
+    """The sink for a part of an output of the format `chosen`: with its pictures as they will be, but for GIF."""
+    if not chosen.container:
+        return ZipSink(path, chosen, settings)
+    codec, container = FORMATS[".mkv"] if chosen.container == "gif" else chosen, waits_in(chosen, transparent)
+    return FileSink(path, replace(codec, container=container, muxer_options=_LEAN[container]), settings)
 
 
 class ZipSink:
@@ -62,7 +72,8 @@ class ZipSink:
         try:
             with zipfile.ZipFile(self._partial.path, "w") as packed:  # PNGs are small already
                 for file in sorted(self._folder.iterdir()):
-                    packed.write(file, file.name)
+                    small = zipfile.ZIP_DEFLATED if file.name == TIMES else zipfile.ZIP_STORED
+                    packed.write(file, file.name, small)
                     file.unlink()
             self._folder.rmdir()
         except OSError as exc:
@@ -158,6 +169,8 @@ class _Joined:
                     self._video.time_base = self._info.time_base
                     if "alpha_mode" in stream.metadata:
                         self._video.codec_context.pix_fmt = "yuva420p"
+                    if stream.container.format.name == "nut":  # it holds no colours, and VP9 but half of them
+                        tag_bt709(self._video.codec_context)
                 shift = self._shift(part, min(shown), stream.time_base or self._info.time_base)
                 decoded, before = _decoding_times(shown, before, shift)
                 for packet, dts in zip(_packets_of(container), decoded, strict=True):
@@ -167,7 +180,7 @@ class _Joined:
     def _shift(self, part: Part, first: int, clock: Fraction) -> int:
         """MOV keeps the time before a first picture in milliseconds only, and NUT moves what would be decoded before
         time 0; Matroska does neither, and has rounded each time."""
-        exact = self._format.container in ("mp4", "mov")
+        exact = waits_in(self._format, self._info.has_alpha) != "matroska"
         return round(part.first * self._info.time_base / clock) - first if exact else 0
 
     def abort(self) -> None:

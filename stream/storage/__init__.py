@@ -28,6 +28,11 @@ class Storage(Protocol):
         """Keep the file at `path` as `key`, in the place of what was there. The file is the storage's from now on."""
         ...
 
+    def draft(self, key: str, folder: Path) -> Path:
+        """Where to write what `put` shall keep as `key`: beside its place where that is on this machine, else in
+        `folder`; so it never lies there twice. What an earlier writer of `key` has left of its draft is removed."""
+        ...
+
     def local(self, key: str, folder: Path) -> Path:
         """The object as a file to read: its own where it lies on this machine, else a copy made in `folder`."""
         ...

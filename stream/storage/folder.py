@@ -40,6 +40,18 @@ class Folder:
             draft.unlink(missing_ok=True)
         path.unlink()
 
+    def draft(self, key: str, folder: Path) -> Path:
+        final = self._file(key)
+        draft = final.with_name(f".{final.name}{_DRAFT}")
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            for left in final.parent.glob(f".*{_DRAFT}"):
+                if left.name.lstrip(".").startswith(f"{final.name}."):
+                    left.unlink(missing_ok=True)
+        except OSError as exc:
+            raise disk_error(exc, key) from exc
+        return draft
+
     def local(self, key: str, folder: Path) -> Path:
         path = self._file(key)
         if not path.is_file():

@@ -47,6 +47,9 @@ class Bucket:
             raise DiskError(f"{self._where}: there is no such bucket") from None
         path.unlink()
 
+    def draft(self, key: str, folder: Path) -> Path:
+        return folder / checked(key).rpartition("/")[2]
+
     def local(self, key: str, folder: Path) -> Path:
         path = folder / f"{token_hex(8)}-{key.rpartition('/')[2]}"
         try:

@@ -38,6 +38,26 @@ def test_put_replaces(storage: Storage, tmp_path: Path) -> None:
     assert b"".join(storage.read("uploads/a")) == b"second"
 
 
+def test_a_draft_becomes_what_it_was_written_for(storage: Storage, tmp_path: Path) -> None:
+    draft = storage.draft("jobs/a/result.mp4", tmp_path)
+    draft.write_bytes(b"half")
+    assert storage.keys("jobs/") == [], "nothing half-written is visible"
+    storage.put("jobs/a/result.mp4", written(draft, b"all of it"))
+    assert b"".join(storage.read("jobs/a/result.mp4")) == b"all of it"
+    assert not draft.exists()
+
+
+def test_a_folders_draft_lies_beside_its_place_and_once(tmp_path: Path) -> None:
+    storage, place = open_storage(Settings(data_dir=tmp_path / "data")), tmp_path / "data" / "storage" / "jobs" / "a"
+    draft = storage.draft("jobs/a/result.mp4", tmp_path)
+    assert draft.parent == place
+    for name in (draft.name, f".{draft.name}.0123abcd.part"):  # of a worker that was killed
+        (place / name).write_bytes(b"half")
+    other = written(storage.draft("jobs/a/matte.mp4", tmp_path), b"of another output")
+    assert storage.draft("jobs/a/result.mp4", tmp_path) == draft
+    assert list(place.iterdir()) == [other]
+
+
 def test_keys_and_removal(storage: Storage, tmp_path: Path) -> None:
     for key in ("jobs/a/1", "jobs/a/2", "jobs/ab/1", "uploads/a"):
         storage.put(key, written(tmp_path / "draft", b"x"))
