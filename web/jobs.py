@@ -1,7 +1,8 @@
 """/api/jobs: what is done to uploaded videos, and how far it is. Results: web/results.py; news: web/events.py."""
 
 import re
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -172,24 +173,32 @@ async def remove(
 ) -> Response:
     """Cancel it; one that is over goes with its results."""
     job = await owned(here, owner, id)
-    if job.state.final:
-        if not keep:
+    async with _allowed(here, job):
+        if not job.state.final:
+            await here.jobs.cancel(job.id)
+        elif not keep:
             await forget(here, job)
-    else:
-        await _moved(here, job, here.jobs.cancel)
     return Response(status_code=204)
 
 
 async def forget(here: Context, job: Job) -> None:
-    """A job that is over, its files first: what has no record would lie there for long."""
-    await in_thread(here.storage.remove_all, f"jobs/{job.id}/")
+    """A job that is over, its record first: from then on nobody can have it tried again, and it is safe to remove its
+    files. Should this process die in between, the sweeper finds them. Raises BadMove: it is not over any more."""
     with suppress(NoJob):  # somebody else was quicker
         await here.jobs.remove(job.id)
+    await in_thread(here.storage.remove_all, f"jobs/{job.id}/")
 
 
 async def _moved(here: Context, job: Job, move: Any) -> JobOut:
-    try:
+    async with _allowed(here, job):
         return shown(here, await move(job.id))
+
+
+@asynccontextmanager
+async def _allowed(here: Context, job: Job) -> AsyncIterator[None]:
+    """Raises Problem where what is done within comes too late: 404, or 409 with the state that the job is in."""
+    try:
+        yield
     except NoJob:
         raise Problem(404, "not_found", "there is no such job") from None
     except BadMove:

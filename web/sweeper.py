@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
-from stream.errors import MatteboxError, StoreDown
+from stream.errors import BadMove, MatteboxError, StoreDown
 from stream.job import Job, JobState
 from stream.log import OncePerSecond
 from web.context import Context
@@ -47,7 +47,8 @@ class Sweeper:
         needed = {job.source for job in jobs if not job.state.final or job.state is JobState.FAILED}
         await in_thread(self._sweep_uploads, needed, now_s)
         for job in await self._here.jobs.expired(now_s - self._here.settings.jobs_keep_s):
-            await forget(self._here, job)
+            with suppress(BadMove):  # tried again at this very moment
+                await forget(self._here, job)
         await in_thread(self._sweep_files, jobs, now_s)
         await in_thread(self._here.shelf.forget_drafts, now_s - _DRAFT_S)
 

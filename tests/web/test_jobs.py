@@ -13,6 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from stream.job import Job
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.web.asking import problem, until
@@ -188,6 +189,29 @@ def test_pause_resume_cancel_retry(http: httpx.Client, files: Filing, upload: st
     assert http.delete(path).status_code == 204
     problem(http.delete(path), 404, "not_found")
     problem(http.patch(path, json={"paused": 7}), 422, "invalid", "paused")
+
+
+def test_removed_and_tried_again_at_the_same_moment(
+    http: httpx.Client, site: Site, files: Filing, upload: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = submitted(http, upload=upload)
+    key = f"jobs/{path.rpartition('/')[2]}/segments/0000-result.mp4"
+    files.put(key, b"a segment")
+    read = files.fail()
+    assert http.post(f"{path}/retry").is_success
+
+    async def owned(*_: object) -> Job:
+        """As the record was read before the retry."""
+        return read
+
+    with monkeypatch.context() as patch:
+        patch.setattr("web.jobs.owned", owned)
+        problem(http.delete(path), 409, "bad_move")
+    assert http.get(path).json()["state"] == "queued"
+    assert site.context.storage.keys(key) == [key], "what is finished stays"
+    for _ in range(2):
+        assert http.delete(path).is_success
+    assert not site.context.storage.keys(key)
 
 
 def test_asking_twice_with_a_key_is_asking_once(http: httpx.Client, files: Filing, upload: str) -> None:
