@@ -7,7 +7,7 @@ which, or how often. Knows nothing about Redis or storage.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -143,7 +143,8 @@ class Segment:
 
 
 class Watcher:
-    """Hears of each frame that was written; `stop`, set by anybody, ends the segment with `Stopped`."""
+    """Hears of each frame that was written, and by `beat` of whatever else shows that the work goes on; `stop`, set by
+    anybody, ends the segment with `Stopped`."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -153,6 +154,10 @@ class Watcher:
     def tick(self, frame: Frame) -> None:
         self.frames += 1
         self.newest = frame
+        self.beat()
+
+    def beat(self) -> None:
+        """For who watches over the work."""
 
 
 def run_segment(what: Segment, folder: Path, engine: Engine, settings: Settings, watcher: Watcher) -> Note:
@@ -224,11 +229,18 @@ class Whole:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def join(self, output: Output, parts: Iterable[segment.Part], final: Path) -> Warnings:
+    def join(
+        self, output: Output, parts: Iterable[segment.Part], final: Path, beat: Callable[[], None] = lambda: None
+    ) -> Warnings:
         """One output of its parts, in order. Raises MatteboxError; nothing is left of `final` then."""
         info = shape(self._info, output.options(self._job.options))
-        sound: Iterable[Sound] = self._reader.sounds() if self._info.sound and format_of(output).sound_codec else ()
+        sound = self._sounds(beat) if self._info.sound and format_of(output).sound_codec else ()
         return segment.join(parts, info, sound, final, format_of(output), self._settings)
+
+    def _sounds(self, beat: Callable[[], None]) -> Iterator[Sound]:
+        for packet in self._reader.sounds():
+            beat()
+            yield packet
 
 
 def judge(notes: Sequence[Note], settings: Settings) -> Warnings:

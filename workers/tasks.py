@@ -123,13 +123,17 @@ class Tasks:
         name, _ = engines.choose(job.options, live=False, settings=self._settings)
         source = job.source or self._fetch(job, folder, watcher)
         path = self._path(job.model_copy(update={"source": source}))
-        plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings)
+        plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings, watcher.beat)
         return Planned(plan, media, warnings, source)
 
     def _fetch(self, job: Job, folder: Path, watcher: Watcher) -> str:
+        def stopped() -> bool:
+            watcher.beat()
+            return watcher.stop.is_set()
+
         key = f"jobs/{job.id}/source"
         try:
-            path = fetch(job.url, folder, self._settings, watcher.stop.is_set)
+            path = fetch(job.url, folder, self._settings, stopped)
         except FetchError:
             if watcher.stop.is_set():
                 raise Stopped from None
@@ -156,7 +160,7 @@ class Tasks:
         for output in [] if plan.whole else job.outputs:
             final = self._storage.draft(result_key(job, output), folder)
             with segments.Whole(job, plan, self._path(job), self._settings) as whole:
-                warnings += whole.join(output, self._parts(job, plan, output, notes, watcher), final)
+                warnings += whole.join(output, self._parts(job, plan, output, notes, watcher), final, watcher.beat)
             self._storage.put(result_key(job, output), final)
         results = {output.name: self._result(job, output) for output in job.outputs}
         return Joined(results, list(dict.fromkeys(warnings)))
@@ -166,6 +170,7 @@ class Tasks:
         for number, note in enumerate(notes):
             if watcher.stop.is_set():
                 raise Stopped
+            watcher.beat()
             folder = self._desk.fresh("part")
             yield Part(self._storage.local(segment_key(job, plan, number, output), folder), note.first)
         self._desk.remove("part")

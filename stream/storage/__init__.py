@@ -4,7 +4,7 @@ Keys are words of [a-z0-9._-] joined by "/", made by the server, never by a user
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from stream.registry import find
 from stream.settings import Settings
 
 STORAGES = {"file": "stream.storage.folder:Folder", "s3": "stream.storage.s3:Bucket"}
-"""By the scheme of MATTEBOX_STORAGE; each is called with the settings."""
+"""By the scheme of MATTEBOX_STORAGE; each is called with the settings and `beat`, as `open_storage`."""
 
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
 
@@ -56,13 +56,16 @@ class Storage(Protocol):
         ...
 
 
-def open_storage(settings: Settings) -> Storage:
-    """The one that MATTEBOX_STORAGE names: a folder in data_dir where it is empty. Raises UsageError, DiskError."""
+def open_storage(settings: Settings, beat: Callable[[], None] = lambda: None) -> Storage:
+    """The one that MATTEBOX_STORAGE names: a folder in data_dir where it is empty. Raises UsageError, DiskError.
+
+    beat: told again and again while something is copied to another machine or from there, which may take long.
+    """
     scheme, colon, _ = settings.storage.partition("://")
     place = STORAGES.get(scheme if colon else "file")
     if place is None:
         raise UsageError(f"MATTEBOX_STORAGE: {scheme}:// is unknown; a folder, or one of: {', '.join(STORAGES)}")
-    storage: Storage = find(place)(settings)
+    storage: Storage = find(place)(settings, beat)
     return storage
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from secrets import token_hex
 
@@ -16,8 +16,9 @@ _DRAFT = ".part"  # objects that are being copied here; no key ends so, for they
 
 
 class Folder:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, beat: Callable[[], None]) -> None:
         path = settings.storage.rpartition("://")[2]
+        self._beat = beat
         self._root = (Path(path) if path else settings.data_dir / "storage").absolute()
 
     def put(self, key: str, path: Path) -> None:
@@ -34,7 +35,10 @@ class Folder:
     def _copy_in(self, path: Path, final: Path) -> None:
         draft = final.with_name(f".{token_hex(4)}{_DRAFT}")
         try:
-            shutil.copyfile(path, draft)
+            with path.open("rb") as source, draft.open("xb") as copy:
+                while chunk := source.read(_CHUNK):
+                    copy.write(chunk)
+                    self._beat()
             os.replace(draft, final)
         finally:
             draft.unlink(missing_ok=True)

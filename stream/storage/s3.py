@@ -5,7 +5,7 @@ Credentials and region come from the usual AWS_* variables. Needs the extra `s3`
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -27,12 +27,12 @@ _PATIENCE: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 
 
 class Bucket:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, beat: Callable[[], None]) -> None:
         """Nothing is asked of the server yet. Raises UsageError."""
         bucket, _, prefix = settings.storage.removeprefix("s3://").partition("/")
         if not bucket:
             raise UsageError("MATTEBOX_STORAGE: write it as s3://BUCKET or s3://BUCKET/PREFIX")
-        self._where = settings.storage
+        self._where, self._beat = settings.storage, beat
         self._store = _opened(bucket, prefix.strip("/"), settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL", ""))
 
     def put(self, key: str, path: Path) -> None:
@@ -42,13 +42,20 @@ class Bucket:
         part = max(_AT_ONCE, size // _PARTS + 1)
         try:
             with self._named_errors(key):
-                obstore.put(self._store, checked(key), path, chunk_size=part, max_concurrency=_SIDE_BY_SIDE)
+                content = path if size < part else self._heard(path)  # what is small goes in one request
+                obstore.put(self._store, checked(key), content, chunk_size=part, max_concurrency=_SIDE_BY_SIDE)
         except FileNotFoundError:
             raise DiskError(f"{self._where}: there is no such bucket") from None
         path.unlink()
 
     def draft(self, key: str, folder: Path) -> Path:
         return folder / checked(key).rpartition("/")[2]
+
+    def _heard(self, path: Path) -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+                self._beat()
 
     def local(self, key: str, folder: Path) -> Path:
         path = folder / f"{token_hex(8)}-{key.rpartition('/')[2]}"
@@ -69,6 +76,7 @@ class Bucket:
         end = size if length is None else min(size, start + length)
         while start < end:
             with self._named_errors(key):
+                self._beat()
                 got = memoryview(obstore.get_range(self._store, key, start=start, end=min(end, start + _AT_ONCE)))
             for at in range(0, len(got), _CHUNK):
                 yield bytes(got[at : at + _CHUNK])

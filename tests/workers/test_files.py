@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import io
+import multiprocessing
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -253,12 +256,35 @@ async def test_what_is_wrong_with_a_job_is_said(server: RedisServer, tmp_path: P
 async def test_work_that_hangs_is_ended(
     server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_STUCK_S", 1.0)
+    monkeypatch.setattr(apart, "_STUCK_S", 4.0)
     async with factory(server.url, tmp_path, inside=1) as site:
         hung = await site.ended(await site.submit(numbered_clip(tmp_path / "short.mp4"), "stuck"))
         assert (hung.state, hung.reason) == (JobState.FAILED, "poison")
         assert (await site.ended(await site.submit(clip, "chroma"))).state is JobState.DONE
         assert await site.tidied()
+
+
+@pytest.mark.slow
+@asynctest
+async def test_a_plan_and_a_joining_that_hang_are_ended(
+    server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "_STUCK_S", 6.0)  # the process's own start is within it
+    async with factory(server.url, tmp_path, inside=1) as site:
+        job = await site.submit(clip, "chroma", outputs=(Output(format="webm"),))
+        await stopped_when(lambda: True)
+        assert (await site.until(job.id, lambda job: job.progress.segments > 0)).progress.segments == 3
+        await stopped_when(lambda: bool([*(site.settings.data_dir / "storage" / "jobs" / job.id).glob(".*.part")]))
+        assert (await site.ended(job)).state is JobState.DONE
+
+
+async def stopped_when(reached: Callable[[], bool]) -> None:
+    """The process of the worker in here stands still from then on."""
+    while not (reached() and multiprocessing.active_children()):
+        await asyncio.sleep(0.002)
+    for child in multiprocessing.active_children():
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGSTOP)
 
 
 @pytest.mark.slow

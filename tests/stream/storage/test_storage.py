@@ -95,6 +95,15 @@ def test_a_large_object_goes_in_parts(s3: Settings, tmp_path: Path) -> None:
     assert copy.read_bytes() == content
 
 
+def test_a_long_copy_is_heard_of(s3: Settings, tmp_path: Path) -> None:
+    beats: list[int] = []
+    storage = open_storage(s3, lambda: beats.append(1))
+    storage.put("jobs/a/film.mkv", written(tmp_path / "draft", bytes(12 * 2**20)))
+    assert len(beats) == 12
+    storage.local("jobs/a/film.mkv", tmp_path)
+    assert len(beats) == 12 + 2
+
+
 def test_the_prefix_keeps_others_apart(s3: Settings, tmp_path: Path) -> None:
     here, there = open_storage(s3), open_storage(s3.model_copy(update={"storage": "s3://films"}))
     here.put("a", written(tmp_path / "draft", b"x"))
