@@ -19,7 +19,7 @@ from web.threads import in_thread
 
 _EVERY_S = 60.0
 _CANCELLED_S = 60.0  # by then whoever worked on it has stopped
-_DRAFT_S = 86_400.0  # of a background that nobody has written to
+_DRAFT_S = 86_400.0  # of anything that nobody has written to
 _ORPHAN_S = 86_400.0  # files whose record is gone: Redis may come back with its data
 _log = OncePerSecond(logging.getLogger(__name__))
 
@@ -50,7 +50,8 @@ class Sweeper:
             with suppress(BadMove):  # tried again at this very moment
                 await forget(self._here, job)
         await in_thread(self._sweep_files, jobs, now_s)
-        await in_thread(self._here.shelf.forget_drafts, now_s - _DRAFT_S)
+        for place in (self._here.shelf, self._here.storage, self._here.inbox):
+            await in_thread(place.forget_drafts, now_s - _DRAFT_S)
 
     def _sweep_uploads(self, needed: Collection[str], now_s: float) -> None:
         known = {upload.id: upload for upload in self._here.inbox.every()}

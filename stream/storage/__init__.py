@@ -55,6 +55,10 @@ class Storage(Protocol):
         """All keys that begin so."""
         ...
 
+    def forget_drafts(self, before_s: float) -> None:
+        """Drafts not written to since that time, in seconds since 1970: whoever made them was killed."""
+        ...
+
 
 def open_storage(settings: Settings, beat: Callable[[], None] = lambda: None) -> Storage:
     """The one that MATTEBOX_STORAGE names: a folder in data_dir where it is empty. Raises UsageError, DiskError.

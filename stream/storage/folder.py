@@ -92,5 +92,11 @@ class Folder:
         for key in self.keys(prefix):
             self.remove(key)
 
+    def forget_drafts(self, before_s: float) -> None:
+        for draft in self._root.rglob(f".*{_DRAFT}"):
+            with contextlib.suppress(FileNotFoundError):
+                if draft.stat().st_mtime < before_s:
+                    draft.unlink()
+
     def _file(self, key: str) -> Path:
         return self._root / checked(key)

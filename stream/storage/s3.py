@@ -109,6 +109,9 @@ class Bucket:
             with contextlib.suppress(FileNotFoundError), self._named_errors(prefix):
                 obstore.delete(self._store, found)
 
+    def forget_drafts(self, before_s: float) -> None:
+        """There are none: what was sent of an object that is not complete is the bucket's own to expire."""
+
     @contextmanager
     def _named_errors(self, key: str) -> Iterator[None]:
         from obstore.exceptions import BaseError
