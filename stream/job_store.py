@@ -51,6 +51,11 @@ class JobStore:
         """The address of a Redis (see `Link`), or a link that others use too. Raises UsageError."""
         self._link = Link(redis) if isinstance(redis, str) else redis
 
+    @property
+    def link(self) -> Link:
+        """For another store of the same process."""
+        return self._link
+
     async def close(self) -> None:
         await self._link.close()
 

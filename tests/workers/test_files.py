@@ -21,6 +21,7 @@ from stream.frames import Frame
 from stream.job import Job, JobState, Output
 from stream.progress import LineReporter
 from stream.session import Options
+from stream.store import Store
 from tests.live.serving import descendants, memory_mib
 from tests.media import numbered, numbered_clip, read, sound_of, write_video
 from tests.origin import serving
@@ -88,6 +89,22 @@ async def test_a_job_gives_what_the_command_gives(server: RedisServer, tmp_path:
             assert np.array_equal(wave, truth)
         assert await site.tidied()
         assert site.storage.size(f"jobs/{job.id}/preview.jpg") > 100
+
+
+@asynctest
+async def test_a_worker_says_that_it_is_there(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    async with factory(server.url, tmp_path, inside=1) as site:
+        records = Store(site.store.link)
+        job = await site.submit(clip)
+        await site.until(job.id, lambda job: job.progress.frames > 0)
+        async with asyncio.timeout(5):
+            while not (there := await records.workers("files")) or not there[0].sessions:
+                await asyncio.sleep(0.05)
+        assert (there[0].state, there[0].capacity) == ("ready", 1)
+        assert await records.workers("live") == []
+        await site.store.cancel(job.id)
+        await site.end_inside()
+        assert await records.workers() == []
 
 
 @asynctest
