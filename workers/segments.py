@@ -22,6 +22,8 @@ from stream.pump import Item, Sink, Warnings, pump
 from stream.settings import Settings
 from stream.sinks import segment
 from stream.sinks.file import FileSink
+from stream.sinks.joined import Part
+from stream.sinks.sequential import Known
 from stream.sinks.several import SeveralSink
 from stream.sources import container as media
 from stream.sources.file import FileSource
@@ -33,6 +35,9 @@ from workers.engines.base import Engine, Measuring
 from workers.engines.estimated import Estimated
 from workers.matte import Look, Matte, Past
 from workers.plan import Plan, Span
+
+Beat = Callable[[], None]
+"""Told that the work goes on."""
 
 
 class Stopped(Exception):  # noqa: N818 - nothing is wrong
@@ -213,6 +218,9 @@ def _past(plan: Plan, number: int, engine: Engine) -> Past:
     return Past(state, EdgeState(screen=plan.tint))
 
 
+def _nothing() -> None: ...
+
+
 class Whole:
     """What is known of a job's video as a whole when its segments are joined: its shape, and its sound, read once."""
 
@@ -229,16 +237,24 @@ class Whole:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def join(
-        self, output: Output, parts: Iterable[segment.Part], final: Path, beat: Callable[[], None] = lambda: None
-    ) -> Warnings:
+    def join(self, output: Output, parts: Iterable[Part], final: Path, beat: Beat = _nothing) -> Warnings:
         """One output of its parts, in order. Raises MatteboxError; nothing is left of `final` then."""
-        info = shape(self._info, output.options(self._job.options))
-        sound = self._sounds(beat) if self._info.sound and format_of(output).sound_codec else ()
-        return segment.join(parts, info, sound, final, format_of(output), self._settings)
+        what = parts, self._shape(output), self._sounds(output, beat)
+        return segment.join(*what, final, format_of(output), self._settings)
 
-    def _sounds(self, beat: Callable[[], None]) -> Iterator[Sound]:
-        for packet in self._reader.sounds():
+    def rehearse(self, output: Output, parts: Iterable[Part], beat: Beat = _nothing) -> Known:
+        """What `perform` must know, by another `Whole` of the same video. Not for GIF. Raises MatteboxError."""
+        return segment.rehearse(parts, self._shape(output), self._sounds(output, beat), format_of(output))
+
+    def perform(self, known: Known, output: Output, parts: Iterable[Part], beat: Beat = _nothing) -> Iterator[bytes]:
+        """One output from its first byte to its last. Raises MatteboxError."""
+        return segment.perform(known, parts, self._shape(output), self._sounds(output, beat), format_of(output))
+
+    def _shape(self, output: Output) -> VideoInfo:
+        return shape(self._info, output.options(self._job.options))
+
+    def _sounds(self, output: Output, beat: Beat) -> Iterator[Sound]:
+        for packet in self._reader.sounds() if self._info.sound and format_of(output).sound_codec else ():
             beat()
             yield packet
 

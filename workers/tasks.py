@@ -16,7 +16,7 @@ from stream.job_store import PLAN, JobTask
 from stream.pull import fetch
 from stream.pump import Warnings
 from stream.settings import Settings
-from stream.sinks.segment import Part
+from stream.sinks.joined import Part
 from stream.storage import Storage
 from workers import engines, segments
 from workers.engines.base import Engine
@@ -158,12 +158,32 @@ class Tasks:
         notes = [_note(texts.get(f"{number:04d}", ""), plan, number) for number in range(len(plan.spans))]
         warnings = segments.judge(notes, self._settings)
         for output in [] if plan.whole else job.outputs:
-            final = self._storage.draft(result_key(job, output), folder)
-            with segments.Whole(job, plan, self._path(job), self._settings) as whole:
-                warnings += whole.join(output, self._parts(job, plan, output, notes, watcher), final, watcher.beat)
-            self._storage.put(result_key(job, output), final)
+            warnings += self._joined(job, plan, output, notes, folder, watcher)
         results = {output.name: self._result(job, output) for output in job.outputs}
         return Joined(results, list(dict.fromkeys(warnings)))
+
+    def _joined(
+        self, job: Job, plan: Plan, output: Output, notes: list[Note], folder: Path, watcher: Watcher
+    ) -> Warnings:
+        """One output, from storage to storage. Only a GIF for another machine is a file of this one first."""
+        key = result_key(job, output)
+        final = self._storage.draft(key)
+        if final is None and output.format != "gif":
+            return self._sent(job, plan, output, notes, watcher)
+        final = final or folder / f"{output.name}{segments.suffix(output)}"
+        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
+            warnings = whole.join(output, self._parts(job, plan, output, notes, watcher), final, watcher.beat)
+        self._storage.put(key, final)
+        return warnings
+
+    def _sent(self, job: Job, plan: Plan, output: Output, notes: list[Note], watcher: Watcher) -> Warnings:
+        """Each part is fetched twice, so that the whole never lies here."""
+        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
+            known = whole.rehearse(output, self._parts(job, plan, output, notes, watcher), watcher.beat)
+        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
+            pieces = whole.perform(known, output, self._parts(job, plan, output, notes, watcher), watcher.beat)
+            self._storage.send(result_key(job, output), pieces)
+        return known.warnings
 
     def _parts(self, job: Job, plan: Plan, output: Output, notes: list[Note], watcher: Watcher) -> Iterator[Part]:
         """One after the other: what was fetched is removed before the next is."""

@@ -4,7 +4,7 @@ Keys are words of [a-z0-9._-] joined by "/", made by the server, never by a user
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -28,9 +28,14 @@ class Storage(Protocol):
         """Keep the file at `path` as `key`, in the place of what was there. The file is the storage's from now on."""
         ...
 
-    def draft(self, key: str, folder: Path) -> Path:
-        """Where to write what `put` shall keep as `key`: beside its place where that is on this machine, else in
-        `folder`; so it never lies there twice. What an earlier writer of `key` has left of its draft is removed."""
+    def draft(self, key: str) -> Path | None:
+        """Where to write what `put` shall keep as `key`, beside its place; None where that is on another machine: see
+        `send`. What an earlier writer of `key` has left of its draft is removed."""
+        ...
+
+    def send(self, key: str, pieces: Iterable[bytes]) -> None:
+        """Keep these bytes as `key`, in the place of what was there, without a file of them on this machine's disk but
+        for the storage's own. What `pieces` raises is raised, and nothing kept."""
         ...
 
     def local(self, key: str, folder: Path) -> Path:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from secrets import token_hex
 
@@ -44,7 +44,7 @@ class Folder:
             draft.unlink(missing_ok=True)
         path.unlink()
 
-    def draft(self, key: str, folder: Path) -> Path:
+    def draft(self, key: str) -> Path:
         final = self._file(key)
         draft = final.with_name(f".{final.name}{_DRAFT}")
         try:
@@ -55,6 +55,17 @@ class Folder:
         except OSError as exc:
             raise disk_error(exc, key) from exc
         return draft
+
+    def send(self, key: str, pieces: Iterable[bytes]) -> None:
+        draft = self.draft(key)
+        try:
+            with draft.open("xb") as file:
+                file.writelines(pieces)
+            os.replace(draft, self._file(key))
+        except OSError as exc:
+            raise disk_error(exc, key) from exc
+        finally:
+            draft.unlink(missing_ok=True)
 
     def local(self, key: str, folder: Path) -> Path:
         path = self._file(key)

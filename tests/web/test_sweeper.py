@@ -116,7 +116,8 @@ def test_half_an_object_and_half_an_upload_go(site: Site, http: httpx.Client, cl
     folder = data / "uploads" / "-" / ("0" * 32)
     folder.mkdir()
     (folder / "data").touch()
-    half = site.context.storage.draft("backgrounds/-/0.image", data)
+    half = site.context.storage.draft("backgrounds/-/0.image")
+    assert half is not None
     half.write_bytes(b"half of it")
     swept(site, DAY_S - 60)
     assert half.exists()

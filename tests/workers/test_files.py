@@ -9,6 +9,7 @@ import random
 import signal
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from stream.frames import Frame
 from stream.job import Job, JobState, Output
 from stream.progress import LineReporter
 from stream.session import Options
+from stream.settings import Settings
+from stream.storage import open_storage
 from stream.store import Store
 from tests.live.serving import descendants, memory_mib
 from tests.media import numbered, numbered_clip, read, sound_of, write_video
@@ -89,6 +92,40 @@ async def test_a_job_gives_what_the_command_gives(server: RedisServer, tmp_path:
             assert np.array_equal(wave, truth)
         assert await site.tidied()
         assert site.storage.size(f"jobs/{job.id}/preview.jpg") > 100
+
+
+@pytest.mark.slow
+@asynctest
+async def test_a_bucket_gets_results_that_never_lay_on_the_worker_as_a_whole(
+    server: RedisServer, tmp_path: Path, clip: Path, s3: Settings
+) -> None:
+    outputs = *BOTH, Output(name="pictures", format="png"), Output(name="small", format="gif")
+    async with factory(server.url, tmp_path) as site:
+        plain = site.settings
+        site.settings = plain.model_copy(update={"storage": s3.storage, "s3_endpoint": s3.s3_endpoint})
+        site.storage = open_storage(site.settings)
+        site.start_inside()
+        with largest(tmp_path / "work") as peaks:
+            job = await site.ended(await site.submit(clip, "chroma", outputs=outputs), 120)
+        assert (job.state, job.reason) == (JobState.DONE, ""), job.detail
+        sizes = {output.format: job.results[output.name].bytes for output in outputs}
+        assert peaks[0] < sum(sizes.values()) / 3 + clip.stat().st_size + 2 * sizes["png"] / 3
+        await site.end_inside()
+        ours = {output.name: site.result(job, output.name).read_bytes() for output in outputs}
+        site.settings, site.storage = plain, open_storage(plain)
+        site.start_inside()
+        job = await site.ended(await site.submit(clip, "chroma", outputs=outputs), 120)
+        for output in outputs:
+            (there := tmp_path / f"there.{output.format}").write_bytes(ours[output.name])
+            if output.format == "png":
+                with zipfile.ZipFile(there) as one, zipfile.ZipFile(site.result(job, output.name)) as two:
+                    assert [(n.filename, n.CRC) for n in one.infolist()] == [
+                        (n.filename, n.CRC) for n in two.infolist()
+                    ]
+                continue
+            assert same(read(there), read(site.result(job, output.name)))
+            if output.format != "gif":
+                assert np.array_equal(sound_of(there)[0], sound_of(site.result(job, output.name))[0])
 
 
 @asynctest
