@@ -129,10 +129,21 @@ async def submit(
 
 
 async def check_room(here: Context, owner: str) -> None:
-    """Raises Problem 429 when the user has as many unfinished jobs as one may have."""
-    limit = here.settings.jobs_per_user
-    if sum(not job.state.final for job in await here.jobs.jobs(owner)) >= limit:
+    """Raises Problem 429 when the user has as many unfinished jobs as one may have, 413 when what was fetched for his
+    jobs and what came of them has more bytes than his uploads may have."""
+    limit, quota = here.settings.jobs_per_user, here.settings.uploads_per_user
+    kept = await here.jobs.jobs(owner)
+    if sum(not job.state.final for job in kept) >= limit:
         raise Problem(429, "too_many_jobs", f"you have {limit} jobs that are not finished", retry_s=30)
+    if (used := sum(map(_bytes_of, kept))) >= quota:
+        detail = f"your jobs keep {used:,} bytes of {quota:,}; remove some, or wait until they expire"
+        raise Problem(413, "over_quota", detail)
+
+
+def _bytes_of(job: Job) -> int:
+    """In storage: its results, and its video where that is no upload."""
+    fetched = job.media.bytes if job.url and job.media else 0
+    return fetched + sum(result.bytes for result in job.results.values())
 
 
 @router.get("")

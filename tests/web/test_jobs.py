@@ -254,6 +254,19 @@ def test_a_user_has_so_many_jobs_and_no_more(settings: Settings, redis_url: str,
         problem(http.post(f"{failed}/retry"), 429, "too_many_jobs")
 
 
+def test_a_users_jobs_keep_so_many_bytes_and_no_more(settings: Settings, redis_url: str, clip: bytes) -> None:
+    small = settings.model_copy(update={"uploads_per_user": len(RESULT) + 100, "allow_private_urls": True})
+    with running(small, redis_url, worker=False) as site, site.client() as http:
+        first = done(http, site, upload=(id := uploaded(http, clip)))
+        fetched = submitted(http, url="http://127.0.0.1:9/film.mp4")
+        Filing(site).plan()  # of 100 bytes
+        problem(http.post("/api/jobs", json={"upload": id}), 413, "over_quota")
+        http.delete(fetched)
+        http.delete(fetched)
+        submitted(http, upload=id)
+        http.delete(first)
+
+
 def test_a_preview_of_one_frame(http: httpx.Client, files: Filing, upload: str) -> None:
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(http.post, "/api/previews", json={"upload": upload, "at_s": 99})
