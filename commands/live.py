@@ -177,7 +177,7 @@ async def _works(url: str) -> bool:
 
     store = Store(url)
     try:
-        return any(worker.state == "ready" for worker in await store.workers())
+        return any(worker.state == "ready" for worker in await store.workers("live"))
     except StoreDown:
         return False
     finally:

@@ -51,6 +51,11 @@ class JobStore:
         """The address of a Redis (see `Link`), or a link that others use too. Raises UsageError."""
         self._link = Link(redis) if isinstance(redis, str) else redis
 
+    @property
+    def link(self) -> Link:
+        """For another store of the same process."""
+        return self._link
+
     async def close(self) -> None:
         await self._link.close()
 
@@ -71,21 +76,21 @@ class JobStore:
         return from_fields(found) if found else None
 
     async def jobs(self, owner: str | None = None) -> list[Job]:
-        """All that are kept, newest first; only those of `owner` if given."""
-        found = await self._all(await self._link.ask("ZRANGE", keys.JOBS, 0, -1), owner)
+        """All that are kept, newest first; only those of `owner` if given: others' records are not even read."""
+        index = keys.JOBS if owner is None else keys.jobs_of(owner)
+        found = await self._all(await self._link.ask("ZRANGE", index, 0, -1))
         return sorted(found, key=lambda job: job.created_s, reverse=True)
 
     async def expired(self, before_s: float) -> list[Job]:
         """Those that ended before that time, in seconds since 1970, oldest first."""
         return await self._all(await self._link.ask("ZRANGEBYSCORE", keys.ENDED, "-inf", before_s))
 
-    async def _all(self, ids: Sequence[str], owner: str | None = None) -> list[Job]:
-        """Others' records are not even read: that takes longer than to fetch them."""
+    async def _all(self, ids: Sequence[str]) -> list[Job]:
         pipe = self._link.pipeline(transaction=False)
         for id in ids:
             pipe.execute_command("HGETALL", keys.job(id))
         found = await self._link.call(pipe.execute()) if ids else []
-        return [from_fields(fields) for fields in found if fields and owner in (None, fields.get("owner", ""))]
+        return [from_fields(fields) for fields in found if fields]
 
     async def pause(self, id: str) -> Job:
         """Nothing more of it is taken; segments under way are finished. Raises NoJob, BadMove; so do the next three."""

@@ -19,6 +19,7 @@ mattebox:tasks:<job>         hash: "plan", "0000" … for its segments, "join" �
 mattebox:todo:<job>          list: those of them that anybody may take, next first
 mattebox:plan:<job>          string: how it was cut, in the workers' own words
 mattebox:jobs                zset: id → when its record will be gone
+mattebox:jobs-of:<owner>     zset: the same, of one owner's jobs
 mattebox:leases              zset: "<job> <task>" that a worker has → when its lease lapses
 mattebox:ready:<owner>       zset: jobs with something to take → by priority, then age
 mattebox:owners              zset: owner → when a worker last took something of his
@@ -84,6 +85,10 @@ def worker(id: str) -> str:
 
 def job(id: str) -> str:
     return f"{PREFIX}job:{id}"
+
+
+def jobs_of(owner: str) -> str:
+    return f"{PREFIX}jobs-of:{owner}"
 
 
 def job_key(owner: str, key: str) -> str:

@@ -156,8 +156,9 @@ class Worker(_Record):
     id: str = Field(min_length=1, max_length=128)
     host: str = ""
     pid: int = 0
+    kind: Literal["live", "files"] = "live"
     state: Literal["starting", "ready", "draining"] = "starting"
-    capacity: int = Field(0, ge=0, description="videos that it can hold")
+    capacity: int = Field(0, ge=0, description="videos that it can hold; of a file, one part")
     sessions: int = Field(0, ge=0, description="videos that it holds")
     load: float = Field(0.0, ge=0, le=1)
     engine: str = ""

@@ -47,7 +47,9 @@ class Settings(BaseSettings):
     storage: str = Field("", description="where uploads and results lie: a folder, or s3://BUCKET; empty: in data_dir")
     s3_endpoint: str = Field("", description="address of an S3 server that is not Amazon's; else AWS_ENDPOINT_URL")
     max_upload_bytes: int = Field(20 * 2**30, ge=1, description="largest video uploaded or fetched, in bytes")
-    uploads_per_user: int = Field(100 * 2**30, ge=1, description="bytes that one user's uploads may have together")
+    uploads_per_user: int = Field(
+        100 * 2**30, ge=1, description="bytes of one user's uploads, and as many of what his jobs keep"
+    )
     upload_keep_s: float = Field(86_400.0, gt=0, description="an upload untouched for so long is removed")
     jobs_keep_s: float = Field(
         7 * 86_400.0, gt=0, le=7 * 86_400, description="a job and its results are removed so long after its end"

@@ -218,11 +218,12 @@ class Store:
         pipe.expire(keys.WORKERS, keys.KEEP_S)
         await self._link.call(pipe.execute())
 
-    async def workers(self) -> list[Worker]:
-        """Those with a heartbeat in the last 4 s."""
+    async def workers(self, kind: str = "") -> list[Worker]:
+        """Those with a heartbeat in the last 4 s; of one kind, "live" or "files", if given."""
         ids = await self._link.ask("ZRANGE", keys.WORKERS, 0, -1)
         texts: Any = await self._link.ask("MGET", *(keys.worker(id) for id in ids)) if ids else []
-        return [Worker.model_validate_json(text) for text in texts if text]
+        found = [Worker.model_validate_json(text) for text in texts if text]
+        return [worker for worker in found if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:
         """The worker goes. Its sessions should be moved first; what it did not take goes to others."""

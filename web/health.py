@@ -6,8 +6,9 @@ What workers measure reaches Redis with their heartbeats and their videos' meter
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean, median
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
@@ -20,6 +21,8 @@ from web.context import Here, Owner
 from web.problems import Problem
 
 router = APIRouter(tags=["operations"])
+Kind = Literal["live", "files"]
+_KINDS: tuple[Kind, ...] = ("live", "files")
 
 
 class Health(BaseModel):
@@ -27,11 +30,14 @@ class Health(BaseModel):
 
 
 class Readiness(Health):
-    """workers: ready ones; capacity: videos they can hold; sessions: videos they hold."""
+    """ready_for: what ready workers take. workers: those for live video; capacity: videos they can hold; sessions:
+    videos they hold. file_workers: those for files."""
 
+    ready_for: list[Kind]
     workers: int
     capacity: int
     sessions: int
+    file_workers: int
 
 
 @router.get("/livez")
@@ -40,15 +46,23 @@ async def alive() -> Health:
 
 
 @router.get("/readyz")
-async def ready(here: Here) -> Readiness:
-    """503 while no video could be taken at all; a full service is ready."""
+async def ready(
+    here: Here, what: Annotated[Kind | None, Query(alias="for", description="ready for this; else for any")] = None
+) -> Readiness:
+    """503 while nobody would take a video, of that kind if one is named; a full service is ready."""
     if not await here.store.ping():
         raise StoreDown("Redis does not answer")
     workers = [w for w in await here.store.workers() if w.state == "ready"]
-    if not workers:
-        raise Problem(503, "no_worker", "no worker is ready", retry_s=2)
+    kinds = [kind for kind in _KINDS if any(w.kind == kind for w in workers)]
+    if not kinds or (what and what not in kinds):
+        raise Problem(503, "no_worker", f"no worker{f' for {what}' if what else ''} is ready", retry_s=2)
+    live = [w for w in workers if w.kind == "live"]
     return Readiness(
-        workers=len(workers), capacity=sum(w.capacity for w in workers), sessions=sum(w.sessions for w in workers)
+        ready_for=kinds,
+        workers=len(live),
+        capacity=sum(w.capacity for w in live),
+        sessions=sum(w.sessions for w in live),
+        file_workers=len(workers) - len(live),
     )
 
 
@@ -87,14 +101,14 @@ class Shared(Collector):
         yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "done for uploaded videos", value=working)
 
     def _of_workers(self) -> Iterator[Metric]:
-        ready = [w for w in self._workers if w.state == "ready"]
-        states: Counter[tuple[str, ...]] = Counter((w.state,) for w in self._workers)
-        yield _labelled("mattebox_workers", "workers alive, by state", ["state"], states)
-        capacity = sum(w.capacity for w in ready)
+        live = [w for w in self._workers if w.kind == "live"]
+        states: Counter[tuple[str, ...]] = Counter((w.kind, w.state) for w in self._workers)
+        yield _labelled("mattebox_workers", "workers alive, by kind and state", ["kind", "state"], states)
+        capacity = sum(w.capacity for w in live if w.state == "ready")
         yield GaugeMetricFamily("mattebox_capacity_sessions", "videos that ready workers can hold", value=capacity)
         for name, words, value in _OF_A_WORKER:
             family = GaugeMetricFamily(name, words, labels=["worker", "device"])
-            for worker in self._workers:
+            for worker in live:
                 family.add_metric([worker.id, worker.device], value(worker))
             yield family
 

@@ -162,6 +162,13 @@ class Inbox:
         owners = [path.name for path in self._root.iterdir()] if self._root.is_dir() else []
         return [upload for owner in owners for upload in self.uploads("" if owner == _NOBODY else owner)]
 
+    def forget_drafts(self, before_s: float) -> None:
+        """Folders without a record, not touched since that time: whoever made them was killed in between."""
+        for folder in self._root.glob("*/*"):
+            with suppress(FileNotFoundError):
+                if _ID.fullmatch(folder.name) and self._read(folder) is None and folder.stat().st_mtime < before_s:
+                    shutil.rmtree(folder, ignore_errors=True)
+
     def get(self, owner: str, id: str) -> Upload | None:
         """The owner's upload of that id, wherever it lies."""
         if not _ID.fullmatch(id):

@@ -1,7 +1,8 @@
 """/api/jobs: what is done to uploaded videos, and how far it is. Results: web/results.py; news: web/events.py."""
 
 import re
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -128,10 +129,21 @@ async def submit(
 
 
 async def check_room(here: Context, owner: str) -> None:
-    """Raises Problem 429 when the user has as many unfinished jobs as one may have."""
-    limit = here.settings.jobs_per_user
-    if sum(not job.state.final for job in await here.jobs.jobs(owner)) >= limit:
+    """Raises Problem 429 when the user has as many unfinished jobs as one may have, 413 when what was fetched for his
+    jobs and what came of them has more bytes than his uploads may have."""
+    limit, quota = here.settings.jobs_per_user, here.settings.uploads_per_user
+    kept = await here.jobs.jobs(owner)
+    if sum(not job.state.final for job in kept) >= limit:
         raise Problem(429, "too_many_jobs", f"you have {limit} jobs that are not finished", retry_s=30)
+    if (used := sum(map(_bytes_of, kept))) >= quota:
+        detail = f"your jobs keep {used:,} bytes of {quota:,}; remove some, or wait until they expire"
+        raise Problem(413, "over_quota", detail)
+
+
+def _bytes_of(job: Job) -> int:
+    """In storage: its results, and its video where that is no upload."""
+    fetched = job.media.bytes if job.url and job.media else 0
+    return fetched + sum(result.bytes for result in job.results.values())
 
 
 @router.get("")
@@ -172,24 +184,32 @@ async def remove(
 ) -> Response:
     """Cancel it; one that is over goes with its results."""
     job = await owned(here, owner, id)
-    if job.state.final:
-        if not keep:
+    async with _allowed(here, job):
+        if not job.state.final:
+            await here.jobs.cancel(job.id)
+        elif not keep:
             await forget(here, job)
-    else:
-        await _moved(here, job, here.jobs.cancel)
     return Response(status_code=204)
 
 
 async def forget(here: Context, job: Job) -> None:
-    """A job that is over, its files first: what has no record would lie there for long."""
-    await in_thread(here.storage.remove_all, f"jobs/{job.id}/")
+    """A job that is over, its record first: from then on nobody can have it tried again, and it is safe to remove its
+    files. Should this process die in between, the sweeper finds them. Raises BadMove: it is not over any more."""
     with suppress(NoJob):  # somebody else was quicker
         await here.jobs.remove(job.id)
+    await in_thread(here.storage.remove_all, f"jobs/{job.id}/")
 
 
 async def _moved(here: Context, job: Job, move: Any) -> JobOut:
-    try:
+    async with _allowed(here, job):
         return shown(here, await move(job.id))
+
+
+@asynccontextmanager
+async def _allowed(here: Context, job: Job) -> AsyncIterator[None]:
+    """Raises Problem where what is done within comes too late: 404, or 409 with the state that the job is in."""
+    try:
+        yield
     except NoJob:
         raise Problem(404, "not_found", "there is no such job") from None
     except BadMove:

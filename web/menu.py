@@ -34,5 +34,5 @@ class Menu(BaseModel):
 async def menu(owner: Owner, here: Here) -> Menu:
     schema = Options.model_json_schema()
     schema["properties"]["engine"]["enum"] = list(ENGINES)
-    ready = [w for w in await here.store.workers() if w.state == "ready"]
+    ready = [w for w in await here.store.workers("live") if w.state == "ready"]
     return Menu(options=schema, workers=[Engine(engine=w.engine, device=w.device, load=w.load) for w in ready])

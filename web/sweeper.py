@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
-from stream.errors import MatteboxError, StoreDown
+from stream.errors import BadMove, MatteboxError, StoreDown
 from stream.job import Job, JobState
 from stream.log import OncePerSecond
 from web.context import Context
@@ -19,7 +19,7 @@ from web.threads import in_thread
 
 _EVERY_S = 60.0
 _CANCELLED_S = 60.0  # by then whoever worked on it has stopped
-_DRAFT_S = 86_400.0  # of a background that nobody has written to
+_DRAFT_S = 86_400.0  # of anything that nobody has written to
 _ORPHAN_S = 86_400.0  # files whose record is gone: Redis may come back with its data
 _log = OncePerSecond(logging.getLogger(__name__))
 
@@ -47,9 +47,11 @@ class Sweeper:
         needed = {job.source for job in jobs if not job.state.final or job.state is JobState.FAILED}
         await in_thread(self._sweep_uploads, needed, now_s)
         for job in await self._here.jobs.expired(now_s - self._here.settings.jobs_keep_s):
-            await forget(self._here, job)
+            with suppress(BadMove):  # tried again at this very moment
+                await forget(self._here, job)
         await in_thread(self._sweep_files, jobs, now_s)
-        await in_thread(self._here.shelf.forget_drafts, now_s - _DRAFT_S)
+        for place in (self._here.shelf, self._here.storage, self._here.inbox):
+            await in_thread(place.forget_drafts, now_s - _DRAFT_S)
 
     def _sweep_uploads(self, needed: Collection[str], now_s: float) -> None:
         known = {upload.id: upload for upload in self._here.inbox.every()}

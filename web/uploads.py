@@ -174,11 +174,16 @@ async def _in_turn() -> AsyncIterator[None]:
 async def _receive(here: Context, request: Request, upload: Upload, start: int) -> tuple[Upload, int]:
     """Write the body at `start`; finish the upload when all has come. The record then, and the offset."""
     if upload.state != "arriving":
-        if start != upload.bytes:
-            raise _conflict(upload.bytes)
-        return upload, start  # the answer to its last bytes was lost
+        return _repeated(upload, start)
     async with _in_turn():
-        with await in_thread(here.inbox.open, upload) as draft:
+        try:
+            writing = await in_thread(here.inbox.open, upload)
+        except FileNotFoundError:  # removed, or completed by another writer since its record was read
+            upload = await _mine(here, upload.owner, upload.id)
+            if upload.state == "arriving":
+                raise
+            return _repeated(upload, start)
+        with writing as draft:
             if start != draft.offset:
                 raise _conflict(draft.offset)
             upload = await in_thread(here.inbox.touch, upload)
@@ -187,6 +192,13 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
             if draft.offset == upload.bytes:
                 upload = await here.inbox.finish(upload)
             return upload, draft.offset
+
+
+def _repeated(upload: Upload, start: int) -> tuple[Upload, int]:
+    """Of a complete one: the answer to its last bytes was lost. Raises Problem 409."""
+    if start != upload.bytes:
+        raise _conflict(upload.bytes)
+    return upload, start
 
 
 async def _take(request: Request, draft: Draft, length: int) -> None:
@@ -202,6 +214,10 @@ async def _take(request: Request, draft: Draft, length: int) -> None:
         if checksum or body.over:
             await in_thread(draft.cut, start)
         raise Problem(400, "cut_off", "the connection was lost") if isinstance(exc, ClientDisconnect) else exc from None
+    except asyncio.CancelledError:  # the server stops
+        if checksum or body.over:
+            draft.cut(start)
+        raise
     if checksum and checksum[0].digest() != checksum[1]:
         await in_thread(draft.cut, start)
         raise Problem(460, "checksum", "the bytes are not those of the checksum; send them again")

@@ -18,8 +18,7 @@ class Watch:
         self.open: Counter[str] = Counter()
         self._jobs, self._closing = jobs, asyncio.Event()
         self._lock = asyncio.Lock()
-        self._known: list[Job] = []
-        self._known_s = float("-inf")
+        self._known: dict[str, tuple[float, list[Job]]] = {}
 
     @property
     def closed(self) -> bool:
@@ -32,7 +31,9 @@ class Watch:
     def left(self, owner: str) -> None:
         """One of his streams has ended."""
         self.open[owner] -= 1
-        self.open += Counter()  # forgets whoever has none
+        if not self.open[owner]:
+            del self.open[owner]
+            self._known.pop(owner, None)
 
     async def pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -40,9 +41,10 @@ class Watch:
                 await self._closing.wait()
 
     async def jobs(self, owner: str) -> list[Job]:
-        """As the store's, read once for all streams that ask at about the same time."""
+        """As the store's, read once for all streams of this user that ask at about the same time."""
         async with self._lock:
-            if time.monotonic() - self._known_s > _FRESH_S:
-                self._known = await self._jobs.jobs()
-                self._known_s = time.monotonic()
-        return [job for job in self._known if job.owner == owner]
+            read_s, known = self._known.get(owner, (float("-inf"), []))
+            if time.monotonic() - read_s > _FRESH_S:
+                known = await self._jobs.jobs(owner)
+                self._known[owner] = time.monotonic(), known
+        return known

@@ -49,6 +49,7 @@ class Apart:
         self._settings, self._desk = settings, desk
         self._context = multiprocessing.get_context("spawn")
         self._stop, self._frames = self._context.Event(), self._context.Value("q", 0, lock=False)
+        self._beats = self._context.Value("q", 0, lock=False)
         self._pool: ProcessPoolExecutor | None = None
 
     @property
@@ -69,28 +70,27 @@ class Apart:
         self._frames.value = 0
         try:
             running = asyncio.ensure_future(asyncio.wrap_future(self._pool.submit(_run, task)))
-            if task.name.isdigit():  # to plan and to join may take long without a frame
-                await self._kill_when_stuck(running)
+            await self._kill_when_stuck(running)
             return await running
         except BrokenProcessPool:
             self.close()
             raise Died from None
 
     async def _kill_when_stuck(self, running: "asyncio.Future[Outcome]") -> None:
-        """A decoder or a network that hangs would hold its task for ever."""
-        frames, since_s = -1, time.monotonic()
+        """A decoder, a network or a disk that hangs would hold its task for ever."""
+        beats, since_s = -1, time.monotonic()
         while not running.done():
             await asyncio.wait([running], timeout=_LOOK_S)
-            if self.frames != frames:
-                frames, since_s = self.frames, time.monotonic()
+            if self._beats.value != beats:
+                beats, since_s = self._beats.value, time.monotonic()
             elif time.monotonic() - since_s > _STUCK_S:
-                _log.warning("not a frame in %g s: the process is ended", _STUCK_S)
+                _log.warning("not a sign of life in %g s: the process is ended", _STUCK_S)
                 for child in multiprocessing.active_children():
                     child.kill()
                 return
 
     def _started(self) -> ProcessPoolExecutor:
-        given = (os.getpid(), self._settings, self._desk, dict(ENGINES), self._stop, self._frames)
+        given = (os.getpid(), self._settings, self._desk, dict(ENGINES), self._stop, self._frames, self._beats)
         return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=given)
 
     def close(self) -> None:
@@ -107,23 +107,26 @@ _here: "_Here"
 class _Here:
     """What that process keeps from one task to the next."""
 
-    def __init__(self, settings: Settings, desk: Path, stop: Any, frames: Any) -> None:
-        self.storage, self.desk, self.stop, self.frames = open_storage(settings), Desk(desk), stop, frames
+    def __init__(self, settings: Settings, desk: Path, watcher: "_Shared") -> None:
+        self.storage, self.desk, self.watcher = open_storage(settings, watcher.beat), Desk(desk), watcher
         self.tasks = Tasks(settings, self.storage, self.desk)
 
 
-def _begin(parent: int, settings: Settings, desk: Path, known: Mapping[str, str], stop: Any, frames: Any) -> None:
+def _begin(
+    parent: int, settings: Settings, desk: Path, known: Mapping[str, str], stop: Any, frames: Any, beats: Any
+) -> None:
     global _here
     (die_with_kernel if sys.platform == "linux" else die_with_watcher)(parent)
     for number in _SIGNALS:  # a terminal sends them to everybody; the worker says when to stop
         signal.signal(number, signal.SIG_IGN)
     ENGINES.update(known)
     threads.apply(settings)
-    _here = _Here(settings, desk, stop, frames)
+    _here = _Here(settings, desk, _Shared(stop, frames, beats))
 
 
 def _run(task: JobTask) -> Outcome:
-    watcher = _Shared(_here.stop, _here.frames)
+    watcher = _here.watcher
+    watcher.begin()
     with _previews(watcher, _here.storage, _here.desk, task.job.id):
         return _here.tasks.run(task, watcher)
 
@@ -131,13 +134,20 @@ def _run(task: JobTask) -> Outcome:
 class _Shared(Watcher):
     """Heard and told across the border of the process."""
 
-    def __init__(self, stop: Any, frames: Any) -> None:
+    def __init__(self, stop: Any, frames: Any, beats: Any) -> None:
         super().__init__()
-        self.stop, self._count = stop, frames
+        self.stop, self._count, self._beats = stop, frames, beats
+
+    def begin(self) -> None:
+        """Of the next task nothing is done."""
+        self.frames, self.newest = 0, None
 
     def tick(self, frame: Frame) -> None:
         super().tick(frame)
         self._count.value = self.frames
+
+    def beat(self) -> None:
+        self._beats.value += 1
 
 
 @contextmanager

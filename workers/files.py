@@ -30,8 +30,10 @@ from stream.errors import (
 from stream.job import Job, JobState
 from stream.job_store import JobStore, JobTask
 from stream.log import OncePerSecond
+from stream.record import Worker
 from stream.settings import Settings
 from stream.storage import Storage
+from stream.store import Store
 from workers import tasks
 from workers.apart import Apart, Died
 from workers.plan import Plan
@@ -43,6 +45,7 @@ _log = logging.getLogger(__name__)
 BEHIND = 10  # nice value of a program that works on files: live video goes first
 _RENEW_S = 0.4  # and so a cancelled job is stopped within a second
 _REAP_EVERY_S = 2.0
+_BEAT_EVERY_S = 1.0
 _TAKE_S = 1.0
 _AGAIN_S = 0.5  # until a word that did not reach Redis is said again
 _LAST_WORDS_S = 5.0  # for that, once the end was asked for
@@ -56,6 +59,10 @@ class FileWorker:
     def __init__(self, settings: Settings, store: JobStore, storage: Storage) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"[:128]
         self._settings, self._store, self._storage = settings, store, storage
+        self._records, self._busy = Store(store.link), False
+        self._record = Worker(
+            id=self.id, host=socket.gethostname(), pid=os.getpid(), kind="files", capacity=1, started_s=time.time()
+        )
         self._space = Workspace(settings.data_dir / "work", self.id)
         self._apart = Apart(settings, self._space.path)
         self._log = OncePerSecond(_log)
@@ -77,17 +84,30 @@ class FileWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Take and do tasks until `stop` is set, and then the one under way to its end."""
         self._leaving = stop
-        reaping = asyncio.create_task(self._reap())
+        rounds = [asyncio.create_task(self._reap()), asyncio.create_task(self._beat())]
         _log.info("worker %s takes files", self.id)
         try:
             while not stop.is_set():
                 if (task := await self._take()) is not None:
+                    self._busy = True
                     await (self._hand_back(task) if stop.is_set() else self._do(task))
+                    self._busy = False
         finally:
-            reaping.cancel()
-            await asyncio.gather(reaping, return_exceptions=True)
+            for one in rounds:
+                one.cancel()
+            await asyncio.gather(*rounds, return_exceptions=True)
+            with suppress(StoreDown):
+                await self._records.leave(self.id)
             await asyncio.to_thread(self._apart.close)
             self._space.close()
+
+    async def _beat(self) -> None:
+        while True:
+            now = {"state": "draining" if self._leaving.is_set() else "ready", "sessions": int(self._busy)}
+            self._record = self._record.model_copy(update=now)
+            with suppress(StoreDown):
+                await self._records.beat(self._record)
+            await asyncio.sleep(_BEAT_EVERY_S)
 
     async def _reap(self) -> None:
         """Tasks of workers that are gone wait again: at once where their folders on this machine tell."""

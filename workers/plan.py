@@ -3,7 +3,7 @@
 Cuts are made at keyframes, as many as are worth it: what is decoded twice stays below a twentieth of the whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
@@ -64,9 +64,11 @@ class Plan(BaseModel):
         return len(self.spans) == 1
 
 
-def make_plan(job: Job, path: Path, engine: Engine, settings: Settings) -> tuple[Plan, Media, Warnings]:
-    """Cut the job's video at keyframes. Decodes one frame. Raises InputError."""
-    found = scan(path, settings, job.start_s, job.end_s)
+def make_plan(
+    job: Job, path: Path, engine: Engine, settings: Settings, beat: Callable[[], None] = lambda: None
+) -> tuple[Plan, Media, Warnings]:
+    """Cut the job's video at keyframes. Decodes one frame. beat: told now and then. Raises InputError."""
+    found = scan(path, settings, job.start_s, job.end_s, beat)
     with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
         info, offset, warnings = source.info, source.offset, list(source.warnings)
         first = next((item for item in source if isinstance(item, Frame)), None)

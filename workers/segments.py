@@ -7,7 +7,7 @@ which, or how often. Knows nothing about Redis or storage.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,6 +22,8 @@ from stream.pump import Item, Sink, Warnings, pump
 from stream.settings import Settings
 from stream.sinks import segment
 from stream.sinks.file import FileSink
+from stream.sinks.joined import Part
+from stream.sinks.sequential import Known
 from stream.sinks.several import SeveralSink
 from stream.sources import container as media
 from stream.sources.file import FileSource
@@ -33,6 +35,9 @@ from workers.engines.base import Engine, Measuring
 from workers.engines.estimated import Estimated
 from workers.matte import Look, Matte, Past
 from workers.plan import Plan, Span
+
+Beat = Callable[[], None]
+"""Told that the work goes on."""
 
 
 class Stopped(Exception):  # noqa: N818 - nothing is wrong
@@ -143,7 +148,8 @@ class Segment:
 
 
 class Watcher:
-    """Hears of each frame that was written; `stop`, set by anybody, ends the segment with `Stopped`."""
+    """Hears of each frame that was written, and by `beat` of whatever else shows that the work goes on; `stop`, set by
+    anybody, ends the segment with `Stopped`."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -153,6 +159,10 @@ class Watcher:
     def tick(self, frame: Frame) -> None:
         self.frames += 1
         self.newest = frame
+        self.beat()
+
+    def beat(self) -> None:
+        """For who watches over the work."""
 
 
 def run_segment(what: Segment, folder: Path, engine: Engine, settings: Settings, watcher: Watcher) -> Note:
@@ -188,13 +198,15 @@ def _open(what: Segment, settings: Settings) -> FileSource | _Section:
 
 
 def _sinks(what: Segment, folder: Path, settings: Settings) -> list[Sink]:
-    pairs = zip(what.files(folder), map(format_of, what.job.outputs), strict=True)
-    if what.plan.whole:
-        return [
-            FileSink(path, chosen, settings) if chosen.container else segment.ZipSink(path, chosen, settings)
-            for path, chosen in pairs
-        ]
-    return [segment.open_segment(path, chosen, settings) for path, chosen in pairs]
+    pairs = zip(what.files(folder), what.job.outputs, strict=True)
+    return [_sink(what, path, output, settings) for path, output in pairs]
+
+
+def _sink(what: Segment, path: Path, output: Output, settings: Settings) -> Sink:
+    chosen = format_of(output)
+    if not what.plan.whole:
+        return segment.open_segment(path, chosen, output.options(what.job.options).wants_alpha, settings)
+    return FileSink(path, chosen, settings) if chosen.container else segment.ZipSink(path, chosen, settings)
 
 
 def _past(plan: Plan, number: int, engine: Engine) -> Past:
@@ -204,6 +216,9 @@ def _past(plan: Plan, number: int, engine: Engine) -> Past:
     inner = engine.engine if isinstance(engine, Estimated) else engine
     state = inner.recall(plan.measured) if isinstance(inner, Measuring) else None
     return Past(state, EdgeState(screen=plan.tint))
+
+
+def _nothing() -> None: ...
 
 
 class Whole:
@@ -222,11 +237,26 @@ class Whole:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def join(self, output: Output, parts: Iterable[segment.Part], final: Path) -> Warnings:
+    def join(self, output: Output, parts: Iterable[Part], final: Path, beat: Beat = _nothing) -> Warnings:
         """One output of its parts, in order. Raises MatteboxError; nothing is left of `final` then."""
-        info = shape(self._info, output.options(self._job.options))
-        sound: Iterable[Sound] = self._reader.sounds() if self._info.sound and format_of(output).sound_codec else ()
-        return segment.join(parts, info, sound, final, format_of(output), self._settings)
+        what = parts, self._shape(output), self._sounds(output, beat)
+        return segment.join(*what, final, format_of(output), self._settings)
+
+    def rehearse(self, output: Output, parts: Iterable[Part], beat: Beat = _nothing) -> Known:
+        """What `perform` must know, by another `Whole` of the same video. Not for GIF. Raises MatteboxError."""
+        return segment.rehearse(parts, self._shape(output), self._sounds(output, beat), format_of(output))
+
+    def perform(self, known: Known, output: Output, parts: Iterable[Part], beat: Beat = _nothing) -> Iterator[bytes]:
+        """One output from its first byte to its last. Raises MatteboxError."""
+        return segment.perform(known, parts, self._shape(output), self._sounds(output, beat), format_of(output))
+
+    def _shape(self, output: Output) -> VideoInfo:
+        return shape(self._info, output.options(self._job.options))
+
+    def _sounds(self, output: Output, beat: Beat) -> Iterator[Sound]:
+        for packet in self._reader.sounds() if self._info.sound and format_of(output).sound_codec else ():
+            beat()
+            yield packet
 
 
 def judge(notes: Sequence[Note], settings: Settings) -> Warnings:

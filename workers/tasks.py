@@ -16,7 +16,7 @@ from stream.job_store import PLAN, JobTask
 from stream.pull import fetch
 from stream.pump import Warnings
 from stream.settings import Settings
-from stream.sinks.segment import Part
+from stream.sinks.joined import Part
 from stream.storage import Storage
 from workers import engines, segments
 from workers.engines.base import Engine
@@ -123,13 +123,17 @@ class Tasks:
         name, _ = engines.choose(job.options, live=False, settings=self._settings)
         source = job.source or self._fetch(job, folder, watcher)
         path = self._path(job.model_copy(update={"source": source}))
-        plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings)
+        plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings, watcher.beat)
         return Planned(plan, media, warnings, source)
 
     def _fetch(self, job: Job, folder: Path, watcher: Watcher) -> str:
+        def stopped() -> bool:
+            watcher.beat()
+            return watcher.stop.is_set()
+
         key = f"jobs/{job.id}/source"
         try:
-            path = fetch(job.url, folder, self._settings, watcher.stop.is_set)
+            path = fetch(job.url, folder, self._settings, stopped)
         except FetchError:
             if watcher.stop.is_set():
                 raise Stopped from None
@@ -154,18 +158,39 @@ class Tasks:
         notes = [_note(texts.get(f"{number:04d}", ""), plan, number) for number in range(len(plan.spans))]
         warnings = segments.judge(notes, self._settings)
         for output in [] if plan.whole else job.outputs:
-            final = folder / f"{output.name}{segments.suffix(output)}"
-            with segments.Whole(job, plan, self._path(job), self._settings) as whole:
-                warnings += whole.join(output, self._parts(job, plan, output, notes, watcher), final)
-            self._storage.put(result_key(job, output), final)
+            warnings += self._joined(job, plan, output, notes, folder, watcher)
         results = {output.name: self._result(job, output) for output in job.outputs}
         return Joined(results, list(dict.fromkeys(warnings)))
+
+    def _joined(
+        self, job: Job, plan: Plan, output: Output, notes: list[Note], folder: Path, watcher: Watcher
+    ) -> Warnings:
+        """One output, from storage to storage. Only a GIF for another machine is a file of this one first."""
+        key = result_key(job, output)
+        final = self._storage.draft(key)
+        if final is None and output.format != "gif":
+            return self._sent(job, plan, output, notes, watcher)
+        final = final or folder / f"{output.name}{segments.suffix(output)}"
+        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
+            warnings = whole.join(output, self._parts(job, plan, output, notes, watcher), final, watcher.beat)
+        self._storage.put(key, final)
+        return warnings
+
+    def _sent(self, job: Job, plan: Plan, output: Output, notes: list[Note], watcher: Watcher) -> Warnings:
+        """Each part is fetched twice, so that the whole never lies here."""
+        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
+            known = whole.rehearse(output, self._parts(job, plan, output, notes, watcher), watcher.beat)
+        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
+            pieces = whole.perform(known, output, self._parts(job, plan, output, notes, watcher), watcher.beat)
+            self._storage.send(result_key(job, output), pieces)
+        return known.warnings
 
     def _parts(self, job: Job, plan: Plan, output: Output, notes: list[Note], watcher: Watcher) -> Iterator[Part]:
         """One after the other: what was fetched is removed before the next is."""
         for number, note in enumerate(notes):
             if watcher.stop.is_set():
                 raise Stopped
+            watcher.beat()
             folder = self._desk.fresh("part")
             yield Part(self._storage.local(segment_key(job, plan, number, output), folder), note.first)
         self._desk.remove("part")

@@ -11,6 +11,7 @@ local function todo_key(id) return PREFIX .. 'todo:' .. id end
 local function plan_key(id) return PREFIX .. 'plan:' .. id end
 local function removed_key(id) return PREFIX .. 'removed:' .. id end
 local function ready_key(owner) return PREFIX .. 'ready:' .. owner end
+local function of_key(owner) return PREFIX .. 'jobs-of:' .. owner end
 
 -- The fields that scripts decide by, or nil where there is no such job.
 local function find(id)
@@ -32,8 +33,12 @@ local function keep(id)
   for _, key in ipairs({ job_key(id), tasks_key(id), todo_key(id), plan_key(id), JOBS, LEASES, ENDED, HOOKS }) do
     redis.call('EXPIRE', key, JOB_KEEP_S)
   end
-  redis.call('ZADD', JOBS, text(now() + JOB_KEEP_S), id)
-  redis.call('EXPIRE', JOBS, JOB_KEEP_S)
+  local of_owner = of_key(redis.call('HGET', job_key(id), 'owner'))
+  redis.call('ZREMRANGEBYSCORE', of_owner, '-inf', text(now())) -- records that expired by themselves
+  for _, index in ipairs({ JOBS, of_owner }) do
+    redis.call('ZADD', index, text(now() + JOB_KEEP_S), id)
+    redis.call('EXPIRE', index, JOB_KEEP_S)
+  end
 end
 
 local function task(id, name)

@@ -1,6 +1,7 @@
 """Where the pictures of a file lie, from its packets alone: nothing is decoded, an hour takes a second or so."""
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,9 +28,17 @@ class Scan:
     plain: bool
 
 
-def scan(path: Path, settings: Settings, start_s: float = 0.0, end_s: float | None = None) -> Scan:
-    """The pictures between two times, in seconds from the file's beginning. Raises UnreadableMedia, NoVideoStream,
-    TooLarge."""
+def scan(
+    path: Path,
+    settings: Settings,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    beat: Callable[[], None] = lambda: None,
+) -> Scan:
+    """The pictures between two times, in seconds from the file's beginning. beat: told at each packet.
+
+    Raises UnreadableMedia, NoVideoStream, TooLarge.
+    """
     with media.open_container(path, settings) as container:
         stream = media.video_stream(container, settings)
         tick = stream.time_base or Fraction(1, 90_000)
@@ -39,6 +48,7 @@ def scan(path: Path, settings: Settings, start_s: float = 0.0, end_s: float | No
         times, keys, plain = array("q"), array("q"), container.format.name in _EXACT
         try:
             for packet in container.demux(stream):
+                beat()
                 if not packet.size or packet.is_discard:
                     continue
                 if packet.pts is None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from secrets import token_hex
 
@@ -16,8 +16,9 @@ _DRAFT = ".part"  # objects that are being copied here; no key ends so, for they
 
 
 class Folder:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, beat: Callable[[], None]) -> None:
         path = settings.storage.rpartition("://")[2]
+        self._beat = beat
         self._root = (Path(path) if path else settings.data_dir / "storage").absolute()
 
     def put(self, key: str, path: Path) -> None:
@@ -34,11 +35,37 @@ class Folder:
     def _copy_in(self, path: Path, final: Path) -> None:
         draft = final.with_name(f".{token_hex(4)}{_DRAFT}")
         try:
-            shutil.copyfile(path, draft)
+            with path.open("rb") as source, draft.open("xb") as copy:
+                while chunk := source.read(_CHUNK):
+                    copy.write(chunk)
+                    self._beat()
             os.replace(draft, final)
         finally:
             draft.unlink(missing_ok=True)
         path.unlink()
+
+    def draft(self, key: str) -> Path:
+        final = self._file(key)
+        draft = final.with_name(f".{final.name}{_DRAFT}")
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            for left in final.parent.glob(f".*{_DRAFT}"):
+                if left.name.lstrip(".").startswith(f"{final.name}."):
+                    left.unlink(missing_ok=True)
+        except OSError as exc:
+            raise disk_error(exc, key) from exc
+        return draft
+
+    def send(self, key: str, pieces: Iterable[bytes]) -> None:
+        draft = self.draft(key)
+        try:
+            with draft.open("xb") as file:
+                file.writelines(pieces)
+            os.replace(draft, self._file(key))
+        except OSError as exc:
+            raise disk_error(exc, key) from exc
+        finally:
+            draft.unlink(missing_ok=True)
 
     def local(self, key: str, folder: Path) -> Path:
         path = self._file(key)
@@ -75,6 +102,12 @@ class Folder:
             return
         for key in self.keys(prefix):
             self.remove(key)
+
+    def forget_drafts(self, before_s: float) -> None:
+        for draft in self._root.rglob(f".*{_DRAFT}"):
+            with contextlib.suppress(FileNotFoundError):
+                if draft.stat().st_mtime < before_s:
+                    draft.unlink()
 
     def _file(self, key: str) -> Path:
         return self._root / checked(key)

@@ -1,6 +1,7 @@
 """Objects that a process opens again and again, such as backgrounds: the storage's own file, or a copy that is kept."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from stream.errors import disk_error
@@ -18,7 +19,7 @@ def nearby(key: str, settings: Settings) -> Path:
     storage, folder = open_storage(settings), settings.cache_dir / "objects"
     kept = folder / key.replace("/", "--")
     try:
-        if kept.is_file():
+        with suppress(FileNotFoundError):
             os.utime(kept)
             return kept
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,10 +34,16 @@ def nearby(key: str, settings: Settings) -> Path:
 
 
 def _forget_oldest(folder: Path, but: Path) -> None:
-    files = sorted((path for path in folder.iterdir() if path != but), key=lambda path: path.stat().st_mtime)
-    left = but.stat().st_size + sum(path.stat().st_size for path in files)
-    for path in files:
+    """Other processes do the same at the same time, so that any file may be gone by now."""
+    found: list[tuple[float, int, Path]] = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            about = path.stat()
+            found.append((about.st_mtime, about.st_size, path))
+    left = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
         if left <= _KEPT_BYTES:
             return
-        left -= path.stat().st_size
-        path.unlink(missing_ok=True)
+        if path != but:
+            left -= size
+            path.unlink(missing_ok=True)

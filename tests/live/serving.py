@@ -40,7 +40,7 @@ class Served:
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/readyz?for=live", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 

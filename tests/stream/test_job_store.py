@@ -305,6 +305,24 @@ async def test_jobs_expire_and_are_removed(server: RedisServer) -> None:
 
 
 @asynctest
+async def test_a_list_reads_its_owners_records_alone(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        old, new = await finished(store, owner="ann"), await store.submit(new_job(owner="ann"))
+        others, nobodys = await store.submit(new_job(owner="bob")), await store.submit(new_job())
+        with server.client() as raw:
+            raw.hset(keys.job(others.id), "media", "what cannot be read")
+            assert [job.id for job in await store.jobs("ann")] == [new.id, old.id]
+            assert [job.id for job in await store.jobs("")] == [nobodys.id]
+            await store.remove(old.id)
+            assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id]
+            raw.zadd(keys.jobs_of("ann"), {"expired": time.time() - 1})
+            await store.cancel(new.id)
+            assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id], "what expired by itself goes from the list"
+            await store.remove(new.id)
+            assert not raw.exists(keys.jobs_of("ann"))
+
+
+@asynctest
 async def test_nothing_lives_for_ever(server: RedisServer) -> None:
     async with job_store(server) as store:
         await finished(store, owner="bob", webhook="https://example.org")

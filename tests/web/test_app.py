@@ -6,6 +6,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.record import Worker
 from stream.settings import Settings
 from tests.web.asking import begin, problem, until
 from tests.web.double import Double
@@ -77,6 +78,18 @@ def test_ready_means_a_worker_that_is(http: httpx.Client, worker: Double) -> Non
     assert response.headers["retry-after"]
 
 
+def test_ready_for_one_kind_is_not_ready_for_the_other(settings: Settings, redis_url: str) -> None:
+    with running(settings, redis_url, worker=False) as site, site.client() as http:
+        for kind, other in (("files", "live"), ("live", "files")):
+            problem(http.get("/readyz"), 503, "no_worker")
+            site.call(site.store.beat(Worker(id=kind, kind=kind, state="ready", capacity=1)))
+            for query in ("", f"?for={kind}"):
+                assert http.get(f"/readyz{query}").json()["ready_for"] == [kind]
+            problem(http.get(f"/readyz?for={other}"), 503, "no_worker")
+            site.call(site.store.leave(kind))
+        problem(http.get("/readyz?for=tea"), 422, "invalid", "for")
+
+
 def test_redis_is_away(settings: Settings, camera_offer: str) -> None:
     with running(settings, "redis://127.0.0.1:9", worker=False) as site, site.client() as http:
         assert http.get("/livez").is_success
@@ -99,7 +112,7 @@ def test_metrics(http: httpx.Client, site: Site, worker: Double, camera_offer: s
             break
         time.sleep(0.01)
     assert found[("mattebox_redis_up",)] == 1
-    assert found[("mattebox_workers", "ready")] == 1
+    assert found[("mattebox_workers", "live", "ready")] == 1
     assert found[("mattebox_capacity_sessions",)] == 4
     assert found[("mattebox_sessions", "camera", "live")] == 1
     assert found[("mattebox_frames_per_second", "out")] == 29.5

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from stream.job import Job
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.web.asking import problem, until
@@ -190,6 +191,29 @@ def test_pause_resume_cancel_retry(http: httpx.Client, files: Filing, upload: st
     problem(http.patch(path, json={"paused": 7}), 422, "invalid", "paused")
 
 
+def test_removed_and_tried_again_at_the_same_moment(
+    http: httpx.Client, site: Site, files: Filing, upload: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = submitted(http, upload=upload)
+    key = f"jobs/{path.rpartition('/')[2]}/segments/0000-result.mp4"
+    files.put(key, b"a segment")
+    read = files.fail()
+    assert http.post(f"{path}/retry").is_success
+
+    async def owned(*_: object) -> Job:
+        """As the record was read before the retry."""
+        return read
+
+    with monkeypatch.context() as patch:
+        patch.setattr("web.jobs.owned", owned)
+        problem(http.delete(path), 409, "bad_move")
+    assert http.get(path).json()["state"] == "queued"
+    assert site.context.storage.keys(key) == [key], "what is finished stays"
+    for _ in range(2):
+        assert http.delete(path).is_success
+    assert not site.context.storage.keys(key)
+
+
 def test_asking_twice_with_a_key_is_asking_once(http: httpx.Client, files: Filing, upload: str) -> None:
     def ask(key: str, **more: object) -> httpx.Response:
         return http.post("/api/jobs", json={"upload": upload, **more}, headers={"Idempotency-Key": key})
@@ -228,6 +252,19 @@ def test_a_user_has_so_many_jobs_and_no_more(settings: Settings, redis_url: str,
         assert last[0].json()["id"] == last[1].json()["id"]
         problem(http.post("/api/jobs", json={"upload": id}), 429, "too_many_jobs")
         problem(http.post(f"{failed}/retry"), 429, "too_many_jobs")
+
+
+def test_a_users_jobs_keep_so_many_bytes_and_no_more(settings: Settings, redis_url: str, clip: bytes) -> None:
+    small = settings.model_copy(update={"uploads_per_user": len(RESULT) + 100, "allow_private_urls": True})
+    with running(small, redis_url, worker=False) as site, site.client() as http:
+        first = done(http, site, upload=(id := uploaded(http, clip)))
+        fetched = submitted(http, url="http://127.0.0.1:9/film.mp4")
+        Filing(site).plan()  # of 100 bytes
+        problem(http.post("/api/jobs", json={"upload": id}), 413, "over_quota")
+        http.delete(fetched)
+        http.delete(fetched)
+        submitted(http, upload=id)
+        http.delete(first)
 
 
 def test_a_preview_of_one_frame(http: httpx.Client, files: Filing, upload: str) -> None:

@@ -108,3 +108,28 @@ def test_what_a_killed_process_was_drawing_goes(site: Site) -> None:
     assert draft.exists()
     swept(site, DAY_S + 60)
     assert not list(draft.parent.iterdir())
+
+
+def test_half_an_object_and_half_an_upload_go(site: Site, http: httpx.Client, clip: bytes) -> None:
+    data = site.context.settings.data_dir
+    begun(http, len(clip))
+    folder = data / "uploads" / "-" / ("0" * 32)
+    folder.mkdir()
+    (folder / "data").touch()
+    half = site.context.storage.draft("backgrounds/-/0.image")
+    assert half is not None
+    half.write_bytes(b"half of it")
+    swept(site, DAY_S - 60)
+    assert half.exists()
+    assert folder.exists()
+    swept(site, DAY_S + 60)
+    assert not half.exists()
+    assert not folder.exists()
+
+
+def test_an_upload_that_was_just_begun_stays(site: Site, http: httpx.Client, clip: bytes) -> None:
+    path = begun(http, len(clip))
+    folder = site.context.settings.data_dir / "uploads" / "-" / path.rpartition("/")[2]
+    (folder / "info").rename(folder / "elsewhere")  # its record is not written yet
+    swept(site, 0)
+    assert (folder / "data").exists()

@@ -1,19 +1,27 @@
 """Uploads by tus 1.0: over real sockets, cut anywhere, and by two at once."""
 
+import asyncio
 import base64
 import hashlib
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from stream.settings import Settings
+from stream.storage import open_storage
 from tests.media import numbered_clip
+from tests.servers import asynctest
 from tests.web.asking import problem
 from tests.web.site import Site, running
 from tests.web.tus import BODY, PATH, TUS, begun, cut_off, offset_of, opened, sent, uploaded, wish
+from web import uploads
+from web.inbox import Inbox, Upload
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +243,55 @@ def test_asked_at_the_very_moment_it_is_whole(http: httpx.Client, site: Site, cl
     http.delete(path, headers=TUS)
     with pytest.raises(FileNotFoundError):
         inbox.offset(before)
+
+
+def test_completed_by_another_writer_since_it_was_looked_up(
+    http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = begun(http, len(clip))
+    name, mine = path.rpartition("/")[2], uploads._mine
+    stale = site.call(mine(site.context, "", name))
+    assert sent(http, path, 0, clip).is_success
+    known = [stale]
+
+    async def as_it_was_first(*about: Any) -> Upload:
+        return known.pop() if known else await mine(*about)
+
+    monkeypatch.setattr(uploads, "_mine", as_it_was_first)
+    again = sent(http, path, len(clip), b"")
+    assert (again.status_code, again.headers["upload-offset"]) == (204, str(len(clip)))
+    known.append(stale)
+    problem(sent(http, path, 5, clip[5:]), 409, "wrong_offset")
+    http.delete(path, headers=TUS)
+    known.append(stale)
+    problem(sent(http, path, 0, clip), 404, "not_found")
+
+
+@asynctest
+async def test_what_no_checksum_could_vouch_for_goes_when_the_server_stops(settings: Settings, clip: bytes) -> None:
+    inbox = Inbox(settings, open_storage(settings))
+    upload = inbox.create("", len(clip), "", "")
+    came = asyncio.Event()
+
+    async def receive() -> Message:
+        if not came.is_set():
+            came.set()
+            return {"type": "http.request", "body": clip[:-1] + bytes(2 * 2**20), "more_body": True}
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    digest = base64.b64encode(hashlib.sha1(clip).digest())
+    scope = {"type": "http", "headers": [(b"upload-checksum", b"sha1 " + digest)]}
+    with inbox.open(upload) as draft:
+        draft.write([b"before"])
+        taking = asyncio.create_task(uploads._take(Request(scope, receive), draft, 2**30))
+        while draft.offset == len(b"before"):
+            await asyncio.sleep(0.005)
+        taking.cancel()
+        await asyncio.wait([taking])
+        assert taking.cancelled()
+        assert draft.offset == len(b"before")
+    assert inbox.offset(upload) == len(b"before")
 
 
 def test_removal(http: httpx.Client, site: Site, clip: bytes) -> None:

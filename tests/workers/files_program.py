@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from commands.live import For, worker
 from stream.errors import EngineError
@@ -40,7 +41,8 @@ class Greedy(Chroma):
     name = "greedy"
 
     def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
-        apart._here.stop._cond.acquire()
+        stop: Any = apart._here.watcher.stop
+        stop._cond.acquire()
         os.kill(os.getpid(), signal.SIGKILL)
         return []
 

@@ -17,7 +17,7 @@ from stream.job import Job, Output
 from stream.progress import LineReporter
 from stream.session import Background, Options, View
 from stream.settings import Settings
-from stream.sinks.segment import Part
+from stream.sinks.joined import Part
 from stream.sources.pattern import PatternSource
 from tests.media import numbered, read, write_video
 from workers import engines, plan, segments

@@ -64,3 +64,13 @@ def test_those_not_used_for_longest_go_first(far: Settings, monkeypatch: pytest.
         if n == 1:
             nearby("gallery/a", far)  # used again: b is the oldest now
     assert [path.exists() for path in paths] == [True, False, True]
+
+
+def test_another_process_forgets_too(far: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_KEPT_BYTES", 100)
+    put(far, "gallery/a", 100)
+    put(far, "gallery/b", 100)
+    first = nearby("gallery/a", far)
+    (first.parent / "gone").symlink_to(first.parent / "nowhere")  # listed, and not there when it is looked at
+    assert nearby("gallery/b", far).exists()
+    assert not first.exists()

@@ -1,10 +1,12 @@
 """Every storage keeps what it is given, whole, under its key."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from stream.errors import DiskError, UsageError
+from stream.errors import DiskError, EncodeError, UsageError
 from stream.settings import Settings
 from stream.storage import Storage, open_storage
 from stream.storage.s3 import _PATIENCE
@@ -36,6 +38,38 @@ def test_put_replaces(storage: Storage, tmp_path: Path) -> None:
     for content in (b"first", b"second"):
         storage.put("uploads/a", written(tmp_path / "draft", content))
     assert b"".join(storage.read("uploads/a")) == b"second"
+
+
+def test_what_is_sent_is_kept_as_a_whole_or_not_at_all(storage: Storage) -> None:
+    pieces = [bytes([n]) * 2**20 for n in range(40)]
+    storage.send("jobs/a/result.mp4", pieces)
+    assert b"".join(storage.read("jobs/a/result.mp4")) == b"".join(pieces)
+
+    def broken() -> Iterator[bytes]:
+        yield from pieces
+        raise EncodeError("no more")
+
+    with pytest.raises(EncodeError, match="no more"):
+        storage.send("jobs/a/result.mp4", broken())
+    assert storage.size("jobs/a/result.mp4") == 40 * 2**20, "what was there is there"
+    with pytest.raises(EncodeError, match="no more"):
+        storage.send("jobs/a/other.mp4", broken())
+    assert storage.keys("jobs/") == ["jobs/a/result.mp4"]
+
+
+def test_a_folders_draft_lies_beside_its_place_and_once(tmp_path: Path) -> None:
+    storage, place = open_storage(Settings(data_dir=tmp_path / "data")), tmp_path / "data" / "storage" / "jobs" / "a"
+    draft = storage.draft("jobs/a/result.mp4")
+    assert draft is not None
+    assert draft.parent == place
+    for name in (draft.name, f".{draft.name}.0123abcd.part"):  # of a worker that was killed
+        (place / name).write_bytes(b"half")
+    other = written(draft.with_name(".matte.mp4.part"), b"of another output")
+    assert storage.draft("jobs/a/result.mp4") == draft
+    assert list(place.iterdir()) == [other]
+    storage.put("jobs/a/result.mp4", written(draft, b"all of it"))
+    assert (place / "result.mp4").read_bytes() == b"all of it"
+    assert not draft.exists()
 
 
 def test_keys_and_removal(storage: Storage, tmp_path: Path) -> None:
@@ -73,6 +107,25 @@ def test_a_large_object_goes_in_parts(s3: Settings, tmp_path: Path) -> None:
     copy = storage.local("jobs/a/film.mkv", tmp_path)
     assert copy.parent == tmp_path
     assert copy.read_bytes() == content
+
+
+def test_a_long_copy_is_heard_of(s3: Settings, tmp_path: Path) -> None:
+    beats: list[int] = []
+    storage = open_storage(s3, lambda: beats.append(1))
+    storage.put("jobs/a/film.mkv", written(tmp_path / "draft", bytes(12 * 2**20)))
+    assert len(beats) == 12
+    storage.local("jobs/a/film.mkv", tmp_path)
+    assert len(beats) == 12 + 2
+
+
+def test_nothing_stays_of_what_was_not_sent_to_its_end(s3: Settings) -> None:
+    def broken() -> Iterator[bytes]:
+        yield bytes(40 * 2**20)
+        raise EncodeError("no more")
+
+    with pytest.raises(EncodeError):
+        open_storage(s3).send("jobs/a/result.mp4", broken())
+    assert "<Upload>" not in httpx.get(f"{s3.s3_endpoint}/films?uploads").text
 
 
 def test_the_prefix_keeps_others_apart(s3: Settings, tmp_path: Path) -> None:
