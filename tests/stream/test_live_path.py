@@ -1,6 +1,7 @@
 """Live video all the way, with real clients: camera, pump, encoders, viewers."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,13 @@ from tests.rtc import SETTINGS, Camera, Client, Video, live, number_in, until
 pytestmark = pytest.mark.usefixtures("loopback")
 
 BARS = [(0, 200, 60), (220, 40, 30), (40, 60, 220), (128, 128, 128)]
+
+
+@pytest.fixture
+def wrapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RTP begins half a second before its 32 bits are over: those of a picture's time last 13 hours, of sound's 24."""
+    near = itertools.count(2**32 - 45_000, -1)
+    monkeypatch.setattr("aiortc.rtcrtpsender.random32", lambda: next(near))
 
 
 class Painted(Unchanged):
@@ -76,6 +84,25 @@ def test_pictures_come_back_in_order_and_in_time(codec: str) -> None:
         assert 0 < meters.latency_ms < 100
         assert (meters.width, meters.height, meters.viewers) == (128, 96, 1)
         assert meters.bitrate_bps > 10_000
+
+    asyncio.run(run())
+
+
+@pytest.mark.usefixtures("wrapping")
+def test_a_call_that_lasts_longer_than_rtps_clock() -> None:
+    async def run() -> None:
+        client = Client(Camera(), "H264", sound=True)
+        async with live(client, Unchanged()) as video:
+            await until(lambda: len(client.pictures) >= 50 and len(client.sounds) >= 80, what="pictures and sound")
+            latency_ms = video.output.meters().latency_ms
+        assert video.error is None
+        numbers = [number_in(picture) for _, picture in client.pictures]
+        assert numbers == sorted(numbers)
+        assert len(set(numbers)) > 0.8 * (numbers[-1] - numbers[0])
+        assert 0 < latency_ms < 100
+        for received in (client.pictures, client.sounds):
+            times = [frame.pts for _, frame in received]
+            assert times == sorted(times)
 
     asyncio.run(run())
 
