@@ -59,9 +59,14 @@ def open_camera(tab: Any, url: str, colour: str, points: list[Point]) -> None:
     tab.goto(url)
     tab.evaluate(f"localStorage.setItem('mattebox.options', JSON.stringify({{background: 'color:{colour}'}}))")
     tab.reload()
-    tab.evaluate(_WATCH, points)
+    watch(tab, points)
     tab.click("#open")
     tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
+
+
+def watch(tab: Any, points: list[Point]) -> None:
+    """From now on every picture is looked at, for `seen`."""
+    tab.evaluate(_WATCH, points)
 
 
 def seen(tab: Any) -> list[list[Any]]:
