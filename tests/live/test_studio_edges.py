@@ -157,6 +157,17 @@ def test_only_the_subject_is_looked_at(studio: Any) -> None:
     assert disc_kept > 240
 
 
+def test_what_only_one_engine_heeds(studio: Any) -> None:
+    """Is not offered with another, and stands in no other's way."""
+    for engine, heeded in (("auto", ["key"]), ("rvm", []), ("chroma", ["key"]), ("birefnet", ["roi"])):
+        choose(studio, engine=engine)
+        assert [name for name in ("roi", "key") if studio.is_enabled(f"#control-{name}")] == heeded
+    studio.check("#control-roi")
+    with_engine(studio, "selfie")
+    assert not studio.is_checked("#control-roi")
+    assert studio.inner_text("#note") == ""
+
+
 def test_presets(studio: Any) -> None:
     """Fast leaves edges as they are found, Balanced fits them to the picture, Best is another engine here: no holes."""
     matte(studio, "selfie")

@@ -206,7 +206,7 @@ async function begin() {
   try {
     showUser(await get("/api/login"));
     const menu = await get("/api/options");
-    choices.learn(menu.options);
+    choices.learn(menu.options, menu.workers);
     drawer.build();
     presets.learn(menu.workers);
     await backgrounds.load();
