@@ -4,6 +4,7 @@ With them the effect of each control can be told in advance. Before a green scre
 its upper edge is sharp, its lower edge soft, and on its left the screen's light falls on it.
 """
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,13 +71,14 @@ def write_scene(path: Path) -> Path:
 
 
 class Coarse:
-    """The disc, as a network of 32x24 would see it."""
+    """The disc, as a network of 32x24 would see it. Takes a moment to load."""
 
     name, device = "rvm", "test"
     batch, recurrent, warmup_frames = 1, True, 0
+    loading_s = 2.0
 
     def __init__(self, options: Options, settings: Settings, say: Say) -> None:
-        """Nothing is loaded."""
+        time.sleep(self.loading_s)
 
     def prepare(self, frame: Frame) -> None:
         return None
@@ -96,7 +98,7 @@ class Trembling(Coarse):
     By its name it is steadied as the engine selfie is.
     """
 
-    name = "selfie"
+    name, loading_s = "selfie", 0.0
 
     def seen(self, number: int) -> Alpha:
         size = np.random.default_rng(number).uniform(0.88, 1.12)

@@ -10,24 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.live.scene import ALL
 from tests.live.serving import Served
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from tests.live.browser import CHROMIUM, page
+from tests.live.shown import look
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 Picture = npt.NDArray[np.int64]
 SCREEN = "#00b140"
 HOLE, SPECK, INSIDE, OUTSIDE = (0.5, 0.62), (0.12, 0.2), (0.4, 0.5), (0.92, 0.1)
-SEE = """() => {
-  const video = document.querySelector('.stage .shown');
-  if (!video?.videoWidth) return null;
-  const canvas = document.createElement('canvas');
-  canvas.width = video.videoWidth / 2; canvas.height = video.videoHeight / 2;
-  const c = canvas.getContext('2d');
-  c.drawImage(video, 0, 0, canvas.width, canvas.height);
-  return [canvas.width, canvas.height, [...c.getImageData(0, 0, canvas.width, canvas.height).data]];
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +67,8 @@ def again(studio: Any) -> None:
 
 
 def see(tab: Any) -> Picture | None:
-    seen = tab.evaluate(SEE)
-    return None if seen is None else np.array(seen[2], np.int64).reshape(seen[1], seen[0], 4)[..., :3]
+    pictures = look(tab, ALL)
+    return pictures[0] if len(pictures) else None
 
 
 def at(picture: Picture, place: tuple[float, float]) -> float:
