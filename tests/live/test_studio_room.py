@@ -65,13 +65,13 @@ def picture(colour: tuple[int, int, int]) -> list[int]:
 def test_how_wide_the_blur_is(studio: Any) -> None:
     studio.click("[data-kind=blur] input")
     studio.fill("#blur", "0.05")
-    narrow = becomes(lambda: contrast(studio), lambda levels: levels > 30)
+    narrow = becomes(lambda: contrast(studio), lambda levels: levels > 55)
     studio.fill("#blur", "0.5")
-    middle = becomes(lambda: contrast(studio), lambda levels: levels < narrow / 2)
+    middle = becomes(lambda: contrast(studio), lambda levels: 18 < levels < 38)
     studio.fill("#blur", "1")
-    wide = becomes(lambda: contrast(studio), lambda levels: levels < middle / 2)
+    wide = becomes(lambda: contrast(studio), lambda levels: levels < 14)
     studio.fill("#blur", "0.05")
-    becomes(lambda: contrast(studio), lambda levels: levels > 0.8 * narrow)
+    becomes(lambda: contrast(studio), lambda levels: levels > 55)
     print(f"contrast of the stripes: 5 % {narrow:.1f}, 50 % {middle:.1f}, 100 % {wide:.1f} levels")
 
 
