@@ -83,6 +83,14 @@ def test_the_first_load_is_small_and_comes_from_this_server_alone(page: Any, sit
     assert sum(sizes.values()) < FIRST_LOAD_BYTES
 
 
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_a_phone_need_not_be_moved_sideways(page: Any, site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 780})
+    page.goto(site.url)
+    page.wait_for_selector(".tile-choice img")
+    assert page.evaluate("document.scrollingElement.scrollWidth") == width
+
+
 def test_a_camera_that_another_program_has(page: Any, site: Site) -> None:
     page.goto(site.url)
     page.evaluate(IN_USE)
