@@ -91,6 +91,17 @@ def eventually(tab: Any, holds: Callable[[Picture], bool], limit_s: float = 8.0)
         time.sleep(0.05)
 
 
+def settled(tab: Any) -> Picture:
+    """What is shown once it stays the same: one background fades into the next, and what was sent gets finer."""
+    last: list[Picture] = []
+
+    def stays(picture: Picture) -> bool:
+        last.append(picture)
+        return len(last) > 8 and all(float(np.abs(picture - old).mean()) < 1 for old in last[-8:])
+
+    return eventually(tab, stays)
+
+
 def near(picture: Picture, place: tuple[float, float], colour: tuple[int, int, int], limit: int = 20) -> bool:
     found = picture[round(place[1] * picture.shape[0]), round(place[0] * picture.shape[1])]
     return bool(np.abs(found - colour).max() <= limit)
@@ -158,7 +169,8 @@ def test_backgrounds(studio: Any, tmp_path: Path) -> None:
     studio.keyboard.press("1")
     eventually(studio, lambda picture: near(picture, OUTSIDE, (0, 177, 64), 40))
     studio.keyboard.press("7")  # dusk: blue above
-    dusk = eventually(studio, lambda picture: not near(picture, OUTSIDE, (0, 177, 64), 60))
+    eventually(studio, lambda picture: not near(picture, OUTSIDE, (0, 177, 64), 60))
+    dusk = settled(studio)
     path = tmp_path / "own.png"
     cv2.imwrite(str(path), np.full((90, 160, 3), (255, 0, 255), np.uint8))
     studio.set_input_files("#upload", str(path))
