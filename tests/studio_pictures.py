@@ -3,7 +3,8 @@
     python -m tests.studio_pictures FOLDER [STATE …]
 
 `docs/studio.webp` is made anew from `compared`. Needs Chromium; starts a server of its own. A few states depend on a
-moment that cannot be waited for (a server out of reach, one that is full): there the page's requests are answered here.
+moment that cannot be waited for (a server out of reach, one that is full), or on another browser (no camera): there the
+page's requests are answered here. `tests/live/test_studio_states.py` has them as they really come about.
 """
 
 import sys
@@ -19,7 +20,7 @@ import cv2
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.live.browser import CHROMIUM, FLAGS
+from tests.live.browser import ALLOWED, CHROMIUM, FLAGS
 from tests.live.serving import serving
 from tests.media import ROOT, TALK
 
@@ -40,7 +41,8 @@ def asking(tab: Any) -> None:
 
 
 def refused(tab: Any) -> None:
-    _without_camera(tab, _FAILS % "NotAllowedError", "refused")
+    tab.context.clear_permissions()
+    _open(tab, "refused")
 
 
 def no_camera(tab: Any) -> None:
@@ -222,7 +224,7 @@ def _calm(path: Path) -> Path:
 def _browser(folder: Path) -> Iterator[Any]:
     camera = _calm(folder / "camera.mjpeg")
     with sync_playwright() as run:
-        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        flags = [flag for flag in FLAGS if flag != ALLOWED] + [f"--use-file-for-fake-video-capture={camera}"]
         browser = run.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
@@ -233,7 +235,8 @@ def take(
 ) -> None:
     """Pictures of one state in every size and scheme."""
     for width, height in SIZES:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=schemes[-1])
+        viewport = {"width": width, "height": height}
+        context = browser.new_context(viewport=viewport, color_scheme=schemes[-1], permissions=["camera"])
         tab = context.new_page()
         tab.goto(url)
         tab.wait_for_selector(".tile-choice img")

@@ -78,8 +78,8 @@ def has_room(load: float) -> bool:
 
 def memory() -> dict[str, int]:
     """What this process holds now, as fields of `Worker`, in bytes. torch is asked only where it is at work already."""
-    torch = sys.modules.get("torch")
-    on_device = torch.cuda.memory_reserved() if torch is not None and torch.cuda.is_initialized() else 0
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)  # while another thread loads torch, it has none yet
+    on_device = cuda.memory_reserved() if cuda is not None and cuda.is_initialized() else 0
     return {"memory_bytes": _resident(), "device_bytes": int(on_device)}
 
 

@@ -26,7 +26,7 @@ class Engines:
 
     def ready(self, options: Options) -> Device | None:
         """The engine for these options, if nobody has to wait for it. Raises UsageError."""
-        task = self._loading.get(self._key(options))
+        task = self._loading.get(self.key(options))
         return task.result() if task is not None and task.done() and task.exception() is None else None
 
     async def get(self, options: Options) -> Device:
@@ -34,7 +34,7 @@ class Engines:
 
         Raises UsageError, WeightsError and EngineError; the next to ask tries again.
         """
-        key = self._key(options)
+        key = self.key(options)
         task = self._loading.get(key)
         if task is None or (task.done() and task.exception() is not None):
             task = self._loading[key] = asyncio.create_task(asyncio.to_thread(self._load, key[0], options))
@@ -60,8 +60,11 @@ class Engines:
             "busy_s": round(sum(meter.busy_s for meter in meters), 3),
         }
 
-    def _key(self, options: Options) -> tuple[str, object]:
-        """What makes two engines differ: the name, a screen's colour, and what is done to the subject's colours."""
+    def key(self, options: Options) -> tuple[str, object]:
+        """What makes two engines differ: the name, a screen's colour, and what is done to the subject's colours.
+
+        Raises UsageError.
+        """
         name, _ = engines.choose(options, live=True, settings=self._settings)
         return name, (options.key, options.foreground, options.roi)
 

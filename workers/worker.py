@@ -189,7 +189,7 @@ class LiveWorker:
             _log.warning("video %s: %s", video.id, exc)
             engine = await self._engines.get(Options())
             video.notice = f"{options.engine} is not to be had here: {exc}"
-        if video.options.engine == options.engine:  # else another was asked for meanwhile
+        if self._engines.key(video.options) == self._engines.key(options):  # else another was asked for meanwhile
             video.set_engine(engine)
 
     # what is asked

@@ -11,10 +11,11 @@ from playwright.sync_api import sync_playwright
 from tests.live.camera import Point
 
 CHROMIUM = shutil.which("chromium")
+FAKE, ALLOWED = "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 FLAGS = [
     "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
+    FAKE,
+    ALLOWED,
     "--allow-loopback-in-peer-connection",
     "--autoplay-policy=no-user-gesture-required",
 ]
@@ -39,10 +40,14 @@ _WATCH = """points => {
 
 
 @contextmanager
-def page(camera: Path) -> Iterator[Any]:
-    """A page with `camera` (.mjpeg) as its camera. What it logs as an error fails the test."""
+def page(camera: Path | None, allowed: bool = True) -> Iterator[Any]:
+    """A page with `camera` (.mjpeg) as its camera, or with none. What it logs as an error fails the test.
+
+    allowed: nobody is asked; else the camera is refused until the context is given the permission.
+    """
     with sync_playwright() as run:
-        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        flags = [flag for flag in FLAGS if allowed or flag != ALLOWED]
+        flags.append(f"--use-file-for-fake-video-capture={camera}" if camera else f"{FAKE}=device-count=0")
         browser = run.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
             context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)
@@ -59,9 +64,28 @@ def open_camera(tab: Any, url: str, colour: str, points: list[Point]) -> None:
     tab.goto(url)
     tab.evaluate(f"localStorage.setItem('mattebox.options', JSON.stringify({{background: 'color:{colour}'}}))")
     tab.reload()
-    tab.evaluate(_WATCH, points)
+    watch(tab, points)
     tab.click("#open")
     tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
+
+
+def watch(tab: Any, points: list[Point]) -> None:
+    """From now on every picture is looked at, for `seen`."""
+    tab.evaluate(_WATCH, points)
+
+
+def watch_states(tab: Any) -> None:
+    """From now on every state that is said is kept, for `states`."""
+    tab.evaluate("""() => {
+      const status = document.getElementById('status');
+      window.said = [status.dataset.state];
+      new MutationObserver(() => said.push(status.dataset.state)).observe(status, { attributes: true });
+    }""")
+
+
+def states(tab: Any) -> list[str]:
+    """In the order in which they were first said."""
+    return list(dict.fromkeys(tab.evaluate("said")))
 
 
 def seen(tab: Any) -> list[list[Any]]:

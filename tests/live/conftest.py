@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.camera import write_mjpeg
+from tests.live.scene import write_scene
 from tests.live.serving import Served, serving
 
 
@@ -13,6 +14,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = {"live_sessions": "64", "max_offers": "1000", "udp_address": "127.0.0.1"}
     with serving(tmp_path_factory.mktemp("serve"), "-v", **limits) as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same with engines that know what `scene` shows."""
+    limits = {"live_sessions": "64", "max_offers": "1000", "udp_address": "127.0.0.1"}
+    with serving(tmp_path_factory.mktemp("knowing"), "-v", program="tests.live.program", **limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("scene") / "scene.mjpeg")
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,20 @@ class Heavy(Upper):
         time.sleep(1.0)
 
 
+class Choosy(Upper):
+    """Where the subject's colours are to be estimated it takes a second to load, and finds no subject."""
+
+    name = "choosy"
+
+    def __init__(self, options: Options, settings: Settings, say: Say) -> None:
+        self._blind = options.foreground == "estimate"
+        time.sleep(1.0 if self._blind else 0.0)
+
+    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+        results = super().infer(prepared, states)
+        return [Result(np.zeros_like(result.alpha)) for result in results] if self._blind else results
+
+
 class Broken(Upper):
     """Raises as long as `broken` is set; and what it raises is no error of ours."""
 
@@ -68,4 +82,4 @@ class Unloadable(Upper):
         raise EngineError("its file is damaged")
 
 
-NAMES = {kind.name: f"{__name__}:{kind.__name__}" for kind in (Upper, Slow, Heavy, Broken, Unloadable)}
+NAMES = {kind.name: f"{__name__}:{kind.__name__}" for kind in (Upper, Slow, Heavy, Choosy, Broken, Unloadable)}

@@ -14,7 +14,7 @@ from tests.live.camera import truth
 from tests.live.serving import Served, alive
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from tests.live.browser import CHROMIUM, open_camera, page, seen
+from tests.live.browser import CHROMIUM, open_camera, page, seen, states, watch_states
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 COLOUR, RGB = "#0040ff", (0, 64, 255)
@@ -57,8 +57,13 @@ def test_the_camera_comes_back_in_front_of_the_colour(served: Served, clip: Path
         tab.click("#stop")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_the_picture_is_back_3_s_after_its_worker_went(served: Served, clip: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [(signal.SIGKILL, "reconnecting"), pytest.param(signal.SIGTERM, "draining", marks=pytest.mark.slow)],
+)
+def test_the_picture_is_back_3_s_after_its_worker_went(
+    served: Served, clip: Path, how: signal.Signals, said: str
+) -> None:
     """Killed or drained: another takes over, nobody touches the page, and no picture shows the room meanwhile."""
     where = truth()
     with page(clip) as tab:
@@ -67,6 +72,7 @@ def test_the_picture_is_back_3_s_after_its_worker_went(served: Served, clip: Pat
         spare_is_loaded(served)
         worker = served.busy_worker()
         before = len(seen(tab))
+        watch_states(tab)
         os.kill(worker, how)
         tab.wait_for_function("mattebox.live.reconnects >= 1", timeout=10_000)
         tab.wait_for_function("document.querySelector('#status').dataset.state === 'live'", timeout=10_000)
@@ -76,6 +82,7 @@ def test_the_picture_is_back_3_s_after_its_worker_went(served: Served, clip: Pat
         gaps_ms = np.diff([picture[0] for picture in pictures[before - 1 :]])
         print(f"{how.name}: the picture was away for {gaps_ms.max():.0f} ms")
         assert gaps_ms.max() < 3000
+        assert said in states(tab)
         assert served.busy_worker() != worker
         assert not alive(worker)
         tab.click("#stop")

@@ -173,6 +173,18 @@ async def test_a_new_engine_takes_over_when_it_is_warm(url: str) -> None:
 
 
 @asynctest
+async def test_an_engine_that_is_no_longer_wanted_when_it_is_warm(url: str) -> None:
+    async with video(url, engine="choosy") as seen:
+        await seen.shows(seen.is_subject, "the subject")
+        first = len(seen.client.pictures)
+        await seen.change(engine="choosy", background="color:#ff0000", foreground="estimate")
+        await seen.change(engine="choosy", background="color:#ff0000")
+        await asyncio.sleep(1.8)
+        covered = [colour for colour in seen.upper[first:] if apart(colour, RED) < 60]
+        assert not covered, "it stays with the one that is wanted"
+
+
+@asynctest
 async def test_a_background_that_cannot_be_read(url: str, tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), np.full((96, 128, 3), (0, 255, 0), np.uint8))

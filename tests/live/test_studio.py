@@ -10,24 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.live.scene import ALL
 from tests.live.serving import Served
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from tests.live.browser import CHROMIUM, page
+from tests.live.shown import look
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 Picture = npt.NDArray[np.int64]
 SCREEN = "#00b140"
 HOLE, SPECK, INSIDE, OUTSIDE = (0.5, 0.62), (0.12, 0.2), (0.4, 0.5), (0.92, 0.1)
-SEE = """() => {
-  const video = document.querySelector('.stage .shown');
-  if (!video?.videoWidth) return null;
-  const canvas = document.createElement('canvas');
-  canvas.width = video.videoWidth / 2; canvas.height = video.videoHeight / 2;
-  const c = canvas.getContext('2d');
-  c.drawImage(video, 0, 0, canvas.width, canvas.height);
-  return [canvas.width, canvas.height, [...c.getImageData(0, 0, canvas.width, canvas.height).data]];
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +67,8 @@ def again(studio: Any) -> None:
 
 
 def see(tab: Any) -> Picture | None:
-    seen = tab.evaluate(SEE)
-    return None if seen is None else np.array(seen[2], np.int64).reshape(seen[1], seen[0], 4)[..., :3]
+    pictures = look(tab, ALL)
+    return pictures[0] if len(pictures) else None
 
 
 def at(picture: Picture, place: tuple[float, float]) -> float:
@@ -96,6 +89,17 @@ def eventually(tab: Any, holds: Callable[[Picture], bool], limit_s: float = 8.0)
             return picture
         assert time.monotonic() < end_s, "the picture never was as wanted"
         time.sleep(0.05)
+
+
+def settled(tab: Any) -> Picture:
+    """What is shown once it stays the same: one background fades into the next, and what was sent gets finer."""
+    last: list[Picture] = []
+
+    def stays(picture: Picture) -> bool:
+        last.append(picture)
+        return len(last) > 8 and all(float(np.abs(picture - old).mean()) < 1 for old in last[-8:])
+
+    return eventually(tab, stays)
 
 
 def near(picture: Picture, place: tuple[float, float], colour: tuple[int, int, int], limit: int = 20) -> bool:
@@ -165,7 +169,8 @@ def test_backgrounds(studio: Any, tmp_path: Path) -> None:
     studio.keyboard.press("1")
     eventually(studio, lambda picture: near(picture, OUTSIDE, (0, 177, 64), 40))
     studio.keyboard.press("7")  # dusk: blue above
-    dusk = eventually(studio, lambda picture: not near(picture, OUTSIDE, (0, 177, 64), 60))
+    eventually(studio, lambda picture: not near(picture, OUTSIDE, (0, 177, 64), 60))
+    dusk = settled(studio)
     path = tmp_path / "own.png"
     cv2.imwrite(str(path), np.full((90, 160, 3), (255, 0, 255), np.uint8))
     studio.set_input_files("#upload", str(path))

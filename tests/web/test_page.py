@@ -140,15 +140,15 @@ def test_signing_in(page: Any, settings: Settings, redis_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "host", "shown"),
+    ("flags", "host", "shown", "advice"),
     [
-        (["--use-fake-device-for-media-stream"], "127.0.0.1", "refused"),
-        (["--use-fake-ui-for-media-stream"], "127.0.0.1", "noCamera"),
-        (["--host-resolver-rules=MAP studio.test 127.0.0.1"], "studio.test", "insecure"),
+        (["--use-fake-device-for-media-stream"], "127.0.0.1", "refused", "left of the address"),
+        (["--use-fake-ui-for-media-stream"], "127.0.0.1", "noCamera", "Plug one in"),
+        (["--host-resolver-rules=MAP studio.test 127.0.0.1"], "studio.test", "insecure", "mattebox serve --tls auto"),
     ],
 )
 def test_no_camera_is_said(
-    driver: Any, settings: Settings, redis_url: str, flags: list[str], host: str, shown: str
+    driver: Any, settings: Settings, redis_url: str, flags: list[str], host: str, shown: str, advice: str
 ) -> None:
     named = settings.model_copy(update={"token": SecretStr("mine")}) if host != "127.0.0.1" else settings
     with running(named, redis_url) as site:
@@ -162,4 +162,5 @@ def test_no_camera_is_said(
         page.click("#open")
         state(page, shown)
         assert page.is_enabled("#open")
+        assert advice in page.inner_text("#card .body")
         browser.close()

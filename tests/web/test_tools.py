@@ -233,6 +233,7 @@ def test_the_drawer_has_every_option_with_its_default(live: Any, colouring: Site
     assert "Automatic (default)" in live.inner_text("#control-engine")
     live.fill("#control-expand", "4.5")
     live.fill("#control-feather", "6")
+    live.select_option("#control-engine", "birefnet")
     live.check("#control-roi")
     found = options(colouring, lambda o: o["roi"] and o["edges"]["feather"] == 6)
     assert found["edges"]["expand"] == 4.5

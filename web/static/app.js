@@ -95,7 +95,7 @@ async function open() {
 
 async function run() {
   const way = publisher ? { place: placeView } : { place, track: camera.getVideoTracks()[0] };
-  const mine = new Live({ stage, ...way, leave, onState: tell, onShow: shown, why, iceServers });
+  const mine = new Live({ stage, ...way, leave, onState: tell, onShow: shown, why, iceServers, stallMs });
   live = mine;
   globalThis.mattebox = { live }; // for whoever looks into a problem from the console
   find("stop").hidden = false;
@@ -139,6 +139,9 @@ async function pauseLive() {
   measure.clear();
   await ending?.stop();
 }
+
+/** Steadying in both directions holds the first second of pictures back. */
+const stallMs = () => (choices.value("temporal") === "offline" ? 2500 : 700);
 
 function shown(video) {
   tools.follow(video);
@@ -203,7 +206,7 @@ async function begin() {
   try {
     showUser(await get("/api/login"));
     const menu = await get("/api/options");
-    choices.learn(menu.options);
+    choices.learn(menu.options, menu.workers);
     drawer.build();
     presets.learn(menu.workers);
     await backgrounds.load();

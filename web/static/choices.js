@@ -4,6 +4,7 @@ import { keep, read } from "./dom.js";
 
 const KEY = "mattebox.options";
 const START = { background: "blur:0.7" };
+const FOR = { roi: "birefnet", key: "chroma" }; // what one engine alone heeds
 const PRIVATE = { view: ["overlay", "side-by-side"], background: ["none"] }; // what shows the room is chosen anew each time
 
 export class Choices extends EventTarget {
@@ -12,19 +13,29 @@ export class Choices extends EventTarget {
     super();
     this.send = send;
     this.schema = null;
+    this.automatic = []; // what the engine `auto` is here
     this.chosen = forget({ ...START, ...read(KEY, {}) });
     this.known = {}; // what the server has
     this.sending = false;
   }
 
-  /** schema: of the options, as the server publishes it. Choices that it does not know are dropped. */
-  learn(schema) {
+  /** schema: of the options, as the server publishes it. Choices that it does not know are dropped. workers: ready ones. */
+  learn(schema, workers) {
     this.schema = flat(schema);
+    this.automatic = workers.map((worker) => worker.engine);
     const fitting = (options) => Object.fromEntries(Object.entries(options).filter(([name, value]) => {
       return name in this.schema && allowed(this.schema[name], value);
     }));
     this.chosen = { ...fitting(this.chosen), edges: fitting(this.chosen.edges ?? {}) };
+    for (const name of Object.keys(FOR)) if (!this.heeds(name)) delete this.chosen[name];
     this.#tell();
+  }
+
+  /** Has an option an effect with the engine that is chosen? Picking a key makes `auto` chroma. */
+  heeds(name) {
+    const engine = this.value("engine");
+    const automatic = engine === "auto" && (name === "key" || this.automatic.includes(FOR[name]));
+    return !FOR[name] || engine === FOR[name] || automatic;
   }
 
   /** The value of an option or of an edge, chosen or by default. */
@@ -34,8 +45,10 @@ export class Choices extends EventTarget {
     return place[name] ?? field?.default ?? null;
   }
 
-  /** null puts an option back to its default; edges may stand among the others. */
+  /** null puts an option back to its default; edges may stand among the others. Another engine leaves behind what only
+   * the old one heeds: the server refuses what would have no effect. */
   choose(part) {
+    if ("engine" in part) for (const [name, engine] of Object.entries(FOR)) if (engine !== part.engine) delete this.chosen[name];
     for (const [name, value] of Object.entries(part)) {
       const edge = this.schema?.[name]?.edge;
       const place = edge ? (this.chosen.edges = { ...this.chosen.edges }) : this.chosen;

@@ -37,9 +37,10 @@ export class Drawer {
 
   mark() {
     for (const control of this.controls) {
-      const { field, reset, output } = control;
+      const { field, input, reset, output } = control;
       const value = this.choices.value(field.name);
       control.show(value);
+      input.disabled = !this.choices.heeds(field.name);
       if (output) write(output, words(field, value));
       reset.hidden = JSON.stringify(value) === JSON.stringify(field.default ?? null);
     }
@@ -55,11 +56,12 @@ export class Drawer {
       aria: { label: CONTROLS.reset(label) } }, icon("undo"));
     reset.addEventListener("click", () => { choose(null); document.getElementById(id).focus(); });
     const output = ranged ? make("output", { htmlFor: id }) : null;
-    this.controls.push({ field, show, reset, output });
+    const used = input.id === id ? input : input.querySelector(`#${id}`);
+    this.controls.push({ field, input: used, show, reset, output });
     const head = make("div", { className: "head" }, make("label", { htmlFor: id }, label), ...(output ? [output] : []), reset);
     const why = make("p", { className: "fine", id: `${id}-why` }, sentence(field.description));
     if (!marked(field)) why.append(" ", make("span", { className: "default" }, CONTROLS.byDefault(words(field, field.default ?? null))));
-    (input.id === id ? input : input.querySelector(`#${id}`)).setAttribute("aria-describedby", why.id);
+    used.setAttribute("aria-describedby", why.id);
     return make("div", { className: "control" }, head, input, why);
   }
 }

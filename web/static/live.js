@@ -4,7 +4,7 @@
 import { Refusal } from "./api.js";
 import { pause } from "./dom.js";
 
-const STALL_MS = 700; // without a new frame for so long, the picture is lost
+const STALL_MS = 700;
 const FIRST_FRAME_MS = 8000;
 const GATHER_MS = 1000;
 const WHY_MS = 250;
@@ -18,10 +18,11 @@ export class Live {
    * place(sdp, old): sends the offer in place of the session `old`, gives { id, sdp } back. leave(id): ends it.
    * why(id): the name of the state that says why a session's picture stopped; it is not waited for long.
    * onState(name, extra): what to tell the user. onShow(video): another element shows the picture from now on.
-   * iceServers(): as RTCPeerConnection takes them.
+   * iceServers(): as RTCPeerConnection takes them. stallMs(): without a new frame for so long, the picture is lost.
    */
-  constructor({ stage, track = null, place, leave, onState, onShow = () => {}, why = async () => "reconnecting", iceServers }) {
-    Object.assign(this, { stage, track, place, leave, onState, onShow, why, iceServers });
+  constructor({ stage, track = null, place, leave, onState, onShow = () => {}, why = async () => "reconnecting", iceServers,
+    stallMs = () => STALL_MS }) {
+    Object.assign(this, { stage, track, place, leave, onState, onShow, why, iceServers, stallMs });
     this.videos = [...stage.querySelectorAll("video")];
     this.videos.forEach((video) => video.addEventListener("resize", () => video === this.shown && this.#fit(video)));
     this.canvas = stage.querySelector("canvas");
@@ -186,7 +187,7 @@ export class Live {
       if (this.connection?.connectionState === "failed") return "reconnecting";
       const silent = this.track?.muted === true;
       if (silent) this.state("cameraSilent");
-      const patience = document.hidden ? 3 * STALL_MS : STALL_MS;
+      const patience = (document.hidden ? 3 : 1) * this.stallMs();
       if (now - this.lastFrameMs > patience && !silent) return "reconnecting";
       if (!silent && now - this.lastFrameMs < 200) this.state("live");
     }
