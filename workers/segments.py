@@ -12,7 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
+
+import av
 
 from stream.encode import FORMATS, Format, check_alpha
 from stream.errors import UnreadableMedia
@@ -178,12 +180,15 @@ def run_segment(what: Segment, folder: Path, engine: Engine, settings: Settings,
             backdrop = open_background(options.background, source.info.width, source.info.height, settings)
             unless_pumped.callback(backdrop.close)
             looks.append((options, backdrop))
-        sink = SeveralSink(_sinks(what, folder, pinned))
-        unless_pumped.pop_all()
+        sinks = _sinks(what, folder, pinned)
+        sounds = [_opened_anew(source.info.sound, what.path, settings, unless_pumped) for _ in sinks[1:]]
+        sink = SeveralSink(sinks, sounds)
+        opened = unless_pumped.pop_all()
     (options, backdrop), *others = looks
     matte = Matte(options, engine, backdrop, others=others, past=_past(plan, what.number, engine))
     within = _Within(matte, plan, span, watcher.stop)
-    pump(source, within, sink, watcher.tick)
+    with opened:
+        pump(source, within, sink, watcher.tick)
     first = 0 if within.first is None else round(within.first.pts * within.first.time_base / plan.time_base)
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))
     health = Health() if plan.whole else source.health  # a whole file has been judged
@@ -207,6 +212,17 @@ def _sink(what: Segment, path: Path, output: Output, settings: Settings) -> Sink
     if not what.plan.whole:
         return segment.open_segment(path, chosen, output.options(what.job.options).wants_alpha, settings)
     return FileSink(path, chosen, settings) if chosen.container else segment.ZipSink(path, chosen, settings)
+
+
+def _opened_anew(
+    sound: Sequence[av.AudioStream], path: Path, settings: Settings, closing: ExitStack
+) -> tuple[av.AudioStream, ...]:
+    """The same tracks, with decoders of their own."""
+    if not sound:
+        return ()
+    container = media.open_container(path, settings)
+    closing.callback(container.close)
+    return tuple(cast(av.AudioStream, container.streams[track.index]) for track in sound)
 
 
 def _past(plan: Plan, number: int, engine: Engine) -> Past:

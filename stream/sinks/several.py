@@ -1,6 +1,7 @@
 """One video into several outputs: each gets its own look of every frame, and all the sound."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import av
@@ -10,14 +11,19 @@ from stream.pump import Sink, Warnings
 
 
 class SeveralSink:
-    """Writes a frame to the first of `sinks`, and `Frame.others` to the rest."""
+    """Writes a frame to the first of `sinks`, and `Frame.others` to the rest.
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    sounds: the file's tracks of sound for each of the rest, opened anew: who encodes one decodes it, and a decoder has
+    one user.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], sounds: Sequence[tuple[av.AudioStream, ...]]) -> None:
         self.warnings: Warnings = []
-        self._sinks = sinks
+        self._sinks, self._sounds = sinks, sounds
 
     def open(self, info: VideoInfo) -> None:
-        for sink, look in zip(self._sinks, (info, *info.others), strict=True):
+        others = (replace(look, sound=sound) for look, sound in zip(info.others, self._sounds, strict=True))
+        for sink, look in zip(self._sinks, (info, *others), strict=True):
             sink.open(look)
 
     def write(self, item: Frame | Sound) -> None:

@@ -242,3 +242,12 @@ def test_an_output_may_have_a_look_of_its_own(tmp_path: Path, clip: Path) -> Non
     _, files = in_segments(job, clip, tmp_path)
     for output, ours in zip(job.outputs, files, strict=True):
         assert apart(read(ours), read(in_one_pass(job, output, clip, tmp_path))) == 0.0
+
+
+def test_sound_encoded_anew_for_several_outputs(tmp_path: Path, clip: Path) -> None:
+    """Each has to decode it for itself."""
+    job = job_of(Output(name="o-webm", format="webm"), Output(name="matte", format="webm", view=View.MATTE))
+    plan, joined = in_segments(job, clip, tmp_path)
+    assert plan.whole
+    theirs = packets(in_one_pass(job, job.outputs[0], clip, tmp_path), "audio")
+    assert [packets(ours, "audio") == theirs for ours in joined] == [True, True]
