@@ -16,6 +16,8 @@ from stream.frames import Sound, VideoInfo, tag_bt709
 from stream.pump import Warnings
 from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound
 
+_PYRAMID = 2  # pictures that x264 decodes ahead at most; it says so of every stream
+
 
 def waits_in(chosen: Format, transparent: bool) -> str:
     """The container for the parts of an output. transparent: do its pictures carry alpha?"""
@@ -97,7 +99,8 @@ class Joined:
                     if stream.container.format.name == "nut":  # it holds no colours, and VP9 but half of them
                         tag_bt709(self._video.codec_context)
                 shift = self._shift(part, min(shown), stream.time_base or self._info.time_base)
-                decoded, before = _decoding_times(shown, before, shift)
+                ahead = _PYRAMID if stream.codec_context.has_b_frames else 0
+                decoded, before = _decoding_times(shown, before, shift, ahead)
                 for packet, dts in zip(_packets_of(container), decoded, strict=True):
                     packet.pts, packet.dts = packet.pts + shift, dts
                     yield packet
@@ -118,11 +121,12 @@ def _packets_of(container: Any) -> Iterator[Any]:
     return (packet for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
-def _decoding_times(shown: Sequence[int], before: Sequence[int], shift: int) -> tuple[list[int], list[int]]:
+def _decoding_times(shown: Sequence[int], before: Sequence[int], shift: int, least: int) -> tuple[list[int], list[int]]:
     """When each packet of a part is decoded in the whole, and the part's times of presentation in order, to be `before`
-    for the next. shown: the packets' times of presentation, as they are stored."""
+    for the next. shown: the packets' times of presentation, as they are stored. least: pictures that decoding runs
+    ahead, though this part may need fewer: where a later one needs more, times would step back."""
     times = sorted(pts + shift for pts in shown)
-    delay = _delay(shown)
+    delay = max(least, _delay(shown))
     ahead = [*before[len(before) - delay :]] if before else _extrapolated(times, delay)
     return [*ahead, *times][: len(times)], times
 

@@ -251,3 +251,11 @@ def test_sound_encoded_anew_for_several_outputs(tmp_path: Path, clip: Path) -> N
     assert plan.whole
     theirs = packets(in_one_pass(job, job.outputs[0], clip, tmp_path), "audio")
     assert [packets(ours, "audio") == theirs for ours in joined] == [True, True]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_later_part_has_pictures_further_out_of_order(tmp_path: Path, clip: Path) -> None:
+    job = job_of(Output(format="mp4"), height=24)
+    plan, (ours,) = in_segments(job, clip, tmp_path)
+    assert len(plan.spans) == 4
+    assert apart(read(ours), read(in_one_pass(job, job.outputs[0], clip, tmp_path))) <= 2.0
