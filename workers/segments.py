@@ -29,7 +29,7 @@ from stream.sinks.sequential import Known
 from stream.sinks.several import SeveralSink
 from stream.sources import container as media
 from stream.sources.file import FileSource
-from stream.sources.reader import Health, Reader
+from stream.sources.reader import SOON_S, Health, Reader
 from workers.backgrounds import open_background
 from workers.composite import shape
 from workers.edges import EdgeState
@@ -78,7 +78,9 @@ class _Section:
         begin, end = plan.reads[number]
         half, clock = Fraction(1, 2), plan.time_base
         start_s = job.start_s if begin is None else float(Fraction(job.start_s) + (begin - half) * clock)
-        end_s = job.end_s if end is None else float(Fraction(job.start_s) + (end - half) * clock)
+        end_s = float(Fraction(job.start_s) + (end - half) * clock) if end is not None else job.end_s
+        if end is None and end_s is not None:
+            end_s += float(clock)  # the reader's clock is up to a tick off the job's: see `__iter__`
         settings = settings.model_copy(update={"max_decode_errors": 1.0})  # judged for the whole, when it is joined
         size = (job.width, job.height)
         self._source = FileSource(path, settings, start_s, end_s, size)
@@ -86,6 +88,7 @@ class _Section:
             self._source.close()
             self._source = FileSource(path, settings, start_s, end_s, plan.size)
         self._shift_s = (plan.offset - self._source.offset) * clock
+        self._window_s = None if job.end_s is None else job.end_s - job.start_s
         self.info = replace(self._source.info, sound=(), frames=plan.frames[number])
         self.warnings: Warnings = [*self._source.warnings]  # those of its end are the whole's: see `judge`
 
@@ -96,7 +99,9 @@ class _Section:
     def __iter__(self) -> Iterator[Item]:
         for item in self._source:
             if isinstance(item, Frame):
-                yield replace(item, pts=item.pts + round(self._shift_s / item.time_base))
+                frame = replace(item, pts=item.pts + round(self._shift_s / item.time_base))
+                if self._window_s is None or frame.time_s < self._window_s - SOON_S:
+                    yield frame
 
     def close(self) -> None:
         self._source.close()

@@ -16,7 +16,7 @@ from stream.sources import container as media
 from stream.timing import Splices, Timeline, plausible_rate
 
 Raw = av.VideoFrame | Sound
-_SOON_S = 1e-6  # times are compared as floats
+SOON_S = 1e-6  # times are compared as floats
 _PRIMING_S = 0.1  # sound may begin so much before its picture: what a decoder needs to settle
 # In these a search by time lands anywhere, not on pictures that stand alone, and their clocks may repeat.
 UNINDEXED = ("mpegts", "mpeg")
@@ -166,11 +166,11 @@ class Reader:
         return picture.dts - self._delay
 
     def _inside(self, track: "_Track") -> bool:
-        earliest_s = -_SOON_S if self._start_s > 0 else -_PRIMING_S
+        earliest_s = -SOON_S if self._start_s > 0 else -_PRIMING_S
         return track.now_s > earliest_s and not self._over(track)
 
     def _over(self, track: "_Track") -> bool:
-        return track.now_s > self._window_s - _SOON_S
+        return track.now_s > self._window_s - SOON_S
 
 
 def offset(container: InputContainer, time_base: Fraction, start_s: float) -> int:

@@ -259,3 +259,12 @@ def test_a_later_part_has_pictures_further_out_of_order(tmp_path: Path, clip: Pa
     plan, (ours,) = in_segments(job, clip, tmp_path)
     assert len(plan.spans) == 4
     assert apart(read(ours), read(in_one_pass(job, job.outputs[0], clip, tmp_path))) <= 2.0
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (0.3, 2.9), (0.51, 3.5)])
+def test_an_end_at_a_picture_leaves_that_out(tmp_path: Path, clip: Path, start_s: float, end_s: float) -> None:
+    job = job_of(start_s=start_s, end_s=end_s)
+    plan, (ours,) = in_segments(job, clip, tmp_path)
+    assert len(plan.spans) > 1
+    assert apart(read(ours), read(in_one_pass(job, job.outputs[0], clip, tmp_path))) == 0.0
