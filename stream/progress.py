@@ -81,6 +81,12 @@ class _Meter:
         }
 
 
+def _put_line(line: str, out: TextIO) -> None:
+    """In one piece: other threads say things too. `print` writes the end of a line apart."""
+    out.write(f"{line}\n")
+    out.flush()
+
+
 class JsonReporter(_Meter):
     """One JSON object a line: start, progress (about once a second), message, done."""
 
@@ -111,7 +117,7 @@ class JsonReporter(_Meter):
 
     def _emit(self, event: str, fields: dict[str, Any]) -> None:
         with suppress(OSError):  # the reader may go; the work goes on
-            print(json.dumps({"event": event, **fields}), file=self._out, flush=True)
+            _put_line(json.dumps({"event": event, **fields}), self._out)
 
 
 class LineReporter(_Meter):
@@ -130,7 +136,7 @@ class LineReporter(_Meter):
 
     def say(self, sentence: str) -> None:
         with suppress(OSError):  # a log's disk may be full; the work goes on
-            print(sentence, file=self._out, flush=True)
+            _put_line(sentence, self._out)
 
     def done(self, report: Report) -> None:
         self.say(closing_line(report))

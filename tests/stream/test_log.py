@@ -1,12 +1,13 @@
 import io
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from stream.log import JsonLines, OncePerSecond, configure
-from stream.progress import JsonReporter, LineReporter, Report, closing_line, progress_line
+from stream.progress import JsonReporter, LineReporter, Report, Reporter, closing_line, progress_line
 from stream.sources.pattern import PatternSource
 
 
@@ -53,6 +54,21 @@ def test_machines_get_json_lines() -> None:
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [e["event"] for e in events] == ["start", "message", "done"]
     assert events[-1]["warnings"][0]["message"] == "careful"
+
+
+@pytest.mark.parametrize("kind", [JsonReporter, LineReporter])
+def test_a_line_is_written_in_one_piece(kind: Callable[[io.StringIO], Reporter]) -> None:
+    """What another thread says at the same time would come between a line and its end."""
+
+    class Pieces(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    pieces: list[str] = []
+    kind(Pieces()).say("hello")
+    (piece,) = pieces
+    assert piece.endswith("\n")
 
 
 def test_logs_get_plain_lines() -> None:
