@@ -48,7 +48,8 @@ class Address:
     url: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        _checked(self.url)
+        scheme = _checked(self.url).scheme
+        object.__setattr__(self, "url", scheme + self.url[len(scheme) :])  # FFmpeg knows it in small letters only
 
     def __str__(self) -> str:
         parts = urlsplit(self.url)
@@ -70,8 +71,8 @@ def _checked(url: str) -> SplitResult:
         known = False
     if not known:
         raise UsageError("the source's address is written as rtsp://HOST[:PORT]/PATH or rtsps://…")
-    if "@" in parts.path:
-        raise UsageError("in the source's address, write / in a user or password as %2F, and @ as %40")
+    if "@" in parts.path or ("@" in parts.query + parts.fragment and not parts.path and "@" not in parts.netloc):
+        raise UsageError("in the source's address, write / ? # @ in a user or password as %2F %3F %23 %40")
     return parts
 
 

@@ -238,6 +238,10 @@ def test_an_address_is_shown_without_what_is_secret(url: str, shown: str) -> Non
     assert Address(url).url == url
 
 
+def test_a_scheme_in_capitals_is_made_small() -> None:
+    assert Address("RTSPS://u:p@Cam/X").url == "rtsps://u:p@Cam/X"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -247,6 +251,8 @@ def test_an_address_is_shown_without_what_is_secret(url: str, shown: str) -> Non
         "rtsp://u:hush@cam:port/x",
         "rtsp://u:hush@cam:99999/x",
         "rtsp://u:hu/sh@cam/x",
+        "rtsp://u:12#hush@cam/x",
+        "rtsp://u:12?hush@cam/x",
         "rtsp://u:hush@cam/x\r\nOPTIONS",
         "rtsp://u:hush@[::1/x",
         "rtsp://u:hush@cam/" + 5000 * "x",
