@@ -47,6 +47,8 @@ def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
     """Matte what comes until it is ended. Raises MatteboxError, KeyboardInterrupt; nothing is left of the output
     then."""
     kind, output = _source_kind(task.source), _file(task.output)
+    if task.duration_s is not None and task.duration_s <= 0:
+        raise UsageError(f"--duration {task.duration_s:g} would record nothing")
     threads.apply(settings)
     began_s = time.monotonic()
     name, reason = engines.choose(task.options, live=True, settings=settings)

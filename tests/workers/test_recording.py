@@ -47,6 +47,13 @@ def test_without_a_single_picture_there_is_no_file(server: RtspServer, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
+def test_no_time_is_no_recording(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--duration 0 would record nothing"):
+        record(
+            Recording("rtsp://cam/x", str(tmp_path / "out.mkv"), OPTIONS, 0.0), Settings(), LineReporter(io.StringIO())
+        )
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_ends_and_the_second_forces(number: signal.Signals) -> None:
     ended: list[bool] = []
