@@ -114,13 +114,14 @@ async function goOnAir(name) {
   await pauseLive();
   try {
     await next.start();
+    if (!camera) { await next.stop(); return; } // it was stopped or lost meanwhile
     publisher = next;
     choices.sent(options);
   } catch (error) {
     await next.stop();
     throw error;
   } finally {
-    run();
+    if (camera) run();
   }
 }
 

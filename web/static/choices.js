@@ -85,6 +85,7 @@ export class Choices extends EventTarget {
       }
       keep(KEY, forget(this.chosen));
     } catch (error) {
+      if (!Object.keys(this.known).length) return; // the connection ended meanwhile: the next offer carries it
       this.chosen = Object.fromEntries(Object.entries(this.known).filter(([, value]) => value !== null));
       this.#tell();
       this.dispatchEvent(new CustomEvent("refused", { detail: error }));
