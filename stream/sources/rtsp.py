@@ -100,8 +100,17 @@ class RtspSource:
                 self._first = self._await_first()
                 seen = _upright(self._first) if self._first is not None else UNSEEN
                 self._interval = 1 / (self._first.rate if self._first is not None else Fraction(30))
-                self._canvas = Canvas(fitted(seen, self._size, self._settings.live_pixels), self._settings)
+                self._canvas = Canvas(self._fitted(seen), self._settings)
         return VideoInfo(*self._canvas.size, CLOCK, 1 / self._interval)
+
+    def _fitted(self, seen: tuple[int, int]) -> tuple[int, int]:
+        most_pixels = self._settings.live_pixels
+        size, wanted = fitted(seen, self._size, most_pixels), fitted(seen, self._size, self._settings.max_pixels)
+        if size != wanted:
+            (width, height), limit = wanted, f"the limit of {most_pixels:,} pixels (MATTEBOX_LIVE_PIXELS)"
+            scaled = f"scaled down from {width}x{height} to {size[0]}x{size[1]}: over {limit}"
+            self.warnings.append(("scaled_down", scaled))
+        return size
 
     def _await_first(self) -> Picture | None:
         until_s = time.monotonic() + self._settings.rtsp_timeout_s

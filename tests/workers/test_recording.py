@@ -40,6 +40,15 @@ def test_a_recording_ends_by_itself(server: RtspServer, tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_pictures_that_are_too_large_are_scaled_down_and_it_is_said(server: RtspServer, tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    task = Recording(server.url(user="ann:hush"), str(out), OPTIONS, duration_s=0.2)
+    report = record(task, Settings(live_pixels=160 * 120), LineReporter(io.StringIO()))
+    assert (report.width, report.height) == (160, 120)
+    said = "scaled down from 320x240 to 160x120: over the limit of 19,200 pixels (MATTEBOX_LIVE_PIXELS)"
+    assert ("scaled_down", said) in report.warnings
+
+
 def test_without_a_single_picture_there_is_no_file(server: RtspServer, tmp_path: Path) -> None:
     task = Recording(server.url(user="ann:wrong"), str(tmp_path / "out.mkv"), OPTIONS, duration_s=0.2)
     with pytest.raises(NoVideoStream, match=r"not one picture came from .*: wrong user or password \(401\)"):
