@@ -15,7 +15,7 @@ from tests.media import ROOT, command, mattebox, read
 from tests.rtsp import ROOM, RtspServer, near
 from workers.composite import rgb_flat
 
-QUICK = {"MATTEBOX_RTSP_TIMEOUT_S": "1", "MATTEBOX_RTSP_RETRY_S": "0.3", "MATTEBOX_SLATE_AFTER_S": "0.3"}
+QUICK = {"MATTEBOX_RTSP_TIMEOUT_S": "2", "MATTEBOX_RTSP_RETRY_S": "0.3", "MATTEBOX_SLATE_AFTER_S": "0.3"}
 USER = "ann:s3cr@t"
 IN_URL = "ann:s3cr%40t"
 BLUE = rgb_flat((0, 0, 255), 320, 240)
@@ -34,7 +34,17 @@ class Recorder:
 
     def __init__(self, *words: object) -> None:
         line = command(
-            "stream", *words, "--engine", "chroma", "--key", "#00c83c", "--background", "color:#0000ff", "-vv"
+            "stream",
+            *words,
+            "--size",
+            "320x240",
+            "--engine",
+            "chroma",
+            "--key",
+            "#00c83c",
+            "--background",
+            "color:#0000ff",
+            "-vv",
         )
         self.process = subprocess.Popen(line, cwd=ROOT, env=os.environ | QUICK, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
@@ -99,7 +109,7 @@ def test_a_camera_that_dies_and_comes_back(
     assert away == list(range(away[0], away[-1] + 1)), "in one piece"
     assert 5 < away[0] < len(frames) - 5 - len(away)
     assert abs(frames[-1].time_s - lasted_s) < 0.6
-    assert max(b.time_s - a.time_s for a, b in itertools.pairwise(frames)) < 0.5
+    assert max(b.time_s - a.time_s for a, b in itertools.pairwise(frames)) < 0.8
     assert f"{out}: {len(frames)} frames in" in told
     assert "warning: the source was away for" in told
     assert "s3cr" not in told
@@ -116,8 +126,8 @@ def test_a_camera_that_freezes(
     running.says("source live")
     time.sleep(1)
     server.freeze()
-    running.says("source reconnecting: the source sent nothing for 1 s")
-    running.says("source reconnecting: the source did not answer within 1 s")
+    running.says("source reconnecting: the source sent nothing for 2 s")
+    running.says("source reconnecting: the source did not answer within 2 s")
     server.thaw()
     running.says("source live")
     time.sleep(1)

@@ -4,6 +4,7 @@ The file keeps the time: while the source is away its background is recorded, at
 is how a recording ends; the second one throws it away.
 """
 
+import shutil
 import signal
 import threading
 import time
@@ -12,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stream.errors import UsageError
+from stream.errors import DiskError, UsageError
+from stream.frames import Frame
 from stream.progress import Report, Reporter
 from stream.pump import Sink, pump
 from stream.registry import find
@@ -30,6 +32,8 @@ LIVE_SOURCES = {"rtsp": "rtsp", "rtsps": "rtsp"}
 """By scheme: which of `SOURCES` reads such an address."""
 
 _ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
+_SPARE_BYTES = 64 * 2**20  # left on the disk: a recording that ran into its end could not be closed, and would be lost
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,39 @@ def _pumped(
 ) -> Matte:
     backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
     matte = Matte(task.options, engine, backdrop, live=True)
+    room = _Room(Path(task.output), source)
+
+    def tick(frame: Frame) -> None:
+        reporter.tick(frame)
+        room.look()
+
     with ended_by_signals(source.end):
-        pump(source, matte, sink, reporter.tick, read=source.slot)
+        pump(source, matte, sink, tick, read=source.slot)
     return matte
+
+
+class _Room:
+    """Ends a recording before its disk is full. Raises DiskError where it is so from the beginning."""
+
+    def __init__(self, output: Path, source: RtspSource) -> None:
+        self._folder, self._source, self._next_s = output.absolute().parent, source, 0.0
+        if self._is_short():
+            raise DiskError(f"cannot record to {output}: less than {_SPARE_BYTES // 2**20} MiB are free")
+
+    def look(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + _LOOK_S
+        if self._is_short():
+            self._source.warnings.append(("disk", "the disk is nearly full: the recording ended there"))
+            self._source.end()
+
+    def _is_short(self) -> bool:
+        try:
+            return shutil.disk_usage(self._folder).free < _SPARE_BYTES
+        except OSError:  # whoever writes there says so better
+            return False
 
 
 def _left_out(source: RtspSource) -> list[tuple[str, str]]:

@@ -176,23 +176,20 @@ def run_segment(what: Segment, folder: Path, engine: Engine, settings: Settings,
     """Matte one segment into `what.files(folder)`. Raises MatteboxError, Stopped; nothing is left of the files then."""
     job, plan, span = what.job, what.plan, what.plan.spans[what.number]
     pinned = settings.model_copy(update={"threads": plan.threads, "hw_encode": False})
-    with ExitStack() as unless_pumped:
+    with ExitStack() as opened:
         source = _open(what, settings)
-        unless_pumped.callback(source.close)
+        opened.callback(source.close)
         looks: list[Look] = []
         for output in job.outputs:
             options = output.options(job.options)
             backdrop = open_background(options.background, source.info.width, source.info.height, settings)
-            unless_pumped.callback(backdrop.close)
+            opened.callback(backdrop.close)
             looks.append((options, backdrop))
         sinks = _sinks(what, folder, pinned)
-        sounds = [_opened_anew(source.info.sound, what.path, settings, unless_pumped) for _ in sinks[1:]]
-        sink = SeveralSink(sinks, sounds)
-        opened = unless_pumped.pop_all()
-    (options, backdrop), *others = looks
-    matte = Matte(options, engine, backdrop, others=others, past=_past(plan, what.number, engine))
-    within = _Within(matte, plan, span, watcher.stop)
-    with opened:
+        sink = SeveralSink(sinks, [_opened_anew(source.info.sound, what.path, settings, opened) for _ in sinks[1:]])
+        (options, backdrop), *others = looks
+        matte = Matte(options, engine, backdrop, others=others, past=_past(plan, what.number, engine))
+        within = _Within(matte, plan, span, watcher.stop)
         pump(source, within, sink, watcher.tick)
     first = 0 if within.first is None else round(within.first.pts * within.first.time_base / plan.time_base)
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))

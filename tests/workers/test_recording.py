@@ -1,13 +1,14 @@
 """A live source into a file, in this process; the command's own test kills and freezes the camera."""
 
 import io
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from stream.errors import NoVideoStream, UsageError
+from stream.errors import DiskError, NoVideoStream, UsageError
 from stream.progress import LineReporter
 from stream.session import Options
 from stream.settings import Settings
@@ -47,6 +48,21 @@ def test_pictures_that_are_too_large_are_scaled_down_and_it_is_said(server: Rtsp
     assert (report.width, report.height) == (160, 120)
     said = "scaled down from 320x240 to 160x120: over the limit of 19,200 pixels (MATTEBOX_LIVE_PIXELS)"
     assert ("scaled_down", said) in report.warnings
+
+
+def test_a_recording_ends_before_the_disk_is_full(
+    server: RtspServer, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.recording._SPARE_BYTES", 2**20)
+    monkeypatch.setattr("workers.recording._LOOK_S", 0.1)
+    (small_disk / "other").write_bytes(bytes(shutil.disk_usage(small_disk).free - 2**20 - 32_000))
+    out = small_disk / "out.mov"  # of many bytes, so that it is over soon
+    report = record(Recording(server.url(user="ann:hush"), str(out), OPTIONS), Settings(), LineReporter(io.StringIO()))
+    assert ("disk", "the disk is nearly full: the recording ended there") in report.warnings
+    assert len(read(out)) == report.frames > 5
+    with pytest.raises(DiskError, match="less than 1 MiB are free"):
+        record(Recording(server.url(user="ann:hush"), str(out), OPTIONS), Settings(), LineReporter(io.StringIO()))
+    assert len(read(out)) == report.frames, "what was recorded before stays"
 
 
 def test_without_a_single_picture_there_is_no_file(server: RtspServer, tmp_path: Path) -> None:

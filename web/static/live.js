@@ -135,7 +135,7 @@ export class Live {
   }
 
   async #firstFrame(video) {
-    const ends = performance.now() + FIRST_FRAME_MS;
+    const ends = performance.now() + FIRST_FRAME_MS + this.stallMs() - STALL_MS;
     let frames = 0;
     video.requestVideoFrameCallback(() => { frames = 1; });
     while (this.running && !frames) {
