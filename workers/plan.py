@@ -38,7 +38,8 @@ class Plan(BaseModel):
 
     clock: ticks a second as numerator and denominator of a tick; 0 is the job's start. offset: of the file's own ticks
     to these. size: of the picture. spans: what each segment gives; reads: what it decodes for that. frames: of each.
-    engine: chosen once. threads: of encoders. measured, tint: what an engine and the edges learnt of the first frame.
+    first: when the first frame is shown. engine: chosen once. threads: of encoders. measured, tint: what an engine and
+    the edges learnt of the first frame.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +50,7 @@ class Plan(BaseModel):
     spans: tuple[Span, ...]
     reads: tuple[Span, ...]
     frames: tuple[int, ...]
+    first: int = 0
     engine: str
     threads: int
     measured: str = ""
@@ -85,6 +87,7 @@ def make_plan(
         spans=_spans(found, parts),
         reads=_reads(found, parts, warm, ahead),
         frames=tuple(b - a for a, b in pairwise([0, *parts, total])),
+        first=round(first.pts * first.time_base / info.time_base),
         engine=engine.name,
         threads=settings.cores(),
         measured=(past or ("", None))[0],

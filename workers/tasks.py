@@ -226,7 +226,7 @@ class Tasks:
 def _note(text: str, plan: Plan, number: int) -> Note:
     """What the segment's worker said; where Redis lost it, what is to be expected."""
     if not text:
-        return Note(plan.spans[number][0] or 0, 0, 0, [])
+        return Note(plan.first if number == 0 else plan.spans[number][0] or 0, 0, 0, [])
     fields = json.loads(text)
     return Note(**fields | {"warnings": [(code, sentence) for code, sentence in fields["warnings"]]})
 

@@ -71,7 +71,8 @@ def write_scene(path: Path) -> Path:
 
 
 class Coarse:
-    """The disc, as a network of 32x24 would see it. Takes a moment to load."""
+    """The disc, as a network of 32x24 would see it. Takes a moment to load, and where the subject's colours are to be
+    estimated more than a second for each picture."""
 
     name, device = "rvm", "test"
     batch, recurrent, warmup_frames = 1, True, 0
@@ -79,11 +80,13 @@ class Coarse:
 
     def __init__(self, options: Options, settings: Settings, say: Say) -> None:
         time.sleep(self.loading_s)
+        self._picture_s = 1.2 if options.foreground == "estimate" and self.name == "rvm" else 0.0
 
     def prepare(self, frame: Frame) -> None:
         return None
 
     def infer(self, prepared: Sequence[None], states: Sequence[int | None]) -> list[Result]:
+        time.sleep(self._picture_s)
         return [Result(self.seen(state or 0), (state or 0) + 1) for state in states]
 
     def seen(self, number: int) -> Alpha:

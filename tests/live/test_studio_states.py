@@ -111,3 +111,20 @@ def test_full_until_somebody_leaves(small: Served, scene: Path) -> None:
         becomes_state(other, "full", "The server is full", "let in as soon as one is free", "Trying again in")
         tab.click("#stop")
         is_live(other)
+
+
+def test_an_engine_of_less_than_a_picture_a_second_is_no_lost_connection(small: Served, scene: Path) -> None:
+    """As BiRefNet is on a processor. Its pace is learnt at the price of a few new connections."""
+    with page(scene) as tab:
+        visit(tab, small)
+        tab.click("#open")
+        is_live(tab)
+        tab.click("#drawer-open")
+        tab.select_option("#control-foreground", "estimate")
+        tab.select_option("#control-engine", "rvm")
+        tab.wait_for_selector("#meters:has-text('rvm on test')", timeout=20_000)
+        tab.wait_for_timeout(15_000)
+        before = tab.evaluate("mattebox.live.reconnects")
+        tab.wait_for_timeout(8000)
+        assert tab.evaluate("mattebox.live.reconnects") == before <= 3
+        becomes_state(tab, "live")

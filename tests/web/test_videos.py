@@ -143,6 +143,16 @@ def test_several_at_once_and_one_that_is_no_video(page: Any, files: Filing, tmp_
     page.click(".draft button:has-text('Remove')")
 
 
+def test_the_same_file_twice_of_which_one_is_removed(page: Any, files: Filing) -> None:
+    for count in (1, 2):
+        page.set_input_files("#files", [TALK])
+        page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === {count}", timeout=15_000)
+    page.locator(".draft button:has-text('Remove')").first.click()
+    page.wait_for_function("() => document.querySelectorAll('.draft').length === 1")
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job")
+
+
 @pytest.mark.parametrize("size", [(390, 844), (820, 1100), (1920, 1080)])
 def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, size: tuple[int, int]) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})

@@ -50,6 +50,7 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
     notes = {one.number: segments.run_segment(one, folder, engine, SETTINGS, Watcher()) for one in reversed(parts)}
     if plan.whole:
         return plan, parts[0].files(folder)
+    assert notes[0].first == plan.first, "it is known, should the note be lost"
     finals = []
     for n, output in enumerate(job.outputs):
         finals.append(folder / f"joined{segments.suffix(output)}")

@@ -24,7 +24,6 @@ import { SHARE, WARNINGS } from "./words.js";
 const stage = find("stage");
 let live = null;
 let camera = null;
-let pace = 30; // mattes a second, as last heard
 let publisher = null; // while on air: then the picture is looked at as its viewers see it
 
 const choices = new Choices(patch);
@@ -142,8 +141,8 @@ async function pauseLive() {
   await ending?.stop();
 }
 
-/** Three pictures may be missing at the pace of this engine here; steadying in both directions holds two dozen back. */
-const stallMs = () => (choices.value("temporal") === "offline" ? Math.max(2500, 1500 + 24_000 / pace) : Math.max(700, 3000 / pace));
+/** Steadying in both directions holds the first second of pictures back. */
+const stallMs = () => (choices.value("temporal") === "offline" ? 2500 : 700);
 
 function shown(video) {
   tools.follow(video);
@@ -164,7 +163,6 @@ async function watchSession(mine) {
       mine.lost(record.reason === "drained" ? "draining" : "reconnecting");
       publisher?.lost();
     }
-    pace = record?.meters?.matte_fps || pace;
     const sample = measure.sample(record?.meters ?? null, await mine.stats());
     truth.show(sample, notice(record));
     presets.measure(sample);

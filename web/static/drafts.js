@@ -68,6 +68,8 @@ class Draft {
 
   get complete() { return this.known !== null && this.known.offset === this.bytes; }
 
+  get place() { return this.upload?.address || this.address; }
+
   waitsFor(file) { return this.file === null && this.name === file.name && this.bytes === file.size; }
 
   async begin() {
@@ -154,7 +156,8 @@ class Draft {
     this.all.drop(this);
     this.trim.close();
     if (!there) return;
-    if (this.upload) await this.upload.cancel();
+    if (this.place && [...this.all.drafts].some((other) => other.place === this.place)) this.upload?.stop(); // dropped twice
+    else if (this.upload) await this.upload.cancel();
     else {
       forget(this.address);
       await request("DELETE", this.address, { headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});

@@ -6,6 +6,8 @@ import { pause } from "./dom.js";
 
 const STALL_MS = 700;
 const FIRST_FRAME_MS = 8000;
+const LONGEST_MS = 10_000; // between two pictures of the slowest engine
+const CALM_MS = 60_000;
 const GATHER_MS = 1000;
 const WHY_MS = 250;
 const SLEPT_MS = 2500; // a timer this late means the computer slept or the tab was held back
@@ -18,7 +20,8 @@ export class Live {
    * place(sdp, old): sends the offer in place of the session `old`, gives { id, sdp } back. leave(id): ends it.
    * why(id): the name of the state that says why a session's picture stopped; it is not waited for long.
    * onState(name, extra): what to tell the user. onShow(video): another element shows the picture from now on.
-   * iceServers(): as RTCPeerConnection takes them. stallMs(): without a new frame for so long, the picture is lost.
+   * iceServers(): as RTCPeerConnection takes them. stallMs(): without a new frame for so long, the picture is lost;
+   * longer where pictures come less often than that, which is learnt from those that came, and from vain attempts.
    */
   constructor({ stage, track = null, place, leave, onState, onShow = () => {}, why = async () => "reconnecting", iceServers,
     stallMs = () => STALL_MS }) {
@@ -30,6 +33,9 @@ export class Live {
     this.connection = null;
     this.running = false;
     this.reconnects = 0;
+    this.gapMs = 0; // between pictures of late
+    this.vain = 0; // connections given up in a row because no picture came
+    this.vainMs = -CALM_MS;
   }
 
   /** Connect, and stay connected until `stop`. */
@@ -135,11 +141,12 @@ export class Live {
   }
 
   async #firstFrame(video) {
-    const ends = performance.now() + FIRST_FRAME_MS + this.stallMs() - STALL_MS;
+    const ends = performance.now() + FIRST_FRAME_MS * 2 ** this.vain;
     let frames = 0;
     video.requestVideoFrameCallback(() => { frames = 1; });
     while (this.running && !frames) {
       if (document.hidden) frames = (await this.stats()).in?.framesDecoded || 0; // nothing is drawn in a hidden tab
+      if (performance.now() > ends) this.#gaveUp();
       if (this.connection.connectionState === "failed" || performance.now() > ends) throw new Error("no picture came");
       await pause(20);
     }
@@ -153,7 +160,7 @@ export class Live {
       other.classList.toggle("shown", other === video);
       if (other !== video) other.srcObject = null;
     }
-    this.#seen();
+    this.lastFrameMs = performance.now();
     this.state("live");
     this.onShow(video);
     const next = () => {
@@ -170,7 +177,19 @@ export class Live {
   }
 
   #seen() {
-    this.lastFrameMs = performance.now();
+    const now = performance.now();
+    this.gapMs = Math.min(LONGEST_MS, Math.max(now - this.lastFrameMs, 0.9 * this.gapMs));
+    this.lastFrameMs = now;
+  }
+
+  #patienceMs() {
+    if (performance.now() - this.vainMs > CALM_MS) this.vain = 0;
+    return (document.hidden ? 3 : 1) * Math.max(this.stallMs() * 2 ** this.vain, 3 * this.gapMs);
+  }
+
+  #gaveUp() {
+    this.vain = Math.min(3, this.vain + 1);
+    this.vainMs = performance.now();
   }
 
   /** Resolves with the reason when the picture is lost. */
@@ -181,14 +200,17 @@ export class Live {
       await pause(100);
       const now = performance.now();
       const count = (await this.stats()).in?.framesDecoded || 0;
-      if (count !== decoded || now - tickMs > SLEPT_MS) this.#seen();
+      if (now - tickMs > SLEPT_MS) this.lastFrameMs = now;
+      else if (count !== decoded) this.#seen();
       decoded = count;
       tickMs = now;
       if (this.connection?.connectionState === "failed") return "reconnecting";
       const silent = this.track?.muted === true;
       if (silent) this.state("cameraSilent");
-      const patience = (document.hidden ? 3 : 1) * this.stallMs();
-      if (now - this.lastFrameMs > patience && !silent) return "reconnecting";
+      if (now - this.lastFrameMs > this.#patienceMs() && !silent) {
+        this.#gaveUp();
+        return "reconnecting";
+      }
       if (!silent && now - this.lastFrameMs < 200) this.state("live");
     }
     return this.verdict || "reconnecting";

@@ -57,10 +57,14 @@ export class Upload extends EventTarget {
     }
   }
 
-  /** Stop, and have the server forget what has come. */
-  async cancel() {
+  stop() {
     this.stopped = true;
     this.request?.abort();
+  }
+
+  /** Stop, and have the server forget what has come. */
+  async cancel() {
+    this.stop();
     if (!this.address) return;
     forget(this.address);
     for (let tries = 0; tries < 5; tries++) {
