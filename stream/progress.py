@@ -2,9 +2,10 @@
 
 import json
 import sys
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
@@ -31,6 +32,17 @@ class Report:
     width: int
     height: int
     warnings: Warnings
+
+    @classmethod
+    def timed(
+        cls, names: tuple[str, str, str, str], frames: int, began_s: float, loaded_s: float, info: VideoInfo,
+        warnings: Warnings,
+    ) -> Self:  # fmt: skip
+        """At its end. names: input, output, engine, device. began_s, loaded_s: when it began and when its first frame
+        could, by `time.monotonic`. info: of what came out."""
+        took_s = time.monotonic() - loaded_s
+        rate, load_s = round(frames / took_s, 2), round(loaded_s - began_s, 3)
+        return cls(*names, frames, round(took_s, 3), rate, load_s, info.width, info.height, warnings)
 
 
 class Reporter(Protocol):

@@ -54,20 +54,9 @@ def run_file(task: Task, settings: Settings, reporter: Reporter) -> Report:
         pump(source, matte, sink, reporter.tick)
     finally:
         reporter.stop()
-    took_s = time.monotonic() - loaded_s
-    return Report(
-        str(task.source),
-        str(task.output),
-        name,
-        engine.device,
-        reporter.frames,
-        round(took_s, 3),
-        round(reporter.frames / took_s, 2),
-        round(loaded_s - began_s, 3),
-        matte.info.width,
-        matte.info.height,
-        [*source.warnings, *sink.warnings],
-    )
+    names = str(task.source), str(task.output), name, engine.device
+    warnings = [*source.warnings, *sink.warnings]
+    return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
 def _check(task: Task) -> None:

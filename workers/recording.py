@@ -68,20 +68,9 @@ def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
         cleanup.callback(reporter.stop)
         loaded_s = time.monotonic()
         matte = _pumped(task, source, sink, engine, settings, reporter)
-    took_s = time.monotonic() - loaded_s
-    return Report(
-        str(source.address),
-        str(output),
-        name,
-        engine.device,
-        reporter.frames,
-        round(took_s, 3),
-        round(reporter.frames / took_s, 2),
-        round(loaded_s - began_s, 3),
-        matte.info.width,
-        matte.info.height,
-        [*source.warnings, *_left_out(source), *sink.warnings],
-    )
+    names = str(source.address), str(output), name, engine.device
+    warnings = [*source.warnings, *_left_out(source), *sink.warnings]
+    return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
 def _pumped(

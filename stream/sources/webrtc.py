@@ -19,6 +19,7 @@ from typing import cast
 import av
 from av.video.reformatter import Colorspace
 
+from stream.canvas import fitted
 from stream.errors import NoVideoStream
 from stream.frames import Frame, VideoInfo
 from stream.ingest import Ingest
@@ -204,5 +205,4 @@ class _Canvas:
         """(0, 0) where it fits as it is."""
         if width * height <= self._max_pixels:
             return 0, 0
-        scale = (self._max_pixels / (width * height)) ** 0.5
-        return max(2, int(width * scale) & ~1), max(2, int(height * scale) & ~1)
+        return fitted((width, height), (0, 0), self._max_pixels)

@@ -59,6 +59,16 @@ def page(camera: Path | None, allowed: bool = True) -> Iterator[Any]:
             browser.close()
 
 
+def go_live(tab: Any, url: str, *chosen: str) -> None:
+    """Open the studio, check these inputs, and open the camera; until its picture is back."""
+    tab.goto(url)
+    tab.wait_for_selector(".tile-choice img")
+    for selector in chosen:
+        tab.check(selector)
+    tab.click("#open")
+    tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
+
+
 def open_camera(tab: Any, url: str, colour: str, points: list[Point]) -> None:
     """Choose a colour, open the camera, and look at every picture from the first on."""
     tab.goto(url)

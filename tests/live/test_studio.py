@@ -14,7 +14,7 @@ from tests.live.scene import ALL
 from tests.live.serving import Served
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from tests.live.browser import CHROMIUM, page
+from tests.live.browser import CHROMIUM, go_live, page
 from tests.live.shown import look
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -42,10 +42,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def studio(served: Served, still: Path) -> Iterator[Any]:
     """Live, by the chroma engine, which the drawer chose; the drawer is open."""
     with page(still) as tab:
-        tab.goto(served.url)
-        tab.wait_for_selector(".tile-choice img")
-        tab.click("#open")
-        tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
+        go_live(tab, served.url)
         tab.click("#drawer-open")
         tab.select_option("#control-engine", "chroma")
         tab.wait_for_selector("#meters:has-text('chroma')")

@@ -11,7 +11,7 @@ from tests.live.serving import Served
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("torch", reason="birefnet needs torch")
-from tests.live.browser import CHROMIUM, page
+from tests.live.browser import CHROMIUM, go_live, page
 from tests.live.shown import becomes, look
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
@@ -20,11 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chr
 @pytest.fixture(scope="module")
 def tab(knowing: Served, scene: Any) -> Iterator[Any]:
     with page(scene) as tab:
-        tab.goto(knowing.url)
-        tab.wait_for_selector(".tile-choice img")
-        tab.check("input[value='color:#f4f1ea']")
-        tab.click("#open")
-        tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
+        go_live(tab, knowing.url, "input[value='color:#f4f1ea']")
         tab.click("#drawer-open")
         yield tab
 

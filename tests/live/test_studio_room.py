@@ -14,7 +14,7 @@ from tests.live.serving import Served
 from tests.media import write_video
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from tests.live.browser import CHROMIUM, page, seen, watch
+from tests.live.browser import CHROMIUM, go_live, page, seen, watch
 from tests.live.shown import becomes, look
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
@@ -33,10 +33,7 @@ _GIVE = """async ([bytes, how]) => {
 @pytest.fixture(scope="module")
 def studio(knowing: Served, scene: Path) -> Iterator[Any]:
     with page(scene) as tab:
-        tab.goto(knowing.url)
-        tab.wait_for_selector(".tile-choice img")
-        tab.click("#open")
-        tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
+        go_live(tab, knowing.url)
         yield tab
 
 

@@ -15,7 +15,7 @@ from tests.live.serving import Served
 from tests.web.pages import until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from tests.live.browser import CHROMIUM, page
+from tests.live.browser import CHROMIUM, go_live, page
 from tests.live.shown import Pictures, becomes, look
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
@@ -26,12 +26,7 @@ SLATE = (31, 41, 55)
 def studio(knowing: Served, scene: Path) -> Iterator[Any]:
     with page(scene) as tab:
         tab.context.grant_permissions(["clipboard-read", "clipboard-write", "camera"])
-        tab.goto(knowing.url)
-        tab.wait_for_selector(".tile-choice img")
-        tab.check("input[value='color:#1f2937']")
-        tab.check("input[value=best]")
-        tab.click("#open")
-        tab.wait_for_selector("#status[data-state=live]", timeout=20_000)
+        go_live(tab, knowing.url, "input[value='color:#1f2937']", "input[value=best]")
         becomes(lambda: off(look(tab, CORNER), SLATE), lambda levels: levels < 20)
         becomes(lambda: off(look(tab, MIDDLE), DISC), lambda levels: levels < 25)
         tab.click("#tile-hide")

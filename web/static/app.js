@@ -95,7 +95,7 @@ async function open() {
 
 async function run() {
   const way = publisher ? { place: placeView } : { place, track: camera.getVideoTracks()[0] };
-  const mine = new Live({ stage, ...way, leave, onState: tell, onShow: shown, why, iceServers, stallMs });
+  const mine = new Live({ stage, ...way, leave, onState: tell, onShow: shown, why, iceServers, heldMs });
   live = mine;
   globalThis.mattebox = { live }; // for whoever looks into a problem from the console
   find("stop").hidden = false;
@@ -142,7 +142,7 @@ async function pauseLive() {
 }
 
 /** Steadying in both directions holds the first second of pictures back. */
-const stallMs = () => (choices.value("temporal") === "offline" ? 2500 : 700);
+const heldMs = () => (choices.value("temporal") === "offline" ? 1800 : 0);
 
 function shown(video) {
   tools.follow(video);

@@ -4,6 +4,8 @@
 import { Refusal } from "./api.js";
 import { pause } from "./dom.js";
 
+// Without a new frame for so long, the picture is lost: longer where pictures come less often than that, which is learnt
+// from those that came, and from vain attempts.
 const STALL_MS = 700;
 const FIRST_FRAME_MS = 8000;
 const LONGEST_MS = 10_000; // between two pictures of the slowest engine
@@ -20,12 +22,11 @@ export class Live {
    * place(sdp, old): sends the offer in place of the session `old`, gives { id, sdp } back. leave(id): ends it.
    * why(id): the name of the state that says why a session's picture stopped; it is not waited for long.
    * onState(name, extra): what to tell the user. onShow(video): another element shows the picture from now on.
-   * iceServers(): as RTCPeerConnection takes them. stallMs(): without a new frame for so long, the picture is lost;
-   * longer where pictures come less often than that, which is learnt from those that came, and from vain attempts.
+   * iceServers(): as RTCPeerConnection takes them. heldMs(): for so long the server holds pictures back by itself.
    */
   constructor({ stage, track = null, place, leave, onState, onShow = () => {}, why = async () => "reconnecting", iceServers,
-    stallMs = () => STALL_MS }) {
-    Object.assign(this, { stage, track, place, leave, onState, onShow, why, iceServers, stallMs });
+    heldMs = () => 0 }) {
+    Object.assign(this, { stage, track, place, leave, onState, onShow, why, iceServers, heldMs });
     this.videos = [...stage.querySelectorAll("video")];
     this.videos.forEach((video) => video.addEventListener("resize", () => video === this.shown && this.#fit(video)));
     this.canvas = stage.querySelector("canvas");
@@ -146,8 +147,9 @@ export class Live {
     video.requestVideoFrameCallback(() => { frames = 1; });
     while (this.running && !frames) {
       if (document.hidden) frames = (await this.stats()).in?.framesDecoded || 0; // nothing is drawn in a hidden tab
-      if (performance.now() > ends) this.#gaveUp();
-      if (this.connection.connectionState === "failed" || performance.now() > ends) throw new Error("no picture came");
+      const late = performance.now() > ends;
+      if (late) this.#gaveUp();
+      if (late || this.connection.connectionState === "failed") throw new Error("no picture came");
       await pause(20);
     }
   }
@@ -184,7 +186,7 @@ export class Live {
 
   #patienceMs() {
     if (performance.now() - this.vainMs > CALM_MS) this.vain = 0;
-    return (document.hidden ? 3 : 1) * Math.max(this.stallMs() * 2 ** this.vain, 3 * this.gapMs);
+    return (document.hidden ? 3 : 1) * Math.max((STALL_MS + this.heldMs()) * 2 ** this.vain, 3 * this.gapMs);
   }
 
   #gaveUp() {
