@@ -105,6 +105,7 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, number: int, name: s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # what runs under nohup is deaf to SIGHUP
     )
     try:
         assert process.stdout is not None
