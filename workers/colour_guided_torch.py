@@ -7,8 +7,7 @@ import functools
 
 import torch
 from torch import Tensor
-
-from workers.motion_torch import mean
+from torch.nn.functional import avg_pool2d
 
 
 def guided(picture: Tensor, alpha: Tensor, radius: int, epsilon: float) -> Tensor:
@@ -20,13 +19,20 @@ def guided(picture: Tensor, alpha: Tensor, radius: int, epsilon: float) -> Tenso
     side = 2 * radius + 1
     values = torch.cat([picture, alpha], 1)
     products = picture[:, :, None] * values[:, None]
-    means = mean(torch.cat([values, products.flatten(1, 2)], 1), side)
+    means = _mean(torch.cat([values, products.flatten(1, 2)], 1), side)
     centre, level = means[:, :3], means[:, 3:4]
     shared = means[:, 4:].reshape(products.shape) - centre[:, :, None] * means[:, None, :4]
     slope = _solve(shared[:, :, :3] + _diagonal(epsilon, picture.device), shared[:, :, 3])
     offset = level - (slope * centre).sum(1, keepdim=True)
-    lines = mean(torch.cat([slope, offset], 1), side)
+    lines = _mean(torch.cat([slope, offset], 1), side)
     return ((lines[:, :3] * picture).sum(1, keepdim=True) + lines[:, 3:]).clamp(0, 1)
+
+
+def _mean(planes: Tensor, side: int) -> Tensor:
+    """Over windows, rows and columns in turn: they are so large here that this is worth a second kernel."""
+    half = side // 2
+    rows = avg_pool2d(planes, (side, 1), 1, (half, 0), count_include_pad=False)
+    return avg_pool2d(rows, (1, side), 1, (0, half), count_include_pad=False)
 
 
 def _solve(left: Tensor, right: Tensor) -> Tensor:

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stream.errors import EngineError
+from stream.frames import Frame
 from stream.timing import RateMeter
-from workers.engines.base import Engine, Prepared, Result, State
+from workers.engines.base import Engine, Prepared, Result, State, Steadying
+from workers.tuning import Tuning
 
 _RECENT_S = (
     0.25  # a video that gave a frame so lately is expected to give another: 30 a second leave room for a late one
@@ -81,6 +83,10 @@ class Device:
     def infer(self, prepared: Sequence[Prepared], states: Sequence[State]) -> list[Result]:
         """As the engine's, from any thread. Raises EngineError, or what the engine raised."""
         return [ready.result.result() for ready in self._enqueue(prepared, states, None)]
+
+    def steadied(self, prepared: Prepared, frame: Frame, tuning: Tuning) -> Prepared:
+        """As the engine's, if it steadies; else what was prepared."""
+        return self._engine.steadied(prepared, frame, tuning) if isinstance(self._engine, Steadying) else prepared
 
     def meter(self) -> Meter:
         with self._changed:

@@ -1,8 +1,9 @@
-"""A function of one tensor, captured for the sizes it will see: a replay launches hundreds of kernels at once.
+"""A function of tensors, captured for the sizes it will see: a replay launches hundreds of kernels at once.
 
-A graph has fixed places in memory for what goes in and comes out. Pictures go in as many as a graph was captured for:
-the next larger one, the rest filled with their last. Knows nothing about networks; what a graph is comes from outside,
-so that the counting runs without a device.
+All its tensors, those that go in and those that come out, have a first dimension of one length: so many pictures. A
+graph has fixed places in memory for them. Pictures go in as many as a graph was captured for: the next larger one, the
+rest filled with their last. Knows nothing about networks; what a graph is comes from outside, so that the counting runs
+without a device.
 """
 
 from collections import OrderedDict
@@ -12,39 +13,41 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-Work = Callable[[Tensor], Tensor]
+Tensors = tuple[Tensor, ...]
+Work = Callable[..., Tensors]
+Shapes = tuple[tuple[int, ...], ...]
 
 _WARM_UPS = 3  # runs before a capture: libraries choose kernels and take their memory in the first ones
 
 
 class Graph(Protocol):
-    """given, answer: tensors that stay where they are. `replay` works out one from the other."""
+    """given, answer: tensors that stay where they are. `replay` works out the latter from the former."""
 
-    given: Tensor
-    answer: Tensor
+    given: Tensors
+    answer: Tensors
 
     def replay(self) -> None: ...
 
 
 class CudaGraph:
-    """`work` captured for inputs of the size, type and device of `example`. Raises what `work` raises.
+    """`work` captured for inputs of the sizes, types and device of `examples`. Raises what `work` raises.
 
-    pool: memory for what lies between the two tensors. Graphs may share one if they are never replayed at once and
-    each answer is read before the next replay.
+    pool: memory for what lies between what goes in and what comes out. Graphs may share one if they are never replayed
+    at once and each answer is read before the next replay.
     """
 
-    def __init__(self, work: Work, example: Tensor, pool: Any) -> None:
-        self.given = example.clone()
+    def __init__(self, work: Work, examples: Tensors, pool: Any) -> None:
+        self.given = tuple(example.clone() for example in examples)
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(_WARM_UPS):
-                work(self.given)
+                work(*self.given)
         torch.cuda.current_stream().wait_stream(aside)
         self._graph = torch.cuda.CUDAGraph()
         # other threads may go on using the device meanwhile
         with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
-            self.answer = work(self.given)
+            self.answer = work(*self.given)
 
     def replay(self) -> None:
         self._graph.replay()
@@ -56,44 +59,56 @@ class CudaGraphs:
     def __init__(self) -> None:
         self._pool: Any = None
 
-    def __call__(self, work: Work, example: Tensor) -> CudaGraph:
+    def __call__(self, work: Work, examples: Tensors) -> CudaGraph:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
-        return CudaGraph(work, example, self._pool)
+        return CudaGraph(work, examples, self._pool)
 
 
 class Graphs:
-    """Graphs of `work` by the shape of what goes in; the ones not used for longest are let go beyond `most`.
+    """Graphs of `work` by the shapes of what goes in; the ones not used for longest are let go beyond `most`.
 
-    capture: makes one, for `work` and an example; a device's if none is given.
+    capture: makes one, for `work` and examples; a device's if none is given.
     """
 
-    def __init__(self, work: Work, capture: Callable[[Work, Tensor], Graph] | None = None, most: int = 12) -> None:
+    def __init__(self, work: Work, capture: Callable[[Work, Tensors], Graph] | None = None, most: int = 12) -> None:
         self._work, self._capture, self._most = work, capture or CudaGraphs(), most
-        self._kept: OrderedDict[tuple[int, ...], Graph] = OrderedDict()
+        self._kept: OrderedDict[Shapes, Graph] = OrderedDict()
 
-    def warm(self, example: Tensor) -> None:
-        """Capture one for this shape, (B, ...), if there is none."""
-        if example.shape in self._kept:
+    def warm(self, *examples: Tensor) -> None:
+        """Capture one for these shapes, (B, ...) each, if there is none."""
+        shapes = _shapes(examples)
+        if shapes in self._kept:
             return
-        self._kept[tuple(example.shape)] = self._capture(self._work, example)
+        self._kept[shapes] = self._capture(self._work, examples)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """work(x), by a graph if one of at least as many of this size was captured. A tensor of the caller's own."""
-        shape = self._fitting(x)
-        if shape is None:
-            return self._work(x)
-        graph = self._kept[shape]
-        self._kept.move_to_end(shape)
-        graph.given[: len(x)].copy_(x, non_blocking=True)
-        graph.given[len(x) :].copy_(x[-1:].expand_as(graph.given[len(x) :]))
+    def __call__(self, *given: Tensor) -> Tensors:
+        """work(*given), by a graph if one of at least as many of these sizes was captured. Tensors of the caller's
+        own."""
+        shapes = self._fitting(given)
+        if shapes is None:
+            return self._work(*given)
+        graph = self._kept[shapes]
+        self._kept.move_to_end(shapes)
+        count = len(given[0])
+        for place, x in zip(graph.given, given, strict=True):
+            place[:count].copy_(x, non_blocking=True)
+            place[count:].copy_(x[-1:].expand_as(place[count:]))
         graph.replay()
-        return graph.answer[: len(x)].clone()
+        return tuple(answer[:count].clone() for answer in graph.answer)
 
-    def _fitting(self, x: Tensor) -> tuple[int, ...] | None:
-        """The captured shape with the fewest pictures that hold these."""
-        size = tuple(x.shape[1:])
-        shapes = [shape for shape in self._kept if shape[1:] == size and shape[0] >= len(x)]
-        return min(shapes, default=None)
+    def _fitting(self, given: Tensors) -> Shapes | None:
+        """The captured shapes with the fewest pictures that hold these."""
+        sizes = [shape[1:] for shape in _shapes(given)]
+        fitting = (
+            shapes
+            for shapes in self._kept
+            if [shape[1:] for shape in shapes] == sizes and shapes[0][0] >= len(given[0])
+        )
+        return min(fitting, default=None)
+
+
+def _shapes(tensors: Tensors) -> Shapes:
+    return tuple(tuple(tensor.shape) for tensor in tensors)

@@ -22,7 +22,7 @@ from workers import smooth
 from workers.backgrounds import GREY, Backdrop
 from workers.composite import flat, render, shape, untouched
 from workers.edges import EdgeState, dress, shape_alpha
-from workers.engines.base import Engine, Prepared, Result, State
+from workers.engines.base import Engine, Prepared, Result, State, Steadying
 from workers.smooth import Matted
 from workers.threads import yield_to_others
 from workers.tuning import Tuning, choose, unfitted
@@ -104,7 +104,7 @@ class Matte:
             self._pending.append(self._finisher.submit(self._repeat, frame))
         else:
             self._begun = True
-            self._waiting.append((frame, self._prepare.submit(self._engine.prepare, frame)))
+            self._waiting.append((frame, self._prepare.submit(self._prepared, frame)))
             if len(self._waiting) >= self._batch:
                 self._start_waiting()
         return self._collect(0 if self._live else _UNDER_WAY * self._batch)
@@ -161,6 +161,12 @@ class Matte:
             done += self._pending.popleft().result()
         return done
 
+    def _prepared(self, frame: Frame) -> Prepared:
+        prepared = self._engine.prepare(frame)
+        if self._live and self._tuning is not None and isinstance(self._engine, Steadying):
+            return self._engine.steadied(prepared, frame, self._tuning)
+        return prepared
+
     def _infer(self, prepared: Sequence[Future[Prepared]]) -> list[Result | None]:
         """One result for each frame; None, live only, where the engine failed."""
         try:
@@ -184,7 +190,7 @@ class Matte:
         if result is None:
             return self._away(frame)
         matted = Matted(frame, result.alpha, result.foreground)
-        if self._tuning is None:
+        if self._tuning is None or result.steady:
             return [self._composite(matted)]
         self._steadied, steady = smooth.step(self._steadied, matted, self._tuning)
         return [self._composite(one) for one in steady]

@@ -1,4 +1,4 @@
-"""`motion` for pictures that are already on a device, many at once: small looks, flow, what a memory is carried along.
+"""`motion` for small pictures that are on a device, many at once: flow, and what a memory is carried along.
 
 OpenCV's DIS flow has no twin there. Instead every place is first looked for in whole steps of four cells, as far as
 `REACH` cells away, and what was found is made fine by a fixed number of Lucas-Kanade steps (1981) at that size, which
@@ -26,18 +26,6 @@ _FLAT = 2.0  # levels squared: windows whose slopes are that small say little
 _AROUND = 5
 
 
-def look(pixels: Tensor) -> Tensor:
-    """Pictures made small: float32 (B, 3, 144, 256), Y, U and V of 0-255.
-
-    pixels: uint8 I420 (B, H*3/2, W).
-    """
-    count, rows, width = pixels.shape
-    height = rows * 2 // 3
-    chroma = pixels[:, height:].reshape(count, 2, height // 2, width // 2)
-    planes = [sized(plane.float(), (HEIGHT, WIDTH)) for plane in (pixels[:, None, :height], chroma)]
-    return torch.cat(planes, 1)
-
-
 def sized(planes: Tensor, size: tuple[int, int]) -> Tensor:
     """float32 (B, C, h, w) at another size: averaged by whole numbers where it shrinks, and interpolated from there.
 
@@ -49,15 +37,16 @@ def sized(planes: Tensor, size: tuple[int, int]) -> Tensor:
     return planes if planes.shape[2:] == size else interpolate(planes, size, mode="bilinear")
 
 
-def brought(memory: Tensor, here: Tensor) -> Tensor:
-    """`memory`, float32 (B, C, 144, 256), as it lies in the picture `here`; its first three channels are a look.
+def brought(memory: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
+    """`memory`, float32 (B, C, 144, 256), as it lies in the picture `here`, and how far the pictures are apart then,
+    (B, 1, 144, 256). Its first three channels are the picture before.
 
     Where standing still explains the picture as well, it does stand still.
     """
-    there = memory[:, :3]
-    moved = carry(memory, flow(here, there))
-    gain = mean(difference(here, there) - difference(here, moved[:, :3]), _AROUND)
-    return torch.where(gain > 0, moved, memory)
+    moved = carry(memory, flow(here, memory[:, :3]))
+    still, unlike = (difference(here, values[:, :3]) for values in (memory, moved))
+    better = mean(still - unlike, _AROUND) > 0
+    return torch.where(better, moved, memory), torch.where(better, unlike, still)
 
 
 def flow(here: Tensor, there: Tensor) -> Tensor:
@@ -78,24 +67,25 @@ def carry(values: Tensor, motion: Tensor) -> Tensor:
 
 def difference(a: Tensor, b: Tensor) -> Tensor:
     """float32 (B, 1, h, w): the channels' absolute differences, summed."""
-    return (a - b).abs().sum(1, keepdim=True)
+    apart: Tensor = torch.linalg.vector_norm(a - b, 1, dim=1, keepdim=True)
+    return apart
 
 
 def mean(planes: Tensor, side: int) -> Tensor:
     """float32 (B, C, h, w) averaged over a window of odd side around each pixel; at the border, over what lies inside.
 
-    Rows and columns in turn: at such sides that is less work, for one kernel more.
+    In one kernel: at such sizes, starting another would take longer than the work that it saves.
     """
-    half = side // 2
-    rows = avg_pool2d(planes, (side, 1), 1, (half, 0), count_include_pad=False)
-    return avg_pool2d(rows, (1, side), 1, (0, half), count_include_pad=False)
+    return avg_pool2d(planes, side, 1, side // 2, count_include_pad=False)
 
 
-def is_cut(colour: Tensor, carried: Tensor) -> Tensor:
-    """bool (B,): is each picture of another scene than the one before? As `motion.is_cut`."""
-    unexplained = difference(colour, carried).mean((1, 2, 3))
+def is_cut(colour: Tensor, unlike: Tensor) -> Tensor:
+    """bool (B,): is each picture of another scene than the one before? As `motion.is_cut`.
+
+    unlike: what the motion leaves unexplained, as `brought` gives it.
+    """
     contrast = colour.std((2, 3), correction=0).sum(1)
-    return unexplained > (CUT * contrast).clamp(min=LEAST)
+    return unlike.mean((1, 2, 3)) > (CUT * contrast).clamp(min=LEAST)
 
 
 def _searched(here: Tensor, there: Tensor) -> Tensor:
@@ -105,7 +95,7 @@ def _searched(here: Tensor, there: Tensor) -> Tensor:
     # every window of that size in the larger picture is one shift of it
     around = pad(there, (_STEPS,) * 4, mode="replicate")
     shifted = around.unfold(2, height, 1).unfold(3, width, 1).reshape(count, channels, len(shifts), height, width)
-    unlike = (shifted - here[:, :, None]).abs().sum(1)
+    unlike = difference(shifted, here[:, :, None])[:, 0]
     best = (mean(unlike, _WINDOW) + away).argmin(1)
     return shifts[best].permute(0, 3, 1, 2)
 

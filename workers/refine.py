@@ -32,12 +32,8 @@ def wanted(options: Options, soft: bool) -> bool:
     return not unseen and (options.foreground == "estimate" or (options.foreground == "auto" and soft))
 
 
-def estimate(pixels: Plane, alpha: Alpha, device: str = "cpu") -> Plane:
-    """`foreground` for an alpha of any size, computed on that device: "cpu", or "cuda" (with torch)."""
-    if device != "cpu":
-        from workers import refine_torch
-
-        return refine_torch.estimate(pixels, alpha, device)
+def estimate(pixels: Plane, alpha: Alpha) -> Plane:
+    """`foreground` for an alpha of any size."""
     return foreground(pixels, _grown(alpha, (pixels.shape[0] * 2 // 3, pixels.shape[1])))
 
 

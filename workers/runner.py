@@ -92,7 +92,8 @@ class Runner:
         try:
             uploaded = self._upload(pictures)
             with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant
-                return self._graphs(uploaded) if dtype is self.dtype else self._matte(uploaded, dtype)
+                (alpha,) = self._graphs(uploaded) if dtype is self.dtype else self._matte(uploaded, dtype)
+                return alpha
         except torch.OutOfMemoryError:
             return None
         except RuntimeError as exc:
@@ -112,11 +113,11 @@ class Runner:
             return pictures.pin_memory().to(self.place, non_blocking=True)
         return pictures.to(self.place)
 
-    def _matte(self, pictures: Tensor, dtype: torch.dtype) -> Tensor:
+    def _matte(self, pictures: Tensor, dtype: torch.dtype) -> tuple[Tensor]:
         """uint8 (B, h, w, 3) on the device to alpha: the sigmoid is taken in float32 whatever the network's dtype."""
         x = pictures.permute(0, 3, 1, 2).float() * self._scale + self._shift
         logits: Tensor = self._network(dtype)(x.to(dtype))[:, 0].float()
-        return logits.sigmoid().masked_fill_(~logits.isfinite(), torch.nan)
+        return (logits.sigmoid().masked_fill_(~logits.isfinite(), torch.nan),)
 
     def _network(self, dtype: torch.dtype) -> BiRefNet:
         if dtype not in self._networks:

@@ -2,150 +2,184 @@
 
 The same method on the same grid: `smooth` says what is done, and why. Here all that is remembered of a video lies in
 one tensor, so that a single resampling carries it along the motion; what begins anew is masked out, not branched
-around. Nothing is read back from the device: pauses and sizes are judged by the host, which knows them; cuts are found
-and acted upon on the device, each video by itself. So a frame is a fixed row of kernels, which `Steady` captures as a
-CUDA graph: about 170 for mattes that are drawn anew, 142 for others, most of them so small that two or three
-microseconds go for each (an estimate; `make gpu-check` measures it).
+around. Nothing is read back from the device: pauses are judged by the host, which knows them; cuts are found and acted
+upon on the device, each video by itself. Strengths are numbers in a tensor. So a frame is one fixed row of kernels for
+whatever videos come together, which `Steadier` captures as CUDA graphs: about 150 for mattes that are drawn anew, 123
+for others, most of them so small that two or three microseconds go for each (an estimate; `make gpu-check` measures
+it).
 """
 
-from collections.abc import Callable
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from workers.colour_guided_torch import guided
-from workers.graphs import CudaGraphs, Graph, Work
+from workers.graphs import Graph, Graphs, Tensors, Work
 from workers.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH
-from workers.motion_torch import brought, is_cut, look, sized
+from workers.motion_torch import brought, is_cut, sized
 from workers.tuning import Tuning
 
 _CHANNELS = 9  # Y, U, V of the last picture; Y, U, V and alpha of all together; count; doubt
 
-Times = tuple[float, ...]
+Way = tuple[tuple[int, ...], bool]
+"""What of a tuning changes the row of kernels: `radii` and `smoothstep`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame, as far as its alpha is steadied by it. colour: the picture small, uint8 (3, 144, 256), Y, U and V.
+
+    tuning: one that does not look ahead, else ValueError is raised.
+    """
+
+    colour: npt.NDArray[np.uint8]
+    time_s: float
+    tuning: Tuning
+
+    def __post_init__(self) -> None:
+        if self.tuning.look_ahead:
+            raise ValueError(f"frames to come are not known here: look_ahead is {self.tuning.look_ahead}")
+
+    @property
+    def way(self) -> Way:
+        return self.tuning.radii, self.tuning.smoothstep
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is remembered of B videos.
+    """What is remembered of a video.
 
-    memory: float32 (B, 9, 144, 256): the last pictures small, then `smooth.Carried`'s values, count and doubt.
-    frames: float32 (B,), how many of the scene are in it; 0: none, and the finite numbers in memory mean nothing.
-    times_s, sizes: of the last frames, their presentation times, and the shapes of pictures and alphas.
+    memory: float32 (9, 144, 256): the last picture small, then `smooth.Carried`'s values, count and doubt. frames:
+    float32 (), how many of the scene are in it; 0: none, and the finite numbers in memory mean nothing. time_s: of the
+    last frame.
     """
 
     memory: Tensor
     frames: Tensor
-    times_s: Times
-    sizes: tuple[torch.Size, torch.Size]
+    time_s: float
 
 
-def step(state: State | None, pixels: Tensor, alpha: Tensor, times_s: Times, tuning: Tuning) -> tuple[State, Tensor]:
-    """The next frame of each of B videos, and its alpha steadied: float32 (B, h, w), as what came in.
+class Steadier:
+    """Steadies the next frames of several videos in one go.
 
-    pixels: uint8 I420 (B, H*3/2, W); alpha: float32 (B, h, w), 0-1, beside them; times_s: presentation times. tuning:
-    one that does not look ahead, else ValueError is raised. A cut and a pause begin anew for the video that has them,
-    another size or number of videos for all.
+    capture: makes the graphs that `warm` asks for; a device's if none is given. Not for several threads at once.
     """
-    if tuning.look_ahead:
-        raise ValueError(f"frames to come are not known here: look_ahead is {tuning.look_ahead}")
-    sizes = (pixels.shape, alpha.shape)
-    if state is None or state.sizes != sizes:
-        state = State(*nothing(len(alpha), alpha.device), times_s, sizes)
-    frames = _unless_paused(state.frames, state.times_s, times_s)
-    memory, frames, steady = advance(state.memory, frames, pixels, alpha, tuning)
-    return State(memory, frames, times_s, sizes), steady
+
+    def __init__(self, capture: Callable[[Work, Tensors], Graph] | None = None) -> None:
+        self._capture = capture
+        self._graphs: dict[Way, Graphs] = {}
+
+    @torch.inference_mode()
+    def warm(self, tuning: Tuning, size: tuple[int, int], device: torch.device, batches: Sequence[int]) -> None:
+        """Capture graphs for alphas of this size, (height, width), and all tunings that go the same way."""
+        for batch in batches:
+            seen = [Seen(np.zeros((3, HEIGHT, WIDTH), np.uint8), 0.0, tuning)] * batch
+            alpha = torch.zeros(batch, *size, device=device)
+            self._way(seen[0].way).warm(*_given([None] * batch, seen, alpha))
+
+    @torch.inference_mode()
+    def __call__(
+        self, states: Sequence[State | None], seen: Sequence[Seen], alphas: Sequence[Tensor]
+    ) -> list[tuple[State, Tensor]]:
+        """For each video what is remembered now, and its alpha steadied: float32 (h, w), as what came in.
+
+        alphas: 0-1, of the frames in `seen`, all on one device. Those of one size and `way` go together. A cut and a
+        pause begin anew.
+        """
+        done: dict[int, tuple[State, Tensor]] = {}
+        groups: dict[tuple[torch.Size, Way], list[int]] = defaultdict(list)
+        for index, (alpha, one) in enumerate(zip(alphas, seen, strict=True)):
+            groups[(alpha.shape, one.way)].append(index)
+        for members in groups.values():
+            given = (states[i] for i in members), [seen[i] for i in members], torch.stack([alphas[i] for i in members])
+            done |= zip(members, self._together(*given), strict=True)
+        return [done[index] for index in range(len(seen))]
+
+    def _together(
+        self, states: Iterable[State | None], seen: Sequence[Seen], alpha: Tensor
+    ) -> list[tuple[State, Tensor]]:
+        memories, frames, steady = self._way(seen[0].way)(*_given(states, seen, alpha))
+        kept = (State(*one) for one in zip(memories, frames, (s.time_s for s in seen), strict=True))
+        return list(zip(kept, steady, strict=True))
+
+    def _way(self, way: Way) -> Graphs:
+        if way not in self._graphs:
+            self._graphs[way] = Graphs(functools.partial(advance, way=way), self._capture)
+        return self._graphs[way]
 
 
-def _unless_paused(frames: Tensor, last_s: Times, now_s: Times) -> Tensor:
-    """frames, 0 where a video paused or stepped back. Filled from the host, which needs no upload."""
-    paused = [n for n, (last, now) in enumerate(zip(last_s, now_s, strict=True)) if not 0 <= now - last <= GAP_S]
-    if paused:
-        frames = frames.clone()
-    for n in paused:
-        frames[n].zero_()
-    return frames
+def _given(states: Iterable[State | None], seen: Sequence[Seen], alpha: Tensor) -> Tensors:
+    """What `advance` takes, on the alphas' device."""
+    known = [state or _nothing(alpha.device) for state in map(_unless_paused, states, seen)]
+    memory, frames = torch.stack([s.memory for s in known]), torch.stack([s.frames for s in known])
+    colour, knobs = torch.from_numpy(np.stack([one.colour for one in seen])), torch.tensor([_knobs(s) for s in seen])
+    return memory, frames, colour.to(alpha.device, non_blocking=True), alpha, knobs.to(alpha.device, non_blocking=True)
 
 
-def nothing(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """`memory` and `frames` of as many videos that have not begun."""
-    return torch.zeros(count, _CHANNELS, HEIGHT, WIDTH, device=device), torch.zeros(count, device=device)
+def _unless_paused(state: State | None, seen: Seen) -> State | None:
+    """None, too, where a video stepped back."""
+    return state if state is not None and 0 <= seen.time_s - state.time_s <= GAP_S else None
 
 
-@torch.no_grad()
-def advance(
-    memory: Tensor, frames: Tensor, pixels: Tensor, alpha: Tensor, tuning: Tuning
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`step` without the host's part: memory, frames and alpha, as it takes and gives them. Waits for nothing."""
-    colour, small = look(pixels), sized(alpha[:, None], (HEIGHT, WIDTH))
-    carried = brought(memory, colour)
-    frames = frames * ~is_cut(colour, carried[:, :3])
-    past = _joined(torch.cat([colour, small], 1), carried[:, 3:], (frames > 0)[:, None, None, None], tuning)
-    weight = tuning.share * (frames / RAMP).clamp(max=1.0)
-    steady = _settled(alpha, small, past[:, 3:4], colour, weight[:, None, None], tuning)
-    return torch.cat([colour, past], 1), frames + 1, steady
+def _nothing(device: torch.device) -> State:
+    return State(torch.zeros(_CHANNELS, HEIGHT, WIDTH, device=device), torch.zeros((), device=device), 0.0)
 
 
-def _joined(seen: Tensor, carried: Tensor, known: Tensor, tuning: Tuning) -> Tensor:
+def _knobs(seen: Seen) -> tuple[float, ...]:
+    """What `advance` has of a tuning, as it comes up there."""
+    it = seen.tuning
+    slope = 1 / (it.white - it.black)
+    return it.memory, 1 / (1 - it.memory), -1 / it.tolerance**2, it.doubt, it.black, slope, it.share
+
+
+def advance(memory: Tensor, frames: Tensor, colour: Tensor, alpha: Tensor, knobs: Tensor, way: Way) -> Tensors:
+    """memory (B, 9, 144, 256), frames (B,) and alpha (B, h, w) after the next frame. Waits for nothing.
+
+    colour: uint8 (B, 3, 144, 256); knobs: float32 (B, 7), of `_knobs`.
+    """
+    most, cap, nearness, doubt, black, slope, share = knobs[:, :, None, None, None].unbind(1)
+    here, small = colour.float(), sized(alpha[:, None], (HEIGHT, WIDTH))
+    carried, unlike = brought(memory, here)
+    frames = frames * ~is_cut(here, unlike)
+    count = frames[:, None, None, None]
+    past = _joined(torch.cat([here, small], 1), carried[:, 3:], unlike, count > 0, (most, cap, nearness, doubt))
+    mean = _drawn(past[:, 3:4], here, way[0]) if way[0] else past[:, 3:4]
+    # the stretch of levels is folded into the small plane: there are few steps at the alpha's own size
+    change = sized((mean - small - black) * slope, (alpha.shape[1], alpha.shape[2]))
+    target = torch.addcmul(change, alpha[:, None], slope).clamp(0.0, 1.0)
+    if way[1]:
+        target = target * target * (3 - 2 * target)
+    weight = torch.minimum(count * (share / RAMP), share)
+    return torch.cat([here, past], 1), frames + 1, torch.lerp(alpha[:, None], target, weight)[:, 0]
+
+
+def _joined(seen: Tensor, carried: Tensor, unlike: Tensor, known: Tensor, knobs: Tensors) -> Tensor:
     """float32 (B, 6, h, w): values, count and doubt of `seen`, (B, 4, h, w), and of what was carried to it; of `seen`
-    alone where nothing is known."""
+    alone where nothing is known. unlike: (B, 1, h, w), how far apart the two pictures are."""
+    most, cap, nearness, allowed = knobs
     change = (carried[:, :4] - seen) * known
     count, doubt = (carried[:, 4:] * known).chunk(2, 1)
-    alike = _bell(change[:, :3].abs().sum(1, keepdim=True), tuning.tolerance)
+    alike = _bell(unlike, nearness)
     doubt = PATIENCE * alike * doubt - (1 - PATIENCE) * change[:, 3:]
-    alike = alike * _bell((doubt.abs() - tuning.doubt).clamp(min=0.0), SLACK)
-    weight = alike * (count / (count + 1)).clamp(TRUST, tuning.memory)
-    total = torch.addcmul(torch.ones_like(count), alike, count).clamp(max=1 / (1 - tuning.memory))
+    alike = alike * _bell((doubt.abs() - allowed).clamp(min=0.0), -1 / SLACK**2)
+    weight = alike * torch.minimum((count / (count + 1)).clamp(min=TRUST), most)
+    total = torch.minimum(alike * count + 1, cap)
     return torch.cat([torch.addcmul(seen, weight, change), total, doubt], 1)
 
 
-def _bell(distance: Tensor, width: float) -> Tensor:
-    """1 at no distance, 1/e at `width`."""
-    return (distance * distance * (-1 / width**2)).exp()
+def _bell(distance: Tensor, nearness: Tensor | float) -> Tensor:
+    """1 at no distance, 1/e at a width of which `nearness` is -1 / width^2."""
+    return (distance * distance * nearness).exp()
 
 
-def _settled(alpha: Tensor, small: Tensor, mean: Tensor, colour: Tensor, weight: Tensor, tuning: Tuning) -> Tensor:
-    """The alpha that leaves: the engine's, moved by `weight` to what all frames say together."""
-    if tuning.radii:
-        picture = colour * (1 / 255)
-        drawn = [guided(picture, mean, radius, EPSILON) for radius in tuning.radii]
-        mean = torch.stack(drawn).mean(0) if len(drawn) > 1 else drawn[0]
-    # the stretch of levels is folded into the small plane: there are few steps at the alpha's own size
-    slope = 1 / (tuning.white - tuning.black)
-    change = sized((mean - small - tuning.black) * slope, (alpha.shape[1], alpha.shape[2]))[:, 0]
-    target = torch.add(change, alpha, alpha=slope).clamp(0.0, 1.0)
-    if tuning.smoothstep:
-        target = target * target * (3 - 2 * target)
-    return torch.lerp(alpha, target, weight)
-
-
-class Steady:
-    """`step` for videos of given sizes, captured as one graph: what it remembers stays where it is on the device.
-
-    pixels, alpha: an example of each, as `step` takes them. capture: makes the graph; a device's if none is given.
-    """
-
-    def __init__(
-        self, pixels: Tensor, alpha: Tensor, tuning: Tuning, capture: Callable[[Work, Tensor], Graph] | None = None
-    ) -> None:
-        self._tuning = tuning
-        self._pixels = pixels.clone()
-        self._memory, self._frames = nothing(len(alpha), alpha.device)
-        self._times_s: Times = (0.0,) * len(alpha)
-        self._graph = (capture or CudaGraphs())(self._advance, alpha)
-        self._frames.zero_()  # a capture runs it several times
-
-    def __call__(self, pixels: Tensor, alpha: Tensor, times_s: Times) -> Tensor:
-        """The next alphas, steadied: in a tensor that the next call overwrites."""
-        self._frames.copy_(_unless_paused(self._frames, self._times_s, times_s))
-        self._times_s = times_s
-        self._pixels.copy_(pixels, non_blocking=True)
-        self._graph.given.copy_(alpha, non_blocking=True)
-        self._graph.replay()
-        return self._graph.answer
-
-    def _advance(self, alpha: Tensor) -> Tensor:
-        memory, frames, steady = advance(self._memory, self._frames, self._pixels, alpha, self._tuning)
-        self._memory.copy_(memory)
-        self._frames.copy_(frames)
-        return steady
+def _drawn(mean: Tensor, colour: Tensor, radii: tuple[int, ...]) -> Tensor:
+    """The alphas drawn anew from the picture: the mean over windows of these radii."""
+    picture = colour * (1 / 255)
+    drawn = [guided(picture, mean, radius, EPSILON) for radius in radii]
+    return torch.stack(drawn).mean(0) if len(drawn) > 1 else drawn[0]

@@ -12,7 +12,6 @@ from stream.session import Options
 from stream.settings import Settings
 from tests.live.scene import STRIPES, inside, matte
 from workers import hub, refine
-from workers.engines.base import Alpha
 from workers.engines.birefnet import Birefnet, View
 from workers.weights import Say
 
@@ -26,13 +25,14 @@ class Looking(Birefnet):
         self._checkpoint, _ = hub.parse("general@320x256")
         self._place = torch.device("cpu")
         self.recurrent = self._follow = options.roi
-        self._colours = refine.wanted(options, soft=True)
+        self.steadier = None
+        self._wants_colours = refine.wanted(options, soft=True)
 
     def _see(self, views: Sequence[View]) -> list[View]:
         return [replace(view, alpha=_truth(*view.look.size)[view.box.cut]) for view in views]
 
 
-def _truth(height: int, width: int) -> Alpha:
+def _truth(height: int, width: int) -> torch.Tensor:
     alpha = matte(height, width)
     alpha[inside(STRIPES, height, width)] = _FAINT
-    return alpha
+    return torch.from_numpy(alpha)

@@ -13,7 +13,7 @@ from stream.session import Options
 from stream.sources.pattern import PatternSource
 from tests.media import ROOT
 from tests.workers.engines import Floats, clip, disc, truth
-from workers import refine, refine_torch
+from workers import refine
 from workers.engines.base import Alpha
 
 NAMES = ("green", "blue", "busy", "coarse")
@@ -168,6 +168,8 @@ def test_levels_do_not_leave_their_range() -> None:
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_the_devices_colours_are_those_of_the_cpu(device: str) -> None:
     torch = pytest.importorskip("torch")
+    from workers import refine_torch
+
     for name in ("coarse", "green"):
         for _, picture, alpha in scenes(name):
             flipped = np.stack([picture, picture[::-1].copy()]), np.stack([alpha, alpha[::-1].copy()])
@@ -180,6 +182,21 @@ def test_the_devices_colours_are_those_of_the_cpu(device: str) -> None:
                 weights = of_planes(flipped[1][n])
                 for plane, weight in zip(split_i420(difference), weights, strict=True):
                     assert plane[weight > 0].max() <= 1
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_a_frame_gets_the_cpus_colours_by_way_of_the_device(device: str) -> None:
+    """The alpha is as small as an engine's."""
+    torch = pytest.importorskip("torch")
+    from workers import refine_torch
+
+    _, picture, alpha = next(iter(scenes("coarse")))
+    small = alpha[::2, ::2].copy()
+    there = refine_torch.estimate(picture, torch.from_numpy(small).to(device))
+    away = np.abs(refine.estimate(picture, small).astype(int) - there)
+    grown = np.asarray(cv2.resize(small, alpha.shape[::-1]), np.float32)
+    for plane, weight in zip(split_i420(away), of_planes(grown), strict=True):
+        assert plane[weight > 0].max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_graphs_give_what_the_same_steps_give_without(half: Runner) -> None:
 def test_warm_requests_replay_and_nothing_new_is_captured_in_them(half: Runner) -> None:
     half.warm([SIZE, (96, 64)])
     shapes = set(half._graphs._kept)
-    assert shapes == {(batch, h, w, 3) for batch in (1, 2, 4) for w, h in (SIZE, (96, 64))}
+    assert shapes == {((batch, h, w, 3),) for batch in (1, 2, 4) for w, h in (SIZE, (96, 64))}
     half(of_size(3))
     half(pictures(1, 128, 128))
     assert set(half._graphs._kept) == shapes

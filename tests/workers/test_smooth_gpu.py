@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from stream.session import Temporal
 from workers.motion_torch import flow
-from workers.smooth_torch import State, Steady, step
+from workers.smooth_torch import Seen, State, Steadier
 from workers.tuning import Tuning, choose
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -21,20 +21,16 @@ def texture(height: int, width: int) -> Tensor:
     return 30 + 190 * interpolate(drawn, (height, width), mode="bicubic").clamp(0, 1)
 
 
-def frames(count: int) -> list[tuple[Tensor, Tensor]]:
-    """I420 pictures (2, 540, 640) that move by 4 and 10 pixels a frame, and noisy mattes of a disc that moves along."""
-    room, noise = texture(360, 1280), torch.Generator().manual_seed(8)
+def frames(count: int) -> list[tuple[Tensor, list[Tensor]]]:
+    """Small pictures, uint8 (2, 3, 144, 256), that move by 1 and 3 cells a frame, and noisy mattes of discs that move
+    along."""
+    room, noise = texture(144, 512).round().to(torch.uint8)[0], torch.Generator().manual_seed(8)
     y, x = torch.meshgrid(torch.arange(144.0), torch.arange(256.0), indexing="ij")
     made = []
     for n in range(count):
-        pictures, alphas = [], []
-        for speed in (4, 10):
-            view = room[0, :, :, n * speed : n * speed + 640].round().to(torch.uint8)
-            chroma = view[1:, ::2, ::2].reshape(180, 640)
-            pictures.append(torch.cat([view[0], chroma]))
-            inside = (torch.hypot(x - 128 + n * speed * 0.4, y - 72) - 40).neg().clamp(0, 1)
-            alphas.append((inside + 0.2 * torch.randn(144, 256, generator=noise)).clamp(0, 1))
-        made.append((torch.stack(pictures), torch.stack(alphas)))
+        pictures = torch.stack([room[..., n * speed : n * speed + 256] for speed in (1, 3)])
+        discs = [(torch.hypot(x - 128 + n * speed, y - 72) - 40).neg().clamp(0, 1) for speed in (1, 3)]
+        made.append((pictures, [(d + 0.2 * torch.randn(d.shape, generator=noise)).clamp(0, 1) for d in discs]))
     return made
 
 
@@ -44,12 +40,15 @@ def tuned(engine: str) -> Tuning:
     return tuning
 
 
-def steadied(device: str, engine: str) -> list[Tensor]:
-    state: State | None = None
+def steadied(device: str, engine: str, steadier: Steadier | None = None) -> list[Tensor]:
+    steadier = steadier or Steadier()
+    states: list[State | None] = [None] * 2
     out = []
-    for n, (pixels, raw) in enumerate(frames(8)):
-        state, alpha = step(state, pixels.to(device), raw.to(device), (n / 30,) * 2, tuned(engine))
-        out.append(alpha.cpu())
+    for n, (pictures, raw) in enumerate(frames(8)):
+        seen = [Seen(picture.numpy(), n / 30, tuned(engine)) for picture in pictures]
+        done = steadier(states, seen, [alpha.to(device) for alpha in raw])
+        states = [state for state, _ in done]
+        out.append(torch.stack([alpha.cpu() for _, alpha in done]))
     return out
 
 
@@ -62,10 +61,10 @@ def test_alphas_are_those_of_the_cpu(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["selfie", "birefnet"])
 def test_a_graph_gives_what_the_steps_give(engine: str) -> None:
-    given = [(pixels.cuda(), raw.cuda()) for pixels, raw in frames(8)]
-    steady = Steady(*given[0], tuned(engine))
-    for n, (wanted, (pixels, raw)) in enumerate(zip(steadied("cuda", engine), given, strict=True)):
-        assert (steady(pixels, raw, (n / 30,) * 2).cpu() - wanted).abs().max() < 1e-3
+    steadier = Steadier()
+    steadier.warm(tuned(engine), (144, 256), torch.device("cuda"), [4, 2, 1])
+    for one, wanted in zip(steadied("cuda", engine, steadier), steadied("cuda", engine), strict=True):
+        assert (one - wanted).abs().max() < 1e-3
 
 
 def test_the_flow_finds_shifts() -> None:

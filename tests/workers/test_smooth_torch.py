@@ -2,23 +2,27 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from stream.frames import Frame
 from stream.session import Options, Temporal
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
-from tests.workers.scenes import WIDTH, Clip, clip, scores, steadied
+from tests.workers.scenes import Clip, clip, scores, steadied
 from tests.workers.test_graphs import Recorded
-from workers import engines, smooth_torch
+from workers import engines
 from workers.alpha_video import AlphaVideo
 from workers.colour_guided import guided
 from workers.colour_guided_torch import guided as guided_torch
 from workers.edges import full_size
 from workers.engines.base import Alpha
-from workers.smooth_torch import Steady
+from workers.graphs import Tensors, Work
+from workers.motion import look
+from workers.smooth_torch import Seen, State, Steadier
 from workers.tuning import Tuning, choose
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
@@ -31,18 +35,23 @@ def tuned(engine: str = "selfie", mode: Temporal = Temporal.LIVE) -> Tuning:
     return tuning
 
 
-def on_device(scenes: list[Clip], device: str, engine: str = "selfie") -> list[list[Alpha]]:
+def seen(frame: Frame, tuning: Tuning) -> Seen:
+    return Seen(look(frame).colour.astype(np.uint8).transpose(2, 0, 1), frame.time_s, tuning)
+
+
+def on_device(
+    scenes: list[Clip], device: str, engine: str = "selfie", steadier: Steadier | None = None
+) -> list[list[Alpha]]:
     """The alphas of several clips, which go through side by side."""
-    state: smooth_torch.State | None = None
-    out: list[list[Alpha]] = [[] for _ in scenes]
+    steadier = steadier or Steadier()
+    states: list[State | None] = [None] * len(scenes)
+    out: list[list[Alpha]] = []
     for n in range(len(scenes[0].frames)):
-        frames = [scene.frames[n] for scene in scenes]
-        pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames])).to(device)
-        raw = torch.from_numpy(np.stack([scene.raw[n] for scene in scenes])).to(device)
-        state, alpha = smooth_torch.step(state, pixels, raw, tuple(f.time_s for f in frames), tuned(engine))
-        for row, one in zip(out, alpha.cpu().numpy(), strict=True):
-            row.append(one)
-    return out
+        raw = [torch.from_numpy(scene.raw[n]).to(device) for scene in scenes]
+        done = steadier(states, [seen(scene.frames[n], tuned(engine)) for scene in scenes], raw)
+        states = [state for state, _ in done]
+        out.append([alpha.cpu().numpy() for _, alpha in done])
+    return [list(row) for row in zip(*out, strict=True)]
 
 
 def ratios(scene: Clip, alphas: list[Alpha]) -> tuple[float, float]:
@@ -106,15 +115,6 @@ def test_each_video_of_a_batch_is_as_alone_and_a_cut_or_a_pause_is_its_own(still
     assert fresh == [[0], [0, 7], [0, 9]]
 
 
-def test_another_size_begins_anew(still: Clip) -> None:
-    state: smooth_torch.State | None = None
-    for n, width in ((0, WIDTH), (1, WIDTH), (2, WIDTH // 2)):
-        pixels = torch.from_numpy(still.frames[n].pixels[:, :width].copy())[None]
-        raw = torch.from_numpy(still.raw[n])[None]
-        state, alpha = smooth_torch.step(state, pixels, raw, (n / 30,), tuned())
-        assert torch.equal(alpha, raw) == (n != 1)
-
-
 def test_a_large_alpha_keeps_its_detail(still: Clip) -> None:
     alpha = np.random.default_rng(2).uniform(0.2, 0.8, (360, 640)).astype(np.float32)
     out = on_device([replace(still, raw=[alpha] * 14)], "cpu", "birefnet")[0]
@@ -122,21 +122,46 @@ def test_a_large_alpha_keeps_its_detail(still: Clip) -> None:
 
 
 def test_frames_to_come_are_refused(still: Clip) -> None:
-    pixels, raw = torch.from_numpy(still.frames[0].pixels)[None], torch.from_numpy(still.raw[0])[None]
     with pytest.raises(ValueError, match="look_ahead is 1"):
-        smooth_torch.step(None, pixels, raw, (0.0,), tuned(mode=Temporal.LIVE_1))
+        seen(still.frames[0], tuned(mode=Temporal.LIVE_1))
+
+
+def test_videos_of_other_sizes_and_strengths_go_together_and_each_is_as_alone(still: Clip) -> None:
+    """The strengths of one engine's mattes take one graph, not one each."""
+    captured: list[Recorded] = []
+
+    def capture(work: Work, examples: Tensors) -> Recorded:
+        captured.append(Recorded(work, examples))
+        return captured[-1]
+
+    tunings = [choose(Temporal.LIVE, strength, "birefnet", live=True) for strength in (0.3, 0.7, 1.0)]
+    known = [tuning for tuning in tunings if tuning is not None]
+    raw = [torch.from_numpy(cv2.resize(still.raw[0], size)) for size in ((256, 144), (256, 144), (128, 96))]
+    together, alone = Steadier(capture), Steadier()
+    together.warm(known[0], (144, 256), torch.device("cpu"), [4])
+    states: list[State | None] = [None] * 3
+    for frame in still.frames[:4]:
+        faces = [seen(frame, tuning) for tuning in known]
+        wanted = [alone([state], [face], [r])[0] for state, face, r in zip(states, faces, raw, strict=True)]
+        done = together(states, faces, raw)
+        for (state, alpha), (other, expected) in zip(done, wanted, strict=True):
+            torch.testing.assert_close(alpha, expected, rtol=0, atol=1e-5)
+            torch.testing.assert_close(state.memory, other.memory, rtol=0, atol=1e-3)
+        states = [state for state, _ in done]
+        raw = [1 - r for r in raw]
+    assert [graph.replays for graph in captured] == [4]
+    weak, strong = (alpha for _, alpha in done[:2])
+    assert (weak - strong).abs().mean() > 1e-3
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_graph_gives_what_the_steps_give(still: Clip, device: str) -> None:
     frames = [replace(f, pts=f.pts + 30 * (f.pts >= 9)) for f in still.frames]
-    pixels = [torch.from_numpy(frame.pixels)[None].to(device) for frame in frames]
-    raw = [torch.from_numpy(alpha)[None].to(device) for alpha in still.raw]
-    steady = Steady(pixels[0], raw[0], tuned(), Recorded if device == "cpu" else None)
-    wanted = on_device([replace(still, frames=frames)], device)[0]
-    for n, frame in enumerate(frames):
-        out = steady(pixels[n], raw[n], (frame.time_s,))
-        np.testing.assert_allclose(out[0].cpu().numpy(), wanted[n], atol=1e-4)
+    paused = replace(still, frames=frames)
+    steadier = Steadier(Recorded if device == "cpu" else None)
+    steadier.warm(tuned(), still.raw[0].shape, torch.device(device), [1])
+    for one, wanted in zip(on_device([paused], device, steadier=steadier), on_device([paused], device), strict=True):
+        np.testing.assert_allclose(one, wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize("device", DEVICES)

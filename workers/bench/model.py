@@ -140,7 +140,7 @@ def _work(case: Case, network: nn.Module, device: torch.device, graphs: CudaGrap
         return lambda: network(x)
     compiled = torch.compile(network, mode="max-autotune-no-cudagraphs") if case.form == "compiled" else network
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=True):
-        return graphs(compiled, x).replay
+        return graphs(lambda x: (compiled(x),), (x,)).replay
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:

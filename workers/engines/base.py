@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.frames import Frame, Plane
+from workers.tuning import Tuning
 
 State = Any
 """An engine's memory of one video; None before its first frame. Only the engine that made it looks inside."""
@@ -28,12 +29,13 @@ class Result:
     """What an engine says of one frame.
 
     foreground: I420 of the frame's size with the subject's colours freed from the old background, or None to keep
-    the frame's own.
+    the frame's own. steady: alpha was steadied over time already, as `Steadying` was asked to.
     """
 
     alpha: Alpha
     state: State = None
     foreground: Plane | None = None
+    steady: bool = False
 
 
 class Engine(Protocol):
@@ -69,4 +71,14 @@ class Measuring(Protocol):
 
     def recall(self, measured: str) -> State:
         """The state of a video of which that was learnt."""
+        ...
+
+
+@runtime_checkable
+class Steadying(Protocol):
+    """An engine that can steady the mattes of live video where they are made, before they leave its device."""
+
+    def steadied(self, prepared: Prepared, frame: Frame, tuning: Tuning) -> Prepared:
+        """`prepared` of this frame, asking for an alpha that is steady by `tuning`; as it was if that cannot be had
+        here. `Result.steady` says whether it was done."""
         ...

@@ -1,7 +1,8 @@
 """BiRefNet: the strongest still-picture matte of any subject, in half precision. A GPU's work; a CPU takes seconds.
 
 Each frame is squashed to the network's size and seen by itself; with `roi` on, only the part of it where the subject
-was, at the same scale. Knows nothing about the network's inside.
+was, at the same scale. On a GPU live mattes are steadied before they are downloaded. Knows nothing about the network's
+inside.
 """
 
 import logging
@@ -14,22 +15,25 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from stream.errors import WeightsError
 from stream.frames import Frame, Plane
 from stream.log import OncePerSecond
-from stream.session import Options
+from stream.session import Options, Temporal
 from stream.settings import Settings
-from workers import hub, refine, roi
+from workers import hub, motion, refine, refine_torch, roi
 from workers.engines.base import Alpha, Result
 from workers.models.birefnet import BiRefNet
 from workers.runner import Runner, half_precision
+from workers.smooth_torch import Seen, State, Steadier
 from workers.tensors import Bytes, rgb_bytes
+from workers.tuning import Tuning, choose
 from workers.weights import Say, silent
 
 _STRIDE = 32
 _LONGEST_PX = 2304  # largest side that the variants of free size were trained with
-_NOTHING: Alpha = np.zeros((0, 0), np.float32)
+_NOTHING = torch.zeros(0, 0)
 _PATIENCE = 3  # frames of a video whose half-precision matte was no number, before it is given full precision for good
 
 
@@ -38,12 +42,13 @@ class Look:
     """A frame as the engine takes it, with all that its video's options ask.
 
     picture: uint8 (h, w, 3), RGB, of the network's size. pixels: the frame's own, if the subject's colours are wanted.
-    follow: only the part is looked at where the subject was.
+    follow: only the part is looked at where the subject was. seen: what its alpha is to be steadied by, here.
     """
 
     picture: Bytes
     pixels: Plane | None
     follow: bool
+    seen: Seen | None = None
 
     @property
     def size(self) -> roi.Size:
@@ -52,24 +57,29 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is known of a video. strikes: its frames that half precision could not hold. track: where its subject is."""
+    """What is known of a video. strikes: its frames that half precision could not hold. track: where its subject is.
+    steady: what its alphas are steadied by, if they are, here."""
 
     strikes: int = 0
     track: roi.Track | None = None
+    steady: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One frame on its way through the network. alpha: float32, of the box."""
+    """One frame on its way through the network. alpha: float32, of the box, then of the picture; on the device."""
 
     look: Look
     memory: Memory
     box: roi.Box
-    alpha: Alpha
+    alpha: Tensor
 
 
 class Birefnet:
-    """A video's state is its `Memory`. Raises WeightsError."""
+    """A video's state is its `Memory`. Raises WeightsError.
+
+    steadier: steadies mattes where they are made; None where that is slower than what the CPU does.
+    """
 
     name = "birefnet"
     warmup_frames = 0
@@ -81,26 +91,48 @@ class Birefnet:
         torch.set_num_threads(settings.cores())
         dtype = half_precision(self._place) if settings.half else torch.float32
         self._runner = Runner(lambda: load_network(path), self._place, dtype)
+        self._warn = OncePerSecond(logging.getLogger(__name__))
+        self.steadier = Steadier() if self._place.type == "cuda" else None
         if not self._checkpoint.native:
             self._runner.warm([(self._checkpoint.width, self._checkpoint.height)])
+            self._warm_steadier()
         self.batch = self._runner.batch
         self.recurrent = self._follow = options.roi
-        self._colours = refine.wanted(options, soft=True)
+        self._wants_colours = refine.wanted(options, soft=True)
         self.device = f"{self._place.type} in {str(dtype).removeprefix('torch.')}"
-        self._warn = OncePerSecond(logging.getLogger(__name__))
 
     def prepare(self, frame: Frame) -> Look:
         picture = rgb_bytes(frame, *network_size(self._checkpoint, frame.width, frame.height))
-        return Look(picture, frame.pixels if self._colours and not frame.gray else None, self._follow)
+        return Look(picture, frame.pixels if self._wants_colours and not frame.gray else None, self._follow)
+
+    def steadied(self, prepared: Look, frame: Frame, tuning: Tuning) -> Look:
+        if self.steadier is None or tuning.look_ahead:
+            return prepared
+        small = motion.look(frame).colour.astype(np.uint8).transpose(2, 0, 1)
+        return replace(prepared, seen=Seen(small, frame.time_s, tuning))
 
     def infer(self, prepared: Sequence[Look], states: Sequence[Memory | None]) -> list[Result]:
         views = [_first(look, state or Memory()) for look, state in zip(prepared, states, strict=True)]
         seen = self._see(views)
-        lost = [i for i, v in enumerate(seen) if v.look.follow and roi.lost(v.box, v.alpha, v.look.size)]
+        lost = [i for i, v in enumerate(seen) if v.look.follow and roi.lost(v.box, host(v.alpha), v.look.size)]
         wide = self._see([replace(seen[i], box=roi.whole(seen[i].look.size)) for i in lost])
         for i, view in zip(lost, wide, strict=True):
             seen[i] = view
-        return [self._result(view) for view in seen]
+        seen = [_placed(view) for view in seen]
+        steady = self._steady(seen)
+        return [self._result(view, steady.get(i)) for i, view in enumerate(seen)]
+
+    def _warm_steadier(self) -> None:
+        """So that no video waits for it; where the device has no room for that, the CPU steadies."""
+        tuning = choose(Temporal.LIVE, 1.0, self.name, live=True)
+        if self.steadier is None or tuning is None:
+            return
+        size, batches = (self._checkpoint.height, self._checkpoint.width), (4, 2, 1)
+        try:
+            self.steadier.warm(tuning, size, self._place, [b for b in batches if b <= self._runner.batch])
+        except RuntimeError as exc:
+            self._warn.warning("birefnet: mattes are steadied on the CPU: %s", exc)
+            self.steadier = None
 
     def _see(self, views: Sequence[View]) -> list[View]:
         """Each with the alpha in its box. Boxes of one size go through the network together."""
@@ -111,36 +143,72 @@ class Birefnet:
         for (_, exact), members in groups.items():
             pictures = np.stack([views[i].look.picture[views[i].box.cut] for i in members])
             alphas = self._alphas(pictures, exact)
-            seen |= {i: self._checked(views[i], p, a) for i, p, a in zip(members, pictures, alphas, strict=True)}
+            whole = alphas.isfinite().flatten(1).all(1).tolist()
+            checked = (self._checked(views[i], *one) for i, *one in zip(members, pictures, alphas, whole, strict=True))
+            seen |= zip(members, checked, strict=True)
         return [seen[index] for index in range(len(views))]
 
-    def _alphas(self, pictures: Bytes, exact: bool) -> Alpha:
+    def _alphas(self, pictures: Bytes, exact: bool) -> Tensor:
         """float32 (B, h, w) of pictures (B, h, w, 3). Not finite where half precision failed. Raises EngineError."""
-        alphas: Alpha = self._runner(torch.from_numpy(pictures), exact).cpu().numpy()
-        return alphas
+        return self._runner(torch.from_numpy(pictures), exact)
 
-    def _checked(self, view: View, picture: Bytes, alpha: Alpha) -> View:
+    def _checked(self, view: View, picture: Bytes, alpha: Tensor, finite: bool) -> View:
         """With the matte; one that half precision could not hold is computed again in full, and counted."""
-        if np.isfinite(alpha).all():
+        if finite:
             return replace(view, alpha=alpha)
         self._warn.warning("birefnet: half precision could not hold a frame; computing it in full")
         (alpha,) = self._alphas(picture[None], exact=True)
-        alpha = np.nan_to_num(alpha, nan=0.0).clip(0.0, 1.0)
+        alpha = alpha.nan_to_num(0.0).clamp(0.0, 1.0)
         return replace(view, alpha=alpha, memory=replace(view.memory, strikes=view.memory.strikes + 1))
 
-    def _result(self, view: View) -> Result:
-        look, memory, alpha = view.look, view.memory, view.alpha
-        if view.box != roi.whole(look.size):
-            alpha = np.zeros(look.size, np.float32)
-            alpha[view.box.cut] = view.alpha
-        if look.follow:
-            memory = replace(memory, track=roi.follow(memory.track, view.box, alpha))
-        colours = None if look.pixels is None else refine.estimate(look.pixels, alpha, self._place.type)
-        return Result(alpha, memory, colours)
+    def _steady(self, views: Sequence[View]) -> dict[int, tuple[State, Tensor]]:
+        """What is remembered of the videos that asked for it, and their alphas steadied, by place in the row."""
+        asked = {i: view.look.seen for i, view in enumerate(views) if view.look.seen is not None}
+        if self.steadier is None or not asked:
+            return {}
+        states, alphas = [views[i].memory.steady for i in asked], [views[i].alpha for i in asked]
+        try:
+            done = self.steadier(states, list(asked.values()), alphas)
+        except RuntimeError as exc:  # the CPU can do it; a network that does not fit is told by the runner
+            self._warn.warning("birefnet: steadying on the device failed, the CPU does it now: %s", exc)
+            self.steadier = None
+            return {}
+        return dict(zip(asked, done, strict=True))
+
+    def _result(self, view: View, steady: tuple[State, Tensor] | None) -> Result:
+        memory = view.memory
+        if view.look.follow:
+            memory = replace(memory, track=roi.follow(memory.track, view.box, host(view.alpha)))
+        state, alpha = steady or (None, view.alpha)
+        return Result(host(alpha), replace(memory, steady=state), self._colours(view), steady is not None)
+
+    def _colours(self, view: View) -> Plane | None:
+        pixels = view.look.pixels
+        if pixels is None:
+            return None
+        on_device = self._place.type != "cpu"
+        return refine_torch.estimate(pixels, view.alpha) if on_device else refine.estimate(pixels, host(view.alpha))
 
 
 def _first(look: Look, memory: Memory) -> View:
     return View(look, memory, roi.where(memory.track, look.size) if look.follow else roi.whole(look.size), _NOTHING)
+
+
+def _placed(view: View) -> View:
+    """With the alpha of all of the picture, 0 outside the box."""
+    if view.box == roi.whole(view.look.size):
+        return view
+    alpha = torch.zeros(view.look.size, device=view.alpha.device)
+    alpha[view.box.cut] = view.alpha
+    return replace(view, alpha=alpha)
+
+
+def host(alpha: Tensor) -> Alpha:
+    """The alpha in this machine's memory: by way of pinned memory, into which a device copies several times as fast."""
+    if alpha.is_cuda:
+        alpha = torch.empty(alpha.shape, pin_memory=True).copy_(alpha)
+    numbers: Alpha = alpha.numpy()
+    return numbers
 
 
 def network_size(checkpoint: hub.Checkpoint, width: int, height: int) -> tuple[int, int]:
