@@ -31,6 +31,7 @@ from workers.matte import Matte
 LIVE_SOURCES = {"rtsp": "rtsp", "rtsps": "rtsp"}
 """By scheme: which of `SOURCES` reads such an address."""
 
+_CAUSES = {"late": "newer ones came before there was time for them", "unusable": "they could not be used"}
 _ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SPARE_BYTES = 64 * 2**20  # left on the disk: a recording that ran into its end could not be closed, and would be lost
 _LOOK_S = 1.0
@@ -114,8 +115,8 @@ class _Room:
 
 
 def _left_out(source: RtspSource) -> list[tuple[str, str]]:
-    lost = source.slot.dropped + sum(source.dropped.values())
-    return [("late", f"{lost} pictures were left out: newer ones came before there was time for them")] if lost else []
+    counts = {"late": source.slot.dropped + source.dropped["convert"], "unusable": source.dropped["unusable"]}
+    return [(code, f"{n} pictures were left out: {_CAUSES[code]}") for code, n in counts.items() if n]
 
 
 def _source_kind(address: str) -> str:
