@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -114,6 +115,20 @@ def test_a_camera_that_dies_and_comes_back(
     assert "warning: the source was away for" in told
     assert "s3cr" not in told
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("spec", ["image:none.png", f"image:{__file__}", "video:none.mp4", f"video:{__file__}"])
+def test_a_background_that_cannot_be_read_is_told_before_the_camera_is_asked(tmp_path: Path, spec: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as camera:
+        url = f"rtsp://127.0.0.1:{camera.getsockname()[1]}/cam"
+        done = mattebox("stream", url, tmp_path / "o.mkv", "--engine", "chroma", "--background", spec, env=QUICK)
+        camera.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            camera.accept()
+    assert done.returncode == 1, done.stderr
+    (error,) = done.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert spec.partition(":")[2] in error
 
 
 @pytest.mark.slow

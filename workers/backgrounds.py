@@ -39,6 +39,7 @@ GREY = (126, 128, 128)  # what a blur shows where there is no room to be seen
 _PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # not TIFF and MPO: their further pictures are pages and thumbnails
 _SOON_S = Fraction(2, 1000)  # containers round times to milliseconds: a picture is due when it is this close
+_SMALL = (16, 16)  # of a background that is opened only to see whether it can be
 _FAR_S = 20  # a leap ahead that is worth seeking for
 
 
@@ -66,6 +67,11 @@ def open_background(background: Background, width: int, height: int, settings: S
         case "none":
             return Drawn(lambda frame, _: frame.pixels)
     return _still(None)
+
+
+def check_background(background: Background, settings: Settings) -> None:
+    """Read its beginning: the size of the frames is not known yet. Raises BackgroundError in one line."""
+    open_background(background, *_SMALL, settings).close()
 
 
 def _found(path: str, settings: Settings) -> Path:

@@ -24,7 +24,7 @@ from stream.sinks import open_sink
 from stream.sources import SOURCES
 from stream.sources.rtsp import RtspSource
 from workers import engines, threads
-from workers.backgrounds import open_background
+from workers.backgrounds import check_background, open_background
 from workers.engines.base import Engine
 from workers.matte import Matte
 
@@ -58,6 +58,8 @@ def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
     began_s = time.monotonic()
     name, reason = engines.choose(task.options, live=True, settings=settings)
     sink = open_sink(output, task.options, settings)
+    check_background(task.options.background, settings)
+    room = _Room(output)
     engine = engines.load(name, task.options, settings, reporter.say)
     reporter.say(f"engine {name} on {engine.device}: {reason}")
     source: RtspSource = find(SOURCES[kind])(
@@ -68,22 +70,27 @@ def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
         reporter.start(source.info, {"input": str(source.address), "engine": name, "device": engine.device})
         cleanup.callback(reporter.stop)
         loaded_s = time.monotonic()
-        matte = _pumped(task, source, sink, engine, settings, reporter)
+        matte = _pumped(task, source, sink, room, engine, settings, reporter)
     names = str(source.address), str(output), name, engine.device
     warnings = [*source.warnings, *_left_out(source), *sink.warnings]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
 def _pumped(
-    task: Recording, source: RtspSource, sink: Sink, engine: Engine, settings: Settings, reporter: Reporter
+    task: Recording,
+    source: RtspSource,
+    sink: Sink,
+    room: "_Room",
+    engine: Engine,
+    settings: Settings,
+    reporter: Reporter,
 ) -> Matte:
     backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
     matte = Matte(task.options, engine, backdrop, live=True)
-    room = _Room(Path(task.output), source)
 
     def tick(frame: Frame) -> None:
         reporter.tick(frame)
-        room.look()
+        room.look(source)
 
     with ended_by_signals(source.end):
         pump(source, matte, sink, tick, read=source.slot)
@@ -93,19 +100,19 @@ def _pumped(
 class _Room:
     """Ends a recording before its disk is full. Raises DiskError where it is so from the beginning."""
 
-    def __init__(self, output: Path, source: RtspSource) -> None:
-        self._folder, self._source, self._next_s = output.absolute().parent, source, 0.0
+    def __init__(self, output: Path) -> None:
+        self._folder, self._next_s = output.absolute().parent, 0.0
         if self._is_short():
             raise DiskError(f"cannot record to {output}: less than {_SPARE_BYTES // 2**20} MiB are free")
 
-    def look(self) -> None:
+    def look(self, source: RtspSource) -> None:
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
         self._next_s = now_s + _LOOK_S
         if self._is_short():
-            self._source.warnings.append(("disk", "the disk is nearly full: the recording ended there"))
-            self._source.end()
+            source.warnings.append(("disk", "the disk is nearly full: the recording ended there"))
+            source.end()
 
     def _is_short(self) -> bool:
         try:
