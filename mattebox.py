@@ -14,6 +14,7 @@ import typer
 
 from commands import bench, examine, file, jobs, live, models, stream
 from stream.errors import MatteboxError
+from stream.signals import endings
 
 _INTERRUPTED = 130
 __version__ = "0.1.0"
@@ -54,10 +55,8 @@ app.add_typer(bench.app, name="bench")
 def main() -> NoReturn:
     """Entry point: run a command and exit with its code."""
     _survive_closed_streams()
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-            signal.signal(number, _terminate)
+    for number in endings():
+        signal.signal(number, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:  # typer turns Ctrl-C into this by itself
@@ -79,10 +78,6 @@ def _survive_closed_streams() -> None:
     """Started without standard output or error (`2>&-`), the work is done all the same."""
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _fail(kind: str, message: str, code: int) -> int:

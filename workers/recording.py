@@ -20,6 +20,7 @@ from stream.pump import Sink, pump
 from stream.registry import find
 from stream.session import Options
 from stream.settings import Settings
+from stream.signals import endings
 from stream.sinks import open_sink
 from stream.sources import SOURCES
 from stream.sources.rtsp import RtspSource
@@ -32,7 +33,6 @@ LIVE_SOURCES = {"rtsp": "rtsp", "rtsps": "rtsp"}
 """By scheme: which of `SOURCES` reads such an address."""
 
 _CAUSES = {"late": "newer ones came before there was time for them", "unusable": "they could not be used"}
-_ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SPARE_BYTES = 64 * 2**20  # left on the disk: a recording that ran into its end could not be closed, and would be lost
 _LOOK_S = 1.0
 
@@ -150,9 +150,7 @@ def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [getattr(signal, name) for name in _ENDINGS if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    before = {number: done for number, done in before.items() if done not in (None, signal.SIG_IGN)}
+    before = {number: signal.getsignal(number) for number in endings()}
 
     def restore() -> None:
         for number, done in before.items():
