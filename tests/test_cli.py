@@ -1,6 +1,7 @@
 """The command line as a user meets it: words in, files and exit codes out."""
 
 import json
+import os
 import resource
 import shlex
 import signal
@@ -121,6 +122,30 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, number: int, name: s
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "error: interrupted"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["typer", "av"])  # of the command line, and of the command
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_while_it_loads_is_no_traceback(tmp_path: Path, module: str, number: int) -> None:
+    """Inside `exec`, for Python remembers what was interrupted there and ends as if it had been killed."""
+    (tmp_path / f"{module}.py").write_text("import time\nexec('print(1, flush=True); time.sleep(60)')")
+    with subprocess.Popen(
+        command("file", TALK, "-o", tmp_path / "o.mp4"),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "1\n"
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, errors) == (130, "error: interrupted\n")
 
 
 def test_a_limit_on_file_size_is_a_disk_error_and_leaves_nothing(tmp_path: Path) -> None:
