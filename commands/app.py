@@ -64,7 +64,8 @@ def run() -> int:
     except OSError as exc:  # such as a full temporary folder; what belongs to an input or output has its own error
         return _fail("system", f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", 1)
     except typer.TyperException as exc:
-        return _fail("usage", exc.format_message(), 2)
+        said = exc.format_message()  # nothing where the help was shown instead
+        return _fail("usage", said, 2) if said else 2
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", "interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0

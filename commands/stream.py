@@ -72,7 +72,7 @@ def stream(
         source, output, options, None if duration is None else parse_time(duration), choices.parse_size(size)
     )
     report = reporter(as_json)
-    report.done(record(task, choices.settings_with(weights), report))
+    report.done(record(task, choices.settings_with(weights, engine), report))
 
 
 def _first_line(path: Path) -> bytes:

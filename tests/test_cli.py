@@ -77,10 +77,21 @@ def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
         (["file", TALK, "-o", "o.mp4", "--key", "#00ff00", "--engine", "rvm"], 2, "is for the engine chroma"),
         (["file", TALK, "-o", "o.mp4", "--feather", "99"], 2, "--feather"),
         (["file", TALK, "-o", "o.mp4", "--expand", "-20.5"], 2, "--expand"),
+        (
+            ["file", TALK, "-o", "o.mp4", "--engine", "rvm", "--weights", "lite"],
+            2,
+            "--weights: is for the engine birefnet",
+        ),
+        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--weights", "lite"], 2, "engine: 'magic' is unknown"),
+        (["file", TALK, "-o", f"{__file__}/o.mp4"], 1, f"{__file__} is no folder"),
+        (["file", TALK, "-o", "-"], 2, "'-' is no name of a file"),
+        (["file", "", "-o", "o.mp4"], 2, "'' is no name of a file"),
+        (["file", "https://host/in.mp4", "-o", "o.mp4"], 2, "https:// is no name of a file"),
         (["file", TALK, "-o", TALK], 2, "would replace the input"),
         (["file", TALK, "-o", "/no/such/folder/o.mp4"], 1, "does not exist"),
         (["file", __file__, "-o", "o.mp4"], 1, "is not a video that can be read"),
-        (["models", "pull", "nope"], 2, "'nope' is unknown"),
+        (["models", "pull", "nope"], 2, "'nope' is unknown; one of: rvm, selfie, birefnet:NAME"),
+        (["jobs", "list", "--server", "http://[host"], 2, "is no address of a server"),
         (["eval", TALK, "none.mkv"], 1, "none.mkv does not exist"),
         (["frobnicate"], 2, "frobnicate"),
     ],
@@ -93,6 +104,22 @@ def test_what_is_wrong_is_one_line_and_an_exit_code(words: list[object], code: i
     assert says in error[0]
     assert "Traceback" not in done.stderr
     assert not (ROOT / "o.mp4").exists()
+
+
+@pytest.mark.parametrize("group", [[], ["models"], ["jobs"]])
+def test_without_words_the_help_is_shown_and_no_error(group: list[str]) -> None:
+    done = mattebox(*group)
+    assert done.returncode == 2
+    assert "Usage: " in done.stdout + done.stderr
+    assert "error" not in done.stderr
+
+
+def test_a_place_for_an_export_is_looked_at_before_its_weights_are_fetched(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    offline = {"MATTEBOX_OFFLINE": 1, "MATTEBOX_CACHE_DIR": tmp_path / "none"}
+    done = mattebox("models", "export", "lite", tmp_path / "none" / "x.onnx", env=offline)
+    assert done.returncode == 1
+    assert "none does not exist" in done.stderr
 
 
 def test_errors_are_json_for_machines() -> None:

@@ -164,7 +164,7 @@ def _state(name: str, settings: Settings) -> str:
 
 def _place(name: str, settings: Settings) -> Path:
     if name not in WEIGHTS:
-        raise UsageError(f"models: {name!r} is unknown; one of: {', '.join(WEIGHTS)}")
+        raise UsageError(f"models: {name!r} is unknown; one of: {', '.join(WEIGHTS)}, birefnet:NAME")
     return settings.cache_dir / "weights" / WEIGHTS[name].file
 
 

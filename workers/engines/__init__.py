@@ -24,7 +24,7 @@ ENGINES = {
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent) -> Engine:
     """Build an engine, its weights fetched if need be and their licence said. Raises UsageError, WeightsError."""
-    _check_known(name)
+    check_known(name)
     try:
         engine: Engine = find(ENGINES[name])(options, settings, say)
     except ModuleNotFoundError as exc:
@@ -51,7 +51,7 @@ def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[
     """The engine's name and, in words, why it was taken. Raises UsageError for a name that is none, and for what that
     engine would not use."""
     if options.engine != "auto":
-        _check_known(options.engine)
+        check_known(options.engine)
     if fault := options.misplaced():
         raise UsageError(": ".join(fault))
     if options.engine != "auto":
@@ -61,7 +61,8 @@ def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[
     return _automatic(live, settings, has_cuda())
 
 
-def _check_known(name: str) -> None:
+def check_known(name: str) -> None:
+    """Raises UsageError for a name that is none."""
     if name not in ENGINES:
         raise UsageError(f"engine: {name!r} is unknown; one of: auto, {', '.join(ENGINES)}")
 
