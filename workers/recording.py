@@ -24,6 +24,7 @@ from stream.signals import endings
 from stream.sinks import open_sink
 from stream.sources import SOURCES
 from stream.sources.rtsp import RtspSource
+from stream.sources.rtsp_connection import Address
 from workers import engines, threads
 from workers.backgrounds import check_background, open_background
 from workers.engines.base import Engine
@@ -132,12 +133,15 @@ def _source_kind(address: str) -> str:
     if scheme.lower() not in LIVE_SOURCES or not mark:
         known = ", ".join(f"{scheme}://" for scheme in LIVE_SOURCES)
         raise UsageError(f"the source is none that can be read live ({known}); for a file: mattebox file")
+    Address(address)  # raises where it is none: not only when an engine has been loaded
     return LIVE_SOURCES[scheme.lower()]
 
 
 def _file(output: str) -> Path:
-    """Raises UsageError for an address."""
+    """Raises UsageError for an address, and for what is no name."""
     scheme, mark, _ = output.partition("://")
+    if output in ("", "-"):
+        raise UsageError(f"{output!r} is no name of a file")
     if mark:
         raise UsageError(f"{scheme}:// cannot be sent to yet; give the name of a file, such as out.mkv")
     return Path(output)
