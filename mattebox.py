@@ -1,96 +1,45 @@
-"""The command line: thin. It reads words, calls `stream` and `workers`, and turns errors into exit codes.
+"""Where `mattebox` begins. Imports little: Ctrl-C may come before the command line (`commands/app.py`) is loaded."""
 
-0 done, 1 failed, 2 wrong usage, 130 interrupted.
-"""
-
+import atexit
 import contextlib
-import json
 import os
 import signal
 import sys
-from typing import Annotated, NoReturn
 
-import typer
-
-from commands import bench, examine, file, jobs, live, models, stream
-from stream.errors import MatteboxError
-
-_INTERRUPTED = 130
-__version__ = "0.1.0"
-
-app = typer.Typer(
-    name="mattebox",
-    help="Cut people out of video and put them in front of something else.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (live.serve, file.file, stream.stream, live.web, live.worker, examine.doctor):
-    app.command()(command)
+from stream.signals import endings
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"mattebox {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _words(
-    version: Annotated[
-        bool, typer.Option("--version", help="Say which version this is.", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Cut people out of video and put them in front of something else."""
-
-
-app.command("eval")(examine.evaluate)
-app.add_typer(models.app, name="models")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(bench.app, name="bench")
-
-
-def main() -> NoReturn:
+def main() -> None:
     """Entry point: run a command and exit with its code."""
+    for number in endings():
+        signal.signal(number, _leave)
     _survive_closed_streams()
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-            signal.signal(number, _terminate)
-    try:
-        code = app(standalone_mode=False)
-        if code == _INTERRUPTED:  # typer turns Ctrl-C into this by itself
-            raise KeyboardInterrupt
-    except MatteboxError as exc:
-        code = _fail(exc.code, str(exc), exc.exit_code)
-    except OSError as exc:  # such as a full temporary folder; what belongs to an input or output has its own error
-        code = _fail("system", f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", 1)
-    except typer.TyperException as exc:
-        code = _fail("usage", exc.format_message(), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", "interrupted", _INTERRUPTED)
+    interrupted: list[int] = []
+    # What is registered first runs last. Python would end as killed where the signal came at an unlucky moment.
+    atexit.register(lambda: interrupted and os._exit(interrupted[0]))
+    from commands import app
+
+    code = app.run()
+    if code == app.INTERRUPTED:
+        interrupted.append(code)
     with contextlib.suppress(OSError):  # whoever read it has gone
         sys.stdout.flush()
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)
+
+
+def _leave(*_: object) -> None:
+    """Nothing has begun yet that would have to be ended."""
+    with contextlib.suppress(OSError):
+        if "--json" in sys.argv:
+            os.write(1, b'{"event": "error", "code": "interrupted", "message": "interrupted"}\n')
+        os.write(2, b"error: interrupted\n")
+    os._exit(130)
 
 
 def _survive_closed_streams() -> None:
     """Started without standard output or error (`2>&-`), the work is done all the same."""
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _fail(kind: str, message: str, code: int) -> int:
-    with contextlib.suppress(OSError):
-        if "--json" in sys.argv:
-            print(json.dumps({"event": "error", "code": kind, "message": message}), flush=True)
-        print(f"error: {message}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The commands of `mattebox`, by subject. Like `mattebox.py`, which gathers them, they may know every package."""
+"""The commands of `mattebox`, by subject. Like `app.py`, which gathers them, they may know every package."""

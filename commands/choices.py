@@ -1,6 +1,7 @@
 """What several commands let a user choose: each flag's type and help, said once. Defaults stand in the commands."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,6 +35,18 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]
 
 
+def local(text: str) -> Path:
+    """What names a file here, or a folder. Raises UsageError for an address, for `-` and for nothing."""
+    scheme, mark, _ = text.partition("://")
+    if mark and scheme.isalnum():
+        raise UsageError(
+            f"{scheme}:// is no name of a file; mattebox jobs takes videos from http(s)://, mattebox stream from rtsp://"
+        )
+    if text in ("", "-"):
+        raise UsageError(f"{text!r} is no name of a file")
+    return Path(text)
+
+
 def parse_size(text: str | None) -> tuple[int, int]:
     """(width, height), 0 for the side that follows from the other. Raises UsageError."""
     if text is None:
@@ -45,8 +58,14 @@ def parse_size(text: str | None) -> tuple[int, int]:
     return sides
 
 
-def settings_with(weights: str | None) -> "Settings":
-    """What is set, but for these weights of birefnet if any are named."""
+def settings_with(weights: str | None, engine: str) -> "Settings":
+    """What is set, but for these weights of birefnet if any are named. Raises UsageError for another engine."""
     from stream.settings import settings
+    from workers.engines import check_known
 
-    return settings() if weights is None else settings().model_copy(update={"birefnet": weights})
+    if weights is None:
+        return settings()
+    if engine not in ("auto", "birefnet"):
+        check_known(engine)
+        raise UsageError(f"--weights: is for the engine birefnet, not for {engine}")
+    return settings().model_copy(update={"birefnet": weights})

@@ -1,6 +1,5 @@
 """`mattebox file`: one video, from name to name."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,9 +12,9 @@ from stream.session import Edges, Temporal, View
 @with_flags(Edges, "Edges")
 def file(
     edges: Edges,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to matte.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="The video to matte.")],
     output: Annotated[
-        Path,
+        str,
         typer.Option(
             "-o",
             "--output",
@@ -58,6 +57,8 @@ def file(
         key=key,
     )
     end_s = None if end is None else parse_time(end)
-    task = Task(source, output, options, parse_time(start), end_s, choices.parse_size(size))
+    task = Task(
+        choices.local(source), choices.local(output), options, parse_time(start), end_s, choices.parse_size(size)
+    )
     report = reporter(as_json)
-    report.done(run_file(task, choices.settings_with(weights), report))
+    report.done(run_file(task, choices.settings_with(weights, engine), report))

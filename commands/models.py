@@ -77,11 +77,13 @@ def export(
 ) -> None:
     """Write a BiRefNet as ONNX, any batch of one size, checked against torch."""
     from stream.settings import settings
+    from stream.sinks.partial import Partial
     from workers.engines.birefnet import load_network, network_size
     from workers.export import export_onnx
     from workers.hub import find, parse
 
     checkpoint, _ = parse(name)
+    Partial(output)  # may it be written there? Weights take long to come
     width, height = network_size(checkpoint, checkpoint.width, checkpoint.height)
     difference = export_onnx(load_network(find(name, settings(), _say)), width, height, output)
     print(f"{output}: {width}x{height}, any batch; within {difference:.1g} of torch")

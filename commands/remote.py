@@ -6,13 +6,14 @@ With Python's own client, for it takes no more than that: one request after the 
 import base64
 import http.client
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from stream.errors import RemoteError, UsageError, disk_error, is_disk_trouble
 from stream.settings import Settings
@@ -45,9 +46,9 @@ class Remote:
     """url: of the server. token: the user's, where it has some. Every method may raise RemoteError."""
 
     def __init__(self, url: str, token: str, settings: Settings) -> None:
-        self._parts = urlsplit(url)
-        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
-            raise UsageError(f"{url!r} is no address of a server; write it as http://127.0.0.1:8080")
+        self._parts = _address(url)
+        if not (token.isascii() and token.isprintable()):
+            raise UsageError("the token holds characters that no token has")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._known = settings.cache_dir / "uploads.json"
 
@@ -157,14 +158,29 @@ class Remote:
             self._known.write_text(json.dumps({mark: at for mark, at in known.items() if at}))
 
 
+def _address(url: str) -> SplitResult:
+    """Raises UsageError."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        known = False
+    if not known:
+        raise UsageError(f"{url!r} is no address of a server; write it as http://127.0.0.1:8080")
+    return parts
+
+
 def _patiently(ask: Callable[[], T]) -> T:
-    until_s = time.monotonic() + _PATIENCE_S
+    began_s, told = time.monotonic(), False
     while True:
         try:
             return ask()
-        except _Unreachable:
-            if time.monotonic() > until_s:
+        except _Unreachable as exc:
+            if time.monotonic() - began_s > _PATIENCE_S:
                 raise
+            if not told:  # who has started no server need not wait for the end
+                print(f"{exc}; trying for {_PATIENCE_S:.0f} s", file=sys.stderr)
+            told = True
             time.sleep(_AGAIN_S)
 
 

@@ -1,18 +1,24 @@
 """`mattebox stream`: a live source, matted as it comes."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from commands import choices
+from stream.errors import UsageError
 from stream.flags import with_flags
 from stream.session import Edges, Temporal, View
+
+_LONGEST = 1024  # bytes of a password
 
 
 @with_flags(Edges, "Edges")
 def stream(
     edges: Edges,
-    source: Annotated[str, typer.Argument(metavar="SRC", help="rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH, or rtsps://.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="rtsp://[USER[:PASSWORD]@]HOST[:PORT]/PATH, or rtsps://.")
+    ],
     output: Annotated[
         str,
         typer.Argument(
@@ -21,6 +27,10 @@ def stream(
     ],
     duration: Annotated[
         str | None, typer.Option(metavar="S", help="Stop after this: seconds or h:mm:ss; else at Ctrl-C.")
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its first line is the password of SRC's user: others see command lines."),
     ] = None,
     background: choices.Background = "green",
     engine: choices.Engine = "auto",
@@ -40,6 +50,7 @@ def stream(
     from stream import log
     from stream.progress import reporter
     from stream.session import Options
+    from stream.sources.rtsp_connection import with_password
     from stream.timing import parse_time
     from workers.recording import Recording, record
 
@@ -55,8 +66,22 @@ def stream(
         roi=roi,
         key=key,
     )
+    if password_file is not None:
+        source = with_password(source, _first_line(password_file))
     task = Recording(
         source, output, options, None if duration is None else parse_time(duration), choices.parse_size(size)
     )
     report = reporter(as_json)
-    report.done(record(task, choices.settings_with(weights), report))
+    report.done(record(task, choices.settings_with(weights, engine), report))
+
+
+def _first_line(path: Path) -> bytes:
+    """Without its end. Raises UsageError where there is none."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_LONGEST).rstrip(b"\r\n")
+    except OSError as exc:
+        raise UsageError(f"--password-file {path}: {exc.strerror}") from None
+    if not line:
+        raise UsageError(f"--password-file {path}: its first line is empty")
+    return line

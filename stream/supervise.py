@@ -22,6 +22,7 @@ from typing import Any
 
 from stream.errors import ServerError
 from stream.lifeline import tied
+from stream.signals import endings
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ _SPARE_DELAY_S = 30.0  # between later tries for a spare; nobody waits for it
 REFUSED = 78  # exit code of a program that has said why it cannot start here; EX_CONFIG of sysexits.h
 _LOOK_S = 0.05
 _GO = b"go\n"
-_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -259,11 +259,10 @@ async def _cancel(tasks: Sequence["asyncio.Task[Any]"]) -> None:
 
 @contextlib.contextmanager
 def _signals(handler: Callable[[], None]) -> Iterator[None]:
-    """Calls `handler` for each signal that asks for the end; one that is ignored (nohup) stays so."""
+    """Calls `handler` for each signal that asks for the end."""
     loop = asyncio.get_running_loop()
-    wanted = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.getsignal(number) for number in wanted}
-    for number in wanted:
+    before = {number: signal.getsignal(number) for number in endings()}
+    for number in before:
         loop.add_signal_handler(number, handler)
     try:
         yield

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 ROOM, SUBJECT = (0, 200, 60), (196, 140, 112)
 CLOCK = 90_000
+_STRETCH = 10  # pictures
 _PACKET = 1400  # bytes of H.264 in one RTP packet
 
 
@@ -34,16 +35,22 @@ def scene(n: int, width: int, height: int) -> npt.NDArray[np.uint8]:
 class Camera:
     """Encodes the scene, each picture when it is time for it, and gives its NAL units."""
 
-    def __init__(self, width: int, height: int, rate: int) -> None:
-        context = av.CodecContext.create("libx264", "w")
-        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-        context.time_base = Fraction(1, rate)
-        context.gop_size, context.thread_count = rate // 2, 1
-        context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "12"}
-        self._context = context
+    def __init__(self, width: int, height: int, rate: int, stretched: bool) -> None:
+        self._width, self._height, self._stretched = width, height, stretched
         self.rate, self._count = rate, 0
+        self._context = self._encoder("1/1")
+
+    def _encoder(self, sar: str) -> av.VideoCodecContext:
+        context = av.CodecContext.create("libx264", "w")
+        context.width, context.height, context.pix_fmt = self._width, self._height, "yuv420p"
+        context.time_base = Fraction(1, self.rate)
+        context.gop_size, context.thread_count = self.rate // 2, 1
+        context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "12", "x264-params": f"sar={sar}"}
+        return context
 
     def units(self) -> list[bytes]:
+        if self._stretched and self._count % _STRETCH == 0:
+            self._context = self._encoder("8/1" if self._count // _STRETCH % 2 else "1/1")
         rgb = scene(self._count, self._context.width, self._context.height)
         picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
         picture.pts, picture.time_base = self._count, Fraction(1, self.rate)
@@ -140,7 +147,7 @@ class Server:
 
 
 async def _run(words: argparse.Namespace) -> None:
-    server = Server(Camera(words.width, words.height, words.rate), words.user, words.mute)
+    server = Server(Camera(words.width, words.height, words.rate, words.stretched), words.user, words.mute)
     secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if words.tls else None
     if secure is not None:
         secure.load_cert_chain(words.tls)
@@ -157,6 +164,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--user", default="", help="user:password")
     parser.add_argument("--tls", default="", help="a file with a certificate and its key")
+    parser.add_argument("--stretched", action="store_true", help="pixels are 8 times as wide every now and then")
     parser.add_argument("--mute", action="store_true", help="accept, and never answer")
     asyncio.run(_run(parser.parse_args()))
 

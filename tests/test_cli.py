@@ -1,6 +1,7 @@
 """The command line as a user meets it: words in, files and exit codes out."""
 
 import json
+import os
 import resource
 import shlex
 import signal
@@ -64,6 +65,9 @@ def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
             2,
             "engine: 'magic' is unknown; one of: auto, birefnet, rvm",
         ),
+        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--key", "#00ff00"], 2, "engine: 'magic' is unknown"),
+        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--roi"], 2, "engine: 'magic' is unknown"),
+        (["file", "no.mp4", "-o", "o.mp4", "--engine", "magic"], 2, "engine: 'magic' is unknown"),
         (["file", TALK, "-o", "o.mp4", "--start", "9"], 1, "cannot start at 0:09"),
         (["file", TALK, "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "--end 1 is not after --start 2"),
         (["file", TALK, "-o", "o.mp4", "--size", "big"], 2, "--size 'big' is no size"),
@@ -73,10 +77,21 @@ def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
         (["file", TALK, "-o", "o.mp4", "--key", "#00ff00", "--engine", "rvm"], 2, "is for the engine chroma"),
         (["file", TALK, "-o", "o.mp4", "--feather", "99"], 2, "--feather"),
         (["file", TALK, "-o", "o.mp4", "--expand", "-20.5"], 2, "--expand"),
+        (
+            ["file", TALK, "-o", "o.mp4", "--engine", "rvm", "--weights", "lite"],
+            2,
+            "--weights: is for the engine birefnet",
+        ),
+        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--weights", "lite"], 2, "engine: 'magic' is unknown"),
+        (["file", TALK, "-o", f"{__file__}/o.mp4"], 1, f"{__file__} is no folder"),
+        (["file", TALK, "-o", "-"], 2, "'-' is no name of a file"),
+        (["file", "", "-o", "o.mp4"], 2, "'' is no name of a file"),
+        (["file", "https://host/in.mp4", "-o", "o.mp4"], 2, "https:// is no name of a file"),
         (["file", TALK, "-o", TALK], 2, "would replace the input"),
         (["file", TALK, "-o", "/no/such/folder/o.mp4"], 1, "does not exist"),
         (["file", __file__, "-o", "o.mp4"], 1, "is not a video that can be read"),
-        (["models", "pull", "nope"], 2, "'nope' is unknown"),
+        (["models", "pull", "nope"], 2, "'nope' is unknown; one of: rvm, selfie, birefnet:NAME"),
+        (["jobs", "list", "--server", "http://[host"], 2, "is no address of a server"),
         (["eval", TALK, "none.mkv"], 1, "none.mkv does not exist"),
         (["frobnicate"], 2, "frobnicate"),
     ],
@@ -89,6 +104,22 @@ def test_what_is_wrong_is_one_line_and_an_exit_code(words: list[object], code: i
     assert says in error[0]
     assert "Traceback" not in done.stderr
     assert not (ROOT / "o.mp4").exists()
+
+
+@pytest.mark.parametrize("group", [[], ["models"], ["jobs"]])
+def test_without_words_the_help_is_shown_and_no_error(group: list[str]) -> None:
+    done = mattebox(*group)
+    assert done.returncode == 2
+    assert "Usage: " in done.stdout + done.stderr
+    assert "error" not in done.stderr
+
+
+def test_a_place_for_an_export_is_looked_at_before_its_weights_are_fetched(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    offline = {"MATTEBOX_OFFLINE": 1, "MATTEBOX_CACHE_DIR": tmp_path / "none"}
+    done = mattebox("models", "export", "lite", tmp_path / "none" / "x.onnx", env=offline)
+    assert done.returncode == 1
+    assert "none does not exist" in done.stderr
 
 
 def test_errors_are_json_for_machines() -> None:
@@ -121,6 +152,30 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, number: int, name: s
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "error: interrupted"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["typer", "av"])  # of the command line, and of the command
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_while_it_loads_is_no_traceback(tmp_path: Path, module: str, number: int) -> None:
+    """Inside `exec`, for Python remembers what was interrupted there and ends as if it had been killed."""
+    (tmp_path / f"{module}.py").write_text("import time\nexec('print(1, flush=True); time.sleep(60)')")
+    with subprocess.Popen(
+        command("file", TALK, "-o", tmp_path / "o.mp4"),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "1\n"
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, errors) == (130, "error: interrupted\n")
 
 
 def test_a_limit_on_file_size_is_a_disk_error_and_leaves_nothing(tmp_path: Path) -> None:

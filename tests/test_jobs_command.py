@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ from stream.errors import RemoteError, UsageError
 from stream.job_store import JobStore
 from stream.settings import Settings
 from stream.storage import open_storage
-from tests.media import mattebox, numbered_clip, read
-from tests.servers import RedisServer, start_server
+from tests.media import ROOT, command, mattebox, numbered_clip, read
+from tests.servers import RedisServer, free_port, start_server
 from tests.web.site import Site, running
 from workers.files import FileWorker
 
@@ -112,9 +113,24 @@ def test_an_upload_goes_on_where_it_was_cut_off(site: Site, tmp_path: Path) -> N
 
 
 def test_wrong_words() -> None:
-    for url in ("ftp://host", "host:80", ""):
+    for url in ("ftp://host", "host:80", "", "http://[bad", "http://host:99999", "http://host:x"):
         with pytest.raises(UsageError):
             Remote(url, "", Settings())
+    for token in ("two\nlines", "中"):
+        with pytest.raises(UsageError):
+            Remote("http://host", token, Settings())
+
+
+def test_a_server_that_is_not_there_is_said_at_once() -> None:
+    line = command("jobs", "list", "--server", f"http://127.0.0.1:{free_port()}")
+    with subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+        finally:
+            process.kill()
+    assert "cannot be reached: " in said
+    assert said.endswith("; trying for 60 s\n")
 
 
 def test_a_refusal_is_one_line(site: Site, tmp_path: Path) -> None:

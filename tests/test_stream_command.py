@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -116,6 +117,51 @@ def test_a_camera_that_dies_and_comes_back(
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_password_from_a_file_is_in_no_command_line_and_no_log(
+    server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("s3cr@t\nmore\n")
+    running = recorder(server.url(user="ann"), tmp_path / "out.mkv", "--password-file", tmp_path / "password")
+    running.says("source live")
+    assert b"s3cr" not in Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
+    time.sleep(0.3)
+    assert running.end() == 0, running.lines
+    assert "s3cr" not in "".join(running.lines)
+
+
+@pytest.mark.parametrize(
+    ("url", "line", "says"),
+    [
+        ("rtsp://cam/x", "hush", "rtsp://USER@HOST/PATH"),
+        ("rtsp://u:hush@cam/x", "hush", "rtsp://USER@HOST/PATH"),
+        ("rtsp://u@cam/x", "", "its first line is empty"),
+        ("rtsp://u@cam/x", None, "No such file or directory"),
+    ],
+)
+def test_a_password_file_that_is_of_no_use(tmp_path: Path, url: str, line: str | None, says: str) -> None:
+    path = tmp_path / "password"
+    if line is not None:
+        path.write_text(f"{line}\n")
+    done = mattebox("stream", url, tmp_path / "o.mkv", "--password-file", path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert says in done.stderr
+    assert "hush" not in done.stderr
+
+
+@pytest.mark.parametrize("spec", ["image:none.png", f"image:{__file__}", "video:none.mp4", f"video:{__file__}"])
+def test_a_background_that_cannot_be_read_is_told_before_the_camera_is_asked(tmp_path: Path, spec: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as camera:
+        url = f"rtsp://127.0.0.1:{camera.getsockname()[1]}/cam"
+        done = mattebox("stream", url, tmp_path / "o.mkv", "--engine", "chroma", "--background", spec, env=QUICK)
+        camera.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            camera.accept()
+    assert done.returncode == 1, done.stderr
+    (error,) = done.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert spec.partition(":")[2] in error
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.mp4", "out.webm"])
 def test_a_camera_that_freezes(
@@ -143,13 +189,16 @@ def test_a_camera_that_freezes(
     [
         (["rtsp://u:hush@cam/x", "rtsp://u:hush@server/y"], "rtsp:// cannot be sent to yet"),
         (["film.mp4", "out.mp4"], "for a file: mattebox file"),
-        (["rtsp://u:hush@cam:x/", "out.mp4", "--engine", "chroma", "--key", "#0f0"], "is written as rtsp://HOST"),
+        (["rtsp://u:hush@cam:x/", "out.mp4"], "is written as rtsp://HOST"),
+        (["rtsp://u:hush@cam/x", "-"], "'-' is no name of a file"),
+        (["rtsp://u:hush@cam/x", ""], "'' is no name of a file"),
     ],
 )
 def test_what_is_wrong_is_one_line(words: list[str], says: str) -> None:
     done = mattebox("stream", *words)
     assert done.returncode == 2, done.stderr
-    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    (error,) = done.stderr.splitlines()
+    assert error.startswith("error: ")
     assert says in error
     assert "hush" not in done.stderr
     assert not (ROOT / "out.mp4").exists()

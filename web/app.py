@@ -17,7 +17,21 @@ from stream.log import OncePerSecond
 from stream.settings import Settings
 from stream.storage import open_storage
 from stream.store import Store
-from web import backgrounds, events, health, login, menu, previews, problems, results, sessions, uploads, webhooks, whip
+from web import (
+    backgrounds,
+    events,
+    health,
+    login,
+    menu,
+    previews,
+    problems,
+    results,
+    sessions,
+    tus,
+    uploads,
+    webhooks,
+    whip,
+)
 from web import jobs as jobs_api
 from web.auth import Gate
 from web.context import Context, StreamName
@@ -64,10 +78,10 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(pages)
     app.mount("/static", Revalidated(directory=STATIC))
     # the last one added is the first one asked
-    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH, uploads.PATH))
+    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH, tus.PATH))
     app.add_middleware(SamePage, loopback_only=gate.open, origins=frozenset(_words(settings.origins)))
     app.add_middleware(Counted, counters=counters)
-    app.add_middleware(uploads.TusHeaders)
+    app.add_middleware(tus.TusHeaders)
     app.add_middleware(SafeHeaders)
     return app
 

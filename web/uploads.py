@@ -5,19 +5,12 @@ sync, appends to bytes that it refused, reports a full disk as success, and know
 """
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from email.utils import formatdate
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.errors import TooLarge, disk_error
 from stream.job import Media
@@ -25,35 +18,14 @@ from web.context import Context, Here, Owner, spend
 from web.inbox import Busy, Draft, Upload
 from web.problems import Problem
 from web.threads import in_thread
+from web.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, checksum_of, expiry, number, title_of
 
-PATH = "/api/uploads"
-VERSION = "1.0.0"
 router = APIRouter(prefix=PATH, tags=["uploads"])
-_EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
-_HASHES = ("sha1", "sha256", "md5")
 _TYPE = "application/offset+octet-stream"
 _SILENCE_S = 20.0  # a writer that says nothing for so long loses its place: its client may be back on another line
 _GATHER = 2**20  # bytes written at once
 _CREATED, _CREATED_WINDOW_S = 120, 60
-_MAX_METADATA = 8192
-_MAX_TITLE = 200
 _RETRY_S = 2
-
-
-class TusHeaders:
-    """Puts `Tus-Resumable` on every response below /api/uploads, refusals too."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"tus-resumable", VERSION.encode())]
-            await send(message)
-
-        ours = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PATH}/")
-        await self._app(scope, receive, named if ours else send)
 
 
 class UploadOut(BaseModel):
@@ -74,17 +46,17 @@ class UploadOut(BaseModel):
 @router.options("/{name}", status_code=204, include_in_schema=False)
 async def abilities(here: Here, name: str = "") -> Response:
     limit = str(here.settings.max_upload_bytes)
-    said = {"Tus-Version": VERSION, "Tus-Extension": _EXTENSIONS, "Tus-Max-Size": limit}
-    return Response(status_code=204, headers=said | {"Tus-Checksum-Algorithm": ",".join(_HASHES)})
+    said = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": limit}
+    return Response(status_code=204, headers=said | {"Tus-Checksum-Algorithm": ",".join(HASHES)})
 
 
 @router.post("", status_code=201)
 async def create(request: Request, owner: Owner, here: Here) -> Response:
     """Begin an upload of `Upload-Length` bytes; what the body holds is its beginning."""
-    _check_version(request)
+    check_version(request)
     await spend(here, request, "create", owner, _CREATED, _CREATED_WINDOW_S)
-    length, metadata = _number(request, "upload-length"), request.headers.get("upload-metadata", "")
-    title = _title(metadata)
+    length, metadata = number(request, "upload-length"), request.headers.get("upload-metadata", "")
+    title = title_of(metadata)
     try:
         upload = await in_thread(here.inbox.create, owner, length, metadata, title)
     except TooLarge as exc:
@@ -93,17 +65,17 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
     if request.headers.get("content-type") == _TYPE or not length:
         upload, offset = await _receive(here, request, upload, 0)
         headers["Upload-Offset"] = str(offset)
-    return Response(status_code=201, headers=headers | _expiry(upload))
+    return Response(status_code=201, headers=headers | expiry(upload.expires_s))
 
 
 @router.head("/{name}")
 async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Response:
     """How much has come: where to go on."""
-    _check_version(request)
+    check_version(request)
     upload = await _mine(here, owner, name)
     async with _in_turn():
         offset = await in_thread(here.inbox.offset, upload)
-    headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.bytes)} | _expiry(upload)
+    headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.bytes)} | expiry(upload.expires_s)
     if upload.metadata:
         headers["Upload-Metadata"] = upload.metadata
     return Response(status_code=200, headers=headers)
@@ -121,17 +93,17 @@ async def look(name: str, owner: Owner, here: Here) -> UploadOut:
 @router.patch("/{name}", status_code=204)
 async def append(name: str, request: Request, owner: Owner, here: Here) -> Response:
     """Go on at `Upload-Offset`. Whoever was cut off asks by HEAD where that is."""
-    _check_version(request)
+    check_version(request)
     if request.headers.get("content-type") != _TYPE:
         raise Problem(415, "content_type", f"the body is sent as {_TYPE}")
-    start = _number(request, "upload-offset")
+    start = number(request, "upload-offset")
     upload, offset = await _receive(here, request, await _mine(here, owner, name), start)
-    return Response(status_code=204, headers={"Upload-Offset": str(offset)} | _expiry(upload))
+    return Response(status_code=204, headers={"Upload-Offset": str(offset)} | expiry(upload.expires_s))
 
 
 @router.delete("/{name}", status_code=204)
 async def remove(name: str, request: Request, owner: Owner, here: Here) -> Response:
-    _check_version(request)
+    check_version(request)
     upload = await _mine(here, owner, name)
     if any(job.source == upload.source and not job.state.final for job in await here.jobs.jobs(owner)):
         raise Problem(409, "in_use", "a job is at work on this upload; cancel that first")
@@ -203,7 +175,7 @@ def _repeated(upload: Upload, start: int) -> tuple[Upload, int]:
 
 async def _take(request: Request, draft: Draft, length: int) -> None:
     """What the body holds; what came before a cut stays, unless a checksum was to vouch for it."""
-    start, checksum = draft.offset, _checksum(request)
+    start, checksum = draft.offset, checksum_of(request)
     body = _Body(request, length - start)
     try:
         async for piece in body:
@@ -263,47 +235,5 @@ class _Body:
         return Problem(413, "too_large", "that is more than Upload-Length said", Connection="close")
 
 
-def _check_version(request: Request) -> None:
-    if request.headers.get("tus-resumable") != VERSION:
-        raise Problem(412, "tus_version", f"send Tus-Resumable: {VERSION}", Tus_Version=VERSION)
-
-
 def _conflict(offset: int) -> Problem:
     return Problem(409, "wrong_offset", f"the upload has {offset} bytes; go on from there", Upload_Offset=str(offset))
-
-
-def _number(request: Request, header: str) -> int:
-    text = request.headers.get(header, "")
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Problem(400, "bad_header", f"{header.title()} is a number of bytes", field=header.title())
-    return int(text)
-
-
-def _expiry(upload: Upload) -> dict[str, str]:
-    return {"Upload-Expires": formatdate(upload.expires_s, usegmt=True)}
-
-
-def _title(metadata: str) -> str:
-    """The user's name for the file out of `Upload-Metadata`, fit for display. Raises Problem 400."""
-    if len(metadata) > _MAX_METADATA:
-        raise Problem(400, "bad_header", f"Upload-Metadata may have {_MAX_METADATA} characters")
-    try:
-        words = dict(pair.strip().partition(" ")[::2] for pair in metadata.split(","))
-        name = base64.b64decode(words.get("filename", ""), validate=True).decode(errors="replace")
-    except (binascii.Error, ValueError):
-        raise Problem(400, "bad_header", "Upload-Metadata holds base64", field="Upload-Metadata") from None
-    return "".join(c if c.isprintable() else " " for c in name).strip()[:_MAX_TITLE]
-
-
-def _checksum(request: Request) -> tuple[Any, bytes] | None:
-    """The hash to feed and what it is to come to. Raises Problem 400."""
-    kind, _, value = request.headers.get("upload-checksum", "").partition(" ")
-    if not kind:
-        return None
-    try:
-        wanted = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        wanted = b""
-    if kind not in _HASHES or not wanted:
-        raise Problem(400, "bad_header", f"Upload-Checksum is one of {', '.join(_HASHES)}, and base64")
-    return hashlib.new(kind, usedforsecurity=False), wanted

@@ -1,4 +1,4 @@
-"""What stands behind the subject: a colour, a picture, a looped video, or the room blurred without the subject.
+"""What stands behind the subject: a colour, a picture, a looped video, or the room blurred (`workers/blur.py`).
 
 A `Backdrop` gives the background for each moment as I420 of the frame's size, and owns what it reads from. Knows
 nothing about mattes beyond where alpha is, and nothing about what to show when a background fails: it raises.
@@ -12,33 +12,31 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stream.colour import rgb_to_i420
 from stream.errors import BackgroundError, DiskError, InputError
-from stream.frames import Frame, Plane, split_i420
+from stream.frames import Frame, Plane
 from stream.session import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.storage.nearby import SCHEME, nearby
+from workers.blur import blurred
 from workers.composite import BLACK, blend, centre, flat, rgb_flat
 
 Size = tuple[int, int]
-Floats = npt.NDArray[np.float32]
 Moment = tuple[Fraction, Fraction, Plane]
 """When a picture of an animated background begins and when it should end, in seconds, and the picture (I420)."""
 
 Reader = Callable[[int], Generator[Moment, None, None]]
 """Opens an animation and reads its pictures in order, from so many seconds after its beginning or earlier."""
 
-GREY = (126, 128, 128)  # what a blur shows where there is no room to be seen
 # Those that Pillow decodes by itself: its EPS support would run Ghostscript.
 _PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # not TIFF and MPO: their further pictures are pages and thumbnails
 _SOON_S = Fraction(2, 1000)  # containers round times to milliseconds: a picture is due when it is this close
+_SMALL = (16, 16)  # of a background that is opened only to see whether it can be
 _FAR_S = 20  # a leap ahead that is worth seeking for
 
 
@@ -66,6 +64,11 @@ def open_background(background: Background, width: int, height: int, settings: S
         case "none":
             return Drawn(lambda frame, _: frame.pixels)
     return _still(None)
+
+
+def check_background(background: Background, settings: Settings) -> None:
+    """Read its beginning: the size of the frames is not known yet. Raises BackgroundError in one line."""
+    open_background(background, *_SMALL, settings).close()
 
 
 def _found(path: str, settings: Settings) -> Path:
@@ -160,51 +163,6 @@ class Loop:
             raise BackgroundError("the background holds no picture that could be read")
         self._now, self._next = first, self._following()
         self._from_s, self._advanced = from_s, False
-
-
-def blurred(pixels: Plane, alpha: Plane, strength: float) -> Plane:
-    """The room of an I420 picture blurred as if the subject were not in it.
-
-    A weighted mean of background pixels only (the subject and a rim around it weigh nothing), at a quarter of the
-    size; holes too wide for the blur are filled from wider and wider means. alpha: uint8 (H, W). strength: 0-1.
-    """
-    room = _weighted_room(pixels, alpha)
-    radius = max(1, round(room.shape[0] * (0.006 + 0.044 * strength)))
-    for _ in range(3):  # three box blurs are close to a Gaussian and cost the same at any radius
-        cv2.blur(room, (2 * radius + 1, 2 * radius + 1), dst=room, borderType=cv2.BORDER_REPLICATE)
-    small = np.clip(np.rint(_fill(room)), 0, 255).astype(np.uint8)
-    out = np.empty_like(pixels)
-    for plane, channel in zip(split_i420(out), cv2.split(small), strict=True):
-        cv2.resize(channel, plane.shape[::-1], dst=plane, interpolation=cv2.INTER_LINEAR)
-    return out
-
-
-def _weighted_room(pixels: Plane, alpha: Plane) -> Floats:
-    """float32 (h, w, 4) at a quarter of the size: Y, U and V times the weight, and the weight: 0 subject, 1 room."""
-    height, width = alpha.shape
-    size = (max(1, width // 4), max(1, height // 4))
-    y, u, v = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in split_i420(pixels))
-    subject = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    rim = 2 * max(1, round(size[1] / 60)) + 1  # mattes end a little inside the subject
-    subject = cv2.dilate(subject, np.ones((rim, rim), np.uint8))
-    weight = cv2.threshold(subject, 5, 1, cv2.THRESH_BINARY_INV)[1]
-    weights = cv2.merge([weight, weight, weight, weight])
-    return np.asarray(cv2.multiply(cv2.merge([y, u, v, np.ones_like(y)]), weights, dtype=cv2.CV_32F), np.float32)
-
-
-def _fill(room: Floats) -> Floats:
-    """Weighted colours to colours, float32 (h, w, 4) to (h, w, 3): each pixel leans on the mean of a wider
-    neighbourhood as far as its own weight is small, and on grey where there is no weight anywhere."""
-    height, width = room.shape[:2]
-    if min(height, width) <= 2:
-        return _mixed(room, np.full((height, width, 3), GREY, np.float32), 1e-6)
-    half = cv2.resize(room, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    wider = cv2.resize(_fill(np.asarray(half, np.float32)), (width, height), interpolation=cv2.INTER_LINEAR)
-    return _mixed(room, np.asarray(wider, np.float32), 0.01)
-
-
-def _mixed(room: Floats, wider: Floats, lean: float) -> Floats:
-    return np.asarray((room[..., :3] + lean * wider) / (room[..., 3:] + lean), np.float32)
 
 
 def _open_image(path: Path, size: Size, settings: Settings) -> Backdrop:

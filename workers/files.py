@@ -8,7 +8,6 @@ task that is another's by now, or whose job is over, is dropped without a word.
 import asyncio
 import logging
 import os
-import signal
 import socket
 import time
 import uuid
@@ -32,6 +31,7 @@ from stream.job_store import JobStore, JobTask
 from stream.log import OncePerSecond
 from stream.record import Worker
 from stream.settings import Settings
+from stream.signals import endings
 from stream.storage import Storage
 from stream.store import Store
 from workers import tasks
@@ -77,7 +77,7 @@ class FileWorker:
                 os._exit(1)
             self._leaving.set()
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in endings():
             loop.add_signal_handler(number, asked)
         await self.run(self._leaving)
 

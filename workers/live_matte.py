@@ -14,7 +14,8 @@ from stream.frames import Frame, Plane, VideoInfo
 from stream.live_meter import Stopwatch
 from stream.session import Options
 from stream.settings import Settings
-from workers.backgrounds import GREY, Backdrop, Drawn, open_background
+from workers.backgrounds import Backdrop, Drawn, open_background
+from workers.blur import GREY
 from workers.composite import checkerboard, flat
 from workers.crossfade import Crossfade
 from workers.engines.base import Engine, Result, State

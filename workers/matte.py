@@ -19,7 +19,8 @@ from stream.frames import Frame, Plane, VideoInfo
 from stream.log import OncePerSecond
 from stream.session import Options, Refine
 from workers import smooth
-from workers.backgrounds import GREY, Backdrop
+from workers.backgrounds import Backdrop
+from workers.blur import GREY
 from workers.composite import flat, render, shape, untouched
 from workers.edges import EdgeState, dress, shape_alpha
 from workers.engines.base import Engine, Prepared, Result, State, Steadying

@@ -20,18 +20,20 @@ from stream.pump import Sink, pump
 from stream.registry import find
 from stream.session import Options
 from stream.settings import Settings
+from stream.signals import endings
 from stream.sinks import open_sink
 from stream.sources import SOURCES
 from stream.sources.rtsp import RtspSource
+from stream.sources.rtsp_connection import Address
 from workers import engines, threads
-from workers.backgrounds import open_background
+from workers.backgrounds import check_background, open_background
 from workers.engines.base import Engine
 from workers.matte import Matte
 
 LIVE_SOURCES = {"rtsp": "rtsp", "rtsps": "rtsp"}
 """By scheme: which of `SOURCES` reads such an address."""
 
-_ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
+_CAUSES = {"late": "newer ones came before there was time for them", "unusable": "they could not be used"}
 _SPARE_BYTES = 64 * 2**20  # left on the disk: a recording that ran into its end could not be closed, and would be lost
 _LOOK_S = 1.0
 
@@ -57,6 +59,8 @@ def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
     began_s = time.monotonic()
     name, reason = engines.choose(task.options, live=True, settings=settings)
     sink = open_sink(output, task.options, settings)
+    check_background(task.options.background, settings)
+    room = _Room(output)
     engine = engines.load(name, task.options, settings, reporter.say)
     reporter.say(f"engine {name} on {engine.device}: {reason}")
     source: RtspSource = find(SOURCES[kind])(
@@ -67,22 +71,27 @@ def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
         reporter.start(source.info, {"input": str(source.address), "engine": name, "device": engine.device})
         cleanup.callback(reporter.stop)
         loaded_s = time.monotonic()
-        matte = _pumped(task, source, sink, engine, settings, reporter)
+        matte = _pumped(task, source, sink, room, engine, settings, reporter)
     names = str(source.address), str(output), name, engine.device
     warnings = [*source.warnings, *_left_out(source), *sink.warnings]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
 def _pumped(
-    task: Recording, source: RtspSource, sink: Sink, engine: Engine, settings: Settings, reporter: Reporter
+    task: Recording,
+    source: RtspSource,
+    sink: Sink,
+    room: "_Room",
+    engine: Engine,
+    settings: Settings,
+    reporter: Reporter,
 ) -> Matte:
     backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
     matte = Matte(task.options, engine, backdrop, live=True)
-    room = _Room(Path(task.output), source)
 
     def tick(frame: Frame) -> None:
         reporter.tick(frame)
-        room.look()
+        room.look(source)
 
     with ended_by_signals(source.end):
         pump(source, matte, sink, tick, read=source.slot)
@@ -92,19 +101,19 @@ def _pumped(
 class _Room:
     """Ends a recording before its disk is full. Raises DiskError where it is so from the beginning."""
 
-    def __init__(self, output: Path, source: RtspSource) -> None:
-        self._folder, self._source, self._next_s = output.absolute().parent, source, 0.0
+    def __init__(self, output: Path) -> None:
+        self._folder, self._next_s = output.absolute().parent, 0.0
         if self._is_short():
             raise DiskError(f"cannot record to {output}: less than {_SPARE_BYTES // 2**20} MiB are free")
 
-    def look(self) -> None:
+    def look(self, source: RtspSource) -> None:
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
         self._next_s = now_s + _LOOK_S
         if self._is_short():
-            self._source.warnings.append(("disk", "the disk is nearly full: the recording ended there"))
-            self._source.end()
+            source.warnings.append(("disk", "the disk is nearly full: the recording ended there"))
+            source.end()
 
     def _is_short(self) -> bool:
         try:
@@ -114,8 +123,8 @@ class _Room:
 
 
 def _left_out(source: RtspSource) -> list[tuple[str, str]]:
-    lost = source.slot.dropped + sum(source.dropped.values())
-    return [("late", f"{lost} pictures were left out: newer ones came before there was time for them")] if lost else []
+    counts = {"late": source.slot.dropped + source.dropped["convert"], "unusable": source.dropped["unusable"]}
+    return [(code, f"{n} pictures were left out: {_CAUSES[code]}") for code, n in counts.items() if n]
 
 
 def _source_kind(address: str) -> str:
@@ -124,12 +133,15 @@ def _source_kind(address: str) -> str:
     if scheme.lower() not in LIVE_SOURCES or not mark:
         known = ", ".join(f"{scheme}://" for scheme in LIVE_SOURCES)
         raise UsageError(f"the source is none that can be read live ({known}); for a file: mattebox file")
+    Address(address)  # raises where it is none: not only when an engine has been loaded
     return LIVE_SOURCES[scheme.lower()]
 
 
 def _file(output: str) -> Path:
-    """Raises UsageError for an address."""
+    """Raises UsageError for an address, and for what is no name."""
     scheme, mark, _ = output.partition("://")
+    if output in ("", "-"):
+        raise UsageError(f"{output!r} is no name of a file")
     if mark:
         raise UsageError(f"{scheme}:// cannot be sent to yet; give the name of a file, such as out.mkv")
     return Path(output)
@@ -142,9 +154,7 @@ def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [getattr(signal, name) for name in _ENDINGS if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    before = {number: done for number, done in before.items() if done not in (None, signal.SIG_IGN)}
+    before = {number: signal.getsignal(number) for number in endings()}
 
     def restore() -> None:
         for number, done in before.items():

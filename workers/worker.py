@@ -7,7 +7,6 @@ could not be written is written later.
 import asyncio
 import logging
 import os
-import signal
 import socket
 import time
 import uuid
@@ -19,6 +18,7 @@ from stream.log import OncePerSecond
 from stream.record import Answer, Command, Offer, Session, State, Worker
 from stream.session import Options
 from stream.settings import Settings
+from stream.signals import endings
 from stream.store import Store
 from workers import capacity, threads
 from workers.live import LiveVideo
@@ -65,7 +65,7 @@ class LiveWorker:
                 os._exit(1)
             stop.set()
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in endings():
             loop.add_signal_handler(number, asked)
         await self.run(stop)
 

@@ -17,7 +17,9 @@ class Partial:
         self.final = final = final.resolve()  # a link stays a link; what it leads to is replaced
         self.path = final.parent / f".{final.name[:40]}.{secrets.token_hex(4)}.part"  # names have a largest length
         if not final.parent.is_dir():
-            raise DiskError(f"cannot write {final}: the folder {final.parent} does not exist")
+            folder = final.parent
+            reason = f"{folder} is no folder" if folder.exists() else f"the folder {folder} does not exist"
+            raise DiskError(f"cannot write {final}: {reason}")
         if final.exists() and not (final.is_file() or final.is_dir()):
             raise DiskError(f"cannot write {final}: it is no plain file")
         try:  # found out now, not when a model has been loaded

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import av
 from av.container import InputContainer
@@ -59,6 +59,14 @@ class Address:
     @property
     def has_user(self) -> bool:
         return "@" in urlsplit(self.url).netloc
+
+
+def with_password(url: str, password: bytes) -> str:
+    """The address, with the password of the user whom it names. Raises UsageError, which quotes neither."""
+    user = _checked(url).netloc.rpartition("@")[0]
+    if not user or ":" in user:
+        raise UsageError("a password from a file is for an address with a user and without one: rtsp://USER@HOST/PATH")
+    return url.replace(f"{user}@", f"{user}:{quote(password, safe='')}@", 1)
 
 
 def _checked(url: str) -> SplitResult:

@@ -141,6 +141,25 @@ def test_a_drained_worker_is_said(page: Any, workerless: Site, start_worker: Cal
     state(page, "live")
 
 
+def test_what_one_engine_heeds_is_remembered_until_another_is_known_to_be_here(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
+    page.goto(workerless.url)
+    state(page, "idle")
+    page.evaluate("localStorage.setItem('mattebox.options', JSON.stringify({ roi: true }))")
+    page.reload()
+    state(page, "idle")
+    roi = page.locator("#control-roi")
+    assert roi.is_checked()
+    assert roi.is_enabled()
+    start_worker("one")
+    ready(workerless, 1)
+    page.reload()
+    state(page, "idle")
+    assert not roi.is_checked()
+    assert roi.is_disabled(), "the worker's engine is another"
+
+
 def test_an_engine_on_its_way_is_said(page: Any, workerless: Site, start_worker: Callable[[str], Worker]) -> None:
     start_worker("one")
     opened(page, workerless)

@@ -18,8 +18,8 @@ from stream.frames import Frame, Plane, split_i420
 from stream.session import Background
 from stream.settings import Settings
 from tests.media import number_of, numbered, numbered_clip, write_video
-from workers import backgrounds, composite
-from workers.backgrounds import Backdrop, blurred, open_background
+from workers import composite
+from workers.backgrounds import Backdrop, Loop, open_background
 
 WIDTH, HEIGHT = 64, 48
 RED_YUV, GREEN_YUV, BLUE_YUV = (63, 102, 240), (173, 42, 26), (32, 240, 118)
@@ -297,7 +297,7 @@ class Slides:
                 yield Fraction(n), Fraction(n + 1), composite.flat(n, 128, 128, WIDTH, HEIGHT)
 
 
-def brightness(loop: backgrounds.Loop, time_s: int) -> int:
+def brightness(loop: Loop, time_s: int) -> int:
     picture = loop.at(frame_at(time_s, Fraction(1)), OPAQUE)
     assert picture is not None
     return int(picture[0, 0])
@@ -305,34 +305,34 @@ def brightness(loop: backgrounds.Loop, time_s: int) -> int:
 
 def test_a_leap_reads_only_the_neighbourhood() -> None:
     slides = Slides(*range(240))
-    loop = backgrounds.Loop(slides, Fraction(240))
+    loop = Loop(slides, Fraction(240))
     assert [brightness(loop, t) for t in (0, 5, 200, 201, 2, 240)] == [0, 5, 200, 201, 2, 0]
     assert slides.began_at == [0, 190, 0, 0]
 
 
 def test_a_leap_into_a_long_pause_still_shows_what_was_on() -> None:
     slides = Slides(0, 1, 120, 235)
-    loop = backgrounds.Loop(slides, Fraction(240))
+    loop = Loop(slides, Fraction(240))
     assert [brightness(loop, t) for t in (0, 200, 201, 239)] == [0, 120, 120, 235]
 
 
 def test_a_picture_that_stays_to_the_end_is_read_once() -> None:
     """The header promises 240 seconds, the pictures end after 1."""
     slides = Slides(0, 1)
-    loop = backgrounds.Loop(slides, Fraction(240))
+    loop = Loop(slides, Fraction(240))
     assert [brightness(loop, t) for t in (0, 100, 150, 239)] == [0, 1, 1, 1]
     assert len(slides.began_at) == 3  # at first, a leap that found nothing, and the beginning again
 
 
 def test_going_back_after_a_leap_into_a_gap() -> None:
     slides = Slides(0, 195)
-    loop = backgrounds.Loop(slides, Fraction(240))
+    loop = Loop(slides, Fraction(240))
     assert [brightness(loop, t) for t in (0, 200, 3)] == [0, 195, 0]
 
 
 def test_a_first_picture_that_begins_late_is_shown_from_the_start() -> None:
     slides = Slides(2, 3)
-    loop = backgrounds.Loop(slides, Fraction(5))
+    loop = Loop(slides, Fraction(5))
     assert [brightness(loop, t) for t in (0, 1, 2, 3, 4, 5)] == [2, 2, 2, 3, 3, 2]
     assert slides.began_at == [0, 0]
 
@@ -342,7 +342,7 @@ def test_a_length_that_nobody_knows_is_learnt() -> None:
         for n in range(3):
             yield Fraction(n, 2), Fraction(n + 1, 2), composite.flat(100 + n, 128, 128, WIDTH, HEIGHT)
 
-    loop = backgrounds.Loop(read, None)
+    loop = Loop(read, None)
     halves = [
         int(picture[0, 0])
         for n in (0, 1, 2, 3, 4, 7)
@@ -393,72 +393,7 @@ def test_a_file_that_vanishes_is_told_when_the_loop_begins_again(tmp_path: Path)
             shown(backdrop, 15)
 
 
-# blur
-
-
-def disc(width: int, height: int, radius: float = 0.3) -> Plane:
-    y, x = np.indices((height, width))
-    distance = np.hypot(x - width / 2, y - height / 2)
-    return np.asarray(np.clip((height * radius - distance) * 64 + 128, 0, 255), np.uint8)
-
-
-def room_with_red_subject(alpha: Plane) -> Plane:
-    height, width = alpha.shape
-    return composite.blend(composite.flat(*RED_YUV, width, height), composite.flat(120, 128, 128, width, height), alpha)
-
-
-@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("size", [(640, 480), (322, 182), (66, 50), (6, 4), (2, 2)])
-def test_blur_has_no_halo_of_the_subject(size: tuple[int, int], strength: float) -> None:
-    alpha = disc(*size)
-    y, u, v = split_i420(blurred(room_with_red_subject(alpha), alpha, strength))
-    if (alpha < 3).sum() > 40:
-        assert np.abs(y.astype(int) - 120).max() <= 2
-    assert np.abs(u.astype(int) - 128).max() <= 2
-    assert np.abs(v.astype(int) - 128).max() <= 2
-
-
-def test_blur_survives_a_matte_that_ends_inside_the_subject() -> None:
-    truth, matte = disc(640, 480), disc(640, 480, 0.29)  # 5 pixels short
-    _, _, v = split_i420(blurred(room_with_red_subject(truth), matte, 0.5))
-    assert np.abs(v.astype(int) - 128).max() <= 2
-
-
-def test_blur_of_nothing_but_subject_is_grey() -> None:
-    pixels = room_with_red_subject(np.full((100, 130), 255, np.uint8))
-    out = blurred(pixels, np.full((100, 130), 255, np.uint8), 0.5)
-    assert {colour_of(out, x, y) for x in (0, 0.5, 0.99) for y in (0, 0.5, 0.99)} == {backgrounds.GREY}
-
-
-def test_blur_fills_wide_holes_with_what_surrounds_them() -> None:
-    """Behind a subject far wider than the blur the room goes on, neither black nor grey."""
-    alpha = np.zeros((480, 640), np.uint8)
-    alpha[20:, 40:-40] = 255
-    y, _, _ = split_i420(blurred(composite.flat(220, 128, 128, 640, 480), alpha, 0.0))
-    assert np.abs(y.astype(int) - 220).max() <= 3
-
-
-@pytest.mark.parametrize(("strength", "sigma_px"), [(0.0, 4), (0.5, 18), (1.0, 30)])
-def test_blur_widens_with_strength_and_keeps_brightness(strength: float, sigma_px: float) -> None:
-    step = composite.flat(40, 128, 128, 640, 480)
-    step[:480, 320:] = 200
-    y, _, _ = split_i420(blurred(step, np.zeros((480, 640), np.uint8), strength))
-    row = y[240].astype(float)
-    slope = np.diff(row) / (row[-1] - row[0])
-    middle = (np.arange(639) * slope).sum()
-    sigma = np.sqrt(((np.arange(639) - middle) ** 2 * slope).sum())
-    assert 0.6 * sigma_px < sigma < 1.6 * sigma_px
-    assert abs(middle - 319) < 4
-    assert (abs(row[0] - 40) <= 1, abs(row[-1] - 200) <= 1) == (True, True)
-
-
-def test_blur_hides_detail() -> None:
-    noise = np.random.default_rng(3).integers(16, 235, (720, 640), dtype=np.uint8)
-    out = blurred(noise, np.zeros((480, 640), np.uint8), 0.5)
-    assert out[:480].std() < 0.05 * noise[:480].std()
-
-
-def test_blur_belongs_to_the_frame(tmp_path: Path) -> None:
+def test_a_blur_belongs_to_the_frame() -> None:
     dark, light = (Frame(composite.flat(v, 128, 128, WIDTH, HEIGHT), 0, Fraction(1, 30)) for v in (50, 180))
     backdrop = opened("blur:0.3")
     nothing = np.zeros((HEIGHT, WIDTH), np.uint8)

@@ -1,6 +1,7 @@
 """A live source into a file, in this process; the command's own test kills and freezes the camera."""
 
 import io
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -48,6 +49,17 @@ def test_pictures_that_are_too_large_are_scaled_down_and_it_is_said(server: Rtsp
     assert (report.width, report.height) == (160, 120)
     said = "scaled down from 320x240 to 160x120: over the limit of 19,200 pixels (MATTEBOX_LIVE_PIXELS)"
     assert ("scaled_down", said) in report.warnings
+
+
+def test_pictures_that_cannot_be_used_are_not_called_late(tmp_path: Path) -> None:
+    server = RtspServer("--stretched")
+    try:
+        task = Recording(server.url(), str(tmp_path / "out.mkv"), OPTIONS, duration_s=1.0, size=(2560, 240))
+        report = record(task, Settings(max_pixels=320 * 240), LineReporter(io.StringIO()))
+    finally:
+        server.kill()
+    said = dict(report.warnings)
+    assert re.fullmatch(r"[0-9]+ pictures were left out: they could not be used", said["unusable"])
 
 
 def test_a_recording_ends_before_the_disk_is_full(

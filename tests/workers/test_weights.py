@@ -1,6 +1,5 @@
 import os
 import stat
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ import pytest
 from stream.errors import DiskError, UsageError, WeightsError
 from stream.settings import Settings
 from workers import weights
-from workers.weights import WEIGHTS, Source, Url, Weights, Wheel
+from workers.weight_sources import Source, Wheel
+from workers.weights import WEIGHTS, Weights
 
 BYTES = bytes(range(256)) * 40
 
@@ -182,19 +182,6 @@ def test_status_lists_every_name(know: Know, settings: Settings) -> None:
 def test_unknown_names_are_wrong_usage(settings: Settings) -> None:
     with pytest.raises(UsageError, match="rvm, selfie"):
         weights.path("magic", settings)
-
-
-def test_an_address_that_does_not_answer_fails_soon(tmp_path: Path) -> None:
-    start_s = time.monotonic()
-    with pytest.raises(WeightsError, match=r"127\.0\.0\.1"):
-        Url("https://127.0.0.1:9/file").fetch(tmp_path / "file", 10)
-    assert time.monotonic() - start_s < 6
-
-
-def test_only_https_is_read(tmp_path: Path) -> None:
-    for url in ("http://127.0.0.1/file", (tmp_path / "file").as_uri()):
-        with pytest.raises(WeightsError, match="https"):
-            Url(url).fetch(tmp_path / "out", 10)
 
 
 @pytest.mark.parametrize("name", ["rvm", "selfie"])

@@ -13,7 +13,7 @@ export class Choices extends EventTarget {
     super();
     this.send = send;
     this.schema = null;
-    this.automatic = []; // what the engine `auto` is here
+    this.automatic = []; // what the engine `auto` is here; nobody knows before a worker is ready
     this.chosen = forget({ ...START, ...read(KEY, {}) });
     this.known = {}; // what the server has
     this.sending = false;
@@ -34,8 +34,8 @@ export class Choices extends EventTarget {
   /** Has an option an effect with the engine that is chosen? Picking a key makes `auto` chroma. */
   heeds(name) {
     const engine = this.value("engine");
-    const automatic = engine === "auto" && (name === "key" || this.automatic.includes(FOR[name]));
-    return !FOR[name] || engine === FOR[name] || automatic;
+    const maybe = name === "key" || !this.automatic.length || this.automatic.includes(FOR[name]);
+    return !FOR[name] || engine === FOR[name] || (engine === "auto" && maybe);
   }
 
   /** The value of an option or of an edge, chosen or by default. */

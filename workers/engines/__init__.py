@@ -24,8 +24,7 @@ ENGINES = {
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent) -> Engine:
     """Build an engine, its weights fetched if need be and their licence said. Raises UsageError, WeightsError."""
-    if name not in ENGINES:
-        raise UsageError(f"engine: {name!r} is unknown; one of: auto, {', '.join(ENGINES)}")
+    check_known(name)
     try:
         engine: Engine = find(ENGINES[name])(options, settings, say)
     except ModuleNotFoundError as exc:
@@ -49,7 +48,10 @@ def cuda() -> bool:
 
 
 def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
-    """The engine's name and, in words, why it was taken. Raises UsageError for what that engine would not use."""
+    """The engine's name and, in words, why it was taken. Raises UsageError for a name that is none, and for what that
+    engine would not use."""
+    if options.engine != "auto":
+        check_known(options.engine)
     if fault := options.misplaced():
         raise UsageError(": ".join(fault))
     if options.engine != "auto":
@@ -57,6 +59,12 @@ def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[
     if options.key is not None:
         return "chroma", "a screen's colour was given"
     return _automatic(live, settings, has_cuda())
+
+
+def check_known(name: str) -> None:
+    """Raises UsageError for a name that is none."""
+    if name not in ENGINES:
+        raise UsageError(f"engine: {name!r} is unknown; one of: auto, {', '.join(ENGINES)}")
 
 
 def _automatic(live: bool, settings: Settings, has_cuda: bool) -> tuple[str, str]:

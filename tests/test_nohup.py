@@ -1,0 +1,43 @@
+"""Programs that a user left running under nohup: the terminal's end is not theirs."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.embedded import Embedded
+from tests.media import ROOT, command
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Embedded(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize(("what", "ready"), [("files", "takes files"), ("live", "room for")])
+def test_a_worker_outlives_the_terminal(redis_url: str, tmp_path: Path, what: str, ready: str) -> None:
+    with subprocess.Popen(
+        command("worker", "--for", what, "-v"),
+        cwd=ROOT,
+        env=os.environ | {"REDIS_URL": redis_url, "MATTEBOX_DATA_DIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    ) as process:
+        try:
+            assert process.stderr is not None
+            assert any(ready in line for line in process.stderr)
+            for _ in range(10):
+                process.send_signal(signal.SIGHUP)
+                time.sleep(0.05)
+            assert process.poll() is None
+            process.terminate()
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
