@@ -58,6 +58,11 @@ def parse_size(text: str | None) -> tuple[int, int]:
     return sides
 
 
+def engine_with(weights: str | None, engine: str) -> str:
+    """`auto` becomes birefnet where weights of it are named."""
+    return "birefnet" if engine == "auto" and weights is not None else engine
+
+
 def settings_with(weights: str | None, engine: str) -> "Settings":
     """What is set, but for these weights of birefnet if any are named. Raises UsageError for another engine."""
     from stream.settings import settings

@@ -46,7 +46,7 @@ def file(
 
     log.configure(verbose, as_json)
     options = Options.read(
-        engine=engine,
+        engine=choices.engine_with(weights, engine),
         background=background,
         view=view,
         temporal=temporal,

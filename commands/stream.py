@@ -56,7 +56,7 @@ def stream(
 
     log.configure(verbose, as_json)
     options = Options.read(
-        engine=engine,
+        engine=choices.engine_with(weights, engine),
         background=background,
         view=view,
         temporal=temporal,

@@ -297,9 +297,7 @@ def test_birefnet_works_from_a_local_checkpoint(birefnet_weights: Path, tmp_path
     pytest.importorskip("torch")
     out = tmp_path / "m.mkv"
     weights = f"{birefnet_weights}@256x192"
-    done = mattebox(
-        "file", TALK, "-o", out, "--engine", "birefnet", "--weights", weights, "--view", "matte", "--end", "0.2"
-    )
+    done = mattebox("file", TALK, "-o", out, "--weights", weights, "--view", "matte", "--end", "0.2")
     assert done.returncode == 0, done.stderr
     assert "engine birefnet on" in done.stderr
     frames = read(out)
