@@ -13,14 +13,25 @@ Floats = npt.NDArray[np.float32]
 
 # OpenCV turns and sums channels thirty times as fast as numpy does over so short an axis.
 _ONES = np.ones((1, 3), np.float32)
+_ALL = np.ones((1, 4), np.float32)
 _TURN = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]], np.float32)
 
 
-def guided(picture: Floats, alpha: Floats, radius: int, epsilon: float) -> Floats:
-    """alpha drawn anew from the picture.
+def drawn(picture: Floats, lines: Floats) -> Floats:
+    """alpha drawn anew from the picture: float32 (h, w), 0-1.
 
-    picture: float32 (h, w, 3), 0-1. alpha: float32 (h, w), 0-1; so is the result. radius: of the window, in pixels.
-    epsilon: how much variance of the picture, 0-1 squared, counts as none.
+    picture: float32 (h, w, 3), 0-1. lines: float32 (h, w, 4), from `lines`.
+    """
+    terms = lines * cv2.merge([*cv2.split(picture), np.ones_like(picture[..., 0])])
+    return np.asarray(np.clip(cv2.transform(terms, _ALL), 0.0, 1.0), np.float32)
+
+
+def lines(picture: Floats, alpha: Floats, radius: int, epsilon: float) -> Floats:
+    """float32 (h, w, 4): the slopes over the picture's channels, and the offset, that alpha has around each pixel.
+
+    picture: float32 (h, w, 3), 0-1. alpha: float32 (h, w), 0-1. radius: of the window, in pixels. epsilon: how much
+    variance of the picture, 0-1 squared, counts as none. Found in a small picture they may be enlarged, and alpha drawn
+    from a larger one (He and Sun, "Fast Guided Filter", 2015); lines of several radii may be averaged.
     """
     size = (2 * radius + 1, 2 * radius + 1)
 
@@ -33,7 +44,7 @@ def guided(picture: Floats, alpha: Floats, radius: int, epsilon: float) -> Float
     cross = mean(picture * cv2.transform(picture, _TURN)) - centre * cv2.transform(centre, _TURN)
     slope = _solve(own, cross, covariance)
     offset = level - cv2.transform(slope * centre, _ONES)
-    return np.asarray(np.clip(cv2.transform(mean(slope) * picture, _ONES) + mean(offset), 0.0, 1.0), np.float32)
+    return mean(np.asarray(cv2.merge([*cv2.split(slope), offset]), np.float32))
 
 
 def _solve(own: Floats, cross: Floats, right: Floats) -> Floats:

@@ -1,8 +1,8 @@
 """Where the parts of one picture lie in another, and how well the two pictures agree there.
 
-All on one small grid, whatever the picture's size and shape: masks are steadied there, and a flow at this size costs a
-fraction of a millisecond. The flow is DIS (Kroeger et al., ECCV 2016), on a luma of twice the grid: edges of motion
-then lie where they should. Knows nothing about mattes.
+All on one small grid, whatever the picture's size and shape: masks are steadied there, and a flow at this size costs
+little. The flow is DIS (Kroeger et al., ECCV 2016), on a luma of twice the grid where there is time for it: edges of
+motion then lie where they should. Knows nothing about mattes.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,10 @@ Grid = npt.NDArray[np.float32]
 
 _FINE = 2
 _AROUND = (5, 5)
+# DIS's own choice ends two levels below the luma, with patches every 4 pixels. One level below is the better flow, and
+# with patches every 6 not much dearer: 1.1 ms more on the fine luma. Measured with selfie, dtSSD falls by 0.005 of the
+# raw alphas' live and by 0.004 in files. The fine luma's own level would give 0.004 more, and take four times as long.
+_FINEST, _STRIDE = 1, 6
 _CELLS = np.dstack(np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32)))
 _SUM = np.ones((1, 3), np.float32)
 _ONE_MAP: Any = None  # OpenCV takes x and y in one array, but its types know only two
@@ -48,6 +52,8 @@ def flow(here: Look, there: Look, fine: bool = True) -> Grid:
     quite zero, and edges carried along its noise tremble.
     """
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    dis.setFinestScale(_FINEST)
+    dis.setPatchStride(_STRIDE)
     lumas = [look.luma if fine else _small(look.luma, 1) for look in (here, there)]
     motion = dis.calc(*lumas, None)  # zeros to begin with, instead of None, were measured: twice as long
     if fine:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.frames import Frame, Plane
-from workers.colour_guided import guided
+from workers.colour_guided import drawn, lines
 from workers.engines.base import Alpha
 from workers.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH
 from workers.motion import Grid, Look, carry, flow, is_cut, look
@@ -33,6 +33,7 @@ _FAINT, _TINY = np.float32(1e-6), np.float32(1e-12)
 _STILL = np.zeros((HEIGHT, WIDTH, 2), np.float32)
 _FAST = 24.0  # cells of the grid a frame
 _AROUND = np.ones((9, 9), np.uint8)
+_LARGE = 500_000  # pixels: of smaller pictures a finer alpha was measured to tremble more
 _ALPHA = np.array([[0, 0, 0, 1]], np.float32)
 _COLOUR = np.array([[1, 1, 1, 0]], np.float32)
 
@@ -93,7 +94,8 @@ def step(state: State | None, matted: Matted, tuning: Tuning) -> tuple[State, li
     """Take the next frame of a video; give those that are finished, each with its own alpha, in order.
 
     A cut, a pause of more than half a second and another size of picture begin anew: what was held is finished first.
-    The engine's alphas may be of any size; those that come out have the same. tuning may change from frame to frame.
+    The engine's alphas may be of any size; those that come out have the same, but that `tuning.fine` may double it.
+    tuning may change from frame to frame.
     """
     now, time_s = look(matted.frame), matted.frame.time_s
     shapes = (matted.frame.pixels.shape, matted.alpha.shape)
@@ -205,15 +207,28 @@ def _settled(held: Held, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
     if weight == 0.0:
         return alpha
     if tuning.radii:
-        picture = held.look.colour * np.float32(1 / 255)
-        mean = np.mean([guided(picture, mean, radius, EPSILON) for radius in tuning.radii], 0)
-    target = alpha + _sized(mean - held.small, alpha.shape)
+        mean = _redrawn(held, mean, tuning)
+    if mean.shape == held.small.shape:
+        target = alpha + _sized(mean - held.small, alpha.shape)
+    else:
+        target, alpha = mean, _sized(alpha, mean.shape)
     if tuning.black > 0.0 or tuning.white < 1.0:
         target = (target - np.float32(tuning.black)) * np.float32(1 / (tuning.white - tuning.black))
     target = np.clip(target, 0.0, 1.0)
     if tuning.smoothstep:
         target = target * target * (3 - 2 * target)
     return np.asarray(cv2.addWeighted(target, weight, alpha, 1 - weight, 0.0), np.float32)
+
+
+def _redrawn(held: Held, mean: Grid, tuning: Tuning) -> Grid:
+    """From the picture, and twice as fine as the grid where that is asked for and the engine's alpha is the grid's."""
+    picture, luma, frame = held.look.colour * np.float32(1 / 255), held.look.luma, held.matted.frame
+    several = sum(lines(picture, mean, radius, EPSILON) for radius in tuning.radii)
+    found = np.asarray(several * np.float32(1 / len(tuning.radii)), np.float32)
+    if tuning.fine and held.matted.alpha.shape == mean.shape and frame.width * frame.height >= _LARGE:
+        found, picture = _sized(found, luma.shape), _sized(picture, luma.shape)
+        picture[..., 0] = luma * np.float32(1 / 255)
+    return drawn(picture, found)
 
 
 def _seen(held: Held) -> Grid:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workers.colour_guided import guided
+from workers.colour_guided import drawn, lines
 
 
 def windowed(values: np.ndarray, radius: int) -> np.ndarray:
@@ -23,7 +23,8 @@ def test_it_is_the_filter_of_the_paper() -> None:
     slope = np.linalg.solve(spread, covariance[..., None])[..., 0]
     offset = level - (slope * centre).sum(2)
     expected = (windowed(slope, radius) * picture).sum(2) + windowed(offset, radius)
-    got = guided(picture.astype(np.float32), alpha.astype(np.float32), radius, epsilon)
+    small = picture.astype(np.float32)
+    got = drawn(small, lines(small, alpha.astype(np.float32), radius, epsilon))
     np.testing.assert_allclose(got, expected.clip(0, 1), atol=2e-4)
 
 
@@ -31,7 +32,7 @@ def test_a_soft_edge_takes_the_shape_of_the_pictures() -> None:
     picture = np.zeros((24, 32, 3), np.float32)
     picture[:, 16:] = (0.7, 0.4, 0.2)
     soft = np.broadcast_to(np.clip((np.arange(32) - 12.5) / 6, 0, 1), (24, 32)).astype(np.float32)
-    got = guided(picture, soft, 4, 1e-5)
+    got = drawn(picture, lines(picture, soft, 4, 1e-5))
     step = np.diff(got[12])
     assert step.argmax() == 15
     assert step.max() > 3 * np.diff(soft[12]).max()
@@ -39,6 +40,7 @@ def test_a_soft_edge_takes_the_shape_of_the_pictures() -> None:
 
 def test_a_flat_picture_smooths_and_keeps_the_level() -> None:
     alpha = np.random.default_rng(1).random((24, 32)).astype(np.float32)
-    got = guided(np.full((24, 32, 3), 0.5, np.float32), alpha, 4, 1e-4)
+    flat = np.full((24, 32, 3), 0.5, np.float32)
+    got = drawn(flat, lines(flat, alpha, 4, 1e-4))
     assert got.std() < 0.2 * alpha.std()
     assert got.mean() == pytest.approx(alpha.mean(), abs=0.03)

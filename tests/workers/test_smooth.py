@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as arrays
 
 from stream.frames import Frame
 from stream.session import Temporal
-from tests.workers.scenes import HEIGHT, WIDTH, Clip, clip, ratios, steadied
+from tests.workers.scenes import HEIGHT, WIDTH, Clip, clip, ratios, scores, steadied
 from workers import smooth
+from workers.edges import full_size
 from workers.smooth import Matted
 from workers.tuning import choose
 
@@ -92,6 +93,33 @@ def test_large_mattes_keep_their_detail() -> None:
     scene = clip(lambda n: [320.0], 6)
     out = steadied(replace(scene, raw=[alpha] * 6), "live", "birefnet")
     np.testing.assert_allclose(out[-1].alpha, alpha, atol=0.02)
+
+
+def enlarged(scene: Clip, times: int) -> Clip:
+    """The same pictures and truths, larger; the engine's mattes stay small."""
+    frames = []
+    for frame in scene.frames:
+        y, u, v = (np.repeat(np.repeat(plane, times, 0), times, 1) for plane in frame.planes())
+        chroma = [plane.reshape(-1, WIDTH * times) for plane in (u, v)]
+        frames.append(replace(frame, pixels=np.concatenate([y, *chroma])))
+    true = [np.repeat(np.repeat(plane, times, 0), times, 1) for plane in scene.true]
+    return Clip(frames, true, scene.raw)
+
+
+def test_small_mattes_of_large_pictures_leave_files_finer_and_closer_to_the_truth() -> None:
+    small = clip(lambda n: [250.0 + 6 * n], 12)
+    large = enlarged(small, 2)
+    out = steadied(large, "offline")
+    assert {one.alpha.shape for one in steadied(small, "offline")} == {(144, 256)}
+    assert {one.alpha.shape for one in out} == {(288, 512)}
+    area = [cv2.resize(one.alpha, (256, 144), interpolation=cv2.INTER_AREA) for one in out]
+    fine_mad, coarse_mad = (
+        scores(
+            [full_size(np.asarray(a, np.float32), f) for a, f in zip(alphas, large.frames, strict=True)], large.true
+        )[0]
+        for alphas in ([one.alpha for one in out], area)
+    )
+    assert fine_mad < 0.95 * coarse_mad
 
 
 @pytest.mark.parametrize("mode", MODES)

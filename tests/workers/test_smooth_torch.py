@@ -16,7 +16,7 @@ from tests.workers.scenes import Clip, clip, scores, steadied
 from tests.workers.test_graphs import Recorded
 from workers import engines
 from workers.alpha_video import AlphaVideo
-from workers.colour_guided import guided
+from workers.colour_guided import drawn, lines
 from workers.colour_guided_torch import guided as guided_torch
 from workers.edges import full_size
 from workers.engines.base import Alpha
@@ -175,5 +175,5 @@ def test_the_guided_filter_is_that_of_the_cpu(still: Clip, device: str) -> None:
         5e-5,
     )
     away = slice(8, -8)  # at the border one mirrors, the other leaves out
-    wanted = guided(picture, alpha, 4, 5e-5)[away, away]
+    wanted = drawn(picture, lines(picture, alpha, 4, 5e-5))[away, away]
     np.testing.assert_allclose(ours[0, 0].cpu().numpy()[away, away], wanted, atol=1e-3)
