@@ -221,14 +221,17 @@ def _settled(held: Held, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
 
 
 def _redrawn(held: Held, mean: Grid, tuning: Tuning) -> Grid:
-    """From the picture, and twice as fine as the grid where that is asked for and the engine's alpha is the grid's."""
-    picture, luma, frame = held.look.colour * np.float32(1 / 255), held.look.luma, held.matted.frame
-    several = sum(lines(picture, mean, radius, EPSILON) for radius in tuning.radii)
-    found = np.asarray(several * np.float32(1 / len(tuning.radii)), np.float32)
-    if tuning.fine and held.matted.alpha.shape == mean.shape and frame.width * frame.height >= _LARGE:
-        found, picture = _sized(found, luma.shape), _sized(picture, luma.shape)
-        picture[..., 0] = luma * np.float32(1 / 255)
-    return drawn(picture, found)
+    """From the picture: by lines found on the grid, or at half its size where time is short."""
+    picture, size = held.look.colour * np.float32(1 / 255), mean.shape
+    step = 1 if tuning.fine else 2
+    small, level = (_sized(plane, (HEIGHT // step, WIDTH // step)) for plane in (picture, mean))
+    several = sum(lines(small, level, radius // step, EPSILON) for radius in tuning.radii)
+    frame = held.matted.frame
+    if tuning.fine and held.matted.alpha.shape == size and frame.width * frame.height >= _LARGE:
+        luma = held.look.luma * np.float32(1 / 255)
+        picture, size = _sized(picture, luma.shape), luma.shape
+        picture[..., 0] = luma
+    return drawn(picture, _sized(np.asarray(several * np.float32(1 / len(tuning.radii)), np.float32), size))
 
 
 def _seen(held: Held) -> Grid:
@@ -240,7 +243,7 @@ def _on_grid(alpha: Alpha) -> Grid:
 
 
 def _sized(plane: Grid, shape: tuple[int, ...]) -> Grid:
-    if plane.shape == shape:
+    if plane.shape[:2] == shape:
         return plane
     how = cv2.INTER_AREA if plane.shape[0] > shape[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane, (shape[1], shape[0]), interpolation=how), np.float32)
