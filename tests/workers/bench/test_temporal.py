@@ -22,8 +22,8 @@ def rows() -> dict[str, Row]:
 
 @pytest.mark.slow
 def test_ours_reaches_what_was_promised(rows: dict[str, Row]) -> None:
-    """On this clip. The limits hold for the mean over many; measured here: 0.90/0.73, 0.86/0.65, 0.82/0.57."""
-    for name, mad, dtssd in (("live 0.7", 1.0, 0.75), ("live+1 0.7", 0.98, 0.68), ("offline 0.7", 0.97, 0.60)):
+    """On this clip. The limits hold for the mean over many; measured here: 0.90/0.71, 0.86/0.64, 0.81/0.57."""
+    for name, mad, dtssd in (("live 0.7", 1.0, 0.75), ("live+1 0.7", 0.98, 0.68), ("offline 0.7", 0.97, 0.58)):
         assert rows[name].mad_ratio <= mad
         assert rows[name].dtssd_ratio <= dtssd
 
