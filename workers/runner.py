@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stream.errors import EngineError
-from workers.graphs import Graphs
+from workers.graphs import Graphs, release
 from workers.models.birefnet import BiRefNet
 from workers.models.fuse import channels_last, fuse
 
@@ -101,7 +101,7 @@ class Runner:
 
     def _narrower(self, tried: int, keep: bool) -> int:
         if self.place.type == "cuda":
-            torch.cuda.empty_cache()
+            release()
         if tried == 1:
             raise EngineError("birefnet: one picture does not fit in the device's memory")
         if keep:
