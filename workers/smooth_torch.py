@@ -81,7 +81,8 @@ class Steadier:
         for batch in batches:
             seen = [Seen(np.zeros((3, HEIGHT, WIDTH), np.uint8), 0.0, tuning)] * batch
             alpha = torch.zeros(batch, *size, device=device)
-            self._way(seen[0].way).warm(*_given([None] * batch, seen, alpha))
+            examples = (example.to(device) for example in _given([None] * batch, seen, alpha))
+            self._way(seen[0].way).warm(*examples)
 
     @torch.inference_mode()
     def __call__(
@@ -97,7 +98,7 @@ class Steadier:
         for index, (alpha, one) in enumerate(zip(alphas, seen, strict=True)):
             groups[(alpha.shape, one.way)].append(index)
         for members in groups.values():
-            given = (states[i] for i in members), [seen[i] for i in members], torch.stack([alphas[i] for i in members])
+            given = (states[i] for i in members), [seen[i] for i in members], _stacked([alphas[i] for i in members])
             done |= zip(members, self._together(*given), strict=True)
         return [done[index] for index in range(len(seen))]
 
@@ -115,11 +116,18 @@ class Steadier:
 
 
 def _given(states: Iterable[State | None], seen: Sequence[Seen], alpha: Tensor) -> Tensors:
-    """What `advance` takes, on the alphas' device."""
+    """What `advance` takes. The small pictures lie in the host's memory still: a graph has a place for them."""
     known = [state or _nothing(alpha.device) for state in map(_unless_paused, states, seen)]
-    memory, frames = torch.stack([s.memory for s in known]), torch.stack([s.frames for s in known])
-    colour, knobs = torch.from_numpy(np.stack([one.colour for one in seen])), torch.tensor([_knobs(s) for s in seen])
-    return memory, frames, colour.to(alpha.device, non_blocking=True), alpha, knobs.to(alpha.device, non_blocking=True)
+    memory, frames = _stacked([s.memory for s in known]), _stacked([s.frames for s in known])
+    # from memory that is not pinned a device would copy them only when all that it was asked for before is done
+    colour = torch.empty(len(seen), 3, HEIGHT, WIDTH, dtype=torch.uint8, pin_memory=alpha.is_cuda)
+    np.stack([one.colour for one in seen], out=colour.numpy())
+    return memory, frames, colour, alpha, _knobs_on(alpha.device, tuple(one.tuning for one in seen))
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """torch.stack, without a copy of a single one."""
+    return torch.stack(list(tensors)) if len(tensors) > 1 else tensors[0][None]
 
 
 def _unless_paused(state: State | None, seen: Seen) -> State | None:
@@ -131,20 +139,26 @@ def _nothing(device: torch.device) -> State:
     return State(torch.zeros(_CHANNELS, HEIGHT, WIDTH, device=device), torch.zeros((), device=device), 0.0)
 
 
-def _knobs(seen: Seen) -> tuple[float, ...]:
+@functools.lru_cache(maxsize=64)
+def _knobs_on(device: torch.device, tunings: tuple[Tuning, ...]) -> Tensor:
+    """float32 (B, 7) on the device. They hardly ever change: kept, they need not be copied to it for each frame."""
+    return torch.tensor([_knobs(tuning) for tuning in tunings]).to(device, non_blocking=True)
+
+
+def _knobs(tuning: Tuning) -> tuple[float, ...]:
     """What `advance` has of a tuning, as it comes up there."""
-    it = seen.tuning
-    slope = 1 / (it.white - it.black)
-    return it.memory, 1 / (1 - it.memory), -1 / it.tolerance**2, it.doubt, it.black, slope, it.share
+    slope = 1 / (tuning.white - tuning.black)
+    cap, nearness = 1 / (1 - tuning.memory), -1 / tuning.tolerance**2
+    return tuning.memory, cap, nearness, tuning.doubt, tuning.black, slope, tuning.share
 
 
 def advance(memory: Tensor, frames: Tensor, colour: Tensor, alpha: Tensor, knobs: Tensor, way: Way) -> Tensors:
     """memory (B, 9, 144, 256), frames (B,) and alpha (B, h, w) after the next frame. Waits for nothing.
 
-    colour: uint8 (B, 3, 144, 256); knobs: float32 (B, 7), of `_knobs`.
+    colour: uint8 (B, 3, 144, 256), there or in the host's memory; knobs: float32 (B, 7), of `_knobs`.
     """
     most, cap, nearness, doubt, black, slope, share = knobs[:, :, None, None, None].unbind(1)
-    here, small = colour.float(), sized(alpha[:, None], (HEIGHT, WIDTH))
+    here, small = colour.to(alpha.device, non_blocking=True).float(), sized(alpha[:, None], (HEIGHT, WIDTH))
     carried, unlike = brought(memory, here)
     frames = frames * ~is_cut(here, unlike)
     count = frames[:, None, None, None]
