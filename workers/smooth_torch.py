@@ -4,7 +4,7 @@ The same method on the same grid: `smooth` says what is done, and why. Here all 
 one tensor, so that a single resampling carries it along the motion; what begins anew is masked out, not branched
 around. Nothing is read back from the device: pauses are judged by the host, which knows them; cuts are found and acted
 upon on the device, each video by itself. Strengths are numbers in a tensor. So a frame is one fixed row of kernels for
-whatever videos come together, which `Steadier` captures as CUDA graphs: about 150 for mattes that are drawn anew, 123
+whatever videos come together, which `Steadier` captures as CUDA graphs: about 140 for mattes that are drawn anew, 113
 for others, most of them so small that two or three microseconds go for each (an estimate; `make gpu-check` measures
 it).
 """
@@ -141,50 +141,53 @@ def _nothing(device: torch.device) -> State:
 
 @functools.lru_cache(maxsize=64)
 def _knobs_on(device: torch.device, tunings: tuple[Tuning, ...]) -> Tensor:
-    """float32 (B, 7) on the device. They hardly ever change: kept, they need not be copied to it for each frame."""
+    """float32 (B, 9) on the device. They hardly ever change: kept, they need not be copied to it for each frame."""
     return torch.tensor([_knobs(tuning) for tuning in tunings]).to(device, non_blocking=True)
 
 
 def _knobs(tuning: Tuning) -> tuple[float, ...]:
-    """What `advance` has of a tuning, as it comes up there."""
+    """What `advance` has of a tuning, as it comes up there: of the memory, then of the levels."""
     slope = 1 / (tuning.white - tuning.black)
     cap, nearness = 1 / (1 - tuning.memory), -1 / tuning.tolerance**2
-    return tuning.memory, cap, nearness, tuning.doubt, tuning.black, slope, tuning.share
+    levels = slope, -tuning.black * slope, tuning.share, tuning.share / RAMP
+    return TRUST, tuning.memory, cap, nearness, tuning.doubt, *levels
 
 
 def advance(memory: Tensor, frames: Tensor, colour: Tensor, alpha: Tensor, knobs: Tensor, way: Way) -> Tensors:
     """memory (B, 9, 144, 256), frames (B,) and alpha (B, h, w) after the next frame. Waits for nothing.
 
-    colour: uint8 (B, 3, 144, 256), there or in the host's memory; knobs: float32 (B, 7), of `_knobs`.
+    colour: uint8 (B, 3, 144, 256), there or in the host's memory; knobs: float32 (B, 9), of `_knobs`.
     """
-    most, cap, nearness, doubt, black, slope, share = knobs[:, :, None, None, None].unbind(1)
+    *knowing, slope, lift, share, ramp = knobs[:, :, None, None, None].unbind(1)
     here, small = colour.to(alpha.device, non_blocking=True).float(), sized(alpha[:, None], (HEIGHT, WIDTH))
     carried, unlike = brought(memory, here)
     frames = frames * ~is_cut(here, unlike)
     count = frames[:, None, None, None]
-    past = _joined(torch.cat([here, small], 1), carried[:, 3:], unlike, count > 0, (most, cap, nearness, doubt))
-    mean = _drawn(past[:, 3:4], here, way[0]) if way[0] else past[:, 3:4]
+    past = _joined(torch.cat([here, small], 1), carried[:, 3:], unlike, count > 0, knowing)
+    mean = past[0][:, 3:]
+    mean = _drawn(mean, here, way[0]) if way[0] else mean
     # the stretch of levels is folded into the small plane: there are few steps at the alpha's own size
-    change = sized((mean - small - black) * slope, (alpha.shape[1], alpha.shape[2]))
+    change = sized(torch.addcmul(lift, mean - small, slope), (alpha.shape[1], alpha.shape[2]))
     target = torch.addcmul(change, alpha[:, None], slope).clamp(0.0, 1.0)
     if way[1]:
         target = target * target * (3 - 2 * target)
-    weight = torch.minimum(count * (share / RAMP), share)
-    return torch.cat([here, past], 1), frames + 1, torch.lerp(alpha[:, None], target, weight)[:, 0]
+    weight = torch.minimum(count * ramp, share)
+    return torch.cat([here, *past], 1), frames + 1, torch.lerp(alpha[:, None], target, weight)[:, 0]
 
 
-def _joined(seen: Tensor, carried: Tensor, unlike: Tensor, known: Tensor, knobs: Tensors) -> Tensor:
-    """float32 (B, 6, h, w): values, count and doubt of `seen`, (B, 4, h, w), and of what was carried to it; of `seen`
-    alone where nothing is known. unlike: (B, 1, h, w), how far apart the two pictures are."""
-    most, cap, nearness, allowed = knobs
+def _joined(seen: Tensor, carried: Tensor, unlike: Tensor, known: Tensor, knobs: Sequence[Tensor]) -> Tensors:
+    """Values, float32 (B, 4, h, w), count and doubt, (B, 1, h, w), of `seen`, (B, 4, h, w), and of what was carried to
+    it, (B, 6, h, w); of `seen` alone where nothing is known. unlike: (B, 1, h, w), how far apart the two pictures are.
+    """
+    trust, most, cap, nearness, allowed = knobs
     change = (carried[:, :4] - seen) * known
     count, doubt = (carried[:, 4:] * known).chunk(2, 1)
     alike = _bell(unlike, nearness)
-    doubt = PATIENCE * alike * doubt - (1 - PATIENCE) * change[:, 3:]
+    doubt = torch.addcmul((PATIENCE - 1) * change[:, 3:], alike, doubt, value=PATIENCE)
     alike = alike * _bell((doubt.abs() - allowed).clamp(min=0.0), -1 / SLACK**2)
-    weight = alike * torch.minimum((count / (count + 1)).clamp(min=TRUST), most)
+    weight = alike * (count / (count + 1)).clamp(trust, most)
     total = torch.minimum(alike * count + 1, cap)
-    return torch.cat([torch.addcmul(seen, weight, change), total, doubt], 1)
+    return torch.addcmul(seen, weight, change), total, doubt
 
 
 def _bell(distance: Tensor, nearness: Tensor | float) -> Tensor:
