@@ -11,7 +11,17 @@ torch = pytest.importorskip("torch")
 from stream.errors import UsageError
 from tests.workers.models.networks import lite
 from workers.bench.against import public_network
-from workers.bench.check import OPTIONS, TESTS, judge, judge_steadying, outcomes, table, time_kernels, time_steadying
+from workers.bench.check import (
+    OPTIONS,
+    TESTS,
+    _attempt,
+    judge,
+    judge_steadying,
+    outcomes,
+    table,
+    time_kernels,
+    time_steadying,
+)
 from workers.bench.model import Row
 
 REPORT = """<testsuites><testsuite>
@@ -42,6 +52,12 @@ def test_the_tests_are_found_where_few_packages_are_installed() -> None:
     done = subprocess.run(command, cwd=root, env=bare, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(file in done.stdout for file in TESTS)  # those that need more say that they were skipped
+
+
+def test_a_part_that_fails_says_why_and_the_others_are_had() -> None:
+    assert _attempt(lambda: [1, 2]) == ([1, 2], [])
+    assert _attempt(lambda: [1 // 0]) == ([], ["ZeroDivisionError: integer division or modulo by zero"])
+    assert judge_steadying([], torch.device("cuda")) == []
 
 
 def test_goals_are_held_against_the_best_batch() -> None:
