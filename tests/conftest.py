@@ -5,8 +5,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import aioice.ice
-import httpx
 import pytest
 
 import workers  # noqa: F401 - it sets what torch reads when it is loaded
@@ -56,6 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """aioice leaves 127.0.0.1 out: WebRTC clients in tests are to have nothing else."""
+    import aioice.ice  # here, and not above: `make gpu-check` runs where it is not installed
+
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
@@ -88,6 +88,8 @@ def s3_url() -> Iterator[str]:
 @pytest.fixture
 def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """An empty bucket."""
+    import httpx
+
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")

@@ -6,6 +6,7 @@ rest filled with their last. Knows nothing about networks; what a graph is comes
 without a device.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ Work = Callable[..., Tensors]
 Shapes = tuple[tuple[int, ...], ...]
 
 _WARM_UPS = 3  # runs before a capture: libraries choose kernels and take their memory in the first ones
+_one_at_a_time = threading.Lock()  # torch can have one capture under way in a process
 
 
 class Graph(Protocol):
@@ -29,24 +31,30 @@ class Graph(Protocol):
     def replay(self) -> None: ...
 
 
+def release() -> None:
+    """Give the device's memory that nothing uses back to it; torch refuses that while there is a capture."""
+    with _one_at_a_time:
+        torch.cuda.empty_cache()
+
+
 class CudaGraph:
     """`work` captured for inputs of the sizes, types and device of `examples`. Raises what `work` raises.
 
-    pool: memory for what lies between what goes in and what comes out. Graphs may share one if they are never replayed
-    at once and each answer is read before the next replay.
+    stream: it is tried and captured on: libraries keep memory of theirs for each. pool: memory for what lies between
+    what goes in and what comes out. Graphs may share both if they are never replayed at once.
     """
 
-    def __init__(self, work: Work, examples: Tensors, pool: Any) -> None:
+    def __init__(self, work: Work, examples: Tensors, stream: torch.cuda.Stream, pool: Any) -> None:
         self.given = tuple(example.clone() for example in examples)
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
                 work(*self.given)
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        # other threads may go on using the device meanwhile
-        with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
+        # The outer `with` comes back to this stream where a capture fails; other threads may use the device meanwhile.
+        capture = torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local")
+        with _one_at_a_time, torch.cuda.stream(torch.cuda.current_stream()), capture:
             self.answer = work(*self.given)
 
     def replay(self) -> None:
@@ -57,12 +65,12 @@ class CudaGraphs:
     """Captures graphs that share their memory, so that a handful takes no more than the largest."""
 
     def __init__(self) -> None:
-        self._pool: Any = None
+        self._shared: tuple[torch.cuda.Stream, Any] | None = None
 
     def __call__(self, work: Work, examples: Tensors) -> CudaGraph:
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
-        return CudaGraph(work, examples, self._pool)
+        if self._shared is None:
+            self._shared = torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+        return CudaGraph(work, examples, *self._shared)
 
 
 class Graphs:
@@ -86,7 +94,7 @@ class Graphs:
 
     def __call__(self, *given: Tensor) -> Tensors:
         """work(*given), by a graph if one of at least as many of these sizes was captured. Tensors of the caller's
-        own."""
+        own. With a graph, what is given may lie in the host's memory."""
         shapes = self._fitting(given)
         if shapes is None:
             return self._work(*given)
@@ -95,7 +103,8 @@ class Graphs:
         count = len(given[0])
         for place, x in zip(graph.given, given, strict=True):
             place[:count].copy_(x, non_blocking=True)
-            place[count:].copy_(x[-1:].expand_as(place[count:]))
+            if count < len(place):
+                place[count:].copy_(place[count - 1 : count].expand_as(place[count:]))
         graph.replay()
         return tuple(answer[:count].clone() for answer in graph.answer)
 

@@ -121,11 +121,12 @@ def _slopes(plane: Tensor) -> Tensor:
 
 def _inverse(slopes: Tensor) -> Tensor:
     """float32 (B, 2, 2, h, w): of the matrix of products of slopes, averaged over windows."""
-    x, y = slopes.chunk(2, 1)
-    xx, yy, xy = mean(torch.cat([slopes * slopes, x * y], 1), _NEAR).chunk(3, 1)
-    xx, yy = xx + _FLAT, yy + _FLAT
-    turned = torch.cat([yy, -xy, -xy, xx], 1) / (xx * yy - xy * xy)
-    return turned.reshape(len(slopes), 2, 2, *slopes.shape[2:])
+    products = slopes[:, :, None] * slopes[:, None]
+    flat, signs = _squares(slopes.device)
+    matrix = mean(products.flatten(1, 2), _NEAR).reshape(products.shape) + flat
+    adjugate = matrix.flip(1, 2) * signs
+    determinant = (matrix[:, 0] * adjugate[:, 0]).sum(1)
+    return adjugate / determinant[:, None, None]
 
 
 @functools.cache
@@ -134,6 +135,13 @@ def _places(height: int, width: int, device: torch.device) -> tuple[Tensor, Tens
     y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
     unit = torch.tensor([2 / (width - 1), 2 / (height - 1)])
     return torch.stack([x, y], -1).to(device), unit.to(device)
+
+
+@functools.cache
+def _squares(device: torch.device) -> tuple[Tensor, Tensor]:
+    """What says little, along both axes, and the signs of an adjugate: both (2, 2, 1, 1)."""
+    diagonal = torch.eye(2)[:, :, None, None]
+    return (_FLAT * diagonal).to(device), (2 * diagonal - 1).to(device)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stream.errors import EngineError
-from workers.graphs import Graphs
+from workers.graphs import Graphs, release
 from workers.models.birefnet import BiRefNet
 from workers.models.fuse import channels_last, fuse
 
@@ -20,6 +20,8 @@ MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
 _BATCH = {"cpu": 1, "cuda": 4}
+# What libraries say that got no memory, where torch raises no error of its own for it. The last is cuDNN's.
+_SHORT = ("out of memory", "ALLOC_FAILED", "unable to find an engine")
 
 Size = tuple[int, int]
 """(width, height), multiples of 32."""
@@ -80,10 +82,9 @@ class Runner:
         try:
             with torch.backends.cudnn.flags(enabled=True, allow_tf32=False, benchmark=True):  # it has time to choose
                 self._graphs.warm(example)
-        except torch.OutOfMemoryError:
-            fits = False
         except RuntimeError as exc:
-            raise EngineError(f"birefnet: {str(exc).splitlines()[0]}") from exc
+            _raise_unless_short(exc)
+            fits = False
         if not fits:
             self._narrower(len(example), keep=True)
 
@@ -94,14 +95,13 @@ class Runner:
             with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant
                 (alpha,) = self._graphs(uploaded) if dtype is self.dtype else self._matte(uploaded, dtype)
                 return alpha
-        except torch.OutOfMemoryError:
-            return None
         except RuntimeError as exc:
-            raise EngineError(f"birefnet: {str(exc).splitlines()[0]}") from exc
+            _raise_unless_short(exc)
+            return None
 
     def _narrower(self, tried: int, keep: bool) -> int:
         if self.place.type == "cuda":
-            torch.cuda.empty_cache()
+            release()
         if tried == 1:
             raise EngineError("birefnet: one picture does not fit in the device's memory")
         if keep:
@@ -126,6 +126,12 @@ class Runner:
             network.to(self.place, dtype)
             self._networks[dtype] = network
         return self._networks[dtype]
+
+
+def _raise_unless_short(exc: RuntimeError) -> None:
+    """Raise EngineError, but for an error that says that memory ran out."""
+    if not isinstance(exc, torch.OutOfMemoryError) and not any(words in str(exc) for words in _SHORT):
+        raise EngineError(f"birefnet: {str(exc).splitlines()[0]}") from exc
 
 
 def half_precision(place: torch.device) -> torch.dtype:

@@ -4,7 +4,7 @@ The same method on the same grid: `smooth` says what is done, and why. Here all 
 one tensor, so that a single resampling carries it along the motion; what begins anew is masked out, not branched
 around. Nothing is read back from the device: pauses are judged by the host, which knows them; cuts are found and acted
 upon on the device, each video by itself. Strengths are numbers in a tensor. So a frame is one fixed row of kernels for
-whatever videos come together, which `Steadier` captures as CUDA graphs: about 150 for mattes that are drawn anew, 123
+whatever videos come together, which `Steadier` captures as CUDA graphs: about 140 for mattes that are drawn anew, 113
 for others, most of them so small that two or three microseconds go for each (an estimate; `make gpu-check` measures
 it).
 """
@@ -81,7 +81,8 @@ class Steadier:
         for batch in batches:
             seen = [Seen(np.zeros((3, HEIGHT, WIDTH), np.uint8), 0.0, tuning)] * batch
             alpha = torch.zeros(batch, *size, device=device)
-            self._way(seen[0].way).warm(*_given([None] * batch, seen, alpha))
+            examples = (example.to(device) for example in _given([None] * batch, seen, alpha))
+            self._way(seen[0].way).warm(*examples)
 
     @torch.inference_mode()
     def __call__(
@@ -97,7 +98,7 @@ class Steadier:
         for index, (alpha, one) in enumerate(zip(alphas, seen, strict=True)):
             groups[(alpha.shape, one.way)].append(index)
         for members in groups.values():
-            given = (states[i] for i in members), [seen[i] for i in members], torch.stack([alphas[i] for i in members])
+            given = (states[i] for i in members), [seen[i] for i in members], _stacked([alphas[i] for i in members])
             done |= zip(members, self._together(*given), strict=True)
         return [done[index] for index in range(len(seen))]
 
@@ -115,11 +116,18 @@ class Steadier:
 
 
 def _given(states: Iterable[State | None], seen: Sequence[Seen], alpha: Tensor) -> Tensors:
-    """What `advance` takes, on the alphas' device."""
+    """What `advance` takes. The small pictures lie in the host's memory still: a graph has a place for them."""
     known = [state or _nothing(alpha.device) for state in map(_unless_paused, states, seen)]
-    memory, frames = torch.stack([s.memory for s in known]), torch.stack([s.frames for s in known])
-    colour, knobs = torch.from_numpy(np.stack([one.colour for one in seen])), torch.tensor([_knobs(s) for s in seen])
-    return memory, frames, colour.to(alpha.device, non_blocking=True), alpha, knobs.to(alpha.device, non_blocking=True)
+    memory, frames = _stacked([s.memory for s in known]), _stacked([s.frames for s in known])
+    # from memory that is not pinned a device would copy them only when all that it was asked for before is done
+    colour = torch.empty(len(seen), 3, HEIGHT, WIDTH, dtype=torch.uint8, pin_memory=alpha.is_cuda)
+    np.stack([one.colour for one in seen], out=colour.numpy())
+    return memory, frames, colour, alpha, _knobs_on(alpha.device, tuple(one.tuning for one in seen))
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """torch.stack, without a copy of a single one."""
+    return torch.stack(list(tensors)) if len(tensors) > 1 else tensors[0][None]
 
 
 def _unless_paused(state: State | None, seen: Seen) -> State | None:
@@ -131,46 +139,55 @@ def _nothing(device: torch.device) -> State:
     return State(torch.zeros(_CHANNELS, HEIGHT, WIDTH, device=device), torch.zeros((), device=device), 0.0)
 
 
-def _knobs(seen: Seen) -> tuple[float, ...]:
-    """What `advance` has of a tuning, as it comes up there."""
-    it = seen.tuning
-    slope = 1 / (it.white - it.black)
-    return it.memory, 1 / (1 - it.memory), -1 / it.tolerance**2, it.doubt, it.black, slope, it.share
+@functools.lru_cache(maxsize=64)
+def _knobs_on(device: torch.device, tunings: tuple[Tuning, ...]) -> Tensor:
+    """float32 (B, 9) on the device. They hardly ever change: kept, they need not be copied to it for each frame."""
+    return torch.tensor([_knobs(tuning) for tuning in tunings]).to(device, non_blocking=True)
+
+
+def _knobs(tuning: Tuning) -> tuple[float, ...]:
+    """What `advance` has of a tuning, as it comes up there: of the memory, then of the levels."""
+    slope = 1 / (tuning.white - tuning.black)
+    cap, nearness = 1 / (1 - tuning.memory), -1 / tuning.tolerance**2
+    levels = slope, -tuning.black * slope, tuning.share, tuning.share / RAMP
+    return TRUST, tuning.memory, cap, nearness, tuning.doubt, *levels
 
 
 def advance(memory: Tensor, frames: Tensor, colour: Tensor, alpha: Tensor, knobs: Tensor, way: Way) -> Tensors:
     """memory (B, 9, 144, 256), frames (B,) and alpha (B, h, w) after the next frame. Waits for nothing.
 
-    colour: uint8 (B, 3, 144, 256); knobs: float32 (B, 7), of `_knobs`.
+    colour: uint8 (B, 3, 144, 256), there or in the host's memory; knobs: float32 (B, 9), of `_knobs`.
     """
-    most, cap, nearness, doubt, black, slope, share = knobs[:, :, None, None, None].unbind(1)
-    here, small = colour.float(), sized(alpha[:, None], (HEIGHT, WIDTH))
+    *knowing, slope, lift, share, ramp = knobs[:, :, None, None, None].unbind(1)
+    here, small = colour.to(alpha.device, non_blocking=True).float(), sized(alpha[:, None], (HEIGHT, WIDTH))
     carried, unlike = brought(memory, here)
     frames = frames * ~is_cut(here, unlike)
     count = frames[:, None, None, None]
-    past = _joined(torch.cat([here, small], 1), carried[:, 3:], unlike, count > 0, (most, cap, nearness, doubt))
-    mean = _drawn(past[:, 3:4], here, way[0]) if way[0] else past[:, 3:4]
+    past = _joined(torch.cat([here, small], 1), carried[:, 3:], unlike, count > 0, knowing)
+    mean = past[0][:, 3:]
+    mean = _drawn(mean, here, way[0]) if way[0] else mean
     # the stretch of levels is folded into the small plane: there are few steps at the alpha's own size
-    change = sized((mean - small - black) * slope, (alpha.shape[1], alpha.shape[2]))
+    change = sized(torch.addcmul(lift, mean - small, slope), (alpha.shape[1], alpha.shape[2]))
     target = torch.addcmul(change, alpha[:, None], slope).clamp(0.0, 1.0)
     if way[1]:
         target = target * target * (3 - 2 * target)
-    weight = torch.minimum(count * (share / RAMP), share)
-    return torch.cat([here, past], 1), frames + 1, torch.lerp(alpha[:, None], target, weight)[:, 0]
+    weight = torch.minimum(count * ramp, share)
+    return torch.cat([here, *past], 1), frames + 1, torch.lerp(alpha[:, None], target, weight)[:, 0]
 
 
-def _joined(seen: Tensor, carried: Tensor, unlike: Tensor, known: Tensor, knobs: Tensors) -> Tensor:
-    """float32 (B, 6, h, w): values, count and doubt of `seen`, (B, 4, h, w), and of what was carried to it; of `seen`
-    alone where nothing is known. unlike: (B, 1, h, w), how far apart the two pictures are."""
-    most, cap, nearness, allowed = knobs
+def _joined(seen: Tensor, carried: Tensor, unlike: Tensor, known: Tensor, knobs: Sequence[Tensor]) -> Tensors:
+    """Values, float32 (B, 4, h, w), count and doubt, (B, 1, h, w), of `seen`, (B, 4, h, w), and of what was carried to
+    it, (B, 6, h, w); of `seen` alone where nothing is known. unlike: (B, 1, h, w), how far apart the two pictures are.
+    """
+    trust, most, cap, nearness, allowed = knobs
     change = (carried[:, :4] - seen) * known
     count, doubt = (carried[:, 4:] * known).chunk(2, 1)
     alike = _bell(unlike, nearness)
-    doubt = PATIENCE * alike * doubt - (1 - PATIENCE) * change[:, 3:]
+    doubt = torch.addcmul((PATIENCE - 1) * change[:, 3:], alike, doubt, value=PATIENCE)
     alike = alike * _bell((doubt.abs() - allowed).clamp(min=0.0), -1 / SLACK**2)
-    weight = alike * torch.minimum((count / (count + 1)).clamp(min=TRUST), most)
+    weight = alike * (count / (count + 1)).clamp(trust, most)
     total = torch.minimum(alike * count + 1, cap)
-    return torch.cat([torch.addcmul(seen, weight, change), total, doubt], 1)
+    return torch.addcmul(seen, weight, change), total, doubt
 
 
 def _bell(distance: Tensor, nearness: Tensor | float) -> Tensor:

@@ -83,15 +83,21 @@ class Narrow(BiRefNet):
     """Runs out of memory where more than `most` pictures come at once."""
 
     most = 2
+    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20.00 MiB")
 
     def forward(self, x: Tensor) -> Tensor:
         if len(x) > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20.00 MiB")
+            raise self.error
         return super().forward(x)
 
 
-@pytest.fixture
-def narrow() -> Iterator[Runner]:
+CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+CUDNN = RuntimeError("GET was unable to find an engine to execute this computation after trying 7 plans.")
+
+
+@pytest.fixture(params=[Narrow.error, CUBLAS, CUDNN])
+def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
+    monkeypatch.setattr(Narrow, "error", request.param)
     runner = Runner(lambda: Narrow.from_state_dict(cached_state_dict("lite")), CPU, torch.float32)
     runner.batch = 8
     yield runner

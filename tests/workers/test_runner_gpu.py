@@ -1,6 +1,7 @@
 """The runner on a CUDA device: graphs, batches, memory that runs out; run by `make gpu-check`."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -121,3 +122,33 @@ def test_one_picture_that_does_not_fit_is_an_error_and_the_process_lives_on(half
         half(pictures(1, 1024, 1024))
     torch.cuda.set_per_process_memory_fraction(1.0)
     assert half(pictures(1, 1024, 1024)).isfinite().all()
+
+
+def test_where_a_graph_does_not_fit_batches_are_smaller_and_others_are_captured(half: Runner, memory: None) -> None:
+    given = pictures(2, 512, 512)
+    wanted = half(given)
+    half.batch = 32
+    limit_to(more_mib=1024)
+    half.warm([(512, 512)], batches=(32, 1))
+    assert half.batch == 16
+    assert set(half._graphs._kept) == {((1, 512, 512, 3),)}
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    assert (half(given) - wanted).abs().max() <= 2e-3
+    half.warm([SIZE])
+    assert half(of_size(2)).isfinite().all()
+
+
+def test_engines_may_be_warmed_in_several_threads_at_once(half: Runner) -> None:
+    """While a third is at work."""
+    runners, given = [half, Runner(lite, CUDA, half_precision(CUDA))], of_size(2)
+    wanted = half(given)
+
+    def warmed(runner: Runner) -> Tensor:
+        runner.warm([SIZE])
+        return runner(given)
+
+    with ThreadPoolExecutor(3) as threads:
+        busy = threads.submit(Runner(lite, CUDA, half_precision(CUDA)), given)
+        for answer in [*threads.map(warmed, runners), busy.result()]:
+            assert (answer - wanted).abs().max() <= 2e-3

@@ -1,12 +1,15 @@
 """Steadying on a device against the one that the CPU runs. On torch's CPU device here; marked `gpu` for CUDA."""
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stream.frames import Frame
 from stream.session import Options, Temporal
@@ -162,6 +165,36 @@ def test_a_graph_gives_what_the_steps_give(still: Clip, device: str) -> None:
     steadier.warm(tuned(), still.raw[0].shape, torch.device(device), [1])
     for one, wanted in zip(on_device([paused], device, steadier=steadier), on_device([paused], device), strict=True):
         np.testing.assert_allclose(one, wanted, atol=1e-4)
+
+
+class Asked(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the steps that a device would be asked for one by one: those that give new values."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not func.is_view:
+            self.names.append(func.name().removeprefix("aten::").partition(".")[0])
+        return func(*args, **(kwargs or {}))
+
+
+class Replayed(Recorded):
+    """A graph whose replay asks for nothing."""
+
+    def replay(self) -> None:
+        pass
+
+
+def test_beside_its_graph_a_frame_costs_few_steps() -> None:
+    steadier, one = Steadier(Replayed), Seen(np.zeros((3, 144, 256), np.uint8), 0.0, tuned())
+    steadier.warm(one.tuning, (36, 64), torch.device("cpu"), [1])
+    alpha = torch.rand(36, 64)
+    ((state, _),) = steadier([None], [one], [alpha])
+    with Asked() as asked:
+        steadier([state], [one], [alpha])
+    assert sorted(asked.names) == ["clone"] * 3 + ["copy_"] * 5 + ["empty"]
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -21,7 +21,8 @@ TILE = {torch.float16: (64, 4, 1), torch.bfloat16: (64, 4, 1), torch.float32: (3
 _FEWEST = 16  # channels that Triton's matrix product takes
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+# Compiled once for pictures of all sizes: told what divides those, Triton 3.9 makes no better code for 9.0.
+@triton.jit(do_not_specialize=["pixels", "height", "width"])  # type: ignore[untyped-decorator]
 def _kernel(  # type: ignore[no-untyped-def]
     x,
     offset,

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,7 +11,17 @@ torch = pytest.importorskip("torch")
 from stream.errors import UsageError
 from tests.workers.models.networks import lite
 from workers.bench.against import public_network
-from workers.bench.check import judge, judge_steadying, outcomes, table, time_kernels, time_steadying
+from workers.bench.check import (
+    OPTIONS,
+    TESTS,
+    _attempt,
+    judge,
+    judge_steadying,
+    outcomes,
+    table,
+    time_kernels,
+    time_steadying,
+)
 from workers.bench.model import Row
 
 REPORT = """<testsuites><testsuite>
@@ -27,6 +40,24 @@ def test_a_report_is_read_test_by_test() -> None:
     tests = outcomes(ElementTree.fromstring(REPORT))
     assert [test["outcome"] for test in tests] == ["passed", "failed", "failed", "skipped"]
     assert tests[0] == {"name": "good", "outcome": "passed", "seconds": 1.5}
+
+
+def test_the_tests_are_found_where_few_packages_are_installed() -> None:
+    """As on a machine that has torch and pytest without plug-ins: none of what video, WebRTC and HTTP need."""
+    lacking = ["aioice", "aiortc", "av", "cv2", "fastapi", "httpx", "onnxruntime", "redis", "typer", "uvicorn"]
+    hide = f"import sys; sys.modules.update(dict.fromkeys({lacking}))"
+    command = [sys.executable, "-c", f"{hide}; import pytest; sys.exit(pytest.main({['--co', *OPTIONS, *TESTS]}))"]
+    bare = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    root = Path(__file__).parents[3]
+    done = subprocess.run(command, cwd=root, env=bare, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(file in done.stdout for file in TESTS)  # those that need more say that they were skipped
+
+
+def test_a_part_that_fails_says_why_and_the_others_are_had() -> None:
+    assert _attempt(lambda: [1, 2]) == ([1, 2], [])
+    assert _attempt(lambda: [1 // 0]) == ([], ["ZeroDivisionError: integer division or modulo by zero"])
+    assert judge_steadying([], torch.device("cuda")) == []
 
 
 def test_goals_are_held_against_the_best_batch() -> None:
