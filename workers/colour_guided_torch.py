@@ -4,35 +4,36 @@ The same filter (He et al., ECCV 2010). At the border a window's mean is over wh
 """
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+
+from workers.motion_torch import mean
 
 
-def guided(picture: Tensor, alpha: Tensor, radius: int, epsilon: float) -> Tensor:
-    """alpha drawn anew from the picture.
+def lines(values: Tensor, radii: Sequence[int], epsilon: float) -> Tensor:
+    """float32 (B, 4, h, w): the slopes over the picture's channels, and the offset, that alpha has around each pixel:
+    the mean of those over windows of several radii.
 
-    picture: float32 (B, 3, h, w), 0-1. alpha: float32 (B, 1, h, w), 0-1; so is the result. radius: of the window, in
-    pixels. epsilon: how much variance of the picture, 0-1 squared, counts as none.
+    values: float32 (B, 4, h, w), 0-1, the picture and its alpha. radii: in pixels. epsilon: how much variance of the
+    picture, 0-1 squared, counts as none.
     """
-    side = 2 * radius + 1
-    values = torch.cat([picture, alpha], 1)
-    products = picture[:, :, None] * values[:, None]
-    means = _mean(torch.cat([values, products.flatten(1, 2)], 1), side)
+    sides = [2 * radius + 1 for radius in radii]
+    products = values[:, :3, None] * values[:, None]
+    both = torch.cat([values, products.flatten(1, 2)], 1)
+    means = torch.cat([mean(both, side) for side in sides])
     centre, level = means[:, :3], means[:, 3:4]
-    shared = means[:, 4:].reshape(products.shape) - centre[:, :, None] * means[:, None, :4]
-    slope = _solve(shared[:, :, :3] + _diagonal(epsilon, picture.device), shared[:, :, 3])
-    offset = level - (slope * centre).sum(1, keepdim=True)
-    lines = _mean(torch.cat([slope, offset], 1), side)
-    return ((lines[:, :3] * picture).sum(1, keepdim=True) + lines[:, 3:]).clamp(0, 1)
+    shared = means[:, 4:].reshape(-1, *products.shape[1:]) - centre[:, :, None] * means[:, None, :4]
+    slope = _solve(shared[:, :, :3] + _diagonal(epsilon, values.device), shared[:, :, 3])
+    found = torch.cat([slope, level - (slope * centre).sum(1, keepdim=True)], 1)
+    smooth = [mean(one, side) for one, side in zip(found.chunk(len(sides)), sides, strict=True)]
+    return torch.stack(smooth).mean(0) if len(smooth) > 1 else smooth[0]
 
 
-def _mean(planes: Tensor, side: int) -> Tensor:
-    """Over windows, rows and columns in turn: they are so large here that this is worth a second kernel."""
-    half = side // 2
-    rows = avg_pool2d(planes, (side, 1), 1, (half, 0), count_include_pad=False)
-    return avg_pool2d(rows, (1, side), 1, (0, half), count_include_pad=False)
+def drawn(picture: Tensor, found: Tensor) -> Tensor:
+    """alpha drawn anew from the picture, float32 (B, 1, h, w), 0-1. picture: (B, 3, h, w), 0-1. found: from `lines`."""
+    return ((found[:, :3] * picture).sum(1, keepdim=True) + found[:, 3:]).clamp(0, 1)
 
 
 def _solve(left: Tensor, right: Tensor) -> Tensor:

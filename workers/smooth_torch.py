@@ -4,7 +4,7 @@ The same method on the same grid: `smooth` says what is done, and why. Here all 
 one tensor, so that a single resampling carries it along the motion; what begins anew is masked out, not branched
 around. Nothing is read back from the device: pauses are judged by the host, which knows them; cuts are found and acted
 upon on the device, each video by itself. Strengths are numbers in a tensor. So a frame is one fixed row of kernels for
-whatever videos come together, which `Steadier` captures as CUDA graphs: about 140 for mattes that are drawn anew, 113
+whatever videos come together, which `Steadier` captures as CUDA graphs: about 145 for mattes that are drawn anew, 113
 for others, most of them so small that two or three microseconds go for each (an estimate; `make gpu-check` measures
 it).
 """
@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
 
-from workers.colour_guided_torch import guided
+from workers.colour_guided_torch import drawn, lines
 from workers.graphs import Graph, Graphs, Tensors, Work
 from workers.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH
 from workers.motion_torch import brought, is_cut, sized
@@ -163,7 +164,7 @@ def advance(memory: Tensor, frames: Tensor, colour: Tensor, alpha: Tensor, knobs
     carried, unlike = brought(memory, here)
     frames = frames * ~is_cut(here, unlike)
     count = frames[:, None, None, None]
-    past = _joined(torch.cat([here, small], 1), carried[:, 3:], unlike, count > 0, knowing)
+    past = _joined(torch.cat([here, small], 1), carried[:, 3:], count > 0, knowing)
     mean = past[0][:, 3:]
     mean = _drawn(mean, here, way[0]) if way[0] else mean
     # the stretch of levels is folded into the small plane: there are few steps at the alpha's own size
@@ -175,14 +176,13 @@ def advance(memory: Tensor, frames: Tensor, colour: Tensor, alpha: Tensor, knobs
     return torch.cat([here, *past], 1), frames + 1, torch.lerp(alpha[:, None], target, weight)[:, 0]
 
 
-def _joined(seen: Tensor, carried: Tensor, unlike: Tensor, known: Tensor, knobs: Sequence[Tensor]) -> Tensors:
+def _joined(seen: Tensor, carried: Tensor, known: Tensor, knobs: Sequence[Tensor]) -> Tensors:
     """Values, float32 (B, 4, h, w), count and doubt, (B, 1, h, w), of `seen`, (B, 4, h, w), and of what was carried to
-    it, (B, 6, h, w); of `seen` alone where nothing is known. unlike: (B, 1, h, w), how far apart the two pictures are.
-    """
+    it, (B, 6, h, w); of `seen` alone where nothing is known."""
     trust, most, cap, nearness, allowed = knobs
     change = (carried[:, :4] - seen) * known
     count, doubt = (carried[:, 4:] * known).chunk(2, 1)
-    alike = _bell(unlike, nearness)
+    alike = _bell(torch.linalg.vector_norm(change[:, :3], 1, dim=1, keepdim=True), nearness)
     doubt = torch.addcmul((PATIENCE - 1) * change[:, 3:], alike, doubt, value=PATIENCE)
     alike = alike * _bell((doubt.abs() - allowed).clamp(min=0.0), -1 / SLACK**2)
     weight = alike * (count / (count + 1)).clamp(trust, most)
@@ -196,7 +196,7 @@ def _bell(distance: Tensor, nearness: Tensor | float) -> Tensor:
 
 
 def _drawn(mean: Tensor, colour: Tensor, radii: tuple[int, ...]) -> Tensor:
-    """The alphas drawn anew from the picture: the mean over windows of these radii."""
-    picture = colour * (1 / 255)
-    drawn = [guided(picture, mean, radius, EPSILON) for radius in radii]
-    return torch.stack(drawn).mean(0) if len(drawn) > 1 else drawn[0]
+    """The alphas drawn anew from the picture, by lines found at half the grid over windows of these radii."""
+    values = torch.cat([colour * (1 / 255), mean], 1)
+    found = lines(avg_pool2d(values, 2), [radius // 2 for radius in radii], EPSILON)
+    return drawn(values[:, :3], interpolate(found, (HEIGHT, WIDTH), mode="bilinear"))
