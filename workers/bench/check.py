@@ -6,34 +6,24 @@ given), the deformable convolution's kernel, and the steadying of mattes. Needs 
 """
 
 import argparse
-import functools
-import importlib
 import importlib.metadata
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from stream.session import Temporal
 from stream.settings import Settings
-from workers.bench.model import Case, Row, bench_model, default_cases, public_cases, timed
-from workers.grid import HEIGHT, WIDTH
-from workers.models import deform
+from workers.bench.kernels import Outcome, attempt, time_kernels, time_steadying
+from workers.bench.model import Case, Row, bench_model, default_cases, public_cases
 from workers.runner import half_precision
-from workers.smooth_torch import Seen, State, Steadier
-from workers.tuning import choose
 
 TESTS = (
     "tests/workers/models/test_gpu.py",
@@ -47,11 +37,7 @@ GOALS_MS = {("swin-l", 1024): 10.0, ("swin-l", 512): 3.5, ("swin-t", 1024): 4.0}
 GOAL_RATIO = 3.0
 GOAL_STEADY_MS = 0.5  # of issue 4, for a frame of 1280x720 on CUDA
 _BATCHES = (1, 4, 8)  # of the public code
-_TILES = ((64, 4, 1), (64, 4, 2), (64, 8, 1), (64, 8, 2), (128, 8, 1), (32, 4, 1))
 _MAP = 256  # side of the largest map at 1024x1024
-_IN_A_ROW = 20  # frames that are steadied between two looks at the device's clock
-
-Outcome = dict[str, str | float]
 
 
 def main() -> int:
@@ -61,7 +47,7 @@ def main() -> int:
     report: dict[str, Any] = {"machine": machine(device)}
     for name, part in _parts(asked, device).items():
         _say(f"{name} begins")
-        report[name], failed = _attempt(part)
+        report[name], failed = attempt(part)
         report["tests"] += [{"name": f"{name}: {reason}", "outcome": "failed", "seconds": 0.0} for reason in failed]
         asked.save.write_text(json.dumps(report, indent=1, default=asdict))
     rows, timed_too = report["speed"], report["kernels"] + report["steadying"]
@@ -70,15 +56,6 @@ def main() -> int:
     print("\n".join(table(report["tests"], rows, timed_too, goals)))
     results = {entry["outcome"] for entry in [*report["tests"], *goals]}
     return 0 if "passed" in results and not results & {"failed", "missed"} else 1
-
-
-def _attempt(part: Callable[[], list[Any]]) -> tuple[list[Any], list[str]]:
-    """What it gives, and why it failed: the other parts are worth having all the same."""
-    try:
-        return part(), []
-    except Exception as exc:  # noqa: BLE001 - the device, its libraries and their compilers raise what they like
-        traceback.print_exc()
-        return [], [f"{type(exc).__name__}: {exc}".splitlines()[0]]
 
 
 def _parts(asked: argparse.Namespace, device: torch.device) -> dict[str, Callable[[], list[Any]]]:
@@ -176,103 +153,6 @@ def judge(rows: Sequence[Row]) -> list[Outcome]:
 
 def _goal(name: str, reached: float, met: bool) -> Outcome:
     return {"name": name, "reached": reached, "outcome": "met" if met else "missed"}
-
-
-def time_kernels(device: torch.device, side: int, repeats: int) -> list[Outcome]:
-    """The deformable convolution of each kernel size on the largest map, by path and tile, median milliseconds."""
-    found: list[Outcome] = []
-    for kernel in (1, 3, 7):
-        arguments = _deformation(device, side, kernel)
-        for name, work in _ways(*arguments).items():
-            part = functools.partial(_time_kernel, f"deform {kernel}x{kernel} {name}", work, device, repeats)
-            found += _attempt(part)[0]  # a tile may need more of the device than there is
-    return found
-
-
-def _deformation(device: torch.device, side: int, kernel: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dtype, taps = half_precision(device), kernel * kernel
-    torch.manual_seed(0)
-    sizes = ((1, 64, side, side), (1, 2 * taps, side, side), (1, taps, side, side))
-    x, offset, mask = (
-        torch.randn(size).to(device, dtype).contiguous(memory_format=torch.channels_last) for size in sizes
-    )
-    weight = torch.randn(kernel, kernel, 64, 256).to(device, dtype) / (8 * kernel)
-    return x, offset, mask, weight.permute(3, 2, 0, 1)
-
-
-def _ways(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Callable[[], object]]:
-    ways: dict[str, Callable[[], object]] = {"plain": lambda: deform.gathered(x, offset, mask, weight)}
-    kernels = deform.kernels() if x.is_cuda else None
-    if kernels is not None:
-        for tile in _TILES:
-            work = functools.partial(kernels.deform_conv2d, x, offset, mask, weight, tile=tile)
-            ways["x".join(map(str, tile))] = work
-    try:
-        ops = importlib.import_module("torchvision.ops")
-    except (ImportError, RuntimeError):  # built for another torch, it raises the latter
-        return ways
-    padding = weight.shape[-1] // 2
-    return ways | {"torchvision": lambda: ops.deform_conv2d(x, offset, weight, padding=padding, mask=mask)}
-
-
-def _time_kernel(name: str, work: Callable[[], object], device: torch.device, repeats: int) -> list[Outcome]:
-    return [{"name": name, "ms": _median_ms(work, device, repeats)}]
-
-
-def _median_ms(work: Callable[[], object], device: torch.device, repeats: int) -> float:
-    for _ in range(3):
-        timed(work, device)
-    if device.type == "cuda":
-        return round(statistics.median(_in_a_row_ms(work) for _ in range(repeats)), 4)
-    return round(1e3 * statistics.median(timed(work, device) for _ in range(repeats)), 4)
-
-
-def time_steadying(device: torch.device, size: tuple[int, int], repeats: int) -> list[Outcome]:
-    """`live` on the device, alphas as large as pictures: median milliseconds a frame, for coarse mattes, which are
-    drawn anew, and precise ones, of one video and of four at once. On CUDA by graphs; what is copied in and out of
-    them and the upload of the small pictures are counted, and host_ms is what the host takes to ask for it."""
-    found: list[Outcome] = []
-    for engine, count in (("selfie", 1), ("birefnet", 1), ("birefnet", 4)):
-        work = _steadying(device, size, engine, count)
-        name = f"steady {size[0]}x{size[1]} as {engine}, {count} at once"
-        found.append({"name": name, "ms": round(_median_ms(work, device, repeats) / count, 4)})
-        if device.type == "cuda":
-            found[-1]["host_ms"] = round(statistics.median(_asking_ms(work) for _ in range(repeats)) / count, 4)
-    return found
-
-
-def _steadying(device: torch.device, size: tuple[int, int], engine: str, count: int) -> Callable[[], object]:
-    tuning = choose(Temporal.LIVE, 0.7, engine, live=True)
-    if tuning is None:
-        raise AssertionError(f"{engine} has no tuning for live video")
-    steadier, dice = Steadier(), np.random.default_rng(0)
-    alphas = list(torch.rand(count, size[1], size[0]).to(device))
-    seen = [Seen(dice.integers(0, 256, (3, HEIGHT, WIDTH), np.uint8), 0.0, tuning) for _ in alphas]
-    if device.type == "cuda":
-        steadier.warm(tuning, (size[1], size[0]), device, [count])
-    states: list[State | None] = [None] * count
-    for _ in range(3):
-        states = [state for state, _ in steadier(states, seen, alphas)]
-    return functools.partial(steadier, states, seen, alphas)
-
-
-def _asking_ms(work: Callable[[], object]) -> float:
-    torch.cuda.synchronize()
-    begun_s = time.perf_counter()
-    work()
-    return 1e3 * (time.perf_counter() - begun_s)
-
-
-def _in_a_row_ms(work: Callable[[], object]) -> float:
-    """The device's time for one of many in a row: what the host takes to ask for it is hidden by the one before."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-    work()
-    start.record()
-    for _ in range(_IN_A_ROW):
-        work()
-    end.record()
-    end.synchronize()
-    return float(start.elapsed_time(end)) / _IN_A_ROW
 
 
 def judge_steadying(steadying: Sequence[Outcome], device: torch.device) -> list[Outcome]:

@@ -14,14 +14,12 @@ from workers.bench.against import public_network
 from workers.bench.check import (
     OPTIONS,
     TESTS,
-    _attempt,
     judge,
     judge_steadying,
     outcomes,
     table,
-    time_kernels,
-    time_steadying,
 )
+from workers.bench.kernels import attempt, time_kernels, time_steadying
 from workers.bench.model import Row
 
 REPORT = """<testsuites><testsuite>
@@ -55,8 +53,8 @@ def test_the_tests_are_found_where_few_packages_are_installed() -> None:
 
 
 def test_a_part_that_fails_says_why_and_the_others_are_had() -> None:
-    assert _attempt(lambda: [1, 2]) == ([1, 2], [])
-    assert _attempt(lambda: [1 // 0]) == ([], ["ZeroDivisionError: integer division or modulo by zero"])
+    assert attempt(lambda: [1, 2]) == ([1, 2], [])
+    assert attempt(lambda: [1 // 0]) == ([], ["ZeroDivisionError: integer division or modulo by zero"])
     assert judge_steadying([], torch.device("cuda")) == []
 
 
