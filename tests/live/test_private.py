@@ -211,6 +211,7 @@ async def test_a_picture_that_changes_its_size(url: str) -> None:
 
 
 @asynctest
+@pytest.mark.slow
 async def test_more_videos_than_the_device_can_do_share_it_evenly(url: str) -> None:
     """Four at a time at an engine of 150 ms: each gets as many mattes as the others, and none falls behind."""
     cameras = [Camera(rate=15) for _ in range(3)]

@@ -150,6 +150,7 @@ async def test_metrics_tell_what_the_device_does(served: Served) -> None:
 
 
 @asynctest
+@pytest.mark.slow
 async def test_redis_gone_for_a_while(served: Served) -> None:
     await redis_gone(served, 4.0, signal.SIGSTOP)
 

@@ -66,6 +66,7 @@ def by_hand(source: Path, path: Path, engine: str, background: str, view: str) -
     return read(path)
 
 
+@pytest.mark.slow
 def test_a_file_comes_out_as_the_command_makes_it(page: Any, clip: Path, tmp_path: Path) -> None:
     page.check(f"input[value='{PAPER}']")
     page.select_option("select[name=engine]", "rvm")  # slow enough for its progress to be seen

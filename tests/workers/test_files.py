@@ -145,6 +145,7 @@ async def test_a_worker_says_that_it_is_there(server: RedisServer, tmp_path: Pat
 
 
 @asynctest
+@pytest.mark.slow
 async def test_killed_workers_cost_a_segment_each_and_change_nothing(
     server: RedisServer, tmp_path: Path, clip: Path
 ) -> None:
