@@ -42,9 +42,14 @@ def local(text: str) -> Path:
         raise UsageError(
             f"{scheme}:// is no name of a file; mattebox jobs takes videos from http(s)://, mattebox stream from rtsp://"
         )
+    check_name(text)
+    return Path(text)
+
+
+def check_name(text: str) -> None:
+    """Raises UsageError for `-` and for nothing: they name no file."""
     if text in ("", "-"):
         raise UsageError(f"{text!r} is no name of a file")
-    return Path(text)
 
 
 def parse_size(text: str | None) -> tuple[int, int]:
@@ -64,13 +69,14 @@ def engine_with(weights: str | None, engine: str) -> str:
 
 
 def settings_with(weights: str | None, engine: str) -> "Settings":
-    """What is set, but for these weights of birefnet if any are named. Raises UsageError for another engine."""
+    """What is set, but for these weights if any are named. engine: as `engine_with` gives it. Raises UsageError where
+    that is not birefnet."""
     from stream.settings import settings
     from workers.engines import check_known
 
     if weights is None:
         return settings()
-    if engine not in ("auto", "birefnet"):
+    if engine != "birefnet":
         check_known(engine)
         raise UsageError(f"--weights: is for the engine birefnet, not for {engine}")
     return settings().model_copy(update={"birefnet": weights})

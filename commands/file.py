@@ -61,4 +61,4 @@ def file(
         choices.local(source), choices.local(output), options, parse_time(start), end_s, choices.parse_size(size)
     )
     report = reporter(as_json)
-    report.done(run_file(task, choices.settings_with(weights, engine), report))
+    report.done(run_file(task, choices.settings_with(weights, options.engine), report))

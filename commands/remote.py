@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from stream.addresses import parsed
 from stream.errors import RemoteError, UsageError, disk_error, is_disk_trouble
 from stream.settings import Settings
 from stream.sinks.partial import Partial
@@ -160,12 +161,8 @@ class Remote:
 
 def _address(url: str) -> SplitResult:
     """Raises UsageError."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or a port that are none
-        known = False
-    if not known:
+    parts = parsed(url, ("http", "https"))
+    if parts is None:
         raise UsageError(f"{url!r} is no address of a server; write it as http://127.0.0.1:8080")
     return parts
 

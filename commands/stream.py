@@ -71,8 +71,9 @@ def stream(
     task = Recording(
         source, output, options, None if duration is None else parse_time(duration), choices.parse_size(size)
     )
+    choices.check_name(output)
     report = reporter(as_json)
-    report.done(record(task, choices.settings_with(weights, engine), report))
+    report.done(record(task, choices.settings_with(weights, options.engine), report))
 
 
 def _first_line(path: Path) -> bytes:

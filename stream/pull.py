@@ -19,6 +19,7 @@ from secrets import token_hex
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from stream.addresses import parsed
 from stream.errors import FetchError, TooLarge, disk_error, is_disk_trouble
 from stream.settings import Settings
 
@@ -211,12 +212,8 @@ def resolve(url: str, settings: Settings) -> Place:
 
 
 def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        valid = False
-    if not valid or any(c.isspace() or not c.isprintable() for c in url):
+    parts = parsed(url, ("http", "https"))
+    if parts is None or any(c.isspace() or not c.isprintable() for c in url):
         raise FetchError("an address begins with http:// or https:// and names a host")
     return parts
 

@@ -138,10 +138,8 @@ def _source_kind(address: str) -> str:
 
 
 def _file(output: str) -> Path:
-    """Raises UsageError for an address, and for what is no name."""
+    """Raises UsageError for an address."""
     scheme, mark, _ = output.partition("://")
-    if output in ("", "-"):
-        raise UsageError(f"{output!r} is no name of a file")
     if mark:
         raise UsageError(f"{scheme}:// cannot be sent to yet; give the name of a file, such as out.mkv")
     return Path(output)

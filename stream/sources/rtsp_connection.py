@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 import av
 from av.container import InputContainer
 
+from stream.addresses import parsed
 from stream.errors import UsageError
 from stream.settings import Settings
 from stream.timing import plausible_rate
@@ -72,12 +73,8 @@ def with_password(url: str, password: bytes) -> str:
 def _checked(url: str) -> SplitResult:
     if len(url) > _LONGEST or re.search(r"[\x00-\x20\x7f]", url):
         raise UsageError("the source's address is too long, or holds spaces or control characters")
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("rtsp", "rtsps") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # what it says may quote the password
-        known = False
-    if not known:
+    parts = parsed(url, ("rtsp", "rtsps"))
+    if parts is None:
         raise UsageError("the source's address is written as rtsp://HOST[:PORT]/PATH or rtsps://…")
     if "@" in parts.path or ("@" in parts.query + parts.fragment and not parts.path and "@" not in parts.netloc):
         raise UsageError("in the source's address, write / ? # @ in a user or password as %2F %3F %23 %40")

@@ -48,6 +48,12 @@ def is_live(tab: Any) -> None:
     becomes(lambda: abs(look(tab, CORNER).mean((0, 1, 2)) - SCREEN).max(), lambda levels: levels < 40)
 
 
+def goes_live(tab: Any, served: Served) -> None:
+    visit(tab, served)
+    tab.click("#open")
+    is_live(tab)
+
+
 def test_refused_then_allowed_then_taken_away(small: Served, scene: Path) -> None:
     with page(scene, allowed=False) as tab:
         visit(tab, small)
@@ -88,9 +94,7 @@ def test_offline_and_back(small: Served, scene: Path) -> None:
 
 def test_an_engine_is_loaded_while_the_old_one_goes_on(small: Served, scene: Path) -> None:
     with page(scene) as tab:
-        visit(tab, small)
-        tab.click("#open")
-        is_live(tab)
+        goes_live(tab, small)
         tab.click("#drawer-open")
         tab.select_option("#control-engine", "rvm")
         tab.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, selfie goes on.')")
@@ -102,9 +106,7 @@ def test_an_engine_is_loaded_while_the_old_one_goes_on(small: Served, scene: Pat
 
 def test_full_until_somebody_leaves(small: Served, scene: Path) -> None:
     with page(scene) as tab:
-        visit(tab, small)
-        tab.click("#open")
-        is_live(tab)
+        goes_live(tab, small)
         other = tab.context.new_page()
         visit(other, small)
         other.click("#open")
@@ -116,9 +118,7 @@ def test_full_until_somebody_leaves(small: Served, scene: Path) -> None:
 def test_an_engine_of_less_than_a_picture_a_second_is_no_lost_connection(small: Served, scene: Path) -> None:
     """As BiRefNet is on a processor. Its pace is learnt at the price of a few new connections."""
     with page(scene) as tab:
-        visit(tab, small)
-        tab.click("#open")
-        is_live(tab)
+        goes_live(tab, small)
         tab.click("#drawer-open")
         tab.select_option("#control-foreground", "estimate")
         tab.select_option("#control-engine", "rvm")

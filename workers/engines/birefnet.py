@@ -176,11 +176,12 @@ class Birefnet:
         return dict(zip(asked, done, strict=True))
 
     def _result(self, view: View, steady: tuple[State, Tensor] | None) -> Result:
-        memory = view.memory
+        state, shown = (None, view.alpha) if steady is None else steady
+        alpha, track = host(shown), view.memory.track
         if view.look.follow:
-            memory = replace(memory, track=roi.follow(memory.track, view.box, host(view.alpha)))
-        state, alpha = steady or (None, view.alpha)
-        return Result(host(alpha), replace(memory, steady=state), self._colours(view), steady is not None)
+            track = roi.follow(track, view.box, alpha if steady is None else host(view.alpha))
+        memory = replace(view.memory, track=track, steady=state)
+        return Result(alpha, memory, self._colours(view), steady is not None)
 
     def _colours(self, view: View) -> Plane | None:
         pixels = view.look.pixels
