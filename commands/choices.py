@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.errors import UsageError
-from stream.session import BACKGROUND_SPECS, Temporal, View
+from stream.records.options import BACKGROUND_SPECS, Temporal, View
 
 if TYPE_CHECKING:
     from stream.settings import Settings

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from commands import choices
-from stream.flags import with_flags
-from stream.session import Edges, Temporal, View
+from commands.flags import with_flags
+from stream.records.options import Edges, Temporal, View
 
 
 @with_flags(Edges, "Edges")
@@ -39,9 +39,9 @@ def file(
 ) -> None:
     """Matte a video file."""
     from stream import log
+    from stream.picture.timing import parse_time
     from stream.progress import reporter
-    from stream.session import Options
-    from stream.timing import parse_time
+    from stream.records.options import Options
     from workers.job import Task, run_file
 
     log.configure(verbose, as_json)

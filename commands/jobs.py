@@ -12,9 +12,9 @@ import typer
 
 from commands import choices
 from stream.errors import RemoteError
-from stream.session import Temporal, View
+from stream.picture.timing import clock, parse_time
+from stream.records.options import Temporal, View
 from stream.settings import settings
-from stream.timing import clock, parse_time
 
 if TYPE_CHECKING:
     from commands.remote import Remote, Sent

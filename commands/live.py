@@ -14,7 +14,7 @@ from stream.errors import UsageError, WeightsError
 from stream.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from stream.supervise import Program
+    from stream.serve.supervise import Program
     from workers.worker import LiveWorker
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine tokens are demanded.")]
@@ -30,8 +30,8 @@ def serve(
     host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
 ) -> None:
     """Everything on this machine: the page, the API, workers, and a Redis of its own unless REDIS_URL is set."""
-    from stream import embedded
-    from stream.supervise import Program
+    from stream.serve import embedded
+    from stream.serve.supervise import Program
     from web.guard import is_loopback
     from web.server import check_bind, check_free
 
@@ -57,7 +57,7 @@ def serve(
 
 
 def _supervise(*programs: "Program") -> None:
-    from stream.supervise import Refusal, Supervisor
+    from stream.serve.supervise import Refusal, Supervisor
 
     try:
         asyncio.run(Supervisor(programs).run())
@@ -69,7 +69,7 @@ def web(
     host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
 ) -> None:
     """The page and the API alone. Needs REDIS_URL; as many as you like, for they keep nothing."""
-    from stream.store import Store
+    from stream.records.live_store import Store
     from web.server import run
 
     log.configure(verbose, as_json)
@@ -109,13 +109,13 @@ def worker(
 
 def _both(common: list[str]) -> None:
     """Two programs, so that a file that kills its worker ends no call."""
-    from stream.supervise import Program
+    from stream.serve.supervise import Program
 
     _supervise(*(Program(f"{one} worker", _mattebox("worker", "--for", one, *common)) for one in ("files", "live")))
 
 
 def _file_worker(chosen: Settings) -> None:
-    from stream.job_store import JobStore
+    from stream.records.job_store import JobStore
     from stream.storage import open_storage
     from workers.files import BEHIND, FileWorker
 
@@ -127,8 +127,8 @@ def _file_worker(chosen: Settings) -> None:
 
 
 def _live_worker(chosen: Settings, spare: bool) -> None:
-    from stream.store import Store
-    from stream.supervise import wait_for_turn
+    from stream.records.live_store import Store
+    from stream.serve.supervise import wait_for_turn
     from workers.worker import LiveWorker
 
     with asyncio.Runner() as runner:
@@ -143,7 +143,7 @@ def _live_worker(chosen: Settings, spare: bool) -> None:
 
 def _warm(runner: asyncio.Runner, live: "LiveWorker") -> None:
     """Without weights there is nothing to serve, and to start again would not bring them."""
-    from stream.supervise import REFUSED
+    from stream.serve.supervise import REFUSED
 
     try:
         runner.run(live.warm())
@@ -173,7 +173,7 @@ def _mattebox(*words: str) -> list[str]:
 async def _works(url: str) -> bool:
     """Is there a worker that takes offers?"""
     from stream.errors import StoreDown
-    from stream.store import Store
+    from stream.records.live_store import Store
 
     store = Store(url)
     try:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from stream.addresses import parsed
 from stream.errors import RemoteError, UsageError, disk_error, is_disk_trouble
+from stream.fetch.addresses import parsed
 from stream.settings import Settings
 from stream.sinks.partial import Partial
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from commands import choices
+from commands.flags import with_flags
 from stream.errors import UsageError
-from stream.flags import with_flags
-from stream.session import Edges, Temporal, View
+from stream.records.options import Edges, Temporal, View
 
 _LONGEST = 1024  # bytes of a password
 
@@ -48,10 +48,10 @@ def stream(
     """Matte a live source into a file, without its sound, until Ctrl-C. While the source is away, its background is
     recorded."""
     from stream import log
+    from stream.picture.timing import parse_time
     from stream.progress import reporter
-    from stream.session import Options
+    from stream.records.options import Options
     from stream.sources.rtsp_connection import with_password
-    from stream.timing import parse_time
     from workers.recording import Recording, record
 
     log.configure(verbose, as_json)

@@ -10,9 +10,9 @@ from typing import Any, Protocol, Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
-from stream.frames import Frame, VideoInfo
+from stream.picture.frames import Frame, VideoInfo
+from stream.picture.timing import RateMeter, clock
 from stream.pump import Warnings
-from stream.timing import RateMeter, clock
 
 _LINE_EVERY_S = 5.0
 

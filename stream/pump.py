@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Protocol, Self
 
-from stream.frames import Frame, Sound, VideoInfo
+from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.slot import Handover, Line
 
 Item = Frame | Sound

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import async_playwright
 
-from stream.frames import Frame
+from stream.picture.frames import Frame
 
 PAGE = """<!doctype html><video id=back autoplay playsinline muted></video><script>
 let pc

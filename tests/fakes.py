@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from stream.frames import Frame, Plane, VideoInfo
+from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.pump import Item, Warnings
 from stream.sources.pattern import PatternSource
 from workers.engines.base import Result, State

@@ -17,9 +17,9 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from stream.pump import pump
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
 from stream.sources.file import FileSource

@@ -20,11 +20,11 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 
-from stream.frames import tag_bt709
-from stream.peer import Peer
+from stream.picture.frames import tag_bt709
 from stream.pump import Transform, pump
+from stream.rtc.peer import Peer
+from stream.rtc.sink import LiveOutput
 from stream.settings import Settings
-from stream.sinks.webrtc import LiveOutput
 from tests.media import numbered
 
 SETTINGS = Settings(loopback_candidates=True, udp_address="127.0.0.1", hw_encode=False)

@@ -15,8 +15,8 @@ from typing import Any, ParamSpec
 import pytest
 import redis
 
-from stream.embedded import find_server
-from stream.lifeline import tied
+from stream.serve.embedded import find_server
+from stream.serve.lifeline import tied
 
 P = ParamSpec("P")
 

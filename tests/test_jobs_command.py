@@ -11,7 +11,7 @@ import pytest
 
 from commands.remote import Remote
 from stream.errors import RemoteError, UsageError
-from stream.job_store import JobStore
+from stream.records.job_store import JobStore
 from stream.settings import Settings
 from stream.storage import open_storage
 from tests.media import ROOT, command, mattebox, numbered_clip, read

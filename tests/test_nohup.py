@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.embedded import Embedded
+from stream.serve.embedded import Embedded
 from tests.media import ROOT, command
 
 

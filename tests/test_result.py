@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.frames import Frame, Plane
+from stream.picture.frames import Frame, Plane
 from stream.progress import JsonReporter
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.media import GREEN_YUV, TALK, TALK_ALPHA, pattern_clip, read

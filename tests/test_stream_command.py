@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from tests.media import ROOT, command, mattebox, read
 from tests.rtsp import ROOM, RtspServer, near
 from workers.composite import rgb_flat

@@ -12,11 +12,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from stream.errors import MatteboxError, StoreDown
-from stream.job_store import JobStore
 from stream.log import OncePerSecond
+from stream.records.job_store import JobStore
+from stream.records.live_store import Store
 from stream.settings import Settings
 from stream.storage import open_storage
-from stream.store import Store
 from web import (
     backgrounds,
     events,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from stream.errors import BackgroundError, TooLarge, disk_error
-from stream.job import Job
+from stream.records.jobs import Job
 from web.context import Context, Here, Owner, spend
 from web.gallery import PICTURES
 from web.problems import Problem

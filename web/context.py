@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from stream.job_store import JobStore
+from stream.records.job_store import JobStore
+from stream.records.live_store import Store
 from stream.settings import Settings
 from stream.storage import Storage
-from stream.store import Store
 from web.auth import Gate, Visitor
 from web.counters import Counters
 from web.inbox import Inbox

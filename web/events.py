@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from stream.errors import StoreDown
-from stream.job import Job
+from stream.records.jobs import Job
 from web.context import Context, Here, Owner
 from web.jobs import PATH, listed, owned, shown
 from web.problems import Problem

@@ -15,8 +15,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel
 
 from stream.errors import StoreDown
-from stream.job import Job, JobState
-from stream.record import Meters, Session, State, Worker
+from stream.records.jobs import Job, JobState
+from stream.records.live import Meters, Session, State, Worker
 from web.context import Here, Owner
 from web.problems import Problem
 

@@ -20,9 +20,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stream.errors import DiskError, InputError, MatteboxError, TooLarge, disk_error
-from stream.job import Media
-from stream.probe import probe
+from stream.records.jobs import Media
 from stream.settings import Settings
+from stream.sources.probe import probe
 from stream.storage import Storage
 from web.threads import in_thread
 

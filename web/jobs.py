@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from stream.errors import BadMove, NoJob
-from stream.job import Job, JobState, Media, Output, Progress
-from stream.pull import shown as address_shown
+from stream.fetch.pull import shown as address_shown
+from stream.records.jobs import Job, JobState, Media, Output, Progress
 from web.context import Context, Here, Owner, spend
 from web.options import words
 from web.problems import Problem

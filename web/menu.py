@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from stream.session import Options
+from stream.records.options import Options
 from web.context import Here, Owner
 from web.options import ENGINES
 

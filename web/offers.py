@@ -5,10 +5,10 @@ import time
 from uuid import uuid4
 
 from stream.errors import SdpError
-from stream.ice import Reach, ice_servers
-from stream.record import Answer, Kind, Session
-from stream.sdp import Wants, read_offer
-from stream.session import Options
+from stream.records.live import Answer, Kind, Session
+from stream.records.options import Options
+from stream.rtc.ice import Reach, ice_servers
+from stream.rtc.sdp import Wants, read_offer
 from stream.settings import Settings
 from web.context import Context
 from web.problems import Problem

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stream.errors import BackgroundError
-from stream.session import Options, View
+from stream.records.options import Options, View
 from web.problems import Problem, invalid
 from web.shelf import Shelf
 

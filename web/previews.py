@@ -14,8 +14,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.errors import StoreError
-from stream.job import Job, JobState
-from stream.session import Options
+from stream.records.jobs import Job, JobState
+from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
 from web.jobs import check_room, forget
 from web.problems import Problem

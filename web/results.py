@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream.job import Job
+from stream.records.jobs import Job
 from web.context import Anyone, Here, Owner
 from web.jobs import PATH, owned
 from web.problems import Problem

@@ -10,9 +10,9 @@ from types import FrameType
 import uvicorn
 
 from stream.errors import MatteboxError, UsageError
+from stream.records.live_store import Store
 from stream.settings import Settings
 from stream.storage import open_storage
-from stream.store import Store
 from web.app import create_app
 from web.auth import read_tokens
 from web.gallery import PICTURES

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream.record import Kind, Meters, Session
-from stream.session import Options
+from stream.records.live import Kind, Meters, Session
+from stream.records.options import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
 from web.offers import check_offer, ice, new_session, owned, place
 from web.options import keep_private, read_options, words

@@ -20,8 +20,8 @@ from typing import Literal
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stream.errors import BackgroundError, InputError, TooLarge, UnreadableMedia, disk_error
-from stream.frames import Frame, to_av
-from stream.session import Background
+from stream.picture.frames import Frame, to_av
+from stream.records.options import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.storage import Storage

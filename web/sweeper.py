@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from stream.errors import BadMove, MatteboxError, StoreDown
-from stream.job import Job, JobState
 from stream.log import OncePerSecond
+from stream.records.jobs import Job, JobState
 from web.context import Context
 from web.inbox import Busy
 from web.jobs import forget

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from stream.errors import TooLarge, disk_error
-from stream.job import Media
+from stream.records.jobs import Media
 from web.context import Context, Here, Owner, spend
 from web.inbox import Busy, Draft, Upload
 from web.problems import Problem

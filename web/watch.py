@@ -5,8 +5,8 @@ import time
 from collections import Counter
 from contextlib import suppress
 
-from stream.job import Job
-from stream.job_store import JobStore
+from stream.records.job_store import JobStore
+from stream.records.jobs import Job
 
 _FRESH_S = 0.4
 

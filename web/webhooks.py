@@ -1,7 +1,7 @@
 """Tell the addresses that jobs name how those ended: signed, tried again when nobody listens, six times in an hour.
 
 A call carries `Mattebox-Signature: t=UNIX_TIME,v1=HEX`: the HMAC-SHA256 of `UNIX_TIME.BODY` under the user's webhook
-secret (GET /api/webhook-secret). Whoever checks it refuses old times. Addresses are guarded as in stream/pull.py.
+secret (GET /api/webhook-secret). Whoever checks it refuses old times. Addresses are guarded as in stream/fetch/pull.py.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from stream.errors import FetchError, MatteboxError, StoreDown
-from stream.job import Job
+from stream.fetch.pull import ask
+from stream.fetch.pull import shown as address_shown
 from stream.log import OncePerSecond
-from stream.pull import ask
-from stream.pull import shown as address_shown
+from stream.records.jobs import Job
 from web.context import Context, Here, Owner
 from web.jobs import shown
 from web.threads import outside

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
-from stream.record import Command, Kind, Session
-from stream.session import Options
+from stream.records.live import Command, Kind, Session
+from stream.records.options import Options
 from web.auth import Visitor
 from web.context import Anyone, Context, Here, StreamName, spend_offer
 from web.offers import check_offer, ice, new_session, not_live, owned, place

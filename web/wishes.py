@@ -8,11 +8,11 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stream.encode import FORMATS, check_alpha
 from stream.errors import FetchError, UnsupportedOutput
-from stream.job import Format, Job, Media, Output
-from stream.pull import resolve
-from stream.session import Options, View
+from stream.fetch.pull import resolve
+from stream.records.jobs import Format, Job, Media, Output
+from stream.records.options import Options, View
+from stream.sinks.formats import FORMATS, check_alpha
 from web.context import Context
 from web.inbox import Busy, Upload
 from web.options import read_options

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange
 
 from stream.errors import UnreadableMedia
-from stream.frames import Plane, has_alpha
+from stream.picture.frames import Plane, has_alpha
 from stream.settings import Settings
 from stream.sources import container as media
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import DiskError
-from stream.frames import Frame
-from stream.job_store import JobTask
-from stream.lifeline import die_with_kernel, die_with_watcher
+from stream.picture.frames import Frame
+from stream.records.job_store import JobTask
+from stream.serve.lifeline import die_with_kernel, die_with_watcher
 from stream.settings import Settings
 from stream.storage import Storage, open_storage
 from workers import threads

@@ -15,10 +15,10 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from stream.colour import rgb_to_i420
 from stream.errors import BackgroundError, DiskError, InputError
-from stream.frames import Frame, Plane
-from stream.session import Background
+from stream.picture.colour import rgb_to_i420
+from stream.picture.frames import Frame, Plane
+from stream.records.options import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.storage.nearby import SCHEME, nearby

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from stream.frames import to_av
-from stream.live_encode import LiveEncoder, fitting_bps
-from stream.session import Options
+from stream.picture.frames import to_av
+from stream.records.options import Options
+from stream.rtc.encoder import LiveEncoder, fitting_bps
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from workers.engines.base import Engine

@@ -1,7 +1,8 @@
 """Put a subject in front of something else, and draw the other views of a matte.
 
-Pure functions over I420 in uint8 (see `stream.frames`), all in OpenCV's SIMD: blending in I420 is within 5 levels of
-blending in RGB and was measured fourteen times faster. Knows nothing about where alpha or background come from.
+Pure functions over I420 in uint8 (see `stream.picture.frames`), all in OpenCV's SIMD: blending in I420 is within 5
+levels of blending in RGB and was measured fourteen times faster. Knows nothing about where alpha or background come
+from.
 
 Wherever alpha is 0 the colour is blanked to black in what leaves with alpha beside it: a player that ignores alpha
 must not see the room.
@@ -13,9 +14,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from stream.colour import rgb_to_i420
-from stream.frames import Frame, Plane, VideoInfo, split_i420
-from stream.session import Options, Rgb, View
+from stream.picture.colour import rgb_to_i420
+from stream.picture.frames import Frame, Plane, VideoInfo, split_i420
+from stream.records.options import Options, Rgb, View
 
 BLACK = (16, 128, 128)
 _TINT = (63, 102, 200)  # Y, U, V of a red that leaves shapes readable

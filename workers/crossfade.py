@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from stream.errors import BackgroundError
-from stream.frames import Frame, Plane
+from stream.picture.frames import Frame, Plane
 from workers.backgrounds import Backdrop
 
 FADE_S = 0.1  # seen as a fade, and over soon enough that a choice is felt as immediate

@@ -54,7 +54,7 @@ def _disk(settings: Settings) -> Finding:
 def _ffmpeg(settings: Settings) -> Finding:
     import av
 
-    from stream.encode import FORMATS
+    from stream.sinks.formats import FORMATS
 
     missing = sorted({f.codec for f in FORMATS.values()} - av.codecs_available)
     version = ".".join(map(str, av.ffmpeg_version_info.split("-")[:1]))
@@ -67,7 +67,7 @@ def _ffmpeg(settings: Settings) -> Finding:
 
 
 def _hardware_encoder(settings: Settings) -> Finding:
-    from stream.encode import encoder_opens
+    from stream.sinks.formats import encoder_opens
 
     if encoder_opens("h264_nvenc"):
         return Finding("hardware encoder", True, "NVENC" + ("" if settings.hw_encode else ", switched off"))

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Frame, Plane
-from stream.session import Edges, Refine, View
+from stream.picture.frames import Frame, Plane
+from stream.records.options import Edges, Refine, View
 from workers import contours, guided, spill
 from workers.composite import combined_alpha, light_wrap
 from workers.engines.base import Alpha

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.errors import InputError
-from stream.frames import Plane
+from stream.picture.frames import Plane
 from stream.settings import Settings
 from workers.alpha_video import AlphaVideo
 

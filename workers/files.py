@@ -26,14 +26,14 @@ from stream.errors import (
     disk_error,
     is_disk_trouble,
 )
-from stream.job import Job, JobState
-from stream.job_store import JobStore, JobTask
 from stream.log import OncePerSecond
-from stream.record import Worker
+from stream.records.job_store import JobStore, JobTask
+from stream.records.jobs import Job, JobState
+from stream.records.live import Worker
+from stream.records.live_store import Store
 from stream.settings import Settings
 from stream.signals import endings
 from stream.storage import Storage
-from stream.store import Store
 from workers import tasks
 from workers.apart import Apart, Died
 from workers.plan import Plan

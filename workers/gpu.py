@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stream.errors import EngineError
-from stream.frames import Frame
-from stream.timing import RateMeter
+from stream.picture.frames import Frame
+from stream.picture.timing import RateMeter
 from workers.engines.base import Engine, Prepared, Result, State, Steadying
 from workers.tuning import Tuning
 

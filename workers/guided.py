@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Plane
+from stream.picture.frames import Plane
 
 Alpha = npt.NDArray[np.float32]
 

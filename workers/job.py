@@ -8,7 +8,7 @@ from pathlib import Path
 from stream.errors import UsageError
 from stream.progress import Report, Reporter
 from stream.pump import pump
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
 from stream.sources.file import FileSource

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 
 from stream.errors import MatteboxError, NoVideoStream
-from stream.peer import Peer
 from stream.pump import pump
-from stream.record import Kind, Meters, Session
-from stream.session import Options
+from stream.records.live import Kind, Meters, Session
+from stream.records.options import Options
+from stream.rtc.peer import Peer
+from stream.rtc.sink import LiveOutput
 from stream.settings import Settings
-from stream.sinks.webrtc import LiveOutput
 from workers.engines.base import Engine
 from workers.live_matte import LiveMatte
 

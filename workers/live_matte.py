@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stream.errors import BackgroundError, NotLoaded
-from stream.frames import Frame, Plane, VideoInfo
-from stream.live_meter import Stopwatch
-from stream.session import Options
+from stream.meters import Stopwatch
+from stream.picture.frames import Frame, Plane, VideoInfo
+from stream.records.options import Options
 from stream.settings import Settings
 from workers.backgrounds import Backdrop, Drawn, open_background
 from workers.blur import GREY

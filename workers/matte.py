@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from stream.errors import BackgroundError, EngineError, MatteboxError, NotLoaded
-from stream.frames import Frame, Plane, VideoInfo
 from stream.log import OncePerSecond
-from stream.session import Options, Refine
+from stream.picture.frames import Frame, Plane, VideoInfo
+from stream.records.options import Options, Refine
 from workers import smooth
 from workers.backgrounds import Backdrop
 from workers.blur import GREY

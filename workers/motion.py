@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Frame, Plane
+from stream.picture.frames import Frame, Plane
 from workers.grid import CUT, HEIGHT, LEAST, WIDTH
 
 Grid = npt.NDArray[np.float32]

@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from stream.errors import UnreadableMedia
-from stream.frames import Frame, VideoInfo
-from stream.job import Job, Media
+from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Warnings
+from stream.records.jobs import Job, Media
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.sources.scan import Scan, scan

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from stream.frames import Frame
-from stream.session import Options
+from stream.picture.frames import Frame
+from stream.records.options import Options
 from stream.settings import Settings
 from workers import engines
 from workers.composite import flat

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from stream.frames import Frame, to_av
+from stream.picture.frames import Frame, to_av
 from workers.composite import blend, checkerboard
 
 _WIDTH_PX = 640

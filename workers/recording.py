@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream.errors import DiskError, UsageError
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from stream.progress import Report, Reporter
 from stream.pump import Sink, pump
+from stream.records.options import Options
 from stream.registry import find
-from stream.session import Options
 from stream.settings import Settings
 from stream.signals import endings
 from stream.sinks import open_sink

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from stream.frames import Plane
+from stream.picture.frames import Plane
 from workers.refine import LITTLE, NARROW, WIDE, grid, window
 
 

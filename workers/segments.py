@@ -16,14 +16,14 @@ from typing import Self, cast
 
 import av
 
-from stream.encode import FORMATS, Format, check_alpha
 from stream.errors import UnreadableMedia
-from stream.frames import Frame, Sound, VideoInfo
-from stream.job import Job, Output
+from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.pump import Item, Sink, Warnings, pump
+from stream.records.jobs import Job, Output
 from stream.settings import Settings
 from stream.sinks import segment
 from stream.sinks.file import FileSink
+from stream.sinks.formats import FORMATS, Format, check_alpha
 from stream.sinks.joined import Part
 from stream.sinks.sequential import Known
 from stream.sinks.several import SeveralSink

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Frame, Plane
+from stream.picture.frames import Frame, Plane
 from workers.colour_guided import drawn, lines
 from workers.engines.base import Alpha
 from workers.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH

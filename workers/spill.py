@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Plane, split_i420
+from stream.picture.frames import Plane, split_i420
 
 Floats = npt.NDArray[np.float64]
 Yuv = tuple[float, float, float]

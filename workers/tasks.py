@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import FetchError, UnreadableMedia
-from stream.job import Job, Media, Output, Result
-from stream.job_store import PLAN, JobTask
-from stream.pull import fetch
+from stream.fetch.pull import fetch
 from stream.pump import Warnings
+from stream.records.job_store import PLAN, JobTask
+from stream.records.jobs import Job, Media, Output, Result
 from stream.settings import Settings
 from stream.sinks.joined import Part
 from stream.storage import Storage

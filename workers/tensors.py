@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.colour import yuv_to_rgb
-from stream.frames import Frame, Plane, to_av
+from stream.picture.colour import yuv_to_rgb
+from stream.picture.frames import Frame, Plane, to_av
 
 Tensor = npt.NDArray[np.float32]
 

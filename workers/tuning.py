@@ -6,7 +6,7 @@ The figures were chosen on clips with true alpha: one person, or two, before mov
 import math
 from dataclasses import dataclass, replace
 
-from stream.session import Temporal
+from stream.records.options import Temporal
 
 _FORGOTTEN = 0.05  # share of a mean that is nearly nothing
 NO_DOUBT = 1.0  # allows alpha any change, for as long as it likes to be outvoted

@@ -15,11 +15,11 @@ from contextlib import suppress
 
 from stream.errors import BadMove, Fenced, MatteboxError, NoSession, SdpError, StoreDown, UsageError
 from stream.log import OncePerSecond
-from stream.record import Answer, Command, Offer, Session, State, Worker
-from stream.session import Options
+from stream.records.live import Answer, Command, Offer, Session, State, Worker
+from stream.records.live_store import Store
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.signals import endings
-from stream.store import Store
 from workers import capacity, threads
 from workers.live import LiveVideo
 from workers.pool import Engines

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from stream.encode import check_alpha, format_of
 from stream.pump import Sink
+from stream.records.options import Options
 from stream.registry import find
-from stream.session import Options
 from stream.settings import Settings
+from stream.sinks.formats import check_alpha, format_of
 
 SINKS = {
     "file": "stream.sinks.file:FileSink",
     "images": "stream.sinks.images:ImagesSink",
-    "webrtc": "stream.sinks.webrtc:LiveOutput",
+    "webrtc": "stream.rtc.sink:LiveOutput",
 }
 
 

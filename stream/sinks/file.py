@@ -7,11 +7,11 @@ from pathlib import Path
 
 import av
 
-from stream.encode import Format, add_video
 from stream.errors import EncodeError, disk_error, is_disk_trouble
-from stream.frames import Frame, Sound, VideoInfo, to_av
+from stream.picture.frames import Frame, Sound, VideoInfo, to_av
 from stream.pump import Warnings
 from stream.settings import Settings
+from stream.sinks.formats import Format, add_video
 from stream.sinks.gif import Palette
 from stream.sinks.partial import Partial
 from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound

@@ -3,7 +3,7 @@
 import av
 import av.filter
 
-from stream.frames import Frame, to_av
+from stream.picture.frames import Frame, to_av
 
 _CLEAR_BELOW = 128  # GIF knows no half-clear pixels
 

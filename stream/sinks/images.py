@@ -5,10 +5,10 @@ from pathlib import Path
 
 import av
 
-from stream.encode import Format
 from stream.errors import UsageError, disk_error
-from stream.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
+from stream.picture.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
 from stream.settings import Settings
+from stream.sinks.formats import Format
 from stream.sinks.partial import Partial
 
 TIMES = "timestamps.txt"

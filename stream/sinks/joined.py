@@ -11,9 +11,9 @@ from typing import Any
 
 import av
 
-from stream.encode import Format
-from stream.frames import Sound, VideoInfo, tag_bt709
+from stream.picture.frames import Sound, VideoInfo, tag_bt709
 from stream.pump import Warnings
+from stream.sinks.formats import Format
 from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound
 
 _PYRAMID = 2  # pictures that x264 decodes ahead at most; it says so of every stream

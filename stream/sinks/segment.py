@@ -20,12 +20,12 @@ from typing import Any, cast
 import av
 import numpy as np
 
-from stream.encode import FORMATS, Format
 from stream.errors import disk_error
-from stream.frames import Frame, Sound, VideoInfo, has_alpha
+from stream.picture.frames import Frame, Sound, VideoInfo, has_alpha
 from stream.pump import Sink, Warnings
 from stream.settings import Settings
 from stream.sinks.file import FileSink, named_errors
+from stream.sinks.formats import FORMATS, Format
 from stream.sinks.images import NO_SOUND, TIMES, ImagesSink
 from stream.sinks.joined import Joined, Part, waits_in
 from stream.sinks.partial import Partial

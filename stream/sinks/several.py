@@ -6,7 +6,7 @@ from typing import cast
 
 import av
 
-from stream.frames import Frame, Sound, VideoInfo
+from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.pump import Sink, Warnings
 
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 import av
 from av.container import OutputContainer
 
-from stream.encode import Format
-from stream.frames import Sound
+from stream.picture.frames import Sound
+from stream.sinks.formats import Format
 
 _BIT_RATE_PER_CHANNEL_BPS = 96_000
 

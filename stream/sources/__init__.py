@@ -4,5 +4,5 @@ SOURCES = {
     "file": "stream.sources.file:FileSource",
     "pattern": "stream.sources.pattern:PatternSource",
     "rtsp": "stream.sources.rtsp:RtspSource",
-    "webrtc": "stream.sources.webrtc:WebRtcSource",
+    "webrtc": "stream.rtc.source:WebRtcSource",
 }

@@ -13,9 +13,9 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from stream.errors import NoVideoStream, TooLarge, UnreadableMedia, UsageError
-from stream.ingest import check_size
+from stream.picture.ingest import check_size
+from stream.picture.timing import clock, parse_time
 from stream.settings import Settings
-from stream.timing import clock, parse_time
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,gif,nut,yuv4mpegpipe,ivf"
 

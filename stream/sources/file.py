@@ -11,13 +11,13 @@ from pathlib import Path
 import av
 
 from stream.errors import TooLarge, UnreadableMedia
-from stream.frames import Frame, Sound, VideoInfo
-from stream.ingest import Ingest
+from stream.picture.frames import Frame, Sound, VideoInfo
+from stream.picture.ingest import Ingest
+from stream.picture.timing import clock
 from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.reader import UNINDEXED, Health, Raw, Reader
-from stream.timing import clock
 
 
 class FileSource:

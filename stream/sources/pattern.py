@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.colour import rgb_to_i420
-from stream.frames import Frame, Plane, VideoInfo
+from stream.picture.colour import rgb_to_i420
+from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.pump import Warnings
 
 Rgb = npt.NDArray[np.uint8]

@@ -10,10 +10,10 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from stream.frames import Sound
+from stream.picture.frames import Sound
+from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
-from stream.timing import Splices, Timeline, plausible_rate
 
 Raw = av.VideoFrame | Sound
 SOON_S = 1e-6  # times are compared as floats

@@ -17,17 +17,17 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from stream.canvas import Canvas, fitted, grey
 from stream.errors import InputError, NoVideoStream
-from stream.frames import Frame, VideoInfo
-from stream.ingest import Shape
-from stream.live_meter import Recent, Stopwatch
 from stream.log import OncePerSecond
+from stream.meters import Recent, Stopwatch
+from stream.picture.canvas import Canvas, fitted, grey
+from stream.picture.frames import Frame, VideoInfo
+from stream.picture.ingest import Shape
+from stream.picture.timing import ArrivalClock
 from stream.pump import Item, Warnings
 from stream.settings import Settings
 from stream.slot import Slot
 from stream.sources.rtsp_connection import Address, Connection, Picture
-from stream.timing import ArrivalClock
 
 CLOCK = Fraction(1, 90_000)
 UNSEEN = (1280, 720)  # the size of a slate that is shown before any picture came

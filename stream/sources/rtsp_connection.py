@@ -18,10 +18,10 @@ from urllib.parse import SplitResult, quote, urlsplit
 import av
 from av.container import InputContainer
 
-from stream.addresses import parsed
 from stream.errors import UsageError
+from stream.fetch.addresses import parsed
+from stream.picture.timing import plausible_rate
 from stream.settings import Settings
-from stream.timing import plausible_rate
 
 _REFUSALS: dict[type[Exception], str] = {
     av.error.HTTPBadRequestError: "it does not understand the request (400)",

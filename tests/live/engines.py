@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from stream.errors import EngineError
-from stream.frames import Frame
-from stream.session import Options
+from stream.picture.frames import Frame
+from stream.records.options import Options
 from stream.settings import Settings
 from workers.engines.base import Result, State
 from workers.weights import Say

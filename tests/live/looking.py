@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from tests.live.scene import STRIPES, inside, matte
 from workers import hub, refine

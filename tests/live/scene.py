@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stream.frames import Frame
-from stream.session import Options
+from stream.picture.frames import Frame
+from stream.records.options import Options
 from stream.settings import Settings
 from workers.engines.base import Alpha, Result
 from workers.weights import Say

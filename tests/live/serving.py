@@ -47,7 +47,7 @@ class Served:
     def programs(self, name: str) -> list[int]:
         """Process ids, oldest first: of "worker" the one at work comes before its spare."""
         marks = {
-            "redis": ("redis.sock", "stream.embedded"),
+            "redis": ("redis.sock", "stream.serve.embedded"),
             "worker": ("mattebox worker --for live",),
             "web": ("mattebox web",),
         }
@@ -66,7 +66,7 @@ class Served:
         return workers[-1] if len(workers) == 2 and loaded > self._taken_over() + 1 else None
 
     def _taken_over(self) -> int:
-        return self.log.read_text().count("WARNING stream.supervise: worker ")
+        return self.log.read_text().count("WARNING stream.serve.supervise: worker ")
 
     def end(self, number: signal.Signals = signal.SIGINT, limit_s: float = 15.0) -> tuple[int, float]:
         """Its exit code and the seconds it took; none of its processes may be left."""

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from stream.embedded import Embedded
+from stream.serve.embedded import Embedded
 from stream.settings import Settings
 from tests.media import ROOT, command, numbered_clip, read
 from tests.origin import serving

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.embedded import Embedded
-from stream.record import Kind, Session
-from stream.session import Options
+from stream.records.live import Kind, Session
+from stream.records.live_store import Store
+from stream.records.options import Options
+from stream.serve.embedded import Embedded
 from stream.settings import Settings
-from stream.store import Store
 from tests.live.caller import apart, patch
 from tests.live.engines import NAMES, Broken
 from tests.rtc import Camera, Client, number_in, until

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from stream.frames import Frame, to_av
+from stream.picture.frames import Frame, to_av
 from tests.conftest import PICTURES
 from tests.live.serving import Served
 from tests.media import TALK, mattebox, read, sound_of, write_video

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream import keys
+from stream.records import keys
 from tests.servers import RedisServer, start_server
 
 

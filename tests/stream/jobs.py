@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from stream.job import Job, Media
-from stream.job_store import JobStore, JobTask
+from stream.records.job_store import JobStore, JobTask
+from stream.records.jobs import Job, Media
 from tests.servers import RedisServer
 
 

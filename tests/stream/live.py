@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-from stream.record import Answer, Kind, Session, State
-from stream.store import Store
+from stream.records.live import Answer, Kind, Session, State
+from stream.records.live_store import Store
 from tests.servers import RedisServer
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from stream.addresses import parsed
+from stream.fetch.addresses import parsed
 
 
 @pytest.mark.parametrize("url", ["http://host", "HTTP://host:80/x", "http://[::1]:65535/", "http://u:p@host"])

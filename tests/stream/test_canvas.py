@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from stream.canvas import Canvas, fitted
-from stream.frames import Frame, to_av
+from stream.picture.canvas import Canvas, fitted
+from stream.picture.frames import Frame, to_av
 from stream.settings import Settings
 
 

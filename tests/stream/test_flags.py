@@ -7,7 +7,7 @@ import typer
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
-from stream.flags import with_flags
+from commands.flags import with_flags
 
 
 class Mood(StrEnum):

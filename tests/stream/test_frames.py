@@ -3,8 +3,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from stream.colour import rgb_to_i420
-from stream.frames import Frame, Plane, split_i420, to_av
+from stream.picture.colour import rgb_to_i420
+from stream.picture.frames import Frame, Plane, split_i420, to_av
 
 
 def ramp(width: int, height: int = 48) -> Plane:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from stream.errors import UsageError
-from stream.ice import aiortc_servers, ice_servers, local_addresses, reach, turn_hosts
-from stream.peer import Peer
+from stream.rtc.ice import aiortc_servers, ice_servers, local_addresses, reach, turn_hosts
+from stream.rtc.peer import Peer
 from stream.settings import Settings, settings
 from tests.offers import CHROMIUM
 from tests.rtc import SETTINGS
@@ -90,7 +90,7 @@ def test_ports_are_taken_from_the_range_and_the_public_address_is_told() -> None
 
 
 def test_a_public_address_stands_beside_the_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.ice._LOOPBACK", "none")  # the only address there is stands for a private one
+    monkeypatch.setattr("stream.rtc.ice._LOOPBACK", "none")  # the only address there is stands for a private one
 
     async def run() -> None:
         peer = Peer(SETTINGS.model_copy(update={"public_address": "203.0.113.9"}))

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stream import tonemap
 from stream.errors import TooLarge, UnreadableMedia
-from stream.frames import Frame
-from stream.ingest import Ingest, check_size
+from stream.picture import tonemap
+from stream.picture.frames import Frame
+from stream.picture.ingest import Ingest, check_size
 
 WIDTH, HEIGHT = 96, 64
 LUMA = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}

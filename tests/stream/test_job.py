@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from stream.job import JOB_MOVES, Job, JobState, Output
-from stream.session import Options, View
+from stream.records.jobs import JOB_MOVES, Job, JobState, Output
+from stream.records.options import Options, View
 
 
 def test_a_job_survives_json() -> None:

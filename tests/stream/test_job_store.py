@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from stream import keys
 from stream.errors import BadMove, Fenced, NoJob
-from stream.job import Job, JobState, Media, Output, Result
-from stream.job_store import JobStore, JobTask, from_fields, to_fields
-from stream.session import Options
+from stream.records import keys
+from stream.records.job_store import JobStore, JobTask, from_fields, to_fields
+from stream.records.jobs import Job, JobState, Media, Output, Result
+from stream.records.options import Options
 from tests.servers import RedisServer, asynctest
 from tests.stream.jobs import finished, job_store, new_job, planned, taken
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.errors import BadMove, Fenced
-from stream.job import JOB_MOVES, Job, JobState, Media
-from stream.job_store import JobStore, JobTask
+from stream.records.job_store import JobStore, JobTask
+from stream.records.jobs import JOB_MOVES, Job, JobState, Media
 from tests.servers import RedisServer
 from tests.stream.jobs import new_job
 

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from stream.lifeline import tied
+from stream.serve.lifeline import tied
 from tests.media import ROOT
 
 PARENT = """
 import os, subprocess, sys, time
-from stream.lifeline import tied
+from stream.serve.lifeline import tied
 sleep = ["-c", "import time; time.sleep(60)"]
-watch = "import os, sys; from stream.lifeline import die_with_watcher; die_with_watcher(int(sys.argv[1]));"
+watch = "import os, sys; from stream.serve.lifeline import die_with_watcher; die_with_watcher(int(sys.argv[1]));"
 watch += "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
 how = {"kernel": tied([sys.executable, *sleep]), "watcher": [sys.executable, "-c", watch, str(os.getpid()), *sleep]}
 print(subprocess.Popen(how[sys.argv[1]], start_new_session=True).pid, flush=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.colour import rgb_to_i420
-from stream.frames import Frame
+from stream.picture.colour import rgb_to_i420
+from stream.picture.frames import Frame
 from stream.sources.pattern import PatternSource
 from tests.fakes import Unchanged
 from tests.rtc import SETTINGS, Video, until

@@ -2,8 +2,8 @@ import av
 import pytest
 
 from stream.errors import EncodeError
-from stream.frames import to_av
-from stream.live_encode import CLOCK, LiveEncoder, RateControl, fitting_bps
+from stream.picture.frames import to_av
+from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 

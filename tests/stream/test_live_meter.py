@@ -2,7 +2,7 @@
 
 import time
 
-from stream.live_meter import Stopwatch
+from stream.meters import Stopwatch
 
 
 def test_a_stopwatch_tells_the_mean_and_begins_anew() -> None:

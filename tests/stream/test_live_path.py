@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.colour import rgb_to_i420, yuv_to_rgb
 from stream.errors import NoVideoStream
-from stream.frames import Frame
-from stream.peer import Peer
-from stream.rtp import Encoded
+from stream.picture.colour import rgb_to_i420, yuv_to_rgb
+from stream.picture.frames import Frame
+from stream.rtc.peer import Peer
+from stream.rtc.rtp import Encoded
 from tests.fakes import Unchanged
 from tests.rtc import SETTINGS, Camera, Client, Video, live, number_in, until
 

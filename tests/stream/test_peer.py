@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
 
 from stream.errors import SdpError
-from stream.peer import Peer
-from stream.sinks.webrtc import LiveOutput
+from stream.rtc.peer import Peer
+from stream.rtc.sink import LiveOutput
 from tests.fakes import Unchanged
 from tests.offers import CHROMIUM, mutated
 from tests.rtc import SETTINGS, Camera, Client, Video, live, until

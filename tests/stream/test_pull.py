@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from stream.errors import DiskError, FetchError, TooLarge
-from stream.pull import allowed, fetch, resolve, shown
+from stream.fetch.pull import allowed, fetch, resolve, shown
 from stream.settings import Settings
 from tests.origin import Origin, serving
 from web.tls import certificate
@@ -150,7 +150,7 @@ def test_a_connection_that_breaks(origin: Origin, tmp_path: Path) -> None:
 
 
 def test_a_silent_server_is_given_up(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.pull._SILENCE_S", 0.1)
+    monkeypatch.setattr("stream.fetch.pull._SILENCE_S", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -159,7 +159,7 @@ def test_a_silent_server_is_given_up(origin: Origin, tmp_path: Path, monkeypatch
 
 
 def test_a_server_that_is_never_silent_and_never_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.pull._ANSWER_S", 0.5)
+    monkeypatch.setattr("stream.fetch.pull._ANSWER_S", 0.5)
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from stream.pump import Item, pump
 from stream.slot import Slot
 from tests.fakes import ListSink, ListSource, Unchanged

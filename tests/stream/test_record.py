@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from stream.record import MOVES, Answer, Command, Kind, Meters, Offer, Session, State, Worker
-from stream.session import Background, Options
+from stream.records.live import MOVES, Answer, Command, Kind, Meters, Offer, Session, State, Worker
+from stream.records.options import Background, Options
 
 RECORDS: list[BaseModel] = [
     Session(id="a", kind=Kind.CAMERA),

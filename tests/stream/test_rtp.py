@@ -16,8 +16,8 @@ from aiortc.rtp import (
     pack_remb_fci,
 )
 
-from stream.peer import Peer
-from stream.rtp import Encoded, _PromptBuffer
+from stream.rtc.peer import Peer
+from stream.rtc.rtp import Encoded, _PromptBuffer
 from tests.fakes import Unchanged
 from tests.rtc import SETTINGS, Camera, Client, live, until
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.errors import SdpError, UnsupportedCodec
-from stream.ice import Reach
-from stream.sdp import Offer, Wants, finish_answer, first_codec, read_fragment, read_offer
+from stream.rtc.ice import Reach
+from stream.rtc.sdp import Offer, Wants, finish_answer, first_codec, read_fragment, read_offer
 from tests.offers import CHROMIUM, mutated, only, replaced, without
 
 CAMERA = Wants(video_in=True, video_out=True)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from stream.session import Background, Edges, Options, View, parse_rgb
+from stream.records.options import Background, Edges, Options, View, parse_rgb
 
 
 @pytest.mark.parametrize(

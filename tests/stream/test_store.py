@@ -3,11 +3,11 @@ from collections import Counter
 
 import pytest
 
-from stream import keys
 from stream.errors import BadMove, Fenced, NoSession, UsageError
-from stream.record import MOVES, Answer, Command, Kind, Meters, State, Worker
-from stream.session import Options
-from stream.store import Store
+from stream.records import keys
+from stream.records.live import MOVES, Answer, Command, Kind, Meters, State, Worker
+from stream.records.live_store import Store
+from stream.records.options import Options
 from tests.servers import RedisServer, asynctest
 from tests.stream.live import connecting, live, new, stores
 

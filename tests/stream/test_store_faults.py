@@ -6,11 +6,11 @@ from collections.abc import Awaitable
 
 import pytest
 
-from stream import keys
 from stream.errors import StoreDown
-from stream.record import Answer, Kind, Session, State, Worker
-from stream.session import Options
-from stream.store import Store
+from stream.records import keys
+from stream.records.live import Answer, Kind, Session, State, Worker
+from stream.records.live_store import Store
+from stream.records.options import Options
 from tests.servers import RedisServer, asynctest, free_port
 from tests.stream.live import connecting, live, new, stores
 

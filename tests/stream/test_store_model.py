@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream import keys
 from stream.errors import BadMove, Fenced
-from stream.record import MOVES, Session, State
-from stream.session import Options
-from stream.store import Store
+from stream.records import keys
+from stream.records.live import MOVES, Session, State
+from stream.records.live_store import Store
+from stream.records.options import Options
 from tests.servers import RedisServer
 from tests.stream.live import new
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from stream import embedded
+from stream.serve import embedded
 from tests.media import ROOT
 
 # A program: writes "<name> <word> <its process id>" lines to the file; dies of the command "die" found in another.
@@ -26,7 +26,7 @@ def end(*_):
     if "stubborn" not in mode:
         sys.exit(0)
 signal.signal(signal.SIGTERM, end)
-from stream.supervise import wait_for_turn
+from stream.serve.supervise import wait_for_turn
 say("loaded")
 if "spare" in mode:
     wait_for_turn()

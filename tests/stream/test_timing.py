@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from stream.timing import ArrivalClock, Splices, Timeline, clock, parse_time, plausible_rate
+from stream.picture.timing import ArrivalClock, Splices, Timeline, clock, parse_time, plausible_rate
 
 MS = Fraction(1, 1000)
 

@@ -10,8 +10,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
-from stream.embedded import Embedded
-from stream.record import Answer
+from stream.records.live import Answer
+from stream.serve.embedded import Embedded
 from stream.settings import Settings
 from tests.web.double import CANNED, Double
 from tests.web.pages import CAMERA, CHROMIUM, FLAGS, Worker

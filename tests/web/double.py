@@ -19,9 +19,9 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.contrib.media import MediaRelay
 
 from stream.errors import BadMove, StoreError
-from stream.record import Answer, Command, Kind, Meters, Session, State, Worker
-from stream.session import Options
-from stream.store import Store
+from stream.records.live import Answer, Command, Kind, Meters, Session, State, Worker
+from stream.records.live_store import Store
+from stream.records.options import Options
 
 CANNED = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 

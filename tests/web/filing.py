@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-from stream.job import Job, Media, Result
-from stream.job_store import JobTask
+from stream.records.job_store import JobTask
+from stream.records.jobs import Job, Media, Result
 from tests.web.asking import until
 from tests.web.site import Site
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from stream.records.live_store import Store
 from stream.settings import Settings
-from stream.store import Store
 from tests.web.double import Double
 from web.context import Context
 from web.server import Server

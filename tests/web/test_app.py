@@ -6,7 +6,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.record import Worker
+from stream.records.live import Worker
 from stream.settings import Settings
 from tests.web.asking import begin, problem, until
 from tests.web.double import Double

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from stream.job import Job
+from stream.records.jobs import Job
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.web.asking import problem, until

@@ -12,8 +12,8 @@ from cryptography import x509
 from pydantic import SecretStr
 
 from stream.errors import UsageError
+from stream.records.live_store import Store
 from stream.settings import Settings
-from stream.store import Store
 from tests.web.site import running
 from web.server import Server, advise
 from web.tls import certificate, names_of
@@ -22,7 +22,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from stream.settings import Settings
-from stream.store import Store
+from stream.records.live_store import Store
 from web.server import run
 run(Settings(data_dir=Path(sys.argv[1]), offer_wait_s=30), Store(sys.argv[2]), "127.0.0.1", 0)
 """

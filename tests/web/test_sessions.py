@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from stream.record import Answer
+from stream.records.live import Answer
 from stream.settings import Settings
 from tests.web.asking import SDP, begin, problem, until
 from tests.web.double import CANNED, Double

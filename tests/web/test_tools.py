@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stream.session import Edges, Options
+from stream.records.options import Edges, Options
 from stream.settings import Settings
 from tests.web.pages import PAPER, SLATE, Worker, corner_is, opened, ready, state, until
 from tests.web.site import Site, running

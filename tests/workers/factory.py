@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from stream.job import Job, Output
-from stream.job_store import JobStore
-from stream.session import Options, View
+from stream.records.job_store import JobStore
+from stream.records.jobs import Job, Output
+from stream.records.options import Options, View
 from stream.settings import Settings
 from stream.storage import Storage, open_storage
 from tests.media import ROOT

@@ -8,7 +8,7 @@ from typing import Any
 
 from commands.live import For, worker
 from stream.errors import EngineError
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from workers import apart
 from workers.engines import ENGINES
 from workers.engines.base import Result, State

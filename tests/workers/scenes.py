@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.colour import rgb_to_i420
-from stream.frames import Frame, Plane
-from stream.session import Temporal
+from stream.picture.colour import rgb_to_i420
+from stream.picture.frames import Frame, Plane
+from stream.records.options import Temporal
 from workers import evaluate, smooth
 from workers.edges import full_size
 from workers.engines.base import Alpha

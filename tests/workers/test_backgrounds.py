@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from stream.errors import BackgroundError
-from stream.frames import Frame, Plane, split_i420
-from stream.session import Background
+from stream.picture.frames import Frame, Plane, split_i420
+from stream.records.options import Background
 from stream.settings import Settings
 from tests.media import number_of, numbered, numbered_clip, write_video
 from workers import composite

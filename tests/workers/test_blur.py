@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream.frames import Plane, split_i420
+from stream.picture.frames import Plane, split_i420
 from workers import composite
 from workers.blur import GREY, blurred
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.frames import Frame, Plane, VideoInfo, split_i420
-from stream.session import Options, View
+from stream.picture.frames import Frame, Plane, VideoInfo, split_i420
+from stream.records.options import Options, View
 from stream.sources.pattern import PatternSource
 from workers import composite
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream.frames import Plane
+from stream.picture.frames import Plane
 from workers import composite, composite_torch
 from workers.composite import blend
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream.errors import BackgroundError
-from stream.frames import Frame, Plane
+from stream.picture.frames import Frame, Plane
 from workers.composite import flat
 from workers.crossfade import FADE_S, Crossfade
 

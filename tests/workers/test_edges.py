@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stream.frames import Frame, Plane
-from stream.session import Edges, View
+from stream.picture.frames import Frame, Plane
+from stream.records.options import Edges, View
 from stream.sources.pattern import PatternSource
 from workers import edges
 from workers.composite import flat

@@ -15,9 +15,9 @@ import scipy.ndimage
 from av.video.reformatter import ColorRange
 
 from stream.errors import InputError, NoVideoStream, TooLarge, UnreadableMedia
-from stream.frames import Frame, Plane, to_av
+from stream.picture.frames import Frame, Plane, to_av
 from stream.pump import pump
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
 from stream.sources.pattern import PatternSource

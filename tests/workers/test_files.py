@@ -18,13 +18,13 @@ import av
 import numpy as np
 import pytest
 
-from stream.frames import Frame
-from stream.job import Job, JobState, Output
+from stream.picture.frames import Frame
 from stream.progress import LineReporter
-from stream.session import Options
+from stream.records.jobs import Job, JobState, Output
+from stream.records.live_store import Store
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.storage import open_storage
-from stream.store import Store
 from tests.live.serving import descendants, memory_mib
 from tests.media import numbered, numbered_clip, read, sound_of, write_video
 from tests.origin import serving

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stream.frames import Plane
-from stream.session import Edges, Options
+from stream.picture.frames import Plane
+from stream.records.options import Edges, Options
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
 from workers import edges, evaluate, guided

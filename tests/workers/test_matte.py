@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from stream.errors import BackgroundError, EngineError
-from stream.frames import Frame, Plane
-from stream.session import Options
+from stream.picture.frames import Frame, Plane
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine

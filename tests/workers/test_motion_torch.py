@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor
 
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from tests.workers.scenes import clip
 from tests.workers.test_motion import moved
 from workers import motion

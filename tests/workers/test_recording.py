@@ -11,7 +11,7 @@ import pytest
 
 from stream.errors import DiskError, NoVideoStream, UsageError
 from stream.progress import LineReporter
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import read
 from tests.rtsp import ROOM, RtspServer, near

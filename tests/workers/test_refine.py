@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, uniform_filter
 
-from stream.colour import rgb_to_i420
-from stream.frames import Plane, split_i420
-from stream.session import Options
+from stream.picture.colour import rgb_to_i420
+from stream.picture.frames import Plane, split_i420
+from stream.records.options import Options
 from stream.sources.pattern import PatternSource
 from tests.media import ROOT
 from tests.workers.engines import Floats, clip, disc, truth

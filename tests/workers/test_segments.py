@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from stream.errors import UnreadableMedia
-from stream.frames import Frame, to_av
-from stream.job import Job, Output
+from stream.picture.frames import Frame, to_av
 from stream.progress import LineReporter
-from stream.session import Background, Options, View
+from stream.records.jobs import Job, Output
+from stream.records.options import Background, Options, View
 from stream.settings import Settings
 from stream.sinks.joined import Part
 from stream.sources.pattern import PatternSource

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream.frames import Frame
-from stream.session import Temporal
+from stream.picture.frames import Frame
+from stream.records.options import Temporal
 from tests.workers.scenes import HEIGHT, WIDTH, Clip, clip, ratios, scores, steadied
 from workers import smooth
 from workers.edges import full_size

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from stream.session import Temporal
+from stream.records.options import Temporal
 from workers.motion_torch import flow
 from workers.smooth_torch import Seen, State, Steadier
 from workers.tuning import Tuning, choose

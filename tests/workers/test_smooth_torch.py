@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stream.frames import Frame
-from stream.session import Options, Temporal
+from stream.picture.frames import Frame
+from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
 from tests.workers.scenes import Clip, clip, scores, steadied

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("av")
 
-from stream.frames import Frame, VideoInfo
-from stream.session import Options, Temporal
+from stream.picture.frames import Frame, VideoInfo
+from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from tests.workers.scenes import Clip, clip
 from workers.backgrounds import open_background

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from tests.workers.engines import Picture, clip, i420
 from workers import tensors
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from stream.embedded import Embedded
-from stream.record import Answer, Kind, Session
-from stream.session import Options
+from stream.records.live import Answer, Kind, Session
+from stream.records.live_store import Store
+from stream.records.options import Options
+from stream.serve.embedded import Embedded
 from stream.settings import Settings
-from stream.store import Store
 from tests.rtc import Camera, Client, until
 from workers.worker import LiveWorker
 

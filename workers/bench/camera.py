@@ -19,8 +19,8 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtp
 from aiortc.mediastreams import MediaStreamError
 
 from stream.errors import ServerError
-from stream.frames import Frame, Plane, to_av
-from stream.live_encode import LiveEncoder, fitting_bps
+from stream.picture.frames import Frame, Plane, to_av
+from stream.rtc.encoder import LiveEncoder, fitting_bps
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.sources.pattern import PatternSource

@@ -19,13 +19,13 @@ from typing import Self, cast
 
 import av
 
-from stream.encode import FORMATS, add_video
-from stream.frames import Frame, VideoInfo, to_av
-from stream.ingest import Ingest
+from stream.picture.frames import Frame, VideoInfo, to_av
+from stream.picture.ingest import Ingest
 from stream.pump import Sink, Source, Warnings, pump
-from stream.session import Options, Temporal
+from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from stream.sinks import open_sink
+from stream.sinks.formats import FORMATS, add_video
 from stream.sources.file import FileSource
 from stream.sources.pattern import PatternSource
 from workers import engines, threads

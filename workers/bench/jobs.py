@@ -18,11 +18,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.embedded import Embedded
 from stream.errors import ServerError
-from stream.job import Job, JobState
-from stream.job_store import JobStore
-from stream.session import Options
+from stream.records.job_store import JobStore
+from stream.records.jobs import Job, JobState
+from stream.records.options import Options
+from stream.serve.embedded import Embedded
 from stream.settings import Settings
 from stream.storage import open_storage
 from workers import engines, plan

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stream.session import Temporal
+from stream.records.options import Temporal
 from workers.bench.model import timed
 from workers.grid import HEIGHT, WIDTH
 from workers.models import deform

@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from stream.errors import InputError
-from stream.frames import Frame, Plane
-from stream.session import Options, Temporal
+from stream.picture.frames import Frame, Plane
+from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from workers import engines, smooth, threads

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 
 from stream.errors import UsageError
+from stream.records.options import Options
 from stream.registry import find
-from stream.session import Options
 from stream.settings import Settings
 from workers import refine
 from workers.engines.base import Engine

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Frame, Plane
+from stream.picture.frames import Frame, Plane
 from workers.tuning import Tuning
 
 State = Any

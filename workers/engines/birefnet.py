@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from stream.errors import WeightsError
-from stream.frames import Frame, Plane
 from stream.log import OncePerSecond
-from stream.session import Options, Temporal
+from stream.picture.frames import Frame, Plane
+from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from workers import hub, motion, refine, refine_torch, roi
 from workers.engines.base import Alpha, Result

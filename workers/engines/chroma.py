@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.colour import rgb_to_yuv
 from stream.errors import UsageError
-from stream.frames import Frame, Plane, split_i420
 from stream.log import OncePerSecond
-from stream.session import Options, Rgb
+from stream.picture.colour import rgb_to_yuv
+from stream.picture.frames import Frame, Plane, split_i420
+from stream.records.options import Options, Rgb
 from stream.settings import Settings
 from workers.engines.base import Result, State
 from workers.spill import NEUTRAL, Floats, components, without_spill

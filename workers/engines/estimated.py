@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from workers import refine
 from workers.engines.base import Engine, Prepared, Result, State
 

@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 
 from stream.errors import EngineError
-from stream.frames import Frame
-from stream.session import Options
+from stream.picture.frames import Frame
+from stream.records.options import Options
 from stream.settings import Settings
 from workers.engines.base import Result, State
 from workers.engines.split import split

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from stream.errors import EngineError
-from stream.frames import Frame
-from stream.session import Options
+from stream.picture.frames import Frame
+from stream.records.options import Options
 from stream.settings import Settings
 from workers.engines.base import Alpha, Result, State
 from workers.tensors import Tensor, rgb_small

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from stream.encode import FORMATS, check_alpha, format_of
 from stream.errors import DiskError, MatteboxError, UnsupportedOutput, UsageError
-from stream.frames import Frame, VideoInfo
+from stream.picture.frames import Frame, VideoInfo
 from stream.pump import pump
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
+from stream.sinks.formats import FORMATS, check_alpha, format_of
 from stream.sources.file import FileSource
 from stream.sources.pattern import PatternSource
 from tests.fakes import ListSource, Unchanged

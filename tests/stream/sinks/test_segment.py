@@ -12,12 +12,12 @@ import av
 import numpy as np
 import pytest
 
-from stream.encode import FORMATS
 from stream.errors import EncodeError
-from stream.frames import Frame, VideoInfo
+from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Sink
 from stream.settings import Settings
 from stream.sinks.file import FileSink
+from stream.sinks.formats import FORMATS
 from stream.sinks.joined import Part
 from stream.sinks.segment import join, open_segment, perform, rehearse
 from stream.sinks.sequential import to_front

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream.errors import InputError, NoVideoStream, TooLarge, UnreadableMedia
-from stream.ingest import Ingest
+from stream.picture.ingest import Ingest
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from tests.media import drain, numbered, numbered_clip, read, write_video

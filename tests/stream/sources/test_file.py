@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stream.errors import UnreadableMedia
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from tests import media

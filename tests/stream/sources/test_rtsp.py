@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from stream.errors import NoVideoStream, UsageError
-from stream.frames import Frame
+from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.rtsp import UNSEEN, RtspSource, State
 from stream.sources.rtsp_connection import Address

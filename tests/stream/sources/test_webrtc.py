@@ -11,12 +11,12 @@ import pytest
 from av.video.reformatter import ColorRange
 
 from stream.errors import NoVideoStream
-from stream.frames import Frame
-from stream.live_encode import LiveEncoder
+from stream.picture.frames import Frame
 from stream.pump import pump
-from stream.rtp import Encoded
+from stream.rtc.encoder import LiveEncoder
+from stream.rtc.rtp import Encoded
+from stream.rtc.source import WebRtcSource
 from stream.settings import Settings
-from stream.sources.webrtc import WebRtcSource
 from tests.fakes import ListSink, Unchanged
 from tests.media import number_of, numbered
 

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from stream.frames import Frame, to_av
+from stream.picture.frames import Frame, to_av
 from stream.settings import Settings
 from workers.bench.camera import encoded, film, number_in
 from workers.composite import overlay

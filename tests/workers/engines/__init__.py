@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from stream.frames import Frame
-from stream.session import Rgb
+from stream.picture.frames import Frame
+from stream.records.options import Rgb
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
 from workers import evaluate

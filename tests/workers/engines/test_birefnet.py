@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stream.errors import UsageError, WeightsError
-from stream.frames import Frame
-from stream.session import Options
+from stream.picture.frames import Frame
+from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, disc, infer, over, run
 from tests.workers.test_runner import by_hand

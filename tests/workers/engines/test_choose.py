@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream.errors import UsageError
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import ROOT
 from workers.engines import choose, cuda, load

@@ -3,8 +3,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stream.frames import Frame, Plane, split_i420, to_av
-from stream.session import Options, Rgb
+from stream.picture.frames import Frame, Plane, split_i420, to_av
+from stream.records.options import Options, Rgb
 from stream.settings import Settings
 from tests.workers.engines import Picture, clip, disc, infer, mad, over, run, truth
 from workers.engines.base import Alpha, Result

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stream.errors import UsageError
-from stream.frames import Frame
-from stream.session import Options
+from stream.picture.frames import Frame
+from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, disc, infer, over, run
 from workers.engines import ENGINES, load

@@ -1,6 +1,6 @@
 import numpy as np
 
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, run
 from workers import refine

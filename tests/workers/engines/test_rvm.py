@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stream.errors import EngineError
-from stream.session import Options
+from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, infer, run
 from workers.engines.rvm import Rvm

@@ -123,7 +123,7 @@ _IN_LUA = (
 @cache
 def script(name: str) -> str:
     """The text of `lua/<name>.lua` behind the numbers above and the functions that all scripts of its kind share."""
-    folder = files("stream") / "lua"
+    folder = files("stream.records") / "lua"
     shared = "job_common" if name.startswith("job_") else "common"
     numbers = [f"local {word} = {globals()[word]!r}" for word in _IN_LUA]
     return "\n".join([*numbers, *((folder / f"{part}.lua").read_text() for part in ("clock", shared, name))])

@@ -19,16 +19,16 @@ from typing import cast
 import av
 from av.video.reformatter import Colorspace
 
-from stream.canvas import fitted
 from stream.errors import NoVideoStream
-from stream.frames import Frame, VideoInfo
-from stream.ingest import Ingest
-from stream.live_meter import Recent, Stopwatch
+from stream.meters import Recent, Stopwatch
+from stream.picture.canvas import fitted
+from stream.picture.frames import Frame, VideoInfo
+from stream.picture.ingest import Ingest
+from stream.picture.timing import Splices, Timeline
 from stream.pump import Item, Warnings
-from stream.rtp import Encoded
+from stream.rtc.rtp import Encoded
 from stream.settings import Settings
 from stream.slot import Slot
-from stream.timing import Splices, Timeline
 
 CLOCK = Fraction(1, 90_000)
 _RATE = Fraction(30)

@@ -13,10 +13,10 @@ from aiortc import RTCIceCandidate
 from aiortc.sdp import candidate_from_sdp
 
 from stream.errors import SdpError, UnsupportedCodec
-from stream.ice import Reach
-from stream.live_encode import fitting_bps
-from stream.sdp_codecs import Codec, sound_codecs, video_codecs
-from stream.sdp_parts import CANDIDATE, Part, check_form, grouped, lines_of, parse, shown
+from stream.rtc.encoder import fitting_bps
+from stream.rtc.ice import Reach
+from stream.rtc.sdp_codecs import Codec, sound_codecs, video_codecs
+from stream.rtc.sdp_parts import CANDIDATE, Part, check_form, grouped, lines_of, parse, shown
 
 MAX_CANDIDATES = 32
 

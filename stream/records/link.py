@@ -1,8 +1,8 @@
 """One process's way to Redis: connection, scripts, and patience. The only file that imports its client.
 
 Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and a second more: when Redis is away it raises
-StoreDown, and the next call tries anew. Knows nothing about what the records are: `stream/store.py` has those of live
-video, `stream/job_store.py` those of files.
+StoreDown, and the next call tries anew. Knows nothing about what the records are: `stream/records/live_store.py` has
+those of live video, `stream/records/job_store.py` those of files.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from redis.exceptions import ConnectionError as RedisGone
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisSlow
 
-from stream import keys
 from stream.errors import StoreDown, UsageError
+from stream.records import keys
 
 __all__ = ["PATIENCE_S", "SLICE_S", "Link", "ResponseError"]
 

@@ -1,7 +1,7 @@
 """The picture as the rest of the program knows it, and the only doors between it and `av.VideoFrame`.
 
 Inside, every picture is upright I420 (planar YUV 4:2:0, 8 bit) in BT.709, limited range, with square pixels and even
-sides, or a plain grey plane. `stream/ingest.py` brings whatever a decoder gives into this shape.
+sides, or a plain grey plane. `stream/picture/ingest.py` brings whatever a decoder gives into this shape.
 """
 
 from dataclasses import dataclass, replace

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from aiortc.sdp import H264Profile, parse_h264_profile_level_id
 
-from stream.sdp_parts import Part
+from stream.rtc.sdp_parts import Part
 
 _FEEDBACK = ("nack", "nack pli", "goog-remb")
 _PAYLOADS = range(96, 128)  # aiortc answers others with numbers of its own

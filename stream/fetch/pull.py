@@ -19,8 +19,8 @@ from secrets import token_hex
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-from stream.addresses import parsed
 from stream.errors import FetchError, TooLarge, disk_error, is_disk_trouble
+from stream.fetch.addresses import parsed
 from stream.settings import Settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

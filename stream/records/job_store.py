@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream import keys
 from stream.errors import BadMove, Fenced, NoJob
-from stream.job import Job, Media, Result
-from stream.redis_link import SLICE_S, Link
+from stream.records import keys
+from stream.records.jobs import Job, Media, Result
+from stream.records.link import SLICE_S, Link
 
 PLAN, JOIN = "plan", "join"
 Warned = Sequence[tuple[str, str]]

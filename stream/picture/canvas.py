@@ -6,8 +6,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from stream.frames import Frame, Plane, split_i420
-from stream.ingest import Ingest, Shape
+from stream.picture.frames import Frame, Plane, split_i420
+from stream.picture.ingest import Ingest, Shape
 from stream.settings import Settings
 
 _GREY = 128

@@ -1,8 +1,9 @@
-"""Where web and workers meet: the records of live video in Redis. Those of file jobs are in `stream/job_store.py`.
+"""Where web and workers meet: the records of live video in Redis. Those of file jobs are in
+`stream/records/job_store.py`.
 
-Every change of a session's state is one script that Redis runs as a whole (`stream/lua`); keys and their lifetimes are
-in `stream/keys.py`. Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and a second more: when
-Redis is away it raises StoreDown, and the next call tries anew. Knows nothing about media or HTTP.
+Every change of a session's state is one script that Redis runs as a whole (`stream/records/lua`); keys and their lifetimes are
+in `stream/records/keys.py`. Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and a second more:
+when Redis is away it raises StoreDown, and the next call tries anew. Knows nothing about media or HTTP.
 
 A session is somebody's as long as its `worker` and `fence` are those in the record: `take` gives them, and whoever
 ends the session over the worker's head raises the fence. From then on the old owner's calls raise Fenced.
@@ -16,11 +17,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stream import keys
 from stream.errors import BadMove, Fenced, NoSession, StoreDown
-from stream.record import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, State, Worker
-from stream.redis_link import PATIENCE_S, SLICE_S, Link, ResponseError
-from stream.session import Options
+from stream.records import keys
+from stream.records.link import PATIENCE_S, SLICE_S, Link, ResponseError
+from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, State, Worker
+from stream.records.options import Options
 
 _log = logging.getLogger(__name__)
 

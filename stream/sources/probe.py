@@ -1,7 +1,7 @@
 """Look into a media file that nobody vouches for: is it a video within the limits, and which.
 
-`python -m stream.probe PATH SETTINGS` does so in a process of its own, which may crash or hang on a hostile file
-without harm to whoever asked; `probe` starts it and waits.
+`python -m stream.sources.probe PATH SETTINGS` does so in a process of its own, which may crash or hang on a hostile
+file without harm to whoever asked; `probe` starts it and waits.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import InputError, MatteboxError, NoVideoStream, TooLarge, UnreadableMedia
-from stream.job import Media
+from stream.records.jobs import Media
 from stream.settings import Settings
 
 PROBE_S = 30.0
@@ -24,7 +24,7 @@ _KINDS: dict[str, type[InputError]] = {kind.code: kind for kind in (NoVideoStrea
 async def probe(path: Path, settings: Settings, limit_s: float = PROBE_S) -> Media:
     """What the file holds, its first picture decoded. Raises UnreadableMedia, NoVideoStream, TooLarge."""
     limits = settings.model_dump_json(include=_LIMITS)
-    command = (sys.executable, "-m", "stream.probe", str(path), limits)
+    command = (sys.executable, "-m", "stream.sources.probe", str(path), limits)
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(limit_s):

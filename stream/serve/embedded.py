@@ -24,7 +24,7 @@ from typing import NoReturn, Self
 from urllib.parse import quote
 
 from stream.errors import ServerError
-from stream.lifeline import tied
+from stream.serve.lifeline import tied
 
 _SOCKET = "redis.sock"
 LOG = "redis.log"  # in the data folder: what the server says since its last start
@@ -53,7 +53,7 @@ def address(data_dir: Path) -> str:
 
 def command(data_dir: Path) -> list[str]:
     """A program for a supervisor: waits until no other server runs on that folder, then is one."""
-    return [sys.executable, "-m", "stream.embedded", os.path.abspath(data_dir)]
+    return [sys.executable, "-m", "stream.serve.embedded", os.path.abspath(data_dir)]
 
 
 def answers(data_dir: Path) -> bool:

@@ -13,11 +13,11 @@ from typing import cast
 import av
 from av.video.frame import PictureType
 
-from stream.encode import encoder_opens
 from stream.errors import EncodeError
-from stream.frames import tag_bt709
-from stream.ingest import Graph, Shape
+from stream.picture.frames import tag_bt709
+from stream.picture.ingest import Graph, Shape
 from stream.settings import Settings
+from stream.sinks.formats import encoder_opens
 
 CLOCK = Fraction(1, 90_000)
 CODECS = ("H264", "VP8")

@@ -15,9 +15,9 @@ import av
 from av.container import OutputContainer
 
 from stream.errors import UnsupportedOutput
-from stream.frames import VideoInfo, has_alpha, tag_bt709
+from stream.picture.frames import VideoInfo, has_alpha, tag_bt709
+from stream.picture.timing import plausible_rate
 from stream.settings import Settings
-from stream.timing import plausible_rate
 
 
 @dataclass(frozen=True)

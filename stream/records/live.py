@@ -1,6 +1,6 @@
 """What web and workers tell each other about live video: sessions, offers, commands, workers. Pydantic, JSON both ways.
 
-Knows nothing about Redis: `stream/store.py` keeps these records and makes their moves atomic.
+Knows nothing about Redis: `stream/records/live_store.py` keeps these records and makes their moves atomic.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream.session import Options
+from stream.records.options import Options
 
 
 class Kind(StrEnum):

@@ -3,7 +3,7 @@
 A program that dies is started again, at once and then ever later. One that never came to stay up ends everything with
 a reason; one that did is tried for ever, for what kills it may go away. A program with a spare has one more process
 of it, loaded and waiting: when the one at work dies the spare is told within milliseconds to take over. No child
-outlives this process (`stream.lifeline`). Knows programs by their command lines only, and not what they do.
+outlives this process (`stream.serve.lifeline`). Knows programs by their command lines only, and not what they do.
 
 The child's side of a spare: load everything, then `wait_for_turn()`, then work.
 """
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.errors import ServerError
-from stream.lifeline import tied
+from stream.serve.lifeline import tied
 from stream.signals import endings
 
 _log = logging.getLogger(__name__)

@@ -15,14 +15,14 @@ from statistics import median
 import av
 from aiortc import RTCRtpSender
 
-from stream.frames import Frame, VideoInfo, to_av
-from stream.live_encode import CLOCK, LiveEncoder, RateControl, fitting_bps
-from stream.live_meter import OutputMeter, OutputMeters, Stopwatch
+from stream.meters import OutputMeter, OutputMeters, Stopwatch
+from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.pump import Item, Warnings
-from stream.rtp import Encoded, listen, round_trip_s
+from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
+from stream.rtc.rtp import Encoded, listen, round_trip_s
+from stream.rtc.tracks import Hold, Packet, SoundTrack, VideoTrack, Wanted
 from stream.settings import Settings
 from stream.slot import Slot
-from stream.viewers import Hold, Packet, SoundTrack, VideoTrack, Wanted
 
 _RATE = 30.0
 _SOUND_CLOCK = Fraction(1, 48_000)

@@ -1,6 +1,7 @@
 """What web and workers tell each other about uploaded videos: jobs, their outputs and how far they are. Pydantic, JSON.
 
-Knows nothing about Redis or where files lie: `stream/job_store.py` keeps these records, `stream/storage` the files.
+Knows nothing about Redis or where files lie: `stream/records/job_store.py` keeps these records, `stream/storage` the
+files.
 """
 
 from enum import StrEnum
@@ -8,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from stream.session import Background, Options, View
+from stream.records.options import Background, Options, View
 
 FORMATS = ("mp4", "webm", "mov", "mkv", "gif", "png")
 Format = Literal["mp4", "webm", "mov", "mkv", "gif", "png"]

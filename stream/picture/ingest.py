@@ -1,4 +1,4 @@
-"""Bring what a decoder gives into the shape of `stream.frames.Frame`: upright, progressive, square pixels, even
+"""Bring what a decoder gives into the shape of `stream.picture.frames.Frame`: upright, progressive, square pixels, even
 sides, 8-bit 4:2:0 in BT.709 limited range. Only the steps a video needs are run; most need none.
 
 The work is done by FFmpeg's filters (`colorspace` because swscale's YUV to YUV goes through 8-bit RGB and was
@@ -13,9 +13,9 @@ import av
 import av.filter
 from av.video.reformatter import ColorRange
 
-from stream import tonemap
 from stream.errors import TooLarge, UnreadableMedia
-from stream.frames import Frame, from_av, has_alpha
+from stream.picture import tonemap
+from stream.picture.frames import Frame, from_av, has_alpha
 
 Filter = tuple[str, str]
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 
-from stream import ice, sdp
 from stream.errors import SdpError
-from stream.rtp import Encoded, ask_for_keyframe, divert
+from stream.rtc import ice, sdp
+from stream.rtc.rtp import Encoded, ask_for_keyframe, divert
+from stream.rtc.sink import LiveOutput
+from stream.rtc.source import WebRtcSource
+from stream.rtc.tracks import SoundTrack, VideoTrack
 from stream.settings import Settings
-from stream.sinks.webrtc import LiveOutput
-from stream.sources.webrtc import WebRtcSource
-from stream.viewers import SoundTrack, VideoTrack
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.25

@@ -1,0 +1,1 @@
+"""Downloading videos from addresses that users give."""

@@ -1,0 +1,1 @@
+"""WebRTC, over aiortc. Nothing outside this package imports it."""

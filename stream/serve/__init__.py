@@ -1,0 +1,1 @@
+"""The processes of `mattebox serve`: started, kept up and ended together."""
