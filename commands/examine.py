@@ -18,7 +18,7 @@ def evaluate(
 ) -> None:
     """Compare an alpha video with the truth: MAD, MSE, Grad, Conn, dtSSD."""
     from stream.settings import settings
-    from workers.evaluate import evaluate
+    from workers.measure.evaluate import evaluate
 
     scores = evaluate(pred, true, settings())
     if as_json:
@@ -35,7 +35,7 @@ def evaluate(
 def doctor(as_json: Json = False) -> None:
     """What works here, and what to install for the rest."""
     from stream.settings import settings
-    from workers.doctor import examine
+    from workers.measure.doctor import examine
 
     healthy = True
     for finding in examine(settings()):

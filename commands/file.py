@@ -42,7 +42,7 @@ def file(
     from stream.picture.timing import parse_time
     from stream.progress import reporter
     from stream.records.options import Options
-    from workers.job import Task, run_file
+    from workers.runs.file import Task, run_file
 
     log.configure(verbose, as_json)
     options = Options.read(

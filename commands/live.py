@@ -15,7 +15,7 @@ from stream.settings import Settings, settings
 
 if TYPE_CHECKING:
     from stream.serve.supervise import Program
-    from workers.worker import LiveWorker
+    from workers.live.worker import LiveWorker
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine tokens are demanded.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free one, which is then told.")]
@@ -117,7 +117,7 @@ def _both(common: list[str]) -> None:
 def _file_worker(chosen: Settings) -> None:
     from stream.records.job_store import JobStore
     from stream.storage import open_storage
-    from workers.files import BEHIND, FileWorker
+    from workers.files.worker import BEHIND, FileWorker
 
     os.nice(BEHIND)
     with asyncio.Runner() as runner:
@@ -129,7 +129,7 @@ def _file_worker(chosen: Settings) -> None:
 def _live_worker(chosen: Settings, spare: bool) -> None:
     from stream.records.live_store import Store
     from stream.serve.supervise import wait_for_turn
-    from workers.worker import LiveWorker
+    from workers.live.worker import LiveWorker
 
     with asyncio.Runner() as runner:
         store = Store(_redis(chosen))

@@ -16,9 +16,9 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for
 def list_all(as_json: Json = False) -> None:
     """Every set of weights: its state, licence, size and place."""
     from stream.settings import settings
-    from workers import weights
+    from workers.weights import known
 
-    for one in weights.status(settings()):
+    for one in known.status(settings()):
         if as_json:
             fields = {"name": one.name, "state": one.state, "licence": one.licence, "bytes": one.size}
             print(json.dumps(fields | {"path": str(one.path)}))
@@ -26,7 +26,7 @@ def list_all(as_json: Json = False) -> None:
             print(f"{one.name:24} {one.state:8} {one.licence:11} {one.size / 1e6:6.1f} MB  {one.path}")
     if importlib.util.find_spec("huggingface_hub") is None:
         return
-    from workers import hub
+    from workers.weights import hub
 
     for name, checkpoint in hub.VARIANTS.items():
         file = hub.at_hand(name, settings())
@@ -45,29 +45,29 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` name
 def pull(name: Name) -> None:
     """Fetch weights into the cache, show their licence, verify them."""
     from stream.settings import settings
-    from workers import weights
+    from workers.weights import known
 
     if name.startswith("birefnet:"):
-        from workers import hub
+        from workers.weights import hub
 
         print(hub.find(name.removeprefix("birefnet:"), settings(), _say))
     else:
-        print(weights.pull(name, settings(), _say))
+        print(known.pull(name, settings(), _say))
 
 
 @app.command("verify")
 def verify(name: Name) -> None:
     """Compare the cached file with the known sha256."""
     from stream.settings import settings
-    from workers import weights
+    from workers.weights import known
 
     if name.startswith("birefnet:"):
-        from workers import hub
+        from workers.weights import hub
 
         print(f"{name}: {hub.verify(name.removeprefix('birefnet:'), settings())}, as the hub knows it")
         return
-    weights.verify(name, settings())
-    print(f"{name}: the known file, {weights.WEIGHTS[name].licence}")
+    known.verify(name, settings())
+    print(f"{name}: the known file, {known.WEIGHTS[name].licence}")
 
 
 @app.command("export")
@@ -79,8 +79,8 @@ def export(
     from stream.settings import settings
     from stream.sinks.partial import Partial
     from workers.engines.birefnet import load_network, network_size
-    from workers.export import export_onnx
-    from workers.hub import find, parse
+    from workers.models.birefnet.export import export_onnx
+    from workers.weights.hub import find, parse
 
     checkpoint, _ = parse(name)
     Partial(output)  # may it be written there? Weights take long to come

@@ -52,7 +52,7 @@ def stream(
     from stream.progress import reporter
     from stream.records.options import Options
     from stream.sources.rtsp_connection import with_password
-    from workers.recording import Recording, record
+    from workers.runs.stream import Recording, record
 
     log.configure(verbose, as_json)
     options = Options.read(

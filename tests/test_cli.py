@@ -15,7 +15,7 @@ import pytest
 
 from stream.settings import Settings
 from tests.media import ROOT, TALK, TALK_ALPHA, command, mattebox, numbered_clip, pattern_clip, read
-from workers import refine
+from workers.edges import foreground
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +319,7 @@ def test_birefnet_estimates_colours_and_follows_the_subject(birefnet_weights: Pa
         assert found.alpha is not None
         np.testing.assert_array_equal(found.alpha, kept.alpha)
         np.testing.assert_array_equal(kept.pixels[:480][found.alpha > 0], given.pixels[:480][found.alpha > 0])
-        wanted = refine.foreground(given.pixels, (found.alpha / 255).astype(np.float32))
+        wanted = foreground.foreground(given.pixels, (found.alpha / 255).astype(np.float32))
         difference = np.abs(found.pixels[:480].astype(int) - wanted[:480])[found.alpha > 0]
         assert difference.mean() < 1  # of an alpha in 256 steps
         assert np.abs(found.pixels[:480].astype(int) - kept.pixels[:480])[found.alpha > 0].mean() > 2

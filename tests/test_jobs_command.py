@@ -17,7 +17,7 @@ from stream.storage import open_storage
 from tests.media import ROOT, command, mattebox, numbered_clip, read
 from tests.servers import RedisServer, free_port, start_server
 from tests.web.site import Site, running
-from workers.files import FileWorker
+from workers.files.worker import FileWorker
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from stream.records.options import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.media import GREEN_YUV, TALK, TALK_ALPHA, pattern_clip, read
-from workers.composite import BLACK
-from workers.evaluate import evaluate
-from workers.job import Task, run_file
+from workers.measure.evaluate import evaluate
+from workers.runs.file import Task, run_file
+from workers.scene.composite import BLACK
 
 SETTINGS = Settings()
 

@@ -14,7 +14,7 @@ import pytest
 from stream.picture.frames import Frame
 from tests.media import ROOT, command, mattebox, read
 from tests.rtsp import ROOM, RtspServer, near
-from workers.composite import rgb_flat
+from workers.scene.composite import rgb_flat
 
 QUICK = {"MATTEBOX_RTSP_TIMEOUT_S": "2", "MATTEBOX_RTSP_RETRY_S": "0.3", "MATTEBOX_SLATE_AFTER_S": "0.3"}
 USER = "ann:s3cr@t"

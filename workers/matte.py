@@ -18,15 +18,15 @@ from stream.errors import BackgroundError, EngineError, MatteboxError, NotLoaded
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.records.options import Options, Refine
-from workers import smooth
-from workers.backgrounds import Backdrop
-from workers.blur import GREY
-from workers.composite import flat, render, shape, untouched
-from workers.edges import EdgeState, dress, shape_alpha
+from workers.device.threads import yield_to_others
+from workers.edges.shape import EdgeState, dress, shape_alpha
 from workers.engines.base import Engine, Prepared, Result, State, Steadying
-from workers.smooth import Matted
-from workers.threads import yield_to_others
-from workers.tuning import Tuning, choose, unfitted
+from workers.scene.backgrounds import Backdrop
+from workers.scene.blur import GREY
+from workers.scene.composite import flat, render, shape, untouched
+from workers.steady import smooth
+from workers.steady.smooth import Matted
+from workers.steady.tuning import Tuning, choose, unfitted
 
 Look = tuple[Options, Backdrop]
 """One way to show a matte: view and background of the options, and where that background comes from."""

@@ -1,9 +1,9 @@
 """Where web and workers meet: the records of live video in Redis. Those of file jobs are in
 `stream/records/job_store.py`.
 
-Every change of a session's state is one script that Redis runs as a whole (`stream/records/lua`); keys and their lifetimes are
-in `stream/records/keys.py`. Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and a second more:
-when Redis is away it raises StoreDown, and the next call tries anew. Knows nothing about media or HTTP.
+Every change of a session's state is one script that Redis runs as a whole (`stream/records/lua`); keys and their
+lifetimes are in `stream/records/keys.py`. Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and
+a second more: when Redis is away it raises StoreDown, and the next call tries anew. Knows nothing about media or HTTP.
 
 A session is somebody's as long as its `worker` and `fence` are those in the record: `take` gives them, and whoever
 ends the session over the worker's head raises the fence. From then on the old owner's calls raise Fenced.

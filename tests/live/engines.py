@@ -11,7 +11,7 @@ from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.engines.base import Result, State
-from workers.weights import Say
+from workers.weights.known import Say
 
 
 class Upper:

@@ -11,9 +11,10 @@ import torch
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.live.scene import STRIPES, inside, matte
-from workers import hub, refine
+from workers.edges import foreground
 from workers.engines.birefnet import Birefnet, View
-from workers.weights import Say
+from workers.weights import hub
+from workers.weights.known import Say
 
 _FAINT = 0.09  # less than what is taken for a part of the subject
 
@@ -26,7 +27,7 @@ class Looking(Birefnet):
         self._place = torch.device("cpu")
         self.recurrent = self._follow = options.roi
         self.steadier = None
-        self._wants_colours = refine.wanted(options, soft=True)
+        self._wants_colours = foreground.wanted(options, soft=True)
 
     def _see(self, views: Sequence[View]) -> list[View]:
         return [replace(view, alpha=_truth(*view.look.size)[view.box.cut]) for view in views]

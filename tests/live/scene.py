@@ -15,7 +15,7 @@ from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.engines.base import Alpha, Result
-from workers.weights import Say
+from workers.weights.known import Say
 
 HEIGHT, WIDTH = 240, 320
 SCREEN, DISC = (0, 177, 64), (205, 205, 205)  # RGB

@@ -24,7 +24,7 @@ from tests.live.engines import NAMES, Broken
 from tests.rtc import Camera, Client, number_in, until
 from tests.servers import asynctest
 from workers import engines
-from workers.worker import LiveWorker
+from workers.live.worker import LiveWorker
 
 pytestmark = pytest.mark.usefixtures("loopback", "odd_engines")
 SETTINGS = Settings(loopback_candidates=True, udp_address="127.0.0.1", hw_encode=False, live_sessions=8, threads=1)

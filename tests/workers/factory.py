@@ -19,7 +19,7 @@ from stream.records.options import Options, View
 from stream.settings import Settings
 from stream.storage import Storage, open_storage
 from tests.media import ROOT
-from workers.files import FileWorker
+from workers.files.worker import FileWorker
 
 _LIMIT_S = 60.0
 

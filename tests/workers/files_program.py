@@ -9,10 +9,10 @@ from typing import Any
 from commands.live import For, worker
 from stream.errors import EngineError
 from stream.picture.frames import Frame
-from workers import apart
 from workers.engines import ENGINES
 from workers.engines.base import Result, State
 from workers.engines.chroma import Chroma
+from workers.files import apart
 
 
 class Patient(Chroma):

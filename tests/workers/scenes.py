@@ -13,11 +13,12 @@ import numpy.typing as npt
 from stream.picture.colour import rgb_to_i420
 from stream.picture.frames import Frame, Plane
 from stream.records.options import Temporal
-from workers import evaluate, smooth
-from workers.edges import full_size
+from workers.edges.shape import full_size
 from workers.engines.base import Alpha
-from workers.smooth import Matted
-from workers.tuning import choose
+from workers.measure import evaluate
+from workers.steady import smooth
+from workers.steady.smooth import Matted
+from workers.steady.tuning import choose
 
 WIDTH, HEIGHT = 640, 360
 Floats = npt.NDArray[np.float32]

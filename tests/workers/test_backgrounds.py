@@ -18,8 +18,8 @@ from stream.picture.frames import Frame, Plane, split_i420
 from stream.records.options import Background
 from stream.settings import Settings
 from tests.media import number_of, numbered, numbered_clip, write_video
-from workers import composite
-from workers.backgrounds import Backdrop, Loop, open_background
+from workers.scene import composite
+from workers.scene.backgrounds import Backdrop, Loop, open_background
 
 WIDTH, HEIGHT = 64, 48
 RED_YUV, GREEN_YUV, BLUE_YUV = (63, 102, 240), (173, 42, 26), (32, 240, 118)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stream.picture.frames import Plane, split_i420
-from workers import composite
-from workers.blur import GREY, blurred
+from workers.scene import composite
+from workers.scene.blur import GREY, blurred
 
 RED = (63, 102, 240)  # Y, U, V
 

@@ -3,7 +3,7 @@ from types import ModuleType
 
 import pytest
 
-from workers import capacity
+from workers.live import capacity
 
 
 def test_memory_is_told_while_another_thread_loads_torch(monkeypatch: pytest.MonkeyPatch) -> None:

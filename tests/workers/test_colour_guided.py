@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workers.colour_guided import drawn, lines
+from workers.steady.colour_guided import drawn, lines
 
 
 def windowed(values: np.ndarray, radius: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stream.picture.frames import Frame, Plane, VideoInfo, split_i420
 from stream.records.options import Options, View
 from stream.sources.pattern import PatternSource
-from workers import composite
+from workers.scene import composite
 
 SIZES = [(2, 2), (6, 2), (2, 6), (14, 6), (64, 48), (66, 50), (130, 98)]
 GREEN = (173, 42, 26)

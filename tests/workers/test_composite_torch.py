@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stream.picture.frames import Plane
-from workers import composite, composite_torch
-from workers.composite import blend
+from workers.scene import composite, composite_torch
+from workers.scene.composite import blend
 
 torch = pytest.importorskip("torch")
 

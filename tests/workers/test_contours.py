@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from workers import contours
+from workers.edges import contours
 from workers.engines.base import Alpha
 
 HEIGHT, WIDTH = 144, 256

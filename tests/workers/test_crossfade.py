@@ -7,8 +7,8 @@ import pytest
 
 from stream.errors import BackgroundError
 from stream.picture.frames import Frame, Plane
-from workers.composite import flat
-from workers.crossfade import FADE_S, Crossfade
+from workers.scene.composite import flat
+from workers.scene.crossfade import FADE_S, Crossfade
 
 ALPHA = np.zeros((4, 4), np.uint8)
 

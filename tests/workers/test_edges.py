@@ -12,10 +12,10 @@ from hypothesis.extra.numpy import arrays
 from stream.picture.frames import Frame, Plane
 from stream.records.options import Edges, View
 from stream.sources.pattern import PatternSource
-from workers import edges
-from workers.composite import flat
-from workers.edges import EdgeState
+from workers.edges import shape
+from workers.edges.shape import EdgeState
 from workers.engines.base import Alpha
+from workers.scene.composite import flat
 
 PLANES = arrays(np.uint8, st.tuples(st.integers(1, 33), st.integers(1, 33)))
 
@@ -58,8 +58,8 @@ def test_any_controls_take_any_matte_to_the_frames_size(
     frame = Frame(noise[0], 0, Fraction(1, 30))
     state = EdgeState()
     for _ in range(2):
-        state, shaped = edges.shape_alpha(state, alpha, frame, chosen)
-        state, subject = edges.dress(state, frame, shaped, None, noise[1], chosen, View.COMPOSITE)
+        state, shaped = shape.shape_alpha(state, alpha, frame, chosen)
+        state, subject = shape.dress(state, frame, shaped, None, noise[1], chosen, View.COMPOSITE)
         assert shaped.shape == (height, width)
         assert shaped.dtype == np.uint8
         assert subject is None or subject.shape == frame.pixels.shape
@@ -71,32 +71,32 @@ def test_all_and_nothing_stay_what_they_are(chosen: Edges, level: float) -> None
     """However the edge is shaped, a picture without an edge keeps its matte."""
     frame = PatternSource(64, 48, 1, scene="room").frame(0)
     alpha = np.full((48, 64), level, np.float32)
-    _, shaped = edges.shape_alpha(EdgeState(), alpha, frame, chosen)
+    _, shaped = shape.shape_alpha(EdgeState(), alpha, frame, chosen)
     assert (shaped == round(255 * level)).all()
 
 
 def test_defaults_change_nothing_but_the_size() -> None:
     frame = PatternSource(96, 64, 1, scene="room").frame(0)
     alpha = np.random.default_rng(1).random((64, 96), np.float32)
-    state, shaped = edges.shape_alpha(EdgeState(), alpha, frame, Edges())
+    state, shaped = shape.shape_alpha(EdgeState(), alpha, frame, Edges())
     assert np.array_equal(shaped, np.rint(alpha * 255))
     assert state == EdgeState()
     background = flat(235, 128, 128, 96, 64)
     for foreground in (None, frame.pixels.copy()):
-        assert edges.dress(state, frame, shaped, foreground, background, Edges(), View.COMPOSITE)[1] is foreground
+        assert shape.dress(state, frame, shaped, foreground, background, Edges(), View.COMPOSITE)[1] is foreground
 
 
 def test_the_threshold_is_where_the_edge_lies_whatever_the_contrast() -> None:
     for threshold in (0.2, 0.5, 0.8):
         for contrast in (0.0, 0.4, 0.9):
-            shaped = edges.curve(ramp(), threshold, contrast)
+            shaped = shape.curve(ramp(), threshold, contrast)
             assert crossing(shaped) == pytest.approx(90 + 20 * threshold, abs=0.2)
 
 
 def test_contrast_narrows_the_edge() -> None:
     widths = []
     for contrast in (0.0, 0.3, 0.6, 0.9, 1.0):
-        row = edges.curve(ramp(), 0.5, contrast)[20]
+        row = shape.curve(ramp(), 0.5, contrast)[20]
         widths.append(int(((row > 25) & (row < 230)).sum()))
     assert widths == sorted(widths, reverse=True)
     assert widths[0] == 16
@@ -106,7 +106,7 @@ def test_contrast_narrows_the_edge() -> None:
 @given(st.floats(0.05, 0.95), st.floats(0, 1))
 def test_the_curve_rises_and_keeps_its_ends(threshold: float, contrast: float) -> None:
     levels = np.arange(256, dtype=np.uint8)[None]
-    shaped = edges.curve(levels, threshold, contrast)[0]
+    shaped = shape.curve(levels, threshold, contrast)[0]
     assert (shaped[0], shaped[255]) == (0, 255)
     assert (np.diff(shaped.astype(int)) >= 0).all()
 
@@ -114,7 +114,7 @@ def test_the_curve_rises_and_keeps_its_ends(threshold: float, contrast: float) -
 @pytest.mark.parametrize("radius", [0.25, 0.5, 1.0, 1.5, 3.0, 4.0, 6.75, 12.0, 20.0, -0.5, -1.0, -1.5, -8.0, -20.0])
 def test_expansion_moves_a_soft_edge_by_so_many_pixels_and_keeps_it_soft(radius: float) -> None:
     before = ramp()
-    after = edges.expand(before, radius)
+    after = shape.expand(before, radius)
     assert crossing(after) == pytest.approx(crossing(before) - radius, abs=0.05)
     slopes = [np.abs(np.diff(a[20].astype(int))).max() for a in (before, after)]
     assert slopes[1] <= slopes[0] + 1
@@ -125,24 +125,24 @@ def test_a_disc_grows_into_a_disc(radius: float) -> None:
     y, x = np.mgrid[-60:61, -60:61]
     disc = ((np.hypot(x, y) <= 30) * 255).astype(np.uint8)
     for sign in (1, -1):
-        area = float(edges.expand(disc, sign * radius).sum()) / 255
+        area = float(shape.expand(disc, sign * radius).sum()) / 255
         assert np.sqrt(area / np.pi) == pytest.approx(30 + sign * radius, abs=0.06 * radius + 0.15)
 
 
 @given(PLANES, st.floats(0, 20))
 @settings(max_examples=50, deadline=None)
 def test_growing_never_lowers_and_shrinking_is_growing_the_room(alpha: Plane, radius: float) -> None:
-    grown, shrunk = edges.expand(alpha, radius), edges.expand(alpha, -radius)
+    grown, shrunk = shape.expand(alpha, radius), shape.expand(alpha, -radius)
     assert (grown >= alpha).all()
     assert (shrunk <= alpha).all()
-    assert np.abs(grown.astype(int) - (255 - edges.expand(255 - alpha, -radius)).astype(int)).max() <= 1
+    assert np.abs(grown.astype(int) - (255 - shape.expand(255 - alpha, -radius)).astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize("radius", [1.0, 2.5, 6.0, 15.0, 30.0])
 def test_feather_softens_within_its_radius_and_leaves_the_edge_in_place(radius: float) -> None:
     hard = np.zeros((40, 200), np.uint8)
     hard[:, 100:] = 255
-    soft = edges.feather(hard, radius)[20].astype(int)
+    soft = shape.feather(hard, radius)[20].astype(int)
     reach = int(np.ceil(radius))
     assert (soft[: 100 - reach] == 0).all()
     assert (soft[100 + reach :] == 255).all()
@@ -154,14 +154,14 @@ def test_feather_softens_within_its_radius_and_leaves_the_edge_in_place(radius: 
 def test_more_feather_is_softer() -> None:
     hard = np.zeros((40, 200), np.uint8)
     hard[:, 100:] = 255
-    widths = [int(np.count_nonzero(edges.feather(hard, r)[20] % 255)) for r in (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)]
+    widths = [int(np.count_nonzero(shape.feather(hard, r)[20] % 255)) for r in (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)]
     assert widths == sorted(set(widths))
 
 
 @given(PLANES, st.floats(0, 30))
 @settings(max_examples=50, deadline=None)
 def test_feather_stays_within_the_levels_it_finds(alpha: Plane, radius: float) -> None:
-    soft = edges.feather(alpha, radius)
+    soft = shape.feather(alpha, radius)
     assert (soft.shape, soft.min() >= alpha.min(), soft.max() <= alpha.max()) == (alpha.shape, True, True)
 
 
@@ -169,7 +169,7 @@ def test_feather_stays_within_the_levels_it_finds(alpha: Plane, radius: float) -
 def test_the_solid_part_of_a_feathered_matte_only_shrinks(radius: float) -> None:
     y, x = np.mgrid[-60:61, -60:61]
     disc = np.clip((42 - np.hypot(x, y)) * 64, 0, 255).astype(np.uint8)
-    soft = edges.feather(disc, radius)
+    soft = shape.feather(disc, radius)
     assert not ((soft == 255) & (disc < 255)).any()
     assert (soft[np.hypot(x, y) > 43 + 1.5 * np.ceil(radius)] == 0).all()
 
@@ -180,7 +180,7 @@ def test_specks_are_dropped_before_the_edge_is_shaped() -> None:
     alpha = np.zeros((144, 256), np.float32)
     alpha[40:140, 60:160] = 1
     alpha[10:14, 230:234] = 1
-    _, shaped = edges.shape_alpha(EdgeState(), alpha, frame, Edges(specks=0.01, expand=10))
+    _, shaped = shape.shape_alpha(EdgeState(), alpha, frame, Edges(specks=0.01, expand=10))
     assert shaped[5:20, 220:].max() == 0
     assert shaped[35, 100] == 255
 
@@ -198,7 +198,7 @@ def tinted(width: int = 96, height: int = 64) -> Frame:
 
 def spilled(frame: Frame, spill: float, foreground: Plane | None = None) -> Any:
     alpha = np.zeros((frame.height, frame.width), np.uint8)
-    return edges.dress(EdgeState(), frame, alpha, foreground, None, Edges(spill=spill), View.COMPOSITE)
+    return shape.dress(EdgeState(), frame, alpha, foreground, None, Edges(spill=spill), View.COMPOSITE)
 
 
 def test_spill_goes_by_its_strength_and_skin_stays() -> None:
@@ -222,7 +222,7 @@ def test_spill_is_taken_off_what_an_engine_gave_and_its_screen_is_remembered() -
     assert subject is not None
     assert state.screen == pytest.approx((110, 80, 70), abs=1)
     plain = Frame(flat(110, 128, 128, 96, 64), 1, Fraction(1, 30))
-    again, _ = edges.dress(state, plain, np.zeros((64, 96), np.uint8), None, None, Edges(spill=1.0), View.COMPOSITE)
+    again, _ = shape.dress(state, plain, np.zeros((64, 96), np.uint8), None, None, Edges(spill=1.0), View.COMPOSITE)
     assert again.screen == state.screen
 
 
@@ -237,7 +237,7 @@ def wrapped(view: View, background: Plane | None) -> Plane | None:
     frame = Frame(flat(60, 110, 140, 96, 64), 0, Fraction(1, 30))
     alpha = np.zeros((64, 96), np.uint8)
     alpha[:, 48:] = 255
-    return edges.dress(EdgeState(), frame, alpha, None, background, Edges(light_wrap=1.0), view)[1]
+    return shape.dress(EdgeState(), frame, alpha, None, background, Edges(light_wrap=1.0), view)[1]
 
 
 def test_light_wraps_only_where_the_background_is_shown() -> None:

@@ -23,10 +23,10 @@ from stream.sinks import open_sink
 from stream.sources.pattern import PatternSource
 from tests.fakes import Unchanged
 from tests.media import TALK, TALK_ALPHA, write_video
-from workers import evaluate as metrics
-from workers.alpha_video import AlphaVideo
-from workers.composite import flat
-from workers.evaluate import Scores, evaluate
+from workers.measure import evaluate as metrics
+from workers.measure.alpha_video import AlphaVideo
+from workers.measure.evaluate import Scores, evaluate
+from workers.scene.composite import flat
 
 Floats = npt.NDArray[np.float64]
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))

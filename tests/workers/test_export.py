@@ -7,7 +7,7 @@ pytest.importorskip("onnxscript")
 
 from stream.errors import UsageError
 from tests.workers.models.networks import lite
-from workers.export import compare, export_onnx
+from workers.models.birefnet.export import compare, export_onnx
 
 
 @pytest.mark.slow

@@ -31,9 +31,9 @@ from tests.origin import serving
 from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.factory import BOTH, Factory, factory
 from tests.workers.files_program import NAMES
-from workers import apart
 from workers.engines import ENGINES
-from workers.job import Task, run_file
+from workers.files import apart
+from workers.runs.file import Task, run_file
 
 
 @pytest.fixture

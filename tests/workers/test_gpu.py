@@ -17,11 +17,11 @@ from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
 from tests.workers.engines import clip, run
-from workers.backgrounds import open_background
 from workers.engines.base import Result, State
 from workers.engines.chroma import Chroma
-from workers.gpu import Device
+from workers.live.device_thread import Device
 from workers.matte import Matte
+from workers.scene.backgrounds import open_background
 
 LONG_S = 10.0  # for a deadline that a test does not want to meet
 

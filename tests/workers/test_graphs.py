@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor
 
-from workers.graphs import Graphs, Tensors, Work
+from workers.device.graphs import Graphs, Tensors, Work
 
 
 class Recorded:

@@ -13,10 +13,11 @@ from stream.picture.frames import Plane
 from stream.records.options import Edges, Options
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
-from workers import edges, evaluate, guided
-from workers.alpha_video import AlphaVideo
+from workers.edges import guided, shape
 from workers.engines.base import Alpha
 from workers.engines.selfie import Selfie
+from workers.measure import evaluate
+from workers.measure.alpha_video import AlphaVideo
 
 
 def scene(width: int, height: int) -> tuple[Plane, Plane]:
@@ -62,7 +63,7 @@ def test_it_helps_coarse_mattes() -> None:
     for frame, true in zip(islice(read(TALK, end_s=3.9), 0, 120, 12), _truth(12), strict=False):
         alpha = selfie.infer([selfie.prepare(frame)], [None])[0].alpha
         for row, refine in enumerate(("off", "on")):
-            _, out = edges.shape_alpha(edges.EdgeState(), alpha, frame, Edges(refine=refine))
+            _, out = shape.shape_alpha(shape.EdgeState(), alpha, frame, Edges(refine=refine))
             error = out.astype(np.int16) - true
             totals[row] += evaluate.mad(error), evaluate.mse(error), evaluate.grad(out, true)
     assert (totals[1] < totals[0] * (0.99, 0.99, 0.95)).all(), totals

@@ -14,9 +14,9 @@ from stream.records.options import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
-from workers.composite import blend, checkerboard, flat, rgb_flat
-from workers.crossfade import FADE_S
-from workers.live_matte import LiveMatte
+from workers.live.matte import LiveMatte
+from workers.scene.composite import blend, checkerboard, flat, rgb_flat
+from workers.scene.crossfade import FADE_S
 
 GREEN, BLUE = rgb_flat((0, 255, 0), 96, 64), rgb_flat((0, 0, 255), 96, 64)
 

@@ -15,10 +15,10 @@ from stream.records.options import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
-from workers.backgrounds import open_background
-from workers.composite import blend, flat, rgb_flat
 from workers.engines.base import Result, State
 from workers.matte import Matte
+from workers.scene.backgrounds import open_background
+from workers.scene.composite import blend, flat, rgb_flat
 
 COUNT = 24
 

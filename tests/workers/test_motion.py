@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from tests.workers.scenes import clip
-from workers.grid import HEIGHT, WIDTH
-from workers.motion import Look, carry, difference, flow, is_cut, look
+from workers.steady.grid import HEIGHT, WIDTH
+from workers.steady.motion import Look, carry, difference, flow, is_cut, look
 
 
 @pytest.fixture(scope="module")

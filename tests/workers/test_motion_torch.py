@@ -11,8 +11,8 @@ from torch import Tensor
 from stream.picture.frames import Frame
 from tests.workers.scenes import clip
 from tests.workers.test_motion import moved
-from workers import motion
-from workers.motion_torch import REACH, brought, carry, flow, is_cut, mean
+from workers.steady import motion
+from workers.steady.motion_torch import REACH, brought, carry, flow, is_cut, mean
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 INNER = slice(REACH, -REACH)  # what came from outside the picture cannot be found

@@ -15,7 +15,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import read
 from tests.rtsp import ROOM, RtspServer, near
-from workers.recording import Recording, ended_by_signals, record
+from workers.runs.stream import Recording, ended_by_signals, record
 
 OPTIONS = Options.read(engine="chroma", key="#00c83c", background="color:#0000ff")
 
@@ -65,8 +65,8 @@ def test_pictures_that_cannot_be_used_are_not_called_late(tmp_path: Path) -> Non
 def test_a_recording_ends_before_the_disk_is_full(
     server: RtspServer, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.recording._SPARE_BYTES", 2**20)
-    monkeypatch.setattr("workers.recording._LOOK_S", 0.1)
+    monkeypatch.setattr("workers.runs.stream._SPARE_BYTES", 2**20)
+    monkeypatch.setattr("workers.runs.stream._LOOK_S", 0.1)
     (small_disk / "other").write_bytes(bytes(shutil.disk_usage(small_disk).free - 2**20 - 32_000))
     out = small_disk / "out.mov"  # of many bytes, so that it is over soon
     report = record(Recording(server.url(user="ann:hush"), str(out), OPTIONS), Settings(), LineReporter(io.StringIO()))

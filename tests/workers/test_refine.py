@@ -13,7 +13,7 @@ from stream.records.options import Options
 from stream.sources.pattern import PatternSource
 from tests.media import ROOT
 from tests.workers.engines import Floats, clip, disc, truth
-from workers import refine
+from workers.edges import foreground
 from workers.engines.base import Alpha
 
 NAMES = ("green", "blue", "busy", "coarse")
@@ -83,8 +83,8 @@ def by_the_paper(pixels: Plane, alpha: Alpha) -> Plane:
     for target, plane, weight in zip(split_i420(out), split_i420(pixels), of_planes(alpha), strict=True):
         picture, share = plane.astype(np.float64), weight.astype(np.float64)
         subject = behind = picture
-        for part in (refine.WIDE, refine.NARROW):
-            side = refine.window(part, *plane.shape)
+        for part in (foreground.WIDE, foreground.NARROW):
+            side = foreground.window(part, *plane.shape)
             subject, behind = step(picture, subject, behind, share, side)
         target[:] = np.clip(np.rint(subject), 0, 255)
     return out
@@ -102,7 +102,7 @@ def step(picture: Floats, subject: Floats, behind: Floats, alpha: Floats, side: 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_old_background_leaves_the_edges(name: str) -> None:
     for subject, picture, alpha in scenes(name):
-        found = refine.foreground(picture, alpha)
+        found = foreground.foreground(picture, alpha)
         assert error(found, subject, alpha) < 0.5 * error(picture, subject, alpha)
 
 
@@ -110,7 +110,7 @@ def test_the_old_background_leaves_the_edges(name: str) -> None:
 def test_it_is_what_the_paper_computes(name: str) -> None:
     """Its wide averages, here of a grid, cost a level or two of 255."""
     for subject, picture, alpha in scenes(name):
-        found, wanted = refine.foreground(picture, alpha), by_the_paper(picture, alpha)
+        found, wanted = foreground.foreground(picture, alpha), by_the_paper(picture, alpha)
         assert error(found, subject, alpha) < 1.02 * error(wanted, subject, alpha) + 0.05
         for a, b, weight in zip(split_i420(found), split_i420(wanted), of_planes(alpha), strict=True):
             difference = np.abs(a.astype(int) - b)[weight > 0.02]
@@ -121,7 +121,7 @@ def test_it_is_what_the_paper_computes(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_all_subject_keeps_its_pixels(name: str) -> None:
     for _, picture, alpha in scenes(name):
-        found = refine.foreground(picture, alpha)
+        found = foreground.foreground(picture, alpha)
         for a, b, weight in zip(split_i420(found), split_i420(picture), of_planes(alpha), strict=True):
             np.testing.assert_array_equal(a[weight == 1.0], b[weight == 1.0])
 
@@ -129,7 +129,7 @@ def test_what_is_all_subject_keeps_its_pixels(name: str) -> None:
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_an_alpha_without_an_edge_changes_nothing(level: float) -> None:
     picture = clip(count=1)[0].pixels
-    found = refine.foreground(picture, np.full((480, 640), level, np.float32))
+    found = foreground.foreground(picture, np.full((480, 640), level, np.float32))
     np.testing.assert_array_equal(found, picture)
     assert found is not picture
 
@@ -142,7 +142,7 @@ def test_edges_of_the_picture_are_like_any_place() -> None:
     alpha[:, 90:100] = 0.5
     subject = rgb_to_i420(np.full((96, 128, 3), (200, 90, 40), np.uint8))
     picture = mixed(subject, rgb_to_i420(np.full((96, 128, 3), (30, 80, 200), np.uint8)), alpha)
-    luma = split_i420(refine.foreground(picture, alpha))[0].astype(int)
+    luma = split_i420(foreground.foreground(picture, alpha))[0].astype(int)
     middle = np.abs(luma - split_i420(subject)[0])[40:50, 10:36].mean()
     for border in (luma[24:, 0], luma[-1, :40], luma[24, :40]):
         assert np.abs(border - int(subject[0, 0])).mean() <= middle + 6
@@ -152,7 +152,7 @@ def test_edges_of_the_picture_are_like_any_place() -> None:
 def test_any_size_is_taken(size: tuple[int, int]) -> None:
     width, height = size
     picture = np.full((height * 3 // 2, width), 90, np.uint8)
-    found = refine.foreground(picture, disc(width, height))
+    found = foreground.foreground(picture, disc(width, height))
     assert np.abs(found.astype(int) - 90).max() <= 1
 
 
@@ -160,7 +160,7 @@ def test_levels_do_not_leave_their_range() -> None:
     rng = np.random.default_rng(2)
     picture = rng.choice(np.array([0, 255], np.uint8), (96, 96))
     alpha = rng.random((64, 96), np.float32)
-    found = refine.foreground(picture, alpha)
+    found = foreground.foreground(picture, alpha)
     wanted = by_the_paper(picture, alpha)
     assert np.abs(found.astype(int) - wanted).max() <= 12  # no value has come round from below 0 or above 255
 
@@ -168,16 +168,16 @@ def test_levels_do_not_leave_their_range() -> None:
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_the_devices_colours_are_those_of_the_cpu(device: str) -> None:
     torch = pytest.importorskip("torch")
-    from workers import refine_torch
+    from workers.edges import foreground_torch
 
     for name in ("coarse", "green"):
         for _, picture, alpha in scenes(name):
             flipped = np.stack([picture, picture[::-1].copy()]), np.stack([alpha, alpha[::-1].copy()])
             pixels, alphas = (torch.from_numpy(a).to(device) for a in flipped)
-            out = refine_torch.foreground(pixels, alphas)
+            out = foreground_torch.foreground(pixels, alphas)
             assert out.dtype == torch.uint8
             for n in range(2):
-                wanted = refine.foreground(flipped[0][n], flipped[1][n])
+                wanted = foreground.foreground(flipped[0][n], flipped[1][n])
                 difference = np.abs(out[n].cpu().numpy().astype(int) - wanted)
                 weights = of_planes(flipped[1][n])
                 for plane, weight in zip(split_i420(difference), weights, strict=True):
@@ -188,12 +188,12 @@ def test_the_devices_colours_are_those_of_the_cpu(device: str) -> None:
 def test_a_frame_gets_the_cpus_colours_by_way_of_the_device(device: str) -> None:
     """The alpha is as small as an engine's."""
     torch = pytest.importorskip("torch")
-    from workers import refine_torch
+    from workers.edges import foreground_torch
 
     _, picture, alpha = next(iter(scenes("coarse")))
     small = alpha[::2, ::2].copy()
-    there = refine_torch.estimate(picture, torch.from_numpy(small).to(device))
-    away = np.abs(refine.estimate(picture, small).astype(int) - there)
+    there = foreground_torch.estimate(picture, torch.from_numpy(small).to(device))
+    away = np.abs(foreground.estimate(picture, small).astype(int) - there)
     grown = np.asarray(cv2.resize(small, alpha.shape[::-1]), np.float32)
     for plane, weight in zip(split_i420(away), of_planes(grown), strict=True):
         assert plane[weight > 0].max() <= 1
@@ -214,5 +214,5 @@ def test_a_frame_gets_the_cpus_colours_by_way_of_the_device(device: str) -> None
 )
 def test_it_is_done_when_asked_for_and_seen(fields: dict[str, str], soft: bool, rigid: bool) -> None:
     options = Options.read(**fields)
-    assert refine.wanted(options, soft=True) == soft
-    assert refine.wanted(options, soft=False) == rigid
+    assert foreground.wanted(options, soft=True) == soft
+    assert foreground.wanted(options, soft=False) == rigid

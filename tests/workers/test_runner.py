@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from stream.errors import EngineError
 from tests.workers.models.networks import cached_state_dict, lite, run
-from workers.models.birefnet import BiRefNet
-from workers.runner import Runner
+from workers.device.runner import Runner
+from workers.models.birefnet.network import BiRefNet
 
 CPU = torch.device("cpu")
 

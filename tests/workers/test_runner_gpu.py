@@ -12,8 +12,8 @@ from torch import Tensor
 from stream.errors import EngineError
 from tests.workers.models.networks import cached_state_dict, lite
 from tests.workers.test_runner import by_hand, pictures
-from workers.models.birefnet import BiRefNet
-from workers.runner import Runner, half_precision
+from workers.device.runner import Runner, half_precision
+from workers.models.birefnet.network import BiRefNet
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -20,12 +20,13 @@ from stream.settings import Settings
 from stream.sinks.joined import Part
 from stream.sources.pattern import PatternSource
 from tests.media import numbered, read, write_video
-from workers import engines, plan, segments
+from workers import engines
 from workers.engines.rvm import Rvm
 from workers.engines.selfie import Selfie
-from workers.job import Task, run_file
-from workers.plan import Plan, make_plan
-from workers.segments import Note, Segment, Stopped, Watcher
+from workers.files import plan, segments
+from workers.files.plan import Plan, make_plan
+from workers.files.segments import Note, Segment, Stopped, Watcher
+from workers.runs.file import Task, run_file
 
 SETTINGS = Settings(hw_encode=False, threads=1)
 

@@ -15,10 +15,10 @@ from hypothesis.extra import numpy as arrays
 from stream.picture.frames import Frame
 from stream.records.options import Temporal
 from tests.workers.scenes import HEIGHT, WIDTH, Clip, clip, ratios, scores, steadied
-from workers import smooth
-from workers.edges import full_size
-from workers.smooth import Matted
-from workers.tuning import choose
+from workers.edges.shape import full_size
+from workers.steady import smooth
+from workers.steady.smooth import Matted
+from workers.steady.tuning import choose
 
 MODES = ["live", "live+1", "offline"]
 ENGINES = ["selfie", "rvm", "birefnet"]

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from stream.records.options import Temporal
-from workers.motion_torch import flow
-from workers.smooth_torch import Seen, State, Steadier
-from workers.tuning import Tuning, choose
+from workers.steady.motion_torch import flow
+from workers.steady.smooth_torch import Seen, State, Steadier
+from workers.steady.tuning import Tuning, choose
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -17,15 +17,16 @@ from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
 from tests.workers.scenes import Clip, clip, scores, steadied
 from tests.workers.test_graphs import Recorded
-from workers import colour_guided_torch, engines
-from workers.alpha_video import AlphaVideo
-from workers.colour_guided import drawn, lines
-from workers.edges import full_size
+from workers import engines
+from workers.device.graphs import Tensors, Work
+from workers.edges.shape import full_size
 from workers.engines.base import Alpha
-from workers.graphs import Tensors, Work
-from workers.motion import look
-from workers.smooth_torch import Seen, State, Steadier
-from workers.tuning import Tuning, choose
+from workers.measure.alpha_video import AlphaVideo
+from workers.steady import colour_guided_torch
+from workers.steady.colour_guided import drawn, lines
+from workers.steady.motion import look
+from workers.steady.smooth_torch import Seen, State, Steadier
+from workers.steady.tuning import Tuning, choose
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = ["cpu", CUDA]

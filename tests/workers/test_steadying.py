@@ -16,13 +16,13 @@ from stream.picture.frames import Frame, VideoInfo
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from tests.workers.scenes import Clip, clip
-from workers.backgrounds import open_background
 from workers.engines.base import Engine, Result
 from workers.engines.birefnet import Birefnet
-from workers.gpu import Device
+from workers.live.device_thread import Device
 from workers.matte import Matte
-from workers.smooth_torch import Steadier
-from workers.tuning import choose
+from workers.scene.backgrounds import open_background
+from workers.steady.smooth_torch import Steadier
+from workers.steady.tuning import choose
 
 TUNING = choose(Temporal.LIVE, 1.0, "birefnet", live=True)
 

@@ -6,7 +6,7 @@ import pytest
 
 from stream.picture.frames import Frame
 from tests.workers.engines import Picture, clip, i420
-from workers import tensors
+from workers.device import tensors
 
 
 def smooth(width: int, height: int) -> Picture:

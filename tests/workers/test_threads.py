@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 
 from stream.settings import Settings
-from workers.threads import apply, yield_to_others
+from workers.device.threads import apply, yield_to_others
 
 
 def test_opencv_works_in_the_calling_thread() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stream.errors import WeightsError
-from workers.weight_sources import Url
+from workers.weights.sources import Url
 
 
 def test_an_address_that_does_not_answer_fails_soon(tmp_path: Path) -> None:

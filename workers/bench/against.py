@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stream.errors import UsageError
-from workers.models.birefnet import BiRefNet
+from workers.models.birefnet.network import BiRefNet
 
 
 class Public(nn.Module):

@@ -2,7 +2,7 @@
 
 Runs the tests marked `gpu`, times the network in the sizes that have goals (and the public code, if a checkout is
 given), the deformable convolution's kernel, and the steadying of mattes. Needs few packages: pytest and those of
-`workers.runner`.
+`workers.device.runner`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import torch
 from stream.settings import Settings
 from workers.bench.kernels import Outcome, attempt, time_kernels, time_steadying
 from workers.bench.model import Case, Row, bench_model, default_cases, public_cases
-from workers.runner import half_precision
+from workers.device.runner import half_precision
 
 TESTS = (
     "tests/workers/models/test_gpu.py",

@@ -28,12 +28,13 @@ from stream.sinks import open_sink
 from stream.sinks.formats import FORMATS, add_video
 from stream.sources.file import FileSource
 from stream.sources.pattern import PatternSource
-from workers import engines, threads
-from workers.backgrounds import open_background
-from workers.composite import render
-from workers.edges import EdgeState, shape_alpha
+from workers import engines
+from workers.device import threads
+from workers.edges.shape import EdgeState, shape_alpha
 from workers.engines.base import State
 from workers.matte import Matte
+from workers.scene.backgrounds import open_background
+from workers.scene.composite import render
 
 CASES = (("selfie", 640, 480), ("selfie", 1280, 720), ("rvm", 640, 480), ("rvm", 1280, 720))
 

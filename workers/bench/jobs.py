@@ -25,9 +25,10 @@ from stream.records.options import Options
 from stream.serve.embedded import Embedded
 from stream.settings import Settings
 from stream.storage import open_storage
-from workers import engines, plan
+from workers import engines
 from workers.bench.file import make_clip
-from workers.files import BEHIND
+from workers.files import plan
+from workers.files.worker import BEHIND
 
 _WARM_FRAMES = 30
 _FILE = "import sys; from workers.bench.jobs import time_file; print(*time_file(*sys.argv[1:]))"
@@ -81,7 +82,7 @@ def time_file(film: str, short: str, engine: str) -> tuple[float, float]:
 
     from stream.progress import LineReporter
     from stream.settings import settings
-    from workers.job import Task, run_file
+    from workers.runs.file import Task, run_file
 
     os.nice(BEHIND)  # as a worker for files is
     seconds = cpu_s = 0.0

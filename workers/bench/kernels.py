@@ -1,6 +1,6 @@
 """Small work on a device, timed: the deformable convolution by path and tile, and the steadying of mattes.
 
-For `check`. Needs no more packages than `workers.runner`.
+For `check`. Needs no more packages than `workers.device.runner`.
 """
 
 import functools
@@ -17,11 +17,11 @@ from torch import Tensor
 
 from stream.records.options import Temporal
 from workers.bench.model import timed
-from workers.grid import HEIGHT, WIDTH
-from workers.models import deform
-from workers.runner import half_precision
-from workers.smooth_torch import Seen, State, Steadier
-from workers.tuning import choose
+from workers.device.runner import half_precision
+from workers.models.birefnet import deform
+from workers.steady.grid import HEIGHT, WIDTH
+from workers.steady.smooth_torch import Seen, State, Steadier
+from workers.steady.tuning import choose
 
 _TILES = ((64, 4, 1), (64, 4, 2), (64, 8, 1), (64, 8, 2), (128, 8, 1), (32, 4, 1))
 _IN_A_ROW = 20  # pieces of work between two looks at the device's clock

@@ -19,11 +19,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stream.settings import Settings
 from workers.bench.against import public_network
-from workers.graphs import CudaGraphs
-from workers.models.birefnet import BiRefNet
-from workers.models.fuse import channels_last, fuse
-from workers.models.swin import SwinConfig
-from workers.runner import half_precision
+from workers.device.graphs import CudaGraphs
+from workers.device.runner import half_precision
+from workers.models.birefnet.fuse import channels_last, fuse
+from workers.models.birefnet.network import BiRefNet
+from workers.models.birefnet.swin import SwinConfig
 
 BACKBONES = {"swin-t": SwinConfig(96, (2, 2, 6, 2), 7), "swin-l": SwinConfig(192, (2, 2, 18, 2), 12)}
 _MATRIX = {"cpu": 2048, "cuda": 8192}  # side of the product that stands for what the device can do

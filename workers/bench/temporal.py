@@ -20,21 +20,23 @@ from stream.picture.frames import Frame, Plane
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from stream.sources.file import FileSource
-from workers import engines, smooth, threads
-from workers.alpha_video import AlphaVideo
-from workers.edges import full_size
+from workers import engines
+from workers.device import threads
+from workers.edges.shape import full_size
 from workers.engines.base import Alpha, State
-from workers.evaluate import Ints, dtssd, grad, mad, mse
-from workers.smooth import Matted
-from workers.tuning import Tuning, choose
+from workers.measure.alpha_video import AlphaVideo
+from workers.measure.evaluate import Ints, dtssd, grad, mad, mse
+from workers.steady import smooth
+from workers.steady.smooth import Matted
+from workers.steady.tuning import Tuning, choose
 
 WEIGHTS = (0.3, 0.5, 0.7)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One filter's means over a clip, in the scales of `workers.evaluate`. ms: of CPU time a frame, the step to full
-    size included. mad_ratio, dtssd_ratio: to no filter at all."""
+    """One filter's means over a clip, in the scales of `workers.measure.evaluate`. ms: of CPU time a frame, the step to
+    full size included. mad_ratio, dtssd_ratio: to no filter at all."""
 
     filter: str
     family: str

@@ -9,10 +9,10 @@ from stream.errors import UsageError
 from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
-from workers import refine
+from workers.edges import foreground
 from workers.engines.base import Engine
 from workers.engines.estimated import Estimated
-from workers.weights import Say, silent
+from workers.weights.known import Say, silent
 
 ENGINES = {
     "birefnet": "workers.engines.birefnet:Birefnet",
@@ -31,7 +31,7 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
         raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install 'mattebox[{name}]'") from None
     if name == "birefnet":  # it estimates colours itself, on its device
         return engine
-    return Estimated(engine) if refine.wanted(options, soft=False) else engine
+    return Estimated(engine) if foreground.wanted(options, soft=False) else engine
 
 
 def cuda() -> bool:
@@ -71,7 +71,7 @@ def _automatic(live: bool, settings: Settings, has_cuda: bool) -> tuple[str, str
     name, reason = ("selfie", "fastest on a CPU, for live video") if live else ("rvm", "best matte on a CPU, for files")
     if not has_cuda:
         return name, reason
-    from workers import hub
+    from workers.weights import hub
 
     if settings.offline and hub.at_hand(settings.birefnet, settings) is None:
         fetch = f"mattebox models pull birefnet:{settings.birefnet}"

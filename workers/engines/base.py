@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.picture.frames import Frame, Plane
-from workers.tuning import Tuning
+from workers.steady.tuning import Tuning
 
 State = Any
 """An engine's memory of one video; None before its first frame. Only the engine that made it looks inside."""

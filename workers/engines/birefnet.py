@@ -22,14 +22,17 @@ from stream.log import OncePerSecond
 from stream.picture.frames import Frame, Plane
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
-from workers import hub, motion, refine, refine_torch, roi
+from workers.device.runner import Runner, half_precision
+from workers.device.tensors import Bytes, rgb_bytes
+from workers.edges import foreground, foreground_torch
+from workers.engines import birefnet_roi
 from workers.engines.base import Alpha, Result
-from workers.models.birefnet import BiRefNet
-from workers.runner import Runner, half_precision
-from workers.smooth_torch import Seen, State, Steadier
-from workers.tensors import Bytes, rgb_bytes
-from workers.tuning import Tuning, choose
-from workers.weights import Say, silent
+from workers.models.birefnet.network import BiRefNet
+from workers.steady import motion
+from workers.steady.smooth_torch import Seen, State, Steadier
+from workers.steady.tuning import Tuning, choose
+from workers.weights import hub
+from workers.weights.known import Say, silent
 
 _STRIDE = 32
 _LONGEST_PX = 2304  # largest side that the variants of free size were trained with
@@ -51,7 +54,7 @@ class Look:
     seen: Seen | None = None
 
     @property
-    def size(self) -> roi.Size:
+    def size(self) -> birefnet_roi.Size:
         return self.picture.shape[0], self.picture.shape[1]
 
 
@@ -61,7 +64,7 @@ class Memory:
     steady: what its alphas are steadied by, if they are, here."""
 
     strikes: int = 0
-    track: roi.Track | None = None
+    track: birefnet_roi.Track | None = None
     steady: State | None = None
 
 
@@ -71,7 +74,7 @@ class View:
 
     look: Look
     memory: Memory
-    box: roi.Box
+    box: birefnet_roi.Box
     alpha: Tensor
 
 
@@ -98,7 +101,7 @@ class Birefnet:
             self._warm_steadier()
         self.batch = self._runner.batch
         self.recurrent = self._follow = options.roi
-        self._wants_colours = refine.wanted(options, soft=True)
+        self._wants_colours = foreground.wanted(options, soft=True)
         self.device = f"{self._place.type} in {str(dtype).removeprefix('torch.')}"
 
     def prepare(self, frame: Frame) -> Look:
@@ -114,8 +117,8 @@ class Birefnet:
     def infer(self, prepared: Sequence[Look], states: Sequence[Memory | None]) -> list[Result]:
         views = [_first(look, state or Memory()) for look, state in zip(prepared, states, strict=True)]
         seen = self._see(views)
-        lost = [i for i, v in enumerate(seen) if v.look.follow and roi.lost(v.box, host(v.alpha), v.look.size)]
-        wide = self._see([replace(seen[i], box=roi.whole(seen[i].look.size)) for i in lost])
+        lost = [i for i, v in enumerate(seen) if v.look.follow and birefnet_roi.lost(v.box, host(v.alpha), v.look.size)]
+        wide = self._see([replace(seen[i], box=birefnet_roi.whole(seen[i].look.size)) for i in lost])
         for i, view in zip(lost, wide, strict=True):
             seen[i] = view
         seen = [_placed(view) for view in seen]
@@ -136,7 +139,7 @@ class Birefnet:
 
     def _see(self, views: Sequence[View]) -> list[View]:
         """Each with the alpha in its box. Boxes of one size go through the network together."""
-        groups: dict[tuple[roi.Size, bool], list[int]] = defaultdict(list)
+        groups: dict[tuple[birefnet_roi.Size, bool], list[int]] = defaultdict(list)
         for index, view in enumerate(views):
             groups[(view.box.shape, view.memory.strikes >= _PATIENCE)].append(index)
         seen: dict[int, View] = {}
@@ -179,7 +182,7 @@ class Birefnet:
         state, shown = (None, view.alpha) if steady is None else steady
         alpha, track = host(shown), view.memory.track
         if view.look.follow:
-            track = roi.follow(track, view.box, alpha if steady is None else host(view.alpha))
+            track = birefnet_roi.follow(track, view.box, alpha if steady is None else host(view.alpha))
         memory = replace(view.memory, track=track, steady=state)
         return Result(alpha, memory, self._colours(view), steady is not None)
 
@@ -188,16 +191,25 @@ class Birefnet:
         if pixels is None:
             return None
         on_device = self._place.type != "cpu"
-        return refine_torch.estimate(pixels, view.alpha) if on_device else refine.estimate(pixels, host(view.alpha))
+        return (
+            foreground_torch.estimate(pixels, view.alpha)
+            if on_device
+            else foreground.estimate(pixels, host(view.alpha))
+        )
 
 
 def _first(look: Look, memory: Memory) -> View:
-    return View(look, memory, roi.where(memory.track, look.size) if look.follow else roi.whole(look.size), _NOTHING)
+    return View(
+        look,
+        memory,
+        birefnet_roi.where(memory.track, look.size) if look.follow else birefnet_roi.whole(look.size),
+        _NOTHING,
+    )
 
 
 def _placed(view: View) -> View:
     """With the alpha of all of the picture, 0 outside the box."""
-    if view.box == roi.whole(view.look.size):
+    if view.box == birefnet_roi.whole(view.look.size):
         return view
     alpha = torch.zeros(view.look.size, device=view.alpha.device)
     alpha[view.box.cut] = view.alpha

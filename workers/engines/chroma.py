@@ -19,9 +19,9 @@ from stream.picture.colour import rgb_to_yuv
 from stream.picture.frames import Frame, Plane, split_i420
 from stream.records.options import Options, Rgb
 from stream.settings import Settings
+from workers.edges.spill import NEUTRAL, Floats, components, without_spill
 from workers.engines.base import Result, State
-from workers.spill import NEUTRAL, Floats, components, without_spill
-from workers.weights import Say, silent
+from workers.weights.known import Say, silent
 
 _FAINT = 16.0  # levels of chroma: a border below this is grey, and noise would choose its colour
 _SHARE = 0.1  # of the border: a screen fills at least so much of it

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stream.picture.frames import Frame
-from workers import refine
+from workers.edges import foreground
 from workers.engines.base import Engine, Prepared, Result, State
 
 
@@ -33,4 +33,4 @@ class Estimated:
 def _with_colours(result: Result, frame: Frame) -> Result:
     if result.foreground is not None or frame.gray:
         return result
-    return replace(result, foreground=refine.estimate(frame.pixels, result.alpha))
+    return replace(result, foreground=foreground.estimate(frame.pixels, result.alpha))

@@ -15,10 +15,10 @@ from stream.errors import EngineError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
+from workers.device.tensors import Tensor, rgb
 from workers.engines.base import Result, State
-from workers.engines.split import split
-from workers.tensors import Tensor, rgb
-from workers.weights import Say, ensure, silent
+from workers.engines.rvm_split import split
+from workers.weights.known import Say, ensure, silent
 
 _LONG_SIDE_PX = 384  # of the small picture; MAD on our clip at 640x480: 256 28.9, 320 27.3, 384 24.4, 448 25.6;
 # at 1280x720: 320 29.1, 384 25.4, 480 26.9, 512 26.5

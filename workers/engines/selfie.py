@@ -13,9 +13,9 @@ from stream.errors import EngineError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
+from workers.device.tensors import Tensor, rgb_small
 from workers.engines.base import Alpha, Result, State
-from workers.tensors import Tensor, rgb_small
-from workers.weights import Say, ensure, silent
+from workers.weights.known import Say, ensure, silent
 
 _WIDTH, _HEIGHT = 256, 144
 

@@ -7,7 +7,7 @@ import pytest
 from stream.picture.frames import Frame, to_av
 from stream.settings import Settings
 from workers.bench.camera import encoded, film, number_in
-from workers.composite import overlay
+from workers.scene.composite import overlay
 
 SIZE = (320, 240)
 

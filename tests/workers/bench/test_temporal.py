@@ -11,7 +11,7 @@ from tests.media import TALK, TALK_ALPHA
 from tests.workers.scenes import clip
 from workers.bench.plot import draw
 from workers.bench.temporal import Ema, Filter, MedianOfThree, Row, bench_temporal
-from workers.smooth import Matted
+from workers.steady.smooth import Matted
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from stream.picture.frames import Frame
 from stream.records.options import Rgb
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
-from workers import evaluate
-from workers.alpha_video import AlphaVideo
 from workers.engines.base import Alpha, Engine, Result, State
+from workers.measure import evaluate
+from workers.measure.alpha_video import AlphaVideo
 
 Picture = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]

@@ -13,10 +13,11 @@ from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, disc, infer, over, run
 from tests.workers.test_runner import by_hand
-from workers import hub, refine
+from workers.device.tensors import rgb_bytes
+from workers.edges import foreground
 from workers.engines.birefnet import Birefnet, Memory, View, network_size
-from workers.roi import Box
-from workers.tensors import rgb_bytes
+from workers.engines.birefnet_roi import Box
+from workers.weights import hub
 
 
 def engine(weights: Path, size: str = "96x64", half: bool = False) -> Birefnet:
@@ -146,7 +147,7 @@ def test_its_colours_are_estimated_unless_nobody_wants_them(
     (result,) = run(Birefnet(Options.read(**fields), settings), [frame])
     assert (result.foreground is not None) == estimated
     if result.foreground is not None:
-        np.testing.assert_array_equal(result.foreground, refine.estimate(frame.pixels, result.alpha))
+        np.testing.assert_array_equal(result.foreground, foreground.estimate(frame.pixels, result.alpha))
 
 
 class Bright(Birefnet):

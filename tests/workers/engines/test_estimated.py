@@ -3,8 +3,8 @@ import numpy as np
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, run
-from workers import refine
-from workers.edges import full_size
+from workers.edges import foreground
+from workers.edges.shape import full_size
 from workers.engines.chroma import Chroma
 from workers.engines.estimated import Estimated
 from workers.engines.selfie import Selfie
@@ -16,7 +16,7 @@ def test_colours_come_with_the_engines_own_alpha() -> None:
     for frame, got, wanted in zip(frames, run(Estimated(plain), frames), run(plain, frames), strict=True):
         np.testing.assert_array_equal(got.alpha, wanted.alpha)
         assert got.foreground is not None
-        np.testing.assert_array_equal(got.foreground, refine.estimate(frame.pixels, wanted.alpha))
+        np.testing.assert_array_equal(got.foreground, foreground.estimate(frame.pixels, wanted.alpha))
         changed = (got.foreground != frame.pixels)[: frame.height]
         full = full_size(wanted.alpha, frame)
         assert changed[(full > 64) & (full < 192)].mean() > 0.5

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.workers.models import deterministic
-from workers.models.birefnet import BiRefNet
+from workers.models.birefnet.network import BiRefNet
 
 cached_state_dict = cache(deterministic.state_dict)
 

@@ -16,9 +16,9 @@ pytest.importorskip("torch")
 import torch
 
 from tests.workers.models.networks import cached_state_dict, difference, lite, picture, run
-from workers.models.birefnet import BiRefNet
-from workers.models.fuse import fuse
-from workers.models.swin import WindowAttention
+from workers.models.birefnet.fuse import fuse
+from workers.models.birefnet.network import BiRefNet
+from workers.models.birefnet.swin import WindowAttention
 
 PATCHES = "bb.patch_embed.proj.weight"
 HEAD = "decoder.conv_out1.0.weight"

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.models import deform
-from workers.models.deform import DeformableConv2d, deform_conv2d
+from workers.models.birefnet import deform
+from workers.models.birefnet.deform import DeformableConv2d, deform_conv2d
 
 
 def bilinear(channel: Tensor, y: float, x: float) -> float:

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from tests.workers.models.networks import difference, lite, picture, run
-from workers.models import fuse
-from workers.models.birefnet import BiRefNet
-from workers.models.decoder import DeformableASPP, ImageBlock
-from workers.models.deform import DeformableConv2d
-from workers.models.fused import CollapsedImageBlock, MergedDeformableConv2d, PointPair, SummedASPP
-from workers.models.swin import WindowAttention
+from workers.models.birefnet import fuse
+from workers.models.birefnet.decoder import DeformableASPP, ImageBlock
+from workers.models.birefnet.deform import DeformableConv2d
+from workers.models.birefnet.fused import CollapsedImageBlock, MergedDeformableConv2d, PointPair, SummedASPP
+from workers.models.birefnet.network import BiRefNet
+from workers.models.birefnet.swin import WindowAttention
 
 PATCHES = "bb.patch_embed.proj.weight"
 REWRITES = [

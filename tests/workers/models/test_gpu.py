@@ -11,9 +11,9 @@ from torch import Tensor
 
 from tests.workers.models import deterministic
 from tests.workers.models.networks import difference, lite, picture, run
-from workers.models import deform
-from workers.models.birefnet import BiRefNet
-from workers.models.fuse import channels_last, fuse
+from workers.models.birefnet import deform
+from workers.models.birefnet.fuse import channels_last, fuse
+from workers.models.birefnet.network import BiRefNet
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from workers.models.swin import PatchMerging, SwinConfig, SwinTransformer, WindowAttention, cut, windows
+from workers.models.birefnet.swin import PatchMerging, SwinConfig, SwinTransformer, WindowAttention, cut, windows
 
 CHANNELS = 64
 

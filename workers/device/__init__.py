@@ -1,0 +1,1 @@
+"""Running a network on one device: half precision, CUDA graphs, threads."""

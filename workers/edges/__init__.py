@@ -1,0 +1,1 @@
+"""The matte's edge: its shape, and the subject's own colours there."""

@@ -1,0 +1,1 @@
+"""File jobs: tasks claimed from Redis and run in a process of their own."""

@@ -1,0 +1,162 @@
+"""How a file is cut into segments: where, what each decodes around itself, and what all of them must agree on.
+
+Cuts are made at keyframes, as many as are worth it: what is decoded twice stays below a twentieth of the whole.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from stream.errors import UnreadableMedia
+from stream.picture.frames import Frame, VideoInfo
+from stream.pump import Warnings
+from stream.records.jobs import Job, Media
+from stream.settings import Settings
+from stream.sources.file import FileSource
+from stream.sources.scan import Scan, scan
+from workers.edges.shape import find_tint
+from workers.engines.base import Engine, Measuring
+from workers.engines.estimated import Estimated
+from workers.scene.composite import shape
+from workers.steady.tuning import choose, history
+
+_COST = 0.05  # of the frames, at most, are matted twice
+_SHORTEST = 240  # frames of a segment: to open files and to hand it round costs something too
+_AROUND = 2  # frames beyond a segment that deinterlacing looks at
+_SPECKS = 30  # frames after which a part of a matte that was kept for its past is not kept any more
+
+Span = tuple[int | None, int | None]
+"""From a time to before another, in ticks of the plan's clock; None: from the beginning, to the end."""
+
+
+class Plan(BaseModel):
+    """How a job is cut, and all that segments must agree on.
+
+    clock: ticks a second as numerator and denominator of a tick; 0 is the job's start. offset: of the file's own ticks
+    to these. size: of the picture. spans: what each segment gives; reads: what it decodes for that. frames: of each.
+    first: when the first frame is shown. engine: chosen once. threads: of encoders. measured, tint: what an engine and
+    the edges learnt of the first frame.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    clock: tuple[int, int]
+    offset: int
+    size: tuple[int, int]
+    spans: tuple[Span, ...]
+    reads: tuple[Span, ...]
+    frames: tuple[int, ...]
+    first: int = 0
+    engine: str
+    threads: int
+    measured: str = ""
+    tint: tuple[float, float, float] | None = None
+
+    @property
+    def time_base(self) -> Fraction:
+        return Fraction(*self.clock)
+
+    @property
+    def whole(self) -> bool:
+        """Is there one segment only? It is then the result, with its sound."""
+        return len(self.spans) == 1
+
+
+def make_plan(
+    job: Job, path: Path, engine: Engine, settings: Settings, beat: Callable[[], None] = lambda: None
+) -> tuple[Plan, Media, Warnings]:
+    """Cut the job's video at keyframes. Decodes one frame. beat: told now and then. Raises InputError."""
+    found = scan(path, settings, job.start_s, job.end_s, beat)
+    with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
+        info, offset, warnings = source.info, source.offset, list(source.warnings)
+        first = next((item for item in source if isinstance(item, Frame)), None)
+    if first is None:
+        raise UnreadableMedia("not a single frame could be decoded")
+    past = _measured(job, engine, first)
+    warm, ahead = _around(job, engine)
+    parts = _parts(found, warm + ahead) if past is not None and warm >= 0 else []
+    total = len(found.times) or info.frames or 0
+    plan = Plan(
+        clock=(info.time_base.numerator, info.time_base.denominator),
+        offset=offset,
+        size=(info.width, info.height),
+        spans=_spans(found, parts),
+        reads=_reads(found, parts, warm, ahead),
+        frames=tuple(b - a for a, b in pairwise([0, *parts, total])),
+        first=round(first.pts * first.time_base / info.time_base),
+        engine=engine.name,
+        threads=settings.cores(),
+        measured=(past or ("", None))[0],
+        tint=(past or ("", None))[1],
+    )
+    return plan, _media(path, info, job, total), warnings
+
+
+def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:
+    out = shape(info, job.outputs[0].options(job.options))
+    duration_s = info.duration_s if info.duration_s is not None else float(frames / info.rate)
+    return Media(
+        duration_s=duration_s,
+        fps=round(frames / duration_s, 3) if duration_s > 0 else 0.0,
+        width=out.width,
+        height=out.height,
+        sound=bool(info.sound),
+        bytes=path.stat().st_size,
+    )
+
+
+def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float, float, float] | None] | None:
+    """What is learnt of a first frame; None where it does not tell, so that only the whole video can."""
+    inner = engine.engine if isinstance(engine, Estimated) else engine
+    measured = inner.measure(first) if isinstance(inner, Measuring) else ""
+    tint = find_tint(first) if job.options.edges.spill > 0 and not first.gray else None
+    if measured is None or (tint is None and job.options.edges.spill > 0):
+        return None
+    return measured, tint
+
+
+def _around(job: Job, engine: Engine) -> tuple[int, int]:
+    """Frames to decode before a segment and after it. The first is below 0 where no number would do."""
+    if engine.recurrent and not engine.warmup_frames:  # it does not say when its memory of a start is gone
+        return -1, 0
+    options = job.options
+    tuning = choose(options.temporal, options.temporal_strength, engine.name, live=False)
+    past, ahead = (0, 0) if tuning is None else (history(tuning), tuning.look_ahead)
+    specks = _SPECKS if options.edges.specks or options.edges.holes else 0
+    return engine.warmup_frames + past + specks + _AROUND, ahead + _AROUND
+
+
+def overlap(job: Job, engine: Engine) -> int:
+    """Frames that are decoded twice, and mostly matted twice, wherever a video is cut."""
+    return sum(_around(job, engine))
+
+
+def _parts(found: Scan, twice: int) -> list[int]:
+    """Where to cut: numbers of frames that are keyframes. None where the file is better left whole."""
+    total = len(found.times)
+    count = min(total // _SHORTEST, 1 + int(_COST * total / twice))
+    if not found.plain or count < 2:
+        return []
+    number = {ticks: n for n, ticks in enumerate(found.times)}
+    keys = [number[ticks] for ticks in found.keys]
+    cuts: list[int] = []
+    for ideal in (total * n // count for n in range(1, count)):
+        best = min(keys, key=lambda key, ideal=ideal: abs(key - ideal))  # type: ignore[misc]
+        if best - (cuts[-1] if cuts else 0) >= _SHORTEST // 2 <= total - best:
+            cuts.append(best)
+    return cuts
+
+
+def _spans(found: Scan, parts: Sequence[int]) -> tuple[Span, ...]:
+    return tuple(pairwise([None, *(found.times[n] for n in parts), None]))
+
+
+def _reads(found: Scan, parts: Sequence[int], warm: int, ahead: int) -> tuple[Span, ...]:
+    total = len(found.times)
+    begins = [None, *(found.times[n - warm] if n > warm else None for n in parts)]
+    ends = [*(found.times[n + ahead] if n + ahead < total else None for n in parts), None]
+    return tuple(zip(begins, ends, strict=True))

@@ -1,0 +1,1 @@
+"""Live videos: claimed from Redis, matted together, one device thread for all."""

@@ -1,0 +1,183 @@
+"""The device thread: schedule → run → deliver. One engine for all videos of a process, their ready frames in one call.
+
+The oldest frame goes first and takes with it whatever else is ready, up to the engine's batch. A batch that is not full
+waits a little for videos that were at work a moment ago, and never for anyone else. Knows nothing about what an engine
+does; neither does an engine know of videos.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream.errors import EngineError
+from stream.picture.frames import Frame
+from stream.picture.timing import RateMeter
+from workers.engines.base import Engine, Prepared, Result, State, Steadying
+from workers.steady.tuning import Tuning
+
+_RECENT_S = (
+    0.25  # a video that gave a frame so lately is expected to give another: 30 a second leave room for a late one
+)
+_WAITS = 512  # frames whose waiting is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What the device did so far. waiting: frames in the queue now. rate: frames a second of late. wait_ms, late_ms:
+    median and 95th percentile of the time from `submit` to the engine, of the last 512 frames."""
+
+    frames: int
+    batches: int
+    batch: float
+    busy_s: float
+    waiting: int
+    rate: float
+    wait_ms: float
+    late_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ready:
+    prepared: Prepared
+    state: State
+    video: Hashable
+    result: "Future[Result]" = field(default_factory=Future)
+    at_s: float = field(default_factory=time.monotonic)
+
+
+class Device:
+    """Stands in for its engine: many `Matte` may hold one, each in its own thread.
+
+    wait_s: how long a batch that is not full waits for other videos, from when its oldest frame came. most: frames
+    that may wait; past that frames are refused, for a queue that grows only makes all videos late.
+    """
+
+    def __init__(self, engine: Engine, wait_s: float = 0.004, most: int = 64) -> None:
+        self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
+        self.warmup_frames, self.device, self.prepare = engine.warmup_frames, engine.device, engine.prepare
+        self._engine, self._wait_s, self._most = engine, wait_s, most
+        self._changed = threading.Condition()  # guards all that follows
+        self._waiting: deque[_Ready] = deque()
+        self._running: list[_Ready] = []
+        self._seen_s: dict[Hashable, float] = {}  # when each video gave its last frame
+        self._closed = False
+        self._batches, self._busy_s = 0, 0.0
+        self._rate, self._waits_s = RateMeter(), deque[float](maxlen=_WAITS)
+        self._thread = threading.Thread(target=self._run, name=f"device {engine.name}", daemon=True)
+        self._thread.start()
+
+    def submit(self, prepared: Prepared, state: State, video: Hashable = None) -> "Future[Result]":
+        """The result of one frame, as `infer` of the engine would give it, when it is there.
+
+        video: who asks, by default the calling thread. Raises EngineError when too many wait, or after `close`; the
+        future raises it for a frame on which the engine fails, and when the device is closed before its turn.
+        """
+        (ready,) = self._enqueue([prepared], [state], video)
+        return ready.result
+
+    def infer(self, prepared: Sequence[Prepared], states: Sequence[State]) -> list[Result]:
+        """As the engine's, from any thread. Raises EngineError, or what the engine raised."""
+        return [ready.result.result() for ready in self._enqueue(prepared, states, None)]
+
+    def steadied(self, prepared: Prepared, frame: Frame, tuning: Tuning) -> Prepared:
+        """As the engine's, if it steadies; else what was prepared."""
+        return self._engine.steadied(prepared, frame, tuning) if isinstance(self._engine, Steadying) else prepared
+
+    def meter(self) -> Meter:
+        with self._changed:
+            waits_ms = 1000 * np.array(self._waits_s or [0.0])
+            median, late = np.percentile(waits_ms, [50, 95])
+            frames, batches = self._rate.count, self._batches
+            batch = frames / batches if batches else 0.0
+            waiting, rate = len(self._waiting), self._rate.recent
+            return Meter(frames, batches, batch, self._busy_s, waiting, rate, float(median), float(late))
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Fail what waits, and end the thread. An engine that does not return in time is left behind."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            waiting = [ready for ready in self._waiting if ready.result.set_running_or_notify_cancel()]
+            self._waiting.clear()
+        self._settle(waiting, [self._gone()] * len(waiting))
+        self._thread.join(timeout_s)
+        with self._changed:
+            stuck = self._running
+        self._settle(stuck, [self._gone()] * len(stuck))
+
+    def _enqueue(self, prepared: Sequence[Prepared], states: Sequence[State], video: Hashable) -> list[_Ready]:
+        who = threading.get_ident() if video is None else video
+        ready = [_Ready(p, s, who) for p, s in zip(prepared, states, strict=True)]
+        with self._changed:
+            if self._closed:
+                raise self._gone()
+            if len(self._waiting) + len(ready) > self._most:
+                raise EngineError(f"overloaded: {len(self._waiting)} frames wait for {self.name}")
+            self._seen_s[who] = time.monotonic()
+            self._waiting.extend(ready)
+            self._changed.notify_all()
+        return ready
+
+    def _run(self) -> None:
+        while not self._closed:
+            batch = self._next()
+            began_s = time.monotonic()
+            outcomes = self._attempt(batch)
+            self._count(batch, began_s)
+            self._settle(batch, outcomes)
+
+    def _next(self) -> list[_Ready]:
+        """The frames to run now. None when the device was closed, or their askers gave them up."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._waiting:
+                left_s = self._waiting[0].at_s + self._wait_s - time.monotonic()
+                self._changed.wait_for(self._is_complete, max(0.0, left_s))
+            taken = [self._waiting.popleft() for _ in range(min(self._engine.batch, len(self._waiting)))]
+            self._running = [ready for ready in taken if ready.result.set_running_or_notify_cancel()]
+            return self._running
+
+    def _is_complete(self) -> bool:
+        """Is the batch full, or has every video that is at work its frame in it?"""
+        since_s = time.monotonic() - _RECENT_S
+        self._seen_s = {video: at_s for video, at_s in self._seen_s.items() if at_s >= since_s}
+        here = {ready.video for ready in self._waiting}
+        return self._closed or len(self._waiting) >= self._engine.batch or here >= self._seen_s.keys()
+
+    def _attempt(self, batch: Sequence[_Ready]) -> list[Result | Exception]:
+        """Each frame's result, or what went wrong with it. One that fails does not cost the others theirs."""
+        if not batch:
+            return []
+        try:
+            results = self._engine.infer([ready.prepared for ready in batch], [ready.state for ready in batch])
+            if len(results) != len(batch):
+                raise EngineError(f"{self.name} gave {len(results)} results for {len(batch)} frames")
+        except Exception as exc:  # noqa: BLE001 - whatever an engine raises is for whoever gave the frame
+            return [exc] if len(batch) == 1 else [outcome for ready in batch for outcome in self._attempt([ready])]
+        return list(results)
+
+    def _count(self, batch: Sequence[_Ready], began_s: float) -> None:
+        with self._changed:
+            self._batches += bool(batch)
+            self._busy_s += time.monotonic() - began_s
+            for ready in batch:
+                self._rate.tick()
+                self._waits_s.append(began_s - ready.at_s)
+
+    def _settle(self, batch: Sequence[_Ready], outcomes: Sequence[Result | Exception]) -> None:
+        """Tell the askers, once: what an engine brings after `close` gave it up comes too late."""
+        with self._changed:
+            left = [(ready.result, o) for ready, o in zip(batch, outcomes, strict=True) if not ready.result.done()]
+            for result, outcome in left:
+                if isinstance(outcome, Exception):
+                    result.set_exception(outcome)
+                else:
+                    result.set_result(outcome)
+
+    def _gone(self) -> EngineError:
+        return EngineError(f"{self.name} is shut down")

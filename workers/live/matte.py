@@ -1,0 +1,171 @@
+"""The matte of a live video: a `Matte` whose options, engine and picture size change while it runs.
+
+Nothing of the room leaves in any of it: until the engine is there, and while it fails, the background is shown; a
+background that cannot be read gives way to grey. Knows nothing about connections.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from stream.errors import BackgroundError, NotLoaded
+from stream.meters import Stopwatch
+from stream.picture.frames import Frame, Plane, VideoInfo
+from stream.records.options import Options
+from stream.settings import Settings
+from workers.engines.base import Engine, Result, State
+from workers.matte import Matte
+from workers.scene.backgrounds import Backdrop, Drawn, open_background
+from workers.scene.blur import GREY
+from workers.scene.composite import checkerboard, flat
+from workers.scene.crossfade import Crossfade
+
+_log = logging.getLogger(__name__)
+
+
+class Loading:
+    """Stands in for an engine that is not there yet: every frame fails, and so is covered."""
+
+    batch = 1
+    recurrent = False
+    warmup_frames = 0
+    device = ""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def prepare(self, frame: Frame) -> None:
+        return None
+
+    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+        raise NotLoaded(f"{self.name} is being loaded")
+
+
+@dataclass(frozen=True)
+class _Change:
+    """None: as it was. size: that the backdrop was opened for."""
+
+    options: Options | None = None
+    engine: Engine | None = None
+    backdrop: Backdrop | None = None
+    size: tuple[int, int] = (0, 0)
+
+
+class LiveMatte:
+    """A Transform for `pump`. matted: frames that left with a matte; covered: frames that got none, so that their
+    background was shown. working: a frame's time.
+
+    The thread that pumps calls everything but `change` and `set_engine`, which any thread may.
+    """
+
+    def __init__(self, options: Options, engine: Engine | None, settings: Settings) -> None:
+        self.options = options
+        self.engine = engine or Loading(options.engine)
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._wanted: list[_Change] = []
+        self._size = (0, 0)
+        self._matte: Matte | None = None
+        self._frames = 0
+        self.matted = 0
+        self.working = Stopwatch()
+
+    @property
+    def covered(self) -> int:
+        return self._matte.covered if self._matte is not None else 0
+
+    def open(self, info: VideoInfo) -> VideoInfo:
+        self._size, self._info = (info.width, info.height), info
+        self._backdrop = Crossfade(self._opened_or_grey())
+        self._matte = Matte(self.options, self.engine, self._backdrop, live=True)
+        return self._matte.open(info)
+
+    def __call__(self, frame: Frame) -> list[Frame]:
+        assert self._matte is not None
+        if (frame.width, frame.height) != self._size:
+            self._resize(frame.width, frame.height)
+        self._apply_changes()
+        self._frames += 1
+        with self.working:
+            done = self._matte(frame)
+        self.matted = self._frames - self._matte.covered - self._matte.passed  # read by others: it only ever grows
+        return done
+
+    def flush(self) -> list[Frame]:
+        return [] if self._matte is None else self._matte.flush()
+
+    def close(self) -> None:
+        with self._lock:
+            left, self._wanted = self._wanted, []
+        for change in left:
+            if change.backdrop is not None:
+                change.backdrop.close()
+        if self._matte is not None:
+            self._matte.close()
+
+    def change(self, options: Options, engine: Engine | None = None) -> None:
+        """From the next frame on, these options; engine: None keeps the one there is.
+
+        A new background is opened here, in the caller's thread, not in the pump's. Raises BackgroundError; then
+        everything stays as it was.
+        """
+        size, backdrop = self._size, None
+        if size != (0, 0) and options.background != self.latest().background:
+            backdrop = self._open_background(options, size)
+        with self._lock:
+            self._wanted.append(_Change(options, engine, backdrop, size))
+
+    def set_engine(self, engine: Engine) -> None:
+        """Go over to another engine from the next frame on."""
+        with self._lock:
+            self._wanted.append(_Change(engine=engine))
+
+    def latest(self) -> Options:
+        """What was asked for last; with the next frame it holds."""
+        with self._lock:
+            return next((c.options for c in reversed(self._wanted) if c.options is not None), self.options)
+
+    def _apply_changes(self) -> None:
+        with self._lock:
+            changes, self._wanted = self._wanted, []
+        for change in changes:
+            self._apply(change)
+
+    def _apply(self, change: _Change) -> None:
+        assert self._matte is not None
+        options, before = change.options or self.options, self.options.background
+        moved = options.background != before
+        self.options, self.engine = options, change.engine or self.engine
+        backdrop = change.backdrop
+        if backdrop is not None and change.size != self._size:
+            backdrop.close()
+            backdrop = None
+        if backdrop is None and moved:  # it was asked for before the first picture, or at another size
+            backdrop = self._opened_or_grey()
+        if backdrop is not None:
+            self._backdrop.turn_to(backdrop, softly="none" not in (before.kind, options.background.kind))
+        self._matte.swap(self.options, self.engine)
+
+    def _resize(self, width: int, height: int) -> None:
+        assert self._matte is not None
+        self._size, self._info = (width, height), replace(self._info, width=width, height=height)
+        self._backdrop = Crossfade(self._opened_or_grey())
+        self._matte.swap(self.options, self.engine, self._backdrop, self._info)
+
+    def _opened_or_grey(self) -> Backdrop:
+        try:
+            return self._open_background(self.options, self._size)
+        except BackgroundError as exc:
+            _log.warning("%s; showing grey", exc)
+            return _still(flat(*GREY, *self._size))
+
+    def _open_background(self, options: Options, size: tuple[int, int]) -> Backdrop:
+        """Live video carries no alpha: transparency is shown as the usual checks."""
+        if options.background.kind == "transparent":
+            return _still(checkerboard(*size))
+        return open_background(options.background, *size, self._settings)
+
+
+def _still(picture: Plane) -> Backdrop:
+    return Drawn(lambda _frame, _alpha: picture)

@@ -1,0 +1,82 @@
+"""The engines of a process: each loaded once, warmed up before anyone waits for it, and shared by all its videos."""
+
+import asyncio
+from fractions import Fraction
+
+import numpy as np
+
+from stream.picture.frames import Frame
+from stream.records.options import Options
+from stream.settings import Settings
+from workers import engines
+from workers.engines.base import Engine
+from workers.live.device_thread import Device
+from workers.scene.composite import flat
+
+_WARM_UP_PX = (640, 360)
+_GREY = (126, 128, 128)
+
+
+class Engines:
+    """Lives on the event loop. An engine stays for good: the next video will want it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loading: dict[tuple[str, object], asyncio.Task[Device]] = {}
+
+    def ready(self, options: Options) -> Device | None:
+        """The engine for these options, if nobody has to wait for it. Raises UsageError."""
+        task = self._loading.get(self.key(options))
+        return task.result() if task is not None and task.done() and task.exception() is None else None
+
+    async def get(self, options: Options) -> Device:
+        """The engine for these options; those who ask for one at the same time wait for one loading.
+
+        Raises UsageError, WeightsError and EngineError; the next to ask tries again.
+        """
+        key = self.key(options)
+        task = self._loading.get(key)
+        if task is None or (task.done() and task.exception() is not None):
+            task = self._loading[key] = asyncio.create_task(asyncio.to_thread(self._load, key[0], options))
+        return await asyncio.shield(task)
+
+    def _load(self, name: str, options: Options) -> Device:
+        shared = Options(key=options.key, foreground=options.foreground, roi=options.roi)  # each video has its own look
+        engine = engines.load(name, shared, self._settings)
+        warm_up(engine)
+        return Device(engine)
+
+    def meters(self) -> dict[str, float]:
+        """As fields of `Worker`, of the device that did most; nothing where none was at work yet."""
+        done = [task.result() for task in self._loading.values() if task.done() and task.exception() is None]
+        meters = [device.meter() for device in done]
+        busiest = max(meters, key=lambda meter: meter.frames, default=None)
+        if busiest is None:
+            return {}
+        return {
+            "batch": round(busiest.batch, 2),
+            "wait_ms": round(busiest.wait_ms, 2),
+            "late_ms": round(busiest.late_ms, 2),
+            "busy_s": round(sum(meter.busy_s for meter in meters), 3),
+        }
+
+    def key(self, options: Options) -> tuple[str, object]:
+        """What makes two engines differ: the name, a screen's colour, and what is done to the subject's colours.
+
+        Raises UsageError.
+        """
+        name, _ = engines.choose(options, live=True, settings=self._settings)
+        return name, (options.key, options.foreground, options.roi)
+
+    async def close(self) -> None:
+        """End the threads of all that were loaded."""
+        loaded = await asyncio.gather(*self._loading.values(), return_exceptions=True)
+        self._loading.clear()
+        await asyncio.gather(*(asyncio.to_thread(device.close) for device in loaded if isinstance(device, Device)))
+
+
+def warm_up(engine: Engine) -> None:
+    """One frame of nothing, so that no request pays for what is only done the first time."""
+    blank = Frame(flat(*_GREY, *_WARM_UP_PX), 0, Fraction(1, 30))
+    (result,) = engine.infer([engine.prepare(blank)], [None])
+    assert np.isfinite(result.alpha).all()

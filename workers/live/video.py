@@ -1,0 +1,174 @@
+"""One live video of a worker, from its offer to its end: a connection, its matte, and everyone who watches.
+
+Lives on the event loop; the pictures run in threads of `pump`. Knows nothing about Redis: the worker is told of changes
+by a callback, and asks for meters.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from stream.errors import MatteboxError, NoVideoStream
+from stream.pump import pump
+from stream.records.live import Kind, Meters, Session
+from stream.records.options import Options
+from stream.rtc.peer import Peer
+from stream.rtc.sink import LiveOutput
+from stream.settings import Settings
+from workers.engines.base import Engine
+from workers.live.matte import LiveMatte
+
+_log = logging.getLogger(__name__)
+_JOIN_S = 5.0
+
+Changed = Callable[[str, str, str], None]
+"""(session, "connected" or "closed", reason)."""
+
+
+class LiveVideo:
+    """engine: None while it is being loaded; the background is shown until `set_engine`. changed: told when the
+    camera's own connection, or a viewer's, is connected or closed; on the event loop.
+    """
+
+    def __init__(self, session: Session, settings: Settings, engine: Engine | None, changed: Changed) -> None:
+        self.id, self._kind, self._settings, self._changed = session.id, session.kind, settings, changed
+        self._loop = asyncio.get_running_loop()
+        self._output = LiveOutput(settings)
+        self._matte = LiveMatte(session.options, engine, settings)
+        self._peer = Peer(settings, self._camera_changed)
+        self._viewers: dict[str, Peer] = {}
+        self._thread: threading.Thread | None = None
+        self._rates = _Rates()
+        self._changing = asyncio.Lock()  # lets callers in as they came
+        self.notice = ""
+        self.reason = ""
+
+    @property
+    def options(self) -> Options:
+        """As asked for last."""
+        return self._matte.latest()
+
+    async def answer(self, sdp: str) -> str:
+        """The answer to the camera's offer; from now on its pictures are matted. Raises SdpError."""
+        if self._kind is Kind.CAMERA:
+            text = await self._peer.answer(sdp, self._output, user=self.id)
+        else:
+            self._peer.on_sound = self._output.play
+            text = await self._peer.answer(sdp, None, user=self.id)
+        self._thread = threading.Thread(target=self._pump, name=f"video {self.id[:8]}", daemon=True)
+        self._thread.start()
+        return text
+
+    async def view(self, viewer: str, sdp: str) -> str:
+        """The answer to the offer of one more viewer. Raises SdpError."""
+        peer = Peer(self._settings, lambda state, reason: self._viewer_changed(viewer, state, reason))
+        self._viewers[viewer] = peer
+        try:
+            return await peer.answer(sdp, self._output, incoming=False, user=viewer)
+        except BaseException:
+            self._viewers.pop(viewer, None)
+            raise
+
+    async def add_candidates(self, session: str, fragment: str) -> None:
+        """Of the camera's connection or of a viewer's. Raises SdpError."""
+        peer = self._peer if session == self.id else self._viewers.get(session)
+        if peer is not None:
+            await peer.add_candidates(fragment)
+
+    async def change(self, options: Options, engine: Engine | None = None) -> None:
+        """Go on with other options; of several calls the last one holds, however long each takes.
+
+        A background that cannot be read leaves everything as it was, with a notice.
+        """
+        async with self._changing:
+            try:
+                await asyncio.to_thread(self._matte.change, options, engine)
+                self.notice = ""
+            except MatteboxError as exc:
+                self.notice = str(exc)
+
+    def set_engine(self, engine: Engine) -> None:
+        self._matte.set_engine(engine)
+
+    async def end(self, reason: str) -> None:
+        """Hang up, the viewers too, and free everything. Of no effect the second time."""
+        self.reason = self.reason or reason
+        peers = [self._peer, *self._viewers.values()]
+        await asyncio.gather(*(peer.close(reason) for peer in peers))
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, _JOIN_S)
+
+    async def end_viewer(self, viewer: str, reason: str) -> None:
+        if viewer in self._viewers:
+            await self._viewers[viewer].close(reason)
+
+    def meters(self) -> Meters:
+        """Of the time since they were last asked for."""
+        source, out = self._peer.source, self._output.meters()
+        dropped = dict(out.dropped)
+        if source is not None:
+            dropped |= {cause: n for cause, n in source.dropped.items() if n}
+            dropped |= {"late": source.slot.dropped} if source.slot.dropped else {}
+        if self._matte.covered:
+            dropped["engine"] = self._matte.covered
+        fps_in, matte_fps = self._rates(source.rate.count if source else 0, self._matte.matted)
+        return Meters(
+            fps_in=fps_in,
+            fps_out=out.fps,
+            matte_fps=matte_fps,
+            latency_ms=out.latency_ms,
+            glass_ms=out.latency_ms + out.round_trip_ms if self._kind is Kind.CAMERA and out.round_trip_ms else 0.0,
+            stages_ms={
+                "decode": source.decoding.take_ms() if source else 0.0,
+                "matte": self._matte.working.take_ms(),
+                "encode": out.encode_ms,
+            },
+            dropped=dropped,
+            width=out.width,
+            height=out.height,
+            engine=self._matte.engine.name,
+            device=self._matte.engine.device,
+            bitrate_bps=out.bitrate_bps,
+            viewers=out.viewers,
+            notice=self.notice,
+        )
+
+    def _pump(self) -> None:
+        source = self._peer.source
+        assert source is not None, "an offer without a picture is refused"
+        reason = "bye"
+        try:
+            pump(source, self._matte, self._output, read=source.slot, written=self._output.slot)
+        except NoVideoStream:
+            reason = "media_timeout"
+        except Exception:  # noqa: BLE001 - a bug; this video ends, the worker and its other videos go on
+            _log.exception("video %s failed", self.id)
+            reason = "engine_failed"
+        self._loop.call_soon_threadsafe(self._pumped, reason)
+
+    def _pumped(self, reason: str) -> None:
+        self._hanging_up = self._loop.create_task(self._peer.close(self.reason or reason))
+
+    def _camera_changed(self, state: str, reason: str) -> None:
+        self.reason = self.reason or reason
+        self._changed(self.id, state, self.reason)
+
+    def _viewer_changed(self, viewer: str, state: str, reason: str) -> None:
+        if state == "closed":
+            self._viewers.pop(viewer, None)
+        self._changed(viewer, state, reason)
+
+
+class _Rates:
+    """Counts to counts a second, between one call and the next."""
+
+    def __init__(self) -> None:
+        self._then: tuple[float, tuple[int, ...]] = (time.monotonic(), ())
+
+    def __call__(self, *counts: int) -> list[float]:
+        (then_s, before), now_s = self._then, time.monotonic()
+        self._then = (now_s, counts)
+        span_s = max(now_s - then_s, 1e-3)
+        return [round((n - b) / span_s, 1) for n, b in zip(counts, before or (0,) * len(counts), strict=True)]

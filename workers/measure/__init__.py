@@ -1,0 +1,1 @@
+"""Measuring mattes against the truth, and what works on this machine."""

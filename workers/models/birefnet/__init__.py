@@ -1,0 +1,1 @@
+"""BiRefNet's network. Pure: no loading, no precision, no device."""

@@ -1,0 +1,1 @@
+"""What stands behind the subject, and putting the subject in front of it."""

