@@ -32,7 +32,7 @@ def serve(
     """Everything on this machine: the page, the API, workers, and a Redis of its own unless REDIS_URL is set."""
     from stream.serve import embedded
     from stream.serve.supervise import Program
-    from web.guard import is_loopback
+    from web.http.guard import is_loopback
     from web.server import check_bind, check_free
 
     log.configure(verbose, as_json)

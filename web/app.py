@@ -17,31 +17,20 @@ from stream.records.job_store import JobStore
 from stream.records.live_store import Store
 from stream.settings import Settings
 from stream.storage import open_storage
-from web import (
-    backgrounds,
-    events,
-    health,
-    login,
-    menu,
-    previews,
-    problems,
-    results,
-    sessions,
-    tus,
-    uploads,
-    webhooks,
-    whip,
-)
-from web import jobs as jobs_api
-from web.auth import Gate
+from web import backgrounds, health, login, menu
 from web.context import Context, StreamName
-from web.counters import Counted, Counters
-from web.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
-from web.inbox import Inbox
-from web.shelf import Shelf
-from web.sweeper import Sweeper
-from web.watch import Watch
-from web.webhooks import tell_for_ever
+from web.http import problems, tus
+from web.http.auth import Gate
+from web.http.counters import Counted, Counters
+from web.http.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
+from web.kept.inbox import Inbox
+from web.kept.shelf import Shelf
+from web.kept.watch import Watch
+from web.live import sessions, whip
+from web.videos import events, previews, results, uploads, webhooks
+from web.videos import jobs as jobs_api
+from web.videos.sweeper import Sweeper
+from web.videos.webhooks import tell_for_ever
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from stream.errors import BackgroundError, TooLarge, disk_error
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner, spend
-from web.gallery import PICTURES
-from web.problems import Problem
+from web.http.problems import Problem
+from web.kept.gallery import PICTURES
 
 router = APIRouter(prefix="/api/backgrounds", tags=["backgrounds"])
 PATH = "/api/backgrounds"

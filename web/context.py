@@ -9,12 +9,12 @@ from stream.records.job_store import JobStore
 from stream.records.live_store import Store
 from stream.settings import Settings
 from stream.storage import Storage
-from web.auth import Gate, Visitor
-from web.counters import Counters
-from web.inbox import Inbox
-from web.problems import Problem
-from web.shelf import Shelf
-from web.watch import Watch
+from web.http.auth import Gate, Visitor
+from web.http.counters import Counters
+from web.http.problems import Problem
+from web.kept.inbox import Inbox
+from web.kept.shelf import Shelf
+from web.kept.watch import Watch
 
 OFFER_WINDOW_S = 10
 

@@ -18,7 +18,7 @@ from stream.errors import StoreDown
 from stream.records.jobs import Job, JobState
 from stream.records.live import Meters, Session, State, Worker
 from web.context import Here, Owner
-from web.problems import Problem
+from web.http.problems import Problem
 
 router = APIRouter(tags=["operations"])
 Kind = Literal["live", "files"]

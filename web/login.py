@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from web.auth import COOKIE, LOGIN_S
 from web.context import Here, Owner, spend
-from web.problems import Problem
+from web.http.auth import COOKIE, LOGIN_S
+from web.http.problems import Problem
 
 router = APIRouter(prefix="/api", tags=["users"])
 _TRIES, _TRIES_WINDOW_S = 10, 60

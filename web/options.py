@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from stream.errors import BackgroundError
 from stream.records.options import Options, View
-from web.problems import Problem, invalid
-from web.shelf import Shelf
+from web.http.problems import Problem, invalid
+from web.kept.shelf import Shelf
 
 ENGINES = ("auto", "birefnet", "rvm", "selfie", "chroma")  # by name: web may not import the engines
 _SHOWS_ROOM = (View.OVERLAY, View.SIDE_BY_SIDE)

@@ -14,12 +14,12 @@ from stream.records.live_store import Store
 from stream.settings import Settings
 from stream.storage import open_storage
 from web.app import create_app
-from web.auth import read_tokens
-from web.gallery import PICTURES
-from web.guard import is_loopback
-from web.shelf import Shelf
-from web.tls import certificate
-from web.watch import Watch
+from web.http.auth import read_tokens
+from web.http.guard import is_loopback
+from web.http.tls import certificate
+from web.kept.gallery import PICTURES
+from web.kept.shelf import Shelf
+from web.kept.watch import Watch
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 8

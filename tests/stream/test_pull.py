@@ -16,7 +16,7 @@ from stream.errors import DiskError, FetchError, TooLarge
 from stream.fetch.pull import allowed, fetch, resolve, shown
 from stream.settings import Settings
 from tests.origin import Origin, serving
-from web.tls import certificate
+from web.http.tls import certificate
 
 INSIDE = Settings(allow_private_urls=True)
 

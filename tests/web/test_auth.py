@@ -8,8 +8,8 @@ from stream.errors import UsageError
 from stream.settings import Settings
 from tests.web.asking import SDP, begin, problem
 from tests.web.site import Site, running
-from web.auth import COOKIE, Gate, read_tokens
-from web.signing import Claim, claimed, holds, kept_secret, sign
+from web.http.auth import COOKIE, Gate, read_tokens
+from web.http.signing import Claim, claimed, holds, kept_secret, sign
 
 READS = ["/api/sessions", "/api/login", "/api/backgrounds", "/api/ice-servers", "/metrics"]
 

@@ -13,7 +13,7 @@ from tests.media import numbered_clip
 from tests.web.asking import begin, problem, until
 from tests.web.double import Double
 from tests.web.site import Site, running
-from web.gallery import HEIGHT, PICTURES, WIDTH, painted
+from web.kept.gallery import HEIGHT, PICTURES, WIDTH, painted
 
 PATH = "/api/backgrounds"
 

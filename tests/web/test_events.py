@@ -153,7 +153,7 @@ def test_others_hear_nothing(users: Site, clip: bytes) -> None:
 
 
 def test_quiet_streams_are_kept_open(site: Site, files: Filing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.events._BEAT_S", 0.1)
+    monkeypatch.setattr("web.videos.events._BEAT_S", 0.1)
     with listening(site.url, "/api/jobs/events") as listener:
         for _ in range(100):
             if len(listener.comments) > 1:
@@ -163,7 +163,7 @@ def test_quiet_streams_are_kept_open(site: Site, files: Filing, monkeypatch: pyt
 
 
 def test_so_many_streams_and_no_more(site: Site, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.events._MOST", 1)
+    monkeypatch.setattr("web.videos.events._MOST", 1)
     with listening(site.url, "/api/jobs/events") as listener:
         assert listener.begun.startswith(b"retry:")
         problem(http.get("/api/jobs/events"), 429, "too_many")

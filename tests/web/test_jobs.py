@@ -205,7 +205,7 @@ def test_removed_and_tried_again_at_the_same_moment(
         return read
 
     with monkeypatch.context() as patch:
-        patch.setattr("web.jobs.owned", owned)
+        patch.setattr("web.videos.jobs.owned", owned)
         problem(http.delete(path), 409, "bad_move")
     assert http.get(path).json()["state"] == "queued"
     assert site.context.storage.keys(key) == [key], "what is finished stays"

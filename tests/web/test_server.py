@@ -15,8 +15,8 @@ from stream.errors import UsageError
 from stream.records.live_store import Store
 from stream.settings import Settings
 from tests.web.site import running
+from web.http.tls import certificate, names_of
 from web.server import Server, advise
-from web.tls import certificate, names_of
 
 SERVE = """
 import sys

@@ -12,7 +12,7 @@ from tests.web.asking import problem
 from tests.web.filing import Filing, done, submitted
 from tests.web.site import Site, running
 from tests.web.tus import PATH, TUS, begun, opened, sent, uploaded
-from web.sweeper import Sweeper
+from web.videos.sweeper import Sweeper
 
 DAY_S = 86_400.0
 

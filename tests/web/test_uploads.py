@@ -20,8 +20,8 @@ from tests.servers import asynctest
 from tests.web.asking import problem
 from tests.web.site import Site, running
 from tests.web.tus import BODY, PATH, TUS, begun, cut_off, offset_of, opened, sent, uploaded, wish
-from web import uploads
-from web.inbox import Inbox, Upload
+from web.kept.inbox import Inbox, Upload
+from web.videos import uploads
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_two_web_processes_share_the_lock(http: httpx.Client, site: Site, valkey
 def test_a_writer_that_falls_silent_loses_its_place(
     http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.uploads._SILENCE_S", 0.2)
+    monkeypatch.setattr("web.videos.uploads._SILENCE_S", 0.2)
     path = begun(http, len(clip))
     with opened(site.url, path, 0, len(clip)) as line:
         line.sendall(clip[:100])

@@ -13,7 +13,7 @@ from tests.origin import Origin, serving
 from tests.web.filing import Filing, done, submitted
 from tests.web.site import Site, running
 from tests.web.tus import uploaded
-from web.webhooks import _AGAIN_S, SIGNATURE, signature
+from web.videos.webhooks import _AGAIN_S, SIGNATURE, signature
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,8 @@ def test_the_end_of_a_job_is_told_and_signed(inside: Site, http: httpx.Client, o
 def test_it_is_told_again_when_nobody_listened(
     inside: Site, http: httpx.Client, origin: Origin, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.webhooks._AGAIN_S", (0.05,) * 3)
-    monkeypatch.setattr("web.webhooks._IDLE_S", 0.05)
+    monkeypatch.setattr("web.videos.webhooks._AGAIN_S", (0.05,) * 3)
+    monkeypatch.setattr("web.videos.webhooks._IDLE_S", 0.05)
     origin.status = 500
     submitted(http, upload=uploaded(http, clip), webhook=f"{origin.url}/hook")
     Filing(inside).fail()

@@ -17,7 +17,7 @@ from stream.settings import Settings
 from stream.sources.rtsp import UNSEEN, RtspSource, State
 from stream.sources.rtsp_connection import Address
 from tests.rtsp import ROOM, RtspServer, near
-from web.tls import certificate
+from web.http.tls import certificate
 
 SETTINGS = Settings(rtsp_timeout_s=0.8, rtsp_retry_s=0.3, slate_after_s=0.3)
 PASSWORD = "s3cr%40t"  # as it stands in the address; the server knows it as s3cr@t

@@ -15,10 +15,10 @@ from starlette.requests import ClientDisconnect
 from stream.errors import TooLarge, disk_error
 from stream.records.jobs import Media
 from web.context import Context, Here, Owner, spend
-from web.inbox import Busy, Draft, Upload
-from web.problems import Problem
-from web.threads import in_thread
-from web.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, checksum_of, expiry, number, title_of
+from web.http.problems import Problem
+from web.http.threads import in_thread
+from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, checksum_of, expiry, number, title_of
+from web.kept.inbox import Busy, Draft, Upload
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
 _TYPE = "application/offset+octet-stream"

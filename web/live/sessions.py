@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.records.live import Kind, Meters, Session
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
-from web.offers import check_offer, ice, new_session, owned, place
+from web.http.problems import Problem
+from web.live.offers import check_offer, ice, new_session, owned, place
 from web.options import keep_private, read_options, words
-from web.problems import Problem
 
 router = APIRouter(prefix="/api", tags=["sessions"])
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stream.records.jobs import Job
 from web.context import Anyone, Here, Owner
-from web.jobs import PATH, owned
-from web.problems import Problem
-from web.ranges import disposition, send
+from web.http.problems import Problem
+from web.http.ranges import disposition, send
+from web.videos.jobs import PATH, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _MAX_LINK_S = 7 * 86_400

@@ -26,7 +26,7 @@ from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.storage import Storage
 from stream.storage.nearby import SCHEME
-from web.gallery import PICTURES, painted
+from web.kept.gallery import PICTURES, painted
 
 Kind = Literal["image", "video"]
 _KINDS: tuple[Kind, ...] = ("image", "video")

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.problems import Problem
+from web.http.problems import Problem
 
 PATH = "/api/uploads"
 VERSION = "1.0.0"

@@ -15,8 +15,8 @@ from fastapi.responses import StreamingResponse
 from stream.errors import StoreDown
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
-from web.jobs import PATH, listed, owned, shown
-from web.problems import Problem
+from web.http.problems import Problem
+from web.videos.jobs import PATH, listed, owned, shown
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _LOOK_S = 0.5

@@ -19,8 +19,8 @@ from stream.fetch.pull import shown as address_shown
 from stream.log import OncePerSecond
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
-from web.jobs import shown
-from web.threads import outside
+from web.http.threads import outside
+from web.videos.jobs import shown
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 SIGNATURE = "Mattebox-Signature"

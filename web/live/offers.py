@@ -11,7 +11,7 @@ from stream.rtc.ice import Reach, ice_servers
 from stream.rtc.sdp import Wants, read_offer
 from stream.settings import Settings
 from web.context import Context
-from web.problems import Problem
+from web.http.problems import Problem
 
 _RETRY_S = 2
 _MENDED_BY_CLIENT = {

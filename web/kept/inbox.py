@@ -24,7 +24,7 @@ from stream.records.jobs import Media
 from stream.settings import Settings
 from stream.sources.probe import probe
 from stream.storage import Storage
-from web.threads import in_thread
+from web.http.threads import in_thread
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _MOST = 1000  # uploads of one user, of whatever size

@@ -17,10 +17,10 @@ from stream.errors import StoreError
 from stream.records.jobs import Job, JobState
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
-from web.jobs import check_room, forget
-from web.problems import Problem
-from web.threads import in_thread
-from web.wishes import PREVIEW, OutputIn, Part, Wish, job_of
+from web.http.problems import Problem
+from web.http.threads import in_thread
+from web.videos.jobs import check_room, forget
+from web.videos.wishes import PREVIEW, OutputIn, Part, Wish, job_of
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 _WAIT_S = 60.0

@@ -14,10 +14,10 @@ from stream.records.jobs import Format, Job, Media, Output
 from stream.records.options import Options, View
 from stream.sinks.formats import FORMATS, check_alpha
 from web.context import Context
-from web.inbox import Busy, Upload
+from web.http.problems import Problem, invalid
+from web.http.threads import in_thread, outside
+from web.kept.inbox import Busy, Upload
 from web.options import read_options
-from web.problems import Problem, invalid
-from web.threads import in_thread, outside
 
 PREVIEW = "preview"
 """The name of the one output of a job that only shows a frame; no client's output is called so."""

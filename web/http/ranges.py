@@ -11,8 +11,8 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from stream.storage import Storage
-from web.problems import Problem
-from web.threads import in_thread
+from web.http.problems import Problem
+from web.http.threads import in_thread
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 

@@ -15,8 +15,8 @@ from fastapi import Request
 
 from stream.errors import UsageError
 from stream.settings import Settings
-from web.problems import Problem
-from web.signing import Claim, Scope, claimed, derive, holds, kept_secret, sign
+from web.http.problems import Problem
+from web.http.signing import Claim, Scope, claimed, derive, holds, kept_secret, sign
 
 COOKIE = "mattebox"
 LOGIN_S = 7 * 86_400

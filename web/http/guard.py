@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.problems import Problem
+from web.http.problems import Problem
 
 MAX_BODY = 128 * 1024  # bytes; an SDP offer of a browser has about 8 KB
 _BODY_S = 10.0

@@ -13,9 +13,9 @@ from stream.errors import BadMove, MatteboxError, StoreDown
 from stream.log import OncePerSecond
 from stream.records.jobs import Job, JobState
 from web.context import Context
-from web.inbox import Busy
-from web.jobs import forget
-from web.threads import in_thread
+from web.http.threads import in_thread
+from web.kept.inbox import Busy
+from web.videos.jobs import forget
 
 _EVERY_S = 60.0
 _CANCELLED_S = 60.0  # by then whoever worked on it has stopped

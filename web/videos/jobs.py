@@ -1,4 +1,5 @@
-"""/api/jobs: what is done to uploaded videos, and how far it is. Results: web/results.py; news: web/events.py."""
+"""/api/jobs: what is done to uploaded videos, and how far it is. Results: web/videos/results.py; news:
+web/videos/events.py."""
 
 import re
 from collections.abc import AsyncIterator
@@ -12,10 +13,10 @@ from stream.errors import BadMove, NoJob
 from stream.fetch.pull import shown as address_shown
 from stream.records.jobs import Job, JobState, Media, Output, Progress
 from web.context import Context, Here, Owner, spend
+from web.http.problems import Problem
+from web.http.threads import in_thread
 from web.options import words
-from web.problems import Problem
-from web.threads import in_thread
-from web.wishes import PREVIEW, Wish, job_of
+from web.videos.wishes import PREVIEW, Wish, job_of
 
 PATH = "/api/jobs"
 router = APIRouter(prefix=PATH, tags=["jobs"])

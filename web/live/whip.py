@@ -14,11 +14,11 @@ from fastapi import APIRouter, Request, Response
 
 from stream.records.live import Command, Kind, Session
 from stream.records.options import Options
-from web.auth import Visitor
 from web.context import Anyone, Context, Here, StreamName, spend_offer
-from web.offers import check_offer, ice, new_session, not_live, owned, place
+from web.http.auth import Visitor
+from web.http.problems import Problem
+from web.live.offers import check_offer, ice, new_session, not_live, owned, place
 from web.options import keep_private, read_options
-from web.problems import Problem
 
 router = APIRouter(tags=["WHIP and WHEP"])
 _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"

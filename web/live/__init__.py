@@ -1,0 +1,1 @@
+"""The routes of live video: sessions, WHIP and WHEP."""

@@ -1,0 +1,1 @@
+"""The routes of uploaded videos: uploads, jobs, previews, results, events, webhooks."""
