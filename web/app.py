@@ -114,22 +114,22 @@ class Revalidated(StaticFiles):
 
 @pages.get("/")
 async def index() -> FileResponse:
-    return _page("index.html")
+    return _page("studio/studio.html")
 
 
 @pages.get("/videos")
 async def videos() -> FileResponse:
-    return _page("videos.html")
+    return _page("videos/videos.html")
 
 
 @pages.get("/view/{name}")
 async def viewer(name: StreamName) -> FileResponse:
-    return _page("view.html")
+    return _page("view/view.html")
 
 
 @pages.get("/favicon.ico")
 async def icon() -> FileResponse:
-    return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "no-cache"})
+    return FileResponse(STATIC / "shared/icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "no-cache"})
 
 
 def _page(name: str) -> FileResponse:

@@ -19,7 +19,7 @@ IN_USE = (
     "() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotReadableError') } }"
 )
 NEVER = "() => { navigator.mediaDevices.getUserMedia = () => new Promise(() => {}) }"
-WARNINGS = "async sample => (await import('/static/measure.js')).warnings(sample)"
+WARNINGS = "async sample => (await import('/static/shared/measure.js')).warnings(sample)"
 
 
 @pytest.fixture(scope="module")

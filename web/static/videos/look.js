@@ -1,7 +1,7 @@
 // The panel of how results look: background, format, engine. Remembers what was chosen.
 
-import { get } from "./api.js";
-import { find, keep, make, read, write } from "./dom.js";
+import { get } from "../shared/api.js";
+import { find, keep, make, read, write } from "../shared/dom.js";
 
 const KEY = "mattebox.look";
 const TRANSPARENT = ["webm", "mov", "mkv", "png", "gif"];

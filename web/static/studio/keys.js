@@ -1,6 +1,6 @@
 // Keys of the studio: a number takes a background, a letter a tool. None acts while somebody types.
 
-import { find } from "./dom.js";
+import { find } from "../shared/dom.js";
 
 const TOOLS = { c: "tool-compare", m: "tool-mirror", p: "tool-pip", f: "tool-full", s: "tool-snapshot", r: "tool-record" };
 const TYPED = "input:not([type=radio], [type=checkbox], [type=range], [type=color]), select, textarea, dialog, dialog *";

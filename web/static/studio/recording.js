@@ -1,8 +1,8 @@
 // Records what the server sent, as it came, to a file. A connection that is made anew begins a new file.
 
-import { find, write } from "./dom.js";
+import { find, write } from "../shared/dom.js";
+import { TOOLS } from "../shared/words.js";
 import { fileName, press, save } from "./tools.js";
-import { TOOLS } from "./words.js";
 
 const KINDS = ["video/mp4;codecs=avc1.42E01F", "video/webm;codecs=vp9", "video/webm"];
 const PIECE_MS = 1000; // browsers keep the pieces on the disk

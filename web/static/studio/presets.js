@@ -1,8 +1,8 @@
 // Fast, Balanced, Best: a few controls at once, and what each was measured to cost on this server.
 
-import { find, keep, make, read, write } from "./dom.js";
+import { find, keep, make, read, write } from "../shared/dom.js";
+import { COSTS, CUSTOM, PRESETS } from "../shared/words.js";
 import { same } from "./choices.js";
-import { COSTS, CUSTOM, PRESETS } from "./words.js";
 
 const KEY = "mattebox.costs";
 const SETTLED = 6; // seconds with one choice before its figures are taken

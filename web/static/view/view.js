@@ -1,12 +1,12 @@
 // The viewer's page: WHEP of one stream. A link's right stands behind the # of the address; with &clean there is nothing
 // but the picture and its sound, as a browser source of OBS wants it.
 
-import { request } from "./api.js";
-import { find, make, write } from "./dom.js";
-import { Live } from "./live.js";
-import { Measure } from "./measure.js";
-import { say } from "./stagewords.js";
-import { METERS, SOUND } from "./words.js";
+import { request } from "../shared/api.js";
+import { find, make, write } from "../shared/dom.js";
+import { Live } from "../shared/live.js";
+import { Measure } from "../shared/measure.js";
+import { say } from "../shared/stagewords.js";
+import { METERS, SOUND } from "../shared/words.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
 const right = new URLSearchParams(location.hash.slice(1));

@@ -1,7 +1,7 @@
 // What can be done with the picture: mirror, picture-in-picture, full screen, snapshot.
 
-import { find, keep, read } from "./dom.js";
-import { TOOLS } from "./words.js";
+import { find, keep, read } from "../shared/dom.js";
+import { TOOLS } from "../shared/words.js";
 
 const MIRROR = "mattebox.mirror";
 

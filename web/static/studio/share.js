@@ -1,8 +1,8 @@
 // Sharing: the studio's picture under a name, and the addresses for viewers, for OBS and for publishers.
 
-import { request } from "./api.js";
-import { find, keep, read, write } from "./dom.js";
-import { SHARE } from "./words.js";
+import { request } from "../shared/api.js";
+import { find, keep, read, write } from "../shared/dom.js";
+import { SHARE } from "../shared/words.js";
 
 const KEY = "mattebox.share";
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

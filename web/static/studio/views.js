@@ -1,7 +1,7 @@
 // Which picture comes back: the result, the matte, and two that show the room to its owner.
 
-import { find, make } from "./dom.js";
-import { VALUES } from "./words.js";
+import { find, make } from "../shared/dom.js";
+import { VALUES } from "../shared/words.js";
 
 const SHOWN = ["composite", "matte", "overlay", "side-by-side"];
 

@@ -1,7 +1,7 @@
 // The list of jobs as the server tells it, each with what can be done about it.
 
-import { get, request } from "./api.js";
-import { find, make, write } from "./dom.js";
+import { get, request } from "../shared/api.js";
+import { find, make, write } from "../shared/dom.js";
 import { lasting, REASONS, size, STATES, WORDS } from "./videowords.js";
 
 const FINAL = ["done", "failed", "cancelled"];

@@ -1,25 +1,25 @@
 // The studio: the camera goes out, its matted picture comes back, and everything around that.
 
-import { get, Refusal, request } from "./api.js";
+import { get, Refusal, request } from "../shared/api.js";
+import { find, pause } from "../shared/dom.js";
+import { Live } from "../shared/live.js";
+import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
+import { Measure } from "../shared/measure.js";
+import { say } from "../shared/stagewords.js";
+import { SHARE, WARNINGS } from "../shared/words.js";
 import { acceptFiles, Backgrounds } from "./backgrounds.js";
 import { NoCamera, openCamera, showTile } from "./camera.js";
 import { Choices } from "./choices.js";
 import { Compare } from "./compare.js";
-import { find, pause } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { listenToKeys } from "./keys.js";
-import { Live } from "./live.js";
-import { askToSignIn, prepareLogin, showUser } from "./login.js";
-import { Measure } from "./measure.js";
 import { Presets } from "./presets.js";
 import { Publisher, showsRoom } from "./publisher.js";
 import { Recording } from "./recording.js";
 import { Share } from "./share.js";
-import { say } from "./stagewords.js";
 import { Tools } from "./tools.js";
 import { Truth } from "./truth.js";
 import { Views } from "./views.js";
-import { SHARE, WARNINGS } from "./words.js";
 
 const stage = find("stage");
 let live = null;

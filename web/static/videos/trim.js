@@ -1,6 +1,6 @@
 // One new video to look at: the player of its file, the part that is wanted, and a frame as it will come out.
 
-import { make, write } from "./dom.js";
+import { make, write } from "../shared/dom.js";
 import { clock, WORDS } from "./videowords.js";
 
 const STEP_S = 0.05;

@@ -1,7 +1,7 @@
 // New videos: each is sent at once, can be trimmed and looked at meanwhile, and becomes a job when it is started.
 
-import { get, request } from "./api.js";
-import { find, make, write } from "./dom.js";
+import { get, request } from "../shared/api.js";
+import { find, make, write } from "../shared/dom.js";
 import { Trim } from "./trim.js";
 import { forget, remembered, Upload } from "./tus.js";
 import { lasting, size, WORDS } from "./videowords.js";

@@ -1,10 +1,10 @@
 // The page of videos: files go up, jobs come of them, results come down.
 
-import { get } from "./api.js";
-import { find, make, write } from "./dom.js";
+import { get } from "../shared/api.js";
+import { find, make, write } from "../shared/dom.js";
+import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { Drafts } from "./drafts.js";
 import { isTransparent, JobList } from "./joblist.js";
-import { askToSignIn, prepareLogin, showUser } from "./login.js";
 import { Look } from "./look.js";
 
 const look = new Look();

@@ -1,7 +1,7 @@
 // Every control that the server offers, built from what it publishes: range, default and explanation are the server's.
 
-import { find, icon, make, write } from "./dom.js";
-import { CONTROLS, GROUPS, LABELS, SHARES, UNITS, VALUES } from "./words.js";
+import { find, icon, make, write } from "../shared/dom.js";
+import { CONTROLS, GROUPS, LABELS, SHARES, UNITS, VALUES } from "../shared/words.js";
 
 export class Drawer {
   constructor(choices) {

@@ -1,6 +1,6 @@
 // Uploads that go on where they were cut off: a client of tus 1.0 for our own server. Knows nothing of the page.
 
-import { keep, pause, read } from "./dom.js";
+import { keep, pause, read } from "../shared/dom.js";
 
 const PATH = "/api/uploads";
 const VERSION = { "Tus-Resumable": "1.0.0" };

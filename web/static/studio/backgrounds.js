@@ -1,8 +1,8 @@
 // The pane of backgrounds: tiles by kind, blur and colour as finely as wished, and the user's own files.
 
-import { get, request } from "./api.js";
-import { find, icon, make, write } from "./dom.js";
-import { BACKGROUNDS } from "./words.js";
+import { get, request } from "../shared/api.js";
+import { find, icon, make, write } from "../shared/dom.js";
+import { BACKGROUNDS } from "../shared/words.js";
 
 const KEYS = 9;
 const SETTLE_MS = 60; // a drag over the colours is a few changes, not hundreds

@@ -1,9 +1,9 @@
 // The quiet line under the picture, the charts that it opens into, and warnings in words.
 
+import { find, make, write } from "../shared/dom.js";
+import { warnings } from "../shared/measure.js";
+import { CAUSES, CHARTS, METERS, WARNINGS } from "../shared/words.js";
 import { Chart } from "./charts.js";
-import { find, make, write } from "./dom.js";
-import { warnings } from "./measure.js";
-import { CAUSES, CHARTS, METERS, WARNINGS } from "./words.js";
 
 const PATIENCE = 3; // seconds that a warning must last before it is shown
 

@@ -1,7 +1,7 @@
 // Small charts of the last two minutes, drawn as SVG.
 
-import { draw, make, write } from "./dom.js";
-import { CHARTS } from "./words.js";
+import { draw, make, write } from "../shared/dom.js";
+import { CHARTS } from "../shared/words.js";
 
 const SAMPLES = 120;
 const [WIDTH, HEIGHT] = [240, 56];

@@ -1,9 +1,9 @@
 // Publishes the camera under a name, by WHIP, and does so again by itself when the connection is lost.
 // The server mattes it: what viewers get never shows the room, whatever the studio's owner looks at.
 
-import { Refusal, request } from "./api.js";
-import { pause } from "./dom.js";
-import { gathered, preferH264 } from "./live.js";
+import { Refusal, request } from "../shared/api.js";
+import { pause } from "../shared/dom.js";
+import { gathered, preferH264 } from "../shared/live.js";
 
 const CONNECT_MS = 8000;
 const AGAIN_MS = 1500;

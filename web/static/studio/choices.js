@@ -1,6 +1,6 @@
 // What is chosen: remembered over reloads, checked against what the server offers, and sent while the picture is live.
 
-import { keep, read } from "./dom.js";
+import { keep, read } from "../shared/dom.js";
 
 const KEY = "mattebox.options";
 const START = { background: "blur:0.7" };

@@ -1,7 +1,7 @@
 // Before and after: the camera of this device left of a line that is dragged, the picture of the server right of it.
 
-import { find } from "./dom.js";
-import { TOOLS } from "./words.js";
+import { find } from "../shared/dom.js";
+import { TOOLS } from "../shared/words.js";
 
 export class Compare {
   constructor() {
