@@ -9,16 +9,15 @@ import pytest
 
 import workers  # noqa: F401 - it sets what torch reads when it is loaded
 from stream.settings import Settings, settings
-from tests.workers.models import deterministic
+from tests.workers.models.birefnet import deterministic
 
 CLOCKED = (
-    "live/", "web/test_page", "web/test_server", "web/test_studio", "web/test_tools", "web/test_videos",
-    "stream/sources/test_webrtc", "stream/sources/test_rtsp", "stream/test_embedded", "stream/test_ice",
-    "stream/test_lifeline", "stream/test_live_", "stream/test_peer", "stream/test_pump", "stream/test_slot",
-    "stream/test_store_faults", "stream/test_supervise", "workers/bench/test_live", "workers/test_files",
-    "workers/test_gpu", "workers/test_live_matte", "workers/test_recording", "workers/test_worker",
-    "test_long", "test_stream_command",
-)  # fmt: skip
+    "end_to_end/", "web/static/", "web/test_server", "stream/rtc/test_chromium", "stream/rtc/test_encoder",
+    "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer", "stream/rtc/test_source",
+    "stream/sources/test_rtsp", "stream/records/test_store_faults", "stream/serve/", "stream/test_meters",
+    "stream/test_pump", "stream/test_slot", "workers/bench/test_live", "workers/files/test_worker",
+    "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
+    "workers/runs/test_stream", "test_long", "commands/test_stream", )  # fmt: skip
 """Modules in which something has to happen in time: what else runs on the machine would be measured with it."""
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # what a person may want to look at after a run

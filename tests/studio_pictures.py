@@ -4,7 +4,7 @@
 
 `docs/studio.webp` is made anew from `compared`. Needs Chromium; starts a server of its own. A few states depend on a
 moment that cannot be waited for (a server out of reach, one that is full), or on another browser (no camera): there the
-page's requests are answered here. `tests/live/test_studio_states.py` has them as they really come about.
+page's requests are answered here. `tests/end_to_end/test_studio_states.py` has them as they really come about.
 """
 
 import sys
@@ -20,8 +20,8 @@ import cv2
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.live.browser import ALLOWED, CHROMIUM, FLAGS
-from tests.live.serving import serving
+from tests.end_to_end.browser import ALLOWED, CHROMIUM, FLAGS
+from tests.end_to_end.serving import serving
 from tests.media import ROOT, TALK
 
 SIZES = ((390, 844), (1280, 800), (2560, 1440))

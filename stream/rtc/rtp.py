@@ -5,7 +5,7 @@
 * Its jitter buffer holds a picture back until the next one begins: ours hands it on with its last packet.
 * A sender given packets that are encoded already keeps keyframe requests and bandwidth estimates to itself.
 
-Knows nothing about sessions, files or matting. tests/stream/test_rtp.py fails where a version of aiortc differs.
+Knows nothing about sessions, files or matting. tests/stream/rtc/test_rtp.py fails where a version of aiortc differs.
 """
 
 import queue

@@ -14,8 +14,8 @@ from stream.records.live import Answer
 from stream.serve.embedded import Embedded
 from stream.settings import Settings
 from tests.web.double import CANNED, Double
-from tests.web.pages import CAMERA, CHROMIUM, FLAGS, Worker
 from tests.web.site import Site, running
+from tests.web.static.pages import CAMERA, CHROMIUM, FLAGS, Worker
 
 
 @pytest.fixture(scope="session")

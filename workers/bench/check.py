@@ -26,10 +26,10 @@ from workers.bench.model import Case, Row, bench_model, default_cases, public_ca
 from workers.device.runner import half_precision
 
 TESTS = (
-    "tests/workers/models/test_gpu.py",
-    "tests/workers/test_runner_gpu.py",
-    "tests/workers/test_smooth_gpu.py",
-    "tests/workers/test_steadying.py",
+    "tests/workers/models/birefnet/test_gpu.py",
+    "tests/workers/device/test_runner_gpu.py",
+    "tests/workers/steady/test_smooth_gpu.py",
+    "tests/workers/steady/test_steadying.py",
 )
 # Without the project's own options, which want plug-ins of pytest that need not be there.
 OPTIONS = ("-o", "addopts=-ra", "-m", "gpu", "-q", "-W", "default", "-p", "no:cacheprovider")

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stream.errors import UsageError
-from tests.workers.models.networks import lite
+from tests.workers.models.birefnet.networks import lite
 from workers.bench.against import public_network
 from workers.bench.check import (
     OPTIONS,

@@ -11,8 +11,8 @@ from stream.errors import UsageError, WeightsError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
+from tests.workers.device.test_runner import by_hand
 from tests.workers.engines import clip, disc, infer, over, run
-from tests.workers.test_runner import by_hand
 from workers.device.tensors import rgb_bytes
 from workers.edges import foreground
 from workers.engines.birefnet import Birefnet, Memory, View, network_size

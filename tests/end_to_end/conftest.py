@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.camera import write_mjpeg
+from tests.end_to_end.scene import write_scene
+from tests.end_to_end.serving import Served, serving
+
+
+@pytest.fixture(scope="package")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One `mattebox serve` for all tests of this folder; it ends cleanly, and leaves no process behind."""
+    limits = {"live_sessions": "64", "max_offers": "1000", "udp_address": "127.0.0.1"}
+    with serving(tmp_path_factory.mktemp("serve"), "-v", **limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same with engines that know what `scene` shows."""
+    limits = {"live_sessions": "64", "max_offers": "1000", "udp_address": "127.0.0.1"}
+    with serving(tmp_path_factory.mktemp("knowing"), "-v", program="tests.end_to_end.program", **limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("scene") / "scene.mjpeg")
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_mjpeg(tmp_path_factory.mktemp("camera") / "camera.mjpeg")

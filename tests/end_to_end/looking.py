@@ -1,0 +1,39 @@
+"""BiRefNet without its network: how it looks around, what it remembers and the colours it gives are the engine's own.
+
+What a network would say of the known scene is the truth of it, and a faint something where the stripes hang.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from stream.records.options import Options
+from stream.settings import Settings
+from tests.end_to_end.scene import STRIPES, inside, matte
+from workers.edges import foreground
+from workers.engines.birefnet import Birefnet, View
+from workers.weights import hub
+from workers.weights.known import Say
+
+_FAINT = 0.09  # less than what is taken for a part of the subject
+
+
+class Looking(Birefnet):
+    batch, device = 1, "test"
+
+    def __init__(self, options: Options, settings: Settings, say: Say) -> None:
+        self._checkpoint, _ = hub.parse("general@320x256")
+        self._place = torch.device("cpu")
+        self.recurrent = self._follow = options.roi
+        self.steadier = None
+        self._wants_colours = foreground.wanted(options, soft=True)
+
+    def _see(self, views: Sequence[View]) -> list[View]:
+        return [replace(view, alpha=_truth(*view.look.size)[view.box.cut]) for view in views]
+
+
+def _truth(height: int, width: int) -> torch.Tensor:
+    alpha = matte(height, width)
+    alpha[inside(STRIPES, height, width)] = _FAINT
+    return torch.from_numpy(alpha)

@@ -1,0 +1,18 @@
+"""`mattebox` with the engines that know the scene of tests: `python -m tests.end_to_end.program serve …`."""
+
+import sys
+
+from commands import live
+from mattebox import main
+from tests.end_to_end import scene
+from workers.engines import ENGINES
+
+
+def _itself(*words: str) -> list[str]:
+    return [sys.executable, "-m", "tests.end_to_end.program", *words]
+
+
+if __name__ == "__main__":
+    ENGINES.update(scene.ENGINES)
+    live._mattebox = _itself
+    main()

@@ -1,0 +1,74 @@
+"""`mattebox serve` from its start to its end, and what it says when there is nothing to start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.caller import calling
+from tests.end_to_end.serving import alive, descendants, serving
+from tests.media import ROOT
+from tests.rtc import Camera, until
+from tests.servers import asynctest
+
+
+def refused(tmp_path: Path, *words: str, **env: str) -> tuple[int, str]:
+    own = {"MATTEBOX_DATA_DIR": str(tmp_path / "data"), "REDIS_URL": ""} | env
+    argv = [sys.executable, "-m", "mattebox", *words]
+    done = subprocess.run(argv, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return done.returncode, line
+
+
+def test_an_address_of_another_machine(tmp_path: Path) -> None:
+    code, line = refused(tmp_path, "serve", "--host", "192.0.2.1", MATTEBOX_TOKEN="a-token-of-some-length")
+    assert code == 2
+    assert line.startswith("error: cannot listen on 192.0.2.1:8080: ")
+
+
+def test_beyond_loopback_without_tokens(tmp_path: Path) -> None:
+    code, line = refused(tmp_path, "serve", "--host", "0.0.0.0")
+    assert code == 2
+    assert "MATTEBOX_TOKEN" in line
+
+
+def test_weights_that_cannot_be_had(tmp_path: Path) -> None:
+    code, line = refused(tmp_path, "serve", "--port", "0", MATTEBOX_CACHE_DIR=str(tmp_path), MATTEBOX_OFFLINE="1")
+    assert code == 1
+    assert "mattebox models pull selfie" in line
+
+
+def test_a_worker_without_redis_url(tmp_path: Path) -> None:
+    code, line = refused(tmp_path, "worker")
+    assert code == 2
+    assert "REDIS_URL" in line
+
+
+@pytest.mark.usefixtures("loopback")
+@asynctest
+async def test_it_ends_quietly_in_the_middle_of_a_call(tmp_path: Path) -> None:
+    with serving(tmp_path, live_sessions="4") as served:
+        assert (served.folder / "data" / "redis.log").read_text() != "", "Redis writes there, and not to the terminal"
+        async with calling(served.url, Camera(rate=10), engine="chroma", key="#00ff00") as caller:
+            await until(lambda: len(caller.pictures) > 3, what="pictures")
+            code, took_s = served.end(signal.SIGINT)
+        print(f"ended in {took_s:.1f} s")
+        assert code in (0, 130)
+        assert took_s < 3
+        assert served.log.read_text() == f"Mattebox: {served.url}\n"
+
+
+def test_killed_it_leaves_no_process(tmp_path: Path) -> None:
+    with serving(tmp_path, live_sessions="4") as served:
+        family = descendants(served.process.pid)
+        assert len(family) >= 3
+        served.kill()
+        until_s = time.monotonic() + 3
+        while left := [pid for pid in family if alive(pid)]:
+            assert time.monotonic() < until_s, f"orphans: {left}"
+            time.sleep(0.05)

@@ -1,0 +1,130 @@
+"""States of the studio as they really come about: in the browser's permissions and devices, and in the server.
+
+Two have no real cause here, and are looked at in `tests/web/static/test_studio.py` with a replaced `getUserMedia`: a
+question that nobody answers, for Chromium answers itself where nobody sits before it, and a camera that another program
+has. A page that is not secure is in `tests/web/static/test_page.py`, as is a server that is started again.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.scene import CORNER, SCREEN
+from tests.end_to_end.serving import Served, serving
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from tests.end_to_end.browser import CHROMIUM, page, states, watch_states
+from tests.end_to_end.shown import becomes, look
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """With a single place, and engines that nobody has wanted yet."""
+    limits = {"live_sessions": "1", "udp_address": "127.0.0.1"}
+    with serving(tmp_path_factory.mktemp("small"), "-v", program="tests.end_to_end.program", **limits) as running:
+        yield running
+
+
+def visit(tab: Any, served: Served) -> None:
+    tab.goto(served.url)
+    tab.wait_for_selector(".tile-choice img")
+    becomes_state(tab, "idle")
+
+
+def becomes_state(tab: Any, state: str, *words: str) -> None:
+    """It is said beside the dot, and the card says these words."""
+    tab.wait_for_selector(f"#status[data-state={state}]", timeout=20_000)
+    card = "" if tab.is_hidden("#card") else tab.inner_text("#card")
+    assert all(each in card for each in words), card
+    assert bool(card) == (state != "live")
+
+
+def is_live(tab: Any) -> None:
+    becomes_state(tab, "live")
+    becomes(lambda: abs(look(tab, CORNER).mean((0, 1, 2)) - SCREEN).max(), lambda levels: levels < 40)
+
+
+def goes_live(tab: Any, served: Served) -> None:
+    visit(tab, served)
+    tab.click("#open")
+    is_live(tab)
+
+
+def test_refused_then_allowed_then_taken_away(small: Served, scene: Path) -> None:
+    with page(scene, allowed=False) as tab:
+        visit(tab, small)
+        tab.click("#open")
+        becomes_state(tab, "refused", "The camera was refused", "left of the address", "Try again")
+        tab.context.grant_permissions(["camera"])
+        watch_states(tab)
+        tab.click("#open")
+        is_live(tab)
+        assert states(tab) == ["refused", "asking", "connecting", "live"]
+        tab.context.clear_permissions()
+        becomes_state(tab, "cameraLost", "The camera went away", "Open it again")
+        assert tab.evaluate("document.querySelector('.stage .shown')") is None
+        tab.context.grant_permissions(["camera"])
+        tab.click("#open")
+        is_live(tab)
+        tab.click("#stop")
+        becomes_state(tab, "idle", "Open camera")
+
+
+def test_no_camera(small: Served) -> None:
+    with page(None) as tab:
+        visit(tab, small)
+        tab.click("#open")
+        becomes_state(tab, "noCamera", "No camera was found", "Plug one in", "Look again")
+
+
+def test_offline_and_back(small: Served, scene: Path) -> None:
+    with page(scene) as tab:
+        visit(tab, small)
+        tab.context.set_offline(True)
+        tab.click("#open")
+        becomes_state(tab, "unreachable", "cannot be reached", "goes on trying")
+        tab.context.set_offline(False)
+        is_live(tab)
+        tab.click("#stop")
+
+
+def test_an_engine_is_loaded_while_the_old_one_goes_on(small: Served, scene: Path) -> None:
+    with page(scene) as tab:
+        goes_live(tab, small)
+        tab.click("#drawer-open")
+        tab.select_option("#control-engine", "rvm")
+        tab.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, selfie goes on.')")
+        is_live(tab)
+        tab.wait_for_selector("#meters:has-text('rvm on test')")
+        tab.wait_for_selector("#notice", state="hidden")
+        tab.click("#stop")
+
+
+def test_full_until_somebody_leaves(small: Served, scene: Path) -> None:
+    with page(scene) as tab:
+        goes_live(tab, small)
+        other = tab.context.new_page()
+        visit(other, small)
+        other.click("#open")
+        becomes_state(other, "full", "The server is full", "let in as soon as one is free", "Trying again in")
+        tab.click("#stop")
+        is_live(other)
+
+
+def test_an_engine_of_less_than_a_picture_a_second_is_no_lost_connection(small: Served, scene: Path) -> None:
+    """As BiRefNet is on a processor. Its pace is learnt at the price of a few new connections."""
+    with page(scene) as tab:
+        goes_live(tab, small)
+        tab.click("#drawer-open")
+        tab.select_option("#control-foreground", "estimate")
+        tab.select_option("#control-engine", "rvm")
+        tab.wait_for_selector("#meters:has-text('rvm on test')", timeout=20_000)
+        tab.wait_for_timeout(15_000)
+        before = tab.evaluate("mattebox.live.reconnects")
+        tab.wait_for_timeout(8000)
+        assert tab.evaluate("mattebox.live.reconnects") == before <= 3
+        becomes_state(tab, "live")

@@ -1,0 +1,416 @@
+import asyncio
+import time
+from collections import Counter
+
+import pytest
+
+from stream.errors import BadMove, Fenced, NoJob
+from stream.records import keys
+from stream.records.job_store import JobStore, JobTask, from_fields, to_fields
+from stream.records.jobs import Job, JobState, Media, Output, Result
+from stream.records.options import Options
+from tests.servers import RedisServer, asynctest
+from tests.stream.records.jobs import finished, job_store, new_job, planned, taken
+
+
+def test_a_record_survives_its_fields() -> None:
+    job = new_job(
+        owner="änn", title="a: 'b' \"c\"", options=Options.read(background="blur:0.3"), outputs=(Output(format="mkv"),)
+    )
+    job = job.model_copy(update={"results": {"result": Result(key="k", bytes=1, mime="video/mp4")}, "end_s": 1.5})
+    assert from_fields([*to_fields(job), "fence", "7"]) == job
+
+
+@asynctest
+async def test_from_its_submission_to_its_end(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = await store.submit(new_job(owner="ann"))
+        assert job.state is JobState.QUEUED
+        assert abs(job.created_s - time.time()) < 5
+        plan = await taken(store)
+        assert (plan.job.state, plan.name, plan.plan, plan.notes) == (JobState.RUNNING, "plan", "", {})
+        assert await store.take_task("w2", 0) is None
+        await store.planned(plan, "halves", [10, 20], Media(duration_s=1.0), [("odd_size", "cropped")], "jobs/1/source")
+        first, second = await taken(store, "w1"), await taken(store, "w2")
+        assert [task.name for task in (first, second)] == ["0000", "0001"]
+        assert (first.plan, first.job.source, second.fence) == ("halves", "jobs/1/source", first.fence + 1)
+        running = await store.renew(second, 5)
+        assert (running.progress.frames, running.progress.of_frames, running.progress.segments) == (0, 30, 2)
+        await store.segment_done(second, 20, "note 1")
+        running = await store.segment_done(first, 10, "note 0")
+        assert (running.progress.frames, running.progress.segments_done) == (30, 2)
+        join = await taken(store)
+        assert (join.name, dict(join.notes)) == ("join", {"plan": "", "0000": "note 0", "0001": "note 1"})
+        result = {"result": Result(key="jobs/1/result.mp4", bytes=9, mime="video/mp4")}
+        done = await store.joined(join, result, [("odd_size", "cropped")])
+        assert (done.state, done.results, done.warnings) == (JobState.DONE, result, (("odd_size", "cropped"),))
+        assert done.ended_s >= done.started_s >= done.created_s > 0
+        assert await store.job(job.id) == done
+        assert await store.take_task("w1", 0) is None
+
+
+@asynctest
+async def test_a_repeated_word_is_heard_once(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = new_job()
+        assert await store.submit(job) == await store.submit(job)
+        first = await taken(store)
+        again = await taken(store)  # the reply to the first was lost
+        assert (again.name, again.fence) == ("plan", first.fence + 1)
+        for _ in range(2):
+            await store.planned(again, "", [10], Media())
+        segment = await taken(store)
+        for _ in range(2):
+            await store.segment_done(segment, 10)
+        join = await taken(store)
+        for _ in range(2):
+            assert (await store.joined(join, {})).state is JobState.DONE
+        assert len(await store.jobs()) == 1
+
+
+@asynctest
+async def test_an_idempotency_key_makes_one_job(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = await store.submit(new_job(owner="ann"), "k")
+        assert await store.submit(new_job(owner="ann"), "k") == job
+        assert (await store.submit(new_job(owner="bob"), "k")).owner == "bob"
+        assert len(await store.jobs("ann")) == 1
+        with server.client() as raw:
+            assert 86_000 < int(str(raw.ttl(keys.job_key("ann", "k")))) <= 86_400
+
+
+@asynctest
+async def test_someone_waiting_is_woken(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        waiting = asyncio.create_task(store.take_task("w1", 5))
+        await asyncio.sleep(0.2)
+        began_s = time.monotonic()
+        await store.submit(new_job())
+        assert (await waiting) is not None
+        assert time.monotonic() - began_s < 0.5
+
+
+@asynctest
+async def test_200_jobs_of_two_owners_come_in_turn_each_once(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        ids = [(await store.submit(new_job(owner="ann" if n < 150 else "bob"))).id for n in range(200)]
+        order: list[tuple[str, str]] = []
+        under_way: list[JobTask] = []
+        while task := await store.take_task(f"w{len(under_way)}", 0):
+            order.append((task.job.owner, task.job.id))
+            under_way.append(task)
+            if len(under_way) == 2:  # two workers
+                for done in under_way:
+                    await store.fail(done, "failed", "")
+                under_way = []
+        assert [owner for owner, _ in order[:100:2]] == ["ann"] * 50  # one for each owner in every pair
+        assert [owner for owner, _ in order[1:100:2]] == ["bob"] * 50
+        assert [id for owner, id in order if owner == "ann"] == ids[:150]  # the oldest first
+        assert Counter(id for _, id in order) == Counter(ids)
+
+
+@asynctest
+async def test_who_has_fewest_under_way_comes_first(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 4, owner="ann")
+        assert {(await taken(store, f"w{n}")).job.owner for n in range(3)} == {"ann"}  # alone: all workers
+        for _ in range(2):
+            await store.submit(new_job(owner="bob"))
+        assert [(await taken(store, f"x{n}")).job.owner for n in range(3)] == ["bob", "bob", "ann"]
+
+
+@asynctest
+async def test_of_one_owners_jobs_the_urgent_one_comes_first_then_the_oldest(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        ids = [(await store.submit(new_job(priority=priority))).id for priority in (5, 5, 9, 0)]
+        assert [(await taken(store, f"w{n}")).job.id for n in range(4)] == [ids[n] for n in (2, 0, 1, 3)]
+
+
+@asynctest
+async def test_a_pause_lets_what_is_under_way_end(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = await planned(store, 2)
+        segment = await taken(store)
+        assert (await store.pause(job.id)).state is JobState.PAUSED
+        assert (await store.pause(job.id)).state is JobState.PAUSED
+        assert await store.take_task("w2", 0) is None
+        assert (await store.segment_done(segment, 10)).state is JobState.PAUSED
+        assert await store.take_task("w1", 0) is None
+        assert (await store.resume(job.id)).state is JobState.QUEUED
+        segment = await taken(store)
+        await store.pause(job.id)
+        assert (await store.resume(job.id)).state is JobState.RUNNING
+        with pytest.raises(BadMove, match="running"):
+            await store.resume(job.id)
+        await store.segment_done(segment, 10)
+        await store.pause(job.id)
+        await store.resume(job.id)
+        join = await taken(store)
+        await store.pause(job.id)
+        assert (await store.joined(join, {})).state is JobState.DONE
+
+
+@asynctest
+async def test_a_cancelled_job_is_refused_to_its_workers(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = await planned(store, 3)
+        segment = await taken(store)
+        assert (await store.cancel(job.id)).state is JobState.CANCELLED
+        assert (await store.cancel(job.id)).state is JobState.CANCELLED
+        for late in (store.renew(segment, 1), store.segment_done(segment, 10), store.fail(segment, "disk", "")):
+            with pytest.raises(Fenced):
+                await late
+        assert await store.take_task("w1", 0) is None
+        for move in (store.pause, store.resume, store.retry):
+            with pytest.raises(BadMove, match="cancelled"):
+                await move(job.id)
+
+
+@asynctest
+async def test_what_may_go_better_is_tried_three_times(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = await planned(store, 1)
+        for _ in range(2):
+            assert (await store.fail(await taken(store), "failed", "odd", again=True)).state is JobState.QUEUED
+        failed = await store.fail(await taken(store), "failed", "odd", again=True)
+        assert (failed.state, failed.reason, failed.detail) == (JobState.FAILED, "failed", "odd")
+        retried = await store.retry(job.id)
+        assert (retried.state, retried.reason, retried.ended_s) == (JobState.QUEUED, "", 0.0)
+        assert (await store.fail(await taken(store), "disk", "full")).reason == "disk"  # at once
+
+
+@asynctest
+async def test_a_retry_keeps_what_is_finished(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = await planned(store, 3)
+        await store.segment_done(await taken(store), 10)
+        first, second = await taken(store, "w1"), await taken(store, "w2")
+        await store.fail(second, "disk", "full")
+        with pytest.raises(Fenced):
+            await store.segment_done(first, 10)
+        await store.retry(job.id)
+        assert [(await taken(store, f"w{n}")).name for n in range(2)] == ["0001", "0002"]
+        with pytest.raises(Fenced):
+            await store.renew(first)
+
+
+@asynctest
+async def test_a_segment_whose_file_is_lost_is_done_again(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 2)
+        for _ in range(2):
+            await store.segment_done(await taken(store), 10)
+        join = await taken(store)
+        assert (await store.redo(join, ["0001"])).progress.segments_done == 1
+        again = await taken(store)
+        assert again.name == "0001"
+        await store.segment_done(again, 10)
+        assert (await taken(store)).name == "join"
+
+
+@asynctest
+async def test_who_goes_hands_back(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 2)
+        segment = await taken(store)
+        assert (await store.hand_back(segment)).state is JobState.QUEUED
+        with pytest.raises(Fenced):
+            await store.renew(segment)
+        assert (await taken(store, "w2")).name == "0000"
+
+
+@pytest.mark.usefixtures("short_lives")
+@asynctest
+async def test_a_silent_worker_loses_its_task(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 1)
+        segment = await taken(store)
+        await asyncio.sleep(0.21)
+        assert await store.reap_jobs() == []  # only noticed
+        await store.renew(segment, 1)  # it was only slow
+        for _ in range(2):
+            await asyncio.sleep(0.21)
+            assert await store.reap_jobs() == []
+        with pytest.raises(Fenced):
+            await store.segment_done(segment, 10)
+        assert (await taken(store, "w2")).name == "0000"
+
+
+@asynctest
+async def test_what_kills_three_processes_is_poison(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 1)
+        for _ in range(2):
+            assert (await store.died(await taken(store))).state is JobState.QUEUED
+        poisoned = await store.died(await taken(store))
+        assert (poisoned.state, poisoned.reason) == (JobState.FAILED, "poison")
+
+
+@asynctest
+async def test_workers_lost_with_it_are_rarely_the_jobs_fault(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 1)
+        for n in range(keys.LOSSES - 1):
+            await taken(store, f"w{n}")
+            assert await store.dead(f"w{n}") == []
+        await store.renew(await taken(store, "leaving"), leaving=True)
+        assert await store.dead("leaving") == []  # it was told to go
+        await taken(store, "last")
+        assert [job.reason for job in await store.dead("last")] == ["poison"]
+
+
+@asynctest
+async def test_a_worker_known_to_be_dead_loses_its_task_at_once(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 2)
+        await taken(store, "w1")
+        other = await taken(store, "w2")
+        assert await store.dead("w1") == []
+        assert (await taken(store, "w3")).name == "0000"
+        await store.segment_done(other, 10)
+
+
+@asynctest
+async def test_the_end_of_a_job_is_told(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await finished(store)
+        assert await store.next_hook() is None
+        job = await finished(store, webhook="https://example.org/hook")
+        assert await store.next_hook() == (job, 0)
+        assert await store.next_hook() is None  # somebody is at it
+        await store.hook_later(job.id, 0.05)
+        assert await store.next_hook() is None
+        await asyncio.sleep(0.06)
+        assert await store.next_hook() == (job, 1)
+        await store.hook_told(job.id)
+        await store.hook_later(job.id, 0)
+        assert await store.next_hook() is None
+
+
+@asynctest
+async def test_jobs_expire_and_are_removed(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        old, new = await finished(store, owner="ann"), await finished(store, owner="bob")
+        assert await store.expired(old.ended_s - 1) == []
+        assert [job.id for job in await store.expired(time.time() + 5)] == [old.id, new.id]
+        assert [job.id for job in await store.jobs()] == [new.id, old.id]
+        await store.remove(old.id)
+        assert (await store.job(old.id), await store.jobs("ann")) == (None, [])
+        waits = await store.submit(new_job())
+        with pytest.raises(BadMove, match="queued"):
+            await store.remove(waits.id)
+        for move in (store.remove, store.cancel, store.retry):
+            with pytest.raises(NoJob):
+                await move(old.id)
+
+
+@asynctest
+async def test_a_list_reads_its_owners_records_alone(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        old, new = await finished(store, owner="ann"), await store.submit(new_job(owner="ann"))
+        others, nobodys = await store.submit(new_job(owner="bob")), await store.submit(new_job())
+        with server.client() as raw:
+            raw.hset(keys.job(others.id), "media", "what cannot be read")
+            assert [job.id for job in await store.jobs("ann")] == [new.id, old.id]
+            assert [job.id for job in await store.jobs("")] == [nobodys.id]
+            await store.remove(old.id)
+            assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id]
+            raw.zadd(keys.jobs_of("ann"), {"expired": time.time() - 1})
+            await store.cancel(new.id)
+            assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id], "what expired by itself goes from the list"
+            await store.remove(new.id)
+            assert not raw.exists(keys.jobs_of("ann"))
+
+
+@asynctest
+async def test_nothing_lives_for_ever(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await finished(store, owner="bob", webhook="https://example.org")
+        await planned(store, 3, owner="ann")
+        await taken(store)
+        await store.submit(new_job(), "key")
+        with server.client() as raw:
+            assert {key: raw.ttl(key) for key in raw.scan_iter() if int(str(raw.ttl(key))) < 1} == {}
+
+
+@asynctest
+async def test_what_waits_long_is_not_forgotten(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = await store.submit(new_job())
+        with server.client() as raw:
+            raw.expire(keys.job(job.id), 60)
+            raw.zadd(keys.JOBS, {job.id: time.time() + 60})
+            await store.reap_jobs()
+            assert int(str(raw.ttl(keys.job(job.id)))) > 86_400
+
+
+async def begun(store: JobStore, segments: int) -> Job:
+    """A job whose first segment is done."""
+    job = await planned(store, segments)
+    await store.segment_done(await taken(store), 10)
+    return job
+
+
+@asynctest
+async def test_flushed_and_written_again_by_those_at_work(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        job = await begun(store, 4)
+        first, second = await taken(store, "w1"), await taken(store, "w2")
+        with server.client() as raw:
+            raw.flushall()
+        with pytest.raises(NoJob):
+            await store.renew(first)
+        for task in (first, second, first):
+            restored = await store.restore(task, [10] * 4, ["0000"])
+        assert (restored.state, restored.id) == (JobState.RUNNING, job.id)
+        third = await taken(store, "w3")
+        assert (third.name, third.plan) == ("0003", "as it was cut")
+        assert third.fence > second.fence
+        for task in (first, second, third):
+            await store.segment_done(task, 10)
+        assert (await taken(store)).name == "join"
+
+
+@asynctest
+async def test_flushed_while_it_was_joined_or_planned(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await begun(store, 1)
+        join = await taken(store)
+        with server.client() as raw:
+            raw.flushall()
+        await store.restore(join, [10], ["0000"])
+        assert (await store.joined(join, {})).state is JobState.DONE
+        await store.submit(new_job())
+        plan = await taken(store)
+        with server.client() as raw:
+            raw.flushall()
+        await store.restore(plan, [], [])
+        await store.planned(plan, "", [10], Media())
+        assert (await taken(store)).name == "0000"
+
+
+@asynctest
+async def test_who_comes_too_late_after_a_flush_is_refused(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await begun(store, 3)
+        first, second = await taken(store, "w1"), await taken(store, "w2")
+        with server.client() as raw:
+            raw.flushall()
+        await store.restore(first, [10] * 3, ["0000"])
+        assert (await taken(store, "w3")).name == second.name
+        with pytest.raises(Fenced):
+            await store.restore(second, [10] * 3, ["0000"])
+
+
+@asynctest
+async def test_what_was_removed_is_not_written_again_by_those_at_work(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await planned(store, 2)
+        task = await taken(store)
+        await store.cancel(task.job.id)
+        await store.remove(task.job.id)  # before its worker has heard of the cancellation
+        for word in (store.renew(task, 5), store.segment_done(task, 10), store.restore(task, [10] * 2, [])):
+            with pytest.raises(Fenced):
+                await word
+        assert await store.job(task.job.id) is None
+        assert await store.take_task("w2", 0) is None

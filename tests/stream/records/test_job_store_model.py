@@ -1,0 +1,134 @@
+"""Any order of what owners, two workers, dying workers and time do to two jobs, against what must always hold."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stream.errors import BadMove, Fenced
+from stream.records.job_store import JobStore, JobTask
+from stream.records.jobs import JOB_MOVES, Job, JobState, Media
+from tests.servers import RedisServer
+from tests.stream.records.jobs import new_job
+
+WORKERS = ("w1", "w2")
+STEPS = [
+    *(f"{move} {n}" for move in ("pause", "resume", "cancel", "retry") for n in (0, 1)),
+    *(f"{act} {worker}" for act in ("work", "fail", "break", "back", "die", "zombie") for worker in WORKERS),
+]
+STEPS += [step for step in STEPS if step.startswith("work")] * 4
+
+
+class Play:
+    """Two jobs of three segments, and what each worker believes to have. finished: each task's accepted ends."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self.held: dict[str, JobTask | None] = dict.fromkeys(WORKERS)
+        self.lost: dict[str, JobTask | None] = dict.fromkeys(WORKERS)
+        self.finished: Counter[tuple[str, str]] = Counter()
+        self.states: dict[str, JobState] = {}
+
+    async def begin(self) -> None:
+        self.ids = [(await self._store.submit(new_job(owner=f"o{n}"))).id for n in range(2)]
+        self.states = dict.fromkeys(self.ids, JobState.QUEUED)
+
+    async def step(self, step: str) -> None:
+        word, who = step.split()
+        try:
+            await (self._owner(word, int(who)) if who in "01" else self._worker(word, who))
+        except (BadMove, Fenced):
+            if word == "work":
+                self.held[who] = None
+        for id in self.ids:
+            await self._check(await self._store.job(id))
+
+    async def _owner(self, word: str, n: int) -> None:
+        await getattr(self._store, word)(self.ids[n])
+
+    async def _worker(self, word: str, worker: str) -> None:
+        task = self.held[worker]
+        if word == "zombie":
+            await self._zombie(worker)
+        elif task is None:
+            self.held[worker] = await self._store.take_task(worker, 0)
+        elif word == "work":
+            await self._work(task)
+            self.held[worker] = None
+        else:
+            self.held[worker], self.lost[worker] = None, task
+            match word:
+                case "fail" | "break":
+                    await self._store.fail(task, "failed", "", again=word == "fail")
+                case "back":
+                    await self._store.hand_back(task)
+                case "die":
+                    await self._store.dead(worker)
+
+    async def _work(self, task: JobTask) -> None:
+        match task.name:
+            case "plan":
+                await self._store.planned(task, "", [5, 5, 5], Media())
+            case "join":
+                await self._store.joined(task, {})
+            case _:
+                await self._store.segment_done(task, 5)
+        self.finished[task.job.id, task.name] += 1
+
+    async def _zombie(self, worker: str) -> None:
+        """What was taken from it, it cannot finish any more."""
+        if (task := self.lost[worker]) is not None:
+            with pytest.raises(Fenced):
+                await self._work(task)
+
+    async def _check(self, job: Job | None) -> None:
+        assert job is not None
+        before = self.states[job.id]
+        steps = {before} | JOB_MOVES[before] | {two for one in JOB_MOVES[before] for two in JOB_MOVES[one]}
+        assert job.state in steps
+        self.states[job.id] = job.state
+        assert all(count == 1 for count in self.finished.values())  # none twice
+        done = sum(name.isdigit() for id, name in self.finished if id == job.id)
+        assert job.progress.segments_done == done
+        assert job.progress.frames == 5 * done
+        if job.state is JobState.DONE:  # none left out
+            assert {name for id, name in self.finished if id == job.id} == {"plan", "0000", "0001", "0002", "join"}
+
+    async def end(self) -> None:
+        """Whatever came before: with owners and workers of good will all that was not given up gets done."""
+        for worker in WORKERS:
+            await self._store.dead(worker)
+        for id in self.ids:
+            for move in (self._store.resume, self._store.retry):
+                try:
+                    await move(id)
+                except BadMove:
+                    continue
+        while (task := await self._store.take_task("w3", 0)) is not None:
+            await self._work(task)
+        for id in self.ids:
+            job = await self._store.job(id)
+            assert job is not None
+            assert job.state in (JobState.DONE, JobState.CANCELLED)
+            self.states[id] = job.state  # many moves later
+            await self._check(job)
+
+
+async def play(server: RedisServer, steps: list[str]) -> None:
+    with server.client() as raw:
+        raw.flushall()
+    store = JobStore(server.url)
+    game = Play(store)
+    await game.begin()
+    for step in steps:
+        await game.step(step)
+    await game.end()
+    await store.close()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=25))
+def test_any_order_of_steps(server: RedisServer, steps: list[str]) -> None:
+    asyncio.run(play(server, steps))

@@ -1,0 +1,390 @@
+import asyncio
+from collections import Counter
+
+import pytest
+
+from stream.errors import BadMove, Fenced, NoSession, UsageError
+from stream.records import keys
+from stream.records.live import MOVES, Answer, Command, Kind, Meters, State, Worker
+from stream.records.live_store import Store
+from stream.records.options import Options
+from tests.servers import RedisServer, asynctest
+from tests.stream.records.live import connecting, live, new, stores
+
+
+@asynctest
+async def test_an_offer_finds_a_worker_and_its_answer_the_way_back(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        session = new(owner="ann")
+        waiting = asyncio.create_task(web.offer(session, "v=0\r\nä", 5))
+        taken = await worker.take("w1", 5)
+        assert taken is not None
+        assert (taken[0].state, taken[0].worker, taken[0].fence) == (State.CONNECTING, "w1", 1)
+        assert taken[1].sdp == "v=0\r\nä"
+        assert taken[1].deadline_s == pytest.approx(taken[0].created_s + 5, abs=0.01)
+        await worker.reply(taken[0], Answer(sdp="v=1"))
+        assert await waiting == Answer(sdp="v=1")
+        assert await web.session(session.id) == taken[0]
+        assert await worker.take("w1", 0.1) is None
+
+
+@asynctest
+async def test_nobody_takes_it_in_time(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        session = new()
+        start_s = asyncio.get_running_loop().time()
+        assert await web.offer(session, "v=0", 0.3) is None
+        assert asyncio.get_running_loop().time() - start_s < 0.8
+        found = await web.session(session.id)
+        assert found is not None
+        assert (found.state, found.reason) == (State.FAILED, "no_worker")
+        assert await worker.take("w1", 0.1) is None
+
+
+@asynctest
+async def test_who_took_it_dies_before_the_answer(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        session = new()
+        waiting = asyncio.create_task(web.offer(session, "v=0", 0.5))
+        taken = await worker.take("w1", 5)
+        assert taken is not None
+        assert await waiting is None
+        found = await web.session(session.id)
+        assert found is not None
+        assert (found.state, found.reason) == (State.FAILED, "no_answer")
+        with pytest.raises(Fenced):  # it was only slow
+            await worker.reply(taken[0], Answer(sdp="v=1"))
+        with pytest.raises(Fenced):
+            await worker.move(taken[0], State.LIVE)
+
+
+@asynctest
+async def test_an_answer_at_the_last_moment_counts(server: RedisServer) -> None:
+    async with stores(server) as (web,):
+        session = new()
+        with server.client() as raw:  # there, but after the last look for it
+            raw.rpush(keys.answer(session.id), Answer(problem="full").model_dump_json())
+        assert await web.offer(session, "v=0", 0) == Answer(problem="full")
+
+
+@asynctest
+async def test_no_state_is_reached_but_by_its_moves(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        for start in (State.CONNECTING, State.LIVE, State.ENDED, State.FAILED):
+            for to in State:
+                session = await connecting(store, store, new())
+                if start is not State.CONNECTING:
+                    session = await store.move(session, start, "bye")
+                if to in MOVES[start] or to is start:
+                    moved = await store.move(session, to, "bye")
+                    assert moved.state is to
+                    assert await store.session(session.id) == moved
+                else:
+                    with pytest.raises(BadMove, match=start):
+                        await store.move(session, to)
+                    assert await store.session(session.id) == session
+
+
+@pytest.mark.usefixtures("short_lives")
+@asynctest
+async def test_a_paused_worker_has_lost_its_session(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        session = await live(web, worker, new())
+        await asyncio.sleep(0.25)
+        assert await web.reap() == []  # only noticed
+        await asyncio.sleep(0.25)
+        assert [(s.id, s.state, s.reason) for s in await web.reap()] == [(session.id, State.LOST, "worker_lost")]
+        assert await web.reap() == []
+        assert await worker.renew([session]) == {session.id}
+        for late in (
+            worker.move(session, State.ENDED),
+            worker.report(session, Meters()),
+            worker.reply(session, Answer()),
+        ):
+            with pytest.raises(Fenced):
+                await late
+
+
+@pytest.mark.usefixtures("short_lives")
+@asynctest
+async def test_a_lease_that_lapsed_is_taken_back(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        session = await live(web, worker, new())
+        for _ in range(3):
+            await asyncio.sleep(0.25)
+            assert await web.reap() == []
+            assert await worker.renew([session]) == set()
+        assert (await worker.move(session, State.ENDED, "bye")).reason == "bye"
+        assert await worker.renew([session]) == {session.id}
+
+
+@pytest.mark.usefixtures("short_lives")
+@asynctest
+async def test_an_offer_that_nobody_waits_for_any_more_is_reaped(server: RedisServer) -> None:
+    async with stores(server) as (web,):
+        session = new()
+        waiting = asyncio.create_task(web.offer(session, "v=0", 0.3))
+        await asyncio.sleep(0.1)
+        waiting.cancel()  # its web process died
+        await asyncio.sleep(0.3)
+        assert [(s.id, s.state, s.reason) for s in await web.reap()] == [(session.id, State.FAILED, "no_worker")]
+        assert await web.take("w1", 0.1) is None
+
+
+@pytest.mark.usefixtures("short_lives")
+@pytest.mark.parametrize("deaths", [1, 2, 3, 4])
+@asynctest
+async def test_offers_outlive_who_read_them_unless_they_kill(server: RedisServer, deaths: int) -> None:
+    """Workers that read an offer and die before they take it: the next one gets it, three times."""
+    async with stores(server, 2) as (web, worker):
+        await worker.take("w0", 0)  # makes the group
+        session = new()
+        waiting = asyncio.create_task(web.offer(session, "v=0", 0.7))
+        await asyncio.sleep(0.05)
+        with server.client() as raw:
+            raw.xreadgroup(keys.GROUP, "dead", {keys.OFFERS: ">"})
+            for _ in range(deaths - 1):
+                raw.xautoclaim(keys.OFFERS, keys.GROUP, "dead", 0)
+        await asyncio.sleep(0.1)
+        taken = await worker.take("w1", 0.2)
+        if deaths < keys.DELIVERIES:
+            assert taken is not None
+            assert taken[0].id == session.id
+            waiting.cancel()
+        else:
+            found = await web.session(session.id)
+            assert found is not None
+            assert (taken, found.state, found.reason) == (None, State.FAILED, "poison")
+            assert await waiting is None
+
+
+@asynctest
+async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) -> None:
+    """50 offers to each of two webs, all at once: each is taken once, and no worker ever holds more than it can."""
+    held: Counter[str] = Counter()
+    taken: list[tuple[str, str]] = []
+
+    async def work(store: Store, who: str, capacity: int) -> None:
+        while True:
+            got = await store.take(who, 0.5)
+            if got is None:
+                return
+            held[who] += 1
+            assert held[who] <= capacity
+            taken.append((got[0].id, who))
+            await store.reply(got[0], Answer(sdp=who))
+            await asyncio.sleep(0.005)
+            await store.move(got[0], State.ENDED, "bye")
+            held[who] -= 1
+
+    async with stores(server, 4) as (web1, web2, worker1, worker2):
+        big = [work(worker1, "big", 3) for _ in range(3)]
+        offers = [web.offer(new(), "v=0", 8) for web in (web1, web2) for _ in range(50)]
+        done = await asyncio.gather(*offers, *big, work(worker2, "small", 1))
+        answers = [answer.sdp for answer in done if isinstance(answer, Answer)]
+        assert len(taken) == len({id for id, _ in taken}) == len(answers) == 100
+        assert Counter(answers) == Counter(who for _, who in taken)
+        assert Counter(answers)["big"] > Counter(answers)["small"] >= 10
+        assert {session.state for session in await web1.sessions()} == {State.ENDED}
+
+
+@asynctest
+async def test_a_worker_that_is_full_leaves_offers_to_others(server: RedisServer) -> None:
+    async with stores(server, 3) as (web, worker1, worker2):
+        await live(web, worker1, new(), "full")  # and takes no more
+        session = await live(web, worker2, new(), "free")
+        assert session.worker == "free"
+
+
+@asynctest
+async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "WAITING", 2)
+    keys.script.cache_clear()
+    async with stores(server) as (web,):
+        waiting = [asyncio.create_task(web.offer(new(), "v=0", 0.5)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        refused = await web.offer(new(), "v=0", 5)
+        assert refused is not None
+        assert refused.problem == "full"
+        assert await asyncio.gather(*waiting) == [None, None]
+        assert await web.offer(new(), "v=0", 0.1) is None  # there is room again
+    keys.script.cache_clear()
+
+
+@asynctest
+async def test_names_belong_to_an_owner_and_pass_on(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        first = await live(store, store, new(Kind.PUBLISH, name="tv", owner="ann"))
+        assert await store.stream("tv") == first
+        stranger = await store.offer(new(Kind.PUBLISH, name="tv", owner="bob"), "v=0", 1)
+        assert stranger is not None
+        assert stranger.problem == "name_taken"
+        second = await connecting(store, store, new(Kind.PUBLISH, name="tv", owner="ann"), "w2")
+        assert await store.stream("tv") == first  # until there is something better
+        second = await store.move(second, State.LIVE)
+        assert await store.stream("tv") == second
+        assert await store.commands("w1", 1) == [Command(kind="end", session=first.id, reason="replaced")]
+        await store.move(first, State.ENDED, "replaced")
+        assert await store.stream("tv") == second
+        await store.move(second, State.ENDED, "bye")
+        assert await store.stream("tv") is None
+        third = await live(store, store, new(Kind.PUBLISH, name="tv", owner="bob"))
+        assert await store.stream("tv") == third
+
+
+@asynctest
+async def test_a_name_cannot_be_stolen_between_offer_and_picture(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        first = await live(store, store, new(Kind.PUBLISH, name="tv", owner="ann"))
+        second = await connecting(store, store, new(Kind.PUBLISH, name="tv", owner="ann"))
+        await store.move(first, State.ENDED)
+        other = await live(store, store, new(Kind.PUBLISH, name="tv", owner="bob"))
+        with pytest.raises(BadMove, match="publishes"):
+            await store.move(second, State.LIVE)
+        assert await store.stream("tv") == other
+
+
+@asynctest
+async def test_viewers_go_to_the_publishers_worker(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        nothing = await web.offer(new(Kind.VIEW, name="tv", of="nobody"), "v=0", 1)
+        assert nothing is not None
+        assert nothing.problem == "no_stream"
+        publisher = await live(web, worker, new(Kind.PUBLISH, name="tv"))
+        viewer = new(Kind.VIEW, name="tv", of=publisher.id)
+        waiting = asyncio.create_task(web.offer(viewer, "v=0 view", 5))
+        (command,) = await worker.commands("w1", 5)
+        assert command == Command(kind="view", session=viewer.id, text="v=0 view")
+        assert await worker.accept("w2", viewer.id) is None
+        accepted = await worker.accept("w1", viewer.id)
+        assert accepted is not None
+        await worker.reply(accepted, Answer(sdp="v=1"))
+        assert await waiting == Answer(sdp="v=1")
+        await worker.move(await worker.move(accepted, State.LIVE), State.ENDED)
+        assert await web.stream("tv") == publisher  # a viewer's end is not the stream's
+        late = new(Kind.VIEW, name="tv", of=publisher.id)
+        assert await web.offer(late, "v=0", 0.1) is None
+        assert await worker.accept("w1", late.id) is None
+
+
+@asynctest
+async def test_options_and_ends_reach_the_worker_in_order(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        session = await live(web, worker, new())
+        options = Options(engine="chroma")
+        assert (await web.change(session.id, options)).options == options
+        await web.send("w1", Command(kind="candidates", session=session.id, text="a=candidate"))
+        await web.end(session.id, "deleted")
+        kinds = [command.kind for command in await worker.commands("w1", 1)]
+        assert kinds == ["options", "candidates", "end"]
+        assert await worker.commands("w1", 0.05) == []
+        await worker.move(session, State.ENDED, "deleted")
+        await web.end(session.id, "deleted")
+        assert await worker.commands("w1", 0.05) == []
+        with pytest.raises(BadMove, match="ended"):
+            await web.change(session.id, options)
+        for unknown in (web.end("nobody", "deleted"), web.change("nobody", options)):
+            with pytest.raises(NoSession, match="nobody"):
+                await unknown
+
+
+@asynctest
+async def test_a_command_waits_for_nobody_and_is_not_lost(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        reading = asyncio.create_task(worker.commands("w1", 5))
+        await asyncio.sleep(0.1)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await web.send("w1", Command(kind="end", session="a"))
+        with server.client() as raw:
+            raw.xadd(keys.commands("w1"), {"command": '{"kind": "dance"}'})
+        assert [command.session for command in await worker.commands("w1", 1)] == ["a"]
+
+
+@asynctest
+async def test_ending_an_offer_leaves_nothing_to_take(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        session = new()
+        waiting = asyncio.create_task(web.offer(session, "v=0", 0.5))
+        await asyncio.sleep(0.1)
+        await web.end(session.id, "deleted")
+        assert await worker.take("w1", 0.1) is None
+        assert await waiting is None
+        found = await web.session(session.id)
+        assert found is not None
+        assert (found.state, found.reason) == (State.ENDED, "deleted")
+
+
+@asynctest
+async def test_meters_and_lists(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        first = await live(web, worker, new(owner="ann"))
+        second = await live(web, worker, new(owner="bob"))
+        meters = Meters(fps_in=29.9, dropped={"late": 2}, engine="selfie")
+        await worker.report(first, meters)
+        assert [s.id for s in await web.sessions()] == [second.id, first.id]
+        (mine,) = await web.sessions("ann")
+        assert mine.meters == meters
+        assert await web.sessions("eve") == []
+        await worker.move(first, State.ENDED)
+        with pytest.raises(BadMove):
+            await worker.report(first, meters)
+
+
+@pytest.mark.usefixtures("short_lives")
+@asynctest
+async def test_workers_are_listed_while_their_heart_beats(server: RedisServer) -> None:
+    async with stores(server, 3) as (web, one, two):
+        await one.beat(Worker(id="w1", capacity=3, state="ready"))
+        await two.beat(Worker(id="w2"))
+        seen = {worker.id: worker for worker in await web.workers()}
+        assert set(seen) == {"w1", "w2"}
+        assert seen["w1"].seen_s > 0
+        await two.leave("w2")
+        assert [worker.id for worker in await web.workers()] == ["w1"]
+        await asyncio.sleep(0.25)
+        assert await web.workers() == []
+
+
+@asynctest
+async def test_races_end_in_one_final_state(server: RedisServer) -> None:
+    """Ends, changes, moves and reaps of the same session at once: some are refused, none breaks the record."""
+    async with stores(server, 2) as (web, worker):
+        for _ in range(20):
+            session = await live(web, worker, new())
+            moves = [worker.move(session, to, to) for to in (State.ENDED, State.FAILED, State.LIVE)]
+            others = [web.end(session.id, "deleted"), web.change(session.id, Options(engine="rvm")), web.reap()]
+            results = await asyncio.gather(*moves, *others, worker.renew([session]), return_exceptions=True)
+            assert all(isinstance(r, BadMove) for r in results if isinstance(r, BaseException))
+            found = await web.session(session.id)
+            assert found is not None
+            assert (found.state, found.reason) in {(State.ENDED, "ended"), (State.FAILED, "failed")}
+
+
+@asynctest
+async def test_every_key_expires_by_itself(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        publisher = await live(web, worker, new(Kind.PUBLISH, name="tv"))
+        await web.offer(new(Kind.VIEW, name="tv", of=publisher.id), "v=0", 0.05)
+        await web.offer(new(), "v=0", 0.05)
+        await web.change(publisher.id, Options())
+        await worker.beat(Worker(id="w1"))
+        await worker.reply(publisher, Answer(sdp="nobody fetches it"))
+        await worker.renew([publisher])
+        await web.reap()
+        waiting = asyncio.create_task(web.offer(new(), "v=0", 5))
+        await asyncio.sleep(0.05)
+        with server.client() as raw:
+            lives = {key: raw.pttl(key) for key in raw.scan_iter()}
+        waiting.cancel()
+        kinds = {key.removeprefix(keys.PREFIX).partition(":")[0] for key in lives}
+        assert kinds == {
+            "session", "sessions", "due", "offers", "answer", "name", "commands", "worker", "workers"
+        }  # fmt: skip
+        assert all(0 < life_ms <= keys.QUEUE_S * 1000 for life_ms in lives.values()), lives
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1", "redis://h:port", "/run/redis.sock"])
+def test_what_is_no_address_is_said_so(url: str) -> None:
+    with pytest.raises(UsageError, match="REDIS_URL"):
+        Store(url)

@@ -1,0 +1,113 @@
+"""Any order of calls on one session, by its worker, by others and by time, against a few lines of model."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stream.errors import BadMove, Fenced
+from stream.records import keys
+from stream.records.live import MOVES, Session, State
+from stream.records.live_store import Store
+from stream.records.options import Options
+from tests.servers import RedisServer
+from tests.stream.records.live import new
+
+STEPS = ["take", "accept", "renew", "change", "end", "lapse", *(f"move {state}" for state in State)]
+
+
+class Model:
+    """What one session must be after each step."""
+
+    def __init__(self) -> None:
+        self.state, self.ours = State.OFFERED, False
+
+    def step(self, step: str) -> str:
+        """The expected outcome: "ok", "none", "lost", "bad" or "fenced"."""
+        match step.split():
+            case ["accept"]:  # this is nobody's viewer
+                return "none"
+            case ["take"]:
+                if self.state is not State.OFFERED:
+                    return "none"
+                self.state, self.ours = State.CONNECTING, True
+            case ["renew"]:
+                return "ok" if self.ours and not self.state.final else "lost"
+            case ["change"]:
+                return "bad" if self.state.final else "ok"
+            case ["end"] if self.state is State.OFFERED:
+                self.state = State.ENDED
+            case ["lapse"] if not self.state.final:
+                self.state = State.FAILED if self.state is State.OFFERED else State.LOST
+                self.ours = False
+            case ["move", word]:
+                return self._move(State(word))
+        return "ok"
+
+    def _move(self, to: State) -> str:
+        if not self.ours:
+            return "fenced"
+        if to not in MOVES[self.state] and to is not self.state:
+            return "bad"
+        self.state = to
+        return "ok"
+
+
+async def do(store: Store, server: RedisServer, step: str, session: Session, held: list[Session]) -> str:
+    ours = held[-1] if held else session.model_copy(update={"worker": "w1", "fence": 1})
+    match step.split():
+        case ["take"]:
+            taken = await store.take("w1", 0)
+            held += [taken[0]] if taken else []
+            return "ok" if taken else "none"
+        case ["accept"]:
+            return "ok" if await store.accept("w2", session.id) else "none"
+        case ["renew"]:
+            return "lost" if await store.renew([ours]) else "ok"
+        case ["change"]:
+            await store.change(session.id, Options(engine="chroma"))
+        case ["end"]:
+            await store.end(session.id, "deleted")
+        case ["lapse"]:
+            with server.client() as raw:  # as if nobody had done anything for a while; noticed, then given up
+                for _ in range(2):
+                    raw.zadd(f"{keys.PREFIX}due", {session.id: 1}, xx=True)
+                    await store.reap()
+        case ["move", word]:
+            await store.move(ours, State(word))
+    return "ok"
+
+
+async def play(server: RedisServer, steps: list[str]) -> None:
+    with server.client() as raw:
+        raw.flushall()
+    store, session, model = Store(server.url), new(), Model()
+    held: list[Session] = []
+    waiting = asyncio.create_task(store.offer(session, "v=0", 60))
+    while await store.session(session.id) is None:
+        await asyncio.sleep(0.001)
+    for step in steps:
+        try:
+            outcome = await do(store, server, step, session, held)
+        except (BadMove, Fenced) as exc:
+            outcome = "bad" if isinstance(exc, BadMove) else "fenced"
+        found = await store.session(session.id)
+        assert found is not None
+        assert (outcome, found.state) == (model.step(step), model.state)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await store.close()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=8))
+def test_any_order_of_calls(server: RedisServer, steps: list[str]) -> None:
+    asyncio.run(play(server, steps))
+
+
+@pytest.mark.parametrize("end", ["move ended", "lapse"])
+def test_the_whole_way(server: RedisServer, end: str) -> None:
+    asyncio.run(
+        play(server, ["take", "renew", "move live", "change", "end", "renew", end, "renew", "move live", "take"])
+    )

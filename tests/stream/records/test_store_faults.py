@@ -1,0 +1,176 @@
+"""What the store does while Redis is away, and after it came back with or without its data."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+
+import pytest
+
+from stream.errors import StoreDown
+from stream.records import keys
+from stream.records.live import Answer, Kind, Session, State, Worker
+from stream.records.live_store import Store
+from stream.records.options import Options
+from tests.servers import RedisServer, asynctest, free_port
+from tests.stream.records.live import connecting, live, new, stores
+
+
+async def refused_within(limit_s: float, call: Awaitable[object]) -> None:
+    start_s = time.monotonic()
+    with pytest.raises(StoreDown):
+        await call
+    assert time.monotonic() - start_s < limit_s
+
+
+@asynctest
+async def test_a_server_that_was_never_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(f"redis://ann:secret@127.0.0.1:{free_port()}")
+    assert not await store.ping()
+    with pytest.raises(StoreDown, match=r"Redis at redis://127.0.0.1:\d+: [^\n]+$") as caught:
+        await store.take("w1", 5)
+    assert "secret" not in str(caught.value)
+    await store.close()
+
+
+@asynctest
+async def test_killed_and_started_again_with_its_data(own_server: RedisServer) -> None:
+    async with stores(own_server, 2) as (web, worker):
+        session = await live(web, worker, new(Kind.PUBLISH, name="tv"))
+        waiting = asyncio.create_task(web.offer(new(), "v=0", 10))
+        await asyncio.sleep(0.1)
+        own_server.kill()
+        await refused_within(1.5, waiting)
+        for call in (worker.take("w1", 5), web.sessions(), web.offer(new(), "v=0", 10), worker.renew([session])):
+            await refused_within(1.5, call)
+        assert not await web.ping()
+        own_server.start()
+        assert await web.stream("tv") == session
+        assert await worker.renew([session]) == set()
+        taken = await worker.take("w1", 1)  # the offer survived, its client did not wait
+        assert taken is not None
+        assert (await live(web, worker, new())).state is State.LIVE
+
+
+@pytest.mark.slow
+@asynctest
+async def test_stopped_for_a_while(own_server: RedisServer) -> None:
+    """Not refused but silent: every call ends within what it may wait and a second, and the next ones work again."""
+    async with stores(own_server, 2) as (web, worker):
+        session = await live(web, worker, new())
+        own_server.freeze()
+        calls = [worker.take("w1", 9), web.offer(new(), "v=0", 9), worker.renew([session]), worker.commands("w1", 9)]
+        await asyncio.gather(*(refused_within(2.8, call) for call in calls))
+        assert not await web.ping()
+        own_server.thaw()
+        assert await web.ping()
+        assert await worker.renew([session]) == set()
+        assert await web.session(session.id) == session
+        assert await worker.take("w1", 0) is None  # the offer made meanwhile arrived late, and was no offer any more
+        assert (await live(web, worker, new())).state is State.LIVE
+
+
+@pytest.mark.usefixtures("short_lives")
+@asynctest
+async def test_after_an_outage_owners_come_before_reapers(own_server: RedisServer) -> None:
+    async with stores(own_server, 2) as (web, worker):
+        session = await live(web, worker, new())
+        gone = await live(web, worker, new())
+        own_server.freeze()
+        await asyncio.sleep(0.6)  # more than lease and grace together
+        own_server.thaw()
+        assert await web.reap() == []
+        assert await worker.renew([session]) == set()
+        await asyncio.sleep(0.25)
+        assert [s.id for s in await web.reap()] == [gone.id]
+        assert (await worker.move(session, State.ENDED)).state is State.ENDED
+
+
+@asynctest
+async def test_flushed_and_written_again_by_the_owners(own_server: RedisServer) -> None:
+    async with stores(own_server, 2) as (web, worker):
+        session = await live(web, worker, new(Kind.PUBLISH, name="tv", owner="ann"))
+        session = await web.change(session.id, Options(engine="chroma"))
+        taking = asyncio.create_task(worker.take("w2", 5))
+        await asyncio.sleep(0.1)
+        with own_server.client() as raw:
+            raw.flushall()
+        assert await web.sessions() == []
+        assert await worker.renew([session]) == set()
+        assert await web.sessions("ann") == [session]
+        assert await web.stream("tv") == session
+        fresh = new()
+        waiting = asyncio.create_task(web.offer(fresh, "v=0", 5))
+        taken = await taking  # it waited in the group that is gone
+        assert taken is not None
+        assert taken[0].id == fresh.id
+        await worker.reply(taken[0], Answer(sdp="v=1"))
+        assert await waiting == Answer(sdp="v=1")
+        await worker.beat(Worker(id="w1"))
+        assert [seen.id for seen in await web.workers()] == ["w1"]
+
+
+@asynctest
+async def test_flushed_and_ended_before_it_was_written_again(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        session = await live(store, store, new())
+        with server.client() as raw:
+            raw.flushall()
+        ended = await store.move(session, State.ENDED, "bye")
+        assert await store.session(session.id) == ended
+        with server.client() as raw:
+            raw.flushall()
+        assert await store.renew([ended]) == {session.id}  # what is over is not brought back
+        assert await store.sessions() == []
+
+
+@asynctest
+async def test_a_name_taken_after_a_flush_stays_taken(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        first = await live(store, store, new(Kind.PUBLISH, name="tv"))
+        with server.client() as raw:
+            raw.flushall()
+        second = await live(store, store, new(Kind.PUBLISH, name="tv"))
+        assert await store.renew([first, second]) == {first.id}
+        assert await store.stream("tv") == second
+
+
+@asynctest
+async def test_a_full_server_is_an_outage_and_reading_goes_on(own_server: RedisServer) -> None:
+    async with stores(own_server) as (store,):
+        session = await live(store, store, new())
+        with own_server.client() as raw:
+            raw.config_set("maxmemory", 1)
+            await refused_within(0.5, store.offer(new(), "v=0", 5))
+            assert await store.session(session.id) == session
+            raw.config_set("maxmemory", 0)
+        assert await store.renew([session]) == set()
+
+
+@asynctest
+async def test_a_cut_connection_is_no_outage(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        session: Session = await connecting(store, store, new())
+        with server.client() as raw:
+            raw.execute_command("CLIENT", "KILL", "SKIPME", "yes", "TYPE", "normal")
+        assert (await store.move(session, State.LIVE)).state is State.LIVE
+
+
+@asynctest
+async def test_cancelled_waits_leave_no_connection_half_read(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        for _ in range(20):
+            waits = [asyncio.create_task(store.take("w1", 5)), asyncio.create_task(store.commands("w1", 5))]
+            await asyncio.sleep(0.01)
+            for wait in waits:
+                wait.cancel()
+            ended = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 1.0)
+            assert all(isinstance(end, asyncio.CancelledError) for end in ended)
+        session = await live(store, store, new())
+        assert await store.session(session.id) == session
+        with server.client() as raw:
+            assert len(raw.client_list()) < 10
+            assert raw.xlen(keys.OFFERS) == 0
+
+
+def test_a_store_left_unused_needs_no_closing() -> None:
+    Store("redis://127.0.0.1:1")

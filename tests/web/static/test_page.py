@@ -1,0 +1,166 @@
+"""The page in a real Chromium with a made-up camera, against the real server and a double for the worker."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from stream.settings import Settings
+from tests.web.site import Site, running
+from tests.web.static.pages import CHROMIUM, FLAGS, PAPER, SLATE, WATCH, Worker, corner_is, opened, ready, state
+
+PUBLISH = """async () => {
+  const camera = await navigator.mediaDevices.getUserMedia({ video: true });
+  window.pc = new RTCPeerConnection();
+  pc.addTransceiver(camera.getVideoTracks()[0], { direction: 'sendonly', streams: [camera] });
+  await pc.setLocalDescription();
+  await new Promise((ready) => { pc.onicecandidate = (e) => e.candidate || ready(); });
+  const response = await fetch('/whip/studio?background=color:%231f2937', {
+    method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
+  await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+  return response.status;
+}"""
+
+
+def test_it_connects_and_follows_the_choices(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
+    start_worker("one")
+    opened(page, workerless)
+    page.check("input[value='color:#f4f1ea']")
+    corner_is(page, PAPER)
+    page.wait_for_selector("#meters:has-text('double on cpu'):has-text('320×240')")
+    page.keyboard.press("ArrowRight")  # the next of the group, as radio buttons go
+    corner_is(page, SLATE)
+    page.check("input[name=view][value=matte]")
+    with workerless.client() as http:
+        for _ in range(50):
+            record = http.get("/api/sessions").json()["sessions"][0]
+            if record["options"]["view"] == "matte":
+                break
+            time.sleep(0.02)
+        assert record["options"] | {"view": "matte", "background": "color:#1f2937"} == record["options"]
+        page.click("#stop")
+        state(page, "idle")
+        assert page.is_visible("#open")
+        for _ in range(50):
+            record = http.get("/api/sessions").json()["sessions"][0]
+            if record["state"] == "ended":
+                break
+            time.sleep(0.02)
+        assert record["reason"] == "deleted"
+
+
+def test_a_killed_worker_is_noticed_and_replaced(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
+    first = start_worker("one")
+    opened(page, workerless)
+    start_worker("two")
+    ready(workerless, 2)
+    page.evaluate(WATCH)
+    began_s = time.monotonic()
+    first.kill()
+    while "reconnecting" not in page.evaluate("seen.states"):
+        assert time.monotonic() - began_s < 3
+    state(page, "live")
+    assert time.monotonic() - began_s < 5  # 3 s where the machine has nothing else to do
+    assert page.evaluate("seen.held"), "the last picture stayed"
+    corner_is(page, SLATE)
+    with workerless.client() as http:
+        newest, *_, oldest = http.get("/api/sessions").json()["sessions"]
+    assert (oldest["worker"], newest["worker"]) == ("one", "two")
+    assert newest["options"] == oldest["options"]
+
+
+def test_no_room_then_room(page: Any, workerless: Site, start_worker: Callable[[str], Worker]) -> None:
+    page.goto(workerless.url)
+    page.click("#open")
+    state(page, "full")
+    assert "in 2 s" in page.inner_text("#status")
+    start_worker("late")
+    state(page, "live")
+
+
+def test_the_server_starts_again(
+    page: Any, settings: Settings, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    """Media never passes the web server, so the picture goes on; and a change that cannot be made is said."""
+    start_worker("one")
+    with running(settings, redis_url, worker=False) as site:
+        opened(page, site)
+        port = int(site.url.rpartition(":")[2])
+    page.click("input[value='color:#f4f1ea']")
+    page.wait_for_selector("#note:has-text('Not changed')")
+    state(page, "live")
+    corner_is(page, SLATE)
+    with running(settings, redis_url, worker=False, port=port):
+        page.check("input[value='color:#f4f1ea']")
+        corner_is(page, PAPER)
+
+
+def test_viewers_by_link(
+    browser: Any, page: Any, settings: Settings, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    start_worker("one")
+    with_token = settings.model_copy(update={"token": SecretStr("mine")})
+    with running(with_token, redis_url, worker=False) as site, site.client("mine") as http:
+        ready(site, 1)
+        link = http.post("/api/links", json={"kind": "view", "name": "studio"}).json()["page"]
+        page.goto(link)
+        state(page, "notLive")
+        publisher = browser.new_context()
+        studio = publisher.new_page()
+        studio.goto(site.url)
+        studio.fill("#token", "mine")
+        studio.keyboard.press("Enter")
+        studio.wait_for_selector(".tile-choice")
+        assert studio.evaluate(PUBLISH) == 201
+        state(page, "live")
+        corner_is(page, SLATE)
+        publisher.close()
+        page.goto(link.partition("#")[0])
+        state(page, "denied")
+
+
+def test_signing_in(page: Any, settings: Settings, redis_url: str) -> None:
+    with running(settings.model_copy(update={"token": SecretStr("mine")}), redis_url) as site:
+        page.goto(site.url)
+        page.wait_for_selector("#login[open]")
+        page.fill("#token", "wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#login .note:has-text('no user has this token')")
+        page.fill("#token", "mine")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#user:has-text('user')")
+        page.click("#sign-out")
+        page.wait_for_selector("#login[open]")
+
+
+@pytest.mark.parametrize(
+    ("flags", "host", "shown", "advice"),
+    [
+        (["--use-fake-device-for-media-stream"], "127.0.0.1", "refused", "left of the address"),
+        (["--use-fake-ui-for-media-stream"], "127.0.0.1", "noCamera", "Plug one in"),
+        (["--host-resolver-rules=MAP studio.test 127.0.0.1"], "studio.test", "insecure", "mattebox serve --tls auto"),
+    ],
+)
+def test_no_camera_is_said(
+    driver: Any, settings: Settings, redis_url: str, flags: list[str], host: str, shown: str, advice: str
+) -> None:
+    named = settings.model_copy(update={"token": SecretStr("mine")}) if host != "127.0.0.1" else settings
+    with running(named, redis_url) as site:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *flags])
+        page = browser.new_page()
+        page.goto(site.url.replace("127.0.0.1", host))
+        if host != "127.0.0.1":
+            page.fill("#token", "mine")
+            page.keyboard.press("Enter")
+            page.wait_for_selector(".tile-choice")
+        page.click("#open")
+        state(page, shown)
+        assert page.is_enabled("#open")
+        assert advice in page.inner_text("#card .body")
+        browser.close()

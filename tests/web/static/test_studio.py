@@ -1,0 +1,207 @@
+"""What the studio says in each of its states, and that everybody can read and reach it."""
+
+import re
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from stream.settings import Settings
+from tests.web.site import Site, running
+from tests.web.static.pages import SLATE, Worker, corner_is, opened, ready, state, until
+
+FIRST_LOAD_BYTES = 300_000
+# No made-up camera of Chromium's can be another program's, and where nobody sits before it it answers its own question:
+# for these two what the page asks is replaced. Refused, allowed and lost cameras are real in `tests/live`.
+IN_USE = (
+    "() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotReadableError') } }"
+)
+NEVER = "() => { navigator.mediaDevices.getUserMedia = () => new Promise(() => {}) }"
+WARNINGS = "async sample => (await import('/static/shared/measure.js')).warnings(sample)"
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    folder = pytest.importorskip("axe_playwright_python", reason="brings axe-core")
+    return resources.files(folder).joinpath("axe.min.js").read_text()
+
+
+@pytest.fixture
+def audited(page: Any, axe: str) -> Callable[[str], None]:
+    """Looks for what axe calls serious or critical, in light and dark."""
+
+    def audit(where: str) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = page.evaluate(f"() => {{ {axe}; return axe.run() }}")["violations"]
+            bad = [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in found if v["impact"] in _GRAVE]
+            assert not bad, f"{where}, {scheme}: {bad}"
+
+    return audit
+
+
+_GRAVE = ("serious", "critical")
+
+
+def test_axe_finds_nothing_serious(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker], audited: Callable[[str], None]
+) -> None:
+    start_worker("one")
+    ready(workerless, 1)
+    page.goto(workerless.url)
+    page.wait_for_selector(".tile-choice img")
+    state(page, "idle")
+    audited("idle")
+    page.click("#open")
+    state(page, "live")
+    page.click("#tool-compare")
+    page.wait_for_selector("#truth-open:enabled")
+    page.click("#truth-open")
+    audited("live")
+    page.click("#drawer-open")
+    audited("all controls")
+    page.click("#share-open")
+    until(page, "document.getElementById('share-view').value")
+    audited("share")
+
+
+def test_axe_finds_nothing_serious_on_the_viewers_page(page: Any, site: Site, audited: Callable[[str], None]) -> None:
+    page.goto(f"{site.url}/view/nobody")
+    state(page, "notLive")
+    audited("nobody is live")
+
+
+def test_the_first_load_is_small_and_comes_from_this_server_alone(page: Any, site: Site) -> None:
+    sizes: dict[str, int] = {}
+    page.on("response", lambda response: sizes.update({response.url: len(response.body())}))
+    page.goto(site.url)
+    until(page, "[...document.images].length > 8 && [...document.images].every(i => i.complete)")
+    print(f"first load: {sum(sizes.values()):,} bytes in {len(sizes)} files")
+    assert all(url.startswith(site.url) for url in sizes)
+    assert sum(sizes.values()) < FIRST_LOAD_BYTES
+
+
+def test_a_camera_that_another_program_has(page: Any, site: Site) -> None:
+    page.goto(site.url)
+    page.evaluate(IN_USE)
+    page.click("#open")
+    state(page, "busyCamera")
+    assert "Another program has the camera" in page.inner_text("#card")
+    assert page.is_enabled("#open")
+
+
+def test_asking_is_said_while_the_browser_asks(page: Any, site: Site) -> None:
+    page.goto(site.url)
+    page.evaluate(NEVER)
+    page.click("#open")
+    state(page, "asking")
+    assert "May this page use your camera?" in page.inner_text("#card")
+    assert page.is_hidden("#open")
+
+
+def test_a_server_out_of_reach_is_tried_again(page: Any, site: Site) -> None:
+    page.route("**/api/login", lambda route: route.abort())
+    page.goto(site.url)
+    state(page, "unreachable")
+    assert "goes on trying" in page.inner_text("#card")
+    page.unroute("**/api/login")
+    state(page, "idle")
+
+
+def test_a_full_server_lets_one_wait(page: Any, workerless: Site) -> None:
+    page.goto(workerless.url)
+    page.click("#open")
+    state(page, "full")
+    assert "let in as soon as one is free" in page.inner_text("#card")
+    assert re.search(r"Trying again in \d+ s", page.inner_text("#card .extra"))
+    assert page.is_visible("#stop"), "who will not wait can stop"
+
+
+def test_signed_out(page: Any, settings: Settings, redis_url: str) -> None:
+    with running(settings.model_copy(update={"token": SecretStr("mine")}), redis_url) as site:
+        page.goto(site.url)
+        page.wait_for_selector("#login[open]")
+        assert page.get_attribute("#status", "data-state") == "signedOut"
+        page.fill("#token", "mine")
+        page.keyboard.press("Enter")
+        state(page, "idle")
+
+
+def test_a_drained_worker_is_said(page: Any, workerless: Site, start_worker: Callable[[str], Worker]) -> None:
+    start_worker("one")
+    opened(page, workerless)
+    seen = "new MutationObserver(() => seen.push(document.getElementById('status').dataset.state))"
+    page.evaluate(f"() => {{ window.seen = []; {seen}.observe(document.body, {{ subtree: true, attributes: true }}) }}")
+    with workerless.client() as http:
+        session = http.get("/api/sessions").json()["sessions"][0]["id"]
+    workerless.call(workerless.store.end(session, "drained"))
+    until(page, "seen.includes('draining')")
+    state(page, "live")
+
+
+def test_what_one_engine_heeds_is_remembered_until_another_is_known_to_be_here(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
+    page.goto(workerless.url)
+    state(page, "idle")
+    page.evaluate("localStorage.setItem('mattebox.options', JSON.stringify({ roi: true }))")
+    page.reload()
+    state(page, "idle")
+    roi = page.locator("#control-roi")
+    assert roi.is_checked()
+    assert roi.is_enabled()
+    start_worker("one")
+    ready(workerless, 1)
+    page.reload()
+    state(page, "idle")
+    assert not roi.is_checked()
+    assert roi.is_disabled(), "the worker's engine is another"
+
+
+def test_an_engine_on_its_way_is_said(page: Any, workerless: Site, start_worker: Callable[[str], Worker]) -> None:
+    start_worker("one")
+    opened(page, workerless)
+    page.click("#drawer-open")
+    page.select_option("#control-engine", "rvm")
+    page.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, double goes on.')")
+    page.click("#reset-all")
+    page.wait_for_selector("#notice", state="hidden")
+    corner_is(page, SLATE)
+
+
+def test_warnings_say_what_is_wrong(page: Any, site: Site) -> None:
+    page.goto(site.url)
+
+    def warned(**changes: Any) -> list[Any]:
+        meters = {"fps_in": 30.0, "matte_fps": changes.pop("matte_fps", 30.0)}
+        sample = {"meters": meters, "sentFps": 30.0, "limit": "", "glassMs": 60.0} | changes
+        return list(page.evaluate(WARNINGS, sample))
+
+    assert warned() == []
+    assert warned(matte_fps=12.0) == [["capacity", 12, 30]]
+    assert warned(matte_fps=0.0) == [["warming"]]
+    assert warned(limit="bandwidth") == [["uplink"]]
+    assert warned(sentFps=8.2) == [["camera", 8]]
+    assert warned(glassMs=612.3) == [["delay", 612]]
+    assert warned(meters=None) == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 390, 820, 2560])
+def test_nothing_is_cut_off(page: Any, site: Site, width: int) -> None:
+    """A phone need not be moved sideways. Also for somebody who is signed in, whose name stands in the header."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(site.url)
+    page.wait_for_selector(".tile-choice img")
+    assert page.evaluate("document.scrollingElement.scrollWidth") == width
+    page.evaluate("""() => {
+        const user = document.getElementById('user');
+        user.hidden = false;
+        user.querySelector('span').textContent = 'somebody-with-a-name';
+    }""")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    for button in ("#share-open", "#sign-out"):
+        box = page.locator(button).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width, button

@@ -1,0 +1,162 @@
+"""The page of videos in a real Chromium, against the real server and a double for the worker of files."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import PICTURES
+from tests.media import TALK
+from tests.web.site import Site
+from tests.web.videos.filing import Filing
+from tests.web.videos.tus import PATH, sent
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
+CHROMIUM = Path("/usr/bin/chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the page's tests need {CHROMIUM}")
+READY = ".draft .status[data-tone=good]"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, site: Site) -> Iterator[Any]:
+    """Opened; what goes wrong inside it fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, accept_downloads=True)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(f"{site.url}/videos")
+    page.wait_for_selector("input[value='color:#f4f1ea']", state="attached")
+    yield page
+    context.close()
+    assert not faults
+
+
+@pytest.fixture
+def files(site: Site) -> Iterator[Filing]:
+    files = Filing(site, result=TALK.read_bytes())
+    yield files
+    files.clear()
+
+
+def test_from_a_file_to_its_result(page: Any, site: Site, files: Filing, tmp_path: Path) -> None:
+    page.check("input[value='color:#f4f1ea']")
+    page.select_option("select[name=height]", "480")
+    page.set_input_files("#files", [TALK])
+    page.wait_for_selector(READY, timeout=15_000)
+    page.focus("input[aria-label=Start]")
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")  # a step is a twentieth of a second
+    page.wait_for_selector(".trim:has-text('0:01.0 to 0:04.0')")
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job:has-text('Waiting for a worker')")
+    job = files.plan(2)
+    assert (job.start_s, job.end_s, job.height, job.title) == (1.0, None, 480, "talk_bikes.mp4")
+    assert job.options.background.spec() == "color:#f4f1ea"
+    files.segment()
+    page.wait_for_selector(".job:has-text('30 of 60 frames')")
+    files.segment()
+    page.reload()
+    page.wait_for_selector(".job:has-text('60 of 60 frames')")
+    files.join()
+    page.wait_for_selector(".job[data-state=done]")
+    page.click(".job button:has-text('Play')")
+    page.wait_for_function("() => document.querySelector('#player video').currentTime > 0.3")
+    assert page.evaluate("() => document.querySelector('#player video').videoWidth") == 640
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / "videos.png")
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.click(".job a:has-text('Download')")
+    assert download.value.suggested_filename == "talk_bikes-result.mp4"
+    assert Path(download.value.path()).read_bytes() == TALK.read_bytes()
+    page.click(".job button:has-text('Remove')")
+    page.wait_for_selector(".job", state="detached")
+
+
+def test_a_frame_before_the_whole_run(page: Any, files: Filing) -> None:
+    page.set_input_files("#files", [TALK])
+    page.wait_for_selector(READY, timeout=15_000)
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(files.whole)
+        page.click("button:has-text('Preview this frame')")
+        made.result(10)
+    page.wait_for_selector(".draft img:not([hidden])")
+    assert page.evaluate("() => document.querySelector('.draft img').naturalWidth") == 64
+    page.click("button:has-text('Back to the video')")
+    page.click(".draft button:has-text('Remove')")
+    page.wait_for_selector("#drafts-part", state="hidden")
+
+
+def test_an_upload_goes_on_after_a_reload(page: Any, http: httpx.Client) -> None:
+    page.route(f"**{PATH}/*", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
+    page.set_input_files("#files", [TALK])
+    page.wait_for_selector(".draft:has-text('cannot be reached')", timeout=15_000)
+    address = page.evaluate("() => Object.keys(JSON.parse(localStorage['mattebox.uploads']))[0]")
+    assert sent(http, address, 0, TALK.read_bytes()[:1000]).status_code == 204, "so much had come"
+    page.unroute(f"**{PATH}/*")
+    page.reload()
+    page.wait_for_selector(".draft:has-text('Choose the same file again')")
+    with page.expect_request(lambda request: request.method == "PATCH") as patch:
+        page.set_input_files("#files", [TALK])
+    assert patch.value.headers["upload-offset"] == "1000"
+    assert patch.value.url.endswith(address)
+    page.wait_for_selector(READY, timeout=15_000)
+    assert page.locator(".draft").count() == 1
+    page.reload()
+    page.wait_for_selector(READY)
+    assert page.locator(".draft button:has-text('Start')").is_enabled(), "complete, it needs its file no more"
+    page.click(".draft button:has-text('Remove')")
+    page.wait_for_selector(".draft", state="detached")
+
+
+def test_several_at_once_and_one_that_is_no_video(page: Any, files: Filing, tmp_path: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video at all\n" * 100)
+    second = tmp_path / "<img src=x>.mp4"
+    second.write_bytes(TALK.read_bytes() + b"second")
+    page.set_input_files("#files", [TALK, second, text])
+    page.wait_for_selector(".draft:has-text('notes.mp4'):has-text('not a video that can be read')", timeout=15_000)
+    page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === 2", timeout=15_000)
+    page.click("#start-all")
+    page.wait_for_function("() => document.querySelectorAll('.job').length === 2")
+    assert page.locator("h3:text-is('<img src=x>.mp4')").count() == 1, "a name is text, whatever it holds"
+    first = page.locator(".job").first
+    first.locator("button:has-text('Pause')").click()
+    first.locator("button:has-text('Go on')").click()
+    first.locator("button:has-text('Cancel')").click()
+    page.wait_for_selector(".job[data-state=cancelled]")
+    files.fail()
+    page.wait_for_selector(".job[data-state=failed]:has-text('the engine gave up')")
+    page.click(".job button:has-text('Try again')")
+    page.wait_for_selector(".job[data-state=queued]")
+    page.click(".draft button:has-text('Remove')")
+
+
+def test_the_same_file_twice_of_which_one_is_removed(page: Any, files: Filing) -> None:
+    for count in (1, 2):
+        page.set_input_files("#files", [TALK])
+        page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === {count}", timeout=15_000)
+    page.locator(".draft button:has-text('Remove')").first.click()
+    page.wait_for_function("() => document.querySelectorAll('.draft').length === 1")
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job")
+
+
+@pytest.mark.parametrize("size", [(390, 844), (820, 1100), (1920, 1080)])
+def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.set_input_files("#files", [TALK])
+    page.wait_for_selector(READY, timeout=15_000)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
+    page.click(".draft button:has-text('Remove')")

@@ -1,0 +1,194 @@
+"""Server-sent events: what comes when, what comes after a fault, and that nothing of a stream is left."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+import httpx
+import pytest
+
+from stream.settings import Settings
+from tests.media import numbered_clip
+from tests.servers import RedisServer, start_server
+from tests.web.asking import problem
+from tests.web.site import Site, running
+from tests.web.videos.filing import Filing, submitted
+from tests.web.videos.tus import uploaded
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return numbered_clip(tmp_path_factory.mktemp("clip") / "c.mp4", 3).read_bytes()
+
+
+@pytest.fixture
+def files(site: Site) -> Iterator[Filing]:
+    files = Filing(site)
+    yield files
+    files.clear()
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    yield from start_server("valkey")
+
+
+class Listener:
+    """Reads a stream in a thread. events: (event, data, id) in their order; over: it ended by itself."""
+
+    def __init__(self, url: str, path: str, **headers: str) -> None:
+        self.events: Queue[tuple[str, Any, str]] = Queue()
+        self.comments: list[str] = []
+        self.over = threading.Event()
+        self._line = HTTPConnection(url.partition("://")[2], timeout=20)
+        self._line.connect()
+        self._socket = self._line.sock
+        self._line.request("GET", path, headers=headers)
+        self.response = self._line.getresponse()
+        self.begun = self.response.readline()
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        fields: dict[str, str] = {}
+        with suppress(OSError, HTTPException):  # the test has left
+            while text := self.response.readline():
+                line = text.decode().rstrip()
+                name, _, value = line.partition(": ")
+                if line.startswith(":"):
+                    self.comments.append(line)
+                elif line:
+                    fields[name] = value
+                elif "event" in fields:
+                    self.events.put((fields["event"], json.loads(fields["data"]), fields.get("id", "")))
+                    fields = {}
+            self.over.set()
+
+    def next(self, kind: str, **values: object) -> Any:
+        """The data of the next event of that kind with these values; those between are passed over."""
+        until_s = time.monotonic() + 8
+        while time.monotonic() < until_s:
+            try:
+                event, data, id = self.events.get(timeout=0.2)
+            except Empty:
+                continue
+            if event == kind and all(data.get(name) == value for name, value in values.items()):
+                return data | {"event_id": id}
+        raise AssertionError(f"no {kind} with {values}")
+
+    def leave(self) -> None:
+        with suppress(OSError):  # the server may have left first
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self.response.close()
+        self._line.close()
+        self._socket.close()
+
+
+@contextmanager
+def listening(url: str, path: str, **headers: str) -> Iterator[Listener]:
+    listener = Listener(url, path, **headers)
+    try:
+        yield listener
+    finally:
+        listener.leave()
+
+
+def until_nobody_listens(site: Site) -> None:
+    for _ in range(100):
+        if not site.context.watch.open:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"streams are left: {site.context.watch.open}")
+
+
+def test_one_job_until_it_ends(site: Site, http: httpx.Client, files: Filing, clip: bytes) -> None:
+    path = submitted(http, upload=uploaded(http, clip))
+    with listening(site.url, f"{path}/events") as listener:
+        assert listener.response.headers["content-type"].startswith("text/event-stream")
+        assert listener.response.headers["cache-control"] == "no-store"
+        listener.next("job", state="queued")
+        files.plan()
+        assert listener.next("job", state="running")["progress"]["of_frames"] == 30
+        files.segment()
+        files.join()
+        last = listener.next("job", state="done")
+        assert last["results"]["result"]["url"].startswith(path)
+        assert listener.over.wait(3)
+    again = http.get(f"{path}/events", headers={"Last-Event-ID": last["event_id"]})
+    assert (again.status_code, again.content) == (204, b""), "a browser stays away after this"
+    until_nobody_listens(site)
+
+
+def test_all_of_mine_and_their_removal(site: Site, http: httpx.Client, files: Filing, clip: bytes) -> None:
+    upload = uploaded(http, clip)
+    first = submitted(http, upload=upload)
+    with listening(site.url, "/api/jobs/events") as listener:
+        listener.next("job", id=first.rpartition("/")[2])
+        second = submitted(http, upload=upload)
+        listener.next("job", id=second.rpartition("/")[2])
+        for _ in range(2):
+            http.delete(first)
+        listener.next("removed", id=first.rpartition("/")[2])
+    until_nobody_listens(site)
+
+
+def test_others_hear_nothing(users: Site, clip: bytes) -> None:
+    with (
+        users.client("alice-token") as alice,
+        listening(users.url, "/api/jobs/events", Authorization="Bearer bob-token") as bob,
+        listening(users.url, "/api/jobs/events", Authorization="Bearer alice-token") as mine,
+    ):
+        path = submitted(alice, upload=uploaded(alice, clip))
+        mine.next("job", id=path.rpartition("/")[2])
+        assert bob.events.empty()
+    until_nobody_listens(users)
+
+
+def test_quiet_streams_are_kept_open(site: Site, files: Filing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.videos.events._BEAT_S", 0.1)
+    with listening(site.url, "/api/jobs/events") as listener:
+        for _ in range(100):
+            if len(listener.comments) > 1:
+                break
+            time.sleep(0.03)
+        assert len(listener.comments) > 1
+
+
+def test_so_many_streams_and_no_more(site: Site, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.videos.events._MOST", 1)
+    with listening(site.url, "/api/jobs/events") as listener:
+        assert listener.begun.startswith(b"retry:")
+        problem(http.get("/api/jobs/events"), 429, "too_many")
+    until_nobody_listens(site)
+
+
+def test_redis_may_go_and_come_back(tmp_path: Path, redis_server: RedisServer, clip: bytes) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with running(settings, redis_server.url) as site, site.client() as http:
+        path = submitted(http, upload=uploaded(http, clip))
+        with listening(site.url, f"{path}/events") as listener:
+            listener.next("job", state="queued")
+            redis_server.kill()
+            assert listener.next("notice", code="store_down")["detail"]
+            redis_server.start()
+            listener.next("notice", code="ok")
+            assert http.delete(path).status_code == 204
+            listener.next("job", state="cancelled")
+            assert listener.over.wait(3)
+
+
+def test_streams_end_when_the_server_does(settings: Settings, redis_url: str) -> None:
+    with running(settings, redis_url) as site:
+        listener = Listener(site.url, "/api/jobs/events")
+        began_s = time.monotonic()
+    assert time.monotonic() - began_s < 4, "it did not wait for its listeners to leave"
+    assert listener.over.wait(2)
+    listener.leave()

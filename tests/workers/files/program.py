@@ -1,0 +1,71 @@
+"""The program of a file worker, with small real engines that a test needs: `python -m tests.workers.files.program`."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from commands.live import For, worker
+from stream.errors import EngineError
+from stream.picture.frames import Frame
+from workers.engines import ENGINES
+from workers.engines.base import Result, State
+from workers.engines.chroma import Chroma
+from workers.files import apart
+
+
+class Patient(Chroma):
+    """Takes its time: 4 ms more a frame."""
+
+    name = "patient"
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        time.sleep(0.004 * len(prepared))
+        return super().infer(prepared, states)
+
+
+class Deadly(Chroma):
+    """Takes its process with it."""
+
+    name = "deadly"
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+
+class Greedy(Chroma):
+    """Dies in the very moment in which it looks whether to stop."""
+
+    name = "greedy"
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        stop: Any = apart._here.watcher.stop
+        stop._cond.acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+
+class Stuck(Chroma):
+    """Never comes back."""
+
+    name = "stuck"
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        time.sleep(3600)
+        return []
+
+
+class Broken(Chroma):
+    name = "broken"
+
+    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        raise EngineError("its weights are nonsense")
+
+
+NAMES = {kind.name: f"tests.workers.files.program:{kind.__name__}" for kind in (Patient, Deadly, Greedy, Stuck, Broken)}
+
+if __name__ == "__main__":
+    ENGINES.update(NAMES)
+    worker(For.FILES, verbose=1)
