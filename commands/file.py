@@ -42,7 +42,7 @@ def file(
     from stream.picture.timing import parse_time
     from stream.progress import reporter
     from stream.records.options import Options
-    from workers.runs.file import Task, run_file
+    from workers.runs.file import FileRun, run_file
 
     log.configure(verbose, as_json)
     options = Options.read(
@@ -57,7 +57,7 @@ def file(
         key=key,
     )
     end_s = None if end is None else parse_time(end)
-    task = Task(
+    task = FileRun(
         choices.local(source), choices.local(output), options, parse_time(start), end_s, choices.parse_size(size)
     )
     report = reporter(as_json)

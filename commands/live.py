@@ -69,12 +69,12 @@ def web(
     host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
 ) -> None:
     """The page and the API alone. Needs REDIS_URL; as many as you like, for they keep nothing."""
-    from stream.records.live_store import Store
+    from stream.records.live_store import LiveStore
     from web.server import run
 
     log.configure(verbose, as_json)
     chosen = settings()
-    run(chosen, Store(_redis(chosen)), host, port, tls)
+    run(chosen, LiveStore(_redis(chosen)), host, port, tls)
 
 
 class For(StrEnum):
@@ -127,12 +127,12 @@ def _file_worker(chosen: Settings) -> None:
 
 
 def _live_worker(chosen: Settings, spare: bool) -> None:
-    from stream.records.live_store import Store
+    from stream.records.live_store import LiveStore
     from stream.serve.supervise import wait_for_turn
     from workers.live.worker import LiveWorker
 
     with asyncio.Runner() as runner:
-        store = Store(_redis(chosen))
+        store = LiveStore(_redis(chosen))
         live = LiveWorker(chosen, store)
         _warm(runner, live)
         if spare:
@@ -173,9 +173,9 @@ def _mattebox(*words: str) -> list[str]:
 async def _works(url: str) -> bool:
     """Is there a worker that takes offers?"""
     from stream.errors import StoreDown
-    from stream.records.live_store import Store
+    from stream.records.live_store import LiveStore
 
-    store = Store(url)
+    store = LiveStore(url)
     try:
         return any(worker.state == "ready" for worker in await store.workers("live"))
     except StoreDown:

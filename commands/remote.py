@@ -38,7 +38,7 @@ class _Unreachable(RemoteError):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     headers: http.client.HTTPMessage
     body: bytes
 
@@ -117,9 +117,9 @@ class Remote:
         finally:
             partial.discard()
 
-    def _once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+    def _once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Reply:
         with self._asked(method, path, body, headers) as response:
-            return Answer(response.headers, response.read())
+            return Reply(response.headers, response.read())
 
     @contextmanager
     def _asked(

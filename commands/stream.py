@@ -52,7 +52,7 @@ def stream(
     from stream.progress import reporter
     from stream.records.options import Options
     from stream.sources.rtsp_connection import with_password
-    from workers.runs.stream import Recording, record
+    from workers.runs.stream import StreamRun, record
 
     log.configure(verbose, as_json)
     options = Options.read(
@@ -68,7 +68,7 @@ def stream(
     )
     if password_file is not None:
         source = with_password(source, _first_line(password_file))
-    task = Recording(
+    task = StreamRun(
         source, output, options, None if duration is None else parse_time(duration), choices.parse_size(size)
     )
     choices.check_name(output)

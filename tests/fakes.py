@@ -10,7 +10,7 @@ import numpy as np
 from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.pump import Item, Warnings
 from stream.sources.pattern import PatternSource
-from workers.engines.base import Result, State
+from workers.engines.base import EngineState, Result
 
 
 class ListSource:
@@ -95,7 +95,7 @@ class TruthEngine:
     def prepare(self, frame: Frame) -> Frame:
         return frame
 
-    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
         assert len(prepared) == len(states)
         self.calls.append(len(prepared))
         if any(frame.pts in self.fails_on for frame in prepared):

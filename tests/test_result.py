@@ -16,14 +16,14 @@ from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.media import GREEN_YUV, TALK, TALK_ALPHA, pattern_clip, read
 from workers.measure.evaluate import evaluate
-from workers.runs.file import Task, run_file
+from workers.runs.file import FileRun, run_file
 from workers.scene.composite import BLACK
 
 SETTINGS = Settings()
 
 
 def matted(source: Path, output: Path, end_s: float | None = None, **options: Any) -> list[Frame]:
-    run_file(Task(source, output, Options(**options), end_s=end_s), SETTINGS, JsonReporter(StringIO()))
+    run_file(FileRun(source, output, Options(**options), end_s=end_s), SETTINGS, JsonReporter(StringIO()))
     return read(output)
 
 

@@ -14,7 +14,7 @@ from starlette.types import Scope
 from stream.errors import MatteboxError, StoreDown
 from stream.log import OncePerSecond
 from stream.records.job_store import JobStore
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.storage import open_storage
 from web import backgrounds, health, login, menu
@@ -25,7 +25,7 @@ from web.http.counters import Counted, Counters
 from web.http.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
 from web.kept.inbox import Inbox
 from web.kept.shelf import Shelf
-from web.kept.watch import Watch
+from web.kept.watch import JobWatch
 from web.live import sessions, whip
 from web.videos import events, previews, results, uploads, webhooks
 from web.videos import jobs as jobs_api
@@ -39,14 +39,22 @@ _log = OncePerSecond(logging.getLogger(__name__))
 pages = APIRouter(include_in_schema=False)
 
 
-def create_app(settings: Settings, store: Store) -> FastAPI:
+def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     """The ASGI application. The store stays the caller's to close. Raises UsageError, DiskError."""
     app = FastAPI(title="Mattebox", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_lifespan)
     gate, counters = Gate(settings), Counters()
     storage = open_storage(settings)
     jobs = JobStore(store.link)
     app.state.context = Context(
-        settings, store, gate, Shelf(settings, storage), counters, storage, Inbox(settings, storage), jobs, Watch(jobs)
+        settings,
+        store,
+        gate,
+        Shelf(settings, storage),
+        counters,
+        storage,
+        Inbox(settings, storage),
+        jobs,
+        JobWatch(jobs),
     )
     problems.install(app)
     for part in (

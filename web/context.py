@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from stream.records.job_store import JobStore
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.storage import Storage
 from web.http.auth import Gate, Visitor
@@ -14,7 +14,7 @@ from web.http.counters import Counters
 from web.http.problems import Problem
 from web.kept.inbox import Inbox
 from web.kept.shelf import Shelf
-from web.kept.watch import Watch
+from web.kept.watch import JobWatch
 
 OFFER_WINDOW_S = 10
 
@@ -22,14 +22,14 @@ OFFER_WINDOW_S = 10
 @dataclass(frozen=True)
 class Context:
     settings: Settings
-    store: Store
+    store: LiveStore
     gate: Gate
     shelf: Shelf
     counters: Counters
     storage: Storage
     inbox: Inbox
     jobs: JobStore
-    watch: Watch
+    watch: JobWatch
 
 
 def context(request: Request) -> Context:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from stream.errors import StoreDown
 from stream.records.jobs import Job, JobState
-from stream.records.live import Meters, Session, State, Worker
+from stream.records.live import Meters, Session, SessionState, Worker
 from web.context import Here, Owner
 from web.http.problems import Problem
 
@@ -85,7 +85,7 @@ class Shared(Collector):
 
     def __init__(self, up: bool, workers: Sequence[Worker], sessions: Sequence[Session], jobs: Sequence[Job]) -> None:
         self._up, self._workers, self._sessions, self._jobs = up, workers, sessions, jobs
-        self._meters = [s.meters for s in sessions if s.state is State.LIVE and s.meters is not None]
+        self._meters = [s.meters for s in sessions if s.state is SessionState.LIVE and s.meters is not None]
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("mattebox_redis_up", "1 if Redis answers", value=float(self._up))

@@ -15,7 +15,7 @@ from web.options import ENGINES
 router = APIRouter(prefix="/api", tags=["sessions"])
 
 
-class Engine(BaseModel):
+class ReadyWorker(BaseModel):
     """What a ready worker says of itself: its engine for `auto`, its device, and its load, 0-1."""
 
     engine: str
@@ -27,7 +27,7 @@ class Menu(BaseModel):
     """options: JSON Schema of the options, with the engines by name; workers: those that are ready."""
 
     options: dict[str, Any]
-    workers: list[Engine]
+    workers: list[ReadyWorker]
 
 
 @router.get("/options")
@@ -35,4 +35,4 @@ async def menu(owner: Owner, here: Here) -> Menu:
     schema = Options.model_json_schema()
     schema["properties"]["engine"]["enum"] = list(ENGINES)
     ready = [w for w in await here.store.workers("live") if w.state == "ready"]
-    return Menu(options=schema, workers=[Engine(engine=w.engine, device=w.device, load=w.load) for w in ready])
+    return Menu(options=schema, workers=[ReadyWorker(engine=w.engine, device=w.device, load=w.load) for w in ready])

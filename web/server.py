@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 
 from stream.errors import MatteboxError, UsageError
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.storage import open_storage
 from web.app import create_app
@@ -19,7 +19,7 @@ from web.http.guard import is_loopback
 from web.http.tls import certificate
 from web.kept.gallery import PICTURES
 from web.kept.shelf import Shelf
-from web.kept.watch import Watch
+from web.kept.watch import JobWatch
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 8
@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
     DiskError.
     """
 
-    def __init__(self, settings: Settings, store: Store, host: str, port: int, tls: str = "off") -> None:
+    def __init__(self, settings: Settings, store: LiveStore, host: str, port: int, tls: str = "off") -> None:
         check_bind(settings, host)
         files = certificate(tls, settings.data_dir, host)
         self._socket = _bound(host, port)
@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
         scheme, bound = ("https" if files else "http"), self._socket.getsockname()[1]
         self.url = f"{scheme}://{_readable(host)}:{bound}"
         app = create_app(settings, store)
-        self._watch: Watch = app.state.context.watch
+        self._watch: JobWatch = app.state.context.watch
         super().__init__(
             uvicorn.Config(
                 app,
@@ -93,7 +93,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(settings: Settings, store: Store, host: str, port: int, tls: str = "off") -> None:
+def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "off") -> None:
     """Serve in this process until it is told to stop; closes the store. Raises UsageError, DiskError."""
 
     async def main() -> None:

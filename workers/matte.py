@@ -20,15 +20,15 @@ from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.records.options import Options, Refine
 from workers.device.threads import yield_to_others
 from workers.edges.shape import EdgeState, dress, shape_alpha
-from workers.engines.base import Engine, Prepared, Result, State, Steadying
+from workers.engines.base import Engine, EngineState, Prepared, Result, Steadying
 from workers.scene.backgrounds import Backdrop
 from workers.scene.blur import GREY
 from workers.scene.composite import flat, render, shape, untouched
 from workers.steady import smooth
-from workers.steady.smooth import Matted
+from workers.steady.smooth import MattedFrame
 from workers.steady.tuning import Tuning, choose, unfitted
 
-Look = tuple[Options, Backdrop]
+Rendition = tuple[Options, Backdrop]
 """One way to show a matte: view and background of the options, and where that background comes from."""
 
 _UNDER_WAY = 4  # frames of a file between the first step and the last
@@ -38,7 +38,7 @@ _UNDER_WAY = 4  # frames of a file between the first step and the last
 class Past:
     """What is known of a video before its first frame here: for a part of it that is worked on by itself."""
 
-    state: State = None
+    state: EngineState = None
     edges: EdgeState = field(default_factory=EdgeState)
 
 
@@ -64,7 +64,7 @@ class Matte:
         engine: Engine,
         backdrop: Backdrop,
         live: bool = False,
-        others: Sequence[Look] = (),
+        others: Sequence[Rendition] = (),
         past: Past | None = None,
     ) -> None:
         self._options, self._engine, self._live = options, engine, live
@@ -78,7 +78,7 @@ class Matte:
         past = past or Past()
         self._state = past.state  # touched in the thread `infer` alone
         self._last: Frame | None = None  # and these in `finish`, as is the backdrop
-        self._steadied: smooth.State | None = None
+        self._steadied: smooth.SmoothState | None = None
         self._edge = past.edges
         self._backdrop = backdrop
         self._others = others
@@ -190,7 +190,7 @@ class Matte:
         result = results.result()[index]
         if result is None:
             return self._away(frame)
-        matted = Matted(frame, result.alpha, result.foreground)
+        matted = MattedFrame(frame, result.alpha, result.foreground)
         if self._tuning is None or result.steady:
             return [self._composite(matted)]
         self._steadied, steady = smooth.step(self._steadied, matted, self._tuning)
@@ -211,19 +211,19 @@ class Matte:
         self._steadied, steady = smooth.flush(self._steadied, self._tuning)
         return [self._composite(one) for one in steady]
 
-    def _composite(self, matted: Matted) -> Frame:
+    def _composite(self, matted: MattedFrame) -> Frame:
         frame = matted.frame
         self._edge, alpha = shape_alpha(self._edge, matted.alpha, frame, self._options.edges)
         self._last = _beside([self._shown(frame, alpha, matted.foreground, look) for look in self._looks()])
         return self._last
 
-    def _shown(self, frame: Frame, alpha: Plane, foreground: Plane | None, look: Look) -> Frame:
+    def _shown(self, frame: Frame, alpha: Plane, foreground: Plane | None, look: Rendition) -> Frame:
         (options, backdrop), edges = look, self._options.edges
         background = self._behind(frame, alpha, backdrop)
         self._edge, subject = dress(self._edge, frame, alpha, foreground, background, edges, options.view)
         return render(frame, alpha, subject, background, options.view)
 
-    def _looks(self) -> list[Look]:
+    def _looks(self) -> list[Rendition]:
         return [(self._options, self._backdrop), *self._others]
 
     def _untouched(self) -> bool:

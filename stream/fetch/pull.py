@@ -23,7 +23,7 @@ from stream.errors import FetchError, TooLarge, disk_error, is_disk_trouble
 from stream.fetch.addresses import parsed
 from stream.settings import Settings
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 REDIRECTS = 5
 _CONNECT_S = 10.0
 _SILENCE_S = 30.0
@@ -119,7 +119,7 @@ def ask(
     which nothing came, too."""
     for _ in range(REDIRECTS + 1):
         place = resolve(url, settings)
-        with closing(_Connection(place, silence_s or _SILENCE_S)) as connection:
+        with closing(_PinnedConnection(place, silence_s or _SILENCE_S)) as connection:
             with closing(_answer(connection, method, place, body, headers or {})) as answer:
                 moved = answer.getheader("Location") if answer.status in _MOVED and method == "GET" else None
                 if moved is None:
@@ -130,7 +130,7 @@ def ask(
 
 
 def _answer(
-    connection: "_Connection", method: str, place: Place, body: bytes | None, headers: Mapping[str, str]
+    connection: "_PinnedConnection", method: str, place: Place, body: bytes | None, headers: Mapping[str, str]
 ) -> http.client.HTTPResponse:
     sent = {"User-Agent": "Mattebox", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
     try:
@@ -142,7 +142,7 @@ def _answer(
 
 
 @contextmanager
-def _in_time(connection: "_Connection") -> Iterator[None]:
+def _in_time(connection: "_PinnedConnection") -> Iterator[None]:
     """Ends it after a while: a server that sends a byte now and then is never silent, and never done."""
     late = threading.Event()
 
@@ -163,7 +163,7 @@ def _in_time(connection: "_Connection") -> Iterator[None]:
         raise TimeoutError
 
 
-class _Connection(http.client.HTTPConnection):
+class _PinnedConnection(http.client.HTTPConnection):
     """To a checked address, by whatever name; TLS certificates are for the name."""
 
     def __init__(self, place: Place, silence_s: float) -> None:
@@ -227,17 +227,17 @@ def allowed(text: str, private: bool = False) -> bool:
     return all(_allowed(a, private) for a in (address, *_within(address)))
 
 
-def _allowed(address: Address, private: bool) -> bool:
+def _allowed(address: IpAddress, private: bool) -> bool:
     never = address.is_multicast or address.is_unspecified or address.is_link_local or address == _BROADCAST
     site = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
     return not never and (private or bool(_within(address)) or (address.is_global and not site))
 
 
-def _within(address: Address) -> list[Address]:
+def _within(address: IpAddress) -> list[IpAddress]:
     """The IPv4 addresses that an IPv6 address stands for: mapped, compatible, 6to4, Teredo, NAT64."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    found: list[Address | None] = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    found: list[IpAddress | None] = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
     return [a for a in found if a is not None]

@@ -17,8 +17,8 @@ from typing import Any
 
 from stream.errors import BadMove, Fenced, NoJob
 from stream.records import keys
-from stream.records.jobs import Job, Media, Result
-from stream.records.link import SLICE_S, Link
+from stream.records.jobs import Job, Media, StoredResult
+from stream.records.link import SLICE_S, RedisLink
 
 PLAN, JOIN = "plan", "join"
 Warned = Sequence[tuple[str, str]]
@@ -47,12 +47,12 @@ class JobTask:
 class JobStore:
     """The shared records. One object a process, for its event loop. Every method may raise StoreDown."""
 
-    def __init__(self, redis: str | Link) -> None:
-        """The address of a Redis (see `Link`), or a link that others use too. Raises UsageError."""
-        self._link = Link(redis) if isinstance(redis, str) else redis
+    def __init__(self, redis: str | RedisLink) -> None:
+        """The address of a Redis (see `RedisLink`), or a link that others use too. Raises UsageError."""
+        self._link = RedisLink(redis) if isinstance(redis, str) else redis
 
     @property
-    def link(self) -> Link:
+    def link(self) -> RedisLink:
         """For another store of the same process."""
         return self._link
 
@@ -175,7 +175,7 @@ class JobStore:
         """Its file is in storage. The note is for whoever joins them."""
         return self._job(await self._link.run("job_done", *task.claim(), frames, note), task.job.id)
 
-    async def joined(self, task: JobTask, results: Mapping[str, Result], warnings: Warned = ()) -> Job:
+    async def joined(self, task: JobTask, results: Mapping[str, StoredResult], warnings: Warned = ()) -> Job:
         """The job is done."""
         id, _, worker, fence = task.claim()
         texts = json.dumps({name: result.model_dump() for name, result in results.items()}), json.dumps(warnings)

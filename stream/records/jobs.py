@@ -80,7 +80,7 @@ class Progress(_Record):
     segments_done: int = Field(0, ge=0)
 
 
-class Result(_Record):
+class StoredResult(_Record):
     """A finished output as it lies in storage."""
 
     key: str
@@ -117,7 +117,7 @@ class Job(_Record):
     warnings: tuple[tuple[str, str], ...] = Field((), description="(code, sentence) pairs")
     media: Media | None = None
     progress: Progress = Progress()
-    results: dict[str, Result] = Field(default_factory=dict, description="by the output's name, once done")
+    results: dict[str, StoredResult] = Field(default_factory=dict, description="by the output's name, once done")
     created_s: float = 0.0
     updated_s: float = 0.0
     started_s: float = 0.0

@@ -20,7 +20,7 @@ from redis.exceptions import TimeoutError as RedisSlow
 from stream.errors import StoreDown, UsageError
 from stream.records import keys
 
-__all__ = ["PATIENCE_S", "SLICE_S", "Link", "ResponseError"]
+__all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ PATIENCE_S = 1.0  # for any reply
 _AWAY = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "OOM")  # replies of a server that takes no writes just now
 
 
-class Link:
+class RedisLink:
     """One object a process, for its event loop. where: the address, without its password."""
 
     def __init__(self, url: str) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.records.options import Options
 
 
-class Kind(StrEnum):
+class SessionKind(StrEnum):
     """What passes over the connection."""
 
     CAMERA = "camera"  # the camera out and its matted picture back
@@ -21,7 +21,7 @@ class Kind(StrEnum):
     VIEW = "view"  # WHEP: the stream of that name goes out
 
 
-class State(StrEnum):
+class SessionState(StrEnum):
     """Where a session stands. The last three are final."""
 
     OFFERED = "offered"  # a client waits for a worker
@@ -36,13 +36,13 @@ class State(StrEnum):
         return not MOVES[self]
 
 
-MOVES: dict[State, frozenset[State]] = {
-    State.OFFERED: frozenset({State.CONNECTING, State.FAILED, State.ENDED}),
-    State.CONNECTING: frozenset({State.LIVE, State.FAILED, State.ENDED, State.LOST}),
-    State.LIVE: frozenset({State.ENDED, State.FAILED, State.LOST}),
-    State.ENDED: frozenset(),
-    State.FAILED: frozenset(),
-    State.LOST: frozenset(),
+MOVES: dict[SessionState, frozenset[SessionState]] = {
+    SessionState.OFFERED: frozenset({SessionState.CONNECTING, SessionState.FAILED, SessionState.ENDED}),
+    SessionState.CONNECTING: frozenset({SessionState.LIVE, SessionState.FAILED, SessionState.ENDED, SessionState.LOST}),
+    SessionState.LIVE: frozenset({SessionState.ENDED, SessionState.FAILED, SessionState.LOST}),
+    SessionState.ENDED: frozenset(),
+    SessionState.FAILED: frozenset(),
+    SessionState.LOST: frozenset(),
 }
 """From each state to those that may follow it. No other move is ever stored."""
 
@@ -81,10 +81,10 @@ class Session(_Record):
     """
 
     id: str = Field(min_length=1, max_length=64)
-    kind: Kind
+    kind: SessionKind
     owner: str = Field("", description="user; empty where the server has no tokens")
     name: str = Field("", description="of the stream: PUBLISH and VIEW")
-    state: State = State.OFFERED
+    state: SessionState = SessionState.OFFERED
     reason: str = ""
     options: Options = Options()
     worker: str = ""

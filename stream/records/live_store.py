@@ -19,23 +19,23 @@ from pydantic import ValidationError
 
 from stream.errors import BadMove, Fenced, NoSession, StoreDown
 from stream.records import keys
-from stream.records.link import PATIENCE_S, SLICE_S, Link, ResponseError
-from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, State, Worker
+from stream.records.link import PATIENCE_S, SLICE_S, RedisLink, ResponseError
+from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, SessionState, Worker
 from stream.records.options import Options
 
 _log = logging.getLogger(__name__)
 
 
-class Store:
+class LiveStore:
     """The shared records. One object a process, for its event loop. Every method may raise StoreDown."""
 
-    def __init__(self, redis: str | Link) -> None:
-        """The address of a Redis (see `Link`), or a link that others use too. Raises UsageError."""
-        self._link = Link(redis) if isinstance(redis, str) else redis
+    def __init__(self, redis: str | RedisLink) -> None:
+        """The address of a Redis (see `RedisLink`), or a link that others use too. Raises UsageError."""
+        self._link = RedisLink(redis) if isinstance(redis, str) else redis
         self._read: dict[str, list[str]] = {}
 
     @property
-    def link(self) -> Link:
+    def link(self) -> RedisLink:
         """For another store of the same process."""
         return self._link
 
@@ -135,15 +135,15 @@ class Store:
         """The session that publishes under that name, if it is live."""
         id = await self._link.ask("GET", keys.name(name))
         found = await self.session(id) if id else None
-        return found if found and found.state is State.LIVE else None
+        return found if found and found.state is SessionState.LIVE else None
 
-    async def move(self, session: Session, to: State, reason: str = "") -> Session:
+    async def move(self, session: Session, to: SessionState, reason: str = "") -> Session:
         """The worker's word on where its session stands; a repeat of the last one changes nothing.
 
         A PUBLISH session that becomes LIVE takes its name over from one of the same owner, which is told to end
         ("replaced"). Raises BadMove, also when another owner has the name; Fenced; StoreDown.
         """
-        before = "".join(f",{state}" for state in State if to in MOVES[state]) + ","
+        before = "".join(f",{state}" for state in SessionState if to in MOVES[state]) + ","
         said = await self._link.run("move", *_claim(session), to, reason, before)
         if said[0] == "gone":
             await self.renew([session])

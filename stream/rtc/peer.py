@@ -42,7 +42,7 @@ class Peer:
         self.state = "new"
         self._settings = settings
         self._pc: RTCPeerConnection | None = None
-        self._offer: sdp.Offer | None = None
+        self._offer: sdp.ParsedOffer | None = None
         self._candidates = 0
         self._connections: list[ice.Connection] = []
         self._output: LiveOutput | None = None
@@ -77,7 +77,7 @@ class Peer:
             await self._give_up("cancelled")
             raise
 
-    async def _negotiate(self, offer: sdp.Offer, outgoing: LiveOutput | None, user: str) -> str:
+    async def _negotiate(self, offer: sdp.ParsedOffer, outgoing: LiveOutput | None, user: str) -> str:
         servers = ice.aiortc_servers(self._settings, user)
         pc = self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         pc.on("connectionstatechange", self._changed)
@@ -94,7 +94,9 @@ class Peer:
         self._attach(lines["video"], sdp.first_codec(text, "video"))
         return sdp.finish_answer(offer, text, self._settings.max_bitrate)
 
-    def _receive(self, lines: dict[str, RTCRtpTransceiver], offer: sdp.Offer, outgoing: LiveOutput | None) -> None:
+    def _receive(
+        self, lines: dict[str, RTCRtpTransceiver], offer: sdp.ParsedOffer, outgoing: LiveOutput | None
+    ) -> None:
         if offer.video_in:
             receiver = lines["video"].receiver
             self.source = WebRtcSource(self._settings, lambda: ask_for_keyframe(receiver))
@@ -108,7 +110,7 @@ class Peer:
         if sound is not None and self.on_sound is not None:
             self.on_sound(sound)
 
-    def _send(self, lines: dict[str, RTCRtpTransceiver], offer: sdp.Offer, outgoing: LiveOutput | None) -> None:
+    def _send(self, lines: dict[str, RTCRtpTransceiver], offer: sdp.ParsedOffer, outgoing: LiveOutput | None) -> None:
         assert self._pc is not None
         self._output = outgoing
         if outgoing is not None and offer.video_out:

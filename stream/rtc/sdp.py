@@ -16,7 +16,7 @@ from stream.errors import SdpError, UnsupportedCodec
 from stream.rtc.encoder import fitting_bps
 from stream.rtc.ice import Reach
 from stream.rtc.sdp_codecs import Codec, sound_codecs, video_codecs
-from stream.rtc.sdp_parts import CANDIDATE, Part, check_form, grouped, lines_of, parse, shown
+from stream.rtc.sdp_parts import CANDIDATE, MediaSection, check_form, grouped, lines_of, parse, shown
 
 MAX_CANDIDATES = 32
 
@@ -37,11 +37,11 @@ class Wants:
 
 
 @dataclass(frozen=True)
-class Offer:
+class ParsedOffer:
     """What was understood. sdp: for aiortc. parts: all of them, in order. kept: mids of those that are not declined."""
 
     sdp: str
-    parts: tuple[Part, ...]
+    parts: tuple[MediaSection, ...]
     kept: tuple[str, ...]
     bundled: bool
     video_in: bool
@@ -51,7 +51,7 @@ class Offer:
     ufrag: str
 
 
-def read_offer(text: str, wants: Wants, reach: Reach, prefer: Collection[str] = ()) -> Offer:
+def read_offer(text: str, wants: Wants, reach: Reach, prefer: Collection[str] = ()) -> ParsedOffer:
     """Check an offer. prefer: codecs to put first, where the client takes them. Raises SdpError, UnsupportedCodec."""
     session, parts = parse(text)
     video = _pick(parts, "video")
@@ -72,7 +72,7 @@ def read_offer(text: str, wants: Wants, reach: Reach, prefer: Collection[str] = 
     for part in kept:
         _check_transport(part)
     sound = sound if sound in kept else None
-    return Offer(
+    return ParsedOffer(
         sdp=_rewritten(session, kept, codecs, group, reach),
         parts=tuple(parts),
         kept=tuple(part.mid for part in kept),
@@ -85,7 +85,7 @@ def read_offer(text: str, wants: Wants, reach: Reach, prefer: Collection[str] = 
     )
 
 
-def finish_answer(offer: Offer, answer: str, most_bps: int, width: int = 1280, height: int = 720) -> str:
+def finish_answer(offer: ParsedOffer, answer: str, most_bps: int, width: int = 1280, height: int = 720) -> str:
     """aiortc's answer with the parts it was not shown declined, and a hint for browsers at what rate to begin.
 
     width, height: the picture hoped for. Without the hint Chromium begins at 300 kbit/s, a quarter of the size.
@@ -108,7 +108,7 @@ def first_codec(text: str, kind: str) -> str:
     return ""
 
 
-def read_fragment(text: str, offer: Offer, reach: Reach) -> Iterator[RTCIceCandidate]:
+def read_fragment(text: str, offer: ParsedOffer, reach: Reach) -> Iterator[RTCIceCandidate]:
     """The candidates of a trickle fragment (RFC 8840) that may be spoken to. Raises SdpError."""
     mid = offer.kept[0]
     for line in lines_of(text):
@@ -125,14 +125,14 @@ def read_fragment(text: str, offer: Offer, reach: Reach) -> Iterator[RTCIceCandi
             yield candidate
 
 
-def _pick(parts: list[Part], kind: str) -> Part | None:
+def _pick(parts: list[MediaSection], kind: str) -> MediaSection | None:
     """The first of its kind that the client has not itself refused."""
     return next(
         (p for p in parts if p.kind == kind and (p.header.split()[1] != "0" or "bundle-only" in p.attributes)), None
     )
 
 
-def _bundle(session: dict[str, list[str]], parts: list[Part]) -> list[str]:
+def _bundle(session: dict[str, list[str]], parts: list[MediaSection]) -> list[str]:
     """The mids that share one transport."""
     group = next((g.split()[1:] for g in session.get("group", []) if g.startswith("BUNDLE")), [])
     if missing := set(group) - {part.mid for part in parts}:
@@ -146,7 +146,7 @@ def _bundle(session: dict[str, list[str]], parts: list[Part]) -> list[str]:
     return group
 
 
-def _check_transport(part: Part) -> None:
+def _check_transport(part: MediaSection) -> None:
     for name, what in (("ice-ufrag", "ICE user"), ("ice-pwd", "ICE password"), ("setup", "DTLS role")):
         if not part.one(name):
             raise SdpError(f"the offer's {part.kind} has no {what} (a={name})")
@@ -156,13 +156,17 @@ def _check_transport(part: Part) -> None:
         raise SdpError(f"the offer's {part.kind} has no a=rtcp-mux")
 
 
-def _fingerprints(part: Part) -> list[str]:
+def _fingerprints(part: MediaSection) -> list[str]:
     given = [value.split() for value in part.attributes.get("fingerprint", [])]
     return [f"{a.lower()} {d}" for a, d in given if _DIGESTS.get(a.lower(), 0) * 3 - 1 == len(d)]
 
 
 def _rewritten(
-    session: dict[str, list[str]], kept: list[Part], codecs: dict[str, list[Codec]], group: list[str], reach: Reach
+    session: dict[str, list[str]],
+    kept: list[MediaSection],
+    codecs: dict[str, list[Codec]],
+    group: list[str],
+    reach: Reach,
 ) -> str:
     lines = ["v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=-", "t=0 0"]
     if "ice-lite" in session:
@@ -174,7 +178,7 @@ def _rewritten(
     return "\r\n".join(lines) + "\r\n"
 
 
-def _part_lines(part: Part, codecs: list[Codec], reach: Reach) -> list[str]:
+def _part_lines(part: MediaSection, codecs: list[Codec], reach: Reach) -> list[str]:
     clock = "48000/2" if part.kind == "audio" else "90000"
     lines = [f"m={part.kind} 9 UDP/TLS/RTP/SAVPF " + " ".join(str(codec.number) for codec in codecs)]
     lines += [f"a=mid:{part.mid}", f"a={part.direction}", "a=rtcp-mux"]
@@ -191,7 +195,7 @@ def _is_known(extension: str) -> bool:
     return uri in _EXTENSIONS and re.fullmatch(r"([1-9]|1[0-4])(/[a-z]+)?", number) is not None
 
 
-def _ssrcs(part: Part) -> list[str]:
+def _ssrcs(part: MediaSection) -> list[str]:
     """The first stream and its retransmissions: aiortc takes any two for that."""
     groups = [re.fullmatch(r"FID (\d{1,10}) (\d{1,10})", g) for g in part.attributes.get("ssrc-group", [])]
     singles = [re.fullmatch(r"(\d{1,10}) .*", s) for s in part.attributes.get("ssrc", [])]
@@ -200,7 +204,7 @@ def _ssrcs(part: Part) -> list[str]:
     return [f"a=ssrc:{number} cname:-" for number in numbers]
 
 
-def _candidates(part: Part, reach: Reach) -> list[str]:
+def _candidates(part: MediaSection, reach: Reach) -> list[str]:
     """Never with their end: aiortc would give up at once where there are none, though the client's own checks come."""
     usable = [value for value in part.attributes.get("candidate", []) if _usable(value, reach)]
     return [f"a=candidate:{value.strip()}" for value in usable[:MAX_CANDIDATES]]
@@ -239,6 +243,6 @@ def _hinted(lines: list[str], bps: int) -> list[str]:
     return found
 
 
-def _declined(part: Part) -> list[str]:
+def _declined(part: MediaSection) -> list[str]:
     kind, _, *rest = part.header.split(" ")
     return [f"{kind} 0 {' '.join(rest)}", "c=IN IP4 0.0.0.0", "a=inactive", f"a=mid:{part.mid}"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from aiortc.sdp import H264Profile, parse_h264_profile_level_id
 
-from stream.rtc.sdp_parts import Part
+from stream.rtc.sdp_parts import MediaSection
 
 _FEEDBACK = ("nack", "nack pli", "goog-remb")
 _PAYLOADS = range(96, 128)  # aiortc answers others with numbers of its own
@@ -25,7 +25,7 @@ class Codec:
         return lines + ([f"a=fmtp:{self.number} {self.fmtp}"] if self.fmtp else [])
 
 
-def _codecs(part: Part) -> list[Codec]:
+def _codecs(part: MediaSection) -> list[Codec]:
     """Those that can be numbered as offered, in the client's order."""
     offered = part.header.split()[3:]
     by_number = {value.split()[0]: value.split()[1] for value in part.attributes.get("rtpmap", [])}
@@ -38,12 +38,12 @@ def _codecs(part: Part) -> list[Codec]:
     return found
 
 
-def _feedback(part: Part, number: str) -> list[str]:
+def _feedback(part: MediaSection, number: str) -> list[str]:
     given = [value.partition(" ") for value in part.attributes.get("rtcp-fb", [])]
     return [kind for to, _, kind in given if to in (number, "*") and kind in _FEEDBACK]
 
 
-def video_codecs(part: Part, prefer: Collection[str]) -> list[Codec]:
+def video_codecs(part: MediaSection, prefer: Collection[str]) -> list[Codec]:
     """Usable ones, each followed by its retransmission; those in `prefer` first."""
     codecs = _codecs(part)
     usable = [codec for codec in codecs if _make_usable(codec)]
@@ -77,5 +77,5 @@ def _is_baseline(level: str) -> bool:
     return len(level) == 6 and profile in (H264Profile.PROFILE_CONSTRAINED_BASELINE, H264Profile.PROFILE_BASELINE)
 
 
-def sound_codecs(part: Part) -> list[Codec]:
+def sound_codecs(part: MediaSection) -> list[Codec]:
     return [Codec(c.number, "opus") for c in _codecs(part) if c.name.lower() == "opus/48000/2"][:1]

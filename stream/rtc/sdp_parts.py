@@ -31,7 +31,7 @@ _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 
 @dataclass(frozen=True)
-class Part:
+class MediaSection:
     """One m-line and what stands under it, with the session's own attributes where it has none."""
 
     kind: str
@@ -80,7 +80,7 @@ def grouped(text: str) -> tuple[list[str], list[list[str]]]:
     return session, parts
 
 
-def parse(text: str) -> tuple[dict[str, list[str]], list[Part]]:
+def parse(text: str) -> tuple[dict[str, list[str]], list[MediaSection]]:
     session_lines, groups = grouped(text)
     if session_lines[:1] != ["v=0"]:
         raise SdpError("this is no SDP: it does not begin with v=0")
@@ -98,7 +98,7 @@ def parse(text: str) -> tuple[dict[str, list[str]], list[Part]]:
         own = _attributes(lines)
         if any(d in own for d in _DIRECTIONS):
             inherited = {k: v for k, v in inherited.items() if k not in _DIRECTIONS}
-        parts.append(Part(header[1], lines[0], inherited | own))
+        parts.append(MediaSection(header[1], lines[0], inherited | own))
     mids = [part.mid for part in parts]
     if len(set(mids)) < len(mids) or not all(mids):
         raise SdpError("every m-line needs an a=mid of its own")

@@ -20,7 +20,7 @@ from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.pump import Item, Warnings
 from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
 from stream.rtc.rtp import Encoded, listen, round_trip_s
-from stream.rtc.tracks import Hold, Packet, SoundTrack, VideoTrack, Wanted
+from stream.rtc.tracks import DelayLine, Packet, SoundTrack, VideoTrack, Wanted
 from stream.settings import Settings
 from stream.slot import Slot
 
@@ -43,7 +43,7 @@ class LiveOutput:
         self._tracks: list[VideoTrack] = []
         self._senders: dict[VideoTrack, RTCRtpSender] = {}
         self._sounds: list[SoundTrack] = []
-        self._hold = Hold(self._play_now)
+        self._hold = DelayLine(self._play_now)
         self._encoders: dict[str, _Encoding] = {}  # of the writing thread
         self._wanted = Wanted()
         self._meter = OutputMeter()

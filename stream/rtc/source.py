@@ -52,7 +52,7 @@ class WebRtcSource:
         self.rate = Recent()
         self.decoding = Stopwatch()
         self.heard_s = time.monotonic()
-        self._inbox = _Inbox(self.slot, ask_for_keyframe, self.dropped)
+        self._inbox = _EncodedQueue(self.slot, ask_for_keyframe, self.dropped)
         self._decoder = _Decoder(settings, ask_for_keyframe, self.dropped)
         self._frames = self._decoded()
         self._first: Frame | None = None
@@ -93,7 +93,7 @@ class WebRtcSource:
             yield from frames
 
 
-class _Inbox:
+class _EncodedQueue:
     """Encoded pictures between the event loop and the decoding thread.
 
     None may be left out, or what follows cannot be decoded: if the thread falls behind, all are given up at once, and
@@ -150,7 +150,7 @@ class _Decoder:
         self._settings, self._ask, self._dropped = settings, ask_for_keyframe, dropped
         self._timeline = Timeline(CLOCK, round(1 / (_RATE * CLOCK)), Splices(Fraction(0)))
         self._codec = ""
-        self._canvas = _Canvas(settings.live_pixels)
+        self._canvas = _LargestSize(settings.live_pixels)
 
     def __call__(self, encoded: Encoded) -> Iterator[Frame]:
         for picture in self._decode(encoded):
@@ -181,7 +181,7 @@ def _decoder(codec: str, settings: Settings) -> av.VideoCodecContext:
     return context
 
 
-class _Canvas:
+class _LargestSize:
     """Keeps pictures of changing size at the largest size seen, as long as their shape stays."""
 
     def __init__(self, max_pixels: int) -> None:

@@ -104,7 +104,7 @@ class SoundTrack(_Ring):
             self._append(packet)
 
 
-class Hold:
+class DelayLine:
     """Lets packets go a given time after they came, in order: sound would else run ahead of the picture."""
 
     def __init__(self, release: Callable[[Packet], None]) -> None:

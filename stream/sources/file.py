@@ -17,7 +17,7 @@ from stream.picture.timing import clock
 from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources import container as media
-from stream.sources.reader import UNINDEXED, Health, Raw, Reader
+from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
 
 
 class FileSource:
@@ -91,7 +91,7 @@ class FileSource:
         return self._reader.offset
 
     @property
-    def health(self) -> Health:
+    def health(self) -> DecodeHealth:
         """What could not be decoded so far."""
         return self._reader.health
 

@@ -44,7 +44,7 @@ class Reader:
         self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
         self.time_base = stream.time_base or Fraction(1, 90_000)
         self.sound = tuple(s for s in container.streams.audio if s.codec_context is not None)
-        self.health = Health()
+        self.health = DecodeHealth()
         self._timed = container.format.name != "avi"
         self._indexed = container.format.name not in UNINDEXED
         self._first_dts: int | None = None
@@ -110,7 +110,7 @@ class Reader:
         else:
             self._container.seek(int(origin_s * av.time_base), backward=True)
         self._decoder.flush_buffers()
-        self.health = Health()
+        self.health = DecodeHealth()
         self._start_clocks()
 
     def _start_clocks(self) -> None:
@@ -197,7 +197,7 @@ class _Track:
         return placed
 
 
-class Health:
+class DecodeHealth:
     """Counts what could not be decoded. cut: the file could not be read to its end. lost: pictures that never came;
     damaged: those that came with holes. ended_badly: the last one was such."""
 

@@ -38,7 +38,7 @@ _MOST_STUCK = 8  # threads that hang in FFmpeg; more are not started
 
 
 @dataclass(frozen=True)
-class State:
+class SourceState:
     """How it stands with the connection. reason: why it was lost."""
 
     name: Literal["connecting", "live", "reconnecting"] = "connecting"
@@ -66,7 +66,7 @@ class RtspSource:
         settings: Settings,
         size: tuple[int, int] = (0, 0),
         duration_s: float | None = None,
-        told: Callable[[State], object] | None = None,
+        told: Callable[[SourceState], object] | None = None,
     ) -> None:
         self.address = Address(url)
         self.warnings: Warnings = []
@@ -74,7 +74,7 @@ class RtspSource:
         self.dropped: Counter[str] = Counter()
         self.rate = Recent()
         self.converting = Stopwatch()
-        self.state = State()
+        self.state = SourceState()
         self.slates = 0
         self._settings, self._size, self._duration_s = settings, size, duration_s
         self._log = OncePerSecond(logging.getLogger(__name__))
@@ -192,7 +192,7 @@ class RtspSource:
             if len(stuck) < _MOST_STUCK:
                 stuck.append(self._connect())
             if not self._ending.is_set():
-                self._tell(State("reconnecting", stuck[-1].overdue or stuck[-1].reason))
+                self._tell(SourceState("reconnecting", stuck[-1].overdue or stuck[-1].reason))
             self._ending.wait(self._settings.rtsp_retry_s)
 
     def _connect(self) -> Connection:
@@ -213,9 +213,9 @@ class RtspSource:
             return
         if self._inbox.dropped:
             self.dropped["convert"] = self._inbox.dropped
-        self._tell(State("live"))
+        self._tell(SourceState("live"))
 
-    def _tell(self, state: State) -> None:
+    def _tell(self, state: SourceState) -> None:
         """Each state once; again if it was held back."""
         if state != self.state or not self._said:
             self.state = state

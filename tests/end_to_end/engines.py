@@ -10,7 +10,7 @@ from stream.errors import EngineError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
-from workers.engines.base import Result, State
+from workers.engines.base import EngineState, Result
 from workers.weights.known import Say
 
 
@@ -24,7 +24,7 @@ class Upper:
     def prepare(self, frame: Frame) -> None:
         return None
 
-    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[None], states: Sequence[EngineState]) -> list[Result]:
         alpha = np.zeros((16, 16), np.float32)
         alpha[:8] = 1.0
         return [Result(alpha) for _ in prepared]
@@ -35,7 +35,7 @@ class Slow(Upper):
 
     name = "slow"
 
-    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[None], states: Sequence[EngineState]) -> list[Result]:
         time.sleep(0.15 * len(prepared))
         return super().infer(prepared, states)
 
@@ -58,7 +58,7 @@ class Choosy(Upper):
         self._blind = options.foreground == "estimate"
         time.sleep(1.0 if self._blind else 0.0)
 
-    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[None], states: Sequence[EngineState]) -> list[Result]:
         results = super().infer(prepared, states)
         return [Result(np.zeros_like(result.alpha)) for result in results] if self._blind else results
 
@@ -69,7 +69,7 @@ class Broken(Upper):
     name = "broken"
     broken = threading.Event()
 
-    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[None], states: Sequence[EngineState]) -> list[Result]:
         if self.broken.is_set():
             raise ZeroDivisionError("a bug in a model")
         return super().infer(prepared, states)

@@ -12,7 +12,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from tests.end_to_end.scene import STRIPES, inside, matte
 from workers.edges import foreground
-from workers.engines.birefnet import Birefnet, View
+from workers.engines.birefnet import Birefnet, Pass
 from workers.weights import hub
 from workers.weights.known import Say
 
@@ -29,7 +29,7 @@ class Looking(Birefnet):
         self.steadier = None
         self._wants_colours = foreground.wanted(options, soft=True)
 
-    def _see(self, views: Sequence[View]) -> list[View]:
+    def _see(self, views: Sequence[Pass]) -> list[Pass]:
         return [replace(view, alpha=_truth(*view.look.size)[view.box.cut]) for view in views]
 
 

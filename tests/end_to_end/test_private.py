@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.records.live import Kind, Session
-from stream.records.live_store import Store
+from stream.records.live import Session, SessionKind
+from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.embedded import Embedded
 from stream.settings import Settings
@@ -46,7 +46,7 @@ def odd_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 class Video:
     """One session at a worker: its camera, what comes back, and the options changed as a page would."""
 
-    def __init__(self, store: Store, session: Session, client: Client) -> None:
+    def __init__(self, store: LiveStore, session: Session, client: Client) -> None:
         self.store, self.session, self.client = store, session, client
 
     @property
@@ -82,14 +82,14 @@ class Video:
 
 @asynccontextmanager
 async def video(url: str, camera: Camera | None = None, **options: object) -> AsyncIterator[Video]:
-    worker_store, store, stop = Store(url), Store(url), asyncio.Event()
+    worker_store, store, stop = LiveStore(url), LiveStore(url), asyncio.Event()
     worker = LiveWorker(SETTINGS, worker_store)
     await worker.warm()
     running = asyncio.create_task(worker.run(stop))
     client = Client(camera or Camera(rate=20), "VP8")
     try:
         fields = {"background": "color:#ff0000"} | options
-        session = Session(id=f"s{time.monotonic_ns()}", kind=Kind.CAMERA, options=Options.read(**fields))
+        session = Session(id=f"s{time.monotonic_ns()}", kind=SessionKind.CAMERA, options=Options.read(**fields))
         answer = await store.offer(session, await client.offer(), 8.0)
         assert answer is not None
         await client.take(answer.sdp)
@@ -218,7 +218,7 @@ async def test_more_videos_than_the_device_can_do_share_it_evenly(url: str) -> N
     async with video(url, engine="slow") as first:
         clients = [Client(camera, "VP8") for camera in cameras]
         for n, client in enumerate(clients):
-            session = Session(id=f"more-{n}", kind=Kind.CAMERA, options=first.session.options)
+            session = Session(id=f"more-{n}", kind=SessionKind.CAMERA, options=first.session.options)
             answer = await first.store.offer(session, await client.offer(), 8.0)
             assert answer is not None
             await client.take(answer.sdp)

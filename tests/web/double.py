@@ -19,8 +19,8 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.contrib.media import MediaRelay
 
 from stream.errors import BadMove, StoreError
-from stream.records.live import Answer, Command, Kind, Meters, Session, State, Worker
-from stream.records.live_store import Store
+from stream.records.live import Answer, Command, Meters, Session, SessionKind, SessionState, Worker
+from stream.records.live_store import LiveStore
 from stream.records.options import Options
 
 CANNED = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
@@ -29,7 +29,7 @@ CANNED = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 class Double:
     """A worker that answers every offer at once. answer: what it says; None says nothing."""
 
-    def __init__(self, store: Store, name: str = "double", capacity: int = 4) -> None:
+    def __init__(self, store: LiveStore, name: str = "double", capacity: int = 4) -> None:
         self.answer: Answer | None = Answer(sdp=CANNED)
         self.state: Any = "ready"
         self.sessions: dict[str, Session] = {}
@@ -73,7 +73,7 @@ class Double:
         self.sessions[session.id] = session  # before the reply: who gets it may look here at once
         with suppress(StoreError):
             await self._store.reply(session, answer)
-            to = State.LIVE if answer.sdp else State.FAILED
+            to = SessionState.LIVE if answer.sdp else SessionState.FAILED
             self.sessions[session.id] = await self._store.move(session, to, answer.problem)
         if answer.problem:
             self.sessions.pop(session.id, None)
@@ -94,7 +94,7 @@ class Double:
             self.change(session, command.options)
         elif command.kind == "end":
             await self.end(session.id)
-            await self._store.move(session, State.ENDED, command.reason)
+            await self._store.move(session, SessionState.ENDED, command.reason)
 
     async def connect(self, session: Session, sdp: str) -> Answer:
         assert self.answer is not None
@@ -147,7 +147,7 @@ def _middle(height: int, width: int) -> Any:
 class Colouring(Double):
     """A worker with media."""
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: LiveStore, name: str) -> None:
         super().__init__(store, name)
         self._connections: dict[str, RTCPeerConnection] = {}
         self._tracks: dict[str, Coloured] = {}
@@ -156,12 +156,12 @@ class Colouring(Double):
     async def connect(self, session: Session, sdp: str) -> Answer:
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        if session.kind is Kind.VIEW:
+        if session.kind is SessionKind.VIEW:
             connection.addTrack(self._relay.subscribe(self._tracks[session.of]))
         else:
             coming = next(t.receiver.track for t in connection.getTransceivers() if t.kind == "video")
             self._tracks[session.id] = Coloured(coming, session.options)
-            if session.kind is Kind.CAMERA:
+            if session.kind is SessionKind.CAMERA:
                 connection.addTrack(self._tracks[session.id])
         await connection.setLocalDescription(await connection.createAnswer())
         self._connections[session.id] = connection
@@ -180,7 +180,7 @@ class Colouring(Double):
 async def main(url: str, name: str) -> None:
     # aioice offers no loopback address, and there may be no other network
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
-    await Colouring(Store(url), name).run()
+    await Colouring(LiveStore(url), name).run()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from tests.web.double import Double
 from web.context import Context
@@ -25,10 +25,10 @@ class Site:
         self, settings: Settings, redis_url: str, port: int = 0, worker: bool = True, tls: str = "off", host: str = HOST
     ) -> None:
         self._loop = asyncio.new_event_loop()
-        self.store = Store(redis_url)
+        self.store = LiveStore(redis_url)
         self.server = Server(settings, self.store, host, port, tls)
         self.url = self.server.url
-        self.worker = Double(Store(redis_url)) if worker else None
+        self.worker = Double(LiveStore(redis_url)) if worker else None
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
 
     async def _run(self) -> None:

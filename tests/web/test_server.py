@@ -12,7 +12,7 @@ from cryptography import x509
 from pydantic import SecretStr
 
 from stream.errors import UsageError
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from tests.web.site import running
 from web.http.tls import certificate, names_of
@@ -31,7 +31,7 @@ run(Settings(data_dir=Path(sys.argv[1]), offer_wait_s=30), Store(sys.argv[2]), "
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "studio.example"])
 def test_beyond_loopback_only_with_tokens(settings: Settings, host: str) -> None:
     with pytest.raises(UsageError, match="MATTEBOX_TOKEN"):
-        Server(settings, Store("redis://127.0.0.1:9"), host, 0)
+        Server(settings, LiveStore("redis://127.0.0.1:9"), host, 0)
 
 
 def test_beyond_loopback_with_tokens(settings: Settings, redis_url: str) -> None:
@@ -59,7 +59,7 @@ def test_a_taken_port_is_said(settings: Settings) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         with pytest.raises(UsageError, match="cannot listen"):
-            Server(settings, Store("redis://127.0.0.1:9"), "127.0.0.1", other.getsockname()[1])
+            Server(settings, LiveStore("redis://127.0.0.1:9"), "127.0.0.1", other.getsockname()[1])
 
 
 def test_a_certificate_of_its_own(settings: Settings, redis_url: str) -> None:

@@ -17,7 +17,7 @@ from workers.edges.shape import full_size
 from workers.engines.base import Alpha
 from workers.measure import evaluate
 from workers.steady import smooth
-from workers.steady.smooth import Matted
+from workers.steady.smooth import MattedFrame
 from workers.steady.tuning import choose
 
 WIDTH, HEIGHT = 640, 360
@@ -64,13 +64,13 @@ def noisy(alpha: Floats, edge: float, rng: np.random.Generator) -> Alpha:
     return np.asarray(np.clip(small + border * rng.normal(0, edge, small.shape), 0, 1), np.float32)
 
 
-def steadied(scene: Clip, mode: str = "live", engine: str = "selfie", strength: float = 0.7) -> list[Matted]:
+def steadied(scene: Clip, mode: str = "live", engine: str = "selfie", strength: float = 0.7) -> list[MattedFrame]:
     tuning = choose(Temporal(mode), strength, engine, live=False)
     assert tuning is not None
-    state: smooth.State | None = None
-    done: list[Matted] = []
+    state: smooth.SmoothState | None = None
+    done: list[MattedFrame] = []
     for frame, raw in zip(scene.frames, scene.raw, strict=True):
-        state, more = smooth.step(state, Matted(frame, raw), tuning)
+        state, more = smooth.step(state, MattedFrame(frame, raw), tuning)
         assert len(state.held) <= tuning.look_ahead
         done += more
     assert state is not None

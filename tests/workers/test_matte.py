@@ -15,7 +15,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
-from workers.engines.base import Result, State
+from workers.engines.base import EngineState, Result
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
 from workers.scene.composite import blend, flat, rgb_flat
@@ -64,7 +64,7 @@ def test_a_file_fills_the_engines_batch_and_a_live_video_never_waits(pattern: Pa
 
 def test_a_recurrent_engine_gets_its_own_memory_back_in_order(pattern: PatternSource) -> None:
     class Counting(TruthEngine):
-        def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
             assert [frame.pts for frame in prepared] == [states[0] or 0]
             return [replace(super().infer(prepared, states)[0], state=(states[0] or 0) + 1)]
 
@@ -103,11 +103,11 @@ def test_a_live_picture_without_a_matte_shows_nothing_of_the_room(background: st
 @pytest.mark.parametrize("temporal", ["off", "live", "live+1"])
 def test_a_slate_shows_the_background_alone_and_forgets_what_was(pattern: PatternSource, temporal: str) -> None:
     class Remembering(TruthEngine):
-        def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
             known.append(states[0])
             return [replace(super().infer(prepared, states)[0], state="seen")]
 
-    known: list[State] = []
+    known: list[EngineState] = []
     core = matte(pattern, Remembering(pattern), True, temporal=temporal)
     slate = Frame(np.full((96, 96), 128, np.uint8), 2, Fraction(1, 30), slate=True)
     out = all_of(core, [pattern.frame(0), pattern.frame(1), slate, pattern.frame(3), pattern.frame(4)])
@@ -165,7 +165,7 @@ def test_a_first_frame_that_is_damaged_is_matted_like_any(pattern: PatternSource
 
 def test_small_mattes_are_brought_to_the_frames_size(pattern: PatternSource) -> None:
     class Small(TruthEngine):
-        def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
             return [Result(np.array([[0.0, 1.0]], np.float32)) for _ in prepared]
 
     out = all_of(matte(pattern, Small(pattern), view="matte"), [pattern.frame(0)])
@@ -187,7 +187,7 @@ def test_options_engine_and_background_are_swapped_between_two_live_frames(patte
             closed.append(self)
 
     class Nothing(TruthEngine):
-        def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+        def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
             assert list(states) == [None], "another engine's memory"
             return [Result(np.zeros((64, 96), np.float32))]
 

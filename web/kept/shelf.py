@@ -36,7 +36,7 @@ _THUMBNAIL = (320, 180)  # pixels, at most
 
 
 @dataclass(frozen=True)
-class Upload:
+class OwnBackground:
     id: str
     kind: Kind
     key: str
@@ -87,17 +87,17 @@ class Shelf:
                 self._storage.put(key, folder / "small")
         return b"".join(self._storage.read(key))
 
-    def uploads(self, owner: str) -> list[Upload]:
+    def uploads(self, owner: str) -> list[OwnBackground]:
         """The owner's, oldest first."""
         keys = self._storage.keys(_folder_of(owner))
-        return [Upload(path.stem, kind, key) for key in keys if (kind := _kind(path := Path(key)))]
+        return [OwnBackground(path.stem, kind, key) for key in keys if (kind := _kind(path := Path(key)))]
 
-    def upload(self, owner: str, name: str) -> Upload:
+    def upload(self, owner: str, name: str) -> OwnBackground:
         """Raises BackgroundError where the owner has none of that name."""
         if _ID.fullmatch(name):
             for kind in _KINDS:
                 if self._is_there(key := f"{_folder_of(owner)}{name}.{kind}"):
-                    return Upload(name, kind, key)
+                    return OwnBackground(name, kind, key)
         raise BackgroundError("there is no upload of that id")
 
     def thumbnail(self, owner: str, name: str) -> bytes:
@@ -120,7 +120,7 @@ class Shelf:
                 if draft.stat().st_mtime < before_s:
                     shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
-    def keep(self, owner: str, draft: Path) -> Upload:
+    def keep(self, owner: str, draft: Path) -> OwnBackground:
         """Look at what was written, and keep it. Raises InputError, DiskError; what is left is the caller's to remove:
         the draft, and the same with the ending .jpg."""
         thumbnail = draft.with_suffix(".jpg")
@@ -130,7 +130,7 @@ class Shelf:
         key = f"{_folder_of(owner)}{draft.name}"
         self._storage.put(f"{key}.jpg", thumbnail)
         self._storage.put(f"{key}.{kind}", draft)
-        return Upload(draft.name, kind, f"{key}.{kind}")
+        return OwnBackground(draft.name, kind, f"{key}.{kind}")
 
     def remove(self, owner: str, name: str) -> None:
         """Raises BackgroundError. A live video that shows it keeps it open, and goes on."""

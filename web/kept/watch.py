@@ -11,7 +11,7 @@ from stream.records.jobs import Job
 _FRESH_S = 0.4
 
 
-class Watch:
+class JobWatch:
     """The streams that are open, the news that they share, and the end of all of them."""
 
     def __init__(self, jobs: JobStore) -> None:

@@ -5,7 +5,7 @@ import time
 from uuid import uuid4
 
 from stream.errors import SdpError
-from stream.records.live import Answer, Kind, Session
+from stream.records.live import Answer, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.ice import Reach, ice_servers
 from stream.rtc.sdp import Wants, read_offer
@@ -20,7 +20,7 @@ _MENDED_BY_CLIENT = {
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def new_session(kind: Kind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
+def new_session(kind: SessionKind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
     now_s = time.time()
     return Session(
         id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options, created_s=now_s, updated_s=now_s
@@ -40,9 +40,9 @@ async def place(here: Context, session: Session, sdp: str) -> str:
     return answer.sdp
 
 
-def check_offer(sdp: str, kind: Kind) -> None:
+def check_offer(sdp: str, kind: SessionKind) -> None:
     """What no worker could use goes to none. Which addresses are spoken to is the worker's to say. Problem 422."""
-    wants = Wants(video_in=kind is not Kind.VIEW, video_out=kind is not Kind.PUBLISH)
+    wants = Wants(video_in=kind is not SessionKind.VIEW, video_out=kind is not SessionKind.PUBLISH)
     try:
         read_offer(sdp, wants, Reach(loopback=True))
     except SdpError as exc:

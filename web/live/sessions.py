@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream.records.live import Kind, Meters, Session
+from stream.records.live import Meters, Session, SessionKind
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
 from web.http.problems import Problem
@@ -51,7 +51,7 @@ class SessionOut(BaseModel):
     """state: offered, connecting, live; ended, failed and lost are final, and `reason` says why, in a word."""
 
     id: str
-    kind: Kind
+    kind: SessionKind
     name: str
     state: str
     reason: str
@@ -78,11 +78,11 @@ def shown(here: Context, session: Session) -> SessionOut:
 async def start(body: OfferIn, request: Request, response: Response, owner: Owner, here: Here) -> AnswerOut:
     """Offer a camera. Answered as soon as a worker took it, in 10 s at most; 503 where none has room."""
     await spend_offer(here, request, owner)
-    check_offer(body.sdp, Kind.CAMERA)
+    check_offer(body.sdp, SessionKind.CAMERA)
     options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), body.options)
     if body.replaces:
         await _end(here, owner, body.replaces)
-    session = new_session(Kind.CAMERA, owner, options)
+    session = new_session(SessionKind.CAMERA, owner, options)
     sdp = await place(here, session, body.sdp)
     response.headers["Location"] = f"/api/sessions/{session.id}"
     return AnswerOut(id=session.id, sdp=sdp)
@@ -115,10 +115,10 @@ async def change(name: str, body: Change, owner: Owner, here: Here) -> SessionOu
     session = await owned(here, owner, name)
     if session.state.final:
         raise Problem(409, "over", f"the session is {session.state.value}")
-    if session.kind is Kind.VIEW:
+    if session.kind is SessionKind.VIEW:
         raise Problem(409, "viewer", "options belong to the stream, not to its viewers")
     options = await asyncio.to_thread(read_options, here.shelf, owner, session.options, body.options)
-    if session.kind is Kind.PUBLISH and {"background", "view"} & set(body.options):
+    if session.kind is SessionKind.PUBLISH and {"background", "view"} & set(body.options):
         keep_private(options, body.show_room)
     return shown(here, await here.store.change(session.id, options))
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
-from stream.records.live import Command, Kind, Session
+from stream.records.live import Command, Session, SessionKind
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, StreamName, spend_offer
 from web.http.auth import Visitor
@@ -35,11 +35,11 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     (background none, views overlay and side-by-side) needs `show_room=true` too."""
     owner = _allowed(visitor, "publish", name)
     await spend_offer(here, request, owner)
-    sdp = await _offer(request, Kind.PUBLISH)
+    sdp = await _offer(request, SessionKind.PUBLISH)
     part = {key: value for key, value in request.query_params.items() if key not in _KNOWN}
     options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
-    session = new_session(Kind.PUBLISH, owner, options, name)
+    session = new_session(SessionKind.PUBLISH, owner, options, name)
     return _created(here, session, await place(here, session, sdp), "whip")
 
 
@@ -48,11 +48,11 @@ async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) 
     """View a stream; 404 while nobody publishes it, with a time after which to ask again."""
     owner = _allowed(visitor, "view", name)
     await spend_offer(here, request, owner)
-    sdp = await _offer(request, Kind.VIEW)
+    sdp = await _offer(request, SessionKind.VIEW)
     stream = await here.store.stream(name)
     if stream is None or stream.owner != owner:
         raise not_live()
-    session = new_session(Kind.VIEW, owner, stream.options, name, of=stream.id)
+    session = new_session(SessionKind.VIEW, owner, stream.options, name, of=stream.id)
     return _created(here, session, await place(here, session, sdp), "whep")
 
 
@@ -64,22 +64,22 @@ async def ask(name: StreamName) -> Response:
 
 @router.patch("/whip/{name}/{session}", status_code=204, openapi_extra=_TRICKLE)
 async def trickle_in(name: StreamName, session: str, request: Request, visitor: Anyone, here: Here) -> Response:
-    return await _trickle(here, await _found(here, visitor, Kind.PUBLISH, name, session), request)
+    return await _trickle(here, await _found(here, visitor, SessionKind.PUBLISH, name, session), request)
 
 
 @router.patch("/whep/{name}/{session}", status_code=204, openapi_extra=_TRICKLE)
 async def trickle_out(name: StreamName, session: str, request: Request, visitor: Anyone, here: Here) -> Response:
-    return await _trickle(here, await _found(here, visitor, Kind.VIEW, name, session), request)
+    return await _trickle(here, await _found(here, visitor, SessionKind.VIEW, name, session), request)
 
 
 @router.delete("/whip/{name}/{session}")
 async def unpublish(name: StreamName, session: str, visitor: Anyone, here: Here) -> Response:
-    return await _close(here, await _found(here, visitor, Kind.PUBLISH, name, session))
+    return await _close(here, await _found(here, visitor, SessionKind.PUBLISH, name, session))
 
 
 @router.delete("/whep/{name}/{session}")
 async def leave(name: StreamName, session: str, visitor: Anyone, here: Here) -> Response:
-    return await _close(here, await _found(here, visitor, Kind.VIEW, name, session))
+    return await _close(here, await _found(here, visitor, SessionKind.VIEW, name, session))
 
 
 @router.options("/whip/{name}/{session}")
@@ -95,7 +95,7 @@ def _allowed(visitor: Visitor, scope: Literal["publish", "view"], name: str) -> 
     raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
 
 
-async def _offer(request: Request, kind: Kind) -> str:
+async def _offer(request: Request, kind: SessionKind) -> str:
     """The body, if it is an offer of that kind and the client takes SDP for an answer."""
     if _content_type(request) != _SDP:
         raise Problem(415, "content_type", f"an offer is sent as {_SDP}", Accept_Post=_SDP)
@@ -143,8 +143,8 @@ def _links(server: dict[str, Any]) -> list[str]:
     return [f'<{url}>; rel="ice-server"{tail}' for url in urls]
 
 
-async def _found(here: Context, visitor: Visitor, kind: Kind, name: str, session: str) -> Session:
-    owner = _allowed(visitor, "publish" if kind is Kind.PUBLISH else "view", name)
+async def _found(here: Context, visitor: Visitor, kind: SessionKind, name: str, session: str) -> Session:
+    owner = _allowed(visitor, "publish" if kind is SessionKind.PUBLISH else "view", name)
     found = await owned(here, owner, session)
     if found.kind is not kind or found.name != name:
         raise Problem(404, "not_found", "there is no such session")

@@ -59,13 +59,13 @@ async def newest_picture(id: str, request: Request, owner: Owner, here: Here) ->
     return await send(request, here.storage, f"jobs/{job.id}/preview.jpg", etag, {"Content-Type": "image/jpeg"})
 
 
-class LinkWanted(BaseModel):
+class DownloadLinkWanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
     output: str = Field("", max_length=32)
     expires_s: Annotated[int, Field(ge=1, le=_MAX_LINK_S, description="seconds until it expires")] = 3600
 
 
-class Link(BaseModel):
+class DownloadLink(BaseModel):
     """url: for a player or a download without signing in; expires_s: unix time."""
 
     url: str
@@ -73,7 +73,7 @@ class Link(BaseModel):
 
 
 @router.post("/{id}/links", status_code=201)
-async def make_link(id: str, wanted: LinkWanted, request: Request, owner: Owner, here: Here) -> Link:
+async def make_link(id: str, wanted: DownloadLinkWanted, request: Request, owner: Owner, here: Here) -> DownloadLink:
     """An address of the result that anybody may use until it expires."""
     job = await owned(here, owner, id)
     name = wanted.output or job.outputs[0].name
@@ -82,4 +82,4 @@ async def make_link(id: str, wanted: LinkWanted, request: Request, owner: Owner,
     note = here.gate.note("download", owner, job.id, wanted.expires_s)
     base = str(request.base_url).rstrip("/")
     url = f"{base}{PATH}/{job.id}/result?output={name}&token={note}"
-    return Link(url=url, expires_s=round(time.time() + wanted.expires_s, 3))
+    return DownloadLink(url=url, expires_s=round(time.time() + wanted.expires_s, 3))

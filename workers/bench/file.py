@@ -31,7 +31,7 @@ from stream.sources.pattern import PatternSource
 from workers import engines
 from workers.device import threads
 from workers.edges.shape import EdgeState, shape_alpha
-from workers.engines.base import State
+from workers.engines.base import EngineState
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
 from workers.scene.composite import render
@@ -102,7 +102,7 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
         av.open(f"{folder}/o.mp4", "w", options=chosen.muxer_options) as made,
     ):
         ingest: Ingest | None = None
-        state: State = None
+        state: EngineState = None
         for picture in given.decode(video=0):
             if ingest is None:
                 ingest = Ingest(picture)

@@ -82,7 +82,7 @@ def time_file(film: str, short: str, engine: str) -> tuple[float, float]:
 
     from stream.progress import LineReporter
     from stream.settings import settings
-    from workers.runs.file import Task, run_file
+    from workers.runs.file import FileRun, run_file
 
     os.nice(BEHIND)  # as a worker for files is
     seconds = cpu_s = 0.0
@@ -90,7 +90,7 @@ def time_file(film: str, short: str, engine: str) -> tuple[float, float]:
         output = Path(path).with_suffix(".out.mp4")
         options = Options(engine=engine)
         began_s = time.process_time()
-        report = run_file(Task(Path(path), output, options), settings(), LineReporter(StringIO()))
+        report = run_file(FileRun(Path(path), output, options), settings(), LineReporter(StringIO()))
         seconds, cpu_s = report.seconds, time.process_time() - began_s
     return seconds, cpu_s
 

@@ -20,7 +20,7 @@ from workers.bench.model import timed
 from workers.device.runner import half_precision
 from workers.models.birefnet import deform
 from workers.steady.grid import HEIGHT, WIDTH
-from workers.steady.smooth_torch import Seen, State, Steadier
+from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier
 from workers.steady.tuning import choose
 
 _TILES = ((64, 4, 1), (64, 4, 2), (64, 8, 1), (64, 8, 2), (128, 8, 1), (32, 4, 1))
@@ -101,7 +101,7 @@ def _steadying(device: torch.device, size: tuple[int, int], engine: str, count: 
     seen = [Seen(dice.integers(0, 256, (3, HEIGHT, WIDTH), np.uint8), 0.0, tuning) for _ in alphas]
     if device.type == "cuda":
         steadier.warm(tuning, (size[1], size[0]), device, [count])
-    states: list[State | None] = [None] * count
+    states: list[DeviceSmoothState | None] = [None] * count
     for _ in range(3):
         states = [state for state, _ in steadier(states, seen, alphas)]
     return functools.partial(steadier, states, seen, alphas)

@@ -23,11 +23,11 @@ from stream.sources.file import FileSource
 from workers import engines
 from workers.device import threads
 from workers.edges.shape import full_size
-from workers.engines.base import Alpha, State
+from workers.engines.base import Alpha, EngineState
 from workers.measure.alpha_video import AlphaVideo
 from workers.measure.evaluate import Ints, dtssd, grad, mad, mse
 from workers.steady import smooth
-from workers.steady.smooth import Matted
+from workers.steady.smooth import MattedFrame
 from workers.steady.tuning import Tuning, choose
 
 WEIGHTS = (0.3, 0.5, 0.7)
@@ -52,9 +52,9 @@ class Row:
 class Filter(Protocol):
     """Takes a frame's matte; gives those that are finished, in order."""
 
-    def push(self, matted: Matted) -> list[Matted]: ...
+    def push(self, matted: MattedFrame) -> list[MattedFrame]: ...
 
-    def flush(self) -> list[Matted]: ...
+    def flush(self) -> list[MattedFrame]: ...
 
 
 class Ema:
@@ -64,12 +64,12 @@ class Ema:
         self._weight = np.float32(weight)
         self._mean: Alpha | None = None
 
-    def push(self, matted: Matted) -> list[Matted]:
+    def push(self, matted: MattedFrame) -> list[MattedFrame]:
         mean = matted.alpha if self._mean is None else self._mean
         self._mean = self._weight * mean + (1 - self._weight) * matted.alpha
         return [replace(matted, alpha=self._mean)]
 
-    def flush(self) -> list[Matted]:
+    def flush(self) -> list[MattedFrame]:
         return []
 
 
@@ -77,19 +77,19 @@ class MedianOfThree:
     """One frame late."""
 
     def __init__(self) -> None:
-        self._last: list[Matted] = []
+        self._last: list[MattedFrame] = []
 
-    def push(self, matted: Matted) -> list[Matted]:
+    def push(self, matted: MattedFrame) -> list[MattedFrame]:
         self._last = [*self._last[-2:], matted]
         if len(self._last) == 2:
             return [self._last[0]]
         return [self._middle(self._last)] if len(self._last) == 3 else []
 
-    def flush(self) -> list[Matted]:
+    def flush(self) -> list[MattedFrame]:
         return self._last[-1:]
 
     @staticmethod
-    def _middle(three: list[Matted]) -> Matted:
+    def _middle(three: list[MattedFrame]) -> MattedFrame:
         middle = np.median(np.stack([one.alpha for one in three]), axis=0)
         return replace(three[1], alpha=np.asarray(middle, np.float32))
 
@@ -97,13 +97,13 @@ class MedianOfThree:
 class Ours:
     def __init__(self, tuning: Tuning) -> None:
         self._tuning = tuning
-        self._state: smooth.State | None = None
+        self._state: smooth.SmoothState | None = None
 
-    def push(self, matted: Matted) -> list[Matted]:
+    def push(self, matted: MattedFrame) -> list[MattedFrame]:
         self._state, done = smooth.step(self._state, matted, self._tuning)
         return done
 
-    def flush(self) -> list[Matted]:
+    def flush(self) -> list[MattedFrame]:
         return [] if self._state is None else smooth.flush(self._state, self._tuning)[1]
 
 
@@ -150,15 +150,15 @@ def _filters(engine: str, strengths: Sequence[float]) -> Iterator[tuple[str, str
                 yield f"{mode} {strength}", str(mode), Ours(tuning)
 
 
-def _mattes(clip: Path, name: str, settings: Settings, say: Callable[[str], None]) -> Iterator[Matted]:
+def _mattes(clip: Path, name: str, settings: Settings, say: Callable[[str], None]) -> Iterator[MattedFrame]:
     engine = engines.load(name, Options(engine=name), settings, say)
-    state: State = None
+    state: EngineState = None
     with closing(FileSource(clip, settings)) as source:
         for frame in source:
             if isinstance(frame, Frame):
                 (result,) = engine.infer([engine.prepare(frame)], [state])
                 state = result.state
-                yield Matted(frame, result.alpha)
+                yield MattedFrame(frame, result.alpha)
 
 
 class _Track:
@@ -171,14 +171,14 @@ class _Track:
         self._sums = np.zeros(4)
         self._cpu_s = 0.0
 
-    def push(self, matted: Matted, true: Plane) -> None:
+    def push(self, matted: MattedFrame, true: Plane) -> None:
         self._true.append(true)
         self._judge(lambda: self._filter.push(matted))
 
     def flush(self) -> None:
         self._judge(self._filter.flush)
 
-    def _judge(self, work: Callable[[], list[Matted]]) -> None:
+    def _judge(self, work: Callable[[], list[MattedFrame]]) -> None:
         begun_s = time.thread_time()
         planes = [full_size(done.alpha, done.frame) for done in work()]
         self._cpu_s += time.thread_time() - begun_s

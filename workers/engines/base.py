@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stream.picture.frames import Frame, Plane
 from workers.steady.tuning import Tuning
 
-State = Any
+EngineState = Any
 """An engine's memory of one video; None before its first frame. Only the engine that made it looks inside."""
 
 Prepared = Any
@@ -33,7 +33,7 @@ class Result:
     """
 
     alpha: Alpha
-    state: State = None
+    state: EngineState = None
     foreground: Plane | None = None
     steady: bool = False
 
@@ -55,7 +55,7 @@ class Engine(Protocol):
         work on earlier frames. Raises EngineError."""
         ...
 
-    def infer(self, prepared: Sequence[Prepared], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Prepared], states: Sequence[EngineState]) -> list[Result]:
         """One result for each frame, as if it had been alone. Frames may differ in size. Raises EngineError."""
         ...
 
@@ -69,7 +69,7 @@ class Measuring(Protocol):
         """What it learns, as text; None where this frame does not tell."""
         ...
 
-    def recall(self, measured: str) -> State:
+    def recall(self, measured: str) -> EngineState:
         """The state of a video of which that was learnt."""
         ...
 

@@ -29,7 +29,7 @@ from workers.engines import birefnet_roi
 from workers.engines.base import Alpha, Result
 from workers.models.birefnet.network import BiRefNet
 from workers.steady import motion
-from workers.steady.smooth_torch import Seen, State, Steadier
+from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier
 from workers.steady.tuning import Tuning, choose
 from workers.weights import hub
 from workers.weights.known import Say, silent
@@ -41,7 +41,7 @@ _PATIENCE = 3  # frames of a video whose half-precision matte was no number, bef
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Input:
     """A frame as the engine takes it, with all that its video's options ask.
 
     picture: uint8 (h, w, 3), RGB, of the network's size. pixels: the frame's own, if the subject's colours are wanted.
@@ -65,14 +65,14 @@ class Memory:
 
     strikes: int = 0
     track: birefnet_roi.Track | None = None
-    steady: State | None = None
+    steady: DeviceSmoothState | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Pass:
     """One frame on its way through the network. alpha: float32, of the box, then of the picture; on the device."""
 
-    look: Look
+    look: Input
     memory: Memory
     box: birefnet_roi.Box
     alpha: Tensor
@@ -104,17 +104,17 @@ class Birefnet:
         self._wants_colours = foreground.wanted(options, soft=True)
         self.device = f"{self._place.type} in {str(dtype).removeprefix('torch.')}"
 
-    def prepare(self, frame: Frame) -> Look:
+    def prepare(self, frame: Frame) -> Input:
         picture = rgb_bytes(frame, *network_size(self._checkpoint, frame.width, frame.height))
-        return Look(picture, frame.pixels if self._wants_colours and not frame.gray else None, self._follow)
+        return Input(picture, frame.pixels if self._wants_colours and not frame.gray else None, self._follow)
 
-    def steadied(self, prepared: Look, frame: Frame, tuning: Tuning) -> Look:
+    def steadied(self, prepared: Input, frame: Frame, tuning: Tuning) -> Input:
         if self.steadier is None or tuning.look_ahead:
             return prepared
         small = motion.look(frame).colour.astype(np.uint8).transpose(2, 0, 1)
         return replace(prepared, seen=Seen(small, frame.time_s, tuning))
 
-    def infer(self, prepared: Sequence[Look], states: Sequence[Memory | None]) -> list[Result]:
+    def infer(self, prepared: Sequence[Input], states: Sequence[Memory | None]) -> list[Result]:
         views = [_first(look, state or Memory()) for look, state in zip(prepared, states, strict=True)]
         seen = self._see(views)
         lost = [i for i, v in enumerate(seen) if v.look.follow and birefnet_roi.lost(v.box, host(v.alpha), v.look.size)]
@@ -137,12 +137,12 @@ class Birefnet:
             self._warn.warning("birefnet: mattes are steadied on the CPU: %s", exc)
             self.steadier = None
 
-    def _see(self, views: Sequence[View]) -> list[View]:
+    def _see(self, views: Sequence[Pass]) -> list[Pass]:
         """Each with the alpha in its box. Boxes of one size go through the network together."""
         groups: dict[tuple[birefnet_roi.Size, bool], list[int]] = defaultdict(list)
         for index, view in enumerate(views):
             groups[(view.box.shape, view.memory.strikes >= _PATIENCE)].append(index)
-        seen: dict[int, View] = {}
+        seen: dict[int, Pass] = {}
         for (_, exact), members in groups.items():
             pictures = np.stack([views[i].look.picture[views[i].box.cut] for i in members])
             alphas = self._alphas(pictures, exact)
@@ -155,7 +155,7 @@ class Birefnet:
         """float32 (B, h, w) of pictures (B, h, w, 3). Not finite where half precision failed. Raises EngineError."""
         return self._runner(torch.from_numpy(pictures), exact)
 
-    def _checked(self, view: View, picture: Bytes, alpha: Tensor, finite: bool) -> View:
+    def _checked(self, view: Pass, picture: Bytes, alpha: Tensor, finite: bool) -> Pass:
         """With the matte; one that half precision could not hold is computed again in full, and counted."""
         if finite:
             return replace(view, alpha=alpha)
@@ -164,7 +164,7 @@ class Birefnet:
         alpha = alpha.nan_to_num(0.0).clamp(0.0, 1.0)
         return replace(view, alpha=alpha, memory=replace(view.memory, strikes=view.memory.strikes + 1))
 
-    def _steady(self, views: Sequence[View]) -> dict[int, tuple[State, Tensor]]:
+    def _steady(self, views: Sequence[Pass]) -> dict[int, tuple[DeviceSmoothState, Tensor]]:
         """What is remembered of the videos that asked for it, and their alphas steadied, by place in the row."""
         asked = {i: view.look.seen for i, view in enumerate(views) if view.look.seen is not None}
         if self.steadier is None or not asked:
@@ -178,7 +178,7 @@ class Birefnet:
             return {}
         return dict(zip(asked, done, strict=True))
 
-    def _result(self, view: View, steady: tuple[State, Tensor] | None) -> Result:
+    def _result(self, view: Pass, steady: tuple[DeviceSmoothState, Tensor] | None) -> Result:
         state, shown = (None, view.alpha) if steady is None else steady
         alpha, track = host(shown), view.memory.track
         if view.look.follow:
@@ -186,7 +186,7 @@ class Birefnet:
         memory = replace(view.memory, track=track, steady=state)
         return Result(alpha, memory, self._colours(view), steady is not None)
 
-    def _colours(self, view: View) -> Plane | None:
+    def _colours(self, view: Pass) -> Plane | None:
         pixels = view.look.pixels
         if pixels is None:
             return None
@@ -198,8 +198,8 @@ class Birefnet:
         )
 
 
-def _first(look: Look, memory: Memory) -> View:
-    return View(
+def _first(look: Input, memory: Memory) -> Pass:
+    return Pass(
         look,
         memory,
         birefnet_roi.where(memory.track, look.size) if look.follow else birefnet_roi.whole(look.size),
@@ -207,7 +207,7 @@ def _first(look: Look, memory: Memory) -> View:
     )
 
 
-def _placed(view: View) -> View:
+def _placed(view: Pass) -> Pass:
     """With the alpha of all of the picture, 0 outside the box."""
     if view.box == birefnet_roi.whole(view.look.size):
         return view

@@ -20,7 +20,7 @@ from stream.picture.frames import Frame, Plane, split_i420
 from stream.records.options import Options, Rgb
 from stream.settings import Settings
 from workers.edges.spill import NEUTRAL, Floats, components, without_spill
-from workers.engines.base import Result, State
+from workers.engines.base import EngineState, Result
 from workers.weights.known import Say, silent
 
 _FAINT = 16.0  # levels of chroma: a border below this is grey, and noise would choose its colour
@@ -64,7 +64,7 @@ class Chroma:
     def prepare(self, frame: Frame) -> Frame:
         return frame
 
-    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
         return [self._matte(frame, state) for frame, state in zip(prepared, states, strict=True)]
 
     def measure(self, frame: Frame) -> str | None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from stream.picture.frames import Frame
 from workers.edges import foreground
-from workers.engines.base import Engine, Prepared, Result, State
+from workers.engines.base import Engine, EngineState, Prepared, Result
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Input:
     frame: Frame
     prepared: Prepared
 
@@ -22,10 +22,10 @@ class Estimated:
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
         self.engine = engine
 
-    def prepare(self, frame: Frame) -> Look:
-        return Look(frame, self.engine.prepare(frame))
+    def prepare(self, frame: Frame) -> Input:
+        return Input(frame, self.engine.prepare(frame))
 
-    def infer(self, prepared: Sequence[Look], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Input], states: Sequence[EngineState]) -> list[Result]:
         results = self.engine.infer([look.prepared for look in prepared], states)
         return [_with_colours(result, look.frame) for result, look in zip(results, prepared, strict=True)]
 

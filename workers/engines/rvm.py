@@ -16,7 +16,7 @@ from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.device.tensors import Tensor, rgb
-from workers.engines.base import Result, State
+from workers.engines.base import EngineState, Result
 from workers.engines.rvm_split import split
 from workers.weights.known import Say, ensure, silent
 
@@ -40,7 +40,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Input:
     """A frame as the network's memory meets it: all that was computed without that memory, by the tensors' names."""
 
     size: Size
@@ -69,16 +69,16 @@ class Rvm:
             self._early, self._late = (_session(half, settings, [_CPU]) for half in (halves.early, halves.late))
         self._takes = {value.name for value in self._late.get_inputs()}
 
-    def prepare(self, frame: Frame) -> Look:
+    def prepare(self, frame: Frame) -> Input:
         feeds = {"src": rgb(frame)[None], "downsample_ratio": _ratio(frame.width, frame.height)}
         if self._early is not None:
             feeds |= zip(self._passed, _run(self._early, self._passed, feeds), strict=True)
-        return Look((frame.width, frame.height), {name: feed for name, feed in feeds.items() if name in self._takes})
+        return Input((frame.width, frame.height), {name: feed for name, feed in feeds.items() if name in self._takes})
 
-    def infer(self, prepared: Sequence[Look], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Input], states: Sequence[EngineState]) -> list[Result]:
         return [self._step(look, state) for look, state in zip(prepared, states, strict=True)]
 
-    def _step(self, look: Look, memory: Memory | None) -> Result:
+    def _step(self, look: Input, memory: Memory | None) -> Result:
         alpha, *maps = _run(self._late, _OUTPUTS, look.feeds | _recall(memory, look.size))
         return Result(np.clip(alpha[0, 0], 0.0, 1.0), Memory(look.size, tuple(maps)))
 

@@ -14,7 +14,7 @@ from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.device.tensors import Tensor, rgb_small
-from workers.engines.base import Alpha, Result, State
+from workers.engines.base import Alpha, EngineState, Result
 from workers.weights.known import Say, ensure, silent
 
 _WIDTH, _HEIGHT = 256, 144
@@ -38,7 +38,7 @@ class Selfie:
         """float32 (1, 3, 144, 256)."""
         return rgb_small(frame, _WIDTH, _HEIGHT)[None]
 
-    def infer(self, prepared: Sequence[Tensor], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Tensor], states: Sequence[EngineState]) -> list[Result]:
         return [Result(self._alpha(picture)) for picture in prepared]
 
     def _alpha(self, picture: Tensor) -> Alpha:

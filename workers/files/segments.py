@@ -29,12 +29,12 @@ from stream.sinks.sequential import Known
 from stream.sinks.several import SeveralSink
 from stream.sources import container as media
 from stream.sources.file import FileSource
-from stream.sources.reader import SOON_S, Health, Reader
+from stream.sources.reader import SOON_S, DecodeHealth, Reader
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine, Measuring
 from workers.engines.estimated import Estimated
 from workers.files.plan import Plan, Span
-from workers.matte import Look, Matte, Past
+from workers.matte import Matte, Past, Rendition
 from workers.scene.backgrounds import open_background
 from workers.scene.composite import shape
 
@@ -93,7 +93,7 @@ class _Section:
         self.warnings: Warnings = [*self._source.warnings]  # those of its end are the whole's: see `judge`
 
     @property
-    def health(self) -> Health:
+    def health(self) -> DecodeHealth:
         return self._source.health
 
     def __iter__(self) -> Iterator[Item]:
@@ -179,7 +179,7 @@ def run_segment(what: Segment, folder: Path, engine: Engine, settings: Settings,
     with ExitStack() as opened:
         source = _open(what, settings)
         opened.callback(source.close)
-        looks: list[Look] = []
+        looks: list[Rendition] = []
         for output in job.outputs:
             options = output.options(job.options)
             backdrop = open_background(options.background, source.info.width, source.info.height, settings)
@@ -193,7 +193,7 @@ def run_segment(what: Segment, folder: Path, engine: Engine, settings: Settings,
         pump(source, within, sink, watcher.tick)
     first = 0 if within.first is None else round(within.first.pts * within.first.time_base / plan.time_base)
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))
-    health = Health() if plan.whole else source.health  # a whole file has been judged
+    health = DecodeHealth() if plan.whole else source.health  # a whole file has been judged
     return Note(first, health.bad, health.total, warnings)
 
 

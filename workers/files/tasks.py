@@ -14,7 +14,7 @@ from stream.errors import FetchError, UnreadableMedia
 from stream.fetch.pull import fetch
 from stream.pump import Warnings
 from stream.records.job_store import PLAN, JobTask
-from stream.records.jobs import Job, Media, Output, Result
+from stream.records.jobs import Job, Media, Output, StoredResult
 from stream.settings import Settings
 from stream.sinks.joined import Part
 from stream.storage import Storage
@@ -36,7 +36,7 @@ _MIME = {
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlanMade:
     plan: Plan
     media: Media
     warnings: Warnings
@@ -44,7 +44,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Matted:
+class SegmentDone:
     """A segment is in storage."""
 
     frames: int
@@ -52,19 +52,19 @@ class Matted:
 
 
 @dataclass(frozen=True)
-class Joined:
-    results: dict[str, Result]
+class ResultsJoined:
+    results: dict[str, StoredResult]
     warnings: Warnings
 
 
 @dataclass(frozen=True)
-class Missing:
+class SegmentsMissing:
     """Segments that were to be joined and are not in storage any more."""
 
     names: list[str]
 
 
-Outcome = Planned | Matted | Joined | Missing
+Outcome = PlanMade | SegmentDone | ResultsJoined | SegmentsMissing
 
 
 def result_key(job: Job, output: Output) -> str:
@@ -119,13 +119,13 @@ class Tasks:
         finally:
             self._desk.remove("task")
 
-    def _plan(self, job: Job, folder: Path, watcher: Watcher) -> Planned:
+    def _plan(self, job: Job, folder: Path, watcher: Watcher) -> PlanMade:
         segments.check(job)
         name, _ = engines.choose(job.options, live=False, settings=self._settings)
         source = job.source or self._fetch(job, folder, watcher)
         path = self._path(job.model_copy(update={"source": source}))
         plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings, watcher.beat)
-        return Planned(plan, media, warnings, source)
+        return PlanMade(plan, media, warnings, source)
 
     def _fetch(self, job: Job, folder: Path, watcher: Watcher) -> str:
         def stopped() -> bool:
@@ -142,26 +142,28 @@ class Tasks:
         self._storage.put(key, path)
         return key
 
-    def _segment(self, what: Segment, folder: Path, watcher: Watcher) -> Matted:
+    def _segment(self, what: Segment, folder: Path, watcher: Watcher) -> SegmentDone:
         engine = self._loaded(what.job, what.plan.engine)
         note = segments.run_segment(what, folder, engine, self._settings, watcher)
         if watcher.stop.is_set():
             raise Stopped
         for output, path in zip(what.job.outputs, what.files(folder), strict=True):
             self._storage.put(segment_key(what.job, what.plan, what.number, output), path)
-        return Matted(watcher.frames, note)
+        return SegmentDone(watcher.frames, note)
 
-    def _join(self, job: Job, plan: Plan, texts: Mapping[str, str], folder: Path, watcher: Watcher) -> Joined | Missing:
+    def _join(
+        self, job: Job, plan: Plan, texts: Mapping[str, str], folder: Path, watcher: Watcher
+    ) -> ResultsJoined | SegmentsMissing:
         there = finished(job, plan, self._storage)
         if len(there) < len(plan.spans):
             names = (f"{number:04d}" for number in range(len(plan.spans)))
-            return Missing([name for name in names if name not in there])
+            return SegmentsMissing([name for name in names if name not in there])
         notes = [_note(texts.get(f"{number:04d}", ""), plan, number) for number in range(len(plan.spans))]
         warnings = segments.judge(notes, self._settings)
         for output in [] if plan.whole else job.outputs:
             warnings += self._joined(job, plan, output, notes, folder, watcher)
         results = {output.name: self._result(job, output) for output in job.outputs}
-        return Joined(results, list(dict.fromkeys(warnings)))
+        return ResultsJoined(results, list(dict.fromkeys(warnings)))
 
     def _joined(
         self, job: Job, plan: Plan, output: Output, notes: list[Note], folder: Path, watcher: Watcher
@@ -196,9 +198,9 @@ class Tasks:
             yield Part(self._storage.local(segment_key(job, plan, number, output), folder), note.first)
         self._desk.remove("part")
 
-    def _result(self, job: Job, output: Output) -> Result:
+    def _result(self, job: Job, output: Output) -> StoredResult:
         key = result_key(job, output)
-        return Result(key=key, bytes=self._storage.size(key), mime=_MIME[output.format])
+        return StoredResult(key=key, bytes=self._storage.size(key), mime=_MIME[output.format])
 
     def _path(self, job: Job) -> Path:
         """The job's video on this machine. Raises UnreadableMedia when it is not there any more."""

@@ -30,7 +30,7 @@ from stream.log import OncePerSecond
 from stream.records.job_store import JobStore, JobTask
 from stream.records.jobs import Job, JobState
 from stream.records.live import Worker
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.signals import endings
 from stream.storage import Storage
@@ -38,7 +38,7 @@ from workers.files import tasks
 from workers.files.apart import Apart, Died
 from workers.files.plan import Plan
 from workers.files.segments import Stopped
-from workers.files.tasks import Joined, Matted, Missing, Outcome, Planned
+from workers.files.tasks import Outcome, PlanMade, ResultsJoined, SegmentDone, SegmentsMissing
 from workers.files.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class FileWorker:
     def __init__(self, settings: Settings, store: JobStore, storage: Storage) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"[:128]
         self._settings, self._store, self._storage = settings, store, storage
-        self._records, self._busy = Store(store.link), False
+        self._records, self._busy = LiveStore(store.link), False
         self._record = Worker(
             id=self.id, host=socket.gethostname(), pid=os.getpid(), kind="files", capacity=1, started_s=time.time()
         )
@@ -136,7 +136,7 @@ class FileWorker:
 
     async def _do(self, task: JobTask) -> None:
         _log.info("job %s: %s", task.job.id, task.name)
-        hold = _Hold(task, self._store, self._storage, self._apart, self._leaving)
+        hold = _TaskLease(task, self._store, self._storage, self._apart, self._leaving)
         keeping = asyncio.create_task(hold.keep())
         try:
             word = self._word(await self._apart.run(task))
@@ -158,14 +158,14 @@ class FileWorker:
         """What is to be written down of a task that went well."""
         store = self._store
         match outcome:
-            case Planned(plan, media, warnings, source):
+            case PlanMade(plan, media, warnings, source):
                 text = plan.model_dump_json()
                 return lambda task: store.planned(task, text, plan.frames, media, warnings, source)
-            case Matted(frames, note):
+            case SegmentDone(frames, note):
                 return lambda task: store.segment_done(task, frames, tasks.written(note))
-            case Joined(results, warnings):
+            case ResultsJoined(results, warnings):
                 return lambda task: store.joined(task, results, warnings)
-            case Missing(names):
+            case SegmentsMissing(names):
                 return lambda task: store.redo(task, names)
 
     def _failure(self, task: JobTask, exc: Exception) -> "_Word":
@@ -190,7 +190,7 @@ class FileWorker:
 _Word = Callable[[JobTask], Awaitable[Job]]
 
 
-class _Hold:
+class _TaskLease:
     """A task while a worker has it: its lease and its progress are kept up, and what comes of it is told."""
 
     def __init__(self, task: JobTask, store: JobStore, storage: Storage, apart: Apart, leaving: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from stream.errors import EngineError
 from stream.picture.frames import Frame
 from stream.picture.timing import RateMeter
-from workers.engines.base import Engine, Prepared, Result, State, Steadying
+from workers.engines.base import Engine, EngineState, Prepared, Result, Steadying
 from workers.steady.tuning import Tuning
 
 _RECENT_S = (
@@ -27,7 +27,7 @@ _WAITS = 512  # frames whose waiting is remembered
 
 
 @dataclass(frozen=True, slots=True)
-class Meter:
+class DeviceMeters:
     """What the device did so far. waiting: frames in the queue now. rate: frames a second of late. wait_ms, late_ms:
     median and 95th percentile of the time from `submit` to the engine, of the last 512 frames."""
 
@@ -44,13 +44,13 @@ class Meter:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ready:
     prepared: Prepared
-    state: State
+    state: EngineState
     video: Hashable
     result: "Future[Result]" = field(default_factory=Future)
     at_s: float = field(default_factory=time.monotonic)
 
 
-class Device:
+class DeviceThread:
     """Stands in for its engine: many `Matte` may hold one, each in its own thread.
 
     wait_s: how long a batch that is not full waits for other videos, from when its oldest frame came. most: frames
@@ -71,7 +71,7 @@ class Device:
         self._thread = threading.Thread(target=self._run, name=f"device {engine.name}", daemon=True)
         self._thread.start()
 
-    def submit(self, prepared: Prepared, state: State, video: Hashable = None) -> "Future[Result]":
+    def submit(self, prepared: Prepared, state: EngineState, video: Hashable = None) -> "Future[Result]":
         """The result of one frame, as `infer` of the engine would give it, when it is there.
 
         video: who asks, by default the calling thread. Raises EngineError when too many wait, or after `close`; the
@@ -80,7 +80,7 @@ class Device:
         (ready,) = self._enqueue([prepared], [state], video)
         return ready.result
 
-    def infer(self, prepared: Sequence[Prepared], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Prepared], states: Sequence[EngineState]) -> list[Result]:
         """As the engine's, from any thread. Raises EngineError, or what the engine raised."""
         return [ready.result.result() for ready in self._enqueue(prepared, states, None)]
 
@@ -88,14 +88,14 @@ class Device:
         """As the engine's, if it steadies; else what was prepared."""
         return self._engine.steadied(prepared, frame, tuning) if isinstance(self._engine, Steadying) else prepared
 
-    def meter(self) -> Meter:
+    def meter(self) -> DeviceMeters:
         with self._changed:
             waits_ms = 1000 * np.array(self._waits_s or [0.0])
             median, late = np.percentile(waits_ms, [50, 95])
             frames, batches = self._rate.count, self._batches
             batch = frames / batches if batches else 0.0
             waiting, rate = len(self._waiting), self._rate.recent
-            return Meter(frames, batches, batch, self._busy_s, waiting, rate, float(median), float(late))
+            return DeviceMeters(frames, batches, batch, self._busy_s, waiting, rate, float(median), float(late))
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Fail what waits, and end the thread. An engine that does not return in time is left behind."""
@@ -110,7 +110,7 @@ class Device:
             stuck = self._running
         self._settle(stuck, [self._gone()] * len(stuck))
 
-    def _enqueue(self, prepared: Sequence[Prepared], states: Sequence[State], video: Hashable) -> list[_Ready]:
+    def _enqueue(self, prepared: Sequence[Prepared], states: Sequence[EngineState], video: Hashable) -> list[_Ready]:
         who = threading.get_ident() if video is None else video
         ready = [_Ready(p, s, who) for p, s in zip(prepared, states, strict=True)]
         with self._changed:

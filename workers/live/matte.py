@@ -14,7 +14,7 @@ from stream.meters import Stopwatch
 from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.records.options import Options
 from stream.settings import Settings
-from workers.engines.base import Engine, Result, State
+from workers.engines.base import Engine, EngineState, Result
 from workers.matte import Matte
 from workers.scene.backgrounds import Backdrop, Drawn, open_background
 from workers.scene.blur import GREY
@@ -38,7 +38,7 @@ class Loading:
     def prepare(self, frame: Frame) -> None:
         return None
 
-    def infer(self, prepared: Sequence[None], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[None], states: Sequence[EngineState]) -> list[Result]:
         raise NotLoaded(f"{self.name} is being loaded")
 
 

@@ -10,7 +10,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from workers import engines
 from workers.engines.base import Engine
-from workers.live.device_thread import Device
+from workers.live.device_thread import DeviceThread
 from workers.scene.composite import flat
 
 _WARM_UP_PX = (640, 360)
@@ -22,14 +22,14 @@ class Engines:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._loading: dict[tuple[str, object], asyncio.Task[Device]] = {}
+        self._loading: dict[tuple[str, object], asyncio.Task[DeviceThread]] = {}
 
-    def ready(self, options: Options) -> Device | None:
+    def ready(self, options: Options) -> DeviceThread | None:
         """The engine for these options, if nobody has to wait for it. Raises UsageError."""
         task = self._loading.get(self.key(options))
         return task.result() if task is not None and task.done() and task.exception() is None else None
 
-    async def get(self, options: Options) -> Device:
+    async def get(self, options: Options) -> DeviceThread:
         """The engine for these options; those who ask for one at the same time wait for one loading.
 
         Raises UsageError, WeightsError and EngineError; the next to ask tries again.
@@ -40,11 +40,11 @@ class Engines:
             task = self._loading[key] = asyncio.create_task(asyncio.to_thread(self._load, key[0], options))
         return await asyncio.shield(task)
 
-    def _load(self, name: str, options: Options) -> Device:
+    def _load(self, name: str, options: Options) -> DeviceThread:
         shared = Options(key=options.key, foreground=options.foreground, roi=options.roi)  # each video has its own look
         engine = engines.load(name, shared, self._settings)
         warm_up(engine)
-        return Device(engine)
+        return DeviceThread(engine)
 
     def meters(self) -> dict[str, float]:
         """As fields of `Worker`, of the device that did most; nothing where none was at work yet."""
@@ -72,7 +72,9 @@ class Engines:
         """End the threads of all that were loaded."""
         loaded = await asyncio.gather(*self._loading.values(), return_exceptions=True)
         self._loading.clear()
-        await asyncio.gather(*(asyncio.to_thread(device.close) for device in loaded if isinstance(device, Device)))
+        await asyncio.gather(
+            *(asyncio.to_thread(device.close) for device in loaded if isinstance(device, DeviceThread))
+        )
 
 
 def warm_up(engine: Engine) -> None:

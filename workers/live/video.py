@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from stream.errors import MatteboxError, NoVideoStream
 from stream.pump import pump
-from stream.records.live import Kind, Meters, Session
+from stream.records.live import Meters, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.peer import Peer
 from stream.rtc.sink import LiveOutput
@@ -52,7 +52,7 @@ class LiveVideo:
 
     async def answer(self, sdp: str) -> str:
         """The answer to the camera's offer; from now on its pictures are matted. Raises SdpError."""
-        if self._kind is Kind.CAMERA:
+        if self._kind is SessionKind.CAMERA:
             text = await self._peer.answer(sdp, self._output, user=self.id)
         else:
             self._peer.on_sound = self._output.play
@@ -119,7 +119,9 @@ class LiveVideo:
             fps_out=out.fps,
             matte_fps=matte_fps,
             latency_ms=out.latency_ms,
-            glass_ms=out.latency_ms + out.round_trip_ms if self._kind is Kind.CAMERA and out.round_trip_ms else 0.0,
+            glass_ms=out.latency_ms + out.round_trip_ms
+            if self._kind is SessionKind.CAMERA and out.round_trip_ms
+            else 0.0,
             stages_ms={
                 "decode": source.decoding.take_ms() if source else 0.0,
                 "matte": self._matte.working.take_ms(),

@@ -15,8 +15,8 @@ from contextlib import suppress
 
 from stream.errors import BadMove, Fenced, MatteboxError, NoSession, SdpError, StoreDown, UsageError
 from stream.log import OncePerSecond
-from stream.records.live import Answer, Command, Offer, Session, State, Worker
-from stream.records.live_store import Store
+from stream.records.live import Answer, Command, Offer, Session, SessionState, Worker
+from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.signals import endings
@@ -36,7 +36,7 @@ _FAILURES = ("connect_timeout", "engine_failed", "bad_sdp")
 class LiveWorker:
     """settings and store are its caller's; the store is left open."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: LiveStore) -> None:
         self._settings, self._store = settings, store
         self._id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"[:128]
         self._engines = Engines(settings)
@@ -169,7 +169,7 @@ class LiveWorker:
     async def _refuse(self, session: Session, answer: Answer) -> None:
         with suppress(StoreDown, Fenced, NoSession):
             await self._store.reply(session, answer)
-        self._settle(session, State.FAILED, answer.problem)
+        self._settle(session, SessionState.FAILED, answer.problem)
 
     async def _answer(self, session: Session, answering: Awaitable[str]) -> None:
         """Tell the client. A refused offer has closed its connection, and `_changed` has heard of that."""
@@ -247,16 +247,16 @@ class LiveWorker:
         if session is None:
             return
         if state == "connected":
-            self._settle(session, State.LIVE, "")
+            self._settle(session, SessionState.LIVE, "")
         else:
-            self._settle(session, State.FAILED if reason in _FAILURES else State.ENDED, reason)
+            self._settle(session, SessionState.FAILED if reason in _FAILURES else SessionState.ENDED, reason)
 
-    def _settle(self, session: Session, to: State, reason: str) -> None:
+    def _settle(self, session: Session, to: SessionState, reason: str) -> None:
         if to.final:
             self._held.pop(session.id, None)
         self._soon(self._move(session, to, reason))
 
-    async def _move(self, session: Session, to: State, reason: str) -> None:
+    async def _move(self, session: Session, to: SessionState, reason: str) -> None:
         """Write it down; while Redis is away, as soon as it is back."""
         until_s = time.monotonic() + _TELL_S
         while time.monotonic() < until_s:

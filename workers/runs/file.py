@@ -19,7 +19,7 @@ from workers.scene.backgrounds import open_background
 
 
 @dataclass(frozen=True)
-class Task:
+class FileRun:
     """One file to matte. Times in seconds from the file's beginning; size as in `FileSource`."""
 
     source: Path
@@ -30,7 +30,7 @@ class Task:
     size: tuple[int, int] = (0, 0)
 
 
-def run_file(task: Task, settings: Settings, reporter: Reporter) -> Report:
+def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
     """Matte one file. What can be known to be wrong with the request is found before weights are fetched.
 
     Raises MatteboxError; nothing is left of the output then.
@@ -60,7 +60,7 @@ def run_file(task: Task, settings: Settings, reporter: Reporter) -> Report:
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
-def _check(task: Task) -> None:
+def _check(task: FileRun) -> None:
     if task.end_s is not None and task.end_s <= task.start_s:
         raise UsageError(f"--end {task.end_s:g} is not after --start {task.start_s:g}")
     if task.output.exists() and task.source.exists() and task.output.samefile(task.source):

@@ -40,7 +40,7 @@ _LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
-class Recording:
+class StreamRun:
     """source: an address, perhaps with a password. output: a file's name. duration_s: None: until it is ended."""
 
     source: str = field(repr=False)
@@ -50,7 +50,7 @@ class Recording:
     size: tuple[int, int] = (0, 0)
 
 
-def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
+def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
     """Matte what comes until it is ended. Raises MatteboxError, KeyboardInterrupt; nothing is left of the output
     then."""
     kind, output = _source_kind(task.source), _file(task.output)
@@ -79,7 +79,7 @@ def record(task: Recording, settings: Settings, reporter: Reporter) -> Report:
 
 
 def _pumped(
-    task: Recording,
+    task: StreamRun,
     source: RtspSource,
     sink: Sink,
     room: "_Room",

@@ -29,7 +29,7 @@ Size = tuple[int, int]
 Moment = tuple[Fraction, Fraction, Plane]
 """When a picture of an animated background begins and when it should end, in seconds, and the picture (I420)."""
 
-Reader = Callable[[int], Generator[Moment, None, None]]
+AnimationReader = Callable[[int], Generator[Moment, None, None]]
 """Opens an animation and reads its pictures in order, from so many seconds after its beginning or earlier."""
 
 # Those that Pillow decodes by itself: its EPS support would run Ghostscript.
@@ -110,7 +110,7 @@ class Loop:
     _from_s: int
     _advanced: bool  # is `_now` later than the first picture that was read?
 
-    def __init__(self, read: Reader, length_s: Fraction | None) -> None:
+    def __init__(self, read: AnimationReader, length_s: Fraction | None) -> None:
         self._read, self._length_s = read, length_s
         self._moments = read(0)
         self._open(0)

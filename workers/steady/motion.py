@@ -29,23 +29,23 @@ _ONE_MAP: Any = None  # OpenCV takes x and y in one array, but its types know on
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SmallPicture:
     """A picture made small. colour: float32 (144, 256, 3), Y, U and V of 0-255. luma: uint8 (288, 512)."""
 
     colour: Grid
     luma: Plane
 
 
-def look(frame: Frame) -> Look:
+def look(frame: Frame) -> SmallPicture:
     if frame.gray:
         luma = _small(frame.pixels, _FINE)
-        return Look(cv2.merge([_small(frame.pixels, 1)] * 3).astype(np.float32), luma)
+        return SmallPicture(cv2.merge([_small(frame.pixels, 1)] * 3).astype(np.float32), luma)
     y, u, v = frame.planes()
     luma = _small(y, _FINE)
-    return Look(cv2.merge([_small(luma, 1), _small(u, 1), _small(v, 1)]).astype(np.float32), luma)
+    return SmallPicture(cv2.merge([_small(luma, 1), _small(u, 1), _small(v, 1)]).astype(np.float32), luma)
 
 
-def flow(here: Look, there: Look, fine: bool = True) -> Grid:
+def flow(here: SmallPicture, there: SmallPicture, fine: bool = True) -> Grid:
     """float32 (144, 256, 2), in cells of the grid: what lies at x in `here` lies at x + flow[x] in `there`.
 
     fine: from the larger lumas. Where standing still explains the picture as well it does stand still: a flow is never

@@ -24,7 +24,7 @@ from stream.picture.frames import Frame, Plane
 from workers.engines.base import Alpha
 from workers.steady.colour_guided import drawn, lines
 from workers.steady.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH
-from workers.steady.motion import Grid, Look, carry, flow, is_cut, look
+from workers.steady.motion import Grid, SmallPicture, carry, flow, is_cut, look
 from workers.steady.tuning import NO_DOUBT, Tuning
 
 # What decays for ever must not come so near to 0 that a CPU takes its slow path for such numbers: no alpha on the grid
@@ -42,7 +42,7 @@ Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Matted:
+class MattedFrame:
     """A frame and its alpha, which stay together however long they are held. alpha, foreground: as an engine's."""
 
     frame: Frame
@@ -55,10 +55,10 @@ class Held:
     """A frame that waits. small: its alpha on the grid; steady: without pops, once the next frame is known. back:
     motion from it to the frame before, forth: from there to it."""
 
-    matted: Matted
+    matted: MattedFrame
     small: Grid
     steady: Grid
-    look: Look
+    look: SmallPicture
     back: Grid
     forth: Grid
 
@@ -74,14 +74,14 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SmoothState:
     """What is remembered of one video: a few small planes, and the frames that wait.
 
     look, time_s, shapes: of the last frame given, its picture small, its time, its size and its alpha's. before: alpha
     on the grid of the frame before the first held. past: all finished frames of the scene together; frames: how many.
     """
 
-    look: Look
+    look: SmallPicture
     time_s: float
     shapes: Shapes
     held: tuple[Held, ...]
@@ -90,7 +90,7 @@ class State:
     frames: int = 0
 
 
-def step(state: State | None, matted: Matted, tuning: Tuning) -> tuple[State, list[Matted]]:
+def step(state: SmoothState | None, matted: MattedFrame, tuning: Tuning) -> tuple[SmoothState, list[MattedFrame]]:
     """Take the next frame of a video; give those that are finished, each with its own alpha, in order.
 
     A cut, a pause of more than half a second and another size of picture begin anew: what was held is finished first.
@@ -109,21 +109,21 @@ def step(state: State | None, matted: Matted, tuning: Tuning) -> tuple[State, li
             row = _without_pop(state, held) if tuning.median and tuning.look_ahead else state.held
             return _advanced(replace(state, look=now, time_s=time_s, held=(*row, held)), tuning)
     done = [] if state is None else flush(state, tuning)[1]
-    state, more = _advanced(State(now, time_s, shapes, (held,)), tuning)
+    state, more = _advanced(SmoothState(now, time_s, shapes, (held,)), tuning)
     return state, done + more
 
 
-def flush(state: State, tuning: Tuning) -> tuple[State, list[Matted]]:
+def flush(state: SmoothState, tuning: Tuning) -> tuple[SmoothState, list[MattedFrame]]:
     """Finish every frame that waits. The state may go on: after a frame that could not be matted, say."""
     return _finish(state, tuning, len(state.held))
 
 
-def _advanced(state: State, tuning: Tuning) -> tuple[State, list[Matted]]:
+def _advanced(state: SmoothState, tuning: Tuning) -> tuple[SmoothState, list[MattedFrame]]:
     late = len(state.held) - tuning.look_ahead
     return _finish(state, tuning, max(late, tuning.burst)) if late > 0 else (state, [])
 
 
-def _finish(state: State, tuning: Tuning, count: int) -> tuple[State, list[Matted]]:
+def _finish(state: SmoothState, tuning: Tuning, count: int) -> tuple[SmoothState, list[MattedFrame]]:
     done = []
     for future in _ahead(state.held, tuning)[:count]:
         state, matted = _finish_first(state, future, tuning)
@@ -131,7 +131,7 @@ def _finish(state: State, tuning: Tuning, count: int) -> tuple[State, list[Matte
     return state, done
 
 
-def _finish_first(state: State, future: Carried | None, tuning: Tuning) -> tuple[State, Matted]:
+def _finish_first(state: SmoothState, future: Carried | None, tuning: Tuning) -> tuple[SmoothState, MattedFrame]:
     first = state.held[0]
     past = _joined(_seen(first), state.past, first.back, tuning)
     mean = past.values[..., 3]
@@ -181,7 +181,7 @@ def _bell(distance: npt.NDArray[Any], width: float) -> Grid:
     return np.asarray(cv2.exp(np.maximum(-scaled * scaled, -30.0)), np.float32)
 
 
-def _without_pop(state: State, after: Held) -> tuple[Held, ...]:
+def _without_pop(state: SmoothState, after: Held) -> tuple[Held, ...]:
     """The held frames, the last of them now the median of itself and its neighbours: but where things move fast, for a
     thing that has moved on by its own width is no pop."""
     if not state.held:

@@ -53,7 +53,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DeviceSmoothState:
     """What is remembered of a video.
 
     memory: float32 (9, 144, 256): the last picture small, then `smooth.Carried`'s values, count and doubt. frames:
@@ -87,14 +87,14 @@ class Steadier:
 
     @torch.inference_mode()
     def __call__(
-        self, states: Sequence[State | None], seen: Sequence[Seen], alphas: Sequence[Tensor]
-    ) -> list[tuple[State, Tensor]]:
+        self, states: Sequence[DeviceSmoothState | None], seen: Sequence[Seen], alphas: Sequence[Tensor]
+    ) -> list[tuple[DeviceSmoothState, Tensor]]:
         """For each video what is remembered now, and its alpha steadied: float32 (h, w), as what came in.
 
         alphas: 0-1, of the frames in `seen`, all on one device. Those of one size and `way` go together. A cut and a
         pause begin anew.
         """
-        done: dict[int, tuple[State, Tensor]] = {}
+        done: dict[int, tuple[DeviceSmoothState, Tensor]] = {}
         groups: dict[tuple[torch.Size, Way], list[int]] = defaultdict(list)
         for index, (alpha, one) in enumerate(zip(alphas, seen, strict=True)):
             groups[(alpha.shape, one.way)].append(index)
@@ -104,10 +104,10 @@ class Steadier:
         return [done[index] for index in range(len(seen))]
 
     def _together(
-        self, states: Iterable[State | None], seen: Sequence[Seen], alpha: Tensor
-    ) -> list[tuple[State, Tensor]]:
+        self, states: Iterable[DeviceSmoothState | None], seen: Sequence[Seen], alpha: Tensor
+    ) -> list[tuple[DeviceSmoothState, Tensor]]:
         memories, frames, steady = self._way(seen[0].way)(*_given(states, seen, alpha))
-        kept = (State(*one) for one in zip(memories, frames, (s.time_s for s in seen), strict=True))
+        kept = (DeviceSmoothState(*one) for one in zip(memories, frames, (s.time_s for s in seen), strict=True))
         return list(zip(kept, steady, strict=True))
 
     def _way(self, way: Way) -> Graphs:
@@ -116,7 +116,7 @@ class Steadier:
         return self._graphs[way]
 
 
-def _given(states: Iterable[State | None], seen: Sequence[Seen], alpha: Tensor) -> Tensors:
+def _given(states: Iterable[DeviceSmoothState | None], seen: Sequence[Seen], alpha: Tensor) -> Tensors:
     """What `advance` takes. The small pictures lie in the host's memory still: a graph has a place for them."""
     known = [state or _nothing(alpha.device) for state in map(_unless_paused, states, seen)]
     memory, frames = _stacked([s.memory for s in known]), _stacked([s.frames for s in known])
@@ -131,13 +131,13 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(tensors)) if len(tensors) > 1 else tensors[0][None]
 
 
-def _unless_paused(state: State | None, seen: Seen) -> State | None:
+def _unless_paused(state: DeviceSmoothState | None, seen: Seen) -> DeviceSmoothState | None:
     """None, too, where a video stepped back."""
     return state if state is not None and 0 <= seen.time_s - state.time_s <= GAP_S else None
 
 
-def _nothing(device: torch.device) -> State:
-    return State(torch.zeros(_CHANNELS, HEIGHT, WIDTH, device=device), torch.zeros((), device=device), 0.0)
+def _nothing(device: torch.device) -> DeviceSmoothState:
+    return DeviceSmoothState(torch.zeros(_CHANNELS, HEIGHT, WIDTH, device=device), torch.zeros((), device=device), 0.0)
 
 
 @functools.lru_cache(maxsize=64)

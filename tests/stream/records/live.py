@@ -5,25 +5,25 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-from stream.records.live import Answer, Kind, Session, State
-from stream.records.live_store import Store
+from stream.records.live import Answer, Session, SessionKind, SessionState
+from stream.records.live_store import LiveStore
 from tests.servers import RedisServer
 
 
-def new(kind: Kind = Kind.CAMERA, **fields: str) -> Session:
+def new(kind: SessionKind = SessionKind.CAMERA, **fields: str) -> Session:
     return Session.model_validate({"id": str(uuid4()), "kind": kind} | fields)
 
 
 @asynccontextmanager
-async def stores(server: RedisServer, count: int = 1) -> AsyncIterator[list[Store]]:
+async def stores(server: RedisServer, count: int = 1) -> AsyncIterator[list[LiveStore]]:
     async with AsyncExitStack() as cleanup:
-        opened = [Store(server.url) for _ in range(count)]
+        opened = [LiveStore(server.url) for _ in range(count)]
         for store in opened:
             cleanup.push_async_callback(store.close)
         yield opened
 
 
-async def connecting(web: Store, worker: Store, session: Session, who: str = "w1") -> Session:
+async def connecting(web: LiveStore, worker: LiveStore, session: Session, who: str = "w1") -> Session:
     """The session, taken by a worker that has answered."""
     waiting = asyncio.create_task(web.offer(session, "v=0", 5))
     taken = await worker.take(who, 5)
@@ -33,5 +33,5 @@ async def connecting(web: Store, worker: Store, session: Session, who: str = "w1
     return taken[0]
 
 
-async def live(web: Store, worker: Store, session: Session, who: str = "w1") -> Session:
-    return await worker.move(await connecting(web, worker, session, who), State.LIVE)
+async def live(web: LiveStore, worker: LiveStore, session: Session, who: str = "w1") -> Session:
+    return await worker.move(await connecting(web, worker, session, who), SessionState.LIVE)

@@ -7,7 +7,7 @@ import pytest
 from stream.errors import BadMove, Fenced, NoJob
 from stream.records import keys
 from stream.records.job_store import JobStore, JobTask, from_fields, to_fields
-from stream.records.jobs import Job, JobState, Media, Output, Result
+from stream.records.jobs import Job, JobState, Media, Output, StoredResult
 from stream.records.options import Options
 from tests.servers import RedisServer, asynctest
 from tests.stream.records.jobs import finished, job_store, new_job, planned, taken
@@ -17,7 +17,7 @@ def test_a_record_survives_its_fields() -> None:
     job = new_job(
         owner="änn", title="a: 'b' \"c\"", options=Options.read(background="blur:0.3"), outputs=(Output(format="mkv"),)
     )
-    job = job.model_copy(update={"results": {"result": Result(key="k", bytes=1, mime="video/mp4")}, "end_s": 1.5})
+    job = job.model_copy(update={"results": {"result": StoredResult(key="k", bytes=1, mime="video/mp4")}, "end_s": 1.5})
     assert from_fields([*to_fields(job), "fence", "7"]) == job
 
 
@@ -41,7 +41,7 @@ async def test_from_its_submission_to_its_end(server: RedisServer) -> None:
         assert (running.progress.frames, running.progress.segments_done) == (30, 2)
         join = await taken(store)
         assert (join.name, dict(join.notes)) == ("join", {"plan": "", "0000": "note 0", "0001": "note 1"})
-        result = {"result": Result(key="jobs/1/result.mp4", bytes=9, mime="video/mp4")}
+        result = {"result": StoredResult(key="jobs/1/result.mp4", bytes=9, mime="video/mp4")}
         done = await store.joined(join, result, [("odd_size", "cropped")])
         assert (done.state, done.results, done.warnings) == (JobState.DONE, result, (("odd_size", "cropped"),))
         assert done.ended_s >= done.started_s >= done.created_s > 0

@@ -3,17 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from stream.records.live import MOVES, Answer, Command, Kind, Meters, Offer, Session, State, Worker
+from stream.records.live import MOVES, Answer, Command, Meters, Offer, Session, SessionKind, SessionState, Worker
 from stream.records.options import Background, Options
 
 RECORDS: list[BaseModel] = [
-    Session(id="a", kind=Kind.CAMERA),
+    Session(id="a", kind=SessionKind.CAMERA),
     Session(
         id="b",
-        kind=Kind.VIEW,
+        kind=SessionKind.VIEW,
         owner="ann",
         name="studio",
-        state=State.LIVE,
+        state=SessionState.LIVE,
         options=Options(background=Background(kind="blur", strength=0.25), key=(1, 2, 3)),
         worker="w1",
         fence=3,
@@ -49,15 +49,19 @@ def test_sessions_survive_as_fields(session: Session) -> None:
 
 
 def test_every_state_has_its_moves_and_ends_somewhere() -> None:
-    assert set(MOVES) == set(State)
-    assert {state for state in State if state.final} == {State.ENDED, State.FAILED, State.LOST}
-    assert all(State.ENDED in MOVES[state] for state in State if not state.final)
+    assert set(MOVES) == set(SessionState)
+    assert {state for state in SessionState if state.final} == {
+        SessionState.ENDED,
+        SessionState.FAILED,
+        SessionState.LOST,
+    }
+    assert all(SessionState.ENDED in MOVES[state] for state in SessionState if not state.final)
 
 
-@given(st.lists(st.sampled_from(list(State)), max_size=6))
-def test_no_path_of_moves_returns(wishes: list[State]) -> None:
+@given(st.lists(st.sampled_from(list(SessionState)), max_size=6))
+def test_no_path_of_moves_returns(wishes: list[SessionState]) -> None:
     """A session never comes back to a state that it left, so whoever waits for one need not look twice."""
-    seen = [State.OFFERED]
+    seen = [SessionState.OFFERED]
     for wish in wishes:
         if wish in MOVES[seen[-1]]:
             seen.append(wish)

@@ -5,8 +5,8 @@ import pytest
 
 from stream.errors import BadMove, Fenced, NoSession, UsageError
 from stream.records import keys
-from stream.records.live import MOVES, Answer, Command, Kind, Meters, State, Worker
-from stream.records.live_store import Store
+from stream.records.live import MOVES, Answer, Command, Meters, SessionKind, SessionState, Worker
+from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from tests.servers import RedisServer, asynctest
 from tests.stream.records.live import connecting, live, new, stores
@@ -19,7 +19,7 @@ async def test_an_offer_finds_a_worker_and_its_answer_the_way_back(server: Redis
         waiting = asyncio.create_task(web.offer(session, "v=0\r\nä", 5))
         taken = await worker.take("w1", 5)
         assert taken is not None
-        assert (taken[0].state, taken[0].worker, taken[0].fence) == (State.CONNECTING, "w1", 1)
+        assert (taken[0].state, taken[0].worker, taken[0].fence) == (SessionState.CONNECTING, "w1", 1)
         assert taken[1].sdp == "v=0\r\nä"
         assert taken[1].deadline_s == pytest.approx(taken[0].created_s + 5, abs=0.01)
         await worker.reply(taken[0], Answer(sdp="v=1"))
@@ -37,7 +37,7 @@ async def test_nobody_takes_it_in_time(server: RedisServer) -> None:
         assert asyncio.get_running_loop().time() - start_s < 0.8
         found = await web.session(session.id)
         assert found is not None
-        assert (found.state, found.reason) == (State.FAILED, "no_worker")
+        assert (found.state, found.reason) == (SessionState.FAILED, "no_worker")
         assert await worker.take("w1", 0.1) is None
 
 
@@ -51,11 +51,11 @@ async def test_who_took_it_dies_before_the_answer(server: RedisServer) -> None:
         assert await waiting is None
         found = await web.session(session.id)
         assert found is not None
-        assert (found.state, found.reason) == (State.FAILED, "no_answer")
+        assert (found.state, found.reason) == (SessionState.FAILED, "no_answer")
         with pytest.raises(Fenced):  # it was only slow
             await worker.reply(taken[0], Answer(sdp="v=1"))
         with pytest.raises(Fenced):
-            await worker.move(taken[0], State.LIVE)
+            await worker.move(taken[0], SessionState.LIVE)
 
 
 @asynctest
@@ -70,10 +70,10 @@ async def test_an_answer_at_the_last_moment_counts(server: RedisServer) -> None:
 @asynctest
 async def test_no_state_is_reached_but_by_its_moves(server: RedisServer) -> None:
     async with stores(server) as (store,):
-        for start in (State.CONNECTING, State.LIVE, State.ENDED, State.FAILED):
-            for to in State:
+        for start in (SessionState.CONNECTING, SessionState.LIVE, SessionState.ENDED, SessionState.FAILED):
+            for to in SessionState:
                 session = await connecting(store, store, new())
-                if start is not State.CONNECTING:
+                if start is not SessionState.CONNECTING:
                     session = await store.move(session, start, "bye")
                 if to in MOVES[start] or to is start:
                     moved = await store.move(session, to, "bye")
@@ -93,11 +93,11 @@ async def test_a_paused_worker_has_lost_its_session(server: RedisServer) -> None
         await asyncio.sleep(0.25)
         assert await web.reap() == []  # only noticed
         await asyncio.sleep(0.25)
-        assert [(s.id, s.state, s.reason) for s in await web.reap()] == [(session.id, State.LOST, "worker_lost")]
+        assert [(s.id, s.state, s.reason) for s in await web.reap()] == [(session.id, SessionState.LOST, "worker_lost")]
         assert await web.reap() == []
         assert await worker.renew([session]) == {session.id}
         for late in (
-            worker.move(session, State.ENDED),
+            worker.move(session, SessionState.ENDED),
             worker.report(session, Meters()),
             worker.reply(session, Answer()),
         ):
@@ -114,7 +114,7 @@ async def test_a_lease_that_lapsed_is_taken_back(server: RedisServer) -> None:
             await asyncio.sleep(0.25)
             assert await web.reap() == []
             assert await worker.renew([session]) == set()
-        assert (await worker.move(session, State.ENDED, "bye")).reason == "bye"
+        assert (await worker.move(session, SessionState.ENDED, "bye")).reason == "bye"
         assert await worker.renew([session]) == {session.id}
 
 
@@ -127,7 +127,7 @@ async def test_an_offer_that_nobody_waits_for_any_more_is_reaped(server: RedisSe
         await asyncio.sleep(0.1)
         waiting.cancel()  # its web process died
         await asyncio.sleep(0.3)
-        assert [(s.id, s.state, s.reason) for s in await web.reap()] == [(session.id, State.FAILED, "no_worker")]
+        assert [(s.id, s.state, s.reason) for s in await web.reap()] == [(session.id, SessionState.FAILED, "no_worker")]
         assert await web.take("w1", 0.1) is None
 
 
@@ -154,7 +154,7 @@ async def test_offers_outlive_who_read_them_unless_they_kill(server: RedisServer
         else:
             found = await web.session(session.id)
             assert found is not None
-            assert (taken, found.state, found.reason) == (None, State.FAILED, "poison")
+            assert (taken, found.state, found.reason) == (None, SessionState.FAILED, "poison")
             assert await waiting is None
 
 
@@ -164,7 +164,7 @@ async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) ->
     held: Counter[str] = Counter()
     taken: list[tuple[str, str]] = []
 
-    async def work(store: Store, who: str, capacity: int) -> None:
+    async def work(store: LiveStore, who: str, capacity: int) -> None:
         while True:
             got = await store.take(who, 0.5)
             if got is None:
@@ -174,7 +174,7 @@ async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) ->
             taken.append((got[0].id, who))
             await store.reply(got[0], Answer(sdp=who))
             await asyncio.sleep(0.005)
-            await store.move(got[0], State.ENDED, "bye")
+            await store.move(got[0], SessionState.ENDED, "bye")
             held[who] -= 1
 
     async with stores(server, 4) as (web1, web2, worker1, worker2):
@@ -185,7 +185,7 @@ async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) ->
         assert len(taken) == len({id for id, _ in taken}) == len(answers) == 100
         assert Counter(answers) == Counter(who for _, who in taken)
         assert Counter(answers)["big"] > Counter(answers)["small"] >= 10
-        assert {session.state for session in await web1.sessions()} == {State.ENDED}
+        assert {session.state for session in await web1.sessions()} == {SessionState.ENDED}
 
 
 @asynctest
@@ -214,44 +214,44 @@ async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypa
 @asynctest
 async def test_names_belong_to_an_owner_and_pass_on(server: RedisServer) -> None:
     async with stores(server) as (store,):
-        first = await live(store, store, new(Kind.PUBLISH, name="tv", owner="ann"))
+        first = await live(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"))
         assert await store.stream("tv") == first
-        stranger = await store.offer(new(Kind.PUBLISH, name="tv", owner="bob"), "v=0", 1)
+        stranger = await store.offer(new(SessionKind.PUBLISH, name="tv", owner="bob"), "v=0", 1)
         assert stranger is not None
         assert stranger.problem == "name_taken"
-        second = await connecting(store, store, new(Kind.PUBLISH, name="tv", owner="ann"), "w2")
+        second = await connecting(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"), "w2")
         assert await store.stream("tv") == first  # until there is something better
-        second = await store.move(second, State.LIVE)
+        second = await store.move(second, SessionState.LIVE)
         assert await store.stream("tv") == second
         assert await store.commands("w1", 1) == [Command(kind="end", session=first.id, reason="replaced")]
-        await store.move(first, State.ENDED, "replaced")
+        await store.move(first, SessionState.ENDED, "replaced")
         assert await store.stream("tv") == second
-        await store.move(second, State.ENDED, "bye")
+        await store.move(second, SessionState.ENDED, "bye")
         assert await store.stream("tv") is None
-        third = await live(store, store, new(Kind.PUBLISH, name="tv", owner="bob"))
+        third = await live(store, store, new(SessionKind.PUBLISH, name="tv", owner="bob"))
         assert await store.stream("tv") == third
 
 
 @asynctest
 async def test_a_name_cannot_be_stolen_between_offer_and_picture(server: RedisServer) -> None:
     async with stores(server) as (store,):
-        first = await live(store, store, new(Kind.PUBLISH, name="tv", owner="ann"))
-        second = await connecting(store, store, new(Kind.PUBLISH, name="tv", owner="ann"))
-        await store.move(first, State.ENDED)
-        other = await live(store, store, new(Kind.PUBLISH, name="tv", owner="bob"))
+        first = await live(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"))
+        second = await connecting(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"))
+        await store.move(first, SessionState.ENDED)
+        other = await live(store, store, new(SessionKind.PUBLISH, name="tv", owner="bob"))
         with pytest.raises(BadMove, match="publishes"):
-            await store.move(second, State.LIVE)
+            await store.move(second, SessionState.LIVE)
         assert await store.stream("tv") == other
 
 
 @asynctest
 async def test_viewers_go_to_the_publishers_worker(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
-        nothing = await web.offer(new(Kind.VIEW, name="tv", of="nobody"), "v=0", 1)
+        nothing = await web.offer(new(SessionKind.VIEW, name="tv", of="nobody"), "v=0", 1)
         assert nothing is not None
         assert nothing.problem == "no_stream"
-        publisher = await live(web, worker, new(Kind.PUBLISH, name="tv"))
-        viewer = new(Kind.VIEW, name="tv", of=publisher.id)
+        publisher = await live(web, worker, new(SessionKind.PUBLISH, name="tv"))
+        viewer = new(SessionKind.VIEW, name="tv", of=publisher.id)
         waiting = asyncio.create_task(web.offer(viewer, "v=0 view", 5))
         (command,) = await worker.commands("w1", 5)
         assert command == Command(kind="view", session=viewer.id, text="v=0 view")
@@ -260,9 +260,9 @@ async def test_viewers_go_to_the_publishers_worker(server: RedisServer) -> None:
         assert accepted is not None
         await worker.reply(accepted, Answer(sdp="v=1"))
         assert await waiting == Answer(sdp="v=1")
-        await worker.move(await worker.move(accepted, State.LIVE), State.ENDED)
+        await worker.move(await worker.move(accepted, SessionState.LIVE), SessionState.ENDED)
         assert await web.stream("tv") == publisher  # a viewer's end is not the stream's
-        late = new(Kind.VIEW, name="tv", of=publisher.id)
+        late = new(SessionKind.VIEW, name="tv", of=publisher.id)
         assert await web.offer(late, "v=0", 0.1) is None
         assert await worker.accept("w1", late.id) is None
 
@@ -278,7 +278,7 @@ async def test_options_and_ends_reach_the_worker_in_order(server: RedisServer) -
         kinds = [command.kind for command in await worker.commands("w1", 1)]
         assert kinds == ["options", "candidates", "end"]
         assert await worker.commands("w1", 0.05) == []
-        await worker.move(session, State.ENDED, "deleted")
+        await worker.move(session, SessionState.ENDED, "deleted")
         await web.end(session.id, "deleted")
         assert await worker.commands("w1", 0.05) == []
         with pytest.raises(BadMove, match="ended"):
@@ -312,7 +312,7 @@ async def test_ending_an_offer_leaves_nothing_to_take(server: RedisServer) -> No
         assert await waiting is None
         found = await web.session(session.id)
         assert found is not None
-        assert (found.state, found.reason) == (State.ENDED, "deleted")
+        assert (found.state, found.reason) == (SessionState.ENDED, "deleted")
 
 
 @asynctest
@@ -326,7 +326,7 @@ async def test_meters_and_lists(server: RedisServer) -> None:
         (mine,) = await web.sessions("ann")
         assert mine.meters == meters
         assert await web.sessions("eve") == []
-        await worker.move(first, State.ENDED)
+        await worker.move(first, SessionState.ENDED)
         with pytest.raises(BadMove):
             await worker.report(first, meters)
 
@@ -352,20 +352,22 @@ async def test_races_end_in_one_final_state(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         for _ in range(20):
             session = await live(web, worker, new())
-            moves = [worker.move(session, to, to) for to in (State.ENDED, State.FAILED, State.LIVE)]
+            moves = [
+                worker.move(session, to, to) for to in (SessionState.ENDED, SessionState.FAILED, SessionState.LIVE)
+            ]
             others = [web.end(session.id, "deleted"), web.change(session.id, Options(engine="rvm")), web.reap()]
             results = await asyncio.gather(*moves, *others, worker.renew([session]), return_exceptions=True)
             assert all(isinstance(r, BadMove) for r in results if isinstance(r, BaseException))
             found = await web.session(session.id)
             assert found is not None
-            assert (found.state, found.reason) in {(State.ENDED, "ended"), (State.FAILED, "failed")}
+            assert (found.state, found.reason) in {(SessionState.ENDED, "ended"), (SessionState.FAILED, "failed")}
 
 
 @asynctest
 async def test_every_key_expires_by_itself(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
-        publisher = await live(web, worker, new(Kind.PUBLISH, name="tv"))
-        await web.offer(new(Kind.VIEW, name="tv", of=publisher.id), "v=0", 0.05)
+        publisher = await live(web, worker, new(SessionKind.PUBLISH, name="tv"))
+        await web.offer(new(SessionKind.VIEW, name="tv", of=publisher.id), "v=0", 0.05)
         await web.offer(new(), "v=0", 0.05)
         await web.change(publisher.id, Options())
         await worker.beat(Worker(id="w1"))
@@ -387,4 +389,4 @@ async def test_every_key_expires_by_itself(server: RedisServer) -> None:
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1", "redis://h:port", "/run/redis.sock"])
 def test_what_is_no_address_is_said_so(url: str) -> None:
     with pytest.raises(UsageError, match="REDIS_URL"):
-        Store(url)
+        LiveStore(url)

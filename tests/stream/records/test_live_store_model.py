@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 
 from stream.errors import BadMove, Fenced
 from stream.records import keys
-from stream.records.live import MOVES, Session, State
-from stream.records.live_store import Store
+from stream.records.live import MOVES, Session, SessionState
+from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from tests.servers import RedisServer
 from tests.stream.records.live import new
 
-STEPS = ["take", "accept", "renew", "change", "end", "lapse", *(f"move {state}" for state in State)]
+STEPS = ["take", "accept", "renew", "change", "end", "lapse", *(f"move {state}" for state in SessionState)]
 
 
 class Model:
     """What one session must be after each step."""
 
     def __init__(self) -> None:
-        self.state, self.ours = State.OFFERED, False
+        self.state, self.ours = SessionState.OFFERED, False
 
     def step(self, step: str) -> str:
         """The expected outcome: "ok", "none", "lost", "bad" or "fenced"."""
@@ -29,23 +29,23 @@ class Model:
             case ["accept"]:  # this is nobody's viewer
                 return "none"
             case ["take"]:
-                if self.state is not State.OFFERED:
+                if self.state is not SessionState.OFFERED:
                     return "none"
-                self.state, self.ours = State.CONNECTING, True
+                self.state, self.ours = SessionState.CONNECTING, True
             case ["renew"]:
                 return "ok" if self.ours and not self.state.final else "lost"
             case ["change"]:
                 return "bad" if self.state.final else "ok"
-            case ["end"] if self.state is State.OFFERED:
-                self.state = State.ENDED
+            case ["end"] if self.state is SessionState.OFFERED:
+                self.state = SessionState.ENDED
             case ["lapse"] if not self.state.final:
-                self.state = State.FAILED if self.state is State.OFFERED else State.LOST
+                self.state = SessionState.FAILED if self.state is SessionState.OFFERED else SessionState.LOST
                 self.ours = False
             case ["move", word]:
-                return self._move(State(word))
+                return self._move(SessionState(word))
         return "ok"
 
-    def _move(self, to: State) -> str:
+    def _move(self, to: SessionState) -> str:
         if not self.ours:
             return "fenced"
         if to not in MOVES[self.state] and to is not self.state:
@@ -54,7 +54,7 @@ class Model:
         return "ok"
 
 
-async def do(store: Store, server: RedisServer, step: str, session: Session, held: list[Session]) -> str:
+async def do(store: LiveStore, server: RedisServer, step: str, session: Session, held: list[Session]) -> str:
     ours = held[-1] if held else session.model_copy(update={"worker": "w1", "fence": 1})
     match step.split():
         case ["take"]:
@@ -75,14 +75,14 @@ async def do(store: Store, server: RedisServer, step: str, session: Session, hel
                     raw.zadd(f"{keys.PREFIX}due", {session.id: 1}, xx=True)
                     await store.reap()
         case ["move", word]:
-            await store.move(ours, State(word))
+            await store.move(ours, SessionState(word))
     return "ok"
 
 
 async def play(server: RedisServer, steps: list[str]) -> None:
     with server.client() as raw:
         raw.flushall()
-    store, session, model = Store(server.url), new(), Model()
+    store, session, model = LiveStore(server.url), new(), Model()
     held: list[Session] = []
     waiting = asyncio.create_task(store.offer(session, "v=0", 60))
     while await store.session(session.id) is None:

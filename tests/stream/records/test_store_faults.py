@@ -8,8 +8,8 @@ import pytest
 
 from stream.errors import StoreDown
 from stream.records import keys
-from stream.records.live import Answer, Kind, Session, State, Worker
-from stream.records.live_store import Store
+from stream.records.live import Answer, Session, SessionKind, SessionState, Worker
+from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from tests.servers import RedisServer, asynctest, free_port
 from tests.stream.records.live import connecting, live, new, stores
@@ -24,7 +24,7 @@ async def refused_within(limit_s: float, call: Awaitable[object]) -> None:
 
 @asynctest
 async def test_a_server_that_was_never_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(f"redis://ann:secret@127.0.0.1:{free_port()}")
+    store = LiveStore(f"redis://ann:secret@127.0.0.1:{free_port()}")
     assert not await store.ping()
     with pytest.raises(StoreDown, match=r"Redis at redis://127.0.0.1:\d+: [^\n]+$") as caught:
         await store.take("w1", 5)
@@ -35,7 +35,7 @@ async def test_a_server_that_was_never_there(monkeypatch: pytest.MonkeyPatch) ->
 @asynctest
 async def test_killed_and_started_again_with_its_data(own_server: RedisServer) -> None:
     async with stores(own_server, 2) as (web, worker):
-        session = await live(web, worker, new(Kind.PUBLISH, name="tv"))
+        session = await live(web, worker, new(SessionKind.PUBLISH, name="tv"))
         waiting = asyncio.create_task(web.offer(new(), "v=0", 10))
         await asyncio.sleep(0.1)
         own_server.kill()
@@ -48,7 +48,7 @@ async def test_killed_and_started_again_with_its_data(own_server: RedisServer) -
         assert await worker.renew([session]) == set()
         taken = await worker.take("w1", 1)  # the offer survived, its client did not wait
         assert taken is not None
-        assert (await live(web, worker, new())).state is State.LIVE
+        assert (await live(web, worker, new())).state is SessionState.LIVE
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ async def test_stopped_for_a_while(own_server: RedisServer) -> None:
         assert await worker.renew([session]) == set()
         assert await web.session(session.id) == session
         assert await worker.take("w1", 0) is None  # the offer made meanwhile arrived late, and was no offer any more
-        assert (await live(web, worker, new())).state is State.LIVE
+        assert (await live(web, worker, new())).state is SessionState.LIVE
 
 
 @pytest.mark.usefixtures("short_lives")
@@ -82,13 +82,13 @@ async def test_after_an_outage_owners_come_before_reapers(own_server: RedisServe
         assert await worker.renew([session]) == set()
         await asyncio.sleep(0.25)
         assert [s.id for s in await web.reap()] == [gone.id]
-        assert (await worker.move(session, State.ENDED)).state is State.ENDED
+        assert (await worker.move(session, SessionState.ENDED)).state is SessionState.ENDED
 
 
 @asynctest
 async def test_flushed_and_written_again_by_the_owners(own_server: RedisServer) -> None:
     async with stores(own_server, 2) as (web, worker):
-        session = await live(web, worker, new(Kind.PUBLISH, name="tv", owner="ann"))
+        session = await live(web, worker, new(SessionKind.PUBLISH, name="tv", owner="ann"))
         session = await web.change(session.id, Options(engine="chroma"))
         taking = asyncio.create_task(worker.take("w2", 5))
         await asyncio.sleep(0.1)
@@ -115,7 +115,7 @@ async def test_flushed_and_ended_before_it_was_written_again(server: RedisServer
         session = await live(store, store, new())
         with server.client() as raw:
             raw.flushall()
-        ended = await store.move(session, State.ENDED, "bye")
+        ended = await store.move(session, SessionState.ENDED, "bye")
         assert await store.session(session.id) == ended
         with server.client() as raw:
             raw.flushall()
@@ -126,10 +126,10 @@ async def test_flushed_and_ended_before_it_was_written_again(server: RedisServer
 @asynctest
 async def test_a_name_taken_after_a_flush_stays_taken(server: RedisServer) -> None:
     async with stores(server) as (store,):
-        first = await live(store, store, new(Kind.PUBLISH, name="tv"))
+        first = await live(store, store, new(SessionKind.PUBLISH, name="tv"))
         with server.client() as raw:
             raw.flushall()
-        second = await live(store, store, new(Kind.PUBLISH, name="tv"))
+        second = await live(store, store, new(SessionKind.PUBLISH, name="tv"))
         assert await store.renew([first, second]) == {first.id}
         assert await store.stream("tv") == second
 
@@ -152,7 +152,7 @@ async def test_a_cut_connection_is_no_outage(server: RedisServer) -> None:
         session: Session = await connecting(store, store, new())
         with server.client() as raw:
             raw.execute_command("CLIENT", "KILL", "SKIPME", "yes", "TYPE", "normal")
-        assert (await store.move(session, State.LIVE)).state is State.LIVE
+        assert (await store.move(session, SessionState.LIVE)).state is SessionState.LIVE
 
 
 @asynctest
@@ -173,4 +173,4 @@ async def test_cancelled_waits_leave_no_connection_half_read(server: RedisServer
 
 
 def test_a_store_left_unused_needs_no_closing() -> None:
-    Store("redis://127.0.0.1:1")
+    LiveStore("redis://127.0.0.1:1")

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from stream.errors import SdpError, UnsupportedCodec
 from stream.rtc.ice import Reach
-from stream.rtc.sdp import Offer, Wants, finish_answer, first_codec, read_fragment, read_offer
+from stream.rtc.sdp import ParsedOffer, Wants, finish_answer, first_codec, read_fragment, read_offer
 from tests.offers import CHROMIUM, mutated, only, replaced, without
 
 CAMERA = Wants(video_in=True, video_out=True)
 HOST = "a=candidate:1 1 udp 2122260223 {} {} typ host"
 
 
-def understood(text: str, wants: Wants = CAMERA, reach: Reach = Reach(loopback=True)) -> Offer:  # noqa: B008 - frozen
+def understood(text: str, wants: Wants = CAMERA, reach: Reach = Reach(loopback=True)) -> ParsedOffer:  # noqa: B008 - frozen
     return read_offer(text, wants, reach)
 
 

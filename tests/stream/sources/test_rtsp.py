@@ -14,7 +14,7 @@ import pytest
 from stream.errors import NoVideoStream, UsageError
 from stream.picture.frames import Frame
 from stream.settings import Settings
-from stream.sources.rtsp import UNSEEN, RtspSource, State
+from stream.sources.rtsp import UNSEEN, RtspSource, SourceState
 from stream.sources.rtsp_connection import Address
 from tests.rtsp import ROOM, RtspServer, near
 from web.http.tls import certificate
@@ -27,7 +27,7 @@ class Watched:
     """A source that is read in a thread, as the pump does it; frames and states are kept."""
 
     def __init__(self, url: str, settings: Settings = SETTINGS, **fields: object) -> None:
-        self.states: list[State] = []
+        self.states: list[SourceState] = []
         self.frames: list[Frame] = []
         self.error: Exception | None = None
         self.source = RtspSource(url, settings, told=self.states.append, **fields)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def test_pictures_come_in_time(shared: RtspServer, watch: Callable[..., Watched]
     seen = watch(shared.url(), Settings(), duration_s=1.2)
     seen.until(lambda: not seen._reading.is_alive(), "its end")
     assert (seen.source.info.width, seen.source.info.height, seen.source.info.rate) == (320, 240, Fraction(25))
-    assert seen.states == [State("live")]
+    assert seen.states == [SourceState("live")]
     assert not any(frame.slate for frame in seen.frames)
     assert all(near(frame, ROOM).mean() > 0.3 for frame in seen.frames), "it is the picture that was sent"
     times_s = [frame.time_s for frame in seen.frames]
@@ -106,7 +106,7 @@ def test_pictures_come_in_time(shared: RtspServer, watch: Callable[..., Watched]
 def test_it_may_be_asked_for_udp(shared: RtspServer, watch: Callable[..., Watched]) -> None:
     seen = watch(shared.url(), Settings(rtsp_transport="udp"))
     seen.goes_on(slate=False)
-    assert seen.states == [State("live")]
+    assert seen.states == [SourceState("live")]
 
 
 def test_it_may_be_encrypted(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_it_may_be_encrypted(tmp_path: Path) -> None:
     source = RtspSource(server.url(user=f"ann:{PASSWORD}").replace("rtsp:", "rtsps:"), Settings())
     try:
         assert not next(iter(source)).slate
-        assert source.state == State("live")
+        assert source.state == SourceState("live")
     finally:
         source.close()
         server.kill()
@@ -132,8 +132,8 @@ def test_it_dies_and_comes_back_with_another_picture(server: RtspServer, watch: 
     server.start("--width", 480, "--height", 480)
     seen.goes_on(slate=False)
     began_s, count = seen.frames[0].arrived_s, len(seen.frames)
-    assert seen.states[:2] == [State("live"), State("reconnecting", "the source ended the connection")]
-    assert seen.states[-1] == State("live")
+    assert seen.states[:2] == [SourceState("live"), SourceState("reconnecting", "the source ended the connection")]
+    assert seen.states[-1] == SourceState("live")
     for frame in seen.frames[:count]:
         assert (frame.width, frame.height) == (320, 240)
         assert abs(frame.time_s - (frame.arrived_s - began_s)) < 0.15, "the clock stays true"
@@ -200,7 +200,7 @@ def guarded() -> Iterator[RtspServer]:
 def test_what_is_refused_is_said(guarded: RtspServer, user: str, path: str, reason: str) -> None:
     source = RtspSource(guarded.url(path, user), SETTINGS)
     assert (source.info.width, source.info.height) == UNSEEN
-    assert source.state == State("reconnecting", reason)
+    assert source.state == SourceState("reconnecting", reason)
     source.close()
 
 

@@ -9,7 +9,7 @@ import httpx
 from PIL import Image
 
 from stream.records.job_store import JobTask
-from stream.records.jobs import Job, Media, Result
+from stream.records.jobs import Job, Media, StoredResult
 from tests.web.asking import until
 from tests.web.site import Site
 
@@ -57,7 +57,7 @@ class Filing:
             else:
                 self.put(key, pictures() if output.format == "png" else self._result)
             size = self._site.context.storage.size(key)
-            results[output.name] = Result(key=key, bytes=size, mime=_MIMES[output.format])
+            results[output.name] = StoredResult(key=key, bytes=size, mime=_MIMES[output.format])
         return self._site.call(self._jobs.joined(task, results))
 
     def put(self, key: str, content: bytes) -> None:

@@ -11,7 +11,7 @@ from tests.media import TALK, TALK_ALPHA
 from tests.workers.scenes import clip
 from workers.bench.plot import draw
 from workers.bench.temporal import Ema, Filter, MedianOfThree, Row, bench_temporal
-from workers.steady.smooth import Matted
+from workers.steady.smooth import MattedFrame
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_off_is_the_engine_itself(rows: dict[str, Row]) -> None:
 @pytest.mark.parametrize(("made", "expected"), [(Ema(0.5), [0, 0.5, 0.25, 0.625]), (MedianOfThree(), [0, 0, 1, 1])])
 def test_the_plain_filters_are_what_they_are_called(made: Filter, expected: list[float]) -> None:
     frames = clip(lambda n: [320.0], 4).frames
-    given = [Matted(f, np.full((2, 2), a, np.float32)) for f, a in zip(frames, (0, 1, 0, 1), strict=True)]
+    given = [MattedFrame(f, np.full((2, 2), a, np.float32)) for f, a in zip(frames, (0, 1, 0, 1), strict=True)]
     out = [done for one in given for done in made.push(one)] + made.flush()
     assert [one.frame.pts for one in out] == [0, 1, 2, 3]
     assert [float(one.alpha[0, 0]) for one in out] == expected

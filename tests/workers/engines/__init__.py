@@ -10,7 +10,7 @@ from stream.picture.frames import Frame
 from stream.records.options import Rgb
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
-from workers.engines.base import Alpha, Engine, Result, State
+from workers.engines.base import Alpha, Engine, EngineState, Result
 from workers.measure import evaluate
 from workers.measure.alpha_video import AlphaVideo
 
@@ -26,14 +26,14 @@ def truth() -> list[Alpha]:
     return [(plane / 255).astype(np.float32) for plane in AlphaVideo(TALK_ALPHA, Settings())]
 
 
-def infer(engine: Engine, frames: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+def infer(engine: Engine, frames: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
     return engine.infer([engine.prepare(frame) for frame in frames], states)
 
 
 def run(engine: Engine, frames: list[Frame]) -> list[Result]:
     """One video, frame by frame."""
     results: list[Result] = []
-    state: State = None
+    state: EngineState = None
     for frame in frames:
         results += infer(engine, [frame], [state])
         state = results[-1].state

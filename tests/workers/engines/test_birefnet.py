@@ -15,7 +15,7 @@ from tests.workers.device.test_runner import by_hand
 from tests.workers.engines import clip, disc, infer, over, run
 from workers.device.tensors import rgb_bytes
 from workers.edges import foreground
-from workers.engines.birefnet import Birefnet, Memory, View, network_size
+from workers.engines.birefnet import Birefnet, Memory, Pass, network_size
 from workers.engines.birefnet_roi import Box
 from workers.weights import hub
 
@@ -208,6 +208,6 @@ def test_the_real_networks_box_is_its_matte_of_that_part_alone(birefnet_weights:
     engine, (frame,) = Birefnet(Options(roi=True), settings), clip(count=1)
     look = engine.prepare(frame)
     box = Box(32, 64, 128, 192)
-    (seen,) = engine._see([View(look, Memory(), box, torch.zeros(0, 0))])
+    (seen,) = engine._see([Pass(look, Memory(), box, torch.zeros(0, 0))])
     (wanted,) = by_hand(torch.from_numpy(look.picture[box.cut])[None]).numpy()
     np.testing.assert_allclose(seen.alpha, wanted, rtol=0, atol=2e-3)

@@ -10,7 +10,7 @@ from commands.live import For, worker
 from stream.errors import EngineError
 from stream.picture.frames import Frame
 from workers.engines import ENGINES
-from workers.engines.base import Result, State
+from workers.engines.base import EngineState, Result
 from workers.engines.chroma import Chroma
 from workers.files import apart
 
@@ -20,7 +20,7 @@ class Patient(Chroma):
 
     name = "patient"
 
-    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
         time.sleep(0.004 * len(prepared))
         return super().infer(prepared, states)
 
@@ -30,7 +30,7 @@ class Deadly(Chroma):
 
     name = "deadly"
 
-    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
         os.kill(os.getpid(), signal.SIGKILL)
         return []
 
@@ -40,7 +40,7 @@ class Greedy(Chroma):
 
     name = "greedy"
 
-    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
         stop: Any = apart._here.watcher.stop
         stop._cond.acquire()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -52,7 +52,7 @@ class Stuck(Chroma):
 
     name = "stuck"
 
-    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
         time.sleep(3600)
         return []
 
@@ -60,7 +60,7 @@ class Stuck(Chroma):
 class Broken(Chroma):
     name = "broken"
 
-    def infer(self, prepared: Sequence[Frame], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
         raise EngineError("its weights are nonsense")
 
 

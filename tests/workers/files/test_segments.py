@@ -26,7 +26,7 @@ from workers.engines.selfie import Selfie
 from workers.files import plan, segments
 from workers.files.plan import Plan, make_plan
 from workers.files.segments import Note, Segment, Stopped, Watcher
-from workers.runs.file import Task, run_file
+from workers.runs.file import FileRun, run_file
 
 SETTINGS = Settings(hw_encode=False, threads=1)
 
@@ -63,7 +63,7 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
 def in_one_pass(job: Job, output: Output, clip: Path, folder: Path) -> Path:
     path = folder / ("pictures" if output.format == "png" else f"one.{output.format}")
     size = (job.width, job.height)
-    task = Task(clip, path, output.options(job.options), job.start_s, job.end_s, size)
+    task = FileRun(clip, path, output.options(job.options), job.start_s, job.end_s, size)
     run_file(task, SETTINGS, LineReporter(io.StringIO()))
     return path
 

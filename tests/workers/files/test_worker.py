@@ -21,7 +21,7 @@ import pytest
 from stream.picture.frames import Frame
 from stream.progress import LineReporter
 from stream.records.jobs import Job, JobState, Output
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.storage import open_storage
@@ -33,7 +33,7 @@ from tests.workers.files.factory import BOTH, Factory, factory
 from tests.workers.files.program import NAMES
 from workers.engines import ENGINES
 from workers.files import apart
-from workers.runs.file import Task, run_file
+from workers.runs.file import FileRun, run_file
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def test_a_job_gives_what_the_command_gives(server: RedisServer, tmp_path:
         for output in BOTH:
             options = output.options(job.options)
             path = tmp_path / f"one.{output.format}"
-            run_file(Task(clip, path, options), site.settings, LineReporter(io.StringIO()))
+            run_file(FileRun(clip, path, options), site.settings, LineReporter(io.StringIO()))
             ours, theirs = read(site.result(job, output.name)), read(path)
             assert [frame.time_s for frame in ours] == [frame.time_s for frame in theirs]
             apart = [np.abs(a.pixels.astype(int) - b.pixels).mean() for a, b in zip(ours, theirs, strict=True)]
@@ -131,7 +131,7 @@ async def test_a_bucket_gets_results_that_never_lay_on_the_worker_as_a_whole(
 @asynctest
 async def test_a_worker_says_that_it_is_there(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
-        records = Store(site.store.link)
+        records = LiveStore(site.store.link)
         job = await site.submit(clip)
         await site.until(job.id, lambda job: job.progress.frames > 0)
         async with asyncio.timeout(5):

@@ -17,9 +17,9 @@ from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
 from tests.workers.engines import clip, run
-from workers.engines.base import Result, State
+from workers.engines.base import EngineState, Result
 from workers.engines.chroma import Chroma
-from workers.live.device_thread import Device
+from workers.live.device_thread import DeviceThread
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
 
@@ -39,7 +39,7 @@ class Slow:
     def prepare(self, frame: Frame) -> int:
         return frame.pts
 
-    def infer(self, prepared: Sequence[int], states: Sequence[State]) -> list[Result]:
+    def infer(self, prepared: Sequence[int], states: Sequence[EngineState]) -> list[Result]:
         self.calls.append(list(prepared))
         self.began.set()
         if self.gate is not None:
@@ -54,11 +54,11 @@ def number(result: Result) -> int:
     return int(result.alpha[0, 0])
 
 
-def held(batch: int, wait_s: float = 0.0) -> tuple[Device, Slow, threading.Event, "Future[Result]"]:
+def held(batch: int, wait_s: float = 0.0) -> tuple[DeviceThread, Slow, threading.Event, "Future[Result]"]:
     """A device whose engine is at work on frame 0 until the gate opens."""
     gate = threading.Event()
     engine = Slow(batch, gate=gate)
-    device = Device(engine, wait_s)
+    device = DeviceThread(engine, wait_s)
     first = device.submit(0, None)
     assert engine.began.wait(LONG_S)
     return device, engine, gate, first
@@ -66,7 +66,7 @@ def held(batch: int, wait_s: float = 0.0) -> tuple[Device, Slow, threading.Event
 
 def test_it_stands_in_for_its_engine() -> None:
     engine = Slow(batch=3)
-    device = Device(engine)
+    device = DeviceThread(engine)
     assert (device.name, device.batch, device.recurrent, device.warmup_frames, device.device) == (
         "slow",
         3,
@@ -94,7 +94,7 @@ def test_what_waited_goes_together_oldest_first_and_each_gets_its_own() -> None:
 
 
 def test_many_threads_get_what_they_asked_for() -> None:
-    device = Device(Slow(batch=4, pause_s=0.001))
+    device = DeviceThread(Slow(batch=4, pause_s=0.001))
 
     def ask(video: int) -> list[int]:
         return [number(device.infer([1000 * video + n], [None])[0]) for n in range(40)]
@@ -108,7 +108,7 @@ def test_many_threads_get_what_they_asked_for() -> None:
 
 
 def test_under_overload_videos_get_equal_shares() -> None:
-    device = Device(Slow(batch=2, pause_s=0.002))
+    device = DeviceThread(Slow(batch=2, pause_s=0.002))
     done, stop = [0] * 6, threading.Event()
 
     def video(index: int) -> None:
@@ -127,7 +127,7 @@ def test_under_overload_videos_get_equal_shares() -> None:
 
 
 def test_a_video_alone_does_not_wait() -> None:
-    device = Device(Slow(batch=4), wait_s=LONG_S)
+    device = DeviceThread(Slow(batch=4), wait_s=LONG_S)
     began_s = time.monotonic()
     for n in range(20):
         device.infer([n], [None])
@@ -137,7 +137,7 @@ def test_a_video_alone_does_not_wait() -> None:
 
 def test_a_batch_waits_for_a_video_that_was_at_work_but_not_for_ever() -> None:
     engine = Slow(batch=4)
-    device = Device(engine, wait_s=0.1)
+    device = DeviceThread(engine, wait_s=0.1)
     device.submit(1, None, video="other").result(LONG_S)
     began_s = time.monotonic()
     lone = device.submit(2, None, video="mine")
@@ -151,7 +151,7 @@ def test_a_batch_waits_for_a_video_that_was_at_work_but_not_for_ever() -> None:
 
 
 def test_an_engine_of_single_frames_is_never_kept_waiting() -> None:
-    device = Device(Slow(batch=1), wait_s=LONG_S)
+    device = DeviceThread(Slow(batch=1), wait_s=LONG_S)
     began_s = time.monotonic()
     for n in range(6):
         device.submit(n, None, video=n % 2).result(LONG_S)
@@ -175,7 +175,7 @@ def test_a_frame_that_fails_costs_the_others_nothing() -> None:
 def test_more_than_may_wait_is_refused() -> None:
     gate = threading.Event()
     engine = Slow(gate=gate)
-    device = Device(engine, most=2)
+    device = DeviceThread(engine, most=2)
     first = device.submit(0, None)
     assert engine.began.wait(LONG_S)
     waiting = [device.submit(n, None) for n in (1, 2)]
@@ -229,7 +229,7 @@ def test_closing_does_not_wait_for_ever() -> None:
 
 
 def test_closing_an_idle_device_or_twice_ends_its_thread() -> None:
-    device = Device(Slow())
+    device = DeviceThread(Slow())
     device.close()
     device.close()
     assert "device slow" not in {thread.name for thread in threading.enumerate()}
@@ -238,7 +238,7 @@ def test_closing_an_idle_device_or_twice_ends_its_thread() -> None:
 def test_a_real_engine_serves_several_videos_as_if_each_were_alone() -> None:
     engine = Chroma(Options(), Settings())
     videos = [list(PatternSource(96, 64, 8)), clip(96, 64, 8)]
-    device = Device(engine)
+    device = DeviceThread(engine)
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda frames: run(device, frames), videos))
     device.close()
@@ -250,7 +250,7 @@ def test_a_real_engine_serves_several_videos_as_if_each_were_alone() -> None:
 @pytest.mark.parametrize("live", [False, True])
 def test_the_core_takes_it_for_an_engine(live: bool) -> None:
     pattern = PatternSource(96, 64, 12, scene="room")
-    device = Device(TruthEngine(pattern, batch=3))
+    device = DeviceThread(TruthEngine(pattern, batch=3))
     outs = []
     for engine in (device, TruthEngine(pattern)):
         backdrop = open_background(Options().background, 96, 64, Settings())

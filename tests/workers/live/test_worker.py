@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.records.live import Answer, Kind, Session
-from stream.records.live_store import Store
+from stream.records.live import Answer, Session, SessionKind
+from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.embedded import Embedded
 from stream.settings import Settings
@@ -29,9 +29,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def working(url: str, count: int = 1) -> AsyncIterator[tuple[Store, list[asyncio.Event]]]:
+async def working(url: str, count: int = 1) -> AsyncIterator[tuple[LiveStore, list[asyncio.Event]]]:
     """Workers at work; each ends when its event is set."""
-    store, *stores = (Store(url) for _ in range(count + 1))
+    store, *stores = (LiveStore(url) for _ in range(count + 1))
     stops = [asyncio.Event() for _ in stores]
     workers = [LiveWorker(SETTINGS, each) for each in stores]
     for worker in workers:
@@ -47,19 +47,19 @@ async def working(url: str, count: int = 1) -> AsyncIterator[tuple[Store, list[a
             await each.close()
 
 
-def new(kind: Kind = Kind.CAMERA, **more: object) -> Session:
+def new(kind: SessionKind = SessionKind.CAMERA, **more: object) -> Session:
     fields = {"id": uuid.uuid4().hex, "kind": kind, "options": Options(engine="chroma", background="color:#0000ff")}
     return Session.model_validate(fields | more)
 
 
-async def offered(store: Store, session: Session, client: Client, wait_s: float = 8.0) -> Answer | None:
+async def offered(store: LiveStore, session: Session, client: Client, wait_s: float = 8.0) -> Answer | None:
     answer = await store.offer(session, await client.offer(), wait_s)
     if answer is not None and answer.sdp:
         await client.take(answer.sdp)
     return answer
 
 
-async def state(store: Store, session: Session) -> tuple[str, str]:
+async def state(store: LiveStore, session: Session) -> tuple[str, str]:
     found = await store.session(session.id)
     return ("gone", "") if found is None else (found.state.value, found.reason)
 
@@ -138,11 +138,11 @@ def test_viewers_see_a_published_stream_and_leave_with_it(url: str) -> None:
     async def run() -> None:
         camera, viewers = Client(Camera(rate=20), "VP8"), [Client(None, "VP8"), Client(None, "H264")]
         async with working(url) as (store, _):
-            session = new(Kind.PUBLISH, name="stage")
+            session = new(SessionKind.PUBLISH, name="stage")
             await offered(store, session, camera)
             while await store.stream("stage") is None:
                 await asyncio.sleep(0.02)
-            views = [new(Kind.VIEW, name="stage", of=session.id) for _ in viewers]
+            views = [new(SessionKind.VIEW, name="stage", of=session.id) for _ in viewers]
             for view, viewer in zip(views, viewers, strict=True):
                 assert await offered(store, view, viewer) is not None
             for viewer in viewers:

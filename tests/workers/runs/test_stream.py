@@ -15,7 +15,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import read
 from tests.rtsp import ROOM, RtspServer, near
-from workers.runs.stream import Recording, ended_by_signals, record
+from workers.runs.stream import StreamRun, ended_by_signals, record
 
 OPTIONS = Options.read(engine="chroma", key="#00c83c", background="color:#0000ff")
 
@@ -30,7 +30,7 @@ def server() -> Iterator[RtspServer]:
 def test_a_recording_ends_by_itself(server: RtspServer, tmp_path: Path) -> None:
     said, before = io.StringIO(), signal.getsignal(signal.SIGINT)
     out = tmp_path / "out.mkv"
-    task = Recording(server.url(user="ann:hush"), str(out), OPTIONS, duration_s=0.6, size=(160, 0))
+    task = StreamRun(server.url(user="ann:hush"), str(out), OPTIONS, duration_s=0.6, size=(160, 0))
     report = record(task, Settings(), LineReporter(said))
     frames = read(out)
     assert (frames[0].width, frames[0].height) == (160, 120)
@@ -44,7 +44,7 @@ def test_a_recording_ends_by_itself(server: RtspServer, tmp_path: Path) -> None:
 
 def test_pictures_that_are_too_large_are_scaled_down_and_it_is_said(server: RtspServer, tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
-    task = Recording(server.url(user="ann:hush"), str(out), OPTIONS, duration_s=0.2)
+    task = StreamRun(server.url(user="ann:hush"), str(out), OPTIONS, duration_s=0.2)
     report = record(task, Settings(live_pixels=160 * 120), LineReporter(io.StringIO()))
     assert (report.width, report.height) == (160, 120)
     said = "scaled down from 320x240 to 160x120: over the limit of 19,200 pixels (MATTEBOX_LIVE_PIXELS)"
@@ -54,7 +54,7 @@ def test_pictures_that_are_too_large_are_scaled_down_and_it_is_said(server: Rtsp
 def test_pictures_that_cannot_be_used_are_not_called_late(tmp_path: Path) -> None:
     server = RtspServer("--stretched")
     try:
-        task = Recording(server.url(), str(tmp_path / "out.mkv"), OPTIONS, duration_s=1.0, size=(2560, 240))
+        task = StreamRun(server.url(), str(tmp_path / "out.mkv"), OPTIONS, duration_s=1.0, size=(2560, 240))
         report = record(task, Settings(max_pixels=320 * 240), LineReporter(io.StringIO()))
     finally:
         server.kill()
@@ -69,16 +69,16 @@ def test_a_recording_ends_before_the_disk_is_full(
     monkeypatch.setattr("workers.runs.stream._LOOK_S", 0.1)
     (small_disk / "other").write_bytes(bytes(shutil.disk_usage(small_disk).free - 2**20 - 32_000))
     out = small_disk / "out.mov"  # of many bytes, so that it is over soon
-    report = record(Recording(server.url(user="ann:hush"), str(out), OPTIONS), Settings(), LineReporter(io.StringIO()))
+    report = record(StreamRun(server.url(user="ann:hush"), str(out), OPTIONS), Settings(), LineReporter(io.StringIO()))
     assert ("disk", "the disk is nearly full: the recording ended there") in report.warnings
     assert len(read(out)) == report.frames > 5
     with pytest.raises(DiskError, match="less than 1 MiB are free"):
-        record(Recording(server.url(user="ann:hush"), str(out), OPTIONS), Settings(), LineReporter(io.StringIO()))
+        record(StreamRun(server.url(user="ann:hush"), str(out), OPTIONS), Settings(), LineReporter(io.StringIO()))
     assert len(read(out)) == report.frames, "what was recorded before stays"
 
 
 def test_without_a_single_picture_there_is_no_file(server: RtspServer, tmp_path: Path) -> None:
-    task = Recording(server.url(user="ann:wrong"), str(tmp_path / "out.mkv"), OPTIONS, duration_s=0.2)
+    task = StreamRun(server.url(user="ann:wrong"), str(tmp_path / "out.mkv"), OPTIONS, duration_s=0.2)
     with pytest.raises(NoVideoStream, match=r"not one picture came from .*: wrong user or password \(401\)"):
         record(task, Settings(), LineReporter(io.StringIO()))
     assert not list(tmp_path.iterdir())
@@ -87,7 +87,7 @@ def test_without_a_single_picture_there_is_no_file(server: RtspServer, tmp_path:
 def test_no_time_is_no_recording(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--duration 0 would record nothing"):
         record(
-            Recording("rtsp://cam/x", str(tmp_path / "out.mkv"), OPTIONS, 0.0), Settings(), LineReporter(io.StringIO())
+            StreamRun("rtsp://cam/x", str(tmp_path / "out.mkv"), OPTIONS, 0.0), Settings(), LineReporter(io.StringIO())
         )
 
 
@@ -118,6 +118,6 @@ def test_the_first_signal_ends_and_the_second_forces(number: signal.Signals) -> 
 )
 def test_what_cannot_be_read_or_written_is_refused(source: str, output: str, says: str) -> None:
     with pytest.raises(UsageError) as refused:
-        record(Recording(source, output, OPTIONS), Settings(), LineReporter(io.StringIO()))
+        record(StreamRun(source, output, OPTIONS), Settings(), LineReporter(io.StringIO()))
     assert says in str(refused.value)
     assert "hush" not in str(refused.value)

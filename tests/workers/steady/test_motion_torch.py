@@ -19,7 +19,7 @@ INNER = slice(REACH, -REACH)  # what came from outside the picture cannot be fou
 
 
 @pytest.fixture(scope="module")
-def here() -> motion.Look:
+def here() -> motion.SmallPicture:
     return motion.look(frame())
 
 
@@ -27,7 +27,7 @@ def frame(x: float = 300.0, room: int = 1) -> Frame:
     return clip(lambda n: [x], 1, room=room).frames[0]
 
 
-def on(device: str, small: motion.Look) -> Tensor:
+def on(device: str, small: motion.SmallPicture) -> Tensor:
     planes: Tensor = torch.from_numpy(small.colour.transpose(2, 0, 1).copy())[None].to(device)
     return planes
 
@@ -36,7 +36,7 @@ SHIFTS = [(0.5, 0.0), (1.0, 0.5), (3.0, 0.0), (-5.0, 2.0), (0.0, 1.5), (6.0, 0.0
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_the_flow_is_within_half_a_cell_of_where_things_went(here: motion.Look, device: str) -> None:
+def test_the_flow_is_within_half_a_cell_of_where_things_went(here: motion.SmallPicture, device: str) -> None:
     """Mean over the picture. Measured: 0.07 to 0.42; 0.02 to 0.21 by DIS."""
     near = torch.cat([on(device, here)] * len(SHIFTS))
     far = torch.cat([on(device, moved(here, *shift)) for shift in SHIFTS])
@@ -46,7 +46,7 @@ def test_the_flow_is_within_half_a_cell_of_where_things_went(here: motion.Look, 
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_what_stands_still_is_brought_as_it_is(here: motion.Look, device: str) -> None:
+def test_what_stands_still_is_brought_as_it_is(here: motion.SmallPicture, device: str) -> None:
     memory = torch.cat([on(device, here), torch.rand(1, 6, 144, 256, device=device)], 1)
     out, unlike = brought(memory, on(device, here))
     assert torch.equal(out, memory)
@@ -54,7 +54,7 @@ def test_what_stands_still_is_brought_as_it_is(here: motion.Look, device: str) -
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_all_that_is_remembered_moves_with_the_picture(here: motion.Look, device: str) -> None:
+def test_all_that_is_remembered_moves_with_the_picture(here: motion.SmallPicture, device: str) -> None:
     there = on(device, moved(here, 6.0, 0.0))
     memory = torch.cat([there, there / 255], 1)
     brought_all, unlike = brought(memory, on(device, here))
@@ -66,7 +66,7 @@ def test_all_that_is_remembered_moves_with_the_picture(here: motion.Look, device
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_carrying_is_opencvs(here: motion.Look, device: str) -> None:
+def test_carrying_is_opencvs(here: motion.SmallPicture, device: str) -> None:
     flow_there = np.random.default_rng(3).normal(0, 4, (144, 256, 2)).astype(np.float32)
     shifted = carry(on(device, here), torch.from_numpy(flow_there.transpose(2, 0, 1).copy())[None].to(device))
     wanted = motion.carry(here.colour, flow_there)
@@ -74,7 +74,7 @@ def test_carrying_is_opencvs(here: motion.Look, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_another_scene_is_a_cut_in_the_video_that_has_it(here: motion.Look, device: str) -> None:
+def test_another_scene_is_a_cut_in_the_video_that_has_it(here: motion.SmallPicture, device: str) -> None:
     lasts = torch.cat([on(device, motion.look(frame(120.0, room=2))), on(device, moved(here, 6.0, 0.0))])
     nows = torch.cat([on(device, here)] * 2)
     assert is_cut(nows, brought(lasts, nows)[1]).tolist() == [True, False]

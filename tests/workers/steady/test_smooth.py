@@ -17,7 +17,7 @@ from stream.records.options import Temporal
 from tests.workers.scenes import HEIGHT, WIDTH, Clip, clip, ratios, scores, steadied
 from workers.edges.shape import full_size
 from workers.steady import smooth
-from workers.steady.smooth import Matted
+from workers.steady.smooth import MattedFrame
 from workers.steady.tuning import choose
 
 MODES = ["live", "live+1", "offline"]
@@ -217,10 +217,10 @@ def test_a_single_pop_and_a_single_hole_are_taken_out(still: Clip, mode: str) ->
 def test_a_state_may_go_on_after_its_frames_were_finished(still: Clip) -> None:
     tuning = choose(Temporal.OFFLINE, 0.7, "selfie", live=False)
     assert tuning is not None
-    state: smooth.State | None = None
-    done: list[Matted] = []
+    state: smooth.SmoothState | None = None
+    done: list[MattedFrame] = []
     for n, (frame, raw) in enumerate(zip(still.frames, still.raw, strict=True)):
-        state, more = smooth.step(state, Matted(frame, raw), tuning)
+        state, more = smooth.step(state, MattedFrame(frame, raw), tuning)
         done += more
         if n == 7:
             state, more = smooth.flush(state, tuning)
@@ -232,12 +232,12 @@ def test_a_state_may_go_on_after_its_frames_were_finished(still: Clip) -> None:
 
 def test_the_mode_may_change_while_live(still: Clip) -> None:
     modes = [Temporal.LIVE] * 6 + [Temporal.OFFLINE] * 8 + [Temporal.LIVE_1] * 4 + [Temporal.LIVE] * 6
-    state: smooth.State | None = None
-    done: list[Matted] = []
+    state: smooth.SmoothState | None = None
+    done: list[MattedFrame] = []
     for frame, raw, mode in zip(still.frames, still.raw, modes, strict=True):
         tuning = choose(mode, 0.7, "selfie", live=True)
         assert tuning is not None
-        state, more = smooth.step(state, Matted(frame, raw), tuning)
+        state, more = smooth.step(state, MattedFrame(frame, raw), tuning)
         done += more
     assert [one.frame.pts for one in done] == list(range(24))
 
@@ -249,10 +249,10 @@ def test_files_leave_in_bursts_and_live_video_frame_by_frame(still: Clip) -> Non
     assert file.burst > live.burst == 1
     counts = []
     for tuning in (replace(file, look_ahead=9, burst=4), replace(live, look_ahead=9)):
-        state: smooth.State | None = None
+        state: smooth.SmoothState | None = None
         leaving: list[int] = []
         for frame, raw in zip(still.frames, still.raw, strict=True):
-            state, done = smooth.step(state, Matted(frame, raw), tuning)
+            state, done = smooth.step(state, MattedFrame(frame, raw), tuning)
             leaving.append(len(done))
         counts.append(leaving)
     assert counts == [[0] * 9 + [4, 0, 0, 0] * 3 + [4, 0, 0], [0] * 9 + [1] * 15]
@@ -264,10 +264,10 @@ def test_frames_that_leave_together_are_as_steady_as_one_by_one(still: Clip) -> 
     assert tuning is not None
     results = []
     for burst in (1, 5):
-        state: smooth.State | None = None
-        done: list[Matted] = []
+        state: smooth.SmoothState | None = None
+        done: list[MattedFrame] = []
         for frame, raw in zip(still.frames, still.raw, strict=True):
-            state, more = smooth.step(state, Matted(frame, raw), replace(tuning, look_ahead=12, burst=burst))
+            state, more = smooth.step(state, MattedFrame(frame, raw), replace(tuning, look_ahead=12, burst=burst))
             done += more
         results.append(done[:10])
     for one, other in zip(*results, strict=True):

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from stream.records.options import Temporal
 from workers.steady.motion_torch import flow
-from workers.steady.smooth_torch import Seen, State, Steadier
+from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier
 from workers.steady.tuning import Tuning, choose
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -42,7 +42,7 @@ def tuned(engine: str) -> Tuning:
 
 def steadied(device: str, engine: str, steadier: Steadier | None = None) -> list[Tensor]:
     steadier = steadier or Steadier()
-    states: list[State | None] = [None] * 2
+    states: list[DeviceSmoothState | None] = [None] * 2
     out = []
     for n, (pictures, raw) in enumerate(frames(8)):
         seen = [Seen(picture.numpy(), n / 30, tuned(engine)) for picture in pictures]

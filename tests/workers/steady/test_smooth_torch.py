@@ -25,7 +25,7 @@ from workers.measure.alpha_video import AlphaVideo
 from workers.steady import colour_guided_torch
 from workers.steady.colour_guided import drawn, lines
 from workers.steady.motion import look
-from workers.steady.smooth_torch import Seen, State, Steadier
+from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier
 from workers.steady.tuning import Tuning, choose
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
@@ -47,7 +47,7 @@ def on_device(
 ) -> list[list[Alpha]]:
     """The alphas of several clips, which go through side by side."""
     steadier = steadier or Steadier()
-    states: list[State | None] = [None] * len(scenes)
+    states: list[DeviceSmoothState | None] = [None] * len(scenes)
     out: list[list[Alpha]] = []
     for n in range(len(scenes[0].frames)):
         raw = [torch.from_numpy(scene.raw[n]).to(device) for scene in scenes]
@@ -143,7 +143,7 @@ def test_videos_of_other_sizes_and_strengths_go_together_and_each_is_as_alone(st
     raw = [torch.from_numpy(cv2.resize(still.raw[0], size)) for size in ((256, 144), (256, 144), (128, 96))]
     together, alone = Steadier(capture), Steadier()
     together.warm(known[0], (144, 256), torch.device("cpu"), [4])
-    states: list[State | None] = [None] * 3
+    states: list[DeviceSmoothState | None] = [None] * 3
     for frame in still.frames[:4]:
         faces = [seen(frame, tuning) for tuning in known]
         wanted = [alone([state], [face], [r])[0] for state, face, r in zip(states, faces, raw, strict=True)]

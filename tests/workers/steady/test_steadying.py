@@ -18,7 +18,7 @@ from stream.settings import Settings
 from tests.workers.scenes import Clip, clip
 from workers.engines.base import Engine, Result
 from workers.engines.birefnet import Birefnet
-from workers.live.device_thread import Device
+from workers.live.device_thread import DeviceThread
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
 from workers.steady.smooth_torch import Steadier
@@ -89,7 +89,7 @@ class Told:
 
 def test_live_mattes_are_steadied_once_on_the_device(engine: Scripted, still: Clip) -> None:
     script, told = engine.script, Told(engine)
-    device = Device(told)
+    device = DeviceThread(told)
     here = mattes(device, still.frames)
     device.close()
     assert told.steady == [True] * 12
@@ -150,7 +150,7 @@ def test_on_cuda_mattes_are_steadied_by_graphs_and_as_the_cpu_does_it(birefnet_w
     engine = Birefnet(Options(foreground="keep"), Settings(birefnet=f"{birefnet_weights}@256x160"))
     assert engine.steadier is not None
     told = Told(engine)
-    device = Device(told)
+    device = DeviceThread(told)
     here = mattes(device, still.frames)
     device.close()
     assert told.steady == [True] * 12

@@ -12,7 +12,7 @@ from stream.errors import DiskError, UsageError, WeightsError
 from stream.settings import Settings
 from workers.weights import known
 from workers.weights.known import WEIGHTS, Weights
-from workers.weights.sources import Source, Wheel
+from workers.weights.sources import WeightsSource, Wheel
 
 BYTES = bytes(range(256)) * 40
 
@@ -63,7 +63,7 @@ class Know:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
 
-    def __call__(self, *sources: Source) -> None:
+    def __call__(self, *sources: WeightsSource) -> None:
         demo = Weights("demo.bin", sha256(BYTES).hexdigest(), len(BYTES), "MIT", sources)
         self._monkeypatch.setitem(WEIGHTS, "demo", demo)
 

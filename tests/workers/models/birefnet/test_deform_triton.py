@@ -20,7 +20,7 @@ from workers.models.birefnet.deform import gathered
 @pytest.fixture(scope="module")
 def interpreted() -> ModuleType:
     """A second copy of the kernel's module: Triton asks for the variable where a kernel is defined."""
-    spec = importlib.util.find_spec("workers.models.birefnet.network.deform_triton")
+    spec = importlib.util.find_spec("workers.models.birefnet.deform_triton")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

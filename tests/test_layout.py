@@ -1,0 +1,104 @@
+"""The order of folders inside each package: what a folder imports stands before it. `test_imports.py` has the
+packages."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ORDER = {
+    "stream": (
+        "errors log meters registry signals slot",
+        "settings",
+        "picture",
+        "records",
+        "pump progress storage fetch serve",
+        "sinks",
+        "sources",
+        "rtc",
+    ),
+    "workers": (
+        "models weights scene",
+        "device",
+        "edges",
+        "steady",
+        "engines",
+        "matte post",
+        "live files runs measure",
+        "bench",
+    ),
+    "web": (
+        "http",
+        "kept",
+        "context options",
+        "backgrounds health live login menu videos",
+        "app",
+        "server",
+    ),
+    "web/static": ("shared", "studio videos view"),
+}
+"""Lowest first. Names on one line do not import each other."""
+
+
+def levels(package: str) -> dict[str, int]:
+    return {name: level for level, names in enumerate(ORDER[package]) for name in names.split()}
+
+
+def rooms(package: str) -> set[str]:
+    """Folders and files directly in a package."""
+    found = {path.stem for path in (ROOT / package).glob("*.py")} | {
+        path.name for path in (ROOT / package).iterdir() if path.is_dir() and list(path.rglob("*.*s*"))
+    }
+    return {name for name in found if not name.startswith("_")}
+
+
+def imported(package: str) -> Iterator[tuple[str, str, str]]:
+    """(file, its room, a room of the same package that it imports), for imports anywhere in the file."""
+    for path in (ROOT / package).rglob("*.py"):
+        room = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            names = node.module.split(".")
+            if names[0] == package:
+                for other in names[1:2] or [alias.name for alias in node.names]:
+                    yield path.relative_to(ROOT).as_posix(), room, other
+
+
+@pytest.mark.parametrize("package", ["stream", "workers", "web"])
+def test_every_folder_has_its_place_in_the_order(package: str) -> None:
+    assert rooms(package) - {"static"} <= set(levels(package)), "give a new folder or file its line in ORDER"
+
+
+@pytest.mark.parametrize("package", ["stream", "workers", "web"])
+def test_a_folder_imports_only_from_those_before_it(package: str) -> None:
+    level = levels(package)
+    found = list(imported(package))
+    assert len(found) > 50
+    wrong = {
+        f"{path} imports {package}.{other}"
+        for path, room, other in found
+        if room != "__init__" and other != room and level[other] >= level[room]
+    }
+    assert not wrong
+
+
+def test_a_page_imports_only_its_own_scripts_and_the_shared_ones() -> None:
+    scripts = list((ROOT / "web/static").rglob("*.js"))
+    assert len(scripts) > 20
+    for script in scripts:
+        allowed = {script.parent.name, "shared"}
+        for line in script.read_text().splitlines():
+            if line.startswith("import ") and " from " in line:
+                target = (script.parent / line.split('"')[1]).resolve()
+                assert target.is_file(), f"{script.name} imports {target.name}, which is missing"
+                assert target.parent.name in allowed, f"{script.name} imports {target.name}"
+
+
+def test_only_the_webrtc_folder_imports_aiortc() -> None:
+    for path in (ROOT / "stream").rglob("*.py"):
+        text = path.read_text()
+        if "import aiortc" in text or "from aiortc" in text or "import aioice" in text:
+            assert path.parent.name == "rtc", path
