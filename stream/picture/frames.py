@@ -16,6 +16,9 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 Plane = npt.NDArray[np.uint8]
 
+Alpha = npt.NDArray[np.float32]
+"""(h, w), 0.0 background to 1.0 subject, never normalised per frame. As an engine gives it, of any size."""
+
 if TYPE_CHECKING:
     Sound = av.Packet[av.AudioStream]
 else:

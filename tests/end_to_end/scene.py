@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stream.picture.frames import Frame
+from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options
 from stream.settings import Settings
-from workers.engines.base import Alpha, Result
+from workers.engines.base import Result
 from workers.weights.known import Say
 
 HEIGHT, WIDTH = 240, 320

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.picture.colour import rgb_to_i420
-from stream.picture.frames import Frame, Plane
+from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Temporal
 from workers.edges.shape import full_size
-from workers.engines.base import Alpha
 from workers.measure import evaluate
 from workers.steady import smooth
 from workers.steady.smooth import MattedFrame

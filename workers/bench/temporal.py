@@ -16,14 +16,14 @@ from typing import Protocol
 import numpy as np
 
 from stream.errors import InputError
-from stream.picture.frames import Frame, Plane
+from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from workers import engines
 from workers.device import threads
 from workers.edges.shape import full_size
-from workers.engines.base import Alpha, EngineState
+from workers.engines.base import EngineState
 from workers.measure.alpha_video import AlphaVideo
 from workers.measure.evaluate import Ints, dtssd, grad, mad, mse
 from workers.steady import smooth

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.picture.frames import Plane
+from stream.picture.frames import Alpha, Plane
 
-Alpha = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _LONG_SIDE_PX = 256  # at which parts are told apart

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.picture.frames import Plane, split_i420
+from stream.picture.frames import Alpha, Plane, split_i420
 from stream.records.options import Options, View
-from workers.engines.base import Alpha
 
 Floats = npt.NDArray[np.float32]
 

@@ -12,11 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.picture.frames import Frame, Plane
+from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Edges, Refine, View
 from workers.edges import contours, guided, spill
-from workers.engines.base import Alpha
-from workers.engines.chroma import find_screen
+from workers.edges.screen import find_screen
 from workers.scene.composite import combined_alpha, light_wrap
 
 _STEP_PX = 4  # a disc grown in steps is nearly the same disc, and far cheaper: OpenCV visits each of its pixels

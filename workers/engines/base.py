@@ -8,10 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
-from stream.picture.frames import Frame, Plane
+from stream.picture.frames import Alpha, Frame, Plane
 from workers.steady.tuning import Tuning
 
 EngineState = Any
@@ -19,9 +16,6 @@ EngineState = Any
 
 Prepared = Any
 """A frame made ready for the network. Only the engine that made it looks inside."""
-
-Alpha = npt.NDArray[np.float32]
-"""(h, w), 0.0 background to 1.0 subject, never normalised per frame. Of any size: the core resizes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from stream.errors import WeightsError
 from stream.log import OncePerSecond
-from stream.picture.frames import Frame, Plane
+from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from workers.device.runner import Runner, half_precision
 from workers.device.tensors import Bytes, rgb_bytes
 from workers.edges import foreground, foreground_torch
 from workers.engines import birefnet_roi
-from workers.engines.base import Alpha, Result
+from workers.engines.base import Result
 from workers.models.birefnet.network import BiRefNet
 from workers.steady import motion
 from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier

@@ -11,7 +11,7 @@ from typing import Self
 import cv2
 import numpy as np
 
-from workers.engines.base import Alpha
+from stream.picture.frames import Alpha
 
 EVERY = 15  # frames from one look at all of the picture to the next: half a second
 _PATIENCE = 30  # frames for which a smaller box would have done before it is taken

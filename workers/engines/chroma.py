@@ -7,11 +7,9 @@ pair (U, V) decides is in one table, made once for each video; no network, no we
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from stream.errors import UsageError
 from stream.log import OncePerSecond
@@ -19,29 +17,10 @@ from stream.picture.colour import rgb_to_yuv
 from stream.picture.frames import Frame, Plane, split_i420
 from stream.records.options import Options, Rgb
 from stream.settings import Settings
-from workers.edges.spill import NEUTRAL, Floats, components, without_spill
+from workers.edges.screen import FAINT, THIN, Screen, find_screen, make_screen
+from workers.edges.spill import NEUTRAL, Yuv
 from workers.engines.base import EngineState, Result
 from workers.weights.known import Say, silent
-
-_FAINT = 16.0  # levels of chroma: a border below this is grey, and noise would choose its colour
-_SHARE = 0.1  # of the border: a screen fills at least so much of it
-_SPREAD = 0.1  # of the key's saturation: how unlike itself a screen is whose border cannot tell
-_OPAQUE, _OPAQUE_ASIDE = 0.9, 0.7  # distance of a subject: grey or skin; yellow or cyan, that lie nearer to green
-_THIN = 0.15  # alpha below which dividing by it gives noise, not colours
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """A video's screen. key: Y, U, V in levels. spread: how far its pixels lie from the key, 1.0 is as far as grey.
-
-    table: uint32 (65536,), by U * 256 + V: alpha, U and V of the subject, and 0, as four bytes.
-    measured: seen in the picture, and so kept; otherwise the next frame is looked at too.
-    """
-
-    key: tuple[float, float, float]
-    spread: float
-    table: npt.NDArray[np.uint32]
-    measured: bool
 
 
 class Chroma:
@@ -57,7 +36,7 @@ class Chroma:
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._given = None if options.key is None else _yuv(options.key)
-        if self._given is not None and np.hypot(self._given[1] - NEUTRAL, self._given[2] - NEUTRAL) < _FAINT:
+        if self._given is not None and np.hypot(self._given[1] - NEUTRAL, self._given[2] - NEUTRAL) < FAINT:
             raise UsageError("key: a screen needs a colour, not a grey")
         self._warn = OncePerSecond(logging.getLogger(__name__))
 
@@ -74,7 +53,7 @@ class Chroma:
 
     def recall(self, measured: str) -> Screen:
         y, u, v, spread = json.loads(measured)
-        return _screen((y, u, v), spread, measured=True)
+        return make_screen((y, u, v), spread, measured=True)
 
     def _matte(self, frame: Frame, screen: Screen | None) -> Result:
         if screen is None or not screen.measured:
@@ -108,92 +87,11 @@ def _unmix_luma(luma: Plane, alpha: Plane, key: float) -> None:
     luma, alpha: uint8 (H, W), luma is changed in place.
     """
     mixed = np.flatnonzero((alpha > 0) & (alpha < 255))
-    part = np.maximum(alpha.reshape(-1)[mixed] * np.float32(1 / 255), np.float32(_THIN))
+    part = np.maximum(alpha.reshape(-1)[mixed] * np.float32(1 / 255), np.float32(THIN))
     subject = np.float32(key) + (luma.reshape(-1)[mixed] - np.float32(key)) / part
     luma.reshape(-1)[mixed] = np.clip(subject, 16, 235)
 
 
-def find_screen(frame: Frame, given: tuple[float, float, float] | None) -> Screen | None:
-    """The colour that fills most of the picture's border, the more saturated the better; None if all is grey.
-
-    given: Y, U, V; it decides the hue, and how the camera saw it is still measured, since nobody knows a screen's
-    colour to the level.
-    """
-    border = _border(frame)
-    chroma = border[:, 1:] - NEUTRAL
-    near = _near_hue(chroma, given) if given else _near_peak(chroma)
-    if near.mean() < _SHARE:
-        return _screen(given, _SPREAD, measured=False) if given else None
-    y, u, v = np.median(border[near], axis=0)
-    distance = _distance(chroma, np.array([u, v]) - NEUTRAL)[0]
-    alike = distance[distance < 0.5]
-    spread = float(np.percentile(alike, 99)) if alike.size else _SPREAD
-    return _screen((float(y), float(u), float(v)), spread, measured=True)
-
-
-def _border(frame: Frame) -> Floats:
-    """(N, 3): Y, U, V of a strip along the four sides."""
-    luma, u, v = frame.planes()
-    strip = max(1, min(u.shape) // 16)
-    ends, between = slice(None, strip), slice(strip, -strip)
-    back = slice(-strip, None)
-    sides = (ends, slice(None)), (back, slice(None)), (between, ends), (between, back)
-    parts = [np.dstack([plane[side] for plane in (luma[::2, ::2], u, v)]).reshape(-1, 3) for side in sides]
-    return np.concatenate(parts).astype(np.float64)
-
-
-def _near_hue(chroma: Floats, given: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
-    """Which of (N, 2) have about the given hue, and saturation enough to tell."""
-    key = np.array(given[1:]) - NEUTRAL
-    along, aside = components(chroma, key)
-    return np.asarray((along > max(_FAINT, 0.3 * np.hypot(*key))) & (aside < 0.5 * along))
-
-
-def _near_peak(chroma: Floats) -> npt.NDArray[np.bool_]:
-    """Which of (N, 2) lie around the commonest saturated pair."""
-    counts, _, _ = np.histogram2d(chroma[:, 0], chroma[:, 1], bins=32, range=[(-128.0, 128.0)] * 2)
-    around = cv2.blur(counts, (3, 3), borderType=cv2.BORDER_CONSTANT)
-    centres = np.linspace(-124, 124, 32)
-    saturation = np.hypot(*np.meshgrid(centres, centres, indexing="ij"))
-    row, column = divmod(int(np.argmax(around * saturation * (saturation > _FAINT))), 32)
-    peak = centres[[row, column]]
-    near = np.abs(chroma - peak).max(axis=1) <= 12
-    return np.asarray(near & (np.hypot(*chroma.T) > _FAINT))
-
-
-def _screen(key: tuple[float, float, float], spread: float, measured: bool) -> Screen:
-    return Screen(key, spread, _table(np.array(key[1:]) - NEUTRAL, spread), measured)
-
-
-def _table(key: Floats, spread: float) -> npt.NDArray[np.uint32]:
-    """`Screen.table`. key: (2,), from neutral."""
-    chroma = np.stack(np.meshgrid(*[np.arange(256.0) - NEUTRAL] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
-    distance, sideways = _distance(chroma, key)
-    clear = np.clip(1.2 * spread + 0.02, 0.05, 0.45)
-    opaque = _OPAQUE - (_OPAQUE - _OPAQUE_ASIDE) * sideways**2 - 0.3 * spread  # noise reaches into the subject too
-    alpha = np.clip((distance - clear) / (opaque - clear), 0.0, 1.0)
-    subject = without_spill(_unmix(chroma, key, alpha), key) + NEUTRAL
-    columns = np.column_stack([alpha * 255, subject, np.zeros_like(alpha)])
-    return np.ascontiguousarray(np.rint(columns).clip(0, 255).astype(np.uint8)).view(np.uint32)[:, 0]
-
-
-def _unmix(chroma: Floats, key: Floats, alpha: Floats) -> Floats:
-    """(N, 2): the subject's chroma in pixels that are `alpha` subject and the rest key; grey where too thin to tell."""
-    part = np.maximum(alpha, _THIN)[:, None]
-    return (key + (chroma - key) / part) * np.minimum(1.0, alpha / _THIN)[:, None]
-
-
-def _distance(chroma: Floats, key: Floats) -> tuple[Floats, Floats]:
-    """How far (N, 2) lie from the key, 1.0 is as far as grey; and the sine of the angle between the way there and
-    the way to grey. What is more saturated than the key is no further: screens have bright spots.
-    """
-    along, aside = components(chroma, key)
-    saturation = np.hypot(*key)
-    short = np.maximum(saturation - along, 0.0)
-    far = np.hypot(short, aside)
-    return far / saturation, aside / np.maximum(far, 1e-6)
-
-
-def _yuv(rgb: Rgb) -> tuple[float, float, float]:
+def _yuv(rgb: Rgb) -> Yuv:
     y, u, v = rgb_to_yuv() @ [*rgb, 1]
     return float(y), float(u), float(v)

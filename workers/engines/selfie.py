@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from stream.errors import EngineError
-from stream.picture.frames import Frame
+from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.device.tensors import Tensor, rgb_small
-from workers.engines.base import Alpha, EngineState, Result
+from workers.engines.base import EngineState, Result
 from workers.weights.known import Say, ensure, silent
 
 _WIDTH, _HEIGHT = 256, 144

@@ -20,8 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.picture.frames import Frame, Plane
-from workers.engines.base import Alpha
+from stream.picture.frames import Alpha, Frame, Plane
 from workers.steady.colour_guided import drawn, lines
 from workers.steady.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH
 from workers.steady.motion import Grid, SmallPicture, carry, flow, is_cut, look

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from stream.picture.frames import Alpha
 from workers.edges import contours
-from workers.engines.base import Alpha
 
 HEIGHT, WIDTH = 144, 256
 AREA = HEIGHT * WIDTH

@@ -8,13 +8,12 @@ import pytest
 from scipy.ndimage import distance_transform_edt, uniform_filter
 
 from stream.picture.colour import rgb_to_i420
-from stream.picture.frames import Plane, split_i420
+from stream.picture.frames import Alpha, Plane, split_i420
 from stream.records.options import Options
 from stream.sources.pattern import PatternSource
 from tests.media import ROOT
 from tests.workers.engines import Floats, clip, disc, truth
 from workers.edges import foreground
-from workers.engines.base import Alpha
 
 NAMES = ("green", "blue", "busy", "coarse")
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stream.picture.frames import Plane
+from stream.picture.frames import Alpha, Plane
 from stream.records.options import Edges, Options
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
 from workers.edges import guided, shape
-from workers.engines.base import Alpha
 from workers.engines.selfie import Selfie
 from workers.measure import evaluate
 from workers.measure.alpha_video import AlphaVideo

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stream.picture.frames import Frame, Plane
+from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Edges, View
 from stream.sources.pattern import PatternSource
 from workers.edges import shape
 from workers.edges.shape import EdgeState
-from workers.engines.base import Alpha
 from workers.scene.composite import flat
 
 PLANES = arrays(np.uint8, st.tuples(st.integers(1, 33), st.integers(1, 33)))

@@ -6,11 +6,11 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from stream.picture.frames import Frame
+from stream.picture.frames import Alpha, Frame
 from stream.records.options import Rgb
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
-from workers.engines.base import Alpha, Engine, EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 from workers.measure import evaluate
 from workers.measure.alpha_video import AlphaVideo
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.picture.frames import Alpha
 from workers.engines import birefnet_roi
-from workers.engines.base import Alpha
 from workers.engines.birefnet_roi import Box, Track
 
 SIZE = (576, 1024)

@@ -3,11 +3,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stream.picture.frames import Frame, Plane, split_i420, to_av
+from stream.picture.frames import Alpha, Frame, Plane, split_i420, to_av
 from stream.records.options import Options, Rgb
 from stream.settings import Settings
 from tests.workers.engines import Picture, clip, disc, infer, mad, over, run, truth
-from workers.engines.base import Alpha, Result
+from workers.engines.base import Result
 from workers.engines.chroma import Chroma
 
 PURE, STUDIO, DIM, BLUE = (0, 255, 0), (50, 150, 70), (40, 90, 50), (0, 60, 255)

@@ -3,11 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from stream.picture.frames import Frame
+from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, infer, run
-from workers.engines.base import Alpha
 from workers.engines.selfie import Selfie
 
 

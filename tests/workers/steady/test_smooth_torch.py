@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stream.picture.frames import Frame
+from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
@@ -20,7 +20,6 @@ from tests.workers.scenes import Clip, clip, scores, steadied
 from workers import engines
 from workers.device.graphs import Tensors, Work
 from workers.edges.shape import full_size
-from workers.engines.base import Alpha
 from workers.measure.alpha_video import AlphaVideo
 from workers.steady import colour_guided_torch
 from workers.steady.colour_guided import drawn, lines
