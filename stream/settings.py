@@ -1,4 +1,4 @@
-"""One frozen Settings, read once from the environment at start. README's table is checked against it by a test."""
+"""One frozen Settings, read once from the environment at start. A test compares docs/settings.md with it."""
 
 import functools
 import ipaddress

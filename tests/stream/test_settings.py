@@ -6,11 +6,11 @@ from pydantic import ValidationError
 
 from stream.settings import Settings
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
-def test_readme_lists_every_setting_and_no_other() -> None:
-    table = set(re.findall(r"^\| `MATTEBOX_([A-Z0-9_]+)` \|", README.read_text(), re.MULTILINE))
+def test_the_documentation_lists_every_setting_and_no_other() -> None:
+    table = set(re.findall(r"^\| `MATTEBOX_([A-Z0-9_]+)` \|", PAGE.read_text(), re.MULTILINE))
     assert table == {name.upper() for name in Settings.model_fields}
 
 
