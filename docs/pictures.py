@@ -1,4 +1,4 @@
-"""Draws the pictures of this folder: the demo's backdrop, and README's figures from real results of the program.
+"""Draw the pictures of the documentation: the demo's backdrop, and figures from real results of the program.
 
 .venv/bin/python docs/pictures.py
 """
