@@ -18,17 +18,28 @@ _START_S = 60.0
 
 
 class Served:
-    """A running server. programs: its processes by what they are ("redis", "worker", "web"), for tests that kill."""
+    """A running server. programs: its processes by what they are ("redis", "worker", "web"), for tests that kill.
 
-    def __init__(self, folder: Path, env: dict[str, str], *words: str, program: str = "mattebox") -> None:
+    python: the interpreter. source: the folder in which it starts, and so the code that it runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        env: dict[str, str],
+        *words: str,
+        program: str = "mattebox",
+        python: str = sys.executable,
+        source: str | Path = ROOT,
+    ) -> None:
         self.folder, self.port = folder, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "serve.log"
         own = {"MATTEBOX_DATA_DIR": str(folder / "data"), "MATTEBOX_HW_ENCODE": "0", "REDIS_URL": ""}
-        argv = [sys.executable, "-m", program, "serve", "--port", str(self.port), *words]
+        argv = [python, "-m", program, "serve", "--port", str(self.port), *words]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                argv, cwd=ROOT, env=os.environ | own | env, stdout=log, stderr=log, start_new_session=True
+                argv, cwd=source, env=os.environ | own | env, stdout=log, stderr=log, start_new_session=True
             )
 
     def wait_ready(self) -> None:
@@ -88,10 +99,17 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *words: str, program: str = "mattebox", **env: str) -> Iterator[Served]:
-    """program: what to run in its place, which takes the same words."""
+def serving(
+    folder: Path,
+    *words: str,
+    program: str = "mattebox",
+    python: str = sys.executable,
+    source: str | Path = ROOT,
+    **env: str,
+) -> Iterator[Served]:
+    """program: what to run in its place, which takes the same words. python, source: as in `Served`."""
     settings = {f"MATTEBOX_{name.upper()}": value for name, value in env.items()}
-    served = Served(folder, settings, *words, program=program)
+    served = Served(folder, settings, *words, program=program, python=python, source=source)
     try:
         served.wait_ready()
         yield served
