@@ -39,9 +39,10 @@ def local(text: str) -> Path:
     """What names a file here, or a folder. Raises UsageError for an address, for `-` and for nothing."""
     scheme, mark, _ = text.partition("://")
     if mark and scheme.isalnum():
-        raise UsageError(
-            f"{scheme}:// is no name of a file; mattebox jobs takes videos from http(s)://, mattebox stream from rtsp://"
-        )
+        from stream.sources import listed
+
+        others = f"mattebox jobs takes videos from http(s)://, mattebox stream from {listed(live=True)}"
+        raise UsageError(f"{scheme}:// is no name of a file; {others}")
     check_name(text)
     return Path(text)
 

@@ -48,10 +48,10 @@ def stream(
     """Matte a live source into a file, without its sound, until Ctrl-C. While the source is away, its background is
     recorded."""
     from stream import log
+    from stream.address import with_password
     from stream.picture.timing import parse_time
     from stream.progress import reporter
     from stream.records.options import Options
-    from stream.sources.rtsp_connection import with_password
     from workers.runs.stream import StreamRun, record
 
     log.configure(verbose, as_json)

@@ -15,6 +15,7 @@ ORDER = {
         "picture",
         "records",
         "pump storage fetch serve",
+        "address",
         "progress sinks",
         "sources",
         "rtc",

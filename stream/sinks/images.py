@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import Self
 
 import av
 
+from stream.address import Address
 from stream.errors import UsageError, disk_error
 from stream.picture.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
+from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks.formats import Format
+from stream.sinks.formats import Format, format_of
 from stream.sinks.partial import Partial
 
 TIMES = "timestamps.txt"
@@ -23,6 +26,10 @@ class ImagesSink:
     The folder must be new or empty, so that two runs never mix. timestamps.txt lists milliseconds, one a frame, in the
     format that mkvmerge calls "timestamp format v2".
     """
+
+    @classmethod
+    def from_address(cls, address: Address, options: Options, settings: Settings) -> Self:
+        return cls(address.path, format_of(address.path), settings)  # which keeps alpha
 
     def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
         self.warnings: list[tuple[str, str]] = []
