@@ -13,6 +13,8 @@ import typer
 from commands import choices
 from stream.errors import RemoteError
 from stream.picture.timing import clock, parse_time
+from stream.records.formats import DEFAULT, FORMATS
+from stream.records.jobs import JobState
 from stream.records.options import Temporal, View
 from stream.settings import settings
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from commands.remote import Remote, Sent
 
 _LOOK_S = 0.5
-_FINAL = ("done", "failed", "cancelled")
+_FINAL = frozenset(state.value for state in JobState if state.final)
+_BAD = _FINAL - {JobState.DONE.value}
 
 app = typer.Typer(help="Videos worked on by a server: submit, list, watch, cancel, get.", no_args_is_help=True)
 
@@ -53,7 +56,7 @@ def submit(
     remote = _remote(server, token)
     wish: dict[str, Any] = {
         "options": {"engine": engine, "background": background, "view": view, "temporal": temporal},
-        "outputs": [_output(text) for text in output or ["mp4"]],
+        "outputs": [_output(text) for text in output or [DEFAULT]],
         "start_s": parse_time(start),
         "end_s": None if end is None else parse_time(end),
         "priority": priority,
@@ -103,10 +106,8 @@ def get(
     if name not in job["results"]:
         raise RemoteError(f"the job is {job['state']} and has no result {name!r}")
     result = job["results"][name]
-    suffix = {"application/zip": "zip"}.get(result["mime"]) or next(
-        output["format"] for output in job["outputs"] if output["name"] == name
-    )
-    final = to or Path(f"{Path(job['title']).stem or 'video'}-{name}.{suffix}")
+    format = next(output["format"] for output in job["outputs"] if output["name"] == name)
+    final = to or Path(f"{Path(job['title']).stem or 'video'}-{name}{_suffix(format)}")
     with _bar("download", "bytes") as sent:
         remote.download(result["url"], final, sent)
     print(final)
@@ -122,6 +123,12 @@ def _output(text: str) -> dict[str, str]:
     format, _, view = text.partition(":")
     named = {"name": "-".join(filter(None, (format, view))), "format": format}
     return named | ({"view": view} if view else {})
+
+
+def _suffix(format: str) -> str:
+    """Of a result's name. A newer server may have formats that are unknown here."""
+    known = FORMATS.get(format)
+    return known.result_suffix if known else f".{format}"
 
 
 def _whole(remote: "Remote", id: str) -> str:
@@ -150,14 +157,14 @@ def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
 
 def _conclude(job: dict[str, Any], as_json: bool) -> None:
     print(json.dumps({"event": "job", **job}) if as_json else _line(job))
-    if job["state"] in ("failed", "cancelled"):
+    if job["state"] in _BAD:
         raise typer.Exit(1)
 
 
 def _line(job: dict[str, Any]) -> str:
     progress, said = job["progress"], job["detail"] or ", ".join(job["results"])
     far = f"{progress['frames']}/{progress['of_frames']}" if progress["of_frames"] else ""
-    left = f"{clock(progress['left_s'])} left" if progress["left_s"] and job["state"] == "running" else ""
+    left = f"{clock(progress['left_s'])} left" if progress["left_s"] and job["state"] == JobState.RUNNING else ""
     return "  ".join(filter(None, (job["id"], f"{job['state']:9}", far, left, job["title"], said)))
 
 

@@ -5,14 +5,12 @@ files.
 """
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stream.records.formats import DEFAULT, FORMATS, FormatName, OutputFormat
 from stream.records.options import Background, Options, View
-
-FORMATS = ("mp4", "webm", "mov", "mkv", "gif", "png")
-Format = Literal["mp4", "webm", "mov", "mkv", "gif", "png"]
 
 
 class JobState(StrEnum):
@@ -49,9 +47,14 @@ class Output(_Record):
     """One result of a job. `view` and `background` stand in for those of the job's options where they are set."""
 
     name: str = Field("result", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
-    format: Format = Field("mp4", description="png: a zip of numbered pictures")
+    format: FormatName = Field(DEFAULT, description="png: a zip of numbered pictures")
     view: View | None = None
     background: Background | None = None
+
+    @property
+    def kind(self) -> OutputFormat:
+        """What is known of its format."""
+        return FORMATS[self.format]
 
     def options(self, of_job: Options) -> Options:
         own = {"view": self.view, "background": self.background}

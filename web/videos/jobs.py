@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from stream.errors import BadMove, NoJob
 from stream.fetch.pull import shown as address_shown
 from stream.records.jobs import Job, JobState, Media, Output, Progress
+from stream.storage import keys
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
 from web.http.threads import in_thread
@@ -75,7 +76,7 @@ def shown(here: Context, job: Job) -> JobOut:
     plain = job.model_dump(include=JobOut.model_fields.keys() - {"options", "outputs", "results", "webhook", "url"})
     return JobOut(
         **plain,
-        upload=job.source.split("/")[1] if job.source.startswith("uploads/") else "",
+        upload=keys.upload_of(job.source),
         url=address_shown(job.url) if job.url else "",
         webhook=bool(job.webhook),
         options=words(here.shelf, job.options),
@@ -198,7 +199,7 @@ async def forget(here: Context, job: Job) -> None:
     files. Should this process die in between, the sweeper finds them. Raises BadMove: it is not over any more."""
     with suppress(NoJob):  # somebody else was quicker
         await here.jobs.remove(job.id)
-    await in_thread(here.storage.remove_all, f"jobs/{job.id}/")
+    await in_thread(here.storage.remove_all, keys.job(job.id))
 
 
 async def _moved(here: Context, job: Job, move: Any) -> JobOut:

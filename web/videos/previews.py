@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.errors import StoreError
+from stream.records.formats import TIMES
 from stream.records.jobs import Job, JobState
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
@@ -87,7 +88,7 @@ def _picture(here: Context, job: Job, options: Options) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         packed = here.storage.local(job.results[PREVIEW].key, Path(folder))  # the run-up to it may be large
         with zipfile.ZipFile(packed) as pictures:
-            png = pictures.read(max(name for name in pictures.namelist() if name.endswith(".png")))
+            png = pictures.read(max(name for name in pictures.namelist() if name != TIMES))
     if options.wants_alpha:
         return png
     out = io.BytesIO()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.records.jobs import Job
+from stream.storage import keys
 from web.context import Anyone, Here, Owner
 from web.http.problems import Problem
 from web.http.ranges import disposition, send
@@ -16,7 +17,6 @@ from web.videos.jobs import PATH, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _MAX_LINK_S = 7 * 86_400
-_EXTENSIONS = {"png": "zip"}
 OutputName = Annotated[str, Query(max_length=32, description="which of its outputs; the first if left out")]
 
 
@@ -45,9 +45,9 @@ async def result(
 
 def _file_name(job: Job, output: str) -> str:
     """After the user's own name for the video."""
-    format = next(o.format for o in job.outputs if o.name == output)
+    suffix = next(o.kind.result_suffix for o in job.outputs if o.name == output)
     stem = PurePath(job.title.replace("/", "_").replace("\\", "_")).stem.strip(". ") or "video"
-    return f"{stem}-{output}.{_EXTENSIONS.get(format, format)}"
+    return f"{stem}-{output}{suffix}"
 
 
 @router.head("/{id}/preview", include_in_schema=False)
@@ -56,7 +56,7 @@ async def newest_picture(id: str, request: Request, owner: Owner, here: Here) ->
     """A small JPEG of what was finished last; 404 until there is one."""
     job = await owned(here, owner, id)
     etag = f'"{job.progress.frames}-{int(job.updated_s * 1000)}"'
-    return await send(request, here.storage, f"jobs/{job.id}/preview.jpg", etag, {"Content-Type": "image/jpeg"})
+    return await send(request, here.storage, keys.job_preview(job.id), etag, {"Content-Type": "image/jpeg"})
 
 
 class DownloadLinkWanted(BaseModel):

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stream.errors import FetchError, UnsupportedOutput
 from stream.fetch.pull import resolve
-from stream.records.jobs import Format, Job, Media, Output
+from stream.records.formats import DEFAULT, FORMATS, FormatName, check_alpha
+from stream.records.jobs import Job, Media, Output
 from stream.records.options import Options, View
-from stream.sinks.formats import FORMATS, check_alpha
 from web.context import Context
 from web.http.problems import Problem, invalid
 from web.http.threads import in_thread, outside
@@ -31,7 +31,7 @@ class OutputIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     name: str = Field("result", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
-    format: Format = Field("mp4", description="png: a zip of numbered pictures")
+    format: FormatName = Field(DEFAULT, description="png: a zip of numbered pictures")
     view: View | None = None
     background: str | None = None
 
@@ -95,7 +95,7 @@ def _output(here: Context, owner: str, options: Options, number: int, wanted: Ou
     whole = read_options(here.shelf, owner, options, own)
     if whole.wants_alpha:
         try:
-            check_alpha(FORMATS[f".{wanted.format}"])
+            check_alpha(FORMATS[wanted.format])
         except UnsupportedOutput as exc:
             raise Problem(422, exc.code, str(exc), field=f"outputs.{number}.format") from None
     background = whole.background if wanted.background is not None else None

@@ -33,7 +33,7 @@ from stream.records.live import Worker
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.signals import endings
-from stream.storage import Storage
+from stream.storage import Storage, keys
 from workers.files import tasks
 from workers.files.apart import Apart, Died
 from workers.files.plan import Plan
@@ -184,7 +184,7 @@ class FileWorker:
         with suppress(StoreDown, DiskError):
             job = job or await self._store.job(id)
             if job is None or job.state in (JobState.DONE, JobState.CANCELLED):
-                await asyncio.to_thread(self._storage.remove_all, f"jobs/{id}/segments/")
+                await asyncio.to_thread(self._storage.remove_all, keys.job_segments(id))
 
 
 _Word = Callable[[JobTask], Awaitable[Job]]
