@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands import choices
+from stream import limits
 from stream.errors import RemoteError
 from stream.picture.timing import clock, parse_time
+from stream.records import api
 from stream.records.formats import DEFAULT, FORMATS
 from stream.records.jobs import JobState
 from stream.records.options import Temporal, View
@@ -46,7 +48,9 @@ def submit(
     temporal: choices.Steadied = Temporal.AUTO,
     start: choices.Start = "0",
     end: choices.End = None,
-    priority: Annotated[int, typer.Option(min=0, max=9, help="Among your own jobs.")] = 5,
+    priority: Annotated[
+        int, typer.Option(min=0, max=limits.PRIORITY_MOST, help="Among your own jobs.")
+    ] = limits.PRIORITY,
     watch: Wait = True,
     server: Url = _HERE,
     token: Token = "",
@@ -66,14 +70,14 @@ def submit(
     else:
         with _bar("upload", "bytes") as sent:
             wish["upload"] = remote.upload(Path(source), sent)
-    job = remote.ask("POST", "/api/jobs", wish)
+    job = remote.ask("POST", api.JOBS, wish)
     _conclude(_watched(remote, job["id"], as_json) if watch else job, as_json)
 
 
 @app.command("list")
 def every(server: Url = _HERE, token: Token = "", as_json: choices.Json = False) -> None:
     """Your jobs, newest first."""
-    for job in _remote(server, token).ask("GET", "/api/jobs")["jobs"]:
+    for job in _remote(server, token).ask("GET", api.JOBS)["jobs"]:
         print(json.dumps(job) if as_json else _line(job))
 
 
@@ -88,7 +92,7 @@ def watch(id: Id, server: Url = _HERE, token: Token = "", as_json: choices.Json 
 def cancel(id: Id, server: Url = _HERE, token: Token = "") -> None:
     """Have a job stopped; one that is over stays."""
     remote = _remote(server, token)
-    remote.ask("DELETE", f"/api/jobs/{_whole(remote, id)}?keep=true")
+    remote.ask("DELETE", f"{api.JOBS}/{_whole(remote, id)}?keep=true")
 
 
 @app.command()
@@ -101,7 +105,7 @@ def get(
 ) -> None:
     """Fetch a result."""
     remote = _remote(server, token)
-    job = remote.ask("GET", f"/api/jobs/{_whole(remote, id)}")
+    job = remote.ask("GET", f"{api.JOBS}/{_whole(remote, id)}")
     name = name or job["outputs"][0]["name"]
     if name not in job["results"]:
         raise RemoteError(f"the job is {job['state']} and has no result {name!r}")
@@ -133,7 +137,7 @@ def _suffix(format: str) -> str:
 
 def _whole(remote: "Remote", id: str) -> str:
     """The id that begins so."""
-    found = [job["id"] for job in remote.ask("GET", "/api/jobs")["jobs"] if job["id"].startswith(id)]
+    found = [job["id"] for job in remote.ask("GET", api.JOBS)["jobs"] if job["id"].startswith(id)]
     if len(found) != 1:
         raise RemoteError(f"{len(found) or 'no'} jobs begin with {id!r}")
     return str(found[0])
@@ -144,7 +148,7 @@ def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
     told = None
     with _bar("matte", "frames") as sent:
         while True:
-            job: dict[str, Any] = remote.ask("GET", f"/api/jobs/{id}")
+            job: dict[str, Any] = remote.ask("GET", f"{api.JOBS}/{id}")
             progress = job["progress"]
             sent(progress["frames"], progress["of_frames"])
             if as_json and (job["state"], progress) != told:

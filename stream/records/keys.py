@@ -33,6 +33,8 @@ mattebox:job-key:<n>:<owner>:<key>  string: the job that was made under an idemp
 from functools import cache
 from importlib.resources import files
 
+from stream import limits
+
 PREFIX = "mattebox:"
 GROUP = "workers"
 
@@ -47,12 +49,13 @@ DELIVERIES = 3  # and after so many of these it is dropped
 WAITING = 256  # offers that may wait at once; more are refused at once
 
 LOSSES = 25  # workers that were lost with one task: enough; a task that kills is known after DELIVERIES
-JOB_KEEP_S = 8 * 86_400  # a job since its last touch; longer than MATTEBOX_JOBS_KEEP_S, so that its files go first
+JOB_KEEP_S = limits.JOBS_KEEP_S + 86_400  # a job since its last touch; longer, so that its files go first
 JOB_REPEAT_S = 86_400  # an idempotency key
 REMOVED_S = 86_400  # that a job was removed: workers that have something of it still must not write it again
 HOOK_S = 60  # to tell an owner of a job's end, before somebody else tries
 POISON = "poison"  # the reason of what was given up because it takes its workers down
 TRIES = 3  # of a task that failed as it should not; the fault of the job is told at once
+PRIORITY_MOST = limits.PRIORITY_MOST
 RATE_S = 2.0  # over which frames a second are counted
 
 PLAN, JOIN = "plan", "join"  # the names of the tasks of a job; those of its segments are numbers
@@ -126,6 +129,7 @@ _IN_LUA = (
     "HOOK_S",
     "POISON",
     "TRIES",
+    "PRIORITY_MOST",
     "RATE_S",
     "PLAN",
     "JOIN",

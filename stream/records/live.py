@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream import limits
 from stream.records.options import Options
 
 
@@ -80,7 +81,7 @@ class Session(_Record):
     session; who holds an older one is refused. Times are in seconds since 1970, by the clock of the store.
     """
 
-    id: str = Field(min_length=1, max_length=64)
+    id: str = Field(min_length=1, max_length=limits.ID)
     kind: SessionKind
     owner: str = Field("", description="user; empty where the server has no tokens")
     name: str = Field("", description="of the stream: PUBLISH and VIEW")

@@ -8,7 +8,6 @@ a thread. Web processes that share `data_dir` share the uploads under way.
 
 import fcntl
 import os
-import re
 import secrets
 import shutil
 import time
@@ -20,13 +19,13 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stream.errors import DiskError, InputError, MatteboxError, TooLarge, disk_error
+from stream.limits import FILE_ID
 from stream.records.jobs import Media
 from stream.settings import Settings
 from stream.sources.probe import probe
 from stream.storage import Storage, keys
 from web.http.threads import in_thread
 
-_ID = re.compile(r"[0-9a-f]{32}")
 _MOST = 1000  # uploads of one user, of whatever size
 _NOBODY = "-"  # the folder of the user without a name; users' names begin with a letter or digit
 
@@ -155,7 +154,9 @@ class Inbox:
     def uploads(self, owner: str) -> list[Upload]:
         """Those of a user that this folder knows."""
         folder = self._of_owner(owner)
-        found = [self._read(path) for path in folder.iterdir() if _ID.fullmatch(path.name)] if folder.is_dir() else []
+        found = (
+            [self._read(path) for path in folder.iterdir() if FILE_ID.fullmatch(path.name)] if folder.is_dir() else []
+        )
         return [upload for upload in found if upload is not None]
 
     def every(self) -> list[Upload]:
@@ -166,12 +167,12 @@ class Inbox:
         """Folders without a record, not touched since that time: whoever made them was killed in between."""
         for folder in self._root.glob("*/*"):
             with suppress(FileNotFoundError):
-                if _ID.fullmatch(folder.name) and self._read(folder) is None and folder.stat().st_mtime < before_s:
+                if FILE_ID.fullmatch(folder.name) and self._read(folder) is None and folder.stat().st_mtime < before_s:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, owner: str, id: str) -> Upload | None:
         """The owner's upload of that id, wherever it lies."""
-        if not _ID.fullmatch(id):
+        if not FILE_ID.fullmatch(id):
             return None
         folder = self._of_owner(owner) / id
         upload = self._read(folder)

@@ -4,7 +4,6 @@ In storage, so that every worker reaches them, each beside its thumbnail (`strea
 server's own. Methods take a while: call them in a thread.
 """
 
-import re
 import shutil
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Literal
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stream.errors import BackgroundError, InputError, TooLarge, UnreadableMedia, disk_error
+from stream.limits import FILE_ID
 from stream.picture.frames import Frame, to_av
 from stream.records.options import Background
 from stream.settings import Settings
@@ -30,7 +30,6 @@ from web.kept.gallery import PICTURES, painted
 Kind = Literal["image", "video"]
 _KINDS: tuple[Kind, ...] = ("image", "video")
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_ID = re.compile(r"[0-9a-f]{32}")
 _THUMBNAIL = (320, 180)  # pixels, at most
 
 
@@ -94,7 +93,7 @@ class Shelf:
 
     def upload(self, owner: str, name: str) -> OwnBackground:
         """Raises BackgroundError where the owner has none of that name."""
-        if _ID.fullmatch(name):
+        if FILE_ID.fullmatch(name):
             for kind in _KINDS:
                 if self._is_there(key := keys.background(owner, name, kind)):
                     return OwnBackground(name, kind, key)

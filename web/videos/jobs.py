@@ -1,7 +1,6 @@
 """/api/jobs: what is done to uploaded videos, and how far it is. Results: web/videos/results.py; news:
 web/videos/events.py."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
@@ -11,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from stream.errors import BadMove, NoJob
 from stream.fetch.pull import shown as address_shown
+from stream.limits import RECORD_ID
+from stream.records import api
 from stream.records.jobs import Job, JobState, Media, Output, Progress
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
@@ -19,9 +20,8 @@ from web.http.threads import in_thread
 from web.options import words
 from web.videos.wishes import PREVIEW, Wish, job_of
 
-PATH = "/api/jobs"
+PATH = api.JOBS
 router = APIRouter(prefix=PATH, tags=["jobs"])
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
 _SAME = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
 
@@ -98,7 +98,7 @@ def _result(job: Job, name: str) -> ResultOut:
 
 async def owned(here: Context, owner: str, id: str) -> Job:
     """The owner's job of that id. Raises Problem 404: what is another's does not exist."""
-    job = await here.jobs.job(id) if _ID.fullmatch(id) else None
+    job = await here.jobs.job(id) if RECORD_ID.fullmatch(id) else None
     if job is None or job.owner != owner:
         raise Problem(404, "not_found", "there is no such job")
     return job

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream import limits
 from stream.records.jobs import Job
 from stream.storage import keys
 from web.context import Anyone, Here, Owner
@@ -16,8 +17,9 @@ from web.http.ranges import disposition, send
 from web.videos.jobs import PATH, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
-_MAX_LINK_S = 7 * 86_400
-OutputName = Annotated[str, Query(max_length=32, description="which of its outputs; the first if left out")]
+OutputName = Annotated[
+    str, Query(max_length=limits.OUTPUT_NAME_LENGTH, description="which of its outputs; the first if left out")
+]
 
 
 @router.head("/{id}/result", include_in_schema=False)
@@ -37,7 +39,9 @@ async def result(
     name = output or job.outputs[0].name
     found = job.results.get(name)
     if found is None:
-        raise Problem(404, "no_result", f"the job is {job.state.value} and has no result {name[:32]!r}")
+        raise Problem(
+            404, "no_result", f"the job is {job.state.value} and has no result {name[: limits.OUTPUT_NAME_LENGTH]!r}"
+        )
     etag = hashlib.sha256(f"{found.key} {found.bytes} {job.ended_s}".encode()).hexdigest()[:32]
     headers = {"Content-Type": found.mime, "Content-Disposition": disposition(_file_name(job, name), download)}
     return await send(request, here.storage, found.key, f'"{etag}"', headers)
@@ -61,8 +65,8 @@ async def newest_picture(id: str, request: Request, owner: Owner, here: Here) ->
 
 class DownloadLinkWanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    output: str = Field("", max_length=32)
-    expires_s: Annotated[int, Field(ge=1, le=_MAX_LINK_S, description="seconds until it expires")] = 3600
+    output: str = Field("", max_length=limits.OUTPUT_NAME_LENGTH)
+    expires_s: Annotated[int, Field(ge=1, le=limits.DOWNLOAD_LINK_S, description="seconds until it expires")] = 3600
 
 
 class DownloadLink(BaseModel):

@@ -77,7 +77,7 @@ local function under_way(id)
 end
 
 -- By priority, then age in microseconds: exact in a double until the year 2055.
-local function order(j) return (9 - j.priority) * 1e15 + math.floor((j.created_s - 1.7e9) * 1e6) end
+local function order(j) return (PRIORITY_MOST - j.priority) * 1e15 + math.floor((j.created_s - 1.7e9) * 1e6) end
 
 -- Make the job one that workers choose from, or not, as its state and its tasks are.
 local function offer(id)
