@@ -115,8 +115,11 @@ OWNED = {
         ('ask("GET", "/api/jobs")', 'ask("GET", f"/api/uploads/{id}")', 'headers = {"Tus-Resumable": version}'),
         ('ask("GET", "/api/options")',),
     ),
-    "the reason of what kills its workers": Owned(
-        "stream/records/keys.py", having(lambda text: text == redis_keys.POISON), ('reason = "poison"',)
+    "words that scripts of Redis say too": Owned(
+        "stream/records/keys.py",
+        having(lambda text: text in (redis_keys.POISON, redis_keys.NO_STREAM, redis_keys.NAME_TAKEN)),
+        ('reason = "poison"', 'Answer(problem="no_stream")'),
+        ('detail = "poison kills"',),
     ),
 }
 
@@ -148,7 +151,8 @@ def test_what_only_looks_alike_is_not(what: str, line: str) -> None:
 
 def test_scripts_of_redis_take_their_constants_from_python() -> None:
     scripts = list((ROOT / "stream/records/lua").glob("*.lua"))
-    words = [redis_keys.PREFIX, *(f"'{w}'" for w in (redis_keys.PLAN, redis_keys.JOIN, redis_keys.POISON)), "%04d"]
+    shared = ("PLAN", "JOIN", "POISON", "NO_STREAM", "NAME_TAKEN", "FULL", "SEGMENT")
+    words = [redis_keys.PREFIX, *(f"'{getattr(redis_keys, name)}'" for name in shared)]
     assert len(scripts) > 20
     assert not {script.name: word for script in scripts for word in words if word in script.read_text()}
 

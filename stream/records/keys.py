@@ -58,6 +58,7 @@ TRIES = 3  # of a task that failed as it should not; the fault of the job is tol
 PRIORITY_MOST = limits.PRIORITY_MOST
 RATE_S = 2.0  # over which frames a second are counted
 
+NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"  # answers to an offer without a worker
 PLAN, JOIN = "plan", "join"  # the names of the tasks of a job; those of its segments are numbers
 SEGMENT = "%04d"
 
@@ -131,6 +132,9 @@ _IN_LUA = (
     "TRIES",
     "PRIORITY_MOST",
     "RATE_S",
+    "NO_STREAM",
+    "NAME_TAKEN",
+    "FULL",
     "PLAN",
     "JOIN",
     "SEGMENT",

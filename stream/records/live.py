@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
+from stream.records import keys
 from stream.records.options import Options
 
 
@@ -134,9 +135,9 @@ class Answer(_Record):
 
 
 PROBLEMS = {
-    "no_stream": "nothing is live under that name",
-    "name_taken": "somebody else publishes under that name",
-    "full": "too many offers wait already",
+    keys.NO_STREAM: "nothing is live under that name",
+    keys.NAME_TAKEN: "somebody else publishes under that name",
+    keys.FULL: "too many offers wait already",
 }
 """Answers of the store itself, given without a worker."""
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from stream.errors import BackgroundError, SdpError, UnsupportedCodec, UsageError
 from stream.limits import RECORD_ID
+from stream.records import keys
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.ice import Reach, ice_servers
@@ -56,9 +57,9 @@ def _problem(answer: Answer | None) -> Problem | None:
     """The worker's words as a problem: what the client can mend is 422, the rest may be better in a moment."""
     if answer is None:
         return Problem(503, "no_worker", "no worker had room for this video; try again soon", retry_s=_RETRY_S)
-    if answer.problem == "no_stream":
+    if answer.problem == keys.NO_STREAM:
         return not_live()
-    if answer.problem == "name_taken":
+    if answer.problem == keys.NAME_TAKEN:
         return name_taken()
     if not answer.problem:
         return None
@@ -72,7 +73,7 @@ def not_live() -> Problem:
 
 
 def name_taken() -> Problem:
-    return Problem(409, "name_taken", "another publishes under this name", retry_s=_RETRY_S)
+    return Problem(409, keys.NAME_TAKEN, "another publishes under this name", retry_s=_RETRY_S)
 
 
 async def owned(here: Context, owner: str, name: str) -> Session:
