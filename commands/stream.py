@@ -8,6 +8,7 @@ import typer
 from commands import choices
 from commands.flags import with_flags
 from stream.errors import UsageError
+from stream.records.formats import NAMES
 from stream.records.options import Edges, Temporal, View
 
 _LONGEST = 1024  # bytes of a password
@@ -21,9 +22,7 @@ def stream(
     ],
     output: Annotated[
         str,
-        typer.Argument(
-            metavar="DST", help="A file; its name sets the format: .mkv .mp4 .webm .mov .gif, a folder or %05d.png."
-        ),
+        typer.Argument(metavar="DST", help=f"A file; its name sets the format: {NAMES}."),
     ],
     duration: Annotated[
         str | None, typer.Option(metavar="S", help="Stop after this: seconds or h:mm:ss; else at Ctrl-C.")

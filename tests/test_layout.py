@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER = {
     "stream": (
-        "errors log meters registry signals slot",
+        "errors limits log meters registry signals slot",
         "settings",
         "picture",
         "records",

@@ -4,7 +4,9 @@ import re
 import time
 from uuid import uuid4
 
-from stream.errors import SdpError
+from stream.errors import BackgroundError, SdpError, UnsupportedCodec, UsageError
+from stream.limits import RECORD_ID
+from stream.records import keys
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.ice import Reach, ice_servers
@@ -15,9 +17,11 @@ from web.http.problems import Problem
 
 _RETRY_S = 2
 _MENDED_BY_CLIENT = {
-    "bad_sdp": "sdp", "unsupported_codec": "sdp", "usage": "options", "bad_background": "options.background"
-}  # fmt: skip
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    SdpError.code: "sdp",
+    UnsupportedCodec.code: "sdp",
+    UsageError.code: "options",
+    BackgroundError.code: "options.background",
+}
 
 
 def new_session(kind: SessionKind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
@@ -53,9 +57,9 @@ def _problem(answer: Answer | None) -> Problem | None:
     """The worker's words as a problem: what the client can mend is 422, the rest may be better in a moment."""
     if answer is None:
         return Problem(503, "no_worker", "no worker had room for this video; try again soon", retry_s=_RETRY_S)
-    if answer.problem == "no_stream":
+    if answer.problem == keys.NO_STREAM:
         return not_live()
-    if answer.problem == "name_taken":
+    if answer.problem == keys.NAME_TAKEN:
         return name_taken()
     if not answer.problem:
         return None
@@ -69,12 +73,12 @@ def not_live() -> Problem:
 
 
 def name_taken() -> Problem:
-    return Problem(409, "name_taken", "another publishes under this name", retry_s=_RETRY_S)
+    return Problem(409, keys.NAME_TAKEN, "another publishes under this name", retry_s=_RETRY_S)
 
 
 async def owned(here: Context, owner: str, name: str) -> Session:
     """The owner's session of that id. Raises Problem 404: what is another's does not exist."""
-    session = await here.store.session(name) if _ID.fullmatch(name) else None
+    session = await here.store.session(name) if RECORD_ID.fullmatch(name) else None
     if session is None or session.owner != owner:
         raise Problem(404, "not_found", "there is no such session")
     return session

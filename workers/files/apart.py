@@ -24,7 +24,7 @@ from stream.picture.frames import Frame
 from stream.records.job_store import JobTask
 from stream.serve.lifeline import die_with_kernel, die_with_watcher
 from stream.settings import Settings
-from stream.storage import Storage, open_storage
+from stream.storage import Storage, keys, open_storage
 from workers.device import threads
 from workers.engines import ENGINES
 from workers.files.preview import write_jpeg
@@ -162,7 +162,7 @@ def _previews(watcher: Watcher, storage: Storage, desk: Desk, job: str) -> Itera
             last, wait_s = ended.wait(wait_s), _PREVIEW_EVERY_S
             if (frame := watcher.newest) is not None and frame is not shown and not (last and shown):
                 shown = frame
-                _put(frame, storage, desk.path / "preview.jpg", f"jobs/{job}/preview.jpg")
+                _put(frame, storage, desk.path / keys.PREVIEW, keys.job_preview(job))
 
     drawing = threading.Thread(target=draw, name="previews")
     drawing.start()

@@ -56,12 +56,8 @@ class Note:
     warnings: Warnings
 
 
-def suffix(output: Output) -> str:
-    return ".zip" if output.format == "png" else f".{output.format}"
-
-
 def format_of(output: Output) -> Format:
-    return FORMATS[f".{output.format}"]
+    return FORMATS[output.kind.suffix]
 
 
 def check(job: Job) -> None:
@@ -151,7 +147,7 @@ class Segment:
 
     def files(self, folder: Path) -> list[Path]:
         """Where each output's part is written. Of a video in one segment it has the name of the result."""
-        return [folder / f"{self.number:04d}-{output.name}{suffix(output)}" for output in self.job.outputs]
+        return [folder / f"{self.number:04d}-{output.name}{output.kind.result_suffix}" for output in self.job.outputs]
 
 
 class Watcher:

@@ -13,26 +13,18 @@ from pathlib import Path
 from stream.errors import FetchError, UnreadableMedia
 from stream.fetch.pull import fetch
 from stream.pump import Warnings
-from stream.records.job_store import PLAN, JobTask
+from stream.records.job_store import JobTask
 from stream.records.jobs import Job, Media, Output, StoredResult
+from stream.records.keys import PLAN, segment_name
 from stream.settings import Settings
 from stream.sinks.joined import Part
-from stream.storage import Storage
+from stream.storage import Storage, keys
 from workers import engines
 from workers.engines.base import Engine
 from workers.files import segments
 from workers.files.plan import Plan, make_plan
 from workers.files.segments import Note, Segment, Stopped, Watcher
 from workers.files.workspace import Desk
-
-_MIME = {
-    "mp4": "video/mp4",
-    "webm": "video/webm",
-    "mov": "video/quicktime",
-    "mkv": "video/x-matroska",
-    "gif": "image/gif",
-    "png": "application/zip",
-}
 
 
 @dataclass(frozen=True)
@@ -67,27 +59,16 @@ class SegmentsMissing:
 Outcome = PlanMade | SegmentDone | ResultsJoined | SegmentsMissing
 
 
-def result_key(job: Job, output: Output) -> str:
-    return f"jobs/{job.id}/{output.name}{segments.suffix(output)}"
-
-
-def segments_of(job: Job) -> str:
-    """What the keys of its segments begin with."""
-    return f"jobs/{job.id}/segments/"
-
-
 def segment_key(job: Job, plan: Plan, number: int, output: Output) -> str:
     """A video in one segment needs no joining: it is the result."""
-    if plan.whole:
-        return result_key(job, output)
-    return f"{segments_of(job)}{number:04d}-{output.name}{segments.suffix(output)}"
+    return keys.job_result(job.id, output) if plan.whole else keys.job_segment(job.id, number, output)
 
 
 def finished(job: Job, plan: Plan, storage: Storage) -> list[str]:
     """The names of the segments that lie in storage, all outputs of each."""
-    there = set(storage.keys(f"jobs/{job.id}/"))
+    there = set(storage.keys(keys.job(job.id)))
     return [
-        f"{number:04d}"
+        segment_name(number)
         for number in range(len(plan.spans))
         if all(segment_key(job, plan, number, output) in there for output in job.outputs)
     ]
@@ -132,7 +113,7 @@ class Tasks:
             watcher.beat()
             return watcher.stop.is_set()
 
-        key = f"jobs/{job.id}/source"
+        key = keys.job_source(job.id)
         try:
             path = fetch(job.url, folder, self._settings, stopped)
         except FetchError:
@@ -156,9 +137,9 @@ class Tasks:
     ) -> ResultsJoined | SegmentsMissing:
         there = finished(job, plan, self._storage)
         if len(there) < len(plan.spans):
-            names = (f"{number:04d}" for number in range(len(plan.spans)))
+            names = (segment_name(number) for number in range(len(plan.spans)))
             return SegmentsMissing([name for name in names if name not in there])
-        notes = [_note(texts.get(f"{number:04d}", ""), plan, number) for number in range(len(plan.spans))]
+        notes = [_note(texts.get(segment_name(number), ""), plan, number) for number in range(len(plan.spans))]
         warnings = segments.judge(notes, self._settings)
         for output in [] if plan.whole else job.outputs:
             warnings += self._joined(job, plan, output, notes, folder, watcher)
@@ -169,11 +150,11 @@ class Tasks:
         self, job: Job, plan: Plan, output: Output, notes: list[Note], folder: Path, watcher: Watcher
     ) -> Warnings:
         """One output, from storage to storage. Only a GIF for another machine is a file of this one first."""
-        key = result_key(job, output)
+        key = keys.job_result(job.id, output)
         final = self._storage.draft(key)
         if final is None and output.format != "gif":
             return self._sent(job, plan, output, notes, watcher)
-        final = final or folder / f"{output.name}{segments.suffix(output)}"
+        final = final or folder / f"{output.name}{output.kind.result_suffix}"
         with segments.Whole(job, plan, self._path(job), self._settings) as whole:
             warnings = whole.join(output, self._parts(job, plan, output, notes, watcher), final, watcher.beat)
         self._storage.put(key, final)
@@ -185,7 +166,7 @@ class Tasks:
             known = whole.rehearse(output, self._parts(job, plan, output, notes, watcher), watcher.beat)
         with segments.Whole(job, plan, self._path(job), self._settings) as whole:
             pieces = whole.perform(known, output, self._parts(job, plan, output, notes, watcher), watcher.beat)
-            self._storage.send(result_key(job, output), pieces)
+            self._storage.send(keys.job_result(job.id, output), pieces)
         return known.warnings
 
     def _parts(self, job: Job, plan: Plan, output: Output, notes: list[Note], watcher: Watcher) -> Iterator[Part]:
@@ -199,8 +180,8 @@ class Tasks:
         self._desk.remove("part")
 
     def _result(self, job: Job, output: Output) -> StoredResult:
-        key = result_key(job, output)
-        return StoredResult(key=key, bytes=self._storage.size(key), mime=_MIME[output.format])
+        key = keys.job_result(job.id, output)
+        return StoredResult(key=key, bytes=self._storage.size(key), mime=output.kind.mime)
 
     def _path(self, job: Job) -> Path:
         """The job's video on this machine. Raises UnreadableMedia when it is not there any more."""

@@ -28,12 +28,12 @@ from stream.errors import (
 )
 from stream.log import OncePerSecond
 from stream.records.job_store import JobStore, JobTask
-from stream.records.jobs import Job, JobState
+from stream.records.jobs import REASONS, Job, JobState
 from stream.records.live import Worker
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.signals import endings
-from stream.storage import Storage
+from stream.storage import Storage, keys
 from workers.files import tasks
 from workers.files.apart import Apart, Died
 from workers.files.plan import Plan
@@ -49,8 +49,6 @@ _BEAT_EVERY_S = 1.0
 _TAKE_S = 1.0
 _AGAIN_S = 0.5  # until a word that did not reach Redis is said again
 _LAST_WORDS_S = 5.0  # for that, once the end was asked for
-_MEDIA_REASONS = frozenset({"unreadable_media", "too_large", "no_video_stream", "bad_background"})
-_REASONS = _MEDIA_REASONS | {"disk", "engine", "weights", "encode", "fetch"}
 
 
 class FileWorker:
@@ -173,7 +171,7 @@ class FileWorker:
         if isinstance(exc, OSError) and is_disk_trouble(exc):
             exc = disk_error(exc, "its files")
         known = isinstance(exc, MatteboxError)
-        code = exc.code if isinstance(exc, MatteboxError) and exc.code in _REASONS else "failed"
+        code = exc.code if isinstance(exc, MatteboxError) and exc.code in REASONS else MatteboxError.code
         again = not known or isinstance(exc, EngineError | WeightsError)
         _log.warning("job %s: %s failed: %s", task.job.id, task.name, exc, exc_info=None if known else exc)
         detail = str(exc) if known else f"{type(exc).__name__}: {exc}"
@@ -184,7 +182,7 @@ class FileWorker:
         with suppress(StoreDown, DiskError):
             job = job or await self._store.job(id)
             if job is None or job.state in (JobState.DONE, JobState.CANCELLED):
-                await asyncio.to_thread(self._storage.remove_all, f"jobs/{id}/segments/")
+                await asyncio.to_thread(self._storage.remove_all, keys.job_segments(id))
 
 
 _Word = Callable[[JobTask], Awaitable[Job]]

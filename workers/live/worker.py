@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from stream.errors import BadMove, Fenced, MatteboxError, NoSession, SdpError, StoreDown, UsageError
 from stream.log import OncePerSecond
+from stream.records.keys import NO_STREAM
 from stream.records.live import Answer, Command, Offer, Session, SessionState, Worker
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -236,7 +237,7 @@ class LiveWorker:
         if video is not None:
             await self._answer(viewer, video.view(name, command.text))
         else:
-            await self._refuse(viewer, Answer(problem="no_stream", detail="the stream has ended"))
+            await self._refuse(viewer, Answer(problem=NO_STREAM, detail="the stream has ended"))
 
     # what happens to connections
 

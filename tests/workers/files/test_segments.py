@@ -54,7 +54,7 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
     assert notes[0].first == plan.first, "it is known, should the note be lost"
     finals = []
     for n, output in enumerate(job.outputs):
-        finals.append(folder / f"joined{segments.suffix(output)}")
+        finals.append(folder / f"joined{output.kind.result_suffix}")
         with segments.Whole(job, plan, clip, SETTINGS) as whole:
             whole.join(output, [Part(p.files(folder)[n], notes[p.number].first) for p in parts], finals[-1])
     return plan, finals
