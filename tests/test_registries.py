@@ -3,16 +3,15 @@
 import pytest
 
 from stream.pump import Sink, Source
+from stream.records.engines import ENGINES
 from stream.registry import find
 from stream.sinks import SINKS
 from stream.sources import SOURCES
-from workers.engines import ENGINES
 from workers.engines.base import Engine
 
 PLACES = [
-    (place, protocol)
-    for entries, protocol in ((SOURCES, Source), (SINKS, Sink), (ENGINES, Engine))
-    for place in entries.values()
+    *((place, protocol) for entries, protocol in ((SOURCES, Source), (SINKS, Sink)) for place in entries.values()),
+    *((record.place, Engine) for record in ENGINES.values()),
 ]
 
 

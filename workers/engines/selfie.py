@@ -14,13 +14,13 @@ from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.device.tensors import Tensor, rgb_small
-from workers.engines.base import EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 from workers.weights.known import Say, ensure, silent
 
 _WIDTH, _HEIGHT = 256, 144
 
 
-class Selfie:
+class Selfie(Engine):
     """Raises WeightsError on creation."""
 
     name = "selfie"
