@@ -85,7 +85,6 @@ class Birefnet(Engine):
     """
 
     name = "birefnet"
-    warmup_frames = 0
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._checkpoint, _ = hub.parse(settings.birefnet)

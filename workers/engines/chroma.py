@@ -29,10 +29,6 @@ class Chroma(Engine):
     """
 
     name = "chroma"
-    batch = 1
-    recurrent = False
-    warmup_frames = 0
-    device = "cpu"
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._given = None if options.key is None else _yuv(options.key)

@@ -25,9 +25,6 @@ class Selfie(Engine):
 
     name = "selfie"
     batch = 1  # measured: four pictures in one call take as long as four calls, and the results are the same
-    recurrent = False
-    warmup_frames = 0
-    device = "cpu"
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         path = ensure(self.name, settings, say)

@@ -86,7 +86,7 @@ def catalogue(name: str) -> Any:
     """The module of the weights that may be chosen for an engine, as `workers/weights/hub.py`. Raises UsageError where
     there is no such engine, or nothing to choose."""
     if name not in ENGINES or not ENGINES[name].catalogue:
-        raise _unknown(f"{name}:NAME")
+        raise _unknown(name)
     return import_module(ENGINES[name].catalogue)
 
 
