@@ -9,19 +9,18 @@ import pytest
 import stream.sinks
 import stream.sources
 from stream.pump import Sink, Source
+from stream.records.engines import ENGINES
 from stream.registry import find
 from stream.sinks import SINKS
 from stream.sources import SOURCES
 from stream.sources.base import SourceOptions
-from workers.engines import ENGINES
 from workers.engines.base import Engine
 
 OF_A_CONNECTION = (("stream.rtc.source:WebRtcSource", Source), ("stream.rtc.sink:LiveOutput", Sink))
 """Made by a WebRTC connection and not opened by an address."""
 PLACES = [
-    (place, protocol)
-    for entries, protocol in ((SOURCES, Source), (SINKS, Sink), (ENGINES, Engine))
-    for place in entries.values()
+    *((place, protocol) for entries, protocol in ((SOURCES, Source), (SINKS, Sink)) for place in entries.values()),
+    *((record.place, Engine) for record in ENGINES.values()),
 ]
 
 

@@ -20,7 +20,7 @@ from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.records.options import Options, Refine
 from workers.device.threads import yield_to_others
 from workers.edges.shape import EdgeState, dress, shape_alpha
-from workers.engines.base import Engine, EngineState, Prepared, Result, Steadying
+from workers.engines.base import Engine, EngineState, Prepared, Result
 from workers.scene.backgrounds import Backdrop
 from workers.scene.blur import GREY
 from workers.scene.composite import flat, render, shape, untouched
@@ -164,7 +164,7 @@ class Matte:
 
     def _prepared(self, frame: Frame) -> Prepared:
         prepared = self._engine.prepare(frame)
-        if self._live and self._tuning is not None and isinstance(self._engine, Steadying):
+        if self._live and self._tuning is not None:
             return self._engine.steadied(prepared, frame, self._tuning)
         return prepared
 

@@ -21,12 +21,12 @@ from typing import Any
 
 from stream.errors import DiskError
 from stream.picture.frames import Frame
+from stream.records.engines import ENGINES, EngineRecord
 from stream.records.job_store import JobTask
 from stream.serve.lifeline import die_with_kernel, die_with_watcher
 from stream.settings import Settings
 from stream.storage import Storage, keys, open_storage
 from workers.device import threads
-from workers.engines import ENGINES
 from workers.files.preview import write_jpeg
 from workers.files.segments import Watcher
 from workers.files.tasks import Outcome, Tasks
@@ -113,7 +113,7 @@ class _Here:
 
 
 def _begin(
-    parent: int, settings: Settings, desk: Path, known: Mapping[str, str], stop: Any, frames: Any, beats: Any
+    parent: int, settings: Settings, desk: Path, known: Mapping[str, EngineRecord], stop: Any, frames: Any, beats: Any
 ) -> None:
     global _here
     (die_with_kernel if sys.platform == "linux" else die_with_watcher)(parent)

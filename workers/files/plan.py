@@ -19,8 +19,7 @@ from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.sources.scan import Scan, scan
 from workers.edges.shape import find_tint
-from workers.engines.base import Engine, Measuring
-from workers.engines.estimated import Estimated
+from workers.engines.base import Engine
 from workers.scene.composite import shape
 from workers.steady.tuning import choose, history
 
@@ -111,8 +110,7 @@ def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:
 
 def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float, float, float] | None] | None:
     """What is learnt of a first frame; None where it does not tell, so that only the whole video can."""
-    inner = engine.engine if isinstance(engine, Estimated) else engine
-    measured = inner.measure(first) if isinstance(inner, Measuring) else ""
+    measured = engine.measure(first)
     tint = find_tint(first) if job.options.edges.spill > 0 and not first.gray else None
     if measured is None or (tint is None and job.options.edges.spill > 0):
         return None

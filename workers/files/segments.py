@@ -31,8 +31,7 @@ from stream.sources import container as media
 from stream.sources.file import FileSource
 from stream.sources.reader import SOON_S, DecodeHealth, Reader
 from workers.edges.shape import EdgeState
-from workers.engines.base import Engine, Measuring
-from workers.engines.estimated import Estimated
+from workers.engines.base import Engine
 from workers.files.plan import Plan, Span
 from workers.matte import Matte, Past, Rendition
 from workers.scene.backgrounds import open_background
@@ -227,9 +226,7 @@ def _past(plan: Plan, number: int, engine: Engine) -> Past:
     """The first segment learns by itself what the others are told."""
     if number == 0:
         return Past()
-    inner = engine.engine if isinstance(engine, Estimated) else engine
-    state = inner.recall(plan.measured) if isinstance(inner, Measuring) else None
-    return Past(state, EdgeState(screen=plan.tint))
+    return Past(engine.recall(plan.measured), EdgeState(screen=plan.tint))
 
 
 def _nothing() -> None: ...

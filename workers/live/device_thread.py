@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stream.errors import EngineError
-from stream.picture.frames import Frame
 from stream.picture.timing import RateMeter
-from workers.engines.base import Engine, EngineState, Prepared, Result, Steadying
-from workers.steady.tuning import Tuning
+from workers.engines.base import Engine, EngineState, Prepared, Result
 
 _RECENT_S = (
     0.25  # a video that gave a frame so lately is expected to give another: 30 a second leave room for a late one
@@ -60,6 +58,7 @@ class DeviceThread:
     def __init__(self, engine: Engine, wait_s: float = 0.004, most: int = 64) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device, self.prepare = engine.warmup_frames, engine.device, engine.prepare
+        self.measure, self.recall, self.steadied = engine.measure, engine.recall, engine.steadied
         self._engine, self._wait_s, self._most = engine, wait_s, most
         self._changed = threading.Condition()  # guards all that follows
         self._waiting: deque[_Ready] = deque()
@@ -83,10 +82,6 @@ class DeviceThread:
     def infer(self, prepared: Sequence[Prepared], states: Sequence[EngineState]) -> list[Result]:
         """As the engine's, from any thread. Raises EngineError, or what the engine raised."""
         return [ready.result.result() for ready in self._enqueue(prepared, states, None)]
-
-    def steadied(self, prepared: Prepared, frame: Frame, tuning: Tuning) -> Prepared:
-        """As the engine's, if it steadies; else what was prepared."""
-        return self._engine.steadied(prepared, frame, tuning) if isinstance(self._engine, Steadying) else prepared
 
     def meter(self) -> DeviceMeters:
         with self._changed:

@@ -24,12 +24,9 @@ from workers.scene.crossfade import Crossfade
 _log = logging.getLogger(__name__)
 
 
-class Loading:
+class Loading(Engine):
     """Stands in for an engine that is not there yet: every frame fails, and so is covered."""
 
-    batch = 1
-    recurrent = False
-    warmup_frames = 0
     device = ""
 
     def __init__(self, name: str) -> None:

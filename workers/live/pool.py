@@ -73,7 +73,7 @@ class Engines:
         loaded = await asyncio.gather(*self._loading.values(), return_exceptions=True)
         self._loading.clear()
         await asyncio.gather(
-            *(asyncio.to_thread(device.close) for device in loaded if isinstance(device, DeviceThread))
+            *(asyncio.to_thread(device.close) for device in loaded if not isinstance(device, BaseException))
         )
 
 

@@ -4,12 +4,13 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from commands.live import For, worker
 from stream.errors import EngineError
 from stream.picture.frames import Frame
-from workers.engines import ENGINES
+from stream.records.engines import ENGINES
 from workers.engines.base import EngineState, Result
 from workers.engines.chroma import Chroma
 from workers.files import apart
@@ -64,8 +65,11 @@ class Broken(Chroma):
         raise EngineError("its weights are nonsense")
 
 
-NAMES = {kind.name: f"tests.workers.files.program:{kind.__name__}" for kind in (Patient, Deadly, Greedy, Stuck, Broken)}
+RECORDS = {
+    kind.name: replace(ENGINES["chroma"], name=kind.name, place=f"tests.workers.files.program:{kind.__name__}")
+    for kind in (Patient, Deadly, Greedy, Stuck, Broken)
+}
 
 if __name__ == "__main__":
-    ENGINES.update(NAMES)
+    ENGINES.update(RECORDS)
     worker(For.FILES, verbose=1)

@@ -20,6 +20,7 @@ import pytest
 
 from stream.picture.frames import Frame
 from stream.progress import LineReporter
+from stream.records.engines import ENGINES
 from stream.records.jobs import Job, JobState, Output
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -30,8 +31,7 @@ from tests.media import numbered, numbered_clip, read, sound_of, write_video
 from tests.origin import serving
 from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.files.factory import BOTH, Factory, factory
-from tests.workers.files.program import NAMES
-from workers.engines import ENGINES
+from tests.workers.files.program import RECORDS
 from workers.files import apart
 from workers.runs.file import FileRun, run_file
 
@@ -43,8 +43,8 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture(autouse=True)
 def engines_for_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, place in NAMES.items():
-        monkeypatch.setitem(ENGINES, name, place)
+    for name, record in RECORDS.items():
+        monkeypatch.setitem(ENGINES, name, record)
 
 
 @pytest.fixture(scope="module")

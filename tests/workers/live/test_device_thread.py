@@ -17,7 +17,7 @@ from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
 from tests.workers.engines import clip, run
-from workers.engines.base import EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 from workers.engines.chroma import Chroma
 from workers.live.device_thread import DeviceThread
 from workers.matte import Matte
@@ -26,10 +26,10 @@ from workers.scene.backgrounds import open_background
 LONG_S = 10.0  # for a deadline that a test does not want to meet
 
 
-class Slow:
+class Slow(Engine):
     """Its alpha is the number it was given; takes `pause_s` a call, or until `gate` opens; fails on negative ones."""
 
-    name, device, recurrent, warmup_frames = "slow", "test", False, 0
+    name, device = "slow", "test"
 
     def __init__(self, batch: int = 1, pause_s: float = 0.0, gate: threading.Event | None = None) -> None:
         self.batch, self.pause_s, self.gate = batch, pause_s, gate

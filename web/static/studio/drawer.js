@@ -78,7 +78,8 @@ function control(field, id, choose) {
 }
 
 function picked(field, id, choose) {
-  const option = (value) => make("option", { value }, words(field, value) + (value === field.default ? ` (${CONTROLS.mark})` : ""));
+  const mark = (value) => (value === field.default ? ` (${CONTROLS.mark})` : "");
+  const option = (value) => make("option", { value, title: field.hints?.[value] ?? "" }, words(field, value) + mark(value));
   const input = make("select", { id }, ...field.enum.map(option));
   input.addEventListener("change", () => choose(input.value));
   return { input, show: (value) => { input.value = value; } };
@@ -115,7 +116,7 @@ function coloured(field, id, choose) {
 }
 
 function words(field, value) {
-  if (field.enum) return VALUES[field.name]?.[value] ?? value;
+  if (field.enum) return field.labels?.[value] ?? VALUES[field.name]?.[value] ?? value;
   if (typeof value === "boolean") return value ? CONTROLS.on : CONTROLS.off;
   if (value === null) return CONTROLS.measured;
   if (SHARES.includes(field.name)) return `${Math.round(value * 1000) / 10} %`;

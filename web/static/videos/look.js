@@ -24,12 +24,20 @@ export class Look {
   }
 
   async load() {
-    const { backgrounds } = await get("/api/backgrounds");
+    const [{ backgrounds }, { engines }] = await Promise.all([get("/api/backgrounds"), get("/api/options")]);
+    this.#offer(engines);
     this.tiles.replaceChildren(...backgrounds.map(tile));
     if (/^(upload|gallery):/.test(this.chosen.background) && !backgrounds.some((b) => b.spec === this.chosen.background)) {
       this.chosen.background = DEFAULTS.background;
     }
     this.mark();
+  }
+
+  #offer(engines) {
+    const list = this.form.elements.engine;
+    const option = ({ name, label, sentence }) => make("option", { value: name, title: sentence }, label);
+    list.replaceChildren(list.options[0], ...engines.map(option));
+    if (!engines.some(({ name }) => name === this.chosen.engine)) this.chosen.engine = DEFAULTS.engine;
   }
 
   /** The part of a job that says how it looks. */
