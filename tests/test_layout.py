@@ -25,7 +25,7 @@ ORDER = {
         "edges",
         "steady",
         "engines",
-        "matte post",
+        "lifecycle matte",
         "live files runs measure",
         "bench",
     ),
