@@ -12,7 +12,7 @@ from stream.picture.frames import Frame
 from workers.engines import ENGINES
 from workers.engines.base import EngineState, Result
 from workers.engines.chroma import Chroma
-from workers.files import apart
+from workers.files import process
 
 
 class Patient(Chroma):
@@ -41,7 +41,7 @@ class Greedy(Chroma):
     name = "greedy"
 
     def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
-        stop: Any = apart._here.watcher.stop
+        stop: Any = process._kept.watcher.stop
         stop._cond.acquire()
         os.kill(os.getpid(), signal.SIGKILL)
         return []

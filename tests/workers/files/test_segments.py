@@ -24,8 +24,12 @@ from workers import engines
 from workers.engines.rvm import Rvm
 from workers.engines.selfie import Selfie
 from workers.files import plan, segments
+from workers.files.join import Whole
+from workers.files.note import Note, judge
 from workers.files.plan import Plan, make_plan
-from workers.files.segments import Note, Segment, Stopped, Watcher
+from workers.files.segments import Segment
+from workers.files.watcher import Stopped, Watcher
+from workers.files.work import Work
 from workers.runs.file import FileRun, run_file
 
 SETTINGS = Settings(hw_encode=False, threads=1)
@@ -47,15 +51,16 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
     """Every segment, the last one first, and the joined outputs."""
     engine = engines.load(job.options.engine, job.options, SETTINGS)
     plan, _, _ = make_plan(job, clip, engine, SETTINGS)
-    parts = [Segment(job, plan, number, clip) for number in range(len(plan.spans))]
-    notes = {one.number: segments.run_segment(one, folder, engine, SETTINGS, Watcher()) for one in reversed(parts)}
+    work = Work(job, plan, clip, SETTINGS, Watcher())
+    parts = [Segment(work, number) for number in range(len(plan.spans))]
+    notes = {one.number: segments.run_segment(one, folder, engine) for one in reversed(parts)}
     if plan.whole:
         return plan, parts[0].files(folder)
-    assert notes[0].first == plan.first, "it is known, should the note be lost"
+    assert notes[0].first == Note.expected(plan, 0).first, "it is known, should the note be lost"
     finals = []
     for n, output in enumerate(job.outputs):
         finals.append(folder / f"joined{segments.suffix(output)}")
-        with segments.Whole(job, plan, clip, SETTINGS) as whole:
+        with Whole(work) as whole:
             whole.join(output, [Part(p.files(folder)[n], notes[p.number].first) for p in parts], finals[-1])
     return plan, finals
 
@@ -225,17 +230,17 @@ def test_it_stops_when_it_is_told_to(tmp_path: Path, clip: Path) -> None:
     watcher = Watcher()
     watcher.stop.set()
     with pytest.raises(Stopped):
-        segments.run_segment(Segment(job, plan, 0, clip), tmp_path, engine, SETTINGS, watcher)
+        segments.run_segment(Segment(Work(job, plan, clip, SETTINGS, watcher), 0), tmp_path, engine)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_damage_is_judged_for_the_whole() -> None:
     odd = ("odd_size", "cropped")
     notes = [Note(0, 60, 100, [odd]), Note(1, 2, 200, [odd])]
-    (code, _), (_, damaged) = segments.judge(notes, SETTINGS)
+    (code, _), (_, damaged) = judge(notes, SETTINGS)
     assert (code, damaged[:9]) == ("odd_size", "62 of 300")
     with pytest.raises(UnreadableMedia):
-        segments.judge([Note(0, 160, 300, [])], SETTINGS)
+        judge([Note(0, 160, 300, [])], SETTINGS)
 
 
 def test_an_output_may_have_a_look_of_its_own(tmp_path: Path, clip: Path) -> None:

@@ -32,7 +32,7 @@ from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.files.factory import BOTH, Factory, factory
 from tests.workers.files.program import NAMES
 from workers.engines import ENGINES
-from workers.files import apart
+from workers.files import process
 from workers.runs.file import FileRun, run_file
 
 
@@ -311,7 +311,7 @@ async def test_what_is_wrong_with_a_job_is_said(server: RedisServer, tmp_path: P
 async def test_work_that_hangs_is_ended(
     server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_STUCK_S", 4.0)
+    monkeypatch.setattr(process, "_STUCK_S", 4.0)
     async with factory(server.url, tmp_path, inside=1) as site:
         hung = await site.ended(await site.submit(numbered_clip(tmp_path / "short.mp4"), "stuck"))
         assert (hung.state, hung.reason) == (JobState.FAILED, "poison")
@@ -324,7 +324,7 @@ async def test_work_that_hangs_is_ended(
 async def test_a_plan_and_a_joining_that_hang_are_ended(
     server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_STUCK_S", 6.0)  # the process's own start is within it
+    monkeypatch.setattr(process, "_STUCK_S", 6.0)  # the process's own start is within it
     async with factory(server.url, tmp_path, inside=1) as site:
         job = await site.submit(clip, "chroma", outputs=(Output(format="webm"),))
         await stopped_when(lambda: True)
