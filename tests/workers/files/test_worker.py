@@ -20,6 +20,7 @@ import pytest
 
 from stream.picture.frames import Frame
 from stream.progress import LineReporter
+from stream.records.job_store import JobStore
 from stream.records.jobs import Job, JobState, Output
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -31,8 +32,10 @@ from tests.origin import serving
 from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.files.factory import BOTH, Factory, factory
 from tests.workers.files.program import NAMES
+from tests.workers.odd import OddLink
 from workers.engines import ENGINES
 from workers.files import process
+from workers.files.worker import FileWorker
 from workers.runs.file import FileRun, run_file
 
 
@@ -142,6 +145,26 @@ async def test_a_worker_says_that_it_is_there(server: RedisServer, tmp_path: Pat
         await site.store.cancel(job.id)
         await site.end_inside()
         assert await records.workers() == []
+
+
+@asynctest
+async def test_an_odd_exception_ends_none_of_its_loops(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    """The heartbeat, clearing up, tasks and their leases: each fails once, and goes on."""
+    loops = {"pipeline", "job_reap", "job_take", "job_renew"}
+    async with factory(server.url, tmp_path) as site:
+        link, stop = OddLink(server.url), asyncio.Event()
+        link.odd |= loops | {"job_done"}
+        running = asyncio.create_task(FileWorker(site.settings, JobStore(link), site.storage).run(stop))
+        job = await site.submit(clip)
+        await site.until(job.id, lambda job: not link.odd)
+        link.calls.clear()
+        async with asyncio.timeout(20):
+            while not all(link.calls[name] >= 2 for name in loops):
+                await asyncio.sleep(0.02)
+        assert (await site.ended(job)).state is JobState.DONE
+        stop.set()
+        await asyncio.wait_for(running, 10)
+        await link.close()
 
 
 @asynctest
