@@ -105,7 +105,7 @@ class Lifecycle:
         self._records, self._loops, self._meters = records, loops, meters
 
     def update(self, **fields: object) -> None:
-        """Change fields of the record; the next heartbeat tells them."""
+        """Change fields of the record; the next heartbeat publishes them."""
         self.record = self.record.model_copy(update=fields)
 
     async def run_until_stopped(self, run: Callable[[asyncio.Event], Awaitable[None]]) -> None:

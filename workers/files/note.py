@@ -1,4 +1,4 @@
-"""What the worker of each segment tells the one that joins them, and what follows from all of it."""
+"""The note that the worker of a segment leaves for the join, and what follows from all of them."""
 
 import dataclasses
 import json

@@ -126,7 +126,7 @@ def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float,
 
 def _around(job: Job, engine: Engine) -> tuple[int, int]:
     """Frames to decode before a segment and after it. The first is below 0 where no number is enough."""
-    if engine.recurrent and not engine.warmup_frames:  # it does not say when its memory of a start is gone
+    if engine.recurrent and not engine.warmup_frames:  # it does not say how long it remembers its start
         return -1, 0
     options = job.options
     tuning = choose(options.temporal, options.temporal_strength, engine.name, live=False)
@@ -136,7 +136,7 @@ def _around(job: Job, engine: Engine) -> tuple[int, int]:
 
 
 def overlap(job: Job, engine: Engine) -> int:
-    """Frames that are decoded twice, and mostly matted twice, wherever a video is cut."""
+    """Frames that are decoded twice, and mostly matted twice, at each cut."""
     return sum(_around(job, engine))
 
 

@@ -239,6 +239,6 @@ class Tasks:
 
 
 def _notes(task: JobTask, plan: Plan) -> list[Note]:
-    """What the workers of all segments said; where Redis lost it, what is to be expected."""
+    """The notes of all segments; where Redis lost one, what is to be expected."""
     texts = (task.notes.get(name, "") for name in plan.names)
     return [Note.from_json(text) if text else Note.expected(plan, number) for number, text in enumerate(texts)]

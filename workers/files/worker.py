@@ -1,6 +1,6 @@
 """A worker for uploaded videos: does one task after the other, each in a process of its own.
 
-Lives on the event loop. A task that another worker has by now, or whose job is over, is dropped without a word.
+Lives on the event loop. A task that another worker has by now, or whose job is over, is dropped and not reported.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The program of a file worker, with small real engines that a test needs: `python -m tests.workers.files.program`."""
+"""The program of a file worker, with small real engines for tests: `python -m tests.workers.files.program`."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ class Patient(Chroma):
 
 
 class Deadly(Chroma):
-    """Takes its process with it."""
+    """Kills its process."""
 
     name = "deadly"
 
@@ -36,7 +36,7 @@ class Deadly(Chroma):
 
 
 class Greedy(Chroma):
-    """Dies in the very moment in which it looks whether to stop."""
+    """Dies while it checks whether to stop, and holds the lock for that."""
 
     name = "greedy"
 
@@ -48,7 +48,7 @@ class Greedy(Chroma):
 
 
 class Stuck(Chroma):
-    """Never comes back."""
+    """Never returns."""
 
     name = "stuck"
 

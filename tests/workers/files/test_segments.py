@@ -37,7 +37,7 @@ SETTINGS = Settings(hw_encode=False, threads=1)
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of some 30 frames, whatever they cost."""
+    """Segments of about 30 frames, whatever they cost."""
     monkeypatch.setattr(plan, "_SHORTEST", 30)
     monkeypatch.setattr(plan, "_COST", 10.0)
 
@@ -142,7 +142,7 @@ def test_what_is_measured_once_and_what_moves_with_time(tmp_path: Path, clip: Pa
 
 
 @pytest.mark.usefixtures("short")
-def test_steadying_leaves_no_seam(tmp_path: Path) -> None:
+def test_smoothing_leaves_no_seam(tmp_path: Path) -> None:
     frames = (item for item in PatternSource(128, 96, 66) if isinstance(item, Frame))
     pictures = (to_av(frame, "yuv420p") for frame in frames)
     video = write_video(tmp_path / "clip.mp4", pictures, options={"g": "11"}, colour=(1, 1, 1, 1))
@@ -223,7 +223,7 @@ def test_engines_say_how_long_they_remember() -> None:
     assert Selfie.warmup_frames == 0
 
 
-def test_it_stops_when_it_is_told_to(tmp_path: Path, clip: Path) -> None:
+def test_a_segment_stops_when_asked_to(tmp_path: Path, clip: Path) -> None:
     job = job_of()
     engine = engines.load("chroma", job.options, SETTINGS)
     plan, _, _ = make_plan(job, clip, engine, SETTINGS)
@@ -243,7 +243,7 @@ def test_damage_is_judged_for_the_whole() -> None:
         judge([Note(0, 160, 300, [])], SETTINGS)
 
 
-def test_an_output_may_have_a_look_of_its_own(tmp_path: Path, clip: Path) -> None:
+def test_each_output_has_its_own_rendition(tmp_path: Path, clip: Path) -> None:
     outputs = Output(name="a", format="mkv"), Output(name="b", format="mkv", background=Background(kind="none"))
     job = job_of(*outputs, Output(name="c", format="mkv", view=View.MATTE))
     _, files = in_segments(job, clip, tmp_path)
@@ -251,7 +251,7 @@ def test_an_output_may_have_a_look_of_its_own(tmp_path: Path, clip: Path) -> Non
         assert apart(read(ours), read(in_one_pass(job, output, clip, tmp_path))) == 0.0
 
 
-def test_sound_encoded_anew_for_several_outputs(tmp_path: Path, clip: Path) -> None:
+def test_sound_is_encoded_again_for_several_outputs(tmp_path: Path, clip: Path) -> None:
     """Each has to decode it for itself."""
     job = job_of(Output(name="o-webm", format="webm"), Output(name="matte", format="webm", view=View.MATTE))
     plan, joined = in_segments(job, clip, tmp_path)

@@ -1,4 +1,4 @@
-"""File workers as programs, on a real Redis: what becomes of jobs when workers die, or worse."""
+"""File workers as programs, on a real Redis: jobs survive workers that are killed, hang or lose Redis."""
 
 import asyncio
 import contextlib
@@ -132,7 +132,7 @@ async def test_a_bucket_gets_results_that_never_lay_on_the_worker_as_a_whole(
 
 
 @asynctest
-async def test_a_worker_says_that_it_is_there(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_worker_sends_heartbeats(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
         records = LiveStore(site.store.link)
         job = await site.submit(clip)
@@ -186,7 +186,7 @@ async def test_killed_workers_cost_a_segment_each_and_change_nothing(
 
 @asynctest
 async def test_killed_while_it_joins(server: RedisServer, tmp_path: Path, clip: Path) -> None:
-    webm = (Output(format="webm"),)  # whose sound is encoded anew, which takes a moment
+    webm = (Output(format="webm"),)  # whose sound is encoded again, which takes a moment
     async with factory(server.url, tmp_path, workers=1) as site:
         job = await site.submit(clip, "chroma", outputs=webm)
         folder = site.settings.data_dir / "storage" / "jobs" / job.id
@@ -246,7 +246,7 @@ async def test_a_cancelled_job_stops_within_a_second_and_leaves_nothing(
 
 
 @asynctest
-async def test_a_cancelled_fetch_is_given_up(server: RedisServer, tmp_path: Path) -> None:
+async def test_a_cancelled_job_stops_fetching(server: RedisServer, tmp_path: Path) -> None:
     with serving() as origin:
         origin.files["/film.mp4"], origin.slow_s = bytes(5_000_000), 0.02  # ten seconds
         async with factory(server.url, tmp_path) as site:
@@ -281,7 +281,7 @@ async def test_a_death_with_a_lock_in_hand_stops_no_worker(server: RedisServer, 
 
 @pytest.mark.slow
 @asynctest
-async def test_told_to_go_it_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_worker_asked_to_end_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, workers=1) as site:
         job = await site.submit(clip)
         await site.until(job.id, lambda job: 240 < job.progress.frames < 480)
@@ -313,7 +313,7 @@ async def test_a_full_disk_fails_the_job_and_not_the_next(
 
 
 @asynctest
-async def test_what_is_wrong_with_a_job_is_said(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_failed_job_says_why(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     (text := tmp_path / "text.mp4").write_text("no video at all")
     async with factory(server.url, tmp_path, inside=1) as site:
         for fields, reason in (
@@ -357,7 +357,7 @@ async def test_a_plan_and_a_joining_that_hang_are_ended(
 
 
 async def stopped_when(reached: Callable[[], bool]) -> None:
-    """The process of the worker in here stands still from then on."""
+    """Once that is so, stop the process of the worker in this process."""
     while not (reached() and multiprocessing.active_children()):
         await asyncio.sleep(0.002)
     for child in multiprocessing.active_children():

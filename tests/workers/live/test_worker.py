@@ -164,7 +164,7 @@ def test_viewers_see_a_published_stream_and_leave_with_it(url: str) -> None:
     asyncio.run(run())
 
 
-def test_what_is_no_offer_is_refused_and_leaves_room(url: str) -> None:
+def test_a_bad_offer_is_refused_and_leaves_room(url: str) -> None:
     async def run() -> None:
         async with working(url) as (store, _):
             for _ in range(5):
@@ -180,7 +180,7 @@ def test_what_is_no_offer_is_refused_and_leaves_room(url: str) -> None:
     asyncio.run(run())
 
 
-def test_options_that_contradict_each_other_are_told_and_not_tried(url: str) -> None:
+def test_options_that_contradict_each_other_are_reported_and_not_tried(url: str) -> None:
     async def run() -> None:
         async with working(url) as (store, _):
             client = Client(Camera(rate=10), "VP8")
