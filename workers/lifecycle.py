@@ -24,7 +24,7 @@ _BEAT_EVERY_S = 1.0
 _REAP_EVERY_S = 2.0
 _RETRY_S = 1.0
 
-Work = Callable[[], Awaitable[None]]
+Round = Callable[[], Awaitable[None]]
 """One round of a loop."""
 
 
@@ -40,7 +40,7 @@ class Loops:
         self._limited = OncePerSecond(log)
         self._tasks: set[asyncio.Future[None]] = set()
 
-    async def repeat(self, work: Work, every_s: float = 0.0, until: asyncio.Event | None = None) -> None:
+    async def repeat(self, work: Round, every_s: float = 0.0, until: asyncio.Event | None = None) -> None:
         """Call `work`, with a pause of `every_s` seconds, until `until` is set or the calling task is cancelled.
 
         After an exception the pause is at least a second.
@@ -49,7 +49,7 @@ class Loops:
             succeeded = await self.attempt(work)
             await asyncio.sleep(every_s if succeeded else max(every_s, _RETRY_S))
 
-    async def attempt(self, work: Work) -> bool:
+    async def attempt(self, work: Round) -> bool:
         """Call `work` once. False: it raised, which is logged. Raises only when the calling task is cancelled."""
         try:
             await work()
@@ -72,7 +72,7 @@ class Loops:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
-    def _report(self, work: Work, exc: BaseException) -> None:
+    def _report(self, work: Round, exc: BaseException) -> None:
         if isinstance(exc, MatteboxError):
             self._limited.warning("%s; %s", exc, self._note)
         else:
@@ -122,7 +122,7 @@ class Lifecycle:
         await run(self.leaving)
 
     @asynccontextmanager
-    async def serving(self, stop: asyncio.Event, reap: Work, *loops: tuple[Work, float]) -> AsyncIterator[None]:
+    async def serving(self, stop: asyncio.Event, reap: Round, *loops: tuple[Round, float]) -> AsyncIterator[None]:
         """Within it the worker is listed, and its loops run; at the end they are cancelled and the worker leaves.
 
         stop: becomes `leaving`. reap: clears up after workers that are gone. loops: (work, seconds between rounds).

@@ -114,7 +114,7 @@ async def test_a_worker_is_listed_then_drains_and_leaves(url: str) -> None:
     await store.close()
 
 
-def store_reap(store: LiveStore) -> lifecycle.Work:
+def store_reap(store: LiveStore) -> lifecycle.Round:
     async def reap() -> None:
         await store.reap()
 

@@ -85,10 +85,10 @@ def run_segment(segment: Segment, folder: Path, engine: Engine) -> Note:
     return Note(trimmed.first_ticks(plan.time_base), health.bad, health.total, warnings)
 
 
-def _open_source(segment: Segment) -> "FileSource | _Section":
+def _open_source(segment: Segment) -> "FileSource | _SegmentSource":
     work, job = segment.work, segment.work.job
     if not work.plan.whole:
-        return _Section(segment)
+        return _SegmentSource(segment)
     return FileSource(work.path, work.settings, job.start_s, job.end_s, (job.width, job.height))
 
 
@@ -124,7 +124,7 @@ def _reopened(sound: Sequence[av.AudioStream], work: Work, closing: ExitStack) -
     return tuple(cast(av.AudioStream, container.streams[track.index]) for track in sound)
 
 
-class _Section:
+class _SegmentSource:
     """A source: the frames that a segment decodes, at their times on the job's clock. No sound."""
 
     def __init__(self, segment: Segment) -> None:
@@ -135,9 +135,8 @@ class _Section:
         end_s = float(Fraction(job.start_s) + (end - half) * clock) if end is not None else job.end_s
         if end is None and end_s is not None:
             end_s += float(clock)  # the reader's clock is up to a tick off the job's: see `__iter__`
-        settings = work.settings.model_copy(
-            update={"max_decode_errors": 1.0}
-        )  # judged for the whole, when it is joined
+        # Damage is judged for the whole, when it is joined.
+        settings = work.settings.model_copy(update={"max_decode_errors": 1.0})
         size = (job.width, job.height)
         self._source = FileSource(work.path, settings, start_s, end_s, size)
         if (self._source.info.width, self._source.info.height) != plan.size:  # the video changes size

@@ -53,7 +53,7 @@ class Sessions:
                 await self._store.report(session, meters)
 
     async def answer(self, session: Session, answering: Awaitable[str]) -> None:
-        """Send the client the SDP, or why its offer is refused. That closed the connection: see `connection_changed`"""
+        """Send the client the SDP, or why its offer is refused; a refusal has closed the connection already."""
         try:
             answer = Answer(sdp=await answering)
         except SdpError as exc:

@@ -234,6 +234,11 @@ def test_a_segment_stops_when_asked_to(tmp_path: Path, clip: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_note_is_read_as_it_was_written() -> None:
+    note = Note(7, 1, 30, [("odd_size", "cropped")])
+    assert Note.from_json(note.to_json()) == note
+
+
 def test_damage_is_judged_for_the_whole() -> None:
     odd = ("odd_size", "cropped")
     notes = [Note(0, 60, 100, [odd]), Note(1, 2, 200, [odd])]
