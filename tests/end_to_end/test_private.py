@@ -150,7 +150,7 @@ async def test_an_engine_that_raises(url: str) -> None:
 
 
 @asynctest
-async def test_an_engine_that_cannot_be_had(url: str) -> None:
+async def test_an_engine_that_is_unavailable(url: str) -> None:
     async with video(url, engine="unloadable") as seen:
         await seen.shows(seen.is_subject, "another engine's matte")
         seen.assert_never()

@@ -1,4 +1,4 @@
-"""The program of a file worker, with small real engines that a test needs: `python -m tests.workers.files.program`."""
+"""The program of a file worker, with small real engines for tests: `python -m tests.workers.files.program`."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from stream.picture.frames import Frame
 from stream.records.engines import ENGINES
 from workers.engines.base import EngineState, Result
 from workers.engines.chroma import Chroma
-from workers.files import apart
+from workers.files import process
 
 
 class Patient(Chroma):
@@ -27,7 +27,7 @@ class Patient(Chroma):
 
 
 class Deadly(Chroma):
-    """Takes its process with it."""
+    """Kills its process."""
 
     name = "deadly"
 
@@ -37,19 +37,19 @@ class Deadly(Chroma):
 
 
 class Greedy(Chroma):
-    """Dies in the very moment in which it looks whether to stop."""
+    """Dies while it checks whether to stop, and holds the lock for that."""
 
     name = "greedy"
 
     def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
-        stop: Any = apart._here.watcher.stop
+        stop: Any = process._kept.watcher.stop
         stop._cond.acquire()
         os.kill(os.getpid(), signal.SIGKILL)
         return []
 
 
 class Stuck(Chroma):
-    """Never comes back."""
+    """Never returns."""
 
     name = "stuck"
 

@@ -1,4 +1,4 @@
-"""The device thread: each asker gets its own result, the oldest first, and nobody is left waiting."""
+"""The device thread: each caller gets its own result, the oldest first, and none is left waiting."""
 
 import threading
 import time
@@ -135,7 +135,7 @@ def test_a_video_alone_does_not_wait() -> None:
     device.close()
 
 
-def test_a_batch_waits_for_a_video_that_was_at_work_but_not_for_ever() -> None:
+def test_a_batch_waits_for_a_video_that_was_at_work_but_not_forever() -> None:
     engine = Slow(batch=4)
     device = DeviceThread(engine, wait_s=0.1)
     device.submit(1, None, video="other").result(LONG_S)
@@ -215,7 +215,7 @@ def test_closing_fails_what_waits_and_lets_the_running_one_end() -> None:
         device.submit(2, None)
 
 
-def test_closing_does_not_wait_for_ever() -> None:
+def test_closing_does_not_wait_forever() -> None:
     device, _, gate, stuck = held(batch=1)
     began_s = time.monotonic()
     device.close(timeout_s=0.05)
