@@ -49,7 +49,7 @@ while True:
 SERVE = """
 import asyncio, sys
 from pathlib import Path
-from stream import supervise
+from stream.serve import supervise
 from stream.errors import ServerError
 from stream.log import configure
 configure(0, False)
@@ -265,7 +265,7 @@ def test_a_killed_store_is_back_with_its_data(tmp_path: Path) -> None:
     code = """
 import asyncio, sys
 from pathlib import Path
-from stream import embedded, supervise
+from stream.serve import embedded, supervise
 folder = Path(sys.argv[1])
 async def ready():
     return embedded.answers(folder)
