@@ -124,7 +124,7 @@ class LiveOutput:
         for track in self._tracks:
             if track.codec == codec:
                 track.put(packet, key)
-        self._meter.left(arrived_s, packet.size)
+        self._meter.packet_sent(arrived_s, packet.size)
 
     def _play_now(self, packet: Packet) -> None:
         for track in self._sounds:
@@ -139,7 +139,7 @@ class LiveOutput:
         """Encode and send one picture. Raises EncodeError."""
         if not isinstance(item, Frame):
             return
-        self._meter.came(item.width, item.height)
+        self._meter.frame_written(item.width, item.height)
         wanted = self._wanted.get()
         for gone in self._encoders.keys() - wanted.keys():
             del self._encoders[gone]

@@ -62,10 +62,10 @@ def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
     sink = open_sink(output, task.options, settings)
     check_background(task.options.background, settings)
     room = _Room(output)
-    engine = engines.load(name, task.options, settings, reporter.say)
-    reporter.say(f"engine {name} on {engine.device}: {reason}")
+    engine = engines.load(name, task.options, settings, reporter.message)
+    reporter.message(f"engine {name} on {engine.device}: {reason}")
     source: RtspSource = find(SOURCES[kind])(
-        task.source, settings, task.size, task.duration_s, lambda state: reporter.say(f"source {state}")
+        task.source, settings, task.size, task.duration_s, lambda state: reporter.message(f"source {state}")
     )
     with ExitStack() as cleanup:
         cleanup.callback(source.close)
