@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from stream.errors import BadMove, NoJob
-from stream.fetch.pull import shown as address_shown
+from stream.fetch.pull import redacted_url as address_shown
 from stream.records.jobs import Job, JobState, Media, Output, Progress
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem

@@ -14,8 +14,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from stream.errors import FetchError, MatteboxError, StoreDown
-from stream.fetch.pull import ask
-from stream.fetch.pull import shown as address_shown
+from stream.fetch.pull import redacted_url as address_shown
+from stream.fetch.pull import request
 from stream.log import OncePerSecond
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
@@ -79,7 +79,7 @@ def _call(here: Context, job: Job) -> str:
         SIGNATURE: f"t={stamp},v1={signature(here.gate.webhook_secret(job.owner), stamp, body)}",
     }
     try:
-        with ask("POST", job.webhook, here.settings, body, headers, silence_s=10) as answer:
+        with request("POST", job.webhook, here.settings, body, headers, silence_s=10) as answer:
             return "" if 200 <= answer.status < 300 else f"{address_shown(job.webhook)} answers {answer.status}"
     except FetchError as exc:
         return str(exc)
