@@ -120,7 +120,7 @@ async def submit(
     """Queue a video. The same `Idempotency-Key` within 24 h gives the job made then, so that asking again is safe."""
     await spend(here, request, "job", owner, _SUBMITS, _SUBMITS_WINDOW_S)
     job = await job_of(here, owner, wish)
-    if not await here.jobs.made_under(owner, idempotency_key):
+    if not await here.jobs.job_by_key(owner, idempotency_key):
         await check_room(here, owner)
     made = await here.jobs.submit(job, idempotency_key)
     if made.id != job.id and made.model_dump(include=_SAME) != job.model_dump(include=_SAME):

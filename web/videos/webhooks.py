@@ -60,12 +60,12 @@ async def tell_next(here: Context) -> bool:
     job, tries = due
     refusal = await outside(_call, here, job)
     if not refusal:
-        await here.jobs.hook_told(job.id)
+        await here.jobs.hook_delivered(job.id)
     elif tries < len(_AGAIN_S):
-        await here.jobs.hook_later(job.id, _AGAIN_S[tries])
+        await here.jobs.postpone_hook(job.id, _AGAIN_S[tries])
     else:
         _log.warning("webhook of job %s given up: %s", job.id, refusal)
-        await here.jobs.hook_told(job.id)
+        await here.jobs.hook_delivered(job.id)
     return True
 
 

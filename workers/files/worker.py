@@ -115,7 +115,7 @@ class FileWorker:
             try:
                 for name in await asyncio.to_thread(self._space.dead):
                     _log.warning("worker %s is gone", name)
-                    await self._store.dead(name)
+                    await self._store.worker_lost(name)
                 for job in await self._store.reap_jobs():
                     _log.warning("job %s: %s", job.id, job.reason)
             except StoreDown as exc:
@@ -145,7 +145,7 @@ class FileWorker:
         except Died:
             _log.warning("job %s: %s killed the process that worked on it", task.job.id, task.name)
             self._space.clear()
-            word = self._store.died
+            word = self._store.process_died
         except Exception as exc:  # noqa: BLE001 - whatever it was, the next job runs
             word = self._failure(task, exc)
         finally:
