@@ -25,11 +25,11 @@ from stream.sinks import segment
 from stream.sinks.file import FileSink
 from stream.sinks.formats import FORMATS, Format, check_alpha
 from stream.sinks.joined import Part
-from stream.sinks.sequential import Known
+from stream.sinks.sequential import FirstPass
 from stream.sinks.several import SeveralSink
 from stream.sources import container as media
 from stream.sources.file import FileSource
-from stream.sources.reader import SOON_S, DecodeHealth, Reader
+from stream.sources.reader import TIME_TOLERANCE_S, DecodeHealth, Reader
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine, Measuring
 from workers.engines.estimated import Estimated
@@ -100,7 +100,7 @@ class _Section:
         for item in self._source:
             if isinstance(item, Frame):
                 frame = replace(item, pts=item.pts + round(self._shift_s / item.time_base))
-                if self._window_s is None or frame.time_s < self._window_s - SOON_S:
+                if self._window_s is None or frame.time_s < self._window_s - TIME_TOLERANCE_S:
                     yield frame
 
     def close(self) -> None:
@@ -260,13 +260,15 @@ class Whole:
         what = parts, self._shape(output), self._sounds(output, beat)
         return segment.join(*what, final, format_of(output), self._settings)
 
-    def rehearse(self, output: Output, parts: Iterable[Part], beat: Beat = _nothing) -> Known:
+    def rehearse(self, output: Output, parts: Iterable[Part], beat: Beat = _nothing) -> FirstPass:
         """What `perform` must know, by another `Whole` of the same video. Not for GIF. Raises MatteboxError."""
-        return segment.rehearse(parts, self._shape(output), self._sounds(output, beat), format_of(output))
+        return segment.first_pass(parts, self._shape(output), self._sounds(output, beat), format_of(output))
 
-    def perform(self, known: Known, output: Output, parts: Iterable[Part], beat: Beat = _nothing) -> Iterator[bytes]:
+    def perform(
+        self, known: FirstPass, output: Output, parts: Iterable[Part], beat: Beat = _nothing
+    ) -> Iterator[bytes]:
         """One output from its first byte to its last. Raises MatteboxError."""
-        return segment.perform(known, parts, self._shape(output), self._sounds(output, beat), format_of(output))
+        return segment.second_pass(known, parts, self._shape(output), self._sounds(output, beat), format_of(output))
 
     def _shape(self, output: Output) -> VideoInfo:
         return shape(self._info, output.options(self._job.options))
