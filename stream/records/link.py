@@ -26,13 +26,7 @@ T = TypeVar("T")
 
 SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected after SLICE_S + PATIENCE_S
 PATIENCE_S = 1.0  # timeout of any reply
-_UNAVAILABLE = (
-    "LOADING",
-    "MISCONF",
-    "NOREPLICAS",
-    "MASTERDOWN",
-    "OOM",
-)  # error replies of a server that refuses writes at present
+_UNAVAILABLE = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "OOM")  # error replies that count as an outage
 
 
 class RedisLink:
