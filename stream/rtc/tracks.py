@@ -111,21 +111,16 @@ class DelayLine:
         self._release = release
         self._loop = asyncio.get_running_loop()
         self._last_s = 0.0
-        self._held: deque[tuple[asyncio.TimerHandle, Packet]] = deque()
+        self._held: deque[Packet] = deque()
 
     def put(self, packet: Packet, arrived_s: float, delay_s: float) -> None:
         due_s = self._last_s = max(arrived_s + delay_s, self._last_s)
-        timer = self._loop.call_later(max(0.0, due_s - time.monotonic()), self._release_oldest)
-        self._held.append((timer, packet))
+        self._held.append(packet)
+        self._loop.call_later(max(0.0, due_s - time.monotonic()), self._release_oldest)
 
     def _release_oldest(self) -> None:
         """Release the oldest packet, whichever timer fired: timers of equal times have no order."""
-        self._release(self._held.popleft()[1])
-
-    def cancel(self) -> None:
-        for timer, _ in self._held:
-            timer.cancel()
-        self._held.clear()
+        self._release(self._held.popleft())
 
 
 class EncodeRequests:
