@@ -1,4 +1,4 @@
-"""Where `mattebox` begins. Imports little: Ctrl-C may come before the command line (`commands/app.py`) is loaded."""
+"""Entry point of `mattebox`. Imports little, so that Ctrl-C works while the command line (`commands/app.py`) loads."""
 
 import atexit
 import contextlib
@@ -10,25 +10,25 @@ from stream.signals import endings
 
 
 def main() -> None:
-    """Entry point: run a command and exit with its code."""
+    """Run a command and exit with its code."""
     for number in endings():
-        signal.signal(number, _leave)
+        signal.signal(number, _exit_interrupted)
     _survive_closed_streams()
     interrupted: list[int] = []
-    # What is registered first runs last. Python would end as killed where the signal came at an unlucky moment.
+    # Registered first, so it runs last: a signal during shutdown could otherwise make Python exit as killed.
     atexit.register(lambda: interrupted and os._exit(interrupted[0]))
     from commands import app
 
     code = app.run()
     if code == app.INTERRUPTED:
         interrupted.append(code)
-    with contextlib.suppress(OSError):  # whoever read it has gone
+    with contextlib.suppress(OSError):  # the reader has closed the pipe
         sys.stdout.flush()
     sys.exit(code)
 
 
-def _leave(*_: object) -> None:
-    """Nothing has begun yet that would have to be ended."""
+def _exit_interrupted(*_: object) -> None:
+    """Signal handler used while the command line is loading: exit at once, there is nothing to clean up yet."""
     with contextlib.suppress(OSError):
         if "--json" in sys.argv:
             os.write(1, b'{"event": "error", "code": "interrupted", "message": "interrupted"}\n')
@@ -37,8 +37,8 @@ def _leave(*_: object) -> None:
 
 
 def _survive_closed_streams() -> None:
-    """Started without standard output or error (`2>&-`), the work is done all the same."""
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
+    """Work also when started without standard output or error (`2>&-`)."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - stays open until the process exits
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 

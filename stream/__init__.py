@@ -1,1 +1,1 @@
-"""The media plane, and the contract between web and workers. Imports no torch, no engine and no web framework."""
+"""Media input and output, and the records that web and workers share. Imports no torch, engine or web framework."""

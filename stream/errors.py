@@ -1,36 +1,36 @@
-"""The error tree. Every failure that a user can cause or mend is one of these; anything else is a bug.
+"""The error tree. Every failure that a user can cause or fix is one of these; anything else is a bug.
 
 MatteboxError                    exit code 1
-├── UsageError                   wrong words on the command line or in a request (exit code 2)
-│   └── UnsupportedOutput        the output's format cannot hold what was asked of it
-├── InputError                   the video given cannot be used
-│   ├── UnreadableMedia          not a video, damaged beyond use, or a kind that is refused
+├── UsageError                   wrong arguments on the command line or in a request (exit code 2)
+│   └── UnsupportedOutput        the output's format does not support the request
+├── InputError                   the input video cannot be used
+│   ├── UnreadableMedia          not a video, too damaged, or of a refused kind
 │   ├── NoVideoStream            sound, subtitles or cover art only
 │   ├── TooLarge                 over a limit on pixels, frames, duration or bytes
-│   └── FetchError               its address gives nothing, or must not be asked
-├── BackgroundError              the new background cannot be read
-├── WeightsError                 weights are missing, cannot be fetched, or are not the known ones
+│   └── FetchError               its URL cannot be fetched, or is not allowed
+├── BackgroundError              the replacement background cannot be read
+├── WeightsError                 weights are missing, cannot be fetched, or have an unknown checksum
 ├── EngineError                  a model failed on a frame
-│   └── NotLoaded                it is not there yet
-├── EncodeError                  an encoder refuses the picture or the sound
-├── SdpError                     an offer or its candidates cannot be used (nothing of it was kept)
-│   └── UnsupportedCodec         it offers neither H.264 nor VP8 as browsers send them
-├── DiskError                    no space, or no right to write
+│   └── NotLoaded                the model is still loading
+├── EncodeError                  an encoder rejects the frame or the audio
+├── SdpError                     an SDP offer or its ICE candidates cannot be used (nothing was kept)
+│   └── UnsupportedCodec         the offer has neither H.264 nor VP8 as browsers send them
+├── DiskError                    no space, or no permission to write
 ├── StoreError                   the records of live video and of file jobs
-│   ├── StoreDown                Redis is out of reach, or takes no writes
-│   ├── NoSession                no session of that id, or no longer
-│   ├── NoJob                    no job of that id, or no longer
-│   ├── BadMove                  its state allows no such move
-│   └── Fenced                   somebody else is in charge of it by now
-├── ServerError                  a part of the server does not start or does not stay up
-└── RemoteError                  a server that was asked refuses, or cannot be reached
+│   ├── StoreDown                Redis is unreachable or refuses writes
+│   ├── NoSession                no session with that id (any more)
+│   ├── NoJob                    no job with that id (any more)
+│   ├── BadMove                  the current state does not allow this transition
+│   └── Fenced                   another worker owns it now
+├── ServerError                  a process of the server does not start or keeps crashing
+└── RemoteError                  a remote server refuses a request, or is unreachable
 """
 
 import errno
 
 
 class MatteboxError(Exception):
-    """Base of all. `code` is stable and machine-readable; the message is one line for a person."""
+    """Base class. `code` is stable and machine-readable; the message is one line for people."""
 
     code = "failed"
     exit_code = 1
@@ -41,7 +41,7 @@ class UsageError(MatteboxError):
     exit_code = 2
 
 
-class UnsupportedOutput(UsageError):  # noqa: N818 - these are named for what went wrong
+class UnsupportedOutput(UsageError):  # noqa: N818 - named after the problem, without "Error"
     code = "unsupported_output"
 
 
@@ -137,7 +137,7 @@ _DISK_REASONS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.ENOENT: "no such folder",
-    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.ENOTDIR: "part of the path is not a folder",
     errno.EISDIR: "it is a folder",
     errno.ENAMETOOLONG: "the name is too long",
     errno.EIO: "input/output error",
@@ -145,11 +145,11 @@ _DISK_REASONS = {
 
 
 def is_disk_trouble(exc: OSError) -> bool:
-    """Is it the place that is written to, and not what is written?"""
+    """True where the disk or path is the problem, rather than the data being written."""
     return exc.errno in _DISK_REASONS
 
 
 def disk_error(exc: OSError, path: object) -> DiskError:
-    """What an OSError from writing to `path` means, in words. Unknown numbers keep the system's text."""
+    """A DiskError that explains an OSError from writing to `path`. Unknown errno values keep the system's text."""
     reason = _DISK_REASONS.get(exc.errno or 0, exc.strerror or str(exc))
     return DiskError(f"cannot write {path}: {reason}")

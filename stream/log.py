@@ -1,4 +1,4 @@
-"""Logging: one readable line to stderr, or JSON lines for machines; and a limiter for what could repeat each frame."""
+"""Logging to stderr, as readable or JSON lines, and a rate limiter for messages that may repeat every frame."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ import time
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time (seconds since 1970), level, logger, message."""
+    """One JSON object per line: time (seconds since 1970), level, logger, message, and exception where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -31,22 +31,22 @@ def configure(verbosity: int, as_json: bool) -> None:
 
 
 class OncePerSecond:
-    """Lets one message through each second and tells the next one how many were held back. For any thread."""
+    """Logs at most one message per second; the next one logged says how many were suppressed. Thread-safe."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._lock = threading.Lock()
         self._next_s = 0.0
-        self._held = 0
+        self._suppressed = 0
 
     def warning(self, message: str, *args: object) -> bool:
-        """False where it was held back."""
+        """Log a warning. Returns False where it was suppressed."""
         now_s = time.monotonic()
         with self._lock:
             if now_s < self._next_s:
-                self._held += 1
+                self._suppressed += 1
                 return False
-            held, self._held = self._held, 0
+            suppressed, self._suppressed = self._suppressed, 0
             self._next_s = now_s + 1.0
-        self._logger.warning(message + (f" ({held} more like it)" if held else ""), *args)
+        self._logger.warning(message + (f" ({suppressed} more like it)" if suppressed else ""), *args)
         return True

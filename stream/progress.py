@@ -1,4 +1,4 @@
-"""How far a job is, for a person at a terminal, a log, or a machine."""
+"""Progress of a task: a bar on a terminal, plain lines for a log, or JSON lines for programs."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ _LINE_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a task. seconds, fps: of matting itself; load_seconds: before its first frame."""
+    """The outcome of a task. seconds, fps: of matting alone. load_seconds: spent before the first frame."""
 
     input: str
     output: str
@@ -38,24 +38,24 @@ class Report:
         cls, names: tuple[str, str, str, str], frames: int, began_s: float, loaded_s: float, info: VideoInfo,
         warnings: Warnings,
     ) -> Self:  # fmt: skip
-        """At its end. names: input, output, engine, device. began_s, loaded_s: when it began and when its first frame
-        could, by `time.monotonic`. info: of what came out."""
+        """The report of a task that ends now. names: input, output, engine, device. began_s, loaded_s: start of the
+        task and end of loading, by `time.monotonic`. info: of the output."""
         took_s = time.monotonic() - loaded_s
         rate, load_s = round(frames / took_s, 2), round(loaded_s - began_s, 3)
         return cls(*names, frames, round(took_s, 3), rate, load_s, info.width, info.height, warnings)
 
 
 class Reporter(Protocol):
-    """Told what happens while a video is worked on; `stop` comes before `done`, and also after a failure."""
+    """Receives the progress of one video. `stop` is called before `done`, and also after a failure."""
 
     @property
     def frames(self) -> int: ...
 
-    def start(self, info: VideoInfo, about: dict[str, Any]) -> None: ...
+    def start(self, info: VideoInfo, details: dict[str, Any]) -> None: ...
 
     def tick(self, frame: Frame) -> None: ...
 
-    def say(self, sentence: str) -> None: ...
+    def message(self, text: str) -> None: ...
 
     def done(self, report: Report) -> None: ...
 
@@ -63,13 +63,13 @@ class Reporter(Protocol):
 
 
 def reporter(as_json: bool) -> Reporter:
-    """JSON lines on stdout when asked for; a live bar on a terminal; plain lines anywhere else."""
+    """JSON lines on stdout where `as_json`; else a progress bar on a terminal, plain lines elsewhere."""
     if as_json:
         return JsonReporter(sys.stdout)
     return BarReporter() if sys.stderr.isatty() else LineReporter(sys.stderr)
 
 
-class _Meter:
+class _Counter:
     def __init__(self) -> None:
         self._total: int | None = None
         self._rate = RateMeter()
@@ -78,11 +78,11 @@ class _Meter:
     def frames(self) -> int:
         return self._rate.count
 
-    def start(self, info: VideoInfo, about: dict[str, Any]) -> None:
+    def start(self, info: VideoInfo, details: dict[str, Any]) -> None:
         self._total = info.frames
         self._rate = RateMeter()
 
-    def _figures(self) -> dict[str, Any]:
+    def _progress(self) -> dict[str, Any]:
         count, fps = self._rate.count, self._rate.recent
         left_s = (self._total - count) / fps if self._total and fps > 0 else None
         return {
@@ -94,46 +94,46 @@ class _Meter:
 
 
 def _put_line(line: str, out: TextIO) -> None:
-    """In one piece: other threads say things too. `print` writes the end of a line apart."""
+    """Write the line and its end in one call, because other threads write too; `print` makes two."""
     out.write(f"{line}\n")
     out.flush()
 
 
-class JsonReporter(_Meter):
-    """One JSON object a line: start, progress (about once a second), message, done."""
+class JsonReporter(_Counter):
+    """One JSON object per line: start, progress (about once a second), message, done."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__()
         self._out = out
         self._next_s = 1.0
 
-    def start(self, info: VideoInfo, about: dict[str, Any]) -> None:
-        super().start(info, about)
-        self._emit("start", about)
+    def start(self, info: VideoInfo, details: dict[str, Any]) -> None:
+        super().start(info, details)
+        self._emit("start", details)
 
     def tick(self, frame: Frame) -> None:
         self._rate.tick()
         if self._rate.elapsed_s >= self._next_s:
             self._next_s = self._rate.elapsed_s + 1.0
-            self._emit("progress", self._figures())
+            self._emit("progress", self._progress())
 
-    def say(self, sentence: str) -> None:
-        self._emit("message", {"text": sentence})
+    def message(self, text: str) -> None:
+        self._emit("message", {"text": text})
 
     def done(self, report: Report) -> None:
         warnings = [{"code": code, "message": sentence} for code, sentence in report.warnings]
         self._emit("done", asdict(report) | {"warnings": warnings})
 
     def stop(self) -> None:
-        """Nothing is held open."""
+        """Nothing to stop."""
 
     def _emit(self, event: str, fields: dict[str, Any]) -> None:
-        with suppress(OSError):  # the reader may go; the work goes on
+        with suppress(OSError):  # the reader may close the pipe; the work continues
             _put_line(json.dumps({"event": event, **fields}), self._out)
 
 
-class LineReporter(_Meter):
-    """Plain lines, one every few seconds: for logs and pipes."""
+class LineReporter(_Counter):
+    """Plain lines, one every few seconds, for logs and pipes."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__()
@@ -144,52 +144,52 @@ class LineReporter(_Meter):
         self._rate.tick()
         if self._rate.elapsed_s >= self._next_s:
             self._next_s = self._rate.elapsed_s + _LINE_EVERY_S
-            self.say(progress_line(self._figures()))
+            self.message(progress_line(self._progress()))
 
-    def say(self, sentence: str) -> None:
-        with suppress(OSError):  # a log's disk may be full; the work goes on
-            _put_line(sentence, self._out)
+    def message(self, text: str) -> None:
+        with suppress(OSError):  # the log's disk may be full; the work continues
+            _put_line(text, self._out)
 
     def done(self, report: Report) -> None:
-        self.say(closing_line(report))
+        self.message(closing_line(report))
 
     def stop(self) -> None:
-        """Nothing is held open."""
+        """Nothing to stop."""
 
 
-class BarReporter(_Meter):
-    """A bar with frames, frames a second and time left."""
+class BarReporter(_Counter):
+    """A progress bar with frames, frames per second and time left."""
 
     def __init__(self) -> None:
         super().__init__()
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
 
-    def start(self, info: VideoInfo, about: dict[str, Any]) -> None:
-        super().start(info, about)
+    def start(self, info: VideoInfo, details: dict[str, Any]) -> None:
+        super().start(info, details)
         columns = (
             SpinnerColumn(),
             BarColumn(None),
             TaskProgressColumn(),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[text]}"),
         )
         self._bar = Progress(*columns, console=self._console, transient=True, expand=True)
-        self._task = self._bar.add_task("", total=info.frames, words="")
+        self._task = self._bar.add_task("", total=info.frames, text="")
         self._bar.start()
 
     def tick(self, frame: Frame) -> None:
         self._rate.tick()
         if self._bar is not None:
-            figures = self._figures()
+            figures = self._progress()
             total = max(figures["frames"], figures["total"] or 0) if figures["total"] else None
-            self._bar.update(self._task, completed=figures["frames"], total=total, words=progress_line(figures))
+            self._bar.update(self._task, completed=figures["frames"], total=total, text=progress_line(figures))
 
-    def say(self, sentence: str) -> None:
-        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    def message(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def done(self, report: Report) -> None:
         self.stop()
-        self.say(closing_line(report))
+        self.message(closing_line(report))
 
     def stop(self) -> None:
         if self._bar is not None:

@@ -1,6 +1,6 @@
-"""The one path that every frame takes: source → transform → sink, each in a thread of its own.
+"""The one path of every frame: source → transform → sink, each in its own thread.
 
-A file, a camera and a call differ only in the three plug-ins given to `pump`. Knows nothing about codecs,
+A file, a camera and a call differ only in the three plug-ins passed to `pump`. Knows nothing about codecs,
 models or networks.
 """
 
@@ -10,26 +10,26 @@ from contextlib import ExitStack
 from typing import Protocol, Self
 
 from stream.picture.frames import Frame, Sound, VideoInfo
-from stream.slot import Handover, Line
+from stream.slot import BoundedQueue, Handover
 
 Item = Frame | Sound
-"""A picture, or a packet of sound whose times were rebased with the pictures'."""
+"""A frame, or an audio packet on the same clock."""
 
-_AHEAD = 8  # items that may wait between two stages: enough to ride out one slow frame, few enough for 8K
+_QUEUED = 8  # items that may wait between two stages: enough to absorb one slow frame, few enough for 8K
 
 
 Warnings = list[tuple[str, str]]
-"""What a user should know of a result that is not an error: (code, sentence) pairs, complete at the end."""
+"""Problems a user should know of that are not errors: (code, sentence) pairs, complete at the end."""
 
 
 class Source(Protocol):
-    """Where pictures come from. A live source forgets what nobody took; any other waits."""
+    """Where frames come from. A live source drops frames that are not taken in time; others wait."""
 
     warnings: Warnings
 
     @property
     def info(self) -> VideoInfo:
-        """A live source may wait here for its first picture."""
+        """A live source may block here until its first frame."""
         ...
 
     def __iter__(self) -> Iterator[Item]: ...
@@ -38,7 +38,7 @@ class Source(Protocol):
 
 
 class Transform(Protocol):
-    """Frames in, frames out, in order. May hold some back (delay, batches) until `flush`."""
+    """Frames in, frames out, in order. May hold frames back (delay, batching) until `flush`."""
 
     def open(self, info: VideoInfo) -> VideoInfo: ...
 
@@ -50,8 +50,8 @@ class Transform(Protocol):
 
 
 class Sink(Protocol):
-    """Where pictures go. Nothing that it makes is visible before `close`. `abort` removes every trace; it may follow
-    a `close` that failed, and come without `open`."""
+    """Where frames go. The output is not visible before `close`. `abort` removes every trace; it may be called at any
+    time, also before `open` and after a failed `close`."""
 
     warnings: Warnings
 
@@ -72,14 +72,14 @@ def pump(
     read: Handover[Item] | None = None,
     written: Handover[Item] | None = None,
 ) -> None:
-    """Carry everything from `source` through `transform` into `sink`, and close all three.
+    """Run everything from `source` through `transform` into `sink`, and close all three.
 
     The calling thread runs the transform, so that Ctrl-C arrives there. `on_frame` is called in it with each frame
-    that was handed to the sink. If any stage raises, the others stop, the sink is aborted and the first error is
+    that was passed to the sink. If any stage raises, the others stop, the sink is aborted and the first error is
     raised here.
 
-    read, written: what stands between the stages. Unless given, it is the `slot` of the source or sink, if it has one,
-    so that no stage of live video works on anything but the newest frame; else a bounded line that loses nothing.
+    read, written: the hand-overs between the stages. By default the `slot` of the source or sink, if any, so that
+    each stage of live video works on the newest frame and counts what it drops; else a lossless bounded queue.
     """
     with ExitStack() as cleanup:
         cleanup.callback(source.close)
@@ -99,7 +99,7 @@ def pump(
 
 def _handover(end: Source | Sink) -> Handover[Item]:
     slot: Handover[Item] | None = getattr(end, "slot", None)
-    return slot or Line(_AHEAD)
+    return slot or BoundedQueue(_QUEUED)
 
 
 def _transformed(items: Iterable[Item], transform: Transform) -> Iterator[Item]:
@@ -112,10 +112,10 @@ def _transformed(items: Iterable[Item], transform: Transform) -> Iterator[Item]:
 
 
 class _Flow:
-    """Reader and writer threads with the two hand-overs, and the first error of any of them.
+    """The reader and writer threads, their hand-overs, and the first error of any stage.
 
-    Left only when both threads have ended, however often Ctrl-C is pressed meanwhile: what they work on is about to be
-    closed, and a codec that is freed while it runs takes the process with it.
+    Exits only when both threads have ended, however often Ctrl-C is pressed: the codecs they use are closed next, and
+    freeing a codec while it runs crashes the process.
     """
 
     def __init__(self, source: Source, sink: Sink, read: Handover[Item], written: Handover[Item]) -> None:
@@ -123,7 +123,7 @@ class _Flow:
         self._source, self._sink = source, sink
         self._errors: list[BaseException] = []
         self._running, self._ended = 0, threading.Semaphore(0)
-        self._threads = [threading.Thread(target=self._run, args=(work,)) for work in (self._feed, self._drain)]
+        self._threads = [threading.Thread(target=self._run, args=(work,)) for work in (self._read, self._write)]
 
     def __enter__(self) -> Self:
         try:
@@ -147,7 +147,7 @@ class _Flow:
             raise self._errors[0]
 
     def _join(self) -> None:
-        """Wait until both have ended. Not by `Thread.join`: once interrupted it takes a running thread for dead."""
+        """Wait until both have ended. Not by `Thread.join`: once interrupted, it takes a running thread for ended."""
         while True:
             try:
                 while self._running:
@@ -158,20 +158,20 @@ class _Flow:
                 self._errors.insert(0, interrupt)
                 self._cancel()
 
-    def _feed(self) -> None:
+    def _read(self) -> None:
         for item in self._source:
             if not self.read.put(item):
                 return
         self.read.close()
 
-    def _drain(self) -> None:
+    def _write(self) -> None:
         for item in self.written:
             self._sink.write(item)
 
     def _run(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as exc:  # noqa: BLE001 - handed to the thread that can act on it
+        except BaseException as exc:  # noqa: BLE001 - raised again in the calling thread
             self._errors.append(exc)
             self._cancel()
         finally:

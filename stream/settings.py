@@ -30,62 +30,76 @@ IpAddress = Annotated[str, AfterValidator(_ip)]
 
 
 class Settings(BaseSettings):
-    """What the operator may set, as `MATTEBOX_<NAME>`. Limits are checked before anything is decoded."""
+    """Settings of the operator, as environment variables `MATTEBOX_<NAME>`. Limits are checked before decoding."""
 
     model_config = SettingsConfigDict(env_prefix="MATTEBOX_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    threads: int = Field(0, ge=0, le=256, description="cores to use; 0: all that this process may run on")
-    offline: bool = Field(False, description="never touch the network")
-    cache_dir: Path = Field(default_factory=_cache_dir, description="where weights are kept")
-    max_pixels: int = Field(36_000_000, ge=4, description="largest picture read, width x height (8K fits)")
-    max_frames: int = Field(5_000_000, ge=1, description="most frames read from one file")
+    threads: int = Field(0, ge=0, le=256, description="cores to use; 0: all available to this process")
+    offline: bool = Field(False, description="never use the network")
+    cache_dir: Path = Field(default_factory=_cache_dir, description="where weights are stored")
+    max_pixels: int = Field(36_000_000, ge=4, description="largest frame read, width x height (8K fits)")
+    max_frames: int = Field(5_000_000, ge=1, description="maximum number of frames read from one file")
     max_duration_s: float = Field(86_400.0, gt=0, description="longest file read, in seconds")
-    max_decode_errors: float = Field(0.5, ge=0, le=1, description="share of damaged frames past which a file fails")
-    birefnet: str = Field("general", description="weights of that engine: a name, repo id or file, perhaps @WxH")
-    half: bool = Field(True, description="half precision, where the device computes in it")
-    hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where it opens")
-    data_dir: Path = Field(default_factory=_data_dir, description="what is kept: records, backgrounds, secret")
-    storage: str = Field("", description="where uploads and results lie: a folder, or s3://BUCKET; empty: in data_dir")
-    s3_endpoint: str = Field("", description="address of an S3 server that is not Amazon's; else AWS_ENDPOINT_URL")
+    max_decode_errors: float = Field(0.5, ge=0, le=1, description="share of damaged frames above which a file fails")
+    birefnet: str = Field("general", description="weights: a name, repo id or file, with @WxH for the input size")
+    half: bool = Field(True, description="half precision, where the device supports it")
+    hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
+    data_dir: Path = Field(default_factory=_data_dir, description="records, backgrounds and the secret")
+    storage: str = Field(
+        "", description="where uploads and results are stored: a folder, or s3://BUCKET; empty: data_dir"
+    )
+    s3_endpoint: str = Field("", description="address of an S3-compatible server; default AWS_ENDPOINT_URL")
     max_upload_bytes: int = Field(20 * 2**30, ge=1, description="largest video uploaded or fetched, in bytes")
     uploads_per_user: int = Field(
-        100 * 2**30, ge=1, description="bytes of one user's uploads, and as many of what his jobs keep"
+        100 * 2**30,
+        ge=1,
+        description="bytes that one user's uploads, and as many that the files of one user's jobs, may take",
     )
-    upload_keep_s: float = Field(86_400.0, gt=0, description="an upload untouched for so long is removed")
+    upload_keep_s: float = Field(86_400.0, gt=0, description="an upload not written to for this long is removed")
     jobs_keep_s: float = Field(
-        float(JOBS_KEEP_S), gt=0, le=JOBS_KEEP_S, description="a job and its results are removed so long after its end"
+        float(JOBS_KEEP_S), gt=0, le=JOBS_KEEP_S, description="time from a job's end to its removal, with its results"
     )
-    jobs_per_user: int = Field(1000, ge=1, description="unfinished jobs that one user may have")
-    allow_private_urls: bool = Field(False, description="jobs and webhooks may name addresses of this network")
+    jobs_per_user: int = Field(1000, ge=1, description="unfinished jobs per user")
+    allow_private_urls: bool = Field(False, description="allow jobs and webhooks to use private addresses")
     redis_url: str = Field(
         "",
-        validation_alias=AliasChoices("MATTEBOX_REDIS_URL", "redis_url"),  # the latter is the environment's REDIS_URL
-        description="redis://, rediss:// or unix:// address; empty: `serve` starts a server of its own",
+        validation_alias=AliasChoices(
+            "MATTEBOX_REDIS_URL", "redis_url"
+        ),  # the latter is the environment variable REDIS_URL
+        description="redis://, rediss:// or unix:// address; empty: `serve` starts its own server",
     )
     tokens: SecretStr = Field(SecretStr(""), description="users, as name:token,name:token")
     token: SecretStr = Field(SecretStr(""), description="a single user's token")
-    secret: SecretStr = Field(SecretStr(""), description="signs cookies and links; unset: one is made in data_dir")
-    origins: str = Field("", description="further origins whose pages may act: https://studio.example,...")
-    trusted_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is believed")
-    offer_wait_s: float = Field(10.0, gt=0, le=60, description="an offer that no worker took by then gets 503")
-    max_offers: int = Field(100, ge=1, description="offers of one user at one address in 10 s; more get 429")
-    max_backgrounds: int = Field(50, ge=0, description="backgrounds that one user may keep")
+    secret: SecretStr = Field(
+        SecretStr(""), description="key that signs cookies and links; unset: generated in data_dir"
+    )
+    origins: str = Field("", description="additional allowed origins: https://studio.example,...")
+    trusted_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is trusted")
+    offer_wait_s: float = Field(
+        10.0, gt=0, le=60, description="an offer that no worker takes within this time gets 503"
+    )
+    max_offers: int = Field(100, ge=1, description="offers per user and address in 10 s; more get 429")
+    max_backgrounds: int = Field(50, ge=0, description="stored backgrounds per user")
     max_background_bytes: int = Field(200 * 2**20, ge=1, description="largest background uploaded, in bytes")
     ice_servers: str = Field("", description="STUN and TURN servers, comma-separated: stun:HOST:PORT,turn:HOST:PORT")
-    turn_secret: str = Field("", description="shared with the TURN servers; makes credentials that last an hour")
-    udp_ports: str = Field("", pattern=r"^(\d{1,5}-\d{1,5})?$", description="range for media; empty: any free port")
-    udp_address: IpAddress = Field("", description="where media is received; empty: every address of the machine")
-    public_address: IpAddress = Field("", description="the address clients see, behind a router or in a container")
-    loopback_candidates: bool = Field(False, description="offer 127.0.0.1 too; without a network it always is")
-    connect_timeout_s: float = Field(10.0, gt=0, description="an offer that has not connected by then is closed")
-    media_timeout_s: float = Field(10.0, gt=0, description="a connection silent for so long is closed")
-    live_pixels: int = Field(2_088_960, ge=4, description="largest live picture; larger ones are scaled down")
-    max_bitrate: int = Field(8_000_000, ge=100_000, description="most bits a second sent to a viewer")
-    rtsp_transport: Literal["tcp", "udp"] = Field("tcp", description="how RTSP sources are asked to send: tcp or udp")
-    rtsp_timeout_s: float = Field(5.0, gt=0, le=60, description="an RTSP source silent for so long is given up")
-    rtsp_retry_s: float = Field(5.0, gt=0, description="pause before an RTSP source that was lost is asked again")
-    slate_after_s: float = Field(1.0, gt=0, description="a live source without a picture for so long shows the slate")
-    live_sessions: int = Field(0, ge=0, description="live videos a worker takes at once; 0: measured at its start")
+    turn_secret: str = Field("", description="secret shared with the TURN servers, for credentials valid for an hour")
+    udp_ports: str = Field(
+        "", pattern=r"^(\d{1,5}-\d{1,5})?$", description="port range for media; empty: any free port"
+    )
+    udp_address: IpAddress = Field("", description="address to receive media on; empty: all addresses of the machine")
+    public_address: IpAddress = Field("", description="address that clients see, behind a router or in a container")
+    loopback_candidates: bool = Field(False, description="offer 127.0.0.1 too; always offered without a network")
+    connect_timeout_s: float = Field(10.0, gt=0, description="an offer not connected within this time is closed")
+    media_timeout_s: float = Field(10.0, gt=0, description="a connection silent for this long is closed")
+    live_pixels: int = Field(
+        2_088_960, ge=4, description="largest live frame, width x height; larger ones are scaled down"
+    )
+    max_bitrate: int = Field(8_000_000, ge=100_000, description="maximum bits per second sent to a viewer")
+    rtsp_transport: Literal["tcp", "udp"] = Field("tcp", description="transport of RTSP sources: tcp or udp")
+    rtsp_timeout_s: float = Field(5.0, gt=0, le=60, description="an RTSP source silent for this long counts as lost")
+    rtsp_retry_s: float = Field(5.0, gt=0, description="pause before reconnecting to a lost RTSP source")
+    slate_after_s: float = Field(1.0, gt=0, description="a live source without a frame for this long shows the slate")
+    live_sessions: int = Field(0, ge=0, description="live videos per worker; 0: measured at start")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -103,12 +117,12 @@ class Settings(BaseSettings):
         return [url.strip() for url in self.ice_servers.split(",") if url.strip()]
 
     def udp_port_range(self) -> tuple[int, int]:
-        """First and last port for media; (0, 0): any."""
+        """First and last UDP port for media; (0, 0): any."""
         first, _, last = self.udp_ports.partition("-")
         return int(first or 0), int(last or 0)
 
     def cores(self) -> int:
-        """Number of cores to keep busy, at least 1."""
+        """Number of cores to use, at least 1."""
         if self.threads:
             return self.threads
         if hasattr(os, "sched_getaffinity"):
@@ -116,17 +130,17 @@ class Settings(BaseSettings):
         return os.cpu_count() or 1
 
     def codec_threads(self) -> int:
-        """Threads for one encoder or decoder.
+        """Threads of one encoder or decoder, 1 to 8.
 
-        A file's decoder, engine and encoder run at the same time; on few cores one thread for each codec measured
-        fastest, and more only pay when there are cores the engine leaves idle.
+        A file's decoder, engine and encoder run at the same time: on few cores one thread per codec measured fastest,
+        and more help only where the engine leaves cores idle.
         """
         return max(1, min(8, self.cores() // 4))
 
 
 @functools.cache
 def settings() -> Settings:
-    """The process's settings. Tests build their own `Settings(...)` and pass it on. Raises UsageError."""
+    """The process's settings; tests build their own `Settings(...)`. Raises UsageError."""
     try:
         return Settings()
     except ValidationError as exc:

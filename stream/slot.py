@@ -1,6 +1,6 @@
-"""Hand-over between threads: `Slot` for live video (newest wins), `Line` for files (nothing is lost, bounded).
+"""Hand-over between threads: `Slot` for live video (newest wins), `BoundedQueue` for files (lossless).
 
-Both end the same way: `close()` lets the reader finish what is there and then ends its loop.
+`close()` lets the reader take the remaining items and then ends its loop.
 """
 
 import threading
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Handover(ABC, Generic[T]):
-    """What both have in common: the reader's side, and how it ends."""
+    """Base class: the reader's side, and closing."""
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
@@ -22,27 +22,27 @@ class Handover(ABC, Generic[T]):
 
     @abstractmethod
     def put(self, item: T) -> bool:
-        """False when it was closed meanwhile: the reader is gone, stop producing."""
+        """Add an item. Returns False where the hand-over is closed: the reader is gone, stop producing."""
 
     @property
     def closed(self) -> bool:
         return self._closed
 
     def close(self) -> None:
-        """No more items will come. Safe to call twice, from any thread."""
+        """Announce that no more items will come. Idempotent, from any thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def cancel(self) -> None:
-        """Close, and throw away what was not taken."""
+        """Close, and discard the items not yet taken."""
         with self._changed:
             self._closed = True
             self._items.clear()
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> T | None:
-        """The next item; None when none came in time, or none will."""
+        """The next item; None where none came in time, or it is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
             if not self._items:
@@ -52,7 +52,7 @@ class Handover(ABC, Generic[T]):
             return item
 
     def __iter__(self) -> Iterator[T]:
-        """Take items until closed and empty; waits for the next one."""
+        """Take items until closed and empty, waiting for each."""
         while True:
             with self._changed:
                 while not self._items and not self._closed:
@@ -65,7 +65,7 @@ class Handover(ABC, Generic[T]):
 
 
 class Slot(Handover[T]):
-    """Holds one item, the newest. `put` never waits; an item that nobody took in time is counted in `dropped`."""
+    """Holds the newest item only. `put` never waits; items replaced before they were taken are counted in `dropped`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Slot(Handover[T]):
             return True
 
 
-class Line(Handover[T]):
+class BoundedQueue(Handover[T]):
     """Holds up to `capacity` items in order; `put` waits for room."""
 
     def __init__(self, capacity: int) -> None:

@@ -1,4 +1,4 @@
-"""Debian's Chromium, headless, as a WebRTC client: its fake camera goes out, what comes back is read from a canvas."""
+"""Debian's Chromium, headless, as a WebRTC client: it sends a fake camera and reads the result from a canvas."""
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -51,7 +51,7 @@ _FLAGS = [
 
 @asynccontextmanager
 async def page(camera: Path, answer: Callable[[str], Awaitable[str]]) -> AsyncIterator[Any]:
-    """The page above, with the video file `camera` (.y4m) as its camera; `answer` is what its offer is given to."""
+    """The page above, with the video file `camera` (.y4m) as its camera; `answer` turns its offer into an answer."""
     async with async_playwright() as run:
         flags = [*_FLAGS, f"--use-file-for-fake-video-capture={camera}"]
         browser = await run.chromium.launch(executable_path=CHROMIUM, args=flags)
@@ -66,7 +66,7 @@ async def page(camera: Path, answer: Callable[[str], Awaitable[str]]) -> AsyncIt
 
 
 def write_y4m(path: Path, frames: list[Frame]) -> Path:
-    """I420 pictures as Chromium's fake camera reads them."""
+    """Write I420 frames as Chromium's fake camera reads them."""
     with path.open("wb") as file:
         file.write(f"YUV4MPEG2 W{frames[0].width} H{frames[0].height} F30:1 Ip A1:1 C420jpeg\n".encode())
         for frame in frames:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import workers  # noqa: F401 - it sets what torch reads when it is loaded
+import workers  # noqa: F401 - sets environment variables that torch reads on import
 from stream.settings import Settings, settings
 from tests.workers.models.birefnet import deterministic
 
@@ -19,9 +19,9 @@ CLOCKED = (
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker", "workers/test_lifecycle",
     "workers/runs/test_stream", "test_long", "test_new_engine", "commands/test_stream",
 )  # fmt: skip
-"""Modules in which something has to happen in time: what else runs on the machine would be measured with it."""
+"""Modules with timing requirements, which other load on the machine would disturb."""
 
-PICTURES = Path(__file__).parent.parent / "test-pictures"  # what a person may want to look at after a run
+PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -30,9 +30,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What the developer set for mattebox is no part of a test; only where the weights are kept stays.
+    """Remove the developer's mattebox settings from the environment, except where weights are stored.
 
-    Here and not in a fixture, for test modules make their `Settings()` while they are collected.
+    Not in a fixture, because test modules create `Settings()` while they are collected.
     """
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
@@ -40,28 +40,28 @@ def pytest_configure(config: pytest.Config) -> None:
         if name.upper() != "MATTEBOX_CACHE_DIR":
             patch.delenv(name)
     settings.cache_clear()
-    # What a shell starts in the background is deaf to Ctrl-C, and so would be every program that the tests interrupt.
+    # A background shell job ignores SIGINT, and so would every program that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
+    tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).as_posix().startswith(CLOCKED):
+        if item.path.relative_to(tests).as_posix().startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
 
 
 @pytest.fixture
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """aioice leaves 127.0.0.1 out: WebRTC clients in tests are to have nothing else."""
-    import aioice.ice  # here, and not above: `make gpu-check` runs where it is not installed
+    """aioice leaves out 127.0.0.1; this makes it the only address of WebRTC clients in tests."""
+    import aioice.ice  # not at the top: `make gpu-check` runs where it is not installed
 
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB. Needs the right to mount: CI and containers have it."""
+    """A file system of 2 MB. Needs permission to mount, which CI and containers have."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")
@@ -69,14 +69,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         mount is None
         or subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False).returncode
     ):
-        pytest.skip("mounting a small file system is not allowed here")
+        pytest.skip("no permission to mount a small file system")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    """A server that speaks S3, on loopback."""
+    """An S3-compatible server on loopback."""
     pytest.importorskip("obstore")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -100,7 +100,7 @@ def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture(scope="session")
 def birefnet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of the Swin-T network with drawn weights, in half precision as the published ones are."""
+    """A checkpoint of the Swin-T network with generated weights, in half precision like the published ones."""
     numpy = pytest.importorskip("safetensors.numpy")
     tensors = {key: value.astype("float16") for key, value in deterministic.state_dict("lite").items()}
     path = tmp_path_factory.mktemp("weights") / "lite.safetensors"

@@ -1,4 +1,4 @@
-"""Small real doubles: they do the smallest thing that the real part would do."""
+"""Test doubles: minimal real implementations."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from workers.engines.base import Engine, EngineState, Result
 
 
 class ListSource:
-    """Hands out given items; raises `error` after the last, if there is one."""
+    """Yields `items`; raises `error` after the last, if given."""
 
     def __init__(self, items: Sequence[Item], error: Exception | None = None) -> None:
         self.items, self.error, self.closed = items, error, False
@@ -31,7 +31,7 @@ class ListSource:
 
 
 class ListSink:
-    """Keeps what it is given; raises `error` at the write with number `fails_at`."""
+    """Keeps the items written; raises `error` at the write with number `fails_at`."""
 
     def __init__(self, fails_at: int = -1, error: Exception | None = None, pause_s: float = 0.0) -> None:
         self.items: list[Item] = []
@@ -56,7 +56,7 @@ class ListSink:
 
 
 class Unchanged:
-    """A transform that hands on what it gets, `delay` frames late."""
+    """A transform that returns its frames unchanged, `delay` frames late, with `alpha` if given."""
 
     def __init__(self, delay: int = 0, fails_at: int = -1, alpha: Plane | None = None) -> None:
         self._held: list[Frame] = []
@@ -82,7 +82,7 @@ class Unchanged:
 
 
 class TruthEngine(Engine):
-    """Knows the pattern's matte: its alpha is the truth for the frame's number. Raises on numbers in `fails_on`."""
+    """Returns the pattern's exact alpha for each frame number. Raises on numbers in `fails_on`."""
 
     name, device = "truth", "test"
 

@@ -1,6 +1,6 @@
-"""Clips made in code, with numbers drawn into the frames so that a test can tell which one it holds, and `mattebox`.
+"""Generated clips, with a number drawn into each frame so that tests can identify it, and the `mattebox` command.
 
-The command is here because what tests do with it is to turn such clips into others.
+The command is here because tests use it to process such clips.
 """
 
 import math
@@ -39,7 +39,7 @@ _BITS = 8
 
 
 def numbered(n: int, width: int = 64, height: int = 48) -> Image:
-    """RGB (H, W, 3): `n` (0-255) as eight grey bars, dark 0 and light 1, above a coloured half."""
+    """RGB (H, W, 3): `n` (0-255) as eight grey bars, dark for 0 and light for 1, above a coloured half."""
     image = np.full((height, width, 3), (60, 120, 200), np.uint8)
     edges = np.linspace(0, width, _BITS + 1).round().astype(int)
     for bit in range(_BITS):
@@ -70,9 +70,9 @@ def write_video(
     sar: Fraction | None = None,
     container: str | None = None,
 ) -> Path:
-    """Encode `images` (RGB arrays, or frames already in `pix_fmt`), with a beep of `sound_s` seconds beside them.
+    """Encode `images` (RGB arrays, or frames already in `pix_fmt`), with `sound_s` seconds of beeps.
 
-    times_ms: one presentation time a frame. colour: matrix, range, primaries, transfer as numbers of ITU-T H.273.
+    times_ms: one presentation time per frame. colour: matrix, range, primaries, transfer as numbers of ITU-T H.273.
     """
     out = av.open(str(path), "w", format=container)
     stream = cast(av.VideoStream, out.add_stream(codec, rate=rate))
@@ -106,7 +106,7 @@ def _mux_until(out: Any, sound: Any, until_s: float) -> None:
 
 
 def _beep(out: Any, seconds: float, codec: str) -> Any:
-    """Half a second of 440 Hz, half of silence, over and over, so that times can be heard."""
+    """Alternately half a second of 440 Hz and of silence, so that times can be measured."""
     rate = 48_000
     stream = out.add_stream(codec, rate=rate)
     stream.layout = "mono"
@@ -133,7 +133,7 @@ def numbered_clip(path: Path, frames: int = 12, width: int = 64, height: int = 4
 
 
 def pattern_clip(path: Path, width: int, height: int, frames: int, scene: str = "screen") -> Path:
-    """`PatternSource`'s frames in a file, written by the product's own sink."""
+    """A file with the frames of `PatternSource`, written by the product's own sink."""
     pump(PatternSource(width, height, frames, scene=scene), Unchanged(), open_sink(path, Options(), Settings()))
     return path
 
@@ -163,16 +163,16 @@ def sound_of(path: Path) -> tuple[npt.NDArray[np.float32], int, float]:
     return np.concatenate(chunks), rate, start_s or 0.0
 
 
-def command(*words: object) -> list[str]:
+def command(*arguments: object) -> list[str]:
     """`mattebox` as the shell runs it; run it in ROOT."""
-    return [sys.executable, "-m", "mattebox", *(str(word) for word in words)]
+    return [sys.executable, "-m", "mattebox", *(str(argument) for argument in arguments)]
 
 
-def mattebox(*words: object, timeout_s: float = 120, **settings: Any) -> subprocess.CompletedProcess[str]:
-    """The command, run to its end. env: what to set besides the environment that is there."""
+def mattebox(*arguments: object, timeout_s: float = 120, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end. env: additional environment variables."""
     environment = os.environ | {k: str(v) for k, v in settings.pop("env", {}).items()}
     return subprocess.run(
-        command(*words),
+        command(*arguments),
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -184,7 +184,7 @@ def mattebox(*words: object, timeout_s: float = 120, **settings: Any) -> subproc
 
 
 def drain(path: Path, settings: Settings | None = None, **kwargs: Any) -> tuple[list[Frame], list[str]]:
-    """All frames of a file, and the codes of what its source warned of."""
+    """All frames of a file, and the codes of its source's warnings."""
     source = FileSource(path, settings or Settings(), **kwargs)
     try:
         frames = [item for item in source if isinstance(item, Frame)]

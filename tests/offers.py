@@ -1,4 +1,4 @@
-"""Offers for tests: a real one of Chromium's, and what can go wrong with it."""
+"""SDP offers for tests: a real one from Chromium, and broken variants."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ CHROMIUM = (Path(__file__).parent / "data" / "chromium_offer.sdp").read_bytes().
 
 
 def only(*names: str) -> str:
-    """The offer with no video codecs but these, retransmission included."""
+    """The offer with only these video codecs, without retransmission unless named."""
     head, _, video = CHROMIUM.partition("m=video")
     video, line, rest = video.partition("m=application")
-    numbers = [ln.split()[0][9:] for ln in video.split("\r\n") if ln.startswith("a=rtpmap:") and names_it(ln, names)]
+    numbers = [ln.split()[0][9:] for ln in video.split("\r\n") if ln.startswith("a=rtpmap:") and has_name(ln, names)]
     lines = [ln for ln in video.split("\r\n") if not is_codec_line(ln) or ln.split(":")[1].split()[0] in numbers]
     lines[0] = " 9 UDP/TLS/RTP/SAVPF " + " ".join(numbers)
     return head + "m=video" + "\r\n".join(lines) + line + rest
 
 
-def names_it(line: str, names: tuple[str, ...]) -> bool:
+def has_name(line: str, names: tuple[str, ...]) -> bool:
     return line.split()[1].split("/")[0] in names
 
 
@@ -26,7 +26,7 @@ def is_codec_line(line: str) -> bool:
 
 
 def without(start: str) -> str:
-    """The offer with no line that begins so."""
+    """The offer without the lines that begin with `start`."""
     return "\r\n".join(line for line in CHROMIUM.split("\r\n") if not line.startswith(start))
 
 
@@ -37,7 +37,7 @@ def replaced(old: str, new: str) -> str:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """The offer with a few lines left out, doubled, swapped, cut off, or with characters changed."""
+    """The offer with a few lines removed, duplicated, swapped, cut off or altered."""
     lines = CHROMIUM.split("\r\n")
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))

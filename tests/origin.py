@@ -1,4 +1,4 @@
-"""A small web server of another's, on loopback, for what is fetched from it and told to it."""
+"""A small web server on loopback, for tests of downloads and webhooks."""
 
 import threading
 import time
@@ -8,9 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Origin(ThreadingHTTPServer):
-    """files: what it gives by path; moved: redirects; heard: (path, headers, body) of every POST; status: its answer.
+    """files: content by path. redirects: target by path. posts: (path, headers, body) of every POST. gets: headers of
+    every GET. status: the response to a POST.
 
-    cut: after so many bytes of a file it hangs up. slow_s: it waits so long between the pieces of a file.
+    cut: bytes of a file after which it closes the connection. sized: send Content-Length. slow_s: pause in seconds
+    between chunks of 10,000 bytes.
     """
 
     daemon_threads = True
@@ -18,9 +20,9 @@ class Origin(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.files: dict[str, bytes] = {}
-        self.moved: dict[str, str] = {}
-        self.heard: list[tuple[str, dict[str, str], bytes]] = []
-        self.asked: list[dict[str, str]] = []
+        self.redirects: dict[str, str] = {}
+        self.posts: list[tuple[str, dict[str, str], bytes]] = []
+        self.gets: list[dict[str, str]] = []
         self.status = 204
         self.cut: int | None = None
         self.sized = True
@@ -35,11 +37,11 @@ class _Answers(BaseHTTPRequestHandler):
     server: Origin
 
     def do_GET(self) -> None:
-        self.server.asked.append(dict(self.headers))
+        self.server.gets.append(dict(self.headers))
         path = self.path.partition("?")[0]
-        if path in self.server.moved:
+        if path in self.server.redirects:
             self.send_response(302)
-            self.send_header("Location", self.server.moved[path])
+            self.send_header("Location", self.server.redirects[path])
             self.end_headers()
         elif path in self.server.files:
             content = self.server.files[path]
@@ -52,20 +54,20 @@ class _Answers(BaseHTTPRequestHandler):
             self.send_error(404)
 
     def _write(self, content: bytes) -> None:
-        piece = 10_000 if self.server.slow_s else max(1, len(content))
-        with suppress(OSError):  # who asked has had enough
-            for at in range(0, len(content), piece):
-                self.wfile.write(content[at : at + piece])
+        size = 10_000 if self.server.slow_s else max(1, len(content))
+        with suppress(OSError):  # the client has closed the connection
+            for at in range(0, len(content), size):
+                self.wfile.write(content[at : at + size])
                 time.sleep(self.server.slow_s)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.heard.append((self.path, dict(self.headers), body))
+        self.server.posts.append((self.path, dict(self.headers), body))
         self.send_response(self.server.status)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager

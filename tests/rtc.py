@@ -1,4 +1,4 @@
-"""Real WebRTC clients on loopback, of aiortc, with numbered pictures; and a live video's whole path around them."""
+"""Real aiortc clients on loopback that send numbered frames, and the server side of a live video for them."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ SETTINGS = Settings(loopback_candidates=True, udp_address="127.0.0.1", hw_encode
 
 
 class Camera(MediaStreamTrack):
-    """Numbered pictures at `rate` a second, the size from `size_of(n)`."""
+    """Numbered frames at `rate` fps, each with the (width, height) from `size_of(n)`."""
 
     kind = "video"
 
@@ -60,7 +60,7 @@ class Camera(MediaStreamTrack):
 
 
 class Client:
-    """A browser's part: offers, connects, keeps the pictures and the sound that come back."""
+    """Plays the browser: offers, connects, and keeps the frames and audio that come back."""
 
     def __init__(self, camera: Camera | None = None, codec: str = "VP8", sound: bool = False) -> None:
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -99,14 +99,14 @@ class Client:
     async def close(self) -> None:
         await self.pc.close()
         await asyncio.sleep(0.03)
-        for line in self.pc.getTransceivers():  # aioice forgets this one where it is closed while it connects
+        for line in self.pc.getTransceivers():  # aioice does not cancel this when closed while connecting
             if (consent := line.receiver.transport.transport._connection._query_consent_task) is not None:
                 consent.cancel()
         for task in self._tasks:
             task.cancel()
 
     def vanish(self) -> None:
-        """As a laptop that is shut: nothing more is sent, no farewell either."""
+        """Like a laptop being closed: nothing more is sent, not even a goodbye."""
         for line in self.pc.getTransceivers():
             connection = line.receiver.transport.transport._connection
             for protocol in connection._protocols:
@@ -125,7 +125,7 @@ async def until(condition: Callable[[], object], timeout_s: float = 8.0, what: s
 
 
 class Video:
-    """One live video as a worker runs it: a peer, the pump in a thread, an output."""
+    """A live video as a worker runs it: a peer, the pump in a thread, an output."""
 
     def __init__(self, transform: Transform, settings: Settings = SETTINGS) -> None:
         self.changes: list[tuple[str, str]] = []
@@ -147,7 +147,7 @@ class Video:
         assert source is not None
         try:
             pump(source, self._transform, self.output, read=source.slot, written=self.output.slot)
-        except BaseException as exc:  # noqa: BLE001 - told to the test
+        except BaseException as exc:  # noqa: BLE001 - checked by the test
             self.error = exc
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The RTSP server of the tests as a process: frozen, killed, started anew. And what it shows, found in frames."""
+"""The tests' RTSP server as a process that can be frozen, killed and restarted; and detection of its colours."""
 
 import signal
 import subprocess
@@ -18,21 +18,21 @@ __all__ = ["ROOM", "RtspServer", "near"]
 
 
 def near(frame: Frame, rgb: tuple[int, int, int], levels: int = 24) -> npt.NDArray[np.bool_]:
-    """Which pixels (H, W) of a frame have that colour, within so many levels of its Y, U and V."""
-    wanted = [int(plane[0, 0]) for plane in split_i420(rgb_to_i420(np.full((2, 2, 3), rgb, np.uint8)))]
-    found = [abs(plane.astype(int) - level) <= levels for plane, level in zip(frame.planes(), wanted, strict=True)]
+    """A bool mask (H, W) of the frame's pixels whose Y, U and V are within `levels` of the colour's."""
+    expected = [int(plane[0, 0]) for plane in split_i420(rgb_to_i420(np.full((2, 2, 3), rgb, np.uint8)))]
+    found = [abs(plane.astype(int) - level) <= levels for plane, level in zip(frame.planes(), expected, strict=True)]
     return np.asarray(found[0] & (found[1] & found[2]).repeat(2, 0).repeat(2, 1))
 
 
 class RtspServer:
-    """words: as of `tests.rtsp_server`. Started anew, it listens on the same port."""
+    """arguments: those of `tests.rtsp_server`. A restarted server listens on the same port."""
 
-    def __init__(self, *words: object) -> None:
+    def __init__(self, *arguments: object) -> None:
         self.port = free_port()
-        self.start(*words)
+        self.start(*arguments)
 
-    def start(self, *words: object) -> None:
-        argv = [sys.executable, "-m", "tests.rtsp_server", str(self.port), *map(str, words)]
+    def start(self, *arguments: object) -> None:
+        argv = [sys.executable, "-m", "tests.rtsp_server", str(self.port), *map(str, arguments)]
         self.process = subprocess.Popen(tied(argv), cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"

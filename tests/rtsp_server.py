@@ -1,6 +1,6 @@
-"""A small real RTSP server (RFC 2326, over TCP or UDP), as a program of its own.
+"""A small real RTSP server (RFC 2326, over TCP or UDP), run as a program.
 
-It shows a room of one colour with a subject that moves, H.264, to everyone who asks for /cam. `tests.rtsp` drives it.
+It streams a moving subject in a room of one colour, as H.264, to every client of /cam. `tests.rtsp` controls it.
 """
 
 import argparse
@@ -20,12 +20,12 @@ import numpy.typing as npt
 
 ROOM, SUBJECT = (0, 200, 60), (196, 140, 112)
 CLOCK = 90_000
-_STRETCH = 10  # pictures
+_STRETCH = 10  # frames between changes of the aspect ratio
 _PACKET = 1400  # bytes of H.264 in one RTP packet
 
 
 def scene(n: int, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """RGB (H, W, 3): the room, and before it the subject."""
+    """RGB (H, W, 3): the room, with the subject in front of it."""
     picture = np.full((height, width, 3), ROOM, np.uint8)
     left = (width // 4 + 4 * n % (width // 4)) & ~1
     picture[height // 4 & ~1 :, left : left + (width // 3 & ~1)] = SUBJECT
@@ -33,7 +33,7 @@ def scene(n: int, width: int, height: int) -> npt.NDArray[np.uint8]:
 
 
 class Camera:
-    """Encodes the scene, each picture when it is time for it, and gives its NAL units."""
+    """Encodes the scene frame by frame into NAL units."""
 
     def __init__(self, width: int, height: int, rate: int, stretched: bool) -> None:
         self._width, self._height, self._stretched = width, height, stretched
@@ -104,7 +104,7 @@ class Server:
             await asyncio.sleep(max(0.0, next_s - time.monotonic()))
 
     def _send(self, packet: bytes, writer: asyncio.StreamWriter, port: int) -> None:
-        """To a port of the watcher's; 0: on channel 0 of its connection."""
+        """Send to a UDP port of the viewer; 0: on channel 0 of its TCP connection."""
         if port:
             self._socket.sendto(packet, ("127.0.0.1", port))
         else:
@@ -122,10 +122,10 @@ class Server:
             self._watching.pop(writer, None)
 
     def _answer(self, fields: str, method: str, url: str, writer: asyncio.StreamWriter) -> None:
-        given = re.search(r"(?mi)^Authorization: *Basic +(\S+)", fields)
-        wanted = base64.b64encode(self._user.encode()).decode()
+        sent = re.search(r"(?mi)^Authorization: *Basic +(\S+)", fields)
+        expected = base64.b64encode(self._user.encode()).decode()
         body, extra, status = "", "", "200 OK"
-        if self._user and method != "OPTIONS" and (given is None or given[1] != wanted):
+        if self._user and method != "OPTIONS" and (sent is None or sent[1] != expected):
             status, extra = "401 Unauthorized", 'WWW-Authenticate: Basic realm="cam"\r\n'
         elif not urlsplit(url).path.startswith("/cam"):
             status = "404 Not Found"
@@ -146,12 +146,14 @@ class Server:
             self._watching[writer] = self._ports[writer]
 
 
-async def _run(words: argparse.Namespace) -> None:
-    server = Server(Camera(words.width, words.height, words.rate, words.stretched), words.user, words.mute)
-    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if words.tls else None
+async def _run(arguments: argparse.Namespace) -> None:
+    server = Server(
+        Camera(arguments.width, arguments.height, arguments.rate, arguments.stretched), arguments.user, arguments.mute
+    )
+    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if arguments.tls else None
     if secure is not None:
-        secure.load_cert_chain(words.tls)
-    async with await asyncio.start_server(server.serve, "127.0.0.1", words.port, ssl=secure):
+        secure.load_cert_chain(arguments.tls)
+    async with await asyncio.start_server(server.serve, "127.0.0.1", arguments.port, ssl=secure):
         print("ready", flush=True)
         await server.show()
 
@@ -164,8 +166,8 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--user", default="", help="user:password")
     parser.add_argument("--tls", default="", help="a file with a certificate and its key")
-    parser.add_argument("--stretched", action="store_true", help="pixels are 8 times as wide every now and then")
-    parser.add_argument("--mute", action="store_true", help="accept, and never answer")
+    parser.add_argument("--stretched", action="store_true", help="switch repeatedly to pixels 8 times as wide")
+    parser.add_argument("--mute", action="store_true", help="accept connections but never answer")
     asyncio.run(_run(parser.parse_args()))
 
 

@@ -1,4 +1,4 @@
-"""Real Redis-compatible servers for tests: started, stopped, killed and restarted as faults do it; and async tests."""
+"""Real Redis-compatible servers for tests, which can be frozen, killed and restarted; and async tests."""
 
 import asyncio
 import functools
@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 
 def asynctest(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run an async test in an event loop of its own."""
+    """Run an async test in its own event loop."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -78,7 +78,7 @@ def start_server(kind: str) -> Iterator[RedisServer]:
     program = find_server() if kind == "valkey" else shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server on PATH")
-    folder = Path(tempfile.mkdtemp(prefix="mbx"))  # short: the path of a socket must be
+    folder = Path(tempfile.mkdtemp(prefix="mbx"))  # short, because socket paths are limited
     server = RedisServer(program, folder, over_tcp=kind == "redis")
     yield server
     server.kill()

@@ -1,1 +1,1 @@
-"""Downloading videos from addresses that users give."""
+"""Requests to URLs given by users."""

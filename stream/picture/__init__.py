@@ -1,1 +1,1 @@
-"""What a picture is: frames, colour, size and time, the same for every source and sink."""
+"""The representation of video frames: format, colour, size and time, the same for every source and sink."""

@@ -1,7 +1,7 @@
-"""The picture as the rest of the program knows it, and the only doors between it and `av.VideoFrame`.
+"""`Frame`, the internal format of video frames, and all conversions between it and `av.VideoFrame`.
 
-Inside, every picture is upright I420 (planar YUV 4:2:0, 8 bit) in BT.709, limited range, with square pixels and even
-sides, or a plain grey plane. `stream/picture/ingest.py` brings whatever a decoder gives into this shape.
+Every frame is upright I420 (planar YUV 4:2:0, 8 bit) in BT.709, limited range, with square pixels and even sides, or
+a single grey plane. `stream/picture/ingest.py` converts decoded frames to this format.
 """
 
 from dataclasses import dataclass, replace
@@ -17,26 +17,26 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 Plane = npt.NDArray[np.uint8]
 
 Alpha = npt.NDArray[np.float32]
-"""(h, w), 0.0 background to 1.0 subject, never normalised per frame. As an engine gives it, of any size."""
+"""(h, w), 0.0 background to 1.0 subject, never normalised per frame. In the engine's resolution, of any size."""
 
 if TYPE_CHECKING:
     Sound = av.Packet[av.AudioStream]
 else:
-    Sound = av.Packet  # a packet of sound, its pts on the same clock as the frames'
+    Sound = av.Packet  # an audio packet, its pts on the same clock as the frames'
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture and its time.
+    """One image and its time.
 
-    pixels: uint8. I420 as one (H*3/2, W) array, rows of Y, then U, then V packed; or (H, W) when `gray`,
+    pixels: uint8. I420 as one (H*3/2, W) array, rows of Y, then U and V packed; or (H, W) when `gray`,
         full range 0-255.
     pts, time_base: presentation time is `pts * time_base` seconds.
-    alpha: uint8 (H, W), 0-255, or None where every pixel is opaque.
+    alpha: uint8 (H, W), 0-255; None where every pixel is opaque.
     damaged: the decoder could not reconstruct all of it.
-    arrived_s: when a live frame came in, on the clock of `time.monotonic`; 0 for recordings.
-    others: the same moment in further looks, for a sink that writes several outputs.
-    slate: stands in for a live picture that did not come: even grey, to leave as the background alone.
+    arrived_s: when a live frame arrived, by `time.monotonic`; 0 for recordings.
+    others: further renderings of the same moment, for a sink that writes several outputs.
+    slate: a grey placeholder for a live frame that did not arrive; shown as the background alone.
     """
 
     pixels: Plane
@@ -62,21 +62,21 @@ class Frame:
         return float(self.pts * self.time_base)
 
     def planes(self) -> tuple[Plane, Plane, Plane]:
-        """Y (H, W), U and V (H/2, W/2): views, nothing is copied."""
+        """Y (H, W), U and V (H/2, W/2): views, no copies."""
         return split_i420(self.pixels)
 
     def with_pixels(self, pixels: Plane, alpha: Plane | None = None, gray: bool = False) -> Self:
-        """The same moment with another picture."""
+        """The same moment with another image."""
         return replace(self, pixels=pixels, alpha=alpha, gray=gray)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a video before its first frame is handed on.
+    """Properties of a video, known before its first frame is passed on.
 
-    rate: frames per second, a guess for videos of variable rate. duration_s, frames: None where nobody knows.
-    sound: the input's audio streams, in the order of the packets' stream.
-    has_alpha: frames carry transparency. gray: frames are grey planes. others: what `Frame.others` will be.
+    rate: frames per second, an estimate for variable frame rates. duration_s, frames: None where unknown.
+    sound: the input's audio streams, in the order of the packets' stream index.
+    has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
     """
 
     width: int
@@ -104,9 +104,9 @@ def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:
 
 
 def to_av(frame: Frame, pix_fmt: str) -> av.VideoFrame:
-    """The frame in the pixel format an encoder wants, tagged BT.709, with its time.
+    """The frame in an encoder's pixel format, tagged BT.709, with its time.
 
-    Alpha travels when `pix_fmt` has it; a frame without alpha is then opaque.
+    Alpha is kept where `pix_fmt` has it; a frame without alpha is then opaque.
     """
     if pix_fmt == "rgba":
         out = _rgba(frame)
@@ -118,7 +118,7 @@ def to_av(frame: Frame, pix_fmt: str) -> av.VideoFrame:
 
 
 def from_av(picture: av.VideoFrame, alpha: av.VideoFrame | None, time: tuple[int, Fraction], damaged: bool) -> Frame:
-    """A Frame from a `yuv420p` picture that is already BT.709 limited, and an optional `gray` one as its alpha."""
+    """A Frame from a `yuv420p` image that is already BT.709 limited, and an optional `gray` one as its alpha."""
     plane = None if alpha is None else np.asarray(alpha.to_ndarray(), np.uint8)
     return Frame(np.asarray(picture.to_ndarray(), np.uint8), *time, alpha=plane, damaged=damaged)
 
@@ -128,7 +128,7 @@ def has_alpha(pix_fmt: str) -> bool:
 
 
 def tag_bt709(target: av.VideoFrame | av.VideoCodecContext, full_range: bool = False) -> None:
-    """Say truly what the samples are."""
+    """Tag as BT.709, limited range unless `full_range`."""
     target.colorspace = Colorspace.ITU709
     target.color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
     target.color_primaries = ColorPrimaries.BT709
@@ -150,7 +150,7 @@ def _with_alpha(frame: Frame) -> av.VideoFrame:
 
 
 def _rgba(frame: Frame) -> av.VideoFrame:
-    """By way of rgb24: swscale's YUV to RGBA leaves garbage at widths that are no multiple of 8."""
+    """Through rgb24: swscale's YUV to RGBA leaves garbage at widths that are not a multiple of 8."""
     rgb = np.asarray(_reformat(_opaque(frame), "rgb24").to_ndarray(), np.uint8)
     rgba: Plane = np.dstack([rgb, _alpha(frame)])
     out = av.VideoFrame.from_ndarray(rgba, format="rgba")

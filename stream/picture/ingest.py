@@ -1,8 +1,8 @@
-"""Bring what a decoder gives into the shape of `stream.picture.frames.Frame`: upright, progressive, square pixels, even
-sides, 8-bit 4:2:0 in BT.709 limited range. Only the steps a video needs are run; most need none.
+"""Convert decoded frames to `stream.picture.frames.Frame`: upright, progressive, square pixels, even sides, 8-bit 4:2:0
+in BT.709 limited range. Only the steps a video needs are run; most videos need none.
 
-The work is done by FFmpeg's filters (`colorspace` because swscale's YUV to YUV goes through 8-bit RGB and was
-measured four times slower and off by up to 6 levels).
+FFmpeg's filters do the work (`colorspace`, because swscale's YUV to YUV goes through 8-bit RGB and was measured four
+times slower and off by up to 6 levels).
 """
 
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ _MATRIX = {  # number in ITU-T H.273 → name in FFmpeg's filters setparams, sca
     9: ("bt2020nc", "bt2020", "bt2020"),
 }
 _QUARTER_TURNS = {90: ["transpose=cclock"], 180: ["hflip", "vflip"], 270: ["transpose=clock"]}
-_CAREFUL = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-_SD_LINES = 576  # an untagged picture of up to so many lines is BT.601, a larger one BT.709: what players assume
+_SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+_SD_LINES = 576  # untagged frames of up to this many lines are BT.601, larger ones BT.709, as players assume
 
 
 @dataclass(frozen=True)
 class Shape:
-    """All of a decoded frame that decides which filters it needs."""
+    """The properties of a decoded frame that decide which filters it needs."""
 
     width: int
     height: int
@@ -77,7 +77,7 @@ class Shape:
         return self.trc in (tonemap.PQ, tonemap.HLG)
 
     def upright_size(self) -> tuple[int, int]:
-        """Width and height on a screen of square pixels, before any cropping to even sides."""
+        """(width, height) in square pixels after rotation, before cropping to even sides."""
         width = round(self.width * max(self.sar, Fraction(1)))
         height = round(self.height * max(1 / self.sar, Fraction(1)))
         return (height, width) if self.rotation in (90, 270) else (width, height)
@@ -90,10 +90,11 @@ def _matrix(frame: av.VideoFrame) -> int:
 
 
 class Ingest:
-    """Decoded frames in, `Frame`s out, all of one size: the first frame's, or the one asked for.
+    """Decoded frames in, `Frame`s out, all of one size: the first frame's, or the one requested.
 
-    sar: width of a pixel over its height. width, height: wanted size in pixels; one of them 0 keeps the aspect,
-    both 0 keep the size. max_pixels: largest picture taken or made. Raises UnreadableMedia, TooLarge.
+    sar: sample aspect ratio, a pixel's width over its height. width, height: output size in pixels; one of them 0
+    keeps the aspect ratio, both 0 keep the size. max_pixels: largest frame accepted or produced. Raises
+    UnreadableMedia, TooLarge.
     """
 
     def __init__(
@@ -107,22 +108,22 @@ class Ingest:
         self._sar, self._max_pixels = sar or Fraction(1), max_pixels
         self._shape = Shape.of(first, self._sar)
         self.upright = self._shape.upright_size()
-        wanted = _fit(self.upright, width, height)
-        scaled = wanted != self.upright or self._shape.sar != 1
-        self.size = _up_to_even(wanted) if scaled else _even(wanted)
-        self.trimmed = not scaled and self.size != self.upright  # a row or column was dropped to make sides even
+        target = _fit(self.upright, width, height)
+        scaled = target != self.upright or self._shape.sar != 1
+        self.size = _up_to_even(target) if scaled else _even(target)
+        self.trimmed = not scaled and self.size != self.upright  # a row or column is cropped to make the sides even
         if min(self.upright) < 2 or min(self.size) < 2:
-            raise UnreadableMedia(f"the picture is {first.width}x{first.height}; it takes at least 2x2 to matte")
+            raise UnreadableMedia(f"the picture is {first.width}x{first.height}; the minimum is 2x2")
         check_size(*self.size, max_pixels)
         self.has_alpha = has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8"
-        self._damaged: set[int | None] = set()  # times of frames that are in the filters: some hold one back
+        self._damaged: set[int | None] = set()  # pts of damaged frames still inside the filters
         self._picture: Graph | None = None
         self._alpha: Graph | None = None
         self._build()
 
     def push(self, frame: av.VideoFrame) -> Iterator[Frame]:
         shape = Shape.of(frame, self._sar)
-        if shape != self._shape:  # cameras and broadcasts change size, rotation or scan in mid-stream
+        if shape != self._shape:  # cameras and broadcasts change size, rotation or interlacing in mid-stream
             check_size(shape.width, shape.height, self._max_pixels)
             yield from self.flush()
             self._shape = shape
@@ -144,13 +145,13 @@ class Ingest:
             yield from self._pull()
 
     def _build(self) -> None:
-        turns = _geometry(self._shape, self.size)
+        geometry = _geometry(self._shape, self.size)
         colour = _colour(self._shape)
-        wants_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8")
-        self._alpha = Graph(self._shape, ["alphaextract", *turns, "format=gray"]) if wants_alpha else None
+        needs_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8")
+        self._alpha = Graph(self._shape, ["alphaextract", *geometry, "format=gray"]) if needs_alpha else None
         self._picture = None
-        if turns or colour or self._shape.pix_fmt != "yuv420p":
-            self._picture = Graph(self._shape, [*turns, *colour, "format=yuv420p"])
+        if geometry or colour or self._shape.pix_fmt != "yuv420p":
+            self._picture = Graph(self._shape, [*geometry, *colour, "format=yuv420p"])
 
     def _pull(self) -> Iterator[Frame]:
         assert self._picture is not None
@@ -158,9 +159,9 @@ class Ingest:
             alpha = self._alpha.pull() if self._alpha is not None else None
             time_base = picture.time_base or self._shape.time_base
             pts = picture.pts or 0
-            given = round(pts * time_base / self._shape.time_base)  # some filters count in finer ticks
-            yield from_av(picture, alpha, (pts, time_base), given in self._damaged)
-            self._damaged.discard(given)
+            input_pts = round(pts * time_base / self._shape.time_base)  # some filters use a finer time base
+            yield from_av(picture, alpha, (pts, time_base), input_pts in self._damaged)
+            self._damaged.discard(input_pts)
 
 
 def _fit(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
@@ -182,7 +183,7 @@ def _up_to_even(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:
-    """Filters that make a picture progressive, upright and of the wanted size."""
+    """Filters that deinterlace, rotate and scale a frame to `size`."""
     steps = ["bwdif=mode=send_frame:deint=interlaced"] if shape.interlaced else []
     steps += _QUARTER_TURNS.get(shape.rotation, [])
     upright = (shape.height, shape.width) if shape.rotation in (90, 270) else (shape.width, shape.height)
@@ -190,28 +191,28 @@ def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:
         return steps
     if shape.sar == 1 and _even(upright) == size:
         return [*steps, f"crop={size[0]}:{size[1]}:0:0:exact=1"]
-    return [*steps, f"scale={size[0]}:{size[1]}:flags={_CAREFUL}{_same_colour(shape)}", "setsar=1"]
+    return [*steps, f"scale={size[0]}:{size[1]}:flags={_SCALE_FLAGS}{_same_colour(shape)}", "setsar=1"]
 
 
 def _same_colour(shape: Shape) -> str:
-    """Options that keep a scaler to scaling: left alone, it turns tagged BT.709 into BT.601."""
+    """Options that stop the scaler from converting colours: by default it turns tagged BT.709 into BT.601."""
     if shape.is_rgb or shape.is_gray:
         return ""
-    (_, matrix, _), sent = _MATRIX[shape.matrix], "pc" if shape.full_range else "tv"
-    return f":in_color_matrix={matrix}:out_color_matrix={matrix}:in_range={sent}:out_range={sent}"
+    (_, matrix, _), levels = _MATRIX[shape.matrix], "pc" if shape.full_range else "tv"
+    return f":in_color_matrix={matrix}:out_color_matrix={matrix}:in_range={levels}:out_range={levels}"
 
 
 def _colour(shape: Shape) -> list[str]:
-    """Filters that bring any colour description to BT.709 limited range."""
+    """Filters that convert the frame's colour space to BT.709 limited range."""
     params, scale, colorspace = _MATRIX[shape.matrix]
     source_range = "pc" if shape.full_range else "tv"
-    to_bt709 = f"scale=out_color_matrix=bt709:out_range=tv:flags={_CAREFUL}"
+    to_bt709 = f"scale=out_color_matrix=bt709:out_range=tv:flags={_SCALE_FLAGS}"
     if shape.is_rgb or shape.is_gray:
         return [to_bt709]
     tags = f"setparams=range={source_range}:colorspace={params}"
     if shape.is_hdr:
         table = str(tonemap.cube_file(shape.trc)).replace("\\", "/").replace(":", "\\:").replace("'", "\\'")
-        to_rgb = f"scale=in_color_matrix={scale}:in_range={source_range}:flags={_CAREFUL}"
+        to_rgb = f"scale=in_color_matrix={scale}:in_range={source_range}:flags={_SCALE_FLAGS}"
         return [tags, to_rgb, "format=gbrp10le", f"lut3d=file={table}", to_bt709]
     if shape.matrix == _BT709 and not shape.full_range:
         return [] if shape.pix_fmt == "yuv420p" else [tags]
@@ -224,7 +225,7 @@ def _colour(shape: Shape) -> list[str]:
 
 
 class Graph:
-    """A chain of FFmpeg filters with one way in and one way out."""
+    """A chain of FFmpeg filters with one input and one output. Raises UnreadableMedia where it cannot be configured."""
 
     def __init__(self, shape: Shape, steps: list[str]) -> None:
         self._graph = av.filter.Graph()
@@ -257,6 +258,6 @@ class Graph:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Raise TooLarge for a canvas over the limit. Called with the container's word, before anything is decoded."""
+    """Raise TooLarge for a frame size over the limit. Called with the header's size, before anything is decoded."""
     if width * height > max_pixels:
         raise TooLarge(f"the picture is {width}x{height}; the limit is {max_pixels:,} pixels (MATTEBOX_MAX_PIXELS)")

@@ -1,4 +1,4 @@
-"""Times: bring a stream's own to a common start and make them run forwards; read and write durations."""
+"""Timestamps: move streams to a common start and make times increase; parse and format durations."""
 
 import re
 import time
@@ -6,21 +6,21 @@ from fractions import Fraction
 
 from stream.errors import UsageError
 
-_JUMP_S = Fraction(1, 2)  # a step back larger than this is a new recording spliced on, not a frame out of order
+_JUMP_S = Fraction(1, 2)  # a larger step back is the start of a concatenated recording, not a frame out of order
 _RATES = (Fraction(1, 60), Fraction(240))
 
 
 class Splices:
-    """How far each recording of a file was moved, in seconds: joined recordings start their clocks anew.
+    """The time shift of each recording in a file, in seconds: each concatenated recording restarts its clock.
 
-    Shared by a file's streams, so that picture and sound of a recording move together and stay in step.
+    Shared by a file's streams, so that video and audio of a recording shift together and stay in sync.
     """
 
     def __init__(self, origin_s: Fraction) -> None:
         self._shifts_s = [-origin_s]
 
     def recent(self) -> list[Fraction]:
-        """Of the recording now playing, and the one before it: streams are not interleaved to the frame."""
+        """Shifts of the current recording and the one before it: streams are not interleaved to the frame."""
         return self._shifts_s[-2:]
 
     def add(self, shift_s: Fraction) -> None:
@@ -28,9 +28,9 @@ class Splices:
 
 
 class Timeline:
-    """Places the frames of one stream on the file's clock, each later than the one before.
+    """Puts the frames of one stream on the file's clock, each later than the one before.
 
-    step: ticks from one frame to the next where the file does not say, at least 1.
+    step: ticks between frames where the file has no timestamps, at least 1.
     """
 
     def __init__(self, time_base: Fraction, step: int, splices: Splices) -> None:
@@ -39,16 +39,16 @@ class Timeline:
         self._last: int | None = None
 
     def place(self, pts: int | None) -> int:
-        """The repaired time of the next frame, in ticks. `pts` None: not known."""
+        """The corrected time of the next frame, in ticks. pts: None where unknown."""
         if self._last is None:
             self._last = 0 if pts is None else pts + round(self._splices.recent()[-1] / self._time_base)
             return self._last
-        wanted = self._last + self._step if pts is None else self._nearest(pts, self._last)
-        self._last = max(wanted, self._last + 1)
+        next_pts = self._last + self._step if pts is None else self._nearest(pts, self._last)
+        self._last = max(next_pts, self._last + 1)
         return self._last
 
     def _nearest(self, pts: int, last: int) -> int:
-        following = last + min(self._step, self._jump)  # rates are means: a pause makes steps look long
+        following = last + min(self._step, self._jump)  # the frame rate is a mean: pauses make the step too long
         shifts = [round(shift_s / self._time_base) for shift_s in self._splices.recent()]
         placed = min((pts + shift for shift in shifts), key=lambda ticks: abs(ticks - following))
         if placed >= last - self._jump:
@@ -58,10 +58,10 @@ class Timeline:
 
 
 class ArrivalClock:
-    """Places the pictures of a live source on the clock of their arrival, in ticks of `time_base`; the first is at 0.
+    """Puts the frames of a live source on the clock of their arrival, in ticks of `time_base`; the first is at 0.
 
-    The source's own times smooth those of arrival, as long as they agree with them: they may jump, repeat, drift, be
-    missing, or begin anew. Each picture is at least a millisecond later than the one before.
+    The source's timestamps smooth out the jitter of arrival while the two agree; timestamps may jump, repeat, drift, be
+    missing, or restart. Each frame is at least a millisecond later than the one before.
     """
 
     def __init__(self, time_base: Fraction) -> None:
@@ -72,29 +72,29 @@ class ArrivalClock:
         self._last = -self._step
 
     def place(self, time_s: float | None, arrived_s: float) -> int:
-        """time_s: by the source's clock, None where it is not known. arrived_s: by `time.monotonic`."""
+        """The frame's time in ticks. time_s: source's clock, None where unknown. arrived_s: by `time.monotonic`."""
         if self._origin_s is None:
             self._origin_s = arrived_s
-        came_s = arrived_s - self._origin_s
-        shown_s = came_s if time_s is None else time_s + self._agreed(came_s - time_s)
+        elapsed_s = arrived_s - self._origin_s
+        shown_s = elapsed_s if time_s is None else time_s + self._smoothed_shift(elapsed_s - time_s)
         self._last = max(round(shown_s / self._time_base), self._last + self._step)
         return self._last
 
     def restart(self) -> None:
-        """The source's clock begins anew."""
+        """Call when the source's clock restarts."""
         self._shift_s = None
 
-    def _agreed(self, shift_s: float) -> float:
-        """From the source's clock to ours, as the picture with the least delay had it; anew where they part ways."""
+    def _smoothed_shift(self, shift_s: float) -> float:
+        """Offset from the source's clock to ours, by the frame with the least delay; reset where clocks diverge."""
         if self._shift_s is None or not 0 <= shift_s - self._shift_s <= _JUMP_S:
             self._shift_s = shift_s
         return self._shift_s
 
 
 def plausible_rate(*guesses: Fraction | None) -> Fraction:
-    """The first guess that a camera could have made, in frames a second; 30 if there is none.
+    """The first guess between 1/60 and 240 frames per second; 30 where there is none.
 
-    Encoders take it as a hint for their rate control; frames keep their own times.
+    Encoders use it as a hint for rate control only; frames keep their own times.
     """
     low, high = _RATES
     return next((guess for guess in guesses if guess is not None and low <= guess <= high), Fraction(30))
@@ -107,7 +107,7 @@ def parse_time(text: str) -> float:
     """Seconds from `90`, `1:30`, `0:01:30.5`. Raises UsageError."""
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"{text!r} is no time; write seconds (90.5) or h:mm:ss (0:01:30.5)")
+        raise UsageError(f"{text!r} is not a time; write seconds (90.5) or h:mm:ss (0:01:30.5)")
     hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
 
@@ -120,12 +120,12 @@ def clock(seconds: float) -> str:
 
 
 class RateMeter:
-    """Frames a second, of late and over all."""
+    """Frames per second, recent and overall."""
 
     def __init__(self, window_s: float = 2.0) -> None:
         self._window_s = window_s
         self._start_s = self._mark_s = time.monotonic()
-        self._marked = 0
+        self._mark_count = 0
         self._recent = 0.0
         self.count = 0
 
@@ -133,8 +133,8 @@ class RateMeter:
         self.count += 1
         now_s = time.monotonic()
         if now_s - self._mark_s >= self._window_s:
-            self._recent = (self.count - self._marked) / (now_s - self._mark_s)
-            self._mark_s, self._marked = now_s, self.count
+            self._recent = (self.count - self._mark_count) / (now_s - self._mark_s)
+            self._mark_s, self._mark_count = now_s, self.count
 
     @property
     def elapsed_s(self) -> float:
@@ -146,5 +146,5 @@ class RateMeter:
 
     @property
     def recent(self) -> float:
-        """Over the last full window; over all time until there is one."""
+        """Rate over the last full window; the overall mean before the first."""
         return self._recent or self.mean

@@ -1,4 +1,4 @@
-"""HDR to SDR as a table: BT.2020 PQ or HLG signal in, BT.709 signal out, for FFmpeg's `lut3d` filter.
+"""HDR to SDR as a lookup table: BT.2020 PQ or HLG signal in, BT.709 signal out, for FFmpeg's `lut3d` filter.
 
 PQ is SMPTE ST 2084, HLG is ITU-R BT.2100 with its reference 1,000 cd/m² display, the roll-off is the EETF of
 ITU-R BT.2390, and diffuse white is 203 cd/m² (ITU-R BT.2408), which becomes SDR white.
@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-PQ, HLG = 16, 18  # transfer characteristics by their number in ITU-T H.273
+PQ, HLG = 16, 18  # transfer characteristics, as numbered in ITU-T H.273
 
 _GRID = 33
-_PEAK, _WHITE = 1000.0, 203.0  # cd/m²: brightest highlight kept, and what becomes SDR white
+_PEAK, _WHITE = 1000.0, 203.0  # cd/m²: the brightest highlight kept, and the level of SDR white
 _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
 _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
@@ -45,7 +45,7 @@ def hlg_to_light(signal: Floats) -> Floats:
 
 
 def roll_off(light: Floats) -> Floats:
-    """BT.2390's EETF: up to its knee luminance passes unchanged, above it 1,000 cd/m² shrink to 203."""
+    """BT.2390's EETF: luminance (cd/m²) below the knee is unchanged; above it, up to 1,000 is compressed to 203."""
     peak, target = (float(light_to_pq(np.array(v))) for v in (_PEAK, _WHITE))
     top = target / peak
     knee = 1.5 * top - 0.5
@@ -58,7 +58,7 @@ def roll_off(light: Floats) -> Floats:
 def to_sdr(signal: Floats, trc: int) -> Floats:
     """R'G'B' of BT.2020 in PQ or HLG, shape (..., 3), 0-1, to R'G'B' of BT.709, 0-1.
 
-    The brightest channel is rolled off and the others keep their proportion to it, so that hues stay.
+    The brightest channel is rolled off and the others keep their ratio to it, which preserves hue.
     """
     light = pq_to_light(signal) if trc == PQ else hlg_to_light(signal)
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
@@ -67,7 +67,7 @@ def to_sdr(signal: Floats, trc: int) -> Floats:
 
 
 def cube_text(trc: int) -> str:
-    """The table as a .cube file; red varies fastest."""
+    """The content of a .cube file with the table; red varies fastest."""
     axis = np.linspace(0, 1, _GRID)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
     rows = to_sdr(np.stack([red, green, blue], -1), trc).reshape(-1, 3)
@@ -81,7 +81,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 @functools.cache
 def cube_file(trc: int) -> Path:
-    """The table in a file that lasts as long as this process: `lut3d` reads from a path only."""
+    """A file with the table that exists until this process ends: `lut3d` only reads from a path."""
     path = Path(_folder().name) / f"{trc}.cube"
     path.write_text(cube_text(trc))
     return path

@@ -1,1 +1,1 @@
-"""What web and workers agree on: options, the records of live sessions and jobs, and where Redis keeps them."""
+"""The records that web and workers share: options, live sessions and file jobs, and their stores in Redis."""

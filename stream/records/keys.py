@@ -1,33 +1,33 @@
-"""Every key that Mattebox keeps in Redis, how long each lives, and the scripts that move them. One place, no client.
+"""All keys that Mattebox uses in Redis, their lifetimes, and the text of the scripts. Does not import a Redis client.
 
-Every key expires by itself if nobody touches it any more, so a crash of everybody leaves nothing behind for ever.
+Every key has an expiry that its use renews, so that nothing stays after a crash of all processes.
 
-mattebox:session:<id>        hash: the record, one field each; `late` and `entry` are the store's own
-mattebox:sessions            zset: id → when its record will be gone
-mattebox:due                 zset: id → when its lease lapses, or when nobody waits for its offer any longer
-mattebox:offers              stream, read by the group `workers`: offers that nobody has taken
-mattebox:answer:<id>         list of one: a worker's answer
-mattebox:name:<name>         string: id of the session that publishes under that name
-mattebox:commands:<worker>   stream: what a worker is to do
-mattebox:worker:<id>         string: its last heartbeat
-mattebox:workers             zset: id → when that heartbeat is stale
-mattebox:spent:<key>         number: uses of something that is limited, in the window of time until it expires
+mattebox:session:<id>        hash: the record, one field each; `late` and `entry` are internal
+mattebox:sessions            zset: id → when its record expires
+mattebox:due                 zset: id → when its lease or offer expires
+mattebox:offers              stream, read by the group `workers`: offers not yet taken
+mattebox:answer:<id>         list with one element: a worker's answer
+mattebox:name:<name>         string: id of the session that publishes under the name
+mattebox:commands:<worker>   stream: commands for a worker
+mattebox:worker:<id>         string: the worker's last heartbeat
+mattebox:workers             zset: id → when the heartbeat expires
+mattebox:spent:<key>         number: uses of a rate-limited resource in the current window
 
-mattebox:job:<id>            hash: the record of a file job, one field each; fence, told, of_frames, counted_s and
-                             mark_… are the store's own
-mattebox:tasks:<job>         hash: "plan", "0000" … for its segments, "join" → where each stands, as JSON
-mattebox:todo:<job>          list: those of them that anybody may take, next first
-mattebox:plan:<job>          string: how it was cut, in the workers' own words
-mattebox:jobs                zset: id → when its record will be gone
-mattebox:jobs-of:<owner>     zset: the same, of one owner's jobs
-mattebox:leases              zset: "<job> <task>" that a worker has → when its lease lapses
-mattebox:ready:<owner>       zset: jobs with something to take → by priority, then age
-mattebox:owners              zset: owner → when a worker last took something of his
-mattebox:wake                list: a token for each task that came up, for workers that wait
+mattebox:job:<id>            hash: the record of a file job, one field each; fence, told (webhook attempts), of_frames,
+                             counted_s and mark_… are internal
+mattebox:tasks:<job>         hash: task name ("plan", "0000" … for segments, "join") → its state, as JSON
+mattebox:todo:<job>          list: the tasks ready to be taken, next first
+mattebox:plan:<job>          string: the plan, in the workers' format
+mattebox:jobs                zset: id → when its record expires
+mattebox:jobs-of:<owner>     zset: the same for one owner's jobs
+mattebox:leases              zset: "<job> <task>" of running tasks → when the lease expires
+mattebox:ready:<owner>       zset: jobs with tasks ready, ordered by priority, then age
+mattebox:owners              zset: owner → when a worker last took a task of the owner
+mattebox:wake                list: a token per new task, which wakes a waiting worker
 mattebox:ended               zset: job → when it ended
-mattebox:hooks               zset: job whose owner is to be told of its end → when
-mattebox:removed:<job>       string: it was removed, and not lost
-mattebox:job-key:<n>:<owner>:<key>  string: the job that was made under an idempotency key
+mattebox:hooks               zset: ended job with a webhook → when to call it next
+mattebox:removed:<job>       string: marks that the job was removed, not lost
+mattebox:job-key:<n>:<owner>:<key>  string: id of the job created with an idempotency key
 """
 
 from functools import cache
@@ -38,25 +38,25 @@ from stream import limits
 PREFIX = "mattebox:"
 GROUP = "workers"
 
-LEASE_S = 4.0  # a session whose worker is silent for so long is in danger
-GRACE_S = 3.0  # and so long after that was first noticed it is lost: time to renew when it was Redis that was away
-KEEP_S = 600  # final records, and records that nobody renews
-BEAT_S = 4.0  # a worker without a heartbeat for so long is gone
-ANSWER_S = 30  # an answer that nobody fetched
-QUEUE_S = 3600  # streams of offers and commands that nobody uses
-CLAIM_MS = 1000  # an offer delivered but not taken for so long goes to another worker
-DELIVERIES = 3  # and after so many of these it is dropped
-WAITING = 256  # offers that may wait at once; more are refused at once
+LEASE_S = 4.0  # lifetime of a worker's lease on a session or task
+GRACE_S = 3.0  # from noticing an expired lease to giving it up, so that owners can renew after an outage of Redis
+KEEP_S = 600  # lifetime of ended sessions, and of records not renewed
+BEAT_S = 4.0  # a worker without a heartbeat for this long is gone
+ANSWER_S = 30  # lifetime of an answer not fetched
+QUEUE_S = 3600  # lifetime of unused streams of offers and commands
+CLAIM_MS = 1000  # an offer delivered but not taken for this long goes to another worker
+DELIVERIES = 3  # after this many deliveries an offer or task counts as poison
+WAITING = 256  # maximum number of waiting offers; more are refused
 
-LOSSES = 25  # workers that were lost with one task: enough; a task that kills is known after DELIVERIES
-JOB_KEEP_S = limits.JOBS_KEEP_S + 86_400  # a job since its last touch; longer, so that its files go first
-JOB_REPEAT_S = 86_400  # an idempotency key
-REMOVED_S = 86_400  # that a job was removed: workers that have something of it still must not write it again
-HOOK_S = 60  # to tell an owner of a job's end, before somebody else tries
-POISON = "poison"  # the reason of what was given up because it takes its workers down
-TRIES = 3  # of a task that failed as it should not; the fault of the job is told at once
+LOSSES = 25  # lost workers after which a task's job fails; a task that kills its process fails after DELIVERIES
+JOB_KEEP_S = limits.JOBS_KEEP_S + 86_400  # lifetime of an unused job record: files are removed first
+JOB_REPEAT_S = 86_400  # lifetime of an idempotency key
+REMOVED_S = 86_400  # lifetime of the mark of a removed job, so that workers do not restore it
+HOOK_S = 60  # reservation of a webhook for one process
+POISON = "poison"  # the reason of a job that repeatedly killed its workers
+TRIES = 3  # attempts of a task after unexpected errors; errors of the job itself fail at once
 PRIORITY_MOST = limits.PRIORITY_MOST
-RATE_S = 2.0  # over which frames a second are counted
+RATE_S = 2.0  # window for a job's frames per second
 
 NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"  # answers to an offer without a worker
 PLAN, JOIN = "plan", "join"  # the names of the tasks of a job; those of its segments are numbers
@@ -112,7 +112,7 @@ def segment_name(number: int) -> str:
     return SEGMENT % number
 
 
-_IN_LUA = (
+_LUA_CONSTANTS = (
     "PREFIX",
     "GROUP",
     "LEASE_S",
@@ -143,8 +143,8 @@ _IN_LUA = (
 
 @cache
 def script(name: str) -> str:
-    """The text of `lua/<name>.lua` behind the constants above and the functions that all scripts of its kind share."""
+    """The text of `lua/<name>.lua`, preceded by the constants above and the functions shared by scripts of its kind."""
     folder = files("stream.records") / "lua"
     shared = "job_common" if name.startswith("job_") else "common"
-    constants = [f"local {word} = {globals()[word]!r}" for word in _IN_LUA]
+    constants = [f"local {constant} = {globals()[constant]!r}" for constant in _LUA_CONSTANTS]
     return "\n".join([*constants, *((folder / f"{part}.lua").read_text() for part in ("clock", shared, name))])

@@ -1,8 +1,8 @@
-"""One process's way to Redis: connection, scripts, and patience. The only file that imports its client.
+"""A process's connection to Redis: commands, scripts and timeouts. The only module that imports the Redis client.
 
-Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and a second more: when Redis is away it raises
-StoreDown, and the next call tries anew. Knows nothing about what the records are: `stream/records/live_store.py` has
-those of live video, `stream/records/job_store.py` those of files.
+Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is unreachable it
+raises StoreDown, and the next call tries again. Knows nothing about the records: `stream/records/live_store.py` has
+those of live video, `stream/records/job_store.py` those of file jobs.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ __all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError"]
 
 T = TypeVar("T")
 
-SLICE_S = 1.0  # longest wait inside Redis: a server that stopped meanwhile is noticed after this and PATIENCE_S
-PATIENCE_S = 1.0  # for any reply
-_AWAY = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "OOM")  # replies of a server that takes no writes just now
+SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected after SLICE_S + PATIENCE_S
+PATIENCE_S = 1.0  # timeout of any reply
+_UNAVAILABLE = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "OOM")  # error replies that count as an outage
 
 
 class RedisLink:
-    """One object a process, for its event loop. where: the address, without its password."""
+    """One object per process, for its event loop. address: the URL without user, password and query."""
 
     def __init__(self, url: str) -> None:
-        """`url`: redis://, rediss:// or unix://. Connects on first use. Raises UsageError if it is none of these."""
-        self.where = _without_password(url)
-        retry = Retry(NoBackoff(), 1, (RedisGone,))  # once: the connection may be one that a restart has cut
+        """url: redis://, rediss:// or unix://. Connects on first use. Raises UsageError for any other."""
+        self.address = _without_password(url)
+        retry = Retry(NoBackoff(), 1, (RedisGone,))  # one retry: the pooled connection may have been cut by a restart
         try:
             self._redis = aioredis.Redis.from_url(
                 url,
@@ -43,14 +43,14 @@ class RedisLink:
                 protocol=2,
                 retry=retry,
                 socket_connect_timeout=PATIENCE_S,
-                socket_timeout=None,  # `call` has the clock; theirs swallows cancellations on Python 3.11 (wait_for)
+                socket_timeout=None,  # see `call`; redis-py's own swallows cancellations on Python 3.11 (wait_for)
             )
         except ValueError as exc:
-            raise UsageError(f"REDIS_URL={self.where!r}: {str(exc).splitlines()[0]}") from None
+            raise UsageError(f"REDIS_URL={self.address!r}: {str(exc).splitlines()[0]}") from None
         self._scripts: dict[str, Any] = {}
 
     async def ping(self) -> bool:
-        """Does Redis answer? Does not raise StoreDown."""
+        """Whether Redis answers. Does not raise StoreDown."""
         try:
             await self.ask("PING")
         except StoreDown:
@@ -61,35 +61,35 @@ class RedisLink:
         await self._redis.aclose()
 
     async def now_s(self) -> float:
-        """Seconds since 1970, by Redis's clock."""
+        """Seconds since 1970, by the clock of Redis."""
         seconds, micros = await self.ask("TIME")
         return float(seconds) + float(micros) / 1e6
 
     def pipeline(self, transaction: bool = True) -> Any:
-        """Commands to be collected; `call` what its `execute` gives."""
+        """A pipeline for several commands; pass its `execute()` to `call`."""
         return self._redis.pipeline(transaction=transaction)
 
     async def run(self, name: str, *values: str | float) -> Any:
-        """The script `lua/<name>.lua`."""
+        """Run the script `lua/<name>.lua`."""
         if name not in self._scripts:
             self._scripts[name] = self._redis.register_script(keys.script(name))
         return await self.call(self._scripts[name](args=values))
 
-    async def ask(self, *words: str | float, wait_s: float = 0.0) -> Any:
-        """A command of Redis; `wait_s`: how long it may block by its own words."""
-        reply: Any = self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+    async def ask(self, *arguments: str | float, wait_s: float = 0.0) -> Any:
+        """Run a Redis command. wait_s: how long it may block."""
+        reply: Any = self._redis.execute_command(*arguments)  # type: ignore[no-untyped-call]
         return await self.call(reply, wait_s)
 
     async def call(self, command: Awaitable[T], wait_s: float = 0.0) -> T:
-        """The reply, if it comes `PATIENCE_S` after `wait_s` at the latest; else StoreDown."""
+        """Await a reply, for `wait_s + PATIENCE_S` at most. Raises StoreDown."""
         try:
             async with asyncio.timeout(wait_s + PATIENCE_S):
                 return await command
         except (RedisGone, RedisSlow, OutOfMemoryError, ReadOnlyError, OSError) as exc:
-            raise StoreDown(f"Redis at {self.where}: {_first_line(exc)}") from exc
+            raise StoreDown(f"Redis at {self.address}: {_first_line(exc)}") from exc
         except RedisError as exc:
-            if str(exc).startswith(_AWAY):
-                raise StoreDown(f"Redis at {self.where}: {_first_line(exc)}") from exc
+            if str(exc).startswith(_UNAVAILABLE):
+                raise StoreDown(f"Redis at {self.address}: {_first_line(exc)}") from exc
             raise
 
 

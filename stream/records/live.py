@@ -1,6 +1,6 @@
-"""What web and workers tell each other about live video: sessions, offers, commands, workers. Pydantic, JSON both ways.
+"""Records of live video that web and workers share: sessions, offers, commands, workers. Pydantic models, as JSON.
 
-Knows nothing about Redis: `stream/records/live_store.py` keeps these records and makes their moves atomic.
+Knows nothing about Redis: `stream/records/live_store.py` stores these records, with atomic state transitions.
 """
 
 import json
@@ -16,22 +16,22 @@ from stream.records.options import Options
 
 
 class SessionKind(StrEnum):
-    """What passes over the connection."""
+    """The purpose of a connection."""
 
-    CAMERA = "camera"  # the camera out and its matted picture back
-    PUBLISH = "publish"  # WHIP: video comes in, under a name
-    VIEW = "view"  # WHEP: the stream of that name goes out
+    CAMERA = "camera"  # a camera in and its matted video back
+    PUBLISH = "publish"  # WHIP: video in, published under a name
+    VIEW = "view"  # WHEP: the stream of a name out
 
 
 class SessionState(StrEnum):
-    """Where a session stands. The last three are final."""
+    """The state of a session. The last three are final."""
 
-    OFFERED = "offered"  # a client waits for a worker
-    CONNECTING = "connecting"  # a worker has it; the connection is being made
-    LIVE = "live"  # pictures flow
-    ENDED = "ended"  # as somebody wished
-    FAILED = "failed"  # it could not be served
-    LOST = "lost"  # its worker is gone
+    OFFERED = "offered"  # the client is waiting for a worker
+    CONNECTING = "connecting"  # a worker has taken it; the connection is being established
+    LIVE = "live"  # frames are flowing
+    ENDED = "ended"  # ended on request
+    FAILED = "failed"  # could not be served
+    LOST = "lost"  # the worker is gone
 
     @property
     def final(self) -> bool:
@@ -46,7 +46,7 @@ MOVES: dict[SessionState, frozenset[SessionState]] = {
     SessionState.FAILED: frozenset(),
     SessionState.LOST: frozenset(),
 }
-"""From each state to those that may follow it. No other move is ever stored."""
+"""Allowed transitions from each state. No others are ever stored."""
 
 
 class _Record(BaseModel):
@@ -54,14 +54,14 @@ class _Record(BaseModel):
 
 
 class Meters(_Record):
-    """What one video does just now, measured by its worker over the last second."""
+    """Measurements of one video, by its worker over the last second."""
 
-    fps_in: float = Field(0.0, ge=0, description="frames decoded a second")
-    fps_out: float = Field(0.0, ge=0, description="frames encoded a second")
-    matte_fps: float = Field(0.0, ge=0, description="mattes computed a second")
-    latency_ms: float = Field(0.0, ge=0, description="from a frame's arrival to its packet's leaving, median")
-    glass_ms: float = Field(0.0, ge=0, description="latency_ms and the network both ways; 0: not known, as for streams")
-    stages_ms: dict[str, float] = Field(default_factory=dict, description="of a frame, mean: decode, matte, encode")
+    fps_in: float = Field(0.0, ge=0, description="frames decoded per second")
+    fps_out: float = Field(0.0, ge=0, description="frames encoded per second")
+    matte_fps: float = Field(0.0, ge=0, description="mattes computed per second")
+    latency_ms: float = Field(0.0, ge=0, description="median from a frame's arrival to its packet being sent")
+    glass_ms: float = Field(0.0, ge=0, description="latency_ms plus the network round trip; 0: unknown, as for streams")
+    stages_ms: dict[str, float] = Field(default_factory=dict, description="mean time per frame: decode, matte, encode")
     dropped: dict[str, int] = Field(default_factory=dict, description="frames since the start, by cause")
     width: int = Field(0, ge=0, description="of the output, in pixels")
     height: int = Field(0, ge=0)
@@ -70,16 +70,16 @@ class Meters(_Record):
     bitrate_bps: int = Field(0, ge=0, description="of the output, all viewers together")
     viewers: int = Field(0, ge=0)
     load: float = Field(0.0, ge=0, le=1, description="of the worker")
-    notice: str = Field("", description="what its user should know, in words; empty: all is well")
+    notice: str = Field("", description="a message for the user; empty: no problem")
 
 
 class Session(_Record):
-    """One live connection, from its offer to ten minutes past its end.
+    """One live connection, from its offer until ten minutes after its end.
 
-    `id` is a random UUID: whoever does not know it cannot guess it. `reason` says in one word how a final state came
-    about: "", "no_worker", "no_answer", "connect_timeout", "media_timeout", "deleted", "bye", "drained", "replaced",
-    "worker_lost", "bad_sdp", "full", "engine_failed". `fence` grows whenever somebody else is put in charge of the
-    session; who holds an older one is refused. Times are in seconds since 1970, by the clock of the store.
+    `id` is a random UUID, which cannot be guessed. `reason` is the cause of a final state: "", "no_worker",
+    "no_answer", "connect_timeout", "media_timeout", "deleted", "bye", "drained", "replaced", "worker_lost", "bad_sdp",
+    "full", "engine_failed". `fence` is a fencing token: it increases with each change of ownership, and calls with an
+    older one are refused. Times are in seconds since 1970, by the clock of the store.
     """
 
     id: str = Field(min_length=1, max_length=limits.ID)
@@ -97,7 +97,7 @@ class Session(_Record):
     meters: Meters | None = None
 
     def to_fields(self) -> list[str]:
-        """Name, value, name, value … as text, for stores that keep the fields of a record apart."""
+        """A flat list of name, value, name, value … as text, for the fields of a Redis hash."""
         nested = {"options", "meters"}
         fields = {name: str(value) for name, value in self.model_dump(exclude=nested).items()}
         fields |= {
@@ -108,7 +108,7 @@ class Session(_Record):
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str] | Sequence[str]) -> Self:
-        """The other way; fields of the store's own are passed over."""
+        """The inverse of `to_fields`; ignores fields that only the store uses."""
         known = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
         values: dict[str, Any] = {name: known[name] for name in cls.model_fields if known.get(name)}
         nested = {name: json.loads(values[name]) for name in ("options", "meters") if name in values}
@@ -116,7 +116,7 @@ class Session(_Record):
 
 
 class Offer(_Record):
-    """What a client proposes. After `deadline_s`, by the clock of the store, nobody waits for an answer."""
+    """A client's SDP offer. After `deadline_s`, by the clock of the store, the client no longer waits for an answer."""
 
     session: str
     sdp: str
@@ -124,7 +124,7 @@ class Offer(_Record):
 
 
 class Answer(_Record):
-    """A worker's reply: `sdp`, or else `problem` in one word and `detail` for a person.
+    """A worker's reply: `sdp`, or a `problem` code and a `detail` text for people.
 
     Problems: "bad_sdp", "full", "engine" (from workers), and those of `PROBLEMS`.
     """
@@ -135,41 +135,41 @@ class Answer(_Record):
 
 
 PROBLEMS = {
-    keys.NO_STREAM: "nothing is live under that name",
-    keys.NAME_TAKEN: "somebody else publishes under that name",
-    keys.FULL: "too many offers wait already",
+    keys.NO_STREAM: "no stream is live under this name",
+    keys.NAME_TAKEN: "another user publishes under this name",
+    keys.FULL: "too many offers are waiting",
 }
-"""Answers of the store itself, given without a worker."""
+"""Problems that the store itself answers, without a worker."""
 
 
 class Command(_Record):
-    """Something to be done to a session by the worker that has it."""
+    """An instruction for the worker of a session."""
 
     kind: Literal["options", "end", "candidates", "view"]
     session: str
-    options: Options | None = Field(None, description="of kind options: the new ones, complete")
+    options: Options | None = Field(None, description="kind options: the new options, complete")
     text: str = Field("", description="candidates: an SDP fragment; view: the viewer's offer")
-    reason: str = Field("", description="of kind end: the word for the record")
+    reason: str = Field("", description="kind end: the reason to record")
 
 
 class Worker(_Record):
-    """A worker as its heartbeat shows it."""
+    """A worker, as described by its heartbeat."""
 
     id: str = Field(min_length=1, max_length=128)
     host: str = ""
     pid: int = 0
     kind: Literal["live", "files"] = "live"
     state: Literal["starting", "ready", "draining"] = "starting"
-    capacity: int = Field(0, ge=0, description="videos that it can hold; of a file, one part")
-    sessions: int = Field(0, ge=0, description="videos that it holds")
+    capacity: int = Field(0, ge=0, description="videos it can process; of a file, one segment each")
+    sessions: int = Field(0, ge=0, description="videos it is processing")
     load: float = Field(0.0, ge=0, le=1)
     engine: str = ""
     device: str = ""
-    batch: float = Field(0.0, ge=0, description="frames in a call of the engine, mean since the start")
-    wait_ms: float = Field(0.0, ge=0, description="median wait of a frame for the device, of the last 512")
-    late_ms: float = Field(0.0, ge=0, description="and its 95th percentile")
-    busy_s: float = Field(0.0, ge=0, description="time that the device worked, since the start")
-    memory_bytes: int = Field(0, ge=0, description="resident")
-    device_bytes: int = Field(0, ge=0, description="memory of the GPU in use by this process; 0 on a CPU")
+    batch: float = Field(0.0, ge=0, description="mean frames per engine call, since the start")
+    wait_ms: float = Field(0.0, ge=0, description="median wait of the last 512 frames for the device")
+    late_ms: float = Field(0.0, ge=0, description="95th percentile of that wait")
+    busy_s: float = Field(0.0, ge=0, description="busy time of the device since the start, in seconds")
+    memory_bytes: int = Field(0, ge=0, description="resident memory")
+    device_bytes: int = Field(0, ge=0, description="GPU memory used by this process; 0 on a CPU")
     started_s: float = 0.0
     seen_s: float = Field(0.0, description="last heartbeat")

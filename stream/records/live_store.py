@@ -1,13 +1,12 @@
-"""Where web and workers meet: the records of live video in Redis. Those of file jobs are in
-`stream/records/job_store.py`.
+"""The records of live video in Redis, shared by web and workers. `stream/records/job_store.py` has those of file jobs.
 
-Every change of a session's state is one script that Redis runs as a whole (`stream/records/lua`); keys and their
-lifetimes are in `stream/records/keys.py`. Needs Redis 7 or Valkey 8, or newer. No call waits longer than asked for and
-a second more: when Redis is away it raises StoreDown, and the next call tries anew. Knows nothing about media or HTTP.
+Every state transition is one atomic script (`stream/records/lua`); `stream/records/keys.py` has the keys and their
+lifetimes. Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is
+unreachable it raises StoreDown, and the next call tries again. Knows nothing about media or HTTP.
 
-A session is somebody's as long as its `worker` and `fence` are those in the record: `take` gives them, and whoever
-ends the session over the worker's head raises the fence. From then on the old owner's calls raise Fenced.
-When Redis lost its data (flushed, or a disk gone) `renew` writes the owner's sessions again as the owner knows them.
+A worker owns a session while its `worker` and `fence` match the record. `take` sets them; ending a session without its
+worker increments the fence, and from then on the old owner's calls raise Fenced. When Redis has lost its data (flushed,
+or its disk was lost) `renew` restores the owner's sessions from the owner's copies.
 """
 
 import logging
@@ -27,43 +26,43 @@ _log = logging.getLogger(__name__)
 
 
 class LiveStore:
-    """The shared records. One object a process, for its event loop. Every method may raise StoreDown."""
+    """Store of the live records. One object per process, for its event loop. Every method may raise StoreDown."""
 
     def __init__(self, redis: str | RedisLink) -> None:
-        """The address of a Redis (see `RedisLink`), or a link that others use too. Raises UsageError."""
+        """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
         self._read: dict[str, list[str]] = {}
 
     @property
     def link(self) -> RedisLink:
-        """For another store of the same process."""
+        """The connection, to share it with another store of this process."""
         return self._link
 
     async def ping(self) -> bool:
-        """Does Redis answer? The one method that does not raise StoreDown."""
+        """Whether Redis answers. The only method that does not raise StoreDown."""
         return await self._link.ping()
 
     async def close(self) -> None:
         await self._link.close()
 
-    # Offers: from a client, through web, to a worker with room, and its answer back.
+    # Offers: from a client through web to a worker with free capacity, and the answer back.
 
     async def offer(self, session: Session, sdp: str, wait_s: float) -> Answer | None:
-        """Propose a new session in state OFFERED and wait for a worker's answer.
+        """Create a session in state OFFERED and wait for a worker's answer.
 
-        CAMERA and PUBLISH go to whichever worker takes them first, VIEW to the worker of the session `of`. None:
-        nobody took it in `wait_s` seconds (FAILED, "no_worker"), or whoever took it did not answer ("no_answer").
-        Answers of the store itself, with no record made: "no_stream" (nothing live to view), "name_taken" (another
-        owner publishes under that name), "full" (too many offers wait).
+        CAMERA and PUBLISH go to the first worker that takes them, VIEW to the worker of the session `of`. Returns None
+        if no worker took it within `wait_s` seconds (FAILED, "no_worker"), or the worker did not answer in time
+        ("no_answer"). The store itself answers, without creating a record: "no_stream" (nothing live to view),
+        "name_taken" (another owner publishes under that name), "full" (too many offers waiting).
         """
         until_s = time.monotonic() + wait_s
         command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
         latest_s = await self._link.now_s() + 2 * PATIENCE_S
-        said = await self._link.run("offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
-        if said[0] == "late":
-            raise StoreDown(f"Redis at {self._link.where} stood still")
-        if said[0] != "ok":
-            return Answer(problem=said[0], detail=PROBLEMS[said[0]])
+        reply = await self._link.run("offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
+        if reply[0] == "late":
+            raise StoreDown(f"Redis at {self._link.address} did not respond in time")
+        if reply[0] != "ok":
+            return Answer(problem=reply[0], detail=PROBLEMS[reply[0]])
         text = await self._answer(session.id, until_s) or await self._link.run("abandon", session.id)
         return None if text is None else Answer.model_validate_json(text)
 
@@ -77,7 +76,7 @@ class LiveStore:
     async def take(self, worker: str, block_s: float) -> tuple[Session, Offer] | None:
         """Wait up to `block_s` seconds for an offer and take it: CONNECTING, with a new fence and a lease of 4 s.
 
-        Call it only with room for one more. Offers that a worker got and did not take before it died come too.
+        Call it only with free capacity. Also returns offers that another worker received but died before taking.
         """
         until_s = time.monotonic() + block_s
         while True:
@@ -91,12 +90,12 @@ class LiveStore:
                 return None
 
     async def _next_offer(self, worker: str, wait_s: float) -> tuple[str, str, str] | None:
-        block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would be for ever
+        block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would block indefinitely
         query = ("XREADGROUP", "GROUP", keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", keys.OFFERS, ">")
         try:
             got = await self._link.ask(*query, wait_s=wait_s)
         except ResponseError as exc:
-            if str(exc).startswith(("NOGROUP", "UNBLOCKED")):  # flushed meanwhile; `claim` makes it anew
+            if str(exc).startswith(("NOGROUP", "UNBLOCKED")):  # flushed meanwhile; `claim` creates it again
                 return None
             raise
         if not got:
@@ -105,22 +104,22 @@ class LiveStore:
         return entry, fields["session"], fields["sdp"]
 
     async def accept(self, worker: str, id: str) -> Session | None:
-        """As `take`, for the viewer that a command of kind "view" brings. None: it came too late."""
+        """As `take`, for the viewer of a "view" command. None: too late."""
         taken = await self._link.run("take", id, worker, "")
         return Session.from_fields(taken[1]) if taken else None
 
     async def reply(self, session: Session, answer: Answer) -> None:
-        """Answer the client that waits in `offer`. Raises Fenced when it does not wait any more, or NoSession."""
-        _check(await self._link.run("reply", *_claim(session), answer.model_dump_json()), session.id)
+        """Answer the client waiting in `offer`. Raises Fenced when it no longer waits, or NoSession."""
+        _check(await self._link.run("reply", *_ownership(session), answer.model_dump_json()), session.id)
 
-    # Sessions: read by anybody, moved by the worker that has them.
+    # Sessions: read by any process, moved by their worker.
 
     async def session(self, id: str) -> Session | None:
         found = await self._link.ask("HGETALL", keys.session(id))
         return Session.from_fields(found) if found else None
 
     async def sessions(self, owner: str | None = None) -> list[Session]:
-        """All that are kept, final ones of the last ten minutes too, newest first; only those of `owner` if given."""
+        """All sessions, also those ended in the last ten minutes, newest first; only those of `owner` if given."""
         ids = await self._link.ask("ZRANGE", keys.SESSIONS, 0, -1)
         pipe = self._link.pipeline(transaction=False)
         for id in ids:
@@ -128,75 +127,75 @@ class LiveStore:
         found = (
             [Session.from_fields(fields) for fields in await self._link.call(pipe.execute()) if fields] if ids else []
         )
-        mine = (s for s in found if owner is None or s.owner == owner)
-        return sorted(mine, key=lambda s: s.created_s, reverse=True)
+        selected = (s for s in found if owner is None or s.owner == owner)
+        return sorted(selected, key=lambda s: s.created_s, reverse=True)
 
     async def stream(self, name: str) -> Session | None:
-        """The session that publishes under that name, if it is live."""
+        """The live session that publishes under that name, if any."""
         id = await self._link.ask("GET", keys.name(name))
         found = await self.session(id) if id else None
         return found if found and found.state is SessionState.LIVE else None
 
     async def move(self, session: Session, to: SessionState, reason: str = "") -> Session:
-        """The worker's word on where its session stands; a repeat of the last one changes nothing.
+        """Set the state of a session, by its worker; repeating the last call changes nothing.
 
-        A PUBLISH session that becomes LIVE takes its name over from one of the same owner, which is told to end
-        ("replaced"). Raises BadMove, also when another owner has the name; Fenced; StoreDown.
+        A PUBLISH session that becomes LIVE takes over its name from another session of the same owner, which is
+        ended ("replaced"). Raises BadMove, also when another owner has the name; Fenced; StoreDown.
         """
         before = "".join(f",{state}" for state in SessionState if to in MOVES[state]) + ","
-        said = await self._link.run("move", *_claim(session), to, reason, before)
-        if said[0] == "gone":
+        reply = await self._link.run("move", *_ownership(session), to, reason, before)
+        if reply[0] == "gone":
             await self.renew([session])
-            said = await self._link.run("move", *_claim(session), to, reason, before)
-        _check(said, session.id)
-        return Session.from_fields(said[1])
+            reply = await self._link.run("move", *_ownership(session), to, reason, before)
+        _check(reply, session.id)
+        return Session.from_fields(reply[1])
 
     async def report(self, session: Session, meters: Meters) -> None:
-        """What the session does just now. Raises Fenced or BadMove when it is over."""
-        said = await self._link.run("report", *_claim(session), meters.model_dump_json())
-        if said[0] != "gone":
-            _check(said, session.id)
+        """Record the session's measurements. Raises Fenced or BadMove when it has ended."""
+        reply = await self._link.run("report", *_ownership(session), meters.model_dump_json())
+        if reply[0] != "gone":
+            _check(reply, session.id)
 
     async def renew(self, sessions: Iterable[Session]) -> set[str]:
-        """Prolong a worker's leases, each second, with the records as `take` and `move` last gave them.
+        """Renew a worker's leases, every second, with the records as `take` and `move` last returned them.
 
-        Returns the ids of those that are no longer its own: it must stop them. A lease that lapsed while Redis was
-        away is taken back, and a record that Redis lost is written again with the fence that it had.
+        Returns the ids of sessions the worker no longer owns and must stop. A lease that expired while Redis was
+        unreachable is renewed, and a record that Redis lost is restored with its fence.
         """
         pairs = [session.to_fields() for session in sessions]
         if not pairs:
             return set()
-        return set(await self._link.run("renew", str(len(pairs[0])), *(value for one in pairs for value in one)))
+        return set(await self._link.run("renew", str(len(pairs[0])), *(value for fields in pairs for value in fields)))
 
     async def change(self, id: str, options: Options) -> Session:
-        """New options, in the record and as a command to its worker. Raises NoSession or BadMove (it is over)."""
+        """Set new options, in the record and by a command to its worker. Raises NoSession, BadMove if it has ended."""
         command = Command(kind="options", session=id, options=options).model_dump_json()
-        said = await self._link.run("change", id, options.model_dump_json(), command)
-        _check(said, id)
-        return Session.from_fields(said[1])
+        reply = await self._link.run("change", id, options.model_dump_json(), command)
+        _check(reply, id)
+        return Session.from_fields(reply[1])
 
     async def end(self, id: str, reason: str) -> None:
-        """Have it ended: at once where nobody has taken it, else by its worker. Nothing if it is over. NoSession."""
+        """End it: at once if no worker has it, else by a command. No effect if it has ended. Raises NoSession."""
         command = Command(kind="end", session=id, reason=reason).model_dump_json()
         _check(await self._link.run("end", id, reason, command), id)
 
     async def reap(self) -> list[Session]:
-        """End what nobody cares for: offers past their time (FAILED), sessions whose worker is gone (LOST).
+        """End expired offers (FAILED) and sessions whose worker is gone (LOST); returns them.
 
-        For everybody to call, about once a second. A lapsed lease is noticed at one call and given up at a later one,
-        3 s after, so that owners who could not reach Redis come first.
+        Called by all processes, about once a second. An expired lease is marked by one call and the session ended by
+        another 3 s later, so that owners who could not reach Redis can renew it first.
         """
         return [Session.from_fields(fields) for fields in await self._link.run("reap")]
 
-    # Workers: what they are told, and that they are there.
+    # Workers: their commands and heartbeats.
 
     async def send(self, worker: str, command: Command) -> None:
         await self._link.run("send", worker, command.model_dump_json())
 
     async def commands(self, worker: str, block_s: float) -> list[Command]:
-        """What came for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
+        """New commands for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
         key, until_s = keys.commands(worker), time.monotonic() + block_s
-        if read := self._read.get(worker):  # only now: what was read is what the last call returned
+        if read := self._read.get(worker):  # deleted only now, after the caller has got them
             await self._link.ask("XDEL", key, *read)
             self._read[worker] = []
         while True:
@@ -210,7 +209,7 @@ class LiveStore:
                 return []
 
     async def beat(self, worker: Worker) -> None:
-        """A sign of life, each second; without one for 4 s the worker is not listed any more."""
+        """Heartbeat, every second; a worker without one for 4 s is no longer listed."""
         seen_s = time.time()
         text = worker.model_copy(update={"seen_s": seen_s}).model_dump_json()
         pipe = self._link.pipeline()
@@ -220,20 +219,20 @@ class LiveStore:
         await self._link.call(pipe.execute())
 
     async def workers(self, kind: str = "") -> list[Worker]:
-        """Those with a heartbeat in the last 4 s; of one kind, "live" or "files", if given."""
+        """Workers with a heartbeat in the last 4 s; only of one kind, "live" or "files", if given."""
         ids = await self._link.ask("ZRANGE", keys.WORKERS, 0, -1)
         texts: Any = await self._link.ask("MGET", *(keys.worker(id) for id in ids)) if ids else []
         found = [Worker.model_validate_json(text) for text in texts if text]
         return [worker for worker in found if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:
-        """The worker goes. Its sessions should be moved first; what it did not take goes to others."""
+        """Unregister a worker. Move its sessions first; offers it did not take go to other workers."""
         await self._link.run("leave", worker)
 
-    # Anything else that several processes must count together.
+    # Rate limits that all processes share.
 
     async def spend(self, key: str, limit: int, window_s: int) -> float:
-        """Count one use of `key`, of which a window of time has `limit`. 0.0: granted; else seconds until the next."""
+        """Count one use of `key`, limited to `limit` per `window_s`. Returns 0.0 if granted, else seconds to wait."""
         name, pipe = keys.spent(key), self._link.pipeline()
         pipe.set(name, 0, ex=window_s, nx=True)
         pipe.incr(name)
@@ -242,17 +241,17 @@ class LiveStore:
         return 0.0 if count <= limit else max(left_ms, 1) / 1000
 
 
-def _claim(session: Session) -> tuple[str, str, int]:
-    """What a worker shows to be let through: id, its own name, fence."""
+def _ownership(session: Session) -> tuple[str, str, int]:
+    """What proves a worker's ownership: session id, worker, fence."""
     return session.id, session.worker, session.fence
 
 
-def _check(said: list[str], id: str) -> None:
-    match said:
+def _check(reply: list[str], id: str) -> None:
+    match reply:
         case ["gone"]:
             raise NoSession(f"no session {id}")
         case ["fenced"]:
-            raise Fenced(f"session {id} is somebody else's by now")
+            raise Fenced(f"session {id} is no longer owned by this worker")
         case ["bad", state]:
             raise BadMove(f"session {id} is {state}")
         case [keys.NAME_TAKEN]:
@@ -262,6 +261,6 @@ def _check(said: list[str], id: str) -> None:
 def _command(text: str) -> Command | None:
     try:
         return Command.model_validate_json(text)
-    except ValidationError:  # from a newer web, say; one that cannot be read must not stop the rest
-        _log.warning("a command that this version does not know was passed over")
+    except ValidationError:  # e.g. from a newer web; must not block the other commands
+        _log.warning("ignored a command that this version does not know")
         return None

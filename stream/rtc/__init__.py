@@ -1,1 +1,1 @@
-"""WebRTC, over aiortc. Nothing outside this package imports it."""
+"""WebRTC with aiortc, which no other package imports."""

@@ -1,7 +1,7 @@
-"""Encoding live video for WebRTC: H.264 or VP8, no picture held back, bit rate changed while it runs.
+"""Encoding live video for WebRTC: H.264 or VP8, no frame delay, bit rate adjustable while running.
 
-Figures behind the choices: at 720p and 2 Mbit/s x264 `superfast` took 6.5 to 8.6 ms of one core and 41 to 45 dB,
-libvpx at speed 12 6.9 ms and 39 dB. Knows nothing about connections.
+Measured at 720p and 2 Mbit/s: x264 `superfast` takes 6.5 to 8.6 ms of one core and reaches 41 to 45 dB, libvpx at
+speed 12 takes 6.9 ms and reaches 39 dB. Knows nothing about connections.
 """
 
 import logging
@@ -22,9 +22,9 @@ from stream.sinks.formats import encoder_opens
 CLOCK = Fraction(1, 90_000)
 CODECS = ("H264", "VP8")
 
-_BITS_A_PIXEL = 0.1  # 720p at 30 frames a second: 2.8 Mbit/s
-_LEAST_BPS = 300_000
-_NEVER = 1_000_000  # pictures between keyframes nobody asked for
+_BITS_PER_PIXEL = 0.1  # 720p at 30 fps: 2.8 Mbit/s
+_MIN_BPS = 300_000
+_KEYFRAME_INTERVAL = 1_000_000  # frames; in effect keyframes come only on request
 _log = logging.getLogger(__name__)
 
 _X264 = {"preset": "superfast", "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0"}
@@ -34,15 +34,15 @@ _TO_BT601 = "colorspace=space=bt470bg:trc=bt709:primaries=bt709:range=tv:iall=bt
 _VPX = {"deadline": "realtime", "cpu-used": "-12", "lag-in-frames": "0", "error-resilient": "default"}
 
 
-def fitting_bps(width: int, height: int, rate: float, most_bps: int) -> int:
-    """Bits a second at which a picture of this size looks clean, within what the operator allows."""
-    return round(min(max(_BITS_A_PIXEL * width * height * rate, _LEAST_BPS), most_bps))
+def fitting_bps(width: int, height: int, rate: float, max_bps: int) -> int:
+    """Bits per second for good quality at this size in pixels and rate in fps; at most `max_bps`."""
+    return round(min(max(_BITS_PER_PIXEL * width * height * rate, _MIN_BPS), max_bps))
 
 
 class LiveEncoder:
-    """One codec at one size. Raises EncodeError.
+    """An encoder of one codec ("H264" or "VP8") at one size. Raises EncodeError.
 
-    width, height: pixels, even. bps: bits a second, without RTP's headers.
+    width, height: pixels, even. bps: bits per second, without RTP headers.
     """
 
     def __init__(self, codec: str, width: int, height: int, bps: int, settings: Settings) -> None:
@@ -53,7 +53,7 @@ class LiveEncoder:
         self._context = self._open()
 
     def encode(self, picture: av.VideoFrame, key: bool) -> "list[av.Packet[av.VideoStream]]":
-        """picture: yuv420p with its pts on `CLOCK`. key: make it one that a decoder can begin with."""
+        """The packets of one frame. picture: yuv420p, its pts in ticks of `CLOCK`. key: force a keyframe."""
         picture.pts = self._last = max(self._last + 1, picture.pts or 0)
         picture.time_base = CLOCK
         if self.codec == "VP8":
@@ -63,11 +63,11 @@ class LiveEncoder:
             return self._context.encode(picture)
         except (av.error.FFmpegError, ValueError) as exc:
             raise EncodeError(
-                f"{self._context.name} refused a picture of {picture.width}x{picture.height}: {exc}"
+                f"{self._context.name} rejected a frame of {picture.width}x{picture.height}: {exc}"
             ) from exc
 
     def _bt601(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """VP8 cannot say that it is BT.709: RFC 6386 knows BT.601 alone, and that is how browsers show it."""
+        """Convert to BT.601, the only colour space of VP8 (RFC 6386), which browsers assume for it."""
         if self._converter is None:
             self._converter = Graph(Shape.of(picture, Fraction(1)), [_TO_BT601])
         self._converter.push(picture)
@@ -76,7 +76,7 @@ class LiveEncoder:
         return converted
 
     def change_rate(self, bps: int) -> None:
-        """x264 and NVENC follow at once; libvpx, as FFmpeg drives it, has to begin anew, with a keyframe."""
+        """Set bits per second. x264 and NVENC adapt at once; FFmpeg's libvpx has to be reopened, with a keyframe."""
         self.bps = bps
         if self.codec == "VP8":
             self._context = self._open()
@@ -97,7 +97,7 @@ class LiveEncoder:
         context = cast(av.VideoCodecContext, av.CodecContext.create(name, "w"))
         context.width, context.height = self.size
         context.pix_fmt, context.time_base, context.framerate = "yuv420p", CLOCK, Fraction(30)
-        context.bit_rate, context.gop_size, context.max_b_frames = self.bps, _NEVER, 0
+        context.bit_rate, context.gop_size, context.max_b_frames = self.bps, _KEYFRAME_INTERVAL, 0
         context.options = options | {"maxrate": str(self.bps), "bufsize": str(self.bps // 2)}
         context.thread_count = 1
         if self.codec == "H264":
@@ -111,26 +111,29 @@ class LiveEncoder:
 
 
 class RateControl:
-    """The bit rate of one encoder: what fits the picture, or what its viewers can take if that is less.
+    """The bit rate of one encoder: `best_bps`, or what its viewers' connections can take if that is less.
 
-    The viewer with the least decides, but none may press the others below an eighth of what fits.
+    The slowest viewer decides, but cannot push the others below an eighth of `best_bps`.
     """
 
-    _SHARE = 0.9  # of an estimate: the rest is RTP's headers, sound, and what is sent again
-    _EVERY_S = 3.0
+    _SHARE = 0.9  # of the estimated bandwidth; the rest is for RTP headers, audio and retransmissions
+    _INTERVAL_S = 3.0
 
     def __init__(self, best_bps: int) -> None:
         self._best_bps = self.bps = best_bps
         self._changed_s = 0.0
 
     def follow(self, estimates_bps: Iterable[int], now_s: float | None = None) -> bool:
-        """Has `bps` changed? Small changes are ignored; one upwards waits for 3 s since the last, downwards for 1 s."""
+        """Adapt `bps` to the viewers' bandwidth estimates (bits per second); returns whether it changed.
+
+        Small changes are ignored. An increase comes 3 s after the last change at the earliest, a decrease after 1 s.
+        """
         now_s = time.monotonic() if now_s is None else now_s
-        least = min(estimates_bps, default=self._best_bps / self._SHARE)
-        wanted = round(min(max(least * self._SHARE, self._best_bps / 8), self._best_bps))
-        wait_s = self._EVERY_S if wanted > self.bps else self._EVERY_S / 3
-        near = 0.8 * self.bps <= wanted <= 1.2 * self.bps and wanted < self._best_bps
-        if near or wanted == self.bps or now_s - self._changed_s < wait_s:
+        lowest_bps = min(estimates_bps, default=self._best_bps / self._SHARE)
+        target_bps = round(min(max(lowest_bps * self._SHARE, self._best_bps / 8), self._best_bps))
+        wait_s = self._INTERVAL_S if target_bps > self.bps else self._INTERVAL_S / 3
+        small = 0.8 * self.bps <= target_bps <= 1.2 * self.bps and target_bps < self._best_bps
+        if small or target_bps == self.bps or now_s - self._changed_s < wait_s:
             return False
-        self.bps, self._changed_s = wanted, now_s
+        self.bps, self._changed_s = target_bps, now_s
         return True

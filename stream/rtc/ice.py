@@ -1,6 +1,6 @@
-"""Addresses and ports of a WebRTC connection: which of ours are offered, which of a client's are spoken to, TURN.
+"""ICE addresses and ports: our own candidates, the policy for a client's candidates, and STUN and TURN servers.
 
-aioice binds any port on every address but the loopback; `Connection` here binds where the operator says. Knows nothing
+aioice binds random ports on all addresses except loopback; `Connection` binds what the settings say. Knows nothing
 about media.
 """
 
@@ -26,17 +26,17 @@ from stream.settings import Settings
 _log = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
-_TURN_CREDENTIAL_S = 3600  # an allocation made in time lives on; only a new one needs a new credential
-_GATHER_S = 2  # an answer waits no longer for STUN and TURN servers
-_RECEIVE_BUFFER = 1 << 20  # bytes: a keyframe of a large picture comes in one burst
+_TURN_CREDENTIAL_S = 3600  # existing allocations outlive it; only new ones need a valid credential
+_GATHER_S = 2  # longest wait of an answer for STUN and TURN servers
+_RECEIVE_BUFFER = 1 << 20  # bytes: a large keyframe arrives in one burst
 _METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
 
 
 def ice_servers(settings: Settings, user: str, now_s: float | None = None) -> list[dict[str, Any]]:
-    """The STUN and TURN servers, as browsers take them in `iceServers`; TURN with a credential for one hour.
+    """The STUN and TURN servers in the form of browsers' `iceServers`; TURN with a credential for one hour.
 
-    The credential is that of the TURN REST convention (coturn's `use-auth-secret`): the name is `<expiry>:<user>`, the
-    password the base64 of HMAC-SHA1 over it by the secret shared with the server. user: letters, digits, `-`.
+    The credential follows the TURN REST convention (coturn's `use-auth-secret`): the name is `<expiry>:<user>`, the
+    password is the base64 of its HMAC-SHA1 with the secret shared with the server. user: letters, digits, `-`.
     """
     urls = settings.ice_server_urls()
     stun = [{"urls": [url]} for url in urls if url.startswith("stun")]
@@ -49,7 +49,7 @@ def ice_servers(settings: Settings, user: str, now_s: float | None = None) -> li
 
 
 def aiortc_servers(settings: Settings, user: str) -> list[RTCIceServer]:
-    """The same for our own side. Empty where none are set: aiortc would else ask a public one."""
+    """The same servers for aiortc. Pass the list even when empty: aiortc defaults to a public STUN server."""
     return [RTCIceServer(**server) for server in ice_servers(settings, user)]
 
 
@@ -66,9 +66,9 @@ def turn_hosts(settings: Settings) -> list[tuple[str, int]]:
 
 
 def local_addresses(settings: Settings) -> list[str]:
-    """Where media is received: the address that was set, else every one of this machine.
+    """Addresses to receive media on: `udp_address` where set, else all of this machine.
 
-    The loopback is among them where it was asked for, and where there is no other: a laptop without a network.
+    Loopback is included where the settings ask for it, and where there is no other address, as on an offline laptop.
     """
     if settings.udp_address:
         return [settings.udp_address]
@@ -78,63 +78,65 @@ def local_addresses(settings: Settings) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Reach:
-    """Which of the addresses a client names are spoken to.
+class CandidatePolicy:
+    """Which of a client's candidate addresses packets may be sent to.
 
-    Its candidates make this machine send packets wherever they point: never to itself (unless media is served there),
-    to link-local addresses, where clouds keep their secrets, nor to the operator's own TURN servers.
+    A candidate makes this machine send packets to any address in it. Refused are loopback (unless media is served
+    there), link-local addresses, where cloud metadata services listen, and the operator's own TURN servers.
     """
 
     loopback: bool = False
     refused: frozenset[tuple[str, int]] = frozenset()
 
     def allows(self, address: str, port: int) -> bool:
-        """Names, mDNS ones too, are refused: the client's own checks tell us where it is."""
+        """Host names, including mDNS names, are refused: the client's connectivity checks reveal its address."""
         try:
             ip = ipaddress.ip_address(address)
         except ValueError:
             return False
         ip = getattr(ip, "ipv4_mapped", None) or ip
-        odd = ip.is_multicast or ip.is_unspecified or ip.is_link_local or str(ip) == "255.255.255.255"
-        if odd or ip in _METADATA or (str(ip), port) in self.refused:
+        invalid = ip.is_multicast or ip.is_unspecified or ip.is_link_local or str(ip) == "255.255.255.255"
+        if invalid or ip in _METADATA or (str(ip), port) in self.refused:
             return False
         return self.loopback or not ip.is_loopback
 
 
-async def reach(settings: Settings) -> Reach:
-    """What clients may name, with the operator's TURN servers looked up (one second at most for each)."""
+async def candidate_policy(settings: Settings) -> CandidatePolicy:
+    """The policy by the settings; looks up the operator's TURN servers, for at most one second each."""
     loopback = any(ipaddress.ip_address(address).is_loopback for address in local_addresses(settings))
     refused = set()
     for host, port in turn_hosts(settings):
         refused |= {(address, port) for address in await _resolved(host)}
-    return Reach(loopback, frozenset(refused))
+    return CandidatePolicy(loopback, frozenset(refused))
 
 
 async def _resolved(host: str) -> set[str]:
-    look_up = asyncio.get_running_loop().getaddrinfo(host.strip("[]"), None, type=socket.SOCK_DGRAM)
+    lookup = asyncio.get_running_loop().getaddrinfo(host.strip("[]"), None, type=socket.SOCK_DGRAM)
     try:
-        return {str(info[4][0]) for info in await asyncio.wait_for(look_up, 1.0)}
+        return {str(info[4][0]) for info in await asyncio.wait_for(lookup, 1.0)}
     except (OSError, TimeoutError):
         return set()
 
 
 class Connection(aioice.Connection):
-    """An ICE connection on the operator's addresses and ports, which knows when it last heard from the client."""
+    """An ICE connection on the configured addresses and ports. received_s: last packet, by `time.monotonic`."""
 
     settings: Settings
-    heard_s: float
+    received_s: float
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: int = 5
     ) -> list[aioice.Candidate]:
-        """Ours instead of aioice's: `addresses` are its own choice and are left."""
+        """Overrides aioice's method: `addresses`, which aioice found itself, is ignored."""
         protocols = [p for a in local_addresses(self.settings) if (p := await self._bind(a, component))]
         self._protocols += protocols
         found = [p.local_candidate for p in protocols]
-        found += _seen_from_outside(self.settings, found)
+        found += _public_candidates(self.settings, found)
         found += await self._reflexive(protocols)
-        found += await super().get_component_candidates(component, [], _GATHER_S)  # with no address: TURN's alone
-        if self._closing:  # meanwhile: these were not seen by it
+        found += await super().get_component_candidates(
+            component, [], _GATHER_S
+        )  # without addresses it gathers only TURN's
+        if self._closing:  # closed while gathering: these sockets were not closed with it
             await asyncio.gather(*(protocol.close() for protocol in self._protocols))
         return found
 
@@ -155,45 +157,45 @@ class Connection(aioice.Connection):
         return None
 
     async def _reflexive(self, protocols: list[aioice.ice.StunProtocol]) -> list[aioice.Candidate]:
-        """What a STUN server sees. One that does not answer costs two seconds and nothing else."""
+        """Server-reflexive candidates, from the STUN server; none where it does not answer within two seconds."""
         if self.stun_server is None:
             return []
-        asked = [p for p in protocols if ":" not in p.local_candidate.host]
-        answers = (aioice.ice.server_reflexive_candidate(p, self.stun_server) for p in asked)
-        within = (asyncio.wait_for(answer, _GATHER_S) for answer in answers)
-        found = await asyncio.gather(*within, return_exceptions=True)
+        ipv4 = [p for p in protocols if ":" not in p.local_candidate.host]
+        answers = (aioice.ice.server_reflexive_candidate(p, self.stun_server) for p in ipv4)
+        bounded = (asyncio.wait_for(answer, _GATHER_S) for answer in answers)
+        found = await asyncio.gather(*bounded, return_exceptions=True)
         return [answer[0] for answer in found if not isinstance(answer, BaseException)]
 
     async def connect(self) -> None:
-        """aioice's, but one that was closed on its last step does not go on asking for consent for ever."""
+        """As aioice's, but stops the consent checks of a connection that was closed in the last step of connecting."""
         await super().connect()
         if self._closing and self._query_consent_task is not None:
             self._query_consent_task.cancel()
             raise ConnectionError("closed while connecting")
 
     def data_received(self, data: bytes, component: int) -> None:
-        self.heard_s = time.monotonic()
+        self.received_s = time.monotonic()
         super().data_received(data, component)
 
     def request_received(self, *args: Any) -> None:
-        self.heard_s = time.monotonic()
+        self.received_s = time.monotonic()
         super().request_received(*args)
 
 
 def connections(pc: RTCPeerConnection, settings: Settings) -> list[Connection]:
-    """The ICE connections of `pc`, made ours. Call between its remote and its local description.
+    """Turn the ICE connections of `pc` into `Connection`s. Call between setting its remote and local description.
 
-    aiortc offers no way to give it another class; a connection is changed while it holds no socket yet.
+    aiortc has no way to pass another class; the class is changed while a connection has no sockets yet.
     """
     found = {t.receiver.transport.transport.iceGatherer._connection for t in pc.getTransceivers()}
     for connection in found:
         connection.__class__ = Connection
-        connection.settings, connection.heard_s = settings, time.monotonic()  # type: ignore[attr-defined]
+        connection.settings, connection.received_s = settings, time.monotonic()  # type: ignore[attr-defined]
     return list(found)  # type: ignore[arg-type]
 
 
 def _ports(settings: Settings) -> list[int]:
-    """In the order they are tried: any, or those of the range from a random one on."""
+    """UDP ports to try, in order: 0 for any, else the range, beginning at a random port."""
     first, last = settings.udp_port_range()
     if not last:
         return [0]
@@ -201,14 +203,16 @@ def _ports(settings: Settings) -> list[int]:
     return [*range(start, last + 1), *range(first, start)]
 
 
-def _seen_from_outside(settings: Settings, found: list[aioice.Candidate]) -> list[aioice.Candidate]:
-    """The public address, with the ports of the private ones, which the router or the host passes on unchanged."""
+def _public_candidates(settings: Settings, found: list[aioice.Candidate]) -> list[aioice.Candidate]:
+    """Candidates at the public address with the private ones' ports, which the router must forward unchanged."""
     public = settings.public_address
     if not public:
         return []
     version = ipaddress.ip_address(public).version
-    inside = [c for c in found if ipaddress.ip_address(c.host).version == version and c.host not in (public, _LOOPBACK)]
-    return [_candidate("srflx", c.component, public, c.port, (c.host, c.port)) for c in inside]
+    private = [
+        c for c in found if ipaddress.ip_address(c.host).version == version and c.host not in (public, _LOOPBACK)
+    ]
+    return [_candidate("srflx", c.component, public, c.port, (c.host, c.port)) for c in private]
 
 
 def _candidate(

@@ -1,7 +1,7 @@
-"""One WebRTC connection: an offer in, an answer out, pictures and sound either way, and an end to everything it holds.
+"""One WebRTC connection: offer and answer, video and audio in both directions, and the release of all its resources.
 
-Lives on the event loop. Has deadlines of its own, for aiortc waits a minute for a client that never connects and half
-of one for a client that is gone. Knows nothing about where offers come from.
+Runs on the event loop. Has its own deadlines: aiortc waits a minute for a client that never connects and half a
+minute for a client that is gone. Knows nothing about where offers come from.
 """
 
 import asyncio
@@ -14,25 +14,25 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSe
 
 from stream.errors import SdpError
 from stream.rtc import ice, sdp
-from stream.rtc.rtp import Encoded, ask_for_keyframe, divert
+from stream.rtc.rtp import Encoded, divert, request_keyframe
 from stream.rtc.sink import LiveOutput
 from stream.rtc.source import WebRtcSource
 from stream.rtc.tracks import SoundTrack, VideoTrack
 from stream.settings import Settings
 
 _log = logging.getLogger(__name__)
-_LOOK_EVERY_S = 0.25
-_PREFERRED = ("H264",)  # knows BT.709, and looks better than VP8 at the same rate and cost
+_CHECK_INTERVAL_S = 0.25
+_PREFERRED = ("H264",)  # supports BT.709, and has better quality than VP8 at the same bit rate and cost
 _CLOSE_S = 3.0
-_SETTLE_S = 0.03  # aioice looks every 20 ms whether it is still to connect
+_SETTLE_S = 0.03  # aioice's connect loop notices within 20 ms that it is closed
 
 
 class Peer:
     """One connection, for one offer.
 
-    source: the video that comes in, once `answer` has returned; None where none was offered. on_change: told of
-    ("connected", "") once and of ("closed", reason) once; reason is "connect_timeout", "media_timeout" (silent for
-    too long), "bye" (the client hung up) or what `close` was given. on_sound: takes the packets of sound that come in.
+    source: the incoming video, once `answer` has returned; None where none was offered. on_change: called with
+    ("connected", "") once and with ("closed", reason) once; reason is "connect_timeout", "media_timeout" (silent for
+    too long), "bye" (the client hung up) or the argument of `close`. on_sound: called with each incoming audio packet.
     """
 
     def __init__(self, settings: Settings, on_change: Callable[[str, str], None] | None = None) -> None:
@@ -47,40 +47,43 @@ class Peer:
         self._connections: list[ice.Connection] = []
         self._output: LiveOutput | None = None
         self._tracks: list[VideoTrack | SoundTrack] = []
-        self._watch: asyncio.Task[None] | None = None
+        self._watchdog: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def answer(
         self, offer_sdp: str, outgoing: LiveOutput | None = None, incoming: bool = True, user: str = "worker"
     ) -> str:
-        """The answer to an offer. From then on the client has `connect_timeout_s` to connect.
+        """Return the answer to an offer. From then on the client has `connect_timeout_s` to connect.
 
-        outgoing: what the client is sent. incoming: whether it sends us its camera; its sound then goes to `on_sound`,
-        which is `outgoing.play` where nothing else was set. user: whom our own TURN credential is made out to.
-        Raises SdpError, having kept nothing.
+        outgoing: the media sent to the client. incoming: whether the client sends its camera; its audio then goes to
+        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential. Raises SdpError, with
+        everything released.
         """
         try:
-            wants = sdp.Wants(video_in=incoming, video_out=outgoing is not None)
+            directions = sdp.MediaDirections(video_in=incoming, video_out=outgoing is not None)
             offer = sdp.read_offer(
-                offer_sdp, wants, await ice.reach(self._settings), (outgoing and outgoing.codecs) or _PREFERRED
+                offer_sdp,
+                directions,
+                await ice.candidate_policy(self._settings),
+                (outgoing and outgoing.codecs) or _PREFERRED,
             )
             self._offer = offer
             return await asyncio.wait_for(self._negotiate(offer, outgoing, user), self._settings.connect_timeout_s)
         except SdpError:
-            await self._give_up("bad_sdp")
+            await self._abandon("bad_sdp")
             raise
-        except Exception as exc:  # aiortc raises anything at all on an offer it cannot take
+        except Exception as exc:  # aiortc raises arbitrary exceptions on offers it cannot use
             _log.info("the offer was refused: %r", exc)
-            await self._give_up("bad_sdp")
+            await self._abandon("bad_sdp")
             raise SdpError("the offer cannot be answered") from exc
         except BaseException:
-            await self._give_up("cancelled")
+            await self._abandon("cancelled")
             raise
 
     async def _negotiate(self, offer: sdp.ParsedOffer, outgoing: LiveOutput | None, user: str) -> str:
         servers = ice.aiortc_servers(self._settings, user)
         pc = self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
-        pc.on("connectionstatechange", self._changed)
+        pc.on("connectionstatechange", self._connection_state_changed)
         await pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         self._connections = ice.connections(pc, self._settings)
         lines = {t.kind: t for t in pc.getTransceivers()}
@@ -89,7 +92,7 @@ class Peer:
         await pc.setLocalDescription()
         if self._closing is not None:
             raise SdpError("the connection was closed before it was answered")
-        self._watch = asyncio.create_task(self._watching())
+        self._watchdog = asyncio.create_task(self._check_deadlines())
         text = pc.localDescription.sdp
         self._attach(lines["video"], sdp.first_codec(text, "video"))
         return sdp.finish_answer(offer, text, self._settings.max_bitrate)
@@ -99,14 +102,14 @@ class Peer:
     ) -> None:
         if offer.video_in:
             receiver = lines["video"].receiver
-            self.source = WebRtcSource(self._settings, lambda: ask_for_keyframe(receiver))
+            self.source = WebRtcSource(self._settings, lambda: request_keyframe(receiver))
             divert(receiver, self.source.take)
         if offer.sound_in:
             if self.on_sound is None and outgoing is not None:
                 self.on_sound = outgoing.play
-            divert(lines["audio"].receiver, self._heard)
+            divert(lines["audio"].receiver, self._sound_received)
 
-    def _heard(self, sound: Encoded | None) -> None:
+    def _sound_received(self, sound: Encoded | None) -> None:
         if sound is not None and self.on_sound is not None:
             self.on_sound(sound)
 
@@ -129,78 +132,78 @@ class Peer:
                 self._output.attach(line.sender, track, codec)
 
     async def add_candidates(self, fragment: str) -> None:
-        """More of the client's candidates (trickle ICE, RFC 8840). Raises SdpError; what was added before stays."""
+        """Add candidates of the client (trickle ICE, RFC 8840). Raises SdpError; those added before it stay."""
         if self._pc is None or self._offer is None:
             raise SdpError("the connection has no offer yet")
-        allowed = await ice.reach(self._settings)
+        allowed = await ice.candidate_policy(self._settings)
         for candidate in sdp.read_fragment(fragment, self._offer, allowed):
             self._candidates += 1
             if self._candidates > sdp.MAX_CANDIDATES:
-                raise SdpError(f"more than {sdp.MAX_CANDIDATES} candidates have come; the rest is left")
+                raise SdpError(f"more than {sdp.MAX_CANDIDATES} candidates; the rest is ignored")
             await self._pc.addIceCandidate(candidate)
 
-    def _changed(self) -> None:
+    def _connection_state_changed(self) -> None:
         assert self._pc is not None
-        now = self._pc.connectionState
-        if now == "connected" and self.state == "new":
-            self.state = now
+        state = self._pc.connectionState
+        if state == "connected" and self.state == "new":
+            self.state = state
             if self.source is not None:
-                self.source.heard_s = time.monotonic()
+                self.source.received_s = time.monotonic()
             self.on_change("connected", "")
-        elif now == "failed":
-            self._close_soon("media_timeout" if self.state == "connected" else "connect_timeout")
-        elif now == "closed":
-            self._close_soon("bye")
+        elif state == "failed":
+            self._start_closing("media_timeout" if self.state == "connected" else "connect_timeout")
+        elif state == "closed":
+            self._start_closing("bye")
 
-    async def _watching(self) -> None:
+    async def _check_deadlines(self) -> None:
         deadline_s = time.monotonic() + self._settings.connect_timeout_s
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_CHECK_INTERVAL_S)
             if self.state == "connected" and self._silent_s() > self._settings.media_timeout_s:
-                self._close_soon("media_timeout")
+                self._start_closing("media_timeout")
             elif self.state == "new" and time.monotonic() > deadline_s:
-                self._close_soon("connect_timeout")
+                self._start_closing("connect_timeout")
 
     def _silent_s(self) -> float:
-        """Since the last picture from a client that sends any; else since anything at all came from it."""
-        heard_s = self.source.heard_s if self.source else max((c.heard_s for c in self._connections), default=0.0)
-        return time.monotonic() - heard_s
+        """Seconds since the last frame of a client that sends video, else since the last packet of any kind."""
+        last_s = self.source.received_s if self.source else max((c.received_s for c in self._connections), default=0.0)
+        return time.monotonic() - last_s
 
-    def _close_soon(self, reason: str) -> None:
+    def _start_closing(self, reason: str) -> None:
         if self._closing is None:
-            self._closing = asyncio.create_task(self._shut(reason))
+            self._closing = asyncio.create_task(self._shut_down(reason))
 
     async def close(self, reason: str) -> None:
-        """End it. Returns when everything it held is freed; of no effect the second time."""
-        self._close_soon(reason)
+        """Close the connection. Returns when all resources are released. Idempotent."""
+        self._start_closing(reason)
         assert self._closing is not None
         await asyncio.shield(self._closing)
 
-    async def _give_up(self, reason: str) -> None:
+    async def _abandon(self, reason: str) -> None:
         await self.close(reason)
-        self._detach()  # both again, should the offer have got so far only while it was closed
+        self._detach()  # again, because negotiation may have gone on while it was being closed
         if self._pc is not None:
-            await _end(self._pc)
+            await _close_connection(self._pc)
 
     def _detach(self) -> None:
         for track in self._tracks:
             if self._output is not None:
                 self._output.detach(track)
 
-    async def _shut(self, reason: str) -> None:
+    async def _shut_down(self, reason: str) -> None:
         self.state = "closed"
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         if self.source is not None:
             self.source.close()
         self._detach()
         if self._pc is not None:
-            await _end(self._pc)
+            await _close_connection(self._pc)
         self.on_change("closed", reason)
 
 
-async def _end(pc: RTCPeerConnection) -> None:
-    """aiortc's close, in bounded time, and again for what had begun to start while it closed."""
+async def _close_connection(pc: RTCPeerConnection) -> None:
+    """aiortc's close, in bounded time; then stop the transceivers again, some may have started meanwhile."""
     closing = asyncio.ensure_future(pc.close())
     await asyncio.wait([closing], timeout=_CLOSE_S)
     if not closing.done() or closing.exception() is not None:

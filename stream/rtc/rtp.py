@@ -1,11 +1,11 @@
-"""What is taken over from aiortc 1.16. The only place that touches its inner parts, which is why it is pinned.
+"""Overrides of aiortc 1.16. The only module that uses its internals, which is why the version is pinned.
 
-* A receiver decodes in a thread of its own into a queue without bound, and opens each decoder with a thread for every
-  core: its complete pictures are diverted to us before they are decoded.
-* Its jitter buffer holds a picture back until the next one begins: ours hands it on with its last packet.
-* A sender given packets that are encoded already keeps keyframe requests and bandwidth estimates to itself.
+* A receiver decodes in its own thread into an unbounded queue, with as many decoder threads as there are cores:
+  complete frames are diverted to us before they are decoded.
+* Its jitter buffer holds a frame back until the next one begins: ours passes it on with its last packet.
+* A sender of already encoded packets does not pass on keyframe requests and bandwidth estimates.
 
-Knows nothing about sessions, files or matting. tests/stream/rtc/test_rtp.py fails where a version of aiortc differs.
+Knows nothing about sessions, files or matting. tests/stream/rtc/test_rtp.py fails if another aiortc version differs.
 """
 
 import queue
@@ -21,10 +21,10 @@ from aiortc.rtp import RTCP_PSFB_APP, AnyRtcpPacket, RtcpPsfbPacket, RtpPacket, 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One picture or one packet of sound as it came.
+    """One encoded frame or audio packet as received.
 
-    codec: "H264", "VP8", "opus". pts: ticks of the RTP clock (90 kHz, sound 48 kHz), unwrapped, the first is 0.
-    arrived_s: when it was complete, on the clock of `time.monotonic`.
+    codec: "H264", "VP8", "opus". pts: ticks of the RTP clock (video 90 kHz, audio 48 kHz), unwrapped, starting at 0.
+    arrived_s: when it was complete, by `time.monotonic`.
     """
 
     codec: str
@@ -34,14 +34,14 @@ class Encoded:
 
     @property
     def is_keyframe(self) -> bool:
-        """Can a decoder begin here?"""
+        """Whether a decoder can start here."""
         if self.codec == "VP8":
             return bool(self.data) and not self.data[0] & 1  # RFC 6386, section 9.1
         return any(unit[:1] and unit[0] & 0x1F in (5, 7) for unit in self.data.split(b"\x00\x00\x01")[1:])
 
 
 class _Diverted(queue.SimpleQueue[Any]):
-    """Stands where aiortc queues what its decoder thread shall decode. That thread then only waits for its end."""
+    """Replaces the queue of aiortc's decoder thread, which then only waits for the end."""
 
     def __init__(self, take: Callable[[Encoded | None], None]) -> None:
         super().__init__()
@@ -57,25 +57,25 @@ class _Diverted(queue.SimpleQueue[Any]):
 
 
 def divert(receiver: RTCRtpReceiver, take: Callable[[Encoded | None], None]) -> None:
-    """Hand what `receiver` gets to `take`, in the event loop, and None when it ends. Call before it starts."""
+    """Pass what `receiver` gets to `take`, on the event loop, and None at the end. Call before it starts."""
     _set(receiver, "_RTCRtpReceiver__decoder_queue", _Diverted(take))
     if receiver.track is not None and receiver.track.kind == "video":
         _set(receiver, "_RTCRtpReceiver__jitter_buffer", _PromptBuffer(capacity=512, is_video=True))
 
 
-def ask_for_keyframe(receiver: RTCRtpReceiver) -> None:
-    """Have a picture loss indication sent with the next packet that comes in. From any thread."""
+def request_keyframe(receiver: RTCRtpReceiver) -> None:
+    """Send a picture loss indication (PLI) when the next packet arrives. From any thread."""
     _get(receiver, "_RTCRtpReceiver__decoder_error").set()
 
 
 class _PromptBuffer(JitterBuffer):
-    """Hands a picture on with its last packet, which carries RTP's marker, not with the first of the next one.
+    """Passes a frame on with its last packet, which has the RTP marker bit, not with the next frame's first packet.
 
-    That is one frame less of delay, 33 ms at 30 frames a second.
+    This saves one frame of delay, 33 ms at 30 fps.
     """
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Packets of nothing but padding, by which browsers probe the network, are no pictures."""
+        """Padding-only packets, with which browsers probe the bandwidth, are not frames."""
         lost, frame = super().add(packet)
         return lost, frame if frame is not None and frame.data else self._complete()
 
@@ -94,34 +94,36 @@ class _PromptBuffer(JitterBuffer):
         return None
 
 
-def listen(sender: RTCRtpSender, on_keyframe_request: Callable[[], None], on_estimate: Callable[[int], None]) -> None:
-    """Be told of the viewer's picture losses (PLI, FIR) and of the bits a second it can take (REMB). On the loop."""
+def intercept_feedback(
+    sender: RTCRtpSender, on_keyframe_request: Callable[[], None], on_estimate: Callable[[int], None]
+) -> None:
+    """Call back on keyframe requests (PLI, FIR) and bandwidth estimates in bits per second (REMB). On the loop."""
     handle = sender._handle_rtcp_packet
 
-    async def listening(packet: AnyRtcpPacket) -> None:
+    async def intercepted(packet: AnyRtcpPacket) -> None:
         if isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
             estimate_bps = _estimate(packet.fci, sender._ssrc)
             if estimate_bps is not None:
                 on_estimate(estimate_bps)
-            return  # aiortc would only set an encoder that is not used, and trips over damaged ones
+            return  # aiortc would only adjust its unused encoder, and raises on malformed packets
         await handle(packet)
 
-    _set(sender, "_handle_rtcp_packet", listening)
+    _set(sender, "_handle_rtcp_packet", intercepted)
     _set(sender, "_send_keyframe", on_keyframe_request)
 
 
 def round_trip_s(sender: RTCRtpSender) -> float | None:
-    """To the viewer and back, by its last receiver report (RFC 3550, section 6.4.1); None before the first."""
+    """Round-trip time in seconds by the viewer's last receiver report (RFC 3550, 6.4.1); None before the first."""
     found: float | None = _get(sender, "_RTCRtpSender__rtt")
     return found
 
 
 def _estimate(fci: bytes, ssrc: int) -> int | None:
     try:
-        bits_a_second, ssrcs = unpack_remb_fci(fci)
-    except Exception:  # noqa: BLE001 - it comes from the network, and unpacking short ones raises struct.error
+        estimate_bps, ssrcs = unpack_remb_fci(fci)
+    except Exception:  # noqa: BLE001 - untrusted input; truncated packets raise struct.error
         return None
-    return int(bits_a_second) if ssrc in ssrcs else None
+    return int(estimate_bps) if ssrc in ssrcs else None
 
 
 def _get(owner: object, name: str) -> Any:
@@ -129,6 +131,6 @@ def _get(owner: object, name: str) -> Any:
 
 
 def _set(owner: object, name: str, value: object) -> None:
-    """As setattr, but only what is there already can be taken over."""
+    """As setattr, but raises AttributeError where the attribute does not exist yet."""
     _get(owner, name)
     setattr(owner, name, value)

@@ -1,8 +1,8 @@
-"""Offers are checked here before aiortc sees them, and answers finished before browsers do.
+"""Validation of SDP offers before aiortc sees them, and completion of its answers before browsers do.
 
-aiortc takes an empty text for an offer, breaks on others in many ways, and cannot decline a part of one. It is given a
-text written anew from what was understood: one video, at most one sound, codecs that can be used, candidates that may
-be spoken to. Every other part of the offer is declined in the answer. RFC 8866 (SDP), 8839 (ICE), 8829 (answers).
+aiortc accepts an empty offer, fails on invalid ones in many ways, and cannot decline single media sections. It is given
+a rewritten offer: one video, at most one audio section, usable codecs, allowed candidates. All other sections of the
+offer are declined in the answer. RFC 8866 (SDP), 8839 (ICE), 8829 (answers).
 """
 
 import re
@@ -14,9 +14,9 @@ from aiortc.sdp import candidate_from_sdp
 
 from stream.errors import SdpError, UnsupportedCodec
 from stream.rtc.encoder import fitting_bps
-from stream.rtc.ice import Reach
+from stream.rtc.ice import CandidatePolicy
 from stream.rtc.sdp_codecs import Codec, sound_codecs, video_codecs
-from stream.rtc.sdp_parts import CANDIDATE, MediaSection, check_form, grouped, lines_of, parse, shown
+from stream.rtc.sdp_parts import CANDIDATE, MediaSection, check_syntax, excerpt, lines_of, parse, split_sections
 
 MAX_CANDIDATES = 32
 
@@ -29,8 +29,8 @@ _EXTENSIONS = (
 
 
 @dataclass(frozen=True)
-class Wants:
-    """What the connection is for. video_in: the client's camera. video_out: a picture for the client."""
+class MediaDirections:
+    """Directions of the video. video_in: the client sends its camera. video_out: the client receives video."""
 
     video_in: bool
     video_out: bool
@@ -38,10 +38,10 @@ class Wants:
 
 @dataclass(frozen=True)
 class ParsedOffer:
-    """What was understood. sdp: for aiortc. parts: all of them, in order. kept: mids of those that are not declined."""
+    """A validated offer. sdp: rewritten for aiortc. sections: all, in order. kept: mids of those not declined."""
 
     sdp: str
-    parts: tuple[MediaSection, ...]
+    sections: tuple[MediaSection, ...]
     kept: tuple[str, ...]
     bundled: bool
     video_in: bool
@@ -51,114 +51,118 @@ class ParsedOffer:
     ufrag: str
 
 
-def read_offer(text: str, wants: Wants, reach: Reach, prefer: Collection[str] = ()) -> ParsedOffer:
-    """Check an offer. prefer: codecs to put first, where the client takes them. Raises SdpError, UnsupportedCodec."""
-    session, parts = parse(text)
-    video = _pick(parts, "video")
+def read_offer(
+    text: str, directions: MediaDirections, policy: CandidatePolicy, prefer: Collection[str] = ()
+) -> ParsedOffer:
+    """Validate an offer. prefer: codecs to put first, where the client has them. Raises SdpError, UnsupportedCodec."""
+    session, sections = parse(text)
+    video = _first_active(sections, "video")
     if video is None:
         raise SdpError("the offer has no video")
-    if wants.video_in and not video.sends:
-        raise SdpError(f"the offer's video is {video.direction}: no camera is sent")
-    if wants.video_out and not wants.video_in and not video.receives:
-        raise SdpError(f"the offer's video is {video.direction}: no picture is wanted")
+    if directions.video_in and not video.sends:
+        raise SdpError(f"the offer's video is {video.direction}: the client sends no camera")
+    if directions.video_out and not directions.video_in and not video.receives:
+        raise SdpError(f"the offer's video is {video.direction}: the client receives none")
     codecs = {"video": video_codecs(video, prefer)}
     if not codecs["video"]:
         raise UnsupportedCodec("the offer has neither H.264 (constrained baseline, packetization mode 1) nor VP8")
-    sound = _pick(parts, "audio")
+    sound = _first_active(sections, "audio")
     if sound is not None:
         codecs["audio"] = sound_codecs(sound)
-    kept = [part for part in parts if part is video or (part is sound and codecs["audio"])]
-    group = _bundle(session, parts)
-    for part in kept:
-        _check_transport(part)
+    kept = [section for section in sections if section is video or (section is sound and codecs["audio"])]
+    group = _bundle(session, sections)
+    for section in kept:
+        _check_transport(section)
     sound = sound if sound in kept else None
     return ParsedOffer(
-        sdp=_rewritten(session, kept, codecs, group, reach),
-        parts=tuple(parts),
-        kept=tuple(part.mid for part in kept),
+        sdp=_rewritten(session, kept, codecs, group, policy),
+        sections=tuple(sections),
+        kept=tuple(section.mid for section in kept),
         bundled=bool(group),
-        video_in=wants.video_in,
-        video_out=wants.video_out and video.receives,
-        sound_in=wants.video_in and sound is not None and sound.sends,
-        sound_out=wants.video_out and sound is not None and sound.receives,
-        ufrag=video.one("ice-ufrag"),
+        video_in=directions.video_in,
+        video_out=directions.video_out and video.receives,
+        sound_in=directions.video_in and sound is not None and sound.sends,
+        sound_out=directions.video_out and sound is not None and sound.receives,
+        ufrag=video.first("ice-ufrag"),
     )
 
 
-def finish_answer(offer: ParsedOffer, answer: str, most_bps: int, width: int = 1280, height: int = 720) -> str:
-    """aiortc's answer with the parts it was not shown declined, and a hint for browsers at what rate to begin.
+def finish_answer(offer: ParsedOffer, answer: str, max_bps: int, width: int = 1280, height: int = 720) -> str:
+    """aiortc's answer, with the sections it did not see declined and a start bit rate for browsers.
 
-    width, height: the picture hoped for. Without the hint Chromium begins at 300 kbit/s, a quarter of the size.
+    width, height: the expected frame size. Without the hint Chromium starts at 300 kbit/s, a quarter of the size.
     """
-    session, parts = grouped(answer)
-    mine = {_mid(lines): lines for lines in parts}
-    bps = fitting_bps(width, height, 30.0, most_bps)
+    session, sections = split_sections(answer)
+    answered = {_mid(lines): lines for lines in sections}
+    bps = fitting_bps(width, height, 30.0, max_bps)
     lines = session if offer.bundled else [line for line in session if not line.startswith("a=group:BUNDLE")]
-    for part in offer.parts:
-        lines = lines + (_hinted(mine[part.mid], bps) if part.mid in mine else _declined(part))
+    for section in offer.sections:
+        lines = lines + (
+            _with_bitrate_hint(answered[section.mid], bps) if section.mid in answered else _declined(section)
+        )
     return "\r\n".join(lines) + "\r\n"
 
 
 def first_codec(text: str, kind: str) -> str:
-    """The name of the codec that a description puts first: what its sender will use."""
-    for lines in grouped(text)[1]:
+    """The name of the first codec of a description, which its sender will use; "" where there is none."""
+    for lines in split_sections(text)[1]:
         if lines[0].startswith(f"m={kind} "):
             number = lines[0].split()[3]
             return next(ln.split()[1].split("/")[0] for ln in lines if ln.startswith(f"a=rtpmap:{number} "))
     return ""
 
 
-def read_fragment(text: str, offer: ParsedOffer, reach: Reach) -> Iterator[RTCIceCandidate]:
-    """The candidates of a trickle fragment (RFC 8840) that may be spoken to. Raises SdpError."""
+def read_fragment(text: str, offer: ParsedOffer, policy: CandidatePolicy) -> Iterator[RTCIceCandidate]:
+    """The allowed candidates of a trickle ICE fragment (RFC 8840). Raises SdpError."""
     mid = offer.kept[0]
     for line in lines_of(text):
         name, _, value = line[2:].partition(":")
         if line.startswith("a="):
-            check_form(name, value)
+            check_syntax(name, value)
         if name == "ice-ufrag" and value != offer.ufrag:
             raise SdpError("these candidates are for another offer; ICE restarts are not supported, send a new offer")
         if name == "mid" and not offer.bundled:
             mid = value
-        if name == "candidate" and _usable(value, reach):
+        if name == "candidate" and _usable(value, policy):
             candidate = candidate_from_sdp(value.removeprefix("candidate:"))
             candidate.sdpMid = mid
             yield candidate
 
 
-def _pick(parts: list[MediaSection], kind: str) -> MediaSection | None:
-    """The first of its kind that the client has not itself refused."""
+def _first_active(sections: list[MediaSection], kind: str) -> MediaSection | None:
+    """The first section of its kind that the client has not rejected itself."""
     return next(
-        (p for p in parts if p.kind == kind and (p.header.split()[1] != "0" or "bundle-only" in p.attributes)), None
+        (p for p in sections if p.kind == kind and (p.header.split()[1] != "0" or "bundle-only" in p.attributes)), None
     )
 
 
-def _bundle(session: dict[str, list[str]], parts: list[MediaSection]) -> list[str]:
-    """The mids that share one transport."""
+def _bundle(session: dict[str, list[str]], sections: list[MediaSection]) -> list[str]:
+    """The mids that share one transport; they get the transport attributes of the first."""
     group = next((g.split()[1:] for g in session.get("group", []) if g.startswith("BUNDLE")), [])
-    if missing := set(group) - {part.mid for part in parts}:
-        raise SdpError(f"the offer is cut off: it has no m-line for mid {shown(min(missing))}")
-    lead = next((part for part in parts if group and part.mid == group[0]), None)
-    for part in parts:
-        if lead is not None and part.mid in group:  # RFC 9143: the first speaks for all
+    if missing := set(group) - {section.mid for section in sections}:
+        raise SdpError(f"the offer is cut off: it has no m-line for mid {excerpt(min(missing))}")
+    lead = next((section for section in sections if group and section.mid == group[0]), None)
+    for section in sections:
+        if lead is not None and section.mid in group:  # RFC 9143: the first one's attributes hold for all
             for name in ("ice-ufrag", "ice-pwd", "fingerprint", "setup"):
                 if name in lead.attributes:
-                    part.attributes.setdefault(name, lead.attributes[name])
+                    section.attributes.setdefault(name, lead.attributes[name])
     return group
 
 
-def _check_transport(part: MediaSection) -> None:
-    for name, what in (("ice-ufrag", "ICE user"), ("ice-pwd", "ICE password"), ("setup", "DTLS role")):
-        if not part.one(name):
-            raise SdpError(f"the offer's {part.kind} has no {what} (a={name})")
-    if not _fingerprints(part):
-        raise SdpError(f"the offer's {part.kind} has no fingerprint that is known (sha-256, sha-384, sha-512)")
-    if "rtcp-mux" not in part.attributes:
-        raise SdpError(f"the offer's {part.kind} has no a=rtcp-mux")
+def _check_transport(section: MediaSection) -> None:
+    for name, meaning in (("ice-ufrag", "ICE user"), ("ice-pwd", "ICE password"), ("setup", "DTLS role")):
+        if not section.first(name):
+            raise SdpError(f"the offer's {section.kind} has no {meaning} (a={name})")
+    if not _fingerprints(section):
+        raise SdpError(f"the offer's {section.kind} has no supported fingerprint (sha-256, sha-384, sha-512)")
+    if "rtcp-mux" not in section.attributes:
+        raise SdpError(f"the offer's {section.kind} has no a=rtcp-mux")
 
 
-def _fingerprints(part: MediaSection) -> list[str]:
-    given = [value.split() for value in part.attributes.get("fingerprint", [])]
-    return [f"{a.lower()} {d}" for a, d in given if _DIGESTS.get(a.lower(), 0) * 3 - 1 == len(d)]
+def _fingerprints(section: MediaSection) -> list[str]:
+    values = [value.split() for value in section.attributes.get("fingerprint", [])]
+    return [f"{a.lower()} {d}" for a, d in values if _DIGESTS.get(a.lower(), 0) * 3 - 1 == len(d)]
 
 
 def _rewritten(
@@ -166,75 +170,75 @@ def _rewritten(
     kept: list[MediaSection],
     codecs: dict[str, list[Codec]],
     group: list[str],
-    reach: Reach,
+    policy: CandidatePolicy,
 ) -> str:
     lines = ["v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=-", "t=0 0"]
     if "ice-lite" in session:
         lines.append("a=ice-lite")
-    if together := [part.mid for part in kept if part.mid in group]:
-        lines.append("a=group:BUNDLE " + " ".join(together))
-    for part in kept:
-        lines += _part_lines(part, codecs[part.kind], reach)
+    if bundled := [section.mid for section in kept if section.mid in group]:
+        lines.append("a=group:BUNDLE " + " ".join(bundled))
+    for section in kept:
+        lines += _section_lines(section, codecs[section.kind], policy)
     return "\r\n".join(lines) + "\r\n"
 
 
-def _part_lines(part: MediaSection, codecs: list[Codec], reach: Reach) -> list[str]:
-    clock = "48000/2" if part.kind == "audio" else "90000"
-    lines = [f"m={part.kind} 9 UDP/TLS/RTP/SAVPF " + " ".join(str(codec.number) for codec in codecs)]
-    lines += [f"a=mid:{part.mid}", f"a={part.direction}", "a=rtcp-mux"]
-    lines += [f"a={name}:{part.one(name)}" for name in ("ice-ufrag", "ice-pwd", "setup")]
-    lines += [f"a=fingerprint:{value}" for value in _fingerprints(part)]
-    lines += [f"a=extmap:{value}" for value in part.attributes.get("extmap", []) if _is_known(value)]
+def _section_lines(section: MediaSection, codecs: list[Codec], policy: CandidatePolicy) -> list[str]:
+    clock = "48000/2" if section.kind == "audio" else "90000"
+    lines = [f"m={section.kind} 9 UDP/TLS/RTP/SAVPF " + " ".join(str(codec.number) for codec in codecs)]
+    lines += [f"a=mid:{section.mid}", f"a={section.direction}", "a=rtcp-mux"]
+    lines += [f"a={name}:{section.first(name)}" for name in ("ice-ufrag", "ice-pwd", "setup")]
+    lines += [f"a=fingerprint:{value}" for value in _fingerprints(section)]
+    lines += [f"a=extmap:{value}" for value in section.attributes.get("extmap", []) if _is_supported(value)]
     for codec in codecs:
         lines += codec.lines(clock)
-    return lines + _ssrcs(part) + _candidates(part, reach)
+    return lines + _ssrcs(section) + _candidates(section, policy)
 
 
-def _is_known(extension: str) -> bool:
+def _is_supported(extension: str) -> bool:
     number, _, uri = extension.partition(" ")
     return uri in _EXTENSIONS and re.fullmatch(r"([1-9]|1[0-4])(/[a-z]+)?", number) is not None
 
 
-def _ssrcs(part: MediaSection) -> list[str]:
-    """The first stream and its retransmissions: aiortc takes any two for that."""
-    groups = [re.fullmatch(r"FID (\d{1,10}) (\d{1,10})", g) for g in part.attributes.get("ssrc-group", [])]
-    singles = [re.fullmatch(r"(\d{1,10}) .*", s) for s in part.attributes.get("ssrc", [])]
+def _ssrcs(section: MediaSection) -> list[str]:
+    """The SSRCs of the first stream and its retransmissions: aiortc assumes that any two are these."""
+    groups = [re.fullmatch(r"FID (\d{1,10}) (\d{1,10})", g) for g in section.attributes.get("ssrc-group", [])]
+    singles = [re.fullmatch(r"(\d{1,10}) .*", s) for s in section.attributes.get("ssrc", [])]
     first = next((m for m in (*groups, *singles) if m), None)
     numbers = [n for n in first.groups() if int(n) < 2**32] if first else []
     return [f"a=ssrc:{number} cname:-" for number in numbers]
 
 
-def _candidates(part: MediaSection, reach: Reach) -> list[str]:
-    """Never with their end: aiortc would give up at once where there are none, though the client's own checks come."""
-    usable = [value for value in part.attributes.get("candidate", []) if _usable(value, reach)]
+def _candidates(section: MediaSection, policy: CandidatePolicy) -> list[str]:
+    """Without end-of-candidates: aiortc would give up at once where the list is empty, before the client's checks."""
+    usable = [value for value in section.attributes.get("candidate", []) if _usable(value, policy)]
     return [f"a=candidate:{value.strip()}" for value in usable[:MAX_CANDIDATES]]
 
 
-def _usable(value: str, reach: Reach) -> bool:
-    """UDP, for the one component there is, to an address that may be spoken to."""
+def _usable(value: str, policy: CandidatePolicy) -> bool:
+    """Whether it is UDP, for component 1, to an allowed address. Raises SdpError for a malformed one."""
     match = CANDIDATE.fullmatch(value)
     if match is None:
-        raise SdpError(f"cannot be read: {shown(f'a=candidate:{value}')}")
+        raise SdpError(f"invalid SDP line: {excerpt(f'a=candidate:{value}')}")
     _, component, transport, priority, address, port, kind, _ = match.groups()
     if int(port) > 65_535 or int(priority) >= 2**31:
-        raise SdpError(f"cannot be read: {shown(f'a=candidate:{value}')}")
-    plain = component == "1" and transport.lower() == "udp" and kind != "prflx" and int(port) > 0
-    return plain and reach.allows(address, int(port))
+        raise SdpError(f"invalid SDP line: {excerpt(f'a=candidate:{value}')}")
+    usable = component == "1" and transport.lower() == "udp" and kind != "prflx" and int(port) > 0
+    return usable and policy.allows(address, int(port))
 
 
 def _mid(lines: list[str]) -> str:
     return next((line.removeprefix("a=mid:") for line in lines if line.startswith("a=mid:")), "")
 
 
-def _hinted(lines: list[str], bps: int) -> list[str]:
-    """Chromium's own parameters, in kilobits a second, for each video codec."""
+def _with_bitrate_hint(lines: list[str], bps: int) -> list[str]:
+    """Add Chromium's bit rate parameters, in kilobits per second, to each video codec."""
     kbps = bps // 1000
     hint = f"x-google-start-bitrate={kbps};x-google-min-bitrate={kbps // 3};x-google-max-bitrate={kbps * 2}"
     found = []
     for line in lines:
         match = re.match(r"a=rtpmap:(\d+) (VP8|H264)/", line)
-        own = match and next((ln for ln in lines if ln.startswith(f"a=fmtp:{match[1]} ")), None)
-        if match and own is None:
+        fmtp = match and next((ln for ln in lines if ln.startswith(f"a=fmtp:{match[1]} ")), None)
+        if match and fmtp is None:
             found += [line, f"a=fmtp:{match[1]} {hint}"]
         elif line.startswith("a=fmtp:") and "packetization-mode" in line:
             found.append(f"{line};{hint}")
@@ -243,6 +247,6 @@ def _hinted(lines: list[str], bps: int) -> list[str]:
     return found
 
 
-def _declined(part: MediaSection) -> list[str]:
-    kind, _, *rest = part.header.split(" ")
-    return [f"{kind} 0 {' '.join(rest)}", "c=IN IP4 0.0.0.0", "a=inactive", f"a=mid:{part.mid}"]
+def _declined(section: MediaSection) -> list[str]:
+    kind, _, *rest = section.header.split(" ")
+    return [f"{kind} 0 {' '.join(rest)}", "c=IN IP4 0.0.0.0", "a=inactive", f"a=mid:{section.mid}"]

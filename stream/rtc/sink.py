@@ -1,8 +1,8 @@
-"""The matted picture to everyone who watches one live video: encoded once for each codec, handed to each viewer.
+"""The output of one live video: frames are encoded once per codec and sent to all viewers.
 
-Pictures are written in the pump's thread and encoded there; packets leave on the event loop. What no viewer asked for
-is not encoded. Nothing leaves before the first picture was written. Sound comes in on the event loop and is held back
-there by what the picture takes.
+Frames are written and encoded in the pump's thread; packets are sent on the event loop. Only codecs that a viewer uses
+are encoded. Nothing is sent before the first frame was written. Audio arrives on the event loop and is delayed there by
+the latency of the video.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from stream.meters import OutputMeter, OutputMeters, Stopwatch
 from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.pump import Item, Warnings
 from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
-from stream.rtc.rtp import Encoded, listen, round_trip_s
-from stream.rtc.tracks import DelayLine, Packet, SoundTrack, VideoTrack, Wanted
+from stream.rtc.rtp import Encoded, intercept_feedback, round_trip_s
+from stream.rtc.tracks import DelayLine, EncodeRequests, Packet, SoundTrack, VideoTrack
 from stream.settings import Settings
 from stream.slot import Slot
 
@@ -29,9 +29,9 @@ _SOUND_CLOCK = Fraction(1, 48_000)
 
 
 class LiveOutput:
-    """One video's way out. Made, attached to and asked for meters on the event loop; written to by `pump`.
+    """The sink of one live video, for any number of viewers. Used on the event loop, except by `pump`, which writes.
 
-    slot: the hand-over for `pump`, to be given as `written`. extra_delay_s: hold sound back by so much more.
+    slot: the hand-over to pass to `pump` as `written`. extra_delay_s: additional delay of the audio.
     """
 
     def __init__(self, settings: Settings, extra_delay_s: float = 0.0) -> None:
@@ -43,23 +43,23 @@ class LiveOutput:
         self._tracks: list[VideoTrack] = []
         self._senders: dict[VideoTrack, RTCRtpSender] = {}
         self._sounds: list[SoundTrack] = []
-        self._hold = DelayLine(self._play_now)
-        self._encoders: dict[str, _Encoding] = {}  # of the writing thread
-        self._wanted = Wanted()
+        self._sound_delay = DelayLine(self._send_sound)
+        self._encoders: dict[str, _Encoding] = {}  # used by the writing thread only
+        self._requests = EncodeRequests()
         self._meter = OutputMeter()
         self._encoding = Stopwatch()
-        self._gone = 0  # pictures lost by viewers who have left
+        self._dropped_before = 0  # frames dropped by viewers who have left
 
     # on the event loop
 
     @property
     def codecs(self) -> set[str]:
-        """What is being encoded: a new viewer that takes one of these costs nothing more."""
+        """Codecs in use: a new viewer with one of these needs no further encoder."""
         return {track.codec for track in self._tracks if track.codec}
 
     def video_track(self) -> VideoTrack:
-        """A track for one more viewer. It gets pictures when its codec is known and its sender runs."""
-        track = VideoTrack(lambda: self._asked(track))
+        """A track for a new viewer. It gets frames once its codec is known and its sender runs."""
+        track = VideoTrack(lambda: self._keyframe_requested(track))
         self._tracks.append(track)
         return track
 
@@ -69,86 +69,88 @@ class LiveOutput:
         return track
 
     def attach(self, sender: RTCRtpSender, track: VideoTrack, codec: str) -> None:
-        """`sender` sends `track` in `codec`: from now on its viewer's requests and estimates count."""
+        """Tell that `sender` sends `track` in `codec`: its viewer's requests and estimates count from now on."""
         track.codec = codec
         self._senders[track] = sender
-        listen(sender, lambda: self._asked(track), lambda bps: self._estimated(track, bps))
+        intercept_feedback(
+            sender, lambda: self._keyframe_requested(track), lambda bps: self._bandwidth_estimated(track, bps)
+        )
 
     def detach(self, track: VideoTrack | SoundTrack | None) -> None:
-        """The viewer has left. Of no effect the second time."""
+        """Remove the track of a viewer who has left. Idempotent."""
         if isinstance(track, VideoTrack) and track in self._tracks:
             self._tracks.remove(track)
-            self._gone += track.dropped
+            self._dropped_before += track.dropped
             self._senders.pop(track, None)
         elif isinstance(track, SoundTrack) and track in self._sounds:
             self._sounds.remove(track)
         if track is not None:
             track.stop()
-        self._count_viewers()
+        self._update_requests()
 
     def play(self, sound: Encoded | None) -> None:
-        """One packet of Opus as it came; it leaves after as long as pictures take at present."""
+        """Send one Opus packet, delayed by the current latency of the video."""
         if sound is not None and sound.codec == "opus" and self._sounds:
             packet = av.Packet(sound.data)
             packet.pts = sound.pts
             packet.time_base = _SOUND_CLOCK
-            self._hold.put(packet, sound.arrived_s, self._meter.delay_s + self.extra_delay_s)
+            self._sound_delay.put(packet, sound.arrived_s, self._meter.delay_s + self.extra_delay_s)
 
     def meters(self) -> OutputMeters:
-        lost = self._gone + sum(track.dropped for track in self._tracks)
-        dropped = {"encoder": self.slot.dropped, "viewer": lost}
+        by_viewers = self._dropped_before + sum(track.dropped for track in self._tracks)
+        dropped = {"encoder": self.slot.dropped, "viewer": by_viewers}
         read = self._meter.read(len(self._tracks), {cause: n for cause, n in dropped.items() if n})
         return replace(read, encode_ms=self._encoding.take_ms(), round_trip_ms=self._round_trip_ms())
 
     def _round_trip_ms(self) -> float:
-        found = [trip_s for sender in self._senders.values() if (trip_s := round_trip_s(sender)) is not None]
-        return round(1000 * median(found), 1) if found else 0.0
+        round_trips = [trip_s for sender in self._senders.values() if (trip_s := round_trip_s(sender)) is not None]
+        return round(1000 * median(round_trips), 1) if round_trips else 0.0
 
-    def _asked(self, track: VideoTrack) -> None:
-        self._count_viewers()
-        self._wanted.keyframe(track.codec)
+    def _keyframe_requested(self, track: VideoTrack) -> None:
+        self._update_requests()
+        self._requests.keyframe(track.codec)
 
-    def _estimated(self, track: VideoTrack, bps: int) -> None:
+    def _bandwidth_estimated(self, track: VideoTrack, bps: int) -> None:
         track.estimate_bps = bps
-        self._count_viewers()
+        self._update_requests()
 
-    def _count_viewers(self) -> None:
-        """Tell the writing thread which codecs are wanted of it, and what the viewers of each can take."""
-        wanted: dict[str, list[int]] = {}
+    def _update_requests(self) -> None:
+        """Tell the writing thread which codecs to encode, with their viewers' bandwidth estimates."""
+        estimates_bps: dict[str, list[int]] = {}
         for track in self._tracks:
             if track.started and track.codec:
-                wanted.setdefault(track.codec, []).extend(filter(None, [track.estimate_bps]))
-        self._wanted.set(wanted)
+                estimates_bps.setdefault(track.codec, []).extend(filter(None, [track.estimate_bps]))
+        self._requests.set(estimates_bps)
 
-    def _leave(self, codec: str, packet: Packet, key: bool, arrived_s: float) -> None:
+    def _send(self, codec: str, packet: Packet, key: bool, arrived_s: float) -> None:
         for track in self._tracks:
             if track.codec == codec:
                 track.put(packet, key)
-        self._meter.left(arrived_s, packet.size)
+        self._meter.packet_sent(arrived_s, packet.size)
 
-    def _play_now(self, packet: Packet) -> None:
+    def _send_sound(self, packet: Packet) -> None:
         for track in self._sounds:
             track.put(packet)
 
     # in the pump's thread
 
     def open(self, info: VideoInfo) -> None:
-        """Encoders open with the first picture somebody watches."""
+        """Encoders open with the first frame that has a viewer."""
 
     def write(self, item: Item) -> None:
-        """Encode and send one picture. Raises EncodeError."""
+        """Encode and send one frame. Raises EncodeError."""
         if not isinstance(item, Frame):
             return
-        self._meter.came(item.width, item.height)
-        wanted = self._wanted.get()
-        for gone in self._encoders.keys() - wanted.keys():
-            del self._encoders[gone]
-        if not wanted:
+        self._meter.frame_written(item.width, item.height)
+        requested = self._requests.get()
+        for unused in self._encoders.keys() - requested.keys():
+            del self._encoders[unused]
+        if not requested:
             return
         with self._encoding:
             picture = to_av(item, "yuv420p")
             picture.pts = round(item.pts * item.time_base / CLOCK)
-            for codec, estimates in wanted.items():
+            for codec, estimates in requested.items():
                 self._encode(codec, picture, estimates, item.arrived_s)
 
     def _encode(self, codec: str, picture: av.VideoFrame, estimates: list[int], arrived_s: float) -> None:
@@ -156,23 +158,23 @@ class LiveOutput:
         encoding = self._encoders.get(codec)
         if encoding is None or encoding.encoder.size != size:
             encoding = self._encoders[codec] = _Encoding(codec, size, self._settings)
-        for packet in encoding(picture, self._wanted.take_keyframe(codec), estimates):
+        for packet in encoding(picture, self._requests.take_keyframe(codec), estimates):
             packet.time_base = CLOCK
-            self._soon(self._leave, codec, packet, packet.is_keyframe, arrived_s)
+            self._call_on_loop(self._send, codec, packet, packet.is_keyframe, arrived_s)
 
     def close(self) -> None:
-        """Encoders are given up; whoever made the tracks detaches them."""
+        """Close the encoders; tracks are detached by the code that created them."""
         self._encoders.clear()
 
     abort = close
 
-    def _soon(self, work: Callable[..., None], *arguments: object) -> None:
+    def _call_on_loop(self, work: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end
             self._loop.call_soon_threadsafe(work, *arguments)
 
 
 class _Encoding:
-    """An encoder and what steers its rate."""
+    """An encoder and its rate control."""
 
     def __init__(self, codec: str, size: tuple[int, int], settings: Settings) -> None:
         self._control = RateControl(fitting_bps(*size, _RATE, settings.max_bitrate))

@@ -1,11 +1,11 @@
-"""A camera at the other end of a WebRTC connection, as a source: every picture is decoded, the newest is handed on.
+"""The camera of a WebRTC client as a source: every frame is decoded, only the newest is passed on.
 
-Pictures come in on the event loop, encoded; the pump's reading thread decodes them, because each needs the one before.
-What nobody takes in time is replaced in `slot`, which is to be given to `pump` as `read`.
+Encoded frames arrive on the event loop. The pump's reading thread decodes all of them, because each depends on the one
+before. Frames that are not taken in time are replaced in `slot`, which is passed to `pump` as `read`.
 
-Size: a browser changes it in mid-stream as its network allows. The video keeps the largest size seen so far, smaller
-pictures are scaled up to it; it changes when a larger one comes or the shape does (a phone was turned). Rotation: the
-header extension that would carry it is not among those agreed on, so that browsers turn the pixels themselves.
+Size: browsers change it in mid-stream with the bandwidth. The video keeps the largest size seen so far and smaller
+frames are scaled up; it changes with a larger frame or another aspect ratio (a phone was turned). Rotation: the header
+extension for it is not negotiated, so that browsers rotate the pixels themselves.
 """
 
 import threading
@@ -32,49 +32,49 @@ from stream.slot import Slot
 
 CLOCK = Fraction(1, 90_000)
 _RATE = Fraction(30)
-_LATE_S = 0.5  # older than this, waiting pictures are given up and a keyframe is asked for
-_ASK_EVERY_S = 0.5
+_LATE_S = 0.5  # once frames have waited this long, all are dropped and a keyframe is requested
+_REQUEST_INTERVAL_S = 0.5
 _DECODERS = {"H264": "h264", "VP8": "libvpx"}
 
 
 class WebRtcSource:
     """One incoming video.
 
-    slot: the hand-over for `pump`; `slot.dropped` counts what the transform was too slow for. dropped: pictures lost
-    before that, by cause ("decode"). rate: pictures that came in. decoding: a picture's time. Raises NoVideoStream
-    from `info` if the connection ends before its first picture.
+    slot: the hand-over for `pump`; `slot.dropped` counts frames the transform was too slow for. dropped: frames lost
+    before that, by cause ("decode"). rate: frames received. decoding: time per frame. received_s: when the last frame
+    arrived, by `time.monotonic`. `info` raises NoVideoStream if the connection ends before its first frame.
     """
 
-    def __init__(self, settings: Settings, ask_for_keyframe: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, request_keyframe: Callable[[], None]) -> None:
         self.warnings: Warnings = []
         self.slot: Slot[Item] = Slot()
         self.dropped: Counter[str] = Counter()
         self.rate = Recent()
         self.decoding = Stopwatch()
-        self.heard_s = time.monotonic()
-        self._inbox = _EncodedQueue(self.slot, ask_for_keyframe, self.dropped)
-        self._decoder = _Decoder(settings, ask_for_keyframe, self.dropped)
+        self.received_s = time.monotonic()
+        self._queue = _EncodedQueue(self.slot, request_keyframe, self.dropped)
+        self._decoder = _Decoder(settings, request_keyframe, self.dropped)
         self._frames = self._decoded()
         self._first: Frame | None = None
         self._opening = threading.Lock()
 
     def take(self, encoded: Encoded | None) -> None:
-        """A picture as it came, or None: no more will come. Called on the event loop; never waits."""
+        """Take one encoded frame; None at the end. Called on the event loop; never blocks."""
         if encoded is None:
             self.close()
             return
-        self.heard_s = encoded.arrived_s
+        self.received_s = encoded.arrived_s
         self.rate.tick()
-        self._inbox.put(encoded)
+        self._queue.put(encoded)
 
     @property
     def info(self) -> VideoInfo:
-        """Of the first picture; waits for it."""
+        """Properties of the video; blocks until its first frame."""
         with self._opening:
             if self._first is None:
                 self._first = next(self._frames, None)
         if self._first is None:
-            raise NoVideoStream("the connection ended before its first picture")
+            raise NoVideoStream("the connection ended before its first frame")
         return VideoInfo(self._first.width, self._first.height, CLOCK, _RATE)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -83,28 +83,28 @@ class WebRtcSource:
         yield from self._frames
 
     def close(self) -> None:
-        """No more pictures. From any thread, as often as one likes."""
-        self._inbox.close()
+        """End the video. From any thread; idempotent."""
+        self._queue.close()
 
     def _decoded(self) -> Iterator[Frame]:
-        for encoded in self._inbox:
+        for encoded in self._queue:
             with self.decoding:
                 frames = list(self._decoder(encoded))
             yield from frames
 
 
 class _EncodedQueue:
-    """Encoded pictures between the event loop and the decoding thread.
+    """Encoded frames between the event loop and the decoding thread.
 
-    None may be left out, or what follows cannot be decoded: if the thread falls behind, all are given up at once, and
-    those that come until the next keyframe.
+    Frames depend on those before them: if the thread falls behind, all waiting frames are dropped, and all that arrive
+    until the next keyframe.
     """
 
-    def __init__(self, slot: Slot[Item], ask_for_keyframe: Callable[[], None], dropped: Counter[str]) -> None:
+    def __init__(self, slot: Slot[Item], request_keyframe: Callable[[], None], dropped: Counter[str]) -> None:
         self._waiting: deque[Encoded] = deque()
         self._changed = threading.Condition()
-        self._slot, self._ask, self._dropped = slot, ask_for_keyframe, dropped
-        self._closed, self._broken, self._next_ask_s = False, False, 0.0
+        self._slot, self._request_keyframe, self._dropped = slot, request_keyframe, dropped
+        self._closed, self._broken, self._next_request_s = False, False, 0.0
 
     def put(self, encoded: Encoded) -> None:
         with self._changed:
@@ -114,16 +114,16 @@ class _EncodedQueue:
                 self._broken = True
             if self._broken and not encoded.is_keyframe:
                 self._dropped["decode"] += 1
-                self._ask_again(encoded.arrived_s)
+                self._request_again(encoded.arrived_s)
                 return
             self._broken = False
             self._waiting.append(encoded)
             self._changed.notify()
 
-    def _ask_again(self, now_s: float) -> None:
-        if now_s >= self._next_ask_s:
-            self._next_ask_s = now_s + _ASK_EVERY_S
-            self._ask()
+    def _request_again(self, now_s: float) -> None:
+        if now_s >= self._next_request_s:
+            self._next_request_s = now_s + _REQUEST_INTERVAL_S
+            self._request_keyframe()
 
     def close(self) -> None:
         with self._changed:
@@ -131,7 +131,7 @@ class _EncodedQueue:
             self._changed.notify()
 
     def __iter__(self) -> Iterator[Encoded]:
-        """Until closed, or until nobody reads what is decoded: a silent camera must not hold up a video's end."""
+        """Until closed, or until the slot is: the end of a video must not wait for a silent camera."""
         while not self._slot.closed:
             with self._changed:
                 if not self._waiting and not self._closed:
@@ -144,10 +144,10 @@ class _EncodedQueue:
 
 
 class _Decoder:
-    """Encoded pictures in, `Frame`s out: one size, BT.709, times that run forwards from 0."""
+    """Encoded frames in, `Frame`s out: one size, BT.709, increasing times from 0."""
 
-    def __init__(self, settings: Settings, ask_for_keyframe: Callable[[], None], dropped: Counter[str]) -> None:
-        self._settings, self._ask, self._dropped = settings, ask_for_keyframe, dropped
+    def __init__(self, settings: Settings, request_keyframe: Callable[[], None], dropped: Counter[str]) -> None:
+        self._settings, self._request_keyframe, self._dropped = settings, request_keyframe, dropped
         self._timeline = Timeline(CLOCK, round(1 / (_RATE * CLOCK)), Splices(Fraction(0)))
         self._codec = ""
         self._canvas = _LargestSize(settings.live_pixels)
@@ -156,7 +156,7 @@ class _Decoder:
         for picture in self._decode(encoded):
             picture.pts, picture.time_base = self._timeline.place(encoded.pts), CLOCK
             if encoded.codec == "VP8":
-                picture.colorspace = Colorspace.ITU601  # RFC 6386, section 9.2: it has no other
+                picture.colorspace = Colorspace.ITU601  # RFC 6386, section 9.2: the only colour space of VP8
             for frame in self._canvas(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
 
@@ -169,12 +169,12 @@ class _Decoder:
             return self._context.decode(packet)
         except av.error.FFmpegError:
             self._dropped["decode"] += 1
-            self._ask()
+            self._request_keyframe()
             return []
 
 
 def _decoder(codec: str, settings: Settings) -> av.VideoCodecContext:
-    """One thread, so that no picture is held back and many videos do not have a thread for each core each."""
+    """A decoder with one thread: no frame delay, and many videos do not get a thread per core each."""
     context = cast(av.VideoCodecContext, av.CodecContext.create(_DECODERS[codec], "r"))
     context.thread_count = 1
     context.options = {"max_pixels": str(settings.max_pixels)}
@@ -182,7 +182,7 @@ def _decoder(codec: str, settings: Settings) -> av.VideoCodecContext:
 
 
 class _LargestSize:
-    """Keeps pictures of changing size at the largest size seen, as long as their shape stays."""
+    """Scales frames of changing size to the largest size seen, while the aspect ratio stays the same."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
@@ -195,14 +195,14 @@ class _LargestSize:
 
     def _holds(self, picture: av.VideoFrame, size: tuple[int, int]) -> bool:
         width, height = size
-        same_shape = abs(picture.width * height / (picture.height * width) - 1) < 0.04
-        return same_shape and (picture.width * picture.height <= width * height * 1.02 or self._full(size))
+        same_aspect = abs(picture.width * height / (picture.height * width) - 1) < 0.04
+        return same_aspect and (picture.width * picture.height <= width * height * 1.02 or self._full(size))
 
     def _full(self, size: tuple[int, int]) -> bool:
         return size[0] * size[1] > 0.95 * self._max_pixels
 
     def _fitted(self, width: int, height: int) -> tuple[int, int]:
-        """(0, 0) where it fits as it is."""
+        """The (width, height) to scale to; (0, 0) where the frame is within the limit."""
         if width * height <= self._max_pixels:
             return 0, 0
         return fitted((width, height), (0, 0), self._max_pixels)

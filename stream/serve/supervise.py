@@ -1,11 +1,11 @@
-"""Runs the programs of `mattebox serve` as one: starts them in order, keeps them up, ends them together.
+"""Supervisor of the programs of `mattebox serve`: starts them in order, restarts them, and stops them together.
 
-A program that dies is started again, at once and then ever later. One that never came to stay up ends everything with
-a reason; one that did is tried for ever, for what kills it may go away. A program with a spare has one more process
-of it, loaded and waiting: when the one at work dies the spare is told within milliseconds to take over. No child
-outlives this process (`stream.serve.lifeline`). Knows programs by their command lines only, and not what they do.
+A program that dies is restarted, at first at once, then with growing delays. A program that was never stable stops
+everything with an error; one that was is restarted indefinitely, because the cause may go away. A program with a spare
+has a second process as a hot standby, loaded and waiting: when the active one dies, the spare takes over within
+milliseconds. No child outlives this process (`stream.serve.lifeline`). Knows only the programs' command lines.
 
-The child's side of a spare: load everything, then `wait_for_turn()`, then work.
+A program with a spare loads everything, calls `wait_for_turn()`, then works.
 """
 
 import asyncio
@@ -26,97 +26,97 @@ from stream.signals import endings
 
 _log = logging.getLogger(__name__)
 
-STABLE_S = 5.0  # a process that lived so long did start
-_DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0)  # before each start in a row of failures
-TRIES = len(_DELAYS_S)  # so many, and never a stable one: give up
-SPARE_AFTER_S = 3.0  # the one at work has the machine to itself while it starts and while clients come back to it
-_SPARE_DELAY_S = 30.0  # between later tries for a spare; nobody waits for it
-REFUSED = 78  # exit code of a program that has said why it cannot start here; EX_CONFIG of sysexits.h
-_LOOK_S = 0.05
+STABLE_S = 5.0  # a process that ran this long counts as started
+_DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0)  # before each start after consecutive failures
+TRIES = len(_DELAYS_S)  # starts without a stable process before giving up
+SPARE_AFTER_S = 3.0  # delay of the spare, so that the active process can start and clients reconnect first
+_SPARE_DELAY_S = 30.0  # between later starts of a failing spare
+REFUSED = 78  # exit code of a program that has printed why it cannot start; EX_CONFIG of sysexits.h
+_POLL_INTERVAL_S = 0.05
 _GO = b"go\n"
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `ready` is asked until it says yes, before the next program is started."""
+    """A program to run. ready: polled until True; only then the next program starts. spare: keep a hot standby."""
 
     name: str
     argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)  # over this process's own
+    env: Mapping[str, str] = field(default_factory=dict)  # added to this process's environment
     ready: Callable[[], Awaitable[bool]] | None = None
     spare: bool = False
 
 
 def wait_for_turn() -> None:
-    """In a program with a spare: block until told to work. Ends the process when that will never be."""
+    """In a program with a spare: block until it is its turn. Exits when the supervisor is gone."""
     if sys.stdin.buffer.readline() != _GO:
         sys.exit(0)
 
 
 class Refusal(ServerError):  # noqa: N818
-    """A program ended with `REFUSED`: to start it again would be of no use, and it has said why itself."""
+    """A program exited with `REFUSED`: restarting is useless, and it has printed the reason itself."""
 
 
 class Supervisor:
-    """Runs `programs` until a signal, or until one cannot be kept up."""
+    """Runs `programs` until a signal, or until one cannot be kept running."""
 
     def __init__(self, programs: Sequence[Program], stop_s: float = 15.0, ready_s: float = 60.0) -> None:
-        """`stop_s`: for all together to end after SIGTERM. `ready_s`: for each one's `ready`."""
-        self._posts = [(_SparedPost if program.spare else _Post)(program) for program in programs]
+        """stop_s: time for all programs to end after SIGTERM. ready_s: time for each program's `ready`."""
+        self._runners = [(_RunnerWithSpare if program.spare else _Runner)(program) for program in programs]
         self._stop_s, self._ready_s = stop_s, ready_s
-        self._asked, self._forced = asyncio.Event(), asyncio.Event()
+        self._stopping, self._forced = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
-        """Start, keep up, and at SIGTERM, SIGINT or SIGHUP stop; a second signal does not wait. In the main thread.
+        """Start and supervise; stop at SIGTERM, SIGINT or SIGHUP, and kill at a second signal. In the main thread.
 
-        Raises ServerError, with everything stopped, when a program is not ready in time or never stays up, and
-        Refusal when one says that it cannot start.
+        Raises ServerError, with everything stopped, when a program is not ready in time or keeps crashing, and Refusal
+        when one exits with `REFUSED`.
         """
-        keeping: list[asyncio.Task[None]] = []
+        runs: list[asyncio.Task[None]] = []
         with _signals(self._on_signal):
             try:
-                await self._start(keeping)
-                await self._unless_asked(asyncio.Event().wait(), keeping)
+                await self._start(runs)
+                await self._until_stopping(asyncio.Event().wait(), runs)
             finally:
-                await _cancel(keeping)
-                await self._drain()
+                await _cancel(runs)
+                await self._stop_all()
 
-    async def _start(self, keeping: list["asyncio.Task[None]"]) -> None:
-        for post in self._posts:
-            if not self._asked.is_set():
-                keeping.append(asyncio.create_task(post.keep()))
-                await self._unless_asked(post.until_ready(self._ready_s), keeping)
+    async def _start(self, runs: list["asyncio.Task[None]"]) -> None:
+        for runner in self._runners:
+            if not self._stopping.is_set():
+                runs.append(asyncio.create_task(runner.keep()))
+                await self._until_stopping(runner.until_ready(self._ready_s), runs)
 
-    async def _unless_asked(self, step: Coroutine[Any, Any, object], keeping: Sequence["asyncio.Task[None]"]) -> None:
-        """Wait for `step`, but no longer once the end is asked for; raises as it, or a program given up, does."""
-        asked, steps = asyncio.create_task(self._asked.wait()), asyncio.create_task(step)
+    async def _until_stopping(self, step: Coroutine[Any, Any, object], runs: Sequence["asyncio.Task[None]"]) -> None:
+        """Wait for `step` or a stop request, whichever is first. Raises the error of `step` or of a failed program."""
+        stopping, step_task = asyncio.create_task(self._stopping.wait()), asyncio.create_task(step)
         try:
-            await asyncio.wait([asked, steps, *keeping], return_when=asyncio.FIRST_COMPLETED)
-            for task in (*keeping, steps):
+            await asyncio.wait([stopping, step_task, *runs], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*runs, step_task):
                 if task.done():
                     task.result()
         finally:
-            await _cancel([asked, steps])
+            await _cancel([stopping, step_task])
 
-    async def _drain(self) -> None:
-        """SIGTERM to each program in turn, last started first, for the first ones serve the others; then SIGKILL."""
-        ending, forced = asyncio.create_task(self._end_all()), asyncio.create_task(self._forced.wait())
+    async def _stop_all(self) -> None:
+        """SIGTERM to each program in turn, last started first: the later ones use the earlier ones. Then SIGKILL."""
+        ending, forced = asyncio.create_task(self._terminate_all()), asyncio.create_task(self._forced.wait())
         await asyncio.wait([ending, forced], timeout=self._stop_s, return_when=asyncio.FIRST_COMPLETED)
         await _cancel([ending, forced])
-        await asyncio.gather(*(post.kill() for post in self._posts))
+        await asyncio.gather(*(runner.kill() for runner in self._runners))
 
-    async def _end_all(self) -> None:
-        for post in reversed(self._posts):
-            await post.end()
+    async def _terminate_all(self) -> None:
+        for runner in reversed(self._runners):
+            await runner.end()
 
     def _on_signal(self) -> None:
-        if self._asked.is_set():
+        if self._stopping.is_set():
             self._forced.set()
-        self._asked.set()
+        self._stopping.set()
 
 
 class _Child:
-    """One process, leader of its own group, so that a Ctrl-C in the terminal reaches only us."""
+    """One process in its own process group, so that Ctrl-C in the terminal reaches only the supervisor."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = f"{name} (process {process.pid})"
@@ -137,7 +137,7 @@ class _Child:
 
     @property
     def stable(self) -> bool:
-        """Has it worked so long that its end is no failure to start?"""
+        """Whether it ran long enough for its end not to count as a failed start."""
         return self._lived_s >= STABLE_S
 
     @property
@@ -145,13 +145,13 @@ class _Child:
         return self._process.returncode == REFUSED
 
     def work(self) -> None:
-        """Its turn, for a child that waits for that."""
+        """Tell a waiting child that it is its turn."""
         self._since_s = time.monotonic()
         if self._process.stdin is not None:
             self._process.stdin.write(_GO)
 
     async def ended(self) -> str:
-        """Wait for its end, and end what it leaves behind; how it was, in words."""
+        """Wait for its end and kill the rest of its process group; returns how it ended, as text."""
         code = await self._process.wait()
         self._lived_s = time.monotonic() - self._since_s
         self._kill_group()
@@ -172,26 +172,26 @@ class _Child:
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
-class _Post:
-    """One program's place: always filled, by one process after the other."""
+class _Runner:
+    """Keeps one program running, by one process after the other."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self._children: list[_Child] = []
 
     async def keep(self) -> None:
-        """Fill the place again whenever it falls empty. Raises ServerError when nothing ever stays in it."""
-        failures, proven = 0, False
-        while proven or failures < TRIES:
+        """Start a process whenever the last one has ended. Raises ServerError when none is ever stable."""
+        failures, was_stable = 0, False
+        while was_stable or failures < TRIES:
             child = await self._next(_DELAYS_S[min(failures, TRIES - 1)])
             child.work()
-            how = await child.ended()
+            outcome = await child.ended()
             if child.refused:
                 raise Refusal(f"{self._program.name} cannot start")
-            _log.warning("%s %s", child.name, how)
-            proven = proven or child.stable
+            _log.warning("%s %s", child.name, outcome)
+            was_stable = was_stable or child.stable
             failures = 0 if child.stable else failures + 1
-        raise ServerError(f"{self._program.name} does not stay up: {TRIES} times it {how} soon after its start")
+        raise ServerError(f"{self._program.name} does not stay up: {TRIES} times it {outcome} soon after its start")
 
     async def _next(self, delay_s: float) -> _Child:
         await asyncio.sleep(delay_s)
@@ -207,7 +207,7 @@ class _Post:
         while self._program.ready is not None and not await self._program.ready():
             if time.monotonic() > until_s:
                 raise ServerError(f"{self._program.name} is not ready after {limit_s:g} s")
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_INTERVAL_S)
 
     async def end(self) -> None:
         await asyncio.gather(*(child.terminate() for child in self._children))
@@ -216,39 +216,39 @@ class _Post:
         await asyncio.gather(*(child.kill() for child in self._children))
 
 
-class _SparedPost(_Post):
-    """A place with a second process that is loaded and waits for the first one's end."""
+class _RunnerWithSpare(_Runner):
+    """Keeps one program running and a second process of it waiting as its spare."""
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
         self._spare: _Child | None = None
-        self._filling: asyncio.Task[None] | None = None
+        self._spare_task: asyncio.Task[None] | None = None
 
     async def keep(self) -> None:
         try:
             await super().keep()
         finally:
-            await self._stop_filling()
+            await self._stop_spare_task()
 
     async def _next(self, delay_s: float) -> _Child:
-        await self._stop_filling()
+        await self._stop_spare_task()
         spare, self._spare = self._spare, None
         child = spare if spare is not None and spare.alive else await super()._next(delay_s)
-        self._filling = asyncio.create_task(self._keep_spare())
+        self._spare_task = asyncio.create_task(self._keep_spare())
         return child
 
     async def _keep_spare(self) -> None:
-        """A spare that dies is started again too, but nothing depends on it."""
+        """Keep a spare running. A spare that keeps dying does not stop the others."""
         await asyncio.sleep(SPARE_AFTER_S)
         for failures in itertools.count(1):
             self._spare = await self._start()
-            how = await self._spare.ended()
-            _log.warning("the spare of %s %s", self._spare.name, how)
+            outcome = await self._spare.ended()
+            _log.warning("the spare of %s %s", self._spare.name, outcome)
             await asyncio.sleep(_DELAYS_S[failures] if failures < len(_DELAYS_S) else _SPARE_DELAY_S)
 
-    async def _stop_filling(self) -> None:
-        if self._filling is not None:
-            await _cancel([self._filling])
+    async def _stop_spare_task(self) -> None:
+        if self._spare_task is not None:
+            await _cancel([self._spare_task])
 
 
 async def _cancel(tasks: Sequence["asyncio.Task[Any]"]) -> None:
@@ -259,7 +259,7 @@ async def _cancel(tasks: Sequence["asyncio.Task[Any]"]) -> None:
 
 @contextlib.contextmanager
 def _signals(handler: Callable[[], None]) -> Iterator[None]:
-    """Calls `handler` for each signal that asks for the end."""
+    """Call `handler` at each termination signal, inside the block."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in endings()}
     for number in before:

@@ -1,4 +1,4 @@
-"""A video file as a sink: encodes pictures, copies or encodes sound, and appears under its name when complete."""
+"""Sink for a video file: encodes frames, copies or encodes audio; the file appears under its name when complete."""
 
 import contextlib
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from stream.sinks.partial import Partial
 from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound
 
 _GIF_TICK = Fraction(1, 100)
-_GIF_STEP = 2  # ticks: players take any shorter delay for a tenth of a second
+_GIF_STEP = 2  # ticks: players replace shorter delays by a tenth of a second
 
 
 class FileSink:
@@ -79,7 +79,7 @@ class FileSink:
                 self._container.mux(self._video.encode(picture))
 
     def _ticks(self, frame: Frame) -> int | None:
-        """The frame's time on the stream's clock, later than the one before; None where GIF has no room for it."""
+        """The frame's time on the stream's clock, later than the one before; None if GIF's frame rate is exceeded."""
         ticks = round(frame.pts * frame.time_base / self._clock)
         if self._format.codec == "gif" and self._last is not None and ticks < self._last + _GIF_STEP:
             self._warn_once("reduced_rate", "GIF shows at most 50 frames a second; those between were left out")
@@ -103,14 +103,14 @@ class FileSink:
     def abort(self) -> None:
         try:
             if self._container is not None:
-                with contextlib.suppress(av.error.FFmpegError, ValueError):  # it is thrown away anyway
+                with contextlib.suppress(av.error.FFmpegError, ValueError):  # the file is discarded anyway
                     self._container.close()
         finally:
             self._partial.discard()
 
 
 class named_errors:  # noqa: N801 - reads as a statement
-    """Turns what FFmpeg raises while writing into errors that name the file and the reason."""
+    """Converts FFmpeg's errors while writing to DiskError or EncodeError, with the file and the reason."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

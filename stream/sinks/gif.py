@@ -1,15 +1,15 @@
-"""GIF has 256 colours a picture, one of which may be clear: a palette of its own for every frame."""
+"""GIF palettes: 256 colours per frame, one of which may be transparent; every frame gets its own palette."""
 
 import av
 import av.filter
 
 from stream.picture.frames import Frame, to_av
 
-_CLEAR_BELOW = 128  # GIF knows no half-clear pixels
+_ALPHA_THRESHOLD = 128  # GIF has no partial transparency
 
 
 class Palette:
-    """Turns frames into `pal8` pictures through FFmpeg's palettegen and paletteuse, frame by frame."""
+    """Converts frames to `pal8` with FFmpeg's palettegen and paletteuse."""
 
     def __init__(self, width: int, height: int, transparent: bool) -> None:
         self._pix_fmt = "rgba" if transparent else "rgb24"
@@ -19,7 +19,7 @@ class Palette:
         )
         split = self._graph.add("split", "2")
         make = self._graph.add("palettegen", f"stats_mode=single:reserve_transparent={int(transparent)}")
-        use = self._graph.add("paletteuse", f"new=1:dither=sierra2_4a:alpha_threshold={_CLEAR_BELOW}")
+        use = self._graph.add("paletteuse", f"new=1:dither=sierra2_4a:alpha_threshold={_ALPHA_THRESHOLD}")
         sink = self._graph.add("buffersink")
         source.link_to(split)
         split.link_to(make, 0, 0)

@@ -1,4 +1,4 @@
-"""A folder of PNG pictures as a sink, numbered from 1, with the frames' times beside them in `timestamps.txt`."""
+"""Sink for a folder of PNG images, numbered from 1, with the frames' times in `timestamps.txt`."""
 
 import re
 from pathlib import Path
@@ -21,10 +21,10 @@ _QUICK = {"compression_level": "1", "pred": "up"}  # a fifth of the time of the 
 
 
 class ImagesSink:
-    """Writes a folder of PNGs: `OUT/` as 00001.png …, or `OUT/%05d.png` for names of one's own.
+    """Writes a folder of PNGs: `OUT/` as 00001.png …, or `OUT/%05d.png` for other names.
 
-    The folder must be new or empty, so that two runs never mix. timestamps.txt lists milliseconds, one a frame, in the
-    format that mkvmerge calls "timestamp format v2".
+    The folder must be new or empty, so that outputs do not mix. timestamps.txt lists one time per frame in
+    milliseconds, in mkvmerge's "timestamp format v2".
     """
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Parts of one output put together packet by packet, without encoding anew: a muxer fed with all of them in turn."""
+"""Joining the encoded parts of one output by remuxing their packets, without encoding again."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,28 +16,28 @@ from stream.pump import Warnings
 from stream.sinks.formats import Format
 from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound
 
-_PYRAMID = 2  # pictures that x264 decodes ahead at most; it says so of every stream
+_B_PYRAMID = 2  # x264's largest reorder delay in frames, which it signals for every stream
 
 
-def waits_in(chosen: Format, transparent: bool) -> str:
-    """The container for the parts of an output. transparent: do its pictures carry alpha?"""
-    if chosen.container == "mov":  # NUT holds no ProRes
+def part_container(chosen: Format, transparent: bool) -> str:
+    """The container format for the parts of an output. transparent: whether its frames have alpha."""
+    if chosen.container == "mov":  # NUT does not support ProRes
         return "mov"
     return "matroska" if chosen.container == "matroska" or (chosen.container == "webm" and transparent) else "nut"
 
 
 @dataclass(frozen=True)
 class Part:
-    """A finished part. first: ticks of its first picture, on the whole's clock."""
+    """An encoded part of an output. first: time of its first frame, in ticks of the output's clock."""
 
     path: Path
     first: int
 
 
-class Joined:
-    """A container that is made of parts, and of the packets of a sound.
+class JoinedOutput:
+    """An output file made from parts and audio packets.
 
-    out: "file:PATH", or a file that PyAV can write to. Raises what FFmpeg raises.
+    out: "file:PATH", or a file object that PyAV can write to. Raises FFmpeg's errors.
     """
 
     def __init__(self, out: Any, chosen: Format, info: VideoInfo, options: dict[str, str]) -> None:
@@ -46,15 +46,15 @@ class Joined:
         self._container = av.open(out, "w", format=chosen.container, options=options)
 
     def steps(self, parts: Iterable[Part], sound: Iterable[Sound]) -> Iterator[None]:
-        """Do all but the end, packet by packet."""
+        """Mux everything except the trailer; yields after each packet."""
         packets = self._packets(iter(parts))
-        first = next(packets)  # the stream is described by the first part
+        first = next(packets)  # the first part defines the stream's parameters
         tracks = self._tracks()
         self._container.start_encoding()
         merged = heapq.merge(
             ((_time_s(p), 0, p) for p in chain([first], packets)),
             ((_time_s(p), 1, p) for p in sound),
-            key=lambda one: one[:2],
+            key=lambda entry: entry[:2],
         )
         for _, is_sound, packet in merged:
             if not is_sound:
@@ -70,7 +70,7 @@ class Joined:
         self._container.close()
 
     def abort(self) -> None:
-        with suppress(av.error.FFmpegError, ValueError):  # it is thrown away anyway
+        with suppress(av.error.FFmpegError, ValueError):  # the file is discarded anyway
             self._container.close()
 
     def _tracks(self) -> dict[int, CopiedTrack | EncodedTrack]:
@@ -81,14 +81,14 @@ class Joined:
         return tracks
 
     def _packets(self, parts: Iterator[Part]) -> Iterator[Any]:
-        """All packets of the picture, one part after the other, decoding times without a step back.
+        """All video packets, part by part, with increasing decoding times.
 
-        An encoder that puts pictures out of order decodes the first of them ahead of time. In the whole, the times for
-        that are those of the last pictures of the part before.
+        With reordered frames, the first packets of a part are decoded before its first presentation time. In the output
+        they get the times of the last frames of the part before.
         """
-        before: list[int] = []
+        previous: list[int] = []
         for number, part in enumerate(parts):
-            shown = [packet.pts for packet in _read(part.path)]  # all times are needed for the first packet's
+            pts = [packet.pts for packet in _read(part.path)]  # all are needed to compute the first packet's dts
             with closing(av.open(f"file:{part.path}")) as container:
                 stream = container.streams.video[0]
                 if number == 0:
@@ -96,19 +96,19 @@ class Joined:
                     self._video.time_base = self._info.time_base
                     if "alpha_mode" in stream.metadata:
                         self._video.codec_context.pix_fmt = "yuva420p"
-                    if stream.container.format.name == "nut":  # it holds no colours, and VP9 but half of them
+                    if stream.container.format.name == "nut":  # NUT stores no colour tags, and VP9 only some
                         tag_bt709(self._video.codec_context)
-                shift = self._shift(part, min(shown), stream.time_base or self._info.time_base)
-                ahead = _PYRAMID if stream.codec_context.has_b_frames else 0
-                decoded, before = _decoding_times(shown, before, shift, ahead)
-                for packet, dts in zip(_packets_of(container), decoded, strict=True):
+                shift = self._shift(part, min(pts), stream.time_base or self._info.time_base)
+                min_delay = _B_PYRAMID if stream.codec_context.has_b_frames else 0
+                decoding, previous = _decoding_times(pts, previous, shift, min_delay)
+                for packet, dts in zip(_packets_of(container), decoding, strict=True):
                     packet.pts, packet.dts = packet.pts + shift, dts
                     yield packet
 
     def _shift(self, part: Part, first: int, clock: Fraction) -> int:
-        """MOV keeps the time before a first picture in milliseconds only, and NUT moves what would be decoded before
-        time 0; Matroska does neither, and has rounded each time."""
-        exact = waits_in(self._format, self._info.has_alpha) != "matroska"
+        """Ticks to add to a part's times. MOV stores a start time in milliseconds only, and NUT shifts packets with
+        negative decoding times, so both are aligned exactly; Matroska keeps (rounded) times, so its shift is 0."""
+        exact = part_container(self._format, self._info.has_alpha) != "matroska"
         return round(part.first * self._info.time_base / clock) - first if exact else 0
 
 
@@ -121,20 +121,22 @@ def _packets_of(container: Any) -> Iterator[Any]:
     return (packet for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
-def _decoding_times(shown: Sequence[int], before: Sequence[int], shift: int, least: int) -> tuple[list[int], list[int]]:
-    """When each packet of a part is decoded in the whole, and the part's times of presentation in order, to be `before`
-    for the next. shown: the packets' times of presentation, as they are stored. least: pictures that decoding runs
-    ahead, though this part may need fewer: where a later one needs more, times would step back."""
-    times = sorted(pts + shift for pts in shown)
-    delay = max(least, _delay(shown))
-    ahead = [*before[len(before) - delay :]] if before else _extrapolated(times, delay)
-    return [*ahead, *times][: len(times)], times
+def _decoding_times(
+    pts: Sequence[int], previous: Sequence[int], shift: int, min_delay: int
+) -> tuple[list[int], list[int]]:
+    """The decoding time of each packet of a part in the output, and the part's sorted presentation times, which are
+    `previous` for the next part. pts: presentation times in stored order. min_delay: reorder delay in frames to use at
+    least, even if this part needs less: decoding times would step back where a later part needs more."""
+    times = sorted(time + shift for time in pts)
+    delay = max(min_delay, _reorder_delay(pts))
+    earlier = [*previous[len(previous) - delay :]] if previous else _extrapolated(times, delay)
+    return [*earlier, *times][: len(times)], times
 
 
-def _delay(shown: Sequence[int]) -> int:
-    """By how many pictures decoding runs ahead, so that none is shown before it is decoded."""
-    place = {pts: n for n, pts in enumerate(sorted(shown))}
-    return max(n - place[pts] for n, pts in enumerate(shown))
+def _reorder_delay(pts: Sequence[int]) -> int:
+    """By how many frames decoding must run ahead, so that no frame is presented before it is decoded."""
+    position = {time: n for n, time in enumerate(sorted(pts))}
+    return max(n - position[time] for n, time in enumerate(pts))
 
 
 def _extrapolated(times: Sequence[int], delay: int) -> list[int]:
@@ -143,5 +145,5 @@ def _extrapolated(times: Sequence[int], delay: int) -> list[int]:
 
 
 def _time_s(packet: Any) -> float:
-    at = packet.pts if packet.dts is None else packet.dts
-    return float(at * packet.time_base)
+    time = packet.pts if packet.dts is None else packet.dts
+    return float(time * packet.time_base)

@@ -1,4 +1,4 @@
-"""Nothing half-written is visible: outputs grow beside their final name and are moved there when complete."""
+"""Atomic outputs: written to a temporary name in the same folder and renamed when complete."""
 
 import contextlib
 import os
@@ -11,26 +11,26 @@ from stream.errors import DiskError, disk_error
 
 
 class Partial:
-    """`path` is where to write; it becomes `final` on `publish` and nothing on `discard`. A file or a folder."""
+    """A file or folder being written at `path`, which `publish` renames to `final` and `discard` removes."""
 
     def __init__(self, final: Path) -> None:
-        self.final = final = final.resolve()  # a link stays a link; what it leads to is replaced
-        self.path = final.parent / f".{final.name[:40]}.{secrets.token_hex(4)}.part"  # names have a largest length
+        self.final = final = final.resolve()  # a symbolic link is kept and its target replaced
+        self.path = final.parent / f".{final.name[:40]}.{secrets.token_hex(4)}.part"  # file names have a maximum length
         if not final.parent.is_dir():
             folder = final.parent
-            reason = f"{folder} is no folder" if folder.exists() else f"the folder {folder} does not exist"
+            reason = f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist"
             raise DiskError(f"cannot write {final}: {reason}")
         if final.exists() and not (final.is_file() or final.is_dir()):
-            raise DiskError(f"cannot write {final}: it is no plain file")
-        try:  # found out now, not when a model has been loaded
+            raise DiskError(f"cannot write {final}: it is not a regular file")
+        try:  # fail early, before a model is loaded
             tempfile.TemporaryFile(dir=final.parent).close()
         except OSError as exc:
             raise disk_error(exc, final) from exc
 
     def publish(self) -> None:
-        """Replace what `final` was, in one step."""
+        """Replace `final` atomically."""
         try:
-            os.replace(self.path, self.final)  # a folder takes the place of an empty one
+            os.replace(self.path, self.final)  # a folder can replace an empty one
         except OSError as exc:
             raise disk_error(exc, self.final) from exc
 

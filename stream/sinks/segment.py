@@ -1,10 +1,9 @@
-"""Parts of one output that were encoded apart, and the whole that is made of them without encoding anew.
+"""Encoding an output in separate parts, and joining them without encoding again.
 
-A part waits in a container that keeps its times as the whole will have them and that spends less on each picture, so
-that all parts together are smaller than the whole: NUT, to the tick, or Matroska without an index, to the millisecond
-that a Matroska file has anyway, where NUT cannot hold the colours of FFV1 or what makes VP9 transparent. GIF is encoded
-once more from parts without loss, for its pictures lean on those before them; numbered pictures wait in a zip and end
-in one.
+A part is stored in a container with the output's timestamp precision and less overhead per frame, so that all parts
+together are no larger than the output: NUT, exact to the tick; or Matroska without an index, exact to the millisecond
+as Matroska outputs are, where NUT does not support the colours of FFV1 or the alpha of VP9. GIF is encoded again from
+lossless parts, because its frames depend on those before them. Numbered images are stored in zip files.
 """
 
 import shutil
@@ -28,27 +27,27 @@ from stream.settings import Settings
 from stream.sinks.file import FileSink, named_errors
 from stream.sinks.formats import FORMATS, Format
 from stream.sinks.images import NO_SOUND, ImagesSink
-from stream.sinks.joined import Joined, Part, waits_in
+from stream.sinks.joined import JoinedOutput, Part, part_container
 from stream.sinks.partial import Partial
-from stream.sinks.sequential import Drain, Known, Pipe, Sieve
+from stream.sinks.sequential import EditRecorder, FirstPass, OutputBuffer, PatchingBuffer
 
-_LEAN = {
+_PART_OPTIONS = {
     "nut": {"write_index": "0"},
-    "matroska": {"live": "1", "write_crc32": "0", "fflags": "+bitexact"},  # no room for an index, no sums, no names
+    "matroska": {"live": "1", "write_crc32": "0", "fflags": "+bitexact"},  # no index, checksums or application names
     "mov": {},
 }
 
 
 def open_segment(path: Path, chosen: Format, transparent: bool, settings: Settings) -> Sink:
-    """The sink for a part of an output of the format `chosen`: with its pictures as they will be, but for GIF."""
+    """The sink for a part of an output in the format `chosen`. Encodes the final frames, except for GIF."""
     if not chosen.container:
         return ZipSink(path, chosen, settings)
-    codec, container = FORMATS[".mkv"] if chosen.container == "gif" else chosen, waits_in(chosen, transparent)
-    return FileSink(path, replace(codec, container=container, muxer_options=_LEAN[container]), settings)
+    codec, container = FORMATS[".mkv"] if chosen.container == "gif" else chosen, part_container(chosen, transparent)
+    return FileSink(path, replace(codec, container=container, muxer_options=_PART_OPTIONS[container]), settings)
 
 
 class ZipSink:
-    """Numbered PNGs and their times, as `ImagesSink` makes them, in a zip."""
+    """A zip file of numbered PNGs and their times, as `ImagesSink` writes them."""
 
     def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
         self._folder, self._partial = path.with_name(f"{path.name}.pictures"), Partial(path)
@@ -64,10 +63,10 @@ class ZipSink:
     def close(self) -> None:
         self._pictures.close()
         try:
-            with zipfile.ZipFile(self._partial.path, "w") as packed:  # PNGs are small already
+            with zipfile.ZipFile(self._partial.path, "w") as packed:  # PNGs are compressed already
                 for file in sorted(self._folder.iterdir()):
-                    small = zipfile.ZIP_DEFLATED if file.name == TIMES else zipfile.ZIP_STORED
-                    packed.write(file, file.name, small)
+                    compression = zipfile.ZIP_DEFLATED if file.name == TIMES else zipfile.ZIP_STORED
+                    packed.write(file, file.name, compression)
                     file.unlink()
             self._folder.rmdir()
         except OSError as exc:
@@ -83,10 +82,10 @@ class ZipSink:
 def join(
     parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], final: Path, chosen: Format, settings: Settings
 ) -> Warnings:
-    """Make one output of its parts, in order, and of the packets of `sound`; gives what is to be told of it.
+    """Join parts, in order, and audio packets into the output `final`; returns its warnings.
 
-    info: of the whole, as its sink would have got it. A part is not read before the one before it is done with, so that
-    the caller may fetch them one by one. Raises DiskError, EncodeError; nothing is left of the output then.
+    info: of the output, as its sink would get it. A part is read only after the one before is finished, so that the
+    caller can fetch them one by one. Raises DiskError, EncodeError; the output is removed then.
     """
     if chosen.container == "gif":
         return _encode_again(parts, info, final, chosen, settings)
@@ -108,7 +107,7 @@ def join(
 def _join_packets(
     parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], path: Path, chosen: Format
 ) -> Warnings:
-    joined = Joined(f"file:{path}", chosen, info, chosen.muxer_options)
+    joined = JoinedOutput(f"file:{path}", chosen, info, chosen.muxer_options)
     try:
         for _ in joined.steps(parts, sound):
             pass
@@ -119,64 +118,64 @@ def _join_packets(
     return joined.warnings
 
 
-def rehearse(parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Format) -> Known:
-    """As `join`, but nothing is kept of the output: only what `perform` must know to give it from its first byte to its
-    last. Not for GIF. Raises EncodeError."""
+def first_pass(parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Format) -> FirstPass:
+    """Mux the output without keeping it, to learn what `second_pass` needs to write it sequentially. Not for GIF.
+    Raises EncodeError."""
     if not chosen.container:
-        return Known([NO_SOUND] if info.sound else [])
+        return FirstPass([NO_SOUND] if info.sound else [])
     with named_errors(Path(chosen.name)):
-        sieve = Sieve()
-        joined = _sequential(chosen, info, sieve)
+        recorder = EditRecorder()
+        joined = _sequential(chosen, info, recorder)
         try:
             for _ in joined.steps(parts, sound):
                 pass
-            sieve.keep()
+            recorder.keep_rest()
             joined.close()
         except BaseException:
             joined.abort()
             raise
-        return sieve.known(joined.warnings, moved="faststart" in chosen.muxer_options.get("movflags", ""))
+        return recorder.result(joined.warnings, faststart="faststart" in chosen.muxer_options.get("movflags", ""))
 
 
-def perform(
-    known: Known, parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Format
+def second_pass(
+    first: FirstPass, parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Format
 ) -> Iterator[bytes]:
-    """The output's bytes, in order, in pieces of a mebibyte or so; of the same parts and the same sound as were
-    rehearsed. Raises EncodeError."""
+    """The output's bytes, sequentially, in pieces of about 1 MiB. Needs the same parts and audio as the first pass.
+    Raises EncodeError."""
     with named_errors(Path(chosen.name)):
-        yield from (_performed(known, parts, info, sound, chosen) if chosen.container else _zip_pieces(parts, info))
+        yield from (_second_pass(first, parts, info, sound, chosen) if chosen.container else _zip_pieces(parts, info))
 
 
-def _performed(
-    known: Known, parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Format
+def _second_pass(
+    first: FirstPass, parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Format
 ) -> Iterator[bytes]:
-    pipe = Pipe(known)
-    joined = _sequential(chosen, info, pipe)
+    buffer = PatchingBuffer(first)
+    joined = _sequential(chosen, info, buffer)
     try:
         for _ in joined.steps(parts, sound):
-            yield from pipe.full()
+            yield from buffer.full()
         joined.close()
     except BaseException:
         joined.abort()
         raise
-    pipe.check()
-    yield from pipe.rest()
+    buffer.check()
+    yield from buffer.rest()
 
 
 def _zip_pieces(parts: Iterable[Part], info: VideoInfo) -> Iterator[bytes]:
-    drain = Drain()
-    for _ in _zipped(parts, info, drain):
-        yield from drain.full()
-    yield from drain.rest()
+    buffer = OutputBuffer()
+    for _ in _zipped(parts, info, buffer):
+        yield from buffer.full()
+    yield from buffer.rest()
 
 
-def _sequential(chosen: Format, info: VideoInfo, out: Sieve | Pipe) -> Joined:
-    """Without what a muxer would draw by lot, or would have to read its own file for."""
-    return Joined(out, chosen, info, {"fflags": "+bitexact"})
+def _sequential(chosen: Format, info: VideoInfo, out: EditRecorder | PatchingBuffer) -> JoinedOutput:
+    """A muxer without random ids, and without options for which it would have to read its own output."""
+    return JoinedOutput(out, chosen, info, {"fflags": "+bitexact"})
 
 
 def _zipped(parts: Iterable[Part], info: VideoInfo, out: Any) -> Iterator[Warnings]:
-    """Picture by picture into `out`; what is to be told of it."""
+    """Write the output's zip file to `out`, yielding after each image; the last value is the warnings."""
     times, count = ["# timestamp format v2"], 0
     with zipfile.ZipFile(out, "w") as whole:
         for part in parts:
@@ -205,7 +204,7 @@ def _encode_again(parts: Iterable[Part], info: VideoInfo, final: Path, chosen: F
 
 
 def _frames(path: Path) -> Iterator[Frame]:
-    """The frames of a part as they were given to its sink; for parts without loss."""
+    """The frames of a lossless part, as they were written to its sink."""
     with closing(av.open(f"file:{path}")) as container:
         for picture in container.decode(video=0):
             planes = [_plane(plane) for plane in picture.planes]

@@ -1,4 +1,4 @@
-"""One video into several outputs: each gets its own look of every frame, and all the sound."""
+"""One video into several outputs: each gets its own rendering of every frame, and all audio."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +13,8 @@ from stream.pump import Sink, Warnings
 class SeveralSink:
     """Writes a frame to the first of `sinks`, and `Frame.others` to the rest.
 
-    sounds: the file's tracks of sound for each of the rest, opened anew: who encodes one decodes it, and a decoder has
-    one user.
+    sounds: the input's audio streams for each of the rest, opened again: a sink that re-encodes audio decodes it, and
+    a decoder must not be shared.
     """
 
     def __init__(self, sinks: Sequence[Sink], sounds: Sequence[tuple[av.AudioStream, ...]]) -> None:
@@ -22,17 +22,17 @@ class SeveralSink:
         self._sinks, self._sounds = sinks, sounds
 
     def open(self, info: VideoInfo) -> None:
-        others = (replace(look, sound=sound) for look, sound in zip(info.others, self._sounds, strict=True))
-        for sink, look in zip(self._sinks, (info, *others), strict=True):
-            sink.open(look)
+        others = (replace(other, sound=sound) for other, sound in zip(info.others, self._sounds, strict=True))
+        for sink, output in zip(self._sinks, (info, *others), strict=True):
+            sink.open(output)
 
     def write(self, item: Frame | Sound) -> None:
         if isinstance(item, Frame):
-            for sink, look in zip(self._sinks, (item, *item.others), strict=True):
-                sink.write(look)
+            for sink, frame in zip(self._sinks, (item, *item.others), strict=True):
+                sink.write(frame)
             return
         for sink, packet in zip(self._sinks, [item, *(_copy(item) for _ in self._sinks[1:])], strict=True):
-            sink.write(packet)  # which makes it its own
+            sink.write(packet)  # which modifies the packet
 
     def close(self) -> None:
         for sink in self._sinks:

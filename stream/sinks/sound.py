@@ -1,4 +1,4 @@
-"""Sound on its way into a file: copied packet by packet where the container can hold it, else encoded anew."""
+"""Audio tracks of output files: packets are copied where the container supports the codec, else re-encoded."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -13,7 +13,7 @@ _BIT_RATE_PER_CHANNEL_BPS = 96_000
 
 
 class CopiedTrack:
-    """The input's packets, bit for bit."""
+    """Copies the input's packets unchanged."""
 
     def __init__(self, container: OutputContainer, source: av.AudioStream) -> None:
         self._container = container
@@ -25,11 +25,11 @@ class CopiedTrack:
         self._container.mux(packet)
 
     def close(self) -> None:
-        """Nothing was held back."""
+        """Nothing to flush."""
 
 
 class EncodedTrack:
-    """Decoded and encoded anew, at the source's rate and layout, times kept."""
+    """Re-encodes at the source's sample rate (Opus: 48 kHz) and layout, keeping the times."""
 
     def __init__(self, container: OutputContainer, source: av.AudioStream, codec: str) -> None:
         self._container, self._decoder = container, source.codec_context
@@ -47,7 +47,7 @@ class EncodedTrack:
         try:
             frames = self._decoder.decode(packet)
         except av.error.InvalidDataError:
-            return  # a damaged packet is a short silence, not the end of the video
+            return  # skip damaged packets: a short gap instead of a failure
         self._encode(frames)
 
     def close(self) -> None:
@@ -62,8 +62,7 @@ class EncodedTrack:
 
 
 def _standard_layout(layout: av.AudioLayout, codec: str) -> av.AudioLayout:
-    """One that the encoder takes: raw sound may only say how many channels it has, and Opus knows one layout for each
-    number of them."""
+    """A layout the encoder supports: raw audio may have a channel count only, and Opus has one layout per count."""
     if "channels" not in layout.name and codec != "libopus":
         return layout
     known = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -71,7 +70,7 @@ def _standard_layout(layout: av.AudioLayout, codec: str) -> av.AudioLayout:
 
 
 def _describe(stream: av.AudioStream, source: av.AudioStream) -> None:
-    """Language, title and which track plays first."""
+    """Copy language, title and disposition."""
     for name in ("language", "title"):
         if value := source.metadata.get(name):
             stream.metadata[name] = value

@@ -1,7 +1,7 @@
-"""Open a media file that nobody vouches for, and find its picture and sound.
+"""Opening of untrusted media files, and selection of their video stream.
 
-Only real containers are read, from one local file: scripts and playlists that make FFmpeg open other files or
-addresses are refused before they are parsed. Limits are checked against the headers, before anything is decoded.
+Only media containers in a local file are read: scripts and playlists, which make FFmpeg open other files or URLs, are
+refused before they are parsed. Limits are checked against the headers, before anything is decoded.
 """
 
 from contextlib import suppress
@@ -21,7 +21,7 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,fl
 
 
 def open_container(path: Path, settings: Settings) -> InputContainer:
-    """The opened file. Raises UnreadableMedia with the reason in words."""
+    """Open the file. Raises UnreadableMedia with a readable reason."""
     if not path.exists():
         raise UnreadableMedia(f"{path} does not exist")
     if not path.is_file():
@@ -31,19 +31,19 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
     options = {
         "format_whitelist": CONTAINERS,
         "protocol_whitelist": "file",
-        "max_pixels": _rough_limit(settings),  # opening decodes a little to learn about a stream
-        "correct_ts_overflow": "0",  # a clock that starts anew is a splice to `Timeline`, not a wrap after 26 hours
+        "max_pixels": _rough_limit(settings),  # opening decodes a few frames to probe the streams
+        "correct_ts_overflow": "0",  # a clock that restarts is a new recording to `Timeline`, not a 26-hour wrap
     }
     try:
         return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
     except PermissionError:
         raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
     except (av.error.FFmpegError, ValueError) as exc:
-        raise UnreadableMedia(f"{path} is not a video that can be read ({_words(exc)})") from None
+        raise UnreadableMedia(f"{path} is not a video that can be read ({_reason(exc)})") from None
 
 
 def video_stream(container: InputContainer, settings: Settings) -> av.VideoStream:
-    """The picture's stream, its size and length within the limits. Raises NoVideoStream, UnreadableMedia, TooLarge."""
+    """The video stream, with size and length within the limits. Raises NoVideoStream, UnreadableMedia, TooLarge."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         raise NoVideoStream(f"{_name(container)} holds no video, only {_contents(container)}")
@@ -65,24 +65,24 @@ def video_stream(container: InputContainer, settings: Settings) -> av.VideoStrea
 
 
 def duration_s(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """How long the picture runs by the headers, in seconds; the whole file's length where the stream has none."""
+    """Length of the video by the headers, in seconds; that of the file where the stream has none; else None."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if tag := stream.metadata.get("DURATION"):  # Matroska's per-track length, 00:00:04.000000000
-        with suppress(UsageError):  # a tag is only a text
+        with suppress(UsageError):  # the tag may be any text
             return parse_time(tag.strip("\0 "))
     return container.duration / av.time_base if container.duration else None
 
 
 def origin_s(container: InputContainer) -> Fraction:
-    """When the recording starts on its own clock."""
+    """Start time of the file on its own clock, in seconds."""
     return Fraction(container.start_time or 0, av.time_base)
 
 
 def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:
-    """A decoder for the stream that keeps its transparency.
+    """A decoder for the stream that keeps alpha.
 
-    FFmpeg's own VP8 and VP9 decoders drop the alpha that WebM carries beside the picture; libvpx's keep it.
+    FFmpeg's own VP8 and VP9 decoders drop the alpha that WebM stores beside the video; libvpx's keep it.
     """
     context = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and context.name in ("vp8", "vp9"):
@@ -96,19 +96,19 @@ def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:
 
 
 def _rough_limit(settings: Settings) -> str:
-    """For FFmpeg, which measures pictures with padding; `check_size` is exact."""
+    """Limit for FFmpeg, which counts padding; `check_size` is exact."""
     return str(2 * settings.max_pixels + 65_536)
 
 
 def _contents(container: InputContainer) -> str:
     kinds = sorted({"cover art" if s.type == "video" else s.type for s in container.streams})
-    return " and ".join(kinds) or "nothing known"
+    return " and ".join(kinds) or "unknown data"
 
 
 def _name(container: InputContainer) -> str:
     return container.name.removeprefix("file:")
 
 
-def _words(exc: Exception) -> str:
+def _reason(exc: Exception) -> str:
     text = getattr(exc, "strerror", None) or str(exc)
     return text[:1].lower() + text[1:]

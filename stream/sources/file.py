@@ -1,6 +1,6 @@
-"""A video file as a source: decodes its frames and hands on its sound untouched, times repaired.
+"""A video file as a source: decoded frames, and audio packets unchanged, both with corrected times.
 
-Loses nothing, survives damage: what can be decoded is, and what could not is said in `warnings`.
+Lossless and tolerant of damage: decodes what can be decoded, and reports the rest in `warnings`.
 """
 
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
 
 
 class FileSource:
-    """Frames and sound of the video file at `path`, from `start_s` to `end_s` seconds after its beginning.
+    """Frames and audio packets of the video file at `path`, from `start_s` to `end_s` seconds after its start.
 
-    size: (width, height) to scale to; one of them 0 keeps the aspect, both 0 keep the size.
+    size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
     warnings: (code, sentence) pairs, complete once iteration has ended.
-    Raises NoVideoStream, UnreadableMedia, TooLarge; from iteration too.
+    Raises NoVideoStream, UnreadableMedia, TooLarge, also during iteration.
     """
 
     live = False
@@ -52,7 +52,7 @@ class FileSource:
         try:
             stream = media.video_stream(self._container, settings)
             self._expected_s = media.duration_s(self._container, stream)
-            indexed = self._container.format.name not in UNINDEXED  # else the length is a guess from clocks
+            indexed = self._container.format.name not in UNINDEXED  # else the length is only estimated
             if indexed and self._expected_s and start_s >= self._expected_s:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
@@ -64,7 +64,7 @@ class FileSource:
             raise
 
     def _peek(self, sar: Fraction | None, size: tuple[int, int]) -> Ingest:
-        """Decode up to the first picture: only it tells rotation, format and true size."""
+        """Decode up to the first frame: only it has the rotation, pixel format and actual size."""
         self._raw = iter(self._reader)
         self._ahead: list[Raw] = []
         for item in self._raw:
@@ -102,7 +102,7 @@ class FileSource:
 
     @property
     def health(self) -> DecodeHealth:
-        """What could not be decoded so far."""
+        """Decoding errors so far."""
         return self._reader.health
 
     def __iter__(self) -> Iterator[Frame | Sound]:
@@ -126,14 +126,14 @@ class FileSource:
         yield from self._ingest.flush()
 
     def _check_limits(self, count: int, frame: Frame) -> None:
-        """Headers can lie, so the limits hold while decoding too."""
+        """Check the limits while decoding too, because headers can be wrong."""
         if count > self._settings.max_frames:
             raise TooLarge(f"the video has more than {self._settings.max_frames:,} frames")
         if frame.time_s > self._settings.max_duration_s:
             raise TooLarge(f"the video lasts more than {clock(self._settings.max_duration_s)}")
 
     def _conclude(self) -> None:
-        """Say what was wrong with the file. Raises UnreadableMedia when too much was."""
+        """Warn of damage. Raises UnreadableMedia where too many frames are damaged."""
         health, reached_s = self._reader.health, self._reader.reached_s
         if health.bad > self._settings.max_decode_errors * health.total:
             found = f"{health.bad} of {health.total} frames could not be decoded"

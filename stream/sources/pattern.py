@@ -1,6 +1,6 @@
-"""A generated video whose matte is known exactly: a person-like shape that walks, before a green screen or a scene.
+"""A generated video with an exactly known matte: a moving person-like shape in front of a green screen or a room.
 
-For tests, benchmarks and trying things out where there is no camera. The same number always gives the same frame.
+For tests, benchmarks and demonstrations without a camera. Frames are deterministic.
 """
 
 import math
@@ -23,15 +23,15 @@ from stream.sources.base import SourceOptions
 
 Rgb = npt.NDArray[np.uint8]
 _SCREEN = (0, 200, 60)
-_SIZE, _LENGTH_S = (1280, 720), 10.0  # where nothing else is asked for
-_SHARP = 4  # edges are drawn at four times the size and reduced, so that alpha is exact to 1/16
+_SIZE, _LENGTH_S = (1280, 720), 10.0  # unless options ask for others
+_SUPERSAMPLING = 4  # shapes are drawn at four times the size, so that alpha is exact to 1/16
 
 
 class PatternSource:
-    """`frames` pictures of `width` x `height` (even) at `rate` a second.
+    """`frames` frames of `width` x `height` pixels (even) at `rate` fps.
 
-    scene: "screen" is an even green screen, "room" a busy still background. As an address: pattern:SCENE, with a size
-    of 1280x720 and a length of ten seconds unless `SourceOptions` ask for others.
+    scene: "screen" is a uniform green screen, "room" a detailed static background. As an address: pattern:SCENE, with a
+    size of 1280x720 and a length of ten seconds unless `SourceOptions` ask for others.
     """
 
     live = False
@@ -62,13 +62,13 @@ class PatternSource:
         return (self.frame(n) for n in range(self._count))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def alpha(self, n: int) -> Plane:
         """The true alpha of frame `n`: uint8 (H, W)."""
-        width, height = self._width * _SHARP, self._height * _SHARP
+        width, height = self._width * _SUPERSAMPLING, self._height * _SUPERSAMPLING
         canvas = np.zeros((height, width), np.uint8)
-        x, sway = self._place(n)
+        x, sway = self._position(n)
         centre = round(width * x)
         cv2.ellipse(canvas, (centre, height), (round(height * 0.33), round(height * 0.5)), 0, 0, 360, 255, -1)
         head = (centre + round(height * 0.06 * sway), round(height * 0.32))
@@ -77,7 +77,7 @@ class PatternSource:
 
     def rgb(self, n: int) -> Rgb:
         """Frame `n` as uint8 RGB (H, W, 3)."""
-        x, _ = self._place(n)
+        x, _ = self._position(n)
         subject = np.roll(self._texture, round(self._width * x), axis=1)
         alpha = self.alpha(n)[..., None].astype(np.uint16)
         mixed = subject * alpha + self._backdrop * (255 - alpha) + 127
@@ -86,7 +86,7 @@ class PatternSource:
     def frame(self, n: int) -> Frame:
         return Frame(rgb_to_i420(self.rgb(n)), n, 1 / self._rate)
 
-    def _place(self, n: int) -> tuple[float, float]:
+    def _position(self, n: int) -> tuple[float, float]:
         t = float(n / self._rate)
         return 0.5 + 0.22 * math.sin(0.9 * t), math.sin(2.3 * t)
 
@@ -104,7 +104,7 @@ def _room(width: int, height: int) -> Rgb:
 
 
 def _texture(width: int, height: int) -> Rgb:
-    """Skin, cloth and hair tones: no colour near a screen's."""
+    """Skin, cloth and hair tones: no colour near the green screen's."""
     tones = np.array([[196, 140, 112], [168, 92, 84], [92, 60, 120], [60, 52, 84], [200, 170, 150]], np.uint8)
     blocks = np.random.default_rng(3).integers(0, len(tones), (9, 16))
     return _u8(cv2.resize(tones[blocks], (width, height), interpolation=cv2.INTER_CUBIC))

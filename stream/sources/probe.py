@@ -1,7 +1,7 @@
-"""Look into a media file that nobody vouches for: is it a video within the limits, and which.
+"""Inspection of untrusted media files: whether it is a video within the limits, and its properties.
 
-`python -m stream.sources.probe PATH SETTINGS` does so in a process of its own, which may crash or hang on a hostile
-file without harm to whoever asked; `probe` starts it and waits.
+`python -m stream.sources.probe PATH LIMITS` does this in a separate process, because a malicious file may crash it or
+make it hang; `probe` starts that process and waits for it.
 """
 
 import asyncio
@@ -22,30 +22,30 @@ _KINDS: dict[str, type[InputError]] = {kind.code: kind for kind in (NoVideoStrea
 
 
 async def probe(path: Path, settings: Settings, limit_s: float = PROBE_S) -> Media:
-    """What the file holds, its first picture decoded. Raises UnreadableMedia, NoVideoStream, TooLarge."""
+    """Inspect the file in a separate process, for at most `limit_s` seconds. Raises as `look`."""
     limits = settings.model_dump_json(include=_LIMITS)
     command = (sys.executable, "-m", "stream.sources.probe", str(path), limits)
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(limit_s):
-            said, _ = await process.communicate()
+            output, _ = await process.communicate()
     except TimeoutError:
         raise UnreadableMedia(f"the file could not be read within {limit_s:g} s") from None
     finally:
-        await _ended(process)
-    return _understood(said)
+        await _end(process)
+    return _parsed(output)
 
 
-async def _ended(process: Process) -> None:
+async def _end(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.kill()
     await process.wait()
 
 
-def _understood(said: bytes) -> Media:
+def _parsed(output: bytes) -> Media:
     try:
-        answer: dict[str, Any] = json.loads(said)
-    except ValueError:  # it crashed
+        answer: dict[str, Any] = json.loads(output)
+    except ValueError:  # the process crashed
         raise UnreadableMedia("the file cannot be read: decoding it fails") from None
     if "code" in answer:
         raise _KINDS.get(answer["code"], UnreadableMedia)(answer["detail"])
@@ -53,7 +53,7 @@ def _understood(said: bytes) -> Media:
 
 
 def look(path: Path, settings: Settings) -> Media:
-    """As `probe`, in this process. Raises UnreadableMedia, NoVideoStream, TooLarge."""
+    """Inspect the file in this process, decoding one frame. Raises UnreadableMedia, NoVideoStream, TooLarge."""
     from stream.sources.file import FileSource
 
     source = FileSource(path, settings)
@@ -73,10 +73,10 @@ def look(path: Path, settings: Settings) -> Media:
 
 def main(path: str, limits: str) -> None:
     try:
-        said = look(Path(path), Settings(threads=1, **json.loads(limits))).model_dump_json()
+        output = look(Path(path), Settings(threads=1, **json.loads(limits))).model_dump_json()
     except MatteboxError as exc:
-        said = json.dumps({"code": exc.code, "detail": str(exc).replace(str(Path(path).absolute()), "the file")})
-    print(said)
+        output = json.dumps({"code": exc.code, "detail": str(exc).replace(str(Path(path).absolute()), "the file")})
+    print(output)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Decode one file from a start to an end: pictures, and packets of sound as they are, on one repaired clock.
+"""Decodes a range of one file: video frames, and audio packets unchanged, on one corrected clock.
 
-Knows nothing about what the pictures are turned into.
+Knows nothing about the conversion of frames.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from stream.settings import Settings
 from stream.sources import container as media
 
 Raw = av.VideoFrame | Sound
-SOON_S = 1e-6  # times are compared as floats
-_PRIMING_S = 0.1  # sound may begin so much before its picture: what a decoder needs to settle
-# In these a search by time lands anywhere, not on pictures that stand alone, and their clocks may repeat.
+TIME_TOLERANCE_S = 1e-6  # for comparing times as floats
+_PRIMING_S = 0.1  # audio may start this long before the video: the decoder's priming samples
+# In these containers seeking by time does not lead to a keyframe, and timestamps may repeat.
 UNINDEXED = ("mpegts", "mpeg")
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
 
 class Reader:
-    """Iterate for `av.VideoFrame`s and packets of sound between `start_s` and `end_s`, counted from `start_s`.
+    """Iterate for `av.VideoFrame`s and audio packets from `start_s` to `end_s`, with times relative to `start_s`.
 
-    health: what could not be decoded. reached_s: the end of what came last.
+    health: decoding errors. reached_s: end time of the last frame or packet.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Reader:
         self._first_dts: int | None = None
         self._delay: int | None = None
         if not self._timed:
-            self._decoder.thread_type = "SLICE"  # threads by frame would delay pictures by more than reordering
+            self._decoder.thread_type = "SLICE"  # frame threading would delay frames by more than reordering
         self._start_clocks()
 
     @property
     def offset(self) -> int:
-        """What is added to the file's own ticks, where nothing is to be repaired."""
+        """Ticks added to the file's own times where they need no correction."""
         return offset(self._container, self.time_base, self._start_s)
 
     @property
@@ -67,29 +67,29 @@ class Reader:
             yield from self._decode()
             return
         if not self._timed:
-            self._up_to_a_picture(self._decode())  # to see the decoder's delay
+            self._read_to_frame(self._decode())  # to measure the decoder's delay
         for back_s in _LOOK_BACK_S if self._indexed else _LOOK_BACK_S[1:]:
-            self._go_to(self._start_s - back_s)
+            self._seek(self._start_s - back_s)
             items = self._decode()
-            ahead = self._up_to_a_picture(items)
-            if self._begins_at_the_start(ahead) or back_s >= self._start_s:
+            ahead = self._read_to_frame(items)
+            if self._begins_at_start(ahead) or back_s >= self._start_s:
                 yield from ahead
                 yield from items
                 return
 
     def sounds(self) -> Iterator[Sound]:
-        """The packets of sound alone, as iteration gives them; no picture is decoded."""
+        """Only the audio packets of the iteration; no video is decoded."""
         if self._start_s > 0:
-            self._go_to(self._start_s - _LOOK_BACK_S[1])
+            self._seek(self._start_s - _LOOK_BACK_S[1])
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
                 packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
-                if self._inside(track):
+                if self._in_range(track):
                     yield packet
-            if all(self._over(track) for track in self._sound.values()):
+            if all(self._past_end(track) for track in self._sound.values()):
                 return
 
-    def _up_to_a_picture(self, items: Iterator[Raw]) -> list[Raw]:
+    def _read_to_frame(self, items: Iterator[Raw]) -> list[Raw]:
         ahead: list[Raw] = []
         for item in items:
             ahead.append(item)
@@ -97,15 +97,15 @@ class Reader:
                 break
         return ahead
 
-    def _begins_at_the_start(self, ahead: list[Raw]) -> bool:
-        """Containers without an index seek to a time, not to a picture that can be decoded by itself."""
+    def _begins_at_start(self, ahead: list[Raw]) -> bool:
+        """Whether the first decoded frame is at the start: without an index, seeking may land after a keyframe."""
         first = ahead[-1] if ahead else None
         return isinstance(first, av.VideoFrame) and self._picture.now_s < min(1.5 / self.rate, 0.5)
 
-    def _go_to(self, place_s: float) -> None:
-        place_s = max(-1.0, place_s)  # before the first picture, or a search by time may miss it
-        origin_s = media.origin_s(self._container) + Fraction(place_s).limit_denominator(1_000_000)
-        if place_s < 0 and not self._indexed:
+    def _seek(self, target_s: float) -> None:
+        target_s = max(-1.0, target_s)  # before the first frame, or seeking by time may miss it
+        origin_s = media.origin_s(self._container) + Fraction(target_s).limit_denominator(1_000_000)
+        if target_s < 0 and not self._indexed:
             self._container.seek(0, unsupported_byte_offset=True, stream=self._stream)
         else:
             self._container.seek(int(origin_s * av.time_base), backward=True)
@@ -122,11 +122,11 @@ class Reader:
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
                 packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
-                if self._inside(track):
+                if self._in_range(track):
                     yield packet
-            elif not self._over(self._picture):
+            elif not self._past_end(self._picture):
                 yield from self._pictures(packet)
-            if self._over(self._picture) and all(self._over(track) for track in self._sound.values()):
+            if self._past_end(self._picture) and all(self._past_end(track) for track in self._sound.values()):
                 return
         yield from self._pictures(None)
 
@@ -146,41 +146,41 @@ class Reader:
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
-            if self._start_s == 0 or self._picture.begun:  # after a seek, what leans on unread pictures is no loss
+            if self._start_s == 0 or self._picture.begun:  # after a seek the first frames may fail
                 self.health.lose_one()
             return
         for picture in pictures:
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
             picture.pts, picture.time_base = self._picture.place(pts), self.time_base
             self.health.take(picture)
-            if self._inside(self._picture):
+            if self._in_range(self._picture):
                 yield picture
 
     def _untimed_pts(self, picture: av.VideoFrame, packet: Any) -> int | None:
-        """AVI stores no presentation times. Pictures come out in order, each with the time of the packet that pushed it
-        out of the decoder; less the decoder's delay, seen at the first picture, that is its own time."""
+        """AVI stores no presentation times. Frames come in order, each with the time of the packet that made the
+        decoder output it; its own time is that less the decoder's delay, which the first frame shows."""
         if packet is None or picture.dts is None:
             return None
         if self._delay is None:
             self._delay = picture.dts - (self._first_dts or 0)
         return picture.dts - self._delay
 
-    def _inside(self, track: "_Track") -> bool:
-        earliest_s = -SOON_S if self._start_s > 0 else -_PRIMING_S
-        return track.now_s > earliest_s and not self._over(track)
+    def _in_range(self, track: "_Track") -> bool:
+        earliest_s = -TIME_TOLERANCE_S if self._start_s > 0 else -_PRIMING_S
+        return track.now_s > earliest_s and not self._past_end(track)
 
-    def _over(self, track: "_Track") -> bool:
-        return track.now_s > self._window_s - SOON_S
+    def _past_end(self, track: "_Track") -> bool:
+        return track.now_s > self._window_s - TIME_TOLERANCE_S
 
 
 def offset(container: InputContainer, time_base: Fraction, start_s: float) -> int:
-    """Ticks from the file's own clock to one that is 0 at `start_s` seconds after the recording's beginning."""
+    """Ticks from the file's own clock to one that is 0 at `start_s` seconds after the start of the file."""
     start = Fraction(start_s).limit_denominator(1_000_000)
     return round(-(media.origin_s(container) + start) / time_base)
 
 
 class _Track:
-    """The clock of one stream; `now_s` is the time of what came last, counted from the start asked for."""
+    """The clock of one stream. now_s: time of the last frame or packet, relative to the requested start."""
 
     def __init__(self, stream: av.VideoStream | av.AudioStream, rate: Fraction, splices: Splices) -> None:
         self._time_base = stream.time_base or Fraction(1, 90_000)
@@ -198,8 +198,8 @@ class _Track:
 
 
 class DecodeHealth:
-    """Counts what could not be decoded. cut: the file could not be read to its end. lost: pictures that never came;
-    damaged: those that came with holes. ended_badly: the last one was such."""
+    """Decoding errors. cut: the file could not be read to its end. lost: frames that could not be decoded. damaged:
+    frames decoded with errors. ended_badly: the last frame was lost or damaged."""
 
     def __init__(self) -> None:
         self.cut = self.ended_badly = False

@@ -1,4 +1,4 @@
-"""Where the pictures of a file lie, from its packets alone: nothing is decoded, an hour takes a second or so."""
+"""Frame times and keyframes of a file, from its packets: nothing is decoded, an hour takes about a second."""
 
 from array import array
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.reader import offset
 
-_EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}  # here a search by time finds the picture, and times are true
+_EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}  # seeking by time is exact, and times are reliable
 
 
 @dataclass(frozen=True)
 class Scan:
-    """times: of all pictures in order, in the stream's ticks from `start_s` on; keys: those that stand alone.
+    """times: sorted times of all frames, in the stream's ticks from `start_s`. keys: those of keyframes.
 
-    plain: times need no repair and every place can be sought, so that a part read by itself is the same as it is in the
-    whole; else the lists may lack something.
+    plain: times need no correction and seeking is exact, so that a part decoded by itself is the same as in the whole
+    file; else the lists may be incomplete.
     """
 
     times: "array[int]"
@@ -35,7 +35,7 @@ def scan(
     end_s: float | None = None,
     beat: Callable[[], None] = lambda: None,
 ) -> Scan:
-    """The pictures between two times, in seconds from the file's beginning. beat: told at each packet.
+    """The frames between two times, in seconds from the start of the file. beat: called at each packet.
 
     Raises UnreadableMedia, NoVideoStream, TooLarge.
     """
@@ -62,6 +62,6 @@ def scan(
         expected_s = media.duration_s(container, stream)
     ordered = array("q", sorted(times))
     plain = plain and len(set(ordered)) == len(ordered) > 0
-    if plain and end_s is None and expected_s is not None:  # cut off: told by who reads it as a whole
+    if plain and end_s is None and expected_s is not None:  # a truncated file is reported when it is read as a whole
         plain = start_s + float(ordered[-1] * tick) > expected_s - max(0.5, 0.02 * expected_s)
     return Scan(ordered, array("q", sorted(keys)), plain)

@@ -1,7 +1,6 @@
-"""Where uploads and results lie: a folder, or a bucket that all machines reach. One small interface, chosen by address.
+"""Storage of uploads and results: a folder, or an S3 bucket shared by all machines, selected by MATTEBOX_STORAGE.
 
-Which keys there are is in `stream/storage/keys.py`: words of [a-z0-9._-] joined by "/", made by the server, never by a
-user.
+`stream/storage/keys.py` lists the keys: names of [a-z0-9._-] joined by "/", made by the server, never by users.
 """
 
 import re
@@ -14,73 +13,77 @@ from stream.registry import find
 from stream.settings import Settings
 
 STORAGES = {"file": "stream.storage.folder:Folder", "s3": "stream.storage.s3:Bucket"}
-"""By the scheme of MATTEBOX_STORAGE; each is called with the settings and `beat`, as `open_storage`."""
+"""By the scheme of MATTEBOX_STORAGE; each class takes the settings and `beat`, as `open_storage` does."""
 
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
 
 
 class Storage(Protocol):
-    """Files by key. An object is complete or not there. All methods block: call them in a thread.
+    """Objects (files) by key. An object is complete or does not exist. All methods block: call them in a thread.
 
-    Any may raise DiskError (no space, no right, out of reach); what is not there is a FileNotFoundError.
+    All may raise DiskError (no space, no permission, unreachable), and FileNotFoundError for a missing object.
     """
 
     def put(self, key: str, path: Path) -> None:
-        """Keep the file at `path` as `key`, in the place of what was there. The file is the storage's from now on."""
+        """Store the file at `path` as `key`, replacing any object there. The storage takes over the file."""
         ...
 
     def draft(self, key: str) -> Path | None:
-        """Where to write what `put` shall keep as `key`, beside its place; None where that is on another machine: see
-        `send`. What an earlier writer of `key` has left of its draft is removed."""
+        """A path to write a file that `put` will store as `key`, in the same folder as the object; None where objects
+        are stored on another machine: see `send`. Drafts of `key` left by earlier writers are removed."""
         ...
 
     def send(self, key: str, pieces: Iterable[bytes]) -> None:
-        """Keep these bytes as `key`, in the place of what was there, without a file of them on this machine's disk but
-        for the storage's own. What `pieces` raises is raised, and nothing kept."""
+        """Store these bytes as `key`, replacing any object there, without a temporary copy on this machine. Errors of
+        the iterator are raised, and nothing is stored."""
         ...
 
     def local(self, key: str, folder: Path) -> Path:
-        """The object as a file to read: its own where it lies on this machine, else a copy made in `folder`."""
+        """A file to read: the object's own where it is stored on this machine, else a new copy in `folder`."""
         ...
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Its bytes from `start` on, in chunks of up to a mebibyte."""
+        """The object's bytes from `start` on, at most `length`, in chunks of up to 1 MiB."""
         ...
 
-    def size(self, key: str) -> int: ...
+    def size(self, key: str) -> int:
+        """The object's size in bytes."""
+        ...
 
     def keys(self, prefix: str) -> list[str]:
-        """All keys that begin so, sorted. Give a whole folder with its slash, as in "jobs/ID/"."""
+        """All keys with this prefix, sorted. For a whole folder include its slash, as in "jobs/ID/"."""
         ...
 
     def remove(self, key: str) -> None:
-        """That key; nothing if there is none."""
+        """Remove an object, if it exists."""
         ...
 
     def remove_all(self, prefix: str) -> None:
-        """All keys that begin so."""
+        """Remove all objects with this prefix."""
         ...
 
     def forget_drafts(self, before_s: float) -> None:
-        """Drafts not written to since that time, in seconds since 1970: whoever made them was killed."""
+        """Remove drafts not written to since that time, in seconds since 1970: their writers were killed."""
         ...
 
 
 def open_storage(settings: Settings, beat: Callable[[], None] = lambda: None) -> Storage:
-    """The one that MATTEBOX_STORAGE names: a folder in data_dir where it is empty. Raises UsageError, DiskError.
+    """The storage that MATTEBOX_STORAGE selects; by default a folder in data_dir. Raises UsageError, DiskError.
 
-    beat: told again and again while something is copied to another machine or from there, which may take long.
+    beat: called regularly as a sign of progress during long copies to or from another machine.
     """
     scheme, colon, _ = settings.storage.partition("://")
-    place = STORAGES.get(scheme if colon else "file")
-    if place is None:
-        raise UsageError(f"MATTEBOX_STORAGE: {scheme}:// is unknown; a folder, or one of: {', '.join(STORAGES)}")
-    storage: Storage = find(place)(settings, beat)
+    target = STORAGES.get(scheme if colon else "file")
+    if target is None:
+        raise UsageError(
+            f"MATTEBOX_STORAGE: {scheme}:// is not supported; use a folder, or one of: {', '.join(STORAGES)}"
+        )
+    storage: Storage = find(target)(settings, beat)
     return storage
 
 
 def checked(key: str) -> str:
-    """The key itself. Raises ValueError for one that no server of ours makes."""
+    """The key itself, if it is valid. Raises ValueError."""
     if not _KEY.fullmatch(key.removesuffix("/")):
-        raise ValueError(f"{key!r} is no storage key")
+        raise ValueError(f"{key!r} is not a valid storage key")
     return key

@@ -1,4 +1,4 @@
-"""Objects as files below `<data_dir>/storage`, or below the folder that MATTEBOX_STORAGE names."""
+"""Objects as files in `<data_dir>/storage`, or in the folder that MATTEBOX_STORAGE names."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from stream.settings import Settings
 from stream.storage import checked
 
 _CHUNK = 2**20
-_DRAFT = ".part"  # objects that are being copied here; no key ends so, for they begin with a dot
+_DRAFT = ".part"  # files being written; hidden, so that they cannot be keys
 
 
 class Folder:
@@ -49,9 +49,9 @@ class Folder:
         draft = final.with_name(f".{final.name}{_DRAFT}")
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            for left in final.parent.glob(f".*{_DRAFT}"):
-                if left.name.lstrip(".").startswith(f"{final.name}."):
-                    left.unlink(missing_ok=True)
+            for leftover in final.parent.glob(f".*{_DRAFT}"):
+                if leftover.name.lstrip(".").startswith(f"{final.name}."):
+                    leftover.unlink(missing_ok=True)
         except OSError as exc:
             raise disk_error(exc, key) from exc
         return draft
@@ -76,10 +76,10 @@ class Folder:
     def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         with self._file(key).open("rb") as file:
             file.seek(start)
-            left = length
-            while chunk := file.read(_CHUNK if left is None else min(_CHUNK, left)):
+            remaining = length
+            while chunk := file.read(_CHUNK if remaining is None else min(_CHUNK, remaining)):
                 yield chunk
-                left = None if left is None else left - len(chunk)
+                remaining = None if remaining is None else remaining - len(chunk)
 
     def size(self, key: str) -> int:
         return self._file(key).stat().st_size
@@ -93,7 +93,7 @@ class Folder:
     def remove(self, key: str) -> None:
         path = self._file(key)
         path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # others lie there too
+        with contextlib.suppress(OSError):  # the folder is not empty
             path.parent.rmdir()
 
     def remove_all(self, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""Objects that a process opens again and again, such as backgrounds: the storage's own file, or a copy that is kept."""
+"""Local files of objects that are opened repeatedly, such as backgrounds: the storage's own, or a cached copy."""
 
 import os
 from contextlib import suppress
@@ -9,41 +9,41 @@ from stream.settings import Settings
 from stream.storage import open_storage
 
 SCHEME = "storage://"
-"""Before a key, where a path may stand too."""
+"""Prefix of a storage key in places where a path is allowed too."""
 
-_KEPT_BYTES = 2 * 2**30  # of copies on this machine; the ones not used for longest go first
+_CACHE_BYTES = 2 * 2**30  # limit of the cache; the least recently used copies are removed first
 
 
 def nearby(key: str, settings: Settings) -> Path:
-    """A file to read, of an object that never changes. Raises FileNotFoundError, DiskError."""
+    """A file to read with the content of an object that never changes. Raises FileNotFoundError, DiskError."""
     storage, folder = open_storage(settings), settings.cache_dir / "objects"
-    kept = folder / key.replace("/", "--")
+    cached = folder / key.replace("/", "--")
     try:
         with suppress(FileNotFoundError):
-            os.utime(kept)
-            return kept
+            os.utime(cached)
+            return cached
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise disk_error(exc, kept) from exc
+        raise disk_error(exc, cached) from exc
     path = storage.local(key, folder)
-    if path.parent != folder:  # it is the storage's own
+    if path.parent != folder:  # the storage's own file
         return path
-    path.replace(kept)
-    _forget_oldest(folder, kept)
-    return kept
+    path.replace(cached)
+    _evict(folder, cached)
+    return cached
 
 
-def _forget_oldest(folder: Path, but: Path) -> None:
-    """Other processes do the same at the same time, so that any file may be gone by now."""
-    found: list[tuple[float, int, Path]] = []
+def _evict(folder: Path, keep: Path) -> None:
+    """Remove the least recently used copies over the limit. Concurrent processes do the same: files may vanish."""
+    copies: list[tuple[float, int, Path]] = []
     for path in folder.iterdir():
         with suppress(FileNotFoundError):
-            about = path.stat()
-            found.append((about.st_mtime, about.st_size, path))
-    left = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if left <= _KEPT_BYTES:
+            status = path.stat()
+            copies.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in copies)
+    for _, size, path in sorted(copies):
+        if total <= _CACHE_BYTES:
             return
-        if path != but:
-            left -= size
+        if path != keep:
+            total -= size
             path.unlink(missing_ok=True)

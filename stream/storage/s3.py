@@ -1,6 +1,6 @@
-"""Objects in a bucket of Amazon S3, or of a server that speaks as it does: MATTEBOX_STORAGE=s3://BUCKET/PREFIX.
+"""Objects in a bucket of Amazon S3 or an S3-compatible server: MATTEBOX_STORAGE=s3://BUCKET/PREFIX.
 
-Credentials and region come from the usual AWS_* variables. Needs the extra `s3` (obstore).
+Credentials and region come from the standard AWS_* variables. Needs the extra `s3` (obstore).
 """
 
 import contextlib
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 _CHUNK = 2**20
-_AT_ONCE = 8 * 2**20  # bytes asked for in one request; none stays open while a slow client reads
-_PARTS = 9000  # of an upload; S3 takes 10,000
-_PART_OF_ANY = 32 * 2**20  # of one whose size is not known, up to 280 GiB
-_SIDE_BY_SIDE = 4
-_PATIENCE: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
+_REQUEST_BYTES = 8 * 2**20  # size of a range request; no request stays open while a slow client reads
+_MAX_PARTS = 9000  # of a multipart upload; S3's limit is 10,000
+_STREAM_PART_BYTES = 32 * 2**20  # part size of uploads of unknown length, for up to 280 GiB
+_CONCURRENT_PARTS = 4
+_RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 
 
 class Bucket:
     def __init__(self, settings: Settings, beat: Callable[[], None]) -> None:
-        """Nothing is asked of the server yet. Raises UsageError."""
+        """Does not contact the server. Raises UsageError."""
         bucket, _, prefix = settings.storage.removeprefix("s3://").partition("/")
         if not bucket:
             raise UsageError("MATTEBOX_STORAGE: write it as s3://BUCKET or s3://BUCKET/PREFIX")
-        self._where, self._beat = settings.storage, beat
+        self._url, self._beat = settings.storage, beat
         self._store = _opened(bucket, prefix.strip("/"), settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL", ""))
 
     def put(self, key: str, path: Path) -> None:
         size = path.stat().st_size
-        part = max(_AT_ONCE, size // _PARTS + 1)
-        self._put(key, path if size < part else self._read(path), part)  # what is small goes in one request
+        part = max(_REQUEST_BYTES, size // _MAX_PARTS + 1)
+        self._put(key, path if size < part else self._read(path), part)  # small files go in one request
         path.unlink()
 
     def _read(self, path: Path) -> Iterator[bytes]:
@@ -54,18 +54,18 @@ class Bucket:
         return None
 
     def send(self, key: str, pieces: Iterable[bytes]) -> None:
-        """Pieces are made in this thread and sent in another, for those that make them may ask this storage too."""
-        line = _Line()
+        """Pieces are produced in this thread and sent in another, because their producer may use this storage too."""
+        queue = _PieceQueue()
         with ThreadPoolExecutor(1) as pool:
-            sending = pool.submit(self._put, key, line, _PART_OF_ANY)
+            sending = pool.submit(self._put, key, queue, _STREAM_PART_BYTES)
             try:
                 for piece in pieces:
                     self._beat()
-                    if not line.put(piece, sending):
+                    if not queue.put(piece, sending):
                         break
-                line.put(None, sending)
+                queue.put(None, sending)
             except BaseException as exc:
-                line.put(exc, sending)
+                queue.put(exc, sending)
                 raise
             sending.result()
 
@@ -74,9 +74,9 @@ class Bucket:
 
         try:
             with self._named_errors(key):
-                obstore.put(self._store, checked(key), content, chunk_size=part, max_concurrency=_SIDE_BY_SIDE)
+                obstore.put(self._store, checked(key), content, chunk_size=part, max_concurrency=_CONCURRENT_PARTS)
         except FileNotFoundError:
-            raise DiskError(f"{self._where}: there is no such bucket") from None
+            raise DiskError(f"{self._url}: the bucket does not exist") from None
 
     def local(self, key: str, folder: Path) -> Path:
         path = folder / f"{token_hex(8)}-{key.rpartition('/')[2]}"
@@ -98,10 +98,12 @@ class Bucket:
         while start < end:
             with self._named_errors(key):
                 self._beat()
-                got = memoryview(obstore.get_range(self._store, key, start=start, end=min(end, start + _AT_ONCE)))
-            for at in range(0, len(got), _CHUNK):
-                yield bytes(got[at : at + _CHUNK])
-            start += len(got)
+                data = memoryview(
+                    obstore.get_range(self._store, key, start=start, end=min(end, start + _REQUEST_BYTES))
+                )
+            for at in range(0, len(data), _CHUNK):
+                yield bytes(data[at : at + _CHUNK])
+            start += len(data)
 
     def size(self, key: str) -> int:
         import obstore
@@ -131,7 +133,7 @@ class Bucket:
                 obstore.delete(self._store, found)
 
     def forget_drafts(self, before_s: float) -> None:
-        """There are none: what was sent of an object that is not complete is the bucket's own to expire."""
+        """Nothing to do: expiry of incomplete multipart uploads is up to the bucket's settings."""
 
     @contextmanager
     def _named_errors(self, key: str) -> Iterator[None]:
@@ -142,25 +144,25 @@ class Bucket:
         except FileNotFoundError:
             raise FileNotFoundError(key) from None
         except (BaseError, OSError) as exc:
-            # its first line alone: what follows is the inside of the library
-            raise DiskError(f"{self._where}: {key}: {str(exc).splitlines()[0][:200]}") from exc
+            # only the first line: the rest is internals of the library
+            raise DiskError(f"{self._url}: {key}: {str(exc).splitlines()[0][:200]}") from exc
 
 
-class _Line:
-    """Pieces from one thread to another, a few at a time; None ends them, an exception too."""
+class _PieceQueue:
+    """A bounded queue of pieces between two threads; None ends it, an exception is raised in the reader."""
 
     def __init__(self) -> None:
         self._queue: Queue[bytes | BaseException | None] = Queue(4)
 
-    def put(self, item: bytes | BaseException | None, taker: "Future[None]") -> bool:
-        """As soon as there is room; False where nobody takes it any more."""
-        while not taker.done():
+    def put(self, item: bytes | BaseException | None, reader: "Future[None]") -> bool:
+        """Wait for room and add the item; False where the reader has ended."""
+        while not reader.done():
             with contextlib.suppress(Full):
                 self._queue.put(item, timeout=0.1)
                 return True
         return False
 
-    def __iter__(self) -> "_Line":
+    def __iter__(self) -> "_PieceQueue":
         return self
 
     def __next__(self) -> bytes:
@@ -176,8 +178,8 @@ def _opened(bucket: str, prefix: str, endpoint: str) -> "S3Store":
     try:
         from obstore.store import S3Store
     except ImportError:
-        raise UsageError("MATTEBOX_STORAGE=s3://… needs more: pip install 'mattebox[s3]'") from None
+        raise UsageError("MATTEBOX_STORAGE=s3://… needs an extra: pip install 'mattebox[s3]'") from None
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    # the limit is for one request, of _AT_ONCE bytes
+    # the timeout is per request, of _REQUEST_BYTES bytes
     client: Any = {"allow_http": endpoint.startswith("http://"), "timeout": "120s", "connect_timeout": "5s"}
-    return S3Store(bucket, prefix=prefix or None, client_options=client, retry_config=_PATIENCE, **options)
+    return S3Store(bucket, prefix=prefix or None, client_options=client, retry_config=_RETRIES, **options)

@@ -83,7 +83,7 @@ def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
             "--weights: is for the engine birefnet",
         ),
         (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--weights", "lite"], 2, "engine: 'magic' is unknown"),
-        (["file", TALK, "-o", f"{__file__}/o.mp4"], 1, f"{__file__} is no folder"),
+        (["file", TALK, "-o", f"{__file__}/o.mp4"], 1, f"{__file__} is not a folder"),
         (["file", TALK, "-o", "-"], 2, "'-' is no name of a file"),
         (["file", "", "-o", "o.mp4"], 2, "'' is no name of a file"),
         (["file", "https://host/in.mp4", "-o", "o.mp4"], 2, "https:// is no name of a file"),

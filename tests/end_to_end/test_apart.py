@@ -92,8 +92,8 @@ def test_a_video_from_elsewhere(redis_url: str, tmp_path: Path) -> None:
             path = submitted(http, url=f"{origin.url}/{name}", **asked)
             assert ended(http, path)["reason"] == reason
         for _ in range(100):
-            if len(origin.heard) == 3:
+            if len(origin.posts) == 3:
                 break
             time.sleep(0.1)
-        told = sorted(json.loads(body)["event"] for _, _, body in origin.heard)  # several are told at once
+        told = sorted(json.loads(body)["event"] for _, _, body in origin.posts)  # several are told at once
         assert told == ["job.done", "job.failed", "job.failed"]

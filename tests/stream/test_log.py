@@ -18,12 +18,12 @@ def test_json_lines_hold_one_object_each() -> None:
     assert json.loads(line)["message"] == "two\nlines x"
 
 
-def test_what_repeats_is_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_repeated_messages_are_logged_once_per_second_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     limiter = OncePerSecond(logging.getLogger("limited"))
     for n in range(5):
         limiter.warning("frame %d", n)
     assert [r.getMessage() for r in caplog.records] == ["frame 0"]
-    limiter._next_s = 0.0  # a second later
+    limiter._next_s = 0.0  # as if a second had passed
     limiter.warning("frame %d", 9)
     assert caplog.records[-1].getMessage() == "frame 9 (4 more like it)"
 
@@ -32,9 +32,9 @@ def test_verbosity_sets_the_level() -> None:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        for verbosity, wanted in ((0, logging.WARNING), (1, logging.INFO), (9, logging.DEBUG)):
+        for verbosity, expected in ((0, logging.WARNING), (1, logging.INFO), (9, logging.DEBUG)):
             configure(verbosity, as_json=False)
-            assert root.level == wanted
+            assert root.level == expected
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
@@ -44,11 +44,11 @@ REPORT = Report("i.mp4", "o.mp4", "rvm", "cpu", 30, 1.5, 20.0, 0.2, 640, 480, [(
 FRAME = PatternSource(16, 16, 1).frame(0)
 
 
-def test_machines_get_json_lines() -> None:
+def test_the_json_reporter_writes_one_event_per_line() -> None:
     out = io.StringIO()
     reporter = JsonReporter(out)
     reporter.start(PatternSource(16, 16, 30).info, {"engine": "rvm"})
-    reporter.say("hello")
+    reporter.message("hello")
     reporter.tick(FRAME)
     reporter.done(REPORT)
     events = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -57,8 +57,8 @@ def test_machines_get_json_lines() -> None:
 
 
 @pytest.mark.parametrize("kind", [JsonReporter, LineReporter])
-def test_a_line_is_written_in_one_piece(kind: Callable[[io.StringIO], Reporter]) -> None:
-    """What another thread says at the same time would come between a line and its end."""
+def test_a_line_is_written_in_one_call(kind: Callable[[io.StringIO], Reporter]) -> None:
+    """Otherwise the output of another thread could come between a line and its end."""
 
     class Pieces(io.StringIO):
         def write(self, text: str) -> int:
@@ -66,12 +66,12 @@ def test_a_line_is_written_in_one_piece(kind: Callable[[io.StringIO], Reporter])
             return len(text)
 
     pieces: list[str] = []
-    kind(Pieces()).say("hello")
+    kind(Pieces()).message("hello")
     (piece,) = pieces
     assert piece.endswith("\n")
 
 
-def test_logs_get_plain_lines() -> None:
+def test_the_line_reporter_writes_plain_lines() -> None:
     out = io.StringIO()
     reporter = LineReporter(out)
     reporter.start(PatternSource(16, 16, 30).info, {})
@@ -82,7 +82,7 @@ def test_logs_get_plain_lines() -> None:
     assert "\r" not in out.getvalue()
 
 
-def test_lines_for_people() -> None:
+def test_closing_and_progress_lines() -> None:
     assert closing_line(replace(REPORT, warnings=[])) == "o.mp4: 30 frames in 1.5 s (20.0 fps)"
     figures = {"frames": 12, "total": 120, "fps": 24.0, "eta_s": 4.5}
     assert progress_line(figures) == "12/120 frames, 24.0 fps, 0:04 left"

@@ -1,11 +1,11 @@
-"""Meters of live video: what a stage takes is a mean over its rounds since it was last asked."""
+"""Meters of live video: a stopwatch gives the mean time per run since it was last read."""
 
 import time
 
 from stream.meters import Stopwatch
 
 
-def test_a_stopwatch_tells_the_mean_and_begins_anew() -> None:
+def test_a_stopwatch_gives_the_mean_and_resets() -> None:
     watch = Stopwatch()
     assert watch.take_ms() == 0.0
     for sleep_s in (0.02, 0.04):
@@ -15,7 +15,7 @@ def test_a_stopwatch_tells_the_mean_and_begins_anew() -> None:
     assert watch.take_ms() == 0.0
 
 
-def test_a_round_that_fails_counts_too() -> None:
+def test_a_run_that_raises_counts_too() -> None:
     watch = Stopwatch()
     try:
         with watch:

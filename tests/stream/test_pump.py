@@ -18,7 +18,7 @@ def frames(count: int) -> list[Frame]:
     return [Frame(np.zeros((24, 16), np.uint8), n, Fraction(1, 30)) for n in range(count)]
 
 
-def test_everything_arrives_in_order_and_all_is_closed() -> None:
+def test_items_arrive_in_order_and_everything_is_closed() -> None:
     seen: list[Frame] = []
     source, sink = ListSource(frames(50)), ListSink()
     pump(source, Unchanged(), sink, seen.append)
@@ -28,7 +28,7 @@ def test_everything_arrives_in_order_and_all_is_closed() -> None:
     assert source.closed
 
 
-def test_frames_held_back_by_a_transform_come_out_at_the_end() -> None:
+def test_frames_held_back_by_a_transform_are_flushed_at_the_end() -> None:
     sink = ListSink()
     pump(ListSource(frames(10)), Unchanged(delay=3), sink)
     assert [i.pts for i in sink.items] == list(range(10))
@@ -63,7 +63,7 @@ def test_an_interrupt_in_the_caller_aborts_the_sink() -> None:
     assert sink.state == "aborted"
 
 
-def test_a_slow_sink_bounds_how_far_the_source_runs_ahead() -> None:
+def test_a_slow_sink_limits_how_far_the_source_runs_ahead() -> None:
     taken = 0
 
     class Counting(ListSource):
@@ -84,8 +84,8 @@ def test_a_slow_sink_bounds_how_far_the_source_runs_ahead() -> None:
     assert max(ahead) <= 20
 
 
-def test_the_first_error_is_the_one_that_is_told() -> None:
-    """The source breaks; what breaks after it, because of it, is not what the user must hear."""
+def test_the_first_error_is_the_one_raised() -> None:
+    """The source fails; errors that follow from it are not shown to the user."""
 
     class BreaksOnFlush(Unchanged):
         def flush(self) -> list[Frame]:
@@ -107,7 +107,7 @@ def test_a_sink_that_cannot_be_closed_is_aborted() -> None:
     assert transform.closed
 
 
-def test_the_source_is_closed_even_if_all_else_fails_to() -> None:
+def test_the_source_is_closed_even_if_closing_the_transform_fails() -> None:
     class Stuck(Unchanged):
         def close(self) -> None:
             raise ValueError("will not close")
@@ -119,7 +119,7 @@ def test_the_source_is_closed_even_if_all_else_fails_to() -> None:
 
 
 def test_a_second_interrupt_still_waits_for_the_writer() -> None:
-    """Nothing is closed under a thread that works on it, however often Ctrl-C is pressed."""
+    """Nothing is closed while a thread uses it, however often Ctrl-C is pressed."""
 
     class Writing(ListSink):
         busy, released = threading.Event(), threading.Event()
@@ -154,7 +154,7 @@ def test_a_second_interrupt_still_waits_for_the_writer() -> None:
     assert not sink.aborted_while_busy
 
 
-def test_live_video_gives_slots_and_every_stage_works_on_the_newest() -> None:
+def test_with_slots_every_stage_works_on_the_newest_frame() -> None:
     read: Slot[Item] = Slot()
     sink = ListSink(pause_s=0.01)
 

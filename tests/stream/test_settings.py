@@ -22,18 +22,18 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.offline
 
 
-def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_value_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MATTEBOX_THREADS", "-2")
     with pytest.raises(ValidationError):
         Settings()
 
 
 @pytest.mark.parametrize(("threads", "codec"), [(1, 1), (2, 1), (8, 2), (64, 8)])
-def test_codecs_leave_the_cores_to_the_engine(threads: int, codec: int) -> None:
+def test_codecs_leave_cores_to_the_engine(threads: int, codec: int) -> None:
     assert Settings(threads=threads).codec_threads() == codec
 
 
-def test_the_address_of_redis_is_read_as_others_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_url_is_read_from_the_usual_variable_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().redis_url == ""
     monkeypatch.setenv("REDIS_URL", "redis://a")
     assert Settings().redis_url == "redis://a"
@@ -42,7 +42,7 @@ def test_the_address_of_redis_is_read_as_others_name_it(monkeypatch: pytest.Monk
     assert Settings(redis_url="redis://c").redis_url == "redis://c"
 
 
-def test_records_lie_where_data_belongs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_data_dir_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert Settings().data_dir == tmp_path / "mattebox"
     monkeypatch.setenv("MATTEBOX_DATA_DIR", "/srv/m b")

@@ -6,7 +6,7 @@ from stream.signals import endings
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals) -> None:
+def test_an_ignored_signal_is_left_out(number: signal.Signals) -> None:
     before = signal.signal(number, signal.default_int_handler)
     try:
         assert number in endings()

@@ -9,8 +9,8 @@ from stream.limits import RECORD_ID
 from stream.records import keys
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.options import Options
-from stream.rtc.ice import Reach, ice_servers
-from stream.rtc.sdp import Wants, read_offer
+from stream.rtc.ice import CandidatePolicy, ice_servers
+from stream.rtc.sdp import MediaDirections, read_offer
 from stream.settings import Settings
 from web.context import Context
 from web.http.problems import Problem
@@ -46,9 +46,9 @@ async def place(here: Context, session: Session, sdp: str) -> str:
 
 def check_offer(sdp: str, kind: SessionKind) -> None:
     """What no worker could use goes to none. Which addresses are spoken to is the worker's to say. Problem 422."""
-    wants = Wants(video_in=kind is not SessionKind.VIEW, video_out=kind is not SessionKind.PUBLISH)
+    wants = MediaDirections(video_in=kind is not SessionKind.VIEW, video_out=kind is not SessionKind.PUBLISH)
     try:
-        read_offer(sdp, wants, Reach(loopback=True))
+        read_offer(sdp, wants, CandidatePolicy(loopback=True))
     except SdpError as exc:
         raise Problem(422, exc.code, str(exc), field="sdp") from None
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from stream.errors import BadMove, NoJob
-from stream.fetch.pull import shown as address_shown
+from stream.fetch.pull import redacted_url
 from stream.limits import RECORD_ID
 from stream.records import api
 from stream.records.jobs import Job, JobState, Media, Output, Progress
@@ -77,7 +77,7 @@ def shown(here: Context, job: Job) -> JobOut:
     return JobOut(
         **plain,
         upload=keys.upload_of(job.source),
-        url=address_shown(job.url) if job.url else "",
+        url=redacted_url(job.url) if job.url else "",
         webhook=bool(job.webhook),
         options=words(here.shelf, job.options),
         outputs=[_output(here, output) for output in job.outputs],
@@ -121,7 +121,7 @@ async def submit(
     """Queue a video. The same `Idempotency-Key` within 24 h gives the job made then, so that asking again is safe."""
     await spend(here, request, "job", owner, _SUBMITS, _SUBMITS_WINDOW_S)
     job = await job_of(here, owner, wish)
-    if not await here.jobs.made_under(owner, idempotency_key):
+    if not await here.jobs.job_by_key(owner, idempotency_key):
         await check_room(here, owner)
     made = await here.jobs.submit(job, idempotency_key)
     if made.id != job.id and made.model_dump(include=_SAME) != job.model_dump(include=_SAME):

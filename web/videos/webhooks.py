@@ -14,8 +14,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from stream.errors import FetchError, MatteboxError, StoreDown
-from stream.fetch.pull import ask
-from stream.fetch.pull import shown as address_shown
+from stream.fetch.pull import redacted_url, request
 from stream.log import OncePerSecond
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
@@ -60,12 +59,12 @@ async def tell_next(here: Context) -> bool:
     job, tries = due
     refusal = await outside(_call, here, job)
     if not refusal:
-        await here.jobs.hook_told(job.id)
+        await here.jobs.hook_delivered(job.id)
     elif tries < len(_AGAIN_S):
-        await here.jobs.hook_later(job.id, _AGAIN_S[tries])
+        await here.jobs.postpone_hook(job.id, _AGAIN_S[tries])
     else:
         _log.warning("webhook of job %s given up: %s", job.id, refusal)
-        await here.jobs.hook_told(job.id)
+        await here.jobs.hook_delivered(job.id)
     return True
 
 
@@ -79,8 +78,8 @@ def _call(here: Context, job: Job) -> str:
         SIGNATURE: f"t={stamp},v1={signature(here.gate.webhook_secret(job.owner), stamp, body)}",
     }
     try:
-        with ask("POST", job.webhook, here.settings, body, headers, silence_s=10) as answer:
-            return "" if 200 <= answer.status < 300 else f"{address_shown(job.webhook)} answers {answer.status}"
+        with request("POST", job.webhook, here.settings, body, headers, silence_s=10) as answer:
+            return "" if 200 <= answer.status < 300 else f"{redacted_url(job.webhook)} answers {answer.status}"
     except FetchError as exc:
         return str(exc)
 

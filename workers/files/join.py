@@ -12,7 +12,7 @@ from stream.pump import Warnings
 from stream.records.jobs import Output
 from stream.sinks import segment
 from stream.sinks.joined import Part
-from stream.sinks.sequential import Known
+from stream.sinks.sequential import FirstPass
 from stream.sources import container
 from stream.sources.reader import Reader
 from workers.files.segments import format_of
@@ -23,7 +23,7 @@ from workers.scene.composite import shape
 class Whole:
     """The job's video, opened for joining: its shape, and its sound, which can be read once.
 
-    So each call of `join`, `rehearse` or `perform` needs another one. Raises MatteboxError.
+    So each call of `join`, `first_pass` or `second_pass` needs another one. Raises MatteboxError.
     """
 
     def __init__(self, work: Work) -> None:
@@ -44,13 +44,13 @@ class Whole:
         what = parts, self._shape(output), self._sounds(output)
         return segment.join(*what, final, format_of(output), self._work.settings)
 
-    def rehearse(self, output: Output, parts: Iterable[Part]) -> Known:
-        """What `perform` must know. Not for GIF. Raises MatteboxError."""
-        return segment.rehearse(parts, self._shape(output), self._sounds(output), format_of(output))
+    def first_pass(self, output: Output, parts: Iterable[Part]) -> FirstPass:
+        """What `second_pass` must know. Not for GIF. Raises MatteboxError."""
+        return segment.first_pass(parts, self._shape(output), self._sounds(output), format_of(output))
 
-    def perform(self, known: Known, output: Output, parts: Iterable[Part]) -> Iterator[bytes]:
+    def second_pass(self, first: FirstPass, output: Output, parts: Iterable[Part]) -> Iterator[bytes]:
         """One output from its first byte to its last. Raises MatteboxError."""
-        return segment.perform(known, parts, self._shape(output), self._sounds(output), format_of(output))
+        return segment.second_pass(first, parts, self._shape(output), self._sounds(output), format_of(output))
 
     def _shape(self, output: Output) -> VideoInfo:
         return shape(self._info, self._work.options(output))

@@ -25,7 +25,7 @@ from stream.sinks.formats import FORMATS, Format, check_alpha
 from stream.sinks.several import SeveralSink
 from stream.sources import container as media
 from stream.sources.file import FileSource
-from stream.sources.reader import SOON_S, DecodeHealth
+from stream.sources.reader import TIME_TOLERANCE_S, DecodeHealth
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine
 from workers.files.note import Note
@@ -154,7 +154,7 @@ class _SegmentSource:
         for item in self._source:
             if isinstance(item, Frame):
                 frame = replace(item, pts=item.pts + round(self._shift_s / item.time_base))
-                if self._window_s is None or frame.time_s < self._window_s - SOON_S:
+                if self._window_s is None or frame.time_s < self._window_s - TIME_TOLERANCE_S:
                     yield frame
 
     def close(self) -> None:

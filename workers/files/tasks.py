@@ -174,11 +174,11 @@ class Tasks:
     def _send_output(self, work: Work, notes: Sequence[Note], output: Output) -> Warnings:
         """Each part is fetched twice, so that the whole never lies here."""
         with Whole(work) as whole:
-            known = whole.rehearse(output, self._parts(work, notes, output))
+            first = whole.first_pass(output, self._parts(work, notes, output))
         with Whole(work) as whole:
-            pieces = whole.perform(known, output, self._parts(work, notes, output))
+            pieces = whole.second_pass(first, output, self._parts(work, notes, output))
             self._storage.send(keys.job_result(work.job.id, output), pieces)
-        return known.warnings
+        return first.warnings
 
     def _parts(self, work: Work, notes: Sequence[Note], output: Output) -> Iterator[Part]:
         """One after the other: what was fetched is removed before the next is."""

@@ -60,7 +60,7 @@ class FileWorker:
         """Tasks of workers that are gone wait again: at once where their folders on this machine show it."""
         for worker_id in await asyncio.to_thread(self._space.dead):
             _log.warning("worker %s is gone", worker_id)
-            await self._store.dead(worker_id)
+            await self._store.worker_lost(worker_id)
         for job in await self._store.reap_jobs():
             _log.warning("job %s: %s", job.id, job.reason)
 
@@ -99,7 +99,7 @@ class FileWorker:
         except ProcessDied:
             _log.warning("job %s: %s killed the process that worked on it", task.job.id, task.name)
             self._space.clear()
-            return self._store.died
+            return self._store.process_died
         except Exception as exc:  # noqa: BLE001 - whatever it was, the next job runs
             return reports.of_failure(task, exc, self._store)
 

@@ -47,9 +47,9 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
         unless_pumped.callback(source.close)
         backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
         unless_pumped.callback(backdrop.close)
-        engine = engines.load(name, task.options, settings, reporter.say)
+        engine = engines.load(name, task.options, settings, reporter.message)
         unless_pumped.pop_all()
-    reporter.say(f"engine {name} on {engine.device}: {reason}")
+    reporter.message(f"engine {name} on {engine.device}: {reason}")
     matte = Matte(task.options, engine, backdrop)
     loaded_s = time.monotonic()
     try:

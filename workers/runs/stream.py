@@ -50,7 +50,7 @@ def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
     fetched and the source is asked. Raises MatteboxError, KeyboardInterrupt; nothing is left of the output then."""
     origin, output = source_address(task.source), sink_address(task.output)
     asked = SourceOptions(
-        size=task.size, duration_s=task.duration_s, on_state=lambda state: reporter.say(f"source {state}")
+        size=task.size, duration_s=task.duration_s, on_state=lambda state: reporter.message(f"source {state}")
     )
     began_s = time.monotonic()
     with ExitStack() as cleanup:
@@ -63,8 +63,8 @@ def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
         sink = open_sink(output, task.options, settings)
         check_background(task.options.background, settings)
         room = _Room(output)
-        engine = engines.load(name, task.options, settings, reporter.say)
-        reporter.say(f"engine {name} on {engine.device}: {reason}")
+        engine = engines.load(name, task.options, settings, reporter.message)
+        reporter.message(f"engine {name} on {engine.device}: {reason}")
         reporter.start(source.info, {"input": str(origin), "engine": name, "device": engine.device})
         cleanup.callback(reporter.stop)
         loaded_s = time.monotonic()

@@ -1,4 +1,4 @@
--- ARGV: session. Nobody waits for an answer any longer. One that came at the last moment is returned.
+-- ARGV: session. The client stops waiting for an answer; returns one that came at the last moment, else nil.
 local answer = redis.call('LPOP', PREFIX .. 'answer:' .. ARGV[1])
 if answer then return answer end
 local s = find(ARGV[1])

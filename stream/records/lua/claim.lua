@@ -1,4 +1,4 @@
--- ARGV: worker. An offer that was delivered to somebody who then did not take it: {entry, session, sdp}, or nil.
+-- ARGV: worker. Returns an offer that was delivered to another worker but not taken, {entry, session, sdp}, or nil.
 redis.pcall('XGROUP', 'CREATE', OFFERS, GROUP, '0', 'MKSTREAM')
 redis.call('EXPIRE', OFFERS, QUEUE_S)
 while true do

@@ -6,7 +6,7 @@ local function session_key(id) return PREFIX .. 'session:' .. id end
 
 local function name_key(name) return PREFIX .. 'name:' .. name end
 
--- The fields that scripts decide by, or nil where there is no such session.
+-- The fields of a session that scripts need, or nil if it does not exist.
 local function find(id)
   local v = redis.call('HMGET', session_key(id), 'state', 'worker', 'fence', 'kind', 'name', 'owner', 'entry', 'late')
   if not v[1] then return nil end
@@ -20,7 +20,7 @@ local function set(id, ...)
   redis.call('HSET', session_key(id), 'updated_s', text(now()), ...)
 end
 
--- The record and its place in the list live on for KEEP_S; `due_s` is when somebody must have done something.
+-- Extend the lifetime of a record to KEEP_S from now. due_s: when its lease or offer expires; nil for neither.
 local function keep(id, due_s)
   redis.call('EXPIRE', session_key(id), KEEP_S)
   redis.call('ZADD', SESSIONS, text(now() + KEEP_S), id)
@@ -35,7 +35,7 @@ end
 
 local function holds(s, worker, fence) return s.worker == worker and s.fence == fence end
 
--- An offer that somebody took or nobody wants leaves the stream.
+-- Remove an offer from the stream, because it was taken or has ended.
 local function drop_offer(s)
   if s.entry and s.entry ~= '' then
     redis.pcall('XACK', OFFERS, GROUP, s.entry)
@@ -50,7 +50,7 @@ local function finish(s, state, reason)
   if s.name ~= '' and redis.call('GET', name_key(s.name)) == s.id then redis.call('DEL', name_key(s.name)) end
 end
 
--- As `finish`, by somebody else than the worker that has it: from now on that one is refused.
+-- As `finish`, but not by the session's worker, whose calls are refused (fenced) from now on.
 local function take_away(s, state, reason)
   redis.call('HINCRBY', session_key(s.id), 'fence', 1)
   finish(s, state, reason)
@@ -62,7 +62,7 @@ local function send(worker, command)
   redis.call('EXPIRE', key, QUEUE_S)
 end
 
--- Who has the name, if that is a session that is not over.
+-- The session that holds a stream name, unless it has ended.
 local function holder(name)
   local id = redis.call('GET', name_key(name))
   local s = id and find(id)

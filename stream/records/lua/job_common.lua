@@ -1,9 +1,10 @@
--- Shared by the scripts of file jobs. A task is kept as JSON: state ("todo", "run" or "done"), worker, fence, kills (how
--- many processes died of it), lost (how many workers were, that had it), tries (how often it failed), frames (done of it), note (its worker's words on it).
+-- Shared by the scripts of file jobs. A task is stored as JSON: state ("todo", "run" or "done"), worker, fence, kills
+-- (processes that died of it), lost (workers lost while they had it), tries (failed attempts), frames (finished ones),
+-- note (its worker's text for the join task), late (its lease has expired), leaving (its worker is shutting down).
 local JOBS, LEASES, OWNERS = PREFIX .. 'jobs', PREFIX .. 'leases', PREFIX .. 'owners'
 local ENDED, HOOKS, WAKE = PREFIX .. 'ended', PREFIX .. 'hooks', PREFIX .. 'wake'
 local FINAL = { done = true, failed = true, cancelled = true }
-local WAKE_MOST, FIRST = 64, string.format(SEGMENT, 0)
+local MAX_TOKENS = 64
 
 local function job_key(id) return PREFIX .. 'job:' .. id end
 local function tasks_key(id) return PREFIX .. 'tasks:' .. id end
@@ -13,7 +14,7 @@ local function removed_key(id) return PREFIX .. 'removed:' .. id end
 local function ready_key(owner) return PREFIX .. 'ready:' .. owner end
 local function of_key(owner) return PREFIX .. 'jobs-of:' .. owner end
 
--- The fields that scripts decide by, or nil where there is no such job.
+-- The fields of a job that scripts need, or nil if it does not exist.
 local function find(id)
   local v = redis.call('HMGET', job_key(id), 'state', 'owner', 'priority', 'created_s', 'webhook')
   if not v[1] then return nil end
@@ -34,7 +35,7 @@ local function keep(id)
     redis.call('EXPIRE', key, JOB_KEEP_S)
   end
   local of_owner = of_key(redis.call('HGET', job_key(id), 'owner'))
-  redis.call('ZREMRANGEBYSCORE', of_owner, '-inf', text(now())) -- records that expired by themselves
+  redis.call('ZREMRANGEBYSCORE', of_owner, '-inf', text(now())) -- records that have expired
   for _, index in ipairs({ JOBS, of_owner }) do
     redis.call('ZADD', index, text(now() + JOB_KEEP_S), id)
     redis.call('EXPIRE', index, JOB_KEEP_S)
@@ -52,7 +53,7 @@ local function new_task() return { state = 'todo', worker = '', fence = 0, kills
 
 local function holds(t, worker, fence) return t and t.worker == worker and t.fence == tonumber(fence) end
 
--- Of all tasks under way: list of {job, task, member}.
+-- All running tasks, as a list of {id = job, name = task, member}.
 local function leases()
   local found = {}
   for _, member in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
@@ -69,17 +70,17 @@ end
 
 local function release(id, name) redis.call('ZREM', LEASES, id .. ' ' .. name) end
 
-local function under_way(id)
-  for _, one in ipairs(leases()) do
-    if one.id == id then return true end
+local function has_running(id)
+  for _, lease in ipairs(leases()) do
+    if lease.id == id then return true end
   end
   return false
 end
 
--- By priority, then age in microseconds: exact in a double until the year 2055.
+-- Sort key: priority, then creation time in microseconds; exact in a double until the year 2055.
 local function order(j) return (PRIORITY_MOST - j.priority) * 1e15 + math.floor((j.created_s - 1.7e9) * 1e6) end
 
--- Make the job one that workers choose from, or not, as its state and its tasks are.
+-- Add the job to those that workers take tasks from, or remove it, according to its state and tasks.
 local function offer(id)
   local j, waiting = find(id), redis.call('LLEN', todo_key(id))
   if waiting == 0 or not (j.state == 'queued' or j.state == 'running') then
@@ -90,12 +91,12 @@ local function offer(id)
   redis.call('EXPIRE', ready_key(j.owner), JOB_KEEP_S)
   redis.call('ZADD', OWNERS, 'NX', 0, j.owner)
   redis.call('EXPIRE', OWNERS, JOB_KEEP_S)
-  for _ = 1, math.min(waiting, WAKE_MOST) do redis.call('RPUSH', WAKE, 1) end
-  redis.call('LTRIM', WAKE, -WAKE_MOST, -1)
+  for _ = 1, math.min(waiting, MAX_TOKENS) do redis.call('RPUSH', WAKE, 1) end
+  redis.call('LTRIM', WAKE, -MAX_TOKENS, -1)
   redis.call('EXPIRE', WAKE, 60)
 end
 
--- How far all workers together are, written twice a second at most, unless `always`.
+-- Update the job's progress over all workers, at most twice a second unless `always`.
 local function progress(id, always)
   local v = redis.call('HMGET', job_key(id), 'counted_s', 'mark_s', 'mark_frames', 'mark_fps', 'of_frames')
   local at_s = now()
@@ -124,22 +125,22 @@ local function progress(id, always)
     frames, of_frames, fps, left_s, segments, finished))
 end
 
--- What was under way waits again, in front.
+-- Queue a running task again, at the front.
 local function give_back(id, name, t)
   t.state, t.worker, t.frames, t.late, t.leaving = 'todo', '', 0, nil, nil
   put(id, name, t)
   release(id, name)
   redis.call('LPUSH', todo_key(id), name)
   local j = find(id)
-  if j.state == 'running' and not under_way(id) then set(id, 'state', 'queued') end
+  if j.state == 'running' and not has_running(id) then set(id, 'state', 'queued') end
   offer(id)
   progress(id, true)
   keep(id)
 end
 
 local function finish(j, state, reason, detail)
-  for _, one in ipairs(leases()) do
-    if one.id == j.id then release(one.id, one.name) end
+  for _, lease in ipairs(leases()) do
+    if lease.id == j.id then release(lease.id, lease.name) end
   end
   redis.call('DEL', todo_key(j.id))
   redis.call('ZREM', ready_key(j.owner), j.id)
@@ -152,16 +153,16 @@ local function finish(j, state, reason, detail)
   keep(j.id)
 end
 
--- The worker that had it has died as a whole, or was silent for too long. Rarely the job's fault, for what a video can
--- kill is a process of its own; but it may be a machine that such a job takes down.
+-- A task's worker has died or was silent for too long. Rarely the job's fault, because videos are decoded in separate
+-- processes; but a job may take down whole machines.
 local function lapse(id, name, t)
   if not t.leaving then t.lost = (t.lost or 0) + 1 end
   if (t.lost or 0) < LOSSES then return give_back(id, name, t) end
   put(id, name, t)
-  finish(find(id), 'failed', POISON, t.lost .. ' workers were lost while they had it')
+  finish(find(id), 'failed', POISON, t.lost .. ' workers were lost while working on it')
 end
 
--- For a worker's word on its task: the job and the task, or else what to answer.
+-- Check a worker's ownership of a task: returns the job and the task, or else the reply to return.
 local function claimed(id, name, worker, fence)
   local j = find(id)
   if not j then return nil, nil, { redis.call('EXISTS', removed_key(id)) == 1 and 'fenced' or 'gone' } end

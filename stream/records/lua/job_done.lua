@@ -1,4 +1,4 @@
--- ARGV: job, segment, worker, fence, frames of it, note for the join. After the last segment comes the join.
+-- ARGV: job, segment, worker, fence, its number of frames, note for the join task, which follows the last segment.
 local j, t, refused = claimed(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 if refused then return refused end
 t.state, t.frames, t.note = 'done', tonumber(ARGV[5]), ARGV[6]

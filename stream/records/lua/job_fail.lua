@@ -1,4 +1,4 @@
--- ARGV: job, task, worker, fence, reason, detail, '1' if it may go better another time.
+-- ARGV: job, task, worker, fence, reason, detail, '1' if another attempt may succeed.
 local j, t, refused = claimed(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 if refused then return refused end
 t.tries = t.tries + 1

@@ -1,4 +1,4 @@
--- No ARGV. {record, attempts so far} of an ended job whose owner is to be told now; nobody else gets it for HOOK_S.
+-- No ARGV. Returns {record, earlier attempts} of an ended job whose webhook is due, reserved for HOOK_S, or nil.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', HOOKS, '-inf', text(now()), 'LIMIT', 0, 100)) do
   local j = find(id)
   if j and FINAL[j.state] then

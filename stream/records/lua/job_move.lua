@@ -11,7 +11,7 @@ local repeated = (ARGV[2] == 'pause' and j.state == 'paused') or (ARGV[2] == 'ca
 if repeated then return { 'ok', all(j.id) } end
 if not FROM[ARGV[2]][j.state] then return { 'bad', j.state } end
 
-local function again() -- what is not done waits anew, as if it had never been tried
+local function retry() -- queue all unfinished tasks as new
   redis.call('ZREM', ENDED, j.id)
   redis.call('ZREM', HOOKS, j.id)
   redis.call('DEL', todo_key(j.id))
@@ -31,9 +31,9 @@ if ARGV[2] == 'cancel' then
 elseif ARGV[2] == 'pause' then
   set(j.id, 'state', 'paused')
 elseif ARGV[2] == 'resume' then
-  set(j.id, 'state', under_way(j.id) and 'running' or 'queued')
+  set(j.id, 'state', has_running(j.id) and 'running' or 'queued')
 else
-  again()
+  retry()
 end
 if ARGV[2] ~= 'cancel' then
   offer(j.id)

@@ -1,5 +1,5 @@
--- No ARGV. Tasks of silent workers wait again; returns the records of the jobs that this ended.
--- A lapsed lease is only marked the first time: perhaps it was Redis that was away, and its owner renews it at once.
+-- No ARGV. Queues tasks of silent workers again; returns the records of jobs that this failed.
+-- An expired lease is only marked at first: if Redis was unreachable, its owner can renew it.
 local DAY_S = 86400
 local ended = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now()), 'LIMIT', 0, 100)) do
@@ -21,7 +21,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', JOBS, '-inf', text(now() + DAY_S
   if not j then
     redis.call('ZREM', JOBS, id)
     redis.call('ZREM', ENDED, id)
-  elseif not FINAL[j.state] then -- what waits for a long time, in a pause say, is not forgotten
+  elseif not FINAL[j.state] then -- keep jobs that wait for a long time, e.g. paused ones
     keep(id)
   end
 end

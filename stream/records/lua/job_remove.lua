@@ -1,4 +1,4 @@
--- ARGV: job. Only when it is over.
+-- ARGV: job, which must have ended.
 local j = find(ARGV[1])
 if not j then return { 'gone' } end
 if not FINAL[j.state] then return { 'bad', j.state } end

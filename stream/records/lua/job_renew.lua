@@ -1,4 +1,4 @@
--- ARGV: job, task, worker, fence, frames done of it, '1' if the worker was told to go.
+-- ARGV: job, task, worker, fence, finished frames, '1' if the worker is shutting down.
 local j, t, refused = claimed(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 if refused then return refused end
 t.frames, t.late, t.leaving = tonumber(ARGV[5]), nil, ARGV[6] == '1' or nil

@@ -1,21 +1,22 @@
--- ARGV: job, task, worker, fence, plan, how many tasks are done, their names …, how many segments, the frames of each …,
--- then the record's pairs. Redis lost its data: what the worker of a task knows is the truth, unless somebody else came first.
+-- ARGV: job, task, worker, fence, plan, number of finished segments, their names …, number of segments, the frames of
+-- each …, then the record's pairs. Redis has lost its data: restores the job from its worker's copy, unless another
+-- worker already has.
 local id, name, worker, fence, plan = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
-local at = 6
+local position = 6
 local function list()
   local values = {}
-  for i = at + 1, at + tonumber(ARGV[at]) do values[#values + 1] = ARGV[i] end
-  at = at + #values + 1
+  for i = position + 1, position + tonumber(ARGV[position]) do values[#values + 1] = ARGV[i] end
+  position = position + #values + 1
   return values
 end
 local finished, frames = {}, nil
-for _, one in ipairs(list()) do finished[one] = true end
+for _, segment in ipairs(list()) do finished[segment] = true end
 frames = list()
 
 if redis.call('EXISTS', removed_key(id)) == 1 then return { 'fenced' } end
 if not find(id) then
   local fields, of_frames = {}, 0
-  for i = at, #ARGV do fields[#fields + 1] = ARGV[i] end
+  for i = position, #ARGV do fields[#fields + 1] = ARGV[i] end
   write(id, fields)
   for i, count in ipairs(frames) do
     local segment, t = string.format(SEGMENT, i - 1), new_task()

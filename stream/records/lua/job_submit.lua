@@ -1,4 +1,5 @@
--- ARGV: idempotency key or '', then the record's pairs. Returns the record, of the job made first where the key is known.
+-- ARGV: Redis key for the idempotency key or '', then the record's pairs. Returns the job's record; where the
+-- idempotency key is known, that of the job created with it.
 local record, fields = {}, {}
 for i = 2, #ARGV, 2 do
   record[ARGV[i]] = ARGV[i + 1]
@@ -8,7 +9,7 @@ end
 local known = ARGV[1] ~= '' and redis.call('GET', ARGV[1])
 if known and find(known) then return { 'ok', all(known) } end
 local id = record.id
-if find(id) then return { 'ok', all(id) } end -- a repeat: the first reply was lost on its way
+if find(id) then return { 'ok', all(id) } end -- a repeat: the first reply was lost
 
 write(id, fields)
 redis.call('HSET', job_key(id), 'state', 'queued', 'created_s', string.format('%.6f', now()))

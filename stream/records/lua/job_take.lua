@@ -1,13 +1,13 @@
--- ARGV: worker, which has no task now. {record, task, fence, plan, name and note of each task that is done …}, or nil.
--- Of the owners with something to do, the one with fewest tasks under way; of those, the one served longest ago.
-local running, mine = {}, nil
-for _, one in ipairs(leases()) do
-  local j, t = find(one.id), task(one.id, one.name)
+-- ARGV: worker, which has no other task. Returns {record, task, fence, plan, {name, note, … of finished tasks}}, or nil.
+-- Of the owners with tasks ready, the one with the fewest running tasks is next; of those, the one served longest ago.
+local running, lost_reply = {}, nil
+for _, lease in ipairs(leases()) do
+  local j, t = find(lease.id), task(lease.id, lease.name)
   if not j or not t then
-    redis.call('ZREM', LEASES, one.member)
+    redis.call('ZREM', LEASES, lease.member)
   else
     running[j.owner] = (running[j.owner] or 0) + 1
-    if t.worker == ARGV[1] then mine = one end -- it has taken this and never heard of it
+    if t.worker == ARGV[1] then lost_reply = lease end -- already taken by this worker, which did not get the reply
   end
 end
 
@@ -34,13 +34,13 @@ local function next_task()
   end
 end
 
-local one = mine or next_task()
-if not one then return nil end
-local id, t = one.id, task(one.id, one.name)
+local chosen = lost_reply or next_task()
+if not chosen then return nil end
+local id, t = chosen.id, task(chosen.id, chosen.name)
 local fence = redis.call('HINCRBY', job_key(id), 'fence', 1)
 t.state, t.worker, t.fence, t.late = 'run', ARGV[1], fence, nil
-put(id, one.name, t)
-lease(id, one.name, now() + LEASE_S)
+put(id, chosen.name, t)
+lease(id, chosen.name, now() + LEASE_S)
 if redis.call('HGET', job_key(id), 'started_s') == '0.0' then set(id, 'started_s', text(now())) end
 if find(id).state == 'queued' then set(id, 'state', 'running') end
 offer(id)
@@ -53,4 +53,4 @@ for i = 1, #flat, 2 do
     notes[#notes + 1] = other.note
   end
 end
-return { all(id), one.name, fence, redis.call('GET', plan_key(id)) or '', notes }
+return { all(id), chosen.name, fence, redis.call('GET', plan_key(id)) or '', notes }

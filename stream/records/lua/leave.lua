@@ -1,4 +1,4 @@
--- ARGV: worker. What was delivered to it and not taken stays for others to claim.
+-- ARGV: worker. Offers delivered to it and not taken remain for other workers to claim.
 redis.call('DEL', PREFIX .. 'worker:' .. ARGV[1], PREFIX .. 'commands:' .. ARGV[1])
 redis.call('ZREM', PREFIX .. 'workers', ARGV[1])
 local pending = redis.pcall('XPENDING', OFFERS, GROUP, '-', '+', 1, ARGV[1])

@@ -1,4 +1,4 @@
--- ARGV: session, worker, fence, to, reason, states from which that is allowed (",a,b,").
+-- ARGV: session, worker, fence, new state, reason, states that allow the transition (",a,b,").
 local s, to, reason = find(ARGV[1]), ARGV[4], ARGV[5]
 if not s then return { 'gone' } end
 if not holds(s, ARGV[2], ARGV[3]) then return { 'fenced' } end

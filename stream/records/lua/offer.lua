@@ -1,5 +1,5 @@
--- ARGV: not after, seconds to wait, SDP, command for the publisher's worker (VIEW), its session (VIEW), then the
--- record's pairs.
+-- ARGV: latest time to accept it, seconds to wait, SDP, command for the publisher's worker (VIEW), the publisher's
+-- session (VIEW), then the record's pairs.
 local latest_s, wait_s, sdp, command, of = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local record, fields = {}, {}
 for i = 6, #ARGV, 2 do
@@ -8,9 +8,9 @@ for i = 6, #ARGV, 2 do
   fields[#fields + 1] = ARGV[i + 1]
 end
 local id = record.id
-if find(id) then return { 'ok' } end -- a repeat: the first reply was lost on its way
+if find(id) then return { 'ok' } end -- a repeat: the first reply was lost
 
-if now() > latest_s then return { 'late' } end -- Redis stood still since this was sent, and the client has gone
+if now() > latest_s then return { 'late' } end -- Redis hung after this was sent, and the client has gone
 
 local publisher = nil
 if record.kind == 'view' then

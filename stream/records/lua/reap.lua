@@ -1,5 +1,5 @@
--- No ARGV. Ends what nobody cares for any more; returns those records.
--- A lapsed lease is only marked the first time: perhaps it was Redis that was away, and its owner renews it at once.
+-- No ARGV. Ends expired offers and sessions of lost workers; returns their records.
+-- An expired lease is only marked at first: if Redis was unreachable, its owner can renew it.
 local IDLE_MS = 60000
 local ended = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', text(now()), 'LIMIT', 0, 100)) do

@@ -1,10 +1,10 @@
--- ARGV: how many values make up one session, then the pairs of each. Returns the ids that somebody else has ended or has.
+-- ARGV: values per session, then the pairs of each. Returns the ids of sessions that this worker no longer owns.
 local function lost(record, fields)
   local s = find(record.id)
   if s then
     if FINAL[s.state] or not holds(s, record.worker, record.fence) then return true end
     redis.call('HDEL', session_key(s.id), 'late')
-  else -- Redis lost its data: the owner's record is the truth
+  else -- Redis has lost its data: restore the owner's copy
     if FINAL[record.state] then return true end
     local other = record.kind == 'publish' and holder(record.name)
     if other and other.id ~= record.id then return true end

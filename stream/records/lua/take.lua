@@ -1,4 +1,4 @@
--- ARGV: session, worker, entry of the offer ('' for a viewer's). {deadline, record}, or nil: too late for it.
+-- ARGV: session, worker, stream entry of the offer ('' for viewers). Returns {deadline, record}, or nil: too late.
 local id, worker, entry = ARGV[1], ARGV[2], ARGV[3]
 drop_offer({ entry = entry })
 local s, due_s = find(id), redis.call('ZSCORE', DUE, id)

@@ -4,7 +4,7 @@ from stream.fetch.addresses import parsed
 
 
 @pytest.mark.parametrize("url", ["http://host", "HTTP://host:80/x", "http://[::1]:65535/", "http://u:p@host"])
-def test_addresses(url: str) -> None:
+def test_valid_urls(url: str) -> None:
     parts = parsed(url, ("http",))
     assert parts is not None
     assert parts.hostname in ("host", "::1")
@@ -24,5 +24,5 @@ def test_addresses(url: str) -> None:
         "http://h:x",
     ],
 )
-def test_what_is_none(url: str) -> None:
+def test_invalid_urls(url: str) -> None:
     assert parsed(url, ("http", "https")) is None

@@ -1,4 +1,4 @@
-"""What is fetched from where users point, and what is never asked."""
+"""Downloads from users' URLs, and the addresses that are refused."""
 
 import base64
 import socket
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from stream.errors import DiskError, FetchError, TooLarge
-from stream.fetch.pull import allowed, fetch, resolve, shown
+from stream.fetch.pull import allowed, fetch, redacted_url, resolve
 from stream.settings import Settings
 from tests.origin import Origin, serving
 from web.http.tls import certificate
@@ -29,7 +29,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture
 def no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever connects fails the test."""
+    """Any connection fails the test."""
 
     def connect(self: socket.socket, address: object) -> None:
         raise AssertionError(f"a connection to {address}")
@@ -54,21 +54,21 @@ def test_refused_before_any_connection(no_connection: None, tmp_path: Path, url:
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "224.0.0.1", "0.0.0.0", "fe80::1", "::ffff:169.254.169.254"])
-def test_some_are_never_asked(address: str) -> None:
+def test_some_addresses_are_never_allowed(address: str) -> None:
     assert not allowed(address, private=True)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"])
-def test_the_rest_of_the_world_is_asked(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert allowed(address)
 
 
-def test_offline_asks_nobody(no_connection: None, tmp_path: Path) -> None:
+def test_offline_makes_no_request(no_connection: None, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="OFFLINE"):
         fetch("http://8.8.8.8/x", tmp_path, Settings(offline=True))
 
 
-def test_a_fetch(origin: Origin, tmp_path: Path) -> None:
+def test_a_download(origin: Origin, tmp_path: Path) -> None:
     content = bytes(range(256)) * 4000
     origin.files["/a%20b.mp4"] = content
     path = fetch(f"{origin.url}/a%20b.mp4?key=1", tmp_path, INSIDE)
@@ -79,51 +79,49 @@ def test_a_fetch(origin: Origin, tmp_path: Path) -> None:
     assert fetch(f"{origin.url}/x", tmp_path, INSIDE).read_bytes() == content
 
 
-def test_a_user_and_password_are_sent_and_never_shown(origin: Origin, tmp_path: Path) -> None:
+def test_user_and_password_are_sent_and_never_shown(origin: Origin, tmp_path: Path) -> None:
     url = origin.url.replace("//", "//ann:s%40crt@") + "/none?token=hidden"
     with pytest.raises(FetchError, match="404") as caught:
         fetch(url, tmp_path, INSIDE)
-    assert origin.asked[0]["Authorization"] == "Basic " + base64.b64encode(b"ann:s@crt").decode()
+    assert origin.gets[0]["Authorization"] == "Basic " + base64.b64encode(b"ann:s@crt").decode()
     assert not any(word in str(caught.value) for word in ("ann", "crt", "hidden"))
-    assert shown("https://u:p@host:81/x?q") == "https://host:81/x"
+    assert redacted_url("https://u:p@host:81/x?q") == "https://host:81/x"
 
 
 def test_redirects_are_followed_and_checked(origin: Origin, tmp_path: Path) -> None:
-    origin.files["/end"] = b"there"
-    origin.moved |= {f"/{n}": f"/{n + 1}" for n in range(9)} | {"/5": "/end", "/away": "http://169.254.169.254/x"}
-    assert fetch(f"{origin.url}/1", tmp_path, INSIDE).read_bytes() == b"there"
-    origin.moved["/5"] = "/6"
+    origin.files["/end"] = b"found"
+    origin.redirects |= {f"/{n}": f"/{n + 1}" for n in range(9)} | {"/5": "/end", "/away": "http://169.254.169.254/x"}
+    assert fetch(f"{origin.url}/1", tmp_path, INSIDE).read_bytes() == b"found"
+    origin.redirects["/5"] = "/6"
     with pytest.raises(FetchError, match="more than 5 redirects"):
         fetch(f"{origin.url}/0", tmp_path, INSIDE)
     for target in ("http://169.254.169.254/x", "file:///etc/passwd", "//[fe80::1]/"):
-        origin.moved["/away"] = target
+        origin.redirects["/away"] = target
         with pytest.raises(FetchError):
             fetch(f"{origin.url}/away", tmp_path, INSIDE)
 
 
-def test_a_name_that_changes_its_address_gains_nothing(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, asked = socket.getaddrinfo, []
+def test_dns_rebinding_has_no_effect(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, lookups = socket.getaddrinfo, []
 
     def answers(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
-        asked.append(host)
+        lookups.append(host)
         if host != "rebind.example":
             return real(host, port, *args, **kwargs)
-        inner = "127.0.0.1" if asked.count(host) == 1 else "127.0.0.99"
+        inner = "127.0.0.1" if lookups.count(host) == 1 else "127.0.0.99"
         return real(inner, port, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", answers)
     origin.files["/x"] = b"checked"
     url = origin.url.replace("127.0.0.1", "rebind.example")
     assert fetch(f"{url}/x", tmp_path, INSIDE).read_bytes() == b"checked"
-    assert asked.count("rebind.example") == 1, "the connection went to the address that was checked"
-    assert origin.asked[0]["Host"].startswith("rebind.example:")
+    assert lookups.count("rebind.example") == 1, "the connection goes to the address that was checked"
+    assert origin.gets[0]["Host"].startswith("rebind.example:")
     with pytest.raises(FetchError, match="private network"):
         resolve(url, Settings())
 
 
-def test_one_bad_address_of_several_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_refused_address_of_several_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     def both(*_: Any, **__: Any) -> Any:
         return [(2, 1, 6, "", ("8.8.8.8", 80)), (2, 1, 6, "", ("10.0.0.1", 80))]
 
@@ -133,14 +131,14 @@ def test_one_bad_address_of_several_is_enough(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("sized", [True, False])
-def test_too_large_a_file_is_not_kept(origin: Origin, tmp_path: Path, sized: bool) -> None:
+def test_a_file_that_is_too_large_is_not_kept(origin: Origin, tmp_path: Path, sized: bool) -> None:
     origin.files["/x"], origin.sized = bytes(5_000_000), sized
     with pytest.raises(TooLarge):
         fetch(f"{origin.url}/x", tmp_path, INSIDE.model_copy(update={"max_upload_bytes": 1_000_000}))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_connection_that_breaks(origin: Origin, tmp_path: Path) -> None:
+def test_a_connection_that_breaks_off(origin: Origin, tmp_path: Path) -> None:
     origin.files["/x"], origin.cut = bytes(1_000_000), 1000
     with pytest.raises(FetchError, match="broke off"):
         fetch(f"{origin.url}/x", tmp_path, INSIDE)
@@ -149,7 +147,7 @@ def test_a_connection_that_breaks(origin: Origin, tmp_path: Path) -> None:
         fetch("http://127.0.0.1:9/x", tmp_path, INSIDE)
 
 
-def test_a_silent_server_is_given_up(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_times_out(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.fetch.pull._SILENCE_S", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -158,8 +156,8 @@ def test_a_silent_server_is_given_up(origin: Origin, tmp_path: Path, monkeypatch
             fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/x", tmp_path, INSIDE)
 
 
-def test_a_server_that_is_never_silent_and_never_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.fetch.pull._ANSWER_S", 0.5)
+def test_a_server_that_sends_single_bytes_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.fetch.pull._HEADERS_S", 0.5)
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -171,7 +169,7 @@ def test_a_server_that_is_never_silent_and_never_done(tmp_path: Path, monkeypatc
 
 
 def _drip(busy: socket.socket) -> None:
-    """An answer that comes byte by byte: two seconds of it."""
+    """Send a response byte by byte, for two seconds."""
     line, _ = busy.accept()
     with line, suppress(OSError):
         line.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
@@ -180,16 +178,16 @@ def _drip(busy: socket.socket) -> None:
             time.sleep(0.1)
 
 
-def test_a_fetch_ends_when_nobody_wants_it(origin: Origin, tmp_path: Path) -> None:
+def test_a_download_can_be_cancelled(origin: Origin, tmp_path: Path) -> None:
     origin.files["/x"], origin.slow_s = bytes(2_000_000), 0.02
     began_s = time.monotonic()
-    with pytest.raises(FetchError, match="not wanted"):
+    with pytest.raises(FetchError, match="was cancelled"):
         fetch(f"{origin.url}/x", tmp_path, INSIDE, lambda: time.monotonic() - began_s > 0.3)
     assert time.monotonic() - began_s < 2
     assert not list(tmp_path.iterdir())
 
 
-def test_https_wants_a_certificate_of_that_name(
+def test_https_requires_a_certificate_for_the_name(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = certificate("auto", tmp_path, "127.0.0.1")

@@ -10,7 +10,7 @@ from stream.settings import Settings
 
 
 @pytest.mark.parametrize(
-    ("seen", "wanted", "size"),
+    ("source", "target", "size"),
     [
         ((640, 360), (0, 0), (640, 360)),
         ((641, 361), (0, 0), (640, 360)),
@@ -21,10 +21,10 @@ from stream.settings import Settings
         ((1, 1), (0, 0), (2, 2)),
     ],
 )
-def test_the_size_is_the_first_pictures_or_the_one_wanted(
-    seen: tuple[int, int], wanted: tuple[int, int], size: tuple[int, int]
+def test_the_size_is_the_sources_or_the_one_requested(
+    source: tuple[int, int], target: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    assert fitted(seen, wanted, 1920 * 1080) == size
+    assert fitted(source, target, 1920 * 1080) == size
 
 
 def picture(width: int, height: int, level: int = 90) -> av.VideoFrame:
@@ -33,7 +33,7 @@ def picture(width: int, height: int, level: int = 90) -> av.VideoFrame:
 
 
 @pytest.mark.parametrize("size", [(64, 48), (128, 96), (32, 24), (640, 486)])
-def test_pictures_of_one_shape_fill_it(size: tuple[int, int]) -> None:
+def test_frames_of_the_same_aspect_ratio_fill_the_canvas(size: tuple[int, int]) -> None:
     (frame,) = Canvas((64, 48), Settings())(picture(*size), None)
     assert frame.pixels.shape == (72, 64)
     assert frame.alpha is None
@@ -41,7 +41,7 @@ def test_pictures_of_one_shape_fill_it(size: tuple[int, int]) -> None:
     assert frame.pts * frame.time_base == Fraction(1, 10)
 
 
-def test_others_stand_in_the_middle_and_nothing_is_beside_them() -> None:
+def test_other_frames_are_centred_with_transparent_padding() -> None:
     canvas = Canvas((64, 48), Settings())
     (frame,) = canvas(picture(20, 48), None)
     assert frame.alpha is not None
@@ -56,7 +56,7 @@ def test_others_stand_in_the_middle_and_nothing_is_beside_them() -> None:
     assert next(canvas(picture(64, 48), None)).alpha is None
 
 
-def test_pixels_need_not_be_square() -> None:
+def test_non_square_pixels_are_scaled() -> None:
     (frame,) = Canvas((64, 48), Settings())(picture(32, 48), Fraction(2))
     assert frame.alpha is None
     assert frame.pixels.shape == (72, 64)

@@ -28,8 +28,8 @@ def test_pure_green_is_173_42_26() -> None:
 
 @pytest.mark.parametrize("width", [320, 322, 324, 328, 854, 1366])
 @pytest.mark.parametrize("pix_fmt", ["rgb24", "rgba"])
-def test_rgb_is_right_in_every_column_at_any_even_width(width: int, pix_fmt: str) -> None:
-    """swscale's own YUV to RGBA is not, at widths that are no multiple of 8."""
+def test_rgb_is_exact_in_every_column_at_any_even_width(width: int, pix_fmt: str) -> None:
+    """swscale's YUV to RGBA is wrong at widths that are not a multiple of 8."""
     rgb = ramp(width)
     alpha = np.tile(np.linspace(0, 255, width).astype(np.uint8), (48, 1))
     out = to_av(Frame(rgb_to_i420(rgb), 3, Fraction(1, 30), alpha=alpha), pix_fmt)
@@ -40,7 +40,7 @@ def test_rgb_is_right_in_every_column_at_any_even_width(width: int, pix_fmt: str
     assert (out.pts, out.time_base) == (3, Fraction(1, 30))
 
 
-def test_a_frame_without_alpha_is_opaque_where_alpha_is_wanted() -> None:
+def test_a_frame_without_alpha_is_opaque_in_formats_with_alpha() -> None:
     out = to_av(Frame(np.full((72, 64), 128, np.uint8), 0, Fraction(1, 30)), "yuva420p")
     assert set(bytes(out.planes[3])[:64]) == {255}
 

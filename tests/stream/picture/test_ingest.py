@@ -1,4 +1,4 @@
-"""Whatever a decoder gives becomes upright, even-sided 8-bit 4:2:0 in BT.709 limited range."""
+"""Any decoded frame becomes upright, even-sided 8-bit 4:2:0 in BT.709 limited range."""
 
 import itertools
 from fractions import Fraction
@@ -43,7 +43,7 @@ def halved(plane: Any, across: bool, down: bool) -> Any:
 
 
 def decoded(pix_fmt: str, matrix: int, full: bool) -> av.VideoFrame:
-    """`smooth_rgb` as a decoder would hand it over."""
+    """`smooth_rgb` as a decoder would output it."""
     bits = 10 if "10" in pix_fmt else 8
     y, u, v = yuv(smooth_rgb(), matrix, full, bits)
     if "444" not in pix_fmt:
@@ -66,8 +66,8 @@ def ingest(frame: av.VideoFrame, **settings: Any) -> Frame:
 
 def worst_mean_error(out: Frame) -> float:
     y, u, v = yuv(smooth_rgb(), 1, False)
-    wanted = (y, halved(u, True, True), halved(v, True, True))
-    return max(float(np.abs(got - want).mean()) for got, want in zip(out.planes(), wanted, strict=True))
+    expected = (y, halved(u, True, True), halved(v, True, True))
+    return max(float(np.abs(got - want).mean()) for got, want in zip(out.planes(), expected, strict=True))
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le"])
@@ -83,7 +83,7 @@ def test_every_matrix_range_and_format_becomes_bt709_limited(pix_fmt: str, full:
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("matrix", [1, 5, 7])
-def test_colours_stay_what_they_are_at_every_size(pix_fmt: str, full: bool, matrix: int, width: int) -> None:
+def test_scaling_does_not_change_colours(pix_fmt: str, full: bool, matrix: int, width: int) -> None:
     y, u, v = (float(plane.mean()) for plane in ingest(decoded(pix_fmt, matrix, full)).planes())
     scaled = ingest(decoded(pix_fmt, matrix, full), width=width)
     assert scaled.width == width
@@ -109,39 +109,39 @@ def test_untagged_pictures_are_bt601_up_to_576_lines_and_bt709_above() -> None:
     assert [int(p[0, 0]) for p in ingest(tall).planes()] == [100, 90, 170]
 
 
-def test_bt2020_colours_are_brought_into_bt709_primaries() -> None:
-    """A colour that both can show, converted by the definitions: linear light, 3x3 matrix, transfer curve."""
+def test_bt2020_is_converted_to_bt709_primaries() -> None:
+    """A colour inside both gamuts, converted by the definitions: linear light, 3x3 matrix, transfer curve."""
 
     def curve(light: Any) -> Any:
         return np.where(light < 0.018, 4.5 * light, 1.099 * np.maximum(light, 0.018) ** 0.45 - 0.099)
 
     light_709 = np.array([0.6, 0.25, 0.1])
     light_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]) @ light_709
-    given = yuv(curve(light_2020)[None, None] * 255, 9, False, 10)
-    wanted = yuv(curve(light_709)[None, None] * 255, 1, False)
+    signal = yuv(curve(light_2020)[None, None] * 255, 9, False, 10)
+    expected = yuv(curve(light_709)[None, None] * 255, 1, False)
     frame = av.VideoFrame(64, 64, "yuv420p10le")
-    for plane, value in zip(frame.planes, given, strict=True):
+    for plane, value in zip(frame.planes, signal, strict=True):
         plane.update(np.full(plane.buffer_size // 2, round(value.item()), np.uint16).tobytes())
     frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = 9, 1, 9, 14
     frame.pts, frame.time_base = 0, Fraction(1, 30)
-    assert [float(p.mean()) for p in ingest(frame).planes()] == pytest.approx([w.item() for w in wanted], abs=2)
+    assert [float(p.mean()) for p in ingest(frame).planes()] == pytest.approx([e.item() for e in expected], abs=2)
 
 
-def test_other_sizes_are_scaled_to_and_keep_the_shape_where_asked() -> None:
+def test_a_requested_size_is_scaled_to_and_one_side_keeps_the_aspect_ratio() -> None:
     frame = decoded("yuv420p", 1, False)
     assert (ingest(frame, width=48).width, ingest(frame, width=48).height) == (48, 32)
     assert (ingest(frame, height=32).width, ingest(frame, height=32).height) == (48, 32)
     assert (ingest(frame, width=50, height=50).width, ingest(frame, width=50, height=50).height) == (50, 50)
 
 
-def test_pixels_that_are_not_square_become_so_by_widening() -> None:
+def test_non_square_pixels_are_made_square_by_enlarging() -> None:
     out = ingest(decoded("yuv420p", 1, False), sar=Fraction(4, 3))
     assert (out.width, out.height) == (128, 64)
     out = ingest(decoded("yuv420p", 1, False), sar=Fraction(1, 2))
     assert (out.width, out.height) == (96, 128)
 
 
-def test_odd_sides_are_cropped_and_it_is_known() -> None:
+def test_odd_sides_are_cropped_and_reported() -> None:
     frame = av.VideoFrame(65, 49, "yuv420p")
     for plane, value in zip(frame.planes, (100, 90, 170), strict=True):
         plane.update(bytes([value]) * plane.buffer_size)
@@ -153,14 +153,14 @@ def test_odd_sides_are_cropped_and_it_is_known() -> None:
     assert [int(p.min()) for p in out.planes()] == [int(p.max()) for p in out.planes()] == [100, 90, 170]
 
 
-def test_a_picture_of_one_pixel_is_refused() -> None:
+def test_a_frame_of_one_pixel_is_refused() -> None:
     frame = av.VideoFrame(1, 1, "yuv444p")
     frame.time_base = Fraction(1, 30)
     with pytest.raises(UnreadableMedia, match="1x1"):
         Ingest(frame)
 
 
-def test_a_change_of_size_in_mid_stream_is_scaled_to_the_first() -> None:
+def test_a_new_size_in_mid_stream_is_scaled_to_the_first() -> None:
     first, second = decoded("yuv420p", 1, False), av.VideoFrame(48, 32, "yuv444p")
     for plane in second.planes:
         plane.update(bytes([128]) * plane.buffer_size)
@@ -170,7 +170,7 @@ def test_a_change_of_size_in_mid_stream_is_scaled_to_the_first() -> None:
     assert [(f.width, f.height, f.pts) for f in out] == [(WIDTH, HEIGHT, 7), (WIDTH, HEIGHT, 8)]
 
 
-def test_alpha_of_the_input_is_kept_beside_the_picture() -> None:
+def test_alpha_of_the_input_is_kept() -> None:
     rgba = np.dstack([smooth_rgb(), np.tile(np.arange(WIDTH, dtype=np.uint8), (HEIGHT, 1))])
     frame = av.VideoFrame.from_ndarray(rgba, format="rgba")
     frame.pts, frame.time_base = 0, Fraction(1, 30)
@@ -179,7 +179,7 @@ def test_alpha_of_the_input_is_kept_beside_the_picture() -> None:
     assert np.abs(out.alpha.astype(int) - rgba[..., 3]).max() <= 1
 
 
-def test_a_canvas_over_the_limit_is_refused_by_its_header() -> None:
+def test_a_size_over_the_limit_is_refused() -> None:
     check_size(100, 100, 10_000)
     with pytest.raises(TooLarge, match="16384x16384"):
         check_size(16384, 16384, 36_000_000)
@@ -190,8 +190,8 @@ def pq(nits: float) -> float:
 
 
 @pytest.mark.parametrize("trc", [tonemap.PQ, tonemap.HLG])
-def test_hdr_is_tone_mapped_to_a_true_bt709_picture(trc: int) -> None:
-    """Grey steps stay grey, rise with the light, keep shadows and use the whole range."""
+def test_hdr_is_tone_mapped_to_bt709(trc: int) -> None:
+    """Grey steps stay grey, increase with luminance, keep shadows and use the whole range."""
     signals = [0.0, pq(20), pq(100), pq(203), pq(1000)] if trc == tonemap.PQ else [0.0, 0.2, 0.5, 0.75, 1.0]
     lumas = []
     for signal in signals:

@@ -24,7 +24,7 @@ def test_times_start_at_the_origin() -> None:
     assert place(5000, 5033, origin=5000) == [0, 33]
 
 
-def test_missing_times_follow_at_the_usual_step() -> None:
+def test_missing_times_are_filled_in_at_the_usual_step() -> None:
     assert place(None, None, 66, None) == [0, 33, 66, 99]
 
 
@@ -32,12 +32,12 @@ def test_a_repeated_time_moves_by_one_tick_only() -> None:
     assert place(0, 33, 33, 99) == [0, 33, 34, 99]
 
 
-def test_a_jump_back_is_a_splice_and_time_goes_on() -> None:
+def test_a_jump_back_starts_a_new_recording_and_time_continues() -> None:
     assert place(90_000, 90_033, 0, 33, origin=90_000) == [0, 33, 66, 99]
 
 
-def test_picture_and_sound_of_a_joined_recording_move_together() -> None:
-    """The clock starts anew after 800 ms; the sound's first packet of the new part still arrives with a late one."""
+def test_video_and_audio_of_a_concatenated_recording_shift_together() -> None:
+    """The clock restarts after 800 ms; one audio packet of the old recording comes after the new recording's start."""
     splices = Splices(Fraction(0))
     picture, sound = Timeline(MS, 40, splices), Timeline(Fraction(1, 48_000), 1024, splices)
     assert [picture.place(p) for p in (0, 400, 800)] == [0, 400, 800]
@@ -50,7 +50,7 @@ def test_picture_and_sound_of_a_joined_recording_move_together() -> None:
 
 
 @given(st.lists(st.none() | st.integers(-(2**40), 2**40), min_size=1, max_size=60))
-def test_whatever_comes_in_times_run_forwards(pts: list[int | None]) -> None:
+def test_placed_times_always_increase(pts: list[int | None]) -> None:
     placed = place(*pts)
     assert all(b > a for a, b in itertools.pairwise(placed))
 
@@ -59,7 +59,7 @@ def test_whatever_comes_in_times_run_forwards(pts: list[int | None]) -> None:
     ("text", "seconds"),
     [("90", 90), ("1:30", 90), ("0:01:30.5", 90.5), ("100:00", None), (".5", 0.5), ("1:00:00", 3600)],
 )
-def test_times_are_read_as_people_write_them(text: str, seconds: float | None) -> None:
+def test_the_usual_notations_of_times_are_parsed(text: str, seconds: float | None) -> None:
     if seconds is None:
         with pytest.raises(UsageError):
             parse_time(text)
@@ -68,12 +68,12 @@ def test_times_are_read_as_people_write_them(text: str, seconds: float | None) -
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-3", "1:2:3:4", "1e3", "nan"])
-def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no time"):
+def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a time"):
         parse_time(text)
 
 
-def test_an_impossible_rate_is_not_believed() -> None:
+def test_an_implausible_rate_is_ignored() -> None:
     assert plausible_rate(Fraction(10**6), Fraction(30000, 1001)) == Fraction(30000, 1001)
     assert plausible_rate(None, Fraction(0)) == 30
 
@@ -87,31 +87,31 @@ def arrive(*times: tuple[float | None, float]) -> list[int]:
     return [line.place(time_s, arrived_s) for time_s, arrived_s in times]
 
 
-def test_live_pictures_keep_their_sources_spacing() -> None:
+def test_live_frames_keep_the_spacing_of_the_source() -> None:
     assert arrive((5.0, 100.0), (5.04, 100.05), (5.08, 100.083), (5.12, 100.2)) == [0, 40, 80, 120]
 
 
-def test_the_picture_with_the_least_delay_sets_the_clock() -> None:
-    """What lay in a buffer comes in a burst; its times are not those of the pictures that follow."""
+def test_the_frame_with_the_least_delay_sets_the_clock() -> None:
+    """Buffered frames come in a burst; their offset is not that of the frames that follow."""
     assert arrive((5.0, 100.0), (5.04, 100.001), (5.08, 100.002), (5.12, 100.042)) == [0, 1, 2, 42]
 
 
-def test_a_live_source_may_have_no_clock_or_start_it_anew() -> None:
+def test_a_live_source_may_have_no_clock_or_restart_it() -> None:
     assert arrive((None, 9.0), (None, 9.5), (0.0, 10.0), (0.04, 10.04), (77.0, 12.0)) == [0, 500, 1000, 1040, 3000]
 
 
-def test_a_clock_that_drifts_is_put_right() -> None:
+def test_a_drifting_clock_is_corrected() -> None:
     slow = arrive(*((n * 0.99, n * 1.0) for n in range(200)))
     assert max(abs(ticks - 1000 * n) for n, ticks in enumerate(slow)) <= 510
 
 
 @given(st.lists(st.tuples(st.none() | st.floats(-1e6, 1e6), st.floats(0, 1e3)), min_size=1))
-def test_live_times_only_grow(times: list[tuple[float | None, float]]) -> None:
+def test_live_times_always_increase(times: list[tuple[float | None, float]]) -> None:
     placed = arrive(*times)
     assert all(a < b for a, b in itertools.pairwise(placed))
 
 
-def test_after_a_pause_without_pictures_the_clock_is_that_of_arrival() -> None:
+def test_after_a_pause_without_frames_the_clock_is_that_of_arrival() -> None:
     line = ArrivalClock(MS)
     line.place(5.0, 0.0)
     assert line.place(None, 2.0) == 2000

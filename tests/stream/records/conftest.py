@@ -13,7 +13,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def server(running: RedisServer) -> RedisServer:
-    """A server with nothing in it, shared by tests that leave it running."""
+    """An empty server, shared by tests that leave it running."""
     with running.client() as client:
         client.flushall()
     return running
@@ -21,7 +21,7 @@ def server(running: RedisServer) -> RedisServer:
 
 @pytest.fixture(params=["valkey", "redis"])
 def own_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    """A server that the test may break."""
+    """A server that the test may stop."""
     yield from start_server(request.param)
 
 

@@ -1,4 +1,4 @@
-"""File jobs made in a test's own store, for the tests of what happens to them."""
+"""File jobs for tests of the job store."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,11 +30,11 @@ async def taken(store: JobStore, worker: str = "w1") -> JobTask:
 
 
 async def planned(store: JobStore, segments: int = 2, worker: str = "w1", **fields: Any) -> Job:
-    """A job that is cut into segments of ten frames, none of them taken."""
+    """A job planned into segments of ten frames, none of them taken."""
     job = await store.submit(new_job(**fields))
     task = await taken(store, worker)
     assert (task.job.id, task.name) == (job.id, "plan")
-    return await store.planned(task, "as it was cut", [10] * segments, Media(duration_s=1.0))
+    return await store.planned(task, "the plan", [10] * segments, Media(duration_s=1.0))
 
 
 async def finished(store: JobStore, **fields: Any) -> Job:

@@ -1,4 +1,4 @@
-"""Live sessions made in a test's own store, for the tests of what happens to them."""
+"""Live sessions for tests of the live store."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,15 +23,15 @@ async def stores(server: RedisServer, count: int = 1) -> AsyncIterator[list[Live
         yield opened
 
 
-async def connecting(web: LiveStore, worker: LiveStore, session: Session, who: str = "w1") -> Session:
-    """The session, taken by a worker that has answered."""
+async def connecting(web: LiveStore, worker: LiveStore, session: Session, name: str = "w1") -> Session:
+    """The session, taken and answered by a worker."""
     waiting = asyncio.create_task(web.offer(session, "v=0", 5))
-    taken = await worker.take(who, 5)
+    taken = await worker.take(name, 5)
     assert taken is not None
     await worker.reply(taken[0], Answer(sdp="v=1"))
     assert await waiting == Answer(sdp="v=1")
     return taken[0]
 
 
-async def live(web: LiveStore, worker: LiveStore, session: Session, who: str = "w1") -> Session:
-    return await worker.move(await connecting(web, worker, session, who), SessionState.LIVE)
+async def live(web: LiveStore, worker: LiveStore, session: Session, name: str = "w1") -> Session:
+    return await worker.move(await connecting(web, worker, session, name), SessionState.LIVE)

@@ -13,7 +13,7 @@ from tests.servers import RedisServer, asynctest
 from tests.stream.records.jobs import finished, job_store, new_job, planned, taken
 
 
-def test_a_record_survives_its_fields() -> None:
+def test_a_record_survives_the_conversion_to_fields() -> None:
     job = new_job(
         owner="änn", title="a: 'b' \"c\"", options=Options.read(background="blur:0.3"), outputs=(Output(format="mkv"),)
     )
@@ -22,7 +22,7 @@ def test_a_record_survives_its_fields() -> None:
 
 
 @asynctest
-async def test_from_its_submission_to_its_end(server: RedisServer) -> None:
+async def test_a_job_from_submission_to_end(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await store.submit(new_job(owner="ann"))
         assert job.state is JobState.QUEUED
@@ -50,15 +50,15 @@ async def test_from_its_submission_to_its_end(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_a_repeated_word_is_heard_once(server: RedisServer) -> None:
+async def test_repeated_calls_have_no_further_effect(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = new_job()
         assert await store.submit(job) == await store.submit(job)
         first = await taken(store)
-        again = await taken(store)  # the reply to the first was lost
-        assert (again.name, again.fence) == ("plan", first.fence + 1)
+        repeated = await taken(store)  # the reply to the first was lost
+        assert (repeated.name, repeated.fence) == ("plan", first.fence + 1)
         for _ in range(2):
-            await store.planned(again, "", [10], Media())
+            await store.planned(repeated, "", [10], Media())
         segment = await taken(store)
         for _ in range(2):
             await store.segment_done(segment, 10)
@@ -69,7 +69,7 @@ async def test_a_repeated_word_is_heard_once(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_an_idempotency_key_makes_one_job(server: RedisServer) -> None:
+async def test_an_idempotency_key_creates_one_job(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await store.submit(new_job(owner="ann"), "k")
         assert await store.submit(new_job(owner="ann"), "k") == job
@@ -80,7 +80,7 @@ async def test_an_idempotency_key_makes_one_job(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_someone_waiting_is_woken(server: RedisServer) -> None:
+async def test_a_waiting_worker_is_woken(server: RedisServer) -> None:
     async with job_store(server) as store:
         waiting = asyncio.create_task(store.take_task("w1", 5))
         await asyncio.sleep(0.2)
@@ -91,43 +91,43 @@ async def test_someone_waiting_is_woken(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_200_jobs_of_two_owners_come_in_turn_each_once(server: RedisServer) -> None:
+async def test_200_jobs_of_two_owners_are_taken_in_turn_and_once_each(server: RedisServer) -> None:
     async with job_store(server) as store:
         ids = [(await store.submit(new_job(owner="ann" if n < 150 else "bob"))).id for n in range(200)]
         order: list[tuple[str, str]] = []
-        under_way: list[JobTask] = []
-        while task := await store.take_task(f"w{len(under_way)}", 0):
+        running: list[JobTask] = []
+        while task := await store.take_task(f"w{len(running)}", 0):
             order.append((task.job.owner, task.job.id))
-            under_way.append(task)
-            if len(under_way) == 2:  # two workers
-                for done in under_way:
+            running.append(task)
+            if len(running) == 2:  # two workers
+                for done in running:
                     await store.fail(done, "failed", "")
-                under_way = []
-        assert [owner for owner, _ in order[:100:2]] == ["ann"] * 50  # one for each owner in every pair
+                running = []
+        assert [owner for owner, _ in order[:100:2]] == ["ann"] * 50  # one of each owner in every pair
         assert [owner for owner, _ in order[1:100:2]] == ["bob"] * 50
-        assert [id for owner, id in order if owner == "ann"] == ids[:150]  # the oldest first
+        assert [id for owner, id in order if owner == "ann"] == ids[:150]  # oldest first
         assert Counter(id for _, id in order) == Counter(ids)
 
 
 @asynctest
-async def test_who_has_fewest_under_way_comes_first(server: RedisServer) -> None:
+async def test_the_owner_with_the_fewest_running_tasks_is_first(server: RedisServer) -> None:
     async with job_store(server) as store:
         await planned(store, 4, owner="ann")
-        assert {(await taken(store, f"w{n}")).job.owner for n in range(3)} == {"ann"}  # alone: all workers
+        assert {(await taken(store, f"w{n}")).job.owner for n in range(3)} == {"ann"}  # the only owner gets all workers
         for _ in range(2):
             await store.submit(new_job(owner="bob"))
         assert [(await taken(store, f"x{n}")).job.owner for n in range(3)] == ["bob", "bob", "ann"]
 
 
 @asynctest
-async def test_of_one_owners_jobs_the_urgent_one_comes_first_then_the_oldest(server: RedisServer) -> None:
+async def test_of_one_owners_jobs_priority_then_age_decides(server: RedisServer) -> None:
     async with job_store(server) as store:
         ids = [(await store.submit(new_job(priority=priority))).id for priority in (5, 5, 9, 0)]
         assert [(await taken(store, f"w{n}")).job.id for n in range(4)] == [ids[n] for n in (2, 0, 1, 3)]
 
 
 @asynctest
-async def test_a_pause_lets_what_is_under_way_end(server: RedisServer) -> None:
+async def test_a_pause_lets_running_tasks_finish(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await planned(store, 2)
         segment = await taken(store)
@@ -151,7 +151,7 @@ async def test_a_pause_lets_what_is_under_way_end(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_a_cancelled_job_is_refused_to_its_workers(server: RedisServer) -> None:
+async def test_workers_of_a_cancelled_job_are_fenced(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await planned(store, 3)
         segment = await taken(store)
@@ -167,7 +167,7 @@ async def test_a_cancelled_job_is_refused_to_its_workers(server: RedisServer) ->
 
 
 @asynctest
-async def test_what_may_go_better_is_tried_three_times(server: RedisServer) -> None:
+async def test_a_task_that_may_succeed_is_tried_three_times(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await planned(store, 1)
         for _ in range(2):
@@ -176,11 +176,11 @@ async def test_what_may_go_better_is_tried_three_times(server: RedisServer) -> N
         assert (failed.state, failed.reason, failed.detail) == (JobState.FAILED, "failed", "odd")
         retried = await store.retry(job.id)
         assert (retried.state, retried.reason, retried.ended_s) == (JobState.QUEUED, "", 0.0)
-        assert (await store.fail(await taken(store), "disk", "full")).reason == "disk"  # at once
+        assert (await store.fail(await taken(store), "disk", "full")).reason == "disk"  # without another attempt
 
 
 @asynctest
-async def test_a_retry_keeps_what_is_finished(server: RedisServer) -> None:
+async def test_a_retry_keeps_finished_segments(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await planned(store, 3)
         await store.segment_done(await taken(store), 10)
@@ -195,7 +195,7 @@ async def test_a_retry_keeps_what_is_finished(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_a_segment_whose_file_is_lost_is_done_again(server: RedisServer) -> None:
+async def test_a_segment_whose_file_is_lost_is_queued_again(server: RedisServer) -> None:
     async with job_store(server) as store:
         await planned(store, 2)
         for _ in range(2):
@@ -209,7 +209,7 @@ async def test_a_segment_whose_file_is_lost_is_done_again(server: RedisServer) -
 
 
 @asynctest
-async def test_who_goes_hands_back(server: RedisServer) -> None:
+async def test_a_worker_that_shuts_down_hands_its_task_back(server: RedisServer) -> None:
     async with job_store(server) as store:
         await planned(store, 2)
         segment = await taken(store)
@@ -226,7 +226,7 @@ async def test_a_silent_worker_loses_its_task(server: RedisServer) -> None:
         await planned(store, 1)
         segment = await taken(store)
         await asyncio.sleep(0.21)
-        assert await store.reap_jobs() == []  # only noticed
+        assert await store.reap_jobs() == []  # only marked
         await store.renew(segment, 1)  # it was only slow
         for _ in range(2):
             await asyncio.sleep(0.21)
@@ -237,26 +237,26 @@ async def test_a_silent_worker_loses_its_task(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_what_kills_three_processes_is_poison(server: RedisServer) -> None:
+async def test_a_task_that_kills_three_processes_is_poison(server: RedisServer) -> None:
     async with job_store(server) as store:
         await planned(store, 1)
         for _ in range(2):
-            assert (await store.died(await taken(store))).state is JobState.QUEUED
-        poisoned = await store.died(await taken(store))
+            assert (await store.process_died(await taken(store))).state is JobState.QUEUED
+        poisoned = await store.process_died(await taken(store))
         assert (poisoned.state, poisoned.reason) == (JobState.FAILED, "poison")
 
 
 @asynctest
-async def test_workers_lost_with_it_are_rarely_the_jobs_fault(server: RedisServer) -> None:
+async def test_a_job_fails_only_after_many_lost_workers(server: RedisServer) -> None:
     async with job_store(server) as store:
         await planned(store, 1)
         for n in range(keys.LOSSES - 1):
             await taken(store, f"w{n}")
-            assert await store.dead(f"w{n}") == []
+            assert await store.worker_lost(f"w{n}") == []
         await store.renew(await taken(store, "leaving"), leaving=True)
-        assert await store.dead("leaving") == []  # it was told to go
+        assert await store.worker_lost("leaving") == []  # it was shutting down
         await taken(store, "last")
-        assert [job.reason for job in await store.dead("last")] == ["poison"]
+        assert [job.reason for job in await store.worker_lost("last")] == ["poison"]
 
 
 @asynctest
@@ -265,30 +265,30 @@ async def test_a_worker_known_to_be_dead_loses_its_task_at_once(server: RedisSer
         await planned(store, 2)
         await taken(store, "w1")
         other = await taken(store, "w2")
-        assert await store.dead("w1") == []
+        assert await store.worker_lost("w1") == []
         assert (await taken(store, "w3")).name == "0000"
         await store.segment_done(other, 10)
 
 
 @asynctest
-async def test_the_end_of_a_job_is_told(server: RedisServer) -> None:
+async def test_webhooks_of_ended_jobs_become_due(server: RedisServer) -> None:
     async with job_store(server) as store:
         await finished(store)
         assert await store.next_hook() is None
         job = await finished(store, webhook="https://example.org/hook")
         assert await store.next_hook() == (job, 0)
-        assert await store.next_hook() is None  # somebody is at it
-        await store.hook_later(job.id, 0.05)
+        assert await store.next_hook() is None  # reserved for the first caller
+        await store.postpone_hook(job.id, 0.05)
         assert await store.next_hook() is None
         await asyncio.sleep(0.06)
         assert await store.next_hook() == (job, 1)
-        await store.hook_told(job.id)
-        await store.hook_later(job.id, 0)
+        await store.hook_delivered(job.id)
+        await store.postpone_hook(job.id, 0)
         assert await store.next_hook() is None
 
 
 @asynctest
-async def test_jobs_expire_and_are_removed(server: RedisServer) -> None:
+async def test_ended_jobs_are_listed_as_expired_and_removed(server: RedisServer) -> None:
     async with job_store(server) as store:
         old, new = await finished(store, owner="ann"), await finished(store, owner="bob")
         assert await store.expired(old.ended_s - 1) == []
@@ -305,25 +305,25 @@ async def test_jobs_expire_and_are_removed(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_a_list_reads_its_owners_records_alone(server: RedisServer) -> None:
+async def test_a_list_reads_only_its_owners_records(server: RedisServer) -> None:
     async with job_store(server) as store:
         old, new = await finished(store, owner="ann"), await store.submit(new_job(owner="ann"))
-        others, nobodys = await store.submit(new_job(owner="bob")), await store.submit(new_job())
+        others, unowned = await store.submit(new_job(owner="bob")), await store.submit(new_job())
         with server.client() as raw:
-            raw.hset(keys.job(others.id), "media", "what cannot be read")
+            raw.hset(keys.job(others.id), "media", "not valid JSON")
             assert [job.id for job in await store.jobs("ann")] == [new.id, old.id]
-            assert [job.id for job in await store.jobs("")] == [nobodys.id]
+            assert [job.id for job in await store.jobs("")] == [unowned.id]
             await store.remove(old.id)
             assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id]
             raw.zadd(keys.jobs_of("ann"), {"expired": time.time() - 1})
             await store.cancel(new.id)
-            assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id], "what expired by itself goes from the list"
+            assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id], "expired records are removed from the list"
             await store.remove(new.id)
             assert not raw.exists(keys.jobs_of("ann"))
 
 
 @asynctest
-async def test_nothing_lives_for_ever(server: RedisServer) -> None:
+async def test_every_key_expires(server: RedisServer) -> None:
     async with job_store(server) as store:
         await finished(store, owner="bob", webhook="https://example.org")
         await planned(store, 3, owner="ann")
@@ -334,7 +334,7 @@ async def test_nothing_lives_for_ever(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_what_waits_long_is_not_forgotten(server: RedisServer) -> None:
+async def test_a_waiting_job_does_not_expire(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await store.submit(new_job())
         with server.client() as raw:
@@ -352,7 +352,7 @@ async def begun(store: JobStore, segments: int) -> Job:
 
 
 @asynctest
-async def test_flushed_and_written_again_by_those_at_work(server: RedisServer) -> None:
+async def test_after_a_flush_workers_restore_their_jobs(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await begun(store, 4)
         first, second = await taken(store, "w1"), await taken(store, "w2")
@@ -364,7 +364,7 @@ async def test_flushed_and_written_again_by_those_at_work(server: RedisServer) -
             restored = await store.restore(task, [10] * 4, ["0000"])
         assert (restored.state, restored.id) == (JobState.RUNNING, job.id)
         third = await taken(store, "w3")
-        assert (third.name, third.plan) == ("0003", "as it was cut")
+        assert (third.name, third.plan) == ("0003", "the plan")
         assert third.fence > second.fence
         for task in (first, second, third):
             await store.segment_done(task, 10)
@@ -372,7 +372,7 @@ async def test_flushed_and_written_again_by_those_at_work(server: RedisServer) -
 
 
 @asynctest
-async def test_flushed_while_it_was_joined_or_planned(server: RedisServer) -> None:
+async def test_a_flush_during_planning_or_joining(server: RedisServer) -> None:
     async with job_store(server) as store:
         await begun(store, 1)
         join = await taken(store)
@@ -390,7 +390,7 @@ async def test_flushed_while_it_was_joined_or_planned(server: RedisServer) -> No
 
 
 @asynctest
-async def test_who_comes_too_late_after_a_flush_is_refused(server: RedisServer) -> None:
+async def test_a_late_restore_after_a_flush_is_fenced(server: RedisServer) -> None:
     async with job_store(server) as store:
         await begun(store, 3)
         first, second = await taken(store, "w1"), await taken(store, "w2")
@@ -403,14 +403,14 @@ async def test_who_comes_too_late_after_a_flush_is_refused(server: RedisServer) 
 
 
 @asynctest
-async def test_what_was_removed_is_not_written_again_by_those_at_work(server: RedisServer) -> None:
+async def test_a_removed_job_is_not_restored_by_its_workers(server: RedisServer) -> None:
     async with job_store(server) as store:
         await planned(store, 2)
         task = await taken(store)
         await store.cancel(task.job.id)
-        await store.remove(task.job.id)  # before its worker has heard of the cancellation
-        for word in (store.renew(task, 5), store.segment_done(task, 10), store.restore(task, [10] * 2, [])):
+        await store.remove(task.job.id)  # before its worker noticed the cancellation
+        for call in (store.renew(task, 5), store.segment_done(task, 10), store.restore(task, [10] * 2, [])):
             with pytest.raises(Fenced):
-                await word
+                await call
         assert await store.job(task.job.id) is None
         assert await store.take_task("w2", 0) is None

@@ -1,4 +1,4 @@
-"""Any order of what owners, two workers, dying workers and time do to two jobs, against what must always hold."""
+"""Random sequences of steps by owners, two workers and dying workers on two jobs, checked against invariants."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ STEPS += [step for step in STEPS if step.startswith("work")] * 4
 
 
 class Play:
-    """Two jobs of three segments, and what each worker believes to have. finished: each task's accepted ends."""
+    """Two jobs of three segments, and the tasks each worker believes it owns. finished: accepted ends per task."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
@@ -36,36 +36,36 @@ class Play:
         self.states = dict.fromkeys(self.ids, JobState.QUEUED)
 
     async def step(self, step: str) -> None:
-        word, who = step.split()
+        action, actor = step.split()
         try:
-            await (self._owner(word, int(who)) if who in "01" else self._worker(word, who))
+            await (self._owner(action, int(actor)) if actor in "01" else self._worker(action, actor))
         except (BadMove, Fenced):
-            if word == "work":
-                self.held[who] = None
+            if action == "work":
+                self.held[actor] = None
         for id in self.ids:
             await self._check(await self._store.job(id))
 
-    async def _owner(self, word: str, n: int) -> None:
-        await getattr(self._store, word)(self.ids[n])
+    async def _owner(self, action: str, n: int) -> None:
+        await getattr(self._store, action)(self.ids[n])
 
-    async def _worker(self, word: str, worker: str) -> None:
+    async def _worker(self, action: str, worker: str) -> None:
         task = self.held[worker]
-        if word == "zombie":
+        if action == "zombie":
             await self._zombie(worker)
         elif task is None:
             self.held[worker] = await self._store.take_task(worker, 0)
-        elif word == "work":
+        elif action == "work":
             await self._work(task)
             self.held[worker] = None
         else:
             self.held[worker], self.lost[worker] = None, task
-            match word:
+            match action:
                 case "fail" | "break":
-                    await self._store.fail(task, "failed", "", again=word == "fail")
+                    await self._store.fail(task, "failed", "", again=action == "fail")
                 case "back":
                     await self._store.hand_back(task)
                 case "die":
-                    await self._store.dead(worker)
+                    await self._store.worker_lost(worker)
 
     async def _work(self, task: JobTask) -> None:
         match task.name:
@@ -78,7 +78,7 @@ class Play:
         self.finished[task.job.id, task.name] += 1
 
     async def _zombie(self, worker: str) -> None:
-        """What was taken from it, it cannot finish any more."""
+        """A worker cannot finish a task that it lost."""
         if (task := self.lost[worker]) is not None:
             with pytest.raises(Fenced):
                 await self._work(task)
@@ -86,20 +86,20 @@ class Play:
     async def _check(self, job: Job | None) -> None:
         assert job is not None
         before = self.states[job.id]
-        steps = {before} | JOB_MOVES[before] | {two for one in JOB_MOVES[before] for two in JOB_MOVES[one]}
+        steps = {before} | JOB_MOVES[before] | {second for first in JOB_MOVES[before] for second in JOB_MOVES[first]}
         assert job.state in steps
         self.states[job.id] = job.state
-        assert all(count == 1 for count in self.finished.values())  # none twice
+        assert all(count == 1 for count in self.finished.values())  # none was finished twice
         done = sum(name.isdigit() for id, name in self.finished if id == job.id)
         assert job.progress.segments_done == done
         assert job.progress.frames == 5 * done
-        if job.state is JobState.DONE:  # none left out
+        if job.state is JobState.DONE:  # none was left out
             assert {name for id, name in self.finished if id == job.id} == {"plan", "0000", "0001", "0002", "join"}
 
     async def end(self) -> None:
-        """Whatever came before: with owners and workers of good will all that was not given up gets done."""
+        """After any steps, all jobs that were not cancelled can be finished."""
         for worker in WORKERS:
-            await self._store.dead(worker)
+            await self._store.worker_lost(worker)
         for id in self.ids:
             for move in (self._store.resume, self._store.retry):
                 try:
@@ -112,7 +112,7 @@ class Play:
             job = await self._store.job(id)
             assert job is not None
             assert job.state in (JobState.DONE, JobState.CANCELLED)
-            self.states[id] = job.state  # many moves later
+            self.states[id] = job.state  # several transitions later
             await self._check(job)
 
 
@@ -130,5 +130,5 @@ async def play(server: RedisServer, steps: list[str]) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=25))
-def test_any_order_of_steps(server: RedisServer, steps: list[str]) -> None:
+def test_random_steps_keep_the_invariants(server: RedisServer, steps: list[str]) -> None:
     asyncio.run(play(server, steps))

@@ -29,26 +29,26 @@ RECORDS: list[BaseModel] = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_records_survive_json(record: BaseModel) -> None:
+def test_records_survive_conversion_to_json(record: BaseModel) -> None:
     assert type(record).model_validate_json(record.model_dump_json()) == record
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_records_refuse_what_they_do_not_know_and_do_not_change(record: BaseModel) -> None:
+def test_records_refuse_unknown_fields_and_are_frozen(record: BaseModel) -> None:
     with pytest.raises(ValidationError, match="surprise"):
         type(record).model_validate(record.model_dump() | {"surprise": 1})
     with pytest.raises(ValidationError, match="frozen"):
         setattr(record, next(iter(type(record).model_fields)), "x")
 
 
-@pytest.mark.parametrize("session", [one for one in RECORDS if isinstance(one, Session)])
-def test_sessions_survive_as_fields(session: Session) -> None:
+@pytest.mark.parametrize("session", [record for record in RECORDS if isinstance(record, Session)])
+def test_sessions_survive_conversion_to_fields(session: Session) -> None:
     fields = session.to_fields()
     assert Session.from_fields([*fields, "entry", "1-0"]) == session
     assert Session.from_fields(dict(zip(fields[::2], fields[1::2], strict=True))) == session
 
 
-def test_every_state_has_its_moves_and_ends_somewhere() -> None:
+def test_every_state_has_transitions_and_can_end() -> None:
     assert set(MOVES) == set(SessionState)
     assert {state for state in SessionState if state.final} == {
         SessionState.ENDED,
@@ -59,16 +59,16 @@ def test_every_state_has_its_moves_and_ends_somewhere() -> None:
 
 
 @given(st.lists(st.sampled_from(list(SessionState)), max_size=6))
-def test_no_path_of_moves_returns(wishes: list[SessionState]) -> None:
-    """A session never comes back to a state that it left, so whoever waits for one need not look twice."""
+def test_no_sequence_of_transitions_returns_to_a_state(targets: list[SessionState]) -> None:
+    """A session never returns to a state it left, so waiting for a state needs no second check."""
     seen = [SessionState.OFFERED]
-    for wish in wishes:
-        if wish in MOVES[seen[-1]]:
-            seen.append(wish)
+    for target in targets:
+        if target in MOVES[seen[-1]]:
+            seen.append(target)
     assert len(seen) == len(set(seen)) <= 4
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
-def test_meters_hold_no_nonsense(value: float) -> None:
+def test_meters_refuse_invalid_numbers(value: float) -> None:
     with pytest.raises(ValidationError, match="fps_in"):
         Meters(fps_in=value)

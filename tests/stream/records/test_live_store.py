@@ -13,7 +13,7 @@ from tests.stream.records.live import connecting, live, new, stores
 
 
 @asynctest
-async def test_an_offer_finds_a_worker_and_its_answer_the_way_back(server: RedisServer) -> None:
+async def test_an_offer_reaches_a_worker_and_its_answer_comes_back(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new(owner="ann")
         waiting = asyncio.create_task(web.offer(session, "v=0\r\nä", 5))
@@ -29,7 +29,7 @@ async def test_an_offer_finds_a_worker_and_its_answer_the_way_back(server: Redis
 
 
 @asynctest
-async def test_nobody_takes_it_in_time(server: RedisServer) -> None:
+async def test_an_offer_that_no_worker_takes_in_time(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new()
         start_s = asyncio.get_running_loop().time()
@@ -42,7 +42,7 @@ async def test_nobody_takes_it_in_time(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_who_took_it_dies_before_the_answer(server: RedisServer) -> None:
+async def test_a_worker_that_dies_before_it_answers(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new()
         waiting = asyncio.create_task(web.offer(session, "v=0", 0.5))
@@ -62,13 +62,13 @@ async def test_who_took_it_dies_before_the_answer(server: RedisServer) -> None:
 async def test_an_answer_at_the_last_moment_counts(server: RedisServer) -> None:
     async with stores(server) as (web,):
         session = new()
-        with server.client() as raw:  # there, but after the last look for it
+        with server.client() as raw:  # arrives after the last check
             raw.rpush(keys.answer(session.id), Answer(problem="full").model_dump_json())
         assert await web.offer(session, "v=0", 0) == Answer(problem="full")
 
 
 @asynctest
-async def test_no_state_is_reached_but_by_its_moves(server: RedisServer) -> None:
+async def test_only_allowed_transitions_are_stored(server: RedisServer) -> None:
     async with stores(server) as (store,):
         for start in (SessionState.CONNECTING, SessionState.LIVE, SessionState.ENDED, SessionState.FAILED):
             for to in SessionState:
@@ -87,11 +87,11 @@ async def test_no_state_is_reached_but_by_its_moves(server: RedisServer) -> None
 
 @pytest.mark.usefixtures("short_lives")
 @asynctest
-async def test_a_paused_worker_has_lost_its_session(server: RedisServer) -> None:
+async def test_a_silent_worker_loses_its_session(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = await live(web, worker, new())
         await asyncio.sleep(0.25)
-        assert await web.reap() == []  # only noticed
+        assert await web.reap() == []  # only marked
         await asyncio.sleep(0.25)
         assert [(s.id, s.state, s.reason) for s in await web.reap()] == [(session.id, SessionState.LOST, "worker_lost")]
         assert await web.reap() == []
@@ -107,7 +107,7 @@ async def test_a_paused_worker_has_lost_its_session(server: RedisServer) -> None
 
 @pytest.mark.usefixtures("short_lives")
 @asynctest
-async def test_a_lease_that_lapsed_is_taken_back(server: RedisServer) -> None:
+async def test_an_expired_lease_can_be_renewed(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = await live(web, worker, new())
         for _ in range(3):
@@ -120,7 +120,7 @@ async def test_a_lease_that_lapsed_is_taken_back(server: RedisServer) -> None:
 
 @pytest.mark.usefixtures("short_lives")
 @asynctest
-async def test_an_offer_that_nobody_waits_for_any_more_is_reaped(server: RedisServer) -> None:
+async def test_an_abandoned_offer_is_reaped(server: RedisServer) -> None:
     async with stores(server) as (web,):
         session = new()
         waiting = asyncio.create_task(web.offer(session, "v=0", 0.3))
@@ -134,10 +134,10 @@ async def test_an_offer_that_nobody_waits_for_any_more_is_reaped(server: RedisSe
 @pytest.mark.usefixtures("short_lives")
 @pytest.mark.parametrize("deaths", [1, 2, 3, 4])
 @asynctest
-async def test_offers_outlive_who_read_them_unless_they_kill(server: RedisServer, deaths: int) -> None:
-    """Workers that read an offer and die before they take it: the next one gets it, three times."""
+async def test_offers_survive_dead_workers_up_to_three_times(server: RedisServer, deaths: int) -> None:
+    """Workers that receive an offer and die before taking it: the next one gets it, up to three times."""
     async with stores(server, 2) as (web, worker):
-        await worker.take("w0", 0)  # makes the group
+        await worker.take("w0", 0)  # creates the group
         session = new()
         waiting = asyncio.create_task(web.offer(session, "v=0", 0.7))
         await asyncio.sleep(0.05)
@@ -160,22 +160,22 @@ async def test_offers_outlive_who_read_them_unless_they_kill(server: RedisServer
 
 @asynctest
 async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) -> None:
-    """50 offers to each of two webs, all at once: each is taken once, and no worker ever holds more than it can."""
+    """50 concurrent offers to each of two webs: each is taken once, and no worker exceeds its capacity."""
     held: Counter[str] = Counter()
     taken: list[tuple[str, str]] = []
 
-    async def work(store: LiveStore, who: str, capacity: int) -> None:
+    async def work(store: LiveStore, name: str, capacity: int) -> None:
         while True:
-            got = await store.take(who, 0.5)
-            if got is None:
+            offered = await store.take(name, 0.5)
+            if offered is None:
                 return
-            held[who] += 1
-            assert held[who] <= capacity
-            taken.append((got[0].id, who))
-            await store.reply(got[0], Answer(sdp=who))
+            held[name] += 1
+            assert held[name] <= capacity
+            taken.append((offered[0].id, name))
+            await store.reply(offered[0], Answer(sdp=name))
             await asyncio.sleep(0.005)
-            await store.move(got[0], SessionState.ENDED, "bye")
-            held[who] -= 1
+            await store.move(offered[0], SessionState.ENDED, "bye")
+            held[name] -= 1
 
     async with stores(server, 4) as (web1, web2, worker1, worker2):
         big = [work(worker1, "big", 3) for _ in range(3)]
@@ -183,15 +183,15 @@ async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) ->
         done = await asyncio.gather(*offers, *big, work(worker2, "small", 1))
         answers = [answer.sdp for answer in done if isinstance(answer, Answer)]
         assert len(taken) == len({id for id, _ in taken}) == len(answers) == 100
-        assert Counter(answers) == Counter(who for _, who in taken)
+        assert Counter(answers) == Counter(name for _, name in taken)
         assert Counter(answers)["big"] > Counter(answers)["small"] >= 10
         assert {session.state for session in await web1.sessions()} == {SessionState.ENDED}
 
 
 @asynctest
-async def test_a_worker_that_is_full_leaves_offers_to_others(server: RedisServer) -> None:
+async def test_a_full_worker_leaves_offers_to_others(server: RedisServer) -> None:
     async with stores(server, 3) as (web, worker1, worker2):
-        await live(web, worker1, new(), "full")  # and takes no more
+        await live(web, worker1, new(), "full")  # has no free capacity
         session = await live(web, worker2, new(), "free")
         assert session.worker == "free"
 
@@ -207,12 +207,12 @@ async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypa
         assert refused is not None
         assert refused.problem == "full"
         assert await asyncio.gather(*waiting) == [None, None]
-        assert await web.offer(new(), "v=0", 0.1) is None  # there is room again
+        assert await web.offer(new(), "v=0", 0.1) is None  # there is space again
     keys.script.cache_clear()
 
 
 @asynctest
-async def test_names_belong_to_an_owner_and_pass_on(server: RedisServer) -> None:
+async def test_names_belong_to_an_owner_and_can_be_taken_over(server: RedisServer) -> None:
     async with stores(server) as (store,):
         first = await live(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"))
         assert await store.stream("tv") == first
@@ -220,7 +220,7 @@ async def test_names_belong_to_an_owner_and_pass_on(server: RedisServer) -> None
         assert stranger is not None
         assert stranger.problem == "name_taken"
         second = await connecting(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"), "w2")
-        assert await store.stream("tv") == first  # until there is something better
+        assert await store.stream("tv") == first  # until the second is live
         second = await store.move(second, SessionState.LIVE)
         assert await store.stream("tv") == second
         assert await store.commands("w1", 1) == [Command(kind="end", session=first.id, reason="replaced")]
@@ -233,7 +233,7 @@ async def test_names_belong_to_an_owner_and_pass_on(server: RedisServer) -> None
 
 
 @asynctest
-async def test_a_name_cannot_be_stolen_between_offer_and_picture(server: RedisServer) -> None:
+async def test_a_name_taken_by_another_owner_meanwhile_is_refused(server: RedisServer) -> None:
     async with stores(server) as (store,):
         first = await live(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"))
         second = await connecting(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"))
@@ -261,7 +261,7 @@ async def test_viewers_go_to_the_publishers_worker(server: RedisServer) -> None:
         await worker.reply(accepted, Answer(sdp="v=1"))
         assert await waiting == Answer(sdp="v=1")
         await worker.move(await worker.move(accepted, SessionState.LIVE), SessionState.ENDED)
-        assert await web.stream("tv") == publisher  # a viewer's end is not the stream's
+        assert await web.stream("tv") == publisher  # the end of a viewer does not end the stream
         late = new(SessionKind.VIEW, name="tv", of=publisher.id)
         assert await web.offer(late, "v=0", 0.1) is None
         assert await worker.accept("w1", late.id) is None
@@ -289,7 +289,7 @@ async def test_options_and_ends_reach_the_worker_in_order(server: RedisServer) -
 
 
 @asynctest
-async def test_a_command_waits_for_nobody_and_is_not_lost(server: RedisServer) -> None:
+async def test_commands_survive_cancelled_reads_and_unknown_ones_are_ignored(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         reading = asyncio.create_task(worker.commands("w1", 5))
         await asyncio.sleep(0.1)
@@ -302,7 +302,7 @@ async def test_a_command_waits_for_nobody_and_is_not_lost(server: RedisServer) -
 
 
 @asynctest
-async def test_ending_an_offer_leaves_nothing_to_take(server: RedisServer) -> None:
+async def test_an_ended_offer_cannot_be_taken(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new()
         waiting = asyncio.create_task(web.offer(session, "v=0", 0.5))
@@ -323,8 +323,8 @@ async def test_meters_and_lists(server: RedisServer) -> None:
         meters = Meters(fps_in=29.9, dropped={"late": 2}, engine="selfie")
         await worker.report(first, meters)
         assert [s.id for s in await web.sessions()] == [second.id, first.id]
-        (mine,) = await web.sessions("ann")
-        assert mine.meters == meters
+        (found,) = await web.sessions("ann")
+        assert found.meters == meters
         assert await web.sessions("eve") == []
         await worker.move(first, SessionState.ENDED)
         with pytest.raises(BadMove):
@@ -333,7 +333,7 @@ async def test_meters_and_lists(server: RedisServer) -> None:
 
 @pytest.mark.usefixtures("short_lives")
 @asynctest
-async def test_workers_are_listed_while_their_heart_beats(server: RedisServer) -> None:
+async def test_workers_are_listed_while_they_send_heartbeats(server: RedisServer) -> None:
     async with stores(server, 3) as (web, one, two):
         await one.beat(Worker(id="w1", capacity=3, state="ready"))
         await two.beat(Worker(id="w2"))
@@ -347,8 +347,8 @@ async def test_workers_are_listed_while_their_heart_beats(server: RedisServer) -
 
 
 @asynctest
-async def test_races_end_in_one_final_state(server: RedisServer) -> None:
-    """Ends, changes, moves and reaps of the same session at once: some are refused, none breaks the record."""
+async def test_concurrent_calls_end_in_one_final_state(server: RedisServer) -> None:
+    """Concurrent ends, changes, moves and reaps of one session: some are refused, none corrupts the record."""
     async with stores(server, 2) as (web, worker):
         for _ in range(20):
             session = await live(web, worker, new())
@@ -364,14 +364,14 @@ async def test_races_end_in_one_final_state(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_every_key_expires_by_itself(server: RedisServer) -> None:
+async def test_every_key_expires(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         publisher = await live(web, worker, new(SessionKind.PUBLISH, name="tv"))
         await web.offer(new(SessionKind.VIEW, name="tv", of=publisher.id), "v=0", 0.05)
         await web.offer(new(), "v=0", 0.05)
         await web.change(publisher.id, Options())
         await worker.beat(Worker(id="w1"))
-        await worker.reply(publisher, Answer(sdp="nobody fetches it"))
+        await worker.reply(publisher, Answer(sdp="never fetched"))
         await worker.renew([publisher])
         await web.reap()
         waiting = asyncio.create_task(web.offer(new(), "v=0", 5))
@@ -387,6 +387,6 @@ async def test_every_key_expires_by_itself(server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1", "redis://h:port", "/run/redis.sock"])
-def test_what_is_no_address_is_said_so(url: str) -> None:
+def test_invalid_urls_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="REDIS_URL"):
         LiveStore(url)

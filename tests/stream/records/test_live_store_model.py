@@ -1,4 +1,4 @@
-"""Any order of calls on one session, by its worker, by others and by time, against a few lines of model."""
+"""Random sequences of calls on one session, by its worker and others, compared with a small model."""
 
 import asyncio
 
@@ -18,35 +18,35 @@ STEPS = ["take", "accept", "renew", "change", "end", "lapse", *(f"move {state}" 
 
 
 class Model:
-    """What one session must be after each step."""
+    """The expected state of the session after each step."""
 
     def __init__(self) -> None:
-        self.state, self.ours = SessionState.OFFERED, False
+        self.state, self.owned = SessionState.OFFERED, False
 
     def step(self, step: str) -> str:
         """The expected outcome: "ok", "none", "lost", "bad" or "fenced"."""
         match step.split():
-            case ["accept"]:  # this is nobody's viewer
+            case ["accept"]:  # this session is not a viewer
                 return "none"
             case ["take"]:
                 if self.state is not SessionState.OFFERED:
                     return "none"
-                self.state, self.ours = SessionState.CONNECTING, True
+                self.state, self.owned = SessionState.CONNECTING, True
             case ["renew"]:
-                return "ok" if self.ours and not self.state.final else "lost"
+                return "ok" if self.owned and not self.state.final else "lost"
             case ["change"]:
                 return "bad" if self.state.final else "ok"
             case ["end"] if self.state is SessionState.OFFERED:
                 self.state = SessionState.ENDED
             case ["lapse"] if not self.state.final:
                 self.state = SessionState.FAILED if self.state is SessionState.OFFERED else SessionState.LOST
-                self.ours = False
-            case ["move", word]:
-                return self._move(SessionState(word))
+                self.owned = False
+            case ["move", state]:
+                return self._move(SessionState(state))
         return "ok"
 
     def _move(self, to: SessionState) -> str:
-        if not self.ours:
+        if not self.owned:
             return "fenced"
         if to not in MOVES[self.state] and to is not self.state:
             return "bad"
@@ -55,7 +55,7 @@ class Model:
 
 
 async def do(store: LiveStore, server: RedisServer, step: str, session: Session, held: list[Session]) -> str:
-    ours = held[-1] if held else session.model_copy(update={"worker": "w1", "fence": 1})
+    owned = held[-1] if held else session.model_copy(update={"worker": "w1", "fence": 1})
     match step.split():
         case ["take"]:
             taken = await store.take("w1", 0)
@@ -64,18 +64,18 @@ async def do(store: LiveStore, server: RedisServer, step: str, session: Session,
         case ["accept"]:
             return "ok" if await store.accept("w2", session.id) else "none"
         case ["renew"]:
-            return "lost" if await store.renew([ours]) else "ok"
+            return "lost" if await store.renew([owned]) else "ok"
         case ["change"]:
             await store.change(session.id, Options(engine="chroma"))
         case ["end"]:
             await store.end(session.id, "deleted")
         case ["lapse"]:
-            with server.client() as raw:  # as if nobody had done anything for a while; noticed, then given up
+            with server.client() as raw:  # as if the lease had expired; marked, then given up
                 for _ in range(2):
                     raw.zadd(f"{keys.PREFIX}due", {session.id: 1}, xx=True)
                     await store.reap()
-        case ["move", word]:
-            await store.move(ours, SessionState(word))
+        case ["move", state]:
+            await store.move(owned, SessionState(state))
     return "ok"
 
 
@@ -102,12 +102,12 @@ async def play(server: RedisServer, steps: list[str]) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=8))
-def test_any_order_of_calls(server: RedisServer, steps: list[str]) -> None:
+def test_random_calls_match_the_model(server: RedisServer, steps: list[str]) -> None:
     asyncio.run(play(server, steps))
 
 
 @pytest.mark.parametrize("end", ["move ended", "lapse"])
-def test_the_whole_way(server: RedisServer, end: str) -> None:
+def test_a_session_from_take_to_end(server: RedisServer, end: str) -> None:
     asyncio.run(
         play(server, ["take", "renew", "move live", "change", "end", "renew", end, "renew", "move live", "take"])
     )

@@ -1,4 +1,4 @@
-"""What the store does while Redis is away, and after it came back with or without its data."""
+"""The store while Redis is unreachable, and after it returns with or without its data."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ async def refused_within(limit_s: float, call: Awaitable[object]) -> None:
 
 
 @asynctest
-async def test_a_server_that_was_never_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_server(monkeypatch: pytest.MonkeyPatch) -> None:
     store = LiveStore(f"redis://ann:secret@127.0.0.1:{free_port()}")
     assert not await store.ping()
     with pytest.raises(StoreDown, match=r"Redis at redis://127.0.0.1:\d+: [^\n]+$") as caught:
@@ -33,7 +33,7 @@ async def test_a_server_that_was_never_there(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @asynctest
-async def test_killed_and_started_again_with_its_data(own_server: RedisServer) -> None:
+async def test_a_killed_server_that_restarts_with_its_data(own_server: RedisServer) -> None:
     async with stores(own_server, 2) as (web, worker):
         session = await live(web, worker, new(SessionKind.PUBLISH, name="tv"))
         waiting = asyncio.create_task(web.offer(new(), "v=0", 10))
@@ -46,15 +46,15 @@ async def test_killed_and_started_again_with_its_data(own_server: RedisServer) -
         own_server.start()
         assert await web.stream("tv") == session
         assert await worker.renew([session]) == set()
-        taken = await worker.take("w1", 1)  # the offer survived, its client did not wait
+        taken = await worker.take("w1", 1)  # the offer survived, its client no longer waits
         assert taken is not None
         assert (await live(web, worker, new())).state is SessionState.LIVE
 
 
 @pytest.mark.slow
 @asynctest
-async def test_stopped_for_a_while(own_server: RedisServer) -> None:
-    """Not refused but silent: every call ends within what it may wait and a second, and the next ones work again."""
+async def test_a_server_that_hangs_for_a_while(own_server: RedisServer) -> None:
+    """No connection errors, but no replies: every call ends within its timeout plus a second, and later ones work."""
     async with stores(own_server, 2) as (web, worker):
         session = await live(web, worker, new())
         own_server.freeze()
@@ -65,18 +65,18 @@ async def test_stopped_for_a_while(own_server: RedisServer) -> None:
         assert await web.ping()
         assert await worker.renew([session]) == set()
         assert await web.session(session.id) == session
-        assert await worker.take("w1", 0) is None  # the offer made meanwhile arrived late, and was no offer any more
+        assert await worker.take("w1", 0) is None  # the offer sent meanwhile was too late and was refused
         assert (await live(web, worker, new())).state is SessionState.LIVE
 
 
 @pytest.mark.usefixtures("short_lives")
 @asynctest
-async def test_after_an_outage_owners_come_before_reapers(own_server: RedisServer) -> None:
+async def test_after_an_outage_owners_can_renew_before_sessions_are_reaped(own_server: RedisServer) -> None:
     async with stores(own_server, 2) as (web, worker):
         session = await live(web, worker, new())
         gone = await live(web, worker, new())
         own_server.freeze()
-        await asyncio.sleep(0.6)  # more than lease and grace together
+        await asyncio.sleep(0.6)  # longer than lease and grace together
         own_server.thaw()
         assert await web.reap() == []
         assert await worker.renew([session]) == set()
@@ -86,7 +86,7 @@ async def test_after_an_outage_owners_come_before_reapers(own_server: RedisServe
 
 
 @asynctest
-async def test_flushed_and_written_again_by_the_owners(own_server: RedisServer) -> None:
+async def test_after_a_flush_owners_restore_their_sessions(own_server: RedisServer) -> None:
     async with stores(own_server, 2) as (web, worker):
         session = await live(web, worker, new(SessionKind.PUBLISH, name="tv", owner="ann"))
         session = await web.change(session.id, Options(engine="chroma"))
@@ -100,7 +100,7 @@ async def test_flushed_and_written_again_by_the_owners(own_server: RedisServer) 
         assert await web.stream("tv") == session
         fresh = new()
         waiting = asyncio.create_task(web.offer(fresh, "v=0", 5))
-        taken = await taking  # it waited in the group that is gone
+        taken = await taking  # it was waiting in the consumer group that was deleted
         assert taken is not None
         assert taken[0].id == fresh.id
         await worker.reply(taken[0], Answer(sdp="v=1"))
@@ -110,7 +110,7 @@ async def test_flushed_and_written_again_by_the_owners(own_server: RedisServer) 
 
 
 @asynctest
-async def test_flushed_and_ended_before_it_was_written_again(server: RedisServer) -> None:
+async def test_a_session_ended_after_a_flush(server: RedisServer) -> None:
     async with stores(server) as (store,):
         session = await live(store, store, new())
         with server.client() as raw:
@@ -119,12 +119,12 @@ async def test_flushed_and_ended_before_it_was_written_again(server: RedisServer
         assert await store.session(session.id) == ended
         with server.client() as raw:
             raw.flushall()
-        assert await store.renew([ended]) == {session.id}  # what is over is not brought back
+        assert await store.renew([ended]) == {session.id}  # ended sessions are not restored
         assert await store.sessions() == []
 
 
 @asynctest
-async def test_a_name_taken_after_a_flush_stays_taken(server: RedisServer) -> None:
+async def test_a_name_taken_after_a_flush_is_kept(server: RedisServer) -> None:
     async with stores(server) as (store,):
         first = await live(store, store, new(SessionKind.PUBLISH, name="tv"))
         with server.client() as raw:
@@ -135,7 +135,7 @@ async def test_a_name_taken_after_a_flush_stays_taken(server: RedisServer) -> No
 
 
 @asynctest
-async def test_a_full_server_is_an_outage_and_reading_goes_on(own_server: RedisServer) -> None:
+async def test_a_full_server_counts_as_down_but_can_be_read(own_server: RedisServer) -> None:
     async with stores(own_server) as (store,):
         session = await live(store, store, new())
         with own_server.client() as raw:
@@ -147,7 +147,7 @@ async def test_a_full_server_is_an_outage_and_reading_goes_on(own_server: RedisS
 
 
 @asynctest
-async def test_a_cut_connection_is_no_outage(server: RedisServer) -> None:
+async def test_a_cut_connection_is_retried(server: RedisServer) -> None:
     async with stores(server) as (store,):
         session: Session = await connecting(store, store, new())
         with server.client() as raw:
@@ -156,7 +156,7 @@ async def test_a_cut_connection_is_no_outage(server: RedisServer) -> None:
 
 
 @asynctest
-async def test_cancelled_waits_leave_no_connection_half_read(server: RedisServer) -> None:
+async def test_cancelled_calls_leave_connections_usable(server: RedisServer) -> None:
     async with stores(server) as (store,):
         for _ in range(20):
             waits = [asyncio.create_task(store.take("w1", 5)), asyncio.create_task(store.commands("w1", 5))]
@@ -172,5 +172,5 @@ async def test_cancelled_waits_leave_no_connection_half_read(server: RedisServer
             assert raw.xlen(keys.OFFERS) == 0
 
 
-def test_a_store_left_unused_needs_no_closing() -> None:
+def test_an_unused_store_need_not_be_closed() -> None:
     LiveStore("redis://127.0.0.1:1")

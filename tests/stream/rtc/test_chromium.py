@@ -1,4 +1,4 @@
-"""A real browser: its fake camera goes through, and what comes back has the right colours, size and rate."""
+"""A real browser: the video that comes back for its fake camera has the right colours, size and rate."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ LEFT = (0, 200, 60)
 
 
 class HalfPainted(Unchanged):
-    """The left half becomes one colour; the right stays the camera's."""
+    """Paints the left half one colour and leaves the right half unchanged."""
 
     def __call__(self, frame: Frame) -> list[Frame]:
         painted = frame.with_pixels(frame.pixels.copy())
@@ -31,7 +31,7 @@ class HalfPainted(Unchanged):
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_chromiums_camera_comes_back_matted(codec: str, tmp_path: Path) -> None:
+def test_the_video_of_chromiums_camera_comes_back(codec: str, tmp_path: Path) -> None:
     pattern = PatternSource(640, 360, 30)
     camera = write_y4m(tmp_path / "camera.y4m", [pattern.frame(n) for n in range(15)])
 
@@ -48,7 +48,7 @@ def test_chromiums_camera_comes_back_matted(codec: str, tmp_path: Path) -> None:
             await tab.wait_for_function("back.videoWidth > 0", timeout=10_000)
             await asyncio.sleep(2.0)
             found = await tab.evaluate("stats()")
-            assert found["outbound-rtp"]["frameWidth"] == 640, "the hint at a rate keeps Chromium from shrinking it"
+            assert found["outbound-rtp"]["frameWidth"] == 640, "the bit rate hint keeps Chromium from scaling down"
             assert found["inbound-rtp"]["frameWidth"] == 640
             assert found["inbound-rtp"]["framesDecoded"] > 30
             left, screen = await tab.evaluate("pixels([[0.2, 0.5], [0.97, 0.1]])")

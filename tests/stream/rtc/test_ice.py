@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from stream.errors import UsageError
-from stream.rtc.ice import aiortc_servers, ice_servers, local_addresses, reach, turn_hosts
+from stream.rtc.ice import aiortc_servers, candidate_policy, ice_servers, local_addresses, turn_hosts
 from stream.rtc.peer import Peer
 from stream.settings import Settings, settings
 from tests.offers import CHROMIUM
@@ -27,17 +27,17 @@ def test_turn_credentials_last_an_hour_and_are_signed() -> None:
     assert turn["urls"] == ["turn:127.0.0.1?transport=udp", "turns:t.example:443"]
 
 
-def test_no_server_is_asked_where_none_is_set() -> None:
+def test_no_server_is_used_where_none_is_set() -> None:
     assert ice_servers(Settings(), "ann") == []
     assert aiortc_servers(Settings(), "ann") == []
 
 
-def test_the_operators_turn_servers_are_known_by_address() -> None:
+def test_the_operators_turn_servers_are_refused_as_candidates() -> None:
     assert turn_hosts(TURN) == [("127.0.0.1", 3478), ("t.example", 443)]
     only = TURN.model_copy(update={"ice_servers": "turn:127.0.0.1"})
-    found = asyncio.run(reach(only.model_copy(update={"loopback_candidates": True})))
-    assert not found.allows("127.0.0.1", 3478)
-    assert found.allows("127.0.0.1", 50_000)
+    policy = asyncio.run(candidate_policy(only.model_copy(update={"loopback_candidates": True})))
+    assert not policy.allows("127.0.0.1", 3478)
+    assert policy.allows("127.0.0.1", 50_000)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_the_operators_turn_servers_are_known_by_address() -> None:
         {"media_timeout_s": 0},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+def test_invalid_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Settings(**wrong)  # type: ignore[arg-type]
 
 
-def test_a_refusal_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_about_settings_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MATTEBOX_TURN_SECRET", "hush")
     monkeypatch.setenv("MATTEBOX_ICE_SERVERS", "gopher:x")
     settings.cache_clear()
@@ -67,7 +67,7 @@ def test_a_refusal_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hush" not in str(failed.value)
 
 
-def test_the_loopback_is_offered_when_asked_for_or_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_is_offered_when_set_or_without_other_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     found = ["192.0.2.1", "fe80::1"]
     monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: found)
     assert local_addresses(Settings()) == ["192.0.2.1"]
@@ -77,7 +77,7 @@ def test_the_loopback_is_offered_when_asked_for_or_alone(monkeypatch: pytest.Mon
     assert local_addresses(Settings()) == ["127.0.0.1"]
 
 
-def test_ports_are_taken_from_the_range_and_the_public_address_is_told() -> None:
+def test_ports_are_taken_from_the_range() -> None:
     async def run() -> None:
         peer = Peer(SETTINGS.model_copy(update={"udp_ports": "42000-42009"}))
         lines = (await peer.answer(CHROMIUM)).split("\r\n")
@@ -89,8 +89,8 @@ def test_ports_are_taken_from_the_range_and_the_public_address_is_told() -> None
     asyncio.run(run())
 
 
-def test_a_public_address_stands_beside_the_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.rtc.ice._LOOPBACK", "none")  # the only address there is stands for a private one
+def test_the_public_address_is_offered_beside_the_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.rtc.ice._LOOPBACK", "none")  # so that loopback counts as a private address
 
     async def run() -> None:
         peer = Peer(SETTINGS.model_copy(update={"public_address": "203.0.113.9"}))
@@ -103,7 +103,7 @@ def test_a_public_address_stands_beside_the_private_one(monkeypatch: pytest.Monk
     asyncio.run(run())
 
 
-def test_a_range_that_is_full_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_port_range_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Live video all the way, with real clients: camera, pump, encoders, viewers."""
+"""The whole path of live video with real clients: camera, pump, encoders, viewers."""
 
 import asyncio
 import itertools
@@ -25,13 +25,13 @@ BARS = [(0, 200, 60), (220, 40, 30), (40, 60, 220), (128, 128, 128)]
 
 @pytest.fixture
 def wrapping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RTP begins half a second before its 32 bits are over: those of a picture's time last 13 hours, of sound's 24."""
+    """RTP timestamps start half a second before 32 bits overflow; normally after 13 hours of video, 24 of audio."""
     near = itertools.count(2**32 - 45_000, -1)
     monkeypatch.setattr("aiortc.rtcrtpsender.random32", lambda: next(near))
 
 
 class Painted(Unchanged):
-    """Every picture becomes four bars of known colours."""
+    """Replaces every frame by four bars of known colours."""
 
     def __call__(self, frame: Frame) -> list[Frame]:
         rgb = np.repeat(np.array(BARS, np.uint8)[None], frame.height, axis=0).repeat(frame.width // 4, axis=1)
@@ -45,7 +45,7 @@ class Slow(Unchanged):
 
 
 class Sizes(Unchanged):
-    """Remembers the sizes it was given."""
+    """Records the sizes of its frames."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ async def viewing(video: Video, codec: str, sound: bool = False) -> AsyncIterato
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_pictures_come_back_in_order_and_in_time(codec: str) -> None:
+def test_frames_come_back_in_order_and_with_low_latency(codec: str) -> None:
     async def run() -> None:
         client = Client(Camera(), codec)
         async with live(client, Unchanged()) as video:
@@ -89,7 +89,7 @@ def test_pictures_come_back_in_order_and_in_time(codec: str) -> None:
 
 
 @pytest.mark.usefixtures("wrapping")
-def test_a_call_that_lasts_longer_than_rtps_clock() -> None:
+def test_a_call_outlasts_the_overflow_of_rtp_timestamps() -> None:
     async def run() -> None:
         client = Client(Camera(), "H264", sound=True)
         async with live(client, Unchanged()) as video:
@@ -108,8 +108,8 @@ def test_a_call_that_lasts_longer_than_rtps_clock() -> None:
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_colours_survive_both_ways(codec: str) -> None:
-    """H.264 says that it is BT.709; VP8 is BT.601 by its definition."""
+def test_colours_survive_in_both_directions(codec: str) -> None:
+    """H.264 is tagged BT.709; VP8 is always BT.601."""
 
     async def run() -> None:
         client = Client(Camera(), codec)
@@ -127,13 +127,13 @@ def test_colours_survive_both_ways(codec: str) -> None:
 
 
 def bt601_to_rgb() -> np.ndarray:
-    """Limited range, from ITU-R BT.601's own figures."""
-    forth = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
-    back = np.linalg.inv(forth)
-    return np.column_stack([back, -back @ [16, 128, 128]])
+    """Limited range, with the coefficients of ITU-R BT.601."""
+    forward = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+    inverse = np.linalg.inv(forward)
+    return np.column_stack([inverse, -inverse @ [16, 128, 128]])
 
 
-def test_a_slow_engine_loses_pictures_and_not_time() -> None:
+def test_a_slow_engine_drops_frames_and_adds_no_delay() -> None:
     async def run() -> None:
         camera = Camera()
         client = Client(camera, "VP8")
@@ -144,32 +144,32 @@ def test_a_slow_engine_loses_pictures_and_not_time() -> None:
             assert 4 < video.output.meters().fps < 8
         ages = [at_s - camera.sent_s[number_in(picture)] for at_s, picture in client.pictures]
         assert np.median(ages) < 0.45, "150 ms for the engine, as much again in the client's own buffer"
-        assert max(ages[2:]) < 0.9, "frame by frame it would be 2 s by now"
+        assert max(ages[2:]) < 0.9, "without drops it would be 2 s by now"
 
     asyncio.run(run())
 
 
-def test_viewers_share_an_encoder_and_one_that_is_stuck_stalls_nobody() -> None:
+def test_viewers_share_an_encoder_and_a_stuck_one_does_not_stall_the_others() -> None:
     async def run() -> None:
         camera = Client(Camera(), "H264")
-        async with live(camera, Unchanged()) as video, viewing(video, "H264") as one, viewing(video, "VP8") as other:
+        async with live(camera, Unchanged()) as video, viewing(video, "H264") as first, viewing(video, "VP8") as second:
             async with viewing(video, "H264") as stuck:
-                await until(lambda: all(client.pictures for client in (one, other, stuck)))
+                await until(lambda: all(client.pictures for client in (first, second, stuck)))
                 assert set(video.output._encoders) == {"H264", "VP8"}
-                track, again = video.output._tracks[-1], asyncio.Event()
+                track, resumed = video.output._tracks[-1], asyncio.Event()
                 recv = track.recv
 
                 async def frozen() -> object:
-                    await again.wait()
+                    await resumed.wait()
                     return await recv()
 
-                track.recv = frozen  # type: ignore[method-assign]  # its sender takes no more
-                seen = len(one.pictures)
+                track.recv = frozen  # type: ignore[method-assign]  # its sender takes no more packets
+                seen = len(first.pictures)
                 await until(lambda: track.dropped > 0, 8.0, "drops")
-                assert len(one.pictures) - seen > 50
+                assert len(first.pictures) - seen > 50
                 assert len(track._packets) <= 64
                 seen = len(stuck.pictures)
-                again.set()
+                resumed.set()
                 await until(lambda: len(stuck.pictures) > seen + 10)
                 assert video.output.meters().dropped["viewer"] > 0
                 assert video.output.meters().viewers == 4
@@ -179,9 +179,9 @@ def test_viewers_share_an_encoder_and_one_that_is_stuck_stalls_nobody() -> None:
     asyncio.run(run())
 
 
-def test_nothing_leaves_before_the_first_picture_was_made() -> None:
+def test_nothing_is_sent_before_the_first_frame_was_made() -> None:
     class Held(Unchanged):
-        """Takes pictures and makes none, as a model that is loading."""
+        """Takes frames and returns none, like a model that is loading."""
 
         ready = False
 
@@ -200,7 +200,7 @@ def test_nothing_leaves_before_the_first_picture_was_made() -> None:
     asyncio.run(run())
 
 
-def test_a_smaller_picture_is_scaled_up_and_a_larger_or_turned_one_changes_the_size() -> None:
+def test_smaller_frames_are_scaled_up_and_larger_or_rotated_ones_change_the_size() -> None:
     sizes = [(128, 96), (64, 48), (192, 144), (96, 128)]
 
     async def run() -> None:
@@ -216,7 +216,7 @@ def test_a_smaller_picture_is_scaled_up_and_a_larger_or_turned_one_changes_the_s
     asyncio.run(run())
 
 
-def test_sound_is_passed_on_and_held_back_by_what_the_picture_takes() -> None:
+def test_audio_is_passed_on_with_the_delay_of_the_video() -> None:
     async def run() -> None:
         client = Client(Camera(), "VP8", sound=True)
         async with live(client, Slow()) as video:
@@ -225,16 +225,16 @@ def test_sound_is_passed_on_and_held_back_by_what_the_picture_takes() -> None:
             (track,) = video.output._sounds
             put = track.put
 
-            def came(sound: Encoded) -> None:
+            def received(sound: Encoded) -> None:
                 sent[sound.pts] = sound.arrived_s
                 video.output.play(sound)
 
-            def leaves(packet: Any) -> None:
+            def put_timed(packet: Any) -> None:
                 left[packet.pts] = time.monotonic()
                 put(packet)
 
-            video.peer.on_sound = came
-            track.put = leaves  # type: ignore[method-assign]
+            video.peer.on_sound = received
+            track.put = put_timed  # type: ignore[method-assign]
             await until(lambda: len(client.pictures) > 8 and len(client.sounds) > 40)
             held = [left[pts] - sent[pts] for pts in sent if pts in left][-20:]
             assert abs(float(np.median(held)) - video.output._meter.delay_s) < 0.05
@@ -249,7 +249,7 @@ def test_sound_is_passed_on_and_held_back_by_what_the_picture_takes() -> None:
     asyncio.run(run())
 
 
-def test_the_rate_follows_what_the_slowest_viewer_can_take() -> None:
+def test_the_bit_rate_follows_the_slowest_viewer() -> None:
     class Noise(Unchanged):
         def __call__(self, frame: Frame) -> list[Frame]:
             rng = np.random.default_rng(frame.pts)
@@ -261,9 +261,9 @@ def test_the_rate_follows_what_the_slowest_viewer_can_take() -> None:
             await until(lambda: len(client.pictures) > 40)
             full = video.output.meters().bitrate_bps
             (track,) = video.output._tracks
-            estimated = video.output._estimated
-            video.output._estimated = lambda track, bps: None  # type: ignore[method-assign]  # its own would interfere
-            estimated(track, 80_000)
+            bandwidth_estimated = video.output._bandwidth_estimated
+            video.output._bandwidth_estimated = lambda track, bps: None  # type: ignore[method-assign]  # ignore real ones
+            bandwidth_estimated(track, 80_000)
             await asyncio.sleep(2.5)
             assert video.output._encoders["H264"].encoder.bps == 72_000
             assert video.output.meters().bitrate_bps < 0.6 * full
@@ -272,7 +272,7 @@ def test_the_rate_follows_what_the_slowest_viewer_can_take() -> None:
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_lost_packets_are_sent_again_and_the_picture_goes_on(codec: str) -> None:
+def test_lost_packets_are_retransmitted_and_the_video_continues(codec: str) -> None:
     async def run() -> None:
         client = Client(Camera(size_of=lambda n: (320, 240)), codec)
         async with live(client, Unchanged()) as video:
@@ -297,7 +297,7 @@ def test_lost_packets_are_sent_again_and_the_picture_goes_on(codec: str) -> None
     asyncio.run(run())
 
 
-def test_a_connection_without_a_picture_ends_its_video_with_a_reason() -> None:
+def test_a_connection_without_frames_ends_with_no_video_stream() -> None:
     async def run() -> None:
         client, video = Client(Camera(), "VP8"), Video(Unchanged())
         assert client.camera is not None

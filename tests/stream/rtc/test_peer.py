@@ -1,4 +1,4 @@
-"""Connections with real clients: how they begin, how they end, and that nothing of them is left."""
+"""Connections with real clients: how they open and close, and that they release everything."""
 
 import asyncio
 import contextlib
@@ -18,18 +18,18 @@ from tests.offers import CHROMIUM, mutated
 from tests.rtc import SETTINGS, Camera, Client, Video, live, until
 
 pytestmark = pytest.mark.usefixtures("loopback")
-IMPATIENT = SETTINGS.model_copy(update={"connect_timeout_s": 0.5, "media_timeout_s": 1.0})
+SHORT_TIMEOUTS = SETTINGS.model_copy(update={"connect_timeout_s": 0.5, "media_timeout_s": 1.0})
 
 
-def held() -> tuple[int, int]:
-    """Open descriptors and running threads, but for those in which the clients here encode."""
+def open_resources() -> tuple[int, int]:
+    """Numbers of open file descriptors and running threads, without the clients' encoding threads."""
     threads = [thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
     return len(os.listdir("/proc/self/fd")), len(threads)
 
 
 @pytest.mark.slow
-def test_a_hundred_connections_leave_nothing() -> None:
-    async def one() -> None:
+def test_a_hundred_connections_leak_nothing() -> None:
+    async def connect_and_close() -> None:
         client, peer = Client(Camera(), "VP8"), Peer(SETTINGS)
         await client.take(await peer.answer(await client.offer()))
         await until(lambda: peer.state == "connected")
@@ -37,22 +37,22 @@ def test_a_hundred_connections_leave_nothing() -> None:
         await client.close()
 
     async def run() -> None:
-        await one()
-        before, tasks = held(), len(asyncio.all_tasks())
+        await connect_and_close()
+        before, tasks = open_resources(), len(asyncio.all_tasks())
         for _ in range(100):
-            await one()
+            await connect_and_close()
         await asyncio.sleep(0.1)
-        assert held() == before
+        assert open_resources() == before
         assert len(asyncio.all_tasks()) == tasks
 
     asyncio.run(run())
 
 
-def test_offers_that_never_connect_are_freed_at_their_deadline() -> None:
+def test_offers_that_never_connect_are_released_at_their_deadline() -> None:
     async def run() -> None:
         changes: list[tuple[str, str]] = []
-        before, tasks = held(), len(asyncio.all_tasks())
-        peers = [Peer(IMPATIENT, lambda state, reason: changes.append((state, reason))) for _ in range(20)]
+        before, tasks = open_resources(), len(asyncio.all_tasks())
+        peers = [Peer(SHORT_TIMEOUTS, lambda state, reason: changes.append((state, reason))) for _ in range(20)]
         start_s = time.monotonic()
         for peer in peers:
             await peer.answer(CHROMIUM)
@@ -60,15 +60,15 @@ def test_offers_that_never_connect_are_freed_at_their_deadline() -> None:
         assert time.monotonic() - start_s < 2.5
         assert set(changes) == {("closed", "connect_timeout")}
         await asyncio.sleep(0.05)
-        assert held() == before
+        assert open_resources() == before
         assert len(asyncio.all_tasks()) == tasks
 
     asyncio.run(run())
 
 
-def test_closing_at_any_moment_of_connecting_leaves_nothing() -> None:
+def test_closing_at_any_moment_of_connecting_leaks_nothing() -> None:
     async def run() -> None:
-        before, tasks = held(), len(asyncio.all_tasks())
+        before, tasks = open_resources(), len(asyncio.all_tasks())
         for n in range(16):
             client, peer = Client(Camera(), "VP8"), Peer(SETTINGS)
             await client.take(await peer.answer(await client.offer()))
@@ -76,17 +76,17 @@ def test_closing_at_any_moment_of_connecting_leaves_nothing() -> None:
             await asyncio.gather(peer.close("deleted"), peer.close("drained"))
             await client.close()
         await asyncio.sleep(0.2)
-        assert held() == before
+        assert open_resources() == before
         assert len(asyncio.all_tasks()) == tasks
 
     asyncio.run(run())
 
 
 @pytest.mark.parametrize("how", ["close", "cancel"])
-def test_closing_at_any_moment_of_answering_leaves_nothing(how: str) -> None:
+def test_closing_at_any_moment_of_answering_leaks_nothing(how: str) -> None:
     async def run() -> None:
         output = LiveOutput(SETTINGS)
-        before, tasks = held(), len(asyncio.all_tasks())
+        before, tasks = open_resources(), len(asyncio.all_tasks())
         for steps in range(30):
             peer = Peer(SETTINGS)
             answering = asyncio.create_task(peer.answer(CHROMIUM, output))
@@ -97,7 +97,7 @@ def test_closing_at_any_moment_of_answering_leaves_nothing(how: str) -> None:
             await peer.close("deleted")
             with contextlib.suppress(SdpError, asyncio.CancelledError):
                 await answering
-        assert held() == before
+        assert open_resources() == before
         assert len(asyncio.all_tasks()) == tasks
         assert output.meters().viewers == 0
 
@@ -105,9 +105,9 @@ def test_closing_at_any_moment_of_answering_leaves_nothing(how: str) -> None:
 
 
 @pytest.mark.parametrize("leaves", ["close", "vanish"])
-def test_a_client_that_leaves_is_noticed(leaves: str) -> None:
+def test_a_client_that_leaves_is_detected(leaves: str) -> None:
     async def run() -> None:
-        client, video = Client(Camera(), "VP8"), Video(Unchanged(), IMPATIENT)
+        client, video = Client(Camera(), "VP8"), Video(Unchanged(), SHORT_TIMEOUTS)
         await video.answer(client)
         await until(lambda: client.pictures)
         left_s = time.monotonic()
@@ -125,7 +125,7 @@ def test_a_client_that_leaves_is_noticed(leaves: str) -> None:
     asyncio.run(run())
 
 
-def test_a_camera_that_falls_silent_is_let_go_but_not_a_viewer_who_only_listens() -> None:
+def test_a_silent_camera_times_out_but_not_a_viewer() -> None:
     async def run() -> None:
         camera, viewer = Client(Camera(), "VP8"), Client(None, "VP8")
         settings = SETTINGS.model_copy(update={"media_timeout_s": 1.5})
@@ -145,15 +145,15 @@ def test_a_camera_that_falls_silent_is_let_go_but_not_a_viewer_who_only_listens(
     asyncio.run(run())
 
 
-def test_a_viewer_who_vanishes_is_let_go() -> None:
+def test_a_viewer_who_vanishes_times_out() -> None:
     async def run() -> None:
         viewer = Client(None, "VP8")
         async with live(Client(Camera(), "VP8"), Unchanged()) as video:
             changes: list[str] = []
-            patience = SETTINGS.model_copy(update={"media_timeout_s": 2.0})
-            watching = Peer(patience, lambda state, reason: changes.append(reason))
+            settings = SETTINGS.model_copy(update={"media_timeout_s": 2.0})
+            watching = Peer(settings, lambda state, reason: changes.append(reason))
             await viewer.take(await watching.answer(await viewer.offer(), video.output, incoming=False))
-            await until(lambda: len(viewer.pictures) > 60)  # its reports keep it, and nothing else
+            await until(lambda: len(viewer.pictures) > 60)  # only its RTCP reports keep it connected
             assert video.output.meters().viewers == 2
             viewer.vanish()
             await until(lambda: watching.state == "closed", 4.0)
@@ -172,8 +172,8 @@ def test_candidates_may_follow_the_offer() -> None:
         lines = offer.split("\r\n")
         bare = "\r\n".join(ln for ln in lines if not ln.startswith(("a=candidate", "a=end-of")))
         await client.take(await peer.answer(bare))
-        wanted = ("a=candidate", "a=ice-", "a=mid")
-        await peer.add_candidates("\r\n".join(ln for ln in lines if ln.startswith(wanted)))
+        fragment = ("a=candidate", "a=ice-", "a=mid")
+        await peer.add_candidates("\r\n".join(ln for ln in lines if ln.startswith(fragment)))
         await until(lambda: peer.state == "connected")
         with pytest.raises(SdpError):
             await peer.add_candidates("nonsense")
@@ -185,14 +185,14 @@ def test_candidates_may_follow_the_offer() -> None:
 
 @given(mutated())
 @tries(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_offer_is_answered_or_refused_and_nothing_is_left(text: str) -> None:
+def test_any_offer_is_answered_or_refused_and_leaks_nothing(text: str) -> None:
     async def run() -> None:
-        before, tasks = held(), len(asyncio.all_tasks())
+        before, tasks = open_resources(), len(asyncio.all_tasks())
         peer = Peer(SETTINGS)
         with contextlib.suppress(SdpError):
             assert "m=video" in await peer.answer(text)
         await peer.close("deleted")
         assert len(asyncio.all_tasks()) == tasks
-        assert held() == before
+        assert open_resources() == before
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""The contract with aiortc 1.16: what is taken over is still there, and fires with a real client."""
+"""The contract with aiortc 1.16: the overridden internals still exist, and work with a real client."""
 
 import asyncio
 from itertools import pairwise
@@ -23,7 +23,7 @@ from tests.rtc import SETTINGS, Camera, Client, live, until
 
 
 def packets(*pictures: tuple[int, list[bytes]]) -> list[RtpPacket]:
-    """Pictures by timestamp, one packet for each payload, the last of each marked."""
+    """Frames by timestamp, one packet per payload, the last of each with the marker bit."""
     made: list[RtpPacket] = []
     for timestamp, payloads in pictures:
         for n, payload in enumerate(payloads):
@@ -34,27 +34,27 @@ def packets(*pictures: tuple[int, list[bytes]]) -> list[RtpPacket]:
     return made
 
 
-def test_the_version_is_the_one_taken_over() -> None:
+def test_the_version_is_the_one_overridden() -> None:
     assert aiortc.__version__.startswith("1.16.")
 
 
-def test_a_picture_is_handed_on_with_its_last_packet() -> None:
+def test_a_frame_is_passed_on_with_its_last_packet() -> None:
     stream = packets((0, [b"a", b"b"]), (3000, [b"c"]), (6000, [b"d", b"e"]))
     prompt, plain = _PromptBuffer(capacity=512, is_video=True), JitterBuffer(capacity=512, is_video=True)
-    given = [(n, frame.data) for n, p in enumerate(stream) if (frame := prompt.add(p)[1])]
+    passed = [(n, frame.data) for n, p in enumerate(stream) if (frame := prompt.add(p)[1])]
     late = [(n, frame.data) for n, p in enumerate(stream) if (frame := plain.add(p)[1])]
-    assert given == [(1, b"ab"), (2, b"c"), (4, b"de")]
+    assert passed == [(1, b"ab"), (2, b"c"), (4, b"de")]
     assert late == [(2, b"ab"), (3, b"c")]
 
 
-def test_packets_out_of_order_are_waited_for() -> None:
+def test_packets_out_of_order_are_reordered() -> None:
     first, second, third = packets((0, [b"a", b"b", b"c"]))
     buffer = _PromptBuffer(capacity=512, is_video=True)
-    given = [frame for p in (first, third, second) if (frame := buffer.add(p)[1])]
-    assert [frame.data for frame in given] == [b"abc"]
+    frames = [frame for p in (first, third, second) if (frame := buffer.add(p)[1])]
+    assert [frame.data for frame in frames] == [b"abc"]
 
 
-def test_padding_that_probes_the_network_is_no_picture() -> None:
+def test_padding_packets_are_not_frames() -> None:
     stream = packets((0, [b"a"]), (0, [b""]), (0, [b""]), (3000, [b"b"]), (6000, [b"c", b"d"]))
     buffer = _PromptBuffer(capacity=512, is_video=True)
     assert [frame.data for p in stream if (frame := buffer.add(p)[1])] == [b"a", b"b", b"cd"]
@@ -71,13 +71,13 @@ def test_padding_that_probes_the_network_is_no_picture() -> None:
         ("H264", b"\x00\x00\x01", False),
     ],
 )
-def test_where_a_decoder_can_begin(codec: str, data: bytes, key: bool) -> None:
+def test_keyframes_are_recognized(codec: str, data: bytes, key: bool) -> None:
     assert Encoded(codec, data, 0).is_keyframe is key
 
 
 @pytest.mark.usefixtures("loopback")
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_what_a_viewer_asks_for_reaches_the_encoder(codec: str) -> None:
+def test_a_viewers_requests_reach_the_encoder(codec: str) -> None:
     async def run() -> None:
         client = Client(Camera(), codec)
         async with live(client, Unchanged()) as video:
@@ -93,7 +93,7 @@ def test_what_a_viewer_asks_for_reaches_the_encoder(codec: str) -> None:
 
             track.put = watched  # type: ignore[method-assign]
             for request in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
-                await asyncio.sleep(0.45)  # closer requests share a keyframe
+                await asyncio.sleep(0.45)  # requests in quicker succession share a keyframe
                 keys.clear()
                 await receiver._send_rtcp(RtcpPsfbPacket(fmt=request, ssrc=1, media_ssrc=ssrc))
                 await until(lambda: any(keys), 1.0, "a keyframe")
@@ -112,7 +112,7 @@ def test_what_a_viewer_asks_for_reaches_the_encoder(codec: str) -> None:
 
 
 @pytest.mark.usefixtures("loopback")
-def test_aiortc_decodes_nothing_of_what_is_diverted() -> None:
+def test_aiortc_does_not_decode_diverted_media() -> None:
     async def run() -> None:
         client, peer = Client(Camera(), "VP8", sound=True), Peer(SETTINGS)
         sounds: list[Encoded] = []

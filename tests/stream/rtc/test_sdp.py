@@ -5,32 +5,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.errors import SdpError, UnsupportedCodec
-from stream.rtc.ice import Reach
-from stream.rtc.sdp import ParsedOffer, Wants, finish_answer, first_codec, read_fragment, read_offer
+from stream.rtc.ice import CandidatePolicy
+from stream.rtc.sdp import MediaDirections, ParsedOffer, finish_answer, first_codec, read_fragment, read_offer
 from tests.offers import CHROMIUM, mutated, only, replaced, without
 
-CAMERA = Wants(video_in=True, video_out=True)
+CAMERA = MediaDirections(video_in=True, video_out=True)
+LOOPBACK = CandidatePolicy(loopback=True)
 HOST = "a=candidate:1 1 udp 2122260223 {} {} typ host"
 
 
-def understood(text: str, wants: Wants = CAMERA, reach: Reach = Reach(loopback=True)) -> ParsedOffer:  # noqa: B008 - frozen
-    return read_offer(text, wants, reach)
+def parsed(text: str, directions: MediaDirections = CAMERA, policy: CandidatePolicy = LOOPBACK) -> ParsedOffer:
+    return read_offer(text, directions, policy)
 
 
-def test_of_a_browsers_offer_what_is_of_use_is_kept() -> None:
-    offer = understood(CHROMIUM)
-    assert [part.kind for part in offer.parts] == ["audio", "video", "application"]
+def test_the_usable_parts_of_a_browsers_offer_are_kept() -> None:
+    offer = parsed(CHROMIUM)
+    assert [section.kind for section in offer.sections] == ["audio", "video", "application"]
     assert offer.kept == ("0", "1")
     assert set(re.findall(r"a=rtpmap:\d+ (\S+)", offer.sdp)) == {"opus/48000/2", "VP8/90000", "H264/90000", "rtx/90000"}
     levels = re.findall(r"packetization-mode=(.);profile-level-id=(\w+)", offer.sdp)
     assert levels == [("1", "42001f"), ("1", "42e01f")]
-    assert offer.sdp.count("a=candidate") == 8  # UDP, of sound and video
-    assert "end-of-candidates" not in understood(CHROMIUM + "a=end-of-candidates\r\n").sdp
+    assert offer.sdp.count("a=candidate") == 8  # UDP, of audio and video
+    assert "end-of-candidates" not in parsed(CHROMIUM + "a=end-of-candidates\r\n").sdp
 
 
-def test_the_codec_preferred_comes_first() -> None:
+def test_the_preferred_codec_comes_first() -> None:
     for name in ("VP8", "H264"):
-        offer = read_offer(CHROMIUM, CAMERA, Reach(), [name])
+        offer = read_offer(CHROMIUM, CAMERA, CandidatePolicy(), [name])
         assert first_codec(offer.sdp, "video") == name
 
 
@@ -58,38 +59,38 @@ def test_the_codec_preferred_comes_first() -> None:
         replaced("a=candidate:", "a=candidate:x y "),
         replaced("a=rtpmap:96 VP8/90000", "a=rtpmap:96"),
         replaced("a=fmtp:102 ", "a=fmtp:"),
-        CHROMIUM[: CHROMIUM.index("m=application")],  # cut where a part is missing
+        CHROMIUM[: CHROMIUM.index("m=application")],  # cut off before a section
         CHROMIUM[: CHROMIUM.index("a=fingerprint") + 30],
         CHROMIUM + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" * 300,
         CHROMIUM + "a=x:" + "y" * 128 * 1024,
         CHROMIUM.replace("a=sendrecv", "a=recvonly"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_a_reason(text: str) -> None:
+def test_unusable_offers_are_refused_with_a_reason(text: str) -> None:
     with pytest.raises(SdpError, match=r"\w") as failed:
-        understood(text)
+        parsed(text)
     assert failed.value.code == "bad_sdp"
     assert len(str(failed.value)) < 200
 
 
 @pytest.mark.parametrize("names", [("VP9", "H265"), ("AV1", "VP9")])
-def test_an_offer_without_a_codec_of_ours_says_so(names: tuple[str, ...]) -> None:
+def test_an_offer_without_a_supported_codec_is_refused(names: tuple[str, ...]) -> None:
     text = only(*names).replace("AV1/90000", "H265/90000") if "H265" in names else only(*names)
     with pytest.raises(UnsupportedCodec) as failed:
-        understood(text)
+        parsed(text)
     assert failed.value.code == "unsupported_codec"
 
 
-def test_h264_in_packetization_mode_0_alone_is_no_codec_of_ours() -> None:
+def test_h264_with_packetization_mode_0_only_is_refused() -> None:
     with pytest.raises(UnsupportedCodec):
-        understood(only("H264").replace("packetization-mode=1", "packetization-mode=0"))
+        parsed(only("H264").replace("packetization-mode=1", "packetization-mode=0"))
 
 
-def test_a_viewer_must_want_pictures() -> None:
-    viewer = Wants(video_in=False, video_out=True)
-    assert understood(CHROMIUM.replace("a=sendrecv", "a=recvonly"), viewer).video_out
+def test_a_viewer_must_receive_video() -> None:
+    viewer = MediaDirections(video_in=False, video_out=True)
+    assert parsed(CHROMIUM.replace("a=sendrecv", "a=recvonly"), viewer).video_out
     with pytest.raises(SdpError, match="sendonly"):
-        understood(CHROMIUM.replace("a=sendrecv", "a=sendonly"), viewer)
+        parsed(CHROMIUM.replace("a=sendrecv", "a=sendonly"), viewer)
 
 
 @pytest.mark.parametrize(
@@ -115,26 +116,26 @@ def test_a_viewer_must_want_pictures() -> None:
         ("0c1d9b2e.local", True, False),
     ],
 )
-def test_candidates_point_only_where_packets_may_go(address: str, loopback: bool, kept: bool) -> None:
+def test_only_allowed_candidate_addresses_are_kept(address: str, loopback: bool, kept: bool) -> None:
     text = without("a=candidate") + HOST.format(address, 4000) + "\r\n"
     text = text.replace("m=application", HOST.format(address, 4000) + "\r\nm=application")
-    assert (f" {address} 4000" in understood(text, reach=Reach(loopback)).sdp) is kept
+    assert (f" {address} 4000" in parsed(text, policy=CandidatePolicy(loopback)).sdp) is kept
 
 
-def test_the_operators_turn_server_is_no_candidate_but_its_relayed_ports_are() -> None:
-    reach = Reach(refused=frozenset({("203.0.113.5", 3478)}))
-    assert not reach.allows("203.0.113.5", 3478)
-    assert reach.allows("203.0.113.5", 49_170)
+def test_the_operators_turn_server_is_refused_but_not_its_relayed_ports() -> None:
+    policy = CandidatePolicy(refused=frozenset({("203.0.113.5", 3478)}))
+    assert not policy.allows("203.0.113.5", 3478)
+    assert policy.allows("203.0.113.5", 49_170)
 
 
 def test_candidates_are_limited_in_number() -> None:
     many = "".join(HOST.format("192.0.2.7", port) + "\r\n" for port in range(2000, 2100))
-    assert understood(CHROMIUM.replace("m=application", many + "m=application")).sdp.count("192.0.2.7") <= 32
+    assert parsed(CHROMIUM.replace("m=application", many + "m=application")).sdp.count("192.0.2.7") <= 32
 
 
-def test_an_answer_declines_what_aiortc_was_not_shown_and_hints_at_a_rate() -> None:
-    offer = understood(CHROMIUM)
-    answer = finish_answer(offer, offer.sdp, 8_000_000)  # what aiortc answers has the shape of what it is asked
+def test_an_answer_declines_the_other_sections_and_has_a_bit_rate_hint() -> None:
+    offer = parsed(CHROMIUM)
+    answer = finish_answer(offer, offer.sdp, 8_000_000)  # aiortc's answer has the same structure as its offer
     heads = [line for line in answer.split("\r\n") if line.startswith("m=")]
     assert [head.split()[0] for head in heads] == ["m=audio", "m=video", "m=application"]
     assert [head.split()[1] == "0" for head in heads] == [False, False, True]
@@ -143,20 +144,20 @@ def test_an_answer_declines_what_aiortc_was_not_shown_and_hints_at_a_rate() -> N
     assert len(re.findall(rf"a=fmtp:\d+ .*{hint}", answer)) == 3
 
 
-def test_parts_of_a_bundle_may_leave_the_transport_to_the_first() -> None:
+def test_bundled_sections_inherit_the_transport_of_the_first() -> None:
     head, video = CHROMIUM.split("m=video")
     bare = re.sub(r"a=(ice-ufrag|ice-pwd|fingerprint|setup|candidate):.*\r\n", "", video)
     text = head + "m=video" + bare.replace("a=mid:1", "a=mid:1\r\na=bundle-only").replace(" 42196 ", " 0 ", 1)
-    assert understood(text).kept == ("0", "1")
+    assert parsed(text).kept == ("0", "1")
 
 
-def test_the_transport_may_stand_above_all_parts() -> None:
-    """As libdatachannel writes it, and OBS with it."""
+def test_the_transport_may_be_given_at_session_level() -> None:
+    """As libdatachannel, and so OBS, writes it."""
     lines = CHROMIUM.split("\r\n")
     start = ("a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=setup")
-    own = list(dict.fromkeys(line for line in lines if line.startswith(start)))
+    transport = list(dict.fromkeys(line for line in lines if line.startswith(start)))
     rest = [line for line in lines if not line.startswith(start)]
-    offer = understood("\r\n".join([*rest[:5], *own, *rest[5:]]))
+    offer = parsed("\r\n".join([*rest[:5], *transport, *rest[5:]]))
     assert offer.kept == ("0", "1")
     assert offer.sdp.count("a=fingerprint:sha-256") == 2
 
@@ -165,24 +166,24 @@ FRAGMENT = "a=ice-ufrag:{}\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 RTP/
 
 
 def test_a_fragment_adds_candidates() -> None:
-    offer = understood(CHROMIUM)
+    offer = parsed(CHROMIUM)
     lines = "1 1 udp 2122260223 192.0.2.9 4000 typ host\r\na=candidate:2 1 udp 1 169.254.169.254 80 typ host"
-    found = list(read_fragment(FRAGMENT.format(offer.ufrag, lines), offer, Reach()))
+    found = list(read_fragment(FRAGMENT.format(offer.ufrag, lines), offer, CandidatePolicy()))
     assert [(c.ip, c.port, c.sdpMid) for c in found] == [("192.0.2.9", 4000, "0")]
 
 
 @pytest.mark.parametrize(
     "fragment", ["", "garbage", FRAGMENT.format("else", "1 1 udp 1 192.0.2.9 9 typ host"), "a=candidate:1 1"]
 )
-def test_a_fragment_that_cannot_be_used_is_refused(fragment: str) -> None:
+def test_an_unusable_fragment_is_refused(fragment: str) -> None:
     with pytest.raises(SdpError):
-        list(read_fragment(fragment, understood(CHROMIUM), Reach()))
+        list(read_fragment(fragment, parsed(CHROMIUM), CandidatePolicy()))
 
 
 @given(st.one_of(mutated(), st.text(max_size=300)))
 @settings(max_examples=300, deadline=None)
-def test_no_text_breaks_the_reading(text: str) -> None:
-    for read in (lambda: understood(text), lambda: list(read_fragment(text, understood(CHROMIUM), Reach()))):
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    for read in (lambda: parsed(text), lambda: list(read_fragment(text, parsed(CHROMIUM), CandidatePolicy()))):
         try:
             read()
         except SdpError:

@@ -1,4 +1,4 @@
-"""What comes of encoded pictures, without a network."""
+"""Decoding and buffering of received frames, without a network."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ def encoded(codec: str = "H264", count: int = 30, first: int = 0) -> Iterator[En
 
 
 def drained(source: WebRtcSource, pictures: Iterator[Encoded]) -> list[Frame]:
-    """All frames, each taken before the next comes."""
+    """All decoded frames; each is taken before the next arrives."""
     frames: list[Frame] = []
     thread = threading.Thread(target=lambda: frames.extend(source))
     thread.start()
@@ -50,7 +50,7 @@ def drained(source: WebRtcSource, pictures: Iterator[Encoded]) -> list[Frame]:
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_pictures_are_decoded_in_order_with_times_and_arrivals(codec: str) -> None:
+def test_frames_are_decoded_in_order_with_times_and_arrival_times(codec: str) -> None:
     source = WebRtcSource(SETTINGS, lambda: None)
     frames = drained(source, encoded(codec))
     assert [number_of(frame) for frame in frames] == list(range(30))
@@ -66,30 +66,30 @@ def test_the_codec_may_change_in_mid_stream() -> None:
     assert [number_of(frame) for frame in frames] == list(range(10))
 
 
-def test_a_backlog_is_given_up_until_a_keyframe_that_was_asked_for() -> None:
-    asked: list[float] = []
-    source = WebRtcSource(SETTINGS, lambda: asked.append(time.monotonic()))
+def test_a_backlog_is_dropped_until_a_requested_keyframe() -> None:
+    requests: list[float] = []
+    source = WebRtcSource(SETTINGS, lambda: requests.append(time.monotonic()))
     pictures = list(encoded(count=40))
-    for n, picture in enumerate(pictures):  # nobody decodes; 40 ms apart
+    for n, picture in enumerate(pictures):  # 40 ms apart, with no decoding thread
         source.take(Encoded(picture.codec, picture.data, picture.pts, arrived_s=100 + 0.04 * n))
-    assert asked
-    assert len(asked) <= 3
+    assert requests
+    assert len(requests) <= 3
     assert source.dropped["decode"] == 40
     frames = drained(source, encoded(count=5, first=50))
     assert [number_of(frame) for frame in frames] == list(range(50, 55))
 
 
-def test_damaged_pictures_are_counted_and_a_keyframe_is_asked_for() -> None:
-    asked: list[int] = []
-    source = WebRtcSource(SETTINGS, lambda: asked.append(1))
-    rubbish = Encoded("VP8", b"\x10\x00\x00rubbish that is no picture" * 9, 0)
-    frames = drained(source, iter([rubbish, *encoded("VP8", count=5)]))
+def test_damaged_frames_are_counted_and_a_keyframe_is_requested() -> None:
+    requests: list[int] = []
+    source = WebRtcSource(SETTINGS, lambda: requests.append(1))
+    damaged = Encoded("VP8", b"\x10\x00\x00bytes that are not a frame" * 9, 0)
+    frames = drained(source, iter([damaged, *encoded("VP8", count=5)]))
     assert len(frames) == 5
     assert source.dropped["decode"] == 1
-    assert asked
+    assert requests
 
 
-def test_full_range_becomes_limited() -> None:
+def test_full_range_is_converted_to_limited() -> None:
     context = av.CodecContext.create("libx264", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = 64, 48, "yuvj420p"
@@ -102,14 +102,14 @@ def test_full_range_becomes_limited() -> None:
     assert abs(int(frame.pixels[10, 10]) - 235) <= 1
 
 
-def test_a_picture_over_the_limit_is_scaled_down() -> None:
+def test_a_frame_over_the_limit_is_scaled_down() -> None:
     small = SETTINGS.model_copy(update={"live_pixels": 64 * 48})
     frames = drained(WebRtcSource(small, lambda: None), encoded(count=3))
     assert {(frame.width, frame.height) for frame in frames} == {(64, 48)}
     assert [number_of(frame) for frame in frames] == [0, 1, 2]
 
 
-def test_odd_sides_are_trimmed() -> None:
+def test_odd_sides_are_cropped() -> None:
     context = av.CodecContext.create("libvpx", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt, context.time_base = 65, 49, "yuv420p", Fraction(1, 30)
@@ -120,7 +120,7 @@ def test_odd_sides_are_trimmed() -> None:
     assert (frame.width, frame.height) == (64, 48)
 
 
-def test_the_first_picture_is_waited_for() -> None:
+def test_info_waits_for_the_first_frame() -> None:
     source = WebRtcSource(SETTINGS, lambda: None)
     (picture,) = encoded(count=1)
     threading.Timer(0.1, source.take, [picture]).start()
@@ -128,14 +128,14 @@ def test_the_first_picture_is_waited_for() -> None:
     assert number_of(next(iter(source))) == 0
 
 
-def test_a_connection_that_ends_before_it_says_so() -> None:
+def test_a_connection_that_ends_before_its_first_frame() -> None:
     source = WebRtcSource(SETTINGS, lambda: None)
     threading.Timer(0.1, source.close).start()
     with pytest.raises(NoVideoStream):
         _ = source.info
 
 
-def test_a_transform_that_breaks_ends_the_pump_though_the_camera_is_silent() -> None:
+def test_a_failing_transform_ends_the_pump_while_the_camera_is_silent() -> None:
     source = WebRtcSource(SETTINGS, lambda: None)
     for picture in encoded(count=1):
         source.take(picture)

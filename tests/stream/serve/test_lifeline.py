@@ -31,7 +31,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("how", ["kernel", "watcher"])
-def test_killed_with_its_parent(how: str) -> None:
+def test_a_child_is_killed_with_its_parent(how: str) -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT, how], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
@@ -46,19 +46,19 @@ def test_killed_with_its_parent(how: str) -> None:
     assert not alive(pid)
 
 
-def test_it_becomes_the_program() -> None:
+def test_the_command_becomes_the_program() -> None:
     process = subprocess.Popen(tied([sys.executable, "-c", "import os; print(os.getpid())"]), stdout=subprocess.PIPE)
     assert int(process.communicate()[0]) == process.pid
     assert process.returncode == 0
 
 
-def test_a_program_that_is_not_there_is_named() -> None:
+def test_a_missing_program_is_named() -> None:
     done = subprocess.run(tied(["/nowhere/at all"]), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "error: /nowhere/at all: No such file or directory\n")
 
 
-def test_a_parent_that_went_before_the_start_is_noticed() -> None:
+def test_a_parent_that_ended_before_the_start_is_detected() -> None:
     argv = tied([sys.executable, "-c", "print('alive')"])
-    argv[4] = str(os.getppid())  # not ours
+    argv[4] = str(os.getppid())  # not our process id
     done = subprocess.run(argv, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")

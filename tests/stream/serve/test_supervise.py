@@ -1,4 +1,4 @@
-"""The supervisor, in a process of its own, with small real programs that write what they do into a file."""
+"""The supervisor in its own process, with small real programs that log what they do to a file."""
 
 import os
 import signal
@@ -14,25 +14,25 @@ import redis
 from stream.serve import embedded
 from tests.media import ROOT
 
-# A program: writes "<name> <word> <its process id>" lines to the file; dies of the command "die" found in another.
+# A program: writes lines "<name> <event> <process id> <time>" to the log; `mode` says how it behaves.
 CHILD = """
 import os, signal, sys, time
 name, log, mode = sys.argv[1:4]
-def say(word):
+def report(event):
     with open(log, "a") as out:
-        out.write(f"{name} {word} {os.getpid()} {time.monotonic():.4f}\\n")
+        out.write(f"{name} {event} {os.getpid()} {time.monotonic():.4f}\\n")
 def end(*_):
-    say("terminated")
+    report("terminated")
     if "stubborn" not in mode:
         sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 from stream.serve.supervise import wait_for_turn
-say("loaded")
+report("loaded")
 if "spare" in mode:
     wait_for_turn()
 if "mute" in mode:
     time.sleep(60)
-say("works")
+report("works")
 if "crash" in mode:
     sys.exit(3)
 if "refuse" in mode:
@@ -41,7 +41,7 @@ if "weak" in mode and os.path.getsize(log) > 200:
     sys.exit(4)
 if "parent" in mode:
     import subprocess
-    say(f"grandchild {subprocess.Popen(['sleep', '60']).pid}")
+    report(f"grandchild {subprocess.Popen(['sleep', '60']).pid}")
 while True:
     time.sleep(0.01)
 """
@@ -49,7 +49,7 @@ while True:
 SERVE = """
 import asyncio, sys
 from pathlib import Path
-from stream import supervise
+from stream.serve import supervise
 from stream.errors import ServerError
 from stream.log import configure
 configure(0, False)
@@ -70,7 +70,7 @@ except ServerError as error:
 
 
 class Serve:
-    """A supervisor over programs given as name:mode."""
+    """A supervisor of programs, each written name:mode."""
 
     def __init__(self, log: Path, modes: tuple[str, ...], stable_s: float, spare_s: float) -> None:
         log.touch()
@@ -89,7 +89,7 @@ class Serve:
         return found[count - 1]
 
     def spare(self) -> list[str]:
-        """The process that is loaded and alive and does not work."""
+        """The log line of the process that is loaded and alive but not working."""
         until_s = time.monotonic() + 8.0
         while True:
             workers = [line[2] for line in self.lines("worker works")]
@@ -122,26 +122,26 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Serve]]:
         return served[-1]
 
     yield start
-    for one in served:
-        one.process.kill()
-        one.process.communicate()
-        for line in one.lines("w") + one.lines("store"):
+    for server in served:
+        server.process.kill()
+        server.process.communicate()
+        for line in server.lines("w") + server.lines("store"):
             wait_gone(line[2])
 
 
 def alive(pid: str) -> bool:
-    """Not gone, and no zombie either: of those only the number is left."""
+    """Whether the process exists and is not a zombie, which has no executable."""
     return Path(f"/proc/{pid}/exe").exists()
 
 
 def wait_gone(pid: str) -> None:
     until_s = time.monotonic() + 2.0
     while alive(pid):
-        assert time.monotonic() < until_s, f"process {pid} is left"
+        assert time.monotonic() < until_s, f"process {pid} still exists"
         time.sleep(0.01)
 
 
-def test_in_order_up_and_in_reverse_down(serve: Callable[..., Serve]) -> None:
+def test_programs_start_in_order_and_stop_in_reverse(serve: Callable[..., Serve]) -> None:
     served = serve("store:ready", "web:ready", "worker:")
     served.wait_for("worker works")
     assert served.end(signal.SIGTERM) == (0, "")
@@ -150,7 +150,7 @@ def test_in_order_up_and_in_reverse_down(serve: Callable[..., Serve]) -> None:
     assert words == [*started, "worker terminated", "web terminated", "store terminated"]
 
 
-def test_what_dies_is_started_again(serve: Callable[..., Serve]) -> None:
+def test_a_program_that_dies_is_restarted(serve: Callable[..., Serve]) -> None:
     served = serve("web:", "worker:")
     for count in (1, 2, 3):
         served.kill(served.wait_for("web works", count))
@@ -161,7 +161,7 @@ def test_what_dies_is_started_again(serve: Callable[..., Serve]) -> None:
     assert error.count("was killed by SIGKILL") == 3
 
 
-def test_what_never_stays_up_ends_it_all_with_a_reason(serve: Callable[..., Serve]) -> None:
+def test_a_program_that_keeps_crashing_stops_everything_with_an_error(serve: Callable[..., Serve]) -> None:
     served = serve("web:", "worker:crash", stable_s=5.0)
     served.wait_for("web works")
     code, error = served.end()
@@ -172,25 +172,25 @@ def test_what_never_stays_up_ends_it_all_with_a_reason(serve: Callable[..., Serv
     assert len(served.lines("web terminated")) == 1
 
 
-def test_what_refuses_to_start_is_not_started_again(serve: Callable[..., Serve]) -> None:
+def test_a_program_that_refuses_to_start_is_not_restarted(serve: Callable[..., Serve]) -> None:
     served = serve("store:", "worker:spare,refuse", spare_s=1.0)
     code, error = served.end()
     assert (code, error) == (1, "error: worker cannot start\n")
-    assert len(served.lines("worker loaded")) == 1, "no spare was begun meanwhile"
+    assert len(served.lines("worker loaded")) == 1, "no spare was started meanwhile"
 
 
-def test_what_once_stayed_up_is_tried_for_ever(serve: Callable[..., Serve]) -> None:
+def test_a_program_that_was_stable_once_is_restarted_indefinitely(serve: Callable[..., Serve]) -> None:
     served = serve("worker:weak", stable_s=0.3)
     works = served.wait_for("worker works")
     time.sleep(0.5)
     with served.log.open("a") as log:
-        log.write("x" * 200 + " grows 0\n")  # from now on it is weak
+        log.write("x" * 200 + " grows 0\n")  # larger than 200 bytes: from now on it crashes
     served.kill(works)
-    served.wait_for("worker works", 7, 20.0)  # more than it would be given at the start
+    served.wait_for("worker works", 7, 20.0)  # more restarts than a program that was never stable gets
     assert served.process.poll() is None
 
 
-def test_what_is_never_ready_ends_it_all_with_a_reason(serve: Callable[..., Serve]) -> None:
+def test_a_program_that_is_never_ready_stops_everything_with_an_error(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare,ready,mute", "web:")
     code, error = served.end()
     assert (code, error) == (1, "error: worker is not ready after 1.5 s\n")
@@ -210,7 +210,7 @@ def test_the_spare_takes_over_within_100_ms(serve: Callable[..., Serve]) -> None
     assert served.end(signal.SIGTERM)[0] == 0
 
 
-def test_a_spare_that_dies_is_replaced_and_the_work_goes_on(serve: Callable[..., Serve]) -> None:
+def test_a_spare_that_dies_is_replaced_without_affecting_the_active_process(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare")
     works = served.wait_for("worker works")
     served.kill(served.spare())
@@ -220,7 +220,7 @@ def test_a_spare_that_dies_is_replaced_and_the_work_goes_on(serve: Callable[...,
     assert served.wait_for("worker works", 2)[2] == fresh[2]
 
 
-def test_a_worker_that_crashes_on_work_is_given_up_with_a_spare_too(serve: Callable[..., Serve]) -> None:
+def test_a_worker_that_keeps_crashing_is_given_up_with_a_spare_too(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare,crash", stable_s=5.0)
     code, error = served.end()
     assert code == 1
@@ -228,7 +228,7 @@ def test_a_worker_that_crashes_on_work_is_given_up_with_a_spare_too(serve: Calla
     assert len(served.lines("worker works")) == 5
 
 
-def test_a_second_signal_does_not_wait(serve: Callable[..., Serve]) -> None:
+def test_a_second_signal_kills_at_once(serve: Callable[..., Serve]) -> None:
     served = serve("web:", "worker:stubborn")
     served.wait_for("worker works")
     start_s = time.monotonic()
@@ -237,7 +237,7 @@ def test_a_second_signal_does_not_wait(serve: Callable[..., Serve]) -> None:
     assert len(served.lines("worker terminated")) == 1
 
 
-def test_the_stubborn_are_killed_in_the_end(serve: Callable[..., Serve]) -> None:
+def test_programs_that_ignore_sigterm_are_killed(serve: Callable[..., Serve]) -> None:
     served = serve("worker:stubborn")
     served.wait_for("worker works")
     start_s = time.monotonic()
@@ -245,7 +245,7 @@ def test_the_stubborn_are_killed_in_the_end(serve: Callable[..., Serve]) -> None
     assert 1.4 < time.monotonic() - start_s < 3.0
 
 
-def test_killed_without_a_word_it_takes_all_with_it(serve: Callable[..., Serve]) -> None:
+def test_a_killed_supervisor_takes_its_children_with_it(serve: Callable[..., Serve]) -> None:
     served = serve("web:", "worker:spare")
     served.wait_for("worker loaded", 2)
     served.process.kill()
@@ -253,19 +253,19 @@ def test_killed_without_a_word_it_takes_all_with_it(serve: Callable[..., Serve])
         wait_gone(line[2])
 
 
-def test_what_a_child_leaves_behind_is_ended(serve: Callable[..., Serve]) -> None:
+def test_grandchildren_of_a_killed_child_are_killed(serve: Callable[..., Serve]) -> None:
     served = serve("worker:parent")
     pid = served.wait_for("worker grandchild")[2]
     served.kill(["", "", served.wait_for("worker works")[2]])
     wait_gone(pid)
 
 
-def test_a_killed_store_is_back_with_its_data(tmp_path: Path) -> None:
+def test_a_killed_redis_server_comes_back_with_its_data(tmp_path: Path) -> None:
     """The real server as a supervised program, as `serve` runs it."""
     code = """
 import asyncio, sys
 from pathlib import Path
-from stream import embedded, supervise
+from stream.serve import embedded, supervise
 folder = Path(sys.argv[1])
 async def ready():
     return embedded.answers(folder)

@@ -1,4 +1,4 @@
-"""Every format is written and read back: count, times, size, colour, alpha, sound, tags."""
+"""Every format is written and read back: frame count, times, size, colour, alpha, audio, tags."""
 
 import subprocess
 from fractions import Fraction
@@ -25,7 +25,7 @@ from tests.media import UNEVEN_MS, numbered, numbered_clip, read, sound_of, writ
 
 SETTINGS = Settings()
 VIDEO = [s for s, f in FORMATS.items() if f.container]
-CLEAR = [s for s in VIDEO if FORMATS[s].alpha_pix_fmt and s != ".gif"]
+WITH_ALPHA = [s for s in VIDEO if FORMATS[s].alpha_pix_fmt and s != ".gif"]
 
 
 def write(source: Any, path: Path, alpha: np.ndarray[Any, Any] | None = None) -> list[str]:
@@ -36,7 +36,7 @@ def write(source: Any, path: Path, alpha: np.ndarray[Any, Any] | None = None) ->
 
 @pytest.mark.parametrize("suffix", VIDEO)
 @pytest.mark.parametrize("size", [(160, 120), (2, 2), (642, 362)])
-def test_frames_survive(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
+def test_frames_survive_encoding(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
     pattern = PatternSource(*size, 12, scene="room")
     path = tmp_path / f"out{suffix}"
     write(pattern, path)
@@ -54,20 +54,20 @@ def test_variable_rate_keeps_every_time(tmp_path: Path, suffix: str) -> None:
     clip = write_video(tmp_path / "in.mkv", [numbered(n) for n in range(7)], codec="ffv1", times_ms=UNEVEN_MS)
     path = tmp_path / f"out{suffix}"
     write(FileSource(clip, SETTINGS), path)
-    tolerance_ms = 5 if suffix == ".gif" else 1  # GIF counts hundredths of a second
+    tolerance_ms = 5 if suffix == ".gif" else 1  # GIF has a resolution of 10 ms
     assert [f.time_s * 1000 for f in read(path)] == pytest.approx(UNEVEN_MS, abs=tolerance_ms)
 
 
-def half_clear(width: int, height: int) -> np.ndarray[Any, Any]:
+def half_transparent(width: int, height: int) -> np.ndarray[Any, Any]:
     alpha = np.zeros((height, width), np.uint8)
     alpha[:, : width // 2] = 255
     alpha[: height // 4] = 90
     return alpha
 
 
-@pytest.mark.parametrize("suffix", CLEAR)
+@pytest.mark.parametrize("suffix", WITH_ALPHA)
 def test_alpha_survives(tmp_path: Path, suffix: str) -> None:
-    alpha, path = half_clear(160, 120), tmp_path / f"out{suffix}"
+    alpha, path = half_transparent(160, 120), tmp_path / f"out{suffix}"
     write(PatternSource(160, 120, 8), path, alpha)
     frames = read(path)
     assert len(frames) == 8
@@ -77,9 +77,9 @@ def test_alpha_survives(tmp_path: Path, suffix: str) -> None:
         assert set(np.unique(frame.alpha[40:, 100:])) <= {0, 1}
 
 
-def test_gif_is_clear_or_opaque(tmp_path: Path) -> None:
+def test_gif_pixels_are_transparent_or_opaque(tmp_path: Path) -> None:
     path = tmp_path / "out.gif"
-    write(PatternSource(160, 120, 4), path, half_clear(160, 120))
+    write(PatternSource(160, 120, 4), path, half_transparent(160, 120))
     for frame in read(path):
         assert frame.alpha is not None
         assert set(np.unique(frame.alpha)) == {0, 255}
@@ -88,14 +88,14 @@ def test_gif_is_clear_or_opaque(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("plain", "rgb"), ("alpha", "rgba"), ("gray", "gray")])
-def test_png_sequences_hold_what_was_drawn(tmp_path: Path, kind: str, mode: str) -> None:
+def test_png_sequences_contain_the_frames(tmp_path: Path, kind: str, mode: str) -> None:
     pattern = PatternSource(160, 120, 3, scene="room")
     folder = tmp_path / "frames"
     if kind == "gray":
         grays = [pattern.frame(n).with_pixels(pattern.alpha(n), gray=True) for n in range(3)]
         write(GraySource(grays), folder)
     else:
-        write(pattern, folder, half_clear(160, 120) if kind == "alpha" else None)
+        write(pattern, folder, half_transparent(160, 120) if kind == "alpha" else None)
     names = sorted(p.name for p in folder.iterdir())
     assert names == ["00001.png", "00002.png", "00003.png", "timestamps.txt"]
     image = cv2.imread(str(folder / "00002.png"), cv2.IMREAD_UNCHANGED)
@@ -104,10 +104,10 @@ def test_png_sequences_hold_what_was_drawn(tmp_path: Path, kind: str, mode: str)
         assert np.array_equal(image, pattern.alpha(1))
     else:
         assert image.shape[2] == len(mode)
-        # 4:2:0 chroma blurs colour edges, so compare what is flat
+        # mean error, because 4:2:0 chroma blurs colour edges
         assert float(np.abs(image[..., 2::-1].astype(int) - pattern.rgb(1)).mean()) < 3
     if mode == "rgba":
-        assert np.array_equal(image[..., 3], half_clear(160, 120))
+        assert np.array_equal(image[..., 3], half_transparent(160, 120))
     times = (folder / "timestamps.txt").read_text().splitlines()
     assert times == ["# timestamp format v2", "0.000", "33.333", "66.667"]
 
@@ -133,18 +133,18 @@ def test_mattes_keep_their_levels(tmp_path: Path, suffix: str) -> None:
         assert frame.format.name == "gray"
 
 
-def test_patterns_name_the_pictures(tmp_path: Path) -> None:
+def test_patterns_name_the_images(tmp_path: Path) -> None:
     write(PatternSource(32, 32, 2), tmp_path / "shots" / "shot_%03d.png")
     assert {"shot_001.png", "shot_002.png"} <= {p.name for p in (tmp_path / "shots").iterdir()}
 
 
 @pytest.mark.parametrize("name", ["one.png", "%.png", "a%d%d.png"])
-def test_a_name_that_numbers_nothing_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_without_a_number_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="%05d"):
         open_sink(tmp_path / "x" / name, Options(), SETTINGS)
 
 
-def test_a_folder_with_something_in_it_is_not_mixed_into(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "note.txt").write_text("mine")
     with pytest.raises(UsageError, match="not an empty folder"):
@@ -164,8 +164,8 @@ def test_tags_say_bt709_limited(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mov", ".mkv"])
 @pytest.mark.parametrize("codec", ["aac", "libopus", "mp3", "flac", "pcm_s16le"])
-def test_sound_is_kept_in_step(tmp_path: Path, suffix: str, codec: str) -> None:
-    """A tone of half a second each second: its starts must stay where they were, within 40 ms."""
+def test_audio_stays_in_sync(tmp_path: Path, suffix: str, codec: str) -> None:
+    """A tone of half a second every second: its starts must not move by more than 40 ms."""
     clip = numbered_clip(tmp_path / "in.mkv", 90, codec="ffv1", sound_s=3.0, sound_codec=codec)
     path = tmp_path / f"out{suffix}"
     assert write(FileSource(clip, SETTINGS), path) == []
@@ -184,7 +184,7 @@ def tone_starts(path: Path) -> list[float]:
     return [start_s + float(at) / 100 for at in starts]
 
 
-def test_every_sound_track_is_kept(tmp_path: Path) -> None:
+def test_every_audio_track_is_kept(tmp_path: Path) -> None:
     two = tmp_path / "two.mkv"
     first = numbered_clip(tmp_path / "a.mkv", 30, codec="ffv1", sound_s=1.0)
     with av.open(str(first)) as a, av.open(str(two), "w") as out:
@@ -203,12 +203,12 @@ def test_every_sound_track_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.gif", "frames"])
-def test_formats_without_sound_say_so(tmp_path: Path, name: str) -> None:
+def test_formats_without_audio_warn(tmp_path: Path, name: str) -> None:
     clip = numbered_clip(tmp_path / "in.mp4", 6, sound_s=0.2)
     assert write(FileSource(clip, SETTINGS), tmp_path / name) == ["no_sound"]
 
 
-def test_transparency_names_the_formats_that_have_it() -> None:
+def test_the_error_about_alpha_names_the_formats_that_have_it() -> None:
     with pytest.raises(UnsupportedOutput, match=r"\.webm.*\.mov.*\.mkv"):
         check_alpha(FORMATS[".mp4"])
 
@@ -218,7 +218,7 @@ def test_an_unknown_format_names_the_known_ones() -> None:
         format_of(Path("a.wmv"))
 
 
-def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
+def test_a_failure_leaves_nothing_and_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"the old one")
     sink = open_sink(path, Options(), SETTINGS)
@@ -247,7 +247,7 @@ def test_a_missing_folder_is_named_before_any_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "frames"])
-def test_a_full_disk_is_said_and_leaves_nothing(small_disk: Path, name: str) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(small_disk: Path, name: str) -> None:
     rng = np.random.default_rng(1)
     frames = [Frame(rng.integers(0, 256, (720, 640), np.uint8), n, Fraction(1, 30)) for n in range(40)]
     source = ListSource(frames)
@@ -260,8 +260,8 @@ def test_a_full_disk_is_said_and_leaves_nothing(small_disk: Path, name: str) -> 
     assert list(small_disk.iterdir()) == []
 
 
-def test_surround_sound_goes_everywhere(tmp_path: Path) -> None:
-    """AC-3's usual layout is 5.1(side), which Opus does not know by that name."""
+def test_surround_sound_works_in_every_format(tmp_path: Path) -> None:
+    """AC-3's usual layout is 5.1(side), which Opus does not support under that name."""
     clip = tmp_path / "surround.mkv"
     with av.open(str(clip), "w") as out:
         video, sound = out.add_stream("ffv1", rate=30), out.add_stream("ac3", rate=48_000)
@@ -283,7 +283,7 @@ def test_surround_sound_goes_everywhere(tmp_path: Path) -> None:
 
 
 def test_gif_of_a_fast_video_plays_at_the_right_speed(tmp_path: Path) -> None:
-    """Players take delays under 20 ms for 100 ms: so none is written."""
+    """Players replace delays under 20 ms by 100 ms, so none is written."""
     path = tmp_path / "out.gif"
     assert write(PatternSource(32, 32, 120, Fraction(60)), path) == ["reduced_rate"]
     times = [f.time_s for f in read(path)]
@@ -291,7 +291,7 @@ def test_gif_of_a_fast_video_plays_at_the_right_speed(tmp_path: Path) -> None:
     assert times[-1] == pytest.approx(119 / 60, abs=0.03)
 
 
-def test_languages_titles_and_the_first_track_are_kept(tmp_path: Path) -> None:
+def test_languages_and_the_default_track_are_kept(tmp_path: Path) -> None:
     clip = tmp_path / "two.mkv"
     one = numbered_clip(tmp_path / "a.mkv", 30, codec="ffv1", sound_s=1.0)
     with av.open(str(one)) as a, av.open(str(clip), "w") as out:
@@ -338,7 +338,7 @@ def test_a_side_too_long_for_the_codec_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_read_only_disk_is_said_before_any_work(small_disk: Path) -> None:
+def test_a_read_only_disk_is_reported_before_any_work(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(DiskError, match="read-only"):
         open_sink(small_disk / "o.mp4", Options(), SETTINGS)

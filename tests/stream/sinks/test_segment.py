@@ -1,4 +1,4 @@
-"""Parts of an output as they wait: together no larger than what is made of them."""
+"""Parts of an output: their size, joining, and sequential writing."""
 
 import io
 import struct
@@ -19,16 +19,16 @@ from stream.settings import Settings
 from stream.sinks.file import FileSink
 from stream.sinks.formats import FORMATS
 from stream.sinks.joined import Part
-from stream.sinks.segment import join, open_segment, perform, rehearse
+from stream.sinks.segment import first_pass, join, open_segment, second_pass
 from stream.sinks.sequential import to_front
 
 SETTINGS = Settings(hw_encode=False, threads=1)
 CLOCK, STEP, LENGTH = Fraction(1, 15360), 512, 240
-_HEADER = 768  # bytes of what a MOV or WebM says once
+_HEADER = 768  # bytes of a MOV or WebM header
 
 
 def frame(number: int, alpha: bool) -> Frame:
-    """So small that all around it weighs as much as it can: a square that moves."""
+    """A small frame with a moving square, so that the container's overhead dominates."""
     pixels = np.full((72, 64), 128, np.uint8)
     pixels[:48] = 60
     pixels[10:20, number % 40 : number % 40 + 10] = 200
@@ -59,7 +59,7 @@ def joined(folder: Path, suffix: str, alpha: bool) -> tuple[list[Path], Path]:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "alpha", "more"),
+    ("suffix", "alpha", "header"),
     [
         (".mp4", False, 0),
         (".webm", False, 0),
@@ -70,26 +70,26 @@ def joined(folder: Path, suffix: str, alpha: bool) -> tuple[list[Path], Path]:
         (".mov", False, _HEADER),
     ],
 )
-def test_parts_are_no_larger_than_the_whole(tmp_path: Path, suffix: str, alpha: bool, more: int) -> None:
+def test_parts_are_no_larger_than_the_whole(tmp_path: Path, suffix: str, alpha: bool, header: int) -> None:
     parts, whole = joined(tmp_path, suffix, alpha)
     sizes = [part.stat().st_size for part in parts]
-    assert sum(sizes) <= whole.stat().st_size + more * len(parts)
+    assert sum(sizes) <= whole.stat().st_size + header * len(parts)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mkv"])
-def test_the_whole_says_of_itself_what_one_pass_says(tmp_path: Path, suffix: str) -> None:
-    _, ours = joined(tmp_path, suffix, False)
-    theirs = tmp_path / f"one{suffix}"
-    written(FileSink(theirs, FORMATS[suffix], SETTINGS), range(3 * LENGTH), False)
-    assert said(ours) == said(theirs)
+def test_a_joined_file_has_the_same_properties_as_one_encoded_at_once(tmp_path: Path, suffix: str) -> None:
+    _, joined_file = joined(tmp_path, suffix, False)
+    direct = tmp_path / f"one{suffix}"
+    written(FileSink(direct, FORMATS[suffix], SETTINGS), range(3 * LENGTH), False)
+    assert properties(joined_file) == properties(direct)
 
 
-def said(path: Path) -> dict[str, Any]:
+def properties(path: Path) -> dict[str, Any]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         codec = stream.codec_context
-        words = ("color_range", "colorspace", "color_primaries", "color_trc", "pix_fmt", "name", "width", "height")
-        return {word: getattr(codec, word) for word in words} | {
+        names = ("color_range", "colorspace", "color_primaries", "color_trc", "pix_fmt", "name", "width", "height")
+        return {name: getattr(codec, name) for name in names} | {
             "rate": stream.average_rate, "clock": stream.time_base, "length": container.duration,
         }  # fmt: skip
 
@@ -97,23 +97,23 @@ def said(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("suffix", "alpha"), [(".mp4", False), (".webm", False), (".webm", True), (".mov", True), (".mkv", False)]
 )
-def test_from_the_first_byte_to_the_last_it_is_the_same(tmp_path: Path, suffix: str, alpha: bool) -> None:
-    """The same as with a file that the muxer can go back in, and MP4's table of contents is in front."""
+def test_sequential_writing_gives_the_same_bytes(tmp_path: Path, suffix: str, alpha: bool) -> None:
+    """The same as with a seekable file; an MP4's `moov` box is at the front."""
     parts, plain = in_parts(tmp_path, suffix, alpha), tmp_path / f"plain{suffix}"
     info = VideoInfo(64, 48, CLOCK, Fraction(30), has_alpha=alpha)
     chosen = FORMATS[suffix]
-    steady = replace(chosen, muxer_options=chosen.muxer_options | {"fflags": "+bitexact"})
-    join(parts, info, (), plain, steady, SETTINGS)
-    known = rehearse(parts, info, (), chosen)
-    assert b"".join(perform(known, parts, info, (), chosen)) == plain.read_bytes()
-    with pytest.raises(EncodeError, match="second run"):
-        list(perform(known, parts[:2], info, (), chosen))
+    deterministic = replace(chosen, muxer_options=chosen.muxer_options | {"fflags": "+bitexact"})
+    join(parts, info, (), plain, deterministic, SETTINGS)
+    first = first_pass(parts, info, (), chosen)
+    assert b"".join(second_pass(first, parts, info, (), chosen)) == plain.read_bytes()
+    with pytest.raises(EncodeError, match="second pass"):
+        list(second_pass(first, parts[:2], info, (), chosen))
 
 
-def test_a_zip_from_the_first_byte_to_the_last(tmp_path: Path) -> None:
+def test_sequential_writing_of_a_zip(tmp_path: Path) -> None:
     parts, info = in_parts(tmp_path, ".png", False), VideoInfo(64, 48, CLOCK, Fraction(30))
-    known = rehearse(parts, info, (), FORMATS[".png"])
-    packed = zipfile.ZipFile(io.BytesIO(b"".join(perform(known, parts, info, (), FORMATS[".png"]))))
+    first = first_pass(parts, info, (), FORMATS[".png"])
+    packed = zipfile.ZipFile(io.BytesIO(b"".join(second_pass(first, parts, info, (), FORMATS[".png"]))))
     join(parts, info, (), tmp_path / "plain.zip", FORMATS[".png"], SETTINGS)
     with zipfile.ZipFile(tmp_path / "plain.zip") as plain:
         assert packed.testzip() is None
@@ -128,10 +128,10 @@ def box(kind: bytes, *content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("last", [1000, 2**32 - 100, 2**33])
-def test_places_beyond_four_gigabytes(last: int) -> None:
+def test_chunk_offsets_beyond_four_gigabytes(last: int) -> None:
     large = last >= 2**32
-    places = struct.pack(">II" + ("2Q" if large else "2I"), 0, 2, 48, last)
-    stbl = box(b"stbl", box(b"stsz", bytes(12)), box(b"co64" if large else b"stco", places))
+    offsets = struct.pack(">II" + ("2Q" if large else "2I"), 0, 2, 48, last)
+    stbl = box(b"stbl", box(b"stsz", bytes(12)), box(b"co64" if large else b"stco", offsets))
     table = box(b"moov", box(b"mvhd", bytes(100)), box(b"trak", box(b"mdia", box(b"minf", stbl))))
     moved = to_front(table)
     wide = last + len(moved) >= 2**32

@@ -1,4 +1,4 @@
-"""Files that are damaged, cut, hostile or over a limit: what can be read is, the rest is said in one line."""
+"""Files that are damaged, truncated, malicious or over a limit: decoded as far as possible, with one-line errors."""
 
 import struct
 from fractions import Fraction
@@ -23,7 +23,7 @@ INTRA = {"g": "1", "bf": "0"}
     [b"", b"just some text\n" * 40, bytes(range(256)) * 40, b"RIFF\x00\x00\x00\x00AVI LIST"],
     ids=["empty", "text", "noise", "stub"],
 )
-def test_what_is_no_video_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_not_videos_give_a_one_line_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.mp4"
     path.write_bytes(content)
     with pytest.raises(UnreadableMedia) as caught:
@@ -47,7 +47,7 @@ def test_an_mp4_without_its_index_is_unreadable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4"])
-def test_a_file_that_ends_early_is_finished_with_a_warning(tmp_path: Path, name: str) -> None:
+def test_a_truncated_file_is_decoded_with_a_warning(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     images = (np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(90))
     write_video(path, images, options=INTRA)
@@ -89,7 +89,7 @@ def damaged(tmp_path: Path, every: int) -> Path:
     return path
 
 
-def test_flipped_bits_are_survived_and_said(tmp_path: Path) -> None:
+def test_flipped_bits_give_a_warning(tmp_path: Path) -> None:
     clean_size = damaged(tmp_path, 10**9).stat().st_size
     frames, warnings = drain(damaged(tmp_path, clean_size // 6))
     assert len(frames) >= 35
@@ -97,12 +97,12 @@ def test_flipped_bits_are_survived_and_said(tmp_path: Path) -> None:
     assert "damaged" in warnings
 
 
-def test_a_file_damaged_through_and_through_fails(tmp_path: Path) -> None:
+def test_a_file_with_too_many_damaged_frames_fails(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"damaged|not a single frame"):
         drain(damaged(tmp_path, 211), Settings(max_decode_errors=0.3))
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_audio_alone_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "a.m4a"
     with av.open(str(path), "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=48_000)
@@ -114,7 +114,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         FileSource(path, Settings())
 
 
-def test_subtitles_alone_are_no_video(tmp_path: Path) -> None:
+def test_subtitles_alone_are_not_a_video(tmp_path: Path) -> None:
     text, path = tmp_path / "a.srt", tmp_path / "subs.mkv"
     text.write_text("1\n00:00:00,000 --> 00:00:02,000\nhello\n")
     with av.open(str(text)) as source, av.open(str(path), "w") as out:
@@ -127,7 +127,7 @@ def test_subtitles_alone_are_no_video(tmp_path: Path) -> None:
         FileSource(path, Settings())
 
 
-def test_cover_art_is_no_video(tmp_path: Path) -> None:
+def test_cover_art_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "cover.mp4"
     with av.open(str(path), "w") as out:
         sound = out.add_stream("aac", rate=48_000)
@@ -163,13 +163,13 @@ def test_scripts_and_playlists_are_refused(tmp_path: Path, name: str, text: str)
 
 
 @pytest.mark.parametrize("name", ["concat:a|b.mp4", "http:example.mp4", "-o.mp4", "emoji 🎬 'quoted'.mp4", "a%05d.mp4"])
-def test_strange_names_are_only_names(tmp_path: Path, name: str) -> None:
+def test_unusual_file_names_are_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     numbered_clip(tmp_path / "plain.mp4", 3).rename(path)
     assert len(read(path)) == 3
 
 
-def test_limits_hold_before_anything_is_decoded(tmp_path: Path) -> None:
+def test_limits_are_checked_before_decoding(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "a.mp4", 40)
     for settings, word in [
         (Settings(max_pixels=1000), "64x48"),
@@ -180,13 +180,13 @@ def test_limits_hold_before_anything_is_decoded(tmp_path: Path) -> None:
             FileSource(path, settings)
 
 
-def test_limits_hold_while_decoding_when_the_header_does_not_tell(tmp_path: Path) -> None:
+def test_limits_are_checked_while_decoding_when_the_header_has_no_length(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "a.ts", 40)
     with pytest.raises(TooLarge, match="more than 30 frames"):
         drain(path, Settings(max_frames=30))
 
 
-def test_a_huge_canvas_in_a_tiny_file_is_refused_by_its_header(tmp_path: Path) -> None:
+def test_a_huge_size_in_a_tiny_file_is_refused_by_its_header(tmp_path: Path) -> None:
     path = write_video(tmp_path / "bomb.gif", [numbered(1)] * 2, codec="gif", pix_fmt="rgb8")
     content = bytearray(path.read_bytes())
     content[6:10] = struct.pack("<HH", 12_000, 12_000)
@@ -196,7 +196,7 @@ def test_a_huge_canvas_in_a_tiny_file_is_refused_by_its_header(tmp_path: Path) -
         FileSource(path, Settings())
 
 
-def test_a_length_that_is_no_length_is_not_believed(tmp_path: Path) -> None:
+def test_an_invalid_duration_tag_is_ignored(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "a.mkv", 30, codec="ffv1")
     content = path.read_bytes()
     assert content.count(b"00:00:01.0") == 1
@@ -220,7 +220,7 @@ def test_a_size_over_the_limit_is_refused(tmp_path: Path, size: tuple[int, int])
         FileSource(numbered_clip(tmp_path / "a.mp4", 3), Settings(max_pixels=5000), size=size)
 
 
-def test_damage_stays_with_its_frame_through_filters_that_hold_one_back() -> None:
+def test_damage_stays_with_its_frame_through_filters_with_delay() -> None:
     frames = []
     for n in range(6):
         picture = av.VideoFrame.from_ndarray(np.full((72, 64), 60 + n, np.uint8), format="yuv420p")
@@ -228,7 +228,7 @@ def test_damage_stays_with_its_frame_through_filters_that_hold_one_back() -> Non
         frames.append(picture)
 
     class Interlaced:
-        """bwdif holds one frame back; only FFmpeg's decoders can mark a frame as damaged, so the mark is put here."""
+        """For bwdif, which delays by one frame. Marks frames as damaged, which else only FFmpeg's decoders can."""
 
         def __init__(self, picture: av.VideoFrame) -> None:
             self.picture, self.is_corrupt, self.interlaced_frame = picture, picture.pts == 3, True

@@ -1,4 +1,4 @@
-"""Files as they come: good and odd. Those that are broken: test_bad_files.py."""
+"""Valid files, usual and unusual. Broken ones are in test_bad_files.py."""
 
 import itertools
 import re
@@ -40,14 +40,14 @@ def test_a_recording_that_starts_late_starts_at_zero(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start_s", "end_s", "numbers"), [(0.5, None, range(15, 40)), (0.5, 1.0, range(15, 30)), (0.0, 0.1, range(3))]
 )
-def test_a_part_is_cut_out_to_the_frame(tmp_path: Path, start_s: float, end_s: float | None, numbers: range) -> None:
+def test_a_range_is_exact_to_the_frame(tmp_path: Path, start_s: float, end_s: float | None, numbers: range) -> None:
     path = numbered_clip(tmp_path / "p.mp4", 40, options={"g": "12"}, sound_s=1.3)
     frames = read(path, start_s=start_s, end_s=end_s)
     assert [number_of(f) for f in frames] == list(numbers)
     assert frames[0].time_s == pytest.approx(0, abs=0.002)
 
 
-def test_sound_of_a_part_starts_with_its_pictures(tmp_path: Path) -> None:
+def test_audio_of_a_range_starts_with_its_frames(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "s.mp4", 60, sound_s=2.0)
     source = FileSource(path, Settings(), start_s=1.0)
     packets = [i for i in source if isinstance(i, av.Packet)]
@@ -66,8 +66,8 @@ def test_starting_past_the_end_is_refused(tmp_path: Path) -> None:
     ("matrix", "corner"),
     [((0, 1, -1, 0), "top right"), ((-1, 0, 0, -1), "bottom right"), ((0, -1, 1, 0), "bottom left")],
 )
-def test_turned_recordings_come_out_upright(tmp_path: Path, matrix: tuple[int, ...], corner: str) -> None:
-    """ISO 14496-12 6.2.2: (a, b, c, d) maps x' = ax + cy, y' = bx + dy, so the first turns a quarter clockwise."""
+def test_rotated_recordings_become_upright(tmp_path: Path, matrix: tuple[int, ...], corner: str) -> None:
+    """ISO 14496-12 6.2.2: (a, b, c, d) maps x' = ax + cy, y' = bx + dy, so the first rotates by 90° clockwise."""
     image = np.full((48, 96, 3), 40, np.uint8)
     image[:24, :48] = 230
     path = write_video(tmp_path / "r.mp4", [image] * 3)
@@ -93,13 +93,13 @@ def _set_matrix(path: Path, abcd: tuple[int, ...]) -> None:
     path.write_bytes(content)
 
 
-def test_pixels_that_are_not_square_are_widened(tmp_path: Path) -> None:
+def test_non_square_pixels_are_made_square(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "sar.mp4", 3, sar=Fraction(4, 3))
     assert {(f.width, f.height) for f in read(path)} == {(86, 48)}
 
 
 def test_interlaced_video_is_deinterlaced(tmp_path: Path) -> None:
-    """Fields of a bar that moves 16 pixels between them comb; after the filter neighbouring rows agree."""
+    """Fields of a moving bar show combing; after the filter neighbouring rows agree."""
     images = []
     for n in range(8):
         image = np.full((64, 128, 3), 30, np.uint8)
@@ -133,7 +133,7 @@ def test_ten_bit_video_becomes_eight_bit(tmp_path: Path, codec: str, pix_fmt: st
         ("qtrle", "argb", "d.mov", {}),
     ],
 )
-def test_transparency_of_the_input_is_read(
+def test_alpha_of_the_input_is_read(
     tmp_path: Path, codec: str, pix_fmt: str, name: str, options: dict[str, str]
 ) -> None:
     rgba = np.dstack([numbered(3), np.zeros((48, 64), np.uint8)])
@@ -147,7 +147,7 @@ def test_transparency_of_the_input_is_read(
         assert frame.alpha[:, :24].max() <= 5
 
 
-def test_a_million_frames_a_second_keep_order_and_the_rate_is_a_guess(tmp_path: Path) -> None:
+def test_a_million_fps_keep_order_and_the_rate_is_estimated(tmp_path: Path) -> None:
     path = write_video(tmp_path / "fast.mkv", [numbered(n) for n in range(5)], codec="ffv1", rate=Fraction(1_000_000))
     source = FileSource(path, Settings())
     frames = [i for i in source if isinstance(i, Frame)]
@@ -172,7 +172,7 @@ def test_odd_and_tiny_sizes_are_read(tmp_path: Path, size: tuple[int, int]) -> N
     assert ("odd_size" in warnings) == (width % 2 == 1)
 
 
-def test_the_shared_clip_says_what_it_is() -> None:
+def test_properties_of_the_shared_clip() -> None:
     source = FileSource(media.TALK, Settings())
     info = source.info
     source.close()
@@ -183,7 +183,7 @@ def test_the_shared_clip_says_what_it_is() -> None:
 @pytest.mark.parametrize("name", ["a.ts", "a.mpg", "a.mkv", "a.mp4"])
 @pytest.mark.parametrize("gop", ["15", "250"])
 @pytest.mark.parametrize("start_s", [0.5, 2.0])
-def test_a_part_begins_at_its_first_frame_also_without_an_index(
+def test_a_range_begins_at_its_first_frame_also_without_an_index(
     tmp_path: Path, name: str, gop: str, start_s: float
 ) -> None:
     codec, container = ("mpeg2video", "mpeg") if name == "a.mpg" else ("libx264", None)
@@ -194,7 +194,7 @@ def test_a_part_begins_at_its_first_frame_also_without_an_index(
     assert frames[0].time_s == pytest.approx(0, abs=0.002)
 
 
-def test_avi_with_b_frames_keeps_an_even_pace(tmp_path: Path) -> None:
+def test_avi_with_b_frames_has_even_times(tmp_path: Path) -> None:
     """AVI stores no presentation times."""
     path = numbered_clip(tmp_path / "a.avi", 60, options={"bf": "3", "b_strategy": "0"})
     frames = read(path)
@@ -203,8 +203,8 @@ def test_avi_with_b_frames_keeps_an_even_pace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_joined_recordings_play_one_after_the_other_in_step(tmp_path: Path, parts: int) -> None:
-    """`cat a.ts a.ts`: the clock jumps back at each join. Picture and sound must move together."""
+def test_concatenated_recordings_play_in_sequence_and_in_sync(tmp_path: Path, parts: int) -> None:
+    """`cat a.ts a.ts`: the clock jumps back at each join. Video and audio must shift together."""
     part = numbered_clip(tmp_path / "part.ts", 60, sound_s=2.0)
     joined = tmp_path / "joined.ts"
     joined.write_bytes(part.read_bytes() * parts)
@@ -223,15 +223,15 @@ def test_joined_recordings_play_one_after_the_other_in_step(tmp_path: Path, part
         assert abs(drift) < 0.04
 
 
-def test_a_slide_show_keeps_its_pace_and_is_not_called_truncated(tmp_path: Path) -> None:
+def test_a_slide_show_keeps_its_times_and_is_not_reported_as_truncated(tmp_path: Path) -> None:
     path = write_video(tmp_path / "slow.mp4", [numbered(n) for n in range(3)], rate=Fraction(1, 10))
     frames, warnings = drain(path)
     assert [f.time_s for f in frames] == [0, 10, 20]
     assert warnings == []
 
 
-def test_sound_that_an_edit_list_cut_away_stays_away(tmp_path: Path) -> None:
-    """A phone's trim keeps the packets and hides them; copied into MKV they would be heard again."""
+def test_audio_removed_by_an_edit_list_stays_removed(tmp_path: Path) -> None:
+    """Trimming on a phone only hides packets; copied into MKV they would be audible again."""
     whole = numbered_clip(tmp_path / "whole.mp4", 90, options={"g": "90"}, sound_s=3.0)
     trimmed = tmp_path / "trimmed.mp4"
     with av.open(str(whole)) as source, av.open(str(trimmed), "w") as out:
@@ -248,8 +248,8 @@ def test_sound_that_an_edit_list_cut_away_stays_away(tmp_path: Path) -> None:
     assert min(times) > -0.11
 
 
-def test_a_long_pause_does_not_make_a_new_recording_of_what_follows(tmp_path: Path) -> None:
-    """A screen recording: its mean rate is one picture in ten seconds, its pictures are 33 ms apart."""
+def test_a_long_pause_does_not_start_a_new_recording(tmp_path: Path) -> None:
+    """A screen recording: its mean rate is one frame in ten seconds, but its frames are 33 ms apart."""
     times = [n * 33 for n in range(30)] + [600_000 + n * 33 for n in range(30)]
     path = write_video(tmp_path / "pause.mp4", [numbered(n) for n in range(60)], times_ms=times)
     assert [round(f.time_s * 1000) for f in read(path)] == times
@@ -257,7 +257,7 @@ def test_a_long_pause_does_not_make_a_new_recording_of_what_follows(tmp_path: Pa
     assert [number_of(f) for f in part] == list(range(30, 60))
 
 
-def test_avi_keeps_its_pace_after_damage_and_from_the_middle(tmp_path: Path) -> None:
+def test_avi_keeps_its_times_after_damage_and_after_seeking(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "a.avi", 60, codec="mpeg4", options={"bf": "2", "g": "12"})
     assert [number_of(f) for f in read(path, start_s=1.0)] == list(range(30, 60))
     content = bytearray(path.read_bytes())
@@ -271,7 +271,7 @@ def test_avi_keeps_its_pace_after_damage_and_from_the_middle(tmp_path: Path) -> 
     assert [number_of(f) for f in late] == [round(f.time_s * 30) for f in late]
 
 
-def test_a_part_of_joined_recordings_is_found(tmp_path: Path) -> None:
+def test_a_range_of_concatenated_recordings(tmp_path: Path) -> None:
     part = numbered_clip(tmp_path / "part.ts", 60)
     joined = tmp_path / "joined.ts"
     joined.write_bytes(part.read_bytes() * 2)

@@ -1,4 +1,4 @@
-"""Every storage keeps what it is given, whole, under its key."""
+"""Every storage keeps complete objects under their keys."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from stream.errors import DiskError, EncodeError, UsageError
 from stream.settings import Settings
 from stream.storage import Storage, open_storage
-from stream.storage.s3 import _PATIENCE
+from stream.storage.s3 import _RETRIES
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -24,14 +24,14 @@ def written(path: Path, content: bytes) -> Path:
     return path
 
 
-def test_what_is_put_can_be_read(storage: Storage, tmp_path: Path) -> None:
+def test_a_stored_file_can_be_read(storage: Storage, tmp_path: Path) -> None:
     content = bytes(range(256)) * 8192
     storage.put("jobs/a/result.mp4", written(tmp_path / "draft", content))
     assert storage.size("jobs/a/result.mp4") == len(content)
     assert b"".join(storage.read("jobs/a/result.mp4")) == content
     assert b"".join(storage.read("jobs/a/result.mp4", 1_500_000, 100)) == content[1_500_000:1_500_100]
     assert storage.local("jobs/a/result.mp4", tmp_path).read_bytes() == content
-    assert not (tmp_path / "draft").exists(), "the file is the storage's"
+    assert not (tmp_path / "draft").exists(), "the storage takes over the file"
 
 
 def test_put_replaces(storage: Storage, tmp_path: Path) -> None:
@@ -40,35 +40,35 @@ def test_put_replaces(storage: Storage, tmp_path: Path) -> None:
     assert b"".join(storage.read("uploads/a")) == b"second"
 
 
-def test_what_is_sent_is_kept_as_a_whole_or_not_at_all(storage: Storage) -> None:
+def test_sent_bytes_are_stored_completely_or_not_at_all(storage: Storage) -> None:
     pieces = [bytes([n]) * 2**20 for n in range(40)]
     storage.send("jobs/a/result.mp4", pieces)
     assert b"".join(storage.read("jobs/a/result.mp4")) == b"".join(pieces)
 
     def broken() -> Iterator[bytes]:
         yield from pieces
-        raise EncodeError("no more")
+        raise EncodeError("failed")
 
-    with pytest.raises(EncodeError, match="no more"):
+    with pytest.raises(EncodeError, match="failed"):
         storage.send("jobs/a/result.mp4", broken())
-    assert storage.size("jobs/a/result.mp4") == 40 * 2**20, "what was there is there"
-    with pytest.raises(EncodeError, match="no more"):
+    assert storage.size("jobs/a/result.mp4") == 40 * 2**20, "the previous object is kept"
+    with pytest.raises(EncodeError, match="failed"):
         storage.send("jobs/a/other.mp4", broken())
     assert storage.keys("jobs/") == ["jobs/a/result.mp4"]
 
 
-def test_a_folders_draft_lies_beside_its_place_and_once(tmp_path: Path) -> None:
-    storage, place = open_storage(Settings(data_dir=tmp_path / "data")), tmp_path / "data" / "storage" / "jobs" / "a"
+def test_a_folders_draft_is_beside_its_object_and_old_drafts_are_removed(tmp_path: Path) -> None:
+    storage, folder = open_storage(Settings(data_dir=tmp_path / "data")), tmp_path / "data" / "storage" / "jobs" / "a"
     draft = storage.draft("jobs/a/result.mp4")
     assert draft is not None
-    assert draft.parent == place
+    assert draft.parent == folder
     for name in (draft.name, f".{draft.name}.0123abcd.part"):  # of a worker that was killed
-        (place / name).write_bytes(b"half")
+        (folder / name).write_bytes(b"half")
     other = written(draft.with_name(".matte.mp4.part"), b"of another output")
     assert storage.draft("jobs/a/result.mp4") == draft
-    assert list(place.iterdir()) == [other]
+    assert list(folder.iterdir()) == [other]
     storage.put("jobs/a/result.mp4", written(draft, b"all of it"))
-    assert (place / "result.mp4").read_bytes() == b"all of it"
+    assert (folder / "result.mp4").read_bytes() == b"all of it"
     assert not draft.exists()
 
 
@@ -85,18 +85,18 @@ def test_keys_and_removal(storage: Storage, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd", "a//b", "a/../b", "A", "a\0", "", ".hidden", "a/.part"])
-def test_odd_keys_are_refused(storage: Storage, key: str) -> None:
-    with pytest.raises(ValueError, match="no storage key"):
+def test_invalid_keys_are_refused(storage: Storage, key: str) -> None:
+    with pytest.raises(ValueError, match="not a valid storage key"):
         storage.size(key)
 
 
-def test_what_is_not_there(storage: Storage, tmp_path: Path) -> None:
-    for ask in (lambda: storage.size("a"), lambda: storage.local("a", tmp_path), lambda: next(storage.read("a"))):
+def test_missing_objects_raise_file_not_found(storage: Storage, tmp_path: Path) -> None:
+    for access in (lambda: storage.size("a"), lambda: storage.local("a", tmp_path), lambda: next(storage.read("a"))):
         with pytest.raises(FileNotFoundError):
-            ask()
+            access()
 
 
-def test_a_large_object_goes_in_parts(s3: Settings, tmp_path: Path) -> None:
+def test_a_large_object_is_uploaded_in_parts(s3: Settings, tmp_path: Path) -> None:
     storage = open_storage(s3)
     content = bytes(range(256)) * 4 * 20_000  # over two parts
     storage.put("jobs/a/film.mkv", written(tmp_path / "draft", content))
@@ -109,7 +109,7 @@ def test_a_large_object_goes_in_parts(s3: Settings, tmp_path: Path) -> None:
     assert copy.read_bytes() == content
 
 
-def test_a_long_copy_is_heard_of(s3: Settings, tmp_path: Path) -> None:
+def test_a_long_copy_reports_progress(s3: Settings, tmp_path: Path) -> None:
     beats: list[int] = []
     storage = open_storage(s3, lambda: beats.append(1))
     storage.put("jobs/a/film.mkv", written(tmp_path / "draft", bytes(12 * 2**20)))
@@ -118,36 +118,36 @@ def test_a_long_copy_is_heard_of(s3: Settings, tmp_path: Path) -> None:
     assert len(beats) == 12 + 2
 
 
-def test_nothing_stays_of_what_was_not_sent_to_its_end(s3: Settings) -> None:
+def test_an_aborted_upload_leaves_nothing(s3: Settings) -> None:
     def broken() -> Iterator[bytes]:
         yield bytes(40 * 2**20)
-        raise EncodeError("no more")
+        raise EncodeError("failed")
 
     with pytest.raises(EncodeError):
         open_storage(s3).send("jobs/a/result.mp4", broken())
     assert "<Upload>" not in httpx.get(f"{s3.s3_endpoint}/films?uploads").text
 
 
-def test_the_prefix_keeps_others_apart(s3: Settings, tmp_path: Path) -> None:
-    here, there = open_storage(s3), open_storage(s3.model_copy(update={"storage": "s3://films"}))
-    here.put("a", written(tmp_path / "draft", b"x"))
-    assert there.keys("") == ["of/mattebox/a"]
-    assert here.keys("") == ["a"]
+def test_a_prefix_separates_objects(s3: Settings, tmp_path: Path) -> None:
+    prefixed, whole = open_storage(s3), open_storage(s3.model_copy(update={"storage": "s3://films"}))
+    prefixed.put("a", written(tmp_path / "draft", b"x"))
+    assert whole.keys("") == ["of/mattebox/a"]
+    assert prefixed.keys("") == ["a"]
 
 
-def test_a_bucket_out_of_reach_is_said(s3: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(_PATIENCE, "max_retries", 0)
-    nowhere = open_storage(s3.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"}))
+def test_an_unreachable_bucket_is_a_disk_error(s3: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_RETRIES, "max_retries", 0)
+    unreachable = open_storage(s3.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"}))
     with pytest.raises(DiskError, match="s3://films"):
-        nowhere.size("a")
+        unreachable.size("a")
     with pytest.raises(DiskError):
-        nowhere.put("a", written(tmp_path / "draft", b"x"))
-    assert (tmp_path / "draft").exists(), "what was not kept is not lost"
+        unreachable.put("a", written(tmp_path / "draft", b"x"))
+    assert (tmp_path / "draft").exists(), "the file is kept where storing it failed"
     with pytest.raises(DiskError):
         open_storage(s3.model_copy(update={"storage": "s3://none"})).put("a", tmp_path / "draft")
 
 
 @pytest.mark.parametrize("address", ["ftp://x/y", "s3://", "gs://bucket"])
-def test_odd_addresses_are_refused(address: str) -> None:
+def test_unsupported_addresses_are_refused(address: str) -> None:
     with pytest.raises(UsageError, match="MATTEBOX_STORAGE"):
         open_storage(Settings(storage=address))

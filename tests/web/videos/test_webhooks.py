@@ -41,16 +41,16 @@ def http(inside: Site) -> Iterator[httpx.Client]:
 
 def heard(origin: Origin, calls: int) -> None:
     for _ in range(200):
-        if len(origin.heard) >= calls:
+        if len(origin.posts) >= calls:
             return
         time.sleep(0.03)
-    raise AssertionError(f"{len(origin.heard)} calls came")
+    raise AssertionError(f"{len(origin.posts)} calls came")
 
 
 def test_the_end_of_a_job_is_told_and_signed(inside: Site, http: httpx.Client, origin: Origin, clip: bytes) -> None:
     job = done(http, inside, upload=uploaded(http, clip), webhook=f"{origin.url}/hook?key=1")
     heard(origin, 1)
-    path, headers, body = origin.heard[0]
+    path, headers, body = origin.posts[0]
     assert path == "/hook?key=1"
     told = json.loads(body)
     assert (told["event"], told["job"]["id"]) == ("job.done", job.rpartition("/")[2])
@@ -60,7 +60,7 @@ def test_the_end_of_a_job_is_told_and_signed(inside: Site, http: httpx.Client, o
     secret = http.get("/api/webhook-secret").json()["secret"]
     assert given == signature(secret, stamp, body)
     time.sleep(1.3)
-    assert len(origin.heard) == 1, "and once only"
+    assert len(origin.posts) == 1, "and once only"
 
 
 def test_it_is_told_again_when_nobody_listened(
@@ -73,8 +73,8 @@ def test_it_is_told_again_when_nobody_listened(
     Filing(inside).fail()
     heard(origin, 4)
     time.sleep(0.4)
-    assert len(origin.heard) == 4, "the last refusal is the last call"
-    assert {json.loads(body)["event"] for _, _, body in origin.heard} == {"job.failed"}
+    assert len(origin.posts) == 4, "the last refusal is the last call"
+    assert {json.loads(body)["event"] for _, _, body in origin.posts} == {"job.failed"}
 
 
 def test_the_tries_take_about_an_hour() -> None:

@@ -254,7 +254,7 @@ async def test_a_cancelled_job_stops_fetching(server: RedisServer, tmp_path: Pat
             site.start_inside()
             after = numbered_clip(tmp_path / "short.mp4")
             job = await site.submit(after, "chroma", source="", url=f"{origin.url}/film.mp4")
-            while not origin.asked:
+            while not origin.gets:
                 await asyncio.sleep(0.05)
             await site.store.cancel(job.id)
             assert (await site.ended(await site.submit(after, "chroma"), 5)).state is JobState.DONE
