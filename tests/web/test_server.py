@@ -22,9 +22,9 @@ SERVE = """
 import sys
 from pathlib import Path
 from stream.settings import Settings
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from web.server import run
-run(Settings(data_dir=Path(sys.argv[1]), offer_wait_s=30), Store(sys.argv[2]), "127.0.0.1", 0)
+run(Settings(data_dir=Path(sys.argv[1]), offer_wait_s=30), LiveStore(sys.argv[2]), "127.0.0.1", 0)
 """
 
 
