@@ -21,8 +21,8 @@ from web import backgrounds, health, login, menu
 from web.context import Context, StreamName
 from web.http import problems, tus
 from web.http.auth import Gate
-from web.http.counters import Counted, Counters
-from web.http.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
+from web.http.counters import Counters, RequestCounter
+from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
 from web.kept.inbox import Inbox
 from web.kept.shelf import Shelf
 from web.kept.watch import JobWatch
@@ -74,17 +74,17 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         app.include_router(part.router)
     app.include_router(pages)
     app.mount("/static", Revalidated(directory=STATIC))
-    # the last one added is the first one asked
-    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH, tus.PATH))
-    app.add_middleware(SamePage, loopback_only=gate.open, origins=frozenset(_words(settings.origins)))
-    app.add_middleware(Counted, counters=counters)
+    # the last middleware added is the outermost
+    app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH))
+    app.add_middleware(OriginCheck, loopback_only=gate.open, origins=frozenset(_split(settings.origins)))
+    app.add_middleware(RequestCounter, counters=counters)
     app.add_middleware(tus.TusHeaders)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SecurityHeaders)
     return app
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from stream.errors import UsageError
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from tests.web.site import running
-from web.http.tls import certificate, names_of
+from web.http.tls import certificate, host_names
 from web.server import Server, advise
 
 SERVE = """
@@ -83,7 +83,7 @@ def test_the_certificate_is_kept_and_names_this_machine(settings: Settings) -> N
     assert first.chain.read_bytes() == text
     certificate("auto", settings.data_dir, "other.example")
     assert first.chain.read_bytes() != text, "a new name needs a new one"
-    assert "studio.example" not in names_of("0.0.0.0")
+    assert "studio.example" not in host_names("0.0.0.0")
 
 
 @pytest.mark.parametrize("spec", ["yes", "/nothing.pem,/nothing.key"])
