@@ -29,8 +29,8 @@ def used(tab: Any, minutes: float) -> list[Tab]:
     """Samples of a live page in which a background is chosen every few seconds and the charts are open."""
     devtools = tab.context.new_cdp_session(tab)
     renderer = _renderer(tab)
-    tab.wait_for_selector("#truth-open:enabled")
-    tab.click("#truth-open")
+    tab.wait_for_selector("#measurements-open:enabled")
+    tab.click("#measurements-open")
     samples: list[Tab] = []
     began_s = time.monotonic()
     while (at_s := time.monotonic() - began_s) < 60 * minutes:

@@ -58,14 +58,14 @@ def test_refused_then_allowed_then_taken_away(small: Served, scene: Path) -> Non
     with page(scene, allowed=False) as tab:
         visit(tab, small)
         tab.click("#open")
-        becomes_state(tab, "refused", "The camera was refused", "left of the address", "Try again")
+        becomes_state(tab, "refused", "Camera access was denied", "left of the address", "Try again")
         tab.context.grant_permissions(["camera"])
         watch_states(tab)
         tab.click("#open")
         is_live(tab)
         assert states(tab) == ["refused", "asking", "connecting", "live"]
         tab.context.clear_permissions()
-        becomes_state(tab, "cameraLost", "The camera went away", "Open it again")
+        becomes_state(tab, "cameraLost", "The camera was disconnected", "Open camera again")
         assert tab.evaluate("document.querySelector('.stage .shown')") is None
         tab.context.grant_permissions(["camera"])
         tab.click("#open")
@@ -78,7 +78,7 @@ def test_no_camera(small: Served) -> None:
     with page(None) as tab:
         visit(tab, small)
         tab.click("#open")
-        becomes_state(tab, "noCamera", "No camera was found", "Plug one in", "Look again")
+        becomes_state(tab, "noCamera", "No camera was found", "Connect a camera", "Try again")
 
 
 def test_offline_and_back(small: Served, scene: Path) -> None:
@@ -86,7 +86,7 @@ def test_offline_and_back(small: Served, scene: Path) -> None:
         visit(tab, small)
         tab.context.set_offline(True)
         tab.click("#open")
-        becomes_state(tab, "unreachable", "cannot be reached", "goes on trying")
+        becomes_state(tab, "unreachable", "cannot be reached", "keeps trying")
         tab.context.set_offline(False)
         is_live(tab)
         tab.click("#stop")
@@ -97,7 +97,7 @@ def test_an_engine_is_loaded_while_the_old_one_goes_on(small: Served, scene: Pat
         goes_live(tab, small)
         tab.click("#drawer-open")
         tab.select_option("#control-engine", "rvm")
-        tab.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, selfie goes on.')")
+        tab.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, selfie stays in use.')")
         is_live(tab)
         tab.wait_for_selector("#meters:has-text('rvm on test')")
         tab.wait_for_selector("#notice", state="hidden")
@@ -110,7 +110,7 @@ def test_full_until_somebody_leaves(small: Served, scene: Path) -> None:
         other = tab.context.new_page()
         visit(other, small)
         other.click("#open")
-        becomes_state(other, "full", "The server is full", "let in as soon as one is free", "Trying again in")
+        becomes_state(other, "full", "The server is full", "connected as soon as one is free", "Trying again in")
         tab.click("#stop")
         is_live(other)
 

@@ -143,7 +143,7 @@ def test_signing_in(page: Any, settings: Settings, redis_url: str) -> None:
     ("flags", "host", "shown", "advice"),
     [
         (["--use-fake-device-for-media-stream"], "127.0.0.1", "refused", "left of the address"),
-        (["--use-fake-ui-for-media-stream"], "127.0.0.1", "noCamera", "Plug one in"),
+        (["--use-fake-ui-for-media-stream"], "127.0.0.1", "noCamera", "Connect a camera"),
         (["--host-resolver-rules=MAP studio.test 127.0.0.1"], "studio.test", "insecure", "mattebox serve --tls auto"),
     ],
 )

@@ -57,8 +57,8 @@ def test_axe_finds_nothing_serious(
     page.click("#open")
     state(page, "live")
     page.click("#tool-compare")
-    page.wait_for_selector("#truth-open:enabled")
-    page.click("#truth-open")
+    page.wait_for_selector("#measurements-open:enabled")
+    page.click("#measurements-open")
     audited("live")
     page.click("#drawer-open")
     audited("all controls")
@@ -88,7 +88,7 @@ def test_a_camera_that_another_program_has(page: Any, site: Site) -> None:
     page.evaluate(IN_USE)
     page.click("#open")
     state(page, "busyCamera")
-    assert "Another program has the camera" in page.inner_text("#card")
+    assert "Another program is using the camera" in page.inner_text("#card")
     assert page.is_enabled("#open")
 
 
@@ -97,7 +97,7 @@ def test_asking_is_said_while_the_browser_asks(page: Any, site: Site) -> None:
     page.evaluate(NEVER)
     page.click("#open")
     state(page, "asking")
-    assert "May this page use your camera?" in page.inner_text("#card")
+    assert "Allow this page to use your camera" in page.inner_text("#card")
     assert page.is_hidden("#open")
 
 
@@ -105,7 +105,7 @@ def test_a_server_out_of_reach_is_tried_again(page: Any, site: Site) -> None:
     page.route("**/api/login", lambda route: route.abort())
     page.goto(site.url)
     state(page, "unreachable")
-    assert "goes on trying" in page.inner_text("#card")
+    assert "keeps trying" in page.inner_text("#card")
     page.unroute("**/api/login")
     state(page, "idle")
 
@@ -114,7 +114,7 @@ def test_a_full_server_lets_one_wait(page: Any, workerless: Site) -> None:
     page.goto(workerless.url)
     page.click("#open")
     state(page, "full")
-    assert "let in as soon as one is free" in page.inner_text("#card")
+    assert "connected as soon as one is free" in page.inner_text("#card")
     assert re.search(r"Trying again in \d+ s", page.inner_text("#card .extra"))
     assert page.is_visible("#stop"), "who will not wait can stop"
 
@@ -165,7 +165,7 @@ def test_an_engine_on_its_way_is_said(page: Any, workerless: Site, start_worker:
     opened(page, workerless)
     page.click("#drawer-open")
     page.select_option("#control-engine", "rvm")
-    page.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, double goes on.')")
+    page.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, double stays in use.')")
     page.click("#reset-all")
     page.wait_for_selector("#notice", state="hidden")
     corner_is(page, SLATE)

@@ -219,7 +219,7 @@ def test_presets_and_their_costs(live: Any, colouring: Site) -> None:
     live.click("#drawer-open")
     live.select_option("#control-temporal", "off")
     live.click("#drawer-close")
-    assert "Your own mix" in live.inner_text("#custom")
+    assert "You are using custom settings" in live.inner_text("#custom")
 
 
 def test_the_drawer_has_every_option_with_its_default(live: Any, colouring: Site) -> None:
@@ -250,10 +250,10 @@ def test_the_drawer_has_every_option_with_its_default(live: Any, colouring: Site
 def test_the_quiet_line_opens_into_charts(live: Any) -> None:
     live.wait_for_selector("#meters:has-text('30 fps in'):has-text('3 dropped (late)'):has-text('double on cpu')")
     live.wait_for_selector("#meters:has-text(' ms')")
-    live.click("#truth-open")
+    live.click("#measurements-open")
     until(live, "document.querySelectorAll('.chart .line')[0].getAttribute('d').split('L').length > 2")
-    assert "late: a newer frame was there: 3" in live.inner_text("#facts")
-    assert live.get_attribute(".chart svg", "aria-label").startswith("Frames in, out: 30, ")
+    assert "late: replaced by a newer frame: 3" in live.inner_text("#facts")
+    assert live.get_attribute(".chart svg", "aria-label").startswith("Frames per second, in and out: 30, ")
 
 
 def test_going_on_air_by_name(browser: Any, live: Any, colouring: Site) -> None:

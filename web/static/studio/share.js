@@ -1,4 +1,4 @@
-// Sharing: the studio's picture under a name, and the addresses for viewers, for OBS and for publishers.
+// Sharing: broadcast the studio's video under a name, and get the addresses for viewers, OBS and publishers.
 
 import { request } from "../shared/api.js";
 import { find, keep, read, write } from "../shared/dom.js";
@@ -9,7 +9,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const FIELDS = { view: "share-view", obs: "share-obs", whip: "share-whip", token: "share-token" };
 
 export class Share {
-  /** start(name) and stop() put the studio on air and take it off; start may raise. */
+  /** start(name) and stop() put the studio on air and take it off air; both may throw. */
   constructor({ start, stop }) {
     Object.assign(this, { start, stop });
     this.dialog = find("share");
@@ -24,7 +24,7 @@ export class Share {
     this.show(null, false);
   }
 
-  /** name: under which the studio is on air, or null. camera: is there one to go on air with? */
+  /** name: the name under which the studio is on air, or null. camera: whether the camera is open. */
   show(name, camera) {
     this.onAir = name;
     const button = find("share-go");
