@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.bench_live import listed
+from stream.records.engines import ENGINES
 
 if TYPE_CHECKING:
     from workers.bench.jobs import Row
@@ -19,7 +20,7 @@ def jobs(
         str, typer.Option(metavar="N,N", help="Numbers of workers; the first is compared with.")
     ] = "1,2,4",
     size: Annotated[str, typer.Option(metavar="WxH", help="Of the film.")] = "640x480",
-    engine: Annotated[str, typer.Option(metavar="NAME", help="birefnet, rvm, selfie, chroma.")] = "rvm",
+    engine: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(ENGINES)}.")] = "rvm",
     frames: Annotated[int, typer.Option(min=100, help="Length of the film; 1800 is a minute.")] = 1800,
     clip: Annotated[Path | None, typer.Option(help="What the film repeats; a generated scene if not given.")] = None,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.errors import ServerError, UsageError
+from stream.records.engines import names
 
 if TYPE_CHECKING:
     from workers.bench.live import Row
@@ -24,7 +25,7 @@ def live(
     url: Annotated[str, typer.Argument(help="A running server; one is started if not given.")] = "",
     videos: Annotated[str, typer.Option(metavar="N,N", help="Numbers of videos at once.")] = "1,4,8",
     size: Annotated[str, typer.Option(metavar="WxH,WxH", help="Sizes of the camera's picture.")] = "640x480,1280x720",
-    engine: Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")] = "auto",
+    engine: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(names())}.")] = "auto",
     seconds: Annotated[float, typer.Option(min=2, help="Time of each measurement.")] = 20,
     clip: Annotated[Path | None, typer.Option(help="What the cameras see; a generated scene if not given.")] = None,
     token: Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="The user's, where the server has some.")] = "",

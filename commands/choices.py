@@ -7,27 +7,36 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.errors import UsageError
+from stream.records.engines import AUTO, implied_by, names, taking
 from stream.records.options import BACKGROUND_SPECS, Temporal, View
 
 if TYPE_CHECKING:
     from stream.settings import Settings
 
+
+def _for(option: str) -> str:
+    """The engines that take an option, at the start of its help."""
+    return f"{', '.join(taking(option))}:"
+
+
 Background = Annotated[str, typer.Option(metavar="SPEC", help=f"{BACKGROUND_SPECS}.")]
-Engine = Annotated[str, typer.Option(metavar="NAME", help="auto, birefnet, rvm, selfie, chroma.")]
+Engine = Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
 Steadied = Annotated[Temporal, typer.Option(help="How masks are steadied over time.")]
 Strength = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of --temporal; 0 is none.")]
 Weights = Annotated[
-    str | None, typer.Option(metavar="NAME", help="birefnet: a variant, repo id or .safetensors, perhaps @WxH.")
+    str | None,
+    typer.Option(metavar="NAME", help=f"{_for('weights')} a variant, repo id or .safetensors, perhaps @WxH."),
 ]
 Roi = Annotated[
-    bool, typer.Option("--roi/--no-roi", help="birefnet: look where the subject was, at everything now and then.")
+    bool,
+    typer.Option("--roi/--no-roi", help=f"{_for('roi')} look where the subject was, at everything now and then."),
 ]
 Foreground = Annotated[
     str,
     typer.Option(metavar="HOW", help="The subject's colours at soft edges: auto, estimate (no old background), keep."),
 ]
-Key = Annotated[str | None, typer.Option(metavar="#RRGGBB", help="chroma: the screen's colour.")]
+Key = Annotated[str | None, typer.Option(metavar="#RRGGBB", help=f"{_for('key')} the screen's colour.")]
 Start = Annotated[str, typer.Option(metavar="S", help="Where to begin: seconds or h:mm:ss.")]
 End = Annotated[str | None, typer.Option(metavar="S", help="Where to stop.")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this; 1280x or x720 keeps the shape.")]
@@ -39,9 +48,10 @@ def local(text: str) -> Path:
     """What names a file here, or a folder. Raises UsageError for an address, for `-` and for nothing."""
     scheme, mark, _ = text.partition("://")
     if mark and scheme.isalnum():
-        raise UsageError(
-            f"{scheme}:// is no name of a file; mattebox jobs takes videos from http(s)://, mattebox stream from rtsp://"
-        )
+        from stream.sources import listed
+
+        others = f"mattebox jobs takes videos from http(s)://, mattebox stream from {listed(live=True)}"
+        raise UsageError(f"{scheme}:// is no name of a file; {others}")
     check_name(text)
     return Path(text)
 
@@ -64,19 +74,20 @@ def parse_size(text: str | None) -> tuple[int, int]:
 
 
 def engine_with(weights: str | None, engine: str) -> str:
-    """`auto` becomes birefnet where weights of it are named."""
-    return "birefnet" if engine == "auto" and weights is not None else engine
+    """`auto` becomes the engine whose weights may be chosen, where some are named."""
+    record = implied_by("weights")
+    return record.name if record and engine == AUTO and weights is not None else engine
 
 
 def settings_with(weights: str | None, engine: str) -> "Settings":
     """What is set, but for these weights if any are named. engine: as `engine_with` gives it. Raises UsageError where
-    that is not birefnet."""
+    that has none to choose among."""
     from stream.settings import settings
     from workers.engines import check_known
 
     if weights is None:
         return settings()
-    if engine != "birefnet":
+    if engine not in taking("weights"):
         check_known(engine)
-        raise UsageError(f"--weights: is for the engine birefnet, not for {engine}")
-    return settings().model_copy(update={"birefnet": weights})
+        raise UsageError(f"--weights: is for the engine {', '.join(taking('weights'))}, not for {engine}")
+    return settings().model_copy(update={engine: weights})

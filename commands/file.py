@@ -6,6 +6,7 @@ import typer
 
 from commands import choices
 from commands.flags import with_flags
+from stream.records.formats import NAMES
 from stream.records.options import Edges, Temporal, View
 
 
@@ -19,7 +20,7 @@ def file(
             "-o",
             "--output",
             metavar="OUT",
-            help="Its name sets the format: .mp4 .webm .mov .mkv .gif, a folder or %05d.png.",
+            help=f"Its name sets the format: {NAMES}.",
         ),
     ],
     background: choices.Background = "green",

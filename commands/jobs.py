@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands import choices
+from stream import limits
 from stream.errors import RemoteError
 from stream.picture.timing import clock, parse_time
+from stream.records import api
+from stream.records.formats import DEFAULT, FORMATS
+from stream.records.jobs import JobState
 from stream.records.options import Temporal, View
 from stream.settings import settings
 
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
     from commands.remote import Remote, Sent
 
 _LOOK_S = 0.5
-_FINAL = ("done", "failed", "cancelled")
+_FINAL = frozenset(state.value for state in JobState if state.final)
+_BAD = _FINAL - {JobState.DONE.value}
 
 app = typer.Typer(help="Videos worked on by a server: submit, list, watch, cancel, get.", no_args_is_help=True)
 
@@ -43,7 +48,9 @@ def submit(
     temporal: choices.Steadied = Temporal.AUTO,
     start: choices.Start = "0",
     end: choices.End = None,
-    priority: Annotated[int, typer.Option(min=0, max=9, help="Among your own jobs.")] = 5,
+    priority: Annotated[
+        int, typer.Option(min=0, max=limits.PRIORITY_MOST, help="Among your own jobs.")
+    ] = limits.PRIORITY,
     watch: Wait = True,
     server: Url = _HERE,
     token: Token = "",
@@ -53,7 +60,7 @@ def submit(
     remote = _remote(server, token)
     wish: dict[str, Any] = {
         "options": {"engine": engine, "background": background, "view": view, "temporal": temporal},
-        "outputs": [_output(text) for text in output or ["mp4"]],
+        "outputs": [_output(text) for text in output or [DEFAULT]],
         "start_s": parse_time(start),
         "end_s": None if end is None else parse_time(end),
         "priority": priority,
@@ -63,14 +70,14 @@ def submit(
     else:
         with _bar("upload", "bytes") as sent:
             wish["upload"] = remote.upload(Path(source), sent)
-    job = remote.ask("POST", "/api/jobs", wish)
+    job = remote.ask("POST", api.JOBS, wish)
     _conclude(_watched(remote, job["id"], as_json) if watch else job, as_json)
 
 
 @app.command("list")
 def every(server: Url = _HERE, token: Token = "", as_json: choices.Json = False) -> None:
     """Your jobs, newest first."""
-    for job in _remote(server, token).ask("GET", "/api/jobs")["jobs"]:
+    for job in _remote(server, token).ask("GET", api.JOBS)["jobs"]:
         print(json.dumps(job) if as_json else _line(job))
 
 
@@ -85,7 +92,7 @@ def watch(id: Id, server: Url = _HERE, token: Token = "", as_json: choices.Json 
 def cancel(id: Id, server: Url = _HERE, token: Token = "") -> None:
     """Have a job stopped; one that is over stays."""
     remote = _remote(server, token)
-    remote.ask("DELETE", f"/api/jobs/{_whole(remote, id)}?keep=true")
+    remote.ask("DELETE", f"{api.JOBS}/{_whole(remote, id)}?keep=true")
 
 
 @app.command()
@@ -98,15 +105,13 @@ def get(
 ) -> None:
     """Fetch a result."""
     remote = _remote(server, token)
-    job = remote.ask("GET", f"/api/jobs/{_whole(remote, id)}")
+    job = remote.ask("GET", f"{api.JOBS}/{_whole(remote, id)}")
     name = name or job["outputs"][0]["name"]
     if name not in job["results"]:
         raise RemoteError(f"the job is {job['state']} and has no result {name!r}")
     result = job["results"][name]
-    suffix = {"application/zip": "zip"}.get(result["mime"]) or next(
-        output["format"] for output in job["outputs"] if output["name"] == name
-    )
-    final = to or Path(f"{Path(job['title']).stem or 'video'}-{name}.{suffix}")
+    format = next(output["format"] for output in job["outputs"] if output["name"] == name)
+    final = to or Path(f"{Path(job['title']).stem or 'video'}-{name}{_suffix(format)}")
     with _bar("download", "bytes") as sent:
         remote.download(result["url"], final, sent)
     print(final)
@@ -124,9 +129,15 @@ def _output(text: str) -> dict[str, str]:
     return named | ({"view": view} if view else {})
 
 
+def _suffix(format: str) -> str:
+    """Of a result's name. A newer server may have formats that are unknown here."""
+    known = FORMATS.get(format)
+    return known.result_suffix if known else f".{format}"
+
+
 def _whole(remote: "Remote", id: str) -> str:
     """The id that begins so."""
-    found = [job["id"] for job in remote.ask("GET", "/api/jobs")["jobs"] if job["id"].startswith(id)]
+    found = [job["id"] for job in remote.ask("GET", api.JOBS)["jobs"] if job["id"].startswith(id)]
     if len(found) != 1:
         raise RemoteError(f"{len(found) or 'no'} jobs begin with {id!r}")
     return str(found[0])
@@ -137,7 +148,7 @@ def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
     told = None
     with _bar("matte", "frames") as sent:
         while True:
-            job: dict[str, Any] = remote.ask("GET", f"/api/jobs/{id}")
+            job: dict[str, Any] = remote.ask("GET", f"{api.JOBS}/{id}")
             progress = job["progress"]
             sent(progress["frames"], progress["of_frames"])
             if as_json and (job["state"], progress) != told:
@@ -150,14 +161,14 @@ def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
 
 def _conclude(job: dict[str, Any], as_json: bool) -> None:
     print(json.dumps({"event": "job", **job}) if as_json else _line(job))
-    if job["state"] in ("failed", "cancelled"):
+    if job["state"] in _BAD:
         raise typer.Exit(1)
 
 
 def _line(job: dict[str, Any]) -> str:
     progress, said = job["progress"], job["detail"] or ", ".join(job["results"])
     far = f"{progress['frames']}/{progress['of_frames']}" if progress["of_frames"] else ""
-    left = f"{clock(progress['left_s'])} left" if progress["left_s"] and job["state"] == "running" else ""
+    left = f"{clock(progress['left_s'])} left" if progress["left_s"] and job["state"] == JobState.RUNNING else ""
     return "  ".join(filter(None, (job["id"], f"{job['state']:9}", far, left, job["title"], said)))
 
 

@@ -4,9 +4,11 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from stream.records.engines import ENGINES
 
 app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
@@ -24,18 +26,21 @@ def list_all(as_json: Json = False) -> None:
             print(json.dumps(fields | {"path": str(one.path)}))
         else:
             print(f"{one.name:24} {one.state:8} {one.licence:11} {one.size / 1e6:6.1f} MB  {one.path}")
-    if importlib.util.find_spec("huggingface_hub") is None:
-        return
-    from workers.weights import hub
+    for record in ENGINES.values():
+        if record.catalogue and all(importlib.util.find_spec(module) for module in record.modules):
+            _list_catalogue(record.name, known.catalogue(record.name), as_json)
 
-    for name, checkpoint in hub.VARIANTS.items():
-        file = hub.at_hand(name, settings())
+
+def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
+    from stream.settings import settings
+
+    for variant, checkpoint in catalogue.VARIANTS.items():
+        name, file = f"{engine}:{variant}", catalogue.at_hand(variant, settings())
         state = "missing" if file is None else "present"
         if as_json:
-            fields = {"name": f"birefnet:{name}", "state": state, "licence": "MIT", "path": str(file or "")}
-            print(json.dumps(fields))
+            print(json.dumps({"name": name, "state": state, "licence": catalogue.LICENCE, "path": str(file or "")}))
         else:
-            print(f"{f'birefnet:{name}':24} {state:8} {'MIT':11} {'':9}  {file or checkpoint.repo}")
+            print(f"{name:24} {state:8} {catalogue.LICENCE:11} {'':9}  {file or checkpoint.repo}")
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` names it.")]
@@ -47,10 +52,9 @@ def pull(name: Name) -> None:
     from stream.settings import settings
     from workers.weights import known
 
-    if name.startswith("birefnet:"):
-        from workers.weights import hub
-
-        print(hub.find(name.removeprefix("birefnet:"), settings(), _say))
+    engine, chosen, variant = name.partition(":")
+    if chosen:
+        print(known.catalogue(engine).find(variant, settings(), _say))
     else:
         print(known.pull(name, settings(), _say))
 
@@ -61,13 +65,12 @@ def verify(name: Name) -> None:
     from stream.settings import settings
     from workers.weights import known
 
-    if name.startswith("birefnet:"):
-        from workers.weights import hub
-
-        print(f"{name}: {hub.verify(name.removeprefix('birefnet:'), settings())}, as the hub knows it")
+    engine, chosen, variant = name.partition(":")
+    if chosen:
+        print(f"{name}: {known.catalogue(engine).verify(variant, settings())}, as the hub knows it")
         return
     known.verify(name, settings())
-    print(f"{name}: the known file, {known.WEIGHTS[name].licence}")
+    print(f"{name}: the known file, {known.weights(name).licence}")
 
 
 @app.command("export")

@@ -17,10 +17,11 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from stream.errors import RemoteError, UsageError, disk_error, is_disk_trouble
 from stream.fetch.addresses import parsed
+from stream.records import api
 from stream.settings import Settings
 from stream.sinks.partial import Partial
 
-_TUS = {"Tus-Resumable": "1.0.0"}
+_TUS = {api.TUS_HEADER: api.TUS_VERSION}
 _PIECE = 8 * 2**20  # bytes of an upload in one request: what is sent again at most
 _CHUNK = 2**18
 _TIMEOUT_S = 30.0
@@ -82,7 +83,7 @@ class Remote:
                 return place, self._offset(place)
         name = base64.b64encode(path.name.encode()).decode()
         headers = _TUS | {"Upload-Length": str(size), "Upload-Metadata": f"filename {name}"}
-        answer = _patiently(lambda: self._once("POST", "/api/uploads", None, headers))
+        answer = _patiently(lambda: self._once("POST", api.UPLOADS, None, headers))
         place = urlsplit(urljoin(self._parts.geturl(), answer.headers["Location"])).path
         self._remember(path, place)
         return place, 0
@@ -90,7 +91,7 @@ class Remote:
     def _piece(self, place: str, offset: int, content: BinaryIO) -> int:
         """Send the next piece; where the file stands at the server then."""
         content.seek(offset)
-        headers = _TUS | {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+        headers = _TUS | {"Upload-Offset": str(offset), "Content-Type": api.TUS_TYPE}
         try:
             return int(self._once("PATCH", place, content.read(_PIECE), headers).headers["Upload-Offset"])
         except _Unreachable:

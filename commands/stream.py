@@ -8,6 +8,7 @@ import typer
 from commands import choices
 from commands.flags import with_flags
 from stream.errors import UsageError
+from stream.records.formats import NAMES
 from stream.records.options import Edges, Temporal, View
 
 _LONGEST = 1024  # bytes of a password
@@ -21,9 +22,7 @@ def stream(
     ],
     output: Annotated[
         str,
-        typer.Argument(
-            metavar="DST", help="A file; its name sets the format: .mkv .mp4 .webm .mov .gif, a folder or %05d.png."
-        ),
+        typer.Argument(metavar="DST", help=f"A file; its name sets the format: {NAMES}."),
     ],
     duration: Annotated[
         str | None, typer.Option(metavar="S", help="Stop after this: seconds or h:mm:ss; else at Ctrl-C.")
@@ -48,10 +47,10 @@ def stream(
     """Matte a live source into a file, without its sound, until Ctrl-C. While the source is away, its background is
     recorded."""
     from stream import log
+    from stream.address import with_password
     from stream.picture.timing import parse_time
     from stream.progress import reporter
     from stream.records.options import Options
-    from stream.sources.rtsp_connection import with_password
     from workers.runs.stream import StreamRun, record
 
     log.configure(verbose, as_json)

@@ -50,8 +50,8 @@ class Transform(Protocol):
 
 
 class Sink(Protocol):
-    """Where pictures go. Nothing it makes is visible before `close`; `abort` removes every trace, also of a `close`
-    that failed, and of nothing."""
+    """Where pictures go. Nothing that it makes is visible before `close`. `abort` removes every trace; it may follow
+    a `close` that failed, and come without `open`."""
 
     warnings: Warnings
 
@@ -78,8 +78,8 @@ def pump(
     that was handed to the sink. If any stage raises, the others stop, the sink is aborted and the first error is
     raised here.
 
-    read, written: what stands between the stages: bounded lines that lose nothing, unless others are given. Live
-    video gives two slots, so that no stage works on anything but the newest frame, and reads from them what was lost.
+    read, written: what stands between the stages. Unless given, it is the `slot` of the source or sink, if it has one,
+    so that no stage of live video works on anything but the newest frame; else a bounded line that loses nothing.
     """
     with ExitStack() as cleanup:
         cleanup.callback(source.close)
@@ -87,7 +87,7 @@ def pump(
         on_failure = cleanup.enter_context(ExitStack())
         on_failure.callback(sink.abort)
         sink.open(transform.open(source.info))
-        with _Flow(source, sink, read or Line(_AHEAD), written or Line(_AHEAD)) as flow:
+        with _Flow(source, sink, read or _handover(source), written or _handover(sink)) as flow:
             for item in _transformed(flow.read, transform):
                 if not flow.written.put(item):
                     break
@@ -95,6 +95,11 @@ def pump(
                     on_frame(item)
         sink.close()
         on_failure.pop_all()
+
+
+def _handover(end: Source | Sink) -> Handover[Item]:
+    slot: Handover[Item] | None = getattr(end, "slot", None)
+    return slot or Line(_AHEAD)
 
 
 def _transformed(items: Iterable[Item], transform: Transform) -> Iterator[Item]:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationE
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stream.errors import UsageError
+from stream.limits import JOBS_KEEP_S
 
 
 def _cache_dir() -> Path:
@@ -52,7 +53,7 @@ class Settings(BaseSettings):
     )
     upload_keep_s: float = Field(86_400.0, gt=0, description="an upload untouched for so long is removed")
     jobs_keep_s: float = Field(
-        7 * 86_400.0, gt=0, le=7 * 86_400, description="a job and its results are removed so long after its end"
+        float(JOBS_KEEP_S), gt=0, le=JOBS_KEEP_S, description="a job and its results are removed so long after its end"
     )
     jobs_per_user: int = Field(1000, ge=1, description="unfinished jobs that one user may have")
     allow_private_urls: bool = Field(False, description="jobs and webhooks may name addresses of this network")

@@ -16,8 +16,9 @@ CLOCKED = (
     "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer", "stream/rtc/test_source",
     "stream/sources/test_rtsp", "stream/records/test_store_faults", "stream/serve/", "stream/test_meters",
     "stream/test_pump", "stream/test_slot", "workers/bench/test_live", "workers/files/test_worker",
-    "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
-    "workers/runs/test_stream", "test_long", "commands/test_stream", )  # fmt: skip
+    "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker", "workers/test_lifecycle",
+    "workers/runs/test_stream", "test_long", "test_new_engine", "commands/test_stream",
+)  # fmt: skip
 """Modules in which something has to happen in time: what else runs on the machine would be measured with it."""
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # what a person may want to look at after a run

@@ -10,7 +10,7 @@ import numpy as np
 from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.pump import Item, Warnings
 from stream.sources.pattern import PatternSource
-from workers.engines.base import EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 
 
 class ListSource:
@@ -81,11 +81,10 @@ class Unchanged:
         self.closed = True
 
 
-class TruthEngine:
+class TruthEngine(Engine):
     """Knows the pattern's matte: its alpha is the truth for the frame's number. Raises on numbers in `fails_on`."""
 
     name, device = "truth", "test"
-    warmup_frames = 0
 
     def __init__(self, pattern: PatternSource, batch: int = 1, fails_on: frozenset[int] = frozenset()) -> None:
         self.pattern, self.batch, self.fails_on = pattern, batch, fails_on

@@ -10,11 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER = {
     "stream": (
-        "errors log meters registry signals slot",
+        "errors limits log meters registry signals slot",
         "settings",
         "picture",
         "records",
         "pump storage fetch serve",
+        "address",
         "progress sinks",
         "sources",
         "rtc",
@@ -25,7 +26,8 @@ ORDER = {
         "edges",
         "steady",
         "engines",
-        "matte post",
+        "lifecycle rendition",
+        "matte",
         "live files runs measure",
         "bench",
     ),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from stream import limits
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
@@ -56,9 +57,7 @@ def _owner(visitor: Anyone) -> str:
 Owner = Annotated[str, Depends(_owner)]
 """The user's name; a link is not enough."""
 
-StreamName = Annotated[
-    str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, dot, dash, underscore")
-]
+StreamName = Annotated[str, Path(pattern=f"^{limits.NAME}$", description="letters, digits, dot, dash, underscore")]
 
 
 async def spend(here: Context, request: Request, what: str, owner: str, limit: int, window_s: int) -> None:

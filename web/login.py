@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream import limits
 from web.context import Here, Owner, spend
 from web.http.auth import COOKIE, LOGIN_S
 from web.http.problems import Problem
 
 router = APIRouter(prefix="/api", tags=["users"])
 _TRIES, _TRIES_WINDOW_S = 10, 60
-_MAX_LINK_S = 30 * 86_400
 
 
 class Token(BaseModel):
@@ -58,8 +58,8 @@ class LinkWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     kind: Literal["view", "publish"]
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    expires_s: Annotated[int, Field(ge=1, le=_MAX_LINK_S, description="seconds until it expires")] = 3600
+    name: str = Field(pattern=f"^{limits.NAME}$")
+    expires_s: Annotated[int, Field(ge=1, le=limits.STREAM_LINK_S, description="seconds until it expires")] = 3600
 
 
 class Link(BaseModel):

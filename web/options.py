@@ -6,11 +6,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from stream.errors import BackgroundError
+from stream.records.engines import names
 from stream.records.options import Options, View
 from web.http.problems import Problem, invalid
 from web.kept.shelf import Shelf
 
-ENGINES = ("auto", "birefnet", "rvm", "selfie", "chroma")  # by name: web may not import the engines
 _SHOWS_ROOM = (View.OVERLAY, View.SIDE_BY_SIDE)
 
 
@@ -22,8 +22,8 @@ def read_options(shelf: Shelf, owner: str, base: Options, part: Mapping[str, Any
     fields = base.model_dump(mode="json") | dict(part)
     if part.get("background") is not None:
         fields["background"] = _background(shelf, owner, part["background"])
-    if part.get("engine") is not None and part["engine"] not in ENGINES:
-        raise Problem(422, "invalid", f"one of: {', '.join(ENGINES)}", field="options.engine")
+    if part.get("engine") is not None and part["engine"] not in names():
+        raise Problem(422, "invalid", f"one of: {', '.join(names())}", field="options.engine")
     try:
         options = Options.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as exc:

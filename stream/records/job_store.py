@@ -20,7 +20,6 @@ from stream.records import keys
 from stream.records.jobs import Job, Media, StoredResult
 from stream.records.link import SLICE_S, RedisLink
 
-PLAN, JOIN = "plan", "join"
 Warned = Sequence[tuple[str, str]]
 _WORDS = frozenset({"id", "owner", "title", "source", "url", "webhook", "state", "reason", "detail"})
 

@@ -5,14 +5,40 @@ files.
 """
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stream import limits
+from stream.errors import (
+    BackgroundError,
+    DiskError,
+    EncodeError,
+    EngineError,
+    FetchError,
+    MatteboxError,
+    NoVideoStream,
+    TooLarge,
+    UnreadableMedia,
+    WeightsError,
+)
+from stream.records import keys
+from stream.records.formats import DEFAULT, FORMATS, FormatName, OutputFormat
 from stream.records.options import Background, Options, View
 
-FORMATS = ("mp4", "webm", "mov", "mkv", "gif", "png")
-Format = Literal["mp4", "webm", "mov", "mkv", "gif", "png"]
+OutputName = Annotated[str, Field(pattern=f"^{limits.OUTPUT_NAME}$")]
+Title = Annotated[str, Field(max_length=limits.TITLE)]
+Address = Annotated[str, Field(max_length=limits.ADDRESS)]
+Side = Annotated[int, Field(ge=0, le=limits.SIDE_PX)]
+"""Of a picture, in pixels; 0: not given."""
+Priority = Annotated[int, Field(ge=0, le=limits.PRIORITY_MOST)]
+
+_FAULTS: tuple[type[MatteboxError], ...] = (
+    UnreadableMedia, TooLarge, NoVideoStream, BackgroundError, DiskError, EngineError, WeightsError, EncodeError,
+    FetchError,
+)  # fmt: skip
+REASONS = frozenset(fault.code for fault in _FAULTS) | {keys.POISON, MatteboxError.code}
+"""How a job may have failed, in a word."""
 
 
 class JobState(StrEnum):
@@ -48,10 +74,15 @@ class _Record(BaseModel):
 class Output(_Record):
     """One result of a job. `view` and `background` stand in for those of the job's options where they are set."""
 
-    name: str = Field("result", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
-    format: Format = Field("mp4", description="png: a zip of numbered pictures")
+    name: OutputName = "result"
+    format: FormatName = Field(DEFAULT, description="png: a zip of numbered pictures")
     view: View | None = None
     background: Background | None = None
+
+    @property
+    def kind(self) -> OutputFormat:
+        """What is known of its format."""
+        return FORMATS[self.format]
 
     def options(self, of_job: Options) -> Options:
         own = {"view": self.view, "background": self.background}
@@ -92,25 +123,24 @@ class Job(_Record):
     """One uploaded video and what is to become of it, from its submission until it expires.
 
     `id` is a random UUID. `source` is the storage key of the video, or empty while `url` has still to be fetched.
-    `title` is the user's own name for the file: for display alone, it never touches a disk. `reason` says in one word
-    how a job failed: "poison" (it killed its workers), "disk", "unreadable_media", "too_large", "no_video_stream",
-    "bad_background", "engine", "weights", "encode", "fetch" (the url gave nothing usable), "failed"; `detail` says it
-    for a person. Times are in seconds since 1970, by the clock of the store.
+    `title` is the user's own name for the file: for display alone, it never touches a disk. A job that has failed has
+    one of `REASONS`: the code of the error, "poison" where it killed its workers, "failed" for everything else;
+    `detail` says it for a person. Times are in seconds since 1970, by the clock of the store.
     """
 
-    id: str = Field(min_length=1, max_length=64)
+    id: str = Field(min_length=1, max_length=limits.ID)
     owner: str = ""
-    title: str = Field("", max_length=200)
+    title: Title = ""
     source: str = ""
-    url: str = Field("", max_length=2048)
+    url: Address = ""
     options: Options = Options()
-    outputs: tuple[Output, ...] = Field((Output(),), min_length=1, max_length=4)
+    outputs: tuple[Output, ...] = Field((Output(),), min_length=1, max_length=limits.OUTPUTS)
     start_s: float = Field(0.0, ge=0, description="where to begin, in seconds of the source")
     end_s: float | None = Field(None, description="where to stop")
-    width: int = Field(0, ge=0, le=16_384, description="of the outputs; 0: follows from the other side, or the source")
-    height: int = Field(0, ge=0, le=16_384)
-    priority: int = Field(5, ge=0, le=9, description="among its owner's jobs; higher comes first")
-    webhook: str = Field("", max_length=2048, description="address told when the job ends")
+    width: Side = Field(0, description="of the outputs; 0: follows from the other side, or the source")
+    height: Side = 0
+    priority: Priority = Field(limits.PRIORITY, description="among its owner's jobs; higher comes first")
+    webhook: Address = Field("", description="address told when the job ends")
     state: JobState = JobState.QUEUED
     reason: str = ""
     detail: str = ""

@@ -33,6 +33,8 @@ mattebox:job-key:<n>:<owner>:<key>  string: the job that was made under an idemp
 from functools import cache
 from importlib.resources import files
 
+from stream import limits
+
 PREFIX = "mattebox:"
 GROUP = "workers"
 
@@ -47,12 +49,18 @@ DELIVERIES = 3  # and after so many of these it is dropped
 WAITING = 256  # offers that may wait at once; more are refused at once
 
 LOSSES = 25  # workers that were lost with one task: enough; a task that kills is known after DELIVERIES
-JOB_KEEP_S = 8 * 86_400  # a job since its last touch; longer than MATTEBOX_JOBS_KEEP_S, so that its files go first
+JOB_KEEP_S = limits.JOBS_KEEP_S + 86_400  # a job since its last touch; longer, so that its files go first
 JOB_REPEAT_S = 86_400  # an idempotency key
 REMOVED_S = 86_400  # that a job was removed: workers that have something of it still must not write it again
 HOOK_S = 60  # to tell an owner of a job's end, before somebody else tries
+POISON = "poison"  # the reason of what was given up because it takes its workers down
 TRIES = 3  # of a task that failed as it should not; the fault of the job is told at once
+PRIORITY_MOST = limits.PRIORITY_MOST
 RATE_S = 2.0  # over which frames a second are counted
+
+NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"  # answers to an offer without a worker
+PLAN, JOIN = "plan", "join"  # the names of the tasks of a job; those of its segments are numbers
+SEGMENT = "%04d"
 
 SESSIONS = PREFIX + "sessions"
 OFFERS = PREFIX + "offers"
@@ -99,6 +107,11 @@ def spent(key: str) -> str:
     return f"{PREFIX}spent:{key}"
 
 
+def segment_name(number: int) -> str:
+    """The task of a job's segment. number: from 0."""
+    return SEGMENT % number
+
+
 _IN_LUA = (
     "PREFIX",
     "GROUP",
@@ -115,15 +128,23 @@ _IN_LUA = (
     "JOB_REPEAT_S",
     "REMOVED_S",
     "HOOK_S",
+    "POISON",
     "TRIES",
+    "PRIORITY_MOST",
     "RATE_S",
+    "NO_STREAM",
+    "NAME_TAKEN",
+    "FULL",
+    "PLAN",
+    "JOIN",
+    "SEGMENT",
 )
 
 
 @cache
 def script(name: str) -> str:
-    """The text of `lua/<name>.lua` behind the numbers above and the functions that all scripts of its kind share."""
+    """The text of `lua/<name>.lua` behind the constants above and the functions that all scripts of its kind share."""
     folder = files("stream.records") / "lua"
     shared = "job_common" if name.startswith("job_") else "common"
-    numbers = [f"local {word} = {globals()[word]!r}" for word in _IN_LUA]
-    return "\n".join([*numbers, *((folder / f"{part}.lua").read_text() for part in ("clock", shared, name))])
+    constants = [f"local {word} = {globals()[word]!r}" for word in _IN_LUA]
+    return "\n".join([*constants, *((folder / f"{part}.lua").read_text() for part in ("clock", shared, name))])

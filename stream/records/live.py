@@ -10,6 +10,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream import limits
+from stream.records import keys
 from stream.records.options import Options
 
 
@@ -80,7 +82,7 @@ class Session(_Record):
     session; who holds an older one is refused. Times are in seconds since 1970, by the clock of the store.
     """
 
-    id: str = Field(min_length=1, max_length=64)
+    id: str = Field(min_length=1, max_length=limits.ID)
     kind: SessionKind
     owner: str = Field("", description="user; empty where the server has no tokens")
     name: str = Field("", description="of the stream: PUBLISH and VIEW")
@@ -133,9 +135,9 @@ class Answer(_Record):
 
 
 PROBLEMS = {
-    "no_stream": "nothing is live under that name",
-    "name_taken": "somebody else publishes under that name",
-    "full": "too many offers wait already",
+    keys.NO_STREAM: "nothing is live under that name",
+    keys.NAME_TAKEN: "somebody else publishes under that name",
+    keys.FULL: "too many offers wait already",
 }
 """Answers of the store itself, given without a worker."""
 

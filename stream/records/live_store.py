@@ -255,8 +255,8 @@ def _check(said: list[str], id: str) -> None:
             raise Fenced(f"session {id} is somebody else's by now")
         case ["bad", state]:
             raise BadMove(f"session {id} is {state}")
-        case ["name_taken"]:
-            raise BadMove(f"session {id}: {PROBLEMS['name_taken']}")
+        case [keys.NAME_TAKEN]:
+            raise BadMove(f"session {id}: {PROBLEMS[keys.NAME_TAKEN]}")
 
 
 def _command(text: str) -> Command | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from stream.errors import UsageError
+from stream.records.engines import AUTO, special_options, taking
 
 Rgb = tuple[int, int, int]
 GREEN: Rgb = (0, 255, 0)
@@ -115,12 +116,16 @@ class Edges(BaseModel):
     spill: float = Field(0.0, ge=0.0, le=1.0, description="Take a green or blue screen's tint off the subject.")
 
 
+def _for(option: str) -> str:
+    return f"For {', '.join(taking(option))}:"
+
+
 class Options(BaseModel):
     """Everything about the picture that may be chosen for one video."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: str = Field("auto", description="The model that finds the subject; auto takes the best for this machine.")
+    engine: str = Field(AUTO, description="The model that finds the subject; auto takes the best for this machine.")
     background: Background = Field(Background(kind="color"), description="What stands behind the subject.")
     view: View = Field(View.COMPOSITE, description="What the picture shows.")
     temporal: Temporal = Field(Temporal.AUTO, description="How the matte is steadied over time.")
@@ -129,9 +134,9 @@ class Options(BaseModel):
     foreground: Literal["auto", "estimate", "keep"] = Field(
         "auto", description="The subject's colours: estimated where it mixes with the room, or kept as they are."
     )
-    roi: bool = Field(False, description="For birefnet: look where the subject was, and at everything now and then.")
+    roi: bool = Field(False, description=f"{_for('roi')} look where the subject was, and at everything now and then.")
     key: Rgb | None = Field(
-        None, description="For chroma: the screen's colour; unset, it is measured on the first frame."
+        None, description=f"{_for('key')} the screen's colour; unset, it is measured on the first frame."
     )
 
     @model_validator(mode="before")
@@ -148,11 +153,17 @@ class Options(BaseModel):
 
     def misplaced(self) -> tuple[str, str] | None:
         """A field that the chosen engine would not use, and why in words."""
-        if self.key is not None and self.engine not in ("auto", "chroma"):
-            return "key", f"a screen's colour is for the engine chroma, not for {self.engine}"
-        if self.roi and self.engine not in ("auto", "birefnet"):
-            return "roi", f"is for the engine birefnet, not for {self.engine}"
+        if self.engine == AUTO:
+            return None
+        for name in self.special():
+            if self.engine not in taking(name):
+                return name, f"is for the engine {', '.join(taking(name))}, not for {self.engine}"
         return None
+
+    def special(self) -> list[str]:
+        """The fields that are set and that only some engines take."""
+        fields = type(self).model_fields
+        return [name for name in special_options() if name in fields and getattr(self, name) != fields[name].default]
 
     @classmethod
     def read(cls, **fields: Any) -> Self:

@@ -4,14 +4,17 @@ import contextlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 import av
 
+from stream.address import Address
 from stream.errors import EncodeError, disk_error, is_disk_trouble
 from stream.picture.frames import Frame, Sound, VideoInfo, to_av
 from stream.pump import Warnings
+from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks.formats import Format, add_video
+from stream.sinks.formats import Format, add_video, check_alpha, format_of
 from stream.sinks.gif import Palette
 from stream.sinks.partial import Partial
 from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound
@@ -22,6 +25,13 @@ _GIF_STEP = 2  # ticks: players take any shorter delay for a tenth of a second
 
 class FileSink:
     """Writes `path` in the format `chosen`. warnings: (code, sentence) pairs of what the format could not keep."""
+
+    @classmethod
+    def from_address(cls, address: Address, options: Options, settings: Settings) -> Self:
+        chosen = format_of(address.path)
+        if options.wants_alpha:
+            check_alpha(chosen)
+        return cls(address.path, chosen, settings)
 
     def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
         self.warnings: Warnings = []

@@ -1,4 +1,4 @@
-"""Codec, pixel format and options for every output; what each can hold.
+"""Codec, pixel format and options for every format of `stream/records/formats.py`.
 
 Qualities are set so that the picture is visually lossless at the speed a matting engine runs on the same machine;
 x264's `superfast` measured 3 to 6 dB better than `ultrafast` for less than twice its cost, and slower presets gain
@@ -17,21 +17,22 @@ from av.container import OutputContainer
 from stream.errors import UnsupportedOutput
 from stream.picture.frames import VideoInfo, has_alpha, tag_bt709
 from stream.picture.timing import plausible_rate
+from stream.records import formats
 from stream.settings import Settings
 
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of output.
+    """How one kind of output is encoded.
 
-    container: FFmpeg's muxer, "" for picture sequences. pix_fmt, alpha_pix_fmt, gray_pix_fmt: what the codec is given
-    for opaque, transparent and matte pictures; alpha_pix_fmt "" where it cannot be transparent.
-    largest_px: longest side the codec takes.
+    kind: its record in the table that everybody shares. container: FFmpeg's muxer, "" for picture sequences. pix_fmt,
+    alpha_pix_fmt, gray_pix_fmt: what the codec is given for opaque, transparent and matte pictures; alpha_pix_fmt ""
+    where it cannot be transparent. largest_px: longest side the codec takes.
     sound: codecs copied as they are, None for all. sound_codec: what others are turned into, "" where the format has
     no sound.
     """
 
-    name: str
+    kind: formats.OutputFormat
     container: str
     codec: str
     pix_fmt: str
@@ -44,6 +45,11 @@ class Format:
     sound: frozenset[str] | None = frozenset()
     sound_codec: str = ""
 
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.kind.label
+
     def pixels(self, info: VideoInfo) -> str:
         if info.has_alpha and self.alpha_pix_fmt:
             return self.alpha_pix_fmt
@@ -53,9 +59,9 @@ class Format:
 _VP9 = {"deadline": "good", "cpu-used": "5", "crf": "22", "b": "0", "row-mt": "1"}
 _QUICKTIME_SOUND = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 
-FORMATS = {
-    ".mp4": Format(
-        "MP4 (H.264)",
+_ENCODINGS = (
+    Format(
+        formats.FORMATS["mp4"],
         "mp4",
         "libx264",
         "yuv420p",
@@ -65,8 +71,8 @@ FORMATS = {
         sound=_QUICKTIME_SOUND - {"alac"},
         sound_codec="aac",
     ),
-    ".webm": Format(
-        "WebM (VP9)",
+    Format(
+        formats.FORMATS["webm"],
         "webm",
         "libvpx-vp9",
         "yuv420p",
@@ -76,8 +82,8 @@ FORMATS = {
         sound=frozenset({"opus", "vorbis"}),
         sound_codec="libopus",
     ),
-    ".mov": Format(
-        "MOV (ProRes)",
+    Format(
+        formats.FORMATS["mov"],
         "mov",
         "prores_aw",  # as exact as prores_ks, three times as fast
         "yuv422p10le",
@@ -87,8 +93,8 @@ FORMATS = {
         sound=_QUICKTIME_SOUND | {"pcm_s16le", "pcm_s24le"},
         sound_codec="aac",
     ),
-    ".mkv": Format(
-        "MKV (FFV1, lossless)",
+    Format(
+        formats.FORMATS["mkv"],
         "matroska",
         "ffv1",
         "yuv420p",
@@ -98,16 +104,19 @@ FORMATS = {
         sound=None,
         sound_codec="flac",
     ),
-    ".gif": Format("GIF", "gif", "gif", "pal8", alpha_pix_fmt="pal8"),
-    ".png": Format("PNG sequence", "", "png", "rgb24", alpha_pix_fmt="rgba", gray_pix_fmt="gray"),
-}
+    Format(formats.FORMATS["gif"], "gif", "gif", "pal8", alpha_pix_fmt="pal8"),
+    Format(formats.FORMATS["png"], "", "png", "rgb24", alpha_pix_fmt="rgba", gray_pix_fmt="gray"),
+)
+
+FORMATS = {encoding.kind.suffix: encoding for encoding in _ENCODINGS}
+"""By the suffix of an output's name."""
 
 
 def format_of(path: Path) -> Format:
     """The format that the name of an output asks for; a folder means a PNG sequence. Raises UnsupportedOutput."""
     suffix = path.suffix.lower()
-    if suffix in ("", ".png") or path.is_dir():
-        return FORMATS[".png"]
+    if not suffix or path.is_dir():
+        return FORMATS[formats.FORMATS["png"].suffix]
     if suffix not in FORMATS:
         raise UnsupportedOutput(f"{suffix} is no format that can be written; one of: {', '.join(FORMATS)}, or a folder")
     return FORMATS[suffix]
@@ -115,9 +124,7 @@ def format_of(path: Path) -> Format:
 
 def check_alpha(chosen: Format) -> None:
     """Raise UnsupportedOutput where transparency cannot be kept, naming the formats that keep it."""
-    if not chosen.alpha_pix_fmt:
-        able = ", ".join(f"{suffix} ({f.name})" for suffix, f in FORMATS.items() if f.alpha_pix_fmt)
-        raise UnsupportedOutput(f"{chosen.name} cannot be transparent; these can: {able}")
+    formats.check_alpha(chosen.kind)
 
 
 def add_video(container: OutputContainer, chosen: Format, info: VideoInfo, settings: Settings) -> av.VideoStream:

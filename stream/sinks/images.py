@@ -2,16 +2,19 @@
 
 import re
 from pathlib import Path
+from typing import Self
 
 import av
 
+from stream.address import Address
 from stream.errors import UsageError, disk_error
 from stream.picture.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
+from stream.records.formats import PICTURE, TIMES
+from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks.formats import Format
+from stream.sinks.formats import Format, format_of
 from stream.sinks.partial import Partial
 
-TIMES = "timestamps.txt"
 NO_SOUND = ("no_sound", "pictures hold no sound; the video's own was left out")
 _NUMBERED = re.compile(r"[^%]*%(0\d)?d[^%]*")
 _QUICK = {"compression_level": "1", "pred": "up"}  # a fifth of the time of the defaults, a fifth larger
@@ -24,12 +27,16 @@ class ImagesSink:
     format that mkvmerge calls "timestamp format v2".
     """
 
+    @classmethod
+    def from_address(cls, address: Address, options: Options, settings: Settings) -> Self:
+        return cls(address.path, format_of(address.path), settings)  # which keeps alpha
+
     def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
         self.warnings: list[tuple[str, str]] = []
-        named = path.suffix.lower() == ".png" and not path.is_dir()
-        folder, self._pattern = (path.parent.resolve(), path.name) if named else (path.resolve(), "%05d.png")
+        named = path.suffix.lower() == chosen.kind.suffix and not path.is_dir()
+        folder, self._pattern = (path.parent.resolve(), path.name) if named else (path.resolve(), PICTURE)
         if not _NUMBERED.fullmatch(self._pattern):
-            raise UsageError(f"{path}: name a folder, or a pattern with a number in it, such as %05d.png")
+            raise UsageError(f"{path}: name a folder, or a pattern with a number in it, such as {PICTURE}")
         if folder == Path.cwd():
             raise UsageError(f"name a folder of its own for the pictures: pictures/{self._pattern}")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -23,10 +23,11 @@ import numpy as np
 from stream.errors import disk_error
 from stream.picture.frames import Frame, Sound, VideoInfo, has_alpha
 from stream.pump import Sink, Warnings
+from stream.records.formats import PICTURE, TIMES
 from stream.settings import Settings
 from stream.sinks.file import FileSink, named_errors
 from stream.sinks.formats import FORMATS, Format
-from stream.sinks.images import NO_SOUND, TIMES, ImagesSink
+from stream.sinks.images import NO_SOUND, ImagesSink
 from stream.sinks.joined import Joined, Part, waits_in
 from stream.sinks.partial import Partial
 from stream.sinks.sequential import Drain, Known, Pipe, Sieve
@@ -182,7 +183,7 @@ def _zipped(parts: Iterable[Part], info: VideoInfo, out: Any) -> Iterator[Warnin
             with zipfile.ZipFile(part.path) as packed:
                 for name in sorted(n for n in packed.namelist() if n != TIMES):
                     count += 1
-                    whole.writestr(f"{count:05d}.png", packed.read(name))
+                    whole.writestr(PICTURE % count, packed.read(name))
                     yield []
                 times += packed.read(TIMES).decode().split("\n")[1:-1]
         whole.writestr(TIMES, "\n".join([*times, ""]))

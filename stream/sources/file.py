@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import av
 
+from stream.address import Address
 from stream.errors import TooLarge, UnreadableMedia
 from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.ingest import Ingest
@@ -17,6 +19,7 @@ from stream.picture.timing import clock
 from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.base import SourceOptions
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
 
 
@@ -27,6 +30,13 @@ class FileSource:
     warnings: (code, sentence) pairs, complete once iteration has ended.
     Raises NoVideoStream, UnreadableMedia, TooLarge; from iteration too.
     """
+
+    live = False
+    takes = frozenset({"start_s", "end_s", "size"})
+
+    @classmethod
+    def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
+        return cls(address.path, settings, options.start_s, options.end_s, options.size)
 
     def __init__(
         self,

@@ -6,25 +6,47 @@ For tests, benchmarks and trying things out where there is no camera. The same n
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stream.address import Address
+from stream.errors import UsageError
+from stream.picture.canvas import fitted
 from stream.picture.colour import rgb_to_i420
 from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.pump import Warnings
+from stream.settings import Settings
+from stream.sources.base import SourceOptions
 
 Rgb = npt.NDArray[np.uint8]
 _SCREEN = (0, 200, 60)
+_SIZE, _LENGTH_S = (1280, 720), 10.0  # where nothing else is asked for
 _SHARP = 4  # edges are drawn at four times the size and reduced, so that alpha is exact to 1/16
 
 
 class PatternSource:
     """`frames` pictures of `width` x `height` (even) at `rate` a second.
 
-    scene: "screen" is an even green screen, "room" a busy still background.
+    scene: "screen" is an even green screen, "room" a busy still background. As an address: pattern:SCENE, with a size
+    of 1280x720 and a length of ten seconds unless `SourceOptions` ask for others.
     """
+
+    live = False
+    takes = frozenset({"size", "end_s"})
+
+    @classmethod
+    def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
+        """Raises UsageError for a scene that is not known, and for a length without a picture."""
+        scene = address.name or "screen"
+        if scene not in ("screen", "room"):
+            raise UsageError(f"pattern:{scene} is unknown; one of: pattern:screen, pattern:room")
+        frames = round(30 * (_LENGTH_S if options.end_s is None else options.end_s))
+        if frames < 1:
+            raise UsageError("a pattern lasts a thirtieth of a second at least")
+        return cls(*fitted(_SIZE, options.size, settings.max_pixels), frames, scene=scene)
 
     def __init__(
         self, width: int, height: int, frames: int, rate: Fraction = Fraction(30), scene: str = "screen"

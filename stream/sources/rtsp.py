@@ -1,7 +1,7 @@
 """A camera or server that speaks RTSP, as a source that never ends by itself: it is asked again whenever it is lost.
 
-Three threads: one reads and decodes (`rtsp_connection`), one watches it and begins anew, and the pump's own takes the
-newest picture. What nobody takes in time is replaced in `slot`, which is to be given to `pump` as `read`.
+Three threads: one reads and decodes (`connection`), one watches it and connects again, and the pump's own takes the
+newest picture. What is not taken in time is replaced in `slot`, which `pump` reads from.
 
 While there is no picture, slates come instead, at the stream's rate: even grey frames marked as such, of which only the
 background leaves. Sound is not asked for. The size is that of the first picture, or what was asked for; pictures of
@@ -13,10 +13,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from typing import Literal
+from typing import Self
 
+from stream.address import Address
 from stream.errors import InputError, NoVideoStream
 from stream.log import OncePerSecond
 from stream.meters import Recent, Stopwatch
@@ -27,7 +28,8 @@ from stream.picture.timing import ArrivalClock
 from stream.pump import Item, Warnings
 from stream.settings import Settings
 from stream.slot import Slot
-from stream.sources.rtsp_connection import Address, Connection, Picture
+from stream.sources.base import SourceOptions, SourceState
+from stream.sources.connection import Connection, Picture
 
 CLOCK = Fraction(1, 90_000)
 UNSEEN = (1280, 720)  # the size of a slate that is shown before any picture came
@@ -37,38 +39,33 @@ _GRACE_S = 0.5  # a connection that works ends within a picture's time; one that
 _MOST_STUCK = 8  # threads that hang in FFmpeg; more are not started
 
 
-@dataclass(frozen=True)
-class SourceState:
-    """How it stands with the connection. reason: why it was lost."""
-
-    name: Literal["connecting", "live", "reconnecting"] = "connecting"
-    reason: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}" if self.reason else self.name
-
-
 class RtspSource:
-    """Pictures from the rtsp:// or rtsps:// address `url`, until `end` or `close` is called.
+    """Pictures from an rtsp:// or rtsps:// address, from the first look at `info` until `end` or `close` is called.
 
-    size: (width, height) wanted in pixels; one of them 0 keeps the shape, both 0 keep the size of the first picture.
-    duration_s: end by itself so long after the first frame. told: called with each new state, in any thread, and again
-    later if it gives False; without it, the log is told, at most once a second. Raises UsageError for an address that
-    is none, and NoVideoStream when all has ended without a single picture.
+    size, duration_s, on_state: as in `SourceOptions`; size (0, 0) is that of the first picture. Without `on_state` the
+    states are logged, at most once a second. Raises UsageError for an address without a host, and from iteration
+    NoVideoStream when it has ended without a single picture.
 
-    state: as of now. slot: the hand-over for `pump`; `slot.dropped` counts what the transform was too slow for.
-    dropped: pictures lost before that, by cause. slates: how many were handed on. rate: pictures that came.
+    state, slot, dropped: as in `LiveSource`. slates: how many were handed on. rate: pictures that came.
     """
+
+    live = True
+    takes = frozenset({"size", "duration_s"})
+
+    @classmethod
+    def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
+        return cls(address, settings, options.size, options.duration_s, options.on_state)
 
     def __init__(
         self,
-        url: str,
+        address: Address,
         settings: Settings,
         size: tuple[int, int] = (0, 0),
         duration_s: float | None = None,
-        told: Callable[[SourceState], object] | None = None,
+        on_state: Callable[[SourceState], object] | None = None,
     ) -> None:
-        self.address = Address(url)
+        address.check_host()
+        self.address = address
         self.warnings: Warnings = []
         self.slot: Slot[Item] = Slot()
         self.dropped: Counter[str] = Counter()
@@ -78,7 +75,7 @@ class RtspSource:
         self.slates = 0
         self._settings, self._size, self._duration_s = settings, size, duration_s
         self._log = OncePerSecond(logging.getLogger(__name__))
-        self._told = told or (lambda state: self._log.warning("%s: %s", self.address, state))
+        self._on_state = on_state or (lambda state: self._log.warning("%s: %s", self.address, state))
         self._said = True
         self._inbox: Slot[Picture] = Slot()
         self._clock = ArrivalClock(CLOCK)
@@ -88,15 +85,16 @@ class RtspSource:
         self._first: Picture | None = None
         self._seen_s = self._slated_s = 0.0
         self._watching = threading.Thread(target=self._keep_connected, name="rtsp watch", daemon=True)
-        self._watching.start()
 
     # the picture's side: the pump's thread
 
     @property
     def info(self) -> VideoInfo:
-        """Waits for the first picture, but not where none is to be expected soon."""
+        """Connects, and waits for the first picture, but not where none is to be expected soon."""
         with self._opening:
             if self._canvas is None:
+                if self._watching.ident is None:
+                    self._watching.start()
                 self._first = self._await_first()
                 seen = _upright(self._first) if self._first is not None else UNSEEN
                 self._interval = 1 / (self._first.rate if self._first is not None else Fraction(30))
@@ -173,14 +171,14 @@ class RtspSource:
             self.warnings.append(("source_away", f"the source was away for {away_s:.1f} s: the background was shown"))
 
     def end(self) -> None:
-        """No more frames; what was handed on is still worked on. Safe in a signal handler."""
+        """No more frames; those handed on are still worked on. Safe in a signal handler."""
         self._ending.set()
 
     def close(self) -> None:
         """From any thread, as often as one likes; never waits for long."""
         self.end()
         self._inbox.close()
-        if threading.current_thread() is not self._watching:
+        if self._watching.is_alive() and threading.current_thread() is not self._watching:
             self._watching.join(_GRACE_S + 2 * _LOOK_S)
 
     # the connection's side
@@ -198,7 +196,7 @@ class RtspSource:
     def _connect(self) -> Connection:
         """One connection from its beginning to its end, or until it is given up."""
         self._clock.restart()
-        connection = Connection(self.address, self._settings, self._take)
+        connection = Connection(self.address, _protocol(self._settings), self._settings, self._take)
         connection.start()
         while not connection.ended.wait(_LOOK_S):
             if self._ending.is_set() or connection.overdue:
@@ -219,7 +217,17 @@ class RtspSource:
         """Each state once; again if it was held back."""
         if state != self.state or not self._said:
             self.state = state
-            self._said = self._told(state) is not False
+            self._said = self._on_state(state) is not False
+
+
+def _protocol(settings: Settings) -> dict[str, str]:
+    """FFmpeg's options for RTSP."""
+    return {
+        "rtsp_transport": settings.rtsp_transport,
+        "timeout": str(round(settings.rtsp_timeout_s * 1e6)),  # microseconds
+        "allowed_media_types": "video",
+        "protocol_whitelist": "rtsp,rtsps,rtp,tcp,udp,tls",
+    }
 
 
 def _upright(picture: Picture) -> tuple[int, int]:

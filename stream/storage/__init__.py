@@ -1,6 +1,7 @@
 """Where uploads and results lie: a folder, or a bucket that all machines reach. One small interface, chosen by address.
 
-Keys are words of [a-z0-9._-] joined by "/", made by the server, never by a user: `uploads/ID/…`, `jobs/ID/…`.
+Which keys there are is in `stream/storage/keys.py`: words of [a-z0-9._-] joined by "/", made by the server, never by a
+user.
 """
 
 import re

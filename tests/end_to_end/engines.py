@@ -8,15 +8,15 @@ import numpy as np
 
 from stream.errors import EngineError
 from stream.picture.frames import Frame
+from stream.records.engines import EngineRecord
 from stream.records.options import Options
 from stream.settings import Settings
-from workers.engines.base import EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 from workers.weights.known import Say
 
 
-class Upper:
+class Upper(Engine):
     name, device = "upper", "test"
-    batch, recurrent, warmup_frames = 1, False, 0
 
     def __init__(self, options: Options, settings: Settings, say: Say) -> None:
         """Loads nothing."""
@@ -82,4 +82,7 @@ class Unloadable(Upper):
         raise EngineError("its file is damaged")
 
 
-NAMES = {kind.name: f"{__name__}:{kind.__name__}" for kind in (Upper, Slow, Heavy, Choosy, Broken, Unloadable)}
+RECORDS = {
+    kind.name: EngineRecord(kind.name, f"{__name__}:{kind.__name__}", kind.name, "For tests.", steady=True)
+    for kind in (Upper, Slow, Heavy, Choosy, Broken, Unloadable)
+}

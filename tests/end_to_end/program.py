@@ -4,8 +4,8 @@ import sys
 
 from commands import live
 from mattebox import main
+from stream.records.engines import ENGINES
 from tests.end_to_end import scene
-from workers.engines import ENGINES
 
 
 def _itself(*words: str) -> list[str]:
@@ -13,6 +13,6 @@ def _itself(*words: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    ENGINES.update(scene.ENGINES)
+    ENGINES.update(scene.RECORDS)
     live._mattebox = _itself
     main()

@@ -6,15 +6,17 @@ upper edge is sharp, its lower edge is soft, and its left side is tinted by the 
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from stream.picture.frames import Alpha, Frame
+from stream.records.engines import ENGINES
 from stream.records.options import Options
 from stream.settings import Settings
-from workers.engines.base import Result
+from workers.engines.base import Engine, Result
 from workers.weights.known import Say
 
 HEIGHT, WIDTH = 240, 320
@@ -70,12 +72,11 @@ def write_scene(path: Path) -> Path:
     return path
 
 
-class Coarse:
+class Coarse(Engine):
     """The disc at 32x24, as from a coarse network. It takes two seconds to load, and with foreground estimation more
     than a second per frame."""
 
-    name, device = "rvm", "test"
-    batch, recurrent, warmup_frames = 1, True, 0
+    name, device, recurrent = "rvm", "test", True
     loading_s = 2.0
 
     def __init__(self, options: Options, settings: Settings, say: Say) -> None:
@@ -112,8 +113,9 @@ class Trembling(Coarse):
         return alpha
 
 
-ENGINES = {
+_PLACES = {
     "rvm": f"{__name__}:Coarse",
     "selfie": f"{__name__}:Trembling",
     "birefnet": "tests.end_to_end.looking:Looking",
 }
+RECORDS = {name: replace(ENGINES[name], place=place) for name, place in _PLACES.items()}

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
+from stream.records.engines import ENGINES
 from stream.records.live import Session, SessionKind
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.embedded import Embedded
 from stream.settings import Settings
 from tests.end_to_end.caller import apart, patch
-from tests.end_to_end.engines import NAMES, Broken
+from tests.end_to_end.engines import RECORDS, Broken
 from tests.rtc import Camera, Client, number_in, until
 from tests.servers import asynctest
 from workers import engines
@@ -39,7 +40,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def odd_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "ENGINES", engines.ENGINES | NAMES)
+    for name, record in RECORDS.items():
+        monkeypatch.setitem(ENGINES, name, record)
     monkeypatch.setattr(engines, "choose", lambda options, **_: (options.engine.replace("auto", "upper"), "for a test"))
 
 
@@ -148,7 +150,7 @@ async def test_an_engine_that_raises(url: str) -> None:
 
 
 @asynctest
-async def test_an_engine_that_cannot_be_loaded(url: str) -> None:
+async def test_an_engine_that_is_unavailable(url: str) -> None:
     async with video(url, engine="unloadable") as seen:
         await seen.shows(seen.is_subject, "another engine's matte")
         seen.assert_never()

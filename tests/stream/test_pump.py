@@ -170,3 +170,17 @@ def test_live_video_gives_slots_and_every_stage_works_on_the_newest() -> None:
     assert times[-1] == 99
     assert len(times) < 60
     assert max(b - a for a, b in pairwise(times)) > 1
+
+
+def test_the_slots_of_source_and_sink_are_used_unless_others_are_given() -> None:
+    class LiveSink(ListSink):
+        slot: Slot[Item] = Slot()
+
+    class LiveSource(ListSource):
+        slot: Slot[Item] = Slot()
+
+    sink, source = LiveSink(pause_s=0.01), LiveSource(frames(100))
+    pump(source, Unchanged(), sink)
+    assert sink.items[-1].pts == 99
+    assert len(sink.items) + sink.slot.dropped + source.slot.dropped == 100
+    assert len(sink.items) < 60

@@ -83,7 +83,7 @@ def test_a_file_fails_with_the_engine(pattern: PatternSource) -> None:
 @pytest.mark.parametrize("background", ["green", "blur", "none", "transparent"])
 @pytest.mark.parametrize("view", ["composite", "matte", "side-by-side", "overlay", "stacked"])
 def test_a_live_picture_without_a_matte_shows_nothing_of_the_room(background: str, view: str) -> None:
-    """Two rooms that share no pixel give the same picture. (Whoever asks for the room itself needs no matte.)"""
+    """Two rooms that share no pixel give the same picture. (Background none shows the room on purpose.)"""
     if (background, view) == ("none", "composite"):
         return
     shown = []
@@ -228,7 +228,7 @@ def test_colour_and_alpha_are_held_back_together(pattern: PatternSource, mode: s
 
 
 @pytest.mark.parametrize("mode", ["live", "live+1", "offline"])
-def test_a_failure_ends_what_was_held_and_begins_anew(pattern: PatternSource, mode: str) -> None:
+def test_after_a_failure_held_frames_leave_and_smoothing_starts_again(pattern: PatternSource, mode: str) -> None:
     """Nothing is lost or out of order, the failed frame is covered, and none of its neighbours is."""
     engine = TruthEngine(pattern, fails_on=frozenset({9}))
     out = all_of(matte(pattern, engine, live=True, temporal=mode), pattern)

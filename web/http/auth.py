@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from stream import limits
 from stream.errors import UsageError
 from stream.settings import Settings
 from web.http.problems import Problem
@@ -21,7 +22,6 @@ from web.http.signing import Claim, Scope, derive, is_valid, load_secret, read_c
 COOKIE = "mattebox"
 LOGIN_S = 7 * 86_400
 SINGLE_USER = "user"  # the name of MATTEBOX_TOKEN's user
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # safe as a folder name
 
 
 def read_tokens(settings: Settings) -> dict[str, str]:
@@ -29,7 +29,7 @@ def read_tokens(settings: Settings) -> dict[str, str]:
     users: dict[str, str] = {}
     for entry in filter(None, (e.strip() for e in settings.tokens.get_secret_value().split(","))):
         name, _, token = (part.strip() for part in entry.partition(":"))
-        if not _NAME.fullmatch(name) or not token or name in users:
+        if not re.fullmatch(limits.NAME, name) or not token or name in users:
             raise UsageError("MATTEBOX_TOKENS must be name:token,name:token with each name once")
         users[name] = token
     if single := settings.token.get_secret_value().strip():

@@ -13,14 +13,15 @@ from typing import Any
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stream import limits
+from stream.records import api
 from web.http.problems import Problem
 
-PATH = "/api/uploads"
-VERSION = "1.0.0"
+PATH = api.UPLOADS
+VERSION = api.TUS_VERSION
 EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
 HASHES = ("sha1", "sha256", "md5")
 _MAX_METADATA = 8192
-_MAX_TITLE = 200
 
 
 class TusHeaders:
@@ -32,7 +33,7 @@ class TusHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"tus-resumable", VERSION.encode())]
+                message["headers"] = [*message["headers"], (api.TUS_HEADER.lower().encode(), VERSION.encode())]
             await send(message)
 
         is_upload = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PATH}/")
@@ -41,8 +42,8 @@ class TusHeaders:
 
 def check_version(request: Request) -> None:
     """Raises Problem 412 unless the request has the supported tus version."""
-    if request.headers.get("tus-resumable") != VERSION:
-        raise Problem(412, "tus_version", f"send Tus-Resumable: {VERSION}", Tus_Version=VERSION)
+    if request.headers.get(api.TUS_HEADER) != VERSION:
+        raise Problem(412, "tus_version", f"send {api.TUS_HEADER}: {VERSION}", Tus_Version=VERSION)
 
 
 def number(request: Request, header: str) -> int:
@@ -64,7 +65,7 @@ def title_of(metadata: str) -> str:
         raise Problem(
             400, "bad_header", "the values in Upload-Metadata must be base64", field="Upload-Metadata"
         ) from None
-    return "".join(c if c.isprintable() else " " for c in name).strip()[:_MAX_TITLE]
+    return "".join(c if c.isprintable() else " " for c in name).strip()[: limits.TITLE]
 
 
 def checksum_of(request: Request) -> tuple[Any, bytes] | None:

@@ -1,14 +1,13 @@
 """Where uploads lie while they arrive: one folder each, one writer at a time, across processes. Knows no HTTP.
 
 `<data_dir>/uploads/OWNER/ID/` with `info` (the record), `data` (what came so far; its size is the offset) and `lock`.
-A complete one is looked at and goes to storage as `uploads/ID/source`, its record beside it as `uploads/ID/info`,
-so that any web process finds it; the folder stays, empty but for the record, until the upload expires.
-Methods open files: call them in a thread. Web processes that share `data_dir` share the uploads under way.
+A complete one is looked at and goes to storage, its record beside it (`stream/storage/keys.py`), so that any web
+process finds it; the folder stays, empty but for the record, until the upload expires. Methods open files: call them in
+a thread. Web processes that share `data_dir` share the uploads under way.
 """
 
 import fcntl
 import os
-import re
 import secrets
 import shutil
 import time
@@ -20,13 +19,13 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stream.errors import DiskError, InputError, MatteboxError, TooLarge, disk_error
+from stream.limits import FILE_ID
 from stream.records.jobs import Media
 from stream.settings import Settings
 from stream.sources.probe import probe
-from stream.storage import Storage
+from stream.storage import Storage, keys
 from web.http.threads import in_thread
 
-_ID = re.compile(r"[0-9a-f]{32}")
 _MOST = 1000  # uploads of one user, of whatever size
 _NOBODY = "-"  # the folder of the user without a name; users' names begin with a letter or digit
 
@@ -64,7 +63,7 @@ class Upload(BaseModel):
     @property
     def source(self) -> str:
         """Its key in storage."""
-        return f"uploads/{self.id}/source"
+        return keys.upload_source(self.id)
 
 
 class Draft:
@@ -155,7 +154,9 @@ class Inbox:
     def uploads(self, owner: str) -> list[Upload]:
         """Those of a user that this folder knows."""
         folder = self._of_owner(owner)
-        found = [self._read(path) for path in folder.iterdir() if _ID.fullmatch(path.name)] if folder.is_dir() else []
+        found = (
+            [self._read(path) for path in folder.iterdir() if FILE_ID.fullmatch(path.name)] if folder.is_dir() else []
+        )
         return [upload for upload in found if upload is not None]
 
     def every(self) -> list[Upload]:
@@ -166,12 +167,12 @@ class Inbox:
         """Folders without a record, not touched since that time: whoever made them was killed in between."""
         for folder in self._root.glob("*/*"):
             with suppress(FileNotFoundError):
-                if _ID.fullmatch(folder.name) and self._read(folder) is None and folder.stat().st_mtime < before_s:
+                if FILE_ID.fullmatch(folder.name) and self._read(folder) is None and folder.stat().st_mtime < before_s:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, owner: str, id: str) -> Upload | None:
         """The owner's upload of that id, wherever it lies."""
-        if not _ID.fullmatch(id):
+        if not FILE_ID.fullmatch(id):
             return None
         folder = self._of_owner(owner) / id
         upload = self._read(folder)
@@ -211,7 +212,7 @@ class Inbox:
             with suppress(FileNotFoundError), Draft(folder):
                 shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
-        self._storage.remove_all(f"uploads/{upload.id}/")
+        self._storage.remove_all(keys.upload(upload.id))
 
     async def finish(self, upload: Upload) -> Upload:
         """All has come: look at it, and hand it to storage if it is a video. Its writer calls this. Raises DiskError.
@@ -231,7 +232,7 @@ class Inbox:
     def _hand_over(self, upload: Upload, data: Path) -> None:
         note = data.with_name("note")
         note.write_text(upload.model_dump_json())
-        self._storage.put(f"uploads/{upload.id}/info", note)
+        self._storage.put(keys.upload_info(upload.id), note)
         if upload.state == "ready":
             self._storage.put(upload.source, data)
         data.unlink(missing_ok=True)
@@ -240,7 +241,7 @@ class Inbox:
     def stored(self, id: str) -> Upload | None:
         """What storage knows of it, from whichever machine it came."""
         try:
-            return Upload.model_validate_json(b"".join(self._storage.read(f"uploads/{id}/info")))
+            return Upload.model_validate_json(b"".join(self._storage.read(keys.upload_info(id))))
         except (FileNotFoundError, ValidationError):
             return None
 

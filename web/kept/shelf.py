@@ -1,10 +1,9 @@
 """Where background pictures and videos lie, and what may lie there. Knows nothing about HTTP.
 
-In storage, so that every worker reaches them: `gallery/NAME.jpg`, and `backgrounds/OWNER/ID.image` or `.video` beside
-`ID.jpg`, its thumbnail. Names are the server's own. Methods take a while: call them in a thread.
+In storage, so that every worker reaches them, each beside its thumbnail (`stream/storage/keys.py`). Names are the
+server's own. Methods take a while: call them in a thread.
 """
 
-import re
 import shutil
 import tempfile
 import time
@@ -12,7 +11,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Literal
@@ -20,18 +18,18 @@ from typing import Literal
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stream.errors import BackgroundError, InputError, TooLarge, UnreadableMedia, disk_error
+from stream.limits import FILE_ID
 from stream.picture.frames import Frame, to_av
 from stream.records.options import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
-from stream.storage import Storage
+from stream.storage import Storage, keys
 from stream.storage.nearby import SCHEME
 from web.kept.gallery import PICTURES, painted
 
 Kind = Literal["image", "video"]
 _KINDS: tuple[Kind, ...] = ("image", "video")
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_ID = re.compile(r"[0-9a-f]{32}")
 _THUMBNAIL = (320, 180)  # pixels, at most
 
 
@@ -66,21 +64,22 @@ class Shelf:
         """The inverse: what a client may read of a record's background."""
         if background.kind not in _KINDS:
             return background.spec()
-        path = Path(background.path)
-        return f"gallery:{path.stem}" if path.parent.name == "gallery" else f"upload:{path.stem}"
+        key = background.path.removeprefix(SCHEME)
+        painted = keys.gallery_name(key)
+        return f"gallery:{painted}" if painted else f"upload:{keys.background_id(key)}"
 
     def gallery(self, name: str) -> str:
         """The picture's key; it is painted when it is first wanted. Raises BackgroundError, DiskError."""
         if name not in PICTURES:
             raise BackgroundError(f"the gallery has: {', '.join(PICTURES)}")
-        key = f"gallery/{name}.jpg"
+        key = keys.gallery(name)
         if not self._is_there(key):
             self._put_painted(key, name)
         return key
 
     def gallery_thumbnail(self, name: str) -> bytes:
         """A JPEG."""
-        picture, key = self.gallery(name), f"gallery/{name}.small.jpg"
+        picture, key = self.gallery(name), keys.gallery_thumbnail(name)
         if not self._is_there(key):
             with self._folder() as folder, Image.open(self._storage.local(picture, folder)) as image:
                 _save_thumbnail(image, folder / "small")
@@ -89,22 +88,22 @@ class Shelf:
 
     def uploads(self, owner: str) -> list[OwnBackground]:
         """The owner's, oldest first."""
-        keys = self._storage.keys(_folder_of(owner))
-        return [OwnBackground(path.stem, kind, key) for key in keys if (kind := _kind(path := Path(key)))]
+        found = self._storage.keys(keys.backgrounds(owner))
+        return [OwnBackground(keys.background_id(key), kind, key) for key in found if (kind := _kind(key))]
 
     def upload(self, owner: str, name: str) -> OwnBackground:
         """Raises BackgroundError where the owner has none of that name."""
-        if _ID.fullmatch(name):
+        if FILE_ID.fullmatch(name):
             for kind in _KINDS:
-                if self._is_there(key := f"{_folder_of(owner)}{name}.{kind}"):
+                if self._is_there(key := keys.background(owner, name, kind)):
                     return OwnBackground(name, kind, key)
         raise BackgroundError("there is no upload of that id")
 
     def thumbnail(self, owner: str, name: str) -> bytes:
         """A JPEG. Raises BackgroundError."""
-        key = Path(self.upload(owner, name).key).with_suffix(".jpg").as_posix()
+        self.upload(owner, name)
         try:
-            return b"".join(self._storage.read(key))
+            return b"".join(self._storage.read(keys.background_thumbnail(owner, name)))
         except FileNotFoundError:
             raise BackgroundError("there is no upload of that id") from None
 
@@ -127,16 +126,15 @@ class Shelf:
         kind: Kind = "image" if self._is_image(draft, thumbnail) else "video"
         if kind == "video":
             self._read_video(draft, thumbnail)
-        key = f"{_folder_of(owner)}{draft.name}"
-        self._storage.put(f"{key}.jpg", thumbnail)
-        self._storage.put(f"{key}.{kind}", draft)
-        return OwnBackground(draft.name, kind, f"{key}.{kind}")
+        key = keys.background(owner, draft.name, kind)
+        self._storage.put(keys.background_thumbnail(owner, draft.name), thumbnail)
+        self._storage.put(key, draft)
+        return OwnBackground(draft.name, kind, key)
 
     def remove(self, owner: str, name: str) -> None:
         """Raises BackgroundError. A live video that shows it keeps it open, and goes on."""
-        key = self.upload(owner, name).key
-        self._storage.remove(key)
-        self._storage.remove(Path(key).with_suffix(".jpg").as_posix())
+        self._storage.remove(self.upload(owner, name).key)
+        self._storage.remove(keys.background_thumbnail(owner, name))
 
     def _is_there(self, key: str) -> bool:
         try:
@@ -200,13 +198,9 @@ def _save_thumbnail(image: Image.Image, path: Path) -> None:
     flat.save(path, "JPEG", quality=85)
 
 
-def _folder_of(owner: str) -> str:
-    """Users' names may hold what no key may."""
-    return f"backgrounds/{sha256(owner.encode()).hexdigest()[:24]}/"
-
-
-def _kind(path: Path) -> Kind | None:
-    return next((kind for kind in _KINDS if path.suffix == f".{kind}"), None)
+def _kind(key: str) -> Kind | None:
+    """None for a thumbnail."""
+    return next((kind for kind in _KINDS if keys.background_kind(key) == kind), None)
 
 
 @contextmanager

@@ -4,7 +4,9 @@ import re
 import time
 from uuid import uuid4
 
-from stream.errors import SdpError
+from stream.errors import BackgroundError, SdpError, UnsupportedCodec, UsageError
+from stream.limits import RECORD_ID
+from stream.records import keys
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.ice import Reach, ice_servers
@@ -15,9 +17,11 @@ from web.http.problems import Problem
 
 _RETRY_S = 2
 _CLIENT_ERRORS = {  # the worker's problem code to the field of the request that caused it
-    "bad_sdp": "sdp", "unsupported_codec": "sdp", "usage": "options", "bad_background": "options.background"
-}  # fmt: skip
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    SdpError.code: "sdp",
+    UnsupportedCodec.code: "sdp",
+    UsageError.code: "options",
+    BackgroundError.code: "options.background",
+}
 
 
 def new_session(kind: SessionKind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
@@ -59,9 +63,9 @@ def _problem(answer: Answer | None) -> Problem | None:
     """The worker's error as a problem: 422 where the client must change its offer, else usually 503 to retry."""
     if answer is None:
         return Problem(503, "no_worker", "no worker has room for this video now; try again soon", retry_s=_RETRY_S)
-    if answer.problem == "no_stream":
+    if answer.problem == keys.NO_STREAM:
         return not_live()
-    if answer.problem == "name_taken":
+    if answer.problem == keys.NAME_TAKEN:
         return name_taken()
     if not answer.problem:
         return None
@@ -75,12 +79,12 @@ def not_live() -> Problem:
 
 
 def name_taken() -> Problem:
-    return Problem(409, "name_taken", "another user is publishing under this name", retry_s=_RETRY_S)
+    return Problem(409, keys.NAME_TAKEN, "another user is publishing under this name", retry_s=_RETRY_S)
 
 
 async def owned(here: Context, owner: str, id: str) -> Session:
     """The owner's session with this id. Raises Problem 404, also for another user's session."""
-    session = await here.store.session(id) if _ID.fullmatch(id) else None
+    session = await here.store.session(id) if RECORD_ID.fullmatch(id) else None
     if session is None or session.owner != owner:
         raise Problem(404, "not_found", "there is no such session")
     return session

@@ -6,16 +6,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream import limits
 from stream.records.live import Meters, Session, SessionKind
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
+from web.http.guard import MAX_BODY
 from web.http.problems import Problem
 from web.live.offers import check_offer, ice, new_session, owned, place
 from web.options import keep_private, read_options, words
 
 router = APIRouter(prefix="/api", tags=["sessions"])
 
-Sdp = Annotated[str, Field(min_length=1, max_length=131_072)]
+Sdp = Annotated[str, Field(min_length=1, max_length=MAX_BODY)]
 Part = Annotated[
     dict[str, Any],
     Field(
@@ -30,7 +32,7 @@ class OfferIn(BaseModel):
     sdp: Sdp
     type: Literal["offer"] = "offer"
     options: Part = Field(default_factory=dict)
-    replaces: str | None = Field(None, max_length=64, description="id of a session of yours to end first")
+    replaces: str | None = Field(None, max_length=limits.ID, description="id of a session of yours to end first")
 
 
 class AnswerOut(BaseModel):

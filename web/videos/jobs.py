@@ -1,7 +1,6 @@
 """/api/jobs: what is done to uploaded videos, and how far it is. Results: web/videos/results.py; news:
 web/videos/events.py."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
@@ -11,16 +10,18 @@ from pydantic import BaseModel, ConfigDict
 
 from stream.errors import BadMove, NoJob
 from stream.fetch.pull import shown as address_shown
+from stream.limits import RECORD_ID
+from stream.records import api
 from stream.records.jobs import Job, JobState, Media, Output, Progress
+from stream.storage import keys
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.options import words
 from web.videos.wishes import PREVIEW, Wish, job_of
 
-PATH = "/api/jobs"
+PATH = api.JOBS
 router = APIRouter(prefix=PATH, tags=["jobs"])
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
 _SAME = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
 
@@ -75,7 +76,7 @@ def shown(here: Context, job: Job) -> JobOut:
     plain = job.model_dump(include=JobOut.model_fields.keys() - {"options", "outputs", "results", "webhook", "url"})
     return JobOut(
         **plain,
-        upload=job.source.split("/")[1] if job.source.startswith("uploads/") else "",
+        upload=keys.upload_of(job.source),
         url=address_shown(job.url) if job.url else "",
         webhook=bool(job.webhook),
         options=words(here.shelf, job.options),
@@ -97,7 +98,7 @@ def _result(job: Job, name: str) -> ResultOut:
 
 async def owned(here: Context, owner: str, id: str) -> Job:
     """The owner's job of that id. Raises Problem 404: what is another's does not exist."""
-    job = await here.jobs.job(id) if _ID.fullmatch(id) else None
+    job = await here.jobs.job(id) if RECORD_ID.fullmatch(id) else None
     if job is None or job.owner != owner:
         raise Problem(404, "not_found", "there is no such job")
     return job
@@ -198,7 +199,7 @@ async def forget(here: Context, job: Job) -> None:
     files. Should this process die in between, the sweeper finds them. Raises BadMove: it is not over any more."""
     with suppress(NoJob):  # somebody else was quicker
         await here.jobs.remove(job.id)
-    await in_thread(here.storage.remove_all, f"jobs/{job.id}/")
+    await in_thread(here.storage.remove_all, keys.job(job.id))
 
 
 async def _moved(here: Context, job: Job, move: Any) -> JobOut:

@@ -13,7 +13,9 @@ from fastapi import APIRouter, Request, Response
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream import limits
 from stream.errors import StoreError
+from stream.records.formats import TIMES
 from stream.records.jobs import Job, JobState
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
@@ -34,7 +36,7 @@ class PreviewWanted(BaseModel):
     """upload: the id of a complete one; at_s: which frame, in seconds of the video."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    upload: str = Field(min_length=1, max_length=64)
+    upload: str = Field(min_length=1, max_length=limits.ID)
     at_s: Annotated[float, Field(ge=0)] = 0.0
     options: Part = Field(default_factory=dict)
 
@@ -58,7 +60,7 @@ async def preview(wanted: PreviewWanted, request: Request, owner: Owner, here: H
 async def _frame_job(here: Context, owner: str, wanted: PreviewWanted) -> Job:
     """A job that ends with that frame, and waits behind no other job of its owner."""
     output = OutputIn(format="png")  # which holds all that there is to see
-    wish = Wish(upload=wanted.upload, options=wanted.options, outputs=[output], priority=9)
+    wish = Wish(upload=wanted.upload, options=wanted.options, outputs=[output], priority=limits.PRIORITY_MOST)
     job = await job_of(here, owner, wish)
     media = job.media
     frame_s = 1 / media.fps if media and media.fps else 0.04
@@ -87,7 +89,7 @@ def _picture(here: Context, job: Job, options: Options) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         packed = here.storage.local(job.results[PREVIEW].key, Path(folder))  # the run-up to it may be large
         with zipfile.ZipFile(packed) as pictures:
-            png = pictures.read(max(name for name in pictures.namelist() if name.endswith(".png")))
+            png = pictures.read(max(name for name in pictures.namelist() if name != TIMES))
     if options.wants_alpha:
         return png
     out = io.BytesIO()

@@ -8,16 +8,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream import limits
 from stream.records.jobs import Job
+from stream.storage import keys
 from web.context import Anyone, Here, Owner
 from web.http.problems import Problem
 from web.http.ranges import disposition, send
 from web.videos.jobs import PATH, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
-_MAX_LINK_S = 7 * 86_400
-_EXTENSIONS = {"png": "zip"}
-OutputName = Annotated[str, Query(max_length=32, description="which of its outputs; the first if left out")]
+OutputName = Annotated[
+    str, Query(max_length=limits.OUTPUT_NAME_LENGTH, description="which of its outputs; the first if left out")
+]
 
 
 @router.head("/{id}/result", include_in_schema=False)
@@ -37,7 +39,9 @@ async def result(
     name = output or job.outputs[0].name
     found = job.results.get(name)
     if found is None:
-        raise Problem(404, "no_result", f"the job is {job.state.value} and has no result {name[:32]!r}")
+        raise Problem(
+            404, "no_result", f"the job is {job.state.value} and has no result {name[: limits.OUTPUT_NAME_LENGTH]!r}"
+        )
     etag = hashlib.sha256(f"{found.key} {found.bytes} {job.ended_s}".encode()).hexdigest()[:32]
     headers = {"Content-Type": found.mime, "Content-Disposition": disposition(_file_name(job, name), download)}
     return await send(request, here.storage, found.key, f'"{etag}"', headers)
@@ -45,9 +49,9 @@ async def result(
 
 def _file_name(job: Job, output: str) -> str:
     """After the user's own name for the video."""
-    format = next(o.format for o in job.outputs if o.name == output)
+    suffix = next(o.kind.result_suffix for o in job.outputs if o.name == output)
     stem = PurePath(job.title.replace("/", "_").replace("\\", "_")).stem.strip(". ") or "video"
-    return f"{stem}-{output}.{_EXTENSIONS.get(format, format)}"
+    return f"{stem}-{output}{suffix}"
 
 
 @router.head("/{id}/preview", include_in_schema=False)
@@ -56,13 +60,13 @@ async def newest_picture(id: str, request: Request, owner: Owner, here: Here) ->
     """A small JPEG of what was finished last; 404 until there is one."""
     job = await owned(here, owner, id)
     etag = f'"{job.progress.frames}-{int(job.updated_s * 1000)}"'
-    return await send(request, here.storage, f"jobs/{job.id}/preview.jpg", etag, {"Content-Type": "image/jpeg"})
+    return await send(request, here.storage, keys.job_preview(job.id), etag, {"Content-Type": "image/jpeg"})
 
 
 class DownloadLinkWanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    output: str = Field("", max_length=32)
-    expires_s: Annotated[int, Field(ge=1, le=_MAX_LINK_S, description="seconds until it expires")] = 3600
+    output: str = Field("", max_length=limits.OUTPUT_NAME_LENGTH)
+    expires_s: Annotated[int, Field(ge=1, le=limits.DOWNLOAD_LINK_S, description="seconds until it expires")] = 3600
 
 
 class DownloadLink(BaseModel):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from stream.errors import BadMove, MatteboxError, StoreDown
 from stream.log import OncePerSecond
 from stream.records.jobs import Job, JobState
+from stream.storage import keys
 from web.context import Context
 from web.http.threads import in_thread
 from web.kept.inbox import Busy
@@ -60,23 +61,23 @@ class Sweeper:
                 with suppress(Busy):  # its writer is back
                     self._here.inbox.remove(upload)
         later_s = self._here.settings.upload_keep_s  # those of another machine, which may have been used since
-        for id in _ids(self._here.storage.keys("uploads/")) - known.keys():
+        for id in _ids(self._here.storage.keys(keys.UPLOADS)) - known.keys():
             stored = self._here.inbox.stored(id)
             if stored and stored.expires_s + later_s < now_s and stored.source not in needed:
-                self._here.storage.remove_all(f"uploads/{id}/")
+                self._here.storage.remove_all(keys.upload(id))
 
     def _sweep_files(self, jobs: Iterable[Job], now_s: float) -> None:
         records = {job.id: job for job in jobs}
-        found = _ids(self._here.storage.keys("jobs/"))
+        found = _ids(self._here.storage.keys(keys.JOBS))
         for id in found & records.keys():
             job = records[id]
             if job.state is JobState.CANCELLED and job.ended_s + _CANCELLED_S < now_s:
-                self._here.storage.remove_all(f"jobs/{id}/")
+                self._here.storage.remove_all(keys.job(id))
         self._orphans = {id: self._orphans.get(id, now_s) for id in found - records.keys()}
         for id, since_s in self._orphans.items():
             if since_s + _ORPHAN_S < now_s:
-                self._here.storage.remove_all(f"jobs/{id}/")
+                self._here.storage.remove_all(keys.job(id))
 
 
-def _ids(keys: Iterable[str]) -> set[str]:
-    return {key.split("/")[1] for key in keys}
+def _ids(found: Iterable[str]) -> set[str]:
+    return {keys.id_of(key) for key in found}

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from stream.errors import TooLarge, disk_error
+from stream.records.api import TUS_TYPE
 from stream.records.jobs import Media
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
@@ -21,7 +22,6 @@ from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, check
 from web.kept.inbox import Busy, Draft, Upload
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
-_TYPE = "application/offset+octet-stream"
 _SILENCE_S = 20.0  # a writer that says nothing for so long loses its place: its client may be back on another line
 _GATHER = 2**20  # bytes written at once
 _CREATED, _CREATED_WINDOW_S = 120, 60
@@ -62,7 +62,7 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     headers = {"Location": f"{PATH}/{upload.id}"}
-    if request.headers.get("content-type") == _TYPE or not length:
+    if request.headers.get("content-type") == TUS_TYPE or not length:
         upload, offset = await _receive(here, request, upload, 0)
         headers["Upload-Offset"] = str(offset)
     return Response(status_code=201, headers=headers | expiry(upload.expires_s))
@@ -94,8 +94,8 @@ async def look(name: str, owner: Owner, here: Here) -> UploadOut:
 async def append(name: str, request: Request, owner: Owner, here: Here) -> Response:
     """Go on at `Upload-Offset`. Whoever was cut off asks by HEAD where that is."""
     check_version(request)
-    if request.headers.get("content-type") != _TYPE:
-        raise Problem(415, "content_type", f"the body is sent as {_TYPE}")
+    if request.headers.get("content-type") != TUS_TYPE:
+        raise Problem(415, "content_type", f"the body is sent as {TUS_TYPE}")
     start = number(request, "upload-offset")
     upload, offset = await _receive(here, request, await _mine(here, owner, name), start)
     return Response(status_code=204, headers={"Upload-Offset": str(offset)} | expiry(upload.expires_s))

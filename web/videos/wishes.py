@@ -8,11 +8,12 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stream import limits
 from stream.errors import FetchError, UnsupportedOutput
 from stream.fetch.pull import resolve
-from stream.records.jobs import Format, Job, Media, Output
+from stream.records.formats import DEFAULT, FORMATS, FormatName, check_alpha
+from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title
 from stream.records.options import Options, View
-from stream.sinks.formats import FORMATS, check_alpha
 from web.context import Context
 from web.http.problems import Problem, invalid
 from web.http.threads import in_network_thread, in_thread
@@ -30,8 +31,8 @@ class OutputIn(BaseModel):
     """background and view stand in for those of `options`."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str = Field("result", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
-    format: Format = Field("mp4", description="png: a zip of numbered pictures")
+    name: OutputName = "result"
+    format: FormatName = Field(DEFAULT, description="png: a zip of numbered pictures")
     view: View | None = None
     background: str | None = None
 
@@ -40,17 +41,17 @@ class Wish(BaseModel):
     """upload: the id of a complete one; or url: where the video is. Times in seconds of the video."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    upload: str = Field("", max_length=64)
-    url: str = Field("", max_length=2048)
-    title: str = Field("", max_length=200)
+    upload: str = Field("", max_length=limits.ID)
+    url: Address = ""
+    title: Title = ""
     options: Part = Field(default_factory=dict)
-    outputs: list[OutputIn] = Field(default_factory=lambda: [OutputIn()], min_length=1, max_length=4)
+    outputs: list[OutputIn] = Field(default_factory=lambda: [OutputIn()], min_length=1, max_length=limits.OUTPUTS)
     start_s: float = Field(0.0, ge=0)
     end_s: float | None = Field(None, gt=0)
-    width: int = Field(0, ge=0, le=16_384, description="0: follows from the height, or the video")
-    height: int = Field(0, ge=0, le=16_384)
-    priority: int = Field(5, ge=0, le=9, description="among your own jobs; higher comes first")
-    webhook: str = Field("", max_length=2048, description="address that is told when the job ends")
+    width: Side = Field(0, description="0: follows from the height, or the video")
+    height: Side = 0
+    priority: Priority = Field(limits.PRIORITY, description="among your own jobs; higher comes first")
+    webhook: Address = Field("", description="address that is told when the job ends")
 
     @model_validator(mode="after")
     def _one_source(self) -> "Wish":
@@ -95,7 +96,7 @@ def _output(here: Context, owner: str, options: Options, number: int, wanted: Ou
     whole = read_options(here.shelf, owner, options, own)
     if whole.wants_alpha:
         try:
-            check_alpha(FORMATS[f".{wanted.format}"])
+            check_alpha(FORMATS[wanted.format])
         except UnsupportedOutput as exc:
             raise Problem(422, exc.code, str(exc), field=f"outputs.{number}.format") from None
     background = whole.background if wanted.background is not None else None
@@ -145,4 +146,4 @@ def _title(wish: Wish, upload: Upload | None) -> str:
     else:
         parts = urlsplit(wish.url)
         title = unquote(PurePosixPath(parts.path).name) or parts.hostname or ""
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in title)).strip()[:200]
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in title)).strip()[: limits.TITLE]

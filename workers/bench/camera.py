@@ -22,8 +22,8 @@ from stream.errors import ServerError
 from stream.picture.frames import Frame, Plane, to_av
 from stream.rtc.encoder import LiveEncoder, fitting_bps
 from stream.settings import Settings
-from stream.sources.file import FileSource
-from stream.sources.pattern import PatternSource
+from stream.sources import open_source, source_address
+from stream.sources.base import SourceOptions
 
 RATE = 30
 _LOOP = 240  # pictures; eight bits hold their numbers
@@ -44,11 +44,8 @@ class Seen:
 
 def film(clip: Path | None, width: int, height: int, settings: Settings) -> list[Frame]:
     """Up to 240 pictures: of `clip`, scaled, or a generated person in a room."""
-    source = (
-        PatternSource(width, height, _LOOP, scene="room")
-        if clip is None
-        else FileSource(clip, settings, size=(width, height))
-    )
+    address = source_address("pattern:room") if clip is None else clip
+    source = open_source(address, SourceOptions(size=(width, height)), settings)
     try:
         return list(islice((item for item in source if isinstance(item, Frame)), _LOOP))
     finally:

@@ -21,13 +21,13 @@ import av
 
 from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.picture.ingest import Ingest
-from stream.pump import Sink, Source, Warnings, pump
+from stream.pump import Source, Warnings, pump
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from stream.sinks import open_sink
 from stream.sinks.formats import FORMATS, add_video
-from stream.sources.file import FileSource
-from stream.sources.pattern import PatternSource
+from stream.sources import open_source, source_address
+from stream.sources.base import SourceOptions
 from workers import engines
 from workers.device import threads
 from workers.edges.shape import EdgeState, shape_alpha
@@ -126,7 +126,7 @@ def _pumped(source: Path, engine_name: str, settings: Settings) -> Run:
     options = Options(engine=engine_name, temporal=Temporal.OFF)  # the loop steadies nothing either
     engine = engines.load(engine_name, options, settings)
     with tempfile.TemporaryDirectory() as folder, _Clock(settings) as clock:
-        reader = FileSource(source, settings)
+        reader = open_source(source, SourceOptions(), settings)
         backdrop = open_background(options.background, reader.info.width, reader.info.height, settings)
         sink = open_sink(Path(folder) / "o.mp4", options, settings)
         pump(reader, Matte(options, engine, backdrop), sink, clock.tick)
@@ -192,7 +192,7 @@ class _Looped:
     def __iter__(self) -> Iterator[Frame]:
         n = 0
         while n < self._frames:
-            source = FileSource(self._clip, self._settings, size=self._size)
+            source = open_source(self._clip, SourceOptions(size=self._size), self._settings)
             for item in source:
                 if isinstance(item, Frame) and n < self._frames:
                     yield replace(item, pts=n, time_base=Fraction(1, 30))
@@ -206,9 +206,8 @@ class _Looped:
 def make_clip(path: Path, clip: Path | None, width: int, height: int, frames: int, settings: Settings) -> None:
     """A film of that size and length at `path`: `clip` again and again, or a generated pattern."""
     source: Source = (
-        PatternSource(width, height, frames, scene="room")
+        open_source(source_address("pattern:room"), SourceOptions(size=(width, height), end_s=frames / 30), settings)
         if clip is None
         else _Looped(clip, (width, height), frames, settings)
     )
-    sink: Sink = open_sink(path, Options(), settings)
-    pump(source, _Unchanged(), sink)
+    pump(source, _Unchanged(), open_sink(path, Options(), settings))

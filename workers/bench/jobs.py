@@ -24,7 +24,7 @@ from stream.records.jobs import Job, JobState
 from stream.records.options import Options
 from stream.serve.embedded import Embedded
 from stream.settings import Settings
-from stream.storage import open_storage
+from stream.storage import keys, open_storage
 from workers import engines
 from workers.bench.file import make_clip
 from workers.files import plan
@@ -115,7 +115,7 @@ async def _jobs(
             store, storage = JobStore(server.url), open_storage(settings.model_copy(update={"data_dir": data}))
 
             async def submit(clip: Path) -> Job:
-                key, copy = f"uploads/{uuid.uuid4()}/source", data / "upload"
+                key, copy = keys.upload_source(str(uuid.uuid4())), data / "upload"
                 shutil.copyfile(clip, copy)
                 storage.put(key, copy)
                 return await store.submit(Job(id=str(uuid.uuid4()), source=key, options=Options(engine=engine)))

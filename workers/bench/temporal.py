@@ -19,7 +19,8 @@ from stream.errors import InputError
 from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
-from stream.sources.file import FileSource
+from stream.sources import open_source
+from stream.sources.base import SourceOptions
 from workers import engines
 from workers.device import threads
 from workers.edges.shape import full_size
@@ -153,7 +154,7 @@ def _filters(engine: str, strengths: Sequence[float]) -> Iterator[tuple[str, str
 def _mattes(clip: Path, name: str, settings: Settings, say: Callable[[str], None]) -> Iterator[MattedFrame]:
     engine = engines.load(name, Options(engine=name), settings, say)
     state: EngineState = None
-    with closing(FileSource(clip, settings)) as source:
+    with closing(open_source(clip, SourceOptions(), settings)) as source:
         for frame in source:
             if isinstance(frame, Frame):
                 (result,) = engine.infer([engine.prepare(frame)], [state])

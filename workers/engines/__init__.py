@@ -1,42 +1,36 @@
-"""The engines by name, imported on use. A new one is a file here and a line in `ENGINES`."""
+"""Engines by name: which one `auto` takes, and how one is loaded. They are listed in `stream/records/engines.py`."""
 
 import ctypes
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from stream.errors import UsageError
+from stream.records.engines import AUTO, ENGINES, EngineRecord, Rank, implied_by, names
 from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
 from workers.edges import foreground
 from workers.engines.base import Engine
 from workers.engines.estimated import Estimated
-from workers.weights.known import Say, silent
-
-ENGINES = {
-    "birefnet": "workers.engines.birefnet:Birefnet",
-    "rvm": "workers.engines.rvm:Rvm",
-    "selfie": "workers.engines.selfie:Selfie",
-    "chroma": "workers.engines.chroma:Chroma",
-}
+from workers.weights.known import Say, catalogue, silent
 
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent) -> Engine:
     """Build an engine, its weights fetched if need be and their licence said. Raises UsageError, WeightsError."""
     check_known(name)
+    record = ENGINES[name]
     try:
-        engine: Engine = find(ENGINES[name])(options, settings, say)
+        engine: Engine = find(record.place)(options, settings, say)
     except ModuleNotFoundError as exc:
-        raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install 'mattebox[{name}]'") from None
-    if name == "birefnet":  # it estimates colours itself, on its device
-        return engine
-    return Estimated(engine) if foreground.wanted(options, soft=False) else engine
+        package = f"'mattebox[{record.extra}]'" if record.extra else exc.name
+        raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install {package}") from None
+    return Estimated(engine) if not record.colours and foreground.wanted(options, soft=False) else engine
 
 
 def cuda() -> bool:
     """Would torch compute on a GPU here? It is loaded only where it is installed and there is a driver."""
-    if any(importlib.util.find_spec(name) is None for name in ("torch", "safetensors", "huggingface_hub")):
+    if not _importable("torch"):
         return False
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
@@ -50,30 +44,53 @@ def cuda() -> bool:
 def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
     """The engine's name and, in words, why it was taken. Raises UsageError for a name that is none, and for what that
     engine would not use."""
-    if options.engine != "auto":
+    if options.engine != AUTO:
         check_known(options.engine)
     if fault := options.misplaced():
         raise UsageError(": ".join(fault))
-    if options.engine != "auto":
+    if options.engine != AUTO:
         return options.engine, "asked for"
-    if options.key is not None:
-        return "chroma", "a screen's colour was given"
-    return _automatic(live, settings, has_cuda())
+    for option in options.special():
+        if record := implied_by(option):
+            return record.name, record.implied_by[option]
+    return _automatic(live, settings, has_cuda)
 
 
 def check_known(name: str) -> None:
     """Raises UsageError for a name that is none."""
     if name not in ENGINES:
-        raise UsageError(f"engine: {name!r} is unknown; one of: auto, {', '.join(ENGINES)}")
+        raise UsageError(f"engine: {name!r} is unknown; one of: {', '.join(names())}")
 
 
-def _automatic(live: bool, settings: Settings, has_cuda: bool) -> tuple[str, str]:
-    name, reason = ("selfie", "fastest on a CPU, for live video") if live else ("rvm", "best matte on a CPU, for files")
-    if not has_cuda:
-        return name, reason
-    from workers.weights import hub
+def _automatic(live: bool, settings: Settings, has_cuda: Callable[[], bool]) -> tuple[str, str]:
+    """The engine of the highest rank that can run here. What lacks only its weights is told in the reason."""
+    missing: list[str] = []
+    for record, rank in _ranked(live):
+        if not all(map(_importable, record.modules)) or (rank.cuda and not has_cuda()):
+            continue
+        if fetch := _missing_weights(record, settings):
+            where = " for this GPU" if rank.cuda else ""
+            missing.append(f"{record.name}'s weights are not at hand{where}: {fetch}")
+            continue
+        return record.name, "; ".join([rank.reason, *missing])
+    raise UsageError(f"engine: none can be chosen here; {'; '.join(missing) or 'see: mattebox doctor'}")
 
-    if settings.offline and hub.at_hand(settings.birefnet, settings) is None:
-        fetch = f"mattebox models pull birefnet:{settings.birefnet}"
-        return name, f"{reason}; birefnet's weights are not at hand for this GPU: {fetch}"
-    return "birefnet", "best matte, and a GPU to run it"
+
+def _ranked(live: bool) -> Iterator[tuple[EngineRecord, Rank]]:
+    """Those that `auto` may take, the best first."""
+    ranks = [(record, record.live if live else record.files) for record in ENGINES.values()]
+    known = [(record, rank) for record, rank in ranks if rank is not None]
+    yield from sorted(known, key=lambda pair: pair[1].order, reverse=True)
+
+
+def _missing_weights(record: EngineRecord, settings: Settings) -> str:
+    """The command that fetches the chosen weights, where they are neither on this disk nor may be fetched; or ""."""
+    if not record.catalogue or not settings.offline:
+        return ""
+    chosen = getattr(settings, record.name)
+    at_hand = catalogue(record.name).at_hand(chosen, settings)
+    return "" if at_hand is not None else f"mattebox models pull {record.name}:{chosen}"
+
+
+def _importable(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

@@ -26,7 +26,7 @@ from workers.device.runner import Runner, half_precision
 from workers.device.tensors import Bytes, rgb_bytes
 from workers.edges import foreground, foreground_torch
 from workers.engines import birefnet_roi
-from workers.engines.base import Result
+from workers.engines.base import Engine, Result
 from workers.models.birefnet.network import BiRefNet
 from workers.steady import motion
 from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier
@@ -78,14 +78,13 @@ class Pass:
     alpha: Tensor
 
 
-class Birefnet:
+class Birefnet(Engine):
     """A video's state is its `Memory`. Raises WeightsError.
 
     steadier: steadies mattes where they are made; None where that is slower than what the CPU does.
     """
 
     name = "birefnet"
-    warmup_frames = 0
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._checkpoint, _ = hub.parse(settings.birefnet)

@@ -19,20 +19,16 @@ from stream.records.options import Options, Rgb
 from stream.settings import Settings
 from workers.edges.screen import FAINT, THIN, Screen, find_screen, make_screen
 from workers.edges.spill import NEUTRAL, Yuv
-from workers.engines.base import EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 from workers.weights.known import Say, silent
 
 
-class Chroma:
+class Chroma(Engine):
     """Until a screen has been seen, or was given as `options.key`, nothing is subject: a room is never shown because
     its screen was not found.
     """
 
     name = "chroma"
-    batch = 1
-    recurrent = False
-    warmup_frames = 0
-    device = "cpu"
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._given = None if options.key is None else _yuv(options.key)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from stream.picture.frames import Frame
 from workers.edges import foreground
 from workers.engines.base import Engine, EngineState, Prepared, Result
+from workers.steady.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,17 @@ class Estimated:
     def __init__(self, engine: Engine) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
-        self.engine = engine
+        self.measure, self.recall = engine.measure, engine.recall
+        self._engine = engine
 
     def prepare(self, frame: Frame) -> Input:
-        return Input(frame, self.engine.prepare(frame))
+        return Input(frame, self._engine.prepare(frame))
+
+    def steadied(self, prepared: Input, frame: Frame, tuning: Tuning) -> Input:
+        return replace(prepared, prepared=self._engine.steadied(prepared.prepared, frame, tuning))
 
     def infer(self, prepared: Sequence[Input], states: Sequence[EngineState]) -> list[Result]:
-        results = self.engine.infer([look.prepared for look in prepared], states)
+        results = self._engine.infer([look.prepared for look in prepared], states)
         return [_with_colours(result, look.frame) for result, look in zip(results, prepared, strict=True)]
 
 

@@ -16,7 +16,7 @@ from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.device.tensors import Tensor, rgb
-from workers.engines.base import EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 from workers.engines.rvm_split import split
 from workers.weights.known import Say, ensure, silent
 
@@ -47,7 +47,7 @@ class Input:
     feeds: Feeds
 
 
-class Rvm:
+class Rvm(Engine):
     """On a CPU the network is cut in two, so that the layers before its memory run for the next frame while the others
     are at work on this one: the same numbers, and both of two cores stay busy. Raises WeightsError on creation.
     """

@@ -14,20 +14,17 @@ from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.device.tensors import Tensor, rgb_small
-from workers.engines.base import EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 from workers.weights.known import Say, ensure, silent
 
 _WIDTH, _HEIGHT = 256, 144
 
 
-class Selfie:
+class Selfie(Engine):
     """Raises WeightsError on creation."""
 
     name = "selfie"
     batch = 1  # measured: four pictures in one call take as long as four calls, and the results are the same
-    recurrent = False
-    warmup_frames = 0
-    device = "cpu"
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         path = ensure(self.name, settings, say)

@@ -1,6 +1,6 @@
 """How a file is cut into segments: where, what each decodes around itself, and what all of them must agree on.
 
-Cuts are made at keyframes, as many as are worth it: what is decoded twice stays below a twentieth of the whole.
+Cuts are made at keyframes, as long as the frames that are decoded twice stay below a twentieth of the whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +15,19 @@ from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Warnings
 from stream.records.jobs import Job, Media
+from stream.records.keys import segment_name
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.sources.scan import Scan, scan
 from workers.edges.shape import find_tint
-from workers.engines.base import Engine, Measuring
-from workers.engines.estimated import Estimated
+from workers.engines.base import Engine
 from workers.scene.composite import shape
 from workers.steady.tuning import choose, history
 
 _COST = 0.05  # of the frames, at most, are matted twice
-_SHORTEST = 240  # frames of a segment: to open files and to hand it round costs something too
+_SHORTEST = 240  # frames of a segment: opening files and passing it around has a cost too
 _AROUND = 2  # frames beyond a segment that deinterlacing looks at
-_SPECKS = 30  # frames after which a part of a matte that was kept for its past is not kept any more
+_SPECKS = 30  # frames after which a part of a matte is no longer kept because it was there before
 
 Span = tuple[int | None, int | None]
 """From a time to before another, in ticks of the plan's clock; None: from the beginning, to the end."""
@@ -36,10 +36,10 @@ Span = tuple[int | None, int | None]
 class Plan(BaseModel):
     """How a job is cut, and all that segments must agree on.
 
-    clock: ticks a second as numerator and denominator of a tick; 0 is the job's start. offset: of the file's own ticks
-    to these. size: of the picture. spans: what each segment gives; reads: what it decodes for that. frames: of each.
-    first: when the first frame is shown. engine: chosen once. threads: of encoders. measured, tint: what an engine and
-    the edges learnt of the first frame.
+    clock: numerator and denominator of a tick in seconds; tick 0 is the job's start. offset: from the file's own ticks
+    to these. size: width and height of the picture in pixels. spans: the times that each segment gives; reads: those
+    that it decodes for that; frames: how many frames it gives. first: tick of the first frame. engine: its name.
+    threads: of encoders. measured, tint: what the engine and the edges measured on the first frame.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,14 +62,19 @@ class Plan(BaseModel):
 
     @property
     def whole(self) -> bool:
-        """Is there one segment only? It is then the result, with its sound."""
+        """Is there only one segment? It is then the result, with its sound."""
         return len(self.spans) == 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the segments' tasks: "0000", "0001", …"""
+        return tuple(segment_name(number) for number in range(len(self.spans)))
 
 
 def make_plan(
     job: Job, path: Path, engine: Engine, settings: Settings, beat: Callable[[], None] = lambda: None
 ) -> tuple[Plan, Media, Warnings]:
-    """Cut the job's video at keyframes. Decodes one frame. beat: told now and then. Raises InputError."""
+    """Cut the job's video at keyframes. Decodes one frame. beat: called as a sign of life. Raises InputError."""
     found = scan(path, settings, job.start_s, job.end_s, beat)
     with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
         info, offset, warnings = source.info, source.offset, list(source.warnings)
@@ -110,9 +115,8 @@ def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:
 
 
 def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float, float, float] | None] | None:
-    """What is learnt of a first frame; None where it does not tell, so that only the whole video can."""
-    inner = engine.engine if isinstance(engine, Estimated) else engine
-    measured = inner.measure(first) if isinstance(inner, Measuring) else ""
+    """What is measured on the first frame; None where that fails: then the video must stay whole."""
+    measured = engine.measure(first)
     tint = find_tint(first) if job.options.edges.spill > 0 and not first.gray else None
     if measured is None or (tint is None and job.options.edges.spill > 0):
         return None
@@ -120,8 +124,8 @@ def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float,
 
 
 def _around(job: Job, engine: Engine) -> tuple[int, int]:
-    """Frames to decode before a segment and after it. The first is below 0 where no number would do."""
-    if engine.recurrent and not engine.warmup_frames:  # it does not say when its memory of a start is gone
+    """Frames to decode before a segment and after it. The first is below 0 where no number is enough."""
+    if engine.recurrent and not engine.warmup_frames:  # it does not say how long it remembers its start
         return -1, 0
     options = job.options
     tuning = choose(options.temporal, options.temporal_strength, engine.name, live=False)
@@ -131,12 +135,12 @@ def _around(job: Job, engine: Engine) -> tuple[int, int]:
 
 
 def overlap(job: Job, engine: Engine) -> int:
-    """Frames that are decoded twice, and mostly matted twice, wherever a video is cut."""
+    """Frames that are decoded twice, and mostly matted twice, at each cut."""
     return sum(_around(job, engine))
 
 
 def _parts(found: Scan, twice: int) -> list[int]:
-    """Where to cut: numbers of frames that are keyframes. None where the file is better left whole."""
+    """Where to cut: numbers of frames that are keyframes. Empty where the file is better left whole."""
     total = len(found.times)
     count = min(total // _SHORTEST, 1 + int(_COST * total / twice))
     if not found.plain or count < 2:

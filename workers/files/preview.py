@@ -1,4 +1,4 @@
-"""A small still of what a job makes, for whoever waits for it."""
+"""A small still of a job's newest frame, to be shown while it runs."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _QUALITY = 80
 
 
 def write_jpeg(frame: Frame, path: Path) -> None:
-    """The frame as a JPEG of up to 640 pixels' width; before a checkerboard where it is clear. Raises OSError."""
+    """The frame as a JPEG at most 640 pixels wide; transparency is shown as a checkerboard. Raises OSError."""
     if frame.alpha is not None:
         behind = checkerboard(frame.width, frame.height)
         frame = frame.with_pixels(blend(frame.pixels, behind, frame.alpha))

@@ -1,42 +1,38 @@
-"""The tasks of a file job as a worker does them, one at a time, in a thread: plan, segment, join.
+"""The tasks of a file job in the order in which they are done: plan, segment, join. One at a time, in a thread.
 
-Between storage and `workers/files/segments.py`; knows nothing about Redis. Each gives its outcome, to be written down
-by the caller; doing one again does no harm.
+Each takes its input from storage, calls `plan.py`, `segments.py` or `join.py`, and puts the result into storage. It
+gives an outcome, for the caller to report; doing a task again does no harm. Knows nothing about Redis.
 """
 
-import dataclasses
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import FetchError, UnreadableMedia
 from stream.fetch.pull import fetch
 from stream.pump import Warnings
-from stream.records.job_store import PLAN, JobTask
+from stream.records.job_store import JobTask
 from stream.records.jobs import Job, Media, Output, StoredResult
+from stream.records.keys import PLAN, segment_name
 from stream.settings import Settings
 from stream.sinks.joined import Part
-from stream.storage import Storage
+from stream.storage import Storage, keys
 from workers import engines
 from workers.engines.base import Engine
 from workers.files import segments
+from workers.files.join import Whole
+from workers.files.note import Note, judge
 from workers.files.plan import Plan, make_plan
-from workers.files.segments import Note, Segment, Stopped, Watcher
+from workers.files.segments import Segment
+from workers.files.watcher import Watcher
+from workers.files.work import Work
 from workers.files.workspace import Desk
-
-_MIME = {
-    "mp4": "video/mp4",
-    "webm": "video/webm",
-    "mov": "video/quicktime",
-    "mkv": "video/x-matroska",
-    "gif": "image/gif",
-    "png": "application/zip",
-}
 
 
 @dataclass(frozen=True)
 class PlanMade:
+    """source: the storage key of the job's video."""
+
     plan: Plan
     media: Media
     warnings: Warnings
@@ -45,7 +41,7 @@ class PlanMade:
 
 @dataclass(frozen=True)
 class SegmentDone:
-    """A segment is in storage."""
+    """A segment is in storage, all outputs of it."""
 
     frames: int
     note: Note
@@ -53,13 +49,15 @@ class SegmentDone:
 
 @dataclass(frozen=True)
 class ResultsJoined:
+    """results: by the names of the outputs."""
+
     results: dict[str, StoredResult]
     warnings: Warnings
 
 
 @dataclass(frozen=True)
 class SegmentsMissing:
-    """Segments that were to be joined and are not in storage any more."""
+    """The join found that these segments are no longer in storage."""
 
     names: list[str]
 
@@ -67,34 +65,23 @@ class SegmentsMissing:
 Outcome = PlanMade | SegmentDone | ResultsJoined | SegmentsMissing
 
 
-def result_key(job: Job, output: Output) -> str:
-    return f"jobs/{job.id}/{output.name}{segments.suffix(output)}"
-
-
-def segments_of(job: Job) -> str:
-    """What the keys of its segments begin with."""
-    return f"jobs/{job.id}/segments/"
-
-
 def segment_key(job: Job, plan: Plan, number: int, output: Output) -> str:
     """A video in one segment needs no joining: it is the result."""
-    if plan.whole:
-        return result_key(job, output)
-    return f"{segments_of(job)}{number:04d}-{output.name}{segments.suffix(output)}"
+    return keys.job_result(job.id, output) if plan.whole else keys.job_segment(job.id, number, output)
 
 
 def finished(job: Job, plan: Plan, storage: Storage) -> list[str]:
     """The names of the segments that lie in storage, all outputs of each."""
-    there = set(storage.keys(f"jobs/{job.id}/"))
+    there = set(storage.keys(keys.job(job.id)))
     return [
-        f"{number:04d}"
+        segment_name(number)
         for number in range(len(plan.spans))
         if all(segment_key(job, plan, number, output) in there for output in job.outputs)
     ]
 
 
 class Tasks:
-    """Keeps the engine last used, and the video last fetched, for a worker mostly gets more of the same."""
+    """Keeps the engine last used, and the video last fetched: the next task of a worker is mostly of the same job."""
 
     def __init__(self, settings: Settings, storage: Storage, desk: Desk) -> None:
         self._settings, self._storage, self._desk = settings, storage, desk
@@ -109,15 +96,16 @@ class Tasks:
         try:
             if task.name == PLAN:
                 return self._plan(task.job, folder, watcher)
-            plan = Plan.model_validate_json(task.plan)
             if task.name.isdigit():
-                return self._segment(Segment(task.job, plan, int(task.name), self._path(task.job)), folder, watcher)
-            return self._join(task.job, plan, task.notes, folder, watcher)
+                return self._segment(Segment(self._work(task, watcher), int(task.name)), folder)
+            return self._join(task, folder, watcher)
         except BaseException:
             self._forget_video()
             raise
         finally:
             self._desk.remove("task")
+
+    # First: the plan.
 
     def _plan(self, job: Job, folder: Path, watcher: Watcher) -> PlanMade:
         segments.check(job)
@@ -132,78 +120,83 @@ class Tasks:
             watcher.beat()
             return watcher.stop.is_set()
 
-        key = f"jobs/{job.id}/source"
+        key = keys.job_source(job.id)
         try:
             path = fetch(job.url, folder, self._settings, stopped)
         except FetchError:
-            if watcher.stop.is_set():
-                raise Stopped from None
+            watcher.check()
             raise
         self._storage.put(key, path)
         return key
 
-    def _segment(self, what: Segment, folder: Path, watcher: Watcher) -> SegmentDone:
-        engine = self._loaded(what.job, what.plan.engine)
-        note = segments.run_segment(what, folder, engine, self._settings, watcher)
-        if watcher.stop.is_set():
-            raise Stopped
-        for output, path in zip(what.job.outputs, what.files(folder), strict=True):
-            self._storage.put(segment_key(what.job, what.plan, what.number, output), path)
-        return SegmentDone(watcher.frames, note)
+    # Then: each segment, here or on other machines.
 
-    def _join(
-        self, job: Job, plan: Plan, texts: Mapping[str, str], folder: Path, watcher: Watcher
-    ) -> ResultsJoined | SegmentsMissing:
+    def _work(self, task: JobTask, watcher: Watcher) -> Work:
+        plan = Plan.model_validate_json(task.plan)
+        return Work(task.job, plan, self._path(task.job), self._settings, watcher)
+
+    def _segment(self, segment: Segment, folder: Path) -> SegmentDone:
+        work = segment.work
+        note = segments.run_segment(segment, folder, self._loaded(work.job, work.plan.engine))
+        work.watcher.check()
+        for output, path in zip(work.job.outputs, segment.files(folder), strict=True):
+            self._storage.put(segment_key(work.job, work.plan, segment.number, output), path)
+        return SegmentDone(work.watcher.frames, note)
+
+    # Last: the join.
+
+    def _join(self, task: JobTask, folder: Path, watcher: Watcher) -> ResultsJoined | SegmentsMissing:
+        job, plan = task.job, Plan.model_validate_json(task.plan)
         there = finished(job, plan, self._storage)
-        if len(there) < len(plan.spans):
-            names = (f"{number:04d}" for number in range(len(plan.spans)))
-            return SegmentsMissing([name for name in names if name not in there])
-        notes = [_note(texts.get(f"{number:04d}", ""), plan, number) for number in range(len(plan.spans))]
-        warnings = segments.judge(notes, self._settings)
-        for output in [] if plan.whole else job.outputs:
-            warnings += self._joined(job, plan, output, notes, folder, watcher)
+        if missing := [name for name in plan.names if name not in there]:
+            return SegmentsMissing(missing)
+        notes = _notes(task, plan)
+        warnings = judge(notes, self._settings)
+        if not plan.whole:
+            work = self._work(task, watcher)
+            for output in job.outputs:
+                warnings += self._join_output(work, notes, output, folder)
         results = {output.name: self._result(job, output) for output in job.outputs}
         return ResultsJoined(results, list(dict.fromkeys(warnings)))
 
-    def _joined(
-        self, job: Job, plan: Plan, output: Output, notes: list[Note], folder: Path, watcher: Watcher
-    ) -> Warnings:
-        """One output, from storage to storage. Only a GIF for another machine is a file of this one first."""
-        key = result_key(job, output)
+    def _join_output(self, work: Work, notes: Sequence[Note], output: Output, folder: Path) -> Warnings:
+        """From storage to storage. Only a GIF for another machine is a file of this one first."""
+        key = keys.job_result(work.job.id, output)
         final = self._storage.draft(key)
         if final is None and output.format != "gif":
-            return self._sent(job, plan, output, notes, watcher)
-        final = final or folder / f"{output.name}{segments.suffix(output)}"
-        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
-            warnings = whole.join(output, self._parts(job, plan, output, notes, watcher), final, watcher.beat)
+            return self._send_output(work, notes, output)
+        final = final or folder / f"{output.name}{output.kind.result_suffix}"
+        with Whole(work) as whole:
+            warnings = whole.join(output, self._parts(work, notes, output), final)
         self._storage.put(key, final)
         return warnings
 
-    def _sent(self, job: Job, plan: Plan, output: Output, notes: list[Note], watcher: Watcher) -> Warnings:
+    def _send_output(self, work: Work, notes: Sequence[Note], output: Output) -> Warnings:
         """Each part is fetched twice, so that the whole never lies here."""
-        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
-            known = whole.rehearse(output, self._parts(job, plan, output, notes, watcher), watcher.beat)
-        with segments.Whole(job, plan, self._path(job), self._settings) as whole:
-            pieces = whole.perform(known, output, self._parts(job, plan, output, notes, watcher), watcher.beat)
-            self._storage.send(result_key(job, output), pieces)
+        with Whole(work) as whole:
+            known = whole.rehearse(output, self._parts(work, notes, output))
+        with Whole(work) as whole:
+            pieces = whole.perform(known, output, self._parts(work, notes, output))
+            self._storage.send(keys.job_result(work.job.id, output), pieces)
         return known.warnings
 
-    def _parts(self, job: Job, plan: Plan, output: Output, notes: list[Note], watcher: Watcher) -> Iterator[Part]:
+    def _parts(self, work: Work, notes: Sequence[Note], output: Output) -> Iterator[Part]:
         """One after the other: what was fetched is removed before the next is."""
         for number, note in enumerate(notes):
-            if watcher.stop.is_set():
-                raise Stopped
-            watcher.beat()
+            work.watcher.check()
+            work.watcher.beat()
             folder = self._desk.fresh("part")
-            yield Part(self._storage.local(segment_key(job, plan, number, output), folder), note.first)
+            yield Part(self._storage.local(segment_key(work.job, work.plan, number, output), folder), note.first)
         self._desk.remove("part")
 
     def _result(self, job: Job, output: Output) -> StoredResult:
-        key = result_key(job, output)
-        return StoredResult(key=key, bytes=self._storage.size(key), mime=_MIME[output.format])
+        key = keys.job_result(job.id, output)
+        return StoredResult(key=key, bytes=self._storage.size(key), mime=output.kind.mime)
+
+    # What is kept for the next task.
 
     def _path(self, job: Job) -> Path:
-        """The job's video on this machine. Raises UnreadableMedia when it is not there any more."""
+        """The job's video on this machine. Raises UnreadableMedia when storage no longer has it."""
         if self._video is None:
             folder = self._desk.fresh("video")
             try:
@@ -226,13 +219,7 @@ class Tasks:
         return self._engine[1]
 
 
-def _note(text: str, plan: Plan, number: int) -> Note:
-    """What the segment's worker said; where Redis lost it, what is to be expected."""
-    if not text:
-        return Note(plan.first if number == 0 else plan.spans[number][0] or 0, 0, 0, [])
-    fields = json.loads(text)
-    return Note(**fields | {"warnings": [(code, sentence) for code, sentence in fields["warnings"]]})
-
-
-def written(note: Note) -> str:
-    return json.dumps(dataclasses.asdict(note))
+def _notes(task: JobTask, plan: Plan) -> list[Note]:
+    """The notes of all segments; where Redis lost one, what is to be expected."""
+    texts = (task.notes.get(name, "") for name in plan.names)
+    return [Note.from_json(text) if text else Note.expected(plan, number) for number, text in enumerate(texts)]

@@ -1,6 +1,6 @@
-"""A folder for what a worker has on its disk just now, gone when the worker is, by its own hand or the next one's.
+"""A folder for a worker's temporary files. It is removed when the worker ends; if it was killed, by another worker.
 
-A lock on a file in it says that its worker lives; the system lets go of that however a process ends.
+A lock on a file in it shows that its worker is alive; the system releases that however a process ends.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ _LOCK = "lock"
 
 
 class Desk:
-    """The folders of a worker's task in hand, below `path`."""
+    """The folders of the task that a worker runs, below `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def fresh(self, name: str) -> Path:
-        """An empty folder in it; what was there by that name is removed. Raises DiskError."""
+        """An empty folder of that name; an old one is removed. Raises DiskError."""
         folder = self.path / name
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -35,10 +35,10 @@ class Desk:
 
 
 class Workspace:
-    """`<root>/<worker>`, locked as long as this process lives. Raises DiskError."""
+    """`<root>/<worker_id>`, locked as long as this process lives. Raises DiskError."""
 
-    def __init__(self, root: Path, worker: str) -> None:
-        self._root, self.path = root, root / worker
+    def __init__(self, root: Path, worker_id: str) -> None:
+        self._root, self.path = root, root / worker_id
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock: int | None = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -47,8 +47,8 @@ class Workspace:
             raise disk_error(exc, self.path) from exc
 
     def dead(self) -> list[str]:
-        """Remove the folders of workers that are gone; their names."""
-        return [folder.name for folder in self._others() if _buried(folder)]
+        """Remove the folders of workers that are gone; gives their ids."""
+        return [folder.name for folder in self._others() if _removed_if_dead(folder)]
 
     def _others(self) -> list[Path]:
         with contextlib.suppress(OSError):
@@ -56,7 +56,7 @@ class Workspace:
         return []
 
     def clear(self) -> None:
-        """Remove what a task has left that could not do so itself."""
+        """Remove what is left of a task whose process died."""
         for folder in self.path.iterdir():
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -68,7 +68,7 @@ class Workspace:
             self._lock = None
 
 
-def _buried(folder: Path) -> bool:
+def _removed_if_dead(folder: Path) -> bool:
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR)
     except OSError:  # just being made, or just being removed

@@ -19,7 +19,7 @@ from workers.live.matte import LiveMatte
 _SIZE = (1280, 720)
 _RATE = 30.0
 _WARM_UP, _FRAMES = 3, 12
-_USABLE = 0.85  # of the cores: the rest is for decoding, packets and whoever else runs here
+_USABLE = 0.85  # of the cores: the rest is for decoding, packets and other programs
 _FULL = 0.9
 
 
@@ -27,7 +27,7 @@ def videos(engine: Engine, settings: Settings) -> int:
     """Videos of 1280x720 at 30 frames a second that this machine holds with this engine; at least one.
 
     Counts a frame's processor time from pixels to packet, and its time on the engine's device, where that is not the
-    processor. `settings.live_sessions` says otherwise, if it is set.
+    processor. `settings.live_sessions` overrides it, if set.
     """
     if settings.live_sessions:
         return settings.live_sessions
@@ -59,7 +59,7 @@ def _run(packets: Iterator[object], count: int) -> None:
 
 
 class Load:
-    """The share of its cores that this process uses, 0 to 1, since it was last asked."""
+    """The share of its cores that this process used since the last call, 0 to 1."""
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
@@ -72,12 +72,12 @@ class Load:
 
 
 def has_room(load: float) -> bool:
-    """Whether a worker under this load should take one more video, whatever it once measured."""
+    """Whether a worker under this load should take one more video, whatever capacity it measured at its start."""
     return load < _FULL
 
 
 def memory() -> dict[str, int]:
-    """What this process holds now, as fields of `Worker`, in bytes. torch is asked only where it is at work already."""
+    """What this process holds now, as fields of `Worker`, in bytes. torch is asked only where it is in use."""
     cuda = getattr(sys.modules.get("torch"), "cuda", None)  # while another thread loads torch, it has none yet
     on_device = cuda.memory_reserved() if cuda is not None and cuda.is_initialized() else 0
     return {"memory_bytes": _resident(), "device_bytes": int(on_device)}

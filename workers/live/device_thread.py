@@ -1,8 +1,8 @@
 """The device thread: schedule → run → deliver. One engine for all videos of a process, their ready frames in one call.
 
 The oldest frame goes first and takes with it whatever else is ready, up to the engine's batch. A batch that is not full
-waits a little for videos that were at work a moment ago, and never for anyone else. Knows nothing about what an engine
-does; neither does an engine know of videos.
+waits a little for videos that gave a frame a moment ago, and for no others. Knows nothing about what an engine does; an
+engine knows nothing about videos.
 """
 
 import threading
@@ -15,20 +15,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stream.errors import EngineError
-from stream.picture.frames import Frame
 from stream.picture.timing import RateMeter
-from workers.engines.base import Engine, EngineState, Prepared, Result, Steadying
-from workers.steady.tuning import Tuning
+from workers.engines.base import Engine, EngineState, Prepared, Result
 
 _RECENT_S = (
-    0.25  # a video that gave a frame so lately is expected to give another: 30 a second leave room for a late one
+    0.25  # a video that gave a frame within this time is expected to give another: at 30 a second one may be late
 )
 _WAITS = 512  # frames whose waiting is remembered
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceMeters:
-    """What the device did so far. waiting: frames in the queue now. rate: frames a second of late. wait_ms, late_ms:
+    """What the device did so far. waiting: frames in the queue now. rate: frames a second, recently. wait_ms, late_ms:
     median and 95th percentile of the time from `submit` to the engine, of the last 512 frames."""
 
     frames: int
@@ -54,12 +52,13 @@ class DeviceThread:
     """Stands in for its engine: many `Matte` may hold one, each in its own thread.
 
     wait_s: how long a batch that is not full waits for other videos, from when its oldest frame came. most: frames
-    that may wait; past that frames are refused, for a queue that grows only makes all videos late.
+    that may wait; more are refused, because a queue that grows makes all videos late.
     """
 
     def __init__(self, engine: Engine, wait_s: float = 0.004, most: int = 64) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device, self.prepare = engine.warmup_frames, engine.device, engine.prepare
+        self.measure, self.recall, self.steadied = engine.measure, engine.recall, engine.steadied
         self._engine, self._wait_s, self._most = engine, wait_s, most
         self._changed = threading.Condition()  # guards all that follows
         self._waiting: deque[_Ready] = deque()
@@ -72,10 +71,10 @@ class DeviceThread:
         self._thread.start()
 
     def submit(self, prepared: Prepared, state: EngineState, video: Hashable = None) -> "Future[Result]":
-        """The result of one frame, as `infer` of the engine would give it, when it is there.
+        """The result of one frame, as the engine's `infer` gives it.
 
-        video: who asks, by default the calling thread. Raises EngineError when too many wait, or after `close`; the
-        future raises it for a frame on which the engine fails, and when the device is closed before its turn.
+        video: which video it belongs to, by default the calling thread's. Raises EngineError when too many wait, or
+        after `close`; the future raises it for a frame on which the engine fails, and when the device is closed first.
         """
         (ready,) = self._enqueue([prepared], [state], video)
         return ready.result
@@ -83,10 +82,6 @@ class DeviceThread:
     def infer(self, prepared: Sequence[Prepared], states: Sequence[EngineState]) -> list[Result]:
         """As the engine's, from any thread. Raises EngineError, or what the engine raised."""
         return [ready.result.result() for ready in self._enqueue(prepared, states, None)]
-
-    def steadied(self, prepared: Prepared, frame: Frame, tuning: Tuning) -> Prepared:
-        """As the engine's, if it steadies; else what was prepared."""
-        return self._engine.steadied(prepared, frame, tuning) if isinstance(self._engine, Steadying) else prepared
 
     def meter(self) -> DeviceMeters:
         with self._changed:
@@ -111,14 +106,14 @@ class DeviceThread:
         self._settle(stuck, [self._gone()] * len(stuck))
 
     def _enqueue(self, prepared: Sequence[Prepared], states: Sequence[EngineState], video: Hashable) -> list[_Ready]:
-        who = threading.get_ident() if video is None else video
-        ready = [_Ready(p, s, who) for p, s in zip(prepared, states, strict=True)]
+        video = threading.get_ident() if video is None else video
+        ready = [_Ready(p, s, video) for p, s in zip(prepared, states, strict=True)]
         with self._changed:
             if self._closed:
                 raise self._gone()
             if len(self._waiting) + len(ready) > self._most:
                 raise EngineError(f"overloaded: {len(self._waiting)} frames wait for {self.name}")
-            self._seen_s[who] = time.monotonic()
+            self._seen_s[video] = time.monotonic()
             self._waiting.extend(ready)
             self._changed.notify_all()
         return ready
@@ -132,7 +127,7 @@ class DeviceThread:
             self._settle(batch, outcomes)
 
     def _next(self) -> list[_Ready]:
-        """The frames to run now. None when the device was closed, or their askers gave them up."""
+        """The frames to run now. Empty when the device was closed, or their futures were cancelled."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._waiting:
@@ -143,21 +138,21 @@ class DeviceThread:
             return self._running
 
     def _is_complete(self) -> bool:
-        """Is the batch full, or has every video that is at work its frame in it?"""
+        """Is the batch full, or does it hold a frame of every active video?"""
         since_s = time.monotonic() - _RECENT_S
         self._seen_s = {video: at_s for video, at_s in self._seen_s.items() if at_s >= since_s}
         here = {ready.video for ready in self._waiting}
         return self._closed or len(self._waiting) >= self._engine.batch or here >= self._seen_s.keys()
 
     def _attempt(self, batch: Sequence[_Ready]) -> list[Result | Exception]:
-        """Each frame's result, or what went wrong with it. One that fails does not cost the others theirs."""
+        """Each frame's result, or what went wrong with it. One that fails leaves the others theirs."""
         if not batch:
             return []
         try:
             results = self._engine.infer([ready.prepared for ready in batch], [ready.state for ready in batch])
             if len(results) != len(batch):
                 raise EngineError(f"{self.name} gave {len(results)} results for {len(batch)} frames")
-        except Exception as exc:  # noqa: BLE001 - whatever an engine raises is for whoever gave the frame
+        except Exception as exc:  # noqa: BLE001 - whatever an engine raises belongs to the caller's future
             return [exc] if len(batch) == 1 else [outcome for ready in batch for outcome in self._attempt([ready])]
         return list(results)
 
@@ -170,7 +165,7 @@ class DeviceThread:
                 self._waits_s.append(began_s - ready.at_s)
 
     def _settle(self, batch: Sequence[_Ready], outcomes: Sequence[Result | Exception]) -> None:
-        """Tell the askers, once: what an engine brings after `close` gave it up comes too late."""
+        """Resolve the futures, once: what an engine gives after `close` failed them is dropped."""
         with self._changed:
             left = [(ready.result, o) for ready, o in zip(batch, outcomes, strict=True) if not ready.result.done()]
             for result, outcome in left:

@@ -1,6 +1,6 @@
 """The matte of a live video: a `Matte` whose options, engine and picture size change while it runs.
 
-Nothing of the room leaves in any of it: until the engine is there, and while it fails, the background is shown; a
+The room is never shown by accident: until the engine is loaded, and while it fails, only the background is shown; a
 background that cannot be read gives way to grey. Knows nothing about connections.
 """
 
@@ -24,12 +24,9 @@ from workers.scene.crossfade import Crossfade
 _log = logging.getLogger(__name__)
 
 
-class Loading:
-    """Stands in for an engine that is not there yet: every frame fails, and so is covered."""
+class Loading(Engine):
+    """Stands in for an engine that is not loaded yet: every frame fails, and so is covered."""
 
-    batch = 1
-    recurrent = False
-    warmup_frames = 0
     device = ""
 
     def __init__(self, name: str) -> None:
@@ -44,7 +41,7 @@ class Loading:
 
 @dataclass(frozen=True)
 class _Change:
-    """None: as it was. size: that the backdrop was opened for."""
+    """None: unchanged. size: that the backdrop was opened for, in pixels."""
 
     options: Options | None = None
     engine: Engine | None = None
@@ -105,7 +102,7 @@ class LiveMatte:
             self._matte.close()
 
     def change(self, options: Options, engine: Engine | None = None) -> None:
-        """From the next frame on, these options; engine: None keeps the one there is.
+        """From the next frame on, these options. engine: None keeps the present one.
 
         A new background is opened here, in the caller's thread, not in the pump's. Raises BackgroundError; then
         everything stays as it was.
@@ -117,12 +114,12 @@ class LiveMatte:
             self._wanted.append(_Change(options, engine, backdrop, size))
 
     def set_engine(self, engine: Engine) -> None:
-        """Go over to another engine from the next frame on."""
+        """Use another engine from the next frame on."""
         with self._lock:
             self._wanted.append(_Change(engine=engine))
 
     def latest(self) -> Options:
-        """What was asked for last; with the next frame it holds."""
+        """The options that were asked for last; they hold from the next frame on."""
         with self._lock:
             return next((c.options for c in reversed(self._wanted) if c.options is not None), self.options)
 
@@ -161,7 +158,7 @@ class LiveMatte:
             return _still(flat(*GREY, *self._size))
 
     def _open_background(self, options: Options, size: tuple[int, int]) -> Backdrop:
-        """Live video carries no alpha: transparency is shown as the usual checks."""
+        """Live video carries no alpha: transparency is shown as a checkerboard."""
         if options.background.kind == "transparent":
             return _still(checkerboard(*size))
         return open_background(options.background, *size, self._settings)

@@ -1,4 +1,4 @@
-"""The engines of a process: each loaded once, warmed up before anyone waits for it, and shared by all its videos."""
+"""The engines of a process: each loaded once, warmed up before its first frame, and shared by all videos."""
 
 import asyncio
 from fractions import Fraction
@@ -18,21 +18,21 @@ _GREY = (126, 128, 128)
 
 
 class Engines:
-    """Lives on the event loop. An engine stays for good: the next video will want it."""
+    """Lives on the event loop. A loaded engine stays: the next video will want it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loading: dict[tuple[str, object], asyncio.Task[DeviceThread]] = {}
 
     def ready(self, options: Options) -> DeviceThread | None:
-        """The engine for these options, if nobody has to wait for it. Raises UsageError."""
+        """The engine for these options, if it is loaded. Raises UsageError."""
         task = self._loading.get(self.key(options))
         return task.result() if task is not None and task.done() and task.exception() is None else None
 
     async def get(self, options: Options) -> DeviceThread:
-        """The engine for these options; those who ask for one at the same time wait for one loading.
+        """The engine for these options; several callers at a time wait for one loading.
 
-        Raises UsageError, WeightsError and EngineError; the next to ask tries again.
+        Raises UsageError, WeightsError and EngineError; the next call tries again.
         """
         key = self.key(options)
         task = self._loading.get(key)
@@ -41,13 +41,15 @@ class Engines:
         return await asyncio.shield(task)
 
     def _load(self, name: str, options: Options) -> DeviceThread:
-        shared = Options(key=options.key, foreground=options.foreground, roi=options.roi)  # each video has its own look
+        shared = Options(
+            key=options.key, foreground=options.foreground, roi=options.roi
+        )  # the rest is each video's own
         engine = engines.load(name, shared, self._settings)
         warm_up(engine)
         return DeviceThread(engine)
 
     def meters(self) -> dict[str, float]:
-        """As fields of `Worker`, of the device that did most; nothing where none was at work yet."""
+        """As fields of `Worker`, of the device that did most; empty before the first engine is loaded."""
         done = [task.result() for task in self._loading.values() if task.done() and task.exception() is None]
         meters = [device.meter() for device in done]
         busiest = max(meters, key=lambda meter: meter.frames, default=None)
@@ -61,7 +63,7 @@ class Engines:
         }
 
     def key(self, options: Options) -> tuple[str, object]:
-        """What makes two engines differ: the name, a screen's colour, and what is done to the subject's colours.
+        """What makes two engines differ: the name, and the options that an engine itself reads.
 
         Raises UsageError.
         """
@@ -69,16 +71,16 @@ class Engines:
         return name, (options.key, options.foreground, options.roi)
 
     async def close(self) -> None:
-        """End the threads of all that were loaded."""
+        """End the threads of all engines."""
         loaded = await asyncio.gather(*self._loading.values(), return_exceptions=True)
         self._loading.clear()
         await asyncio.gather(
-            *(asyncio.to_thread(device.close) for device in loaded if isinstance(device, DeviceThread))
+            *(asyncio.to_thread(device.close) for device in loaded if not isinstance(device, BaseException))
         )
 
 
 def warm_up(engine: Engine) -> None:
-    """One frame of nothing, so that no request pays for what is only done the first time."""
+    """One blank frame, so that no request pays for what is only done the first time."""
     blank = Frame(flat(*_GREY, *_WARM_UP_PX), 0, Fraction(1, 30))
     (result,) = engine.infer([engine.prepare(blank)], [None])
     assert np.isfinite(result.alpha).all()

@@ -1,7 +1,7 @@
-"""One live video of a worker, from its offer to its end: a connection, its matte, and everyone who watches.
+"""One live video of a worker, from its offer to its end: the camera's connection, its matte, and its viewers.
 
-Lives on the event loop; the pictures run in threads of `pump`. Knows nothing about Redis: the worker is told of changes
-by a callback, and asks for meters.
+Lives on the event loop; the pictures run in threads of `pump`. Knows nothing about Redis: a callback reports changes of
+connections, and the worker reads the meters.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 _JOIN_S = 5.0
 
 Changed = Callable[[str, str, str], None]
-"""(session, "connected" or "closed", reason)."""
+"""(session id, "connected" or "closed", reason)."""
 
 
 class LiveVideo:
-    """engine: None while it is being loaded; the background is shown until `set_engine`. changed: told when the
+    """engine: None while it is being loaded; the background is shown until `set_engine`. changed: called when the
     camera's own connection, or a viewer's, is connected or closed; on the event loop.
     """
 
@@ -41,13 +41,13 @@ class LiveVideo:
         self._viewers: dict[str, Peer] = {}
         self._thread: threading.Thread | None = None
         self._rates = _Rates()
-        self._changing = asyncio.Lock()  # lets callers in as they came
+        self._changing = asyncio.Lock()  # in the order of the calls
         self.notice = ""
         self.reason = ""
 
     @property
     def options(self) -> Options:
-        """As asked for last."""
+        """The last that were asked for."""
         return self._matte.latest()
 
     async def answer(self, sdp: str) -> str:
@@ -61,24 +61,24 @@ class LiveVideo:
         self._thread.start()
         return text
 
-    async def view(self, viewer: str, sdp: str) -> str:
+    async def view(self, viewer_id: str, sdp: str) -> str:
         """The answer to the offer of one more viewer. Raises SdpError."""
-        peer = Peer(self._settings, lambda state, reason: self._viewer_changed(viewer, state, reason))
-        self._viewers[viewer] = peer
+        peer = Peer(self._settings, lambda state, reason: self._viewer_changed(viewer_id, state, reason))
+        self._viewers[viewer_id] = peer
         try:
-            return await peer.answer(sdp, self._output, incoming=False, user=viewer)
+            return await peer.answer(sdp, self._output, incoming=False, user=viewer_id)
         except BaseException:
-            self._viewers.pop(viewer, None)
+            self._viewers.pop(viewer_id, None)
             raise
 
-    async def add_candidates(self, session: str, fragment: str) -> None:
-        """Of the camera's connection or of a viewer's. Raises SdpError."""
-        peer = self._peer if session == self.id else self._viewers.get(session)
+    async def add_candidates(self, session_id: str, fragment: str) -> None:
+        """For the camera's connection or a viewer's; for any other id nothing. Raises SdpError."""
+        peer = self._peer if session_id == self.id else self._viewers.get(session_id)
         if peer is not None:
             await peer.add_candidates(fragment)
 
     async def change(self, options: Options, engine: Engine | None = None) -> None:
-        """Go on with other options; of several calls the last one holds, however long each takes.
+        """Change the options; of several calls the last one holds, however long each takes.
 
         A background that cannot be read leaves everything as it was, with a notice.
         """
@@ -93,19 +93,19 @@ class LiveVideo:
         self._matte.set_engine(engine)
 
     async def end(self, reason: str) -> None:
-        """Hang up, the viewers too, and free everything. Of no effect the second time."""
+        """Close all connections, the viewers' too, and free everything. A second call does nothing."""
         self.reason = self.reason or reason
         peers = [self._peer, *self._viewers.values()]
         await asyncio.gather(*(peer.close(reason) for peer in peers))
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, _JOIN_S)
 
-    async def end_viewer(self, viewer: str, reason: str) -> None:
-        if viewer in self._viewers:
-            await self._viewers[viewer].close(reason)
+    async def end_viewer(self, viewer_id: str, reason: str) -> None:
+        if viewer_id in self._viewers:
+            await self._viewers[viewer_id].close(reason)
 
     def meters(self) -> Meters:
-        """Of the time since they were last asked for."""
+        """Of the time since the last call."""
         source, out = self._peer.source, self._output.meters()
         dropped = dict(out.dropped)
         if source is not None:
@@ -151,16 +151,16 @@ class LiveVideo:
         self._loop.call_soon_threadsafe(self._pumped, reason)
 
     def _pumped(self, reason: str) -> None:
-        self._hanging_up = self._loop.create_task(self._peer.close(self.reason or reason))
+        self._closing = self._loop.create_task(self._peer.close(self.reason or reason))
 
     def _camera_changed(self, state: str, reason: str) -> None:
         self.reason = self.reason or reason
         self._changed(self.id, state, self.reason)
 
-    def _viewer_changed(self, viewer: str, state: str, reason: str) -> None:
+    def _viewer_changed(self, viewer_id: str, state: str, reason: str) -> None:
         if state == "closed":
-            self._viewers.pop(viewer, None)
-        self._changed(viewer, state, reason)
+            self._viewers.pop(viewer_id, None)
+        self._changed(viewer_id, state, reason)
 
 
 class _Rates:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from stream.records.engines import ENGINES
 from stream.settings import Settings
 
 
@@ -77,23 +78,28 @@ def _hardware_encoder(settings: Settings) -> Finding:
 def _opencv(settings: Settings) -> Finding:
     import cv2
 
-    return Finding("opencv", True, f"{cv2.__version__}: blends pictures, runs the engine selfie")
+    return Finding("opencv", True, f"{cv2.__version__}: blends pictures, runs the engine {_engines('cv2')}")
 
 
 def _onnxruntime(settings: Settings) -> Finding:
     import onnxruntime
 
     on = "CUDA" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "CPU"
-    return Finding("onnxruntime", True, f"{onnxruntime.__version__} on {on}: runs the engine rvm")
+    return Finding("onnxruntime", True, f"{onnxruntime.__version__} on {on}: runs the engine {_engines('onnxruntime')}")
 
 
 def _torch(settings: Settings) -> Finding:
     if importlib.util.find_spec("torch") is None:
-        return Finding("torch", None, "not installed; the engine birefnet needs it")
+        return Finding("torch", None, f"not installed; the engine {_engines('torch')} needs it")
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU only"
     return Finding("torch", True, f"{torch.__version__}, {device}")
+
+
+def _engines(module: str) -> str:
+    """Names of those that need it."""
+    return ", ".join(record.name for record in ENGINES.values() if module in record.modules)
 
 
 def _downloads(settings: Settings) -> Finding:

@@ -1,17 +1,19 @@
-"""One file from name to name: what `mattebox file` runs, and later a job of the service."""
+"""One recording from address to address: what `mattebox file` runs. Knows no concrete source or sink."""
 
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream.address import Address
 from stream.errors import UsageError
 from stream.progress import Report, Reporter
 from stream.pump import pump
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
-from stream.sources.file import FileSource
+from stream.sources import is_live, open_source
+from stream.sources.base import SourceOptions
 from workers import engines
 from workers.device import threads
 from workers.matte import Matte
@@ -20,10 +22,10 @@ from workers.scene.backgrounds import open_background
 
 @dataclass(frozen=True)
 class FileRun:
-    """One file to matte. Times in seconds from the file's beginning; size as in `FileSource`."""
+    """One recording to matte; a path is a file's address. start_s, end_s, size: as in `SourceOptions`."""
 
-    source: Path
-    output: Path
+    source: Address | Path
+    output: Address | Path
     options: Options
     start_s: float = 0.0
     end_s: float | None = None
@@ -41,7 +43,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
     name, reason = engines.choose(task.options, live=False, settings=settings)
     sink = open_sink(task.output, task.options, settings)
     with ExitStack() as unless_pumped:
-        source = FileSource(task.source, settings, task.start_s, task.end_s, task.size)
+        source = open_source(task.source, SourceOptions(task.start_s, task.end_s, task.size), settings)
         unless_pumped.callback(source.close)
         backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
         unless_pumped.callback(backdrop.close)
@@ -63,5 +65,12 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
 def _check(task: FileRun) -> None:
     if task.end_s is not None and task.end_s <= task.start_s:
         raise UsageError(f"--end {task.end_s:g} is not after --start {task.start_s:g}")
-    if task.output.exists() and task.source.exists() and task.output.samefile(task.source):
+    source, output = Address.of(task.source), Address.of(task.output)
+    if is_live(source):
+        raise UsageError(f"{source.scheme}:// is live and does not end; mattebox stream records it")
+    if source.scheme == output.scheme == "file" and _is_same(source.path, output.path):
         raise UsageError("the output would replace the input; choose another name")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

@@ -1,4 +1,4 @@
-"""How strongly each engine's mattes are steadied by `workers/steady/smooth.py`, by mode and strength.
+"""How strongly an engine's mattes are steadied by `workers/steady/smooth.py`, by kind of matte, mode and strength.
 
 The figures were chosen on clips with true alpha: one person, or two, before moving pictures.
 """
@@ -6,6 +6,7 @@ The figures were chosen on clips with true alpha: one person, or two, before mov
 import math
 from dataclasses import dataclass, replace
 
+from stream.records.engines import ENGINES
 from stream.records.options import Temporal
 
 _FORGOTTEN = 0.05  # share of a mean that is nearly nothing
@@ -41,12 +42,17 @@ class Tuning:
 
 
 def choose(mode: Temporal, strength: float, engine: str, live: bool) -> Tuning | None:
-    """What to do with an engine's mattes; None: nothing. `auto` follows the job: files may look ahead, live cannot."""
+    """What to do with an engine's mattes; None: nothing. `auto` follows the job: files may look ahead, live cannot.
+
+    engine: its name; one that has no record is taken for one with fine and steady mattes.
+    """
+    record = ENGINES.get(engine)
     if mode is Temporal.AUTO:
-        mode = Temporal.OFF if engine not in _TUNINGS else Temporal.LIVE if live else Temporal.OFFLINE
+        steady = record is None or record.steady
+        mode = Temporal.OFF if steady else Temporal.LIVE if live else Temporal.OFFLINE
     if mode is Temporal.OFF or strength == 0.0:
         return None
-    tuning = _TUNINGS.get(engine, _sharp)(mode, strength)
+    tuning = (_coarse if record is not None and record.coarse else _sharp)(mode, strength)
     return replace(tuning, burst=1) if live else tuning  # who watches wants one frame at a time
 
 
@@ -89,6 +95,3 @@ def _sharp(mode: Temporal, strength: float) -> Tuning:
         ahead, burst, memory, tolerance, level = int(mode is Temporal.LIVE_1), 1, 0.5, 10.0, 0.035 * strength
     memory, tolerance = memory * strength, tolerance * strength
     return Tuning(ahead, memory, tolerance, 0.45, (), level, 1 - level, share, median=False, burst=burst)
-
-
-_TUNINGS = {"selfie": _coarse, "rvm": _sharp, "birefnet": _sharp}

@@ -13,6 +13,7 @@ from stream.errors import UsageError, WeightsError
 from stream.settings import Settings
 from workers.weights.known import Say
 
+LICENCE = "MIT"  # by the authors' word
 _FILE = "model.safetensors"
 _SHA256_DIGITS = 64
 _LONGEST_PX = 8192  # of a side given to the network
@@ -84,7 +85,7 @@ def find(spec: str, settings: Settings, say: Say) -> Path:
             raise WeightsError(f"{file} {'is a folder' if file.is_dir() else 'does not exist'}")
         say(f"birefnet: {file}, a file of your own: its licence is for you to know")
         return file
-    say(f"birefnet: {checkpoint.repo} is under MIT by its authors' word")
+    say(f"birefnet: {checkpoint.repo} is under {LICENCE} by its authors' word")
     return _verified(_fetched(checkpoint.repo, spec, settings), spec)
 
 

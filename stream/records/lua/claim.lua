@@ -7,7 +7,7 @@ while true do
   local pending = redis.call('XPENDING', OFFERS, GROUP, entry[1], entry[1], 1)[1]
   if pending[4] <= DELIVERIES then return { entry[1], entry[2][2], entry[2][4] } end
   local s = find(entry[2][2])
-  if s and s.state == 'offered' then take_away(s, 'failed', 'poison') end
+  if s and s.state == 'offered' then take_away(s, 'failed', POISON) end
   redis.call('XACK', OFFERS, GROUP, entry[1])
   redis.call('XDEL', OFFERS, entry[1])
 end

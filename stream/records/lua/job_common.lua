@@ -3,7 +3,7 @@
 local JOBS, LEASES, OWNERS = PREFIX .. 'jobs', PREFIX .. 'leases', PREFIX .. 'owners'
 local ENDED, HOOKS, WAKE = PREFIX .. 'ended', PREFIX .. 'hooks', PREFIX .. 'wake'
 local FINAL = { done = true, failed = true, cancelled = true }
-local WAKE_MOST, FIRST = 64, '0000'
+local WAKE_MOST, FIRST = 64, string.format(SEGMENT, 0)
 
 local function job_key(id) return PREFIX .. 'job:' .. id end
 local function tasks_key(id) return PREFIX .. 'tasks:' .. id end
@@ -77,7 +77,7 @@ local function under_way(id)
 end
 
 -- By priority, then age in microseconds: exact in a double until the year 2055.
-local function order(j) return (9 - j.priority) * 1e15 + math.floor((j.created_s - 1.7e9) * 1e6) end
+local function order(j) return (PRIORITY_MOST - j.priority) * 1e15 + math.floor((j.created_s - 1.7e9) * 1e6) end
 
 -- Make the job one that workers choose from, or not, as its state and its tasks are.
 local function offer(id)
@@ -158,7 +158,7 @@ local function lapse(id, name, t)
   if not t.leaving then t.lost = (t.lost or 0) + 1 end
   if (t.lost or 0) < LOSSES then return give_back(id, name, t) end
   put(id, name, t)
-  finish(find(id), 'failed', 'poison', t.lost .. ' workers were lost while they had it')
+  finish(find(id), 'failed', POISON, t.lost .. ' workers were lost while they had it')
 end
 
 -- For a worker's word on its task: the job and the task, or else what to answer.

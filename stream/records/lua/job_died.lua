@@ -6,6 +6,6 @@ if t.kills < DELIVERIES then
   give_back(j.id, ARGV[2], t)
 else
   put(j.id, ARGV[2], t)
-  finish(j, 'failed', 'poison', 'it ended the process that worked on it ' .. t.kills .. ' times')
+  finish(j, 'failed', POISON, 'it ended the process that worked on it ' .. t.kills .. ' times')
 end
 return { 'ok', all(j.id) }

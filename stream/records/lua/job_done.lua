@@ -9,8 +9,8 @@ for _, value in ipairs(redis.call('HVALS', tasks_key(j.id))) do
   if cjson.decode(value).state ~= 'done' then left = left + 1 end
 end
 if left == 0 then
-  put(j.id, 'join', new_task())
-  redis.call('RPUSH', todo_key(j.id), 'join')
+  put(j.id, JOIN, new_task())
+  redis.call('RPUSH', todo_key(j.id), JOIN)
 end
 offer(j.id)
 progress(j.id, true)

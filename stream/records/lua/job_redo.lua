@@ -1,8 +1,8 @@
 -- ARGV: job, worker, fence, then the segments whose files are not there any more: the join waits for them again.
-local j, t, refused = claimed(ARGV[1], 'join', ARGV[2], ARGV[3])
+local j, t, refused = claimed(ARGV[1], JOIN, ARGV[2], ARGV[3])
 if refused then return refused end
-redis.call('HDEL', tasks_key(j.id), 'join')
-release(j.id, 'join')
+redis.call('HDEL', tasks_key(j.id), JOIN)
+release(j.id, JOIN)
 for i = 4, #ARGV do
   put(j.id, ARGV[i], new_task())
   redis.call('RPUSH', todo_key(j.id), ARGV[i])

@@ -18,18 +18,18 @@ if not find(id) then
   for i = at, #ARGV do fields[#fields + 1] = ARGV[i] end
   write(id, fields)
   for i, count in ipairs(frames) do
-    local segment, t = string.format('%04d', i - 1), new_task()
+    local segment, t = string.format(SEGMENT, i - 1), new_task()
     of_frames = of_frames + tonumber(count)
     if finished[segment] then t.state, t.frames = 'done', tonumber(count) end
     put(id, segment, t)
     if not finished[segment] then redis.call('RPUSH', todo_key(id), segment) end
   end
   local first = new_task()
-  if #frames > 0 then first.state = 'done' else redis.call('RPUSH', todo_key(id), 'plan') end
-  put(id, 'plan', first)
-  if name == 'join' then
-    put(id, 'join', new_task())
-    redis.call('RPUSH', todo_key(id), 'join')
+  if #frames > 0 then first.state = 'done' else redis.call('RPUSH', todo_key(id), PLAN) end
+  put(id, PLAN, first)
+  if name == JOIN then
+    put(id, JOIN, new_task())
+    redis.call('RPUSH', todo_key(id), JOIN)
   end
   if plan ~= '' then redis.call('SET', plan_key(id), plan) end
   set(id, 'state', 'running', 'fence', fence, 'of_frames', of_frames)

@@ -13,8 +13,8 @@ if find(id) then return { 'ok', all(id) } end -- a repeat: the first reply was l
 write(id, fields)
 redis.call('HSET', job_key(id), 'state', 'queued', 'created_s', string.format('%.6f', now()))
 set(id, 'fence', 0)
-put(id, 'plan', new_task())
-redis.call('RPUSH', todo_key(id), 'plan')
+put(id, PLAN, new_task())
+redis.call('RPUSH', todo_key(id), PLAN)
 if ARGV[1] ~= '' then redis.call('SET', ARGV[1], id, 'EX', JOB_REPEAT_S) end
 offer(id)
 keep(id)

@@ -7,7 +7,7 @@ if not string.find(ARGV[6], ',' .. s.state .. ',', 1, true) then return { 'bad',
 if to == 'live' and s.kind == 'publish' then
   local other = holder(s.name)
   if other and other.id ~= s.id then
-    if other.owner ~= s.owner then return { 'name_taken' } end
+    if other.owner ~= s.owner then return { NAME_TAKEN } end
     if other.state == 'offered' then
       take_away(other, 'ended', 'replaced')
     else

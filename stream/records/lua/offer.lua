@@ -15,13 +15,13 @@ if now() > latest_s then return { 'late' } end -- Redis stood still since this w
 local publisher = nil
 if record.kind == 'view' then
   publisher = find(of)
-  if not publisher or publisher.state ~= 'live' then return { 'no_stream' } end
+  if not publisher or publisher.state ~= 'live' then return { NO_STREAM } end
 elseif redis.call('XLEN', OFFERS) >= WAITING then
-  return { 'full' }
+  return { FULL }
 end
 if record.kind == 'publish' then
   local other = holder(record.name)
-  if other and other.owner ~= record.owner then return { 'name_taken' } end
+  if other and other.owner ~= record.owner then return { NAME_TAKEN } end
   if not other then claim_name(record) end
 end
 

@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import asdict
 
 import httpx
 import pytest
@@ -7,13 +8,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from stream.records.engines import ENGINES
 from stream.records.live import Answer
 from stream.settings import Settings
 from tests.web.asking import SDP, begin, problem, until
 from tests.web.double import CANNED, Double
 from tests.web.site import running
-from web.options import ENGINES
-from workers.engines import ENGINES as BUILT_IN
 
 
 def test_a_camera_session_starts_and_ends(http: httpx.Client, camera_offer: str) -> None:
@@ -126,8 +126,15 @@ def test_wrong_options_name_their_field(http: httpx.Client, camera_offer: str, o
     assert faults[0]["field"].startswith(field)
 
 
-def test_the_listed_engines_are_those_that_exist() -> None:
-    assert set(ENGINES) == {"auto", *BUILT_IN}
+def test_the_listed_engines_are_those_that_exist(http: httpx.Client) -> None:
+    menu = http.get("/api/options").json()
+    assert menu["options"]["properties"]["engine"]["enum"] == ["auto", *ENGINES]
+    assert [engine["name"] for engine in menu["engines"]] == list(ENGINES)
+    for engine in menu["engines"]:
+        record = ENGINES[engine["name"]]
+        assert (engine["label"], engine["sentence"]) == (record.label, record.sentence)
+        assert engine["options"] == list(record.options)
+        assert engine["live"] == (asdict(record.live) if record.live else None)
 
 
 @pytest.mark.parametrize(

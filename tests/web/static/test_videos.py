@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from stream.records.formats import DEFAULT, FORMATS
 from tests.conftest import PICTURES
 from tests.media import TALK
 from tests.web.site import Site
@@ -151,6 +152,41 @@ def test_one_of_two_uploads_of_the_same_file_is_removed(page: Any, files: Filing
     page.wait_for_function("() => document.querySelectorAll('.draft').length === 1")
     page.click(".draft button:has-text('Start')")
     page.wait_for_selector(".job")
+
+
+def test_the_formats_come_from_the_server(page: Any, http: httpx.Client, files: Filing) -> None:
+    page.wait_for_selector("select[name=format] option", state="attached")
+    listed = page.eval_on_selector_all("select[name=format] option", "all => all.map((o) => [o.value, o.textContent])")
+    menu = http.get("/api/options").json()["formats"]
+    assert listed == [[kind["name"], kind["title"]] for kind in menu] == [[k.name, k.choice] for k in FORMATS.values()]
+    assert page.input_value("select[name=format]") == DEFAULT
+    page.check("input[value='transparent']")
+    page.wait_for_selector("#format-note:has-text('MP4 holds no transparency; these do.')")
+    assert page.input_value("select[name=format]") == "webm"
+    opaque = page.eval_on_selector_all("select[name=format] option:disabled", "all => all.map((o) => o.value)")
+    assert opaque == [kind.name for kind in FORMATS.values() if not kind.transparent]
+    page.check("input[name=matte]")
+    page.set_input_files("#files", [TALK])
+    page.wait_for_selector(READY, timeout=15_000)
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job")
+    job = files.whole()
+    assert [(output.name, output.format) for output in job.outputs] == [("result", "webm"), ("matte", "mkv")]
+    page.wait_for_selector(".job button:has-text('Play result')")
+    assert not page.is_visible(".job button:has-text('Play matte')"), "no browser plays FFV1"
+
+
+def test_a_job_can_start_before_the_formats_are_loaded(page: Any, files: Filing) -> None:
+    page.route("**/api/options", lambda route: route.abort())
+    page.reload()
+    page.set_input_files("#files", [TALK])
+    page.wait_for_selector(READY, timeout=15_000)
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job")
+    assert [output.format for output in files.whole().outputs] == [DEFAULT], "the server chooses"
+    page.wait_for_selector(".job a:has-text('Download')")
+    page.unroute("**/api/options")
+    page.wait_for_selector(".job button:has-text('Play')", timeout=15_000)
 
 
 @pytest.mark.parametrize("size", [(390, 844), (820, 1100), (1920, 1080)])

@@ -10,11 +10,11 @@ from PIL import Image
 
 from stream.records.job_store import JobTask
 from stream.records.jobs import Job, Media, StoredResult
+from stream.storage import keys
 from tests.web.asking import until
 from tests.web.site import Site
 
 RESULT = bytes(range(256)) * 1000
-_MIMES = {"mp4": "video/mp4", "webm": "video/webm", "png": "application/zip", "mkv": "video/x-matroska"}
 
 
 def submitted(http: httpx.Client, **wish: object) -> str:
@@ -51,13 +51,13 @@ class Filing:
         assert task.name == "join"
         results = {}
         for output in task.job.outputs:
-            key = f"jobs/{task.job.id}/{output.name}.{output.format}"
+            key = keys.job_result(task.job.id, output)
             if packed is not None:
                 self._site.context.storage.put(key, packed)
             else:
                 self.put(key, pictures() if output.format == "png" else self._result)
             size = self._site.context.storage.size(key)
-            results[output.name] = StoredResult(key=key, bytes=size, mime=_MIMES[output.format])
+            results[output.name] = StoredResult(key=key, bytes=size, mime=output.kind.mime)
         return self._site.call(self._jobs.joined(task, results))
 
     def put(self, key: str, content: bytes) -> None:

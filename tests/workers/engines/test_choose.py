@@ -2,16 +2,20 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from stream.errors import UsageError
+from stream.records.engines import ENGINES, EngineRecord, Rank
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import ROOT
+from tests.workers.engines import clip, run
 from workers.engines import choose, cuda, load
-from workers.engines.estimated import Estimated
 
 
 def yes() -> bool:
@@ -89,6 +93,44 @@ def test_a_gpu_is_seen() -> None:
     assert cuda()
 
 
-def test_colours_are_estimated_for_any_engine_that_is_asked() -> None:
-    assert isinstance(load("chroma", Options(foreground="estimate"), Settings()), Estimated)
-    assert not isinstance(load("chroma", Options(), Settings()), Estimated)
+@pytest.mark.parametrize("name", ["rvm", "selfie"])
+def test_colours_are_estimated_for_any_engine_that_is_asked(name: str) -> None:
+    """And has none of its own."""
+    frames = clip(160, 120, 1)
+    (asked,) = run(load(name, Options(foreground="estimate"), Settings()), frames)
+    (plain,) = run(load(name, Options(), Settings()), frames)
+    assert asked.foreground is not None
+    assert plain.foreground is None
+    np.testing.assert_array_equal(asked.alpha, plain.alpha)
+
+
+def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for extra, words in (("birefnet", r"'mattebox\[birefnet\]'$"), ("", "no_such_package$")):
+        record = EngineRecord("odd", "no_such_package:Odd", "odd", "Needs what is not there.", extra=extra)
+        monkeypatch.setitem(ENGINES, "odd", record)
+        with pytest.raises(UsageError, match=f"odd needs no_such_package; install it with: pip install {words}"):
+            load("odd", Options(), Settings())
+
+
+def ranked(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
+    """An engine whose rank for files is above all others'."""
+    record = EngineRecord("best", "none:Best", "best", "The best.", files=Rank(99, "the best"), **fields)
+    monkeypatch.setitem(ENGINES, "best", record)
+
+
+def test_the_highest_rank_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranked(monkeypatch)
+    assert choose(Options(), False, Settings(), no) == ("best", "the best")
+    assert choose(Options(), True, Settings(), no)[0] == "selfie"  # it has a rank for files only
+
+
+def test_an_engine_whose_packages_are_missing_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranked(monkeypatch, modules=("no_such_package",))
+    assert choose(Options(), False, Settings(), no)[0] == "rvm"
+
+
+def test_where_no_engine_is_left_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ENGINES:
+        monkeypatch.setitem(ENGINES, name, replace(ENGINES[name], modules=("no_such_package",)))
+    with pytest.raises(UsageError, match="engine: none can be chosen here; see: mattebox doctor"):
+        choose(Options(), False, Settings(), no)

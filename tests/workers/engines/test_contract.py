@@ -7,10 +7,11 @@ import pytest
 
 from stream.errors import UsageError
 from stream.picture.frames import Frame
+from stream.records.engines import ENGINES
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines import clip, disc, infer, over, run
-from workers.engines import ENGINES, load
+from workers.engines import load
 from workers.engines.base import Engine, Result
 
 GREEN = (0, 177, 64)
@@ -39,7 +40,7 @@ def same(got: list[Result], wanted: list[Result]) -> None:
 
 
 def test_it_has_what_the_core_reads(engine: Engine) -> None:
-    assert ENGINES[engine.name]
+    assert ENGINES[engine.name].name == engine.name
     assert engine.batch >= 1
     assert engine.warmup_frames >= 0
     assert isinstance(engine.recurrent, bool)

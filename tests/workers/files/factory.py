@@ -1,4 +1,4 @@
-"""File workers as programs, that can be killed; jobs for them; and how a test waits for what becomes of those."""
+"""File workers as programs that can be killed, jobs for them, and ways to wait for the jobs."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ _LIMIT_S = 60.0
 
 
 class Factory:
-    """Workers on one Redis and one folder. log: what they said, all together."""
+    """Workers on one Redis and one folder. log: of all of them together."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.settings = Settings(data_dir=folder, hw_encode=False)
@@ -44,7 +44,7 @@ class Factory:
                 self.workers.append(subprocess.Popen(argv, cwd=ROOT, env=self._env, stderr=log))
 
     def start_inside(self) -> asyncio.Event:
-        """One in this very process, that starts at once; it ends when the event is set."""
+        """One in this process, which starts at once and ends when the event is set."""
         stop, store = asyncio.Event(), JobStore(self._url)
 
         async def work() -> None:
@@ -97,7 +97,7 @@ class Factory:
         return self.storage.local(job.results[name].key, self.settings.data_dir)
 
     def taken(self, job: Job) -> Counter[str]:
-        """How often each task of the job was begun by a program."""
+        """How often each task of the job was started by a program."""
         return Counter(re.findall(rf"job {job.id}: (plan|join|\d+)$", self.log.read_text(), re.MULTILINE))
 
     async def tidied(self) -> bool:
@@ -109,7 +109,7 @@ class Factory:
         return False
 
     def _left(self) -> list[str]:
-        """Files of the workers that lie about, and segments."""
+        """Temporary files of the workers, and segments."""
         work = (path for path in (self.settings.data_dir / "work").rglob("*") if path.is_file())
         return [path.name for path in work if path.name not in ("lock", "preview.jpg")] + [
             key for key in self.storage.keys("jobs/") if "/segments/" in key

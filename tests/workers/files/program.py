@@ -1,18 +1,19 @@
-"""The program of a file worker, with small real engines that a test needs: `python -m tests.workers.files.program`."""
+"""The program of a file worker, with small real engines for tests: `python -m tests.workers.files.program`."""
 
 import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from commands.live import For, worker
 from stream.errors import EngineError
 from stream.picture.frames import Frame
-from workers.engines import ENGINES
+from stream.records.engines import ENGINES
 from workers.engines.base import EngineState, Result
 from workers.engines.chroma import Chroma
-from workers.files import apart
+from workers.files import process
 
 
 class Patient(Chroma):
@@ -26,7 +27,7 @@ class Patient(Chroma):
 
 
 class Deadly(Chroma):
-    """Takes its process with it."""
+    """Kills its process."""
 
     name = "deadly"
 
@@ -36,19 +37,19 @@ class Deadly(Chroma):
 
 
 class Greedy(Chroma):
-    """Dies in the very moment in which it looks whether to stop."""
+    """Dies while it checks whether to stop, and holds the lock for that."""
 
     name = "greedy"
 
     def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
-        stop: Any = apart._here.watcher.stop
+        stop: Any = process._kept.watcher.stop
         stop._cond.acquire()
         os.kill(os.getpid(), signal.SIGKILL)
         return []
 
 
 class Stuck(Chroma):
-    """Never comes back."""
+    """Never returns."""
 
     name = "stuck"
 
@@ -64,8 +65,11 @@ class Broken(Chroma):
         raise EngineError("its weights are nonsense")
 
 
-NAMES = {kind.name: f"tests.workers.files.program:{kind.__name__}" for kind in (Patient, Deadly, Greedy, Stuck, Broken)}
+RECORDS = {
+    kind.name: replace(ENGINES["chroma"], name=kind.name, place=f"tests.workers.files.program:{kind.__name__}")
+    for kind in (Patient, Deadly, Greedy, Stuck, Broken)
+}
 
 if __name__ == "__main__":
-    ENGINES.update(NAMES)
+    ENGINES.update(RECORDS)
     worker(For.FILES, verbose=1)

@@ -24,8 +24,12 @@ from workers import engines
 from workers.engines.rvm import Rvm
 from workers.engines.selfie import Selfie
 from workers.files import plan, segments
+from workers.files.join import Whole
+from workers.files.note import Note, judge
 from workers.files.plan import Plan, make_plan
-from workers.files.segments import Note, Segment, Stopped, Watcher
+from workers.files.segments import Segment
+from workers.files.watcher import Stopped, Watcher
+from workers.files.work import Work
 from workers.runs.file import FileRun, run_file
 
 SETTINGS = Settings(hw_encode=False, threads=1)
@@ -33,7 +37,7 @@ SETTINGS = Settings(hw_encode=False, threads=1)
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of some 30 frames, whatever they cost."""
+    """Segments of about 30 frames, whatever they cost."""
     monkeypatch.setattr(plan, "_SHORTEST", 30)
     monkeypatch.setattr(plan, "_COST", 10.0)
 
@@ -47,15 +51,16 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
     """Every segment, the last one first, and the joined outputs."""
     engine = engines.load(job.options.engine, job.options, SETTINGS)
     plan, _, _ = make_plan(job, clip, engine, SETTINGS)
-    parts = [Segment(job, plan, number, clip) for number in range(len(plan.spans))]
-    notes = {one.number: segments.run_segment(one, folder, engine, SETTINGS, Watcher()) for one in reversed(parts)}
+    work = Work(job, plan, clip, SETTINGS, Watcher())
+    parts = [Segment(work, number) for number in range(len(plan.spans))]
+    notes = {one.number: segments.run_segment(one, folder, engine) for one in reversed(parts)}
     if plan.whole:
         return plan, parts[0].files(folder)
-    assert notes[0].first == plan.first, "it is known, should the note be lost"
+    assert notes[0].first == Note.expected(plan, 0).first, "it is known, should the note be lost"
     finals = []
     for n, output in enumerate(job.outputs):
-        finals.append(folder / f"joined{segments.suffix(output)}")
-        with segments.Whole(job, plan, clip, SETTINGS) as whole:
+        finals.append(folder / f"joined{output.kind.result_suffix}")
+        with Whole(work) as whole:
             whole.join(output, [Part(p.files(folder)[n], notes[p.number].first) for p in parts], finals[-1])
     return plan, finals
 
@@ -137,7 +142,7 @@ def test_what_is_measured_once_and_what_moves_with_time(tmp_path: Path, clip: Pa
 
 
 @pytest.mark.usefixtures("short")
-def test_steadying_leaves_no_seam(tmp_path: Path) -> None:
+def test_smoothing_leaves_no_seam(tmp_path: Path) -> None:
     frames = (item for item in PatternSource(128, 96, 66) if isinstance(item, Frame))
     pictures = (to_av(frame, "yuv420p") for frame in frames)
     video = write_video(tmp_path / "clip.mp4", pictures, options={"g": "11"}, colour=(1, 1, 1, 1))
@@ -218,27 +223,32 @@ def test_engines_say_how_long_they_remember() -> None:
     assert Selfie.warmup_frames == 0
 
 
-def test_it_stops_when_it_is_told_to(tmp_path: Path, clip: Path) -> None:
+def test_a_segment_stops_when_asked_to(tmp_path: Path, clip: Path) -> None:
     job = job_of()
     engine = engines.load("chroma", job.options, SETTINGS)
     plan, _, _ = make_plan(job, clip, engine, SETTINGS)
     watcher = Watcher()
     watcher.stop.set()
     with pytest.raises(Stopped):
-        segments.run_segment(Segment(job, plan, 0, clip), tmp_path, engine, SETTINGS, watcher)
+        segments.run_segment(Segment(Work(job, plan, clip, SETTINGS, watcher), 0), tmp_path, engine)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_note_is_read_as_it_was_written() -> None:
+    note = Note(7, 1, 30, [("odd_size", "cropped")])
+    assert Note.from_json(note.to_json()) == note
 
 
 def test_damage_is_judged_for_the_whole() -> None:
     odd = ("odd_size", "cropped")
     notes = [Note(0, 60, 100, [odd]), Note(1, 2, 200, [odd])]
-    (code, _), (_, damaged) = segments.judge(notes, SETTINGS)
+    (code, _), (_, damaged) = judge(notes, SETTINGS)
     assert (code, damaged[:9]) == ("odd_size", "62 of 300")
     with pytest.raises(UnreadableMedia):
-        segments.judge([Note(0, 160, 300, [])], SETTINGS)
+        judge([Note(0, 160, 300, [])], SETTINGS)
 
 
-def test_an_output_may_have_a_look_of_its_own(tmp_path: Path, clip: Path) -> None:
+def test_each_output_has_its_own_rendition(tmp_path: Path, clip: Path) -> None:
     outputs = Output(name="a", format="mkv"), Output(name="b", format="mkv", background=Background(kind="none"))
     job = job_of(*outputs, Output(name="c", format="mkv", view=View.MATTE))
     _, files = in_segments(job, clip, tmp_path)
@@ -246,7 +256,7 @@ def test_an_output_may_have_a_look_of_its_own(tmp_path: Path, clip: Path) -> Non
         assert apart(read(ours), read(in_one_pass(job, output, clip, tmp_path))) == 0.0
 
 
-def test_sound_encoded_anew_for_several_outputs(tmp_path: Path, clip: Path) -> None:
+def test_sound_is_encoded_again_for_several_outputs(tmp_path: Path, clip: Path) -> None:
     """Each has to decode it for itself."""
     job = job_of(Output(name="o-webm", format="webm"), Output(name="matte", format="webm", view=View.MATTE))
     plan, joined = in_segments(job, clip, tmp_path)

@@ -1,4 +1,4 @@
-"""File workers as programs, on a real Redis: what becomes of jobs when workers die, or worse."""
+"""File workers as programs, on a real Redis: jobs survive workers that are killed, hang or lose Redis."""
 
 import asyncio
 import contextlib
@@ -20,6 +20,8 @@ import pytest
 
 from stream.picture.frames import Frame
 from stream.progress import LineReporter
+from stream.records.engines import ENGINES
+from stream.records.job_store import JobStore
 from stream.records.jobs import Job, JobState, Output
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -30,9 +32,10 @@ from tests.media import numbered, numbered_clip, read, sound_of, write_video
 from tests.origin import serving
 from tests.servers import RedisServer, asynctest, start_server
 from tests.workers.files.factory import BOTH, Factory, factory
-from tests.workers.files.program import NAMES
-from workers.engines import ENGINES
-from workers.files import apart
+from tests.workers.files.program import RECORDS
+from tests.workers.odd import OddLink
+from workers.files import process
+from workers.files.worker import FileWorker
 from workers.runs.file import FileRun, run_file
 
 
@@ -43,8 +46,8 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture(autouse=True)
 def engines_for_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, place in NAMES.items():
-        monkeypatch.setitem(ENGINES, name, place)
+    for name, record in RECORDS.items():
+        monkeypatch.setitem(ENGINES, name, record)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +132,7 @@ async def test_a_bucket_gets_results_that_never_lay_on_the_worker_as_a_whole(
 
 
 @asynctest
-async def test_a_worker_says_that_it_is_there(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_worker_sends_heartbeats(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
         records = LiveStore(site.store.link)
         job = await site.submit(clip)
@@ -142,6 +145,26 @@ async def test_a_worker_says_that_it_is_there(server: RedisServer, tmp_path: Pat
         await site.store.cancel(job.id)
         await site.end_inside()
         assert await records.workers() == []
+
+
+@asynctest
+async def test_an_odd_exception_ends_none_of_its_loops(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    """The heartbeat, clearing up, tasks and their leases: each fails once, and goes on."""
+    loops = {"pipeline", "job_reap", "job_take", "job_renew"}
+    async with factory(server.url, tmp_path) as site:
+        link, stop = OddLink(server.url), asyncio.Event()
+        link.odd |= loops | {"job_done"}
+        running = asyncio.create_task(FileWorker(site.settings, JobStore(link), site.storage).run(stop))
+        job = await site.submit(clip)
+        await site.until(job.id, lambda job: not link.odd)
+        link.calls.clear()
+        async with asyncio.timeout(20):
+            while not all(link.calls[name] >= 2 for name in loops):
+                await asyncio.sleep(0.02)
+        assert (await site.ended(job)).state is JobState.DONE
+        stop.set()
+        await asyncio.wait_for(running, 10)
+        await link.close()
 
 
 @asynctest
@@ -163,7 +186,7 @@ async def test_killed_workers_cost_a_segment_each_and_change_nothing(
 
 @asynctest
 async def test_killed_while_it_joins(server: RedisServer, tmp_path: Path, clip: Path) -> None:
-    webm = (Output(format="webm"),)  # whose sound is encoded anew, which takes a moment
+    webm = (Output(format="webm"),)  # whose sound is encoded again, which takes a moment
     async with factory(server.url, tmp_path, workers=1) as site:
         job = await site.submit(clip, "chroma", outputs=webm)
         folder = site.settings.data_dir / "storage" / "jobs" / job.id
@@ -223,7 +246,7 @@ async def test_a_cancelled_job_stops_within_a_second_and_leaves_nothing(
 
 
 @asynctest
-async def test_a_cancelled_fetch_is_given_up(server: RedisServer, tmp_path: Path) -> None:
+async def test_a_cancelled_job_stops_fetching(server: RedisServer, tmp_path: Path) -> None:
     with serving() as origin:
         origin.files["/film.mp4"], origin.slow_s = bytes(5_000_000), 0.02  # ten seconds
         async with factory(server.url, tmp_path) as site:
@@ -258,7 +281,7 @@ async def test_a_death_with_a_lock_in_hand_stops_no_worker(server: RedisServer, 
 
 @pytest.mark.slow
 @asynctest
-async def test_told_to_go_it_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_worker_asked_to_end_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, workers=1) as site:
         job = await site.submit(clip)
         await site.until(job.id, lambda job: 240 < job.progress.frames < 480)
@@ -290,7 +313,7 @@ async def test_a_full_disk_fails_the_job_and_not_the_next(
 
 
 @asynctest
-async def test_what_is_wrong_with_a_job_is_said(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_failed_job_says_why(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     (text := tmp_path / "text.mp4").write_text("no video at all")
     async with factory(server.url, tmp_path, inside=1) as site:
         for fields, reason in (
@@ -311,7 +334,7 @@ async def test_what_is_wrong_with_a_job_is_said(server: RedisServer, tmp_path: P
 async def test_work_that_hangs_is_ended(
     server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_STUCK_S", 4.0)
+    monkeypatch.setattr(process, "_STUCK_S", 4.0)
     async with factory(server.url, tmp_path, inside=1) as site:
         hung = await site.ended(await site.submit(numbered_clip(tmp_path / "short.mp4"), "stuck"))
         assert (hung.state, hung.reason) == (JobState.FAILED, "poison")
@@ -324,7 +347,7 @@ async def test_work_that_hangs_is_ended(
 async def test_a_plan_and_a_joining_that_hang_are_ended(
     server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_STUCK_S", 6.0)  # the process's own start is within it
+    monkeypatch.setattr(process, "_STUCK_S", 6.0)  # the process's own start is within it
     async with factory(server.url, tmp_path, inside=1) as site:
         job = await site.submit(clip, "chroma", outputs=(Output(format="webm"),))
         await stopped_when(lambda: True)
@@ -334,7 +357,7 @@ async def test_a_plan_and_a_joining_that_hang_are_ended(
 
 
 async def stopped_when(reached: Callable[[], bool]) -> None:
-    """The process of the worker in here stands still from then on."""
+    """Once that is so, stop the process of the worker in this process."""
     while not (reached() and multiprocessing.active_children()):
         await asyncio.sleep(0.002)
     for child in multiprocessing.active_children():

@@ -1,4 +1,4 @@
-"""The device thread: each asker gets its own result, the oldest first, and nobody is left waiting."""
+"""The device thread: each caller gets its own result, the oldest first, and none is left waiting."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
 from tests.workers.engines import clip, run
-from workers.engines.base import EngineState, Result
+from workers.engines.base import Engine, EngineState, Result
 from workers.engines.chroma import Chroma
 from workers.live.device_thread import DeviceThread
 from workers.matte import Matte
@@ -26,10 +26,10 @@ from workers.scene.backgrounds import open_background
 LONG_S = 10.0  # for a deadline that a test does not want to meet
 
 
-class Slow:
+class Slow(Engine):
     """Its alpha is the number it was given; takes `pause_s` a call, or until `gate` opens; fails on negative ones."""
 
-    name, device, recurrent, warmup_frames = "slow", "test", False, 0
+    name, device = "slow", "test"
 
     def __init__(self, batch: int = 1, pause_s: float = 0.0, gate: threading.Event | None = None) -> None:
         self.batch, self.pause_s, self.gate = batch, pause_s, gate
@@ -135,7 +135,7 @@ def test_a_video_alone_does_not_wait() -> None:
     device.close()
 
 
-def test_a_batch_waits_for_a_video_that_was_at_work_but_not_for_ever() -> None:
+def test_a_batch_waits_for_a_video_that_was_at_work_but_not_forever() -> None:
     engine = Slow(batch=4)
     device = DeviceThread(engine, wait_s=0.1)
     device.submit(1, None, video="other").result(LONG_S)
@@ -215,7 +215,7 @@ def test_closing_fails_what_waits_and_lets_the_running_one_end() -> None:
         device.submit(2, None)
 
 
-def test_closing_does_not_wait_for_ever() -> None:
+def test_closing_does_not_wait_forever() -> None:
     device, _, gate, stuck = held(batch=1)
     began_s = time.monotonic()
     device.close(timeout_s=0.05)

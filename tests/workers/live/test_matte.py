@@ -1,4 +1,4 @@
-"""A live matte changes while it runs, and shows nothing of the room in any of it."""
+"""A live matte changes while it runs, and never shows the room."""
 
 import threading
 import time

@@ -14,6 +14,7 @@ from stream.records.options import Options
 from stream.serve.embedded import Embedded
 from stream.settings import Settings
 from tests.rtc import Camera, Client, until
+from tests.workers.odd import OddLink
 from workers.live.worker import LiveWorker
 
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -163,7 +164,7 @@ def test_viewers_see_a_published_stream_and_leave_with_it(url: str) -> None:
     asyncio.run(run())
 
 
-def test_what_is_no_offer_is_refused_and_leaves_room(url: str) -> None:
+def test_a_bad_offer_is_refused_and_leaves_room(url: str) -> None:
     async def run() -> None:
         async with working(url) as (store, _):
             for _ in range(5):
@@ -179,7 +180,7 @@ def test_what_is_no_offer_is_refused_and_leaves_room(url: str) -> None:
     asyncio.run(run())
 
 
-def test_options_that_contradict_each_other_are_told_and_not_tried(url: str) -> None:
+def test_options_that_contradict_each_other_are_reported_and_not_tried(url: str) -> None:
     async def run() -> None:
         async with working(url) as (store, _):
             client = Client(Camera(rate=10), "VP8")
@@ -198,5 +199,32 @@ def test_options_that_contradict_each_other_are_told_and_not_tried(url: str) -> 
             assert found.meters is not None
             assert (found.meters.engine, found.meters.notice[:4]) == ("chroma", "key:")
             await client.close()
+
+    asyncio.run(run())
+
+
+def test_an_odd_exception_ends_none_of_its_loops(url: str) -> None:
+    """The heartbeat, leases, meters, clearing up, offers and commands: each fails once, and goes on."""
+    loops = {"pipeline", "renew", "report", "reap", "claim", "XREAD"}
+
+    async def run() -> None:
+        client, link = Client(Camera(rate=10), "VP8"), OddLink(url)
+        store, worker, stop = LiveStore(url), LiveWorker(SETTINGS, LiveStore(link)), asyncio.Event()
+        await worker.warm()
+        running = asyncio.create_task(worker.run(stop))
+        session = new()
+        await offered(store, session, client)
+        await until(lambda: len(client.pictures) >= 3, what="pictures")
+        link.odd |= loops
+        await until(lambda: not link.odd, what="a failure in each loop")
+        link.calls.clear()
+        await until(lambda: all(link.calls[name] >= 2 for name in loops), what="two rounds more of each loop")
+        assert await state(store, session) == ("live", "")
+        stop.set()
+        await asyncio.wait_for(running, 10)
+        assert await state(store, session) == ("ended", "drained")
+        await client.close()
+        await store.close()
+        await link.close()
 
     asyncio.run(run())

@@ -80,6 +80,7 @@ class Told:
         self.name, self.batch, self.recurrent = engine.name, 1, engine.recurrent
         self.warmup_frames, self.device = 0, engine.device
         self.prepare, self.steadied = engine.prepare, engine.steadied
+        self.measure, self.recall = engine.measure, engine.recall
 
     def infer(self, given: Sequence[Any], states: Sequence[Any]) -> list[Result]:
         results = self.engine.infer(given, states)

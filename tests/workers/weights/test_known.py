@@ -1,5 +1,6 @@
 import os
 import stat
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from stream.errors import DiskError, UsageError, WeightsError
+from stream.records.engines import ENGINES, EngineRecord
 from stream.settings import Settings
 from workers.weights import known
-from workers.weights.known import WEIGHTS, Weights
+from workers.weights.known import Weights
 from workers.weights.sources import WeightsSource, Wheel
 
 BYTES = bytes(range(256)) * 40
+DEMO: Weights
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,16 @@ def know(monkeypatch: pytest.MonkeyPatch) -> "Know":
 
 
 class Know:
-    """Puts weights named demo into the table for one test."""
+    """For one test there is an engine named demo, which has weights."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
 
     def __call__(self, *sources: WeightsSource) -> None:
         demo = Weights("demo.bin", sha256(BYTES).hexdigest(), len(BYTES), "MIT", sources)
-        self._monkeypatch.setitem(WEIGHTS, "demo", demo)
+        self._monkeypatch.setattr(sys.modules[__name__], "DEMO", demo, raising=False)
+        record = EngineRecord("demo", "none:Demo", "demo", "For tests.", weights=f"{__name__}:DEMO")
+        self._monkeypatch.setitem(ENGINES, "demo", record)
 
 
 def left(settings: Settings) -> list[str]:
@@ -187,5 +192,5 @@ def test_unknown_names_are_wrong_usage(settings: Settings) -> None:
 @pytest.mark.parametrize("name", ["rvm", "selfie"])
 def test_the_real_files_are_the_known_ones(name: str) -> None:
     path = known.ensure(name, Settings(), print)
-    assert path.stat().st_size == WEIGHTS[name].size
+    assert path.stat().st_size == known.weights(name).size
     assert known.path(name, Settings()) == path

@@ -107,8 +107,7 @@ export const LABELS = {
   holes: "Fill holes", expand: "Expand or shrink", feather: "Feather", light_wrap: "Light wrap", spill: "Remove spill",
 };
 export const VALUES = {
-  engine: { auto: "Automatic", selfie: "selfie, fastest", rvm: "rvm, finer hair", birefnet: "birefnet, finest, for GPUs",
-    chroma: "chroma, green screen" },
+  engine: { auto: "Automatic" }, // the engines' own labels come from the server
   view: { composite: "Result", matte: "Matte", overlay: "Overlay", "side-by-side": "Side by side",
     stacked: "Stacked: colour above matte" },
   temporal: { auto: "Automatic", off: "Off", live: "No delay", "live+1": "One frame late, calmer",

@@ -4,7 +4,6 @@ import { keep, read } from "../shared/dom.js";
 
 const KEY = "mattebox.options";
 const START = { background: "blur:0.7" };
-const FOR = { roi: "birefnet", key: "chroma" }; // what one engine alone heeds
 const PRIVATE = { view: ["overlay", "side-by-side"], background: ["none"] }; // what shows the room is chosen anew each time
 
 export class Choices extends EventTarget {
@@ -13,30 +12,43 @@ export class Choices extends EventTarget {
     super();
     this.send = send;
     this.schema = null;
+    this.engines = []; // what the server says of each
     this.automatic = []; // what the engine `auto` is here; nobody knows before a worker is ready
     this.chosen = forget({ ...START, ...read(KEY, {}) });
     this.known = {}; // what the server has
     this.sending = false;
   }
 
-  /** schema: of the options, as the server publishes it. Choices that it does not know are dropped. workers: ready ones. */
-  learn(schema, workers) {
-    this.schema = flat(schema);
+  /** What the server offers, as GET /api/options has it. options: their schema; choices that it does not know are
+   * dropped. workers: those that are ready. */
+  learn({ options, engines, workers }) {
+    this.schema = flat(options);
+    this.engines = engines;
     this.automatic = workers.map((worker) => worker.engine);
+    this.schema.engine.labels = Object.fromEntries(engines.map(({ name, label }) => [name, label]));
+    this.schema.engine.hints = Object.fromEntries(engines.map(({ name, sentence }) => [name, sentence]));
     const fitting = (options) => Object.fromEntries(Object.entries(options).filter(([name, value]) => {
       return name in this.schema && allowed(this.schema[name], value);
     }));
     this.chosen = { ...fitting(this.chosen), edges: fitting(this.chosen.edges ?? {}) };
-    for (const name of Object.keys(FOR)) if (!this.heeds(name)) delete this.chosen[name];
+    for (const name of this.#special()) if (!this.heeds(name)) delete this.chosen[name];
     this.#tell();
   }
 
-  /** Has an option an effect with the engine that is chosen? Picking a key makes `auto` chroma. */
+  /** Has an option an effect with the engine that is chosen? Some options make `auto` the engine that takes them. */
   heeds(name) {
     const engine = this.value("engine");
-    const maybe = name === "key" || !this.automatic.length || this.automatic.includes(FOR[name]);
-    return !FOR[name] || engine === FOR[name] || (engine === "auto" && maybe);
+    const takers = this.#takers(name);
+    if (!takers.length || takers.some((taker) => taker.name === engine)) return true;
+    const implied = takers.some((taker) => name in taker.implied_by);
+    const here = !this.automatic.length || takers.some((taker) => this.automatic.includes(taker.name));
+    return engine === "auto" && (implied || here);
   }
+
+  /** The engines that take an option which others refuse; none: every engine takes it. */
+  #takers(name) { return this.engines.filter((engine) => engine.options.includes(name)); }
+
+  #special() { return new Set(this.engines.flatMap((engine) => engine.options)); }
 
   /** The value of an option or of an edge, chosen or by default. */
   value(name) {
@@ -48,7 +60,10 @@ export class Choices extends EventTarget {
   /** null puts an option back to its default; edges may stand among the others. Another engine leaves behind what only
    * the old one heeds: the server refuses what would have no effect. */
   choose(part) {
-    if ("engine" in part) for (const [name, engine] of Object.entries(FOR)) if (engine !== part.engine) delete this.chosen[name];
+    if ("engine" in part) {
+      const kept = this.engines.find((engine) => engine.name === part.engine)?.options ?? [];
+      for (const name of this.#special()) if (!kept.includes(name)) delete this.chosen[name];
+    }
     for (const [name, value] of Object.entries(part)) {
       const edge = this.schema?.[name]?.edge;
       const place = edge ? (this.chosen.edges = { ...this.chosen.edges }) : this.chosen;

@@ -81,7 +81,8 @@ function control(field, id, choose) {
 
 function list(field, id, choose) {
   const mark = (value) => (value === field.default ? ` (${CONTROLS.mark})` : "");
-  const option = (value) => make("option", { value }, formatted(field, value) + mark(value));
+  const title = (value) => field.hints?.[value] ?? "";
+  const option = (value) => make("option", { value, title: title(value) }, formatted(field, value) + mark(value));
   const input = make("select", { id }, ...field.enum.map(option));
   input.addEventListener("change", () => choose(input.value));
   return { input, show: (value) => { input.value = value; } };
@@ -118,7 +119,7 @@ function colour(field, id, choose) {
 }
 
 function formatted(field, value) {
-  if (field.enum) return VALUES[field.name]?.[value] ?? value;
+  if (field.enum) return field.labels?.[value] ?? VALUES[field.name]?.[value] ?? value;
   if (typeof value === "boolean") return value ? CONTROLS.on : CONTROLS.off;
   if (value === null) return CONTROLS.measured;
   if (SHARES.includes(field.name)) return `${Math.round(value * 1000) / 10} %`;

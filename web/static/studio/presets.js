@@ -14,15 +14,17 @@ export class Presets {
     this.costs = read(KEY, {});
     this.place = find("presets");
     this.gpu = false;
+    this.engines = []; // with their ranks, as the server tells
     this.steady = 0;
     for (const name of Object.keys(PRESETS)) this.place.append(this.#card(name));
-    this.place.addEventListener("change", ({ target }) => this.choices.choose(this.#options(target.value)));
+    this.place.addEventListener("change", ({ target }) => this.choices.choose(this.#options(target.value) ?? {}));
     choices.addEventListener("change", () => { this.steady = 0; this.mark(); });
     this.mark();
   }
 
-  /** workers: the ready ones, as the server tells. */
-  learn(workers) {
+  /** As the server tells. workers: the ready ones. */
+  learn({ engines, workers }) {
+    this.engines = engines;
     this.gpu = workers.some((worker) => /cuda|gpu|h200|rtx/i.test(worker.device));
     this.mark();
   }
@@ -47,6 +49,7 @@ export class Presets {
     for (const radio of this.place.querySelectorAll("input")) {
       const name = radio.value;
       radio.checked = name === current;
+      radio.disabled = !this.#options(name);
       const cost = this.costs[name];
       const line = radio.parentElement.querySelector(".cost");
       write(line, cost ? COSTS.measured(cost) : COSTS.unmeasured[name]);
@@ -55,19 +58,21 @@ export class Presets {
     write(find("custom"), current ? "" : CUSTOM);
   }
 
-  /** null is a control's default. */
+  /** null is a control's default. Null as a whole: there is no engine for it, or none is known yet. */
   #options(name) {
     const none = Object.fromEntries(NAMES.map((each) => [each, null]));
-    if (name === "fast") return { ...none, engine: "selfie", temporal: "live", refine: "off", foreground: "keep" };
-    if (name === "best") return this.gpu ? { ...none, engine: "birefnet", foreground: "estimate" } : { ...none, engine: "rvm" };
+    const fast = best(this.engines, "live", false);
+    const fine = best(this.engines, "files", this.gpu);
+    if (name === "fast") return fast && { ...none, engine: fast.name, temporal: "live", refine: "off", foreground: "keep" };
+    if (name === "best") return fine && { ...none, engine: fine.name, foreground: fine.colours ? "estimate" : null };
     return none;
   }
 
   #current() {
-    const is = (name) => Object.entries(this.#options(name)).every(([option, value]) => {
+    const is = (options) => Object.entries(options).every(([option, value]) => {
       return same(this.choices.value(option), value ?? this.choices.schema?.[option]?.default ?? null);
     });
-    return Object.keys(PRESETS).find(is) ?? null;
+    return Object.keys(PRESETS).find((name) => this.#options(name) && is(this.#options(name))) ?? null;
   }
 
   #card(name) {
@@ -75,4 +80,10 @@ export class Presets {
     return make("label", { className: "preset" }, radio, make("span", { className: "title" }, PRESETS[name].title),
       make("span", { className: "cost" }), make("span", { className: "fine" }, PRESETS[name].text));
   }
+}
+
+/** The engine of the highest rank for a job, "live" or "files". gpu: is there one? */
+function best(engines, job, gpu) {
+  const ranked = engines.filter((engine) => engine[job] && (gpu || !engine[job].cuda));
+  return ranked.sort((a, b) => b[job].order - a[job].order)[0];
 }

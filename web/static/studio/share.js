@@ -5,7 +5,6 @@ import { find, keep, read, write } from "../shared/dom.js";
 import { SHARE } from "../shared/words.js";
 
 const KEY = "mattebox.share";
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const FIELDS = { view: "share-view", obs: "share-obs", whip: "share-whip", token: "share-token" };
 
 export class Share {
@@ -50,7 +49,7 @@ export class Share {
 
   async #addresses() {
     const name = this.name.value;
-    if (!NAME.test(name)) { this.name.reportValidity(); return; }
+    if (!this.name.reportValidity()) return; // checks the pattern in the HTML
     keep(KEY, { name });
     const link = async (kind) => {
       const json = { kind, name, expires_s: Number(this.lasts.value) };

@@ -208,9 +208,9 @@ async function begin() {
   try {
     showUser(await get("/api/login"));
     const menu = await get("/api/options");
-    choices.learn(menu.options, menu.workers);
+    choices.learn(menu);
     drawer.build();
-    presets.learn(menu.workers);
+    presets.learn(menu);
     await backgrounds.load();
     if (!camera) showState(window.isSecureContext ? "idle" : "insecure");
   } catch (error) {

@@ -2,6 +2,7 @@
 
 import { get, request } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
+import { isTransparent } from "./look.js";
 import { Trim } from "./trim.js";
 import { forget, remembered, Upload } from "./tus.js";
 import { lasting, size, WORDS } from "./videowords.js";
@@ -146,7 +147,7 @@ class Draft {
     try {
       const json = { upload: this.known.id, at_s: this.trim.at, options: this.all.look.options() };
       const picture = await (await request("POST", "/api/previews", { json })).blob();
-      this.trim.show(picture, json.options.background === "transparent");
+      this.trim.show(picture, isTransparent(json.options));
     } catch (error) {
       this.trim.say(`No preview: ${error.message}.`);
     }

@@ -2,17 +2,17 @@
 
 import { get, request } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
+import { formats } from "./formats.js";
+import { isTransparent } from "./look.js";
 import { lasting, REASONS, size, STATES, WORDS } from "./videowords.js";
 
 const FINAL = ["done", "failed", "cancelled"];
-const PLAYED = ["video/mp4", "video/webm", "image/gif"];
-
-export const isTransparent = (job) => job.options.background === "transparent";
 
 export class JobList {
   /** play(job, result); denied(): the server wants a sign-in. */
   constructor({ play, denied }) {
     Object.assign(this, { play, denied, cards: new Map(), list: find("jobs") });
+    formats.addEventListener("known", () => { for (const card of this.cards.values()) card.formatsKnown(); });
   }
 
   listen() {
@@ -69,14 +69,14 @@ class Card {
     Object.assign(this, { all, path: `/api/jobs/${job.id}`, shape: "" });
     this.picture = make("img", { alt: "", hidden: true });
     this.picture.addEventListener("load", () => { this.picture.hidden = false; });
-    this.picture.addEventListener("error", () => { this.picture.hidden = true; this.#showResult(); });
+    this.picture.addEventListener("error", () => { this.picture.hidden = this.unpictured = true; this.#showResult(); });
     this.bar = make("progress", { max: 1, aria: { label: `${job.title || "Video"}: done` } });
     this.status = make("p", { className: "status" }, make("span", { className: "dot" }), make("span", { className: "words" }));
     this.detail = make("p", { className: "fine meters" });
     this.buttons = make("div", { className: "buttons" });
     this.note = make("p", { className: "note bad", role: "alert" });
     this.element = make("li", { className: "card-row job" },
-      make("div", { className: isTransparent(job) ? "screen checkered" : "screen" }, this.picture),
+      make("div", { className: isTransparent(job.options) ? "screen checkered" : "screen" }, this.picture),
       make("div", { className: "facts" }, make("h3", { title: job.title }, job.title || "Video"),
         this.status, this.bar, this.detail, this.buttons, this.note));
   }
@@ -93,6 +93,13 @@ class Card {
     write(this.detail, this.#details(job, { frames, of, fps, left }));
     this.#refreshPicture(job);
     this.#actions(job);
+  }
+
+  /** What can be played is known only now. */
+  formatsKnown() {
+    this.shape = "";
+    this.#actions(this.job);
+    if (this.unpictured) this.#showResult();
   }
 
   #details(job, { frames, of, fps, left }) {
@@ -122,7 +129,7 @@ class Card {
   /** A short job leaves no picture behind: its result has one. */
   #showResult() {
     const [result] = Object.values(this.job.results);
-    if (this.still || !result?.mime.startsWith("video/") || !PLAYED.includes(result.mime)) return;
+    if (this.still || !result?.mime.startsWith("video/") || !formats.plays(result.mime)) return;
     this.still = make("video", { src: `${result.url}#t=0.1`, muted: true, playsInline: true, preload: "metadata", tabIndex: -1, aria: { hidden: true } });
     this.picture.after(this.still);
   }
@@ -143,7 +150,7 @@ class Card {
       const link = make("a", { className: index ? "button second" : "button", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
       const play = make("button", { type: "button" }, `Play${of}`);
       play.addEventListener("click", () => this.all.play(job, result));
-      return PLAYED.includes(result.mime) ? [play, link] : [link];
+      return formats.plays(result.mime) ? [play, link] : [link];
     });
   }
 

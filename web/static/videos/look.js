@@ -2,10 +2,13 @@
 
 import { get } from "../shared/api.js";
 import { find, keep, make, read, write } from "../shared/dom.js";
+import { formats } from "./formats.js";
 
 const KEY = "mattebox.look";
-const TRANSPARENT = ["webm", "mov", "mkv", "png", "gif"];
-const DEFAULTS = { background: "color:#1f2937", format: "mp4", engine: "auto", temporal: "auto", height: "0", matte: false };
+const DEFAULTS = { background: "color:#1f2937", format: "", engine: "auto", temporal: "auto", height: "0", matte: false };
+
+/** options: of a job, as the server writes them. */
+export const isTransparent = (options) => options.background === "transparent";
 
 export class Look {
   constructor() {
@@ -16,11 +19,13 @@ export class Look {
     this.form.addEventListener("change", ({ target }) => {
       if (target.name) this.#choose(target.name, target.type === "checkbox" ? target.checked : target.value);
     });
+    formats.addEventListener("known", () => this.#listFormats());
     find("colour").addEventListener("input", ({ target }) => this.#choose("background", `color:${target.value}`));
   }
 
   async load() {
-    const { backgrounds } = await get("/api/backgrounds");
+    const [{ backgrounds }, { engines }] = await Promise.all([get("/api/backgrounds"), get("/api/options")]);
+    this.#offer(engines);
     this.tiles.replaceChildren(...backgrounds.map(tile));
     if (/^(upload|gallery):/.test(this.chosen.background) && !backgrounds.some((b) => b.spec === this.chosen.background)) {
       this.chosen.background = DEFAULTS.background;
@@ -28,11 +33,18 @@ export class Look {
     this.mark();
   }
 
+  #offer(engines) {
+    const list = this.form.elements.engine;
+    const option = ({ name, label, sentence }) => make("option", { value: name, title: sentence }, label);
+    list.replaceChildren(list.options[0], ...engines.map(option));
+    if (!engines.some(({ name }) => name === this.chosen.engine)) this.chosen.engine = DEFAULTS.engine;
+  }
+
   /** The part of a job that says how it looks. */
   wish() {
     const { background, format, engine, height, matte } = this.chosen;
-    const outputs = [{ name: "result", format }];
-    if (matte) outputs.push({ name: "matte", format: format === "mp4" ? "mp4" : "mkv", view: "matte", background: "color:#000000" });
+    const outputs = [{ name: "result", ...(format && { format }) }];
+    if (matte) outputs.push({ name: "matte", format: formats.find(format)?.matte, view: "matte", background: "color:#000000" });
     return { options: this.options(), outputs, height: Number(height) };
   }
 
@@ -41,13 +53,26 @@ export class Look {
     return { background, engine, temporal };
   }
 
+  /** The first one is the server's default. */
+  #listFormats() {
+    this.form.elements.format.replaceChildren(...formats.all.map(({ name, title }) => make("option", { value: name }, title)));
+    if (!formats.find(this.chosen.format)) this.chosen.format = formats.all[0].name;
+    this.#reconcile("background");
+    this.mark();
+  }
+
   #choose(name, value) {
     this.chosen[name] = value;
-    if (this.chosen.background === "transparent" && !TRANSPARENT.includes(this.chosen.format)) {
-      if (name === "background") this.chosen.format = "webm"; else this.chosen.background = DEFAULTS.background;
-    }
+    this.#reconcile(name);
     this.mark();
     keep(KEY, this.chosen);
+  }
+
+  /** Where the format cannot be transparent, the one of the two that was not chosen just now changes. */
+  #reconcile(chosen) {
+    if (!isTransparent(this.chosen) || formats.holdsAlpha(this.chosen.format)) return;
+    if (chosen === "background") this.chosen.format = formats.all.find((format) => format.transparent).name;
+    else this.chosen.background = DEFAULTS.background;
   }
 
   mark() {
@@ -56,9 +81,10 @@ export class Look {
     this.form.elements.matte.checked = this.chosen.matte;
     if (this.chosen.background.startsWith("color:")) find("colour").value = this.chosen.background.slice("color:".length);
     for (const option of this.form.elements.format.options) {
-      option.disabled = this.chosen.background === "transparent" && !TRANSPARENT.includes(option.value);
+      option.disabled = isTransparent(this.chosen) && !formats.holdsAlpha(option.value);
     }
-    write(find("format-note"), this.chosen.background === "transparent" ? "MP4 holds no transparency; these do." : "");
+    const opaque = formats.all.filter((format) => !format.transparent).map(({ name }) => name.toUpperCase()).join(", ");
+    write(find("format-note"), isTransparent(this.chosen) && opaque ? `${opaque} holds no transparency; these do.` : "");
   }
 }
 

@@ -81,7 +81,7 @@ export class Upload extends EventTarget {
       this.#tell(await this.#ask());
       return;
     }
-    const name = btoa(String.fromCodePoint(...new TextEncoder().encode(this.file.name.slice(0, 200))));
+    const name = btoa(String.fromCodePoint(...new TextEncoder().encode(this.file.name)));
     const headers = { ...VERSION, "Upload-Length": this.file.size, "Upload-Metadata": `filename ${name}` };
     const answer = await fetch(PATH, { method: "POST", headers });
     if (!answer.ok) throw new UploadError(answer.status, await answer.json().catch(() => ({})));

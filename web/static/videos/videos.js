@@ -4,8 +4,9 @@ import { get } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { Drafts } from "./drafts.js";
-import { isTransparent, JobList } from "./joblist.js";
-import { Look } from "./look.js";
+import { formats } from "./formats.js";
+import { JobList } from "./joblist.js";
+import { isTransparent, Look } from "./look.js";
 
 const look = new Look();
 const drafts = new Drafts(look, askToSignIn);
@@ -20,7 +21,7 @@ function play(job, result) {
   shown.addEventListener("error", () => write(find("player-note"), "Your browser cannot play this format. Download it instead."));
   write(find("player-note"), "");
   find("player-stage").replaceChildren(shown);
-  find("player-stage").classList.toggle("checkered", isTransparent(job));
+  find("player-stage").classList.toggle("checkered", isTransparent(job.options));
   player.showModal();
 }
 
@@ -49,6 +50,7 @@ async function enter() {
     setTimeout(enter, 3000);
     return;
   }
+  formats.load();
   await look.load().catch(() => {});
   jobs.listen();
   if (!restored) { restored = true; await drafts.restore(); }

@@ -1,25 +1,22 @@
-"""One attempt at an RTSP source: its address, a thread that reads it until it ends, and why it ended.
+"""One attempt to read a network source: a thread that reads it until it ends, and why it ended.
 
-A call into FFmpeg may hang in spite of its time limits, so the thread can be abandoned: it then hands on nothing more
-and ends when the call does. The address holds a password: it is shown without, and FFmpeg's own words, which may quote
-it, are never passed on.
+Knows nothing about single protocols: what FFmpeg is told about one comes from the source. A call into FFmpeg may hang
+in spite of its time limits, so the thread can be abandoned: it then hands on nothing more and ends when the call does.
+FFmpeg's own error messages may quote the address and its password, so they are never passed on.
 """
 
 import errno
-import re
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
 
 import av
 from av.container import InputContainer
 
-from stream.errors import UsageError
-from stream.fetch.addresses import parsed
+from stream.address import Address
 from stream.picture.timing import plausible_rate
 from stream.settings import Settings
 
@@ -34,51 +31,8 @@ _REFUSALS: dict[type[Exception], str] = {
 }
 _UNNAMED = "it asks for a user and a password (401)"
 _NO_VIDEO = "it sends no video"
-_LONGEST = 4096  # characters of an address
 _ALL_OF = 0.9  # of a time limit: FFmpeg's clock and ours differ a little
 _BLIND = 4  # a decoder waits for a picture that stands alone; so many time limits at most
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a source is. str() and repr() leave out user, password and all that might be one.
-
-    Raises UsageError, which does not quote it either.
-    """
-
-    url: str = field(repr=False)
-
-    def __post_init__(self) -> None:
-        scheme = _checked(self.url).scheme
-        object.__setattr__(self, "url", scheme + self.url[len(scheme) :])  # FFmpeg knows it in small letters only
-
-    def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        path = "" if re.search(r"[@=;]", parts.path) else parts.path
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
-
-    @property
-    def has_user(self) -> bool:
-        return "@" in urlsplit(self.url).netloc
-
-
-def with_password(url: str, password: bytes) -> str:
-    """The address, with the password of the user whom it names. Raises UsageError, which quotes neither."""
-    user = _checked(url).netloc.rpartition("@")[0]
-    if not user or ":" in user:
-        raise UsageError("a password from a file is for an address with a user and without one: rtsp://USER@HOST/PATH")
-    return url.replace(f"{user}@", f"{user}:{quote(password, safe='')}@", 1)
-
-
-def _checked(url: str) -> SplitResult:
-    if len(url) > _LONGEST or re.search(r"[\x00-\x20\x7f]", url):
-        raise UsageError("the source's address is too long, or holds spaces or control characters")
-    parts = parsed(url, ("rtsp", "rtsps"))
-    if parts is None:
-        raise UsageError("the source's address is written as rtsp://HOST[:PORT]/PATH or rtsps://…")
-    if "@" in parts.path or ("@" in parts.query + parts.fragment and not parts.path and "@" not in parts.netloc):
-        raise UsageError("in the source's address, write / ? # @ in a user or password as %2F %3F %23 %40")
-    return parts
 
 
 @dataclass(frozen=True)
@@ -96,13 +50,16 @@ class Picture:
 
 
 class Connection:
-    """Reads the source in a thread of its own from `start` on. take: called there with each picture.
+    """Reads the source in a thread of its own from `start` on.
 
-    ended, reason: set, in this order of reading, when the thread is done.
+    protocol: FFmpeg's options for the address's scheme, `protocol_whitelist` among them.
+    take: called in that thread with each picture. ended, reason: set when the thread is done; read `ended` first.
     """
 
-    def __init__(self, address: Address, settings: Settings, take: Callable[[Picture], object]) -> None:
-        self._address, self._settings, self._take = address, settings, take
+    def __init__(
+        self, address: Address, protocol: Mapping[str, str], settings: Settings, take: Callable[[Picture], object]
+    ) -> None:
+        self._address, self._protocol, self._settings, self._take = address, protocol, settings, take
         self._abandoned = False
         self._heard_s = time.monotonic()
         self.opened = False
@@ -110,7 +67,7 @@ class Connection:
         self.reason = ""
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="rtsp", daemon=True).start()
+        threading.Thread(target=self._run, name=self._address.scheme, daemon=True).start()
 
     def abandon(self) -> None:
         """Hand on nothing more, and end as soon as FFmpeg lets go."""
@@ -137,12 +94,9 @@ class Connection:
             self.ended.set()
 
     def _open(self) -> InputContainer:
-        limit_s, sends = self._settings.rtsp_timeout_s, self._settings.rtsp_transport
+        limit_s = self._settings.rtsp_timeout_s
         options = {
-            "rtsp_transport": sends,
-            "timeout": str(round(limit_s * 1e6)),
-            "allowed_media_types": "video",
-            "protocol_whitelist": "rtsp,rtsps,rtp,tcp,udp,tls",
+            **self._protocol,
             "fflags": "nobuffer",
             "flags": "low_delay",
             "probesize": "32768",  # with the defaults the first picture is a second old when it is handed on

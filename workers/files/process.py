@@ -1,6 +1,6 @@
-"""The work on files in a process of its own: a video that kills it ends no worker, and whose fault it was is known.
+"""The process in which a worker's tasks run: a video that kills it does not end the worker, which knows the cause then.
 
-That process lives as long as the worker and keeps its engine; when it dies a new one is started for the next task. It
+That process lives as long as the worker and keeps its engine; when it dies, a new one is started for the next task. It
 ends with the worker, even if that is killed.
 """
 
@@ -16,20 +16,21 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
 
 from stream.errors import DiskError
 from stream.picture.frames import Frame
+from stream.records.engines import ENGINES, EngineRecord
 from stream.records.job_store import JobTask
 from stream.serve.lifeline import die_with_kernel, die_with_watcher
 from stream.settings import Settings
-from stream.storage import Storage, open_storage
+from stream.storage import Storage, keys, open_storage
 from workers.device import threads
-from workers.engines import ENGINES
 from workers.files.preview import write_jpeg
-from workers.files.segments import Watcher
 from workers.files.tasks import Outcome, Tasks
+from workers.files.watcher import Watcher
 from workers.files.workspace import Desk
 
 _log = logging.getLogger(__name__)
@@ -38,51 +39,59 @@ _STUCK_S, _LOOK_S = 600.0, 0.5  # a large network may have to be fetched and war
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class Died(Exception):  # noqa: N818
+class ProcessDied(Exception):  # noqa: N818
     """The process that did a task is gone."""
 
 
-class Apart:
+class _Shared:
+    """What both processes see. stop: set to end the task. frames: of the task, done so far. beats: signs of life."""
+
+    def __init__(self, context: SpawnContext) -> None:
+        self.stop: Any = context.Event()
+        self.frames: Any = context.Value("q", 0, lock=False)
+        self.beats: Any = context.Value("q", 0, lock=False)
+
+
+class TaskProcess:
     """desk: the worker's folder. Lives on the event loop, in the main thread: to Linux a parent is a thread."""
 
     def __init__(self, settings: Settings, desk: Path) -> None:
         self._settings, self._desk = settings, desk
         self._context = multiprocessing.get_context("spawn")
-        self._stop, self._frames = self._context.Event(), self._context.Value("q", 0, lock=False)
-        self._beats = self._context.Value("q", 0, lock=False)
+        self._shared = _Shared(self._context)
         self._pool: ProcessPoolExecutor | None = None
 
     @property
     def frames(self) -> int:
         """Of the task that runs, done so far."""
-        return int(self._frames.value)
+        return int(self._shared.frames.value)
 
     def stop(self) -> None:
         """End the task that runs: `Stopped`."""
-        self._stop.set()
+        self._shared.stop.set()
 
     async def run(self, task: JobTask) -> Outcome:
-        """As `Tasks.run`. Raises Died too."""
+        """As `Tasks.run`. Raises ProcessDied too."""
         if self._pool is None:
-            self._stop = self._context.Event()  # who died may have held the lock of the old one
+            self._shared = _Shared(self._context)  # a process that died may have held the lock of the old `stop`
             self._pool = self._started()
-        self._stop.clear()
-        self._frames.value = 0
+        self._shared.stop.clear()
+        self._shared.frames.value = 0
         try:
             running = asyncio.ensure_future(asyncio.wrap_future(self._pool.submit(_run, task)))
             await self._kill_when_stuck(running)
             return await running
         except BrokenProcessPool:
             self.close()
-            raise Died from None
+            raise ProcessDied from None
 
     async def _kill_when_stuck(self, running: "asyncio.Future[Outcome]") -> None:
-        """A decoder, a network or a disk that hangs would hold its task for ever."""
+        """A decoder, a network or a disk that hangs would hold its task forever."""
         beats, since_s = -1, time.monotonic()
         while not running.done():
             await asyncio.wait([running], timeout=_LOOK_S)
-            if self._beats.value != beats:
-                beats, since_s = self._beats.value, time.monotonic()
+            if self._shared.beats.value != beats:
+                beats, since_s = self._shared.beats.value, time.monotonic()
             elif time.monotonic() - since_s > _STUCK_S:
                 _log.warning("not a sign of life in %g s: the process is ended", _STUCK_S)
                 for child in multiprocessing.active_children():
@@ -90,7 +99,7 @@ class Apart:
                 return
 
     def _started(self) -> ProcessPoolExecutor:
-        given = (os.getpid(), self._settings, self._desk, dict(ENGINES), self._stop, self._frames, self._beats)
+        given = (os.getpid(), self._settings, self._desk, dict(ENGINES), self._shared)
         return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=given)
 
     def close(self) -> None:
@@ -99,44 +108,15 @@ class Apart:
             self._pool = None
 
 
-# In the process apart.
-
-_here: "_Here"
+# From here on: inside that process.
 
 
-class _Here:
-    """What that process keeps from one task to the next."""
+class _SharedWatcher(Watcher):
+    """Is stopped by the worker's process, and shows it how the task gets on."""
 
-    def __init__(self, settings: Settings, desk: Path, watcher: "_Shared") -> None:
-        self.storage, self.desk, self.watcher = open_storage(settings, watcher.beat), Desk(desk), watcher
-        self.tasks = Tasks(settings, self.storage, self.desk)
-
-
-def _begin(
-    parent: int, settings: Settings, desk: Path, known: Mapping[str, str], stop: Any, frames: Any, beats: Any
-) -> None:
-    global _here
-    (die_with_kernel if sys.platform == "linux" else die_with_watcher)(parent)
-    for number in _SIGNALS:  # a terminal sends them to everybody; the worker says when to stop
-        signal.signal(number, signal.SIG_IGN)
-    ENGINES.update(known)
-    threads.apply(settings)
-    _here = _Here(settings, desk, _Shared(stop, frames, beats))
-
-
-def _run(task: JobTask) -> Outcome:
-    watcher = _here.watcher
-    watcher.begin()
-    with _previews(watcher, _here.storage, _here.desk, task.job.id):
-        return _here.tasks.run(task, watcher)
-
-
-class _Shared(Watcher):
-    """Heard and told across the border of the process."""
-
-    def __init__(self, stop: Any, frames: Any, beats: Any) -> None:
+    def __init__(self, shared: _Shared) -> None:
         super().__init__()
-        self.stop, self._count, self._beats = stop, frames, beats
+        self.stop, self._shared = shared.stop, shared
 
     def begin(self) -> None:
         """Of the next task nothing is done."""
@@ -144,10 +124,39 @@ class _Shared(Watcher):
 
     def tick(self, frame: Frame) -> None:
         super().tick(frame)
-        self._count.value = self.frames
+        self._shared.frames.value = self.frames
 
     def beat(self) -> None:
-        self._beats.value += 1
+        self._shared.beats.value += 1
+
+
+class _Kept:
+    """What the process keeps from one task to the next."""
+
+    def __init__(self, settings: Settings, desk: Path, shared: _Shared) -> None:
+        self.watcher, self.desk = _SharedWatcher(shared), Desk(desk)
+        self.storage = open_storage(settings, self.watcher.beat)
+        self.tasks = Tasks(settings, self.storage, self.desk)
+
+
+_kept: _Kept
+
+
+def _begin(parent: int, settings: Settings, desk: Path, known: Mapping[str, EngineRecord], shared: _Shared) -> None:
+    global _kept
+    (die_with_kernel if sys.platform == "linux" else die_with_watcher)(parent)
+    for number in _SIGNALS:  # a terminal sends them to every process; the worker says when to stop
+        signal.signal(number, signal.SIG_IGN)
+    ENGINES.update(known)
+    threads.apply(settings)
+    _kept = _Kept(settings, desk, shared)
+
+
+def _run(task: JobTask) -> Outcome:
+    watcher = _kept.watcher
+    watcher.begin()
+    with _previews(watcher, _kept.storage, _kept.desk, task.job.id):
+        return _kept.tasks.run(task, watcher)
 
 
 @contextmanager
@@ -162,7 +171,7 @@ def _previews(watcher: Watcher, storage: Storage, desk: Desk, job: str) -> Itera
             last, wait_s = ended.wait(wait_s), _PREVIEW_EVERY_S
             if (frame := watcher.newest) is not None and frame is not shown and not (last and shown):
                 shown = frame
-                _put(frame, storage, desk.path / "preview.jpg", f"jobs/{job}/preview.jpg")
+                _put(frame, storage, desk.path / keys.PREVIEW, keys.job_preview(job))
 
     drawing = threading.Thread(target=draw, name="previews")
     drawing.start()
@@ -177,5 +186,5 @@ def _put(frame: Frame, storage: Storage, path: Path, key: str) -> None:
     try:
         write_jpeg(frame, path)
         storage.put(key, path)
-    except (OSError, DiskError) as exc:  # the task itself will say so, if it matters
+    except (OSError, DiskError) as exc:  # if it matters, the task itself fails
         _log.warning("no preview: %s", exc)

@@ -1,0 +1,48 @@
+"""The records of the engines, as the other parts read them."""
+
+import pickle
+
+import pytest
+
+from stream.records.engines import ENGINES, EngineRecord, implied_by, names, special_options, taking
+from stream.records.options import Options
+from stream.settings import Settings
+
+
+def test_names_begin_with_auto() -> None:
+    assert names() == ("auto", *ENGINES)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_people_are_told_what_an_engine_is(name: str) -> None:
+    record = ENGINES[name]
+    assert record.name == name
+    assert record.label
+    assert record.sentence.endswith(".")
+    assert set(record.implied_by) <= set(record.options)
+    assert not record.catalogue or record.name in Settings.model_fields
+    assert pickle.loads(pickle.dumps(record)) == record  # it goes to the process that works on files
+
+
+@pytest.mark.parametrize("job", ["live", "files"])
+def test_no_two_engines_share_a_rank_and_one_needs_no_gpu(job: str) -> None:
+    ranks = [rank for record in ENGINES.values() if (rank := getattr(record, job)) is not None]
+    assert len({rank.order for rank in ranks}) == len(ranks)
+    assert any(not rank.cuda and rank.reason for rank in ranks)
+
+
+def test_special_options_belong_to_some_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(special_options()) == {"roi", "weights", "key"}
+    assert taking("key") == ("chroma",)
+    assert implied_by("roi") is None
+    record = implied_by("key")
+    assert record is not None
+    assert record.name == "chroma"
+    monkeypatch.setitem(
+        ENGINES, "other", EngineRecord("other", "none:Other", "other", "Takes a key.", options=("key",))
+    )
+    assert Options(engine="other", key=(0, 255, 0)).misplaced() is None
+    assert Options(engine="rvm", key=(0, 255, 0)).misplaced() == (
+        "key",
+        "is for the engine chroma, other, not for rvm",
+    )

@@ -1,0 +1,220 @@
+"""What two sides must agree on is written once: literals that belong to one module are found nowhere else.
+
+Strings are taken from the syntax tree, so that comments and docstrings may speak of them.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream import limits
+from stream.records import api
+from stream.records import keys as redis_keys
+from stream.records.formats import FORMATS
+from stream.records.jobs import REASONS, JobState
+from stream.records.live_store import LiveStore
+from stream.settings import Settings
+from stream.storage import keys
+from web.app import STATIC, create_app
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("stream", "web", "workers", "commands")
+MIMES = {kind.mime for kind in FORMATS.values()}
+NAMES = set(FORMATS) | {kind.suffix for kind in FORMATS.values()}
+SUFFIX = re.compile(rf"\.({'|'.join(FORMATS)})\b")
+STORED = re.compile(rf"(storage://)?({'|'.join(keys.PREFIXES)})")
+PATTERNS = (limits.NAME, limits.OUTPUT_NAME, limits.RECORD_ID.pattern, limits.FILE_ID.pattern)
+
+
+def strings(tree: ast.AST) -> Iterator[str]:
+    """Every string literal, and the literal parts of f-strings; no docstring."""
+    texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+            yield node.value
+
+
+def collections(tree: ast.AST) -> Iterator[list[str]]:
+    """The strings of each tuple, list, set and dict of literals; of a dict the keys."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            parts: list[Any] = list(node.elts)
+        elif isinstance(node, ast.Dict):
+            parts = list(node.keys)
+        else:
+            continue
+        yield [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+
+
+def format_lists(tree: ast.AST) -> Iterator[str]:
+    """Two formats side by side, as literals or in one sentence."""
+    yield from (str(found) for found in collections(tree) if len(NAMES.intersection(found)) > 1)
+    yield from (text for text in strings(tree) if len(set(SUFFIX.findall(text))) > 1)
+
+
+def having(test: Callable[[str], object]) -> Callable[[ast.AST], Iterator[str]]:
+    return lambda tree: (text for text in strings(tree) if test(text))
+
+
+@dataclass(frozen=True)
+class Owned:
+    """owner: the one file that may hold what `found` finds. planted: a line in which it must find something.
+    innocent: lines in which it must not."""
+
+    owner: str
+    found: Callable[[ast.AST], Iterator[str]]
+    planted: tuple[str, ...]
+    innocent: tuple[str, ...] = ()
+
+
+OWNED = {
+    "storage keys": Owned(
+        "stream/storage/keys.py",
+        having(STORED.match),
+        ('key = f"jobs/{id}/preview.jpg"', 'storage.keys("uploads/")', 'path = "storage://gallery/dusk.jpg"'),
+        (
+            'PATH = "/api/jobs/"',
+            'root / "uploads"',
+            '"""Below jobs/ID."""',
+            "x = 1  # jobs/ID",
+            'log("jobs / workers")',
+        ),
+    ),
+    "Redis keys": Owned(
+        "stream/records/keys.py",
+        having(lambda text: text.startswith(redis_keys.PREFIX)),
+        ('ask("GET", f"mattebox:job:{id}")',),
+        ('type = "urn:mattebox:problem"',),
+    ),
+    "MIME types of results": Owned(
+        "stream/records/formats.py",
+        having(lambda text: any(mime in text for mime in MIMES)),
+        ('mime = "video/mp4"', 'x = f"video/webm;codecs={codec}"', 'd = {"png": "application/zip"}'),
+        ('picture = "image/jpeg"', 'x = "application/json"'),
+    ),
+    "lists of formats": Owned(
+        "stream/records/formats.py",
+        format_lists,
+        ('F = ("mp4", "webm")', 'L = Literal["gif", "png"]', 'd = {".mp4": 1, ".mkv": 2}', 'help = "a .mp4 or .mkv"'),
+        ('x = chosen["mp4"]', 'container = "mov" if first else "nut"', 'path = "out.mp4"'),
+    ),
+    "patterns of names and ids": Owned(
+        "stream/limits.py",
+        having(lambda text: any(pattern in text for pattern in PATTERNS)),
+        ('Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")', 're.compile(r"[0-9a-f]{32}")'),
+        ('re.compile(r"[0-9a-f]{64}")',),
+    ),
+    "paths that the command line asks": Owned(
+        "stream/records/api.py",
+        having(lambda text: text.startswith((api.JOBS, api.UPLOADS)) or text in (api.TUS_HEADER, api.TUS_TYPE)),
+        ('ask("GET", "/api/jobs")', 'ask("GET", f"/api/uploads/{id}")', 'headers = {"Tus-Resumable": version}'),
+        ('ask("GET", "/api/options")',),
+    ),
+    "words that scripts of Redis say too": Owned(
+        "stream/records/keys.py",
+        having(lambda text: text in (redis_keys.POISON, redis_keys.NO_STREAM, redis_keys.NAME_TAKEN)),
+        ('reason = "poison"', 'Answer(problem="no_stream")'),
+        ('detail = "poison kills"',),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OWNED)
+def test_it_is_written_in_one_place(what: str) -> None:
+    owned = OWNED[what]
+    assert list(owned.found(ast.parse((ROOT / owned.owner).read_text()))), (
+        f"{owned.owner} holds none: is the rule right?"
+    )
+    others = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path != ROOT / owned.owner)
+    strays = {
+        path.relative_to(ROOT).as_posix(): found
+        for path in others
+        if (found := list(owned.found(ast.parse(path.read_text()))))
+    }
+    assert not strays, f"{what} belong to {owned.owner}"
+
+
+@pytest.mark.parametrize(("what", "line"), [(what, line) for what, owned in OWNED.items() for line in owned.planted])
+def test_a_stray_literal_is_found(what: str, line: str) -> None:
+    assert list(OWNED[what].found(ast.parse(line)))
+
+
+@pytest.mark.parametrize(("what", "line"), [(what, line) for what, owned in OWNED.items() for line in owned.innocent])
+def test_what_only_looks_alike_is_not(what: str, line: str) -> None:
+    assert not list(OWNED[what].found(ast.parse(line)))
+
+
+def test_scripts_of_redis_take_their_constants_from_python() -> None:
+    scripts = list((ROOT / "stream/records/lua").glob("*.lua"))
+    shared = ("PLAN", "JOIN", "POISON", "NO_STREAM", "NAME_TAKEN", "FULL", "SEGMENT")
+    words = [redis_keys.PREFIX, *(f"'{getattr(redis_keys, name)}'" for name in shared)]
+    assert len(scripts) > 20
+    assert not {script.name: word for script in scripts for word in words if word in script.read_text()}
+
+
+# The pages' scripts cannot import Python: what they repeat is compared.
+
+
+def read(name: str) -> str:
+    return (STATIC / name).read_text()
+
+
+def constant(script: str, name: str) -> str:
+    """The text of a constant's value."""
+    found = re.search(rf"const {name} = (.*?);\n", read(script), re.DOTALL)
+    assert found, f"{script} has no {name}"
+    return found[1]
+
+
+def test_the_page_of_videos_names_no_format() -> None:
+    texts = {path.name: path.read_text() for path in (STATIC / "videos").iterdir() if path.suffix in (".js", ".html")}
+    assert "formats.js" in texts
+    quoted = re.compile(rf"[\"'`]({'|'.join([*FORMATS, *map(re.escape, MIMES)])})[\"'`]")
+    assert quoted.search('const TRANSPARENT = ["webm", "mov"];')
+    assert quoted.search('<option value="mp4">')
+    assert not {name: found.groups() for name, text in texts.items() if (found := quoted.search(text))}
+
+
+def test_the_page_of_videos_knows_the_states_and_reasons_of_jobs() -> None:
+    keys_of = re.compile(r"^  (\w+): ", re.MULTILINE)
+    assert set(re.findall(r'"(\w+)"', constant("videos/joblist.js", "FINAL"))) == {s for s in JobState if s.final}
+    assert set(keys_of.findall(constant("videos/videowords.js", "STATES"))) == set(JobState)
+    reasons = set(keys_of.findall(constant("videos/videowords.js", "REASONS")))
+    assert len(reasons) > 5
+    assert reasons <= REASONS
+
+
+def test_the_page_of_videos_speaks_the_servers_tus() -> None:
+    assert constant("videos/tus.js", "PATH") == f'"{api.UPLOADS}"'
+    assert constant("videos/tus.js", "VERSION") == f'{{ "{api.TUS_HEADER}": "{api.TUS_VERSION}" }}'
+    assert f'"{api.TUS_TYPE}"' in read("videos/tus.js")
+    assert f'"{api.TUS_HEADER}": "{api.TUS_VERSION}"' in read("videos/drafts.js")
+
+
+def test_the_studio_takes_the_names_and_links_that_the_server_takes() -> None:
+    page = read("studio/studio.html")
+    name = re.search(r'id="share-name" pattern="([^"]*)"', page)
+    assert name
+    assert name[1].replace(r"\-", "-") == limits.NAME, (
+        "in a page's pattern a dash in brackets is written with a backslash"
+    )
+    lasts = re.search(r'<select id="share-lasts">(.*?)</select>', page, re.DOTALL)
+    assert lasts
+    assert max(map(int, re.findall(r'value="(\d+)"', lasts[1]))) == limits.STREAM_LINK_S
+
+
+def test_pages_ask_for_addresses_that_there_are(tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path), LiveStore("redis://127.0.0.1:1"))
+    known = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in app.openapi()["paths"]]
+    asked = {
+        re.sub(r"\$\{[^}]*\}", "x", address)
+        for script in STATIC.rglob("*.js")
+        for address in re.findall(r'["`](/api/[^"`?]*)["`?]', script.read_text())
+    }
+    assert len(asked) > 8
+    assert not {address for address in asked if not any(path.fullmatch(address) for path in known)}

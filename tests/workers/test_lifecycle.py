@@ -1,0 +1,168 @@
+"""What every worker does: loops that outlive exceptions, heartbeats, signals, leaving."""
+
+import asyncio
+import logging
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from stream.errors import StoreDown
+from stream.records.live_store import LiveStore
+from stream.serve.embedded import Embedded
+from tests.media import ROOT
+from tests.servers import asynctest
+from tests.workers.odd import OddLink
+from workers import lifecycle
+from workers.lifecycle import Lifecycle, Loops
+
+LOG = logging.getLogger("tests.lifecycle")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Embedded(tmp_path_factory.mktemp("data")) as server:
+        yield server.url
+
+
+class Rounds:
+    """Raises what it is given, one each round; when nothing is left, `done` is set."""
+
+    def __init__(self, *raised: BaseException) -> None:
+        self.raised, self.done = list(raised), asyncio.Event()
+
+    async def work(self) -> None:
+        if self.raised:
+            raise self.raised.pop(0)
+        self.done.set()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_RETRY_S", 0.01)
+
+
+@pytest.mark.usefixtures("soon")
+@asynctest
+async def test_no_exception_ends_a_loop_and_each_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    rounds = Rounds(KeyError("odd"), StoreDown("Redis is away"), asyncio.CancelledError(), ValueError("odder"))
+    async with asyncio.timeout(5):
+        await Loops(LOG, "work goes on").repeat(rounds.work, until=rounds.done)
+    assert [record.getMessage() for record in caplog.records] == [
+        "worker: a round of work failed",
+        "Redis is away; work goes on",
+        "worker: a round of work failed",
+        "worker: a round of work failed",
+    ]
+    assert [record.exc_info is not None for record in caplog.records] == [True, False, True, True]
+
+
+@pytest.mark.usefixtures("soon")
+@asynctest
+async def test_redis_out_of_reach_is_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    rounds = Rounds(*[StoreDown("Redis is away")] * 5)
+    async with asyncio.timeout(5):
+        await Loops(LOG, "work goes on").repeat(rounds.work, until=rounds.done)
+    assert len(caplog.records) == 1
+
+
+@asynctest
+async def test_after_an_exception_a_loop_waits_a_second() -> None:
+    rounds = Rounds(KeyError("odd"))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.9):
+            await Loops(LOG, "").repeat(rounds.work, until=rounds.done)
+    assert not rounds.raised
+
+
+@asynctest
+async def test_a_loop_that_is_cancelled_ends() -> None:
+    loop = asyncio.create_task(Loops(LOG, "").repeat(Rounds().work))
+    await asyncio.sleep(0.01)
+    loop.cancel()
+    await asyncio.wait([loop], timeout=1)
+    assert loop.cancelled()
+
+
+@asynctest
+async def test_the_exception_of_a_single_task_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    loops = Loops(LOG, "")
+    loops.start(Rounds(KeyError("odd")).work())
+    await loops.settle(1.0)
+    assert [record.getMessage() for record in caplog.records] == ["worker: 'odd'"]
+
+
+@asynctest
+async def test_a_worker_is_listed_then_drains_and_leaves(url: str) -> None:
+    link = OddLink(url)
+    store, stop = LiveStore(link), asyncio.Event()
+    life = Lifecycle("files", store, Loops(LOG, ""), lambda: {"load": 0.5})
+    life.update(capacity=3)
+    async with asyncio.timeout(5):
+        async with life.serving(stop, store_reap(store)):
+            while not (listed := await store.workers("files")):
+                await asyncio.sleep(0.02)
+            (worker,) = listed
+            assert (worker.id, worker.state, worker.capacity, worker.load) == (life.worker_id, "ready", 3, 0.5)
+            stop.set()
+            await life.beat()
+            assert [worker.state for worker in await store.workers()] == ["draining"]
+        assert await store.workers() == []
+        assert link.calls["reap"] == 1
+    await store.close()
+
+
+def store_reap(store: LiveStore) -> lifecycle.Round:
+    async def reap() -> None:
+        await store.reap()
+
+    return reap
+
+
+@asynctest
+async def test_a_worker_that_fails_leaves_too(url: str) -> None:
+    store = LiveStore(url)
+    life = Lifecycle("live", store, Loops(LOG, ""), dict)
+
+    async def fail() -> None:
+        async with life.serving(asyncio.Event(), store_reap(store)):
+            while not await store.workers():
+                await asyncio.sleep(0.02)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert await store.workers() == []
+    await store.close()
+
+
+STUBBORN = """
+import asyncio, logging
+from stream.records.live_store import LiveStore
+from workers.lifecycle import Lifecycle, Loops
+
+async def run(stop):
+    print("running", flush=True)
+    await stop.wait()
+    print("asked", flush=True)
+    await asyncio.sleep({last_s})
+
+life = Lifecycle("live", LiveStore("unix:///none"), Loops(logging.getLogger(), ""), dict)
+asyncio.run(life.run_until_stopped(run))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_first_signal_asks_and_the_second_forces(number: signal.Signals) -> None:
+    for last_s, signals, code in ((0, 1, 0), (60, 2, 1)):
+        argv = [sys.executable, "-c", STUBBORN.format(last_s=last_s)]
+        with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "running\n"
+            program.send_signal(number)
+            assert program.stdout.readline() == "asked\n"
+            if signals == 2:
+                program.send_signal(number)
+            assert program.wait(10) == code

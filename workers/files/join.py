@@ -1,0 +1,61 @@
+"""The segments of a job joined into its outputs, packet by packet, with the sound of its video.
+
+Knows nothing about Redis or storage.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+from stream.picture.frames import Sound, VideoInfo
+from stream.pump import Warnings
+from stream.records.jobs import Output
+from stream.sinks import segment
+from stream.sinks.joined import Part
+from stream.sinks.sequential import Known
+from stream.sources import container
+from stream.sources.reader import Reader
+from workers.files.segments import format_of
+from workers.files.work import Work
+from workers.scene.composite import shape
+
+
+class Whole:
+    """The job's video, opened for joining: its shape, and its sound, which can be read once.
+
+    So each call of `join`, `rehearse` or `perform` needs another one. Raises MatteboxError.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work, job, settings = work, work.job, work.settings
+        self._container = container.open_container(work.path, settings)
+        stream = container.video_stream(self._container, settings)
+        self._reader = Reader(self._container, stream, settings, job.start_s, job.end_s)
+        self._info = VideoInfo(*work.plan.size, work.plan.time_base, self._reader.rate, sound=self._reader.sound)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def join(self, output: Output, parts: Iterable[Part], final: Path) -> Warnings:
+        """Write one output from its parts, in order. Raises MatteboxError; nothing is left of `final` then."""
+        what = parts, self._shape(output), self._sounds(output)
+        return segment.join(*what, final, format_of(output), self._work.settings)
+
+    def rehearse(self, output: Output, parts: Iterable[Part]) -> Known:
+        """What `perform` must know. Not for GIF. Raises MatteboxError."""
+        return segment.rehearse(parts, self._shape(output), self._sounds(output), format_of(output))
+
+    def perform(self, known: Known, output: Output, parts: Iterable[Part]) -> Iterator[bytes]:
+        """One output from its first byte to its last. Raises MatteboxError."""
+        return segment.perform(known, parts, self._shape(output), self._sounds(output), format_of(output))
+
+    def _shape(self, output: Output) -> VideoInfo:
+        return shape(self._info, self._work.options(output))
+
+    def _sounds(self, output: Output) -> Iterator[Sound]:
+        for packet in self._reader.sounds() if self._info.sound and format_of(output).sound_codec else ():
+            self._work.watcher.beat()
+            yield packet

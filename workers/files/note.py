@@ -1,0 +1,47 @@
+"""The note that the worker of a segment leaves for the join, and what follows from all of them."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from stream.errors import UnreadableMedia
+from stream.pump import Warnings
+from stream.settings import Settings
+from workers.files.plan import Plan
+
+
+@dataclass(frozen=True)
+class Note:
+    """Of one segment. first: time of its first frame, in ticks of the plan's clock. bad, total: frames that could not
+    be decoded, of how many. warnings: (code, sentence)."""
+
+    first: int
+    bad: int
+    total: int
+    warnings: Warnings
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        fields = json.loads(text)
+        return cls(**fields | {"warnings": [(code, sentence) for code, sentence in fields["warnings"]]})
+
+    @classmethod
+    def expected(cls, plan: Plan, number: int) -> Self:
+        """For a segment whose note Redis has lost: a healthy one that begins as planned."""
+        return cls(plan.first if number == 0 else plan.spans[number][0] or 0, 0, 0, [])
+
+
+def judge(notes: Sequence[Note], settings: Settings) -> Warnings:
+    """Warnings for the whole video. Raises UnreadableMedia when too much of it is damaged."""
+    bad, total = sum(note.bad for note in notes), sum(note.total for note in notes)
+    if bad > settings.max_decode_errors * total:
+        raise UnreadableMedia(f"the video is damaged: {bad} of {total} frames could not be decoded")
+    warnings = list(dict.fromkeys(warning for note in notes for warning in note.warnings))
+    if bad:
+        warnings.append(("damaged", f"{bad} of {total} frames were damaged: the last good one stayed instead"))
+    return warnings

@@ -1,0 +1,40 @@
+"""What is written to Redis about a task that has ended, well or badly."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from stream.errors import EngineError, MatteboxError, WeightsError, disk_error, is_disk_trouble
+from stream.records.job_store import JobStore, JobTask
+from stream.records.jobs import REASONS, Job
+from workers.files.tasks import Outcome, PlanMade, ResultsJoined, SegmentDone, SegmentsMissing
+
+_log = logging.getLogger(__name__)
+
+Report = Callable[[JobTask], Awaitable[Job]]
+"""Writes it down, for the task as its lease has it by then. Raises NoJob, Fenced, StoreDown."""
+
+
+def of_outcome(outcome: Outcome, store: JobStore) -> Report:
+    """For a task that went well."""
+    match outcome:
+        case PlanMade(plan, media, warnings, source):
+            text = plan.model_dump_json()
+            return lambda task: store.planned(task, text, plan.frames, media, warnings, source)
+        case SegmentDone(frames, note):
+            return lambda task: store.segment_done(task, frames, note.to_json())
+        case ResultsJoined(results, warnings):
+            return lambda task: store.joined(task, results, warnings)
+        case SegmentsMissing(names):
+            return lambda task: store.redo(task, names)
+
+
+def of_failure(task: JobTask, exc: Exception, store: JobStore) -> Report:
+    """For a task that raised; logs it. Where the job is not to blame it is tried again, perhaps on another machine."""
+    if isinstance(exc, OSError) and is_disk_trouble(exc):
+        exc = disk_error(exc, "its files")
+    known = isinstance(exc, MatteboxError)
+    code = exc.code if isinstance(exc, MatteboxError) and exc.code in REASONS else MatteboxError.code
+    again = not known or isinstance(exc, EngineError | WeightsError)
+    _log.warning("job %s: %s failed: %s", task.job.id, task.name, exc, exc_info=None if known else exc)
+    detail = str(exc) if known else f"{type(exc).__name__}: {exc}"
+    return lambda task: store.fail(task, code, detail, again)

@@ -1,0 +1,30 @@
+"""A planned job on one machine: what matting its segments and joining them both need, in one object."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream.records.jobs import Job, Output
+from stream.records.options import Options
+from stream.settings import Settings
+from workers.files.plan import Plan
+from workers.files.watcher import Watcher
+
+
+@dataclass(frozen=True)
+class Work:
+    """path: the job's video on this machine."""
+
+    job: Job
+    plan: Plan
+    path: Path
+    settings: Settings
+    watcher: Watcher
+
+    @property
+    def encoder_settings(self) -> Settings:
+        """The same on every machine, so that all segments are encoded alike."""
+        return self.settings.model_copy(update={"threads": self.plan.threads, "hw_encode": False})
+
+    def options(self, output: Output) -> Options:
+        """The job's options as this output has them."""
+        return output.options(self.job.options)

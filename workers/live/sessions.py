@@ -1,0 +1,101 @@
+"""The sessions that a worker answers for, cameras and viewers alike: their leases, answers, meters and states in Redis.
+
+Lives on the event loop. Knows nothing about connections: it is told when one is made or closed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from contextlib import suppress
+
+from stream.errors import BadMove, Fenced, NoSession, SdpError, StoreDown
+from stream.records.live import Answer, Meters, Session, SessionState
+from stream.records.live_store import LiveStore
+from workers.lifecycle import Loops
+
+_log = logging.getLogger(__name__)
+_RETRY_S = 1.0
+_GIVE_UP_S = 60.0  # for so long a change of state that Redis did not take is tried again
+_FAILURES = ("connect_timeout", "engine_failed", "bad_sdp")
+
+
+class Sessions:
+    """By id. store and loops are the worker's."""
+
+    def __init__(self, worker_id: str, store: LiveStore, loops: Loops) -> None:
+        self._worker_id, self._store, self._loops = worker_id, store, loops
+        self._held: dict[str, Session] = {}
+
+    def hold(self, session: Session) -> None:
+        """Keep up its lease from now on."""
+        self._held[session.id] = session
+
+    async def accept_viewer(self, session_id: str) -> Session | None:
+        """Take the viewer that a command brought, and hold it. None: it came too late. Raises StoreDown."""
+        viewer = await self._store.accept(self._worker_id, session_id)
+        if viewer is not None:
+            self.hold(viewer)
+        return viewer
+
+    async def renew(self) -> set[str]:
+        """Prolong all leases. Gives the ids of sessions that were lost to another worker. Raises StoreDown."""
+        lost = await self._store.renew(list(self._held.values()))
+        for session_id in lost:
+            _log.warning("session %s is another worker's by now", session_id)
+            self._held.pop(session_id, None)
+        return lost
+
+    async def report(self, session_id: str, meters: Meters) -> None:
+        """Raises StoreDown."""
+        if (session := self._held.get(session_id)) is not None:
+            with suppress(BadMove, Fenced, NoSession):
+                await self._store.report(session, meters)
+
+    async def answer(self, session: Session, answering: Awaitable[str]) -> None:
+        """Send the client the SDP, or why its offer is refused; a refusal has closed the connection already."""
+        try:
+            answer = Answer(sdp=await answering)
+        except SdpError as exc:
+            answer = Answer(problem="bad_sdp", detail=str(exc))
+        try:
+            await self._store.reply(session, answer)
+        except (StoreDown, Fenced, NoSession) as exc:  # no client waits: the connection ends by its own deadline
+            _log.info("session %s: %s", session.id, exc)
+
+    async def refuse(self, session: Session, answer: Answer) -> None:
+        """For an offer that no connection was made for."""
+        with suppress(StoreDown, Fenced, NoSession):
+            await self._store.reply(session, answer)
+        self._settle(session, SessionState.FAILED, answer.problem)
+
+    def connection_changed(self, session_id: str, state: str, reason: str) -> None:
+        """As the `changed` of a `LiveVideo`: the session's state follows its connection."""
+        session = self._held.get(session_id)
+        if session is None:
+            return
+        if state == "connected":
+            self._settle(session, SessionState.LIVE, "")
+        else:
+            self._settle(session, SessionState.FAILED if reason in _FAILURES else SessionState.ENDED, reason)
+
+    def _settle(self, session: Session, to: SessionState, reason: str) -> None:
+        if to.final:
+            self._held.pop(session.id, None)
+        self._loops.start(self._move(session, to, reason))
+
+    async def _move(self, session: Session, to: SessionState, reason: str) -> None:
+        """Write the state; while Redis is away, try again each second."""
+        until_s = time.monotonic() + _GIVE_UP_S
+        while time.monotonic() < until_s:
+            try:
+                moved = await self._store.move(session, to, reason)
+            except StoreDown:
+                await asyncio.sleep(_RETRY_S)
+                continue
+            except (BadMove, Fenced, NoSession) as exc:
+                _log.info("session %s: %s", session.id, exc)
+                return
+            if session.id in self._held:
+                self._held[session.id] = moved
+            return
