@@ -112,7 +112,7 @@ def measured(tab: Any) -> None:
     _live(tab)
     tab.keyboard.press("3")
     tab.wait_for_timeout(20_000)
-    tab.click("#truth-open")
+    tab.click("#measurements-open")
     tab.wait_for_timeout(1200)
 
 

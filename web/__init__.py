@@ -1,1 +1,1 @@
-"""HTTP: the page, the API, WHIP and WHEP. Imports `stream`; media never passes here, and no state is kept here."""
+"""The web process: pages, API, WHIP and WHEP. Imports `stream`. It handles no media and keeps its state in Redis."""

@@ -1,4 +1,4 @@
-"""The application: routes, the guards before them, and what they share. Built by `create_app`, run by `server.py`."""
+"""The ASGI application: routes, middleware and their shared context. Built by `create_app`, run by `server.py`."""
 
 import asyncio
 import logging
@@ -21,8 +21,8 @@ from web import backgrounds, health, login, menu
 from web.context import Context, StreamName
 from web.http import problems, tus
 from web.http.auth import Gate
-from web.http.counters import Counted, Counters
-from web.http.guard import MAX_BODY, BodyLimit, SafeHeaders, SamePage
+from web.http.counters import Counters, RequestCounter
+from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
 from web.kept.inbox import Inbox
 from web.kept.shelf import Shelf
 from web.kept.watch import JobWatch
@@ -34,13 +34,13 @@ from web.videos.webhooks import tell_for_ever
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
-_TELLERS = 4  # of webhooks: one address that does not answer holds up no other
+_TELLERS = 4  # webhook deliveries at once, so that one slow receiver does not delay the others
 _log = OncePerSecond(logging.getLogger(__name__))
 pages = APIRouter(include_in_schema=False)
 
 
 def create_app(settings: Settings, store: LiveStore) -> FastAPI:
-    """The ASGI application. The store stays the caller's to close. Raises UsageError, DiskError."""
+    """The ASGI application. The caller closes `store`. Raises UsageError, DiskError."""
     app = FastAPI(title="Mattebox", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_lifespan)
     gate, counters = Gate(settings), Counters()
     storage = open_storage(settings)
@@ -74,17 +74,17 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         app.include_router(part.router)
     app.include_router(pages)
     app.mount("/static", Revalidated(directory=STATIC))
-    # the last one added is the first one asked
-    app.add_middleware(BodyLimit, limit=MAX_BODY, free=(backgrounds.PATH, tus.PATH))
-    app.add_middleware(SamePage, loopback_only=gate.open, origins=frozenset(_words(settings.origins)))
-    app.add_middleware(Counted, counters=counters)
+    # the last middleware added is the outermost
+    app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH))
+    app.add_middleware(OriginCheck, loopback_only=gate.open, origins=frozenset(_split(settings.origins)))
+    app.add_middleware(RequestCounter, counters=counters)
     app.add_middleware(tus.TusHeaders)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SecurityHeaders)
     return app
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 @asynccontextmanager
@@ -99,20 +99,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _reap(here: Context) -> None:
-    """Have lost workers' work end or wait again. Every web and every worker does so; it is safe to do twice."""
+    """End or requeue the work of lost workers. Every web and worker process does so; concurrent runs are safe."""
     while True:
         try:
             await here.store.reap()
             await here.jobs.reap_jobs()
         except StoreDown:
-            pass  # /readyz says so
+            pass  # /readyz reports it
         except MatteboxError as exc:
-            _log.warning("could not reap: %s", exc)
+            _log.warning("cannot clean up after lost workers: %s", exc)
         await asyncio.sleep(_REAP_S)
 
 
 class Revalidated(StaticFiles):
-    """Files that browsers ask about again each time, so that a new version is seen at once."""
+    """Static files that browsers revalidate on each use, so that a new version is used at once."""
 
     def file_response(self, full_path: object, stat_result: object, scope: Scope, status_code: int = 200) -> object:  # type: ignore[override]
         response = super().file_response(full_path, stat_result, scope, status_code)  # type: ignore[arg-type]

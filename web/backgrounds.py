@@ -1,4 +1,4 @@
-"""GET, POST and DELETE /api/backgrounds: what can stand behind a user, and pictures and videos of their own."""
+"""GET, POST and DELETE /api/backgrounds: the backgrounds to choose from, including a user's own uploads."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ _BODY = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type"
 
 
 class Choice(BaseModel):
-    """spec: what to send as `background`; thumbnail: a picture's address; own: may be deleted under its id."""
+    """spec: what to send as `background`. thumbnail: a JPEG's URL or "". own: an upload of the user, with its id."""
 
     spec: str
     title: str
@@ -35,7 +35,7 @@ class Choices(BaseModel):
     backgrounds: list[Choice]
 
 
-_PLAIN = (
+_BUILT_IN = (
     Choice(spec="blur:0.3", title="Slight blur", kind="blur"),
     Choice(spec="blur:0.7", title="Strong blur", kind="blur"),
     Choice(spec="color:#f4f1ea", title="Ivory", kind="color"),
@@ -52,24 +52,22 @@ async def choices(owner: Owner, here: Here) -> Choices:
         for n in PICTURES
     ]
     own = await asyncio.to_thread(here.shelf.uploads, owner)
-    mine = [_own(upload.id, upload.kind, n) for n, upload in enumerate(own, 1)]
-    return Choices(backgrounds=[*_PLAIN, *gallery, *mine])
+    uploads = [_own(upload.id, upload.kind, n) for n, upload in enumerate(own, 1)]
+    return Choices(backgrounds=[*_BUILT_IN, *gallery, *uploads])
 
 
-def _own(name: str, kind: Literal["image", "video"], number: int) -> Choice:
+def _own(id: str, kind: Literal["image", "video"], number: int) -> Choice:
     title = f"My {'picture' if kind == 'image' else 'video'} {number}"
-    return Choice(
-        spec=f"upload:{name}", title=title, kind=kind, thumbnail=f"{PATH}/{name}/thumbnail", own=True, id=name
-    )
+    return Choice(spec=f"upload:{id}", title=title, kind=kind, thumbnail=f"{PATH}/{id}/thumbnail", own=True, id=id)
 
 
 @router.post("", status_code=201, openapi_extra=_BODY)
 async def add(request: Request, response: Response, owner: Owner, here: Here) -> Choice:
-    """Send the picture or video as the body. Its type is found by looking at it, and it gets a name of the server's."""
+    """Upload the picture or video in the request body. The server detects its type and chooses its id."""
     await spend(here, request, "upload", owner, _UPLOADS, _UPLOADS_WINDOW_S)
     count = len(await asyncio.to_thread(here.shelf.uploads, owner))
     if count >= here.settings.max_backgrounds:
-        raise Problem(409, "full_shelf", f"{count} backgrounds are kept; delete one first")
+        raise Problem(409, "full_shelf", f"you have {count} backgrounds, which is the limit; delete one first")
     draft = await asyncio.to_thread(here.shelf.draft)
     try:
         await _receive(request, draft, here)
@@ -86,20 +84,21 @@ async def add(request: Request, response: Response, owner: Owner, here: Here) ->
 
 
 async def _receive(request: Request, draft: Path, here: Context) -> None:
+    """Write the request body to `draft`. Raises TooLarge, Problem 408, OSError."""
     limit, received = here.settings.max_background_bytes, 0
-    pieces = request.stream()
+    chunks = request.stream()
     with draft.open("xb") as file:
         while True:
             try:
-                piece = await asyncio.wait_for(anext(pieces), _CHUNK_S)
+                chunk = await asyncio.wait_for(anext(chunks), _CHUNK_S)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise Problem(408, "slow", "the upload stopped", Connection="close") from None
-            received += len(piece)
+                raise Problem(408, "slow", "the upload stalled", Connection="close") from None
+            received += len(chunk)
             if received > limit:
-                raise TooLarge(f"a background may have {limit / 2**20:.0f} MiB")
-            await asyncio.to_thread(file.write, piece)
+                raise TooLarge(f"the background is larger than {limit / 2**20:.0f} MiB")
+            await asyncio.to_thread(file.write, chunk)
 
 
 @router.get("/gallery/{name}/thumbnail", response_class=Response)
@@ -124,7 +123,7 @@ async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
 async def remove(name: str, owner: Owner, here: Here) -> Response:
     spec = f"upload:{name}"
     if any(spec in _specs(here, job) for job in await here.jobs.jobs(owner) if not job.state.final):
-        raise Problem(409, "in_use", "a video that is worked on needs this background; cancel that first")
+        raise Problem(409, "in_use", "a video being processed uses this background; cancel it first")
     try:
         await asyncio.to_thread(here.shelf.remove, owner, name)
     except BackgroundError as exc:
@@ -133,6 +132,6 @@ async def remove(name: str, owner: Owner, here: Here) -> Response:
 
 
 def _specs(here: Context, job: Job) -> set[str]:
-    """The backgrounds of a job, as its owner writes them."""
+    """The specs of the job's backgrounds, in the form that clients send."""
     used = (job.options.background, *(output.background for output in job.outputs))
     return {here.shelf.word_for(background) for background in used if background is not None}

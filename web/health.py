@@ -1,6 +1,6 @@
 """/livez: this process runs. /readyz: Redis answers and a worker is ready. /metrics: Prometheus, for all processes.
 
-What workers measure reaches Redis with their heartbeats and their videos' meters; any web process can tell all of it.
+Workers write their measurements to Redis with their heartbeats and meters, so any web process can report all of them.
 """
 
 from collections import Counter, defaultdict
@@ -30,8 +30,8 @@ class Health(BaseModel):
 
 
 class Readiness(Health):
-    """ready_for: what ready workers take. workers: those for live video; capacity: videos they can hold; sessions:
-    videos they hold. file_workers: those for files."""
+    """ready_for: kinds of work that ready workers take. workers: ready workers for live video; capacity: live videos
+    that they can run; sessions: live videos that they run. file_workers: ready workers for files."""
 
     ready_for: list[Kind]
     workers: int
@@ -47,15 +47,16 @@ async def alive() -> Health:
 
 @router.get("/readyz")
 async def ready(
-    here: Here, what: Annotated[Kind | None, Query(alias="for", description="ready for this; else for any")] = None
+    here: Here,
+    required: Annotated[Kind | None, Query(alias="for", description="kind of worker to check; default: any")] = None,
 ) -> Readiness:
-    """503 while nobody would take a video, of that kind if one is named; a full service is ready."""
+    """503 while no worker is ready (for this kind, if one is given). A service at capacity is still ready."""
     if not await here.store.ping():
         raise StoreDown("Redis does not answer")
     workers = [w for w in await here.store.workers() if w.state == "ready"]
     kinds = [kind for kind in _KINDS if any(w.kind == kind for w in workers)]
-    if not kinds or (what and what not in kinds):
-        raise Problem(503, "no_worker", f"no worker{f' for {what}' if what else ''} is ready", retry_s=2)
+    if not kinds or (required and required not in kinds):
+        raise Problem(503, "no_worker", f"no worker{f' for {required}' if required else ''} is ready", retry_s=2)
     live = [w for w in workers if w.kind == "live"]
     return Readiness(
         ready_for=kinds,
@@ -68,20 +69,20 @@ async def ready(
 
 @router.get("/metrics", response_class=Response)
 async def metrics(owner: Owner, here: Here) -> Response:
-    """Prometheus's text. Answers without Redis too, and says that it is down."""
+    """Metrics in Prometheus's text format. Without Redis, `mattebox_redis_up` is 0."""
     try:
         up, workers, sessions = await here.store.ping(), await here.store.workers(), await here.store.sessions()
         jobs = await here.jobs.jobs()
     except StoreDown:
         up, workers, sessions, jobs = False, [], [], []
-    shared = CollectorRegistry()
-    shared.register(Shared(up, workers, sessions, jobs))
-    text = generate_latest(shared) + generate_latest(here.counters.registry)
+    records = CollectorRegistry()
+    records.register(RecordsCollector(up, workers, sessions, jobs))
+    text = generate_latest(records) + generate_latest(here.counters.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-class Shared(Collector):
-    """What the records tell at this moment."""
+class RecordsCollector(Collector):
+    """Metrics of all processes, computed from the records in Redis."""
 
     def __init__(self, up: bool, workers: Sequence[Worker], sessions: Sequence[Session], jobs: Sequence[Job]) -> None:
         self._up, self._workers, self._sessions, self._jobs = up, workers, sessions, jobs
@@ -98,16 +99,16 @@ class Shared(Collector):
         jobs: Counter[tuple[str, ...]] = Counter((job.state.value,) for job in self._jobs)
         yield _labelled("mattebox_jobs", "uploaded videos by state, until they expire", ["state"], jobs)
         working = sum(job.progress.fps for job in self._jobs if job.state is JobState.RUNNING)
-        yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "done for uploaded videos", value=working)
+        yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "frames of uploaded videos", value=working)
 
     def _of_workers(self) -> Iterator[Metric]:
         live = [w for w in self._workers if w.kind == "live"]
         states: Counter[tuple[str, ...]] = Counter((w.kind, w.state) for w in self._workers)
         yield _labelled("mattebox_workers", "workers alive, by kind and state", ["kind", "state"], states)
         capacity = sum(w.capacity for w in live if w.state == "ready")
-        yield GaugeMetricFamily("mattebox_capacity_sessions", "videos that ready workers can hold", value=capacity)
-        for name, words, value in _OF_A_WORKER:
-            family = GaugeMetricFamily(name, words, labels=["worker", "device"])
+        yield GaugeMetricFamily("mattebox_capacity_sessions", "live videos that ready workers can run", value=capacity)
+        for name, text, value in _WORKER_GAUGES:
+            family = GaugeMetricFamily(name, text, labels=["worker", "device"])
             for worker in live:
                 family.add_metric([worker.id, worker.device], value(worker))
             yield family
@@ -117,16 +118,18 @@ class Shared(Collector):
         for stage, name in (("in", "fps_in"), ("matte", "matte_fps"), ("out", "fps_out")):
             rate.add_metric([stage], sum(getattr(m, name) for m in self._meters))
         yield rate
-        yield _labelled("mattebox_frames_dropped", "frames that live videos dropped so far", ["cause"], self._drops())
+        yield _labelled("mattebox_frames_dropped", "frames dropped by running live videos", ["cause"], self._drops())
         yield self._over_videos(
-            "mattebox_latency_seconds", "from a frame's arrival to its packet leaving", lambda m: m.latency_ms
+            "mattebox_latency_seconds", "from a frame's arrival to sending its packet", lambda m: m.latency_ms
         )
         yield self._over_videos(
-            "mattebox_glass_to_glass_seconds", "the same and the network both ways, cameras only", lambda m: m.glass_ms
+            "mattebox_glass_to_glass_seconds",
+            "latency plus the network in both directions, cameras only",
+            lambda m: m.glass_ms,
         )
         yield self._stages()
         sent = sum(m.bitrate_bps for m in self._meters) / 8
-        yield GaugeMetricFamily("mattebox_sent_bytes_per_second", "video that leaves", value=sent)
+        yield GaugeMetricFamily("mattebox_sent_bytes_per_second", "video sent", value=sent)
         viewers = sum(m.viewers for m in self._meters)
         yield GaugeMetricFamily("mattebox_viewers", "viewers of all streams", value=viewers)
 
@@ -137,35 +140,36 @@ class Shared(Collector):
                 drops[(cause,)] += count
         return drops
 
-    def _over_videos(self, name: str, words: str, of_ms: Callable[[Meters], float]) -> Metric:
-        family = GaugeMetricFamily(name, f"{words}, over live videos", labels=["over"])
+    def _over_videos(self, name: str, text: str, of_ms: Callable[[Meters], float]) -> Metric:
+        """The median and the worst of a time in milliseconds, over all live videos that have it; in seconds."""
+        family = GaugeMetricFamily(name, f"{text}, over live videos", labels=["over"])
         if found := [of_ms(meters) / 1000 for meters in self._meters if of_ms(meters)]:
             family.add_metric(["median"], median(found))
             family.add_metric(["worst"], max(found))
         return family
 
     def _stages(self) -> Metric:
-        """Seconds, not milliseconds: Prometheus's base unit."""
-        family = GaugeMetricFamily("mattebox_stage_seconds", "time of a frame, mean over live videos", labels=["stage"])
+        """In seconds, Prometheus's base unit."""
+        family = GaugeMetricFamily("mattebox_stage_seconds", "time per frame, mean over live videos", labels=["stage"])
         for stage in ("decode", "matte", "encode"):
             if found := [meters.stages_ms[stage] / 1000 for meters in self._meters if meters.stages_ms.get(stage)]:
                 family.add_metric([stage], mean(found))
         return family
 
 
-_OF_A_WORKER: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
+_WORKER_GAUGES: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
     ("mattebox_worker_load_ratio", "a worker's load, 0-1", lambda w: w.load),
-    ("mattebox_worker_memory_bytes", "resident", lambda w: w.memory_bytes),
-    ("mattebox_device_memory_bytes", "of the GPU, in use by the worker", lambda w: w.device_bytes),
-    ("mattebox_device_batch_frames", "frames in a call of the engine, mean", lambda w: w.batch),
-    ("mattebox_device_busy_seconds", "time that the device worked", lambda w: w.busy_s),
-    ("mattebox_device_wait_median_seconds", "a frame's wait for the device", lambda w: w.wait_ms / 1000),
-    ("mattebox_device_wait_p95_seconds", "the same, 95th percentile", lambda w: w.late_ms / 1000),
+    ("mattebox_worker_memory_bytes", "resident memory of the worker", lambda w: w.memory_bytes),
+    ("mattebox_device_memory_bytes", "GPU memory in use by the worker", lambda w: w.device_bytes),
+    ("mattebox_device_batch_frames", "frames per engine call, mean", lambda w: w.batch),
+    ("mattebox_device_busy_seconds", "time that the device was busy", lambda w: w.busy_s),
+    ("mattebox_device_wait_median_seconds", "a frame's wait for the device, median", lambda w: w.wait_ms / 1000),
+    ("mattebox_device_wait_p95_seconds", "a frame's wait for the device, 95th percentile", lambda w: w.late_ms / 1000),
 )
 
 
-def _labelled(name: str, words: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
-    family = GaugeMetricFamily(name, words, labels=labels)
+def _labelled(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
     for key, value in values.items():
         family.add_metric(list(key), value)
     return family

@@ -35,7 +35,7 @@ async def sign_in(body: Token, request: Request, here: Here) -> Response:
     if user is None:
         raise Problem(401, "wrong_token", "no user has this token", WWW_Authenticate='Bearer realm="mattebox"')
     response = Response(status_code=204)
-    note = here.gate.note("login", user, "", LOGIN_S)
+    note = here.gate.issue("login", user, "", LOGIN_S)
     secure = request.url.scheme == "https"
     response.set_cookie(COOKIE, note, max_age=LOGIN_S, httponly=True, samesite="strict", secure=secure)
     return response
@@ -74,7 +74,7 @@ class Link(BaseModel):
 
 @router.post("/links", status_code=201)
 async def make_link(wanted: LinkWanted, request: Request, owner: Owner, here: Here) -> Link:
-    token = here.gate.note(wanted.kind, owner, wanted.name, wanted.expires_s)
+    token = here.gate.issue(wanted.kind, owner, wanted.name, wanted.expires_s)
     base = str(request.base_url).rstrip("/")
     door = "whep" if wanted.kind == "view" else "whip"
     return Link(

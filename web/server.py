@@ -1,4 +1,4 @@
-"""Runs the application: where it listens and with which certificate, and how it stops."""
+"""Runs the application: listening address, certificate and shutdown."""
 
 import asyncio
 import ipaddress
@@ -28,17 +28,17 @@ _BACKLOG = 1024
 
 
 class Server(uvicorn.Server):
-    """One web process. The socket is bound when it is made, so `url` is true before it runs.
+    """The server of one web process. The constructor binds the socket, so `url` is valid before it runs.
 
-    tls: `off`, `auto` or `CERT,KEY`. Raises UsageError for an address that is taken or must not be served so,
-    DiskError.
+    tls: `off`, `auto` or `CERT,KEY`. Raises UsageError if the address is in use or would be served without tokens,
+    DiskError if the certificate cannot be written.
     """
 
     def __init__(self, settings: Settings, store: LiveStore, host: str, port: int, tls: str = "off") -> None:
         check_bind(settings, host)
         files = certificate(tls, settings.data_dir, host)
         self._socket = _bound(host, port)
-        self._socket.listen(_BACKLOG)  # whoever reads `url` and comes at once waits until it runs
+        self._socket.listen(_BACKLOG)  # clients that connect before it runs wait in the backlog
         scheme, bound = ("https" if files else "http"), self._socket.getsockname()[1]
         self.url = f"{scheme}://{_readable(host)}:{bound}"
         app = create_app(settings, store)
@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
                 app,
                 lifespan="on",
                 log_config=None,
-                access_log=False,  # links carry their right in the query, and that belongs in no log
+                access_log=False,  # links carry a token in their query, which must not be logged
                 server_header=False,
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=settings.trusted_proxies or None,
@@ -60,27 +60,27 @@ class Server(uvicorn.Server):
         )
 
     async def run_until_stopped(self) -> None:
-        """Serve until SIGTERM, SIGINT or `stop`; a second signal does not wait for requests under way.
+        """Serve until SIGTERM, SIGINT or `stop`; a second signal aborts the requests in progress.
 
-        When it returns no request uses the store any more, so that it can be closed.
+        After it returns no request uses the store, so that it can be closed.
         """
         await self.serve(sockets=[self._socket])
         if self.force_exit:
-            await self._cut_off()
+            await self._abort()
             await self.lifespan.shutdown()
 
-    async def _cut_off(self) -> None:
-        """End what is still under way: its clients see a broken connection, not an answer made up for them."""
+    async def _abort(self) -> None:
+        """Drop all connections: their clients see a broken connection, not an error response."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        left = list(self.server_state.tasks)
-        for task in left:
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
             task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=1)
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's; but streams of events end first, for they would not by themselves."""
+        """Like uvicorn's, but first closes the event streams, which would not end by themselves."""
         self._watch.close()
         await super().shutdown(sockets)
 
@@ -88,54 +88,55 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal asks, the second forces. Unlike uvicorn's, it does not kill the process afterwards."""
+        """Exit gracefully at the first signal, at once at the second. Unlike uvicorn's, it does not re-raise them."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
 def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "off") -> None:
-    """Serve in this process until it is told to stop; closes the store. Raises UsageError, DiskError."""
+    """Serve in this process until it is stopped, then close the store. Raises UsageError, DiskError."""
 
     async def main() -> None:
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
         advise(server.url, host)
-        painting = asyncio.create_task(_paint(Shelf(settings, open_storage(settings))))
+        gallery = asyncio.create_task(_prepare_gallery(Shelf(settings, open_storage(settings))))
         try:
             await server.run_until_stopped()
         finally:
-            painting.cancel()
+            gallery.cancel()
             await store.close()
 
     asyncio.run(main())
 
 
 def advise(url: str, host: str) -> None:
-    """Warn of a page that will be reached and then find no camera."""
+    """Warn if browsers can reach the page, but will not let it use the camera."""
     if url.startswith("http:") and not is_loopback(host):
         _log.warning(
-            "browsers give their camera to https pages only: take --tls auto, or a proxy with a certificate before this"
+            "browsers allow the camera on https pages only: use --tls auto, or a reverse proxy with a certificate"
         )
 
 
-async def _paint(shelf: Shelf) -> None:
-    """The gallery, before the first visitor: two seconds of work that would else slow down their first picture."""
-    with suppress(MatteboxError, OSError):  # who asks for a picture is told
+async def _prepare_gallery(shelf: Shelf) -> None:
+    """Paint the gallery before the first visitor needs it, which takes two seconds."""
+    with suppress(MatteboxError, OSError):  # reported when the picture is requested
         for name in PICTURES:
             await asyncio.to_thread(shelf.gallery_thumbnail, name)
 
 
 def check_bind(settings: Settings, host: str) -> None:
-    """Beyond loopback, users have tokens. Raises UsageError."""
+    """Require access tokens if `host` is not loopback. Raises UsageError."""
     if not is_loopback(host) and not read_tokens(settings):
         raise UsageError(
-            f"--host {host} lets others in: set MATTEBOX_TOKEN=… (or MATTEBOX_TOKENS=name:token,…) first, and take "
-            "--tls auto, for browsers give no camera to plain http pages"
+            f"--host {host} makes the server reachable by others: set MATTEBOX_TOKEN=… (or "
+            "MATTEBOX_TOKENS=name:token,…) first, and use --tls auto, because browsers allow the camera on https "
+            "pages only"
         )
 
 
 def check_free(host: str, port: int) -> int:
-    """The port, or a free one for 0, if it can be listened on. Raises UsageError."""
+    """The port, or a free one if it is 0. Raises UsageError if it cannot be listened on."""
     sock = _bound(host, port)
     number: int = sock.getsockname()[1]
     sock.close()
@@ -143,7 +144,7 @@ def check_free(host: str, port: int) -> int:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    # with its protocol said: asyncio sends small answers at once (TCP_NODELAY) on sockets that it knows to be TCP
+    # with an explicit protocol: asyncio sets TCP_NODELAY only on sockets that it knows to be TCP
     family = socket.AF_INET6 if _is_v6(host) else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -163,7 +164,7 @@ def _is_v6(host: str) -> bool:
 
 
 def _readable(host: str) -> str:
-    """As one writes it in a browser: where every address is listened on, this machine."""
+    """The host to write in a URL; `localhost` if the server listens on all addresses."""
     if host in ("0.0.0.0", "::"):
         return "localhost"
     return f"[{host}]" if _is_v6(host) else host

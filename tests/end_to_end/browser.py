@@ -1,4 +1,4 @@
-"""The page in Chromium, with every picture that it ever draws looked at."""
+"""The studio in Chromium, with scripts that record every picture it draws."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ FLAGS = [
     "--allow-loopback-in-peer-connection",
     "--autoplay-policy=no-user-gesture-required",
 ]
-# Each picture of either video of the page: when it was drawn, which of them, and the colours at the given places.
+# Records each picture of the page's two videos: its time, the video's index, and the colours at the given points.
 _WATCH = """points => {
   window.seen = [];
   const canvas = document.createElement('canvas'), c = canvas.getContext('2d', { willReadFrequently: true });
@@ -41,9 +41,9 @@ _WATCH = """points => {
 
 @contextmanager
 def page(camera: Path | None, allowed: bool = True) -> Iterator[Any]:
-    """A page with `camera` (.mjpeg) as its camera, or with none. What it logs as an error fails the test.
+    """A tab with `camera` (.mjpeg) as its camera, or without a camera. A script error in it fails the test.
 
-    allowed: nobody is asked; else the camera is refused until the context is given the permission.
+    allowed: without a permission prompt; else the camera is denied until the context grants the permission.
     """
     with sync_playwright() as run:
         flags = [flag for flag in FLAGS if allowed or flag != ALLOWED]
@@ -60,7 +60,7 @@ def page(camera: Path | None, allowed: bool = True) -> Iterator[Any]:
 
 
 def go_live(tab: Any, url: str, *chosen: str) -> None:
-    """Open the studio, check these inputs, and open the camera; until its picture is back."""
+    """Open the studio, check these inputs, open the camera and wait for its video."""
     tab.goto(url)
     tab.wait_for_selector(".tile-choice img")
     for selector in chosen:
@@ -70,7 +70,7 @@ def go_live(tab: Any, url: str, *chosen: str) -> None:
 
 
 def open_camera(tab: Any, url: str, colour: str, points: list[Point]) -> None:
-    """Choose a colour, open the camera, and look at every picture from the first on."""
+    """Choose a background colour, open the camera, and record every picture from the first on."""
     tab.goto(url)
     tab.evaluate(f"localStorage.setItem('mattebox.options', JSON.stringify({{background: 'color:{colour}'}}))")
     tab.reload()
@@ -80,25 +80,25 @@ def open_camera(tab: Any, url: str, colour: str, points: list[Point]) -> None:
 
 
 def watch(tab: Any, points: list[Point]) -> None:
-    """From now on every picture is looked at, for `seen`."""
+    """Record every picture from now on, for `seen`."""
     tab.evaluate(_WATCH, points)
 
 
 def watch_states(tab: Any) -> None:
-    """From now on every state that is said is kept, for `states`."""
+    """Record every state that the page shows from now on, for `states`."""
     tab.evaluate("""() => {
       const status = document.getElementById('status');
-      window.said = [status.dataset.state];
-      new MutationObserver(() => said.push(status.dataset.state)).observe(status, { attributes: true });
+      window.states = [status.dataset.state];
+      new MutationObserver(() => states.push(status.dataset.state)).observe(status, { attributes: true });
     }""")
 
 
 def states(tab: Any) -> list[str]:
-    """In the order in which they were first said."""
-    return list(dict.fromkeys(tab.evaluate("said")))
+    """The recorded states, in the order in which they first appeared."""
+    return list(dict.fromkeys(tab.evaluate("states")))
 
 
 def seen(tab: Any) -> list[list[Any]]:
-    """[milliseconds, which video, colour at each place …] of every picture so far."""
+    """[milliseconds, the video's index, colour at each point …] of every picture so far."""
     pictures: list[list[Any]] = tab.evaluate("seen")
     return pictures

@@ -1,4 +1,4 @@
-"""A client over HTTP and WebRTC, as a program would be: offers a camera, keeps every picture that comes back."""
+"""A client over HTTP and WebRTC that offers a camera and keeps every picture that comes back."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests.rtc import Camera, Client
 
 
 class Caller(Client):
-    """One session at `http`'s server."""
+    """One session on `http`'s server."""
 
     def __init__(self, http: httpx.AsyncClient, camera: Camera, codec: str = "VP8") -> None:
         super().__init__(camera, codec)
@@ -53,11 +53,12 @@ async def calling(url: str, camera: Camera, codec: str = "VP8", **options: objec
 
 
 def patch(picture: av.VideoFrame, x: float, y: float, side_px: int = 8) -> tuple[int, ...]:
-    """Mean RGB around a place given as shares of width and height."""
+    """Mean RGB of a square at a point given as shares of width and height."""
     image = picture.to_ndarray(format="rgb24")
     column, row = round(x * image.shape[1]), round(y * image.shape[0])
     return tuple(int(v) for v in image[row : row + side_px, column : column + side_px].reshape(-1, 3).mean(0))
 
 
 def apart(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    """The largest difference between two colours in any channel, in levels."""
     return int(np.abs(np.subtract(a, b)).max())

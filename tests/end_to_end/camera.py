@@ -1,4 +1,4 @@
-"""A real clip with its true matte, as the camera of tests: where its subject always is, and where it never is."""
+"""A real clip with its ground truth, used as a camera: points where its subject always is, and where it never is."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,10 +18,10 @@ _MORE = 11
 
 @dataclass(frozen=True)
 class Truth:
-    """Places as shares of width and height: in every frame subject, or background, and away from any edge.
+    """Points, as shares of width and height, that are subject or background in every frame and far from any edge.
 
-    background: the first is the one farthest from any edge; the others lie all over the room. colours, room: what the
-    camera shows at `subject` and at the first of `background` over the clip, RGB (n, 3).
+    background: the first is the farthest from any edge; the others are spread over the room. colours, room: the
+    camera's colours at `subject` and at the first of `background` over the clip, RGB (n, 3).
     """
 
     subject: Point
@@ -36,14 +36,14 @@ def truth() -> Truth:
         alphas = np.array([frame.to_ndarray(format="gray") for frame in file.decode(video=0)])
     with av.open(str(TALK)) as file:
         images = np.array([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
-    (there, *_), behind = _places(alphas.min(0) == 255), _places(alphas.max(0) == 0)
+    (front, *_), behind = _places(alphas.min(0) == 255), _places(alphas.max(0) == 0)
     height, width = alphas.shape[1:]
-    (subject,), background = ([(x / width, y / height) for y, x in places] for places in ([there], behind))
-    return Truth(subject, background, images[:, *there], images[:, *behind[0]])
+    (subject,), background = ([(x / width, y / height) for y, x in places] for places in ([front], behind))
+    return Truth(subject, background, images[:, *front], images[:, *behind[0]])
 
 
 def _places(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """(row, column): the place farthest from the edges of mask and picture, and more that are clear of them."""
+    """(row, column) of the point farthest from the edges of mask and picture, and of more points clear of them."""
     distance = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     clear = np.argwhere(distance > _CLEAR_PX)
     first = np.unravel_index(int(distance.argmax()), mask.shape)
@@ -52,7 +52,7 @@ def _places(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def write_mjpeg(path: Path) -> Path:
-    """The clip as Chromium's fake camera reads it."""
+    """Write the clip in the format of Chromium's fake camera."""
     with av.open(str(TALK)) as file, path.open("wb") as out:
         for frame in file.decode(video=0):
             done, jpeg = cv2.imencode(".jpg", frame.to_ndarray(format="bgr24"), [cv2.IMWRITE_JPEG_QUALITY, 92])

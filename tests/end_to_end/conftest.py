@@ -10,17 +10,19 @@ from tests.end_to_end.serving import Served, serving
 
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One `mattebox serve` for all tests of this folder; it ends cleanly, and leaves no process behind."""
+    """One `mattebox serve` for all tests of this folder. It must end cleanly and leave no process behind."""
     limits = {"live_sessions": "64", "max_offers": "1000", "udp_address": "127.0.0.1"}
     with serving(tmp_path_factory.mktemp("serve"), "-v", **limits) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
-def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The same with engines that know what `scene` shows."""
+def scene_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same with test engines that know the matte of `scene`."""
     limits = {"live_sessions": "64", "max_offers": "1000", "udp_address": "127.0.0.1"}
-    with serving(tmp_path_factory.mktemp("knowing"), "-v", program="tests.end_to_end.program", **limits) as running:
+    with serving(
+        tmp_path_factory.mktemp("scene_server"), "-v", program="tests.end_to_end.program", **limits
+    ) as running:
         yield running
 
 

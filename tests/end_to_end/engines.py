@@ -1,4 +1,4 @@
-"""Small real engines with one fault each. Their matte: the upper half is subject, the lower half is background."""
+"""Small real engines with one fault each. In their matte the upper half is subject, the lower half background."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ class Upper(Engine):
     name, device = "upper", "test"
 
     def __init__(self, options: Options, settings: Settings, say: Say) -> None:
-        """Nothing is loaded."""
+        """Loads nothing."""
 
     def prepare(self, frame: Frame) -> None:
         return None
@@ -31,7 +31,7 @@ class Upper(Engine):
 
 
 class Slow(Upper):
-    """150 ms a frame."""
+    """Takes 150 ms per frame."""
 
     name = "slow"
 
@@ -50,7 +50,7 @@ class Heavy(Upper):
 
 
 class Choosy(Upper):
-    """Where the subject's colours are to be estimated it takes a second to load, and finds no subject."""
+    """With foreground estimation it takes a second to load and finds no subject."""
 
     name = "choosy"
 
@@ -64,7 +64,7 @@ class Choosy(Upper):
 
 
 class Broken(Upper):
-    """Raises as long as `broken` is set; and what it raises is no error of ours."""
+    """Raises while `broken` is set, and not one of Mattebox's own errors."""
 
     name = "broken"
     broken = threading.Event()

@@ -1,6 +1,6 @@
-"""BiRefNet without its network: how it looks around, what it remembers and the colours it gives are the engine's own.
+"""The BiRefNet engine without its network: cropping, memory and foreground estimation are the engine's own.
 
-What a network would say of the known scene is the truth of it, and a faint something where the stripes hang.
+In place of the network's output it uses the scene's ground truth, with a faint alpha where the stripes are.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from workers.engines.birefnet import Birefnet, Pass
 from workers.weights import hub
 from workers.weights.known import Say
 
-_FAINT = 0.09  # less than what is taken for a part of the subject
+_FAINT = 0.09  # below the threshold for a part of the subject
 
 
 class Looking(Birefnet):

@@ -1,5 +1,4 @@
-"""How a tab's memory goes while the studio is open and used: `python -m tests.end_to_end.memory URL MINUTES` prints
-it."""
+"""A tab's memory while the studio is open and in use; `python -m tests.end_to_end.memory URL MINUTES` prints it."""
 
 import sys
 import tempfile
@@ -17,7 +16,8 @@ _EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Tab:
-    """heap_mib: of scripts, without their garbage. tab_mib: resident, of the tab's process. nodes: of the DOM."""
+    """heap_mib: the scripts' heap after garbage collection. tab_mib: the tab process's resident memory. nodes: of the
+    DOM."""
 
     at_s: float
     heap_mib: float
@@ -26,11 +26,11 @@ class Tab:
 
 
 def used(tab: Any, minutes: float) -> list[Tab]:
-    """Samples of a live page in which a background is chosen every few seconds and the charts are open."""
+    """Samples of a live page with open charts, in which every few seconds another background is chosen."""
     devtools = tab.context.new_cdp_session(tab)
     renderer = _renderer(tab)
-    tab.wait_for_selector("#truth-open:enabled")
-    tab.click("#truth-open")
+    tab.wait_for_selector("#measurements-open:enabled")
+    tab.click("#measurements-open")
     samples: list[Tab] = []
     began_s = time.monotonic()
     while (at_s := time.monotonic() - began_s) < 60 * minutes:
@@ -41,7 +41,7 @@ def used(tab: Any, minutes: float) -> list[Tab]:
 
 
 def growth(samples: list[Tab], name: str) -> float:
-    """From the second sixth of the time to its last, as a share: what is loaded at first is no growth."""
+    """Growth from the second sixth of the time to its last, as a share; the first sixth is for loading."""
     part = max(1, len(samples) // 6)
     values = [getattr(sample, name) for sample in samples]
     early, late = (sorted(some)[len(some) // 2] for some in (values[part : 2 * part], values[-part:]))
@@ -56,7 +56,7 @@ def _sample(devtools: Any, renderer: int, at_s: float) -> Tab:
 
 
 def _renderer(tab: Any) -> int:
-    """The process that draws the tab: of all, the one that has worked most."""
+    """The tab's renderer process: the one with the most CPU time."""
     devtools = tab.context.browser.new_browser_cdp_session()
     found = devtools.send("SystemInfo.getProcessInfo")["processInfo"]
     return int(max((p for p in found if p["type"] == "renderer"), key=lambda p: p["cpuTime"])["id"])

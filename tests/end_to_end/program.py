@@ -1,4 +1,4 @@
-"""`mattebox` with the engines that know the scene of tests: `python -m tests.end_to_end.program serve …`."""
+"""`mattebox` with test engines that know the matte of the test scene: `python -m tests.end_to_end.program serve …`."""
 
 import sys
 

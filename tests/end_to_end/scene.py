@@ -1,7 +1,7 @@
-"""A still scene of which every pixel is known, as a camera, and engines that know it too.
+"""A still scene with a known alpha for every pixel, used as a camera, and test engines that know its matte.
 
-With them the effect of each control can be told in advance. Before a green screen hang stripes, and there is a disc:
-its upper edge is sharp, its lower edge soft, and on its left the screen's light falls on it.
+With them the effect of each control can be predicted. In front of a green screen are stripes and a disc: the disc's
+upper edge is sharp, its lower edge is soft, and its left side is tinted by the screen's light.
 """
 
 import time
@@ -27,11 +27,11 @@ Box = tuple[float, float, float, float]
 ALL: Box = (0.0, 0.0, 1.0, 1.0)
 CORNER: Box = (0.93, 0.02, 0.99, 0.1)
 STRIPES: Box = (0.05, 0.25, 0.35, 0.75)
-FAR: Box = (0.055, 0.3, 0.09, 0.7)  # of the stripes, what is far enough from the disc to be out of its box
+FAR: Box = (0.055, 0.3, 0.09, 0.7)  # the part of the stripes far enough from the disc to be outside its box
 MIDDLE: Box = (0.62, 0.46, 0.68, 0.54)  # of the disc
-SHARP: Box = (0.8, 0.25, 0.92, 0.48)  # the edge, upper right
-SOFT: Box = (0.55, 0.72, 0.75, 0.85)  # the edge, below
-TINTED: Box = (0.47, 0.44, 0.51, 0.56)  # inside of the disc, on the left
+SHARP: Box = (0.8, 0.25, 0.92, 0.48)  # the upper right edge
+SOFT: Box = (0.55, 0.72, 0.75, 0.85)  # the lower edge
+TINTED: Box = (0.47, 0.44, 0.51, 0.56)  # inside the disc, on the left
 _CENTRE, _RADIUS = (0.65, 0.5), 0.28  # as shares of width and height; the radius of the height
 _SOFTNESS_PX = 5.0
 _TINT = 0.25
@@ -47,7 +47,7 @@ def disc(height: int, width: int, radius: float = _RADIUS) -> Alpha:
 
 
 def matte(height: int, width: int) -> Alpha:
-    """float32 (height, width): the truth."""
+    """float32 (height, width): the scene's true alpha."""
     alpha = disc(height, width)
     soft = cv2.GaussianBlur(alpha, (0, 0), _SOFTNESS_PX * width / WIDTH)
     return np.concatenate([alpha[: height // 2], soft[height // 2 :]]).astype(np.float32)
@@ -59,7 +59,7 @@ def inside(box: Box, height: int, width: int) -> tuple[slice, slice]:
 
 
 def write_scene(path: Path) -> Path:
-    """As Chromium's fake camera reads it (.mjpeg)."""
+    """Write the scene in the format of Chromium's fake camera (.mjpeg)."""
     alpha = matte(HEIGHT, WIDTH)[..., None]
     subject = np.full((HEIGHT, WIDTH, 3), DISC, np.float32)
     subject[:, : round(TINTED[2] * WIDTH)] += _TINT * (np.array(SCREEN, np.float32) - DISC)
@@ -73,8 +73,8 @@ def write_scene(path: Path) -> Path:
 
 
 class Coarse(Engine):
-    """The disc, as a network of 32x24 would see it. Takes a moment to load, and where the subject's colours are to be
-    estimated more than a second for each picture."""
+    """The disc at 32x24, as from a coarse network. It takes two seconds to load, and with foreground estimation more
+    than a second per frame."""
 
     name, device, recurrent = "rvm", "test", True
     loading_s = 2.0
@@ -91,15 +91,15 @@ class Coarse(Engine):
         return [Result(self.seen(state or 0), (state or 0) + 1) for state in states]
 
     def seen(self, number: int) -> Alpha:
-        """What it says of a video's frame of that number."""
+        """The alpha of the video's frame with that number."""
         alpha = cv2.resize(disc(HEIGHT, WIDTH), _COARSE[::-1], interpolation=cv2.INTER_AREA)
         return np.asarray(alpha, np.float32)
 
 
 class Trembling(Coarse):
-    """Another size of the disc in each frame, and now and then, for one frame, a hole in it.
+    """The disc changes its size in each frame, and sometimes has a hole for one frame.
 
-    By its name it is steadied as the engine selfie is.
+    Its name is selfie, so that it gets that engine's temporal smoothing.
     """
 
     name, loading_s = "selfie", 0.0

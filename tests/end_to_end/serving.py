@@ -1,4 +1,4 @@
-"""`mattebox serve` as a user starts it: a process of its own with a data folder of its own, and what it is made of."""
+"""`mattebox serve` as a user starts it: a separate process with its own data folder, and its child processes."""
 
 import os
 import signal
@@ -18,9 +18,9 @@ _START_S = 60.0
 
 
 class Served:
-    """A running server. programs: its processes by what they are ("redis", "worker", "web"), for tests that kill.
+    """A running server.
 
-    python: the interpreter. source: the folder in which it starts, and so the code that it runs.
+    program: the Python module to run. python: the interpreter. source: the working directory, and so the code it runs.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Served:
             return False
 
     def programs(self, name: str) -> list[int]:
-        """Process ids, oldest first: of "worker" the one at work comes before its spare."""
+        """Process ids of "redis", "worker" or "web", oldest first: the active worker comes before its spare."""
         marks = {
             "redis": ("redis.sock", "stream.serve.embedded"),
             "worker": ("mattebox worker --for live",),
@@ -66,12 +66,12 @@ class Served:
         return sorted(found, key=_started)
 
     def busy_worker(self) -> int:
-        """The one that has the session begun last."""
+        """The process id of the worker that has the newest session."""
         newest = httpx.get(f"{self.url}/api/sessions", timeout=5).json()["sessions"][0]
         return int(newest["worker"].split("-")[-2])  # HOST-PID-RANDOM
 
     def idle_spare(self) -> int | None:
-        """A worker that has loaded everything and waits for its turn: it has said what it holds."""
+        """The process id of the spare worker, once it is loaded: then it has logged its capacity."""
         loaded = self.log.read_text().count("room for")
         workers = self.programs("worker")
         return workers[-1] if len(workers) == 2 and loaded > self._taken_over() + 1 else None
@@ -80,7 +80,7 @@ class Served:
         return self.log.read_text().count("WARNING stream.serve.supervise: worker ")
 
     def end(self, number: signal.Signals = signal.SIGINT, limit_s: float = 15.0) -> tuple[int, float]:
-        """Its exit code and the seconds it took; none of its processes may be left."""
+        """End it and return its exit code and the seconds it took. None of its processes may be left."""
         family, began_s = descendants(self.process.pid), time.monotonic()
         self.process.send_signal(number)
         try:
@@ -107,7 +107,7 @@ def serving(
     source: str | Path = ROOT,
     **env: str,
 ) -> Iterator[Served]:
-    """program: what to run in its place, which takes the same words. python, source: as in `Served`."""
+    """A server that is ready, and is ended afterwards. env: settings without MATTEBOX_. The rest is as in `Served`."""
     settings = {f"MATTEBOX_{name.upper()}": value for name, value in env.items()}
     served = Served(folder, settings, *words, program=program, python=python, source=source)
     try:
@@ -121,7 +121,7 @@ def serving(
 
 
 def descendants(pid: int) -> list[int]:
-    """Of one process, by Linux's /proc."""
+    """The process ids of all descendants of a process, from Linux's /proc."""
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and (stat := _stat(int(entry.name))):
@@ -143,13 +143,13 @@ def descriptors(pid: int) -> int:
 
 
 def memory_mib(pid: int) -> float:
-    """Resident, without what is shared with other processes."""
+    """Resident memory that is not shared with other processes."""
     pages = Path(f"/proc/{pid}/statm").read_text().split()
     return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/<pid>/stat from its state on."""
+    """The fields of /proc/<pid>/stat, from the state on; none if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

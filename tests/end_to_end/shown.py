@@ -1,4 +1,4 @@
-"""What the studio shows, read from its video element: a part of the picture, over some frames; and waiting for it."""
+"""Read the video that the studio shows: a part of the picture over several frames."""
 
 import base64
 import time
@@ -13,7 +13,7 @@ from tests.end_to_end.scene import Box
 Pictures = npt.NDArray[np.int64]
 """(frames, height, width, 3), RGB."""
 
-# The box, in so many pictures that come one after the other; all of one size.
+# The box in `count` consecutive pictures, all of one size.
 _LOOK = """async ([box, count, patience]) => {
   const canvas = document.createElement('canvas'), c = canvas.getContext('2d', { willReadFrequently: true });
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -37,14 +37,14 @@ _LOOK = """async ([box, count, patience]) => {
 
 
 def look(tab: Any, box: Box, count: int = 1) -> Pictures:
-    """That part of the next pictures; none where no picture comes for some seconds."""
+    """That part of the next `count` pictures; fewer if no picture comes for some seconds."""
     width, height, texts = tab.evaluate(_LOOK, [list(box), count, 3000 + 100 * count])
     data = np.frombuffer(b"".join(map(base64.b64decode, texts)), np.uint8)
     return data.reshape(len(texts), height, width, 4)[..., :3].astype(np.int64)
 
 
 def becomes(measure: Callable[[], float], holds: Callable[[float], bool], limit_s: float = 10.0) -> float:
-    """What is measured, once it is as it should be."""
+    """Measure until the condition holds, and return that value."""
     end_s = time.monotonic() + limit_s
     while not holds(value := measure()):
         assert time.monotonic() < end_s, f"it stayed {value:.2f}"

@@ -1,4 +1,4 @@
-"""Web and a file worker as they run on two machines: nothing in common but Redis and the storage."""
+"""Web and a file worker as on two machines: they share only Redis and the storage."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.web.videos.tus import uploaded
 
 
 def ended(http: httpx.Client, path: str) -> dict[str, Any]:
-    """The job when it is over."""
+    """The job, once it has ended."""
     until_s = time.monotonic() + 60
     while (job := http.get(path).json())["state"] in ("queued", "running"):
         assert time.monotonic() < until_s, job
@@ -32,7 +32,7 @@ def ended(http: httpx.Client, path: str) -> dict[str, Any]:
 
 
 def result_of(http: httpx.Client, path: str) -> str:
-    """The address of what came of it."""
+    """The URL of the job's result."""
     job = ended(http, path)
     assert job["state"] == "done", job
     return str(job["results"]["result"]["url"])
@@ -40,10 +40,10 @@ def result_of(http: httpx.Client, path: str) -> str:
 
 @contextmanager
 def working(redis_url: str, folder: Path, **env: str) -> Iterator[None]:
-    """A file worker as a process of its own, with a data folder of its own."""
+    """A file worker in its own process, with its own data folder. env: settings without MATTEBOX_."""
     own = {"MATTEBOX_DATA_DIR": str(folder), "REDIS_URL": redis_url}
-    named = {f"MATTEBOX_{name.upper()}": value for name, value in env.items()}
-    worker = subprocess.Popen(command("worker", "--for", "files"), cwd=ROOT, env=os.environ | own | named)
+    more = {f"MATTEBOX_{name.upper()}": value for name, value in env.items()}
+    worker = subprocess.Popen(command("worker", "--for", "files"), cwd=ROOT, env=os.environ | own | more)
     try:
         yield
     finally:
@@ -66,16 +66,16 @@ def test_a_worker_needs_no_shared_disk(s3: Settings, redis_url: str, tmp_path: P
         working(redis_url, tmp_path / "worker", storage=s3.storage, s3_endpoint=s3.s3_endpoint),
     ):
         options = {"engine": "chroma", "key": "#3c78c8", "background": "gallery:dusk"}
-        wish = {"upload": uploaded(http, clip.read_bytes()), "options": options, "outputs": [{"format": "mkv"}]}
+        job = {"upload": uploaded(http, clip.read_bytes()), "options": options, "outputs": [{"format": "mkv"}]}
         got = tmp_path / "got.mkv"
-        got.write_bytes(http.get(result_of(http, submitted(http, **wish))).content)
+        got.write_bytes(http.get(result_of(http, submitted(http, **job))).content)
     assert not (tmp_path / "worker" / "backgrounds").exists()
     frames = read(got)
     assert len(frames) == 20
-    assert np.ptp(frames[0].pixels[24:48]) > 20, "a picture shows where the clip was of one colour"
+    assert np.ptp(frames[0].pixels[24:48]) > 20, "the background picture replaces the uniform colour"
 
 
-def test_a_video_from_elsewhere(redis_url: str, tmp_path: Path) -> None:
+def test_a_video_from_a_url(redis_url: str, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "c.mp4", 20)
     settings = Settings(data_dir=tmp_path / "web", storage=str(tmp_path / "storage"), allow_private_urls=True)
     with (
@@ -85,15 +85,15 @@ def test_a_video_from_elsewhere(redis_url: str, tmp_path: Path) -> None:
         working(redis_url, tmp_path / "worker", storage=settings.storage, allow_private_urls="1"),
     ):
         origin.files |= {"/film.mp4": clip.read_bytes(), "/page.html": b"<html>no video</html>"}
-        asked = {"options": {"engine": "chroma"}, "outputs": [{"format": "mkv"}], "webhook": f"{origin.url}/told"}
-        url = result_of(http, submitted(http, url=f"{origin.url}/film.mp4", **asked))
-        assert http.get(url, headers={"Range": "bytes=0-3"}).content == b"\x1a\x45\xdf\xa3", "as Matroska begins"
+        job = {"options": {"engine": "chroma"}, "outputs": [{"format": "mkv"}], "webhook": f"{origin.url}/hook"}
+        url = result_of(http, submitted(http, url=f"{origin.url}/film.mp4", **job))
+        assert http.get(url, headers={"Range": "bytes=0-3"}).content == b"\x1a\x45\xdf\xa3", "the start of Matroska"
         for name, reason in (("page.html", "unreadable_media"), ("none.mp4", "fetch")):
-            path = submitted(http, url=f"{origin.url}/{name}", **asked)
+            path = submitted(http, url=f"{origin.url}/{name}", **job)
             assert ended(http, path)["reason"] == reason
         for _ in range(100):
             if len(origin.posts) == 3:
                 break
             time.sleep(0.1)
-        told = sorted(json.loads(body)["event"] for _, _, body in origin.posts)  # several are told at once
-        assert told == ["job.done", "job.failed", "job.failed"]
+        events = sorted(json.loads(body)["event"] for _, _, body in origin.posts)  # delivered in any order
+        assert events == ["job.done", "job.failed", "job.failed"]

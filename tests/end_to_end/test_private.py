@@ -1,7 +1,7 @@
-"""Fail private (DESIGN.md, rule 2): a real worker, a real connection, and every picture that arrives is looked at.
+"""Fail private: a real worker and a real connection, and every picture that arrives is checked.
 
-The camera's lower half is the room; the engines of `tests.end_to_end.engines` say so. Whatever goes wrong, no picture
-may show it. The upper half carries the picture's number.
+The lower half of the camera's picture is the room, which the engines of `tests.end_to_end.engines` matte out. Whatever
+fails, no picture may show it. The upper half encodes the frame's number.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def odd_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Video:
-    """One session at a worker: its camera, what comes back, and the options changed as a page would."""
+    """One session of a worker: its client, the pictures it receives, and changes of its options."""
 
     def __init__(self, store: LiveStore, session: Session, client: Client) -> None:
         self.store, self.session, self.client = store, session, client
@@ -63,7 +63,7 @@ class Video:
         await self.store.change(self.session.id, Options.read(**options))
 
     async def shows(self, condition: Callable[[], object], what: str) -> None:
-        """That becomes true, and from then on 5 more pictures come."""
+        """Wait until the condition holds, and then for 5 more pictures. what: its name in a failure."""
         await until(lambda: self.client.pictures and condition(), what=what)
         count = len(self.client.pictures)
         await until(lambda: len(self.client.pictures) >= count + 5, what="more pictures")
@@ -73,7 +73,7 @@ class Video:
         return found.meters.notice if found is not None and found.meters is not None else ""
 
     def is_subject(self) -> bool:
-        """The number is there again, black or white: the upper half is the camera's."""
+        """Whether the upper half is the camera's: then it shows the frame number in black or white."""
         red, green, blue = self.upper[-1]
         return max(red, green, blue) - min(red, green, blue) < 40 and apart(self.upper[-1], GREY) > 60
 
@@ -108,7 +108,7 @@ async def video(url: str, camera: Camera | None = None, **options: object) -> As
 async def test_while_the_engine_loads_and_on_the_first_frame(url: str) -> None:
     async with video(url, engine="heavy") as seen:
         await seen.shows(seen.is_subject, "the subject")
-        assert apart(seen.upper[0], RED) < 60, "the first picture is all background"
+        assert apart(seen.upper[0], RED) < 60, "the first picture is background only"
         seen.assert_never()
 
 
@@ -125,7 +125,7 @@ async def test_an_engine_of_150_ms(url: str) -> None:
         p50_ms, p95_ms = np.percentile(late_ms, [50, 95])
         print(f"{len(late_ms) / 4:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms")
         assert p95_ms < 450
-        assert np.median(late_ms[half:]) < np.median(late_ms[:half]) + 60, "it does not grow"
+        assert np.median(late_ms[half:]) < np.median(late_ms[:half]) + 60, "the delay does not grow"
         found = await seen.store.session(seen.session.id)
         assert found is not None
         assert found.meters is not None
@@ -170,12 +170,12 @@ async def test_a_new_engine_takes_over_when_it_is_warm(url: str) -> None:
         assert found.meters is not None
         assert found.meters.engine == "heavy"
         covered = [colour for colour in seen.upper[first:] if apart(colour, RED) < 60]
-        assert not covered, "until then the old one worked on"
+        assert not covered, "the old engine works until then"
         seen.assert_never()
 
 
 @asynctest
-async def test_an_engine_that_is_no_longer_wanted_when_it_is_warm(url: str) -> None:
+async def test_an_engine_that_is_warm_too_late_is_not_used(url: str) -> None:
     async with video(url, engine="choosy") as seen:
         await seen.shows(seen.is_subject, "the subject")
         first = len(seen.client.pictures)
@@ -183,7 +183,7 @@ async def test_an_engine_that_is_no_longer_wanted_when_it_is_warm(url: str) -> N
         await seen.change(engine="choosy", background="color:#ff0000")
         await asyncio.sleep(1.8)
         covered = [colour for colour in seen.upper[first:] if apart(colour, RED) < 60]
-        assert not covered, "it stays with the one that is wanted"
+        assert not covered, "the chosen engine stays in use"
 
 
 @asynctest
@@ -191,13 +191,13 @@ async def test_a_background_that_cannot_be_read(url: str, tmp_path: Path) -> Non
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), np.full((96, 128, 3), (0, 255, 0), np.uint8))
     async with video(url, background=f"image:{tmp_path / 'gone.png'}") as seen:
-        await seen.shows(lambda: apart(seen.lower[-1], GREY) < 40, "grey where there never was one")
+        await seen.shows(lambda: apart(seen.lower[-1], GREY) < 40, "grey without an earlier background")
         await seen.change(background=f"image:{picture}")
         await seen.shows(lambda: apart(seen.lower[-1], (0, 255, 0)) < 60, "green")
-        picture.write_bytes(b"no picture any more")
+        picture.write_bytes(b"not a picture")
         await seen.change(background=f"image:{tmp_path / 'gone.png'}")
         await asyncio.sleep(1.5)
-        assert apart(seen.lower[-1], (0, 255, 0)) < 60, "the old one stays"
+        assert apart(seen.lower[-1], (0, 255, 0)) < 60, "the old background stays"
         assert "gone.png" in await seen.notice()
         seen.assert_never()
 
@@ -214,8 +214,8 @@ async def test_a_picture_that_changes_its_size(url: str) -> None:
 
 @asynctest
 @pytest.mark.slow
-async def test_more_videos_than_the_device_can_do_share_it_evenly(url: str) -> None:
-    """Four at a time at an engine of 150 ms: each gets as many mattes as the others, and none falls behind."""
+async def test_videos_share_an_overloaded_device_evenly(url: str) -> None:
+    """Four videos and an engine of 150 ms per frame: all get the same number of mattes, and none falls behind."""
     cameras = [Camera(rate=15) for _ in range(3)]
     async with video(url, engine="slow") as first:
         clients = [Client(camera, "VP8") for camera in cameras]

@@ -1,4 +1,4 @@
-"""`mattebox serve` under what the world does to it: clients that never come or all at once, Redis gone, odd options."""
+"""`mattebox serve` under stress: clients that never connect or all connect at once, Redis failures, invalid options."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ from tests.web.asking import problem
 
 pytestmark = pytest.mark.usefixtures("loopback")
 RED, BLUE = (255, 0, 0), (0, 0, 255)
-CHROMA = {"engine": "chroma", "key": "#00c83c"}  # no such colour in the camera's picture: all is subject
-BEHIND = {"engine": "chroma", "key": "#3c78c8"}  # the colour of its lower half, where the background then is
+CHROMA = {"engine": "chroma", "key": "#00c83c"}  # a colour that the camera's picture does not have: all is subject
+BEHIND = {"engine": "chroma", "key": "#3c78c8"}  # the colour of its lower half, which becomes background
 
 
 def below(caller: Caller, since: int = 0) -> list[tuple[int, ...]]:
-    """What every picture shows in its lower half."""
+    """The colour of every picture's lower half."""
     return [patch(picture, 0.5, 0.8) for _, picture in caller.pictures[since:]]
 
 
@@ -39,7 +39,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], limit_s: float, w
 
 
 async def held(http: httpx.AsyncClient) -> int:
-    """Videos that the workers hold, by their last heartbeat; -1 while nobody says."""
+    """The number of videos that workers run, by their last heartbeats; -1 while no worker is ready."""
     return int((await http.get("/readyz")).json().get("sessions", -1))
 
 
@@ -58,11 +58,11 @@ async def test_options_take_effect_within_200_ms(served: Served) -> None:
         await until(lambda: len(caller.pictures) > 20 and apart(below(caller)[-1], RED) < 40, what="red")
         took_ms = []
         for colour, rgb in [("#0000ff", BLUE), ("#ff0000", RED)] * 4:
-            asked_s, since = time.monotonic(), len(caller.pictures)
+            sent_s, since = time.monotonic(), len(caller.pictures)
             assert (await caller.change(background=f"color:{colour}")).status_code == 200
             await until(lambda: apart(below(caller)[-1], rgb) < 40, what=colour)  # noqa: B023
             at_s = next(s for s, picture in caller.pictures[since:] if apart(patch(picture, 0.5, 0.8), rgb) < 40)
-            took_ms.append(1000 * (at_s - asked_s))
+            took_ms.append(1000 * (at_s - sent_s))
         print(f"from PATCH to the picture: {[round(ms) for ms in took_ms]} ms")
         assert statistics.median(took_ms) < 200
 
@@ -75,10 +75,10 @@ async def test_every_kind_of_option_changes_while_live(served: Served) -> None:
         took_ms = []
 
         async def shows(rgb: tuple[int, ...], **options: object) -> None:
-            asked_s = time.monotonic()
+            sent_s = time.monotonic()
             assert (await caller.change(**options)).status_code == 200
             await until(lambda: apart(below(caller)[-1], rgb) < 40, what=f"{rgb} of {options}, not {below(caller)[-1]}")
-            took_ms.append(1000 * (time.monotonic() - asked_s))
+            took_ms.append(1000 * (time.monotonic() - sent_s))
 
         await shows((0, 0, 0), view="matte")
         await shows((60, 120, 200), background="none", view="composite")
@@ -87,25 +87,27 @@ async def test_every_kind_of_option_changes_while_live(served: Served) -> None:
             (255, 255, 255), view="matte", edges={"threshold": 0.05, "expand": 20, "holes": 0.25}, key="#00ff00"
         )
         await shows((0, 0, 0), edges={}, **BEHIND)
-        await shows(BLUE, view="composite", engine="selfie", key=None)  # nobody is in this picture
-        print(f"view, background, steadying, edges, key, engine: {[round(ms) for ms in took_ms]} ms")
+        await shows(BLUE, view="composite", engine="selfie", key=None)  # finds no person in this picture
+        print(f"view, background, temporal, edges, key, engine: {[round(ms) for ms in took_ms]} ms")
         assert statistics.median(took_ms) < 200
         end_s = time.monotonic() + 5
-        while (meters := (await caller.record())["meters"]) is None:  # a worker tells them about once a second
+        while (meters := (await caller.record())["meters"]) is None:  # a worker reports them about once a second
             assert time.monotonic() < end_s
             await asyncio.sleep(0.1)
         assert meters["notice"] == ""
 
 
 @asynctest
-async def test_a_published_stream_shows_its_viewers_no_room(served: Served) -> None:
-    """WHIP in, WHEP out, with two clients; and what would show the room is refused, before and while it is live."""
+async def test_viewers_of_a_published_stream_never_see_the_room(served: Served) -> None:
+    """WHIP in, WHEP out, with two clients. Options that show the room are refused, before and while live."""
     async with httpx.AsyncClient(base_url=served.url) as http:
         sdp = {"Content-Type": "application/sdp"}
         camera, viewer = Caller(http, Camera(rate=20), "H264"), Client(None, "H264")
         offer, options = await camera.offer(), {"background": "color:#ff0000"} | BEHIND
-        for odd in ({"background": "none"}, {"view": "overlay"}, {"view": "side-by-side"}):
-            assert (await http.post("/whip/stage", params=options | odd, content=offer, headers=sdp)).status_code == 422
+        for unsafe in ({"background": "none"}, {"view": "overlay"}, {"view": "side-by-side"}):
+            assert (
+                await http.post("/whip/stage", params=options | unsafe, content=offer, headers=sdp)
+            ).status_code == 422
         published = await http.post("/whip/stage", params=options, content=offer, headers=sdp)
         assert published.status_code == 201, published.text
         await camera.take(published.text)
@@ -129,20 +131,20 @@ async def is_there(http: httpx.AsyncClient) -> bool:
 
 
 @asynctest
-async def test_metrics_tell_what_the_device_does(served: Served) -> None:
+async def test_metrics_of_the_device(served: Served) -> None:
     async with calling(served.url, Camera(), **CHROMA) as caller:
         await until(lambda: len(caller.pictures) > 20, what="pictures")
 
-        async def told() -> dict[str, float]:
+        async def metrics() -> dict[str, float]:
             families = text_string_to_metric_families((await caller.http.get("/metrics")).text)
             return {sample.name: sample.value for family in families for sample in family.samples}
 
-        async def is_told() -> bool:
-            found = await told()
+        async def are_reported() -> bool:
+            found = await metrics()
             return found.get("mattebox_device_busy_seconds", 0) > 0 and "mattebox_glass_to_glass_seconds" in found
 
-        await eventually(is_told, 8.0, "the device's work, and the viewer's word on the network")
-        found = await told()
+        await eventually(are_reported, 8.0, "the device's metrics, and the client's report on the network")
+        found = await metrics()
         assert 0 < found["mattebox_latency_seconds"] < found["mattebox_glass_to_glass_seconds"] < 1
         assert 0 < found["mattebox_stage_seconds"] < 0.1
         assert found["mattebox_device_batch_frames"] >= 1
@@ -165,7 +167,8 @@ def test_redis_gone_for_half_a_minute(served: Served, how: signal.Signals) -> No
 
 
 async def redis_gone(served: Served, for_s: float, how: signal.Signals) -> None:
-    """Live video goes on, new offers get 503, and afterwards all is as before. Killed, the supervisor restarts it."""
+    """Live video continues, new offers get 503, and later all works again. If killed, Redis is restarted by its
+    supervisor."""
     async with calling(served.url, Camera(rate=20), background="color:#ff0000", **BEHIND) as caller:
         await until(lambda: len(caller.pictures) > 20, what="pictures")
         redis = served.programs("redis")[0]
@@ -178,7 +181,7 @@ async def redis_gone(served: Served, for_s: float, how: signal.Signals) -> None:
             refusals.append(await other.call())
             await other.close()
             await asyncio.sleep(0.5)
-            assert len(caller.pictures) > before, "live video goes on"
+            assert len(caller.pictures) > before, "live video continues"
         if how is signal.SIGSTOP:
             os.kill(redis, signal.SIGCONT)
             assert {response.status_code for response in refusals} == {503}
@@ -188,7 +191,7 @@ async def redis_gone(served: Served, for_s: float, how: signal.Signals) -> None:
         async with calling(served.url, Camera(rate=10), **CHROMA) as another:
             await until(lambda: len(another.pictures) > 3, what="a new session's pictures")
         await until(lambda: len(caller.pictures) > before + 5, what="more pictures")
-        assert all(apart(colour, RED) < 60 for colour in below(caller)), "never the room"
+        assert all(apart(colour, RED) < 60 for colour in below(caller)), "the room is never shown"
         await caller.hang_up()
 
 
@@ -199,9 +202,9 @@ async def is_live(caller: Caller) -> bool:
 
 @pytest.mark.slow
 @asynctest
-async def test_offers_that_never_connect_leave_nothing(served: Served) -> None:
-    """50 of them: their slots are free after 10 s, and the worker has no more files and memory than before."""
-    async with calling(served.url, Camera(rate=10), **CHROMA) as caller:  # it has done everything once
+async def test_offers_that_never_connect_leak_nothing(served: Served) -> None:
+    """50 of them: their slots are free after 10 s, and the worker has no more open files and memory than before."""
+    async with calling(served.url, Camera(rate=10), **CHROMA) as caller:  # a first session, so that all is loaded
         await until(lambda: len(caller.pictures) > 3, what="pictures")
         await caller.hang_up()
         worker = served.busy_worker()
@@ -213,18 +216,18 @@ async def test_offers_that_never_connect_leave_nothing(served: Served) -> None:
             body = {"sdp": await client.offer(), "type": "offer", "options": CHROMA}
             assert (await http.post("/api/sessions", json=body, timeout=20)).status_code == 201
         answered_s = time.monotonic()
-        await eventually(lambda: have_failed(http, 50), 11.5, "the end of what does not connect")
+        await eventually(lambda: have_failed(http, 50), 11.5, "the end of offers that do not connect")
         print(f"ended {time.monotonic() - answered_s:.1f} s after the last answer")
         await eventually(lambda: is_empty(http), 2.0, "free slots")
         print(f"descriptors {files} -> {descriptors(worker)}, MiB {mib:.0f} -> {memory_mib(worker):.0f}")
-        assert descriptors(worker) <= files + 15, "Redis has got some more connections, which are kept; not 50 of them"
+        assert descriptors(worker) <= files + 15, "a few more Redis connections, which are pooled, but not 50"
         assert memory_mib(worker) < mib + 60
         for client in clients:
             await client.close()
 
 
 @pytest.mark.slow
-def test_sessions_in_sequence_leave_nothing(served: Served, request: pytest.FixtureRequest) -> None:
+def test_sessions_in_sequence_leak_nothing(served: Served, request: pytest.FixtureRequest) -> None:
     asyncio.run(in_sequence(served, int(os.environ.get("SESSIONS", "100"))))
 
 
@@ -250,8 +253,8 @@ async def in_sequence(served: Served, count: int) -> None:
 
 @pytest.mark.slow
 @asynctest
-async def test_a_flood_of_offers_is_refused_politely(served: Served) -> None:
-    """300 at once: each is answered, taken or refused with when to try again; and then the server is as before."""
+async def test_a_flood_of_offers_is_limited(served: Served) -> None:
+    """300 at once: each is accepted or refused with Retry-After, and afterwards the server works as before."""
     async with httpx.AsyncClient(base_url=served.url, limits=httpx.Limits(max_connections=300)) as http:
         caller = Caller(http, Camera())
         body = {"sdp": await caller.offer(), "type": "offer", "options": CHROMA}
@@ -261,7 +264,7 @@ async def test_a_flood_of_offers_is_refused_politely(served: Served) -> None:
         codes = {response.status_code for response in responses}
         assert codes <= {201, 429, 503}
         refused = [response for response in responses if response.status_code != 201]
-        assert len(refused) >= 100, "there are 64 places, and some that come free meanwhile"
+        assert len(refused) >= 100, "there are 64 places, of which some become free meanwhile"
         assert all(int(response.headers["Retry-After"]) > 0 for response in refused)
         await eventually(lambda: is_empty(http), 25.0, "free slots")
         assert (await http.get("/readyz")).status_code == 200
@@ -278,9 +281,9 @@ RAW = st.sampled_from(
 )
 
 
-# Another thread is in a call meanwhile, and WebRTC draws random numbers: Hypothesis takes them for the test's own.
+# WebRTC draws random numbers in another thread, and Hypothesis mistakes them for the test's own.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
-def test_odd_options_while_live_never_break_it(served: Served) -> None:
+def test_invalid_options_never_break_a_live_video(served: Served) -> None:
     asyncio.run(odd_options(served))
 
 
@@ -303,4 +306,4 @@ async def odd_options(served: Served) -> None:
 
         await asyncio.to_thread(odd)
         await caller.change(background="color:#ff0000", view="composite", edges=None, **BEHIND)
-        await until(lambda: apart(below(caller)[-1], RED) < 60, what="what was asked for last")
+        await until(lambda: apart(below(caller)[-1], RED) < 60, what="the last background")

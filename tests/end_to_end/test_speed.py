@@ -1,4 +1,4 @@
-"""`mattebox bench live` against `mattebox serve`, with bounds that a busy machine meets too."""
+"""`mattebox bench live` against `mattebox serve`, with limits that hold on a moderately busy machine."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from tests.media import TALK
 from workers.bench.live import Row, bench_live
 
 pytestmark = pytest.mark.slow
-_BUSY = 2.5 + Settings().cores() / 2  # what the server and the made-up camera cause themselves is about 1.5
+_BUSY = 2.5 + Settings().cores() / 2  # the server and the fake camera themselves cause about 1.5
 
 
 def rows(served: Served, size: tuple[int, int], seconds: float) -> Iterator[Row]:
     for row in bench_live(served.url, [1], [size], "selfie", seconds, "", print, TALK, Settings(hw_encode=False)):
         print(row)
         if row.load > _BUSY:
-            pytest.skip(f"others keep this machine busy (load {row.load}): {row}")
+            pytest.skip(f"other programs keep this machine busy (load {row.load}): {row}")
         yield row
 
 
@@ -31,7 +31,7 @@ def test_two_minutes_at_640x480(served: Served) -> None:
     assert last <= first + 40
 
 
-def test_the_servers_time_at_1280x720(served: Served) -> None:
+def test_the_servers_cpu_time_at_1280x720(served: Served) -> None:
     _, matted = rows(served, (1280, 720), 15.0)
     assert matted.fps_out > 10
     assert matted.cpu_ms <= 30

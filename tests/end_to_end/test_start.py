@@ -1,4 +1,4 @@
-"""`mattebox serve` from its start to its end, and what it says when there is nothing to start."""
+"""`mattebox serve` from its start to its end, and its errors when it cannot start."""
 
 import os
 import signal
@@ -31,13 +31,13 @@ def test_an_address_of_another_machine(tmp_path: Path) -> None:
     assert line.startswith("error: cannot listen on 192.0.2.1:8080: ")
 
 
-def test_beyond_loopback_without_tokens(tmp_path: Path) -> None:
+def test_listening_beyond_loopback_without_tokens(tmp_path: Path) -> None:
     code, line = refused(tmp_path, "serve", "--host", "0.0.0.0")
     assert code == 2
     assert "MATTEBOX_TOKEN" in line
 
 
-def test_weights_that_cannot_be_had(tmp_path: Path) -> None:
+def test_missing_weights_offline(tmp_path: Path) -> None:
     code, line = refused(tmp_path, "serve", "--port", "0", MATTEBOX_CACHE_DIR=str(tmp_path), MATTEBOX_OFFLINE="1")
     assert code == 1
     assert "mattebox models pull selfie" in line
@@ -51,9 +51,9 @@ def test_a_worker_without_redis_url(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("loopback")
 @asynctest
-async def test_it_ends_quietly_in_the_middle_of_a_call(tmp_path: Path) -> None:
+async def test_it_ends_quietly_during_a_session(tmp_path: Path) -> None:
     with serving(tmp_path, live_sessions="4") as served:
-        assert (served.folder / "data" / "redis.log").read_text() != "", "Redis writes there, and not to the terminal"
+        assert (served.folder / "data" / "redis.log").read_text() != "", "Redis logs to this file, not to the terminal"
         async with calling(served.url, Camera(rate=10), engine="chroma", key="#00ff00") as caller:
             await until(lambda: len(caller.pictures) > 3, what="pictures")
             code, took_s = served.end(signal.SIGINT)
@@ -63,7 +63,7 @@ async def test_it_ends_quietly_in_the_middle_of_a_call(tmp_path: Path) -> None:
         assert served.log.read_text() == f"Mattebox: {served.url}\n"
 
 
-def test_killed_it_leaves_no_process(tmp_path: Path) -> None:
+def test_after_a_kill_no_process_is_left(tmp_path: Path) -> None:
     with serving(tmp_path, live_sessions="4") as served:
         family = descendants(served.process.pid)
         assert len(family) >= 3

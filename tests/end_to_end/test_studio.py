@@ -1,4 +1,4 @@
-"""Every control of the studio, by what it does to the pixels that come back from the real server."""
+"""The studio's controls, tested by their effect on the pixels that the real server sends back."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ HOLE, SPECK, INSIDE, OUTSIDE = (0.5, 0.62), (0.12, 0.2), (0.4, 0.5), (0.92, 0.1)
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A camera before a green screen: a subject with a soft edge, a hole in it, and a speck."""
+    """A camera clip in front of a green screen: a subject with a soft edge and a hole, and a speck beside it."""
     height, width = 240, 320
     subject = np.zeros((height, width), np.uint8)
     cv2.ellipse(subject, (160, 130), (80, 90), 0, 0, 360, 255, -1)
@@ -40,7 +40,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def studio(served: Served, still: Path) -> Iterator[Any]:
-    """Live, by the chroma engine, which the drawer chose; the drawer is open."""
+    """The studio, live with the chroma engine, which was chosen in the drawer; the drawer is open."""
     with page(still) as tab:
         go_live(tab, served.url)
         tab.click("#drawer-open")
@@ -51,14 +51,14 @@ def studio(served: Served, still: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def matte(studio: Any) -> Iterator[Any]:
-    """The matte is what comes back; afterwards every control is where it was, but for the engine."""
+    """The studio in the matte view; afterwards every control except the engine is reset."""
     studio.check("input[name=view][value=matte]")
     eventually(studio, lambda p: at(p, OUTSIDE) < 20 and at(p, INSIDE) > 230)
     yield studio
-    again(studio)
+    reset(studio)
 
 
-def again(studio: Any) -> None:
+def reset(studio: Any) -> None:
     studio.click("#reset-all")
     studio.select_option("#control-engine", "chroma")
 
@@ -68,9 +68,9 @@ def see(tab: Any) -> Picture | None:
     return pictures[0] if len(pictures) else None
 
 
-def at(picture: Picture, place: tuple[float, float]) -> float:
-    """Mean of the channels there."""
-    return float(picture[round(place[1] * picture.shape[0]), round(place[0] * picture.shape[1])].mean())
+def at(picture: Picture, point: tuple[float, float]) -> float:
+    """Mean of the channels at a point, given as shares of width and height."""
+    return float(picture[round(point[1] * picture.shape[0]), round(point[0] * picture.shape[1])].mean())
 
 
 def soft(picture: Picture) -> float:
@@ -84,12 +84,12 @@ def eventually(tab: Any, holds: Callable[[Picture], bool], limit_s: float = 8.0)
         picture = see(tab)
         if picture is not None and holds(picture):
             return picture
-        assert time.monotonic() < end_s, "the picture never was as wanted"
+        assert time.monotonic() < end_s, "the picture never met the condition"
         time.sleep(0.05)
 
 
 def settled(tab: Any) -> Picture:
-    """What is shown once it stays the same: one background fades into the next, and what was sent gets finer."""
+    """The picture once it no longer changes: backgrounds fade into each other, and the encoding gets finer."""
     last: list[Picture] = []
 
     def stays(picture: Picture) -> bool:
@@ -99,8 +99,8 @@ def settled(tab: Any) -> Picture:
     return eventually(tab, stays)
 
 
-def near(picture: Picture, place: tuple[float, float], colour: tuple[int, int, int], limit: int = 20) -> bool:
-    found = picture[round(place[1] * picture.shape[0]), round(place[0] * picture.shape[1])]
+def near(picture: Picture, point: tuple[float, float], colour: tuple[int, int, int], limit: int = 20) -> bool:
+    found = picture[round(point[1] * picture.shape[0]), round(point[0] * picture.shape[1])]
     return bool(np.abs(found - colour).max() <= limit)
 
 
@@ -118,7 +118,9 @@ EFFECTS: list[tuple[str, str, Callable[[Picture, Picture], bool]]] = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "value", "shows"), EFFECTS, ids=[f"{name} {value}" for name, value, _ in EFFECTS])
-def test_a_slider_moves_the_matte(matte: Any, name: str, value: str, shows: Callable[[Picture, Picture], bool]) -> None:
+def test_a_slider_changes_the_matte(
+    matte: Any, name: str, value: str, shows: Callable[[Picture, Picture], bool]
+) -> None:
     old = see(matte)
     assert old is not None
     matte.fill(f"#control-{name}", value)
@@ -128,22 +130,22 @@ def test_a_slider_moves_the_matte(matte: Any, name: str, value: str, shows: Call
 
 
 @pytest.mark.slow
-def test_the_screens_colour(matte: Any) -> None:
-    """Another colour than the screen's has nothing that is background."""
+def test_the_screen_colour(matte: Any) -> None:
+    """With a colour that is not the screen's, nothing is background."""
     matte.select_option("#control-key", "pick")
     matte.fill("#control-key + input", "#0000ff")
     eventually(matte, lambda picture: at(picture, OUTSIDE) > 200)
 
 
 @pytest.mark.slow
-def test_light_of_the_background(studio: Any) -> None:
+def test_light_wrap(studio: Any) -> None:
     studio.click("#drawer-close")
     studio.check("input[value='color:#f4f1ea']")
     old = eventually(studio, lambda picture: near(picture, OUTSIDE, (244, 241, 234)))
     studio.click("#drawer-open")
     studio.fill("#control-light_wrap", "1")
     eventually(studio, lambda new: new.mean() > old.mean() + 1)
-    again(studio)
+    reset(studio)
 
 
 def test_views(studio: Any) -> None:
@@ -152,7 +154,7 @@ def test_views(studio: Any) -> None:
     whole = eventually(studio, lambda picture: near(picture, OUTSIDE, (31, 41, 55)))
     studio.check("input[name=view][value=side-by-side]")
     wide = eventually(studio, lambda picture: picture.shape[1] == 2 * whole.shape[1])
-    assert near(wide, (OUTSIDE[0] / 2, OUTSIDE[1]), (0, 177, 64), 30), "the room left"
+    assert near(wide, (OUTSIDE[0] / 2, OUTSIDE[1]), (0, 177, 64), 30), "the room on the left"
     assert studio.is_disabled("#tool-compare")
     studio.check("input[name=view][value=overlay]")
     eventually(studio, lambda p: p.shape == whole.shape and not near(p, OUTSIDE, (31, 41, 55), 40))
@@ -165,14 +167,14 @@ def test_backgrounds(studio: Any, tmp_path: Path) -> None:
     studio.click("#drawer-close")
     studio.keyboard.press("1")
     eventually(studio, lambda picture: near(picture, OUTSIDE, (0, 177, 64), 40))
-    studio.keyboard.press("7")  # dusk: blue above
+    studio.keyboard.press("7")  # dusk, which is blue at the top
     eventually(studio, lambda picture: not near(picture, OUTSIDE, (0, 177, 64), 60))
     dusk = settled(studio)
     path = tmp_path / "own.png"
     cv2.imwrite(str(path), np.full((90, 160, 3), (255, 0, 255), np.uint8))
     studio.set_input_files("#upload", str(path))
     eventually(studio, lambda picture: near(picture, OUTSIDE, (255, 0, 255), 30))
-    studio.keyboard.press("8")  # an own one stands before the gallery now
+    studio.keyboard.press("8")  # dusk, now behind the user's own picture
     eventually(studio, lambda picture: float(np.abs(picture - dusk).mean()) < 6)
     studio.check("input[value=none]")
     eventually(studio, lambda picture: near(picture, OUTSIDE, (0, 177, 64), 20))

@@ -1,4 +1,4 @@
-"""Controls of the drawer whose effect can be told in advance before a known scene: in the pixels that come back."""
+"""Controls whose effect on a known scene can be predicted, tested in the pixels that come back."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,16 +18,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chr
 
 
 @pytest.fixture(scope="module")
-def tab(knowing: Served, scene: Any) -> Iterator[Any]:
+def tab(scene_server: Served, scene: Any) -> Iterator[Any]:
     with page(scene) as tab:
-        go_live(tab, knowing.url, "input[value='color:#f4f1ea']")
+        go_live(tab, scene_server.url, "input[value='color:#f4f1ea']")
         tab.click("#drawer-open")
         yield tab
 
 
 @pytest.fixture
 def studio(tab: Any) -> Iterator[Any]:
-    """Live, its drawer open; afterwards every control is where it was."""
+    """The studio, live and with an open drawer; afterwards every control is reset."""
     yield tab
     if tab.is_hidden("#drawer"):
         tab.click("#drawer-open")
@@ -58,35 +58,35 @@ def level(tab: Any, box: Box) -> float:
 
 
 def flicker(tab: Any) -> float:
-    """Levels by which the edge changes from one picture to the next, though nothing moves."""
+    """Levels by which the edge changes from one picture to the next, although nothing moves."""
     return float(np.abs(np.diff(look(tab, SHARP, 16), axis=0)).mean())
 
 
 def darkest(tab: Any) -> float:
-    """Of some pictures' middle: it has a hole now and then."""
+    """The darkest level of the disc's middle over several pictures; sometimes it has a hole."""
     return float(look(tab, MIDDLE, 24).mean((1, 2, 3)).min())
 
 
 def softness(tab: Any) -> float:
-    """Percent of the edge's surroundings that are neither subject nor background."""
+    """Percent of the pixels around the edge that are neither subject nor background."""
     grey = look(tab, SHARP, 16)[..., 1]
     return float(100 * ((grey > 50) & (grey < 205)).mean())
 
 
 def misfit(tab: Any) -> float:
-    """Levels between the matte and the truth, where that is sharp."""
+    """Levels between the matte and the true alpha at the sharp edge."""
     truth = 255 * disc(HEIGHT, WIDTH)[inside(SHARP, HEIGHT, WIDTH)]
     return float(np.abs(look(tab, SHARP)[..., 1] - truth).mean())
 
 
 def green(tab: Any, box: Box) -> float:
-    """By how much green stands out."""
+    """Levels by which green exceeds red and blue."""
     pictures = look(tab, box)
     return float(np.clip(pictures[..., 1] - pictures[..., [0, 2]].max(-1), 0, None).mean())
 
 
-def test_steadying_and_its_strength(studio: Any) -> None:
-    """It trembles by about 30 levels from picture to picture, and steadied in full by about 6."""
+def test_temporal_smoothing_and_its_strength(studio: Any) -> None:
+    """The edge flickers by about 30 levels from picture to picture, and by about 6 at full strength."""
     matte(studio, "selfie", temporal="off")
     off = becomes(lambda: flicker(studio), lambda levels: levels > 18)
     choose(studio, temporal="live", temporal_strength=1)
@@ -97,11 +97,11 @@ def test_steadying_and_its_strength(studio: Any) -> None:
     automatic = becomes(lambda: flicker(studio), lambda levels: levels < 11)
     choose(studio, temporal_strength=0)
     none = becomes(lambda: flicker(studio), lambda levels: levels > 18)
-    print(f"off {off:.1f}, in full {most:.1f}, automatic {automatic:.1f}, at 0.1 {little:.1f}, at 0 {none:.1f}")
+    print(f"off {off:.1f}, full {most:.1f}, automatic {automatic:.1f}, at 0.1 {little:.1f}, at 0 {none:.1f}")
 
 
 def test_looking_ahead_fills_holes(studio: Any) -> None:
-    """And the delay that this takes is no reason to connect again."""
+    """The delay that this adds does not cause a reconnection."""
     matte(studio, "selfie", temporal="off")
     off = becomes(lambda: darkest(studio), lambda levels: levels < 60)
     choose(studio, temporal="live")
@@ -116,25 +116,25 @@ def test_looking_ahead_fills_holes(studio: Any) -> None:
     assert studio.evaluate("mattebox.live.reconnects") == 0
 
 
-def test_edges_are_fitted_to_the_picture(studio: Any) -> None:
+def test_refine(studio: Any) -> None:
     matte(studio, "rvm", temporal="off", refine="off")
     coarse = becomes(lambda: misfit(studio), lambda levels: levels > 16)
     choose(studio, refine="on")
     fitted = becomes(lambda: misfit(studio), lambda levels: levels < coarse / 2)
-    print(f"levels off the truth: as the engine gives it {coarse:.1f}, fitted {fitted:.1f}")
+    print(f"levels off the true alpha: engine's {coarse:.1f}, refined {fitted:.1f}")
 
 
-def test_the_screens_tint_goes(studio: Any) -> None:
+def test_spill_removal(studio: Any) -> None:
     with_engine(studio, "birefnet", foreground="keep", temporal="off")
     kept = becomes(lambda: green(studio, TINTED), lambda levels: levels > 20)
     choose(studio, spill=0.5)
     half = becomes(lambda: green(studio, TINTED), lambda levels: 0.35 * kept < levels < 0.75 * kept)
     choose(studio, spill=1)
     none = becomes(lambda: green(studio, TINTED), lambda levels: levels < 0.3 * kept)
-    print(f"levels of green too much: {kept:.1f}, half {half:.1f}, without {none:.1f}")
+    print(f"excess levels of green: {kept:.1f}, half {half:.1f}, without {none:.1f}")
 
 
-def test_the_subjects_colours(studio: Any) -> None:
+def test_foreground_estimation(studio: Any) -> None:
     with_engine(studio, "birefnet", foreground="keep", temporal="off")
     kept = becomes(lambda: green(studio, SOFT), lambda levels: levels > 9)
     found = []
@@ -142,11 +142,11 @@ def test_the_subjects_colours(studio: Any) -> None:
         choose(studio, foreground=value)
         holds = (lambda levels: levels > 0.8 * kept) if value == "keep" else (lambda levels: levels < kept / 2)
         found.append(becomes(lambda: green(studio, SOFT), holds))
-    print(f"levels of green too much: {kept:.1f}; estimated, kept, automatic: {found}")
+    print(f"excess levels of green: {kept:.1f}; estimated, kept, automatic: {found}")
 
 
-def test_only_the_subject_is_looked_at(studio: Any) -> None:
-    """What lies far from it is background then, all but a frame now and then; a low threshold makes it plain."""
+def test_follow_the_subject(studio: Any) -> None:
+    """Then everything far from the subject is background, except in a few frames. A low threshold makes it visible."""
     matte(studio, "birefnet", temporal="off", threshold=0.05)
     everywhere = becomes(lambda: float(look(studio, FAR, 10).mean()), lambda levels: levels > 100)
     studio.check("#control-roi")
@@ -156,11 +156,11 @@ def test_only_the_subject_is_looked_at(studio: Any) -> None:
     assert disc_kept > 240
 
 
-def test_what_only_one_engine_heeds(studio: Any) -> None:
-    """Is not offered with another, and stands in no other's way."""
-    for engine, heeded in (("auto", ["key"]), ("rvm", []), ("chroma", ["key"]), ("birefnet", ["roi"])):
+def test_options_of_one_engine(studio: Any) -> None:
+    """They are disabled with other engines, and do not get in their way."""
+    for engine, enabled in (("auto", ["key"]), ("rvm", []), ("chroma", ["key"]), ("birefnet", ["roi"])):
         choose(studio, engine=engine)
-        assert [name for name in ("roi", "key") if studio.is_enabled(f"#control-{name}")] == heeded
+        assert [name for name in ("roi", "key") if studio.is_enabled(f"#control-{name}")] == enabled
     studio.check("#control-roi")
     with_engine(studio, "selfie")
     assert not studio.is_checked("#control-roi")
@@ -168,7 +168,7 @@ def test_what_only_one_engine_heeds(studio: Any) -> None:
 
 
 def test_presets(studio: Any) -> None:
-    """Fast leaves edges as they are found, Balanced fits them to the picture, Best is another engine here: no holes."""
+    """Fast keeps the engine's edges, Balanced refines them, Best uses an engine without holes."""
     matte(studio, "selfie")
     studio.click("#drawer-close")
     studio.check("input[value=fast]")

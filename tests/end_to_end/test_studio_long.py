@@ -1,4 +1,4 @@
-"""How soon the studio shows what was asked for, and whether it grows while it stays open."""
+"""How fast the studio responds, and whether its memory grows while it stays open."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.end_to_end.browser import CHROMIUM, page
 from tests.end_to_end.memory import growth, used
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
-# Milliseconds from the press of a key to the first picture whose corner is no longer what it was.
+# Milliseconds from a key press to the first picture with a changed corner.
 SWITCH = """async key => {
   const video = document.querySelector('.stage .shown');
   const canvas = document.createElement('canvas'), c = canvas.getContext('2d', { willReadFrequently: true });
@@ -24,8 +24,8 @@ SWITCH = """async key => {
   document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
   return new Promise((done) => {
     const look = () => {
-      const moved = corner().some((value, n) => Math.abs(value - before[n]) > 12);
-      if (moved || performance.now() - began > 3000) done(performance.now() - began);
+      const changed = corner().some((value, n) => Math.abs(value - before[n]) > 12);
+      if (changed || performance.now() - began > 3000) done(performance.now() - began);
       else video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
@@ -33,8 +33,8 @@ SWITCH = """async key => {
 }"""
 
 
-def test_how_soon(served: Served, clip: Path) -> None:
-    """The first matted picture within 2 s of the click, another background within 200 ms of the key."""
+def test_response_times(served: Served, clip: Path) -> None:
+    """The first matted picture comes within 2 s of the click, another background within 200 ms of the key press."""
     first_ms, switch_ms = [], []
     with page(clip) as tab:
         for _ in range(3):
@@ -53,8 +53,8 @@ def test_how_soon(served: Served, clip: Path) -> None:
     assert np.median(switch_ms) < 200
 
 
-def test_a_tab_that_stays_open_does_not_grow(served: Served, clip: Path) -> None:
-    """Three minutes; fifteen by hand, with `python -m tests.end_to_end.memory`."""
+def test_the_memory_of_an_open_tab_does_not_grow(served: Served, clip: Path) -> None:
+    """For three minutes; run `python -m tests.end_to_end.memory` by hand for longer."""
     with page(clip) as tab:
         tab.goto(served.url)
         tab.click("#open")

@@ -1,8 +1,8 @@
-"""States of the studio as they really come about: in the browser's permissions and devices, and in the server.
+"""The studio's states from real causes: the browser's permissions and devices, and the server.
 
-Two have no real cause here, and are looked at in `tests/web/static/test_studio.py` with a replaced `getUserMedia`: a
-question that nobody answers, for Chromium answers itself where nobody sits before it, and a camera that another program
-has. A page that is not secure is in `tests/web/static/test_page.py`, as is a server that is started again.
+Two causes cannot be produced here, and are tested in `tests/web/static/test_studio.py` with a replaced `getUserMedia`:
+a permission prompt without an answer, which a headless Chromium answers itself, and a camera that another program
+uses. An insecure page and a restarted server are tested in `tests/web/static/test_page.py`.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chr
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """With a single place, and engines that nobody has wanted yet."""
+    """A server with room for one live video and with engines that are not loaded yet."""
     limits = {"live_sessions": "1", "udp_address": "127.0.0.1"}
     with serving(tmp_path_factory.mktemp("small"), "-v", program="tests.end_to_end.program", **limits) as running:
         yield running
@@ -36,7 +36,7 @@ def visit(tab: Any, served: Served) -> None:
 
 
 def becomes_state(tab: Any, state: str, *words: str) -> None:
-    """It is said beside the dot, and the card says these words."""
+    """Wait for the state in the status line, and check that the card contains these texts."""
     tab.wait_for_selector(f"#status[data-state={state}]", timeout=20_000)
     card = "" if tab.is_hidden("#card") else tab.inner_text("#card")
     assert all(each in card for each in words), card
@@ -54,18 +54,18 @@ def goes_live(tab: Any, served: Served) -> None:
     is_live(tab)
 
 
-def test_refused_then_allowed_then_taken_away(small: Served, scene: Path) -> None:
+def test_a_camera_denied_then_allowed_then_removed(small: Served, scene: Path) -> None:
     with page(scene, allowed=False) as tab:
         visit(tab, small)
         tab.click("#open")
-        becomes_state(tab, "refused", "The camera was refused", "left of the address", "Try again")
+        becomes_state(tab, "refused", "Camera access was denied", "left of the address", "Try again")
         tab.context.grant_permissions(["camera"])
         watch_states(tab)
         tab.click("#open")
         is_live(tab)
         assert states(tab) == ["refused", "asking", "connecting", "live"]
         tab.context.clear_permissions()
-        becomes_state(tab, "cameraLost", "The camera went away", "Open it again")
+        becomes_state(tab, "cameraLost", "The camera was disconnected", "Open camera again")
         assert tab.evaluate("document.querySelector('.stage .shown')") is None
         tab.context.grant_permissions(["camera"])
         tab.click("#open")
@@ -78,7 +78,7 @@ def test_no_camera(small: Served) -> None:
     with page(None) as tab:
         visit(tab, small)
         tab.click("#open")
-        becomes_state(tab, "noCamera", "No camera was found", "Plug one in", "Look again")
+        becomes_state(tab, "noCamera", "No camera was found", "Connect a camera", "Try again")
 
 
 def test_offline_and_back(small: Served, scene: Path) -> None:
@@ -86,37 +86,37 @@ def test_offline_and_back(small: Served, scene: Path) -> None:
         visit(tab, small)
         tab.context.set_offline(True)
         tab.click("#open")
-        becomes_state(tab, "unreachable", "cannot be reached", "goes on trying")
+        becomes_state(tab, "unreachable", "cannot be reached", "keeps trying")
         tab.context.set_offline(False)
         is_live(tab)
         tab.click("#stop")
 
 
-def test_an_engine_is_loaded_while_the_old_one_goes_on(small: Served, scene: Path) -> None:
+def test_the_old_engine_works_while_another_is_loaded(small: Served, scene: Path) -> None:
     with page(scene) as tab:
         goes_live(tab, small)
         tab.click("#drawer-open")
         tab.select_option("#control-engine", "rvm")
-        tab.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, selfie goes on.')")
+        tab.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, selfie stays in use.')")
         is_live(tab)
         tab.wait_for_selector("#meters:has-text('rvm on test')")
         tab.wait_for_selector("#notice", state="hidden")
         tab.click("#stop")
 
 
-def test_full_until_somebody_leaves(small: Served, scene: Path) -> None:
+def test_a_full_server_until_a_user_leaves(small: Served, scene: Path) -> None:
     with page(scene) as tab:
         goes_live(tab, small)
         other = tab.context.new_page()
         visit(other, small)
         other.click("#open")
-        becomes_state(other, "full", "The server is full", "let in as soon as one is free", "Trying again in")
+        becomes_state(other, "full", "The server is full", "connected as soon as one is free", "Trying again in")
         tab.click("#stop")
         is_live(other)
 
 
-def test_an_engine_of_less_than_a_picture_a_second_is_no_lost_connection(small: Served, scene: Path) -> None:
-    """As BiRefNet is on a processor. Its pace is learnt at the price of a few new connections."""
+def test_an_engine_below_one_frame_per_second_does_not_count_as_a_lost_connection(small: Served, scene: Path) -> None:
+    """BiRefNet on a CPU is this slow. The page learns the frame rate after a few reconnections."""
     with page(scene) as tab:
         goes_live(tab, small)
         tab.click("#drawer-open")

@@ -1,4 +1,4 @@
-"""The tools around the picture, with the real server: what they show, save and hand out."""
+"""The studio's tools with the real server: what they show, save and copy."""
 
 import io
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ SLATE = (31, 41, 55)
 
 
 @pytest.fixture(scope="module")
-def studio(knowing: Served, scene: Path) -> Iterator[Any]:
+def studio(scene_server: Served, scene: Path) -> Iterator[Any]:
     with page(scene) as tab:
         tab.context.grant_permissions(["clipboard-read", "clipboard-write", "camera"])
-        go_live(tab, knowing.url, "input[value='color:#1f2937']", "input[value=best]")
+        go_live(tab, scene_server.url, "input[value='color:#1f2937']", "input[value=best]")
         becomes(lambda: off(look(tab, CORNER), SLATE), lambda levels: levels < 20)
         becomes(lambda: off(look(tab, MIDDLE), DISC), lambda levels: levels < 25)
         tab.click("#tile-hide")
@@ -34,7 +34,7 @@ def studio(knowing: Served, scene: Path) -> Iterator[Any]:
 
 
 def off(pictures: Pictures, colour: tuple[int, int, int]) -> float:
-    """How far a part is from a colour, in levels."""
+    """Levels between the pictures' mean and a colour, in the worst channel."""
     return float(np.abs(pictures.reshape(-1, 3).mean(0) - colour).max())
 
 
@@ -48,7 +48,7 @@ def mirrored(box: Box) -> Box:
 
 
 def screen(tab: Any) -> Pictures:
-    """What a person sees of the theatre."""
+    """A screenshot of the theatre."""
     data = tab.locator("#theatre").screenshot()
     return np.array(Image.open(io.BytesIO(data)).convert("RGB"), np.int64)
 
@@ -58,7 +58,7 @@ def test_mirror(studio: Any) -> None:
     studio.keyboard.press("m")
     becomes(lambda: off(part(screen(studio), mirrored(MIDDLE)), DISC), lambda levels: levels < 25)
     assert off(part(screen(studio), MIDDLE), SLATE) < 25
-    assert off(look(studio, MIDDLE), DISC) < 25, "what is sent stays as it is"
+    assert off(look(studio, MIDDLE), DISC) < 25, "the received video is not mirrored"
     studio.keyboard.press("m")
 
 
@@ -116,8 +116,8 @@ def test_record(studio: Any, tmp_path: Path) -> None:
     assert off(part(frames[-1], CORNER), SLATE) < 20
 
 
-def test_the_colour_above_its_matte(studio: Any) -> None:
-    """A view for other programs, in the drawer only."""
+def test_the_stacked_view(studio: Any) -> None:
+    """This view is meant for other programs, and only the drawer offers it."""
     studio.click("#drawer-open")
     studio.select_option("#control-view", "stacked")
     until(studio, "document.querySelector('.stage .shown')?.videoHeight === 480")

@@ -1,4 +1,4 @@
-"""What a user has: `mattebox serve` and Chromium. A file goes in, its result comes out as `mattebox file` makes it."""
+"""`mattebox serve` and Chromium, as a user has them: a file's result is the same as that of `mattebox file`."""
 
 import shutil
 import time
@@ -31,7 +31,7 @@ CORNER = """() => {
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of the shared clip, with sound beside them."""
+    """Two seconds of the test clip, with sound."""
     path = tmp_path_factory.mktemp("talk") / "talk_bikes.mp4"
     return write_video(path, (to_av(frame, "yuv420p") for frame in read(TALK, 60)), sound_s=2.0)
 
@@ -51,7 +51,7 @@ def page(served: Served) -> Iterator[Any]:
 
 
 def same(ours: list[Frame], theirs: list[Frame], within: float) -> None:
-    """The same pictures at the same times, each within so many levels in the mean."""
+    """Assert equal times and similar pictures. within: the mean difference allowed, in levels."""
     assert len(ours) == len(theirs) > 0
     assert [f.pts * f.time_base for f in ours] == [f.pts * f.time_base for f in theirs]
     for a, b in zip(ours, theirs, strict=True):
@@ -59,7 +59,7 @@ def same(ours: list[Frame], theirs: list[Frame], within: float) -> None:
 
 
 def by_hand(source: Path, path: Path, engine: str, background: str, view: str) -> list[Frame]:
-    """What the command makes of it."""
+    """The result of `mattebox file`."""
     words = ("--engine", engine, "--background", background, "--view", view)
     done = mattebox("file", source, "-o", path, *words, env={"MATTEBOX_HW_ENCODE": "0"})
     assert done.returncode == 0, done.stderr
@@ -67,9 +67,9 @@ def by_hand(source: Path, path: Path, engine: str, background: str, view: str) -
 
 
 @pytest.mark.slow
-def test_a_file_comes_out_as_the_command_makes_it(page: Any, clip: Path, tmp_path: Path) -> None:
+def test_the_result_is_that_of_the_command(page: Any, clip: Path, tmp_path: Path) -> None:
     page.check(f"input[value='{PAPER}']")
-    page.select_option("select[name=engine]", "rvm")  # slow enough for its progress to be seen
+    page.select_option("select[name=engine]", "rvm")  # slow enough to show progress
     page.set_input_files("#files", [clip])
     page.wait_for_selector(".draft .status[data-tone=good]", timeout=20_000)
     page.click("button:has-text('Preview this frame')")
@@ -90,7 +90,7 @@ def test_a_file_comes_out_as_the_command_makes_it(page: Any, clip: Path, tmp_pat
     got = Path(download.value.path()).rename(tmp_path / "got.mp4")
     same(
         read(got), by_hand(clip, tmp_path / "made.mp4", "rvm", PAPER, "composite"), within=0.5
-    )  # two runs of an encoder
+    )  # two encoder runs differ slightly
     ours, theirs = sound_of(got), sound_of(tmp_path / "made.mp4")
     assert np.array_equal(ours[0], theirs[0])
     assert ours[1:] == theirs[1:]
@@ -99,11 +99,11 @@ def test_a_file_comes_out_as_the_command_makes_it(page: Any, clip: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_its_alpha_is_the_commands(served: Served, clip: Path, tmp_path: Path) -> None:
+def test_the_alpha_is_that_of_the_command(served: Served, clip: Path, tmp_path: Path) -> None:
     with httpx.Client(base_url=served.url, timeout=30) as http:
-        wish = {"upload": uploaded(http, clip.read_bytes()), "options": {"engine": "selfie"}}
+        fields = {"upload": uploaded(http, clip.read_bytes()), "options": {"engine": "selfie"}}
         outputs = [{"name": "matte", "format": "mkv", "view": "matte"}]
-        path = submitted(http, **wish, outputs=outputs)
+        path = submitted(http, **fields, outputs=outputs)
         while (job := http.get(path).json())["state"] in ("queued", "running"):
             time.sleep(0.1)
         assert job["state"] == "done", job
@@ -111,4 +111,4 @@ def test_its_alpha_is_the_commands(served: Served, clip: Path, tmp_path: Path) -
         got.write_bytes(http.get(job["results"]["matte"]["url"]).content)
     same(
         read(got), by_hand(clip, tmp_path / "made.mkv", "selfie", "green", "matte"), within=0.001
-    )  # without loss; a pixel may round otherwise
+    )  # lossless, but single pixels may be rounded differently

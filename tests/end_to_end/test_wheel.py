@@ -1,4 +1,4 @@
-"""The wheel, installed in an environment of its own: it has every file that the source tree has, and works."""
+"""The wheel, installed in a new environment, contains every file of the source tree and works."""
 
 import shutil
 import subprocess
@@ -17,9 +17,9 @@ SOURCES = ("stream", "workers", "web", "commands")
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The interpreter of a new environment that holds the wheel. What Mattebox depends on is the tests' own."""
+    """The interpreter of a new environment with the wheel. The dependencies are those of the tests' environment."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"  # setuptools leaves a `build` folder in the tree that it builds
+    source = folder / "source"  # a copy, because setuptools leaves a `build` folder in it
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in listed:
         if name.startswith((*SOURCES, "mattebox.py", "pyproject.toml", "README.md", "LICENSE")):
@@ -62,7 +62,7 @@ def test_it_serves_the_studio_and_the_videos(python: str, tmp_path: Path) -> Non
         missing: list[str] = []
         tab.on("response", lambda answer: missing.append(answer.url) if answer.status == 404 else None)
         tab.goto(served.url)
-        tab.wait_for_selector(".tile-choice img")  # a background of the gallery, drawn by the server
+        tab.wait_for_selector(".tile-choice img")  # a gallery picture, painted by the server
         tab.goto(f"{served.url}/videos")
         tab.wait_for_selector("#files", state="attached")
         assert not missing

@@ -1,4 +1,4 @@
-"""What tests of the web ask over and over."""
+"""Requests and checks that many tests of the web share."""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ def begin(http: httpx.Client, sdp: str, **more: object) -> httpx.Response:
 
 
 def problem(response: httpx.Response, status: int, code: str, field: str = "") -> dict[str, Any]:
-    """The body of an error, checked for its form."""
+    """The body of a problem response, after checking its format."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
@@ -26,7 +26,7 @@ def problem(response: httpx.Response, status: int, code: str, field: str = "") -
 
 
 def until(http: httpx.Client, path: str, **fields: object) -> dict[str, Any]:
-    """Ask until the record has these fields."""
+    """Poll until the record has these fields."""
     for _ in range(100):
         record: dict[str, Any] = http.get(path).json()
         if all(record.get(name) == value for name, value in fields.items()):

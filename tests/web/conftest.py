@@ -26,7 +26,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(valkey: str) -> str:
-    """A database of its own for one test, empty."""
+    """A separate, empty database for one test."""
     url = f"{valkey}?db=1"
     with redis.Redis.from_url(url) as client:
         client.flushdb()
@@ -40,7 +40,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def site(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Without tokens, with a worker. One for all tests of a module: what a test changes on it, it puts back."""
+    """A site with a worker and without tokens. All tests of a module share it, so they must undo their changes."""
     with redis.Redis.from_url(valkey) as client:
         client.flushdb()
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"), offer_wait_s=0.6, max_offers=10**6)
@@ -56,7 +56,7 @@ def http(site: Site) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def worker(site: Site) -> Iterator[Double]:
-    """The site's worker, as it was again afterwards."""
+    """The site's worker, reset after the test."""
     assert site.worker is not None
     yield site.worker
     site.worker.answer, site.worker.state, site.worker.commands = Answer(sdp=CANNED), "ready", []
@@ -64,7 +64,7 @@ def worker(site: Site) -> Iterator[Double]:
 
 @pytest.fixture
 def users(settings: Settings, redis_url: str) -> Iterator[Site]:
-    """With the users alice and bob, whose tokens are alice-token and bob-token."""
+    """A site with the users alice and bob, whose tokens are alice-token and bob-token."""
     with_tokens = settings.model_copy(update={"tokens": SecretStr("alice:alice-token, bob:bob-token")})
     with running(with_tokens, redis_url) as site:
         yield site
@@ -105,7 +105,7 @@ def start_worker(redis_url: str) -> Iterator[Callable[[str], Worker]]:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A camera of 320x240: a ball that moves over bright stripes."""
+    """A 320x240 camera clip: a ball that moves over a red background."""
     path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
     with path.open("wb") as file:
         for n in range(30):

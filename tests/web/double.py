@@ -1,7 +1,7 @@
-"""Small real workers for tests of the web: they take offers from the store, answer them, and obey commands.
+"""Small real workers for tests of the web: they take offers from the store, answer them and execute commands.
 
-`Double` answers without media. `Colouring` really connects, by aiortc, and sends the camera back with the background's
-colour everywhere but in the middle; `python -m tests.web.double REDIS_URL NAME` runs one that can be killed.
+`Double` answers without media. `Colouring` connects through aiortc and sends the camera back with the background's
+colour everywhere except in the middle; `python -m tests.web.double REDIS_URL NAME` runs one that can be killed.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ CANNED = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 
 
 class Double:
-    """A worker that answers every offer at once. answer: what it says; None says nothing."""
+    """A worker that answers every offer at once. answer: its reply; None sends none."""
 
     def __init__(self, store: LiveStore, name: str = "double", capacity: int = 4) -> None:
         self.answer: Answer | None = Answer(sdp=CANNED)
@@ -38,12 +38,12 @@ class Double:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for part in (self._beat, self._take, self._obey):
-                group.create_task(self._whatever(part()))
+            for loop in (self._beat, self._take, self._execute):
+                group.create_task(self._until_redis_ends(loop()))
 
-    async def _whatever(self, part: Coroutine[Any, Any, None]) -> None:
-        with suppress(StoreError):  # Redis ends before its doubles do
-            await part
+    async def _until_redis_ends(self, loop: Coroutine[Any, Any, None]) -> None:
+        with suppress(StoreError):  # Redis may end before the double does
+            await loop
 
     async def _beat(self) -> None:
         while True:
@@ -70,7 +70,7 @@ class Double:
         answer = await self.connect(session, sdp) if self.answer and self.answer.sdp else self.answer
         if answer is None:
             return
-        self.sessions[session.id] = session  # before the reply: who gets it may look here at once
+        self.sessions[session.id] = session  # before the reply: a test may look here as soon as it gets it
         with suppress(StoreError):
             await self._store.reply(session, answer)
             to = SessionState.LIVE if answer.sdp else SessionState.FAILED
@@ -78,7 +78,7 @@ class Double:
         if answer.problem:
             self.sessions.pop(session.id, None)
 
-    async def _obey(self) -> None:
+    async def _execute(self) -> None:
         while True:
             for command in await self._store.commands(self._name, 0.5):
                 self.commands.append(command)
@@ -101,7 +101,7 @@ class Double:
         return self.answer
 
     def change(self, session: Session, options: Options) -> None:
-        """The options of a session are new."""
+        """Called when the options of a session change."""
 
     def meters(self, session: Session) -> Meters:
         return Meters(
@@ -115,7 +115,7 @@ class Double:
 
 
 class Coloured(MediaStreamTrack):
-    """The incoming track, newest frame first, with everything but the middle in the background's colour."""
+    """The newest frames of the incoming track, with everything except the middle in the background's colour."""
 
     kind = "video"
 
@@ -178,7 +178,7 @@ class Colouring(Double):
 
 
 async def main(url: str, name: str) -> None:
-    # aioice offers no loopback address, and there may be no other network
+    # aioice offers no loopback address, and the test machine may have no other network
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
     await Colouring(LiveStore(url), name).run()
 

@@ -1,4 +1,4 @@
-"""A whole web server on loopback for tests: real uvicorn, real Redis, and a double for the worker, in a thread."""
+"""A complete web server on loopback for tests, in a thread: real uvicorn, real Redis, and a worker double."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 
 
 class Site:
-    """url: of the server; client: without a token; worker: the double, or None."""
+    """url: the server's address. worker: the double, or None."""
 
     def __init__(
         self, settings: Settings, redis_url: str, port: int = 0, worker: bool = True, tls: str = "off", host: str = HOST
@@ -42,12 +42,12 @@ class Site:
 
     @property
     def context(self) -> Context:
-        """What the server's routes share."""
+        """The context of the server's routes."""
         here: Context = self.server.config.app.state.context  # type: ignore[union-attr]
         return here
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it on the server's loop."""
+        """Run the coroutine on the server's event loop, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     def start(self) -> None:
@@ -60,7 +60,7 @@ class Site:
                 except httpx.TransportError:
                     pass
                 self.call(asyncio.sleep(0.02))
-        raise AssertionError("the site did not come up")
+        raise AssertionError("the site did not start")
 
     def stop(self) -> None:
         self.server.stop()

@@ -18,7 +18,7 @@ STATIC = Path(__file__).parents[2] / "web/static"
 @pytest.mark.parametrize(
     "path", ["/", "/view/studio", "/api/sessions", "/nothing", "/static/studio/studio.js", "/livez"]
 )
-def test_headers_that_keep_a_page_safe(http: httpx.Client, path: str) -> None:
+def test_security_headers(http: httpx.Client, path: str) -> None:
     headers = http.get(path).headers
     assert "script-src 'self'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
@@ -28,14 +28,14 @@ def test_headers_that_keep_a_page_safe(http: httpx.Client, path: str) -> None:
     assert headers["cache-control"] in ("no-store", "no-cache")
 
 
-def test_no_other_origin_is_let_in(http: httpx.Client) -> None:
-    asked = http.options(
+def test_no_other_origin_is_allowed(http: httpx.Client) -> None:
+    response = http.options(
         "/api/sessions", headers={"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     )
-    assert not [name for name in asked.headers if name.startswith("access-control")]
+    assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-def test_the_pages_use_nothing_from_elsewhere() -> None:
+def test_the_pages_load_nothing_from_other_sites() -> None:
     texts = {path.relative_to(STATIC).as_posix(): path.read_text() for path in STATIC.rglob("*") if path.is_file()}
     assert {"studio/studio.html", "view/view.html", "studio/studio.js", "shared/style.css"} <= set(texts)
     for name, text in texts.items():
@@ -59,7 +59,7 @@ def test_errors_are_problems(http: httpx.Client, method: str, path: str, status:
     assert body["type"].startswith("urn:")
 
 
-def test_openapi_tells_the_truth(http: httpx.Client) -> None:
+def test_openapi_lists_the_routes(http: httpx.Client) -> None:
     schema = http.get("/openapi.json").json()
     paths = set(schema["paths"])
     assert {"/api/sessions", "/api/sessions/{name}", "/whip/{name}", "/whep/{name}/{session}", "/metrics"} <= paths
@@ -67,7 +67,7 @@ def test_openapi_tells_the_truth(http: httpx.Client) -> None:
     assert "201" in schema["paths"]["/api/sessions"]["post"]["responses"]
 
 
-def test_ready_means_a_worker_that_is(http: httpx.Client, worker: Double) -> None:
+def test_ready_needs_a_ready_worker(http: httpx.Client, worker: Double) -> None:
     assert http.get("/livez").json() == {"status": "ok"}
     ready = http.get("/readyz").json()
     assert (ready["workers"], ready["capacity"]) == (1, 4)
@@ -92,7 +92,7 @@ def test_ready_for_one_kind_is_not_ready_for_the_other(settings: Settings, redis
         problem(http.get("/readyz?for=tea"), 422, "invalid", "for")
 
 
-def test_redis_is_away(settings: Settings, camera_offer: str) -> None:
+def test_without_redis_routes_answer_503(settings: Settings, camera_offer: str) -> None:
     with running(settings, "redis://127.0.0.1:9", worker=False) as site, site.client() as http:
         assert http.get("/livez").is_success
         for response in (http.get("/readyz"), http.get("/api/sessions"), begin(http, camera_offer)):
@@ -122,7 +122,7 @@ def test_metrics(http: httpx.Client, site: Site, worker: Double, camera_offer: s
     assert found[("mattebox_latency_seconds", "worst")] == pytest.approx(0.0125)
     assert found[("mattebox_glass_to_glass_seconds", "median")] == pytest.approx(0.0305)
     assert found[("mattebox_stage_seconds", "matte")] == pytest.approx(0.0041)
-    assert ("mattebox_stage_seconds", "decode") not in found, "what is not known is not told"
+    assert ("mattebox_stage_seconds", "decode") not in found, "unknown values are left out"
     assert found[("mattebox_sent_bytes_per_second",)] == 100_000
     assert found[("mattebox_offers_total", "camera", "answered")] >= 1
     assert found[("mattebox_http_requests_total", "POST", "/api/sessions", "201")] >= 1
@@ -130,7 +130,7 @@ def test_metrics(http: httpx.Client, site: Site, worker: Double, camera_offer: s
     until(http, path, state="ended")
 
 
-def test_made_up_addresses_fill_no_metric(http: httpx.Client) -> None:
+def test_unknown_paths_create_no_metric_labels(http: httpx.Client) -> None:
     for n in range(20):
         http.get(f"/made/up/{n}")
         http.get(f"/api/sessions/{n}")

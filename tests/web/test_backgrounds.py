@@ -25,7 +25,7 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (64, 36), **options: obje
 
 
 def huge() -> bytes:
-    """A PNG of a few bytes that says it has 400 megapixels."""
+    """A PNG of a few bytes whose header claims 400 megapixels."""
     head = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
     parts = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
     chunks = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts]
@@ -48,7 +48,7 @@ def leftovers(site: Site) -> list[str]:
 
 
 def opened(site: Site, path: str) -> Path:
-    """As a worker finds it."""
+    """The file that a worker opens for the path in its options."""
     return nearby(path.removeprefix(SCHEME), settings_of(site))
 
 
@@ -60,16 +60,16 @@ def test_the_gallery(http: httpx.Client, site: Site, worker: Double, camera_offe
     assert Image.open(io.BytesIO(thumbnail.content)).size == (320, 180)
     path = begin(http, camera_offer, options={"background": "gallery:dusk"}).headers["location"]
     record = until(http, path, state="live")
-    assert record["options"]["background"] == "gallery:dusk", "no path of the server is shown"
+    assert record["options"]["background"] == "gallery:dusk", "no server path is shown"
     file = worker.sessions[record["id"]].options.background.path
     with Image.open(opened(site, file)) as image:
-        assert image.size == (WIDTH, HEIGHT), "and the worker gets one"
+        assert image.size == (WIDTH, HEIGHT), "the worker gets a path"
     changed = http.patch(path, json={"options": {"view": "matte"}})
     assert changed.json()["options"]["background"] == "gallery:dusk"
     problem(http.get(f"{PATH}/gallery/nothing/thumbnail"), 404, "not_found")
 
 
-def test_pictures_are_not_flat(tmp_path: Path) -> None:
+def test_gallery_pictures_are_not_uniform(tmp_path: Path) -> None:
     for name in PICTURES:
         with Image.open(painted(tmp_path, name)) as image:
             assert len(set(image.resize((16, 9)).convert("L").tobytes())) > 8
@@ -77,8 +77,8 @@ def test_pictures_are_not_flat(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
-def test_a_picture_of_ones_own(http: httpx.Client, site: Site, worker: Double, camera_offer: str, kind: str) -> None:
-    """Whatever it is called: its type is seen in it."""
+def test_an_uploaded_picture(http: httpx.Client, site: Site, worker: Double, camera_offer: str, kind: str) -> None:
+    """Its type is detected from its content, not from Content-Type."""
     response = http.post(PATH, content=picture(kind), headers={"Content-Type": "text/html"})
     assert response.status_code == 201, response.text
     choice = response.json()
@@ -95,7 +95,7 @@ def test_a_picture_of_ones_own(http: httpx.Client, site: Site, worker: Double, c
     assert choice["spec"] not in listed(http)
 
 
-def test_a_video_of_ones_own(http: httpx.Client, site: Site, tmp_path: Path) -> None:
+def test_an_uploaded_video(http: httpx.Client, site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4")
     choice = http.post(PATH, content=clip.read_bytes()).json()
     assert choice["kind"] == "video"
@@ -104,9 +104,9 @@ def test_a_video_of_ones_own(http: httpx.Client, site: Site, tmp_path: Path) -> 
     assert not leftovers(site)
 
 
-def test_a_thumbnail_tells_nothing_of_the_camera(http: httpx.Client) -> None:
+def test_a_thumbnail_has_no_exif_data(http: httpx.Client) -> None:
     exif = Image.Exif()
-    exif[0x010F], exif[0x0112] = "Secret Camera", 6  # turned by 90 degrees
+    exif[0x010F], exif[0x0112] = "Secret Camera", 6  # rotated by 90 degrees
     choice = http.post(PATH, content=picture("JPEG", exif=exif)).json()
     thumbnail = http.get(choice["thumbnail"]).content
     assert b"Secret" not in thumbnail
@@ -128,10 +128,10 @@ def test_a_thumbnail_tells_nothing_of_the_camera(http: httpx.Client) -> None:
         (huge(), 413),
     ],
 )
-def test_what_is_no_background(http: httpx.Client, site: Site, content: bytes, status: int) -> None:
+def test_invalid_uploads_are_refused(http: httpx.Client, site: Site, content: bytes, status: int) -> None:
     response = http.post(PATH, content=content)
     body = problem(response, status, response.json()["code"])
-    assert "/tmp" not in str(body), "no path of the server is told"
+    assert "/tmp" not in str(body), "no server path is shown"
     assert not leftovers(site)
 
 
@@ -145,7 +145,7 @@ def test_limits(settings: Settings, redis_url: str) -> None:
         assert len(leftovers(site)) == 4, "two pictures and their thumbnails"
 
 
-def test_everyone_has_their_own(users: Site, camera_offer: str) -> None:
+def test_users_see_only_their_own_uploads(users: Site, camera_offer: str) -> None:
     with users.client("alice-token") as alice, users.client("bob-token") as bob:
         choice = alice.post(PATH, content=picture()).json()
         assert choice["spec"] in listed(alice)
@@ -156,7 +156,7 @@ def test_everyone_has_their_own(users: Site, camera_offer: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["..%2fx", "x.image", "%00", "a" * 32, "A" * 32, "-"])
-def test_names_that_are_none(http: httpx.Client, name: str) -> None:
+def test_invalid_ids_are_not_found(http: httpx.Client, name: str) -> None:
     problem(http.delete(f"{PATH}/{name}"), 404, http.delete(f"{PATH}/{name}").json()["code"])
 
 

@@ -15,26 +15,26 @@ from stream.errors import UsageError
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from tests.web.site import running
-from web.http.tls import certificate, names_of
+from web.http.tls import certificate, host_names
 from web.server import Server, advise
 
 SERVE = """
 import sys
 from pathlib import Path
 from stream.settings import Settings
-from stream.records.live_store import Store
+from stream.records.live_store import LiveStore
 from web.server import run
-run(Settings(data_dir=Path(sys.argv[1]), offer_wait_s=30), Store(sys.argv[2]), "127.0.0.1", 0)
+run(Settings(data_dir=Path(sys.argv[1]), offer_wait_s=30), LiveStore(sys.argv[2]), "127.0.0.1", 0)
 """
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "studio.example"])
-def test_beyond_loopback_only_with_tokens(settings: Settings, host: str) -> None:
+def test_listening_beyond_loopback_needs_tokens(settings: Settings, host: str) -> None:
     with pytest.raises(UsageError, match="MATTEBOX_TOKEN"):
         Server(settings, LiveStore("redis://127.0.0.1:9"), host, 0)
 
 
-def test_beyond_loopback_with_tokens(settings: Settings, redis_url: str) -> None:
+def test_listening_beyond_loopback_with_tokens(settings: Settings, redis_url: str) -> None:
     with running(settings.model_copy(update={"token": SecretStr("mine")}), redis_url, host="0.0.0.0") as site:
         assert site.url.startswith("http://localhost:")
 
@@ -47,14 +47,14 @@ def test_beyond_loopback_with_tokens(settings: Settings, redis_url: str) -> None
         ("http://127.0.0.1:80", "127.0.0.1", False),
     ],
 )
-def test_plain_http_for_others_is_warned_of(
+def test_plain_http_beyond_loopback_logs_a_warning(
     url: str, host: str, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     advise(url, host)
     assert ("--tls auto" in caplog.text) == warned
 
 
-def test_a_taken_port_is_said(settings: Settings) -> None:
+def test_a_port_in_use_is_a_usage_error(settings: Settings) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -62,7 +62,7 @@ def test_a_taken_port_is_said(settings: Settings) -> None:
             Server(settings, LiveStore("redis://127.0.0.1:9"), "127.0.0.1", other.getsockname()[1])
 
 
-def test_a_certificate_of_its_own(settings: Settings, redis_url: str) -> None:
+def test_a_self_signed_certificate(settings: Settings, redis_url: str) -> None:
     with running(settings, redis_url, tls="auto") as site:
         assert site.url.startswith("https://")
         trusted = ssl.create_default_context(cafile=str(settings.data_dir / "tls/cert.pem"))
@@ -82,12 +82,12 @@ def test_the_certificate_is_kept_and_names_this_machine(settings: Settings) -> N
     certificate("auto", settings.data_dir, "studio.example")
     assert first.chain.read_bytes() == text
     certificate("auto", settings.data_dir, "other.example")
-    assert first.chain.read_bytes() != text, "a new name needs a new one"
-    assert "studio.example" not in names_of("0.0.0.0")
+    assert first.chain.read_bytes() != text, "a new name needs a new certificate"
+    assert "studio.example" not in host_names("0.0.0.0")
 
 
 @pytest.mark.parametrize("spec", ["yes", "/nothing.pem,/nothing.key"])
-def test_a_certificate_that_is_not_there(settings: Settings, spec: str) -> None:
+def test_a_missing_certificate_is_a_usage_error(settings: Settings, spec: str) -> None:
     with pytest.raises(UsageError, match="--tls"):
         certificate(spec, settings.data_dir, "127.0.0.1")
 
@@ -111,7 +111,7 @@ def test_sigterm_ends_it(settings: Settings, redis_url: str) -> None:
         process.communicate()
 
 
-def test_a_second_sigterm_does_not_wait(settings: Settings, redis_url: str, camera_offer: str) -> None:
+def test_a_second_sigterm_aborts_requests(settings: Settings, redis_url: str, camera_offer: str) -> None:
     process, url = started(settings, redis_url)
     try:
         with ThreadPoolExecutor() as pool:  # a request that waits for a worker for half a minute

@@ -1,1 +1,1 @@
-"""HTTP's own matters: problems, guards, sign-in, signed links, ranges, tus headers, TLS. Knows no video."""
+"""HTTP infrastructure: problems, guards, sign-in, signed links, ranges, tus headers, TLS. Knows nothing about video."""

@@ -1,7 +1,7 @@
-"""Who asks: users by token, cookies for browsers, signed links for players that can set no header.
+"""Authentication: access tokens for users, cookies for browsers, signed links for players that cannot set headers.
 
-Without tokens there is one user, whose name is "", and the server listens on loopback only. A user owns what they
-make; what belongs to another does not exist for them.
+Without access tokens there is one user, whose name is "", and the server listens on loopback only. Users own what
+they create; another user's resources do not exist for them (404).
 """
 
 import hashlib
@@ -17,20 +17,20 @@ from stream import limits
 from stream.errors import UsageError
 from stream.settings import Settings
 from web.http.problems import Problem
-from web.http.signing import Claim, Scope, claimed, derive, holds, kept_secret, sign
+from web.http.signing import Claim, Scope, derive, is_valid, load_secret, read_claim, sign
 
 COOKIE = "mattebox"
 LOGIN_S = 7 * 86_400
-SINGLE_USER = "user"  # whom MATTEBOX_TOKEN alone names
+SINGLE_USER = "user"  # the name of MATTEBOX_TOKEN's user
 
 
 def read_tokens(settings: Settings) -> dict[str, str]:
-    """User name to token. Raises UsageError, which never repeats a token."""
+    """Map user names to their access tokens. Raises UsageError, whose message never contains a token."""
     users: dict[str, str] = {}
     for entry in filter(None, (e.strip() for e in settings.tokens.get_secret_value().split(","))):
         name, _, token = (part.strip() for part in entry.partition(":"))
         if not re.fullmatch(limits.NAME, name) or not token or name in users:
-            raise UsageError("MATTEBOX_TOKENS wants name:token,name:token with each name once")
+            raise UsageError("MATTEBOX_TOKENS must be name:token,name:token with each name once")
         users[name] = token
     if single := settings.token.get_secret_value().strip():
         users.setdefault(SINGLE_USER, single)
@@ -41,7 +41,11 @@ def read_tokens(settings: Settings) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Visitor:
-    """owner: in whose name; scope: "login" may do all that the owner may, the others one thing to one stream."""
+    """An authenticated client.
+
+    owner: the user it acts for. scope: "login" may do everything that the owner may; any other scope allows one
+    action on one resource, whose name is `name`.
+    """
 
     owner: str
     scope: Scope = "login"
@@ -49,68 +53,69 @@ class Visitor:
 
 
 class Gate:
-    """Knows the users and the key that notes are signed with."""
+    """Authenticates requests. Holds the users and the key that cookies and links are signed with."""
 
     def __init__(self, settings: Settings) -> None:
         self._users = read_tokens(settings)
-        given = settings.secret.get_secret_value().encode()
-        self._secret = derive(given or kept_secret(settings.data_dir), "mattebox notes")
+        configured = settings.secret.get_secret_value().encode()
+        self._secret = derive(configured or load_secret(settings.data_dir), "mattebox notes")  # a fixed key label
 
     @property
     def open(self) -> bool:
-        """No tokens are set: whoever can reach the server is its user."""
+        """Whether no access tokens are set: any client that reaches the server acts as its single user."""
         return not self._users
 
     def user_of(self, token: str) -> str | None:
-        """The user with that token; takes as long for a wrong one as for a right one."""
-        given = hashlib.sha256(token.encode(errors="replace")).digest()
+        """The user with this access token, or None. Runs in constant time."""
+        digest = hashlib.sha256(token.encode(errors="replace")).digest()
         found = None
         for name, known in self._users.items():
-            if hmac.compare_digest(given, hashlib.sha256(known.encode()).digest()):
+            if hmac.compare_digest(digest, hashlib.sha256(known.encode()).digest()):
                 found = name
         return found
 
-    def note(self, scope: Scope, owner: str, name: str, lasts_s: float) -> str:
-        claim = Claim(scope=scope, owner=owner, name=name, expires_s=round(time.time() + lasts_s, 3))
+    def issue(self, scope: Scope, owner: str, name: str, lifetime_s: float) -> str:
+        """A signed token for a cookie or a link, which expires after `lifetime_s` seconds."""
+        claim = Claim(scope=scope, owner=owner, name=name, expires_s=round(time.time() + lifetime_s, 3))
         return sign(claim, self._key(owner))
 
     def webhook_secret(self, owner: str) -> str:
-        """What calls to the owner's webhooks are signed with, in hexadecimal digits."""
+        """The secret that signs the owner's webhook calls, in hexadecimal digits."""
         return derive(self._key(owner), "webhooks").hex()
 
-    def read(self, note: str) -> Visitor | None:
-        """Whom a note speaks for. It dies with its owner's token."""
-        claim = claimed(note)
+    def verify(self, signed: str) -> Visitor | None:
+        """The visitor of a signed token, or None. It becomes invalid when its owner's access token changes."""
+        claim = read_claim(signed)
         if claim is None or (claim.owner not in self._users and not (self.open and claim.owner == "")):
             return None
-        return Visitor(claim.owner, claim.scope, claim.name) if holds(note, self._key(claim.owner)) else None
+        return Visitor(claim.owner, claim.scope, claim.name) if is_valid(signed, self._key(claim.owner)) else None
 
     def _key(self, owner: str) -> bytes:
         return derive(self._secret, f"{owner} {self._users.get(owner, '')}")
 
     def visitor(self, request: Request) -> Visitor:
-        """Who sent the request. Raises Problem 401 when nobody that is known."""
-        visitor = self._by_header(request.headers) or self._by_link(request) or self._by_cookie(request)
+        """The sender of the request. Raises Problem 401 if it has no valid credentials and they are needed."""
+        visitor = self._from_header(request.headers) or self._from_query(request) or self._from_cookie(request)
         if visitor is not None:
             return visitor
         if self.open:
             return Visitor("")
-        raise Problem(401, "sign_in", "this needs a token", WWW_Authenticate='Bearer realm="mattebox"')
+        raise Problem(401, "sign_in", "this needs an access token", WWW_Authenticate='Bearer realm="mattebox"')
 
-    def _by_header(self, headers: Mapping[str, str]) -> Visitor | None:
+    def _from_header(self, headers: Mapping[str, str]) -> Visitor | None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
         user = self.user_of(token.strip())
         return Visitor(user) if user is not None else self._link(token.strip())
 
-    def _by_link(self, request: Request) -> Visitor | None:
+    def _from_query(self, request: Request) -> Visitor | None:
         return self._link(request.query_params.get("token", ""))
 
-    def _link(self, note: str) -> Visitor | None:
-        visitor = self.read(note)
+    def _link(self, signed: str) -> Visitor | None:
+        visitor = self.verify(signed)
         return visitor if visitor is not None and visitor.scope != "login" else None
 
-    def _by_cookie(self, request: Request) -> Visitor | None:
-        visitor = self.read(request.cookies.get(COOKIE, ""))
+    def _from_cookie(self, request: Request) -> Visitor | None:
+        visitor = self.verify(request.cookies.get(COOKIE, ""))
         return visitor if visitor is not None and visitor.scope == "login" else None

@@ -1,4 +1,4 @@
-"""What this web process counts by itself: requests and offers. Each application has a registry of its own."""
+"""Prometheus counters of this web process: requests and offers. Each application has its own registry."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,8 +24,8 @@ class Counters:
         )
 
 
-class Counted:
-    """Counts each response under its route's pattern, never under an address that a client made up."""
+class RequestCounter:
+    """Middleware that counts responses by route pattern, so that arbitrary URLs do not create new label values."""
 
     def __init__(self, app: ASGIApp, counters: Counters) -> None:
         self._app, self._counters = app, counters

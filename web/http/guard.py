@@ -1,7 +1,8 @@
-"""What every request passes before it is read: whose page sent it, how large it is; and headers on every response.
+"""Middleware that checks every request's Host, Origin and body size, and adds security headers to every response.
 
-Knows nothing about users. Without tokens the server answers on loopback only, and Host is checked so that no web site
-can reach it by a name of its own (DNS rebinding); Origin is checked always, so that none can act by a user's cookie.
+Knows nothing about users. Without access tokens the server listens on loopback only, and Host is checked so that no
+web site can reach it through a domain name of its own (DNS rebinding). Origin is always checked, so that no other site
+can use a visitor's cookie (CSRF).
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.http.problems import Problem
 
-MAX_BODY = 128 * 1024  # bytes; an SDP offer of a browser has about 8 KB
+MAX_BODY = 128 * 1024  # bytes; a browser's SDP offer has about 8 KB
 _BODY_S = 10.0
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _CSP = (
@@ -30,8 +31,8 @@ _HEADERS = {
 }
 
 
-class SafeHeaders:
-    """Adds the security headers; what the API says is not kept by caches."""
+class SecurityHeaders:
+    """Adds the security headers, and `Cache-Control: no-store` where the response sets no other."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -48,10 +49,10 @@ class SafeHeaders:
         await self._app(scope, receive, add)
 
 
-class SamePage:
-    """Refuses requests that another site's page sent, and with `loopback_only` those to any other name than this host.
+class OriginCheck:
+    """Rejects requests from other sites' pages; with `loopback_only` also requests whose Host is not loopback.
 
-    origins: further origins that may act, as `https://studio.example` (a proxy that changes Host needs it).
+    origins: further allowed origins, such as `https://studio.example`; needed behind a proxy that changes Host.
     """
 
     def __init__(self, app: ASGIApp, loopback_only: bool, origins: Collection[str]) -> None:
@@ -67,17 +68,17 @@ class SamePage:
     def _refusal(self, method: str, headers: Headers) -> Problem | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         if self._loopback_only and not is_loopback(hostname(host)):
-            return Problem(403, "host", "without tokens this server answers to localhost only")
-        if method not in _SAFE and origin is not None and not self._same(origin, host):
-            return Problem(403, "origin", "another site's page may not do this")
+            return Problem(403, "host", "this server accepts requests to localhost only, because it has no tokens set")
+        if method not in _SAFE and origin is not None and not self._allowed(origin, host):
+            return Problem(403, "origin", "requests from other sites' pages are not allowed")
         return None
 
-    def _same(self, origin: str, host: str) -> bool:
+    def _allowed(self, origin: str, host: str) -> bool:
         return origin in self._origins or origin.partition("://")[2].lower() == host.lower() != ""
 
 
 def hostname(host: str) -> str:
-    """The name in a Host header, without its port and brackets; "" if it has none."""
+    """The host name in a Host header, without port and brackets; "" if it is invalid."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -94,24 +95,24 @@ def _is_127(name: str) -> bool:
 
 
 class BodyLimit:
-    """Refuses bodies over `limit` bytes (413) and those that trickle in for more than 10 s (408).
+    """Rejects bodies over `limit` bytes (413) and bodies that take more than 10 s to arrive (408).
 
-    free: paths that, with all below them, read their body themselves, piece by piece, with a limit of their own.
+    exempt: paths that are excluded with everything below them, because they stream their body under their own limit.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, free: Collection[str] = ()) -> None:
-        self._app, self._limit, self._free = app, limit, free
+    def __init__(self, app: ASGIApp, limit: int, exempt: Collection[str] = ()) -> None:
+        self._app, self._limit, self._exempt = app, limit, exempt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._is_free(scope["path"]):
+        if scope["type"] != "http" or self._is_exempt(scope["path"]):
             await self._app(scope, receive, send)
         elif self._declared(Headers(scope=scope)) > self._limit:
             await self._too_large().response()(scope, receive, send)
         else:
             await self._app(scope, self._counted(receive), send)
 
-    def _is_free(self, path: str) -> bool:
-        return any(path == free or path.startswith(f"{free}/") for free in self._free)
+    def _is_exempt(self, path: str) -> bool:
+        return any(path == exempt or path.startswith(f"{exempt}/") for exempt in self._exempt)
 
     def _declared(self, headers: Headers) -> int:
         length = headers.get("content-length", "0")
@@ -119,14 +120,14 @@ class BodyLimit:
 
     def _counted(self, receive: Receive) -> Receive:
         left = self._limit
-        ends = asyncio.get_running_loop().time() + _BODY_S
+        deadline = asyncio.get_running_loop().time() + _BODY_S
         complete = False
 
         async def counted() -> Message:
             nonlocal left, complete
             if complete:
                 return await receive()
-            message = await self._in_time(receive, ends)
+            message = await self._receive_by(deadline, receive)
             left -= len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if left < 0:
@@ -136,12 +137,12 @@ class BodyLimit:
         return counted
 
     @staticmethod
-    async def _in_time(receive: Receive, ends: float) -> Message:
+    async def _receive_by(deadline: float, receive: Receive) -> Message:
         try:
-            async with asyncio.timeout_at(ends):
+            async with asyncio.timeout_at(deadline):
                 return await receive()
         except TimeoutError:
-            raise Problem(408, "slow", "the body did not arrive in time", Connection="close") from None
+            raise Problem(408, "slow", "the request body did not arrive in time", Connection="close") from None
 
     def _too_large(self) -> Problem:
-        return Problem(413, "too_large", f"a body may have {self._limit // 1024} KiB here")
+        return Problem(413, "too_large", f"the request body is larger than {self._limit // 1024} KiB")

@@ -1,4 +1,4 @@
-"""Errors as problem+json (RFC 9457): one shape for whatever goes wrong, and no server error for a client's mistake."""
+"""Errors as problem+json (RFC 9457): one format for every error, and no 5xx for a client's mistake."""
 
 import json
 import logging
@@ -15,16 +15,19 @@ from stream.errors import DiskError, MatteboxError, NoJob, NoSession, StoreDown,
 _log = logging.getLogger(__name__)
 _STORE_RETRY_S = 2
 _STATUS: dict[type[MatteboxError], int] = {NoSession: 404, NoJob: 404, StoreError: 409, DiskError: 507}
-_TITLES = {460: "Checksum Mismatch"}  # a code that tus adds
-_WORDS = {
+_TITLES = {460: "Checksum Mismatch"}  # a status that tus adds
+_DETAILS = {
     HTTPStatus.NOT_FOUND: "there is nothing at this address",
-    HTTPStatus.METHOD_NOT_ALLOWED: "this address does not know that method",
-    HTTPStatus.BAD_REQUEST: "the body cannot be read",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this address does not support that method",
+    HTTPStatus.BAD_REQUEST: "the request body cannot be read",
 }
 
 
 class Problem(HTTPException):
-    """A refusal: `code` is for machines, `detail` one sentence for a person, `field` the input that is at fault."""
+    """An error response: `code` is for programs, `detail` is a sentence for people, `field` names the wrong input.
+
+    headers: further response headers, with `_` for `-` in their names.
+    """
 
     def __init__(
         self, status: int, code: str, detail: str, *, field: str = "", retry_s: float | None = None, **headers: str
@@ -41,7 +44,7 @@ class Problem(HTTPException):
 
 
 def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]] = (), headers: Any = None) -> Response:
-    """The response. ASCII JSON: what clients send may hold halves of characters that no encoding takes."""
+    """Build the response. It is ASCII JSON, because client input may contain lone surrogates, which UTF-8 rejects."""
     body: dict[str, Any] = {
         "type": f"urn:mattebox:problem:{code}",
         "title": _TITLES.get(status) or HTTPStatus(status).phrase,
@@ -55,43 +58,43 @@ def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]]
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of the application leave as a problem."""
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    """Turn every error of the application into a problem response."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(StoreDown, _store_down)
-    app.add_exception_handler(MatteboxError, _refused)
-    app.add_exception_handler(Exception, _bug)
+    app.add_exception_handler(MatteboxError, _mattebox_error)
+    app.add_exception_handler(Exception, _internal_error)
 
 
-async def _http(_: Request, exc: Exception) -> Response:
+async def _http_error(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     if isinstance(exc, Problem):
         return exc.response()
     status = HTTPStatus(exc.status_code)
-    return render(status, status.name.lower(), _WORDS.get(status, status.phrase), headers=exc.headers)
+    return render(status, status.name.lower(), _DETAILS.get(status, status.phrase), headers=exc.headers)
 
 
-async def _invalid(_: Request, exc: Exception) -> Response:
+async def _invalid_request(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
     if any(error["type"] == "json_invalid" for error in exc.errors()):
-        return Problem(400, "bad_json", "the body is not JSON").response()
+        return Problem(400, "bad_json", "the request body is not valid JSON").response()
     return invalid(exc.errors()).response()
 
 
 def invalid(errors: Sequence[Any], under: str = "") -> Problem:
-    """422 with the field of each fault; what the client sent in it is not repeated."""
-    faults = [{"field": _field(e["loc"], under), "detail": _sentence(e["msg"])} for e in errors[:20]]
+    """A 422 problem from pydantic's errors, naming each field but not repeating its value. under: a field prefix."""
+    faults = [{"field": _field(e["loc"], under), "detail": _detail(e["msg"])} for e in errors[:20]]
     problem = Problem(422, "invalid", "; ".join(f"{f['field']}: {f['detail']}" for f in faults[:3]))
     problem.faults = faults
     return problem
 
 
-def _field(place: Sequence[Any], under: str) -> str:
-    parts = [str(p)[:64] for p in place if p not in ("body", "query", "path", "header")]
+def _field(location: Sequence[Any], under: str) -> str:
+    parts = [str(p)[:64] for p in location if p not in ("body", "query", "path", "header")]
     return ".".join([under, *parts] if under else parts) or "body"
 
 
-def _sentence(message: str) -> str:
+def _detail(message: str) -> str:
     return message.removeprefix("Value error, ")[:300]
 
 
@@ -99,12 +102,12 @@ async def _store_down(_: Request, exc: Exception) -> Response:
     return Problem(503, "store_down", "Redis cannot be reached; try again soon", retry_s=_STORE_RETRY_S).response()
 
 
-async def _refused(_: Request, exc: Exception) -> Response:
+async def _mattebox_error(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, MatteboxError)
     status = next((number for kind, number in _STATUS.items() if isinstance(exc, kind)), 422)
     return render(status, exc.code, str(exc))
 
 
-async def _bug(_: Request, exc: Exception) -> Response:
+async def _internal_error(_: Request, exc: Exception) -> Response:
     _log.error("a request failed", exc_info=exc)
-    return render(500, "internal", "this is a fault of the server; its log says more")
+    return render(500, "internal", "internal server error; see the server's log")

@@ -1,6 +1,6 @@
-"""Send an object of the storage, or a part of it, as HTTP says (RFC 9110, 13 and 14): ranges, ETag, conditions.
+"""Serve objects from storage with conditional and range requests (RFC 9110, sections 13 and 14).
 
-Several ranges at once are answered by the whole, which the RFC allows; no player asks for them.
+A request for several ranges gets the whole object, which the RFC allows; players do not send such requests.
 """
 
 import re
@@ -18,41 +18,43 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 async def send(request: Request, storage: Storage, key: str, etag: str, headers: Mapping[str, str]) -> Response:
-    """The object at `key`. Raises Problem 404 where it is gone, 416 for a range beyond its end."""
+    """Respond with the object at `key`. Raises Problem 404 if it is missing, 416 if the range is beyond its end."""
     try:
         size = await in_thread(storage.size, key)
     except FileNotFoundError:
-        raise Problem(404, "not_found", "it is not there, or no longer") from None
-    said = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", **headers}
+        raise Problem(404, "not_found", "the file does not exist, or no longer exists") from None
+    response_headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", **headers}
     if etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
-        return Response(status_code=304, headers=said)
-    part = _part(request.headers, size, etag) if request.method == "GET" else None  # 14.2: for no other method
+        return Response(status_code=304, headers=response_headers)
+    part = _part(request.headers, size, etag) if request.method == "GET" else None  # section 14.2: GET only
     start, end = part or (0, size)
     if part:
-        said["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    said["Content-Length"] = str(end - start)
+        response_headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    response_headers["Content-Length"] = str(end - start)
     status = 206 if part else 200
     if request.method == "HEAD" or start == end:
-        return Response(status_code=status, headers=said)
-    return StreamingResponse(storage.read(key, start, end - start), status, said)
+        return Response(status_code=status, headers=response_headers)
+    return StreamingResponse(storage.read(key, start, end - start), status, response_headers)
 
 
 def _part(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
-    """First byte and the one after the last; None: the whole. Raises Problem 416."""
-    asked = _RANGE.fullmatch(headers.get("range", "").replace(" ", ""))
-    if asked is None or asked.groups() == ("", "") or headers.get("if-range", etag) != etag:
+    """The requested bytes as [start, end), or None for the whole object. Raises Problem 416."""
+    match = _RANGE.fullmatch(headers.get("range", "").replace(" ", ""))
+    if match is None or match.groups() == ("", "") or headers.get("if-range", etag) != etag:
         return None
-    first, last = asked.groups()
+    first, last = match.groups()
     if first and last and int(last) < int(first):
         return None
     start = int(first) if first else max(0, size - int(last))
     end = min(size, int(last) + 1) if first and last else size
     if start >= end:
-        raise Problem(416, "range", f"it has {size} bytes", Content_Range=f"bytes */{size}")
+        raise Problem(416, "range", f"the file has {size} bytes", Content_Range=f"bytes */{size}")
     return start, end
 
 
 def disposition(name: str, attached: bool) -> str:
-    """Content-Disposition with the name as it is for those who know RFC 6266, and in ASCII for the others."""
-    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)
-    return f"{'attachment' if attached else 'inline'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    """A Content-Disposition header with the UTF-8 name of RFC 6266 and an ASCII fallback."""
+    ascii_name = re.sub(r"[^A-Za-z0-9._ -]", "_", name)
+    return (
+        f"{'attachment' if attached else 'inline'}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
+    )

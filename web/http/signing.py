@@ -1,6 +1,6 @@
-"""Signed notes that expire: what a cookie and a link carry. Knows nothing about HTTP or users.
+"""Signed tokens that expire, for cookies and links. Knows nothing about HTTP or users.
 
-A note is base64url(JSON) "." base64url(HMAC-SHA256 of it). Nothing in it is secret, nothing in it can be changed.
+A token is base64url(JSON) "." base64url(HMAC-SHA256 of the first part). It is readable by anyone but tamper-proof.
 """
 
 import base64
@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from stream.errors import disk_error
 
 Scope = Literal["login", "view", "publish", "download"]
-_MAX_NOTE = 1024  # characters
+_MAX_TOKEN = 1024  # characters
 
 
 class Claim(BaseModel):
-    """scope: what it allows; owner: in whose name; name: of which stream ("" for a login); expires_s: unix time."""
+    """scope: what it allows. owner: for which user. name: on which resource ("" for a login). expires_s: Unix time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,41 +37,41 @@ def sign(claim: Claim, key: bytes) -> str:
     return f"{body}.{_encode(_mac(body, key))}"
 
 
-def claimed(note: str) -> Claim | None:
-    """What the note says, true or not; None if it is none."""
+def read_claim(token: str) -> Claim | None:
+    """The token's claim, unverified; None if the token is malformed."""
     try:
-        return Claim.model_validate_json(_decode(note[:_MAX_NOTE].partition(".")[0]))
+        return Claim.model_validate_json(_decode(token[:_MAX_TOKEN].partition(".")[0]))
     except (ValueError, ValidationError, binascii.Error):
         return None
 
 
-def holds(note: str, key: bytes, now_s: float | None = None) -> bool:
-    """Is the note signed with `key`, and not expired?"""
-    body, _, mac = note[:_MAX_NOTE].partition(".")
-    claim = claimed(note)
-    true = hmac.compare_digest(_encode(_mac(body, key)).encode(), mac.encode(errors="replace"))
-    return true and claim is not None and claim.expires_s > (time.time() if now_s is None else now_s)
+def is_valid(token: str, key: bytes, now_s: float | None = None) -> bool:
+    """Whether the token is signed with `key` and has not expired."""
+    body, _, mac = token[:_MAX_TOKEN].partition(".")
+    claim = read_claim(token)
+    authentic = hmac.compare_digest(_encode(_mac(body, key)).encode(), mac.encode(errors="replace"))
+    return authentic and claim is not None and claim.expires_s > (time.time() if now_s is None else now_s)
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
-    """A key of its own for each purpose."""
+    """Derive a separate 32-byte key for `purpose`."""
     return hmac.digest(secret, purpose.encode(), hashlib.sha256)
 
 
-def kept_secret(folder: Path) -> bytes:
-    """The secret in `folder`, made on first use, readable by this user only. Raises DiskError."""
+def load_secret(folder: Path) -> bytes:
+    """The 32-byte secret stored in `folder`, created on first use with mode 0600. Raises DiskError."""
     path = folder / "secret"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            _make(path)
+            _create(path)
         return path.read_bytes()
     except OSError as exc:
         raise disk_error(exc, path) from exc
 
 
-def _make(path: Path) -> None:
-    """Complete or not there, and the first of several processes wins: a link does not replace."""
+def _create(path: Path) -> None:
+    """Write the file atomically. If several processes do so at once, the first wins: os.link does not overwrite."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -1,4 +1,4 @@
-"""Work that blocks, off the event loop, and never left behind running."""
+"""Run blocking work outside the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_OUTSIDE = ThreadPoolExecutor(16, "outside")  # no thread is there before it is needed
+_NETWORK = ThreadPoolExecutor(16, "network")  # starts threads on demand
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As asyncio.to_thread; but when the caller is cancelled it still waits for the work, which may hold files."""
+    """Like asyncio.to_thread, but a cancelled caller still waits for the work to end: it may hold open files."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(task)
@@ -20,6 +20,6 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise
 
 
-async def outside(work: Callable[..., T], *args: object) -> T:
-    """Work that waits for machines of others, in threads of its own: however long those take, nothing else waits."""
-    return await asyncio.get_running_loop().run_in_executor(_OUTSIDE, work, *args)
+async def in_network_thread(work: Callable[..., T], *args: object) -> T:
+    """Run work that waits for remote servers in a separate pool, so that slow servers do not delay other work."""
+    return await asyncio.get_running_loop().run_in_executor(_NETWORK, work, *args)

@@ -1,6 +1,6 @@
-"""A certificate for machines that have none: browsers give a camera to https pages only, beyond localhost.
+"""A self-signed certificate for servers that have none: outside localhost, browsers allow the camera on https only.
 
-Self-signed, so each browser asks its user once; kept in the data folder, so that it asks once only.
+Each browser asks its user once whether to trust it. It is stored in the data folder, so that it stays the same.
 """
 
 import ipaddress
@@ -19,34 +19,37 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stream.errors import UsageError, disk_error
 
-_LASTS = timedelta(days=397)  # browsers take none that lasts longer
+_LIFETIME = timedelta(days=397)  # browsers reject longer ones
 _RENEW = timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """PEM files; key may be in the same file as the certificate."""
+    """PEM files. `chain` and `key` may be the same file."""
 
     chain: Path
     key: Path
 
 
 def certificate(spec: str, folder: Path, host: str) -> Certificate | None:
-    """`off`: None; `auto`: a self-signed one kept in `folder`; `CERT,KEY`: those files. UsageError, DiskError."""
+    """`off`: None. `auto`: a self-signed one stored in `folder`. `CERT,KEY`: those files. Raises UsageError, DiskError.
+
+    host: the address that the server listens on.
+    """
     if spec == "off":
         return None
     if spec == "auto":
-        return _kept(folder / "tls", names_of(host))
+        return _self_signed(folder / "tls", host_names(host))
     chain, comma, key = spec.partition(",")
     files = Certificate(Path(chain), Path(key if comma else chain))
     for path in (files.chain, files.key):
         if not path.is_file():
-            raise UsageError(f"--tls {spec}: {path} is not a file; write auto, off or CERT,KEY")
+            raise UsageError(f"--tls {spec}: {path} is not a file; use auto, off or CERT,KEY")
     return files
 
 
-def names_of(host: str) -> list[str]:
-    """The names and addresses under which this machine may be reached."""
+def host_names(host: str) -> list[str]:
+    """The names and addresses that may reach this machine."""
     found = ["localhost", "127.0.0.1", "::1", socket.gethostname(), f"{socket.gethostname()}.local", *_addresses()]
     if host not in ("0.0.0.0", "::", ""):
         found.append(host)
@@ -54,43 +57,43 @@ def names_of(host: str) -> list[str]:
 
 
 def _addresses() -> list[str]:
-    """Those that packets to the world leave from. A UDP socket that is connected sends nothing."""
+    """The source addresses of packets to the Internet. Connecting a UDP socket sends nothing."""
     found = []
-    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+    for family, remote in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect((far, 9))
+                probe.connect((remote, 9))
                 found.append(str(probe.getsockname()[0]).partition("%")[0])
         except OSError:
-            continue  # no route of that kind
+            continue  # no route for this family
     return found
 
 
-def _kept(folder: Path, names: list[str]) -> Certificate:
+def _self_signed(folder: Path, names: list[str]) -> Certificate:
     files = Certificate(folder / "cert.pem", folder / "key.pem")
     try:
-        if not _serves(files, names):
+        if not _is_usable(files, names):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _make(files, names)
+            _create(files, names)
     except OSError as exc:
         raise disk_error(exc, folder) from exc
     return files
 
 
-def _serves(files: Certificate, names: list[str]) -> bool:
-    """Is there one for all these names that lasts a while?"""
+def _is_usable(files: Certificate, names: list[str]) -> bool:
+    """Whether the certificate exists, covers all `names` and does not expire soon."""
     if not files.chain.is_file() or not files.key.is_file():
         return False
     try:
         found = x509.load_pem_x509_certificate(files.chain.read_bytes())
-        known = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        san = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, x509.ExtensionNotFound):
         return False
-    has = {*known.get_values_for_type(x509.DNSName), *map(str, known.get_values_for_type(x509.IPAddress))}
-    return set(names) <= has and found.not_valid_after_utc - datetime.now(UTC) > _RENEW
+    covered = {*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress))}
+    return set(names) <= covered and found.not_valid_after_utc - datetime.now(UTC) > _RENEW
 
 
-def _make(files: Certificate, names: list[str]) -> None:
+def _create(files: Certificate, names: list[str]) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _write(files.key, secret)
@@ -107,15 +110,15 @@ def _signed(key: ec.EllipticCurvePrivateKey, names: list[str]) -> x509.Certifica
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + _LASTS)
-        .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        .not_valid_after(now + _LIFETIME)
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
 
 
-def _general(name: str) -> x509.GeneralName:
+def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -123,7 +126,7 @@ def _general(name: str) -> x509.GeneralName:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """For this user's eyes only, and complete or not there."""
+    """Write the file atomically, with mode 0600."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)

@@ -1,6 +1,6 @@
-"""The headers of tus 1.0: what a request says in them, checked, and what an answer says.
+"""The headers of tus 1.0: read and checked in requests, written in responses.
 
-Knows nothing about where the bytes go.
+Knows nothing about where the bytes are stored.
 """
 
 import base64
@@ -25,61 +25,63 @@ _MAX_METADATA = 8192
 
 
 class TusHeaders:
-    """Puts `Tus-Resumable` on every response below /api/uploads, refusals too."""
+    """Adds `Tus-Resumable` to every response below /api/uploads, errors included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def named(message: Message) -> None:
+        async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (api.TUS_HEADER.lower().encode(), VERSION.encode())]
             await send(message)
 
-        ours = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PATH}/")
-        await self._app(scope, receive, named if ours else send)
+        is_upload = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PATH}/")
+        await self._app(scope, receive, add if is_upload else send)
 
 
 def check_version(request: Request) -> None:
-    """Raises Problem 412."""
+    """Raises Problem 412 unless the request has the supported tus version."""
     if request.headers.get(api.TUS_HEADER) != VERSION:
         raise Problem(412, "tus_version", f"send {api.TUS_HEADER}: {VERSION}", Tus_Version=VERSION)
 
 
 def number(request: Request, header: str) -> int:
-    """Of bytes. Raises Problem 400."""
+    """The header's value, a number of bytes. Raises Problem 400."""
     text = request.headers.get(header, "")
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Problem(400, "bad_header", f"{header.title()} is a number of bytes", field=header.title())
+        raise Problem(400, "bad_header", f"{header.title()} must be a number of bytes", field=header.title())
     return int(text)
 
 
 def title_of(metadata: str) -> str:
-    """The user's name for the file out of `Upload-Metadata`, fit for display. Raises Problem 400."""
+    """The file name in `Upload-Metadata`, made safe for display. Raises Problem 400."""
     if len(metadata) > _MAX_METADATA:
-        raise Problem(400, "bad_header", f"Upload-Metadata may have {_MAX_METADATA} characters")
+        raise Problem(400, "bad_header", f"Upload-Metadata is longer than {_MAX_METADATA} characters")
     try:
-        words = dict(pair.strip().partition(" ")[::2] for pair in metadata.split(","))
-        name = base64.b64decode(words.get("filename", ""), validate=True).decode(errors="replace")
+        pairs = dict(pair.strip().partition(" ")[::2] for pair in metadata.split(","))
+        name = base64.b64decode(pairs.get("filename", ""), validate=True).decode(errors="replace")
     except (binascii.Error, ValueError):
-        raise Problem(400, "bad_header", "Upload-Metadata holds base64", field="Upload-Metadata") from None
+        raise Problem(
+            400, "bad_header", "the values in Upload-Metadata must be base64", field="Upload-Metadata"
+        ) from None
     return "".join(c if c.isprintable() else " " for c in name).strip()[: limits.TITLE]
 
 
 def checksum_of(request: Request) -> tuple[Any, bytes] | None:
-    """The hash to feed and what it is to come to. Raises Problem 400."""
+    """A hash object and the expected digest from `Upload-Checksum`; None without one. Raises Problem 400."""
     kind, _, value = request.headers.get("upload-checksum", "").partition(" ")
     if not kind:
         return None
     try:
-        wanted = base64.b64decode(value, validate=True)
+        expected = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        wanted = b""
-    if kind not in HASHES or not wanted:
-        raise Problem(400, "bad_header", f"Upload-Checksum is one of {', '.join(HASHES)}, and base64")
-    return hashlib.new(kind, usedforsecurity=False), wanted
+        expected = b""
+    if kind not in HASHES or not expected:
+        raise Problem(400, "bad_header", f"Upload-Checksum must be one of {', '.join(HASHES)}, then the base64 digest")
+    return hashlib.new(kind, usedforsecurity=False), expected
 
 
 def expiry(expires_s: float) -> dict[str, str]:
-    """expires_s: unix time."""
+    """The `Upload-Expires` header. expires_s: Unix time."""
     return {"Upload-Expires": formatdate(expires_s, usegmt=True)}

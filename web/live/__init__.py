@@ -1,1 +1,1 @@
-"""The routes of live video: sessions, WHIP and WHEP."""
+"""Routes for live video: sessions, WHIP and WHEP."""

@@ -1,4 +1,4 @@
-"""From an offer to its answer: a record is made, a worker takes it, and what it says is the answer or a problem."""
+"""Place an SDP offer with a worker through the store, and turn the worker's reply into an answer or a problem."""
 
 import re
 import time
@@ -16,7 +16,7 @@ from web.context import Context
 from web.http.problems import Problem
 
 _RETRY_S = 2
-_MENDED_BY_CLIENT = {
+_CLIENT_ERRORS = {  # the worker's problem code to the field of the request that caused it
     SdpError.code: "sdp",
     UnsupportedCodec.code: "sdp",
     UsageError.code: "options",
@@ -32,7 +32,10 @@ def new_session(kind: SessionKind, owner: str, options: Options, name: str = "",
 
 
 async def place(here: Context, session: Session, sdp: str) -> str:
-    """The worker's answer, as SDP. Raises Problem 422 for an offer that cannot be used, 503 where nobody has room."""
+    """Offer the session to the workers and return the SDP answer.
+
+    Raises Problem 422 if the client must change the offer, 404 or 409 for its stream name, 503 if no worker takes it.
+    """
     began_s = time.perf_counter()
     answer = await here.store.offer(session, sdp, here.settings.offer_wait_s)
     here.counters.offer_seconds.observe(time.perf_counter() - began_s)
@@ -45,7 +48,10 @@ async def place(here: Context, session: Session, sdp: str) -> str:
 
 
 def check_offer(sdp: str, kind: SessionKind) -> None:
-    """What no worker could use goes to none. Which addresses are spoken to is the worker's to say. Problem 422."""
+    """Reject an offer that no worker could use, before it is placed. Raises Problem 422.
+
+    Which candidate addresses are allowed is decided by the worker.
+    """
     wants = MediaDirections(video_in=kind is not SessionKind.VIEW, video_out=kind is not SessionKind.PUBLISH)
     try:
         read_offer(sdp, wants, CandidatePolicy(loopback=True))
@@ -54,36 +60,36 @@ def check_offer(sdp: str, kind: SessionKind) -> None:
 
 
 def _problem(answer: Answer | None) -> Problem | None:
-    """The worker's words as a problem: what the client can mend is 422, the rest may be better in a moment."""
+    """The worker's error as a problem: 422 where the client must change its offer, else usually 503 to retry."""
     if answer is None:
-        return Problem(503, "no_worker", "no worker had room for this video; try again soon", retry_s=_RETRY_S)
+        return Problem(503, "no_worker", "no worker has room for this video now; try again soon", retry_s=_RETRY_S)
     if answer.problem == keys.NO_STREAM:
         return not_live()
     if answer.problem == keys.NAME_TAKEN:
         return name_taken()
     if not answer.problem:
         return None
-    if field := _MENDED_BY_CLIENT.get(answer.problem):
+    if field := _CLIENT_ERRORS.get(answer.problem):
         return Problem(422, answer.problem, answer.detail or "the offer cannot be used", field=field)
-    return Problem(503, answer.problem, answer.detail or "the server cannot take it now", retry_s=_RETRY_S)
+    return Problem(503, answer.problem, answer.detail or "the server cannot take this video now", retry_s=_RETRY_S)
 
 
 def not_live() -> Problem:
-    return Problem(404, "not_live", "nobody publishes under this name now", retry_s=3)
+    return Problem(404, "not_live", "no stream with this name is live now", retry_s=3)
 
 
 def name_taken() -> Problem:
-    return Problem(409, keys.NAME_TAKEN, "another publishes under this name", retry_s=_RETRY_S)
+    return Problem(409, keys.NAME_TAKEN, "another user is publishing under this name", retry_s=_RETRY_S)
 
 
-async def owned(here: Context, owner: str, name: str) -> Session:
-    """The owner's session of that id. Raises Problem 404: what is another's does not exist."""
-    session = await here.store.session(name) if RECORD_ID.fullmatch(name) else None
+async def owned(here: Context, owner: str, id: str) -> Session:
+    """The owner's session with this id. Raises Problem 404, also for another user's session."""
+    session = await here.store.session(id) if RECORD_ID.fullmatch(id) else None
     if session is None or session.owner != owner:
         raise Problem(404, "not_found", "there is no such session")
     return session
 
 
 def ice(settings: Settings, owner: str) -> list[dict[str, object]]:
-    """STUN and TURN servers as browsers take them, with credentials that expire."""
+    """STUN and TURN servers in the format of RTCPeerConnection, with credentials that expire."""
     return ice_servers(settings, re.sub(r"[^A-Za-z0-9]", "-", owner) or "anyone")

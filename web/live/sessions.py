@@ -1,4 +1,4 @@
-"""/api/sessions: the camera goes out and its matte comes back on one connection; and what became of every session."""
+"""/api/sessions: send a camera and receive its matted video on one connection; list, change and end sessions."""
 
 import asyncio
 from typing import Annotated, Any, Literal
@@ -22,7 +22,7 @@ Part = Annotated[
     dict[str, Any],
     Field(
         description="engine; background: color:#rrggbb, green, blur[:0-1], gallery:NAME, upload:ID, transparent, none; "
-        "view; temporal; key; and whatever else Options has. null is the default"
+        "view; temporal; key; and all other fields of Options. null resets an option to its default"
     ),
 ]
 
@@ -32,7 +32,7 @@ class OfferIn(BaseModel):
     sdp: Sdp
     type: Literal["offer"] = "offer"
     options: Part = Field(default_factory=dict)
-    replaces: str | None = Field(None, max_length=limits.ID, description="a session of yours that ends first")
+    replaces: str | None = Field(None, max_length=limits.ID, description="id of a session of yours to end first")
 
 
 class AnswerOut(BaseModel):
@@ -42,7 +42,8 @@ class AnswerOut(BaseModel):
 
 
 class Change(BaseModel):
-    """show_room: a stream's viewers may see the room (background none, views overlay and side-by-side)."""
+    """options: those to change. show_room: allow a stream's viewers to see the room (background none, views overlay
+    and side-by-side)."""
 
     model_config = ConfigDict(extra="forbid")
     options: Part
@@ -50,7 +51,7 @@ class Change(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """state: offered, connecting, live; ended, failed and lost are final, and `reason` says why, in a word."""
+    """state: offered, connecting or live; ended, failed and lost are final. reason: a code for why it ended."""
 
     id: str
     kind: SessionKind
@@ -68,7 +69,8 @@ class Sessions(BaseModel):
     sessions: list[SessionOut]
 
 
-def shown(here: Context, session: Session) -> SessionOut:
+def _public(here: Context, session: Session) -> SessionOut:
+    """The session without what clients must not see: its owner and the server's paths."""
     return SessionOut(
         **session.model_dump(include={"id", "kind", "name", "reason", "worker", "created_s", "updated_s", "meters"}),
         state=session.state.value,
@@ -78,7 +80,7 @@ def shown(here: Context, session: Session) -> SessionOut:
 
 @router.post("/sessions", status_code=201)
 async def start(body: OfferIn, request: Request, response: Response, owner: Owner, here: Here) -> AnswerOut:
-    """Offer a camera. Answered as soon as a worker took it, in 10 s at most; 503 where none has room."""
+    """Offer a camera. Answers as soon as a worker takes it, within 10 s; 503 if no worker has room."""
     await spend_offer(here, request, owner)
     check_offer(body.sdp, SessionKind.CAMERA)
     options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), body.options)
@@ -90,10 +92,10 @@ async def start(body: OfferIn, request: Request, response: Response, owner: Owne
     return AnswerOut(id=session.id, sdp=sdp)
 
 
-async def _end(here: Context, owner: str, name: str) -> None:
-    """End the session that a new one replaces; that it is long gone is no reason to refuse the new one."""
+async def _end(here: Context, owner: str, id: str) -> None:
+    """End the session that a new one replaces. If it no longer exists, that is no error."""
     try:
-        session = await owned(here, owner, name)
+        session = await owned(here, owner, id)
     except Problem:
         return
     if not session.state.final:
@@ -101,33 +103,33 @@ async def _end(here: Context, owner: str, name: str) -> None:
 
 
 @router.get("/sessions")
-async def every(owner: Owner, here: Here) -> Sessions:
-    """Yours, of every kind; those that ended stay for ten minutes."""
-    return Sessions(sessions=[shown(here, s) for s in await here.store.sessions(owner)])
+async def list_sessions(owner: Owner, here: Here) -> Sessions:
+    """Your sessions of every kind. Ended ones are listed for ten minutes."""
+    return Sessions(sessions=[_public(here, s) for s in await here.store.sessions(owner)])
 
 
 @router.get("/sessions/{name}")
-async def one(name: str, owner: Owner, here: Here) -> SessionOut:
-    return shown(here, await owned(here, owner, name))
+async def get_session(name: str, owner: Owner, here: Here) -> SessionOut:
+    return _public(here, await owned(here, owner, name))
 
 
 @router.patch("/sessions/{name}")
 async def change(name: str, body: Change, owner: Owner, here: Here) -> SessionOut:
-    """Change some options while live; the others stay."""
+    """Change some options of a running session; the others stay as they are."""
     session = await owned(here, owner, name)
     if session.state.final:
         raise Problem(409, "over", f"the session is {session.state.value}")
     if session.kind is SessionKind.VIEW:
-        raise Problem(409, "viewer", "options belong to the stream, not to its viewers")
+        raise Problem(409, "viewer", "viewers have no options; change those of the stream")
     options = await asyncio.to_thread(read_options, here.shelf, owner, session.options, body.options)
     if session.kind is SessionKind.PUBLISH and {"background", "view"} & set(body.options):
         keep_private(options, body.show_room)
-    return shown(here, await here.store.change(session.id, options))
+    return _public(here, await here.store.change(session.id, options))
 
 
 @router.delete("/sessions/{name}", status_code=204)
 async def end(name: str, owner: Owner, here: Here) -> Response:
-    """End it; to end what is over is no mistake."""
+    """End the session. Ending a session that is over is no error."""
     session = await owned(here, owner, name)
     if not session.state.final:
         await here.store.end(session.id, "deleted")
@@ -135,10 +137,10 @@ async def end(name: str, owner: Owner, here: Here) -> Response:
 
 
 class IceServers(BaseModel):
-    iceServers: list[dict[str, Any]]  # noqa: N815 - as RTCPeerConnection takes it
+    iceServers: list[dict[str, Any]]  # noqa: N815 - the name in RTCPeerConnection's configuration
 
 
 @router.get("/ice-servers")
 async def ice_list(visitor: Anyone, here: Here) -> IceServers:
-    """For the `RTCPeerConnection` of a page, a viewer's too; TURN credentials last an hour."""
+    """ICE servers for a page's `RTCPeerConnection`; viewers may ask too. TURN credentials are valid for an hour."""
     return IceServers(iceServers=ice(here.settings, visitor.owner))

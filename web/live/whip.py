@@ -1,8 +1,8 @@
-"""WHIP (RFC 9725) at /whip/NAME: one publisher; and WHEP, its viewing twin, at /whep/NAME: any number of viewers.
+"""WHIP (RFC 9725) at /whip/NAME for one publisher, and WHEP, its counterpart for viewers, at /whep/NAME.
 
-An encoder that lost its network comes back with a new offer while its old session still seems alive, as OBS does. So
-the same owner's new publisher takes the name over once its video flows (the store sees to it), and only another
-owner's is refused, with 409.
+After a network failure an encoder such as OBS sends a new offer while its old session still seems alive. So a new
+publisher of the same owner takes the name over once its video arrives (the store does this), and only another owner's
+is refused, with 409.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 _OFFER = {"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}}
 _TRICKLE = {"requestBody": {"required": True, "content": {_FRAGMENT: {"schema": {"type": "string"}}}}}
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
-_LINE = re.compile(r"[a-z]=\S")
-_KNOWN = frozenset({"token", "show_room"})
+_SDP_LINE = re.compile(r"[a-z]=\S")
+_NOT_OPTIONS = frozenset({"token", "show_room"})  # the other parameters of the query
 
 
 @router.post("/whip/{name}", status_code=201, openapi_extra=_OFFER)
 async def publish(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
-    """Publish a stream. Options stand in the query, as `?background=blur&engine=rvm`; what shows viewers the room
-    (background none, views overlay and side-by-side) needs `show_room=true` too."""
+    """Publish a stream. Options are query parameters, as in `?background=blur&engine=rvm`. Options that show viewers
+    the room (background none, views overlay and side-by-side) also need `show_room=true`."""
     owner = _allowed(visitor, "publish", name)
     await spend_offer(here, request, owner)
     sdp = await _offer(request, SessionKind.PUBLISH)
-    part = {key: value for key, value in request.query_params.items() if key not in _KNOWN}
+    part = {key: value for key, value in request.query_params.items() if key not in _NOT_OPTIONS}
     options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
     session = new_session(SessionKind.PUBLISH, owner, options, name)
@@ -45,7 +45,7 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
 
 @router.post("/whep/{name}", status_code=201, openapi_extra=_OFFER)
 async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
-    """View a stream; 404 while nobody publishes it, with a time after which to ask again."""
+    """View a stream. 404 with Retry-After while nobody publishes it."""
     owner = _allowed(visitor, "view", name)
     await spend_offer(here, request, owner)
     sdp = await _offer(request, SessionKind.VIEW)
@@ -58,7 +58,7 @@ async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) 
 
 @router.options("/whip/{name}")
 @router.options("/whep/{name}")
-async def ask(name: StreamName) -> Response:
+async def endpoint_options(name: StreamName) -> Response:
     return Response(headers={"Allow": "OPTIONS, POST", "Accept-Post": _SDP})
 
 
@@ -84,24 +84,24 @@ async def leave(name: StreamName, session: str, visitor: Anyone, here: Here) -> 
 
 @router.options("/whip/{name}/{session}")
 @router.options("/whep/{name}/{session}")
-async def ask_session(name: StreamName, session: str) -> Response:
+async def session_options(name: StreamName, session: str) -> Response:
     return Response(headers={"Allow": "DELETE, OPTIONS, PATCH", "Accept-Patch": _FRAGMENT})
 
 
 def _allowed(visitor: Visitor, scope: Literal["publish", "view"], name: str) -> str:
-    """In whose name. Raises Problem 403 for a link that is for something else."""
+    """The owner that the visitor acts for. Raises Problem 403 for a link with another scope or name."""
     if visitor.scope == "login" or (visitor.scope, visitor.name) == (scope, name):
         return visitor.owner
     raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
 
 
 async def _offer(request: Request, kind: SessionKind) -> str:
-    """The body, if it is an offer of that kind and the client takes SDP for an answer."""
+    """The offer in the body. Raises Problem 400 or 422 if it is invalid, 406 or 415 for the wrong media type."""
     if _content_type(request) != _SDP:
-        raise Problem(415, "content_type", f"an offer is sent as {_SDP}", Accept_Post=_SDP)
+        raise Problem(415, "content_type", f"the offer must be sent as {_SDP}", Accept_Post=_SDP)
     accept = request.headers.get("accept", "")
     if accept and not any(_MEDIA_RANGE.match(part) for part in accept.split(",")):
-        raise Problem(406, "accept", f"an answer is {_SDP}")
+        raise Problem(406, "accept", f"the answer is {_SDP}")
     sdp = _text(await request.body(), "offer")
     check_offer(sdp, kind)
     return sdp
@@ -112,18 +112,19 @@ def _content_type(request: Request) -> str:
 
 
 def _text(body: bytes, what: str) -> str:
-    """Raises Problem 400 where it cannot be text, or is empty."""
+    """The body as text. Raises Problem 400 if it is not UTF-8 or is empty. what: its name in the error."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        raise Problem(400, "bad_sdp", f"the {what} is not text") from None
+        raise Problem(400, "bad_sdp", f"the {what} is not UTF-8 text") from None
     if not text.strip():
         raise Problem(400, "bad_sdp", f"the {what} is empty")
     return text
 
 
-def _created(here: Context, session: Session, sdp: str, door: str) -> Response:
-    response = Response(sdp, 201, {"Location": f"/{door}/{session.name}/{session.id}", "ETag": _etag(session)}, _SDP)
+def _created(here: Context, session: Session, sdp: str, endpoint: Literal["whip", "whep"]) -> Response:
+    location = f"/{endpoint}/{session.name}/{session.id}"
+    response = Response(sdp, 201, {"Location": location, "ETag": _etag(session)}, _SDP)
     for server in ice(here.settings, session.owner):
         for link in _links(server):
             response.headers.append("Link", link)
@@ -135,12 +136,13 @@ def _etag(session: Session) -> str:
 
 
 def _links(server: dict[str, Any]) -> list[str]:
-    """RFC 9725, 4.6: one Link a URL."""
+    """The values of Link headers, one per URL (RFC 9725, section 4.6)."""
     urls = [server["urls"]] if isinstance(server["urls"], str) else server["urls"]
-    given = [(key, server[key]) for key in ("username", "credential") if server.get(key)]
-    words = "".join(f"; {key}={json.dumps(value)}" for key, value in given)
-    tail = words + ('; credential-type="password"' if given else "")
-    return [f'<{url}>; rel="ice-server"{tail}' for url in urls]
+    credentials = [(key, server[key]) for key in ("username", "credential") if server.get(key)]
+    parameters = "".join(f"; {key}={json.dumps(value)}" for key, value in credentials)
+    if credentials:
+        parameters += '; credential-type="password"'
+    return [f'<{url}>; rel="ice-server"{parameters}' for url in urls]
 
 
 async def _found(here: Context, visitor: Visitor, kind: SessionKind, name: str, session: str) -> Session:
@@ -152,19 +154,19 @@ async def _found(here: Context, visitor: Visitor, kind: SessionKind, name: str, 
 
 
 async def _trickle(here: Context, session: Session, request: Request) -> Response:
-    """Hand a client's further candidates to its worker. ICE restarts are not supported: 422, as the RFC asks."""
+    """Pass further ICE candidates to the session's worker. ICE restarts are not supported: 422, as the RFC requires."""
     if _content_type(request) != _FRAGMENT:
-        raise Problem(415, "content_type", f"candidates are sent as {_FRAGMENT}", Accept_Patch=_FRAGMENT)
+        raise Problem(415, "content_type", f"candidates must be sent as {_FRAGMENT}", Accept_Patch=_FRAGMENT)
     match = request.headers.get("if-match")
     if match is None:
-        raise Problem(428, "if_match", "say in If-Match which session these candidates are for")
+        raise Problem(428, "if_match", "the If-Match header is missing; it must hold the session's ETag")
     if match.strip() == "*":
         raise Problem(422, "ice_restart", "ICE restarts are not supported; send a new offer")
     if _etag(session) not in (tag.strip() for tag in match.split(",")):
         raise Problem(412, "if_match", "these candidates are for another session")
     fragment = _text(await request.body(), "fragment")
-    if not all(_LINE.match(line) for line in fragment.splitlines() if line):
-        raise Problem(400, "bad_sdp", "the fragment is no SDP")
+    if not all(_SDP_LINE.match(line) for line in fragment.splitlines() if line):
+        raise Problem(400, "bad_sdp", "the fragment is not SDP")
     if session.state.final or not session.worker:
         raise Problem(409, "over", f"the session is {session.state.value}")
     await here.store.send(session.worker, Command(kind="candidates", session=session.id, text=fragment))

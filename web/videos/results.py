@@ -83,7 +83,7 @@ async def make_link(id: str, wanted: DownloadLinkWanted, request: Request, owner
     name = wanted.output or job.outputs[0].name
     if name not in (output.name for output in job.outputs):
         raise Problem(422, "invalid", "the job has no such output", field="output")
-    note = here.gate.note("download", owner, job.id, wanted.expires_s)
+    note = here.gate.issue("download", owner, job.id, wanted.expires_s)
     base = str(request.base_url).rstrip("/")
     url = f"{base}{PATH}/{job.id}/result?output={name}&token={note}"
     return DownloadLink(url=url, expires_s=round(time.time() + wanted.expires_s, 3))

@@ -18,7 +18,7 @@ from stream.fetch.pull import redacted_url, request
 from stream.log import OncePerSecond
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
-from web.http.threads import outside
+from web.http.threads import in_network_thread
 from web.videos.jobs import shown
 
 router = APIRouter(prefix="/api", tags=["jobs"])
@@ -57,7 +57,7 @@ async def tell_next(here: Context) -> bool:
     if due is None:
         return False
     job, tries = due
-    refusal = await outside(_call, here, job)
+    refusal = await in_network_thread(_call, here, job)
     if not refusal:
         await here.jobs.hook_delivered(job.id)
     elif tries < len(_AGAIN_S):

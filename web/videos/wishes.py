@@ -16,7 +16,7 @@ from stream.records.jobs import Address, Job, Media, Output, OutputName, Priorit
 from stream.records.options import Options, View
 from web.context import Context
 from web.http.problems import Problem, invalid
-from web.http.threads import in_thread, outside
+from web.http.threads import in_network_thread, in_thread
 from web.kept.inbox import Busy, Upload
 from web.options import read_options
 
@@ -105,7 +105,7 @@ def _output(here: Context, owner: str, options: Options, number: int, wanted: Ou
 
 async def _check_address(here: Context, field: str, address: str) -> None:
     try:
-        await outside(resolve, address, here.settings)
+        await in_network_thread(resolve, address, here.settings)
     except FetchError as exc:
         raise Problem(422, exc.code, str(exc), field=field) from None
 

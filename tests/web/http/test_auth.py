@@ -9,12 +9,12 @@ from stream.settings import Settings
 from tests.web.asking import SDP, begin, problem
 from tests.web.site import Site, running
 from web.http.auth import COOKIE, Gate, read_tokens
-from web.http.signing import Claim, claimed, holds, kept_secret, sign
+from web.http.signing import Claim, is_valid, load_secret, read_claim, sign
 
 READS = ["/api/sessions", "/api/login", "/api/backgrounds", "/api/ice-servers", "/metrics"]
 
 
-def test_without_a_token_nothing_is_told(users: Site, camera_offer: str) -> None:
+def test_requests_without_a_valid_token_are_refused(users: Site, camera_offer: str) -> None:
     with users.client() as http:
         for path in READS:
             response = http.get(path)
@@ -27,11 +27,11 @@ def test_without_a_token_nothing_is_told(users: Site, camera_offer: str) -> None
         assert http.get("/").is_success, "the page asks for a token"
     for token in ("wrong", "alice", "alice-toke", "alice-token2", "é"):
         with users.client() as http:
-            given = httpx.Headers([(b"Authorization", f"Bearer {token}".encode())])
-            problem(http.get("/api/sessions", headers=given), 401, "sign_in")
+            headers = httpx.Headers([(b"Authorization", f"Bearer {token}".encode())])
+            problem(http.get("/api/sessions", headers=headers), 401, "sign_in")
 
 
-def test_what_is_anothers_does_not_exist(users: Site, camera_offer: str) -> None:
+def test_another_users_sessions_are_not_found(users: Site, camera_offer: str) -> None:
     with users.client("alice-token") as alice, users.client("bob-token") as bob:
         path = begin(alice, camera_offer).headers["location"]
         assert alice.get(path).is_success
@@ -40,7 +40,7 @@ def test_what_is_anothers_does_not_exist(users: Site, camera_offer: str) -> None
         problem(bob.patch(path, json={"options": {}}), 404, "not_found")
         assert bob.get("/api/sessions").json()["sessions"] == []
         begin(bob, camera_offer, replaces=path.rpartition("/")[2])
-        assert alice.get(path).json()["state"] != "ended", "bob's offer replaces nothing of alice's"
+        assert alice.get(path).json()["state"] != "ended", "bob's offer does not replace alice's session"
 
 
 def test_signing_in_and_out(users: Site) -> None:
@@ -57,42 +57,42 @@ def test_signing_in_and_out(users: Site) -> None:
         problem(http.get("/api/login"), 401, "sign_in")
 
 
-def test_guessing_tokens_is_slow(users: Site) -> None:
+def test_login_attempts_are_limited(users: Site) -> None:
     with users.client() as http:
         codes = [http.post("/api/login", json={"token": f"guess{n}"}).status_code for n in range(12)]
     assert codes == [401] * 10 + [429] * 2
 
 
-def test_a_cookie_that_was_changed_or_expired(users: Site, settings: Settings) -> None:
+def test_forged_and_expired_cookies_are_refused(users: Site, settings: Settings) -> None:
     gate = Gate(settings.model_copy(update={"tokens": SecretStr("alice:alice-token,bob:bob-token")}))
-    good = gate.note("login", "alice", "", 60)
-    other = Gate(settings.model_copy(update={"tokens": SecretStr("alice:changed")})).note("login", "alice", "", 60)
+    good = gate.issue("login", "alice", "", 60)
+    other = Gate(settings.model_copy(update={"tokens": SecretStr("alice:changed")})).issue("login", "alice", "", 60)
     body, _, mac = good.partition(".")
     forged = sign(Claim(scope="login", owner="bob", expires_s=time.time() + 60), b"key").partition(".")[0]
-    notes = {
+    statuses = {
         good: 200,
-        gate.note("login", "alice", "", -1): 401,
-        gate.note("login", "carol", "", 60): 401,
-        gate.note("view", "alice", "studio", 60): 401,
+        gate.issue("login", "alice", "", -1): 401,
+        gate.issue("login", "carol", "", 60): 401,
+        gate.issue("view", "alice", "studio", 60): 401,
         other: 401,
         f"{forged}.{mac}": 401,
         body: 401,
         f"{good}x": 401,
         "nonsense": 401,
     }
-    for note, status in notes.items():
+    for cookie, status in statuses.items():
         with users.client() as http:
-            assert http.get("/api/sessions", headers={"Cookie": f"{COOKIE}={note}"}).status_code == status
+            assert http.get("/api/sessions", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == status
 
 
-def test_links_allow_one_thing(users: Site, camera_offer: str, viewer_offer: str) -> None:
+def test_a_link_allows_one_action_on_one_stream(users: Site, camera_offer: str, viewer_offer: str) -> None:
     with users.client("alice-token") as alice, users.client() as player:
         made = alice.post("/api/links", json={"kind": "publish", "name": "studio", "expires_s": 60})
         assert made.status_code == 201
         publisher = made.json()
         published = player.post(publisher["url"], content=camera_offer, headers=SDP)
         assert published.status_code == 201
-        place = published.headers["location"]
+        location = published.headers["location"]
         watch = alice.post("/api/links", json={"kind": "view", "name": "studio"}).json()
         assert watch["page"].endswith(f"/view/studio#token={watch['token']}")
         for _ in range(50):
@@ -102,12 +102,12 @@ def test_links_allow_one_thing(users: Site, camera_offer: str, viewer_offer: str
         assert seen.status_code == 201
         as_bearer = {"Authorization": f"Bearer {watch['token']}"}
         assert player.delete(seen.headers["location"], headers=as_bearer).status_code == 200
-        problem(player.delete(place, headers=as_bearer), 403, "link_scope")
+        problem(player.delete(location, headers=as_bearer), 403, "link_scope")
         problem(player.get("/api/sessions", headers=as_bearer), 403, "link_scope")
         problem(player.post("/whep/other", content=viewer_offer, headers=SDP | as_bearer), 403, "link_scope")
         problem(player.post("/api/links", json={"kind": "view", "name": "x"}, headers=as_bearer), 403, "link_scope")
         problem(player.post("/whep/studio?token=alice-token", content=viewer_offer, headers=SDP), 401, "sign_in")
-        ended = player.delete(place, headers={"Authorization": f"Bearer {publisher['token']}"})
+        ended = player.delete(location, headers={"Authorization": f"Bearer {publisher['token']}"})
         assert ended.status_code == 200
 
 
@@ -121,28 +121,28 @@ def test_links_allow_one_thing(users: Site, camera_offer: str, viewer_offer: str
         ({"kind": "view"}, "name"),
     ],
 )
-def test_links_that_nobody_should_have(users: Site, body: dict[str, object], field: str) -> None:
+def test_invalid_links_are_refused(users: Site, body: dict[str, object], field: str) -> None:
     with users.client("alice-token") as http:
         problem(http.post("/api/links", json=body), 422, "invalid", field)
 
 
 def test_a_link_expires() -> None:
-    note = sign(Claim(scope="view", owner="a", name="n", expires_s=1000.0), b"key")
-    assert holds(note, b"key", now_s=999.0)
-    assert not holds(note, b"key", now_s=1000.0)
-    assert not holds(note, b"other", now_s=999.0)
-    assert claimed("%%%.x") is None
+    token = sign(Claim(scope="view", owner="a", name="n", expires_s=1000.0), b"key")
+    assert is_valid(token, b"key", now_s=999.0)
+    assert not is_valid(token, b"key", now_s=1000.0)
+    assert not is_valid(token, b"other", now_s=999.0)
+    assert read_claim("%%%.x") is None
 
 
-def test_the_secret_is_made_once_and_private(settings: Settings) -> None:
-    first = kept_secret(settings.data_dir)
+def test_the_secret_is_created_once_and_private(settings: Settings) -> None:
+    first = load_secret(settings.data_dir)
     assert len(first) == 32
-    assert kept_secret(settings.data_dir) == first
+    assert load_secret(settings.data_dir) == first
     assert (settings.data_dir / "secret").stat().st_mode & 0o77 == 0
 
 
 @pytest.mark.parametrize("tokens", ["alice", ":x", "alice:", "a:x,a:y", "a:x,b:x", "../a:x", "a b:x"])
-def test_tokens_that_cannot_be(settings: Settings, tokens: str) -> None:
+def test_invalid_tokens_are_a_usage_error(settings: Settings, tokens: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_tokens(settings.model_copy(update={"tokens": SecretStr(tokens)}))
     assert ":x" not in str(caught.value)
@@ -163,7 +163,7 @@ def test_settings_do_not_show_tokens(settings: Settings) -> None:
 
 
 def test_offers_are_limited(settings: Settings, redis_url: str, camera_offer: str, viewer_offer: str) -> None:
-    """The 300 offers a second of FAULTS: the first few are served, the others told when to come again."""
+    """The first offers are served, the others get 429 with Retry-After."""
     few = settings.model_copy(update={"max_offers": 5})
     with running(few, redis_url) as site, site.client() as http:
         codes = [begin(http, camera_offer).status_code for _ in range(8)]
@@ -174,36 +174,36 @@ def test_offers_are_limited(settings: Settings, redis_url: str, camera_offer: st
         assert http.get("/api/sessions").is_success
 
 
-def hostile(http: httpx.Client, **headers: str) -> int:
+def login_status(http: httpx.Client, **headers: str) -> int:
     return http.post("/api/login", json={"token": "x"}, headers=headers).status_code
 
 
-def test_only_this_machines_own_pages_may_act(http: httpx.Client, site: Site) -> None:
+def test_only_the_servers_own_origin_may_post(http: httpx.Client, site: Site) -> None:
     port = site.url.rpartition(":")[2]
     own = {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}"}
-    assert hostile(http, **own) == 401
-    assert hostile(http) == 401
+    assert login_status(http, **own) == 401
+    assert login_status(http) == 401
     for origin in ("https://evil.example", "null", f"http://localhost:{port}1", "http://localhost", ""):
-        assert hostile(http, **own | {"Origin": origin}) == 403, origin
+        assert login_status(http, **own | {"Origin": origin}) == 403, origin
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1", "[", ""])
-def test_no_other_name_reaches_it(http: httpx.Client, host: str) -> None:
-    """DNS rebinding: the browser thinks that it speaks to the attacker's site."""
+def test_other_host_names_are_refused(http: httpx.Client, host: str) -> None:
+    """DNS rebinding: the browser sends requests for the attacker's site to this server."""
     problem(http.get("/api/sessions", headers={"Host": host}), 403, "host")
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.8.9.1:80", "[::1]:8080", "me.localhost"]
 )
-def test_names_of_this_machine(http: httpx.Client, host: str) -> None:
+def test_loopback_host_names_are_accepted(http: httpx.Client, host: str) -> None:
     assert http.get("/api/sessions", headers={"Host": host}).is_success
 
 
-def test_with_tokens_any_name_but_only_its_own_pages(settings: Settings, redis_url: str) -> None:
-    set_up = settings.model_copy(update={"token": SecretStr("mine"), "origins": "https://studio.example"})
-    with running(set_up, redis_url) as site, site.client("mine") as http:
+def test_with_tokens_any_host_but_only_allowed_origins(settings: Settings, redis_url: str) -> None:
+    with_origin = settings.model_copy(update={"token": SecretStr("mine"), "origins": "https://studio.example"})
+    with running(with_origin, redis_url) as site, site.client("mine") as http:
         assert http.get("/api/login", headers={"Host": "studio.example"}).is_success
-        links = {"kind": "view", "name": "x"}
+        link = {"kind": "view", "name": "x"}
         for origin, status in (("https://evil.example", 403), ("https://studio.example", 201)):
-            assert http.post("/api/links", json=links, headers={"Origin": origin}).status_code == status
+            assert http.post("/api/links", json=link, headers={"Origin": origin}).status_code == status

@@ -16,7 +16,7 @@ from tests.web.double import CANNED, Double
 from tests.web.site import running
 
 
-def test_a_camera_comes_and_goes(http: httpx.Client, camera_offer: str) -> None:
+def test_a_camera_session_starts_and_ends(http: httpx.Client, camera_offer: str) -> None:
     response = begin(http, camera_offer, options={"background": "color:#102030", "engine": "chroma"})
     assert response.status_code == 201
     body = response.json()
@@ -28,7 +28,7 @@ def test_a_camera_comes_and_goes(http: httpx.Client, camera_offer: str) -> None:
     assert record["options"]["background"] == "color:#102030"
     assert http.delete(path).status_code == 204
     assert until(http, path, state="ended")["reason"] == "deleted"
-    assert http.delete(path).status_code == 204, "ending twice is no mistake"
+    assert http.delete(path).status_code == 204, "ending twice is no error"
     assert body["id"] in [s["id"] for s in http.get("/api/sessions").json()["sessions"]]
 
 
@@ -42,16 +42,16 @@ def test_meters_of_a_live_video(http: httpx.Client, camera_offer: str) -> None:
     assert meters["dropped"] == {"late": 3}
 
 
-def test_options_change_in_part(worker: Double, http: httpx.Client, camera_offer: str) -> None:
+def test_changing_some_options_keeps_the_others(worker: Double, http: httpx.Client, camera_offer: str) -> None:
     path = begin(http, camera_offer, options={"background": "blur:0.25", "view": "matte"}).headers["location"]
     until(http, path, state="live")
     changed = http.patch(path, json={"options": {"background": "green"}})
     assert changed.json()["options"]["background"] == "color:#00ff00"
     assert changed.json()["options"]["view"] == "matte"
     assert http.patch(path, json={"options": {"view": None}}).json()["options"]["view"] == "composite"
-    told = [c.options for c in worker.commands if c.kind == "options"]
-    assert told[0] is not None
-    assert told[0].background.spec() == "color:#00ff00"
+    sent = [c.options for c in worker.commands if c.kind == "options"]
+    assert sent[0] is not None
+    assert sent[0].background.spec() == "color:#00ff00"
 
 
 def test_a_camera_may_show_its_owner_the_room(http: httpx.Client, camera_offer: str) -> None:
@@ -66,7 +66,7 @@ def test_a_new_session_replaces_the_old(http: httpx.Client, camera_offer: str) -
     assert begin(http, camera_offer, replaces="long-gone").status_code == 201
 
 
-def test_nobody_there(settings: Settings, redis_url: str, camera_offer: str) -> None:
+def test_without_a_worker_an_offer_gets_503(settings: Settings, redis_url: str, camera_offer: str) -> None:
     with running(settings, redis_url, worker=False) as site, site.client() as http:
         response = begin(http, camera_offer)
         problem(response, 503, "no_worker")
@@ -78,7 +78,7 @@ def test_nobody_there(settings: Settings, redis_url: str, camera_offer: str) -> 
     ("answer", "status", "retry"),
     [("full", 503, True), ("engine", 503, True), ("bad_sdp", 422, False), ("bad_background", 422, False)],
 )
-def test_what_a_worker_says(
+def test_a_workers_problem_becomes_an_error_response(
     worker: Double, http: httpx.Client, camera_offer: str, answer: str, status: int, retry: bool
 ) -> None:
     worker.answer = Answer(problem=answer, detail="because")
@@ -87,7 +87,7 @@ def test_what_a_worker_says(
     assert ("retry-after" in response.headers) == retry
 
 
-def test_options_of_what_is_over(http: httpx.Client, camera_offer: str) -> None:
+def test_options_of_an_ended_session_cannot_change(http: httpx.Client, camera_offer: str) -> None:
     path = begin(http, camera_offer).headers["location"]
     until(http, path, state="live")
     http.delete(path)
@@ -97,7 +97,7 @@ def test_options_of_what_is_over(http: httpx.Client, camera_offer: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 @pytest.mark.parametrize("name", ["nonsense", "00000000-0000-4000-8000-000000000000", "%2e%2e%2fetc", "é", "*"])
-def test_a_session_that_is_not_there(http: httpx.Client, method: str, name: str) -> None:
+def test_an_unknown_session_is_not_found(http: httpx.Client, method: str, name: str) -> None:
     body: dict[str, object] | None = {"options": {}} if method == "PATCH" else None
     problem(http.request(method, f"/api/sessions/{name}", json=body), 404, "not_found")
 
@@ -126,7 +126,7 @@ def test_wrong_options_name_their_field(http: httpx.Client, camera_offer: str, o
     assert faults[0]["field"].startswith(field)
 
 
-def test_engines_are_those_that_there_are(http: httpx.Client) -> None:
+def test_the_listed_engines_are_those_that_exist(http: httpx.Client) -> None:
     menu = http.get("/api/options").json()
     assert menu["options"]["properties"]["engine"]["enum"] == ["auto", *ENGINES]
     assert [engine["name"] for engine in menu["engines"]] == list(ENGINES)
@@ -142,15 +142,15 @@ def test_engines_are_those_that_there_are(http: httpx.Client) -> None:
     [(b"", 422), (b"{", 400), (b"\xff\xfe", 400), (b"[]", 422), (b'{"sdp": 1}', 422), (b"[" * 60_000, 400),
      (b'{"sdp": "x", "n": ' + b"9" * 5000 + b"}", 400), (b"x" * 131_073, 413)],
 )  # fmt: skip
-def test_bodies_that_are_none(http: httpx.Client, body: bytes, status: int) -> None:
+def test_invalid_bodies_are_client_errors(http: httpx.Client, body: bytes, status: int) -> None:
     response = http.post("/api/sessions", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_body_in_pieces_is_counted_too(http: httpx.Client) -> None:
-    pieces = (b"x" * 10_000 for _ in range(20))
-    response = http.post("/api/sessions", content=pieces, headers={"Content-Type": "application/json"})
+def test_the_size_limit_holds_for_chunked_bodies(http: httpx.Client) -> None:
+    chunks = (b"x" * 10_000 for _ in range(20))
+    response = http.post("/api/sessions", content=chunks, headers={"Content-Type": "application/json"})
     problem(response, 413, "too_large")
 
 
@@ -167,7 +167,7 @@ FIELDS = st.dictionaries(
 
 @given(body=JSON | st.fixed_dictionaries({"sdp": st.just("@")}, optional={"options": FIELDS | JSON, "replaces": JSON}))
 @effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_json_is_a_server_error(http: httpx.Client, camera_offer: str, body: object) -> None:
+def test_no_json_causes_a_server_error(http: httpx.Client, camera_offer: str, body: object) -> None:
     if isinstance(body, dict) and body.get("sdp") == "@":
         body = body | {"sdp": camera_offer}
     text = json.dumps(body)
@@ -179,7 +179,7 @@ def test_no_json_is_a_server_error(http: httpx.Client, camera_offer: str, body: 
 
 @given(st.text(max_size=300) | st.binary(max_size=300), st.sampled_from(["/whip/x", "/whep/x"]), st.integers(0, 60))
 @effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_sdp_is_a_server_error(
+def test_no_sdp_causes_a_server_error(
     http: httpx.Client, camera_offer: str, noise: str | bytes, path: str, line: int
 ) -> None:
     body = noise.encode(errors="surrogatepass") if isinstance(noise, str) else noise

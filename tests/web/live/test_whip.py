@@ -14,7 +14,7 @@ def publish(http: httpx.Client, sdp: str, name: str = "studio", query: str = "")
 
 
 def live(http: httpx.Client, sdp: str, name: str) -> str:
-    """Publish; the session's path in the API once it is live."""
+    """Publish, wait until the session is live, and return its path in the API."""
     response = publish(http, sdp, name)
     assert response.status_code == 201, response.text
     path = f"/api/sessions/{response.headers['location'].rpartition('/')[2]}"
@@ -26,42 +26,44 @@ def test_publish_and_stop(http: httpx.Client, camera_offer: str) -> None:
     response = publish(http, camera_offer, "one")
     assert (response.status_code, response.text) == (201, CANNED)
     assert response.headers["content-type"] == "application/sdp"
-    place = response.headers["location"]
-    assert place.startswith("/whip/one/")
-    assert response.headers["etag"] == f'"{place.rpartition("/")[2]}"'
-    assert http.delete(place).status_code == 200
-    record = until(http, f"/api/sessions/{place.rpartition('/')[2]}", state="ended")
+    location = response.headers["location"]
+    assert location.startswith("/whip/one/")
+    assert response.headers["etag"] == f'"{location.rpartition("/")[2]}"'
+    assert http.delete(location).status_code == 200
+    record = until(http, f"/api/sessions/{location.rpartition('/')[2]}", state="ended")
     assert (record["kind"], record["name"], record["reason"]) == ("publish", "one", "deleted")
 
 
-def test_view_what_is_published(http: httpx.Client, worker: Double, camera_offer: str, viewer_offer: str) -> None:
+def test_several_viewers_of_one_stream(
+    http: httpx.Client, worker: Double, camera_offer: str, viewer_offer: str
+) -> None:
     stream = live(http, camera_offer, "two")
     viewers = [http.post("/whep/two", content=viewer_offer, headers=SDP) for _ in range(3)]
     assert [v.status_code for v in viewers] == [201, 201, 201]
     for viewer in viewers:
-        place = viewer.headers["location"]
-        record = http.get(f"/api/sessions/{place.rpartition('/')[2]}").json()
+        location = viewer.headers["location"]
+        record = http.get(f"/api/sessions/{location.rpartition('/')[2]}").json()
         assert (record["kind"], record["name"]) == ("view", "two")
         problem(http.patch(f"/api/sessions/{record['id']}", json={"options": {}}), 409, "viewer")
-        assert http.delete(place).status_code == 200
+        assert http.delete(location).status_code == 200
     assert http.get(stream).json()["state"] == "live"
     assert sum(c.kind == "view" for c in worker.commands) == 3
 
 
-def test_nobody_publishes(http: httpx.Client, viewer_offer: str) -> None:
+def test_viewing_before_anyone_publishes_gets_404_with_retry_after(http: httpx.Client, viewer_offer: str) -> None:
     response = http.post("/whep/nobody", content=viewer_offer, headers=SDP)
     problem(response, 404, "not_live")
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_the_same_owner_takes_a_name_over(http: httpx.Client, camera_offer: str) -> None:
-    """As OBS does when its network was gone for a moment."""
+def test_the_same_owner_takes_over_a_name(http: httpx.Client, camera_offer: str) -> None:
+    """OBS does so after a short network failure."""
     old = live(http, camera_offer, "three")
     live(http, camera_offer, "three")
     assert until(http, old, state="ended")["reason"] == "replaced"
 
 
-def test_another_owner_does_not(users: Site, camera_offer: str, viewer_offer: str) -> None:
+def test_another_owner_cannot_take_over_a_name(users: Site, camera_offer: str, viewer_offer: str) -> None:
     with users.client("alice-token") as alice, users.client("bob-token") as bob:
         stream = live(alice, camera_offer, "four")
         problem(publish(bob, camera_offer, "four"), 409, "name_taken")
@@ -80,29 +82,31 @@ def test_options_in_the_query(http: httpx.Client, camera_offer: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["?background=none", "?view=overlay", "?view=side-by-side"])
-def test_viewers_see_the_room_only_if_that_is_meant(http: httpx.Client, camera_offer: str, query: str) -> None:
+def test_viewers_see_the_room_only_with_show_room(http: httpx.Client, camera_offer: str, query: str) -> None:
     problem(publish(http, camera_offer, "six", query), 422, "shows_room")
     assert publish(http, camera_offer, "six", query + "&show_room=true").status_code == 201
 
 
-def test_nor_later_by_a_change(http: httpx.Client, camera_offer: str) -> None:
+def test_a_later_change_shows_the_room_only_with_show_room(http: httpx.Client, camera_offer: str) -> None:
     stream = live(http, camera_offer, "seven")
     problem(http.patch(stream, json={"options": {"background": "none"}}), 422, "shows_room", "options.background")
     assert http.get(stream).json()["options"]["background"] == "color:#00ff00"
     meant = http.patch(stream, json={"options": {"background": "none"}, "show_room": True})
     assert meant.json()["options"]["background"] == "none"
-    assert http.patch(stream, json={"options": {"temporal": "off"}}).status_code == 200, "that shows nothing more"
+    assert http.patch(stream, json={"options": {"temporal": "off"}}).status_code == 200, (
+        "that shows no more of the room"
+    )
 
 
 def test_trickle(http: httpx.Client, worker: Double, camera_offer: str) -> None:
     response = publish(http, camera_offer, "eight")
-    place, etag = response.headers["location"], response.headers["etag"]
-    until(http, f"/api/sessions/{place.rpartition('/')[2]}", state="live")
+    location, etag = response.headers["location"], response.headers["etag"]
+    until(http, f"/api/sessions/{location.rpartition('/')[2]}", state="live")
     fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef012345\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n"
 
     def patch(body: str | bytes = fragment, **headers: str) -> httpx.Response:
-        named = {"Content-Type": FRAGMENT} | {name.replace("_", "-"): value for name, value in headers.items()}
-        return http.patch(place, content=body, headers=named)
+        all_headers = {"Content-Type": FRAGMENT} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return http.patch(location, content=body, headers=all_headers)
 
     assert patch(If_Match=etag).status_code == 204
     problem(patch(), 428, "if_match")
@@ -113,33 +117,35 @@ def test_trickle(http: httpx.Client, worker: Double, camera_offer: str) -> None:
     problem(patch(b"", If_Match=etag), 400, "bad_sdp")
     problem(patch("GET / HTTP/1.1", If_Match=etag), 400, "bad_sdp")
     for _ in range(100):
-        if told := [c.text for c in worker.commands if c.kind == "candidates"]:
+        if sent := [c.text for c in worker.commands if c.kind == "candidates"]:
             break
         time.sleep(0.02)
-    assert told == [fragment]
+    assert sent == [fragment]
 
 
 def test_methods_and_types(http: httpx.Client, camera_offer: str) -> None:
-    for door in ("whip", "whep"):
+    for endpoint in ("whip", "whep"):
         for method in ("GET", "PUT", "DELETE", "PATCH"):
-            problem(http.request(method, f"/{door}/nine"), 405, "method_not_allowed")
-        asked = http.options(f"/{door}/nine")
-        assert (asked.status_code, asked.headers["accept-post"]) == (200, "application/sdp")
-        assert http.options(f"/{door}/nine/x").headers["accept-patch"] == FRAGMENT
-        problem(http.get(f"/{door}/nine/x"), 405, "method_not_allowed")
-        wrong = http.post(f"/{door}/nine", content=camera_offer, headers={"Content-Type": "text/plain"})
+            problem(http.request(method, f"/{endpoint}/nine"), 405, "method_not_allowed")
+        options = http.options(f"/{endpoint}/nine")
+        assert (options.status_code, options.headers["accept-post"]) == (200, "application/sdp")
+        assert http.options(f"/{endpoint}/nine/x").headers["accept-patch"] == FRAGMENT
+        problem(http.get(f"/{endpoint}/nine/x"), 405, "method_not_allowed")
+        wrong = http.post(f"/{endpoint}/nine", content=camera_offer, headers={"Content-Type": "text/plain"})
         problem(wrong, 415, "content_type")
-        problem(http.post(f"/{door}/nine", json={}), 415, "content_type")
-        problem(http.post(f"/{door}/nine", content=camera_offer, headers=SDP | {"Accept": "text/html"}), 406, "accept")
-        problem(http.post(f"/{door}/nine", content=b"", headers=SDP), 400, "bad_sdp")
-        problem(http.post(f"/{door}/nine", content=b"\xff", headers=SDP), 400, "bad_sdp")
-        problem(http.post(f"/{door}/nine", content="{}", headers=SDP), 422, "bad_sdp", "sdp")
-        problem(http.post(f"/{door}/nine", content=b"x" * 131_073, headers=SDP), 413, "too_large")
-        problem(http.post(f"/{door}/.hidden", content=camera_offer, headers=SDP), 422, "invalid", "name")
-        problem(http.post(f"/{door}/{'x' * 65}", content=camera_offer, headers=SDP), 422, "invalid", "name")
+        problem(http.post(f"/{endpoint}/nine", json={}), 415, "content_type")
+        problem(
+            http.post(f"/{endpoint}/nine", content=camera_offer, headers=SDP | {"Accept": "text/html"}), 406, "accept"
+        )
+        problem(http.post(f"/{endpoint}/nine", content=b"", headers=SDP), 400, "bad_sdp")
+        problem(http.post(f"/{endpoint}/nine", content=b"\xff", headers=SDP), 400, "bad_sdp")
+        problem(http.post(f"/{endpoint}/nine", content="{}", headers=SDP), 422, "bad_sdp", "sdp")
+        problem(http.post(f"/{endpoint}/nine", content=b"x" * 131_073, headers=SDP), 413, "too_large")
+        problem(http.post(f"/{endpoint}/.hidden", content=camera_offer, headers=SDP), 422, "invalid", "name")
+        problem(http.post(f"/{endpoint}/{'x' * 65}", content=camera_offer, headers=SDP), 422, "invalid", "name")
 
 
-def test_a_session_is_found_only_where_it_is(http: httpx.Client, camera_offer: str) -> None:
+def test_a_session_is_found_only_at_its_own_path(http: httpx.Client, camera_offer: str) -> None:
     name = publish(http, camera_offer, "ten").headers["location"].rpartition("/")[2]
     problem(http.delete(f"/whip/other/{name}"), 404, "not_found")
     problem(http.delete(f"/whep/ten/{name}"), 404, "not_found")
@@ -149,8 +155,8 @@ def test_a_session_is_found_only_where_it_is(http: httpx.Client, camera_offer: s
 
 
 def test_ice_servers_come_as_links(settings: Settings, redis_url: str, camera_offer: str) -> None:
-    named = {"ice_servers": "stun:stun.example:3478,turn:turn.example:3478", "turn_secret": "s"}
-    with running(settings.model_copy(update=named), redis_url) as site, site.client() as http:
+    ice = {"ice_servers": "stun:stun.example:3478,turn:turn.example:3478", "turn_secret": "s"}
+    with running(settings.model_copy(update=ice), redis_url) as site, site.client() as http:
         links = publish(http, camera_offer).headers.get_list("link")
         assert links[0] == '<stun:stun.example:3478>; rel="ice-server"'
         assert links[1].startswith('<turn:turn.example:3478>; rel="ice-server"; username="')

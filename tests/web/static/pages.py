@@ -1,4 +1,4 @@
-"""What tests of the page share: Chromium's flags, scripts that look at the picture, and waiting for what is to come."""
+"""Shared by tests of the pages: Chromium's flags, scripts that read the video, and functions that wait."""
 
 import signal
 import subprocess
@@ -30,7 +30,7 @@ WATCH = """() => {
 
 
 class Worker:
-    """A double in a process of its own."""
+    """A worker double in its own process."""
 
     def __init__(self, redis_url: str, name: str) -> None:
         self._process = subprocess.Popen([sys.executable, "-m", "tests.web.double", redis_url, name])
@@ -45,7 +45,7 @@ def state(page: Any, name: str, timeout_s: float = 15) -> None:
 
 
 def corner_is(page: Any, colour: tuple[int, int, int], timeout_s: float = 5) -> None:
-    """What is shown has that colour in its corner, as video has colours."""
+    """Wait until the video's corner has that colour, within video's accuracy."""
     end_s = time.monotonic() + timeout_s
     while True:
         seen = page.evaluate(CORNER)
@@ -57,12 +57,12 @@ def corner_is(page: Any, colour: tuple[int, int, int], timeout_s: float = 5) -> 
 
 def ready(site: Site, workers: int) -> None:
     with site.client() as http:
-        while (answer := http.get("/readyz")).status_code != 200 or answer.json()["workers"] < workers:
+        while (response := http.get("/readyz")).status_code != 200 or response.json()["workers"] < workers:
             time.sleep(0.05)
 
 
 def opened(page: Any, site: Site) -> None:
-    """The camera is open, in front of slate."""
+    """Open the camera with the slate background, and wait for its video."""
     ready(site, 1)
     page.goto(site.url)
     page.check("input[value='color:#1f2937']")
@@ -72,7 +72,7 @@ def opened(page: Any, site: Site) -> None:
 
 
 def until(page: Any, script: str, timeout_s: float = 10) -> None:
-    """The script's value is true. Playwright's own way needs `eval`, which the page's content policy forbids."""
+    """Wait until the script's value is true; Playwright's wait_for_function needs `eval`, which the CSP forbids."""
     end_s = time.monotonic() + timeout_s
     while not page.evaluate(script):
         assert time.monotonic() < end_s, f"never: {script}"

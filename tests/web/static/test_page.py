@@ -1,4 +1,4 @@
-"""The page in a real Chromium with a made-up camera, against the real server and a double for the worker."""
+"""The page in a real Chromium with a fake camera, against the real server and a worker double."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ PUBLISH = """async () => {
 }"""
 
 
-def test_it_connects_and_follows_the_choices(
+def test_it_connects_and_applies_the_choices(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
     start_worker("one")
@@ -32,7 +32,7 @@ def test_it_connects_and_follows_the_choices(
     page.check("input[value='color:#f4f1ea']")
     corner_is(page, PAPER)
     page.wait_for_selector("#meters:has-text('double on cpu'):has-text('320×240')")
-    page.keyboard.press("ArrowRight")  # the next of the group, as radio buttons go
+    page.keyboard.press("ArrowRight")  # selects the next radio button of the group
     corner_is(page, SLATE)
     page.check("input[name=view][value=matte]")
     with workerless.client() as http:
@@ -66,8 +66,8 @@ def test_a_killed_worker_is_noticed_and_replaced(
     while "reconnecting" not in page.evaluate("seen.states"):
         assert time.monotonic() - began_s < 3
     state(page, "live")
-    assert time.monotonic() - began_s < 5  # 3 s where the machine has nothing else to do
-    assert page.evaluate("seen.held"), "the last picture stayed"
+    assert time.monotonic() - began_s < 5  # 3 s on an idle machine
+    assert page.evaluate("seen.held"), "the last frame stays visible"
     corner_is(page, SLATE)
     with workerless.client() as http:
         newest, *_, oldest = http.get("/api/sessions").json()["sessions"]
@@ -75,7 +75,9 @@ def test_a_killed_worker_is_noticed_and_replaced(
     assert newest["options"] == oldest["options"]
 
 
-def test_no_room_then_room(page: Any, workerless: Site, start_worker: Callable[[str], Worker]) -> None:
+def test_a_waiting_page_connects_when_a_worker_starts(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
     page.goto(workerless.url)
     page.click("#open")
     state(page, "full")
@@ -84,10 +86,10 @@ def test_no_room_then_room(page: Any, workerless: Site, start_worker: Callable[[
     state(page, "live")
 
 
-def test_the_server_starts_again(
+def test_the_web_server_restarts(
     page: Any, settings: Settings, redis_url: str, start_worker: Callable[[str], Worker]
 ) -> None:
-    """Media never passes the web server, so the picture goes on; and a change that cannot be made is said."""
+    """Media does not pass through the web server, so the video continues; a failed change is reported."""
     start_worker("one")
     with running(settings, redis_url, worker=False) as site:
         opened(page, site)
@@ -140,18 +142,18 @@ def test_signing_in(page: Any, settings: Settings, redis_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "host", "shown", "advice"),
+    ("flags", "host", "expected", "advice"),
     [
         (["--use-fake-device-for-media-stream"], "127.0.0.1", "refused", "left of the address"),
-        (["--use-fake-ui-for-media-stream"], "127.0.0.1", "noCamera", "Plug one in"),
+        (["--use-fake-ui-for-media-stream"], "127.0.0.1", "noCamera", "Connect a camera"),
         (["--host-resolver-rules=MAP studio.test 127.0.0.1"], "studio.test", "insecure", "mattebox serve --tls auto"),
     ],
 )
-def test_no_camera_is_said(
-    driver: Any, settings: Settings, redis_url: str, flags: list[str], host: str, shown: str, advice: str
+def test_the_page_explains_why_there_is_no_camera(
+    driver: Any, settings: Settings, redis_url: str, flags: list[str], host: str, expected: str, advice: str
 ) -> None:
-    named = settings.model_copy(update={"token": SecretStr("mine")}) if host != "127.0.0.1" else settings
-    with running(named, redis_url) as site:
+    with_token = settings.model_copy(update={"token": SecretStr("mine")}) if host != "127.0.0.1" else settings
+    with running(with_token, redis_url) as site:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *flags])
         page = browser.new_page()
         page.goto(site.url.replace("127.0.0.1", host))
@@ -160,7 +162,7 @@ def test_no_camera_is_said(
             page.keyboard.press("Enter")
             page.wait_for_selector(".tile-choice")
         page.click("#open")
-        state(page, shown)
+        state(page, expected)
         assert page.is_enabled("#open")
         assert advice in page.inner_text("#card .body")
         browser.close()

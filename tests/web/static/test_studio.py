@@ -1,4 +1,4 @@
-"""What the studio says in each of its states, and that everybody can read and reach it."""
+"""The studio's states and their texts, and its accessibility."""
 
 import re
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from tests.web.site import Site, running
 from tests.web.static.pages import SLATE, Worker, corner_is, opened, ready, state, until
 
 FIRST_LOAD_BYTES = 300_000
-# No made-up camera of Chromium's can be another program's, and where nobody sits before it it answers its own question:
-# for these two what the page asks is replaced. Refused, allowed and lost cameras are real in `tests/live`.
+# Chromium's fake camera cannot be in use by another program, and a headless browser answers the permission prompt
+# itself, so these two cases replace getUserMedia. `tests/end_to_end` tests denied, allowed and lost cameras for real.
 IN_USE = (
     "() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotReadableError') } }"
 )
@@ -30,19 +30,19 @@ def axe() -> str:
 
 @pytest.fixture
 def audited(page: Any, axe: str) -> Callable[[str], None]:
-    """Looks for what axe calls serious or critical, in light and dark."""
+    """Fails on problems that axe calls serious or critical, in light and dark mode."""
 
     def audit(where: str) -> None:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             found = page.evaluate(f"() => {{ {axe}; return axe.run() }}")["violations"]
-            bad = [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in found if v["impact"] in _GRAVE]
+            bad = [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in found if v["impact"] in _SEVERE]
             assert not bad, f"{where}, {scheme}: {bad}"
 
     return audit
 
 
-_GRAVE = ("serious", "critical")
+_SEVERE = ("serious", "critical")
 
 
 def test_axe_finds_nothing_serious(
@@ -57,8 +57,8 @@ def test_axe_finds_nothing_serious(
     page.click("#open")
     state(page, "live")
     page.click("#tool-compare")
-    page.wait_for_selector("#truth-open:enabled")
-    page.click("#truth-open")
+    page.wait_for_selector("#measurements-open:enabled")
+    page.click("#measurements-open")
     audited("live")
     page.click("#drawer-open")
     audited("all controls")
@@ -73,7 +73,7 @@ def test_axe_finds_nothing_serious_on_the_viewers_page(page: Any, site: Site, au
     audited("nobody is live")
 
 
-def test_the_first_load_is_small_and_comes_from_this_server_alone(page: Any, site: Site) -> None:
+def test_the_first_load_is_small_and_comes_from_this_server_only(page: Any, site: Site) -> None:
     sizes: dict[str, int] = {}
     page.on("response", lambda response: sizes.update({response.url: len(response.body())}))
     page.goto(site.url)
@@ -83,40 +83,40 @@ def test_the_first_load_is_small_and_comes_from_this_server_alone(page: Any, sit
     assert sum(sizes.values()) < FIRST_LOAD_BYTES
 
 
-def test_a_camera_that_another_program_has(page: Any, site: Site) -> None:
+def test_a_camera_in_use_by_another_program(page: Any, site: Site) -> None:
     page.goto(site.url)
     page.evaluate(IN_USE)
     page.click("#open")
     state(page, "busyCamera")
-    assert "Another program has the camera" in page.inner_text("#card")
+    assert "Another program is using the camera" in page.inner_text("#card")
     assert page.is_enabled("#open")
 
 
-def test_asking_is_said_while_the_browser_asks(page: Any, site: Site) -> None:
+def test_the_page_shows_that_the_browser_asks_for_permission(page: Any, site: Site) -> None:
     page.goto(site.url)
     page.evaluate(NEVER)
     page.click("#open")
     state(page, "asking")
-    assert "May this page use your camera?" in page.inner_text("#card")
+    assert "Allow this page to use your camera" in page.inner_text("#card")
     assert page.is_hidden("#open")
 
 
-def test_a_server_out_of_reach_is_tried_again(page: Any, site: Site) -> None:
+def test_an_unreachable_server_is_retried(page: Any, site: Site) -> None:
     page.route("**/api/login", lambda route: route.abort())
     page.goto(site.url)
     state(page, "unreachable")
-    assert "goes on trying" in page.inner_text("#card")
+    assert "keeps trying" in page.inner_text("#card")
     page.unroute("**/api/login")
     state(page, "idle")
 
 
-def test_a_full_server_lets_one_wait(page: Any, workerless: Site) -> None:
+def test_a_full_server_is_retried(page: Any, workerless: Site) -> None:
     page.goto(workerless.url)
     page.click("#open")
     state(page, "full")
-    assert "let in as soon as one is free" in page.inner_text("#card")
+    assert "connected as soon as one is free" in page.inner_text("#card")
     assert re.search(r"Trying again in \d+ s", page.inner_text("#card .extra"))
-    assert page.is_visible("#stop"), "who will not wait can stop"
+    assert page.is_visible("#stop"), "the user can stop waiting"
 
 
 def test_signed_out(page: Any, settings: Settings, redis_url: str) -> None:
@@ -129,7 +129,9 @@ def test_signed_out(page: Any, settings: Settings, redis_url: str) -> None:
         state(page, "idle")
 
 
-def test_a_drained_worker_is_said(page: Any, workerless: Site, start_worker: Callable[[str], Worker]) -> None:
+def test_the_page_shows_that_a_worker_drains(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
     start_worker("one")
     opened(page, workerless)
     seen = "new MutationObserver(() => seen.push(document.getElementById('status').dataset.state))"
@@ -141,7 +143,7 @@ def test_a_drained_worker_is_said(page: Any, workerless: Site, start_worker: Cal
     state(page, "live")
 
 
-def test_what_one_engine_heeds_is_remembered_until_another_is_known_to_be_here(
+def test_an_option_of_one_engine_is_kept_until_the_workers_engine_is_known(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
     page.goto(workerless.url)
@@ -157,21 +159,23 @@ def test_what_one_engine_heeds_is_remembered_until_another_is_known_to_be_here(
     page.reload()
     state(page, "idle")
     assert not roi.is_checked()
-    assert roi.is_disabled(), "the worker's engine is another"
+    assert roi.is_disabled(), "the worker has another engine"
 
 
-def test_an_engine_on_its_way_is_said(page: Any, workerless: Site, start_worker: Callable[[str], Worker]) -> None:
+def test_the_page_shows_that_an_engine_is_loading(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
     start_worker("one")
     opened(page, workerless)
     page.click("#drawer-open")
     page.select_option("#control-engine", "rvm")
-    page.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, double goes on.')")
+    page.wait_for_selector("#notice:has-text('Loading rvm. Until it is ready, double stays in use.')")
     page.click("#reset-all")
     page.wait_for_selector("#notice", state="hidden")
     corner_is(page, SLATE)
 
 
-def test_warnings_say_what_is_wrong(page: Any, site: Site) -> None:
+def test_warnings(page: Any, site: Site) -> None:
     page.goto(site.url)
 
     def warned(**changes: Any) -> list[Any]:
@@ -190,7 +194,7 @@ def test_warnings_say_what_is_wrong(page: Any, site: Site) -> None:
 
 @pytest.mark.parametrize("width", [320, 360, 390, 820, 2560])
 def test_nothing_is_cut_off(page: Any, site: Site, width: int) -> None:
-    """A phone need not be moved sideways. Also for somebody who is signed in, whose name stands in the header."""
+    """The page does not scroll sideways, not even with a signed-in user's name in the header."""
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(site.url)
     page.wait_for_selector(".tile-choice img")

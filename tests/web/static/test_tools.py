@@ -1,4 +1,4 @@
-"""The studio's tools and panes, used as a user does: what they do to the picture, and what is remembered."""
+"""The studio's tools and panes, used as a user would: their effect on the video, and what is remembered."""
 
 import io
 import time
@@ -35,7 +35,7 @@ PASTE = """async bytes => {
 
 @pytest.fixture(scope="module")
 def colouring(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """With a worker that has media, for all tests here: each opens a page of its own."""
+    """A site whose worker sends video. All tests here share it, each with its own page."""
     url = f"{valkey}?db=2"
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"), max_offers=10**6)
     with running(settings, url, worker=False) as site:
@@ -55,7 +55,7 @@ def near(a: Any, b: Any, limit: int = 16) -> bool:
 
 
 def screen(page: Any) -> Any:
-    """What a person sees of the theatre, as an RGB array."""
+    """A screenshot of the theatre as an RGB array."""
     return np.array(Image.open(io.BytesIO(page.locator("#theatre").screenshot())).convert("RGB"))
 
 
@@ -66,7 +66,7 @@ def png(colour: str) -> list[int]:
 
 
 def options(site: Site, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Those of the newest session, once they are as wanted."""
+    """The options of the newest session, once `until` holds for them."""
     end_s = time.monotonic() + 5
     with site.client() as http:
         while True:
@@ -77,7 +77,7 @@ def options(site: Site, until: Callable[[dict[str, Any]], bool]) -> dict[str, An
             time.sleep(0.03)
 
 
-def test_before_and_after_by_mouse_and_by_keys(live: Any) -> None:
+def test_before_and_after_with_mouse_and_keyboard(live: Any) -> None:
     live.click("#tile-hide")
     live.click("#tool-compare")
     until(live, "document.querySelector('#compare video').videoWidth > 0")
@@ -88,7 +88,7 @@ def test_before_and_after_by_mouse_and_by_keys(live: Any) -> None:
         seen = screen(live)
         return near(seen[row, width // 5], CAMERA_RED, 40), near(seen[row, width * 4 // 5], SLATE)
 
-    assert halves() == (True, True), "the camera left, the result right"
+    assert halves() == (True, True), "the camera on the left, the result on the right"
     handle = live.locator("#compare-handle")
     box = live.locator("#theatre").bounding_box()
     handle.hover()
@@ -106,11 +106,11 @@ def test_before_and_after_by_mouse_and_by_keys(live: Any) -> None:
     assert live.evaluate("document.querySelector('#compare video').srcObject") is None
 
 
-def test_mirror_turns_what_is_seen_and_not_what_is_sent(live: Any) -> None:
+def test_mirroring_changes_the_display_only(live: Any) -> None:
     live.click("#tile-hide")
 
     def right_of_middle() -> float:
-        """Where the ball is: it is always in the right half of the camera's picture, from 0 to 1."""
+        """The ball's position, 0-1; in the camera's picture it is always in the right half."""
         seen = screen(live).astype(int)
         yellow = (seen[..., 0] > 200) & (seen[..., 1] > 180) & (seen[..., 2] < 190)
         return float(np.nonzero(yellow)[1].mean() / seen.shape[1])
@@ -125,7 +125,7 @@ def test_mirror_turns_what_is_seen_and_not_what_is_sent(live: Any) -> None:
     assert live.get_attribute("#tool-mirror", "aria-pressed") == "true", "remembered"
 
 
-def test_a_snapshot_is_the_picture_as_it_came(live: Any, tmp_path: Path) -> None:
+def test_a_snapshot_is_the_received_frame(live: Any, tmp_path: Path) -> None:
     with live.expect_download() as waiting:
         live.click("#tool-snapshot")
     path = tmp_path / waiting.value.suggested_filename
@@ -135,7 +135,7 @@ def test_a_snapshot_is_the_picture_as_it_came(live: Any, tmp_path: Path) -> None
         assert near(image.convert("RGB").getpixel((3, 3)), SLATE)
 
 
-def test_a_recording_is_a_video_of_what_came(live: Any, tmp_path: Path) -> None:
+def test_a_recording_is_the_received_video(live: Any, tmp_path: Path) -> None:
     live.click("#tool-record")
     live.wait_for_selector("#recording:has-text('0:02')")
     with live.expect_download() as waiting:
@@ -161,7 +161,7 @@ def test_full_screen_and_picture_in_picture(live: Any) -> None:
     until(live, "!document.pictureInPictureElement")
 
 
-def test_number_keys_choose_and_the_choice_is_kept(page: Any, site: Site) -> None:
+def test_number_keys_choose_and_the_choice_is_remembered(page: Any, site: Site) -> None:
     page.goto(site.url)
     page.wait_for_selector(".tile-choice img")
     page.keyboard.press("7")
@@ -172,12 +172,12 @@ def test_number_keys_choose_and_the_choice_is_kept(page: Any, site: Site) -> Non
     page.check("input[value=none]")
     page.reload()
     page.wait_for_selector(".tile-choice img")
-    assert page.is_checked("[data-kind=blur] input"), "what shows the room is chosen anew each time"
+    assert page.is_checked("[data-kind=blur] input"), "a background that shows the room is not remembered"
     page.fill("#blur", "0.25")
     until(page, "JSON.parse(localStorage['mattebox.options']).background === 'blur:0.25'")
 
 
-def test_own_pictures_by_drop_paste_and_choice_of_file(live: Any, colouring: Site, tmp_path: Path) -> None:
+def test_own_pictures_by_drop_paste_and_file_dialog(live: Any, colouring: Site, tmp_path: Path) -> None:
     live.evaluate(DROP, png("#ff0000"))
     options(colouring, lambda o: o["background"].startswith("upload:"))
     assert live.evaluate("veiled") is True
@@ -189,7 +189,7 @@ def test_own_pictures_by_drop_paste_and_choice_of_file(live: Any, colouring: Sit
     live.wait_for_selector(".tile-choice:has(.remove) >> nth=2")
     last = live.locator(".tile-choice:has(.remove)").nth(2)
     assert last.locator("input").is_checked()
-    assert last.locator("kbd").inner_text() == "4", "own ones come right after blur"
+    assert last.locator("kbd").inner_text() == "4", "the user's own pictures follow blur"
     last.locator(".remove").click()
     until(live, "document.querySelectorAll('.remove').length === 2")
     options(colouring, lambda o: o["background"].startswith("blur:"))
@@ -198,7 +198,7 @@ def test_own_pictures_by_drop_paste_and_choice_of_file(live: Any, colouring: Sit
     live.wait_for_selector("#note.bad:has-text('neither a picture nor a video')")
 
 
-def test_colour_by_picker(live: Any) -> None:
+def test_the_colour_picker(live: Any) -> None:
     live.fill("#colour", "#f4f1ea")
     corner_is(live, PAPER)
     assert live.is_checked("input[value='color:#f4f1ea']")
@@ -219,14 +219,14 @@ def test_presets_and_their_costs(live: Any, colouring: Site) -> None:
     live.click("#drawer-open")
     live.select_option("#control-temporal", "off")
     live.click("#drawer-close")
-    assert "Your own mix" in live.inner_text("#custom")
+    assert "You are using custom settings" in live.inner_text("#custom")
 
 
 def test_the_drawer_has_every_option_with_its_default(live: Any, colouring: Site) -> None:
     live.click("#drawer-open")
-    wanted = (set(Options.model_fields) | set(Edges.model_fields)) - {"background", "edges"}
+    expected = (set(Options.model_fields) | set(Edges.model_fields)) - {"background", "edges"}
     shown = live.evaluate("[...document.querySelectorAll('.control [id^=control-]:not(p)')].map(e => e.id.slice(8))")
-    assert set(shown) == wanted
+    assert set(shown) == expected
     assert live.is_disabled("#reset-all")
     why = live.inner_text("#control-expand-why")
     assert why == f"{Edges.model_fields['expand'].description} Default: 0 px."
@@ -242,21 +242,21 @@ def test_the_drawer_has_every_option_with_its_default(live: Any, colouring: Site
     live.click("#reset-all")
     found = options(colouring, lambda o: o["edges"]["expand"] == 0)
     assert not found["roi"]
-    assert found["background"] == "color:#1f2937", "a background is no control"
+    assert found["background"] == "color:#1f2937", "resetting the controls keeps the background"
     live.keyboard.press("Escape")
     assert live.is_visible("#presets")
 
 
-def test_the_quiet_line_opens_into_charts(live: Any) -> None:
+def test_the_line_of_meters_opens_charts(live: Any) -> None:
     live.wait_for_selector("#meters:has-text('30 fps in'):has-text('3 dropped (late)'):has-text('double on cpu')")
     live.wait_for_selector("#meters:has-text(' ms')")
-    live.click("#truth-open")
+    live.click("#measurements-open")
     until(live, "document.querySelectorAll('.chart .line')[0].getAttribute('d').split('L').length > 2")
-    assert "late: a newer frame was there: 3" in live.inner_text("#facts")
-    assert live.get_attribute(".chart svg", "aria-label").startswith("Frames in, out: 30, ")
+    assert "late: replaced by a newer frame: 3" in live.inner_text("#facts")
+    assert live.get_attribute(".chart svg", "aria-label").startswith("Frames per second, in and out: 30, ")
 
 
-def test_going_on_air_by_name(browser: Any, live: Any, colouring: Site) -> None:
+def test_going_on_air(browser: Any, live: Any, colouring: Site) -> None:
     live.click("#share-open")
     until(live, "document.getElementById('share-token').value")
     page_link, obs = (live.input_value(f"#share-{name}") for name in ("view", "obs"))
@@ -270,8 +270,7 @@ def test_going_on_air_by_name(browser: Any, live: Any, colouring: Site) -> None:
     assert live.is_visible("#on-air")
     viewer = browser.new_context().new_page()
     viewer.goto(obs)
-    state_of = "document.querySelector('.stage .shown') !== null"
-    until(viewer, state_of)
+    until(viewer, "document.querySelector('.stage .shown') !== null")
     corner_is(viewer, SLATE)
     assert viewer.is_hidden("header")
     live.check("input[value='color:#f4f1ea']")
@@ -290,7 +289,7 @@ def test_going_on_air_by_name(browser: Any, live: Any, colouring: Site) -> None:
     assert "publish" not in kinds
 
 
-def test_the_menu_tells_what_can_be_chosen(site: Site) -> None:
+def test_the_menu_lists_options_and_workers(site: Site) -> None:
     ready(site, 1)
     with site.client() as http:
         menu = http.get("/api/options").json()

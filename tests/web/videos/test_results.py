@@ -102,7 +102,7 @@ def test_a_link_is_enough_until_it_expires(users: Site, clip: bytes) -> None:
         problem(nobody.get(f"{mine}/result"), 401, "sign_in")
         problem(nobody.get(f"{mine}/result", params={"token": token[:-2] + "xx"}), 401, "sign_in")
         problem(alice.post(f"{mine}/links", json={"output": "none"}), 422, "invalid", "output")
-        old = users.context.gate.note("download", "alice", mine.rpartition("/")[2], -1)
+        old = users.context.gate.issue("download", "alice", mine.rpartition("/")[2], -1)
         problem(nobody.get(f"{mine}/result", params={"token": old}), 401, "sign_in")
 
 

@@ -1,4 +1,4 @@
-// Talks to the server; a refusal becomes a Refusal with the server's own words.
+// HTTP requests to the server. An error response becomes a Refusal with the server's message.
 
 export class Refusal extends Error {
   constructor(status, problem, retryS) {
@@ -9,7 +9,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Throws Refusal, or TypeError where the server cannot be reached. */
+/** Throws Refusal for an error response, TypeError if the server cannot be reached. */
 export async function request(method, path, { json, body, type, token, headers: more = {}, keepalive = false } = {}) {
   const headers = { ...more };
   if (json !== undefined) headers["Content-Type"] = "application/json";

@@ -1,4 +1,4 @@
-// Elements, in few words.
+// Short functions for elements, and for values kept in local storage.
 
 export const find = (id) => document.getElementById(id);
 
@@ -13,7 +13,7 @@ export function make(tag, { data = {}, aria = {}, ...properties } = {}, ...child
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element of a drawing. */
+/** An SVG element. */
 export function draw(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -21,26 +21,28 @@ export function draw(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** One of the icons at the top of the page. */
+/** One of the icons defined at the top of the page. */
 export const icon = (name) => draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `#i-${name}` }));
 
-/** Text that a screen reader is told of is only written where it changed. */
+/** Set the text only if it changed, because a screen reader announces every write to a live region. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-export function read(key, otherwise) {
+/** The JSON value stored under `key`, or `fallback`. */
+export function read(key, fallback) {
   try {
-    return JSON.parse(localStorage.getItem(key)) ?? otherwise;
+    return JSON.parse(localStorage.getItem(key)) ?? fallback;
   } catch {
-    return otherwise;
+    return fallback;
   }
 }
 
+/** Store a value for `read`. */
 export function keep(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
-  } catch { /* a browser that keeps nothing */ }
+  } catch { /* local storage is disabled or full */ }
 }

@@ -1,32 +1,32 @@
-// One picture that stays: connects, watches that frames keep coming, and connects again by itself when they stop.
-// Knows nothing about cameras or pages. What is shown is only ever what the server sent.
+// A live video connection that recovers by itself: it checks that frames keep arriving and reconnects when they stop.
+// Knows nothing about cameras or pages. It shows only what the server sent.
 
 import { Refusal } from "./api.js";
 import { pause } from "./dom.js";
 
-// Without a new frame for so long, the picture is lost: longer where pictures come less often than that, which is learnt
-// from those that came, and from vain attempts.
+// Without a new frame for this long, the video has stalled. The limit is raised for slower engines: it grows with the
+// measured time between frames and with recent stalls.
 const STALL_MS = 700;
 const FIRST_FRAME_MS = 8000;
-const LONGEST_MS = 10_000; // between two pictures of the slowest engine
-const CALM_MS = 60_000;
+const LONGEST_GAP_MS = 10_000; // between two frames of the slowest engine
+const STALL_MEMORY_MS = 60_000; // stalls count for this long
 const GATHER_MS = 1000;
-const WHY_MS = 250;
-const SLEPT_MS = 2500; // a timer this late means the computer slept or the tab was held back
+const REASON_MS = 250;
+const SUSPENDED_MS = 2500; // a timer this late means that the computer slept or the browser throttled the tab
 const BACKOFF_MS = [250, 500, 1000, 2000, 3000];
 const FATAL = [400, 401, 403, 406, 409, 413, 415, 422];
 
 export class Live {
   /**
-   * stage: element with two videos and a canvas. track: what to send, or null to view only.
-   * place(sdp, old): sends the offer in place of the session `old`, gives { id, sdp } back. leave(id): ends it.
-   * why(id): the name of the state that says why a session's picture stopped; it is not waited for long.
-   * onState(name, extra): what to tell the user. onShow(video): another element shows the picture from now on.
-   * iceServers(): as RTCPeerConnection takes them. heldMs(): for so long the server holds pictures back by itself.
+   * stage: element with two videos and a canvas. track: the track to send, or null to view only.
+   * place(sdp, old): sends an offer that replaces session `old`, and returns { id, sdp }. leave(id): ends the session.
+   * reason(id): the name of the state that explains why a session's video stopped; waited for only briefly.
+   * onState(name, extra): the state to show to the user. onShow(video): another element shows the video from now on.
+   * iceServers(): in the format of RTCPeerConnection. delayMs(): how long the server buffers frames on purpose.
    */
-  constructor({ stage, track = null, place, leave, onState, onShow = () => {}, why = async () => "reconnecting", iceServers,
-    heldMs = () => 0 }) {
-    Object.assign(this, { stage, track, place, leave, onState, onShow, why, iceServers, heldMs });
+  constructor({ stage, track = null, place, leave, onState, onShow = () => {}, reason = async () => "reconnecting",
+    iceServers, delayMs = () => 0 }) {
+    Object.assign(this, { stage, track, place, leave, onState, onShow, reason, iceServers, delayMs });
     this.videos = [...stage.querySelectorAll("video")];
     this.videos.forEach((video) => video.addEventListener("resize", () => video === this.shown && this.#fit(video)));
     this.canvas = stage.querySelector("canvas");
@@ -34,9 +34,9 @@ export class Live {
     this.connection = null;
     this.running = false;
     this.reconnects = 0;
-    this.gapMs = 0; // between pictures of late
-    this.vain = 0; // connections given up in a row because no picture came
-    this.vainMs = -CALM_MS;
+    this.gapMs = 0; // the longest gap between recent frames
+    this.stalls = 0; // recent connections that were closed because no frame came
+    this.lastStallMs = -STALL_MEMORY_MS;
   }
 
   /** Connect, and stay connected until `stop`. */
@@ -48,11 +48,11 @@ export class Live {
       try {
         await this.#connect();
         failures = 0;
-        const why = await this.#watch();
+        const reason = await this.#watch();
         if (!this.running) return;
         this.reconnects += 1;
-        this.#hold();
-        this.state(why === "reconnecting" ? await this.#reason() : why);
+        this.#freeze();
+        this.state(reason === "reconnecting" ? await this.#askReason() : reason);
       } catch (error) {
         if (!this.running) return;
         if (error instanceof Refusal && FATAL.includes(error.status)) {
@@ -60,7 +60,7 @@ export class Live {
           this.onState(error.status === 401 || error.status === 403 ? "denied" : "unsupported", `(${error.message})`);
           return;
         }
-        await this.#wait(error, failures++);
+        await this.#backOff(error, failures++);
       }
     }
   }
@@ -76,16 +76,16 @@ export class Live {
     if (id) await this.leave(id).catch(() => {});
   }
 
-  /** Someone learnt that the server gave the session up: no need to wait for frames to fail. */
-  lost(why) {
-    this.verdict ??= why;
-    if (this.stage.dataset.state === "reconnecting") this.state(why); // the frames failed first, now it is known why
+  /** The server has ended the session: reconnect without waiting for frames to stop. */
+  lost(reason) {
+    this.endReason ??= reason;
+    if (this.stage.dataset.state === "reconnecting") this.state(reason); // the frames stopped before the reason was known
   }
 
-  /** The element that shows the picture, or null while there is none. */
+  /** The element that shows the video, or null while there is none. */
   get shown() { return this.videos.find((video) => video.classList.contains("shown")) ?? null; }
 
-  /** Inbound and outbound statistics of the video and those of the way it takes, or nulls. */
+  /** Statistics of the inbound and outbound video and of the candidate pair in use; null where there are none. */
   async stats() {
     const found = { in: null, out: null, pair: null };
     if (!this.connection) return found;
@@ -99,14 +99,14 @@ export class Live {
   }
 
   state(name, extra) {
-    if (!this.running) return; // it was stopped meanwhile, and that was said
+    if (!this.running) return; // it was stopped meanwhile, and that state is shown already
     this.stage.dataset.state = name;
     this.onState(name, extra);
   }
 
   async #connect() {
     this.#close();
-    this.verdict = undefined;
+    this.endReason = undefined;
     const connection = new RTCPeerConnection({ iceServers: await this.iceServers(), bundlePolicy: "max-bundle" });
     this.connection = connection;
     const transceiver = this.#transceiver(connection);
@@ -142,19 +142,19 @@ export class Live {
   }
 
   async #firstFrame(video) {
-    const ends = performance.now() + FIRST_FRAME_MS * 2 ** this.vain;
+    const deadline = performance.now() + FIRST_FRAME_MS * 2 ** this.stalls;
     let frames = 0;
     video.requestVideoFrameCallback(() => { frames = 1; });
     while (this.running && !frames) {
-      if (document.hidden) frames = (await this.stats()).in?.framesDecoded || 0; // nothing is drawn in a hidden tab
-      const late = performance.now() > ends;
-      if (late) this.#gaveUp();
-      if (late || this.connection.connectionState === "failed") throw new Error("no picture came");
+      if (document.hidden) frames = (await this.stats()).in?.framesDecoded || 0; // hidden tabs get no frame callbacks
+      const late = performance.now() > deadline;
+      if (late) this.#countStall();
+      if (late || this.connection.connectionState === "failed") throw new Error("no frame arrived");
       await pause(20);
     }
   }
 
-  /** The new picture in place of the old one, or of the frame that was held. */
+  /** Show the new video in place of the old one or of the frozen frame. */
   #show(video) {
     this.canvas.classList.remove("shown");
     this.#fit(video);
@@ -167,64 +167,64 @@ export class Live {
     this.onShow(video);
     const next = () => {
       if (!video.classList.contains("shown")) return;
-      this.#seen();
+      this.#frameArrived();
       video.requestVideoFrameCallback(next);
     };
     video.requestVideoFrameCallback(next);
   }
 
-  /** What is around the picture takes its shape, also when that changes: side by side is twice as wide. */
+  /** Give the stage the video's aspect ratio, which changes with the view: side by side is twice as wide. */
   #fit(video) {
     if (video.videoWidth) this.stage.parentElement.style.setProperty("--ratio", video.videoWidth / video.videoHeight);
   }
 
-  #seen() {
+  #frameArrived() {
     const now = performance.now();
-    this.gapMs = Math.min(LONGEST_MS, Math.max(now - this.lastFrameMs, 0.9 * this.gapMs));
+    this.gapMs = Math.min(LONGEST_GAP_MS, Math.max(now - this.lastFrameMs, 0.9 * this.gapMs));
     this.lastFrameMs = now;
   }
 
-  #patienceMs() {
-    if (performance.now() - this.vainMs > CALM_MS) this.vain = 0;
-    return (document.hidden ? 3 : 1) * Math.max((STALL_MS + this.heldMs()) * 2 ** this.vain, 3 * this.gapMs);
+  #stallLimitMs() {
+    if (performance.now() - this.lastStallMs > STALL_MEMORY_MS) this.stalls = 0;
+    return (document.hidden ? 3 : 1) * Math.max((STALL_MS + this.delayMs()) * 2 ** this.stalls, 3 * this.gapMs);
   }
 
-  #gaveUp() {
-    this.vain = Math.min(3, this.vain + 1);
-    this.vainMs = performance.now();
+  #countStall() {
+    this.stalls = Math.min(3, this.stalls + 1);
+    this.lastStallMs = performance.now();
   }
 
-  /** Resolves with the reason when the picture is lost. */
+  /** Resolves with the name of the state to show when the video has stopped. */
   async #watch() {
     let decoded = 0;
     let tickMs = performance.now();
-    while (this.running && !this.verdict) {
+    while (this.running && !this.endReason) {
       await pause(100);
       const now = performance.now();
       const count = (await this.stats()).in?.framesDecoded || 0;
-      if (now - tickMs > SLEPT_MS) this.lastFrameMs = now;
-      else if (count !== decoded) this.#seen();
+      if (now - tickMs > SUSPENDED_MS) this.lastFrameMs = now;
+      else if (count !== decoded) this.#frameArrived();
       decoded = count;
       tickMs = now;
       if (this.connection?.connectionState === "failed") return "reconnecting";
       const silent = this.track?.muted === true;
       if (silent) this.state("cameraSilent");
-      if (now - this.lastFrameMs > this.#patienceMs() && !silent) {
-        this.#gaveUp();
+      if (now - this.lastFrameMs > this.#stallLimitMs() && !silent) {
+        this.#countStall();
         return "reconnecting";
       }
       if (!silent && now - this.lastFrameMs < 200) this.state("live");
     }
-    return this.verdict || "reconnecting";
+    return this.endReason || "reconnecting";
   }
 
-  #reason() {
-    const late = pause(WHY_MS).then(() => "reconnecting");
-    return Promise.race([this.why(this.id).catch(() => late), late]);
+  #askReason() {
+    const late = pause(REASON_MS).then(() => "reconnecting");
+    return Promise.race([this.reason(this.id).catch(() => late), late]);
   }
 
-  /** Keep showing the last frame while there is none. */
-  #hold() {
+  /** Keep the last frame on the canvas until the next video is shown. */
+  #freeze() {
     const video = this.shown;
     if (!video || !video.videoWidth) return;
     this.canvas.width = video.videoWidth;
@@ -234,7 +234,7 @@ export class Live {
     video.classList.remove("shown");
   }
 
-  async #wait(error, failures) {
+  async #backOff(error, failures) {
     const delay = BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)];
     if (!(error instanceof Refusal)) {
       this.state(error instanceof TypeError ? "unreachable" : "reconnecting");
@@ -254,7 +254,7 @@ export class Live {
   }
 }
 
-/** H.264 first: what most machines decode in hardware, and what the server encodes best. */
+/** Prefer H.264, which most machines decode in hardware and which the server encodes best. */
 export function preferH264(transceiver) {
   const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
   const rank = (codec) => (codec.mimeType === "video/H264" ? 0 : codec.mimeType === "video/VP8" ? 1 : 2);
@@ -262,7 +262,7 @@ export function preferH264(transceiver) {
   if (sorted.length && transceiver.setCodecPreferences) transceiver.setCodecPreferences(sorted);
 }
 
-/** Candidates travel in the offer; a slow server of candidates is not waited for. */
+/** Wait until ICE candidates are gathered, for they are sent in the offer; but not long for a slow ICE server. */
 export function gathered(connection) {
   if (connection.iceGatheringState === "complete") return undefined;
   const complete = new Promise((resolve) => {

@@ -3,7 +3,7 @@
 import { request } from "./api.js";
 import { find, write } from "./dom.js";
 
-/** entered(): after a sign-in. leaving(): before a sign-out. */
+/** entered(): called after signing in. leaving(): called before signing out. */
 export function prepareLogin({ entered, leaving }) {
   const dialog = find("login");
   dialog.querySelector("form").addEventListener("submit", async (event) => {

@@ -1,4 +1,4 @@
-// One sample a second out of what the server tells and what the connection counts.
+// Samples, taken once a second, from the server's meters and the connection's statistics.
 
 const LATE_MS = 400;
 
@@ -11,30 +11,31 @@ export class Measure {
   }
 
   /**
-   * meters: the server's, or null. stats: of the connection: { in, out, pair }.
-   * Gives back numbers, null where nobody knows: fpsIn, fpsOut, glassMs (with told: by the server, else estimated),
-   * networkMs, dropped (all), dropRate (a second), load (0-1), sentFps, limit ("bandwidth", "cpu" or "").
+   * meters: the server's, or null. stats: the connection's, { in, out, pair }.
+   * Returns numbers, or null where they are unknown: fpsIn, fpsOut, glassMs (glassMeasured: by the server, else
+   * estimated), networkMs (round trip), dropped (in total), dropRate (per second), load (0-1), sentFps, and limit
+   * ("bandwidth", "cpu" or "").
    */
   sample(meters, stats) {
     const now = counters(stats);
-    const then = this.last;
+    const before = this.last;
     this.last = now;
-    const seconds = then && now.id === then.id ? (now.at - then.at) / 1000 : 0;
-    const per = (count) => (seconds > 0 && now[count] !== null ? Math.max(0, (now[count] - then[count]) / seconds) : null);
-    const each = (time, count) => {
-      const counted = seconds > 0 ? now[count] - then[count] : 0;
-      return counted > 0 ? (1000 * (now[time] - then[time])) / counted : 0;
+    const seconds = before && now.id === before.id ? (now.at - before.at) / 1000 : 0;
+    const rate = (count) => (seconds > 0 && now[count] !== null ? Math.max(0, (now[count] - before[count]) / seconds) : null);
+    const msPerFrame = (time, count) => {
+      const frames = seconds > 0 ? now[count] - before[count] : 0;
+      return frames > 0 ? (1000 * (now[time] - before[time])) / frames : 0;
     };
     const networkMs = stats.pair?.currentRoundTripTime === undefined ? null : 1000 * stats.pair.currentRoundTripTime;
-    const clientMs = each("encodeS", "encoded") + each("processS", "decoded");
+    const clientMs = msPerFrame("encodeS", "encoded") + msPerFrame("processS", "decoded");
     const dropped = meters ? Object.values(meters.dropped ?? {}).reduce((sum, count) => sum + count, 0) : null;
     return {
       meters, networkMs, dropped,
       fpsIn: meters?.fps_in ?? null,
-      fpsOut: per("decoded") ?? meters?.fps_out ?? null,
-      sentFps: per("encoded"),
+      fpsOut: rate("decoded") ?? meters?.fps_out ?? null,
+      sentFps: rate("encoded"),
       glassMs: this.#glass(meters, networkMs, clientMs),
-      told: Boolean(meters?.glass_ms),
+      glassMeasured: Boolean(meters?.glass_ms),
       dropRate: this.#drops(dropped),
       load: meters?.load ?? null,
       limit: stats.out?.qualityLimitationReason?.replace("none", "") ?? "",
@@ -42,7 +43,7 @@ export class Measure {
     };
   }
 
-  /** Camera to screen. Estimated, it leaves out what the camera and the screen take themselves: a frame or two. */
+  /** Delay from camera to screen. The estimate leaves out the camera's and the screen's own delay, a frame or two. */
   #glass(meters, networkMs, clientMs) {
     if (meters?.glass_ms) return meters.glass_ms;
     return meters && networkMs !== null ? networkMs + meters.latency_ms + clientMs : null;
@@ -55,22 +56,22 @@ export class Measure {
   }
 }
 
-function counters({ in: got, out: sent }) {
+function counters({ in: received, out: sent }) {
   return {
-    id: `${got?.id}${got?.ssrc}`, at: got?.timestamp ?? 0,
-    decoded: got?.framesDecoded ?? null, processS: got?.totalProcessingDelay ?? 0,
+    id: `${received?.id}${received?.ssrc}`, at: received?.timestamp ?? 0,
+    decoded: received?.framesDecoded ?? null, processS: received?.totalProcessingDelay ?? 0,
     encoded: sent?.framesEncoded ?? null, encodeS: sent?.totalEncodeTime ?? 0,
   };
 }
 
-/** What its user should know, most important first, as [name of a warning, its numbers …]. */
+/** Warnings about a sample, the most important first, each as [its name in WARNINGS, its numbers …]. */
 export function warnings({ meters, sentFps, limit, glassMs }) {
   if (!meters) return [];
   const found = [];
-  const wanted = Math.round(meters.fps_in);
-  const got = Math.round(meters.matte_fps);
-  if (got === 0 && wanted > 0) found.push(["warming"]);
-  else if (wanted >= 5 && got < 0.8 * wanted) found.push(["capacity", got, wanted]);
+  const received = Math.round(meters.fps_in);
+  const matted = Math.round(meters.matte_fps);
+  if (matted === 0 && received > 0) found.push(["warming"]);
+  else if (received >= 5 && matted < 0.8 * received) found.push(["capacity", matted, received]);
   if (limit === "bandwidth") found.push(["uplink"]);
   if (limit === "cpu") found.push(["processor"]);
   if (sentFps !== null && sentFps > 0.5 && sentFps < 15 && !limit) found.push(["camera", Math.round(sentFps)]);

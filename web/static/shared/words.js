@@ -1,110 +1,109 @@
-// Every English text that a script shows. What the page says before any script runs stands in its HTML, and what the
-// options mean is the server's to say.
+// Every English text that scripts show. Texts that need no script are in the HTML; the server describes the options.
 
-/** tone: good, wait, bad or "". line: beside the dot. title, text: on the card; a state without them has no card. */
+/** tone: good, wait, bad or "". line: the status line. title, text: on the card; a state without them has no card. */
 export const STATES = {
   idle: {
     tone: "", line: "Ready.", icon: "camera", action: "Open camera",
-    title: "Be somewhere else",
-    text: "Your camera goes to your server, which cuts you out and sends you back in front of another background. "
-      + "The plain picture is shown to nobody and kept nowhere.",
-    fine: "Your browser will ask you first. No sound is taken.",
+    title: "Change your background",
+    text: "Your camera's video goes to your server, which cuts you out and puts you in front of another background. "
+      + "Nobody else sees the original video, and it is not stored.",
+    fine: "Your browser will ask for permission first. Only video is used, no sound.",
   },
   asking: {
     tone: "wait", line: "Waiting for your permission…", icon: "camera",
-    title: "May this page use your camera?",
-    text: "Your browser is asking you, near its address bar. Choose “Allow”.",
+    title: "Allow this page to use your camera",
+    text: "Your browser is asking for permission near the address bar. Choose “Allow”.",
   },
   refused: {
-    tone: "bad", line: "The camera was refused.", icon: "camera-off", action: "Try again",
-    title: "The camera was refused",
-    text: "This page may not use your camera yet.",
+    tone: "bad", line: "Camera access was denied.", icon: "camera-off", action: "Try again",
+    title: "Camera access was denied",
+    text: "This page is not allowed to use your camera yet.",
   },
   noCamera: {
-    tone: "bad", line: "No camera was found.", icon: "camera-off", action: "Look again",
+    tone: "bad", line: "No camera was found.", icon: "camera-off", action: "Try again",
     title: "No camera was found",
-    text: "Plug one in, or switch it on, then look again. A camera that has a shutter or a key for it may be off.",
+    text: "Connect a camera or switch it on, then try again. If yours has a privacy shutter or an on/off key, check that too.",
   },
   busyCamera: {
     tone: "bad", line: "The camera is in use by another program.", icon: "camera-off", action: "Try again",
-    title: "Another program has the camera",
-    text: "Close that call or recording, then try again. Most systems lend a camera to one program at a time.",
+    title: "Another program is using the camera",
+    text: "Close that call or recording, then try again. On most systems, only one program can use a camera at a time.",
   },
   cameraLost: {
-    tone: "bad", line: "The camera went away.", icon: "camera-off", action: "Open it again",
-    title: "The camera went away",
-    text: "It was unplugged, or taken by another program. Open it again when it is back.",
+    tone: "bad", line: "The camera was disconnected.", icon: "camera-off", action: "Open camera again",
+    title: "The camera was disconnected",
+    text: "It was unplugged or taken over by another program. Open it again when it is available.",
   },
-  cameraSilent: { tone: "wait", line: "The camera sends no pictures at the moment…" },
+  cameraSilent: { tone: "wait", line: "The camera is not sending video at the moment…" },
   insecure: {
-    tone: "bad", line: "This address is not secure, so the browser gives it no camera.", icon: "lock", action: "Try again",
-    title: "Browsers give a camera to secure pages only",
-    text: "Open this page on the server itself, at http://localhost, or have the server answer by https:",
+    tone: "bad", line: "This page is not secure, so the browser blocks the camera.", icon: "lock", action: "Try again",
+    title: "Browsers allow the camera on secure pages only",
+    text: "Open this page on the server itself at http://localhost, or start the server with https:",
     code: "mattebox serve --tls auto",
-    fine: "It then makes its own certificate, and the browser asks you once whether to trust it.",
+    fine: "The server then creates its own certificate, and your browser asks you once whether to trust it.",
   },
   connecting: {
     tone: "wait", line: "Connecting…", icon: "link",
     title: "Connecting…",
-    text: "The camera is on its way to the server. This takes a second or so.",
+    text: "Your camera is being connected to the server. This takes a second or so.",
   },
   reconnecting: {
-    tone: "wait", line: "The picture stopped. Connecting again…", icon: "link",
-    title: "Connecting again…",
-    text: "The picture stopped. You need do nothing: the last frame stays until the next one is here.",
+    tone: "wait", line: "The video stopped. Reconnecting…", icon: "link",
+    title: "Reconnecting…",
+    text: "The video stopped. You don't need to do anything: the last frame stays until the video is back.",
   },
   draining: {
-    tone: "wait", line: "The server is being restarted. Moving to another…", icon: "link",
+    tone: "wait", line: "The server is being restarted. Moving to another one…", icon: "link",
     title: "Moving to another server…",
-    text: "Yours is being restarted. Your choices come along.",
+    text: "This one is being restarted. Your settings are kept.",
   },
   full: {
     tone: "wait", line: "The server is full. Trying again", icon: "queue",
     title: "The server is full",
-    text: "Every place for a live picture is taken, or no worker runs yet. You are let in as soon as one is free.",
+    text: "All places for live video are taken, or no worker is running yet. You will be connected as soon as one is free.",
   },
   unreachable: {
     tone: "wait", line: "The server cannot be reached. Trying again", icon: "cloud-off",
     title: "The server cannot be reached",
-    text: "It may be starting, or your network may be away. This page goes on trying.",
+    text: "It may be starting, or your network may be down. This page keeps trying.",
   },
   signedOut: {
     tone: "wait", line: "You are signed out.", icon: "lock", action: "Sign in",
     title: "You are signed out",
-    text: "Sign in with the token that whoever runs this server gave you.",
+    text: "Sign in with the token that you got from the person who runs this server.",
   },
   notLive: {
-    tone: "wait", line: "Nobody is live under this name. Looking again", icon: "queue",
+    tone: "wait", line: "Nobody is live under this name. Trying again", icon: "queue",
     title: "Nobody is live here yet",
-    text: "The picture appears by itself as soon as somebody publishes under this name.",
+    text: "The video starts automatically as soon as somebody publishes under this name.",
   },
   unsupported: {
-    tone: "bad", line: "The server cannot use this connection", icon: "cloud-off", action: "Try again",
-    title: "The server cannot use this connection",
-    text: "This browser and the server found no common way to send video.",
+    tone: "bad", line: "The server did not accept this connection", icon: "cloud-off", action: "Try again",
+    title: "The server did not accept this connection",
+    text: "This browser and the server could not agree on how to send the video.",
   },
   denied: {
-    tone: "bad", line: "You may not see this.", icon: "lock",
-    title: "You may not see this",
-    text: "The link may have expired. Ask for a new one, or sign in on the first page.",
+    tone: "bad", line: "You do not have access.", icon: "lock",
+    title: "You do not have access",
+    text: "The link may have expired. Ask for a new one, or sign in on the start page.",
   },
   live: { tone: "good", line: "Live" },
 };
 
 /** How to allow the camera, by browser. */
 export const ALLOW = {
-  chromium: "Click the camera or the sliders left of the address, set Camera to “Allow”, then try again.",
-  firefox: "Click the crossed-out camera left of the address, remove the block with ×, then try again.",
-  safari: "Choose Safari, Settings for This Website, Camera, Allow. Then try again.",
-  android: "Tap the lock or the sliders left of the address, then Permissions, Camera, Allow. Then try again.",
-  ios: "Open Settings, Apps, Safari (or your browser), Camera, Allow. Then try again.",
+  chromium: "Click the camera or sliders icon left of the address, set Camera to “Allow”, then try again.",
+  firefox: "Click the crossed-out camera icon left of the address, remove the block with ×, then try again.",
+  safari: "Choose Safari > Settings for This Website > Camera > Allow, then try again.",
+  android: "Tap the lock or sliders icon left of the address, choose Permissions > Camera > Allow, then try again.",
+  ios: "Open Settings > Apps > Safari (or your browser) > Camera > Allow, then try again.",
 };
-export const SYSTEM_TOO = "If it is allowed there, look whether the system itself lets this browser use the camera.";
+export const SYSTEM_TOO = "If it is allowed there, check that your operating system lets this browser use the camera.";
 
 export const LABELS = {
-  engine: "Engine", view: "View", temporal: "Steadying", temporal_strength: "Strength of steadying",
+  engine: "Engine", view: "View", temporal: "Temporal smoothing", temporal_strength: "Smoothing strength",
   foreground: "Subject's colours", roi: "Follow the subject", key: "Screen colour",
-  refine: "Fit edges to the picture", threshold: "Threshold", contrast: "Hardness", specks: "Remove specks",
+  refine: "Refine edges", threshold: "Threshold", contrast: "Hardness", specks: "Remove specks",
   holes: "Fill holes", expand: "Expand or shrink", feather: "Feather", light_wrap: "Light wrap", spill: "Remove spill",
 };
 export const VALUES = {
@@ -118,7 +117,7 @@ export const VALUES = {
 };
 export const GROUPS = [
   ["Engine", ["engine", "roi", "key"]],
-  ["Steadying", ["temporal", "temporal_strength"]],
+  ["Smoothing", ["temporal", "temporal_strength"]],
   ["Edges", ["refine", "threshold", "contrast", "expand", "feather"]],
   ["Clean up", ["specks", "holes"]],
   ["Colours", ["foreground", "light_wrap", "spill"]],
@@ -131,20 +130,20 @@ export const CONTROLS = {
   byDefault: (value) => `Default: ${value}.`,
   mark: "default",
   reset: (label) => `Reset ${label} to its default`,
-  on: "On", off: "Off", measured: "Measured at the start", pick: "Pick",
+  on: "On", off: "Off", measured: "Measured at the start", pick: "Choose a colour",
 };
 
 export const PRESETS = {
-  fast: { title: "Fast", text: "Least work, no added delay." },
-  balanced: { title: "Balanced", text: "What suits this server best." },
+  fast: { title: "Fast", text: "Lowest load, no added delay." },
+  balanced: { title: "Balanced", text: "Suits this server best." },
   best: { title: "Best", text: "Finest hair and edges." },
 };
 export const COSTS = {
-  unmeasured: { fast: "light anywhere", balanced: "not measured yet", best: "heavy without GPU" },
+  unmeasured: { fast: "light on any machine", balanced: "not measured yet", best: "heavy without a GPU" },
   measured: (c) => `${c.fps} fps, ${c.ms} ms here`,
-  tooltip: (c) => `Measured on this server by this page: ${c.engine} on ${c.device}`,
+  tooltip: (c) => `Measured by this page on this server: ${c.engine} on ${c.device}`,
 };
-export const CUSTOM = "Your own mix of controls is in use.";
+export const CUSTOM = "You are using custom settings.";
 
 export const BACKGROUNDS = {
   blur: "Blur", none: "Your room",
@@ -153,19 +152,19 @@ export const BACKGROUNDS = {
   adding: (name) => `Adding ${name}…`,
   notAdded: (why) => `Not added: ${why}.`,
   notChanged: (why) => `Not changed: ${why}.`,
-  strangeFile: "that is neither a picture nor a video",
+  strangeFile: "the file is neither a picture nor a video",
 };
 
 export const TOOLS = {
   saved: (name) => `Saved ${name}.`,
-  noRecorder: "This browser cannot record.",
-  noPictureInPicture: "This browser has no picture-in-picture.",
+  noRecorder: "This browser cannot record video.",
+  noPictureInPicture: "Picture-in-picture is unavailable in this browser.",
   record: "Record", stopRecording: "Stop recording",
   compare: (percent) => `${percent} percent camera`,
 };
 
 export const CAUSES = {
-  late: "late: a newer frame was there", decode: "decoding: broken or too many at once",
+  late: "late: replaced by a newer frame", decode: "decoding: broken or too many at once",
   engine: "no matte: only the background was shown", encoder: "the encoder was busy", viewer: "a slow viewer",
 };
 
@@ -177,28 +176,28 @@ export const METERS = {
   measured: "measured", estimated: "estimated",
 };
 export const CHARTS = {
-  fps: "Frames in, out", glass: "Delay, ms", dropped: "Dropped a second", load: "Server load, %",
+  fps: "Frames per second, in and out", glass: "Delay (ms)", dropped: "Dropped per second", load: "Server load (%)",
   none: "–",
-  facts: { delay: "Camera to screen", size: "Size", bitrate: "Bit rate", server: "In the server",
-    capacity: "Capacity of the server", network: "Network", causes: "Dropped because",
-    nothing: "nothing so far" },
+  facts: { delay: "Delay from camera to screen", size: "Size", bitrate: "Bit rate", server: "Delay in the server",
+    capacity: "Server capacity", network: "Network round trip", causes: "Dropped frames",
+    nothing: "none so far" },
 };
 export const WARNINGS = {
-  capacity: (got, of) => `The server is at capacity: ${got} of ${of} frames a second.`,
-  camera: (fps) => `Your camera gives ${fps} frames a second. More light often helps.`,
-  uplink: "Your network carries less than the camera gives: the picture is sent smaller.",
-  processor: "This computer is too busy to send the camera in full.",
-  delay: (ms) => `The picture is ${ms} ms late.`,
-  loading: (engine, old) => (old ? `Loading ${engine}. Until it is ready, ${old} goes on.` : `Loading ${engine}.`),
-  warming: "The engine is getting ready. Until then only the background is shown.",
+  capacity: (matted, received) => `The server is at capacity: it processes ${matted} of ${received} frames per second.`,
+  camera: (fps) => `Your camera sends only ${fps} frames per second. More light often helps.`,
+  uplink: "Your network is too slow for the full video, so it is sent at a smaller size.",
+  processor: "This computer is too busy to send the full video.",
+  delay: (ms) => `The video is delayed by ${ms} ms.`,
+  loading: (engine, old) => (old ? `Loading ${engine}. Until it is ready, ${old} stays in use.` : `Loading ${engine}.`),
+  warming: "The engine is starting. Until it is ready, only the background is shown.",
 };
 
 export const SHARE = {
   copied: "Copied.", notCopied: "Press Ctrl+C to copy.",
-  hidden: "While you are on air this shows no room: viewers get the finished picture only.",
-  start: "Go on air", stop: "End the broadcast", starting: "Going on air…",
+  hidden: "While you are on air, your room stays hidden: viewers get the finished picture only.",
+  start: "Go on air", stop: "Stop broadcasting", starting: "Going on air…",
   onAir: (name) => `On air as “${name}”.`, off: "Nobody can see you.",
-  noCamera: "Open the camera first, then go on air with it; or publish from OBS with the address below.",
-  failed: (why) => `Not on air: ${why}.`,
+  noCamera: "Open the camera first to go on air, or publish from OBS with the address below.",
+  failed: (why) => `Could not go on air: ${why}.`,
 };
-export const SOUND = { on: "Sound on", off: "Sound off" };
+export const SOUND = { on: "Turn sound on", off: "Turn sound off" };

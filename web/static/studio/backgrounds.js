@@ -1,11 +1,11 @@
-// The pane of backgrounds: tiles by kind, blur and colour as finely as wished, and the user's own files.
+// The backgrounds pane: tiles, a slider for blur, a colour picker, and uploads of the user's own files.
 
 import { get, request } from "../shared/api.js";
 import { find, icon, make, write } from "../shared/dom.js";
 import { BACKGROUNDS } from "../shared/words.js";
 
 const KEYS = 9;
-const SETTLE_MS = 60; // a drag over the colours is a few changes, not hundreds
+const SETTLE_MS = 60; // so that dragging over the colours sends a few changes, not hundreds
 
 export class Backgrounds {
   constructor(choices) {
@@ -18,27 +18,27 @@ export class Backgrounds {
     for (const group of [this.tiles, this.colours]) {
       group.addEventListener("change", ({ target }) => target.name === "background" && this.#choose(target.value));
     }
-    this.strength.addEventListener("input", () => this.#later(`blur:${Number(this.strength.value)}`));
-    this.picker.addEventListener("input", () => this.#later(`color:${this.picker.value}`));
+    this.strength.addEventListener("input", () => this.#chooseSoon(`blur:${Number(this.strength.value)}`));
+    this.picker.addEventListener("input", () => this.#chooseSoon(`color:${this.picker.value}`));
     find("upload").addEventListener("change", ({ target }) => { this.add([...target.files]); target.value = ""; });
     choices.addEventListener("change", () => this.mark());
   }
 
-  /** Also after files were added or deleted. */
+  /** Fetch and show the backgrounds; called again after uploads and deletions. */
   async load() {
     const { backgrounds } = await get("/api/backgrounds");
-    const of = (...kinds) => backgrounds.filter((choice) => kinds.includes(choice.kind));
-    const pictures = of("image", "video");
+    const ofKind = (...kinds) => backgrounds.filter((choice) => kinds.includes(choice.kind));
+    const pictures = ofKind("image", "video");
     const blur = { spec: `blur:${this.blur}`, title: BACKGROUNDS.blur, kind: "blur" };
     const room = { spec: "none", title: BACKGROUNDS.none, kind: "none" };
-    const shown = [blur, ...pictures.filter((p) => p.own), ...pictures.filter((p) => !p.own), ...of("transparent"), room];
-    this.#lose(backgrounds);
+    const shown = [blur, ...pictures.filter((p) => p.own), ...pictures.filter((p) => !p.own), ...ofKind("transparent"), room];
+    this.#dropMissing(backgrounds);
     this.tiles.replaceChildren(...shown.map((choice, index) => this.#tile(choice, index + 1)), find("add"));
-    this.colours.replaceChildren(...of("color").map(chip), find("any-colour"));
+    this.colours.replaceChildren(...ofKind("color").map(chip), find("any-colour"));
     this.mark();
   }
 
-  /** The background under a number key. */
+  /** Choose the background of a number key. */
   press(number) {
     const radio = this.tiles.querySelectorAll("input[type=radio]")[number - 1];
     if (!radio || number > KEYS) return;
@@ -46,7 +46,7 @@ export class Backgrounds {
     this.#choose(radio.value);
   }
 
-  /** Upload the files, one after the other, and choose the last. */
+  /** Upload the files in turn, choosing each. */
   async add(files) {
     for (const file of files) {
       this.note(BACKGROUNDS.adding(file.name || ""));
@@ -68,9 +68,10 @@ export class Backgrounds {
     find("note").classList.toggle("bad", bad);
   }
 
-  /** The server would not have a choice, and the old one is back. */
+  /** The server refused a choice, and the previous one is restored. */
   refused(error) { this.note(BACKGROUNDS.notChanged(error.message), true); }
 
+  /** Show which background is chosen. */
   mark() {
     const spec = this.choices.value("background") ?? this.choices.chosen.background;
     const [kind, rest] = [spec.split(":", 1)[0], spec.slice(spec.indexOf(":") + 1)];
@@ -94,13 +95,13 @@ export class Backgrounds {
     return this.choices.choose({ background: spec });
   }
 
-  #later(spec) {
+  #chooseSoon(spec) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#choose(spec), SETTLE_MS);
   }
 
-  /** An own picture that was remembered, and is no more. */
-  #lose(backgrounds) {
+  /** Replace a remembered choice that no longer exists. */
+  #dropMissing(backgrounds) {
     const spec = this.choices.chosen.background ?? "";
     const gone = /^(upload|gallery):/.test(spec) && !backgrounds.some((choice) => choice.spec === spec);
     if (gone) this.#choose(`blur:${this.blur}`);
@@ -140,7 +141,7 @@ function chip(choice) {
   return make("div", { className: "chip" }, radio, face);
 }
 
-/** Files that are dropped anywhere on the page, or pasted. */
+/** Call take(files) with files that are dropped anywhere on the page, or pasted. */
 export function acceptFiles(take) {
   const veil = find("drop");
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");

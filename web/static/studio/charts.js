@@ -7,7 +7,7 @@ const SAMPLES = 120;
 const [WIDTH, HEIGHT] = [240, 56];
 
 export class Chart {
-  /** title: what the lines are, one after the other. top: the least full height. */
+  /** title: names the lines in order. top: the least value that the full height stands for. */
   constructor(title, top, lines = 1) {
     Object.assign(this, { title, top });
     this.lines = Array.from({ length: lines }, () => []);
@@ -20,7 +20,7 @@ export class Chart {
     this.element = make("figure", { className: "chart" }, heading, this.svg, this.limit);
   }
 
-  /** One number for each line; null where nobody knows. */
+  /** Add one number per line, or null where it is unknown. */
   add(...values) {
     this.lines.forEach((line, n) => {
       line.push(values[n] ?? null);
@@ -28,26 +28,26 @@ export class Chart {
     });
   }
 
-  /** Only worth its work while it is seen. */
+  /** Update the SVG; call this only while the chart is visible. */
   draw() {
     const full = Math.max(this.top, ...this.lines.flat().map((value) => value ?? 0));
     this.lines.forEach((line, n) => this.paths[n].setAttribute("d", path(line, full)));
     const now = this.lines.map((line) => line.at(-1) ?? null);
-    const words = now.every((value) => value === null) ? CHARTS.none : now.map(told).join(", ");
-    write(this.value, words);
+    const text = now.every((value) => value === null) ? CHARTS.none : now.map(formatted).join(", ");
+    write(this.value, text);
     write(this.limit, String(Math.round(full)));
-    this.svg.setAttribute("aria-label", `${this.title}: ${words}`);
+    this.svg.setAttribute("aria-label", `${this.title}: ${text}`);
   }
 
   clear() { this.lines.forEach((line) => { line.length = 0; }); }
 }
 
-function told(value) {
+function formatted(value) {
   if (value === null) return CHARTS.none;
   return value < 10 && value % 1 ? value.toFixed(1) : String(Math.round(value));
 }
 
-/** Newest at the right; a gap where there is no number. */
+/** The line's path data: the newest number at the right, a gap where a number is unknown. */
 function path(line, full) {
   const x = (n) => WIDTH - (line.length - 1 - n) * (WIDTH / (SAMPLES - 1));
   const y = (value) => HEIGHT - 2 - (value / full) * (HEIGHT - 6);

@@ -1,4 +1,4 @@
-// Before and after: the camera of this device left of a line that is dragged, the picture of the server right of it.
+// Before and after: this device's camera left of a draggable line, the server's video right of it.
 
 import { find } from "../shared/dom.js";
 import { TOOLS } from "../shared/words.js";
@@ -20,22 +20,22 @@ export class Compare {
     this.place(50);
   }
 
-  /** camera: the local stream, or null when there is none. possible: no, while another view has another shape. */
+  /** camera: the local stream, or null. possible: false for views whose size differs from the camera's. */
   follow(camera, possible = true) {
     this.camera = camera;
     this.button.disabled = !camera || !possible;
     if (this.button.disabled) this.show(false);
   }
 
-  show(wanted) {
-    this.layer.hidden = !wanted;
-    this.button.setAttribute("aria-pressed", String(wanted));
+  show(visible) {
+    this.layer.hidden = !visible;
+    this.button.setAttribute("aria-pressed", String(visible));
     const video = this.layer.querySelector("video");
-    video.srcObject = wanted ? this.camera : null; // a hidden video would go on decoding
-    if (wanted) video.play().catch(() => {});
+    video.srcObject = visible ? this.camera : null; // a hidden video would still be decoded
+    if (visible) video.play().catch(() => {});
   }
 
-  /** percent: how much of the picture is the camera, from the left. */
+  /** Move the line. percent: the share of the width, from the left, that shows the camera. */
   place(percent) {
     this.percent = Math.min(100, Math.max(0, percent));
     this.layer.style.setProperty("--at", `${this.percent}%`);

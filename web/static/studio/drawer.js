@@ -1,4 +1,4 @@
-// Every control that the server offers, built from what it publishes: range, default and explanation are the server's.
+// All controls, built from the server's JSON Schema of the options: it gives their ranges, defaults and explanations.
 
 import { find, icon, make, write } from "../shared/dom.js";
 import { CONTROLS, GROUPS, LABELS, SHARES, UNITS, VALUES } from "../shared/words.js";
@@ -14,14 +14,14 @@ export class Drawer {
     choices.addEventListener("change", () => this.mark());
   }
 
-  open(wanted) {
-    find("drawer").hidden = !wanted;
-    find("choices").hidden = wanted;
-    find("drawer-open").setAttribute("aria-expanded", String(wanted));
-    find(wanted ? "drawer-close" : "drawer-open").focus();
+  open(visible) {
+    find("drawer").hidden = !visible;
+    find("choices").hidden = visible;
+    find("drawer-open").setAttribute("aria-expanded", String(visible));
+    find(visible ? "drawer-close" : "drawer-open").focus();
   }
 
-  /** Once the schema is known. */
+  /** Build the controls, once the schema is known. */
   build() {
     const known = this.choices.schema;
     const named = GROUPS.flatMap(([, names]) => names);
@@ -35,13 +35,14 @@ export class Drawer {
     this.mark();
   }
 
+  /** Show the current values. */
   mark() {
     for (const control of this.controls) {
       const { field, input, reset, output } = control;
       const value = this.choices.value(field.name);
       control.show(value);
       input.disabled = !this.choices.heeds(field.name);
-      if (output) write(output, words(field, value));
+      if (output) write(output, formatted(field, value));
       reset.hidden = JSON.stringify(value) === JSON.stringify(field.default ?? null);
     }
     find("reset-all").disabled = this.controls.every((control) => control.reset.hidden);
@@ -56,52 +57,54 @@ export class Drawer {
       aria: { label: CONTROLS.reset(label) } }, icon("undo"));
     reset.addEventListener("click", () => { choose(null); document.getElementById(id).focus(); });
     const output = ranged ? make("output", { htmlFor: id }) : null;
-    const used = input.id === id ? input : input.querySelector(`#${id}`);
-    this.controls.push({ field, input: used, show, reset, output });
+    const focusable = input.id === id ? input : input.querySelector(`#${id}`);
+    this.controls.push({ field, input: focusable, show, reset, output });
     const head = make("div", { className: "head" }, make("label", { htmlFor: id }, label), ...(output ? [output] : []), reset);
     const why = make("p", { className: "fine", id: `${id}-why` }, sentence(field.description));
-    if (!marked(field)) why.append(" ", make("span", { className: "default" }, CONTROLS.byDefault(words(field, field.default ?? null))));
-    used.setAttribute("aria-describedby", why.id);
+    const byDefault = CONTROLS.byDefault(formatted(field, field.default ?? null));
+    if (!listsDefault(field)) why.append(" ", make("span", { className: "default" }, byDefault));
+    focusable.setAttribute("aria-describedby", why.id);
     return make("div", { className: "control" }, head, input, why);
   }
 }
 
-/** Does the list itself say which is the default? */
-const marked = (field) => Boolean(field.enum) || field.default === null || field.default === undefined;
+/** Whether the control's list of values marks the default. */
+const listsDefault = (field) => Boolean(field.enum) || field.default === null || field.default === undefined;
 
 /** The input for a field: { input, show(value), ranged }. */
 function control(field, id, choose) {
-  if (field.enum) return picked(field, id, choose);
-  if (typeof field.default === "boolean") return switched(field, id, choose);
-  if (typeof field.default === "number") return ranged(field, id, choose);
-  return coloured(field, id, choose);
+  if (field.enum) return list(field, id, choose);
+  if (typeof field.default === "boolean") return toggle(field, id, choose);
+  if (typeof field.default === "number") return slider(field, id, choose);
+  return colour(field, id, choose);
 }
 
-function picked(field, id, choose) {
+function list(field, id, choose) {
   const mark = (value) => (value === field.default ? ` (${CONTROLS.mark})` : "");
-  const option = (value) => make("option", { value, title: field.hints?.[value] ?? "" }, words(field, value) + mark(value));
+  const title = (value) => field.hints?.[value] ?? "";
+  const option = (value) => make("option", { value, title: title(value) }, formatted(field, value) + mark(value));
   const input = make("select", { id }, ...field.enum.map(option));
   input.addEventListener("change", () => choose(input.value));
   return { input, show: (value) => { input.value = value; } };
 }
 
-function switched(field, id, choose) {
+function toggle(field, id, choose) {
   const input = make("input", { type: "checkbox", className: "switch", id });
   input.addEventListener("change", () => choose(input.checked));
   return { input, show: (value) => { input.checked = value; } };
 }
 
-function ranged(field, id, choose) {
+function slider(field, id, choose) {
   const span = field.maximum - field.minimum;
   const step = span > 5 ? 0.5 : span > 0.5 ? 0.01 : 0.001;
-  const slider = make("input", { type: "range", id, min: field.minimum, max: field.maximum, step });
-  slider.addEventListener("input", () => choose(Number(slider.value)));
+  const range = make("input", { type: "range", id, min: field.minimum, max: field.maximum, step });
+  range.addEventListener("input", () => choose(Number(range.value)));
   const tick = make("span", { className: "tick", aria: { hidden: true } });
   tick.style.setProperty("--at", (field.default - field.minimum) / span);
-  return { input: make("div", { className: "slider" }, tick, slider), show: (value) => { slider.value = value; }, ranged: true };
+  return { input: make("div", { className: "slider" }, tick, range), show: (value) => { range.value = value; }, ranged: true };
 }
 
-function coloured(field, id, choose) {
+function colour(field, id, choose) {
   const measured = make("option", { value: "" }, `${CONTROLS.measured} (${CONTROLS.mark})`);
   const mode = make("select", { id }, measured, make("option", { value: "pick" }, CONTROLS.pick));
   const picker = make("input", { type: "color", value: "#00b140", aria: { label: LABELS[field.name] } });
@@ -115,7 +118,7 @@ function coloured(field, id, choose) {
   return { input: make("div", { className: "pick" }, mode, picker), show };
 }
 
-function words(field, value) {
+function formatted(field, value) {
   if (field.enum) return field.labels?.[value] ?? VALUES[field.name]?.[value] ?? value;
   if (typeof value === "boolean") return value ? CONTROLS.on : CONTROLS.off;
   if (value === null) return CONTROLS.measured;

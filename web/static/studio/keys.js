@@ -1,4 +1,4 @@
-// Keys of the studio: a number takes a background, a letter a tool. None acts while somebody types.
+// Keyboard shortcuts of the studio: digits choose a background, letters use a tool. None acts while the user types.
 
 import { find } from "../shared/dom.js";
 

@@ -1,32 +1,33 @@
-// Publishes the camera under a name, by WHIP, and does so again by itself when the connection is lost.
-// The server mattes it: what viewers get never shows the room, whatever the studio's owner looks at.
+// Publishes the camera under a name through WHIP, and reconnects by itself when the connection is lost.
+// The server mattes it: viewers never see the room, whatever the studio itself shows.
 
 import { Refusal, request } from "../shared/api.js";
 import { pause } from "../shared/dom.js";
 import { gathered, preferH264 } from "../shared/live.js";
 
 const CONNECT_MS = 8000;
-const AGAIN_MS = 1500;
-const SAFE = "blur:1"; // in place of the room
+const RETRY_MS = 1500;
+const SAFE_BACKGROUND = "blur:1"; // instead of the room
 const ROOM_VIEWS = ["overlay", "side-by-side"];
 
 export class Publisher {
-  /** track: the camera's. options(): what is chosen. iceServers(): as RTCPeerConnection takes them. */
+  /** track: the camera's. options(): the chosen options. iceServers(): in the format of RTCPeerConnection. */
   constructor({ name, track, options, iceServers }) {
     Object.assign(this, { name, track, options, iceServers, id: null, running: true });
   }
 
-  /** The first connection; raises Refusal or Error. Afterwards it looks after itself. */
+  /** Connect for the first time, and then stay connected until `stop`. Throws Refusal or Error. */
   async start() {
     await this.#connect();
-    this.#stay();
+    this.#stayConnected();
   }
 
-  /** Someone learnt that the server gave the session up. */
-  lost() { this.gone = true; }
+  /** The server has ended the session: reconnect. */
+  lost() { this.sessionLost = true; }
 
+  /** Change some of the options. */
   async change(part) {
-    await request("PATCH", `/api/sessions/${this.id}`, { json: { options: harmless(part) } });
+    await request("PATCH", `/api/sessions/${this.id}`, { json: { options: withoutRoom(part) } });
   }
 
   async stop() {
@@ -43,46 +44,46 @@ export class Publisher {
     preferH264(connection.addTransceiver(this.track, { direction: "sendonly", sendEncodings }));
     await connection.setLocalDescription();
     await gathered(connection);
-    const { edges, ...flat } = harmless(this.options());
+    const { edges, ...flat } = withoutRoom(this.options());
     const query = new URLSearchParams(Object.entries(flat).filter(([, value]) => value !== null));
     const body = connection.localDescription.sdp;
     const response = await request("POST", `/whip/${this.name}?${query}`, { body, type: "application/sdp" });
     this.id = response.headers.get("Location").split("/").pop();
-    this.gone = false;
+    this.sessionLost = false;
     await connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
     await connected(connection);
     if (Object.keys(edges ?? {}).length) await this.change({ edges });
   }
 
-  async #stay() {
+  async #stayConnected() {
     while (this.running) {
       await pause(300);
-      if (!this.gone && this.connection.connectionState !== "failed") continue;
+      if (!this.sessionLost && this.connection.connectionState !== "failed") continue;
       try {
         await this.#connect();
       } catch (error) {
-        await pause(error instanceof Refusal && error.retryS ? 1000 * error.retryS : AGAIN_MS);
+        await pause(error instanceof Refusal && error.retryS ? 1000 * error.retryS : RETRY_MS);
       }
     }
     this.connection?.close();
   }
 }
 
-/** What viewers are not to have. */
+/** Whether these options would show viewers the room. */
 export const showsRoom = ({ view, background }) => background === "none" || ROOM_VIEWS.includes(view);
 
-/** Options as viewers may have them. */
-function harmless(options) {
-  const shown = { ...options };
-  if (ROOM_VIEWS.includes(options.view)) shown.view = "composite";
-  if (options.background === "none") shown.background = SAFE;
-  return shown;
+/** A copy of the options in which those that show the room are replaced. */
+function withoutRoom(options) {
+  const safe = { ...options };
+  if (ROOM_VIEWS.includes(options.view)) safe.view = "composite";
+  if (options.background === "none") safe.background = SAFE_BACKGROUND;
+  return safe;
 }
 
 async function connected(connection) {
-  const ends = performance.now() + CONNECT_MS;
+  const deadline = performance.now() + CONNECT_MS;
   while (connection.connectionState !== "connected") {
-    if (performance.now() > ends || connection.connectionState === "failed") throw new Error("no connection came about");
+    if (performance.now() > deadline || connection.connectionState === "failed") throw new Error("the connection failed");
     await pause(30);
   }
 }

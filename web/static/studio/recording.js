@@ -1,42 +1,42 @@
-// Records what the server sent, as it came, to a file. A connection that is made anew begins a new file.
+// Records the server's video, as received, to a file. A new connection starts a new file.
 
 import { find, write } from "../shared/dom.js";
 import { TOOLS } from "../shared/words.js";
 import { fileName, press, save } from "./tools.js";
 
-const KINDS = ["video/mp4;codecs=avc1.42E01F", "video/webm;codecs=vp9", "video/webm"];
-const PIECE_MS = 1000; // browsers keep the pieces on the disk
+const TYPES = ["video/mp4;codecs=avc1.42E01F", "video/webm;codecs=vp9", "video/webm"];
+const CHUNK_MS = 1000; // browsers may store chunks on disk
 const RATE_BPS = 8_000_000;
 
 export class Recording {
   constructor({ live, note }) {
     Object.assign(this, { live, note });
     this.recorder = null;
-    this.wanted = false;
-    find("tool-record").addEventListener("click", () => (this.wanted ? this.stop() : this.#begin()));
-    setInterval(() => this.#tell(), 500);
+    this.on = false;
+    find("tool-record").addEventListener("click", () => (this.on ? this.stop() : this.#begin()));
+    setInterval(() => this.#showTime(), 500);
   }
 
-  /** Another connection shows the picture now. */
+  /** Another connection shows the video now. */
   follow(video) {
-    if (!this.wanted || this.recorder?.stream === video.srcObject) return;
+    if (!this.on || this.recorder?.stream === video.srcObject) return;
     this.#end();
     this.#start(video);
   }
 
   stop() {
-    this.wanted = false;
+    this.on = false;
     this.#end();
-    this.#tell();
+    this.#showTime();
   }
 
   #begin() {
     const video = this.live()?.shown;
     if (!video?.srcObject) return;
-    this.wanted = true;
+    this.on = true;
     this.beganMs = performance.now();
     this.#start(video);
-    this.#tell();
+    this.#showTime();
   }
 
   #end() {
@@ -45,24 +45,24 @@ export class Recording {
   }
 
   #start(video) {
-    const mimeType = KINDS.find((kind) => globalThis.MediaRecorder?.isTypeSupported(kind));
-    if (!mimeType) { this.wanted = false; this.note(TOOLS.noRecorder); return; }
+    const mimeType = TYPES.find((type) => globalThis.MediaRecorder?.isTypeSupported(type));
+    if (!mimeType) { this.on = false; this.note(TOOLS.noRecorder); return; }
     const recorder = new MediaRecorder(video.srcObject, { mimeType, videoBitsPerSecond: RATE_BPS });
-    const pieces = [];
+    const chunks = [];
     const name = fileName(mimeType.includes("mp4") ? "mp4" : "webm");
-    recorder.addEventListener("dataavailable", ({ data }) => { if (data.size) pieces.push(data); });
+    recorder.addEventListener("dataavailable", ({ data }) => { if (data.size) chunks.push(data); });
     recorder.addEventListener("stop", () => {
-      if (this.recorder === recorder) this.recorder = null; // its track ended; the next one is waited for
-      if (!pieces.length) return;
-      save(new Blob(pieces, { type: mimeType }), name);
+      if (this.recorder === recorder) this.recorder = null; // its track ended; `follow` starts the next
+      if (!chunks.length) return;
+      save(new Blob(chunks, { type: mimeType }), name);
       this.note(TOOLS.saved(name));
     });
-    recorder.start(PIECE_MS);
+    recorder.start(CHUNK_MS);
     this.recorder = recorder;
   }
 
-  #tell() {
-    const on = this.wanted;
+  #showTime() {
+    const { on } = this;
     const button = find("tool-record");
     if (button.getAttribute("aria-pressed") !== String(on)) {
       press("tool-record", on);

@@ -1,4 +1,4 @@
-// Sharing: the studio's picture under a name, and the addresses for viewers, for OBS and for publishers.
+// Sharing: broadcast the studio's video under a name, and get the addresses for viewers, OBS and publishers.
 
 import { request } from "../shared/api.js";
 import { find, keep, read, write } from "../shared/dom.js";
@@ -8,7 +8,7 @@ const KEY = "mattebox.share";
 const FIELDS = { view: "share-view", obs: "share-obs", whip: "share-whip", token: "share-token" };
 
 export class Share {
-  /** start(name) and stop() put the studio on air and take it off; start may raise. */
+  /** start(name) and stop() put the studio on air and take it off air; both may throw. */
   constructor({ start, stop }) {
     Object.assign(this, { start, stop });
     this.dialog = find("share");
@@ -23,7 +23,7 @@ export class Share {
     this.show(null, false);
   }
 
-  /** name: under which the studio is on air, or null. camera: is there one to go on air with? */
+  /** name: the name under which the studio is on air, or null. camera: whether the camera is open. */
   show(name, camera) {
     this.onAir = name;
     const button = find("share-go");
@@ -49,7 +49,7 @@ export class Share {
 
   async #addresses() {
     const name = this.name.value;
-    if (!this.name.reportValidity()) return; // the pattern stands in the page
+    if (!this.name.reportValidity()) return; // checks the pattern in the HTML
     keep(KEY, { name });
     const link = async (kind) => {
       const json = { kind, name, expires_s: Number(this.lasts.value) };

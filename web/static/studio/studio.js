@@ -1,11 +1,11 @@
-// The studio: the camera goes out, its matted picture comes back, and everything around that.
+// The studio: sends the camera to the server, shows the matted video, and connects the page's parts.
 
 import { get, Refusal, request } from "../shared/api.js";
 import { find, pause } from "../shared/dom.js";
 import { Live } from "../shared/live.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { Measure } from "../shared/measure.js";
-import { say } from "../shared/stagewords.js";
+import { showState } from "../shared/status.js";
 import { SHARE, WARNINGS } from "../shared/words.js";
 import { acceptFiles, Backgrounds } from "./backgrounds.js";
 import { NoCamera, openCamera, showTile } from "./camera.js";
@@ -13,18 +13,18 @@ import { Choices } from "./choices.js";
 import { Compare } from "./compare.js";
 import { Drawer } from "./drawer.js";
 import { listenToKeys } from "./keys.js";
+import { Measurements } from "./measurements.js";
 import { Presets } from "./presets.js";
 import { Publisher, showsRoom } from "./publisher.js";
 import { Recording } from "./recording.js";
 import { Share } from "./share.js";
 import { Tools } from "./tools.js";
-import { Truth } from "./truth.js";
 import { Views } from "./views.js";
 
 const stage = find("stage");
 let live = null;
 let camera = null;
-let publisher = null; // while on air: then the picture is looked at as its viewers see it
+let publisher = null; // while on air; then the studio shows the video as its viewers see it
 
 const choices = new Choices(patch);
 const backgrounds = new Backgrounds(choices);
@@ -32,9 +32,9 @@ const presets = new Presets(choices);
 const drawer = new Drawer(choices);
 const views = new Views(choices);
 const compare = new Compare();
-const truth = new Truth();
+const measurements = new Measurements();
 const measure = new Measure();
-const note = (words) => backgrounds.note(words);
+const note = (text) => backgrounds.note(text);
 const tools = new Tools({ live: () => live, note });
 const recording = new Recording({ live: () => live, note });
 const share = new Share({ start: goOnAir, stop: () => offAir() });
@@ -43,12 +43,12 @@ const session = (id) => `/api/sessions/${id}`;
 const leave = (id) => request("DELETE", session(id), { keepalive: true });
 const iceServers = async () => (await get("/api/ice-servers")).iceServers;
 
-/** The session that the choices are for. */
-const subject = () => (publisher ?? live)?.id;
+/** The id of the session whose options the choices change. */
+const chosenFor = () => (publisher ?? live)?.id;
 
-/** False while nothing is connected: the next offer carries it. */
+/** Send changed options. Returns false while nothing is connected: the next offer will carry them. */
 async function patch(part) {
-  if (stage.dataset.state !== "live" || !subject()) return false;
+  if (stage.dataset.state !== "live" || !chosenFor()) return false;
   if (publisher) {
     await publisher.change(part);
     if (showsRoom(part)) note(SHARE.hidden);
@@ -70,8 +70,8 @@ async function placeView(sdp, old) {
   return { id: response.headers.get("Location").split("/").pop(), sdp: await response.text() };
 }
 
-function tell(state, extra) {
-  say(publisher && state === "notLive" ? "connecting" : state, extra);
+function stateChanged(state, extra) {
+  showState(publisher && state === "notLive" ? "connecting" : state, extra);
   tools.enable(state === "live");
   if (state === "live") choices.catchUp();
   if (extra && state === "denied") askToSignIn();
@@ -81,10 +81,10 @@ async function open() {
   if (camera || find("open").disabled) return;
   find("open").disabled = true;
   try {
-    camera = await openCamera(() => say("asking"));
+    camera = await openCamera(() => showState("asking"));
   } catch (error) {
     if (!(error instanceof NoCamera)) throw error;
-    say(error.state);
+    showState(error.state);
     return;
   } finally {
     find("open").disabled = false;
@@ -94,20 +94,20 @@ async function open() {
 }
 
 async function run() {
-  const way = publisher ? { place: placeView } : { place, track: camera.getVideoTracks()[0] };
-  const mine = new Live({ stage, ...way, leave, onState: tell, onShow: shown, why, iceServers, heldMs });
+  const kind = publisher ? { place: placeView } : { place, track: camera.getVideoTracks()[0] };
+  const mine = new Live({ stage, ...kind, leave, onState: stateChanged, onShow: videoShown, reason, iceServers, delayMs });
   live = mine;
-  globalThis.mattebox = { live }; // for whoever looks into a problem from the console
+  globalThis.mattebox = { live }; // for debugging in the console
   find("stop").hidden = false;
   if (!find("tile").querySelector("video").srcObject) showTile(find("tile"), camera);
   share.show(publisher?.name ?? null, true);
   follow();
   watchSession(mine);
   await mine.run();
-  if (live === mine) await close(null); // the server refused for good, and said why
+  if (live === mine) await close(null); // the server refused permanently; the reason is already shown
 }
 
-/** The server mattes one picture only: the camera's own session gives way to the published one. */
+/** Publish the camera. It replaces the camera's own session, so that the server mattes only one video. */
 async function goOnAir(name) {
   const { options } = choices;
   const next = new Publisher({ name, track: camera.getVideoTracks()[0], options: () => choices.options, iceServers });
@@ -132,19 +132,19 @@ async function offAir() {
   if (camera) run();
 }
 
-/** Give the connection up for another; the camera stays open. */
+/** Close the connection before opening another; the camera stays open. */
 async function pauseLive() {
   const ending = live;
   live = null;
-  if (ending) tell("connecting");
+  if (ending) stateChanged("connecting");
   measure.clear();
   await ending?.stop();
 }
 
-/** Steadying in both directions holds the first second of pictures back. */
-const heldMs = () => (choices.value("temporal") === "offline" ? 1800 : 0);
+/** Temporal smoothing in both directions delays the first frames by more than a second. */
+const delayMs = () => (choices.value("temporal") === "offline" ? 1800 : 0);
 
-function shown(video) {
+function videoShown(video) {
   tools.follow(video);
   recording.follow(video);
 }
@@ -153,38 +153,39 @@ function follow() {
   compare.follow(camera, !["side-by-side", "stacked"].includes(choices.value("view")));
 }
 
-/** Meters once a second, and the news that the server gave the session up. */
+/** Once a second, show the meters and check whether the server has ended the session. */
 async function watchSession(mine) {
   while (live === mine) {
-    const id = subject();
+    const id = chosenFor();
     const record = id ? await get(session(id)).catch((error) => (error.status === 404 ? { state: "lost" } : null)) : null;
     if (live !== mine) return;
-    if (record && subject() === id && ["ended", "failed", "lost"].includes(record.state)) {
+    if (record && chosenFor() === id && ["ended", "failed", "lost"].includes(record.state)) {
       mine.lost(record.reason === "drained" ? "draining" : "reconnecting");
       publisher?.lost();
     }
     const sample = measure.sample(record?.meters ?? null, await mine.stats());
-    truth.show(sample, notice(record));
+    measurements.show(sample, notice(record));
     presets.measure(sample);
     await pause(1000);
   }
 }
 
-async function why() {
-  const { reason } = await get(session(subject()));
-  return reason === "drained" ? "draining" : "reconnecting";
+/** The name of the state that explains why the session ended. */
+async function reason() {
+  const record = await get(session(chosenFor()));
+  return record.reason === "drained" ? "draining" : "reconnecting";
 }
 
-/** What the server says itself, or that another engine is on its way. */
+/** The server's own notice, or that another engine is being loaded, or "". */
 function notice(record) {
   const meters = record?.meters;
   if (!meters || stage.dataset.state !== "live") return "";
-  const wanted = choices.value("engine");
-  if (meters.notice || !wanted || wanted === "auto" || meters.engine === wanted) return meters.notice ?? "";
-  return WARNINGS.loading(wanted, meters.matte_fps > 0 ? meters.engine : "");
+  const chosen = choices.value("engine");
+  if (meters.notice || !chosen || chosen === "auto" || meters.engine === chosen) return meters.notice ?? "";
+  return WARNINGS.loading(chosen, meters.matte_fps > 0 ? meters.engine : "");
 }
 
-/** state: what is said afterwards; null leaves what was said. */
+/** Close the camera and all connections. state: the state to show afterwards; null leaves the state as it is. */
 async function close(state = "idle") {
   const ending = publisher;
   publisher = null;
@@ -194,13 +195,13 @@ async function close(state = "idle") {
   camera?.getTracks().forEach((track) => track.stop());
   camera = null;
   find("stop").hidden = true;
-  truth.clear();
+  measurements.clear();
   choices.sent({});
   share.show(null, false);
   await Promise.all([pauseLive(), ending?.stop()]);
   stage.dataset.state = "idle";
   tools.enable(false);
-  if (state) say(state);
+  if (state) showState(state);
 }
 
 async function begin() {
@@ -211,10 +212,10 @@ async function begin() {
     drawer.build();
     presets.learn(menu);
     await backgrounds.load();
-    if (!camera) say(window.isSecureContext ? "idle" : "insecure");
+    if (!camera) showState(window.isSecureContext ? "idle" : "insecure");
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401) { say("signedOut"); askToSignIn(); return; }
-    say("unreachable");
+    if (error instanceof Refusal && error.status === 401) { showState("signedOut"); askToSignIn(); return; }
+    showState("unreachable");
     await pause(2000);
     await begin();
   }

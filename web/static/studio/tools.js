@@ -1,4 +1,4 @@
-// What can be done with the picture: mirror, picture-in-picture, full screen, snapshot.
+// Tools for the video: mirror, picture-in-picture, full screen, snapshot.
 
 import { find, keep, read } from "../shared/dom.js";
 import { TOOLS } from "../shared/words.js";
@@ -6,13 +6,13 @@ import { TOOLS } from "../shared/words.js";
 const MIRROR = "mattebox.mirror";
 
 export class Tools {
-  /** live(): the connection, or null. note(words): tells the user. */
+  /** live(): the connection, or null. note(text): shows a message to the user. */
   constructor({ live, note }) {
     Object.assign(this, { live, note });
     this.theatre = find("theatre");
     find("tool-mirror").addEventListener("click", () => this.#mirror(!this.mirrored));
-    find("tool-pip").addEventListener("click", () => this.#float());
-    find("tool-full").addEventListener("click", () => this.#fill());
+    find("tool-pip").addEventListener("click", () => this.#togglePictureInPicture());
+    find("tool-full").addEventListener("click", () => this.#toggleFullscreen());
     find("tool-snapshot").addEventListener("click", () => this.snapshot());
     find("tool-pip").hidden = !document.pictureInPictureEnabled;
     find("tool-full").hidden = !document.fullscreenEnabled;
@@ -20,17 +20,17 @@ export class Tools {
     this.#mirror(read(MIRROR, false));
   }
 
-  /** The tools that need a picture. */
-  enable(wanted) {
-    for (const name of ["pip", "snapshot", "record"]) find(`tool-${name}`).disabled = !wanted;
+  /** Enable or disable the tools that need a video. */
+  enable(enabled) {
+    for (const name of ["pip", "snapshot", "record"]) find(`tool-${name}`).disabled = !enabled;
   }
 
-  /** Floating on, when a new connection has another element. */
+  /** Keep picture-in-picture when a new connection uses another element. */
   follow(video) {
     if (document.pictureInPictureElement && document.pictureInPictureElement !== video) video.requestPictureInPicture().catch(() => {});
   }
 
-  /** The newest frame as it came, not mirrored, as a PNG. */
+  /** Save the newest frame, as received and not mirrored, as a PNG. */
   async snapshot() {
     const video = this.live()?.shown;
     if (!video) return;
@@ -41,19 +41,19 @@ export class Tools {
     this.note(TOOLS.saved(name));
   }
 
-  #mirror(wanted) {
-    this.mirrored = wanted;
-    this.theatre.classList.toggle("mirrored", wanted);
-    press("tool-mirror", wanted);
-    keep(MIRROR, wanted);
+  #mirror(on) {
+    this.mirrored = on;
+    this.theatre.classList.toggle("mirrored", on);
+    press("tool-mirror", on);
+    keep(MIRROR, on);
   }
 
-  async #float() {
+  async #togglePictureInPicture() {
     if (document.pictureInPictureElement) await document.exitPictureInPicture();
     else await this.live()?.shown?.requestPictureInPicture().catch(() => this.note(TOOLS.noPictureInPicture));
   }
 
-  async #fill() {
+  async #toggleFullscreen() {
     if (document.fullscreenElement) await document.exitFullscreen();
     else await this.theatre.requestFullscreen().catch(() => {});
   }
@@ -61,13 +61,15 @@ export class Tools {
 
 export function press(id, pressed) { find(id).setAttribute("aria-pressed", String(pressed)); }
 
-export function fileName(ending) {
+/** A file name with the current time: "mattebox 2025-01-31 09.05.00.png". */
+export function fileName(extension) {
   const two = (n) => String(n).padStart(2, "0");
   const now = new Date();
   const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
-  return `mattebox ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${two(now.getSeconds())}.${ending}`;
+  return `mattebox ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${two(now.getSeconds())}.${extension}`;
 }
 
+/** Download the blob as a file. */
 export function save(blob, name) {
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
   link.click();

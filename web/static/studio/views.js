@@ -1,4 +1,4 @@
-// Which picture comes back: the result, the matte, and two that show the room to its owner.
+// The choice of view: the result, the matte, and two views that show the room to the user.
 
 import { find, make } from "../shared/dom.js";
 import { VALUES } from "../shared/words.js";

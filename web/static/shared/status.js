@@ -1,21 +1,21 @@
-// Says the state of the page: in the line beside the dot, and on a card over the picture where there is more to say.
+// Shows the state of the page in the status line, and on a card over the video if the state has more text.
 
 import { find, icon, make, write } from "./dom.js";
 import { ALLOW, STATES, SYSTEM_TOO } from "./words.js";
 
-const HELD = ["reconnecting", "draining", "full", "unreachable"]; // the last picture may stand behind the card
+const HELD = ["reconnecting", "draining", "full", "unreachable"]; // the last frame may stay visible behind the card
 
-/** extra: what follows the line, as "in 3 s." or "(why)". */
-export function say(state, extra = "") {
+/** state: a name in STATES. extra: appended to the line: "in 3 s." or "(the reason)". */
+export function showState(state, extra = "") {
   const { tone, line } = STATES[state];
   const status = find("status");
   Object.assign(status.dataset, { tone, state });
   write(status.querySelector(".words"), extra ? `${line.replace(/[.…]$/, "")} ${extra}` : line);
   const card = find("card");
-  if (card) show(card, state, extra);
+  if (card) showCard(card, state, extra);
 }
 
-function show(card, state, extra) {
+function showCard(card, state, extra) {
   const words = STATES[state];
   card.hidden = !words.title;
   if (card.hidden) { card.dataset.state = state; return; }

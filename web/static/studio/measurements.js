@@ -1,4 +1,4 @@
-// The quiet line under the picture, the charts that it opens into, and warnings in words.
+// The line of meters under the video, the panel of charts that it opens, and the warnings.
 
 import { find, make, write } from "../shared/dom.js";
 import { warnings } from "../shared/measure.js";
@@ -7,11 +7,11 @@ import { Chart } from "./charts.js";
 
 const PATIENCE = 3; // seconds that a warning must last before it is shown
 
-export class Truth {
+export class Measurements {
   constructor() {
     this.line = find("meters");
-    this.button = find("truth-open");
-    this.panel = find("truth");
+    this.button = find("measurements-open");
+    this.panel = find("measurements");
     this.charts = {
       fps: new Chart(CHARTS.fps, 30, 2), glass: new Chart(CHARTS.glass, 100),
       dropped: new Chart(CHARTS.dropped, 5), load: new Chart(CHARTS.load, 100),
@@ -21,7 +21,7 @@ export class Truth {
     this.since = new Map();
   }
 
-  /** sample: of Measure. extra: a notice of the server, in words, or "". */
+  /** sample: of Measure, once a second. notice: a text to show instead of warnings, or "". */
   show(sample, notice = "") {
     this.sample = sample;
     const parts = line(sample);
@@ -44,10 +44,10 @@ export class Truth {
     find("notice").hidden = true;
   }
 
-  #open(wanted) {
-    this.panel.hidden = !wanted;
-    this.button.setAttribute("aria-expanded", String(wanted));
-    if (wanted) this.#draw();
+  #open(visible) {
+    this.panel.hidden = !visible;
+    this.button.setAttribute("aria-expanded", String(visible));
+    if (visible) this.#draw();
   }
 
   #draw() {
@@ -56,21 +56,21 @@ export class Truth {
     find("facts").replaceChildren(...rows);
   }
 
-  /** A short stumble is no news. */
+  /** Show the notice, or the most important warning that has lasted long enough. */
   #warn(sample, notice) {
     const found = warnings(sample);
     for (const name of this.since.keys()) if (!found.some(([each]) => each === name)) this.since.delete(name);
     for (const [name] of found) this.since.set(name, (this.since.get(name) ?? 0) + 1);
     const lasting = found.find(([name]) => this.since.get(name) >= PATIENCE);
-    const words = notice || (lasting ? told(lasting) : "");
-    write(find("notice"), words);
-    find("notice").hidden = !words;
+    const text = notice || (lasting ? warningText(lasting) : "");
+    write(find("notice"), text);
+    find("notice").hidden = !text;
   }
 }
 
-function told([name, ...numbers]) {
-  const words = WARNINGS[name];
-  return typeof words === "function" ? words(...numbers) : words;
+function warningText([name, ...numbers]) {
+  const text = WARNINGS[name];
+  return typeof text === "function" ? text(...numbers) : text;
 }
 
 function line({ meters, fpsIn, fpsOut, glassMs, dropped, load, width, height }) {
@@ -78,14 +78,14 @@ function line({ meters, fpsIn, fpsOut, glassMs, dropped, load, width, height }) 
   if (fpsIn !== null) parts.push(METERS.in(Math.round(fpsIn)));
   if (fpsOut !== null) parts.push(meters ? METERS.out(Math.round(fpsOut)) : METERS.fps(Math.round(fpsOut)));
   if (glassMs !== null) parts.push(METERS.glass(Math.round(glassMs)));
-  if (dropped !== null) parts.push(METERS.dropped(dropped, main(meters?.dropped ?? {})));
+  if (dropped !== null) parts.push(METERS.dropped(dropped, mainCause(meters?.dropped ?? {})));
   if (meters?.engine) parts.push(METERS.engine(meters.engine, meters.device));
   if (load !== null) parts.push(METERS.load(Math.round(100 * load)));
   if (width) parts.push(METERS.size(width, height));
   return parts;
 }
 
-function facts({ meters, networkMs, glassMs, told: byServer, width, height }) {
+function facts({ meters, networkMs, glassMs, glassMeasured, width, height }) {
   const names = CHARTS.facts;
   const rows = [];
   if (width) rows.push([names.size, METERS.size(width, height)]);
@@ -93,13 +93,13 @@ function facts({ meters, networkMs, glassMs, told: byServer, width, height }) {
   if (meters) rows.push([names.server, `${Math.round(meters.latency_ms)} ms`]);
   if (meters?.capacity_fps) rows.push([names.capacity, METERS.fps(Math.round(meters.capacity_fps))]);
   if (networkMs !== null) rows.push([names.network, `${Math.round(networkMs)} ms`]);
-  if (glassMs !== null) rows.push([names.delay, byServer ? METERS.measured : METERS.estimated]);
+  if (glassMs !== null) rows.push([names.delay, glassMeasured ? METERS.measured : METERS.estimated]);
   if (meters) rows.push([names.causes, causes(meters.dropped ?? {})]);
   return rows;
 }
 
-/** The cause of most. */
-function main(dropped) {
+/** The cause of most dropped frames. */
+function mainCause(dropped) {
   return Object.entries(dropped).filter(([, count]) => count).sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 
