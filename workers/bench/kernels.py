@@ -52,8 +52,8 @@ def _deformation(device: torch.device, side: int, kernel: int) -> tuple[Tensor, 
 
 
 def _ways(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Callable[[], object]]:
-    ways: dict[str, Callable[[], object]] = {"plain": lambda: deform.gathered(x, offset, mask, weight)}
-    kernels = deform.kernels() if x.is_cuda else None
+    ways: dict[str, Callable[[], object]] = {"plain": lambda: deform.deform_conv2d_torch(x, offset, mask, weight)}
+    kernels = deform.triton_kernels() if x.is_cuda else None
     if kernels is not None:
         for tile in _TILES:
             work = functools.partial(kernels.deform_conv2d, x, offset, mask, weight, tile=tile)
