@@ -29,7 +29,7 @@ def list_all(as_json: Json = False) -> None:
     from workers.weights import hub
 
     for name, checkpoint in hub.VARIANTS.items():
-        file = hub.at_hand(name, settings())
+        file = hub.find_local(name, settings())
         state = "missing" if file is None else "present"
         if as_json:
             fields = {"name": f"birefnet:{name}", "state": state, "licence": "MIT", "path": str(file or "")}

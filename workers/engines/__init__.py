@@ -73,7 +73,7 @@ def _automatic(live: bool, settings: Settings, has_cuda: bool) -> tuple[str, str
         return name, reason
     from workers.weights import hub
 
-    if settings.offline and hub.at_hand(settings.birefnet, settings) is None:
+    if settings.offline and hub.find_local(settings.birefnet, settings) is None:
         fetch = f"mattebox models pull birefnet:{settings.birefnet}"
         return name, f"{reason}; birefnet's weights are not at hand for this GPU: {fetch}"
     return "birefnet", "best matte, and a GPU to run it"

@@ -1,6 +1,6 @@
-"""Weights by name: where they come from, under which licence, and the sha256 that says they are the known ones.
+"""Weights by name: their sources, licences and sha256 checksums.
 
-Nothing is fetched inside a request: engines ask for `ensure` while they load. Knows nothing about any network.
+Nothing is downloaded inside a request: engines call `ensure` while they load. Knows nothing about any network.
 """
 
 import os
@@ -15,7 +15,7 @@ from stream.settings import Settings
 from workers.weights.sources import Url, WeightsSource, Wheel
 
 Say = Callable[[str], None]
-"""Where sentences for the user go: a licence, what is being fetched."""
+"""Receives messages for the user: a licence, the progress of a download."""
 
 
 def silent(_: str) -> None: ...
@@ -23,7 +23,7 @@ def silent(_: str) -> None: ...
 
 @dataclass(frozen=True)
 class Weights:
-    """One file of weights. size: its bytes. sources: tried in this order until one works."""
+    """One weights file. size: in bytes. sources: tried in this order until one works."""
 
     file: str
     sha256: str
@@ -34,7 +34,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Status:
-    """One line of a listing. state: "ready", "missing" or "damaged"."""
+    """One line of a listing. state: "ready", "missing" or "damaged". size: in bytes."""
 
     name: str
     state: str
@@ -63,7 +63,7 @@ WEIGHTS: dict[str, Weights] = {
             Wheel(
                 "mediapipe==0.10.21",
                 "mediapipe/modules/selfie_segmentation/selfie_segmentation_landscape.tflite",
-                # one wheel for every machine: only a data file is taken out of it
+                # the same wheel on every machine: only a data file is extracted
                 ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"),
             ),
         ),
@@ -72,47 +72,50 @@ WEIGHTS: dict[str, Weights] = {
 
 
 def path(name: str, settings: Settings) -> Path:
-    """The cached file, its sha256 just checked. Raises UsageError for an unknown name, and WeightsError."""
-    file = _place(name, settings)
-    if not os.path.isfile(file):  # Path.is_file raises where the folder may not be read
-        raise WeightsError(f"the weights of {name} are not at hand; fetch them with: {_pull_command(name)}")
+    """The cached file, its sha256 verified. Raises UsageError for an unknown name, and WeightsError."""
+    file = _cache_path(name, settings)
+    if not os.path.isfile(file):  # Path.is_file raises if the folder is not readable
+        raise WeightsError(f"the weights of {name} are missing; download them with: {_pull_command(name)}")
     verify(name, settings)
     return file
 
 
 def verify(name: str, settings: Settings) -> None:
-    """Raise WeightsError unless the cached file is there and is the known one."""
-    file = _place(name, settings)
+    """Raise WeightsError unless the cached file exists and has the known sha256."""
+    file = _cache_path(name, settings)
     try:
-        found = _sha256(file)
+        actual = _sha256(file)
     except OSError as exc:
         raise WeightsError(f"cannot read the weights of {name}: {exc.strerror} ({file})") from exc
-    if found != WEIGHTS[name].sha256:
+    if actual != WEIGHTS[name].sha256:
         raise WeightsError(f"the weights of {name} are damaged ({file}); replace them with: {_pull_command(name)}")
 
 
 def ensure(name: str, settings: Settings, say: Say) -> Path:
-    """The cached file, fetched first if there is none. A damaged one raises: it is never replaced unasked."""
-    if os.path.exists(_place(name, settings)):
+    """The cached file, downloaded first if it is missing. A damaged one raises WeightsError; only `pull` replaces it.
+
+    Raises UsageError, WeightsError, DiskError.
+    """
+    if os.path.exists(_cache_path(name, settings)):
         say(_licence(name))
         return path(name, settings)
     return pull(name, settings, say)
 
 
 def pull(name: str, settings: Settings, say: Say) -> Path:
-    """Fetch, check and keep; a damaged file is replaced and a good one kept. The licence is told first.
+    """Download, verify and cache the file. A damaged file is replaced, a good one kept. The licence is reported first.
 
-    Any number of processes may pull at once: each works on a file of its own, and moving it in place is atomic.
+    Several processes may pull at once: each writes a temporary file and moves it into place atomically.
     Raises UsageError, WeightsError, DiskError.
     """
-    file = _place(name, settings)
+    file = _cache_path(name, settings)
     say(_licence(name))
     if _state(name, settings) == "ready":
         return file
     if settings.offline:
         raise WeightsError(
-            f"the weights of {name} are not at hand and MATTEBOX_OFFLINE is set; "
-            f"where there is a network, fetch them with: {_pull_command(name)}"
+            f"the weights of {name} are missing and MATTEBOX_OFFLINE is set; "
+            f"download them with a network connection: {_pull_command(name)}"
         )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -124,16 +127,16 @@ def pull(name: str, settings: Settings, say: Say) -> Path:
 
 
 def status(settings: Settings) -> list[Status]:
-    """Every known file of weights and whether it can be used, for a listing."""
-    places = {name: _place(name, settings) for name in WEIGHTS}
-    return [Status(n, _state(n, settings), places[n], known.size, known.licence) for n, known in WEIGHTS.items()]
+    """Every known weights file and its state, for a listing."""
+    paths = {name: _cache_path(name, settings) for name in WEIGHTS}
+    return [Status(n, _state(n, settings), paths[n], known.size, known.licence) for n, known in WEIGHTS.items()]
 
 
 def _fetch(name: str, folder: Path, say: Say) -> Path:
-    """The checked file, in `folder`, from the first source that gives it."""
+    """The verified file, in `folder`, from the first source that works."""
     known, file, failures = WEIGHTS[name], folder / "weights", []
     for source in known.sources:
-        say(f"{name}: fetching {known.file} ({known.size / 1e6:.1f} MB) from {source}")
+        say(f"{name}: downloading {known.file} ({known.size / 1e6:.1f} MB) from {source}")
         try:
             source.fetch(file, known.size)
             _check(file, known)
@@ -142,18 +145,18 @@ def _fetch(name: str, folder: Path, say: Say) -> Path:
             failures.append(str(exc))
         else:
             return file
-    raise WeightsError(f"cannot fetch the weights of {name}: {'; '.join(failures)}")
+    raise WeightsError(f"cannot download the weights of {name}: {'; '.join(failures)}")
 
 
 def _check(file: Path, known: Weights) -> None:
     if file.stat().st_size < known.size:
-        raise WeightsError(f"it broke off after {file.stat().st_size:,} of {known.size:,} bytes")
+        raise WeightsError(f"the download ended after {file.stat().st_size:,} of {known.size:,} bytes")
     if _sha256(file) != known.sha256:
-        raise WeightsError("what came is not the known file (its sha256 differs)")
+        raise WeightsError("the downloaded file is not the known one (its sha256 differs)")
 
 
 def _state(name: str, settings: Settings) -> str:
-    if not os.path.exists(_place(name, settings)):
+    if not os.path.exists(_cache_path(name, settings)):
         return "missing"
     try:
         verify(name, settings)
@@ -162,7 +165,7 @@ def _state(name: str, settings: Settings) -> str:
     return "ready"
 
 
-def _place(name: str, settings: Settings) -> Path:
+def _cache_path(name: str, settings: Settings) -> Path:
     if name not in WEIGHTS:
         raise UsageError(f"models: {name!r} is unknown; one of: {', '.join(WEIGHTS)}, birefnet:NAME")
     return settings.cache_dir / "weights" / WEIGHTS[name].file
@@ -174,7 +177,7 @@ def _sha256(file: Path) -> str:
 
 
 def _licence(name: str) -> str:
-    return f"{name}: {WEIGHTS[name].file} is under {WEIGHTS[name].licence}"
+    return f"{name}: {WEIGHTS[name].file} is licensed under {WEIGHTS[name].licence}"
 
 
 def _pull_command(name: str) -> str:

@@ -11,7 +11,7 @@ from stream.errors import UsageError, WeightsError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
-from tests.workers.device.test_runner import by_hand
+from tests.workers.device.test_runner import reference
 from tests.workers.engines import clip, disc, infer, over, run
 from workers.device.tensors import rgb_bytes
 from workers.edges import foreground
@@ -27,7 +27,7 @@ def engine(weights: Path, size: str = "96x64", half: bool = False) -> Birefnet:
 def test_alpha_is_the_sigmoid_of_the_plain_networks_logits(birefnet_weights: Path) -> None:
     (frame,) = clip(count=1)
     (result,) = infer(engine(birefnet_weights, "160x96"), [frame], [None])
-    (wanted,) = by_hand(torch.from_numpy(rgb_bytes(frame, 160, 96))[None]).numpy()
+    (wanted,) = reference(torch.from_numpy(rgb_bytes(frame, 160, 96))[None]).numpy()
     assert result.alpha.shape == (96, 160)
     np.testing.assert_allclose(result.alpha, wanted, rtol=0, atol=2e-3)  # weights in float16
 
@@ -209,5 +209,5 @@ def test_the_real_networks_box_is_its_matte_of_that_part_alone(birefnet_weights:
     look = engine.prepare(frame)
     box = Box(32, 64, 128, 192)
     (seen,) = engine._see([Pass(look, Memory(), box, torch.zeros(0, 0))])
-    (wanted,) = by_hand(torch.from_numpy(look.picture[box.cut])[None]).numpy()
+    (wanted,) = reference(torch.from_numpy(look.picture[box.cut])[None]).numpy()
     np.testing.assert_allclose(seen.alpha, wanted, rtol=0, atol=2e-3)

@@ -15,7 +15,7 @@ from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
-from tests.workers.device.test_graphs import Recorded
+from tests.workers.device.test_graphs import CpuGraph
 from tests.workers.scenes import Clip, clip, scores, steadied
 from workers import engines
 from workers.device.graphs import Tensors, Work
@@ -131,10 +131,10 @@ def test_frames_to_come_are_refused(still: Clip) -> None:
 
 def test_videos_of_other_sizes_and_strengths_go_together_and_each_is_as_alone(still: Clip) -> None:
     """The strengths of one engine's mattes take one graph, not one each."""
-    captured: list[Recorded] = []
+    captured: list[CpuGraph] = []
 
-    def capture(work: Work, examples: Tensors) -> Recorded:
-        captured.append(Recorded(work, examples))
+    def capture(work: Work, examples: Tensors) -> CpuGraph:
+        captured.append(CpuGraph(work, examples))
         return captured[-1]
 
     tunings = [choose(Temporal.LIVE, strength, "birefnet", live=True) for strength in (0.3, 0.7, 1.0)]
@@ -161,7 +161,7 @@ def test_videos_of_other_sizes_and_strengths_go_together_and_each_is_as_alone(st
 def test_a_graph_gives_what_the_steps_give(still: Clip, device: str) -> None:
     frames = [replace(f, pts=f.pts + 30 * (f.pts >= 9)) for f in still.frames]
     paused = replace(still, frames=frames)
-    steadier = Steadier(Recorded if device == "cpu" else None)
+    steadier = Steadier(CpuGraph if device == "cpu" else None)
     steadier.warm(tuned(), still.raw[0].shape, torch.device(device), [1])
     for one, wanted in zip(on_device([paused], device, steadier=steadier), on_device([paused], device), strict=True):
         np.testing.assert_allclose(one, wanted, atol=1e-4)
@@ -180,7 +180,7 @@ class Asked(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-class Replayed(Recorded):
+class Replayed(CpuGraph):
     """A graph whose replay asks for nothing."""
 
     def replay(self) -> None:
