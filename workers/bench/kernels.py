@@ -20,7 +20,7 @@ from workers.bench.model import timed
 from workers.device.runner import half_precision
 from workers.models.birefnet import deform
 from workers.steady.grid import HEIGHT, WIDTH
-from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier
+from workers.steady.smooth_torch import DeviceSmoother, DeviceSmoothState, SmoothInput
 from workers.steady.tuning import choose
 
 _TILES = ((64, 4, 1), (64, 4, 2), (64, 8, 1), (64, 8, 2), (128, 8, 1), (32, 4, 1))
@@ -96,9 +96,9 @@ def _steadying(device: torch.device, size: tuple[int, int], engine: str, count: 
     tuning = choose(Temporal.LIVE, 0.7, engine, live=True)
     if tuning is None:
         raise AssertionError(f"{engine} has no tuning for live video")
-    steadier, dice = Steadier(), np.random.default_rng(0)
+    steadier, dice = DeviceSmoother(), np.random.default_rng(0)
     alphas = list(torch.rand(count, size[1], size[0]).to(device))
-    seen = [Seen(dice.integers(0, 256, (3, HEIGHT, WIDTH), np.uint8), 0.0, tuning) for _ in alphas]
+    seen = [SmoothInput(dice.integers(0, 256, (3, HEIGHT, WIDTH), np.uint8), 0.0, tuning) for _ in alphas]
     if device.type == "cuda":
         steadier.warm(tuning, (size[1], size[0]), device, [count])
     states: list[DeviceSmoothState | None] = [None] * count
