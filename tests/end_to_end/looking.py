@@ -27,7 +27,7 @@ class Looking(Birefnet):
         self._device = torch.device("cpu")
         self.recurrent = self._follow = options.roi
         self.smoother = None
-        self._wants_foreground = foreground.wanted(options, soft=True)
+        self._wants_foreground = foreground.should_estimate(options, soft=True)
 
     def _matted(self, items: Sequence[Item]) -> list[Item]:
         return [replace(item, alpha=_truth(*item.input.size)[item.box.slices]) for item in items]

@@ -31,7 +31,7 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
         raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install 'mattebox[{name}]'") from None
     if name == "birefnet":  # it estimates colours itself, on its device
         return engine
-    return Estimated(engine) if foreground.wanted(options, soft=False) else engine
+    return Estimated(engine) if foreground.should_estimate(options, soft=False) else engine
 
 
 def cuda() -> bool:

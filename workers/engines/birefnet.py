@@ -101,7 +101,7 @@ class Birefnet:
             self._warm_smoother()
         self.batch = self._runner.batch
         self.recurrent = self._follow = options.roi
-        self._wants_foreground = foreground.wanted(options, soft=True)
+        self._wants_foreground = foreground.should_estimate(options, soft=True)
         self.device = f"{self._device.type} in {str(dtype).removeprefix('torch.')}"
 
     def prepare(self, frame: Frame) -> Input:
