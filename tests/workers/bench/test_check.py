@@ -106,5 +106,5 @@ def test_the_table_names_what_failed() -> None:
 
 
 def test_a_folder_without_the_public_code_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no checkout of BiRefNet"):
+    with pytest.raises(UsageError, match="is not a checkout of BiRefNet"):
         public_network(tmp_path, lite())

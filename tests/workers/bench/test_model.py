@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stream.settings import Settings
-from workers.bench.model import BACKBONES, Case, arithmetic, bench_model, drawn
+from workers.bench.model import BACKBONES, Case, arithmetic, bench_model, random_network
 
 
 def test_each_case_is_measured_and_held_against_the_device() -> None:
@@ -18,12 +18,12 @@ def test_each_case_is_measured_and_held_against_the_device() -> None:
 
 
 def test_the_drawn_network_computes_numbers() -> None:
-    network = drawn(BACKBONES["swin-t"])
+    network = random_network(BACKBONES["swin-t"])
     assert all(parameter.isfinite().all() for parameter in network.parameters())
     assert network(torch.randn(1, 3, 64, 64)).isfinite().all()
 
 
 def test_arithmetic_grows_with_the_picture() -> None:
-    network = drawn(BACKBONES["swin-t"])
+    network = random_network(BACKBONES["swin-t"])
     small, large = arithmetic(network, 64), arithmetic(network, 128)
     assert 3.2 * small < large < 4.2 * small
