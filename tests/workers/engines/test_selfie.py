@@ -15,13 +15,13 @@ def selfie() -> Selfie:
     return Selfie(Options(), Settings())
 
 
-def test_it_remembers_nothing(selfie: Selfie) -> None:
+def test_it_has_no_memory(selfie: Selfie) -> None:
     frames = clip(count=3)
     (alone,) = infer(selfie, frames[2:], [None])
     np.testing.assert_array_equal(run(selfie, frames)[2].alpha, alone.alpha)
 
 
-def test_threads_do_not_mix_their_pictures(selfie: Selfie) -> None:
+def test_threads_get_their_own_results(selfie: Selfie) -> None:
     frames = clip(count=12)
 
     def alpha(frame: Frame) -> Alpha:
