@@ -79,9 +79,8 @@ class Runner:
     def _capture(self, example: Tensor) -> None:
         fits = True
         try:
-            with torch.backends.cudnn.flags(
-                enabled=True, allow_tf32=False, benchmark=True
-            ):  # here there is time for it
+            # unlike in requests, there is time for cuDNN to benchmark its kernels
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False, benchmark=True):
                 self._graphs.warm(example)
         except RuntimeError as exc:
             _raise_unless_out_of_memory(exc)

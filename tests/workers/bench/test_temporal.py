@@ -45,8 +45,8 @@ def test_off_scores_like_the_engine(rows: dict[str, Row]) -> None:
 @pytest.mark.parametrize(("made", "expected"), [(Ema(0.5), [0, 0.5, 0.25, 0.625]), (MedianOfThree(), [0, 0, 1, 1])])
 def test_the_baselines_compute_what_their_names_say(made: Filter, expected: list[float]) -> None:
     frames = clip(lambda n: [320.0], 4).frames
-    given = [MattedFrame(f, np.full((2, 2), a, np.float32)) for f, a in zip(frames, (0, 1, 0, 1), strict=True)]
-    out = [done for one in given for done in made.push(one)] + made.flush()
+    matted = [MattedFrame(f, np.full((2, 2), a, np.float32)) for f, a in zip(frames, (0, 1, 0, 1), strict=True)]
+    out = [done for one in matted for done in made.push(one)] + made.flush()
     assert [one.frame.pts for one in out] == [0, 1, 2, 3]
     assert [float(one.alpha[0, 0]) for one in out] == expected
 

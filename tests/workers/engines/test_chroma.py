@@ -71,9 +71,9 @@ def test_the_colours_of_the_subject_are_unchanged(screen: Rgb) -> None:
     alpha, frame = truth()[0], clip(count=1)[0]
     mixed = over(picture(frame), alpha, screen)
     core = inside(alpha == 1, 15)
-    for got, wanted in zip(split_i420(foreground(matte(mixed))), mixed.planes(), strict=True):
-        where = core if got.shape == core.shape else core[::2, ::2]
-        assert np.abs(got[where].astype(int) - wanted[where]).mean() < 3
+    for actual, expected in zip(split_i420(foreground(matte(mixed))), mixed.planes(), strict=True):
+        where = core if actual.shape == core.shape else core[::2, ::2]
+        assert np.abs(actual[where].astype(int) - expected[where]).mean() < 3
 
 
 @pytest.mark.parametrize("screen", [PURE, BLUE])
@@ -91,12 +91,12 @@ def test_spill_is_removed_from_the_edge(screen: Rgb) -> None:
 @pytest.mark.parametrize("screen", [PURE, STUDIO, BLUE])
 def test_the_foreground_makes_a_composite_over_grey_more_accurate(screen: Rgb) -> None:
     person, alpha = picture(clip(count=1)[0]), truth()[0]
-    frame, wanted = over(person, alpha, screen), picture(over(person, alpha, (128, 128, 128)))
+    frame, expected = over(person, alpha, screen), picture(over(person, alpha, (128, 128, 128)))
     result = matte(frame)
 
     def away(pixels: Plane) -> float:
         weight = result.alpha[..., None]
-        return float(np.abs(picture(frame.with_pixels(pixels)) * weight + 128 * (1 - weight) - wanted).mean())
+        return float(np.abs(picture(frame.with_pixels(pixels)) * weight + 128 * (1 - weight) - expected).mean())
 
     assert away(foreground(result)) < 0.9 * away(frame.pixels)
 

@@ -28,6 +28,6 @@ def test_threads_get_their_own_results(selfie: Selfie) -> None:
         return infer(selfie, [frame], [None])[0].alpha
 
     with ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(alpha, frames))
-    for one, frame in zip(got, frames, strict=True):
+        results = list(pool.map(alpha, frames))
+    for one, frame in zip(results, frames, strict=True):
         np.testing.assert_array_equal(one, alpha(frame))

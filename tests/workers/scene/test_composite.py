@@ -48,8 +48,8 @@ def exact_blend(foreground: Plane, background: Plane, alpha: Plane) -> list[npt.
 def test_blend_is_within_a_level_of_floating_point(width: int, height: int) -> None:
     fg, bg, alpha = noise(width, height, 1), noise(width, height, 2), noisy_alpha(width, height)
     out = split_i420(composite.blend(fg, bg, alpha))
-    for got, want in zip(out, exact_blend(fg, bg, alpha), strict=True):
-        assert np.abs(got - want).max() <= 1.0
+    for actual, expected in zip(out, exact_blend(fg, bg, alpha), strict=True):
+        assert np.abs(actual - expected).max() <= 1.0
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
