@@ -35,7 +35,7 @@ def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
     from stream.settings import settings
 
     for variant, checkpoint in catalogue.VARIANTS.items():
-        name, file = f"{engine}:{variant}", catalogue.at_hand(variant, settings())
+        name, file = f"{engine}:{variant}", catalogue.find_local(variant, settings())
         state = "missing" if file is None else "present"
         if as_json:
             print(json.dumps({"name": name, "state": state, "licence": catalogue.LICENCE, "path": str(file or "")}))

@@ -1,4 +1,4 @@
-"""Draw the pictures of the documentation: the demo's backdrop, and figures from real results of the program.
+"""Generates the pictures of the documentation: the demo's backdrop, and figures from real results.
 
 .venv/bin/python docs/pictures.py
 """
@@ -15,8 +15,8 @@ HERE = Path(__file__).parent
 CLIP = HERE.parent / "tests" / "data" / "talk_bikes.mp4"
 TRUTH = CLIP.with_name("talk_bikes_alpha.mkv")
 AT_S = "1.5"
-FLICKER = 37  # from this frame on, the engine sees somebody in the traffic, and does not, and does
-PANELS = (  # caption, words for `mattebox file`
+FLICKER = 37  # in the three frames from here the engine detects a person in the traffic, loses it, detects it again
+PANELS = (  # caption, arguments for `mattebox file`
     ("input", ["--background", "none", "--engine", "chroma"]),
     ("matte", ["--view", "matte"]),
     ("image:docs/backdrop.jpg", ["--background", f"image:{HERE / 'backdrop.jpg'}"]),
@@ -25,7 +25,7 @@ PANELS = (  # caption, words for `mattebox file`
 
 
 def backdrop(width: int = 1920, height: int = 1080) -> Image.Image:
-    """An evening room out of focus: a dark wall, a warm window light from the left, a few lamps far away."""
+    """A room in the evening, out of focus: a dark wall, warm light from a window on the left, a few distant lamps."""
     rng = np.random.default_rng(21)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = x / width, y / height
@@ -35,16 +35,16 @@ def backdrop(width: int = 1920, height: int = 1080) -> Image.Image:
     for _ in range(26):
         cx, cy, radius = rng.uniform(0.35, 1.05), rng.uniform(0.05, 0.75), rng.uniform(0.012, 0.045)
         tone = np.array([255, 190, 120]) if rng.random() < 0.65 else np.array([120, 190, 220])
-        away = np.hypot((x - cx) * width / height, y - cy) / radius
-        disc = 1 / (1 + np.exp((away - 1) * 18)) * rng.uniform(0.12, 0.4)
+        distance = np.hypot((x - cx) * width / height, y - cy) / radius
+        disc = 1 / (1 + np.exp((distance - 1) * 18)) * rng.uniform(0.12, 0.4)
         picture += disc[..., None] * tone
-    picture += rng.normal(0, 1.2, (height, width, 1))  # keeps the gradients from banding
+    picture += rng.normal(0, 1.2, (height, width, 1))  # prevents banding of the gradients
     return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
 
 
 def figure() -> Image.Image:
-    """One frame in four ways, two by two, each made by the command that its caption names."""
-    panels = [_panel(caption, words) for caption, words in PANELS]
+    """One frame with four settings, two by two, each made with the options in its caption."""
+    panels = [_panel(caption, arguments) for caption, arguments in PANELS]
     width, height = panels[0].size
     sheet = Image.new("RGB", (2 * width + 6, 2 * height + 6), "white")
     for index, panel in enumerate(panels):
@@ -53,7 +53,7 @@ def figure() -> Image.Image:
 
 
 def steady() -> Image.Image:
-    """Three frames in a row of the engine selfie's mattes: above without steadying, below with."""
+    """Three consecutive mattes of the engine selfie: above without temporal smoothing, below with it."""
     width, height = 320, 240
     sheet = Image.new("RGB", (3 * width + 8, 2 * height + 4), "white")
     for row, mode in enumerate(("off", "live")):
@@ -66,21 +66,21 @@ def steady() -> Image.Image:
 
 
 def plot() -> None:
-    """`mattebox bench temporal` of the same clip."""
+    """The plot of `mattebox bench temporal` on the same clip."""
     command = [sys.executable, "-m", "mattebox", "bench", "temporal", str(CLIP), "--truth", str(TRUTH)]
     subprocess.run([*command, "--save", str(HERE / "temporal.png")], check=True, cwd=HERE.parent)
 
 
-def _panel(caption: str, words: list[str]) -> Image.Image:
-    image = _frames(words)[-1].convert("RGB")
+def _panel(caption: str, arguments: list[str]) -> Image.Image:
+    image = _frames(arguments)[-1].convert("RGB")
     _caption(image, caption)
     return image
 
 
-def _frames(words: list[str]) -> list[Image.Image]:
+def _frames(arguments: list[str]) -> list[Image.Image]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "frames"
-        command = [sys.executable, "-m", "mattebox", "file", str(CLIP), "-o", str(out), "--end", AT_S, *words]
+        command = [sys.executable, "-m", "mattebox", "file", str(CLIP), "-o", str(out), "--end", AT_S, *arguments]
         subprocess.run(command, check=True, cwd=HERE.parent)
         return [Image.open(path).copy() for path in sorted(out.glob("*.png"))]
 

@@ -12,7 +12,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from tests.end_to_end.scene import STRIPES, inside, matte
 from workers.edges import foreground
-from workers.engines.birefnet import Birefnet, Pass
+from workers.engines.birefnet import Birefnet, Item
 from workers.weights import hub
 from workers.weights.known import Say
 
@@ -24,13 +24,13 @@ class Looking(Birefnet):
 
     def __init__(self, options: Options, settings: Settings, say: Say) -> None:
         self._checkpoint, _ = hub.parse("general@320x256")
-        self._place = torch.device("cpu")
+        self._device = torch.device("cpu")
         self.recurrent = self._follow = options.roi
-        self.steadier = None
-        self._wants_colours = foreground.wanted(options, soft=True)
+        self.smoother = None
+        self._wants_foreground = foreground.should_estimate(options, soft=True)
 
-    def _see(self, views: Sequence[Pass]) -> list[Pass]:
-        return [replace(view, alpha=_truth(*view.look.size)[view.box.cut]) for view in views]
+    def _matted(self, items: Sequence[Item]) -> list[Item]:
+        return [replace(item, alpha=_truth(*item.input.size)[item.box.slices]) for item in items]
 
 
 def _truth(height: int, width: int) -> torch.Tensor:

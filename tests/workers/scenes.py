@@ -1,5 +1,5 @@
-"""Stress clips for steadying, made in code: people in dark cloth before a bright room, their true alpha, and mattes
-such as a poor engine would give."""
+"""Stress clips for temporal smoothing, made in code: people in dark clothes in a bright room, their true alpha, and
+mattes as a poor engine would give them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,20 +37,20 @@ class Clip:
         return Clip(self.frames + later, self.true + other.true, self.raw + other.raw)
 
 
-def clip(place: Callable[[int], Sequence[float]], count: int, edge: float = 0.3, room: int = 1) -> Clip:
-    """place: where the people's middles are in frame n, in pixels from the left. edge: deviation of mattes' borders."""
+def clip(positions: Callable[[int], Sequence[float]], count: int, edge: float = 0.3, room: int = 1) -> Clip:
+    """positions: x of the people's centres in frame n, in pixels. edge: standard deviation of alpha at its edges."""
     rng = np.random.default_rng(5)
-    room_rgb, cloth = 0.6 * _texture(room) + 90, 0.4 * _texture(99)
+    room_rgb, clothes = 0.6 * _texture(room) + 90, 0.4 * _texture(99)
     frames, true, raw = [], [], []
     for n in range(count):
         picture, alpha = room_rgb, np.zeros((HEIGHT, WIDTH), np.float32)
-        for x in place(n):
+        for x in positions(n):
             body = _person(x)
-            moved = np.roll(cloth, round(x), axis=1)
-            picture = picture + body[..., None] * (moved - picture)
+            shifted = np.roll(clothes, round(x), axis=1)
+            picture = picture + body[..., None] * (shifted - picture)
             alpha = np.maximum(alpha, body)
-        seen = np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
-        frames.append(Frame(rgb_to_i420(seen), n, Fraction(1, 30)))
+        rgb = np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
+        frames.append(Frame(rgb_to_i420(rgb), n, Fraction(1, 30)))
         true.append(np.rint(alpha * 255).astype(np.uint8))
         raw.append(noisy(alpha, edge, rng))
     return Clip(frames, true, raw)
@@ -58,8 +58,8 @@ def clip(place: Callable[[int], Sequence[float]], count: int, edge: float = 0.3,
 
 def noisy(alpha: Floats, edge: float, rng: np.random.Generator) -> Alpha:
     small = cv2.resize(alpha, (256, 144), interpolation=cv2.INTER_AREA)
-    around = np.ones((5, 5), np.uint8)
-    border = np.asarray(cv2.dilate(small, around)) - np.asarray(cv2.erode(small, around))
+    window = np.ones((5, 5), np.uint8)
+    border = np.asarray(cv2.dilate(small, window)) - np.asarray(cv2.erode(small, window))
     return np.asarray(np.clip(small + border * rng.normal(0, edge, small.shape), 0, 1), np.float32)
 
 
@@ -70,17 +70,17 @@ def steadied(scene: Clip, mode: str = "live", engine: str = "selfie", strength: 
     done: list[MattedFrame] = []
     for frame, raw in zip(scene.frames, scene.raw, strict=True):
         state, more = smooth.step(state, MattedFrame(frame, raw), tuning)
-        assert len(state.held) <= tuning.look_ahead
+        assert len(state.pending) <= tuning.look_ahead
         done += more
     assert state is not None
     return done + smooth.flush(state, tuning)[1]
 
 
 def ratios(scene: Clip, mode: str = "live", engine: str = "selfie") -> tuple[float, float]:
-    """MAD and dtSSD of the steadied mattes, over those of the raw ones."""
-    ours = [full_size(one.alpha, one.frame) for one in steadied(scene, mode, engine)]
-    plain = [full_size(raw, frame) for raw, frame in zip(scene.raw, scene.frames, strict=True)]
-    (mad, dtssd), (raw_mad, raw_dtssd) = (scores(planes, scene.true) for planes in (ours, plain))
+    """MAD and dtSSD of the smoothed mattes, over those of the raw ones."""
+    smoothed = [full_size(one.alpha, one.frame) for one in steadied(scene, mode, engine)]
+    unsmoothed = [full_size(raw, frame) for raw, frame in zip(scene.raw, scene.frames, strict=True)]
+    (mad, dtssd), (raw_mad, raw_dtssd) = (scores(planes, scene.true) for planes in (smoothed, unsmoothed))
     return mad / raw_mad, dtssd / raw_dtssd
 
 

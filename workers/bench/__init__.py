@@ -1,1 +1,1 @@
-"""What a machine reaches: one file a benchmark, each beside a named alternative in the same run."""
+"""Benchmarks, one per file. Each compares with a named alternative in the same run."""

@@ -1,6 +1,6 @@
-"""The public BiRefNet code, from a checkout that the user has, as something to measure against.
+"""The public BiRefNet code, from a checkout that the user provides, as a baseline for benchmarks.
 
-Nothing of it is in this project. It is run as its own pages recommend: evaluated in half precision, without compiling.
+None of that code is in this project. It runs as its documentation recommends: eager, in half precision.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from workers.models.birefnet.network import BiRefNet
 
 
 class Public(nn.Module):
-    """The last of the maps that the public network gives: logits, as ours."""
+    """The last output of the public network: logits, like ours."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -30,13 +30,13 @@ class Public(nn.Module):
 
 
 def public_network(folder: Path, like: BiRefNet) -> Public:
-    """The network that the code in `folder` builds, with the weights of `like`. float32, on the CPU.
+    """The network built by the code in `folder`, with the weights of `like`. float32, on the CPU.
 
-    Raises UsageError if the folder or a package that the code needs is missing, or it is not the same architecture.
+    Raises UsageError if the folder or a package that the code needs is missing, or if the architecture differs.
     """
     if not (folder / "models" / "birefnet.py").is_file():
-        raise UsageError(f"{folder} is no checkout of BiRefNet")
-    _stand_in_for_kornia()
+        raise UsageError(f"{folder} is not a checkout of BiRefNet")
+    _stub_kornia()
     sys.path.insert(0, str(folder))
     try:
         network = importlib.import_module("models.birefnet").BiRefNet(bb_pretrained=False)
@@ -46,13 +46,13 @@ def public_network(folder: Path, like: BiRefNet) -> Public:
     finally:
         sys.path.remove(str(folder))
     if unknown or any(not key.endswith("relative_position_index") for key in missing):
-        raise UsageError(f"{folder} builds another network: {(unknown + missing)[:3]}")
+        raise UsageError(f"{folder} builds a different network: {(unknown + missing)[:3]}")
     torch.set_float32_matmul_precision("high")
     return Public(network.requires_grad_(False).eval())
 
 
-def _stand_in_for_kornia() -> None:
-    """It is used in training alone, but imported always."""
+def _stub_kornia() -> None:
+    """kornia is used only in training, but always imported."""
     if importlib.util.find_spec("kornia") is None:
         for name in ("kornia", "kornia.filters"):
             sys.modules.setdefault(name, ModuleType(name))

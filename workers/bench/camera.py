@@ -1,4 +1,4 @@
-"""A made-up camera, the client of `mattebox bench live`: sends numbered pictures, reads the numbers that come back."""
+"""A simulated camera, the client of `mattebox bench live`: sends numbered frames and reads the numbers that return."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from stream.sources import open_source, source_address
 from stream.sources.base import SourceOptions
 
 RATE = 30
-_LOOP = 240  # pictures; eight bits hold their numbers
+_LOOP = 240  # frames; their numbers fit in eight bits
 _KEY_EVERY = 15
 _BITS = 8
 _DARK, _LIGHT = 16, 235
@@ -34,8 +34,8 @@ _CLOCK = Fraction(1, 90_000)
 
 
 @dataclass
-class Seen:
-    """What one camera saw in the measured time. sent: pictures it gave. ages_ms: of each picture that came back."""
+class Measured:
+    """The measurements of one camera. sent: frames. ages_ms: of each returned frame. dropped: frames, by cause."""
 
     sent: int = 0
     ages_ms: list[float] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Seen:
 
 
 def film(clip: Path | None, width: int, height: int, settings: Settings) -> list[Frame]:
-    """Up to 240 pictures: of `clip`, scaled, or a generated person in a room."""
+    """Up to 240 frames: of `clip`, scaled, or of a generated person in a room."""
     address = source_address("pattern:room") if clip is None else clip
     source = open_source(address, SourceOptions(size=(width, height)), settings)
     try:
@@ -53,7 +53,7 @@ def film(clip: Path | None, width: int, height: int, settings: Settings) -> list
 
 
 def encoded(frames: list[Frame], width: int, height: int, settings: Settings) -> list[bytes]:
-    """H.264 of each picture with its number drawn in, to be sent in a circle; every 15th is a keyframe."""
+    """H.264 packets of the frames, each marked with its number, to be sent in a loop; every 15th is a keyframe."""
     encoder = LiveEncoder("H264", width, height, fitting_bps(width, height, RATE, settings.max_bitrate), settings)
     packets = []
     for n, frame in enumerate(frames):
@@ -73,11 +73,12 @@ def _marked(frame: Frame, n: int) -> Plane:
 
 
 def number_in(picture: av.VideoFrame) -> int:
+    """The number with which `encoded` marked the frame."""
     luma = picture.reformat(format="gray").to_ndarray()
     rows = luma[picture.height // 32 : picture.height // 10]
     means = [rows[:, columns].mean() for columns in _bars(picture.width, inner=True)]
-    middle = (_DARK + _LIGHT) / 2 - 20  # light ones are dimmed where they are no part of the subject
-    return sum(int(mean > middle) << bit for bit, mean in enumerate(means))
+    threshold = (_DARK + _LIGHT) / 2 - 20  # light bars are dimmed outside the subject
+    return sum(int(mean > threshold) << bit for bit, mean in enumerate(means))
 
 
 def _bars(width: int, inner: bool = False) -> list[slice]:
@@ -87,7 +88,7 @@ def _bars(width: int, inner: bool = False) -> list[slice]:
 
 
 class _Camera(MediaStreamTrack):
-    """Packets in a circle, 30 a second. sent_s: when each of the last 240 left, by number."""
+    """Sends packets in a loop, 30 a second. sent_s: number and send time of each of the last 239 frames."""
 
     kind = "video"
 
@@ -120,9 +121,9 @@ async def call(
     size: tuple[int, int],
     begin_s: float,
     end_s: float,
-) -> Seen:
-    """One session from before `begin_s` to `end_s` (of the monotonic clock). Raises ServerError."""
-    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"] if _is_here(url) else _addresses()
+) -> Measured:
+    """Run one session, measured from `begin_s` to `end_s` of the monotonic clock. Raises ServerError."""
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"] if _is_local(url) else _addresses()
     camera, connection = _Camera(packets), RTCPeerConnection(RTCConfiguration(iceServers=[]))
     line = connection.addTransceiver(camera, "sendrecv")
     line.setCodecPreferences([c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in ("H264", "rtx")])
@@ -142,33 +143,35 @@ async def _connect(connection: RTCPeerConnection, url: str, token: str, options:
     return str(answer["id"])
 
 
-async def _watch(track: Any, camera: _Camera, size: tuple[int, int], begin_s: float, end_s: float, drops: Any) -> Seen:
-    seen, began = Seen(), False
+async def _watch(
+    track: Any, camera: _Camera, size: tuple[int, int], begin_s: float, end_s: float, drops: Any
+) -> Measured:
+    measured, began = Measured(), False
     before: dict[str, int] = {}
     sent = 0
     while (now_s := time.monotonic()) < end_s:
         try:
             picture = await asyncio.wait_for(track.recv(), 10)
         except (TimeoutError, MediaStreamError):
-            raise ServerError("the picture stayed away") from None
+            raise ServerError("no frame arrived within 10 seconds") from None
         now_s = time.monotonic()
         if now_s >= begin_s and not began:
             began, sent, before = True, camera.sent, await asyncio.to_thread(drops)
         elif began and (picture.width, picture.height) == size:
             age_s = camera.age_s(number_in(picture), now_s)
             if age_s is not None:
-                seen.ages_ms.append(1000 * age_s)
+                measured.ages_ms.append(1000 * age_s)
     after = await asyncio.to_thread(drops)
-    seen.sent = camera.sent - sent
-    seen.dropped = {cause: n - before.get(cause, 0) for cause, n in after.items() if n > before.get(cause, 0)}
-    return seen
+    measured.sent = camera.sent - sent
+    measured.dropped = {cause: n - before.get(cause, 0) for cause, n in after.items() if n > before.get(cause, 0)}
+    return measured
 
 
 def _drops(url: str, token: str, session: str) -> dict[str, int]:
     return dict((api(url, token, "GET", f"/api/sessions/{session}")["meters"] or {}).get("dropped", {}))
 
 
-def _is_here(url: str) -> bool:
+def _is_local(url: str) -> bool:
     return any(host in url for host in ("//127.", "//localhost", "//[::1]"))
 
 
@@ -180,7 +183,7 @@ def _addresses() -> list[str]:
 
 
 def api(url: str, token: str, method: str, path: str, body: object = None) -> Any:
-    """JSON, or text where it is none. Raises ServerError."""
+    """The response's JSON, or its text if it is not JSON. Raises ServerError."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url.rstrip("/") + path, data, headers, method=method)

@@ -1,7 +1,7 @@
-"""`make gpu-check`: what only a machine with a CUDA device can show, in one table and one JSON.
+"""`make gpu-check`: the checks that need a CUDA device, reported as one table and one JSON file.
 
-Runs the tests marked `gpu`, times the network in the sizes that have goals (and the public code, if a checkout is
-given), the deformable convolution's kernel, and the steadying of mattes. Needs few packages: pytest and those of
+Runs the tests marked `gpu`, and times the network at the sizes that have goals (and the public code, if a checkout is
+given), the deformable convolution's kernel, and temporal smoothing. Needs few packages: pytest and those of
 `workers.device.runner`.
 """
 
@@ -31,7 +31,7 @@ TESTS = (
     "tests/workers/steady/test_smooth_gpu.py",
     "tests/workers/steady/test_steadying.py",
 )
-# Without the project's own options, which want plug-ins of pytest that need not be there.
+# Without the project's own options, which require pytest plug-ins that may not be installed.
 OPTIONS = ("-o", "addopts=-ra", "-m", "gpu", "-q", "-W", "default", "-p", "no:cacheprovider")
 GOALS_MS = {("swin-l", 1024): 10.0, ("swin-l", 512): 3.5, ("swin-t", 1024): 4.0}
 GOAL_RATIO = 3.0
@@ -41,42 +41,44 @@ _MAP = 256  # side of the largest map at 1024x1024
 
 
 def main() -> int:
-    """Exit code 0 if tests ran, none failed and each goal was met; the file is written either way, part by part."""
-    asked = _arguments()
+    """Exit code 0 if tests ran, none failed and every goal was met. The file is always written, after each part."""
+    arguments = _arguments()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     report: dict[str, Any] = {"machine": machine(device)}
-    for name, part in _parts(asked, device).items():
-        _say(f"{name} begins")
+    for name, part in _parts(arguments, device).items():
+        _say(f"{name} started")
         report[name], failed = attempt(part)
         report["tests"] += [{"name": f"{name}: {reason}", "outcome": "failed", "seconds": 0.0} for reason in failed]
-        asked.save.write_text(json.dumps(report, indent=1, default=asdict))
-    rows, timed_too = report["speed"], report["kernels"] + report["steadying"]
+        arguments.save.write_text(json.dumps(report, indent=1, default=asdict))
+    rows, timings = report["speed"], report["kernels"] + report["steadying"]
     goals = report["goals"] = judge(rows) + judge_steadying(report["steadying"], device)
-    asked.save.write_text(json.dumps(report, indent=1, default=asdict))
-    print("\n".join(table(report["tests"], rows, timed_too, goals)))
+    arguments.save.write_text(json.dumps(report, indent=1, default=asdict))
+    print("\n".join(table(report["tests"], rows, timings, goals)))
     results = {entry["outcome"] for entry in [*report["tests"], *goals]}
     return 0 if "passed" in results and not results & {"failed", "missed"} else 1
 
 
-def _parts(asked: argparse.Namespace, device: torch.device) -> dict[str, Callable[[], list[Any]]]:
-    """In the order of their time: what is lost when a machine is taken away is the longest."""
+def _parts(arguments: argparse.Namespace, device: torch.device) -> dict[str, Callable[[], list[Any]]]:
+    """The parts by duration, shortest first, so that an interruption loses only the longest ones."""
     return {
         "tests": lambda: run_tests(Path(__file__).parents[2]),
-        "steadying": lambda: time_steadying(device, (64, 36) if asked.small else (1280, 720), asked.repeats),
-        "kernels": lambda: time_kernels(device, 16 if asked.small else _MAP, asked.repeats),
-        "speed": lambda: time_networks(asked, device),
+        "steadying": lambda: time_steadying(device, (64, 36) if arguments.small else (1280, 720), arguments.repeats),
+        "kernels": lambda: time_kernels(device, 16 if arguments.small else _MAP, arguments.repeats),
+        "speed": lambda: time_networks(arguments, device),
     }
 
 
-def time_networks(asked: argparse.Namespace, device: torch.device) -> list[Row]:
-    """Ours, and the public code if a checkout is given."""
-    cases = small_cases(device) if asked.small else default_cases(device)
-    if asked.compiled:
+def time_networks(arguments: argparse.Namespace, device: torch.device) -> list[Row]:
+    """Our network, and the public code if a checkout is given."""
+    cases = small_cases(device) if arguments.small else default_cases(device)
+    if arguments.compiled:
         cases.append(Case("swin-l", 1024, 1, half_precision(device), "compiled"))
-    rows = list(bench_model(Settings(), asked.repeats, _say, cases))
-    if asked.against is not None:
-        public = public_cases(64 if asked.small else 1024, (1,) if asked.small else _BATCHES, half_precision(device))
-        rows += bench_model(Settings(), asked.repeats, _say, public, asked.against)
+    rows = list(bench_model(Settings(), arguments.repeats, _say, cases))
+    if arguments.against is not None:
+        public = public_cases(
+            64 if arguments.small else 1024, (1,) if arguments.small else _BATCHES, half_precision(device)
+        )
+        rows += bench_model(Settings(), arguments.repeats, _say, public, arguments.against)
     return rows
 
 
@@ -85,8 +87,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="a checkout of the public BiRefNet")
     parser.add_argument("--save", type=Path, default=Path("gpu-check.json"), metavar="FILE")
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--compiled", action="store_true", help="torch.compile too, batch 1 of Swin-L: minutes more")
-    parser.add_argument("--small", action="store_true", help="small pictures, to try the command on any machine")
+    parser.add_argument(
+        "--compiled", action="store_true", help="also torch.compile, for batch 1 of Swin-L: takes minutes more"
+    )
+    parser.add_argument("--small", action="store_true", help="small images, to try the command on any machine")
     return parser.parse_args()
 
 
@@ -123,7 +127,7 @@ def run_tests(root: Path) -> list[Outcome]:
 
 
 def outcomes(report: ElementTree.Element) -> list[Outcome]:
-    """Of the tests in a JUnit report, and of files that could not be collected."""
+    """The tests of a JUnit report, including files that could not be collected."""
     found: list[Outcome] = []
     for case in report.iter("testcase"):
         kinds = {child.tag for child in case}
@@ -133,7 +137,7 @@ def outcomes(report: ElementTree.Element) -> list[Outcome]:
 
 
 def judge(rows: Sequence[Row]) -> list[Outcome]:
-    """The goals of issue 3 that these rows bear on: each with what was reached."""
+    """The goals of issue 3 that apply to these rows, each with the measured value."""
     found: list[Outcome] = []
     ours = [row for row in rows if row.form in ("fused", "graph", "compiled")]
     for (backbone, side_px), goal in GOALS_MS.items():
@@ -156,7 +160,7 @@ def _goal(name: str, reached: float, met: bool) -> Outcome:
 
 
 def judge_steadying(steadying: Sequence[Outcome], device: torch.device) -> list[Outcome]:
-    """The goal of issue 4 for the slowest, where it is meant: on CUDA."""
+    """The goal of issue 4 for the slowest row; it applies only on CUDA."""
     if device.type != "cuda" or not steadying:
         return []
     worst = max(float(row["ms"]) for row in steadying)
@@ -178,7 +182,7 @@ def table(
 
 
 def _host(kernel: Outcome) -> str:
-    return f", {kernel['host_ms']:.4f} ms of the host" if "host_ms" in kernel else ""
+    return f", {kernel['host_ms']:.4f} ms on the host" if "host_ms" in kernel else ""
 
 
 def _say(sentence: str) -> None:

@@ -1,8 +1,8 @@
-"""`mattebox bench file`: how fast files go through the pump, beside a plain loop that does the same steps in line.
+"""`mattebox bench file`: the speed of the pump on files, compared with a plain loop over the same steps.
 
-Both run in a fresh process with the same engine, blend, encoder and preset. The loop decodes, mattes, blends and
-encodes one frame after the other on the libraries' default threads, as a first script would. They take turns, so that
-a machine that slows down slows both; medians and the ratio pair by pair are told.
+Both run in a fresh process with the same engine, compositing, encoder and preset. The loop decodes, mattes, composites
+and encodes one frame after the other with the libraries' default threads, as a simple script would. They alternate, so
+that a slower machine affects both; the results are medians, and the median of the ratios of the pairs.
 """
 
 import multiprocessing
@@ -41,7 +41,7 @@ CASES = (("selfie", 640, 480), ("selfie", 1280, 720), ("rvm", 640, 480), ("rvm",
 
 @dataclass(frozen=True)
 class Run:
-    """One pass over a clip. fps: frames a second of the wall clock. busy: share of all cores' time that was used."""
+    """One pass over a clip. fps: by wall time. cpu_ms: CPU time per frame. busy: share of all cores' time in use."""
 
     fps: float
     cpu_ms: float
@@ -51,7 +51,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: medians over the repeats; ratio: of the pump's fps to the loop's, pair by pair."""
+    """Medians over the repeats. ratio: median over the pairs of the pump's fps to the loop's."""
 
     engine: str
     width: int
@@ -79,14 +79,16 @@ def bench_file(
             pairs = []
             for n in range(repeats):
                 say(f"{engine} {width}x{height}: {n + 1} of {repeats}")
-                pairs.append((_apart(_plain_loop, source, engine, settings), _apart(_pumped, source, engine, settings)))
+                pairs.append(
+                    (_in_process(_plain_loop, source, engine, settings), _in_process(_pumped, source, engine, settings))
+                )
             ratio = statistics.median(ours.fps / plain.fps for plain, ours in pairs)
             loop, ours = (_median([pair[side] for pair in pairs]) for side in (0, 1))
             yield Row(engine, width, height, frames, loop, ours, round(ratio, 2))
 
 
-def _apart(work: Callable[[Path, str, Settings], Run], source: Path, engine: str, settings: Settings) -> Run:
-    """In a process of its own: thread counts are set once for a whole process."""
+def _in_process(work: Callable[[Path, str, Settings], Run], source: Path, engine: str, settings: Settings) -> Run:
+    """In a separate process: thread counts are set once per process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(work, source, engine, settings).result()
 
@@ -98,32 +100,32 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
     with (
         tempfile.TemporaryDirectory() as folder,
         _Clock(settings) as clock,
-        av.open(str(source)) as given,
-        av.open(f"{folder}/o.mp4", "w", options=chosen.muxer_options) as made,
+        av.open(str(source)) as container,
+        av.open(f"{folder}/o.mp4", "w", options=chosen.muxer_options) as output,
     ):
         ingest: Ingest | None = None
         state: EngineState = None
-        for picture in given.decode(video=0):
+        for picture in container.decode(video=0):
             if ingest is None:
                 ingest = Ingest(picture)
                 info = VideoInfo(*ingest.size, cast(Fraction, picture.time_base), Fraction(30))
                 backdrop = open_background(options.background, info.width, info.height, settings)
-                video = add_video(made, chosen, info, settings)
+                video = add_video(output, chosen, info, settings)
                 video.codec_context.thread_count = 0
             for frame in ingest.push(picture):
                 (result,) = engine.infer([engine.prepare(frame)], [state])
                 state = result.state
                 _, alpha = shape_alpha(EdgeState(), result.alpha, frame, options.edges)
                 out = render(frame, alpha, result.foreground, backdrop.at(frame, alpha), options.view)
-                made.mux(video.encode(to_av(out, "yuv420p")))
+                output.mux(video.encode(to_av(out, "yuv420p")))
                 clock.frames += 1
-        made.mux(video.encode(None))
+        output.mux(video.encode(None))
     return clock.run
 
 
 def _pumped(source: Path, engine_name: str, settings: Settings) -> Run:
     threads.apply(settings)
-    options = Options(engine=engine_name, temporal=Temporal.OFF)  # the loop steadies nothing either
+    options = Options(engine=engine_name, temporal=Temporal.OFF)  # the loop does no temporal smoothing either
     engine = engines.load(engine_name, options, settings)
     with tempfile.TemporaryDirectory() as folder, _Clock(settings) as clock:
         reader = open_source(source, SourceOptions(), settings)
@@ -134,7 +136,7 @@ def _pumped(source: Path, engine_name: str, settings: Settings) -> Run:
 
 
 class _Clock:
-    """Wall and CPU time of this process from before the input is opened until the output is closed; then `run`."""
+    """Measures wall and CPU time of this process, from before the input is opened until the output is closed."""
 
     run: Run
 
@@ -166,7 +168,7 @@ def _median(runs: list[Run]) -> Run:
 
 
 class _Unchanged:
-    """A transform that changes nothing: to write a test clip through the pump itself."""
+    """A transform that changes nothing, to write a test clip with the pump."""
 
     def open(self, info: VideoInfo) -> VideoInfo:
         return info
@@ -178,11 +180,11 @@ class _Unchanged:
         return []
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
 class _Looped:
-    """A clip again and again until there are `frames`, at 30 a second."""
+    """A clip repeated up to `frames` frames, at 30 a second."""
 
     def __init__(self, clip: Path, size: tuple[int, int], frames: int, settings: Settings) -> None:
         self.warnings: Warnings = []
@@ -200,11 +202,11 @@ class _Looped:
             source.close()
 
     def close(self) -> None:
-        """Each pass closes its own."""
+        """Each pass closes its own source."""
 
 
 def make_clip(path: Path, clip: Path | None, width: int, height: int, frames: int, settings: Settings) -> None:
-    """A film of that size and length at `path`: `clip` again and again, or a generated pattern."""
+    """Write a video of that size and length to `path`: `clip`, repeated, or a generated pattern."""
     source: Source = (
         open_source(source_address("pattern:room"), SourceOptions(size=(width, height), end_s=frames / 30), settings)
         if clip is None

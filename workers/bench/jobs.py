@@ -1,7 +1,7 @@
-"""File jobs through the queue: one, two and four workers on one film, and what the queue costs over `mattebox file`.
+"""File jobs through the queue: one, two and four workers on one video, and the queue's overhead over `mattebox file`.
 
-Each worker has one core to itself as long as there are enough, and the command has one core too, so that the ratios are
-those of machines that share nothing. Engines are loaded before anything is timed.
+Each worker is pinned to one core, as long as there are enough, and so is the command; the ratios are then those of
+separate machines. Engines are loaded before the measurement.
 """
 
 import asyncio
@@ -36,8 +36,9 @@ _FILE = "import sys; from workers.bench.jobs import time_file; print(*time_file(
 
 @dataclass(frozen=True)
 class Row:
-    """workers: 0 is the command `mattebox file`. cpu_s: of all cores. ratio: of its time to one worker's. overhead: of
-    the cores' time over the command's, frames that warm up segments apart. twice: share of frames that were such."""
+    """workers: 0 is the command `mattebox file`. seconds: wall time. cpu_s: CPU time. ratio: of the wall time to one
+    worker's. overhead: of the CPU time over the command's, without the frames that warm up segments. twice: the share
+    of those frames."""
 
     engine: str
     workers: int
@@ -58,7 +59,7 @@ async def bench_jobs(
     settings: Settings,
     say: Callable[[str], None],
 ) -> AsyncIterator[Row]:
-    """The command first, then each number of workers, of which the first should be 1."""
+    """Measure the command first, then each number of workers, the first of which should be 1."""
     with tempfile.TemporaryDirectory(prefix="mattebox-bench-") as folder:
         film, short = Path(folder) / "film.mp4", Path(folder) / "short.mp4"
         make_clip(film, clip, *size, frames, settings)
@@ -77,14 +78,14 @@ async def bench_jobs(
 
 
 def time_file(film: str, short: str, engine: str) -> tuple[float, float]:
-    """Seconds of `mattebox file` without its loading, by the clock and of the cores; in a process of its own."""
+    """Wall and CPU seconds of `mattebox file` without loading the engine. Runs in a separate process."""
     from io import StringIO
 
     from stream.progress import LineReporter
     from stream.settings import settings
     from workers.runs.file import FileRun, run_file
 
-    os.nice(BEHIND)  # as a worker for files is
+    os.nice(BEHIND)  # like a worker for files
     seconds = cpu_s = 0.0
     for path in (short, film):
         output = Path(path).with_suffix(".out.mp4")
@@ -109,7 +110,7 @@ def _command(film: Path, short: Path, engine: str) -> tuple[float, float]:
 async def _jobs(
     data: Path, film: Path, short: Path, engine: str, count: int, settings: Settings
 ) -> tuple[float, float, float]:
-    """Seconds of the job by the clock and of the cores, and the share of frames that were matted twice."""
+    """Wall and CPU seconds of the job, and the share of frames that were matted twice."""
     with Embedded(data) as server:
         async with _workers(server.url, data, count) as workers:
             store, storage = JobStore(server.url), open_storage(settings.model_copy(update={"data_dir": data}))
@@ -122,26 +123,26 @@ async def _jobs(
 
             warm = [await submit(short) for _ in range(4 * count)]  # so that every worker gets one
             for job in warm:
-                await _ended(store, job)
+                await _finished(store, job)
             before_s = _cpu_s(workers)
-            job = await _ended(store, await submit(film))
+            job = await _finished(store, await submit(film))
             cpu_s = _cpu_s(workers) - before_s
             await store.close()
             twice = plan.overlap(job, engines.load(engine, job.options, settings))
     return job.ended_s - job.started_s, cpu_s, twice * (job.progress.segments - 1) / job.progress.of_frames
 
 
-async def _ended(store: JobStore, job: Job) -> Job:
+async def _finished(store: JobStore, job: Job) -> Job:
     while (found := await store.job(job.id)) is not None and not found.state.final:
         await asyncio.sleep(0.1)
     if found is None or found.state is not JobState.DONE:
-        raise ServerError(f"a job ended badly: {found.detail if found else 'lost'}")
+        raise ServerError(f"a job failed: {found.detail if found else 'lost'}")
     return found
 
 
 @asynccontextmanager
 async def _workers(url: str, data: Path, count: int) -> AsyncIterator[list[int]]:
-    """Their process ids."""
+    """Start `count` workers for files; yields their process ids."""
     env = _environment() | {"REDIS_URL": url, "MATTEBOX_DATA_DIR": str(data)}
     argv = [sys.executable, "-m", "mattebox", "worker", "--for", "files"]
     started = [subprocess.Popen(argv, env=env) for _ in range(count)]
@@ -157,7 +158,7 @@ async def _workers(url: str, data: Path, count: int) -> AsyncIterator[list[int]]
 
 
 def _cpu_s(pids: Sequence[int]) -> float:
-    """What these processes and their children have taken of the cores so far, by Linux's /proc; 0 elsewhere."""
+    """CPU seconds of these processes and their children so far, from Linux's /proc; 0 on other systems."""
     ticks = 0
     with contextlib.suppress(OSError):
         for entry in Path("/proc").iterdir():
@@ -173,7 +174,7 @@ def _environment() -> dict[str, str]:
 
 
 def _pin(pid: int, number: int) -> None:
-    """To one core, in turn; where the system cannot, they share."""
+    """Pin the process to one core, in turn, on systems that support it."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(pid, {cores[number % len(cores)]})

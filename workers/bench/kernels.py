@@ -1,4 +1,4 @@
-"""Small work on a device, timed: the deformable convolution by path and tile, and the steadying of mattes.
+"""Timings of small work on a device: the deformable convolution by implementation and tile, and temporal smoothing.
 
 For `check`. Needs no more packages than `workers.device.runner`.
 """
@@ -20,23 +20,23 @@ from workers.bench.model import timed
 from workers.device.runner import half_precision
 from workers.models.birefnet import deform
 from workers.steady.grid import HEIGHT, WIDTH
-from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier
+from workers.steady.smooth_torch import DeviceSmoother, DeviceSmoothState, SmoothInput
 from workers.steady.tuning import choose
 
 _TILES = ((64, 4, 1), (64, 4, 2), (64, 8, 1), (64, 8, 2), (128, 8, 1), (32, 4, 1))
-_IN_A_ROW = 20  # pieces of work between two looks at the device's clock
+_IN_A_ROW = 20  # calls between two CUDA events
 
 Outcome = dict[str, str | float]
 
 
 def time_kernels(device: torch.device, side: int, repeats: int) -> list[Outcome]:
-    """The deformable convolution of each kernel size on the largest map, by path and tile, median milliseconds."""
+    """The deformable convolution of each kernel size on the largest map, by implementation and tile: median ms."""
     found: list[Outcome] = []
     for kernel in (1, 3, 7):
         arguments = _deformation(device, side, kernel)
-        for name, work in _ways(*arguments).items():
+        for name, work in _implementations(*arguments).items():
             part = functools.partial(_time_kernel, f"deform {kernel}x{kernel} {name}", work, device, repeats)
-            found += attempt(part)[0]  # a tile may need more of the device than there is
+            found += attempt(part)[0]  # a tile may exceed the device's resources
     return found
 
 
@@ -51,19 +51,19 @@ def _deformation(device: torch.device, side: int, kernel: int) -> tuple[Tensor, 
     return x, offset, mask, weight.permute(3, 2, 0, 1)
 
 
-def _ways(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Callable[[], object]]:
-    ways: dict[str, Callable[[], object]] = {"plain": lambda: deform.gathered(x, offset, mask, weight)}
-    kernels = deform.kernels() if x.is_cuda else None
+def _implementations(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Callable[[], object]]:
+    works: dict[str, Callable[[], object]] = {"plain": lambda: deform.deform_conv2d_torch(x, offset, mask, weight)}
+    kernels = deform.triton_kernels() if x.is_cuda else None
     if kernels is not None:
         for tile in _TILES:
             work = functools.partial(kernels.deform_conv2d, x, offset, mask, weight, tile=tile)
-            ways["x".join(map(str, tile))] = work
+            works["x".join(map(str, tile))] = work
     try:
         ops = importlib.import_module("torchvision.ops")
-    except (ImportError, RuntimeError):  # built for another torch, it raises the latter
-        return ways
+    except (ImportError, RuntimeError):  # RuntimeError if it was built for another torch
+        return works
     padding = weight.shape[-1] // 2
-    return ways | {"torchvision": lambda: ops.deform_conv2d(x, offset, weight, padding=padding, mask=mask)}
+    return works | {"torchvision": lambda: ops.deform_conv2d(x, offset, weight, padding=padding, mask=mask)}
 
 
 def _time_kernel(name: str, work: Callable[[], object], device: torch.device, repeats: int) -> list[Outcome]:
@@ -79,16 +79,16 @@ def _median_ms(work: Callable[[], object], device: torch.device, repeats: int) -
 
 
 def time_steadying(device: torch.device, size: tuple[int, int], repeats: int) -> list[Outcome]:
-    """`live` on the device, alphas as large as pictures: median milliseconds a frame, for coarse mattes, which are
-    drawn anew, and precise ones, of one video and of four at once. On CUDA by graphs; what is copied in and out of
-    them and the upload of the small pictures are counted, and host_ms is what the host takes to ask for it."""
+    """Mode `live` on the device, with alphas of the frame's size: median ms per frame, for coarse mattes (with the
+    guided filter) and precise ones, of one video and of four at once. On CUDA by graphs, including the copies to and
+    from their buffers and the upload of the thumbnails; host_ms is the host's time for launching."""
     found: list[Outcome] = []
     for engine, count in (("selfie", 1), ("birefnet", 1), ("birefnet", 4)):
         work = _steadying(device, size, engine, count)
         name = f"steady {size[0]}x{size[1]} as {engine}, {count} at once"
         found.append({"name": name, "ms": round(_median_ms(work, device, repeats) / count, 4)})
         if device.type == "cuda":
-            found[-1]["host_ms"] = round(statistics.median(_asking_ms(work) for _ in range(repeats)) / count, 4)
+            found[-1]["host_ms"] = round(statistics.median(_launch_ms(work) for _ in range(repeats)) / count, 4)
     return found
 
 
@@ -96,18 +96,18 @@ def _steadying(device: torch.device, size: tuple[int, int], engine: str, count: 
     tuning = choose(Temporal.LIVE, 0.7, engine, live=True)
     if tuning is None:
         raise AssertionError(f"{engine} has no tuning for live video")
-    steadier, dice = Steadier(), np.random.default_rng(0)
+    smoother, rng = DeviceSmoother(), np.random.default_rng(0)
     alphas = list(torch.rand(count, size[1], size[0]).to(device))
-    seen = [Seen(dice.integers(0, 256, (3, HEIGHT, WIDTH), np.uint8), 0.0, tuning) for _ in alphas]
+    inputs = [SmoothInput(rng.integers(0, 256, (3, HEIGHT, WIDTH), np.uint8), 0.0, tuning) for _ in alphas]
     if device.type == "cuda":
-        steadier.warm(tuning, (size[1], size[0]), device, [count])
+        smoother.warm(tuning, (size[1], size[0]), device, [count])
     states: list[DeviceSmoothState | None] = [None] * count
     for _ in range(3):
-        states = [state for state, _ in steadier(states, seen, alphas)]
-    return functools.partial(steadier, states, seen, alphas)
+        states = [state for state, _ in smoother(states, inputs, alphas)]
+    return functools.partial(smoother, states, inputs, alphas)
 
 
-def _asking_ms(work: Callable[[], object]) -> float:
+def _launch_ms(work: Callable[[], object]) -> float:
     torch.cuda.synchronize()
     begun_s = time.perf_counter()
     work()
@@ -115,7 +115,7 @@ def _asking_ms(work: Callable[[], object]) -> float:
 
 
 def _in_a_row_ms(work: Callable[[], object]) -> float:
-    """The device's time for one of many in a row: what the host takes to ask for it is hidden by the one before."""
+    """The device's time per call of many in a row, so that the host's launch time is hidden by the previous call."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     work()
     start.record()
@@ -127,9 +127,9 @@ def _in_a_row_ms(work: Callable[[], object]) -> float:
 
 
 def attempt(part: Callable[[], list[Any]]) -> tuple[list[Any], list[str]]:
-    """What it gives, and why it failed: the other parts are worth having all the same."""
+    """The result of `part`, and its error as one line, so that the other parts still run."""
     try:
         return part(), []
-    except Exception as exc:  # noqa: BLE001 - the device, its libraries and their compilers raise what they like
+    except Exception as exc:  # noqa: BLE001 - the device's libraries and compilers raise various types
         traceback.print_exc()
         return [], [f"{type(exc).__name__}: {exc}".splitlines()[0]]

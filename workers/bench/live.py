@@ -1,12 +1,12 @@
-"""`mattebox bench live`: cameras made up here against a running server, over HTTP and WebRTC as any client.
+"""`mattebox bench live`: simulated cameras against a running server, over HTTP and WebRTC like any client.
 
-Each camera sends a clip in which every picture carries its number; the number is read from the picture that comes back,
-so that its age is known from glass to glass. It is shown as `overlay`, where the numbers stay readable outside the
-subject too: the matte is made as always, and blended with the tinted picture instead of a background. The same is
-measured with background `none`, where no engine runs: what that path costs without a matte. The client is aiortc, which
-hands a picture on when the next one begins to arrive: that is in both figures.
+Each camera sends a clip in which every frame is marked with its number. The number is read from the returned frame,
+which gives the glass-to-glass latency. The view is `overlay`, where the numbers stay readable outside the subject too:
+the matte is computed as usual, and blended with the tinted picture instead of a background. The same is measured with
+background `none`, where no engine runs: the cost of the path without a matte. The client is aiortc, which delivers a
+frame only when the next one begins to arrive; that is included in both numbers.
 
-A camera is a process of its own and sends pictures that were encoded before, so that it takes little of the machine.
+Each camera is a separate process and sends frames that were encoded in advance, so that it uses little CPU.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ import numpy as np
 
 from stream.errors import ServerError
 from stream.settings import Settings
-from workers.bench.camera import Seen, api, encoded, film
+from workers.bench.camera import Measured, api, encoded, film
 
 Say = Callable[[str], None]
 _CONNECT_S = 8.0  # for clients to start and connect
@@ -35,7 +35,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Ages:
-    """Of the pictures that came back, glass to glass, in ms."""
+    """Percentiles of the glass-to-glass latency, in ms."""
 
     p50: float
     p95: float
@@ -44,11 +44,11 @@ class Ages:
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. fps: of one video, mean. growth_ms: median age in the last quarter less that in the first.
+    """One measurement. fps_in, fps_out: per video, mean. growth_ms: median age in the last quarter minus the first's.
 
-    cpu_ms: processor time of the worker for each picture that came back; 0 where it runs on another machine, as are
-    rss_mib (at the start, at the end, most) then. wait_ms, late_ms: median and 95th percentile of a frame's wait for
-    the device. load: of this machine, the mean of the last minute at the end.
+    cpu_ms: CPU time of the worker per returned frame. rss_mib: of the worker, at the start, at the end and at most.
+    Both are 0 if it runs on another machine. wait_ms, late_ms: median and 95th percentile of a frame's wait for the
+    device. load: of this machine, one-minute average at the end.
     """
 
     engine: str
@@ -68,8 +68,8 @@ class Row:
 
 
 @dataclass
-class _Watch:
-    """Looks at the worker once a second."""
+class _ProcessMonitor:
+    """Samples the memory of the workers."""
 
     pids: set[int]
     rss_mib: list[int] = field(default_factory=list)
@@ -77,7 +77,7 @@ class _Watch:
     def cpu_s(self) -> float:
         return sum(_cpu_s(pid) for pid in self.pids)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         self.rss_mib.append(round(sum(_rss(pid) for pid in self.pids) / 2**20))
 
 
@@ -103,41 +103,43 @@ def _measure(
             pool.submit(_call, url, token, film, options, size, begin_s, begin_s + seconds) for _ in range(count)
         ]
         _sleep_until(begin_s, running)
-        watch = _Watch(_workers(url, token))
-        cpu_s = watch.cpu_s()
+        monitor = _ProcessMonitor(_workers(url, token))
+        cpu_s = monitor.cpu_s()
         while time.monotonic() < begin_s + seconds:
             _sleep_until(min(time.monotonic() + 1.0, begin_s + seconds), running)
-            watch.look()
-        cpu_s = watch.cpu_s() - cpu_s
+            monitor.sample()
+        cpu_s = monitor.cpu_s() - cpu_s
         waits = _waits(url, token)
-        seen = [future.result() for future in running]
-    return _row(seen, options, size, seconds, cpu_s, watch.rss_mib or [0], waits)
+        measured = [future.result() for future in running]
+    return _row(measured, options, size, seconds, cpu_s, monitor.rss_mib or [0], waits)
 
 
-def _call(*arguments: object) -> Seen:
-    """In a process of its own."""
+def _call(*arguments: object) -> Measured:
+    """`camera.call`, in a separate process."""
     from workers.bench.camera import call
 
     return asyncio.run(call(*arguments))  # type: ignore[arg-type]
 
 
 def _row(
-    seen: list[Seen], options: dict[str, str], size: tuple[int, int], seconds: float, cpu_s: float, rss: list[int],
-    waits: tuple[float, float],
+    measured: list[Measured], options: dict[str, str], size: tuple[int, int], seconds: float, cpu_s: float,
+    rss: list[int], waits: tuple[float, float],
 ) -> Row:  # fmt: skip
-    ages = np.concatenate([np.array(one.ages_ms, float) for one in seen])
+    ages = np.concatenate([np.array(one.ages_ms, float) for one in measured])
     if not ages.size:
-        raise ServerError("no picture came back")
-    quarters = [(np.median(a[: len(a) // 4 + 1]), np.median(a[-len(a) // 4 :])) for a in (s.ages_ms for s in seen) if a]
+        raise ServerError("no frame was returned")
+    quarters = [
+        (np.median(a[: len(a) // 4 + 1]), np.median(a[-len(a) // 4 :])) for a in (s.ages_ms for s in measured) if a
+    ]
     p50, p95, p99 = (round(float(age), 1) for age in np.percentile(ages, [50, 95, 99]))
     dropped: dict[str, int] = {}
-    for one in seen:
+    for one in measured:
         for cause, lost in one.dropped.items():
             dropped[cause] = dropped.get(cause, 0) + lost
-    count = len(seen)
+    count = len(measured)
     return Row(
         engine=options.get("engine", "none"), width=size[0], height=size[1], videos=count,
-        fps_in=round(sum(one.sent for one in seen) / seconds / count, 1),
+        fps_in=round(sum(one.sent for one in measured) / seconds / count, 1),
         fps_out=round(ages.size / seconds / count, 1),
         age_ms=Ages(p50, p95, p99),
         growth_ms=round(max(float(last - first) for first, last in quarters), 1),
@@ -146,17 +148,17 @@ def _row(
     )  # fmt: skip
 
 
-def _sleep_until(at_s: float, running: "list[Future[Seen]]") -> None:
-    """Raises what made a client fail, as soon as it did."""
-    while (left_s := at_s - time.monotonic()) > 0:
+def _sleep_until(at_s: float, running: "list[Future[Measured]]") -> None:
+    """Sleep until `at_s`. Raises a client's error as soon as it fails."""
+    while (remaining_s := at_s - time.monotonic()) > 0:
         for future in running:
             if future.done():
                 future.result()
-        time.sleep(min(0.1, left_s))
+        time.sleep(min(0.1, remaining_s))
 
 
 def _workers(url: str, token: str) -> set[int]:
-    """Process ids of the workers at work, as far as they run here; their names are HOST-PID-RANDOM."""
+    """Process ids of the workers with live sessions that run on this machine. Worker names are HOST-PID-RANDOM."""
     sessions = cast(dict[str, list[dict[str, str]]], api(url, token, "GET", "/api/sessions"))["sessions"]
     names = {session["worker"] for session in sessions if session["state"] == "live"}
     found = {int(name.split("-")[-2]) for name in names if name.startswith(socket.gethostname())}
@@ -164,7 +166,7 @@ def _workers(url: str, token: str) -> set[int]:
 
 
 def _waits(url: str, token: str) -> tuple[float, float]:
-    """Longest of all workers, in ms."""
+    """Median and 95th percentile of the wait for the device, of the slowest worker, in ms."""
     text = str(api(url, token, "GET", "/metrics"))
     found = (
         re.findall(rf"^mattebox_device_wait_{which}_seconds\{{.*\}} (\S+)", text, re.M) for which in ("median", "p95")

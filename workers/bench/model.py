@@ -1,9 +1,9 @@
-"""`mattebox bench model`: BiRefNet alone, as tensors: milliseconds a frame, and how much of the device that uses.
+"""`mattebox bench model`: BiRefNet alone, on tensors: milliseconds per frame, and utilisation of the device.
 
-Weights are drawn: speed does not depend on them. "plain" is the network as published, one step after the other; "fused"
-is what the engine runs where it has no graph; "graph" is that as a CUDA graph, and "compiled" what torch.compile makes
-of it, as a graph too; "public" is the public code. TFLOP/s counts the plain network's arithmetic whatever was left out,
-against this device's own rate for a large matrix product in the same data type, measured in the same run.
+Weights are random: speed does not depend on them. "plain" is the network as published, in eager mode; "fused" is what
+the engine runs without a graph; "graph" is the same as a CUDA graph; "compiled" is the same through torch.compile, as a
+graph too; "public" is the public code. TFLOP/s always counts the plain network's arithmetic. It is compared with the
+device's own rate for a large matrix product in the same dtype, measured in the same run.
 """
 
 import resource
@@ -26,12 +26,12 @@ from workers.models.birefnet.network import BiRefNet
 from workers.models.birefnet.swin import SwinConfig
 
 BACKBONES = {"swin-t": SwinConfig(96, (2, 2, 6, 2), 7), "swin-l": SwinConfig(192, (2, 2, 18, 2), 12)}
-_MATRIX = {"cpu": 2048, "cuda": 8192}  # side of the product that stands for what the device can do
+_MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}  # of the product that measures the device's peak rate
 
 
 @dataclass(frozen=True)
 class Case:
-    """One line to measure. form: "plain", "fused", "graph", "compiled" or "public"."""
+    """One measurement to make. form: "plain", "fused", "graph", "compiled" or "public"."""
 
     backbone: str
     side_px: int
@@ -42,7 +42,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """ms: median for a frame. peak_mib: of the device; of the process on a CPU. share: of the device's own rate."""
+    """ms: median per frame. peak_mib: device memory, or memory of the process on a CPU. tflops: TFLOP/s. share: of the
+    device's peak rate."""
 
     backbone: str
     side_px: int
@@ -67,7 +68,7 @@ def default_cases(device: torch.device) -> list[Case]:
 
 
 def public_cases(side_px: int, batches: Sequence[int], dtype: torch.dtype) -> list[Case]:
-    """The public code, which builds Swin-L."""
+    """Cases for the public code, which builds Swin-L."""
     return [Case("swin-l", side_px, batch, dtype, "public") for batch in batches]
 
 
@@ -78,18 +79,18 @@ def bench_model(
     cases: Sequence[Case] | None = None,
     against: Path | None = None,
 ) -> Iterator[Row]:
-    """Measure each case (the ones that fit this device, if none are given), taking turns.
+    """Measure the cases alternately; by default those for this device.
 
     against: a checkout of the public code, for cases of form "public".
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(settings.cores())
     chosen = list(default_cases(device) if cases is None else cases)
-    plain = {name: drawn(BACKBONES[name]) for name in {case.backbone for case in chosen}}
+    plain = {name: random_network(BACKBONES[name]) for name in {case.backbone for case in chosen}}
     kinds = {(case.backbone, case.form, case.dtype) for case in chosen}
     built = {kind: _built(kind[1], plain[kind[0]], against).to(device, kind[2]) for kind in kinds}
     networks = [built[case.backbone, case.form, case.dtype] for case in chosen]
-    say(f"{len(chosen)} cases are made ready")
+    say(f"preparing {len(chosen)} cases")
     graphs = CudaGraphs()
     works = [_work(case, network, device, graphs) for case, network in zip(chosen, networks, strict=True)]
     timings: list[list[float]] = [[] for _ in chosen]
@@ -106,25 +107,25 @@ def bench_model(
         yield _row(case, each_s, flops[case.backbone, case.side_px], rates[case.dtype], peak_mib)
 
 
-def drawn(backbone: SwinConfig) -> BiRefNet:
-    """A plain network with torch's own random weights, ready to infer."""
+def random_network(backbone: SwinConfig) -> BiRefNet:
+    """A plain network with random weights, ready for inference."""
     torch.manual_seed(0)
     network = BiRefNet(backbone).requires_grad_(False).eval()
     for key, parameter in network.named_parameters():
-        if key.endswith("bias_table"):  # the one kind that torch leaves as the memory was
+        if key.endswith("bias_table"):  # the only parameters without initialisation
             parameter.normal_(0, 0.02)
     return network
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP a second of a large square matrix product; the best of a few."""
-    side = _MATRIX[device.type]
+    """FLOP/s of a large square matrix product; the best of five."""
+    side = _MATRIX_SIDE[device.type]
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     return 2 * side**3 / min(timed(lambda: a @ b, device) for _ in range(5))
 
 
 def _built(form: str, plain: BiRefNet, against: Path | None) -> nn.Module:
-    """A network of its own, that may be converted without touching `plain`."""
+    """A separate network, which can be converted without changing `plain`."""
     if form == "public":
         assert against is not None
         return public_network(against, plain)
@@ -134,7 +135,7 @@ def _built(form: str, plain: BiRefNet, against: Path | None) -> nn.Module:
 
 
 def _work(case: Case, network: nn.Module, device: torch.device, graphs: CudaGraphs) -> Callable[[], object]:
-    """What is timed: one pass over the same pictures."""
+    """The timed function: one pass over a fixed batch."""
     x = torch.randn(case.batch, 3, case.side_px, case.side_px, device=device, dtype=case.dtype)
     if case.form not in ("graph", "compiled"):
         return lambda: network(x)
@@ -144,7 +145,7 @@ def _work(case: Case, network: nn.Module, device: torch.device, graphs: CudaGrap
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds for one call, by the device's own clock where it has one."""
+    """Seconds for one call, by CUDA events on a GPU."""
     with torch.inference_mode():
         if device.type == "cpu":
             begun_s = time.perf_counter()
@@ -176,7 +177,7 @@ def _row(case: Case, each_s: float, flops: int, rate: float, peak_mib: int) -> R
 def arithmetic(plain: BiRefNet, side_px: int) -> int:
     """FLOP of the published network for one frame: convolutions and matrix products.
 
-    Scores and sums of the attention, some 3 % more by count at 1024x1024, torch does not count on a CPU.
+    Without the products inside the attention, which torch does not count on a CPU: 3 % more at 1024x1024.
     """
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         plain(torch.zeros(1, 3, side_px, side_px))
@@ -184,7 +185,8 @@ def arithmetic(plain: BiRefNet, side_px: int) -> int:
 
 
 def _peak_mib(network: nn.Module, case: Case, device: torch.device) -> int:
-    """On a GPU that of the network and one pass without a graph, apart from what else is there; else the process's."""
+    """Peak memory: on a GPU of the network and one pass without a graph, excluding other allocations; on a CPU of the
+    process."""
     if device.type == "cpu":
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     weights = sum(p.numel() * p.element_size() for p in network.parameters())

@@ -1,8 +1,8 @@
-"""`mattebox bench temporal`: filters over an engine's mattes, judged against the true alpha of a clip.
+"""`mattebox bench temporal`: temporal filters on an engine's mattes, compared with the true alpha of a clip.
 
-Every filter sees the same mattes of one pass of the engine, at the engine's own size; what comes out is brought to the
-picture's size and to 8 bits as the core does it. Beside ours stand the plain ones that everybody tries first: a moving
-average (EMA) of three strengths and the median of three frames.
+Every filter gets the same mattes of one pass of the engine, at the engine's own size. The result is resized to the
+frame and rounded to 8 bits as in production. Our smoothing is compared with the usual baselines: an exponential moving
+average (EMA) of three strengths, and the median of three frames.
 """
 
 import time
@@ -36,8 +36,8 @@ WEIGHTS = (0.3, 0.5, 0.7)
 
 @dataclass(frozen=True)
 class Row:
-    """One filter's means over a clip, in the scales of `workers.measure.evaluate`. ms: of CPU time a frame, the step to
-    full size included. mad_ratio, dtssd_ratio: to no filter at all."""
+    """One filter's means over a clip, in the scales of `workers.measure.evaluate`. ms: CPU time per frame, including
+    resizing to full size. mad_ratio, dtssd_ratio: to unfiltered mattes."""
 
     filter: str
     family: str
@@ -51,7 +51,7 @@ class Row:
 
 
 class Filter(Protocol):
-    """Takes a frame's matte; gives those that are finished, in order."""
+    """push: add a frame's matte. Both return the finished frames, in order."""
 
     def push(self, matted: MattedFrame) -> list[MattedFrame]: ...
 
@@ -59,7 +59,7 @@ class Filter(Protocol):
 
 
 class Ema:
-    """weight: of history, 0-1. 0 changes nothing."""
+    """Exponential moving average. weight: of history, 0-1; 0 changes nothing."""
 
     def __init__(self, weight: float) -> None:
         self._weight = np.float32(weight)
@@ -75,7 +75,7 @@ class Ema:
 
 
 class MedianOfThree:
-    """One frame late."""
+    """Median over time, with a delay of one frame."""
 
     def __init__(self) -> None:
         self._last: list[MattedFrame] = []
@@ -116,9 +116,9 @@ def bench_temporal(
     say: Callable[[str], None],
     strengths: Sequence[float] = (*WEIGHTS, 1.0),
 ) -> list[Row]:
-    """Judge every filter on one clip. truth: the clip's alpha, as `mattebox eval` reads it. strengths: of ours.
+    """Evaluate every filter on one clip. truth: the clip's alpha, as `mattebox eval` reads it. strengths: of ours.
 
-    Raises UnreadableMedia and the other errors of reading, and InputError where the two do not belong together.
+    Raises UnreadableMedia and the other errors of reading, and InputError if the two do not match.
     """
     threads.apply(settings)
     tracks = [_Track(name, family, made) for name, family, made in _filters(engine, strengths)]
@@ -133,7 +133,7 @@ def bench_temporal(
             for track in tracks:
                 track.push(matted, plane)
     if count < 2:
-        raise InputError(f"{clip} has {count} frames; two at least are needed")
+        raise InputError(f"{clip} has {count} frames; at least two are needed")
     for track in tracks:
         track.flush()
     return [track.row(count, tracks[0]) for track in tracks]
@@ -163,7 +163,7 @@ def _mattes(clip: Path, name: str, settings: Settings, say: Callable[[str], None
 
 
 class _Track:
-    """One filter, the truths of the frames that it holds, and the sums of its errors."""
+    """One filter, the true alpha of its pending frames, and the sums of its errors."""
 
     def __init__(self, name: str, family: str, made: Filter) -> None:
         self._name, self._family, self._filter = name, family, made
@@ -174,12 +174,12 @@ class _Track:
 
     def push(self, matted: MattedFrame, true: Plane) -> None:
         self._true.append(true)
-        self._judge(lambda: self._filter.push(matted))
+        self._evaluate(lambda: self._filter.push(matted))
 
     def flush(self) -> None:
-        self._judge(self._filter.flush)
+        self._evaluate(self._filter.flush)
 
-    def _judge(self, work: Callable[[], list[MattedFrame]]) -> None:
+    def _evaluate(self, work: Callable[[], list[MattedFrame]]) -> None:
         begun_s = time.thread_time()
         planes = [full_size(done.alpha, done.frame) for done in work()]
         self._cpu_s += time.thread_time() - begun_s

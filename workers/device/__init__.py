@@ -1,1 +1,1 @@
-"""Running a network on one device: half precision, CUDA graphs, threads."""
+"""Running networks on one device: half precision, CUDA graphs, threads."""

@@ -1,1 +1,1 @@
-"""The matte's edge: its shape, and the subject's own colours there."""
+"""The edge of the matte: its shape, and the colours of the foreground there."""

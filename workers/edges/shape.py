@@ -1,7 +1,7 @@
-"""The matte from the engine's size to the picture's, with the edge that the user asked for.
+"""Shapes the matte: from the engine's size to the picture's, with the edge controls that the user chose.
 
-Pure functions on the CPU, in this order: specks and holes, size (with refinement), curve, expansion, feather. What a
-control leaves at its default costs nothing. `dress` then gives the subject the light and the colours of its edge.
+Pure functions on the CPU, in this order: specks and holes, size (with refinement), curve, expansion, feather. Controls
+at their defaults cost nothing. `dress` then applies the edge controls for the subject's colours.
 """
 
 import functools
@@ -18,12 +18,12 @@ from workers.edges import contours, guided, spill
 from workers.edges.screen import find_screen
 from workers.scene.composite import combined_alpha, light_wrap
 
-_STEP_PX = 4  # a disc grown in steps is nearly the same disc, and far cheaper: OpenCV visits each of its pixels
+_STEP_PX = 4  # several dilations by small discs nearly equal one by a large disc, and are much cheaper in OpenCV
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeState:
-    """What the edges of one video remember. kept: see `contours`. screen: Y, U, V of its screen, once seen."""
+    """What is remembered of one video's edges. kept: see `contours`. screen: Y, U, V of its screen, once found."""
 
     kept: contours.Kept | None = None
     screen: spill.Yuv | None = None
@@ -50,17 +50,17 @@ def dress(
     edges: Edges,
     view: View,
 ) -> tuple[EdgeState, Plane | None]:
-    """The subject's colours for `render`: less the screen's tint, plus the new background's light along the edge.
+    """The foreground for `render`: spill removed, and the new background's light wrapped around the edge.
 
-    alpha: uint8 (H, W), as `shape_alpha` gave it. foreground, background: I420 or None, as `render` takes them; the
-    foreground comes back as it is where nothing is asked for. Light wraps only where the background itself is
-    shown: not around a subject that leaves beside its alpha, to be put before something else.
+    alpha: uint8 (H, W), from `shape_alpha`. foreground, background: I420 or None, as `render` takes them. Without these
+    controls the foreground is returned as it is. Light wraps only where the output shows the background: not in outputs
+    with alpha, which are composited elsewhere.
     """
     if edges.spill > 0.0 and not frame.gray:
         screen = state.screen or find_tint(frame)
         state = EdgeState(state.kept, screen)
         if screen is not None:
-            foreground = spill.removed(frame.pixels if foreground is None else foreground, screen, edges.spill)
+            foreground = spill.despilled(frame.pixels if foreground is None else foreground, screen, edges.spill)
     shown = view in (View.COMPOSITE, View.SIDE_BY_SIDE) and background is not None and background is not frame.pixels
     if edges.light_wrap > 0.0 and shown and background is not None:
         subject = frame.pixels if foreground is None else foreground
@@ -69,14 +69,14 @@ def dress(
 
 
 def full_size(alpha: Alpha, frame: Frame) -> Plane:
-    """The engine's alpha as uint8 (H, W) of the frame: kept in float up to the last step."""
+    """The engine's alpha as uint8 (H, W) of the frame; rounded only after resizing."""
     if alpha.shape != (frame.height, frame.width):
         alpha = np.asarray(cv2.resize(alpha, (frame.width, frame.height), interpolation=cv2.INTER_LINEAR), np.float32)
     return _u8(cv2.convertScaleAbs(alpha, alpha=255.0))
 
 
 def curve(alpha: Plane, threshold: float, contrast: float) -> Plane:
-    """Alpha, uint8, along a smooth rising curve through 0, (threshold, 1/2) and 1; contrast 1 is all but a step."""
+    """Alpha, uint8, mapped by a smooth rising curve through 0, (threshold, 1/2) and 1; contrast 1 is nearly a step."""
     if threshold == 0.5 and contrast == 0.0:
         return alpha
     return _u8(cv2.LUT(alpha, _curve_table(threshold, contrast)))
@@ -85,22 +85,22 @@ def curve(alpha: Plane, threshold: float, contrast: float) -> Plane:
 def expand(alpha: Plane, radius_px: float) -> Plane:
     """Alpha, uint8 (H, W), with its edge moved outwards by `radius_px`, inwards if negative.
 
-    Grey dilation by a disc: a soft edge stays as soft as it is. Parts of a pixel are mixed from the whole numbers.
+    Greyscale dilation or erosion by a disc, which keeps a soft edge soft. Fractions of a pixel are interpolated.
     """
-    whole, part = divmod(abs(radius_px), 1.0)
-    grow = cv2.dilate if radius_px > 0 else cv2.erode
+    whole, fraction = divmod(abs(radius_px), 1.0)
+    morph = cv2.dilate if radius_px > 0 else cv2.erode
     steps, rest = divmod(int(whole), _STEP_PX)
     for radius, times in ((_STEP_PX, steps), (rest, 1)):
         if radius and times:
-            alpha = _u8(grow(alpha, _disc(radius), iterations=times, borderType=cv2.BORDER_REPLICATE))
-    if part:
-        further = grow(alpha, _disc(1), borderType=cv2.BORDER_REPLICATE)
-        alpha = _u8(cv2.addWeighted(further, part, alpha, 1 - part, 0))
+            alpha = _u8(morph(alpha, _disc(radius), iterations=times, borderType=cv2.BORDER_REPLICATE))
+    if fraction:
+        further = morph(alpha, _disc(1), borderType=cv2.BORDER_REPLICATE)
+        alpha = _u8(cv2.addWeighted(further, fraction, alpha, 1 - fraction, 0))
     return alpha
 
 
 def feather(alpha: Plane, radius_px: float) -> Plane:
-    """Alpha, uint8 (H, W), blurred over `radius_px` on either side. Its solid part only ever shrinks."""
+    """Alpha, uint8 (H, W), blurred over `radius_px` on each side. Its solid part never grows."""
     if radius_px == 0.0:
         return alpha
     side = 2 * math.ceil(radius_px) + 1
@@ -108,14 +108,14 @@ def feather(alpha: Plane, radius_px: float) -> Plane:
 
 
 def find_tint(frame: Frame) -> spill.Yuv | None:
-    """The colour of the screen along the picture's border; None where there is none, as in a room."""
-    found = find_screen(frame, None)
-    return found.key if found is not None and spill.is_screen(found.key) else None
+    """Y, U, V of the screen along the picture's border; None without one, as in a room."""
+    screen = find_screen(frame, None)
+    return screen.key if screen is not None and spill.is_screen(screen.key) else None
 
 
 @functools.lru_cache(maxsize=64)
 def _curve_table(threshold: float, contrast: float) -> Plane:
-    """uint8 (256,). In odds, x / (1 - x), the curve is a power: odds of alpha over odds of the threshold."""
+    """uint8 (256,). The curve is a power of the odds x / (1 - x): of alpha's over the threshold's."""
     alpha = np.arange(256) / 255
     power = 1 / (1 - 0.99 * contrast)
     subject, room = (alpha * (1 - threshold)) ** power, ((1 - alpha) * threshold) ** power

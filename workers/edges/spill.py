@@ -1,6 +1,6 @@
-"""The tint that a green or blue screen throws on a subject, and how to take it off: on chroma alone.
+"""Spill removal: takes the tint of a green or blue screen out of a subject, on chroma only.
 
-Knows screens only. What any other old background left in soft edges is for an estimate of the foreground.
+For screens only. Traces of other backgrounds in soft edges are the task of foreground estimation.
 """
 
 import functools
@@ -15,34 +15,34 @@ Floats = npt.NDArray[np.float64]
 Yuv = tuple[float, float, float]
 
 NEUTRAL = 128
-_ORDINARY = np.tan(np.radians(50.0))  # hues further than this from the screen's are never spill
-_SPILL_LEFT = 0.05  # of the key's saturation: less is not seen, and olive clothes stay as they are
-_SATURATED = 24.0  # levels of chroma: painted walls are below
+_MAX_HUE_TANGENT = np.tan(np.radians(50.0))  # hues further than this from the screen's are never spill
+_TOLERATED = 0.05  # of the key's saturation: less is invisible, and olive clothes stay unchanged
+_MIN_SATURATION = 24.0  # of a screen, in levels of chroma: painted walls are below
 
 
 def without_spill(chroma: Floats, key: Floats) -> Floats:
-    """(N, 2) U and V from neutral, with no more of the key's colour than hues that are not the screen's have."""
+    """(N, 2) U and V relative to neutral, without the excess along the key of hues near the screen's."""
     along, aside = components(chroma, key)
     saturation = np.hypot(*key)
-    allowed = np.maximum(aside / _ORDINARY, _SPILL_LEFT * saturation)
+    allowed = np.maximum(aside / _MAX_HUE_TANGENT, _TOLERATED * saturation)
     return np.asarray(chroma - np.maximum(along - allowed, 0.0)[:, None] * key / saturation)
 
 
 def components(chroma: Floats, key: Floats) -> tuple[Floats, Floats]:
-    """Of (N, 2): how much of it points along the key, in levels, and how much aside, without sign."""
+    """The components of (N, 2) along the key (signed) and perpendicular to it (absolute), in levels."""
     direction = key / np.hypot(*key)
     return chroma @ direction, np.abs(chroma @ np.array([-direction[1], direction[0]]))
 
 
 def is_screen(key: Yuv) -> bool:
-    """Is this the colour of a screen? One is saturated, and never reddish: skin is, and must not lose its colour to a
-    wall that resembles it."""
+    """Whether this is the colour of a screen: saturated and not reddish. Reddish walls resemble skin, which must not
+    lose its colour."""
     u, v = key[1] - NEUTRAL, key[2] - NEUTRAL
-    return bool(np.hypot(u, v) >= _SATURATED and v < 0)
+    return bool(np.hypot(u, v) >= _MIN_SATURATION and v < 0)
 
 
-def removed(pixels: Plane, screen: Yuv, strength: float) -> Plane:
-    """I420 with the screen's tint taken off by `strength`, 0-1; brightness stays as it is."""
+def despilled(pixels: Plane, screen: Yuv, strength: float) -> Plane:
+    """I420 with the screen's tint reduced by `strength`, 0-1; luma is unchanged."""
     out = pixels.copy()
     _, u, v = split_i420(out)
     pairs = cv2.merge([v, u]).view("<u2")[..., 0]

@@ -25,7 +25,7 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
     except ModuleNotFoundError as exc:
         package = f"'mattebox[{record.extra}]'" if record.extra else exc.name
         raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install {package}") from None
-    return Estimated(engine) if not record.colours and foreground.wanted(options, soft=False) else engine
+    return Estimated(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
 
 
 def cuda() -> bool:
@@ -88,7 +88,7 @@ def _missing_weights(record: EngineRecord, settings: Settings) -> str:
     if not record.catalogue or not settings.offline:
         return ""
     chosen = getattr(settings, record.name)
-    at_hand = catalogue(record.name).at_hand(chosen, settings)
+    at_hand = catalogue(record.name).find_local(chosen, settings)
     return "" if at_hand is not None else f"mattebox models pull {record.name}:{chosen}"
 
 

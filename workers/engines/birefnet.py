@@ -1,8 +1,8 @@
-"""BiRefNet: the strongest still-picture matte of any subject, in half precision. A GPU's work; a CPU takes seconds.
+"""BiRefNet: the best matte of single images, for any subject, in half precision. Needs a GPU; a CPU takes seconds.
 
-Each frame is squashed to the network's size and seen by itself; with `roi` on, only the part of it where the subject
-was, at the same scale. On a GPU live mattes are steadied before they are downloaded. Knows nothing about the network's
-inside.
+Each frame is resized to the network's input size and matted independently; with `roi` on, only the region where the
+subject was, at the same scale. On a GPU live mattes are smoothed over time before they are downloaded. Knows nothing
+about the network's internals.
 """
 
 import logging
@@ -29,29 +29,29 @@ from workers.engines import birefnet_roi
 from workers.engines.base import Engine, Result
 from workers.models.birefnet.network import BiRefNet
 from workers.steady import motion
-from workers.steady.smooth_torch import DeviceSmoothState, Seen, Steadier
+from workers.steady.smooth_torch import DeviceSmoother, DeviceSmoothState, SmoothInput
 from workers.steady.tuning import Tuning, choose
 from workers.weights import hub
 from workers.weights.known import Say, silent
 
 _STRIDE = 32
-_LONGEST_PX = 2304  # largest side that the variants of free size were trained with
-_NOTHING = torch.zeros(0, 0)
-_PATIENCE = 3  # frames of a video whose half-precision matte was no number, before it is given full precision for good
+_MAX_SIDE_PX = 2304  # the largest with which the variants of native aspect were trained
+_NO_ALPHA = torch.zeros(0, 0)
+_MAX_OVERFLOWS = 3  # frames of a video with NaN or Inf in half precision before it gets full precision permanently
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A frame as the engine takes it, with all that its video's options ask.
+    """A prepared frame, with what its video's options require.
 
-    picture: uint8 (h, w, 3), RGB, of the network's size. pixels: the frame's own, if the subject's colours are wanted.
-    follow: only the part is looked at where the subject was. seen: what its alpha is to be steadied by, here.
+    picture: uint8 (h, w, 3), RGB, of the network's input size. pixels: the frame's, for foreground estimation.
+    follow: process only the region where the subject was. smoothing: if its alpha is to be smoothed on the device.
     """
 
     picture: Bytes
     pixels: Plane | None
     follow: bool
-    seen: Seen | None = None
+    smoothing: SmoothInput | None = None
 
     @property
     def size(self) -> birefnet_roi.Size:
@@ -60,28 +60,28 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is known of a video. strikes: its frames that half precision could not hold. track: where its subject is.
-    steady: what its alphas are steadied by, if they are, here."""
+    """What is remembered of one video. overflows: its frames with NaN or Inf in half precision. track: of its subject.
+    smoothing: the state of smoothing on the device, while that is in use."""
 
-    strikes: int = 0
+    overflows: int = 0
     track: birefnet_roi.Track | None = None
-    steady: DeviceSmoothState | None = None
+    smoothing: DeviceSmoothState | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """One frame on its way through the network. alpha: float32, of the box, then of the picture; on the device."""
+class Item:
+    """One frame of a batch in progress. alpha: float32, on the device; of the box, later of the whole picture."""
 
-    look: Input
+    input: Input
     memory: Memory
     box: birefnet_roi.Box
     alpha: Tensor
 
 
 class Birefnet(Engine):
-    """A video's state is its `Memory`. Raises WeightsError.
+    """A video's state is its `Memory`. Raises UsageError and WeightsError on creation.
 
-    steadier: steadies mattes where they are made; None where that is slower than what the CPU does.
+    smoother: smooths live mattes on the device; None where the CPU does it.
     """
 
     name = "birefnet"
@@ -89,147 +89,147 @@ class Birefnet(Engine):
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._checkpoint, _ = hub.parse(settings.birefnet)
         path = hub.find(settings.birefnet, settings, say)
-        self._place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.set_num_threads(settings.cores())
-        dtype = half_precision(self._place) if settings.half else torch.float32
-        self._runner = Runner(lambda: load_network(path), self._place, dtype)
+        dtype = half_precision(self._device) if settings.half else torch.float32
+        self._runner = Runner(lambda: load_network(path), self._device, dtype)
         self._warn = OncePerSecond(logging.getLogger(__name__))
-        self.steadier = Steadier() if self._place.type == "cuda" else None
+        self.smoother = DeviceSmoother() if self._device.type == "cuda" else None
         if not self._checkpoint.native:
             self._runner.warm([(self._checkpoint.width, self._checkpoint.height)])
-            self._warm_steadier()
+            self._warm_smoother()
         self.batch = self._runner.batch
         self.recurrent = self._follow = options.roi
-        self._wants_colours = foreground.wanted(options, soft=True)
-        self.device = f"{self._place.type} in {str(dtype).removeprefix('torch.')}"
+        self._wants_foreground = foreground.should_estimate(options, soft=True)
+        self.device = f"{self._device.type} in {str(dtype).removeprefix('torch.')}"
 
     def prepare(self, frame: Frame) -> Input:
         picture = rgb_bytes(frame, *network_size(self._checkpoint, frame.width, frame.height))
-        return Input(picture, frame.pixels if self._wants_colours and not frame.gray else None, self._follow)
+        return Input(picture, frame.pixels if self._wants_foreground and not frame.gray else None, self._follow)
 
     def steadied(self, prepared: Input, frame: Frame, tuning: Tuning) -> Input:
-        if self.steadier is None or tuning.look_ahead:
+        if self.smoother is None or tuning.look_ahead:
             return prepared
-        small = motion.look(frame).colour.astype(np.uint8).transpose(2, 0, 1)
-        return replace(prepared, seen=Seen(small, frame.time_s, tuning))
+        colour = motion.thumbnail(frame).colour.astype(np.uint8).transpose(2, 0, 1)
+        return replace(prepared, smoothing=SmoothInput(colour, frame.time_s, tuning))
 
     def infer(self, prepared: Sequence[Input], states: Sequence[Memory | None]) -> list[Result]:
-        views = [_first(look, state or Memory()) for look, state in zip(prepared, states, strict=True)]
-        seen = self._see(views)
-        lost = [i for i, v in enumerate(seen) if v.look.follow and birefnet_roi.lost(v.box, host(v.alpha), v.look.size)]
-        wide = self._see([replace(seen[i], box=birefnet_roi.whole(seen[i].look.size)) for i in lost])
-        for i, view in zip(lost, wide, strict=True):
-            seen[i] = view
-        seen = [_placed(view) for view in seen]
-        steady = self._steady(seen)
-        return [self._result(view, steady.get(i)) for i, view in enumerate(seen)]
+        items = self._matted([_item(one, state or Memory()) for one, state in zip(prepared, states, strict=True)])
+        lost = [i for i, item in enumerate(items) if _is_lost(item)]
+        again = self._matted([replace(items[i], box=birefnet_roi.whole(items[i].input.size)) for i in lost])
+        for i, item in zip(lost, again, strict=True):
+            items[i] = item
+        items = [_uncropped(item) for item in items]
+        smoothed = self._smoothed(items)
+        return [self._result(item, smoothed.get(i)) for i, item in enumerate(items)]
 
-    def _warm_steadier(self) -> None:
-        """So that no video waits for it; where the device has no room for that, the CPU steadies."""
+    def _warm_smoother(self) -> None:
+        """Capture the smoother's graphs, so that no video waits for it; without memory for them, the CPU smooths."""
         tuning = choose(Temporal.LIVE, 1.0, self.name, live=True)
-        if self.steadier is None or tuning is None:
+        if self.smoother is None or tuning is None:
             return
         size, batches = (self._checkpoint.height, self._checkpoint.width), (4, 2, 1)
         try:
-            self.steadier.warm(tuning, size, self._place, [b for b in batches if b <= self._runner.batch])
+            self.smoother.warm(tuning, size, self._device, [b for b in batches if b <= self._runner.batch])
         except RuntimeError as exc:
-            self._warn.warning("birefnet: mattes are steadied on the CPU: %s", exc)
-            self.steadier = None
+            self._warn.warning("birefnet: mattes are smoothed on the CPU: %s", exc)
+            self.smoother = None
 
-    def _see(self, views: Sequence[Pass]) -> list[Pass]:
-        """Each with the alpha in its box. Boxes of one size go through the network together."""
+    def _matted(self, items: Sequence[Item]) -> list[Item]:
+        """Each item with the alpha of its box. Boxes of one size are batched."""
         groups: dict[tuple[birefnet_roi.Size, bool], list[int]] = defaultdict(list)
-        for index, view in enumerate(views):
-            groups[(view.box.shape, view.memory.strikes >= _PATIENCE)].append(index)
-        seen: dict[int, Pass] = {}
+        for index, item in enumerate(items):
+            groups[(item.box.shape, item.memory.overflows >= _MAX_OVERFLOWS)].append(index)
+        matted: dict[int, Item] = {}
         for (_, exact), members in groups.items():
-            pictures = np.stack([views[i].look.picture[views[i].box.cut] for i in members])
+            pictures = np.stack([items[i].input.picture[items[i].box.slices] for i in members])
             alphas = self._alphas(pictures, exact)
-            whole = alphas.isfinite().flatten(1).all(1).tolist()
-            checked = (self._checked(views[i], *one) for i, *one in zip(members, pictures, alphas, whole, strict=True))
-            seen |= zip(members, checked, strict=True)
-        return [seen[index] for index in range(len(views))]
+            finite = alphas.isfinite().flatten(1).all(1).tolist()
+            checked = (self._checked(items[i], *one) for i, *one in zip(members, pictures, alphas, finite, strict=True))
+            matted |= zip(members, checked, strict=True)
+        return [matted[index] for index in range(len(items))]
 
     def _alphas(self, pictures: Bytes, exact: bool) -> Tensor:
-        """float32 (B, h, w) of pictures (B, h, w, 3). Not finite where half precision failed. Raises EngineError."""
+        """float32 (B, h, w) of pictures (B, h, w, 3). NaN where half precision overflowed. Raises EngineError."""
         return self._runner(torch.from_numpy(pictures), exact)
 
-    def _checked(self, view: Pass, picture: Bytes, alpha: Tensor, finite: bool) -> Pass:
-        """With the matte; one that half precision could not hold is computed again in full, and counted."""
+    def _checked(self, item: Item, picture: Bytes, alpha: Tensor, finite: bool) -> Item:
+        """The item with its alpha; if it was NaN or Inf, it is recomputed in full precision and counted."""
         if finite:
-            return replace(view, alpha=alpha)
-        self._warn.warning("birefnet: half precision could not hold a frame; computing it in full")
+            return replace(item, alpha=alpha)
+        self._warn.warning("birefnet: half precision overflowed; computing the frame in full precision")
         (alpha,) = self._alphas(picture[None], exact=True)
         alpha = alpha.nan_to_num(0.0).clamp(0.0, 1.0)
-        return replace(view, alpha=alpha, memory=replace(view.memory, strikes=view.memory.strikes + 1))
+        return replace(item, alpha=alpha, memory=replace(item.memory, overflows=item.memory.overflows + 1))
 
-    def _steady(self, views: Sequence[Pass]) -> dict[int, tuple[DeviceSmoothState, Tensor]]:
-        """What is remembered of the videos that asked for it, and their alphas steadied, by place in the row."""
-        asked = {i: view.look.seen for i, view in enumerate(views) if view.look.seen is not None}
-        if self.steadier is None or not asked:
+    def _smoothed(self, items: Sequence[Item]) -> dict[int, tuple[DeviceSmoothState, Tensor]]:
+        """The smoothing state and the smoothed alpha of each item to be smoothed, by index in the batch."""
+        inputs = {i: item.input.smoothing for i, item in enumerate(items) if item.input.smoothing is not None}
+        if self.smoother is None or not inputs:
             return {}
-        states, alphas = [views[i].memory.steady for i in asked], [views[i].alpha for i in asked]
+        states, alphas = [items[i].memory.smoothing for i in inputs], [items[i].alpha for i in inputs]
         try:
-            done = self.steadier(states, list(asked.values()), alphas)
-        except RuntimeError as exc:  # the CPU can do it; a network that does not fit is told by the runner
-            self._warn.warning("birefnet: steadying on the device failed, the CPU does it now: %s", exc)
-            self.steadier = None
+            done = self.smoother(states, list(inputs.values()), alphas)
+        except RuntimeError as exc:  # the CPU can do it; if the network itself does not fit, the runner raises
+            self._warn.warning("birefnet: smoothing on the device failed, now done on the CPU: %s", exc)
+            self.smoother = None
             return {}
-        return dict(zip(asked, done, strict=True))
+        return dict(zip(inputs, done, strict=True))
 
-    def _result(self, view: Pass, steady: tuple[DeviceSmoothState, Tensor] | None) -> Result:
-        state, shown = (None, view.alpha) if steady is None else steady
-        alpha, track = host(shown), view.memory.track
-        if view.look.follow:
-            track = birefnet_roi.follow(track, view.box, alpha if steady is None else host(view.alpha))
-        memory = replace(view.memory, track=track, steady=state)
-        return Result(alpha, memory, self._colours(view), steady is not None)
+    def _result(self, item: Item, smoothed: tuple[DeviceSmoothState, Tensor] | None) -> Result:
+        state, output = (None, item.alpha) if smoothed is None else smoothed
+        alpha, track = host(output), item.memory.track
+        if item.input.follow:
+            track = birefnet_roi.follow(track, item.box, alpha if smoothed is None else host(item.alpha))
+        memory = replace(item.memory, track=track, smoothing=state)
+        return Result(alpha, memory, self._foreground(item), smoothed is not None)
 
-    def _colours(self, view: Pass) -> Plane | None:
-        pixels = view.look.pixels
+    def _foreground(self, item: Item) -> Plane | None:
+        pixels = item.input.pixels
         if pixels is None:
             return None
-        on_device = self._place.type != "cpu"
+        on_device = self._device.type != "cpu"
         return (
-            foreground_torch.estimate(pixels, view.alpha)
+            foreground_torch.estimate(pixels, item.alpha)
             if on_device
-            else foreground.estimate(pixels, host(view.alpha))
+            else foreground.estimate(pixels, host(item.alpha))
         )
 
 
-def _first(look: Input, memory: Memory) -> Pass:
-    return Pass(
-        look,
-        memory,
-        birefnet_roi.where(memory.track, look.size) if look.follow else birefnet_roi.whole(look.size),
-        _NOTHING,
-    )
+def _item(prepared: Input, memory: Memory) -> Item:
+    size = prepared.size
+    box = birefnet_roi.next_box(memory.track, size) if prepared.follow else birefnet_roi.whole(size)
+    return Item(prepared, memory, box, _NO_ALPHA)
 
 
-def _placed(view: Pass) -> Pass:
-    """With the alpha of all of the picture, 0 outside the box."""
-    if view.box == birefnet_roi.whole(view.look.size):
-        return view
-    alpha = torch.zeros(view.look.size, device=view.alpha.device)
-    alpha[view.box.cut] = view.alpha
-    return replace(view, alpha=alpha)
+def _is_lost(item: Item) -> bool:
+    return item.input.follow and birefnet_roi.lost(item.box, host(item.alpha), item.input.size)
+
+
+def _uncropped(item: Item) -> Item:
+    """The item with the alpha of the whole picture, 0 outside the box."""
+    if item.box == birefnet_roi.whole(item.input.size):
+        return item
+    alpha = torch.zeros(item.input.size, device=item.alpha.device)
+    alpha[item.box.slices] = item.alpha
+    return replace(item, alpha=alpha)
 
 
 def host(alpha: Tensor) -> Alpha:
-    """The alpha in this machine's memory: by way of pinned memory, into which a device copies several times as fast."""
+    """The alpha in host memory, through pinned memory, to which a GPU copies several times as fast."""
     if alpha.is_cuda:
         alpha = torch.empty(alpha.shape, pin_memory=True).copy_(alpha)
-    numbers: Alpha = alpha.numpy()
-    return numbers
+    array: Alpha = alpha.numpy()
+    return array
 
 
 def network_size(checkpoint: hub.Checkpoint, width: int, height: int) -> tuple[int, int]:
-    """(width, height) that the network is given for a picture of this size; multiples of 32."""
+    """(width, height) of the network's input for a picture of this size; multiples of 32."""
     if not checkpoint.native:
         return checkpoint.width, checkpoint.height
     scale = (checkpoint.width * checkpoint.height / (width * height)) ** 0.5
     sides = (max(1, round(side * scale / _STRIDE)) * _STRIDE for side in (width, height))
-    return min(next(sides), _LONGEST_PX), min(next(sides), _LONGEST_PX)
+    return min(next(sides), _MAX_SIDE_PX), min(next(sides), _MAX_SIDE_PX)
 
 
 def load_network(path: Path) -> BiRefNet:
@@ -237,4 +237,4 @@ def load_network(path: Path) -> BiRefNet:
     try:
         return BiRefNet.from_state_dict(load_file(path))
     except (SafetensorError, OSError) as exc:
-        raise WeightsError(f"{path} is no file of tensors, or cut short: {exc}") from None
+        raise WeightsError(f"{path} is not a safetensors file, or is truncated: {exc}") from None

@@ -1,8 +1,8 @@
-"""Where to look: the box around a video's subject, followed from frame to frame by the alpha that was found.
+"""The region of interest: a box around a video's subject, tracked from frame to frame by its alpha.
 
-Pure functions of a small record. The picture's scale stays, so a smaller box is a smaller input of the network. The
-box grows at once and shrinks late; its sides are few, for a device keeps something ready for each size; and all of the
-picture is looked at now and then, for whoever came in elsewhere. Knows nothing about networks but their stride.
+Pure functions of a small record. The picture is not rescaled, so a smaller box is a smaller network input. The box
+grows at once and shrinks late. It has few possible sizes, because the device prepares for each size. Every half second
+the whole picture is processed, in case someone enters elsewhere. Knows nothing about networks except their stride.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ import numpy as np
 
 from stream.picture.frames import Alpha
 
-EVERY = 15  # frames from one look at all of the picture to the next: half a second
-_PATIENCE = 30  # frames for which a smaller box would have done before it is taken
-_SEEN = 0.1  # alpha that makes a pixel a part of the subject; what is thinner lies in the margin
+WHOLE_EVERY = 15  # frames between passes over the whole picture: half a second
+_SHRINK_AFTER = 30  # frames for which a smaller box would have sufficed
+_MIN_ALPHA = 0.1  # of a pixel of the subject; thinner parts are in the margin
 _MARGIN = 1 / 8  # of the subject's longer side
 _STRIDE = 32
-_STEPS = 4  # lengths of a side: so many parts of the picture's
+_STEPS = 4  # possible lengths of a side, in equal steps up to the picture's
 
 Size = tuple[int, int]
 """(height, width), multiples of 32."""
@@ -26,7 +26,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Pixels of the network's picture: from top and left, to before bottom and right."""
+    """In pixels of the network's input; bottom and right are exclusive."""
 
     top: int
     left: int
@@ -34,7 +34,7 @@ class Box:
     right: int
 
     @property
-    def cut(self) -> tuple[slice, slice]:
+    def slices(self) -> tuple[slice, slice]:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
@@ -45,7 +45,7 @@ class Box:
     def area(self) -> int:
         return self.shape[0] * self.shape[1]
 
-    def holds(self, other: Self) -> bool:
+    def contains(self, other: Self) -> bool:
         return (
             self.top <= other.top
             and self.left <= other.left
@@ -56,9 +56,9 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """box: held around the subject, None if there was none. size: of the picture that it lies in.
+    """box: around the subject, None if there was none. size: of the whole picture.
 
-    age: frames since all of the picture was looked at. loose: frames for which a smaller box would have done.
+    age: frames since the whole picture was processed. loose: frames for which a smaller box would have sufficed.
     """
 
     box: Box | None
@@ -71,74 +71,75 @@ def whole(size: Size) -> Box:
     return Box(0, 0, *size)
 
 
-def where(track: Track | None, size: Size) -> Box:
-    """What to look at in the next frame, its picture being of this size; both sides multiples of 32."""
-    if track is None or track.box is None or track.size != size or track.age >= EVERY:
+def next_box(track: Track | None, size: Size) -> Box:
+    """The box to process in the next frame, whose picture has this size; both sides are multiples of 32."""
+    if track is None or track.box is None or track.size != size or track.age >= WHOLE_EVERY:
         return whole(size)
     return track.box
 
 
 def lost(box: Box, alpha: Alpha, size: Size) -> bool:
-    """Is the subject gone from the box, or does it reach out of it? Then the frame wants a look at all of it.
+    """Whether the subject has left the box or reaches beyond it. Then the whole picture must be processed.
 
     alpha: float32 (h, w) of the box alone.
     """
-    seen = bounds(alpha)
-    if seen is None:
+    subject = bounds(alpha)
+    if subject is None:
         return box != whole(size)
     height, width = box.shape
-    out = seen.top == 0 < box.top or seen.left == 0 < box.left
-    return out or (seen.bottom == height and box.bottom < size[0]) or (seen.right == width and box.right < size[1])
+    beyond = subject.top == 0 < box.top or subject.left == 0 < box.left
+    beyond = beyond or (subject.bottom == height and box.bottom < size[0])
+    return beyond or (subject.right == width and box.right < size[1])
 
 
-def follow(track: Track | None, looked: Box, alpha: Alpha) -> Track:
-    """The record after a frame. looked: the box that was looked at. alpha: float32 (H, W) of all of the picture."""
+def follow(track: Track | None, processed: Box, alpha: Alpha) -> Track:
+    """The track after a frame. processed: the box that was processed. alpha: float32 (H, W) of the whole picture."""
     size = (alpha.shape[0], alpha.shape[1])
     known = track if track is not None and track.size == size else Track(None, size)
-    age = 1 if looked == whole(size) else known.age + 1
-    seen = bounds(alpha)
-    if seen is None:
+    age = 1 if processed == whole(size) else known.age + 1
+    subject = bounds(alpha)
+    if subject is None:
         return Track(None, size, age)
-    box, loose = _next(known, seen, max(_STRIDE, round(_MARGIN * max(seen.shape))))
+    box, loose = _updated(known, subject, max(_STRIDE, round(_MARGIN * max(subject.shape))))
     return Track(box, size, age, loose)
 
 
 def bounds(alpha: Alpha) -> Box | None:
-    """The box around all that is subject, or None."""
-    left, top, width, height = cv2.boundingRect(np.asarray(alpha > _SEEN, np.uint8))
+    """The bounding box of the subject, or None."""
+    left, top, width, height = cv2.boundingRect(np.asarray(alpha > _MIN_ALPHA, np.uint8))
     return Box(top, left, top + height, left + width) if width else None
 
 
-def _next(known: Track, seen: Box, margin: int) -> tuple[Box, int]:
-    """The box for the next frame, and for how many it has been too large."""
-    needed = _around(seen, margin, known.size)
-    held = known.box
-    if held is None:
+def _updated(known: Track, subject: Box, margin: int) -> tuple[Box, int]:
+    """The box for the next frame, and the number of frames for which it has been too large."""
+    needed = _around(subject, margin, known.size)
+    current = known.box
+    if current is None:
         return needed, 0
-    if not held.holds(_padded(seen, margin // 2, known.size)):
-        return _around(seen, margin, known.size, least=held.shape), 0
-    loose = known.loose + 1 if needed.area < held.area else 0
-    return (needed, 0) if loose >= _PATIENCE else (held, loose)
+    if not current.contains(_padded(subject, margin // 2, known.size)):
+        return _around(subject, margin, known.size, min_size=current.shape), 0
+    loose = known.loose + 1 if needed.area < current.area else 0
+    return (needed, 0) if loose >= _SHRINK_AFTER else (current, loose)
 
 
-def _padded(seen: Box, margin: int, size: Size) -> Box:
-    top, left = max(0, seen.top - margin), max(0, seen.left - margin)
-    return Box(top, left, min(size[0], seen.bottom + margin), min(size[1], seen.right + margin))
+def _padded(subject: Box, margin: int, size: Size) -> Box:
+    top, left = max(0, subject.top - margin), max(0, subject.left - margin)
+    return Box(top, left, min(size[0], subject.bottom + margin), min(size[1], subject.right + margin))
 
 
-def _around(seen: Box, margin: int, size: Size, least: Size = (0, 0)) -> Box:
-    """A box of allowed sides, at least `least`, at places that are multiples of 32 too."""
-    inner = _padded(seen, margin, size)
-    top, bottom = _fitted(inner.top, inner.bottom, size[0], least[0])
-    left, right = _fitted(inner.left, inner.right, size[1], least[1])
+def _around(subject: Box, margin: int, size: Size, min_size: Size = (0, 0)) -> Box:
+    """A box of an allowed size, at least `min_size`, whose position is a multiple of 32 too."""
+    inner = _padded(subject, margin, size)
+    top, bottom = _fitted(inner.top, inner.bottom, size[0], min_size[0])
+    left, right = _fitted(inner.left, inner.right, size[1], min_size[1])
     return Box(top, left, bottom, right)
 
 
-def _fitted(start: int, stop: int, full: int, least: int) -> tuple[int, int]:
-    """An allowed length that holds start to stop, and lies about their middle."""
+def _fitted(start: int, stop: int, full: int, min_length: int) -> tuple[int, int]:
+    """A range of an allowed length that contains start to stop, roughly centred on them."""
     start -= start % _STRIDE
     step = -(-full // (_STEPS * _STRIDE)) * _STRIDE
-    length = min(full, -(-max(stop - start, least) // step) * step)
+    length = min(full, -(-max(stop - start, min_length) // step) * step)
     spare = (length - (stop - start)) // (2 * _STRIDE) * _STRIDE
     first = min(max(0, start - spare), full - length)
     return first, first + length

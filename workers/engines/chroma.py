@@ -1,7 +1,7 @@
-"""Colour key: the subject is what does not have the screen's colour. Green, blue or any other saturated screen.
+"""Chroma key: everything that does not have the screen's colour is subject. For green, blue or other saturated screens.
 
-Works on chroma alone, where a screen keeps its place while light and folds change its brightness. Everything that a
-pair (U, V) decides is in one table, made once for each video; no network, no weights.
+Uses chroma only, which stays the same where light and folds change a screen's brightness. Alpha and despilled chroma
+of every pair (U, V) are in one table, computed once per video. No network, no weights.
 """
 
 import json
@@ -24,15 +24,15 @@ from workers.weights.known import Say, silent
 
 
 class Chroma(Engine):
-    """Until a screen has been seen, or was given as `options.key`, nothing is subject: a room is never shown because
-    its screen was not found.
+    """Until a screen is found, or if none is given as `options.key`, alpha is 0 everywhere: the room is never shown
+    because its screen was not found. Raises UsageError on creation for a grey key.
     """
 
     name = "chroma"
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
-        self._given = None if options.key is None else _yuv(options.key)
-        if self._given is not None and np.hypot(self._given[1] - NEUTRAL, self._given[2] - NEUTRAL) < FAINT:
+        self._key = None if options.key is None else _yuv(options.key)
+        if self._key is not None and np.hypot(self._key[1] - NEUTRAL, self._key[2] - NEUTRAL) < FAINT:
             raise UsageError("key: a screen needs a colour, not a grey")
         self._warn = OncePerSecond(logging.getLogger(__name__))
 
@@ -43,8 +43,8 @@ class Chroma(Engine):
         return [self._matte(frame, state) for frame, state in zip(prepared, states, strict=True)]
 
     def measure(self, frame: Frame) -> str | None:
-        """The screen's colour, as this frame shows it, and its spread."""
-        screen = None if frame.gray else find_screen(frame, self._given)
+        """The screen's colour and spread, measured in this frame, as JSON; None without a screen."""
+        screen = None if frame.gray else find_screen(frame, self._key)
         return json.dumps([*screen.key, screen.spread]) if screen is not None and screen.measured else None
 
     def recall(self, measured: str) -> Screen:
@@ -53,7 +53,7 @@ class Chroma(Engine):
 
     def _matte(self, frame: Frame, screen: Screen | None) -> Result:
         if screen is None or not screen.measured:
-            screen = None if frame.gray else find_screen(frame, self._given)
+            screen = None if frame.gray else find_screen(frame, self._key)
         if screen is None or frame.gray:
             self._warn.warning("chroma: no screen along the border of the picture; its colour can be given as `key`")
             return Result(np.zeros((frame.height, frame.width), np.float32), screen)
@@ -61,10 +61,10 @@ class Chroma(Engine):
 
 
 def cut(frame: Frame, screen: Screen) -> Result:
-    """Alpha at the frame's size, and the frame's pixels without what the screen added to them.
+    """Alpha at the frame's size, and the foreground: the frame's pixels without the screen's contribution.
 
-    Luma does not sharpen the edge between two pixels of chroma: it was tried, and won on flat shapes (MAD 1.7 to
-    0.2) but lost on people (1.3 to 3.0 and more), whose own texture it takes for an edge.
+    Luma is not used to sharpen edges between chroma samples: that improved flat shapes (MAD 1.7 to 0.2) but was worse
+    for people (1.3 to 3.0 and more), whose own texture was taken for edges.
     """
     luma, u, v = frame.planes()
     pairs = cv2.merge([v, u]).view("<u2")[..., 0]
@@ -78,13 +78,13 @@ def cut(frame: Frame, screen: Screen) -> Result:
 
 
 def _unmix_luma(luma: Plane, alpha: Plane, key: float) -> None:
-    """Take the screen's share of brightness out of the pixels that mix it with the subject: few, so only those.
+    """Remove the screen's contribution to luma from mixed pixels, in place. Only these are touched: they are few.
 
-    luma, alpha: uint8 (H, W), luma is changed in place.
+    luma, alpha: uint8 (H, W). key: the screen's luma.
     """
     mixed = np.flatnonzero((alpha > 0) & (alpha < 255))
-    part = np.maximum(alpha.reshape(-1)[mixed] * np.float32(1 / 255), np.float32(THIN))
-    subject = np.float32(key) + (luma.reshape(-1)[mixed] - np.float32(key)) / part
+    divisor = np.maximum(alpha.reshape(-1)[mixed] * np.float32(1 / 255), np.float32(THIN))
+    subject = np.float32(key) + (luma.reshape(-1)[mixed] - np.float32(key)) / divisor
     luma.reshape(-1)[mixed] = np.clip(subject, 16, 235)
 
 

@@ -1,7 +1,7 @@
-"""Cut an ONNX graph in two: what can be computed before some inputs are known, and the rest.
+"""Splits an ONNX graph in two: the part that does not depend on some inputs, and the rest.
 
-A recurrent network's layers that do not see its memory can then run for the next frame while the others are at work on
-this one. The two halves compute exactly what the whole does.
+The layers of a recurrent network that do not depend on its state can then run for the next frame while the others run
+for this one. The two halves compute exactly the same as the whole.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from onnx.utils import Extractor
 
 @dataclass(frozen=True)
 class Halves:
-    """early, late: the two models, serialised. passed: names of the tensors that go from one to the other."""
+    """early, late: the two models, serialised. passed: names of the tensors that `early` returns and `late` takes."""
 
     early: bytes
     late: bytes
@@ -21,9 +21,10 @@ class Halves:
 
 
 def split(path: Path, late_inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Halves:
-    """Cut the model at `path` along everything that depends on `late_inputs`; `outputs` come out of the late half.
+    """Split the model at `path` into nodes that depend on `late_inputs` and nodes that do not.
 
-    Tensors of the early half and plain inputs that the late half needs are its inputs, beside `late_inputs`.
+    The late half returns `outputs`. Its inputs are `late_inputs`, the tensors passed from the early half, and those
+    inputs of the model that it uses directly.
     """
     model = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
     inputs = [value.name for value in model.graph.input]

@@ -1,6 +1,6 @@
-"""MediaPipe's selfie segmentation, the landscape model: people near the camera, in a few milliseconds on any CPU.
+"""MediaPipe's selfie segmentation, landscape model: people near the camera, in a few milliseconds on any CPU.
 
-It sees the picture squashed to 256x144 and remembers nothing, so its edges are soft and flicker until smoothed.
+It takes the picture resized to 256x144 and has no memory, so its edges are soft and flicker unless smoothed over time.
 """
 
 import threading
@@ -24,12 +24,12 @@ class Selfie(Engine):
     """Raises WeightsError on creation."""
 
     name = "selfie"
-    batch = 1  # measured: four pictures in one call take as long as four calls, and the results are the same
+    batch = 1  # measured: a batch of four takes as long as four calls, with the same results
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         path = ensure(self.name, settings, say)
         self._net = cv2.dnn.readNet(str(path))
-        self._lock = threading.Lock()  # a network of cv2 holds the input between its two calls
+        self._lock = threading.Lock()  # cv2's network stores its input between setInput and forward
 
     def prepare(self, frame: Frame) -> Tensor:
         """float32 (1, 3, 144, 256)."""
@@ -39,7 +39,7 @@ class Selfie(Engine):
         return [Result(self._alpha(picture)) for picture in prepared]
 
     def _alpha(self, picture: Tensor) -> Alpha:
-        """(144, 256)."""
+        """Alpha, (144, 256), of a picture (1, 3, 144, 256). Raises EngineError."""
         try:
             with self._lock:
                 self._net.setInput(picture)

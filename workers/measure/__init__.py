@@ -1,1 +1,1 @@
-"""Measuring mattes against the truth, and what works on this machine."""
+"""Measuring mattes against ground truth, and checking what works on this machine."""

@@ -1,8 +1,8 @@
-"""The alpha of a video, picture by picture, as uint8 planes of 0-255, wherever the video keeps it.
+"""Reads the alpha of a video, frame by frame, as uint8 planes of 0-255.
 
-What other tools call an alpha video comes in many shapes: a video with transparency (WebM, ProRes 4444, FFV1), a grey
-one whose brightness is the alpha, in limited or full range, or PNG pictures in a folder. `AlphaVideo` reads them all
-alike, one picture at a time. Knows nothing about what the planes are for.
+An alpha video may be a video with transparency (WebM, ProRes 4444, FFV1), a grey video whose brightness is the alpha,
+in limited or full range, or PNG files in a folder. `AlphaVideo` reads all of them, one frame at a time. Knows nothing
+about what the planes are used for.
 """
 
 import functools
@@ -29,9 +29,9 @@ _PLAIN_ALPHA = ("yuva420p", "yuva422p", "yuva444p")
 class AlphaVideo:
     """The alpha of a video, frame by frame, as uint8 (H, W), 0-255.
 
-    path: a video, a folder of PNG files, a pattern such as `%05d.png`, or one PNG file. Alpha is the video's own
-    transparency where its pixel format has any, else its brightness with the range its samples have. GIF always has a
-    pixel format with transparency: there it is used if any pixel of the first frame is not opaque.
+    path: a video, a folder of PNG files, a pattern such as `%05d.png`, or one PNG file. Alpha is the video's
+    transparency if its pixel format has any, otherwise its brightness, expanded to full range. GIF always has a pixel
+    format with transparency, which is used only if a pixel of the first frame is not opaque.
     Iteration raises UnreadableMedia, NoVideoStream, TooLarge.
     """
 
@@ -56,7 +56,7 @@ class AlphaVideo:
             raise UnreadableMedia(f"{self._path}: not a single frame could be decoded")
 
     def _containers(self) -> Iterator[InputContainer]:
-        """The video; each picture of a sequence is a video of one frame."""
+        """The video, or one single-frame container per file of a sequence."""
         path = self._path
         if path.is_dir() or _PRINTF.search(path.name) or path.suffix.lower() == ".png":
             yield from (_open_png(file, self._settings) for file in _sequence(path))
@@ -82,14 +82,14 @@ def _alpha(picture: av.VideoFrame) -> Plane:
 
 
 def _transparency(picture: av.VideoFrame) -> Plane:
-    """uint8 (H, W), 0-255, of a picture whose pixel format has alpha."""
+    """The alpha, uint8 (H, W), 0-255, of a picture whose pixel format has it."""
     if picture.format.name in _PLAIN_ALPHA:
-        return _plane(picture, 3)  # alpha is full range whatever the colours are
+        return _plane(picture, 3)  # alpha is full range, whatever the range of the colours
     return np.ascontiguousarray(picture.to_ndarray(format="rgba")[..., 3])
 
 
 def _brightness(picture: av.VideoFrame) -> Plane:
-    """uint8 (H, W), brought to full range."""
+    """Luma, uint8 (H, W), expanded to full range."""
     name = picture.format.name
     if name not in _PLAIN:
         return _plane(picture.reformat(format="gray", dst_color_range=ColorRange.JPEG), 0)
@@ -103,7 +103,7 @@ def _open_png(path: Path, settings: Settings) -> InputContainer:
     try:
         with path.open("rb") as file:
             if file.read(8) != b"\x89PNG\r\n\x1a\n":
-                raise UnreadableMedia(f"{path} is not a PNG picture")
+                raise UnreadableMedia(f"{path} is not a PNG file")
         return av.open(f"file:{path.absolute()}", format="png_pipe", options=options)
     except (OSError, av.error.FFmpegError) as exc:
         raise UnreadableMedia(f"{path} cannot be read ({exc.strerror})") from None

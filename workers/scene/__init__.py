@@ -1,1 +1,1 @@
-"""What stands behind the subject, and putting the subject in front of it."""
+"""Backgrounds, and compositing the subject over them."""

@@ -1,7 +1,7 @@
-"""What stands behind the subject: a colour, a picture, a looped video, or the room blurred (`workers/scene/blur.py`).
+"""Backgrounds: a colour, a picture, a looped video, or the blurred room (`workers/scene/blur.py`).
 
-A `Backdrop` gives the background for each moment as I420 of the frame's size, and owns what it reads from. Knows
-nothing about mattes beyond where alpha is, and nothing about what to show when a background fails: it raises.
+A `Backdrop` returns the background of each frame as I420 of the frame's size, and owns the files that it reads. It
+uses alpha only for the blur. If a background fails it raises; the caller decides what to show instead.
 """
 
 import math
@@ -27,22 +27,22 @@ from workers.scene.composite import BLACK, blend, centre, flat, rgb_flat
 
 Size = tuple[int, int]
 Moment = tuple[Fraction, Fraction, Plane]
-"""When a picture of an animated background begins and when it should end, in seconds, and the picture (I420)."""
+"""One picture of an animated background: start and nominal end in seconds, and its I420 pixels."""
 
 AnimationReader = Callable[[int], Generator[Moment, None, None]]
-"""Opens an animation and reads its pictures in order, from so many seconds after its beginning or earlier."""
+"""Opens an animation and reads its pictures in order, from that many seconds after its start, or from earlier."""
 
-# Those that Pillow decodes by itself: its EPS support would run Ghostscript.
-_PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
+# Formats that Pillow decodes itself: its EPS support would run Ghostscript.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # not TIFF and MPO: their further pictures are pages and thumbnails
-_SOON_S = Fraction(2, 1000)  # containers round times to milliseconds: a picture is due when it is this close
-_SMALL = (16, 16)  # of a background that is opened only to see whether it can be
-_FAR_S = 20  # a leap ahead that is worth seeking for
+_ROUNDING_S = Fraction(2, 1000)  # containers round times to milliseconds: a picture this close is due
+_CHECK_SIZE = (16, 16)  # of a background that is opened only to check that it can be
+_SEEK_S = 20  # least distance ahead for which to seek
 
 
 class Backdrop(Protocol):
-    """at: the background at this frame's time, I420 of the frame's size, not to be written to; None is transparent.
-    alpha: uint8 (H, W), the frame's own. Raises BackgroundError when it cannot be read any more."""
+    """at: the background at the frame's time, read-only I420 of the frame's size; None is transparent.
+    alpha: uint8 (H, W), the frame's own. Raises BackgroundError when the background can no longer be read."""
 
     def at(self, frame: Frame, alpha: Plane) -> Plane | None: ...
 
@@ -50,7 +50,7 @@ class Backdrop(Protocol):
 
 
 def open_background(background: Background, width: int, height: int, settings: Settings) -> Backdrop:
-    """The backdrop for frames of `width` x `height` pixels, both even. Raises BackgroundError in one line."""
+    """The backdrop for frames of `width` x `height` pixels, both even. Raises BackgroundError, in one line."""
     size = (width, height)
     match background.kind:
         case "color":
@@ -58,21 +58,21 @@ def open_background(background: Background, width: int, height: int, settings: S
         case "blur":
             return Drawn(lambda frame, alpha: blurred(frame.pixels, alpha, background.strength))
         case "image":
-            return _open_image(_found(background.path, settings), size, settings)
+            return _open_image(_local(background.path, settings), size, settings)
         case "video":
-            return _open_video(_found(background.path, settings), size, settings)
+            return _open_video(_local(background.path, settings), size, settings)
         case "none":
             return Drawn(lambda frame, _: frame.pixels)
     return _still(None)
 
 
 def check_background(background: Background, settings: Settings) -> None:
-    """Read its beginning: the size of the frames is not known yet. Raises BackgroundError in one line."""
-    open_background(background, *_SMALL, settings).close()
+    """Open it at a small size, before the frame size is known. Raises BackgroundError, in one line."""
+    open_background(background, *_CHECK_SIZE, settings).close()
 
 
-def _found(path: str, settings: Settings) -> Path:
-    """Uploaded ones and the gallery's are named by their key in storage."""
+def _local(path: str, settings: Settings) -> Path:
+    """A local file. Uploaded backgrounds and those of the gallery are given by their storage keys."""
     if not path.startswith(SCHEME):
         return Path(path)
     try:
@@ -86,7 +86,7 @@ def _still(picture: Plane | None) -> Backdrop:
 
 
 class Drawn:
-    """A background that is known, or follows from the frame alone; holds nothing open."""
+    """A backdrop computed from the frame and its alpha; holds nothing open."""
 
     def __init__(self, draw: Callable[[Frame, Plane], Plane | None]) -> None:
         self._draw = draw
@@ -95,20 +95,20 @@ class Drawn:
         return self._draw(frame, alpha)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
 class Loop:
-    """An animation that begins at time 0 and repeats for ever; the same time always shows the same picture.
+    """An animation that starts at time 0 and repeats indefinitely; the same time always shows the same picture.
 
-    Holds two pictures, however long it is. length_s: None where nobody knows; then it is learnt by reading to the
-    end once. Raises BackgroundError, at once when there is not one picture.
+    Holds two pictures, whatever its length. length_s: None if unknown; it is then determined by reading to the end
+    once. Raises BackgroundError, on creation if no picture can be read.
     """
 
     _now: Moment
     _next: Moment | None
     _from_s: int
-    _advanced: bool  # is `_now` later than the first picture that was read?
+    _advanced: bool  # whether `_now` is later than the first picture that was read
 
     def __init__(self, read: AnimationReader, length_s: Fraction | None) -> None:
         self._read, self._length_s = read, length_s
@@ -116,80 +116,80 @@ class Loop:
         self._open(0)
 
     def at(self, frame: Frame, alpha: Plane) -> Plane | None:
-        self._go_to(self._place_s(frame))
+        self._go_to(self._position_s(frame))
         if self._length_s is None and self._next is None:
             self._length_s = self._now[1]
-            self._go_to(self._place_s(frame))
+            self._go_to(self._position_s(frame))
         return self._now[2]
 
     def close(self) -> None:
         self._moments.close()
 
-    def _place_s(self, frame: Frame) -> Fraction:
-        time_s = frame.pts * frame.time_base + _SOON_S
+    def _position_s(self, frame: Frame) -> Fraction:
+        time_s = frame.pts * frame.time_base + _ROUNDING_S
         return time_s % self._length_s if self._length_s else time_s
 
-    def _go_to(self, place_s: Fraction) -> None:
+    def _go_to(self, position_s: Fraction) -> None:
         now_s = self._now[0]
-        if place_s < now_s and (self._advanced or place_s < self._from_s):  # the first picture may begin after 0
+        if position_s < now_s and (self._advanced or position_s < self._from_s):  # the first picture may begin after 0
             self._open(0)
-        elif self._length_s and self._next is not None and place_s - self._next[0] > _FAR_S:
-            self._leap(place_s)
-        while self._next is not None and self._next[0] <= place_s:
-            self._now, self._next = self._next, self._following()
+        elif self._length_s and self._next is not None and position_s - self._next[0] > _SEEK_S:
+            self._seek(position_s)
+        while self._next is not None and self._next[0] <= position_s:
+            self._now, self._next = self._next, self._read_next()
             self._advanced = True
 
-    def _leap(self, place_s: Fraction) -> None:
-        """Seek; where that finds no picture that begins by then, only reading from the beginning tells."""
+    def _seek(self, position_s: Fraction) -> None:
+        """Open near the position; if no picture starts before it there, read from the start instead."""
         try:
-            self._open(max(0, math.floor(place_s) - _FAR_S // 2))
-            found = self._now[0] <= place_s
+            self._open(max(0, math.floor(position_s) - _SEEK_S // 2))
+            found = self._now[0] <= position_s
         except BackgroundError:
             found = False
         if not found:
             self._open(0)
 
-    def _following(self) -> Moment | None:
+    def _read_next(self) -> Moment | None:
         try:
             return next(self._moments, None)
         except BackgroundError:
-            return None  # damaged from here on: the last picture stays until the loop begins again
+            return None  # damaged from here on: the last picture stays until the loop restarts
 
     def _open(self, from_s: int) -> None:
         self._moments.close()
         self._moments = self._read(from_s)
         first = next(self._moments, None)
         if first is None:
-            raise BackgroundError("the background holds no picture that could be read")
-        self._now, self._next = first, self._following()
+            raise BackgroundError("the background contains no readable picture")
+        self._now, self._next = first, self._read_next()
         self._from_s, self._advanced = from_s, False
 
 
 def _open_image(path: Path, size: Size, settings: Settings) -> Backdrop:
-    with _picture(path, settings) as image:
+    with _opened_picture(path, settings) as image:
         if image.format in _ANIMATED and getattr(image, "is_animated", False):
-            return Loop(lambda _: _flip_book(path, size, settings), None)
+            return Loop(lambda _: _animation(path, size, settings), None)
         return _still(_fitted(image, size))
 
 
-def _flip_book(path: Path, size: Size, settings: Settings) -> Generator[Moment, None, None]:
+def _animation(path: Path, size: Size, settings: Settings) -> Generator[Moment, None, None]:
     begin_s = Fraction(0)
-    with _picture(path, settings) as image:
+    with _opened_picture(path, settings) as image:
         for number in range(settings.max_frames):
             try:
                 image.seek(number)
             except EOFError:
                 return
             picture = _fitted(image, size)
-            shown_ms = round(image.info.get("duration", 0))  # WebP knows it only now that the picture is decoded
+            shown_ms = round(image.info.get("duration", 0))  # for WebP only known after decoding
             end_s = begin_s + Fraction(shown_ms if shown_ms > 10 else 100, 1000)  # as browsers do
             yield begin_s, end_s, picture
             begin_s = end_s
 
 
 @contextmanager
-def _picture(path: Path, settings: Settings) -> Iterator[Image.Image]:
-    """The opened picture, only its header read. Whatever is wrong, then or later, becomes a BackgroundError."""
+def _opened_picture(path: Path, settings: Settings) -> Iterator[Image.Image]:
+    """The opened picture, only its header read. Any error, now or in the `with` block, becomes a BackgroundError."""
     limit = f"the limit of {settings.max_pixels:,} pixels (MATTEBOX_MAX_PIXELS)"
     try:
         with _header(path) as image:
@@ -202,7 +202,7 @@ def _picture(path: Path, settings: Settings) -> Iterator[Image.Image]:
         raise BackgroundError(f"{path} is over {limit}") from None
     except UnidentifiedImageError:
         known = "JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF are; for a video write video:PATH"
-        raise BackgroundError(f"{path} is not a picture of a known kind ({known})") from None
+        raise BackgroundError(f"{path} is not a picture in a known format ({known})") from None
     except OSError as exc:
         raise BackgroundError(f"{path} cannot be read: {exc.strerror or exc}") from None
     except Exception as exc:  # noqa: BLE001 - Pillow's decoders raise nearly anything on damaged files
@@ -212,19 +212,19 @@ def _picture(path: Path, settings: Settings) -> Iterator[Image.Image]:
 def _header(path: Path) -> Image.Image:
     Image.init()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
-        return Image.open(path, formats=[name for name in _PICTURES if name in Image.OPEN])
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the caller checks our own limit
+        return Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN])
 
 
 def _fitted(image: Image.Image, size: Size) -> Plane:
-    """Upright, transparency over black, its centre cropped to fill the frame; as I420."""
+    """As I420: upright, transparency over black, scaled and centre-cropped to fill the frame."""
     rgb = _rgb(ImageOps.exif_transpose(image))
     fitted = ImageOps.fit(rgb, size, Image.Resampling.LANCZOS)
     return rgb_to_i420(np.asarray(fitted, np.uint8))
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow's own conversion would clip at 255
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65_535) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
@@ -233,16 +233,18 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _open_video(path: Path, size: Size, settings: Settings) -> Backdrop:
-    with _film(path, settings) as source:
+    with _opened_video(path, settings) as source:
         info = source.info
     scale = max(size[0] / info.width, size[1] / info.height)
     cover = tuple(max(side, round(n * scale / 2) * 2) for side, n in zip(size, (info.width, info.height), strict=True))
     length_s = None if info.duration_s is None else Fraction(info.duration_s).limit_denominator(1_000_000)
-    return Loop(lambda from_s: _scenes(path, size, (cover[0], cover[1]), settings, from_s), length_s)
+    return Loop(lambda from_s: _video_moments(path, size, (cover[0], cover[1]), settings, from_s), length_s)
 
 
-def _scenes(path: Path, size: Size, cover: Size, settings: Settings, from_s: int) -> Generator[Moment, None, None]:
-    with _film(path, settings, from_s, cover) as source:
+def _video_moments(
+    path: Path, size: Size, cover: Size, settings: Settings, from_s: int
+) -> Generator[Moment, None, None]:
+    with _opened_video(path, settings, from_s, cover) as source:
         for item in source:
             if isinstance(item, Frame):
                 begin_s = from_s + item.pts * item.time_base
@@ -250,8 +252,8 @@ def _scenes(path: Path, size: Size, cover: Size, settings: Settings, from_s: int
 
 
 @contextmanager
-def _film(path: Path, settings: Settings, from_s: int = 0, size: Size = (0, 0)) -> Iterator[FileSource]:
-    """The one place where a video background is opened. Whatever is wrong with it becomes a BackgroundError."""
+def _opened_video(path: Path, settings: Settings, from_s: int = 0, size: Size = (0, 0)) -> Iterator[FileSource]:
+    """The opened video. Any error, now or inside the `with` block, becomes a BackgroundError."""
     try:
         with closing(FileSource(path, settings, start_s=from_s, size=size)) as source:
             yield source

@@ -1,4 +1,4 @@
-"""The room of a picture, blurred as if its subject were not in it. Knows nothing about where alpha comes from."""
+"""Blurs the background of a picture as if the subject were not in it. Knows nothing about where alpha comes from."""
 
 import cv2
 import numpy as np
@@ -8,18 +8,18 @@ from stream.picture.frames import Plane, split_i420
 
 Floats = npt.NDArray[np.float32]
 
-GREY = (126, 128, 128)  # what a blur shows where there is no room to be seen
+GREY = (126, 128, 128)  # Y, U, V shown where no background is visible
 
 
 def blurred(pixels: Plane, alpha: Plane, strength: float) -> Plane:
-    """The room of an I420 picture blurred as if the subject were not in it.
+    """The background of an I420 picture, blurred as if the subject were not in it.
 
-    A weighted mean of background pixels only (the subject and a rim around it weigh nothing), at a quarter of the
-    size; holes too wide for the blur are filled from wider and wider means. alpha: uint8 (H, W). strength: 0-1.
+    A weighted mean of background pixels only (the subject and a rim around it have weight 0), at a quarter of the size.
+    Holes too wide for the blur are filled from increasingly wide means. alpha: uint8 (H, W). strength: 0-1.
     """
     room = _weighted_room(pixels, alpha)
     radius = max(1, round(room.shape[0] * (0.006 + 0.044 * strength)))
-    for _ in range(3):  # three box blurs are close to a Gaussian and cost the same at any radius
+    for _ in range(3):  # three box blurs approximate a Gaussian and cost the same at any radius
         cv2.blur(room, (2 * radius + 1, 2 * radius + 1), dst=room, borderType=cv2.BORDER_REPLICATE)
     small = np.clip(np.rint(_fill(room)), 0, 255).astype(np.uint8)
     out = np.empty_like(pixels)
@@ -29,7 +29,7 @@ def blurred(pixels: Plane, alpha: Plane, strength: float) -> Plane:
 
 
 def _weighted_room(pixels: Plane, alpha: Plane) -> Floats:
-    """float32 (h, w, 4) at a quarter of the size: Y, U and V times the weight, and the weight: 0 subject, 1 room."""
+    """float32 (h, w, 4) at a quarter of the size: weighted Y, U and V, and the weight: 0 subject, 1 background."""
     height, width = alpha.shape
     size = (max(1, width // 4), max(1, height // 4))
     y, u, v = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in split_i420(pixels))
@@ -42,8 +42,8 @@ def _weighted_room(pixels: Plane, alpha: Plane) -> Floats:
 
 
 def _fill(room: Floats) -> Floats:
-    """Weighted colours to colours, float32 (h, w, 4) to (h, w, 3): each pixel leans on the mean of a wider
-    neighbourhood as far as its own weight is small, and on grey where there is no weight anywhere."""
+    """Weighted colours, float32 (h, w, 4), to colours (h, w, 3). The smaller a pixel's weight, the more it takes from
+    the mean of a wider neighbourhood; where nothing has weight it is grey."""
     height, width = room.shape[:2]
     if min(height, width) <= 2:
         return _mixed(room, np.full((height, width, 3), GREY, np.float32), 1e-6)
@@ -52,5 +52,5 @@ def _fill(room: Floats) -> Floats:
     return _mixed(room, np.asarray(wider, np.float32), 0.01)
 
 
-def _mixed(room: Floats, wider: Floats, lean: float) -> Floats:
-    return np.asarray((room[..., :3] + lean * wider) / (room[..., 3:] + lean), np.float32)
+def _mixed(room: Floats, wider: Floats, weight: float) -> Floats:
+    return np.asarray((room[..., :3] + weight * wider) / (room[..., 3:] + weight), np.float32)

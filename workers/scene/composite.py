@@ -1,11 +1,10 @@
-"""Put a subject in front of something else, and draw the other views of a matte.
+"""Composites the subject over a background, and renders the other views of a matte.
 
-Pure functions over I420 in uint8 (see `stream.picture.frames`), all in OpenCV's SIMD: blending in I420 is within 5
-levels of blending in RGB and was measured fourteen times faster. Knows nothing about where alpha or background come
+Pure functions on uint8 I420 (see `stream.picture.frames`), all in OpenCV's SIMD code: blending in I420 is within 5
+levels of blending in RGB and was measured fourteen times as fast. Knows nothing about where alpha or background come
 from.
 
-Wherever alpha is 0 the colour is blanked to black in what leaves with alpha beside it: a player that ignores alpha
-must not see the room.
+Outputs with alpha have black wherever alpha is 0: a player that ignores alpha must not show the room.
 """
 
 import functools
@@ -19,21 +18,21 @@ from stream.picture.frames import Frame, Plane, VideoInfo, split_i420
 from stream.records.options import Options, Rgb, View
 
 BLACK = (16, 128, 128)
-_TINT = (63, 102, 200)  # Y, U, V of a red that leaves shapes readable
-_CHECKS = (219, 180)  # light and dark grey squares: the usual sign of transparency
-_COARSE = 8  # light that wraps is computed at an eighth of the size
+_TINT = (63, 102, 200)  # Y, U, V of a red in which shapes remain visible
+_CHECKS = (219, 180)  # luma of the light and dark squares of a checkerboard
+_WRAP_SCALE = 8  # light wrap is computed at an eighth of the size
 _WRAP_WIDTH = 0.02  # of the picture's height
-_DIM = 0.5  # how much of the room's brightness an overlay keeps
+_DIM = 0.5  # share of the background's brightness that an overlay keeps
 
 
 def render(frame: Frame, alpha: Plane, foreground: Plane | None, background: Plane | None, view: View) -> Frame:
-    """The output picture of one frame.
+    """The output frame.
 
-    alpha: uint8 (H, W), the matte of this very frame; an alpha that the input carries is multiplied in here.
+    alpha: uint8 (H, W), the matte of this frame; the input's own alpha, if any, is multiplied in.
     foreground: I420 of the frame's size with the subject's own colours, or None for the frame's pixels.
-    background: I420 of the frame's size, what `Backdrop.at` gave. None: transparent. `frame.pixels` itself: the
-    input passes unchanged.
-    Raises ValueError when the sizes differ.
+    background: I420 of the frame's size, from `Backdrop.at`. None: transparent. `frame.pixels` itself: the
+    input is returned unchanged.
+    Raises ValueError if the sizes differ.
     """
     sizes = {p.shape for p in (frame.pixels, foreground, background) if p is not None}
     if len(sizes) > 1 or alpha.shape != (frame.height, frame.width):
@@ -55,12 +54,12 @@ def render(frame: Frame, alpha: Plane, foreground: Plane | None, background: Pla
 
 
 def untouched(options: Options) -> bool:
-    """Do frames leave as they come, whatever their matte is?"""
+    """Whether the output is the input, whatever the matte."""
     return options.view is View.COMPOSITE and options.background.kind == "none"
 
 
 def shape(info: VideoInfo, options: Options) -> VideoInfo:
-    """What `render` makes of a video: the output's size, and whether it is grey or carries alpha."""
+    """The output of `render` for a video: its size, and whether it is grey or has alpha."""
     view = options.view
     return replace(
         info,
@@ -72,7 +71,7 @@ def shape(info: VideoInfo, options: Options) -> VideoInfo:
 
 
 def combined_alpha(frame: Frame, matte: Plane) -> Plane:
-    """The matte times the alpha that the input carries, over 255. Both uint8 (H, W)."""
+    """The matte times the input's own alpha, over 255. Both uint8 (H, W)."""
     if frame.alpha is None:
         return matte
     return _u8(cv2.multiply(matte, frame.alpha, scale=1 / 255))
@@ -81,26 +80,26 @@ def combined_alpha(frame: Frame, matte: Plane) -> Plane:
 def blend(foreground: Plane, background: Plane, alpha: Plane) -> Plane:
     """foreground * alpha + background * (255 - alpha), over 255.
 
-    Two I420 arrays of one even size and uint8 (H, W); gives I420. Exact at alpha 0 and 255 and where both pictures
-    agree, else within 1 level of the exact value.
+    Two I420 arrays of the same even size, and uint8 (H, W); returns I420. Exact where alpha is 0 or 255 and where both
+    pictures agree, otherwise within 1 level.
     """
     weight = _for_all_planes(alpha)
     out = cv2.multiply(foreground, weight, scale=1 / 255)
-    # In place: fresh megabytes from the system cost more, in page faults, than the arithmetic.
+    # In place: the page faults of newly allocated memory cost more than the arithmetic.
     cv2.bitwise_not(weight, dst=weight)
     cv2.multiply(background, weight, dst=weight, scale=1 / 255)
     return _u8(cv2.add(out, weight, dst=out))
 
 
 def light_wrap(subject: Plane, background: Plane, alpha: Plane, strength: float) -> Plane:
-    """The subject lit from behind: the background's light, blurred, falls on it near its edge, as in a lens.
+    """The subject with light wrap: blurred light of the background spills over its edge, as in a lens.
 
-    Two I420 arrays of one even size, uint8 (H, W), strength 0-1; gives I420, to be blended with the same alpha.
-    Light only adds: no pixel gets darker, none that was darker gets brighter than the background behind it, and a black
+    Two I420 arrays of the same even size, uint8 (H, W), strength 0-1; returns I420, to be blended with the same alpha.
+    Only adds light: no pixel gets darker, or brighter than both itself and the blurred background, and a black
     background changes nothing.
     """
     height, width = alpha.shape
-    small = (max(1, width // _COARSE), max(1, height // _COARSE))
+    small = (max(1, width // _WRAP_SCALE), max(1, height // _WRAP_SCALE))
     y, u, v = (_blurred(plane, small, height) for plane in split_i420(background))
     near = _blurred(_u8(cv2.bitwise_not(alpha)), small, height)
     light = cv2.multiply(near, _u8(np.maximum(y, 16) - 16), scale=strength / 219)
@@ -118,13 +117,13 @@ def blank(pixels: Plane, alpha: Plane) -> Plane:
 
 
 def overlay(pixels: Plane, alpha: Plane) -> Plane:
-    """The input, with everything that is not subject dimmed and tinted red."""
+    """The input, with everything except the subject dimmed and tinted red."""
     y, u, v = (_u8(cv2.LUT(plane, table)) for plane, table in zip(split_i420(pixels), _tint_tables(), strict=True))
     return blend(pixels, _join(y, u, v), alpha)
 
 
 def side_by_side(left: Plane, right: Plane) -> Plane:
-    """Two I420 pictures of one size as one of double width."""
+    """Two I420 pictures of the same size as one of double width."""
     return _join(*(np.hstack(pair) for pair in zip(split_i420(left), split_i420(right), strict=True)))
 
 
@@ -135,8 +134,8 @@ def stacked(pixels: Plane, alpha: Plane) -> Plane:
     """
     grey = _u8(cv2.convertScaleAbs(alpha, alpha=219 / 255, beta=16))
     y, u, v = split_i420(blank(pixels, alpha))
-    no_colour = np.full_like(u, 128)
-    return _join(np.vstack((y, grey)), np.vstack((u, no_colour)), np.vstack((v, no_colour)))
+    neutral = np.full_like(u, 128)
+    return _join(np.vstack((y, grey)), np.vstack((u, neutral)), np.vstack((v, neutral)))
 
 
 def flat(y: int, u: int, v: int, width: int, height: int) -> Plane:
@@ -154,7 +153,7 @@ def rgb_flat(rgb: Rgb, width: int, height: int) -> Plane:
 
 
 def centre(pixels: Plane, width: int, height: int) -> Plane:
-    """The middle of an I420 picture that is at least that large."""
+    """The centre crop of an I420 picture that is at least that large."""
     out = np.empty((height * 3 // 2, width), np.uint8)
     left, top = (pixels.shape[1] - width) // 4, (pixels.shape[0] * 2 // 3 - height) // 4  # in chroma samples
     for to, plane, scale in zip(split_i420(out), split_i420(pixels), (2, 1, 1), strict=True):
@@ -165,7 +164,7 @@ def centre(pixels: Plane, width: int, height: int) -> Plane:
 
 @functools.lru_cache(maxsize=4)
 def checkerboard(width: int, height: int) -> Plane:
-    """What a viewer shows behind transparency, as I420. Shared: not to be written to."""
+    """A checkerboard, as viewers show behind transparency, as I420. Shared and read-only."""
     side = max(2, height // 30)
     rows, columns = np.arange(height)[:, None] // side, np.arange(width)[None, :] // side
     pixels = flat(*BLACK, width, height)
@@ -183,13 +182,13 @@ def _composite(frame: Frame, alpha: Plane, subject: Plane, background: Plane | N
 
 
 def _blurred(plane: Plane, size: tuple[int, int], height: int) -> Plane:
-    """A plane made small and blurred; height: of the picture, for the width of the blur."""
+    """A plane resized to `size` and blurred. height: of the full picture, which sets the width of the blur."""
     small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-    return _u8(cv2.GaussianBlur(small, (0, 0), max(0.5, height * _WRAP_WIDTH / _COARSE)))
+    return _u8(cv2.GaussianBlur(small, (0, 0), max(0.5, height * _WRAP_WIDTH / _WRAP_SCALE)))
 
 
 def _for_all_planes(alpha: Plane) -> Plane:
-    """uint8 (H, W) in the layout of I420, so that one call weighs Y, U and V: chroma gets the mean of four pixels."""
+    """uint8 (H, W) as I420 weights, so that one call weights Y, U and V. Chroma gets the mean of four pixels."""
     height, width = alpha.shape
     weight = np.empty((height * 3 // 2, width), np.uint8)
     weight[:height] = alpha
@@ -200,7 +199,7 @@ def _for_all_planes(alpha: Plane) -> Plane:
 
 @functools.cache
 def _tint_tables() -> tuple[Plane, Plane, Plane]:
-    """For Y, U and V, what each of the 256 values becomes outside the subject."""
+    """Lookup tables, uint8 (256,), of Y, U and V outside the subject."""
     level = np.arange(256)
     y = BLACK[0] + (level - BLACK[0]) * _DIM + (_TINT[0] - BLACK[0]) * 0.5
     u, v = (128 + (level - 128) * 0.2 + (tint - 128) * 0.4 for tint in _TINT[1:])
@@ -214,5 +213,5 @@ def _join(y: Plane, u: Plane, v: Plane) -> Plane:
 
 
 def _u8(image: object) -> Plane:
-    """OpenCV's arrays with the type they have; nothing is copied."""
+    """OpenCV's result with its actual type; nothing is copied."""
     return np.asarray(image, np.uint8)

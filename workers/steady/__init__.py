@@ -1,1 +1,1 @@
-"""Steadying mattes over time, on the CPU and on a device."""
+"""Temporal smoothing of mattes, on the CPU and on a device."""

@@ -1,14 +1,14 @@
-"""Steady mattes over time without trailing the subject. Pure functions: state in, state out.
+"""Temporal smoothing of mattes that does not trail the subject. Pure functions: state in, state out.
 
-One method, with none, one or several frames of look-ahead. History is carried along the motion between frames, picture
-and alpha together; at every pixel it counts as many frames as agreed there, and no more than the carried picture
-agrees with the new one: what was not there before is trusted at once. Looking ahead, the frames to come are carried
-back in the same way and averaged with the past, after a median of three has taken single pops and holes out. For
-engines with coarse mattes the result is drawn anew from the picture by a guided filter, and steepened: averaging
-leaves edges soft that the picture has sharp.
+One method, with zero, one or several frames of look-ahead. History (picture and alpha together) is warped along the
+motion between frames. At each pixel it weighs as much as the number of frames that agreed there, reduced where the
+warped picture differs from the new one, so that new content is accepted at once. With look-ahead, future frames are
+warped back in the same way and averaged with the past, after a temporal median of three has removed single pops and
+holes. For engines with coarse mattes the result is fitted to the picture by a guided filter and steepened, because
+averaging softens edges that are sharp in the picture.
 
-The first frame of a scene leaves as it came, and later ones change the more the more frames support it.
-Everything is computed on the grid of `workers/steady/motion.py`; a larger alpha gets the change that was found there.
+The first frame of a scene is unchanged; the following ones are smoothed more as history grows.
+Everything is computed on the grid of `workers/steady/grid.py`; a larger alpha gets the change computed there.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,28 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.picture.frames import Alpha, Frame, Plane
-from workers.steady.colour_guided import drawn, lines
-from workers.steady.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH
-from workers.steady.motion import Grid, SmallPicture, carry, flow, is_cut, look
+from workers.steady.colour_guided import apply_coefficients, fit_coefficients
+from workers.steady.grid import (
+    DOUBT_DECAY,
+    DOUBT_WIDTH,
+    EPSILON,
+    HEIGHT,
+    MAX_GAP_S,
+    MIN_HISTORY_WEIGHT,
+    RAMP_FRAMES,
+    WIDTH,
+)
+from workers.steady.motion import Grid, Thumbnail, flow, is_cut, thumbnail, warp
 from workers.steady.tuning import NO_DOUBT, Tuning
 
-# What decays for ever must not come so near to 0 that a CPU takes its slow path for such numbers: no alpha on the grid
-# is less than the first, which is far from visible, and the second is always added to doubt.
-_FAINT, _TINY = np.float32(1e-6), np.float32(1e-12)
-_STILL = np.zeros((HEIGHT, WIDTH, 2), np.float32)
-_FAST = 24.0  # cells of the grid a frame
-_AROUND = np.ones((9, 9), np.uint8)
-_LARGE = 500_000  # pixels: of smaller pictures a finer alpha was measured to tremble more
+# Values that decay must not become subnormal, which is slow on a CPU. The first is the least alpha on the grid, well
+# below visibility; the second is always added to doubt.
+_MIN_ALPHA, _TINY = np.float32(1e-6), np.float32(1e-12)
+_NO_MOTION = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+_FAST = 24.0  # cells of the grid per frame
+_MOTION_WINDOW = np.ones((9, 9), np.uint8)
+_LARGE = 500_000  # pixels: on smaller pictures a finer alpha was measured to flicker more
+# As matrices of `cv2.transform`: the alpha channel, and the sum of the colour channels.
 _ALPHA = np.array([[0, 0, 0, 1]], np.float32)
 _COLOUR = np.array([[1, 1, 1, 0]], np.float32)
 
@@ -42,7 +52,7 @@ Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class MattedFrame:
-    """A frame and its alpha, which stay together however long they are held. alpha, foreground: as an engine's."""
+    """A frame and its own alpha, kept together while buffered. alpha, foreground: as in an engine's `Result`."""
 
     frame: Frame
     alpha: Alpha
@@ -50,22 +60,25 @@ class MattedFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A frame that waits. small: its alpha on the grid; steady: without pops, once the next frame is known. back:
-    motion from it to the frame before, forth: from there to it."""
+class PendingFrame:
+    """A buffered frame. alpha: on the grid. filtered: alpha after the temporal median, once the next frame is known.
+    to_previous: motion from this frame to the previous one; from_previous: from the previous one to this."""
 
     matted: MattedFrame
-    small: Grid
-    steady: Grid
-    look: SmallPicture
-    back: Grid
-    forth: Grid
+    alpha: Grid
+    filtered: Grid
+    picture: Thumbnail
+    to_previous: Grid
+    from_previous: Grid
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """What frames say together. values: float32 (144, 256, 4): Y, U, V and alpha. count: (144, 256), frames that
-    agreed there, older ones counting less. doubt: (144, 256), by how much alpha is lately off, -1 to 1."""
+class Average:
+    """Several frames, averaged.
+
+    values: float32 (144, 256, 4): Y, U, V and alpha. count: (144, 256), frames that agreed, older ones counting less.
+    doubt: (144, 256), a running mean of how far new alpha deviates from the average, -1 to 1.
+    """
 
     values: Grid
     count: Grid
@@ -74,122 +87,126 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class SmoothState:
-    """What is remembered of one video: a few small planes, and the frames that wait.
+    """What is remembered of one video: a few small planes, and the buffered frames.
 
-    look, time_s, shapes: of the last frame given, its picture small, its time, its size and its alpha's. before: alpha
-    on the grid of the frame before the first held. past: all finished frames of the scene together; frames: how many.
+    picture, time_s, shapes: of the last frame: its thumbnail, its time, the shapes of its pixels and its alpha.
+    previous_alpha: on the grid, of the frame before the first pending one. past: the average of all finished frames of
+    the scene; frames: their number.
     """
 
-    look: SmallPicture
+    picture: Thumbnail
     time_s: float
     shapes: Shapes
-    held: tuple[Held, ...]
-    before: Grid | None = None
-    past: Carried | None = None
+    pending: tuple[PendingFrame, ...]
+    previous_alpha: Grid | None = None
+    past: Average | None = None
     frames: int = 0
 
 
 def step(state: SmoothState | None, matted: MattedFrame, tuning: Tuning) -> tuple[SmoothState, list[MattedFrame]]:
-    """Take the next frame of a video; give those that are finished, each with its own alpha, in order.
+    """Add the next frame of a video. Returns the finished frames, each with its own alpha, in order.
 
-    A cut, a pause of more than half a second and another size of picture begin anew: what was held is finished first.
-    The engine's alphas may be of any size; those that come out have the same, but that `tuning.fine` may double it.
+    A cut, a pause of more than half a second or a new frame size starts over: pending frames are finished first.
+    The engine's alphas may be of any size; the returned ones have the same size, which `tuning.fine` may double.
     tuning may change from frame to frame.
     """
-    now, time_s = look(matted.frame), matted.frame.time_s
+    picture, time_s = thumbnail(matted.frame), matted.frame.time_s
     shapes = (matted.frame.pixels.shape, matted.alpha.shape)
-    small = _on_grid(matted.alpha)
-    held = Held(matted, small, small, now, _STILL, _STILL)
-    if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= GAP_S:
-        back = flow(now, state.look, fine=tuning.look_ahead > 0)
-        if not is_cut(now.colour, carry(state.look.colour, back)):
-            forth = flow(state.look, now) if tuning.look_ahead else _STILL
-            held = replace(held, back=back, forth=forth)
-            row = _without_pop(state, held) if tuning.median and tuning.look_ahead else state.held
-            return _advanced(replace(state, look=now, time_s=time_s, held=(*row, held)), tuning)
+    alpha = _on_grid(matted.alpha)
+    new = PendingFrame(matted, alpha, alpha, picture, _NO_MOTION, _NO_MOTION)
+    if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= MAX_GAP_S:
+        to_previous = flow(picture, state.picture, fine=tuning.look_ahead > 0)
+        if not is_cut(picture.colour, warp(state.picture.colour, to_previous)):
+            from_previous = flow(state.picture, picture) if tuning.look_ahead else _NO_MOTION
+            new = replace(new, to_previous=to_previous, from_previous=from_previous)
+            pending = _median_filtered(state, new) if tuning.median and tuning.look_ahead else state.pending
+            return _finish_due(replace(state, picture=picture, time_s=time_s, pending=(*pending, new)), tuning)
     done = [] if state is None else flush(state, tuning)[1]
-    state, more = _advanced(SmoothState(now, time_s, shapes, (held,)), tuning)
+    state, more = _finish_due(SmoothState(picture, time_s, shapes, (new,)), tuning)
     return state, done + more
 
 
 def flush(state: SmoothState, tuning: Tuning) -> tuple[SmoothState, list[MattedFrame]]:
-    """Finish every frame that waits. The state may go on: after a frame that could not be matted, say."""
-    return _finish(state, tuning, len(state.held))
+    """Finish every pending frame. The state remains usable, for example after a frame that could not be matted."""
+    return _finish(state, tuning, len(state.pending))
 
 
-def _advanced(state: SmoothState, tuning: Tuning) -> tuple[SmoothState, list[MattedFrame]]:
-    late = len(state.held) - tuning.look_ahead
-    return _finish(state, tuning, max(late, tuning.burst)) if late > 0 else (state, [])
+def _finish_due(state: SmoothState, tuning: Tuning) -> tuple[SmoothState, list[MattedFrame]]:
+    due = len(state.pending) - tuning.look_ahead
+    return _finish(state, tuning, max(due, tuning.burst)) if due > 0 else (state, [])
 
 
 def _finish(state: SmoothState, tuning: Tuning, count: int) -> tuple[SmoothState, list[MattedFrame]]:
     done = []
-    for future in _ahead(state.held, tuning)[:count]:
+    for future in _futures(state.pending, tuning)[:count]:
         state, matted = _finish_first(state, future, tuning)
         done.append(matted)
     return state, done
 
 
-def _finish_first(state: SmoothState, future: Carried | None, tuning: Tuning) -> tuple[SmoothState, MattedFrame]:
-    first = state.held[0]
-    past = _joined(_seen(first), state.past, first.back, tuning)
+def _finish_first(state: SmoothState, future: Average | None, tuning: Tuning) -> tuple[SmoothState, MattedFrame]:
+    first = state.pending[0]
+    past = _averaged(_values(first), state.past, first.to_previous, tuning)
     mean = past.values[..., 3]
     if future is not None:
         mean = (past.count * mean + future.count * future.values[..., 3]) / (past.count + future.count)
-    support = state.frames + len(state.held)
-    alpha = _settled(first, mean, tuning, tuning.share * min(1.0, (support - 1) / RAMP))
-    after = replace(state, held=state.held[1:], before=first.small, past=past, frames=state.frames + 1)
+    support = state.frames + len(state.pending)
+    alpha = _output_alpha(first, mean, tuning, tuning.share * min(1.0, (support - 1) / RAMP_FRAMES))
+    after = replace(state, pending=state.pending[1:], previous_alpha=first.alpha, past=past, frames=state.frames + 1)
     return after, replace(first.matted, alpha=alpha)
 
 
-def _ahead(held: Sequence[Held], tuning: Tuning) -> list[Carried | None]:
-    """Each held frame and all after it together, as that frame sees them; None for the last: nothing is after it."""
-    if len(held) < 2:
-        return [None] * len(held)
-    future = _joined(_seen(held[-1]), None, _STILL, tuning)
-    futures: list[Carried | None] = [None]
-    for one, after in reversed(list(pairwise(held))):
-        future = _joined(_seen(one), future, after.forth, tuning)
+def _futures(pending: Sequence[PendingFrame], tuning: Tuning) -> list[Average | None]:
+    """For each pending frame the average of it and all later ones, warped to it; None for the last, which has none."""
+    if len(pending) < 2:
+        return [None] * len(pending)
+    future = _averaged(_values(pending[-1]), None, _NO_MOTION, tuning)
+    futures: list[Average | None] = [None]
+    for frame, following in reversed(list(pairwise(pending))):
+        future = _averaged(_values(frame), future, following.from_previous, tuning)
         futures.append(future)
     return futures[::-1]
 
 
-def _joined(seen: Grid, others: Carried | None, motion: Grid, tuning: Tuning) -> Carried:
-    """One frame and what its neighbours said, carried to it along the motion: a mean over all that agree.
+def _averaged(values: Grid, history: Average | None, motion: Grid, tuning: Tuning) -> Average:
+    """A frame's values averaged with the history of its neighbours, warped to it along the motion.
 
-    A Kalman filter's gain: 1/n, but for what the picture, or a lasting change of alpha, speaks against.
+    The gain is that of a Kalman filter, 1/n, raised where the picture or a lasting change of alpha contradicts history.
     """
-    if others is None:
-        return Carried(seen, np.ones_like(seen[..., 0]), np.zeros_like(seen[..., 0]))
-    values = carry(others.values, motion)
-    alike = _bell(cv2.transform(cv2.absdiff(seen, values), _COLOUR), tuning.tolerance)
+    if history is None:
+        return Average(values, np.ones_like(values[..., 0]), np.zeros_like(values[..., 0]))
+    warped = warp(history.values, motion)
+    agreement = _gaussian(cv2.transform(cv2.absdiff(values, warped), _COLOUR), tuning.tolerance)
     if tuning.doubt < NO_DOUBT:
-        count, doubt = cv2.split(carry(np.asarray(cv2.merge([others.count, others.doubt]), np.float32), motion))
-        doubt = PATIENCE * alike * doubt + (1 - PATIENCE) * cv2.transform(seen - values, _ALPHA) + _TINY
-        alike *= _bell(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), SLACK)
+        count, doubt = cv2.split(warp(np.asarray(cv2.merge([history.count, history.doubt]), np.float32), motion))
+        doubt = DOUBT_DECAY * agreement * doubt + (1 - DOUBT_DECAY) * cv2.transform(values - warped, _ALPHA) + _TINY
+        agreement *= _gaussian(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), DOUBT_WIDTH)
     else:
-        count, doubt = carry(others.count, motion), others.doubt
-    weight = alike * np.clip(count / (count + 1), TRUST, tuning.memory)
-    total = np.minimum(1 + alike * count, np.float32(1 / (1 - tuning.memory)))
-    return Carried(seen + cv2.merge([weight] * 4) * (values - seen), total, doubt)
+        count, doubt = warp(history.count, motion), history.doubt
+    weight = agreement * np.clip(count / (count + 1), MIN_HISTORY_WEIGHT, tuning.memory)
+    total = np.minimum(1 + agreement * count, np.float32(1 / (1 - tuning.memory)))
+    return Average(values + cv2.merge([weight] * 4) * (warped - values), total, doubt)
 
 
-def _bell(distance: npt.NDArray[Any], width: float) -> Grid:
-    """1 at no distance, 1/e at `width`."""
+def _gaussian(distance: npt.NDArray[Any], width: float) -> Grid:
+    """exp(-(distance / width)^2): 1 at distance 0, 1/e at `width`."""
     scaled = distance * np.float32(1 / width)
     return np.asarray(cv2.exp(np.maximum(-scaled * scaled, -30.0)), np.float32)
 
 
-def _without_pop(state: SmoothState, after: Held) -> tuple[Held, ...]:
-    """The held frames, the last of them now the median of itself and its neighbours: but where things move fast, for a
-    thing that has moved on by its own width is no pop."""
-    if not state.held:
+def _median_filtered(state: SmoothState, following: PendingFrame) -> tuple[PendingFrame, ...]:
+    """The pending frames, the last one with the median of its alpha and its neighbours'.
+
+    Not where motion is fast: something that has moved by its own width is not a pop.
+    """
+    if not state.pending:
         return ()
-    *earlier, last = state.held
-    before = earlier[-1].small if earlier else last.small if state.before is None else state.before
-    calm = np.minimum(*(_bell(cv2.dilate(_speed(one.back), _AROUND), _FAST) for one in (last, after)))
-    steady = last.small + calm * (_median(before, last.small, after.small) - last.small)
-    return (*earlier, replace(last, steady=steady))
+    *earlier, last = state.pending
+    previous = earlier[-1].alpha if earlier else last.alpha if state.previous_alpha is None else state.previous_alpha
+    speeds = (cv2.dilate(_speed(frame.to_previous), _MOTION_WINDOW) for frame in (last, following))
+    slow = np.minimum(*(_gaussian(speed, _FAST) for speed in speeds))
+    filtered = last.alpha + slow * (_median(previous, last.alpha, following.alpha) - last.alpha)
+    return (*earlier, replace(last, filtered=filtered))
 
 
 def _speed(motion: Grid) -> Grid:
@@ -200,17 +217,17 @@ def _median(a: Grid, b: Grid, c: Grid) -> Grid:
     return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
 
 
-def _settled(held: Held, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
-    """The alpha that leaves: the engine's, moved by `weight` to what all frames say together."""
-    alpha = held.matted.alpha
+def _output_alpha(pending: PendingFrame, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
+    """The smoothed alpha: the engine's, blended by `weight` with the mean of all frames."""
+    alpha = pending.matted.alpha
     if weight == 0.0:
         return alpha
     if tuning.radii:
-        mean = _redrawn(held, mean, tuning)
-    if mean.shape == held.small.shape:
-        target = alpha + _sized(mean - held.small, alpha.shape)
+        mean = _guided(pending, mean, tuning)
+    if mean.shape == pending.alpha.shape:
+        target = alpha + _resized(mean - pending.alpha, alpha.shape)
     else:
-        target, alpha = mean, _sized(alpha, mean.shape)
+        target, alpha = mean, _resized(alpha, mean.shape)
     if tuning.black > 0.0 or tuning.white < 1.0:
         target = (target - np.float32(tuning.black)) * np.float32(1 / (tuning.white - tuning.black))
     target = np.clip(target, 0.0, 1.0)
@@ -219,30 +236,33 @@ def _settled(held: Held, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
     return np.asarray(cv2.addWeighted(target, weight, alpha, 1 - weight, 0.0), np.float32)
 
 
-def _redrawn(held: Held, mean: Grid, tuning: Tuning) -> Grid:
-    """From the picture: by lines found on the grid, or at half its size where time is short."""
-    picture, size = held.look.colour * np.float32(1 / 255), mean.shape
+def _guided(pending: PendingFrame, mean: Grid, tuning: Tuning) -> Grid:
+    """The mean fitted to the picture by a guided filter, whose coefficients are fitted on the grid, or at half its size
+    where time is short."""
+    picture, size = pending.picture.colour * np.float32(1 / 255), mean.shape
     step = 1 if tuning.fine else 2
-    small, level = (_sized(plane, (HEIGHT // step, WIDTH // step)) for plane in (picture, mean))
-    several = sum(lines(small, level, radius // step, EPSILON) for radius in tuning.radii)
-    frame = held.matted.frame
-    if tuning.fine and held.matted.alpha.shape == size and frame.width * frame.height >= _LARGE:
-        luma = held.look.luma * np.float32(1 / 255)
-        picture, size = _sized(picture, luma.shape), luma.shape
+    small_picture, small_mean = (_resized(plane, (HEIGHT // step, WIDTH // step)) for plane in (picture, mean))
+    total = sum(fit_coefficients(small_picture, small_mean, radius // step, EPSILON) for radius in tuning.radii)
+    frame = pending.matted.frame
+    if tuning.fine and pending.matted.alpha.shape == size and frame.width * frame.height >= _LARGE:
+        luma = pending.picture.luma * np.float32(1 / 255)
+        picture, size = _resized(picture, luma.shape), luma.shape
         picture[..., 0] = luma
-    return drawn(picture, _sized(np.asarray(several * np.float32(1 / len(tuning.radii)), np.float32), size))
+    coefficients = np.asarray(total * np.float32(1 / len(tuning.radii)), np.float32)
+    return apply_coefficients(picture, _resized(coefficients, size))
 
 
-def _seen(held: Held) -> Grid:
-    return np.asarray(cv2.merge([*cv2.split(held.look.colour), held.steady]), np.float32)
+def _values(pending: PendingFrame) -> Grid:
+    """float32 (144, 256, 4): Y, U, V and alpha."""
+    return np.asarray(cv2.merge([*cv2.split(pending.picture.colour), pending.filtered]), np.float32)
 
 
 def _on_grid(alpha: Alpha) -> Grid:
-    return np.maximum(_sized(alpha, (HEIGHT, WIDTH)), _FAINT)
+    return np.maximum(_resized(alpha, (HEIGHT, WIDTH)), _MIN_ALPHA)
 
 
-def _sized(plane: Grid, shape: tuple[int, ...]) -> Grid:
+def _resized(plane: Grid, shape: tuple[int, ...]) -> Grid:
     if plane.shape[:2] == shape:
         return plane
-    how = cv2.INTER_AREA if plane.shape[0] > shape[0] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(plane, (shape[1], shape[0]), interpolation=how), np.float32)
+    interpolation = cv2.INTER_AREA if plane.shape[0] > shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, (shape[1], shape[0]), interpolation=interpolation), np.float32)

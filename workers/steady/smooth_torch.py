@@ -1,12 +1,11 @@
-"""The mode `live` of `smooth` for alphas that stay on a device, several videos at once. State in, state out.
+"""The mode `live` of `smooth` for alphas on a device, several videos at once. State in, state out.
 
-The same method on the same grid: `smooth` says what is done, and why. Here all that is remembered of a video lies in
-one tensor, so that a single resampling carries it along the motion; what begins anew is masked out, not branched
-around. Nothing is read back from the device: pauses are judged by the host, which knows them; cuts are found and acted
-upon on the device, each video by itself. Strengths are numbers in a tensor. So a frame is one fixed row of kernels for
-whatever videos come together, which `Steadier` captures as CUDA graphs: about 145 for mattes that are drawn anew, 113
-for others, most of them so small that two or three microseconds go for each (an estimate; `make gpu-check` measures
-it).
+The method and the grid are those of `smooth`, which explains them. Here all state of a video is one tensor, so that a
+single resampling warps it; videos that start over are masked, not branched on. Nothing is read back from the device:
+the host detects pauses, the device detects cuts, per video. The parameters of the tunings are a tensor too. So every
+batch is the same sequence of kernels, which `DeviceSmoother` captures as CUDA graphs: about 145 kernels for mattes with
+the guided filter, 113 for others, most of them so small that each takes two or three microseconds (an estimate;
+`make gpu-check` measures it).
 """
 
 import functools
@@ -21,22 +20,31 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from workers.device.graphs import Graph, Graphs, Tensors, Work
-from workers.steady.colour_guided_torch import drawn, lines
-from workers.steady.grid import EPSILON, GAP_S, HEIGHT, PATIENCE, RAMP, SLACK, TRUST, WIDTH
-from workers.steady.motion_torch import brought, is_cut, sized
+from workers.steady.colour_guided_torch import apply_coefficients, fit_coefficients
+from workers.steady.grid import (
+    DOUBT_DECAY,
+    DOUBT_WIDTH,
+    EPSILON,
+    HEIGHT,
+    MAX_GAP_S,
+    MIN_HISTORY_WEIGHT,
+    RAMP_FRAMES,
+    WIDTH,
+)
+from workers.steady.motion_torch import is_cut, motion_compensated, resized
 from workers.steady.tuning import Tuning
 
-_CHANNELS = 9  # Y, U, V of the last picture; Y, U, V and alpha of all together; count; doubt
+_CHANNELS = 9  # Y, U, V of the last picture; Y, U, V and alpha of the average; count; doubt
 
-Way = tuple[tuple[int, ...], bool]
-"""What of a tuning changes the row of kernels: `radii` and `smoothstep`."""
+Variant = tuple[tuple[int, ...], bool]
+"""The fields of a tuning that change the sequence of kernels: `radii` and `smoothstep`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A frame, as far as its alpha is steadied by it. colour: the picture small, uint8 (3, 144, 256), Y, U and V.
+class SmoothInput:
+    """What smoothing needs of a frame. colour: its thumbnail, uint8 (3, 144, 256), Y, U and V.
 
-    tuning: one that does not look ahead, else ValueError is raised.
+    tuning: without look-ahead, otherwise ValueError is raised.
     """
 
     colour: npt.NDArray[np.uint8]
@@ -45,20 +53,20 @@ class Seen:
 
     def __post_init__(self) -> None:
         if self.tuning.look_ahead:
-            raise ValueError(f"frames to come are not known here: look_ahead is {self.tuning.look_ahead}")
+            raise ValueError(f"smoothing on a device cannot look ahead: look_ahead is {self.tuning.look_ahead}")
 
     @property
-    def way(self) -> Way:
+    def variant(self) -> Variant:
         return self.tuning.radii, self.tuning.smoothstep
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSmoothState:
-    """What is remembered of a video.
+    """What is remembered of one video.
 
-    memory: float32 (9, 144, 256): the last picture small, then `smooth.Carried`'s values, count and doubt. frames:
-    float32 (), how many of the scene are in it; 0: none, and the finite numbers in memory mean nothing. time_s: of the
-    last frame.
+    memory: float32 (9, 144, 256): the last thumbnail, then `values`, `count` and `doubt` as in `smooth.Average`.
+    frames: float32 (), how many of the scene are in it; if 0, memory holds finite numbers without meaning. time_s: of
+    the last frame.
     """
 
     memory: Tensor
@@ -66,137 +74,142 @@ class DeviceSmoothState:
     time_s: float
 
 
-class Steadier:
-    """Steadies the next frames of several videos in one go.
+class DeviceSmoother:
+    """Smooths the next frames of several videos in one batch.
 
-    capture: makes the graphs that `warm` asks for; a device's if none is given. Not for several threads at once.
+    capture: makes the graphs that `warm` captures; CUDA graphs by default. Not thread-safe.
     """
 
     def __init__(self, capture: Callable[[Work, Tensors], Graph] | None = None) -> None:
         self._capture = capture
-        self._graphs: dict[Way, Graphs] = {}
+        self._graphs: dict[Variant, Graphs] = {}
 
     @torch.inference_mode()
     def warm(self, tuning: Tuning, size: tuple[int, int], device: torch.device, batches: Sequence[int]) -> None:
-        """Capture graphs for alphas of this size, (height, width), and all tunings that go the same way."""
+        """Capture graphs for alphas of this size, (height, width), and all tunings of the same variant."""
         for batch in batches:
-            seen = [Seen(np.zeros((3, HEIGHT, WIDTH), np.uint8), 0.0, tuning)] * batch
+            inputs = [SmoothInput(np.zeros((3, HEIGHT, WIDTH), np.uint8), 0.0, tuning)] * batch
             alpha = torch.zeros(batch, *size, device=device)
-            examples = (example.to(device) for example in _given([None] * batch, seen, alpha))
-            self._way(seen[0].way).warm(*examples)
+            examples = (example.to(device) for example in _arguments([None] * batch, inputs, alpha))
+            self._graphs_of(inputs[0].variant).warm(*examples)
 
     @torch.inference_mode()
     def __call__(
-        self, states: Sequence[DeviceSmoothState | None], seen: Sequence[Seen], alphas: Sequence[Tensor]
+        self, states: Sequence[DeviceSmoothState | None], inputs: Sequence[SmoothInput], alphas: Sequence[Tensor]
     ) -> list[tuple[DeviceSmoothState, Tensor]]:
-        """For each video what is remembered now, and its alpha steadied: float32 (h, w), as what came in.
+        """For each video its new state and its smoothed alpha, float32 (h, w), of the size of the given one.
 
-        alphas: 0-1, of the frames in `seen`, all on one device. Those of one size and `way` go together. A cut and a
-        pause begin anew.
+        alphas: float32 (h, w), 0-1, of the frames in `inputs`, all on one device. Those of one size and variant are
+        batched. A cut and a pause start over.
         """
         done: dict[int, tuple[DeviceSmoothState, Tensor]] = {}
-        groups: dict[tuple[torch.Size, Way], list[int]] = defaultdict(list)
-        for index, (alpha, one) in enumerate(zip(alphas, seen, strict=True)):
-            groups[(alpha.shape, one.way)].append(index)
+        groups: dict[tuple[torch.Size, Variant], list[int]] = defaultdict(list)
+        for index, (alpha, one) in enumerate(zip(alphas, inputs, strict=True)):
+            groups[(alpha.shape, one.variant)].append(index)
         for members in groups.values():
-            given = (states[i] for i in members), [seen[i] for i in members], _stacked([alphas[i] for i in members])
-            done |= zip(members, self._together(*given), strict=True)
-        return [done[index] for index in range(len(seen))]
+            batch = (states[i] for i in members), [inputs[i] for i in members], _stacked([alphas[i] for i in members])
+            done |= zip(members, self._smooth_batch(*batch), strict=True)
+        return [done[index] for index in range(len(inputs))]
 
-    def _together(
-        self, states: Iterable[DeviceSmoothState | None], seen: Sequence[Seen], alpha: Tensor
+    def _smooth_batch(
+        self, states: Iterable[DeviceSmoothState | None], inputs: Sequence[SmoothInput], alpha: Tensor
     ) -> list[tuple[DeviceSmoothState, Tensor]]:
-        memories, frames, steady = self._way(seen[0].way)(*_given(states, seen, alpha))
-        kept = (DeviceSmoothState(*one) for one in zip(memories, frames, (s.time_s for s in seen), strict=True))
-        return list(zip(kept, steady, strict=True))
+        memories, frames, smoothed = self._graphs_of(inputs[0].variant)(*_arguments(states, inputs, alpha))
+        times_s = (one.time_s for one in inputs)
+        new = (DeviceSmoothState(*fields) for fields in zip(memories, frames, times_s, strict=True))
+        return list(zip(new, smoothed, strict=True))
 
-    def _way(self, way: Way) -> Graphs:
-        if way not in self._graphs:
-            self._graphs[way] = Graphs(functools.partial(advance, way=way), self._capture)
-        return self._graphs[way]
+    def _graphs_of(self, variant: Variant) -> Graphs:
+        if variant not in self._graphs:
+            self._graphs[variant] = Graphs(functools.partial(advance, variant=variant), self._capture)
+        return self._graphs[variant]
 
 
-def _given(states: Iterable[DeviceSmoothState | None], seen: Sequence[Seen], alpha: Tensor) -> Tensors:
-    """What `advance` takes. The small pictures lie in the host's memory still: a graph has a place for them."""
-    known = [state or _nothing(alpha.device) for state in map(_unless_paused, states, seen)]
+def _arguments(states: Iterable[DeviceSmoothState | None], inputs: Sequence[SmoothInput], alpha: Tensor) -> Tensors:
+    """The arguments of `advance`. The thumbnails are in host memory: a graph copies them to its own buffers."""
+    known = [state or _empty(alpha.device) for state in map(_unless_paused, states, inputs)]
     memory, frames = _stacked([s.memory for s in known]), _stacked([s.frames for s in known])
-    # from memory that is not pinned a device would copy them only when all that it was asked for before is done
-    colour = torch.empty(len(seen), 3, HEIGHT, WIDTH, dtype=torch.uint8, pin_memory=alpha.is_cuda)
-    np.stack([one.colour for one in seen], out=colour.numpy())
-    return memory, frames, colour, alpha, _knobs_on(alpha.device, tuple(one.tuning for one in seen))
+    # from unpinned memory the device would copy them only after all its earlier work
+    colour = torch.empty(len(inputs), 3, HEIGHT, WIDTH, dtype=torch.uint8, pin_memory=alpha.is_cuda)
+    np.stack([one.colour for one in inputs], out=colour.numpy())
+    return memory, frames, colour, alpha, _parameters_on(alpha.device, tuple(one.tuning for one in inputs))
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
-    """torch.stack, without a copy of a single one."""
+    """torch.stack, which does not copy a single tensor."""
     return torch.stack(list(tensors)) if len(tensors) > 1 else tensors[0][None]
 
 
-def _unless_paused(state: DeviceSmoothState | None, seen: Seen) -> DeviceSmoothState | None:
-    """None, too, where a video stepped back."""
-    return state if state is not None and 0 <= seen.time_s - state.time_s <= GAP_S else None
+def _unless_paused(state: DeviceSmoothState | None, new: SmoothInput) -> DeviceSmoothState | None:
+    """The state, or None after a pause or a step back in time."""
+    return state if state is not None and 0 <= new.time_s - state.time_s <= MAX_GAP_S else None
 
 
-def _nothing(device: torch.device) -> DeviceSmoothState:
+def _empty(device: torch.device) -> DeviceSmoothState:
     return DeviceSmoothState(torch.zeros(_CHANNELS, HEIGHT, WIDTH, device=device), torch.zeros((), device=device), 0.0)
 
 
 @functools.lru_cache(maxsize=64)
-def _knobs_on(device: torch.device, tunings: tuple[Tuning, ...]) -> Tensor:
-    """float32 (B, 9) on the device. They hardly ever change: kept, they need not be copied to it for each frame."""
-    return torch.tensor([_knobs(tuning) for tuning in tunings]).to(device, non_blocking=True)
+def _parameters_on(device: torch.device, tunings: tuple[Tuning, ...]) -> Tensor:
+    """float32 (B, 9) on the device. They rarely change: cached, they are not copied to it for each frame."""
+    return torch.tensor([_parameters(tuning) for tuning in tunings]).to(device, non_blocking=True)
 
 
-def _knobs(tuning: Tuning) -> tuple[float, ...]:
-    """What `advance` has of a tuning, as it comes up there: of the memory, then of the levels."""
+def _parameters(tuning: Tuning) -> tuple[float, ...]:
+    """The numbers of a tuning that `advance` needs, in its order: five of the average, then four of the output."""
     slope = 1 / (tuning.white - tuning.black)
-    cap, nearness = 1 / (1 - tuning.memory), -1 / tuning.tolerance**2
-    levels = slope, -tuning.black * slope, tuning.share, tuning.share / RAMP
-    return TRUST, tuning.memory, cap, nearness, tuning.doubt, *levels
+    max_count, scale = 1 / (1 - tuning.memory), -1 / tuning.tolerance**2
+    output = slope, -tuning.black * slope, tuning.share, tuning.share / RAMP_FRAMES
+    return MIN_HISTORY_WEIGHT, tuning.memory, max_count, scale, tuning.doubt, *output
 
 
-def advance(memory: Tensor, frames: Tensor, colour: Tensor, alpha: Tensor, knobs: Tensor, way: Way) -> Tensors:
-    """memory (B, 9, 144, 256), frames (B,) and alpha (B, h, w) after the next frame. Waits for nothing.
+def advance(
+    memory: Tensor, frames: Tensor, colour: Tensor, alpha: Tensor, parameters: Tensor, variant: Variant
+) -> Tensors:
+    """memory (B, 9, 144, 256), frames (B,) and alpha (B, h, w) after the next frame. Never waits for the device.
 
-    colour: uint8 (B, 3, 144, 256), there or in the host's memory; knobs: float32 (B, 9), of `_knobs`.
+    colour: uint8 (B, 3, 144, 256), on the device or in host memory. parameters: float32 (B, 9), of `_parameters`.
     """
-    *knowing, slope, lift, share, ramp = knobs[:, :, None, None, None].unbind(1)
-    here, small = colour.to(alpha.device, non_blocking=True).float(), sized(alpha[:, None], (HEIGHT, WIDTH))
-    carried, unlike = brought(memory, here)
-    frames = frames * ~is_cut(here, unlike)
+    *average, slope, lift, share, ramp = parameters[:, :, None, None, None].unbind(1)
+    current, small = colour.to(alpha.device, non_blocking=True).float(), resized(alpha[:, None], (HEIGHT, WIDTH))
+    warped, residual = motion_compensated(memory, current)
+    frames = frames * ~is_cut(current, residual)
     count = frames[:, None, None, None]
-    past = _joined(torch.cat([here, small], 1), carried[:, 3:], count > 0, knowing)
+    past = _averaged(torch.cat([current, small], 1), warped[:, 3:], count > 0, average)
     mean = past[0][:, 3:]
-    mean = _drawn(mean, here, way[0]) if way[0] else mean
-    # the stretch of levels is folded into the small plane: there are few steps at the alpha's own size
-    change = sized(torch.addcmul(lift, mean - small, slope), (alpha.shape[1], alpha.shape[2]))
+    mean = _guided(mean, current, variant[0]) if variant[0] else mean
+    # black and white levels are folded into the small plane: few kernels run at the alpha's own size
+    change = resized(torch.addcmul(lift, mean - small, slope), (alpha.shape[1], alpha.shape[2]))
     target = torch.addcmul(change, alpha[:, None], slope).clamp(0.0, 1.0)
-    if way[1]:
+    if variant[1]:
         target = target * target * (3 - 2 * target)
     weight = torch.minimum(count * ramp, share)
-    return torch.cat([here, *past], 1), frames + 1, torch.lerp(alpha[:, None], target, weight)[:, 0]
+    return torch.cat([current, *past], 1), frames + 1, torch.lerp(alpha[:, None], target, weight)[:, 0]
 
 
-def _joined(seen: Tensor, carried: Tensor, known: Tensor, knobs: Sequence[Tensor]) -> Tensors:
-    """Values, float32 (B, 4, h, w), count and doubt, (B, 1, h, w), of `seen`, (B, 4, h, w), and of what was carried to
-    it, (B, 6, h, w); of `seen` alone where nothing is known."""
-    trust, most, cap, nearness, allowed = knobs
-    change = (carried[:, :4] - seen) * known
-    count, doubt = (carried[:, 4:] * known).chunk(2, 1)
-    alike = _bell(torch.linalg.vector_norm(change[:, :3], 1, dim=1, keepdim=True), nearness)
-    doubt = torch.addcmul((PATIENCE - 1) * change[:, 3:], alike, doubt, value=PATIENCE)
-    alike = alike * _bell((doubt.abs() - allowed).clamp(min=0.0), -1 / SLACK**2)
-    weight = alike * (count / (count + 1)).clamp(trust, most)
-    total = torch.minimum(alike * count + 1, cap)
-    return torch.addcmul(seen, weight, change), total, doubt
+def _averaged(values: Tensor, history: Tensor, known: Tensor, parameters: Sequence[Tensor]) -> Tensors:
+    """`smooth._averaged` with values (B, 4, h, w) and warped history (B, 6, h, w), which is ignored where not `known`.
+
+    Returns values (B, 4, h, w), count and doubt (B, 1, h, w), float32.
+    """
+    min_weight, max_weight, max_count, scale, tolerated = parameters
+    change = (history[:, :4] - values) * known
+    count, doubt = (history[:, 4:] * known).chunk(2, 1)
+    agreement = _gaussian(torch.linalg.vector_norm(change[:, :3], 1, dim=1, keepdim=True), scale)
+    doubt = torch.addcmul((DOUBT_DECAY - 1) * change[:, 3:], agreement, doubt, value=DOUBT_DECAY)
+    agreement = agreement * _gaussian((doubt.abs() - tolerated).clamp(min=0.0), -1 / DOUBT_WIDTH**2)
+    weight = agreement * (count / (count + 1)).clamp(min_weight, max_weight)
+    total = torch.minimum(agreement * count + 1, max_count)
+    return torch.addcmul(values, weight, change), total, doubt
 
 
-def _bell(distance: Tensor, nearness: Tensor | float) -> Tensor:
-    """1 at no distance, 1/e at a width of which `nearness` is -1 / width^2."""
-    return (distance * distance * nearness).exp()
+def _gaussian(distance: Tensor, scale: Tensor | float) -> Tensor:
+    """exp(scale * distance^2). scale: -1 / width^2."""
+    return (distance * distance * scale).exp()
 
 
-def _drawn(mean: Tensor, colour: Tensor, radii: tuple[int, ...]) -> Tensor:
-    """The alphas drawn anew from the picture, by lines found at half the grid over windows of these radii."""
+def _guided(mean: Tensor, colour: Tensor, radii: tuple[int, ...]) -> Tensor:
+    """The mean alphas fitted to the picture by a guided filter, with coefficients fitted at half the grid's size."""
     values = torch.cat([colour * (1 / 255), mean], 1)
-    found = lines(avg_pool2d(values, 2), [radius // 2 for radius in radii], EPSILON)
-    return drawn(values[:, :3], interpolate(found, (HEIGHT, WIDTH), mode="bilinear"))
+    coefficients = fit_coefficients(avg_pool2d(values, 2), [radius // 2 for radius in radii], EPSILON)
+    return apply_coefficients(values[:, :3], interpolate(coefficients, (HEIGHT, WIDTH), mode="bilinear"))

@@ -1,1 +1,1 @@
-"""Which weights there are, where they come from, under which licence, and the check that they are the right ones."""
+"""The known weights, their sources and licences, and the verification of their checksums."""

@@ -1,7 +1,7 @@
-"""BiRefNet's published checkpoints: their short names, their places on the model hub, and the file on this disk.
+"""BiRefNet's published checkpoints: their short names, their repositories on the model hub, and the cached files.
 
-Fetched by huggingface-hub into our own cache, the one file of tensors and nothing else: no code is ever fetched. The
-hub names a file by its sha256, which is compared with what arrived.
+huggingface-hub downloads only the tensor file, into our own cache; no code is ever downloaded. The hub names a file by
+its sha256, which is compared with the downloaded content.
 """
 
 import re
@@ -16,14 +16,14 @@ from workers.weights.known import Say
 LICENCE = "MIT"  # by the authors' word
 _FILE = "model.safetensors"
 _SHA256_DIGITS = 64
-_LONGEST_PX = 8192  # of a side given to the network
+_MAX_SIDE_PX = 8192  # of the network's input
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """repo: on the hub, "" for a local file. width, height: what the network is given, multiples of 32.
+    """repo: on the hub, "" for a local file. width, height: the network's input size in pixels, multiples of 32.
 
-    native: keep the picture's aspect instead, at about that many pixels.
+    native: keep the picture's aspect ratio instead, at about as many pixels.
     """
 
     repo: str
@@ -51,17 +51,17 @@ VARIANTS = {
 
 
 def parse(spec: str) -> tuple[Checkpoint, Path | None]:
-    """What `NAME[@WxH]` means: a checkpoint, and the local file if it is one. NAME: a short name, a repo id or a file.
+    """Parse `NAME[@WxH]` to a checkpoint and, if NAME is one, the local file. NAME: a short name, a repo id or a file.
 
     Raises UsageError.
     """
-    match = re.fullmatch(r"(.*)@(\d+x\d+)", spec)  # a path may hold an @ of its own
+    match = re.fullmatch(r"(.*)@(\d+x\d+)", spec)  # a path may contain an @ itself
     name, size = (match[1], match[2]) if match else (spec, "")
     file = Path(name) if name.lower().endswith(".safetensors") else None
     checkpoint = VARIANTS.get(name)
     if checkpoint is None and file is None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         known = ", ".join(VARIANTS)
-        raise UsageError(f"weights: {name!r} is none of {known}, no repo id (owner/name) and no .safetensors file")
+        raise UsageError(f"weights: {name!r} is not one of {known}, a repo id (owner/name) or a .safetensors file")
     checkpoint = checkpoint or Checkpoint("" if file else name)
     if size:
         checkpoint = Checkpoint(checkpoint.repo, *_sides(size))
@@ -70,61 +70,61 @@ def parse(spec: str) -> tuple[Checkpoint, Path | None]:
 
 def _sides(size: str) -> tuple[int, int]:
     width, _, height = size.partition("x")
-    if not all(32 <= int(side) <= _LONGEST_PX for side in (width, height)):
-        raise UsageError(f"weights: {size!r} is no size of a network; write 1024x1024")
+    if not all(32 <= int(side) <= _MAX_SIDE_PX for side in (width, height)):
+        raise UsageError(f"weights: {size!r} is not a valid input size; write for example 1024x1024")
     if int(width) % 32 or int(height) % 32:
         raise UsageError(f"weights: {size}: both sides must be multiples of 32")
     return int(width), int(height)
 
 
 def find(spec: str, settings: Settings, say: Say) -> Path:
-    """The file of a checkpoint, fetched if need be. Raises UsageError, WeightsError."""
+    """The file of a checkpoint, downloaded if necessary. Raises UsageError, WeightsError."""
     checkpoint, file = parse(spec)
     if file is not None:
         if not file.is_file():
             raise WeightsError(f"{file} {'is a folder' if file.is_dir() else 'does not exist'}")
-        say(f"birefnet: {file}, a file of your own: its licence is for you to know")
+        say(f"birefnet: {file} is your own file; its licence is not known here")
         return file
-    say(f"birefnet: {checkpoint.repo} is under {LICENCE} by its authors' word")
-    return _verified(_fetched(checkpoint.repo, spec, settings), spec)
+    say(f"birefnet: {checkpoint.repo} is licensed under {LICENCE}, according to its authors")
+    return _verified(_downloaded(checkpoint.repo, spec, settings), spec)
 
 
 def verify(spec: str, settings: Settings) -> Path:
-    """The cached file of a published checkpoint, compared with the sha256 that the hub gave it. Raises WeightsError."""
+    """The cached file of a published checkpoint, compared with the hub's sha256. Raises UsageError, WeightsError."""
     checkpoint, file = parse(spec)
-    file = file or _verified(_fetched(checkpoint.repo, spec, settings.model_copy(update={"offline": True})), spec)
+    file = file or _verified(_downloaded(checkpoint.repo, spec, settings.model_copy(update={"offline": True})), spec)
     if len(file.resolve().name) != _SHA256_DIGITS:
-        raise WeightsError(f"{file} cannot be verified: nothing here knows its sha256")
+        raise WeightsError(f"{file} cannot be verified: its sha256 is not known")
     return file
 
 
-def at_hand(spec: str, settings: Settings) -> Path | None:
-    """The file of a checkpoint if it is on this disk, or None. Touches no network. Raises UsageError."""
+def find_local(spec: str, settings: Settings) -> Path | None:
+    """The file of a checkpoint if it is on this disk, else None. Never uses the network. Raises UsageError."""
     from huggingface_hub import try_to_load_from_cache
 
     checkpoint, file = parse(spec)
     if file is not None:
         return file if file.is_file() else None
-    found = try_to_load_from_cache(checkpoint.repo, _FILE, cache_dir=settings.cache_dir / "hub")
-    return Path(found) if isinstance(found, str) else None
+    cached = try_to_load_from_cache(checkpoint.repo, _FILE, cache_dir=settings.cache_dir / "hub")
+    return Path(cached) if isinstance(cached, str) else None
 
 
-def _fetched(repo: str, spec: str, settings: Settings) -> Path:
+def _downloaded(repo: str, spec: str, settings: Settings) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
         return Path(
             hf_hub_download(repo, _FILE, cache_dir=settings.cache_dir / "hub", local_files_only=settings.offline)
         )
-    except Exception as exc:  # its errors share no base: no network, no such repo, nothing cached
+    except Exception as exc:  # its errors (no network, unknown repo, nothing cached) have no common base class
         reason = "MATTEBOX_OFFLINE is set" if settings.offline else str(exc).splitlines()[0]
         raise WeightsError(
-            f"the weights {spec} are not at hand ({reason}); fetch them with: mattebox models pull birefnet:{spec}"
+            f"the weights {spec} are missing ({reason}); download them with: mattebox models pull birefnet:{spec}"
         ) from exc
 
 
 def _verified(file: Path, spec: str) -> Path:
-    """The hub keeps files under their sha256 as name; a snapshot links to them."""
+    """`file`, if its content matches. The hub's cache names files by their sha256; a snapshot links to them."""
     name = file.resolve().name
     if len(name) == _SHA256_DIGITS:
         with file.open("rb") as content:

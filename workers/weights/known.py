@@ -1,7 +1,6 @@
-"""Weights by their engine's name: where they come from, under which licence, and the sha256 that says they are the
-known ones. An engine's record names its `Weights`.
+"""Weights by their engine's name: their sources, licences and sha256 checksums. An engine's record names its `Weights`.
 
-Nothing is fetched inside a request: engines ask for `ensure` while they load. Knows nothing about any network.
+Nothing is downloaded inside a request: engines call `ensure` while they load. Knows nothing about any network.
 """
 
 import os
@@ -20,7 +19,7 @@ from stream.settings import Settings
 from workers.weights.sources import Url, WeightsSource, Wheel
 
 Say = Callable[[str], None]
-"""Where sentences for the user go: a licence, what is being fetched."""
+"""Receives messages for the user: a licence, the progress of a download."""
 
 
 def silent(_: str) -> None: ...
@@ -28,7 +27,7 @@ def silent(_: str) -> None: ...
 
 @dataclass(frozen=True)
 class Weights:
-    """One file of weights. size: its bytes. sources: tried in this order until one works."""
+    """One weights file. size: in bytes. sources: tried in this order until one works."""
 
     file: str
     sha256: str
@@ -39,7 +38,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Status:
-    """One line of a listing. state: "ready", "missing" or "damaged"."""
+    """One line of a listing. state: "ready", "missing" or "damaged". size: in bytes."""
 
     name: str
     state: str
@@ -75,7 +74,7 @@ SELFIE = Weights(
 
 
 def weights(name: str) -> Weights:
-    """An engine's file of weights. Raises UsageError where there is no such engine, or it has none."""
+    """The weights file of an engine. Raises UsageError if there is no such engine, or it has none."""
     if name not in _with_weights():
         raise _unknown(name)
     found: Weights = find(ENGINES[name].weights)
@@ -83,8 +82,8 @@ def weights(name: str) -> Weights:
 
 
 def catalogue(name: str) -> Any:
-    """The module of the weights that may be chosen for an engine, as `workers/weights/hub.py`. Raises UsageError where
-    there is no such engine, or nothing to choose."""
+    """The module with the weights that may be chosen for an engine, such as `workers/weights/hub.py`. Raises UsageError
+    if there is no such engine, or it has no choice of weights."""
     if name not in ENGINES or not ENGINES[name].catalogue:
         raise _unknown(name)
     return import_module(ENGINES[name].catalogue)
@@ -100,47 +99,50 @@ def _with_weights() -> list[str]:
 
 
 def path(name: str, settings: Settings) -> Path:
-    """The cached file, its sha256 just checked. Raises UsageError for an unknown name, and WeightsError."""
-    file = _place(name, settings)
-    if not os.path.isfile(file):  # Path.is_file raises where the folder may not be read
-        raise WeightsError(f"the weights of {name} are not at hand; fetch them with: {_pull_command(name)}")
+    """The cached file, its sha256 verified. Raises UsageError for an unknown name, and WeightsError."""
+    file = _cache_path(name, settings)
+    if not os.path.isfile(file):  # Path.is_file raises if the folder is not readable
+        raise WeightsError(f"the weights of {name} are missing; download them with: {_pull_command(name)}")
     verify(name, settings)
     return file
 
 
 def verify(name: str, settings: Settings) -> None:
-    """Raise WeightsError unless the cached file is there and is the known one."""
-    file = _place(name, settings)
+    """Raise WeightsError unless the cached file exists and has the known sha256."""
+    file = _cache_path(name, settings)
     try:
-        found = _sha256(file)
+        actual = _sha256(file)
     except OSError as exc:
         raise WeightsError(f"cannot read the weights of {name}: {exc.strerror} ({file})") from exc
-    if found != weights(name).sha256:
+    if actual != weights(name).sha256:
         raise WeightsError(f"the weights of {name} are damaged ({file}); replace them with: {_pull_command(name)}")
 
 
 def ensure(name: str, settings: Settings, say: Say) -> Path:
-    """The cached file, fetched first if there is none. A damaged one raises: it is never replaced unasked."""
-    if os.path.exists(_place(name, settings)):
+    """The cached file, downloaded first if it is missing. A damaged one raises WeightsError; only `pull` replaces it.
+
+    Raises UsageError, WeightsError, DiskError.
+    """
+    if os.path.exists(_cache_path(name, settings)):
         say(_licence(name))
         return path(name, settings)
     return pull(name, settings, say)
 
 
 def pull(name: str, settings: Settings, say: Say) -> Path:
-    """Fetch, check and keep; a damaged file is replaced and a good one kept. The licence is told first.
+    """Download, verify and cache the file. A damaged file is replaced, a good one kept. The licence is reported first.
 
-    Any number of processes may pull at once: each works on a file of its own, and moving it in place is atomic.
+    Several processes may pull at once: each writes a temporary file and moves it into place atomically.
     Raises UsageError, WeightsError, DiskError.
     """
-    file = _place(name, settings)
+    file = _cache_path(name, settings)
     say(_licence(name))
     if _state(name, settings) == "ready":
         return file
     if settings.offline:
         raise WeightsError(
-            f"the weights of {name} are not at hand and MATTEBOX_OFFLINE is set; "
-            f"where there is a network, fetch them with: {_pull_command(name)}"
+            f"the weights of {name} are missing and MATTEBOX_OFFLINE is set; "
+            f"download them with a network connection: {_pull_command(name)}"
         )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -152,19 +154,19 @@ def pull(name: str, settings: Settings, say: Say) -> Path:
 
 
 def status(settings: Settings) -> list[Status]:
-    """Every known file of weights and whether it can be used, for a listing."""
+    """Every known weights file and its state, for a listing."""
     return [_status(name, weights(name), settings) for name in _with_weights()]
 
 
 def _status(name: str, known: Weights, settings: Settings) -> Status:
-    return Status(name, _state(name, settings), _place(name, settings), known.size, known.licence)
+    return Status(name, _state(name, settings), _cache_path(name, settings), known.size, known.licence)
 
 
 def _fetch(name: str, folder: Path, say: Say) -> Path:
-    """The checked file, in `folder`, from the first source that gives it."""
+    """The verified file, in `folder`, from the first source that works."""
     known, file, failures = weights(name), folder / "weights", []
     for source in known.sources:
-        say(f"{name}: fetching {known.file} ({known.size / 1e6:.1f} MB) from {source}")
+        say(f"{name}: downloading {known.file} ({known.size / 1e6:.1f} MB) from {source}")
         try:
             source.fetch(file, known.size)
             _check(file, known)
@@ -173,18 +175,18 @@ def _fetch(name: str, folder: Path, say: Say) -> Path:
             failures.append(str(exc))
         else:
             return file
-    raise WeightsError(f"cannot fetch the weights of {name}: {'; '.join(failures)}")
+    raise WeightsError(f"cannot download the weights of {name}: {'; '.join(failures)}")
 
 
 def _check(file: Path, known: Weights) -> None:
     if file.stat().st_size < known.size:
-        raise WeightsError(f"it broke off after {file.stat().st_size:,} of {known.size:,} bytes")
+        raise WeightsError(f"the download ended after {file.stat().st_size:,} of {known.size:,} bytes")
     if _sha256(file) != known.sha256:
-        raise WeightsError("what came is not the known file (its sha256 differs)")
+        raise WeightsError("the downloaded file is not the known one (its sha256 differs)")
 
 
 def _state(name: str, settings: Settings) -> str:
-    if not os.path.exists(_place(name, settings)):
+    if not os.path.exists(_cache_path(name, settings)):
         return "missing"
     try:
         verify(name, settings)
@@ -193,7 +195,7 @@ def _state(name: str, settings: Settings) -> str:
     return "ready"
 
 
-def _place(name: str, settings: Settings) -> Path:
+def _cache_path(name: str, settings: Settings) -> Path:
     return settings.cache_dir / "weights" / weights(name).file
 
 
@@ -203,7 +205,7 @@ def _sha256(file: Path) -> str:
 
 
 def _licence(name: str) -> str:
-    return f"{name}: {weights(name).file} is under {weights(name).licence}"
+    return f"{name}: {weights(name).file} is licensed under {weights(name).licence}"
 
 
 def _pull_command(name: str) -> str:

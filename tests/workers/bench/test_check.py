@@ -41,7 +41,7 @@ def test_a_report_is_read_test_by_test() -> None:
 
 
 def test_the_tests_are_found_where_few_packages_are_installed() -> None:
-    """As on a machine that has torch and pytest without plug-ins: none of what video, WebRTC and HTTP need."""
+    """With torch and pytest only: no plug-ins and no packages for video, WebRTC and HTTP."""
     lacking = ["aioice", "aiortc", "av", "cv2", "fastapi", "httpx", "onnxruntime", "redis", "typer", "uvicorn"]
     hide = f"import sys; sys.modules.update(dict.fromkeys({lacking}))"
     command = [sys.executable, "-c", f"{hide}; import pytest; sys.exit(pytest.main({['--co', *OPTIONS, *TESTS]}))"]
@@ -49,21 +49,21 @@ def test_the_tests_are_found_where_few_packages_are_installed() -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run(command, cwd=root, env=bare, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert all(file in done.stdout for file in TESTS)  # those that need more say that they were skipped
+    assert all(file in done.stdout for file in TESTS)  # files that need more packages are reported as skipped
 
 
-def test_a_part_that_fails_says_why_and_the_others_are_had() -> None:
+def test_a_failing_part_is_reported_and_does_not_raise() -> None:
     assert attempt(lambda: [1, 2]) == ([1, 2], [])
     assert attempt(lambda: [1 // 0]) == ([], ["ZeroDivisionError: integer division or modulo by zero"])
     assert judge_steadying([], torch.device("cuda")) == []
 
 
-def test_goals_are_held_against_the_best_batch() -> None:
+def test_goals_are_compared_with_the_best_batch() -> None:
     rows = [row(12.0), row(9.0, batch=4), row(30.0, "plain"), row(5.0, side_px=512)]
     assert [(goal["reached"], goal["outcome"]) for goal in judge(rows)] == [(9.0, "met"), (5.0, "missed")]
 
 
-def test_the_public_code_is_held_against_the_same_network_and_size() -> None:
+def test_the_public_code_is_compared_with_the_same_network_and_size() -> None:
     rows = [
         row(10.0),
         row(8.0, batch=4),
@@ -93,7 +93,7 @@ def test_steadying_is_timed_on_any_device_and_judged_on_cuda() -> None:
 
 
 @pytest.mark.parametrize(("worst_ms", "outcome"), [(0.5, "met"), (0.51, "missed")])
-def test_the_slowest_steadying_decides(worst_ms: float, outcome: str) -> None:
+def test_the_slowest_steadying_is_judged(worst_ms: float, outcome: str) -> None:
     (goal,) = judge_steadying([{"name": "a", "ms": 0.2}, {"name": "b", "ms": worst_ms}], torch.device("cuda"))
     assert (goal["reached"], goal["outcome"]) == (worst_ms, outcome)
 
@@ -106,5 +106,5 @@ def test_the_table_names_what_failed() -> None:
 
 
 def test_a_folder_without_the_public_code_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no checkout of BiRefNet"):
+    with pytest.raises(UsageError, match="is not a checkout of BiRefNet"):
         public_network(tmp_path, lite())

@@ -1,4 +1,4 @@
-"""The numbers that `mattebox bench live` draws into its pictures survive the codec and the tint of the view overlay."""
+"""The numbers with which `mattebox bench live` marks frames survive the codec and the tint of the view `overlay`."""
 
 import av
 import numpy as np

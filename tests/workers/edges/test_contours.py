@@ -1,4 +1,4 @@
-"""Specks and holes: what goes, what stays, and that nothing blinks."""
+"""Specks and holes: what is removed, what is kept, and that nothing blinks."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ AREA = HEIGHT * WIDTH
 
 
 def discs(*spots: tuple[float, float, float], size: tuple[int, int] = (HEIGHT, WIDTH), soft: float = 3.0) -> Alpha:
-    """Discs (x, y, radius), each with an edge that falls over 2 * soft pixels."""
+    """Discs (x, y, radius), each with an edge 2 * soft pixels wide."""
     y, x = np.mgrid[: size[0], : size[1]]
     parts = [np.clip(0.5 + (r - np.hypot(x - cx, y - cy)) / (2 * soft), 0, 1) for cx, cy, r in spots]
     return np.asarray(np.maximum.reduce(parts), np.float32)
@@ -27,39 +27,39 @@ def share(radius: float) -> float:
 BODY = (90.0, 90.0, 45.0)
 
 
-def test_a_speck_goes_with_its_soft_edge_and_the_body_keeps_every_level() -> None:
+def test_a_speck_is_removed_with_its_soft_edge_and_the_body_is_unchanged() -> None:
     _, cleaned = contours.clean(None, discs(BODY, (220, 30, 5)), specks=0.01, holes=0.0)
     assert np.array_equal(cleaned, discs(BODY))
 
 
-def test_what_is_large_enough_stays() -> None:
+def test_large_parts_are_kept() -> None:
     alpha = discs(BODY, (220, 30, 14))
     _, cleaned = contours.clean(None, alpha, specks=0.01, holes=0.01)
     assert np.array_equal(cleaned, alpha)
 
 
-def test_a_speck_beside_the_body_leaves_the_bodys_soft_edge() -> None:
-    """Where the one fades to nothing the other begins."""
+def test_removing_a_speck_beside_the_body_preserves_the_soft_edge() -> None:
+    """Their soft edges meet."""
     _, cleaned = contours.clean(None, discs(BODY, (146, 90, 5)), specks=0.01, holes=0.0)
     np.testing.assert_allclose(cleaned, discs(BODY), atol=0.1)
     assert np.array_equal(cleaned[:, :137], discs(BODY)[:, :137])
 
 
-def test_what_hangs_on_the_body_by_a_faint_bridge_is_of_the_body() -> None:
-    """An engine that is unsure of an arm still shows the hand."""
+def test_a_part_connected_by_a_faint_bridge_belongs_to_the_body() -> None:
+    """A hand is kept when the engine is unsure of the arm."""
     alpha = discs(BODY, (190, 90, 6))
     alpha[84:96, 130:190] = np.maximum(alpha[84:96, 130:190], 0.2)
     _, cleaned = contours.clean(None, alpha, specks=0.01, holes=0.0)
     assert np.array_equal(cleaned, alpha)
 
 
-def test_haze_that_nowhere_becomes_solid_is_a_speck_of_any_size() -> None:
+def test_haze_without_solid_pixels_is_a_speck_of_any_size() -> None:
     haze = 0.4 * discs((215, 60, 30))
     _, cleaned = contours.clean(None, np.maximum(discs(BODY), haze), specks=0.001, holes=0.0)
     assert np.array_equal(cleaned, discs(BODY))
 
 
-def test_a_hole_is_filled_with_its_soft_edge_and_the_outline_stays() -> None:
+def test_a_hole_is_filled_with_its_soft_edge_and_the_outline_is_unchanged() -> None:
     body = discs(BODY)
     alpha = np.minimum(body, 1 - discs((90, 90, 5)))
     _, cleaned = contours.clean(None, alpha, specks=0.0, holes=0.01)
@@ -68,14 +68,14 @@ def test_a_hole_is_filled_with_its_soft_edge_and_the_outline_stays() -> None:
     assert np.array_equal(left, alpha)
 
 
-def test_room_at_the_border_is_no_hole() -> None:
+def test_background_at_the_border_is_not_a_hole() -> None:
     alpha = 1 - discs((0, 0, 8))
     _, cleaned = contours.clean(None, alpha, specks=0.0, holes=0.05)
     assert np.array_equal(cleaned, alpha)
 
 
-def test_two_people_both_stay_while_one_shrinks_and_leave_only_once() -> None:
-    """From an equal of the other to a dot, its area trembling by a tenth: no jump, and one change in 120 frames."""
+def test_of_two_people_the_shrinking_one_disappears_only_once() -> None:
+    """From the other's size to a dot, with 10 % noise in its area: no jump, and one change in 120 frames."""
     limit = 0.02
     rng = np.random.default_rng(4)
     kept, shown = None, []
@@ -92,12 +92,12 @@ def test_two_people_both_stay_while_one_shrinks_and_leave_only_once() -> None:
     assert np.count_nonzero(np.diff(shown)) == 1
 
 
-@pytest.mark.parametrize(("begins", "stays"), [(1.2, True), (0.8, False)])
-def test_a_part_near_the_limit_does_not_blink(begins: float, stays: bool) -> None:
-    """Once in, it is in until half the limit; once out, out until the whole."""
+@pytest.mark.parametrize(("first", "stays"), [(1.2, True), (0.8, False)])
+def test_a_part_near_the_limit_does_not_blink(first: float, stays: bool) -> None:
+    """Once kept, it is kept until half the limit; once dropped, dropped until the full limit."""
     limit, kept, shown = 0.01, None, []
     for n in range(30):
-        radius = np.sqrt((begins if n == 0 else 0.8 + 0.15 * (n % 2)) * limit * AREA / np.pi)
+        radius = np.sqrt((first if n == 0 else 0.8 + 0.15 * (n % 2)) * limit * AREA / np.pi)
         kept, cleaned = contours.clean(kept, discs(BODY, (210, 40 + n, radius)), specks=limit, holes=0.0)
         shown.append(bool(cleaned[40 + n, 210] > 0.5))
     assert shown == [stays] * 30
@@ -114,14 +114,14 @@ def test_a_hole_near_the_limit_does_not_blink() -> None:
 
 
 def test_a_full_size_matte_is_cleaned_the_same() -> None:
-    """Parts are told apart at small size; every level of what stays is untouched."""
+    """Parts are found at reduced size; the alpha of kept parts is unchanged."""
     body, speck = (450.0, 450.0, 225.0), (1100.0, 150.0, 25.0)
     alpha = discs(body, speck, size=(720, 1280), soft=8)
     _, cleaned = contours.clean(None, alpha, specks=0.01, holes=0.0)
     assert np.array_equal(cleaned, discs(body, size=(720, 1280), soft=8))
 
 
-def test_a_change_of_size_or_of_mind_begins_anew() -> None:
+def test_a_new_size_or_disabling_starts_over() -> None:
     kept, _ = contours.clean(None, discs(BODY), specks=0.01, holes=0.0)
     wide, _ = contours.clean(kept, discs(BODY, size=(100, 200)), specks=0.01, holes=0.0)
     assert wide is not None
@@ -138,7 +138,7 @@ def test_a_change_of_size_or_of_mind_begins_anew() -> None:
     st.floats(0, 0.25),
 )
 @settings(max_examples=100, deadline=None)
-def test_any_matte_stays_in_range_and_is_only_cut_or_filled(alpha: Alpha, specks: float, holes: float) -> None:
+def test_any_matte_stays_in_range_and_is_only_reduced_or_filled(alpha: Alpha, specks: float, holes: float) -> None:
     kept = None
     for _ in range(2):
         kept, cleaned = contours.clean(kept, alpha, specks, holes)

@@ -1,4 +1,4 @@
-"""Guided upsampling: it must find the picture's edge, and help where it is said to."""
+"""Guided upsampling: it must follow the picture's edges, and improve coarse mattes."""
 
 from itertools import islice
 
@@ -20,7 +20,7 @@ from workers.measure.alpha_video import AlphaVideo
 
 
 def scene(width: int, height: int) -> tuple[Plane, Plane]:
-    """A bright tilted shape before a dark room: luma with a little noise, and the true alpha."""
+    """A bright tilted ellipse in front of a dark room: luma with a little noise, and the true alpha."""
     canvas = np.zeros((height * 4, width * 4), np.uint8)
     cv2.ellipse(canvas, (width * 2, height * 2), (width, height), 25, 0, 360, 255, -1)
     alpha = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
@@ -28,17 +28,17 @@ def scene(width: int, height: int) -> tuple[Plane, Plane]:
     return np.rint(60 + alpha * (110 / 255) + noise).astype(np.uint8), np.asarray(alpha, np.uint8)
 
 
-def as_an_engine_sees(alpha: Plane) -> Alpha:
-    """Small, soft, and a pixel to the right of where it belongs."""
+def coarse(alpha: Plane) -> Alpha:
+    """As a poor engine's: small, soft, and shifted a pixel to the right."""
     small = cv2.resize(alpha, (128, 72), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     return np.asarray(np.roll(cv2.GaussianBlur(small, (0, 0), 1.0), 1, axis=1), np.float32)
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 180), (640, 360)])
-def test_edges_come_from_the_picture(width: int, height: int) -> None:
-    """At the picture's size, and at half of it where the matte is far smaller."""
+def test_edges_follow_the_picture(width: int, height: int) -> None:
+    """At the picture's size, and at half of it where the matte is much smaller."""
     luma, true = scene(width, height)
-    small = as_an_engine_sees(true)
+    small = coarse(true)
     plain = cv2.convertScaleAbs(cv2.resize(small, (width, height)), alpha=255)
     errors = [np.abs(a.astype(int) - true).mean() for a in (guided.upsample(small, luma), plain)]
     assert errors[0] < 0.75 * errors[1]
@@ -46,7 +46,7 @@ def test_edges_come_from_the_picture(width: int, height: int) -> None:
     assert slopes[0] > slopes[1]
 
 
-def test_where_the_picture_is_flat_alpha_is_the_engines() -> None:
+def test_in_a_flat_picture_alpha_is_only_resized() -> None:
     luma, small = np.full((144, 256), 90, np.uint8), np.zeros((72, 128), np.float32)
     small[:, 64:] = 1
     out = guided.upsample(small, luma)
@@ -55,8 +55,8 @@ def test_where_the_picture_is_flat_alpha_is_the_engines() -> None:
     assert abs(int(out[70, 127]) - 128) < 40
 
 
-def test_it_helps_coarse_mattes() -> None:
-    """Frames of the clip with true alpha: all figures, as in the comment in `guided`."""
+def test_it_improves_coarse_mattes() -> None:
+    """On frames of the clip with true alpha, in each metric; see the comment in `guided`."""
     selfie = Selfie(Options(), Settings())
     totals = np.zeros((2, 3))
     for frame, true in zip(islice(read(TALK, end_s=3.9), 0, 120, 12), _truth(12), strict=False):
@@ -69,11 +69,11 @@ def test_it_helps_coarse_mattes() -> None:
 
 
 def _truth(step: int) -> list[Plane]:
-    with_all = AlphaVideo(TALK_ALPHA, Settings())
+    planes = AlphaVideo(TALK_ALPHA, Settings())
     try:
-        return list(islice(with_all, 0, 120, step))
+        return list(islice(planes, 0, 120, step))
     finally:
-        with_all.close()
+        planes.close()
 
 
 @given(

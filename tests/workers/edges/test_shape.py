@@ -1,4 +1,4 @@
-"""Each control by what it does to pixels."""
+"""The effect of each control on pixels."""
 
 from fractions import Fraction
 from typing import Any
@@ -26,7 +26,7 @@ def ramp(width: int = 200, height: int = 40, foot: int = 90, top: int = 110) -> 
 
 
 def crossing(alpha: Plane) -> float:
-    """The column where the middle row passes one half, between pixels."""
+    """The column, with its fraction, where the middle row crosses one half."""
     row = alpha[alpha.shape[0] // 2].astype(float)
     after = int(np.argmax(row >= 127.5))
     return float(after - (row[after] - 127.5) / (row[after] - row[after - 1]))
@@ -49,7 +49,7 @@ def any_edges() -> st.SearchStrategy[Edges]:
     st.integers(0, 99),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_controls_take_any_matte_to_the_frames_size(
+def test_any_controls_bring_any_matte_to_the_frame_size(
     chosen: Edges, alpha: Alpha, size: tuple[int, int], seed: int
 ) -> None:
     width, height = size
@@ -66,8 +66,8 @@ def test_any_controls_take_any_matte_to_the_frames_size(
 
 @given(any_edges(), st.sampled_from([0.0, 1.0]))
 @settings(max_examples=60, deadline=None)
-def test_all_and_nothing_stay_what_they_are(chosen: Edges, level: float) -> None:
-    """However the edge is shaped, a picture without an edge keeps its matte."""
+def test_full_and_empty_mattes_are_unchanged(chosen: Edges, level: float) -> None:
+    """Whatever the controls, a matte without an edge does not change."""
     frame = PatternSource(64, 48, 1, scene="room").frame(0)
     alpha = np.full((48, 64), level, np.float32)
     _, shaped = shape.shape_alpha(EdgeState(), alpha, frame, chosen)
@@ -85,7 +85,7 @@ def test_defaults_change_nothing_but_the_size() -> None:
         assert shape.dress(state, frame, shaped, foreground, background, Edges(), View.COMPOSITE)[1] is foreground
 
 
-def test_the_threshold_is_where_the_edge_lies_whatever_the_contrast() -> None:
+def test_the_threshold_places_the_edge_at_any_contrast() -> None:
     for threshold in (0.2, 0.5, 0.8):
         for contrast in (0.0, 0.4, 0.9):
             shaped = shape.curve(ramp(), threshold, contrast)
@@ -111,7 +111,7 @@ def test_the_curve_rises_and_keeps_its_ends(threshold: float, contrast: float) -
 
 
 @pytest.mark.parametrize("radius", [0.25, 0.5, 1.0, 1.5, 3.0, 4.0, 6.75, 12.0, 20.0, -0.5, -1.0, -1.5, -8.0, -20.0])
-def test_expansion_moves_a_soft_edge_by_so_many_pixels_and_keeps_it_soft(radius: float) -> None:
+def test_expansion_moves_a_soft_edge_and_keeps_it_soft(radius: float) -> None:
     before = ramp()
     after = shape.expand(before, radius)
     assert crossing(after) == pytest.approx(crossing(before) - radius, abs=0.05)
@@ -120,7 +120,7 @@ def test_expansion_moves_a_soft_edge_by_so_many_pixels_and_keeps_it_soft(radius:
 
 
 @pytest.mark.parametrize("radius", [0.5, 1.0, 2.5, 5.0, 9.0, 20.0])
-def test_a_disc_grows_into_a_disc(radius: float) -> None:
+def test_an_expanded_disc_is_a_disc(radius: float) -> None:
     y, x = np.mgrid[-60:61, -60:61]
     disc = ((np.hypot(x, y) <= 30) * 255).astype(np.uint8)
     for sign in (1, -1):
@@ -130,7 +130,7 @@ def test_a_disc_grows_into_a_disc(radius: float) -> None:
 
 @given(PLANES, st.floats(0, 20))
 @settings(max_examples=50, deadline=None)
-def test_growing_never_lowers_and_shrinking_is_growing_the_room(alpha: Plane, radius: float) -> None:
+def test_expansion_never_lowers_alpha_and_shrinking_expands_the_background(alpha: Plane, radius: float) -> None:
     grown, shrunk = shape.expand(alpha, radius), shape.expand(alpha, -radius)
     assert (grown >= alpha).all()
     assert (shrunk <= alpha).all()
@@ -159,13 +159,13 @@ def test_more_feather_is_softer() -> None:
 
 @given(PLANES, st.floats(0, 30))
 @settings(max_examples=50, deadline=None)
-def test_feather_stays_within_the_levels_it_finds(alpha: Plane, radius: float) -> None:
+def test_feather_stays_within_the_range_of_alpha(alpha: Plane, radius: float) -> None:
     soft = shape.feather(alpha, radius)
     assert (soft.shape, soft.min() >= alpha.min(), soft.max() <= alpha.max()) == (alpha.shape, True, True)
 
 
 @pytest.mark.parametrize("radius", [0.3, 1.0, 4.0, 13.0, 30.0])
-def test_the_solid_part_of_a_feathered_matte_only_shrinks(radius: float) -> None:
+def test_feather_never_grows_the_solid_part(radius: float) -> None:
     y, x = np.mgrid[-60:61, -60:61]
     disc = np.clip((42 - np.hypot(x, y)) * 64, 0, 255).astype(np.uint8)
     soft = shape.feather(disc, radius)
@@ -173,8 +173,8 @@ def test_the_solid_part_of_a_feathered_matte_only_shrinks(radius: float) -> None
     assert (soft[np.hypot(x, y) > 43 + 1.5 * np.ceil(radius)] == 0).all()
 
 
-def test_specks_are_dropped_before_the_edge_is_shaped() -> None:
-    """A speck that expansion would make large is gone all the same."""
+def test_specks_are_removed_before_the_edge_is_shaped() -> None:
+    """Even a speck that expansion would make large."""
     frame = PatternSource(256, 144, 1, scene="room").frame(0)
     alpha = np.zeros((144, 256), np.float32)
     alpha[40:140, 60:160] = 1
@@ -185,7 +185,7 @@ def test_specks_are_dropped_before_the_edge_is_shaped() -> None:
 
 
 def tinted(width: int = 96, height: int = 64) -> Frame:
-    """A skin-coloured subject with a green cast in its left half, before a green screen."""
+    """A skin-coloured subject with a green cast in its left half, in front of a green screen."""
     pixels = flat(110, 80, 70, width, height)
     frame = Frame(pixels, 0, Fraction(1, 30))
     y, u, v = frame.planes()
@@ -200,7 +200,7 @@ def spilled(frame: Frame, spill: float, foreground: Plane | None = None) -> Any:
     return shape.dress(EdgeState(), frame, alpha, foreground, None, Edges(spill=spill), View.COMPOSITE)
 
 
-def test_spill_goes_by_its_strength_and_skin_stays() -> None:
+def test_spill_is_removed_by_its_strength_and_skin_is_unchanged() -> None:
     frame = tinted()
     casts = []
     for strength in (0.0, 0.5, 1.0):
@@ -215,7 +215,7 @@ def test_spill_goes_by_its_strength_and_skin_stays() -> None:
     assert casts[2] <= 8
 
 
-def test_spill_is_taken_off_what_an_engine_gave_and_its_screen_is_remembered() -> None:
+def test_spill_is_removed_from_the_engines_foreground_and_the_screen_is_remembered() -> None:
     frame = tinted()
     state, subject = spilled(frame, 1.0, foreground=tinted().pixels)
     assert subject is not None
@@ -226,7 +226,7 @@ def test_spill_is_taken_off_what_an_engine_gave_and_its_screen_is_remembered() -
 
 
 @pytest.mark.parametrize("wall", [(150, 128, 128), (150, 105, 150), (120, 120, 124)])
-def test_a_rooms_walls_are_no_screen(wall: tuple[int, int, int]) -> None:
+def test_the_walls_of_a_room_are_not_a_screen(wall: tuple[int, int, int]) -> None:
     """Grey, skin-coloured, faintly green."""
     state, subject = spilled(Frame(flat(*wall, 96, 64), 0, Fraction(1, 30)), 1.0)
     assert (state.screen, subject) == (None, None)
@@ -240,7 +240,7 @@ def wrapped(view: View, background: Plane | None) -> Plane | None:
 
 
 def test_light_wraps_only_where_the_background_is_shown() -> None:
-    """A subject that leaves beside its alpha, or before its own room, keeps its colours."""
+    """In outputs with alpha, or in front of the original room, the subject keeps its colours."""
     white = flat(235, 128, 128, 96, 64)
     assert wrapped(View.COMPOSITE, white) is not None
     assert wrapped(View.SIDE_BY_SIDE, white) is not None

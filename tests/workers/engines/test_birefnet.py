@@ -11,11 +11,11 @@ from stream.errors import UsageError, WeightsError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
-from tests.workers.device.test_runner import by_hand
+from tests.workers.device.test_runner import reference
 from tests.workers.engines import clip, disc, infer, over, run
 from workers.device.tensors import rgb_bytes
 from workers.edges import foreground
-from workers.engines.birefnet import Birefnet, Memory, Pass, network_size
+from workers.engines.birefnet import Birefnet, Item, Memory, network_size
 from workers.engines.birefnet_roi import Box
 from workers.weights import hub
 
@@ -24,12 +24,12 @@ def engine(weights: Path, size: str = "96x64", half: bool = False) -> Birefnet:
     return Birefnet(Options(), Settings(birefnet=f"{weights}@{size}", half=half))
 
 
-def test_alpha_is_the_sigmoid_of_the_plain_networks_logits(birefnet_weights: Path) -> None:
+def test_alpha_matches_the_plain_network(birefnet_weights: Path) -> None:
     (frame,) = clip(count=1)
     (result,) = infer(engine(birefnet_weights, "160x96"), [frame], [None])
-    (wanted,) = by_hand(torch.from_numpy(rgb_bytes(frame, 160, 96))[None]).numpy()
+    (expected,) = reference(torch.from_numpy(rgb_bytes(frame, 160, 96))[None]).numpy()
     assert result.alpha.shape == (96, 160)
-    np.testing.assert_allclose(result.alpha, wanted, rtol=0, atol=2e-3)  # weights in float16
+    np.testing.assert_allclose(result.alpha, expected, rtol=0, atol=2e-3)  # weights in float16
 
 
 def test_half_precision_is_close(birefnet_weights: Path) -> None:
@@ -42,7 +42,7 @@ def test_half_precision_is_close(birefnet_weights: Path) -> None:
 
 
 class Overflowing(Birefnet):
-    """Half precision gives no numbers for bright pictures."""
+    """Half precision gives NaN for bright pictures."""
 
     def _alphas(self, pictures: Any, exact: bool) -> Any:
         alphas = super()._alphas(pictures, exact).clone()
@@ -54,19 +54,19 @@ class Overflowing(Birefnet):
     calls: list[tuple[int, bool]]
 
 
-def test_what_half_precision_cannot_hold_is_computed_in_full_and_then_stays_so(birefnet_weights: Path) -> None:
-    given = Overflowing(Options(), Settings(birefnet=f"{birefnet_weights}@96x64"))
+def test_frames_that_overflow_half_precision_are_computed_in_full_and_finally_all_are(birefnet_weights: Path) -> None:
+    overflowing = Overflowing(Options(), Settings(birefnet=f"{birefnet_weights}@96x64"))
     calls: list[tuple[int, bool]] = []
-    given.calls = calls
+    overflowing.calls = calls
     (dark,) = clip(count=1)
     bright = dark.with_pixels(np.full_like(dark.pixels, 235))
-    state, seen = None, []
+    state, overflows = None, []
     for frame in (dark, bright, bright, bright, bright, dark):
-        (result,) = infer(given, [frame], [state])
+        (result,) = infer(overflowing, [frame], [state])
         state = result.state
-        seen.append(state.strikes)
+        overflows.append(state.overflows)
         assert np.isfinite(result.alpha).all()
-    assert seen == [0, 1, 2, 3, 3, 3]
+    assert overflows == [0, 1, 2, 3, 3, 3]
     assert calls[-2:] == [(1, True), (1, True)]
 
 
@@ -94,14 +94,14 @@ def test_files_that_are_not_its_weights_are_refused(birefnet_weights: Path, tmp_
     ("spec", "size"),
     [("general", (1024, 1024)), ("512", (512, 512)), ("lite-2K", (2560, 1440)), ("me/mine@640x352", (640, 352))],
 )
-def test_a_variant_has_its_size(spec: str, size: tuple[int, int]) -> None:
+def test_a_variant_has_its_input_size(spec: str, size: tuple[int, int]) -> None:
     checkpoint, file = hub.parse(spec)
     assert file is None
     assert network_size(checkpoint, 1920, 1080) == size
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1080, 1920), (640, 480), (4000, 100)])
-def test_native_variants_keep_the_aspect(width: int, height: int) -> None:
+def test_native_variants_keep_the_aspect_ratio(width: int, height: int) -> None:
     w, h = network_size(hub.VARIANTS["dynamic"], width, height)
     assert w % 32 == h % 32 == 0
     assert max(w, h) <= 2304
@@ -113,17 +113,17 @@ def test_native_variants_keep_the_aspect(width: int, height: int) -> None:
 @pytest.mark.parametrize(
     "spec", ["nonsense", "general@wide", "general@100x100", "a/b/c", "lite@0x32", "lite@99999968x32", "../x", "a/", ""]
 )
-def test_a_name_that_means_nothing_is_refused(spec: str) -> None:
+def test_an_invalid_name_is_refused(spec: str) -> None:
     with pytest.raises(UsageError, match="weights"):
         hub.parse(spec)
 
 
-def test_offline_without_weights_names_the_command_that_fetches_them(tmp_path: Path) -> None:
+def test_offline_without_weights_names_the_command_that_downloads_them(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="mattebox models pull birefnet:lite"):
         Birefnet(Options(), Settings(birefnet="lite", offline=True, cache_dir=tmp_path))
 
 
-def test_a_path_may_hold_an_at_sign(birefnet_weights: Path) -> None:
+def test_a_path_may_contain_an_at_sign(birefnet_weights: Path) -> None:
     for spec in ("a dir@x/j.safetensors", "m@512x512.safetensors"):
         assert hub.parse(spec)[1] == Path(spec)
     checkpoint, file = hub.parse("a dir@x/j.safetensors@640x352")
@@ -131,7 +131,7 @@ def test_a_path_may_hold_an_at_sign(birefnet_weights: Path) -> None:
     assert (checkpoint.width, checkpoint.height) == (640, 352)
 
 
-def test_weights_that_nothing_vouches_for_are_not_called_verified(birefnet_weights: Path) -> None:
+def test_weights_without_a_known_checksum_cannot_be_verified(birefnet_weights: Path) -> None:
     with pytest.raises(WeightsError, match="cannot be verified"):
         hub.verify(str(birefnet_weights), Settings())
 
@@ -139,7 +139,7 @@ def test_weights_that_nothing_vouches_for_are_not_called_verified(birefnet_weigh
 @pytest.mark.parametrize(
     ("fields", "estimated"), [({}, True), ({"foreground": "keep"}, False), ({"view": "matte"}, False)]
 )
-def test_its_colours_are_estimated_unless_nobody_wants_them(
+def test_the_foreground_is_estimated_only_if_it_is_used(
     birefnet_weights: Path, fields: dict[str, str], estimated: bool
 ) -> None:
     settings = Settings(birefnet=f"{birefnet_weights}@96x64", half=False)
@@ -151,7 +151,7 @@ def test_its_colours_are_estimated_unless_nobody_wants_them(
 
 
 class Bright(Birefnet):
-    """Its network has been replaced by a rule: subject is what is bright."""
+    """The network is replaced by a rule: bright pixels are the subject."""
 
     shapes: list[tuple[int, ...]]
 
@@ -161,37 +161,37 @@ class Bright(Birefnet):
 
 
 def bright(weights: Path, roi: bool) -> Bright:
-    found = Bright(Options(roi=roi), Settings(birefnet=f"{weights}@512x288", half=False))
-    found.shapes = []
-    return found
+    engine = Bright(Options(roi=roi), Settings(birefnet=f"{weights}@512x288", half=False))
+    engine.shapes = []
+    return engine
 
 
 def walking(x: float, count: int) -> list[Frame]:
-    """A bright disc before a dark room, going right a little in each frame."""
+    """A bright disc in front of a dark room, moving right a little in each frame."""
     alphas = [disc(512, 288, x + 0.01 * n) for n in range(count)]
     return [replace(over((240, 240, 240), alpha, (20, 30, 40)), pts=n) for n, alpha in enumerate(alphas)]
 
 
-def test_looking_only_where_the_subject_was_finds_the_same(birefnet_weights: Path) -> None:
-    everywhere, there = bright(birefnet_weights, roi=False), bright(birefnet_weights, roi=True)
+def test_processing_only_the_region_of_interest_gives_the_same_alpha(birefnet_weights: Path) -> None:
+    whole, roi = bright(birefnet_weights, roi=False), bright(birefnet_weights, roi=True)
     frames = walking(0.3, 24)
-    for one, other in zip(run(everywhere, frames), run(there, frames), strict=True):
+    for one, other in zip(run(whole, frames), run(roi, frames), strict=True):
         np.testing.assert_array_equal(one.alpha, other.alpha)
-    assert set(everywhere.shapes) == {(1, 288, 512)}
-    assert np.mean([h * w for _, h, w in there.shapes]) < 0.8 * 288 * 512
-    assert there.recurrent
-    assert not everywhere.recurrent
+    assert set(whole.shapes) == {(1, 288, 512)}
+    assert np.mean([h * w for _, h, w in roi.shapes]) < 0.8 * 288 * 512
+    assert roi.recurrent
+    assert not whole.recurrent
 
 
 def test_a_subject_that_jumped_out_of_the_box_is_found_in_the_same_frame(birefnet_weights: Path) -> None:
-    everywhere, engine = bright(birefnet_weights, roi=False), bright(birefnet_weights, roi=True)
+    whole, engine = bright(birefnet_weights, roi=False), bright(birefnet_weights, roi=True)
     frames = [*walking(0.25, 3), *walking(0.8, 2)]
     for frame, result in zip(frames, run(engine, frames), strict=True):
-        (wanted,) = run(everywhere, [frame])
-        np.testing.assert_array_equal(result.alpha, wanted.alpha)
+        (expected,) = run(whole, [frame])
+        np.testing.assert_array_equal(result.alpha, expected.alpha)
 
 
-def test_boxes_of_several_videos_go_together_where_they_are_of_one_size(birefnet_weights: Path) -> None:
+def test_boxes_of_one_size_of_several_videos_are_batched(birefnet_weights: Path) -> None:
     engine = bright(birefnet_weights, roi=True)
     left, right, late = walking(0.25, 4), walking(0.7, 4), walking(0.5, 1)
     alone = [run(engine, frames)[-1].alpha for frames in (left, right, late)]
@@ -199,15 +199,15 @@ def test_boxes_of_several_videos_go_together_where_they_are_of_one_size(birefnet
     engine.shapes.clear()
     together = infer(engine, [left[3], right[3], late[0]], [*states, None])
     assert sorted(engine.shapes) == [(1, 288, 512), (2, 288, engine.shapes[0][2])]
-    for result, wanted in zip(together, alone, strict=True):
-        np.testing.assert_array_equal(result.alpha, wanted)
+    for result, expected in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(result.alpha, expected)
 
 
-def test_the_real_networks_box_is_its_matte_of_that_part_alone(birefnet_weights: Path) -> None:
+def test_the_alpha_of_a_box_matches_the_network_on_that_crop(birefnet_weights: Path) -> None:
     settings = Settings(birefnet=f"{birefnet_weights}@256x160", half=False)
     engine, (frame,) = Birefnet(Options(roi=True), settings), clip(count=1)
-    look = engine.prepare(frame)
+    prepared = engine.prepare(frame)
     box = Box(32, 64, 128, 192)
-    (seen,) = engine._see([Pass(look, Memory(), box, torch.zeros(0, 0))])
-    (wanted,) = by_hand(torch.from_numpy(look.picture[box.cut])[None]).numpy()
-    np.testing.assert_allclose(seen.alpha, wanted, rtol=0, atol=2e-3)
+    (matted,) = engine._matted([Item(prepared, Memory(), box, torch.zeros(0, 0))])
+    (expected,) = reference(torch.from_numpy(prepared.picture[box.slices])[None]).numpy()
+    np.testing.assert_allclose(matted.alpha, expected, rtol=0, atol=2e-3)

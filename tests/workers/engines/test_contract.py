@@ -1,4 +1,4 @@
-"""What every engine of the registry promises."""
+"""The contract of every engine in the registry."""
 
 from dataclasses import replace
 
@@ -31,15 +31,15 @@ def video(width: int, height: int, count: int = 4, start: float = 0.3) -> list[F
     return [replace(over((200, 160, 140), alpha, GREEN, noise=1.0), pts=i) for i, alpha in enumerate(alphas)]
 
 
-def same(got: list[Result], wanted: list[Result]) -> None:
-    for one, other in zip(got, wanted, strict=True):
+def assert_same(actual: list[Result], expected: list[Result]) -> None:
+    for one, other in zip(actual, expected, strict=True):
         np.testing.assert_allclose(one.alpha, other.alpha, rtol=0, atol=1e-4)
         assert (one.foreground is None) == (other.foreground is None)
         if one.foreground is not None and other.foreground is not None:
             np.testing.assert_array_equal(one.foreground, other.foreground)
 
 
-def test_it_has_what_the_core_reads(engine: Engine) -> None:
+def test_it_has_the_required_attributes(engine: Engine) -> None:
     assert ENGINES[engine.name].name == engine.name
     assert engine.batch >= 1
     assert engine.warmup_frames >= 0
@@ -59,19 +59,19 @@ def test_alpha_is_finite_and_in_range_at_any_size(engine: Engine, size: tuple[in
         assert result.foreground is None or result.foreground.dtype == np.uint8
 
 
-def test_two_videos_in_turn_are_as_if_alone(engine: Engine) -> None:
+def test_two_interleaved_videos_match_each_alone(engine: Engine) -> None:
     left, right = clip(160, 120, 4), video(160, 120)
     states, turns = [None, None], []
     for pair in zip(left, right, strict=True):
         for index, frame in enumerate(pair):
             turns += infer(engine, [frame], [states[index]])
             states[index] = turns[-1].state
-    same(turns[0::2], run(engine, left))
-    same(turns[1::2], run(engine, right))
+    assert_same(turns[0::2], run(engine, left))
+    assert_same(turns[1::2], run(engine, right))
 
 
-def test_a_batch_is_as_if_alone(engine: Engine) -> None:
-    """Two of one size, one upright, and one that starts late among those that have a past."""
+def test_a_batch_matches_each_frame_alone(engine: Engine) -> None:
+    """Two of the same size, one in portrait format, and one that starts later than the others."""
     videos = [clip(160, 120, 4), video(160, 120), video(120, 160), [*video(160, 120, 4, start=0.6)]]
     alone = [run(engine, frames) for frames in (*videos[:3], videos[3][1:])]
     states, batches = [None] * 4, []
@@ -81,11 +81,11 @@ def test_a_batch_is_as_if_alone(engine: Engine) -> None:
         batches.append(infer(engine, frames, states))
         states = [result.state for result in batches[-1]]
     for index in range(3):
-        same([batch[index] for batch in batches], alone[index])
-    same([batch[3] for batch in batches[1:]], alone[3])
+        assert_same([batch[index] for batch in batches], alone[index])
+    assert_same([batch[3] for batch in batches[1:]], alone[3])
 
 
-def test_it_keeps_the_input_as_it_was(engine: Engine) -> None:
+def test_it_does_not_modify_its_input(engine: Engine) -> None:
     frames = video(64, 48)
     before = [frame.pixels.copy() for frame in frames]
     results = run(engine, frames)
@@ -93,10 +93,10 @@ def test_it_keeps_the_input_as_it_was(engine: Engine) -> None:
     for frame, pixels in zip(frames, before, strict=True):
         np.testing.assert_array_equal(frame.pixels, pixels)
     infer(engine, frames[-1:], [None])
-    np.testing.assert_array_equal(results[0].alpha, first)  # nor does a later call reach into what was given out
+    np.testing.assert_array_equal(results[0].alpha, first)  # later calls do not modify earlier results either
 
 
-def test_a_new_size_in_mid_video_is_taken(engine: Engine) -> None:
+def test_the_size_may_change_during_a_video(engine: Engine) -> None:
     old = run(engine, video(160, 120))
     (changed,) = infer(engine, video(96, 128, 1), [old[-1].state])
     assert np.isfinite(changed.alpha).all()
@@ -104,17 +104,17 @@ def test_a_new_size_in_mid_video_is_taken(engine: Engine) -> None:
     assert after.alpha.shape == changed.alpha.shape
 
 
-def test_grey_frames_do_not_stop_it(engine: Engine) -> None:
+def test_grey_frames_are_accepted(engine: Engine) -> None:
     frame = video(64, 48, 1)[0]
     luma = frame.planes()[0].copy()
     (result,) = infer(engine, [frame.with_pixels(luma, gray=True)], [None])
     assert np.isfinite(result.alpha).all()
 
 
-def test_nothing_in_nothing_out(engine: Engine) -> None:
+def test_an_empty_batch_gives_no_results(engine: Engine) -> None:
     assert infer(engine, [], []) == []
 
 
-def test_an_unknown_engine_is_named_with_the_known_ones() -> None:
+def test_the_error_for_an_unknown_engine_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="rvm, selfie, chroma"):
         load("magic", Options(), Settings())

@@ -13,17 +13,17 @@ def rvm() -> Rvm:
     return Rvm(Options(), Settings())
 
 
-def test_alpha_has_the_frames_size(rvm: Rvm) -> None:
+def test_alpha_has_the_frame_size(rvm: Rvm) -> None:
     assert run(rvm, clip(240, 320, 1))[0].alpha.shape == (320, 240)
 
 
-def test_memory_is_used(rvm: Rvm) -> None:
+def test_the_recurrent_state_is_used(rvm: Rvm) -> None:
     frames = clip(count=4)
     (fresh,) = infer(rvm, frames[3:], [None])
     assert np.abs(run(rvm, frames)[3].alpha - fresh.alpha).max() > 0.01
 
 
-def test_a_new_size_starts_afresh(rvm: Rvm) -> None:
+def test_a_new_size_starts_over(rvm: Rvm) -> None:
     state = run(rvm, clip(160, 120, 3))[-1].state
     (changed,), (fresh,) = infer(rvm, clip(120, 160, 1), [state]), infer(rvm, clip(120, 160, 1), [None])
     np.testing.assert_array_equal(changed.alpha, fresh.alpha)

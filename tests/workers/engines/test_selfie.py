@@ -15,19 +15,19 @@ def selfie() -> Selfie:
     return Selfie(Options(), Settings())
 
 
-def test_it_remembers_nothing(selfie: Selfie) -> None:
+def test_it_has_no_memory(selfie: Selfie) -> None:
     frames = clip(count=3)
     (alone,) = infer(selfie, frames[2:], [None])
     np.testing.assert_array_equal(run(selfie, frames)[2].alpha, alone.alpha)
 
 
-def test_threads_do_not_mix_their_pictures(selfie: Selfie) -> None:
+def test_threads_get_their_own_results(selfie: Selfie) -> None:
     frames = clip(count=12)
 
     def alpha(frame: Frame) -> Alpha:
         return infer(selfie, [frame], [None])[0].alpha
 
     with ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(alpha, frames))
-    for one, frame in zip(got, frames, strict=True):
+        results = list(pool.map(alpha, frames))
+    for one, frame in zip(results, frames, strict=True):
         np.testing.assert_array_equal(one, alpha(frame))

@@ -1,4 +1,4 @@
-"""The metrics against a second computation, written from their definitions with scipy, and against cases by hand."""
+"""The metrics against an independent implementation with scipy, from their definitions, and against manual examples."""
 
 import math
 import re
@@ -36,8 +36,8 @@ def truth(n: int = 0) -> Plane:
     return PatternSource(96, 64, 1).alpha(n)
 
 
-def guess(n: int = 0, seed: int = 1) -> Plane:
-    """The truth as an engine might see it: shifted, soft, with holes and islands."""
+def prediction(n: int = 0, seed: int = 1) -> Plane:
+    """The truth as an engine might predict it: shifted, soft, with holes and islands."""
     rng = np.random.default_rng(seed + n)
     soft = cv2.GaussianBlur(np.roll(truth(n), 3, axis=1), (7, 7), 0).astype(int)
     spots = cv2.resize(rng.integers(-200, 200, (8, 12)).astype(np.float32), (96, 64))
@@ -60,7 +60,7 @@ def read_with(path: Path, settings: Settings) -> list[Plane]:
     return list(AlphaVideo(path, settings))
 
 
-# the second computation
+# the independent implementation
 
 
 def grad_by_definition(pred: Plane, true: Plane) -> float:
@@ -103,7 +103,7 @@ def dtssd_by_definition(preds: Sequence[Plane], trues: Sequence[Plane]) -> float
 
 @pytest.mark.parametrize("seed", range(6))
 def test_grad_agrees_with_the_definition(seed: int) -> None:
-    pred, true = guess(seed=seed), truth()
+    pred, true = prediction(seed=seed), truth()
     assert metrics.grad(pred, true) == pytest.approx(grad_by_definition(pred, true), rel=1e-4)
     assert metrics.grad(pred, true) > 0.05
 
@@ -115,7 +115,7 @@ def test_grad_agrees_at_the_borders_too() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_conn_agrees_with_the_definition(seed: int) -> None:
-    pred, true = guess(seed=seed), truth()
+    pred, true = prediction(seed=seed), truth()
     assert metrics.conn(pred, true) == pytest.approx(conn_by_definition(pred, true), rel=1e-9)
     assert metrics.conn(pred, true) > 0.05
 
@@ -128,8 +128,8 @@ def test_conn_of_noise_agrees_with_the_definition(seed: int) -> None:
     assert metrics.conn(pred, true) == pytest.approx(conn_by_definition(pred, true), rel=1e-9)
 
 
-def test_all_figures_of_a_video_are_means_over_its_frames(tmp_path: Path) -> None:
-    preds, trues = [guess(n) for n in range(5)], [truth(n) for n in range(5)]
+def test_the_scores_of_a_video_are_means_over_its_frames(tmp_path: Path) -> None:
+    preds, trues = [prediction(n) for n in range(5)], [truth(n) for n in range(5)]
     scores = evaluate(video(tmp_path / "p.mkv", preds), video(tmp_path / "t.mkv", trues), Settings())
     errors = (np.stack(preds).astype(float) - np.stack(trues)) / 255
     assert (scores.frames, scores.warning) == (5, "")
@@ -151,7 +151,7 @@ def test_mad_and_mse_by_hand() -> None:
 
 
 def test_dtssd_by_hand() -> None:
-    """One pixel of four flickers by 1: the root of 1/4. An error that stays counts nothing."""
+    """One pixel of four flickers by 1: the root of 1/4. A constant error does not count."""
     still, flicker = np.array([[90, 0], [0, 0]], np.int16), np.array([[90, 255], [0, 0]], np.int16)
     assert metrics.dtssd(still, still) == 0
     assert metrics.dtssd(flicker, still) == pytest.approx(50)
@@ -177,7 +177,7 @@ def test_grad_by_hand() -> None:
 
 
 def test_conn_by_hand() -> None:
-    """A region of ten pixels in both; the prediction has an island of three pixels at 0.6 besides."""
+    """Both have a region of ten pixels; the prediction also has an island of three pixels at 0.6."""
     true, pred = np.zeros((6, 10), np.uint8), np.zeros((6, 10), np.uint8)
     true[1, :] = pred[1, :] = 255
     pred[4, 2:5] = 153
@@ -186,8 +186,8 @@ def test_conn_by_hand() -> None:
     assert metrics.conn(pred, true) == 0
 
 
-def test_what_left_the_largest_region_does_not_come_back() -> None:
-    """From 0.2 on the small region is the largest, but at 0.1 it was not: it never counts as connected."""
+def test_a_pixel_that_left_the_largest_region_is_not_connected_again() -> None:
+    """From 0.2 up the small region is the largest, but at 0.1 it was not, so it never counts as connected."""
     true = np.zeros((6, 10), np.uint8)
     true[1, :] = 26
     true[4, 2:5] = 255
@@ -203,7 +203,7 @@ def test_corners_do_not_connect() -> None:
     assert metrics.conn(flipped, alpha) == pytest.approx(2 * 0.6 / 1000)
 
 
-def test_the_truth_scores_nothing() -> None:
+def test_the_truth_scores_zero() -> None:
     scores = evaluate(TALK_ALPHA, TALK_ALPHA, Settings())
     assert (scores.frames, scores.mad, scores.mse, scores.conn, scores.dtssd) == (120, 0, 0, 0, 0)
     assert scores.grad == pytest.approx(0, abs=1e-9)
@@ -279,8 +279,8 @@ def test_transparency_is_preferred_to_brightness(
     assert np.abs(plane.astype(int) - RAMP).max() <= tolerance
 
 
-def test_a_gif_is_read_by_brightness_unless_anything_in_it_is_clear(tmp_path: Path) -> None:
-    """FFmpeg decodes every GIF to a format with transparency, a grey matte too."""
+def test_a_gif_is_read_by_brightness_unless_a_pixel_is_transparent(tmp_path: Path) -> None:
+    """FFmpeg decodes every GIF to a format with transparency, even a grey matte."""
     matte = write_video(tmp_path / "m.gif", [grey(RAMP), grey(255 - RAMP)], codec="gif", pix_fmt="gray")
     for plane, wanted in zip(read(matte), (RAMP, 255 - RAMP), strict=True):
         assert np.abs(plane.astype(int) - wanted).max() <= 1
@@ -309,7 +309,7 @@ def test_a_sequence_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     assert [int(p[0, 0]) for p in read(padded / "%d.png")] == [0, 10, 30]
 
 
-# what does not fit
+# mismatches and bad files
 
 
 def test_sizes_that_differ_name_both(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_sizes_that_differ_name_both(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_one_frame_more_is_compared_without_it_and_said(swapped: bool, tmp_path: Path) -> None:
+def test_one_surplus_frame_is_ignored_with_a_warning(swapped: bool, tmp_path: Path) -> None:
     three, four = (video(tmp_path / f"{n}.mkv", [RAMP] * n) for n in (3, 4))
     scores = evaluate(four, three, Settings()) if swapped else evaluate(three, four, Settings())
     assert (scores.frames, scores.mad) == (3, 0)
@@ -333,7 +333,7 @@ def test_a_greater_difference_in_length_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing.mkv", "missing/%05d.png", "%05d.png", "text.mkv", "text.png", "."])
-def test_what_cannot_be_read_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+def test_unreadable_files_are_reported_in_one_line(name: str, tmp_path: Path) -> None:
     for text in ("text.mkv", "text.png"):
         (tmp_path / text).write_text("ffconcat version 1.0\n")
     with pytest.raises(UnreadableMedia) as caught:
@@ -341,7 +341,7 @@ def test_what_cannot_be_read_is_told_in_one_line(name: str, tmp_path: Path) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_limits_and_missing_video_are_told(tmp_path: Path) -> None:
+def test_limits_and_missing_video_are_reported(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="limit is 307,199 pixels"):
         evaluate(TALK_ALPHA, TALK_ALPHA, Settings(max_pixels=640 * 480 - 1))
     with av.open(str(tmp_path / "sound.mkv"), "w") as out:
@@ -369,5 +369,5 @@ def test_progress_counts_frames(tmp_path: Path) -> None:
 
 
 def test_a_video_of_colours_is_compared_by_brightness() -> None:
-    """The clip itself is no matte, and scores like none."""
+    """The clip itself is not a matte, and scores badly."""
     assert evaluate(TALK, TALK_ALPHA, Settings()).mad > 200

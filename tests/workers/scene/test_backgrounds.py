@@ -31,12 +31,12 @@ def frame_at(pts: int, time_base: Fraction = Fraction(1, 30), width: int = WIDTH
     return Frame(composite.flat(90, 120, 130, width, height), pts, time_base)
 
 
-def opened(spec: str, width: int = WIDTH, height: int = HEIGHT, settings: Settings | None = None) -> Backdrop:
+def open_spec(spec: str, width: int = WIDTH, height: int = HEIGHT, settings: Settings | None = None) -> Backdrop:
     return open_background(Background.model_validate(spec), width, height, settings or Settings())
 
 
 def first(spec: str, width: int = WIDTH, height: int = HEIGHT) -> Plane:
-    with closing(opened(spec, width, height)) as backdrop:
+    with closing(open_spec(spec, width, height)) as backdrop:
         picture = backdrop.at(frame_at(0, width=width, height=height), np.zeros((height, width), np.uint8))
     assert picture is not None
     assert picture.shape == (height * 3 // 2, width)
@@ -44,13 +44,13 @@ def first(spec: str, width: int = WIDTH, height: int = HEIGHT) -> Plane:
 
 
 def colour_of(pixels: Plane, x: float = 0.5, y: float = 0.5) -> tuple[int, ...]:
-    """Y, U, V at a place given as shares of width and height."""
+    """Y, U, V at a position given as shares of width and height."""
     planes = split_i420(pixels)
     return tuple(int(p[int(y * p.shape[0]), int(x * p.shape[1])]) for p in planes)
 
 
-def close_to(got: tuple[int, ...], want: tuple[int, ...], by: int = 2) -> bool:
-    return all(abs(a - b) <= by for a, b in zip(got, want, strict=True))
+def close_to(actual: tuple[int, ...], expected: tuple[int, ...], tolerance: int = 2) -> bool:
+    return all(abs(a - b) <= tolerance for a, b in zip(actual, expected, strict=True))
 
 
 def shown(backdrop: Backdrop, pts: int, time_base: Fraction = Fraction(1, 30)) -> int:
@@ -60,7 +60,7 @@ def shown(backdrop: Backdrop, pts: int, time_base: Fraction = Fraction(1, 30)) -
     return number_of(Frame(picture, 0, Fraction(1, 30)))
 
 
-# colours, and what is no picture
+# colours, transparency and no background
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_colours_have_their_bt709_values(spec: str, yuv: tuple[int, int, int]) -
     assert tuple(set(p.ravel().tolist()) for p in planes) == tuple({v} for v in yuv)
 
 
-def test_transparent_is_nothing_and_none_is_the_frame_itself() -> None:
+def test_transparent_has_no_background_and_none_is_the_frame_itself() -> None:
     frame = frame_at(0)
-    assert opened("transparent").at(frame, OPAQUE) is None
-    assert opened("none").at(frame, OPAQUE) is frame.pixels
+    assert open_spec("transparent").at(frame, OPAQUE) is None
+    assert open_spec("none").at(frame, OPAQUE) is frame.pixels
 
 
 # still pictures
@@ -110,7 +110,7 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
 
 
 def save_kind(kind: str, folder: Path) -> tuple[Path, tuple[int, int, int]]:
-    """A file of an unusual kind, and the colour it must show."""
+    """A file in an unusual format, and the colour it must show."""
     image = Image.new("RGB", (WIDTH, HEIGHT), RED)
     path = folder / "image.png"
     match kind:
@@ -154,7 +154,7 @@ def save_kind(kind: str, folder: Path) -> tuple[Path, tuple[int, int, int]]:
         "named otherwise",
     ],
 )
-def test_unusual_kinds_of_image(kind: str, tmp_path: Path) -> None:
+def test_unusual_image_formats(kind: str, tmp_path: Path) -> None:
     path, yuv = save_kind(kind, tmp_path)
     assert close_to(colour_of(first(f"image:{path}")), yuv)
 
@@ -171,19 +171,19 @@ def huge_png(path: Path, width: int, height: int) -> Path:
 
 
 @pytest.mark.parametrize("side", [7_000, 12_000, 23_000])  # over our limit, Pillow's warning, Pillow's error
-def test_an_enormous_image_is_refused_unread(side: int, tmp_path: Path) -> None:
+def test_an_enormous_image_is_refused_before_decoding(side: int, tmp_path: Path) -> None:
     path = huge_png(tmp_path / "huge.png", side, side)
     began = time.perf_counter()
     with pytest.raises(BackgroundError, match=r"36,000,000 pixels \(MATTEBOX_MAX_PIXELS\)"):
-        opened(f"image:{path}")
+        open_spec(f"image:{path}")
     assert time.perf_counter() - began < 0.5
 
 
-def test_the_limit_on_pixels_is_the_operators(tmp_path: Path) -> None:
+def test_the_limit_on_pixels_is_configurable(tmp_path: Path) -> None:
     Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
-    assert opened(f"image:{tmp_path / 'a.png'}", settings=Settings(max_pixels=20_000))
+    assert open_spec(f"image:{tmp_path / 'a.png'}", settings=Settings(max_pixels=20_000))
     with pytest.raises(BackgroundError, match="200x100"):
-        opened(f"image:{tmp_path / 'a.png'}", settings=Settings(max_pixels=19_999))
+        open_spec(f"image:{tmp_path / 'a.png'}", settings=Settings(max_pixels=19_999))
 
 
 def cut_jpeg() -> bytes:
@@ -203,12 +203,12 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize("name", [*BROKEN, "missing.png", "."])
-def test_what_cannot_be_used_is_told_in_one_line(kind: str, name: str, tmp_path: Path) -> None:
+def test_unusable_files_are_reported_in_one_line(kind: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     if name in BROKEN:
         path.write_bytes(BROKEN[name])
     with pytest.raises(BackgroundError) as caught:
-        opened(f"{kind}:{path}")
+        open_spec(f"{kind}:{path}")
     message = str(caught.value)
     assert name.strip(".") in message
     assert "\n" not in message
@@ -219,59 +219,59 @@ def test_what_cannot_be_used_is_told_in_one_line(kind: str, name: str, tmp_path:
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
-def test_an_animated_image_loops_at_its_own_pace(suffix: str, tmp_path: Path) -> None:
+def test_an_animated_image_loops_at_its_own_rate(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"moving.{suffix}"
     images = [Image.fromarray(numbered(n)) for n in range(3)]
     images[0].save(path, save_all=True, append_images=images[1:], duration=[200, 100, 300], loop=0)
-    with closing(opened(f"image:{path}")) as backdrop:
+    with closing(open_spec(f"image:{path}")) as backdrop:
         tenths = [shown(backdrop, n, Fraction(1, 10)) for n in range(14)]
     assert tenths == [0, 0, 1, 2, 2, 2, 0, 0, 1, 2, 2, 2, 0, 0]
 
 
-def test_an_animation_damaged_in_the_middle_shows_what_there_is(tmp_path: Path) -> None:
+def test_a_partly_damaged_animation_shows_its_readable_pictures(tmp_path: Path) -> None:
     path = tmp_path / "moving.gif"
     noise = np.random.default_rng(2).integers(0, 255, (4, HEIGHT, WIDTH, 3), dtype=np.uint8)
     images = [Image.fromarray(n) for n in noise]
     images[0].save(path, save_all=True, append_images=images[1:], duration=100, loop=0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 5 // 8])
-    with closing(opened(f"image:{path}")) as backdrop:
+    with closing(open_spec(f"image:{path}")) as backdrop:
         assert all(backdrop.at(frame_at(n, Fraction(1, 10)), OPAQUE) is not None for n in range(12))
 
 
 def test_a_video_follows_the_time_of_the_frames_and_loops(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "bg.mp4", frames=5, rate=Fraction(10))
-    with closing(opened(f"video:{path}")) as backdrop:
+    with closing(open_spec(f"video:{path}")) as backdrop:
         assert [shown(backdrop, n) for n in range(0, 60, 3)] == [n % 5 for n in range(20)]
         assert [shown(backdrop, n) for n in range(6)] == [0, 0, 0, 1, 1, 1]
 
 
-def test_milliseconds_of_matroska_do_not_show_the_picture_before(tmp_path: Path) -> None:
+def test_rounded_timestamps_of_matroska_do_not_show_the_previous_picture(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "bg.mp4", frames=30)
-    with closing(opened(f"video:{path}")) as backdrop:
+    with closing(open_spec(f"video:{path}")) as backdrop:
         in_ms = [shown(backdrop, round(n * 1000 / 30), Fraction(1, 1000)) for n in range(60)]
     assert in_ms == [n % 30 for n in range(60)]
 
 
-def test_a_variable_rate_shows_each_picture_for_its_time(tmp_path: Path) -> None:
+def test_a_variable_rate_shows_each_picture_for_its_duration(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "bg.mkv", frames=4, times_ms=[0, 100, 600, 700])
-    with closing(opened(f"video:{path}")) as backdrop:
+    with closing(open_spec(f"video:{path}")) as backdrop:
         assert [shown(backdrop, n, Fraction(1, 10)) for n in range(8)] == [0, 1, 1, 1, 1, 1, 2, 3]
 
 
-def test_the_same_time_shows_the_same_picture_whatever_came_before(tmp_path: Path) -> None:
+def test_the_same_time_always_shows_the_same_picture(tmp_path: Path) -> None:
     """Segments of one job run on different machines and must agree."""
     path = numbered_clip(tmp_path / "bg.webm", frames=45, codec="libvpx-vp9", options={"deadline": "realtime"})
-    with closing(opened(f"video:{path}")) as straight:
+    with closing(open_spec(f"video:{path}")) as straight:
         expected = {pts: shown(straight, pts) for pts in range(0, 200, 7)}
     assert len(set(expected.values())) > 20
-    with closing(opened(f"video:{path}")) as jumping:
+    with closing(open_spec(f"video:{path}")) as jumping:
         for pts in (196, 0, 140, 133, 7, 189):
             assert shown(jumping, pts) == expected[pts]
 
 
-def test_a_leap_into_a_long_video_seeks(tmp_path: Path) -> None:
+def test_a_jump_in_a_long_video_seeks(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "bg.mp4", frames=250, rate=Fraction(2), options={"g": "10"})
-    with closing(opened(f"video:{path}")) as backdrop:
+    with closing(open_spec(f"video:{path}")) as backdrop:
         assert [shown(backdrop, t, Fraction(1)) for t in (3, 100, 60, 101, 124, 125, 226)] == [
             6,
             200,
@@ -284,14 +284,14 @@ def test_a_leap_into_a_long_video_seeks(tmp_path: Path) -> None:
 
 
 class Slides:
-    """Pictures that begin at whole seconds, each as bright as its second; remembers where reading began."""
+    """Pictures that start at whole seconds, with brightness equal to the second; records where reading started."""
 
     def __init__(self, *begin_s: int) -> None:
         self._begin_s = begin_s
-        self.began_at: list[int] = []
+        self.started_at: list[int] = []
 
     def __call__(self, from_s: int) -> Generator[tuple[Fraction, Fraction, Plane], None, None]:
-        self.began_at.append(from_s)
+        self.started_at.append(from_s)
         for n in self._begin_s:
             if n >= from_s:
                 yield Fraction(n), Fraction(n + 1), composite.flat(n, 128, 128, WIDTH, HEIGHT)
@@ -303,41 +303,41 @@ def brightness(loop: Loop, time_s: int) -> int:
     return int(picture[0, 0])
 
 
-def test_a_leap_reads_only_the_neighbourhood() -> None:
+def test_a_jump_reads_only_nearby_pictures() -> None:
     slides = Slides(*range(240))
     loop = Loop(slides, Fraction(240))
     assert [brightness(loop, t) for t in (0, 5, 200, 201, 2, 240)] == [0, 5, 200, 201, 2, 0]
-    assert slides.began_at == [0, 190, 0, 0]
+    assert slides.started_at == [0, 190, 0, 0]
 
 
-def test_a_leap_into_a_long_pause_still_shows_what_was_on() -> None:
+def test_a_jump_into_a_long_gap_shows_the_last_picture_before_it() -> None:
     slides = Slides(0, 1, 120, 235)
     loop = Loop(slides, Fraction(240))
     assert [brightness(loop, t) for t in (0, 200, 201, 239)] == [0, 120, 120, 235]
 
 
-def test_a_picture_that_stays_to_the_end_is_read_once() -> None:
-    """The header promises 240 seconds, the pictures end after 1."""
+def test_a_last_picture_that_is_shown_to_the_end_is_read_once() -> None:
+    """The header says 240 seconds; the last picture starts at 1."""
     slides = Slides(0, 1)
     loop = Loop(slides, Fraction(240))
     assert [brightness(loop, t) for t in (0, 100, 150, 239)] == [0, 1, 1, 1]
-    assert len(slides.began_at) == 3  # at first, a leap that found nothing, and the beginning again
+    assert len(slides.started_at) == 3  # at first, a seek that found nothing, and the start again
 
 
-def test_going_back_after_a_leap_into_a_gap() -> None:
+def test_going_back_after_a_jump_into_a_gap() -> None:
     slides = Slides(0, 195)
     loop = Loop(slides, Fraction(240))
     assert [brightness(loop, t) for t in (0, 200, 3)] == [0, 195, 0]
 
 
-def test_a_first_picture_that_begins_late_is_shown_from_the_start() -> None:
+def test_a_first_picture_that_starts_late_is_shown_from_the_beginning() -> None:
     slides = Slides(2, 3)
     loop = Loop(slides, Fraction(5))
     assert [brightness(loop, t) for t in (0, 1, 2, 3, 4, 5)] == [2, 2, 2, 3, 3, 2]
-    assert slides.began_at == [0, 0]
+    assert slides.started_at == [0, 0]
 
 
-def test_a_length_that_nobody_knows_is_learnt() -> None:
+def test_an_unknown_length_is_determined_by_reading() -> None:
     def read(_: int) -> Generator[tuple[Fraction, Fraction, Plane], None, None]:
         for n in range(3):
             yield Fraction(n, 2), Fraction(n + 1, 2), composite.flat(100 + n, 128, 128, WIDTH, HEIGHT)
@@ -353,7 +353,7 @@ def test_a_length_that_nobody_knows_is_learnt() -> None:
 
 def test_a_video_of_one_frame_is_a_still(tmp_path: Path) -> None:
     path = write_video(tmp_path / "one.mp4", [numbered(77)])
-    with closing(opened(f"video:{path}")) as backdrop:
+    with closing(open_spec(f"video:{path}")) as backdrop:
         assert [shown(backdrop, n) for n in (0, 1, 5, 1000)] == [77] * 4
 
 
@@ -365,15 +365,15 @@ def test_a_video_fills_the_frame_and_keeps_its_centre(tmp_path: Path) -> None:
     assert all(close_to(colour_of(picture, x), GREEN_YUV) for x in (0.05, 0.5, 0.95))
 
 
-def test_a_transparent_video_lies_over_black(tmp_path: Path) -> None:
+def test_a_transparent_video_is_shown_over_black(tmp_path: Path) -> None:
     frame = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH, 4), (255, 0, 0, 128), np.uint8), format="rgba")
     path = write_video(tmp_path / "clear.mkv", [frame.reformat(format="bgra")], codec="ffv1", pix_fmt="bgra")
-    assert close_to(colour_of(first(f"video:{path}")), (40, 115, 184), by=3)
+    assert close_to(colour_of(first(f"video:{path}")), (40, 115, 184), tolerance=3)
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "bg.mp4", frames=200, width=320, height=240, options={"preset": "ultrafast"})
-    with closing(opened(f"video:{path}", 320, 240)) as backdrop:
+    with closing(open_spec(f"video:{path}", 320, 240)) as backdrop:
         alpha = np.zeros((240, 320), np.uint8)
         backdrop.at(frame_at(0, width=320, height=240), alpha)
         tracemalloc.start()
@@ -384,18 +384,18 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     assert peak < 12 * 320 * 240 * 3 // 2  # all of them would be 200
 
 
-def test_a_file_that_vanishes_is_told_when_the_loop_begins_again(tmp_path: Path) -> None:
+def test_a_file_that_disappears_is_reported_when_the_loop_restarts(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "bg.mp4", frames=5, rate=Fraction(10))
-    with closing(opened(f"video:{path}")) as backdrop:
+    with closing(open_spec(f"video:{path}")) as backdrop:
         assert shown(backdrop, 3) == 1
         path.unlink()
         with pytest.raises(BackgroundError, match="does not exist"):
             shown(backdrop, 15)
 
 
-def test_a_blur_belongs_to_the_frame() -> None:
+def test_a_blur_is_computed_from_its_frame() -> None:
     dark, light = (Frame(composite.flat(v, 128, 128, WIDTH, HEIGHT), 0, Fraction(1, 30)) for v in (50, 180))
-    backdrop = opened("blur:0.3")
+    backdrop = open_spec("blur:0.3")
     nothing = np.zeros((HEIGHT, WIDTH), np.uint8)
     pictures = [backdrop.at(f, nothing) for f in (dark, light, dark)]
     assert [None if p is None else int(p[5, 5]) for p in pictures] == [50, 180, 50]

@@ -32,20 +32,20 @@ def test_blur_has_no_halo_of_the_subject(size: tuple[int, int], strength: float)
     assert np.abs(v.astype(int) - 128).max() <= 2
 
 
-def test_blur_survives_a_matte_that_ends_inside_the_subject() -> None:
+def test_blur_has_no_halo_if_the_matte_is_too_small() -> None:
     truth, matte = disc(640, 480), disc(640, 480, 0.29)  # 5 pixels short
     _, _, v = split_i420(blurred(room_with_red_subject(truth), matte, 0.5))
     assert np.abs(v.astype(int) - 128).max() <= 2
 
 
-def test_blur_of_nothing_but_subject_is_grey() -> None:
+def test_blur_is_grey_if_the_subject_fills_the_picture() -> None:
     pixels = room_with_red_subject(np.full((100, 130), 255, np.uint8))
     out = blurred(pixels, np.full((100, 130), 255, np.uint8), 0.5)
     assert tuple(np.unique(plane).tolist() for plane in split_i420(out)) == tuple([level] for level in GREY)
 
 
-def test_blur_fills_wide_holes_with_what_surrounds_them() -> None:
-    """Behind a subject far wider than the blur the room goes on, neither black nor grey."""
+def test_blur_fills_wide_holes_with_surrounding_colours() -> None:
+    """Behind a subject much wider than the blur there are colours of the room, neither black nor grey."""
     alpha = np.zeros((480, 640), np.uint8)
     alpha[20:, 40:-40] = 255
     y, _, _ = split_i420(blurred(composite.flat(220, 128, 128, 640, 480), alpha, 0.0))

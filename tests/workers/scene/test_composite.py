@@ -48,12 +48,12 @@ def exact_blend(foreground: Plane, background: Plane, alpha: Plane) -> list[npt.
 def test_blend_is_within_a_level_of_floating_point(width: int, height: int) -> None:
     fg, bg, alpha = noise(width, height, 1), noise(width, height, 2), noisy_alpha(width, height)
     out = split_i420(composite.blend(fg, bg, alpha))
-    for got, want in zip(out, exact_blend(fg, bg, alpha), strict=True):
-        assert np.abs(got - want).max() <= 1.0
+    for actual, expected in zip(out, exact_blend(fg, bg, alpha), strict=True):
+        assert np.abs(actual - expected).max() <= 1.0
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
-def test_blend_is_exact_at_the_ends_and_where_both_agree(fg: int, bg: int, alpha: int) -> None:
+def test_blend_is_exact_at_alpha_0_and_255_and_where_both_agree(fg: int, bg: int, alpha: int) -> None:
     front, behind = (composite.flat(v, v, v, 4, 2) for v in (fg, bg))
     mask = np.full((2, 4), alpha, np.uint8)
     assert (composite.blend(front, behind, np.full_like(mask, 255)) == fg).all()
@@ -61,7 +61,7 @@ def test_blend_is_exact_at_the_ends_and_where_both_agree(fg: int, bg: int, alpha
     assert (composite.blend(front, front, mask) == fg).all()
 
 
-def test_blend_changes_nothing_it_was_given() -> None:
+def test_blend_does_not_modify_its_inputs() -> None:
     fg, bg, alpha = noise(16, 8, 1), noise(16, 8, 2), noisy_alpha(16, 8)
     copies = [a.copy() for a in (fg, bg, alpha)]
     composite.blend(fg, bg, alpha)
@@ -69,7 +69,7 @@ def test_blend_changes_nothing_it_was_given() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_blank_leaves_nothing_where_alpha_is_zero_and_all_elsewhere(width: int, height: int) -> None:
+def test_blank_is_black_where_alpha_is_zero_and_unchanged_elsewhere(width: int, height: int) -> None:
     pixels, alpha = noise(width, height, 1), noisy_alpha(width, height)
     y, u, v = split_i420(composite.blank(pixels, alpha))
     source_y, source_u, source_v = split_i420(pixels)
@@ -80,7 +80,7 @@ def test_blank_leaves_nothing_where_alpha_is_zero_and_all_elsewhere(width: int, 
 
 
 def test_the_faintest_alpha_keeps_its_chroma() -> None:
-    """1 of 255 in one pixel of four rounds to a mean of 0, and still must not be blanked."""
+    """Alpha 1 of 255 in one pixel of four rounds to a mean of 0, but must not be blanked."""
     alpha = np.zeros((4, 4), np.uint8)
     alpha[1, 2] = 1
     _, u, _ = split_i420(composite.blank(composite.flat(*GREEN, 4, 4), alpha))
@@ -109,7 +109,7 @@ def test_composite_shows_the_background_where_the_input_itself_is_transparent() 
     assert (out.pixels == background).all()
 
 
-def test_transparent_carries_alpha_and_nothing_of_the_room() -> None:
+def test_transparent_has_alpha_and_nothing_of_the_room() -> None:
     pixels, alpha = noise(66, 50, 1), noisy_alpha(66, 50)
     out = composite.render(frame_of(pixels), alpha, None, None, View.COMPOSITE)
     assert out.alpha is not None
@@ -118,13 +118,13 @@ def test_transparent_carries_alpha_and_nothing_of_the_room() -> None:
     assert (out.pixels[:50][alpha > 0] == pixels[:50][alpha > 0]).all()
 
 
-def test_background_none_passes_the_input_even_when_the_engine_cleaned_its_colours() -> None:
+def test_background_none_returns_the_input_even_with_an_estimated_foreground() -> None:
     source = frame_of(noise(16, 8, 1))
     out = composite.render(source, noisy_alpha(16, 8, 2), noise(16, 8, 3), source.pixels, View.COMPOSITE)
     assert out is source
 
 
-def test_background_none_keeps_the_inputs_alpha_and_blanks_what_it_hides() -> None:
+def test_background_none_keeps_the_alpha_of_the_input_and_blanks_hidden_pixels() -> None:
     alpha = noisy_alpha(16, 8)
     alpha[:4] = 0
     source = frame_of(noise(16, 8, 1), alpha=alpha)
@@ -142,7 +142,7 @@ def test_matte_is_alpha_as_full_range_grey() -> None:
     assert (out.width, out.height) == (16, 8)
 
 
-def test_overlay_keeps_the_subject_and_reddens_and_dims_the_rest() -> None:
+def test_overlay_keeps_the_subject_and_tints_and_dims_the_rest() -> None:
     source = composite.flat(150, 128, 128, 16, 8)
     alpha = np.zeros((8, 16), np.uint8)
     alpha[:, :8] = 255
@@ -153,7 +153,7 @@ def test_overlay_keeps_the_subject_and_reddens_and_dims_the_rest() -> None:
     assert (v[:, 4:] > 145).all()
 
 
-def test_overlay_of_everything_stays_legal() -> None:
+def test_overlay_stays_in_limited_range() -> None:
     ramp = np.arange(256, dtype=np.uint8).repeat(6).reshape(96, 16)
     out = composite.overlay(ramp, np.zeros((64, 16), np.uint8))
     assert out.min() >= 16
@@ -195,7 +195,7 @@ def test_stacked_is_blanked_colour_above_limited_range_alpha(background: Plane |
 
 @pytest.mark.parametrize("view", [v for v in View if v is not View.MATTE])
 @pytest.mark.parametrize("background", ["green", "transparent", "none"])
-def test_shape_foretells_what_render_gives(view: View, background: str) -> None:
+def test_shape_predicts_the_output_of_render(view: View, background: str) -> None:
     source = PatternSource(66, 50, 1)
     frame, alpha = source.frame(0), source.alpha(0)
     behind = {"green": composite.flat(*GREEN, 66, 50), "transparent": None, "none": frame.pixels}[background]
@@ -206,7 +206,7 @@ def test_shape_foretells_what_render_gives(view: View, background: str) -> None:
     assert (info.rate, info.frames) == (source.info.rate, source.info.frames)
 
 
-def test_shape_of_a_matte_is_grey_and_of_an_untouched_input_as_it_was() -> None:
+def test_shape_of_a_matte_is_grey_and_of_an_untouched_input_unchanged() -> None:
     info = VideoInfo(66, 50, Fraction(1, 30), Fraction(30), has_alpha=True)
     matte = composite.shape(info, Options.read(view="matte", background="transparent"))
     assert (matte.gray, matte.has_alpha) == (True, False)
@@ -223,7 +223,7 @@ def test_centre_takes_luma_and_chroma_from_the_same_place() -> None:
     assert ((u == luma[::2, ::2]).all(), (v == luma[::2, ::2]).all()) == (True, True)
 
 
-def test_sizes_that_do_not_fit_are_refused() -> None:
+def test_different_sizes_are_refused() -> None:
     frame = frame_of(noise(16, 8, 1))
     with pytest.raises(ValueError, match="alpha is"):
         composite.render(frame, np.zeros((8, 14), np.uint8), None, None, View.COMPOSITE)
@@ -238,7 +238,7 @@ def half_and_half(width: int = 320, height: int = 180) -> Plane:
 
 
 @pytest.mark.parametrize("strength", [0.3, 1.0])
-def test_light_wraps_along_the_edge_and_no_deeper(strength: float) -> None:
+def test_light_wraps_only_along_the_edge(strength: float) -> None:
     subject, red = composite.flat(60, 128, 128, 320, 180), composite.flat(150, 100, 200, 320, 180)
     y, _, v = split_i420(composite.light_wrap(subject, red, half_and_half(), strength))
     row = y[90, 160:].astype(int)
@@ -249,7 +249,7 @@ def test_light_wraps_along_the_edge_and_no_deeper(strength: float) -> None:
     assert (v[:, 90:] == 128).all()
 
 
-def test_more_wrap_is_more_light_and_none_is_none() -> None:
+def test_strength_scales_the_light_and_0_adds_none() -> None:
     subject, white = composite.flat(60, 110, 140, 320, 180), composite.flat(235, 128, 128, 320, 180)
     lit = [composite.light_wrap(subject, white, half_and_half(), s) for s in (0.0, 0.25, 0.5, 1.0)]
     assert np.array_equal(lit[0], subject)
@@ -257,14 +257,14 @@ def test_more_wrap_is_more_light_and_none_is_none() -> None:
     assert at_edge == sorted(set(at_edge))
 
 
-def test_a_black_background_sheds_no_light() -> None:
+def test_a_black_background_adds_no_light() -> None:
     subject = noise(320, 180, 1)
     black = composite.flat(16, 128, 128, 320, 180)
     assert np.array_equal(composite.light_wrap(subject, black, half_and_half(), 1.0), subject)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_wrapped_light_only_adds_and_never_outshines_the_background(width: int, height: int) -> None:
+def test_light_wrap_only_adds_light_up_to_that_of_the_background(width: int, height: int) -> None:
     subject, background = noise(width, height, 1), composite.flat(120, 90, 160, width, height)
     out = composite.light_wrap(subject, background, noisy_alpha(width, height), 1.0)[:height].astype(int)
     before = subject[:height].astype(int)

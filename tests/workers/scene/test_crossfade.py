@@ -1,4 +1,4 @@
-"""One background gives way to the next: softly, in bounded time, with everything closed that was opened."""
+"""Cross-fades between backgrounds: gradual, of limited duration, and every backdrop is closed."""
 
 from fractions import Fraction
 
@@ -14,7 +14,7 @@ ALPHA = np.zeros((4, 4), np.uint8)
 
 
 class Grey:
-    """A backdrop of one level that notes when it is closed, and may fail."""
+    """A backdrop of one level that counts how often it is closed, and may fail."""
 
     def __init__(self, level: int, fails: bool = False) -> None:
         self.picture, self.fails, self.closed = flat(level, 128, 128, 4, 4), fails, 0
@@ -34,21 +34,21 @@ def level(fade: Crossfade, time_s: float) -> int:
     return int(picture[0, 0])
 
 
-def test_it_goes_from_one_to_the_other() -> None:
+def test_it_fades_from_one_to_the_other() -> None:
     old, new = Grey(20), Grey(220)
     fade = Crossfade(old)
     assert level(fade, 9.0) == 20
     fade.turn_to(new)
     levels = [level(fade, 10.0 + n / 30) for n in range(6)]
     assert levels == sorted(levels)
-    assert 20 < levels[0] < 120, "it shows in the very next picture"
+    assert 20 < levels[0] < 120, "it is visible in the next frame"
     assert levels[-1] == 220
     assert (old.closed, new.closed) == (1, 0)
     fade.close()
     assert new.closed == 1
 
 
-def test_a_third_one_ends_the_first() -> None:
+def test_a_third_one_ends_the_first_fade() -> None:
     first, second, third = Grey(20), Grey(120), Grey(220)
     fade = Crossfade(first)
     fade.turn_to(second)
@@ -60,7 +60,7 @@ def test_a_third_one_ends_the_first() -> None:
     assert (second.closed, third.closed) == (1, 1)
 
 
-def test_at_once() -> None:
+def test_without_a_fade() -> None:
     old = Grey(20)
     fade = Crossfade(old)
     fade.turn_to(Grey(220), softly=False)
@@ -68,15 +68,15 @@ def test_at_once() -> None:
     assert level(fade, 0.0) == 220
 
 
-def test_a_clock_that_leaps_ends_it() -> None:
-    for leap_s in (-5.0, FADE_S, 100.0):
+def test_a_jump_in_time_ends_the_fade() -> None:
+    for jump_s in (-5.0, FADE_S, 100.0):
         fade = Crossfade(Grey(20))
         fade.turn_to(Grey(220))
         level(fade, 10.0)
-        assert level(fade, 10.0 + leap_s) == 220
+        assert level(fade, 10.0 + jump_s) == 220
 
 
-def test_an_old_one_that_fails_is_left_and_a_new_one_that_fails_says_so() -> None:
+def test_a_failing_old_backdrop_is_dropped_and_a_failing_new_one_raises() -> None:
     old = Grey(20)
     fade = Crossfade(old)
     fade.turn_to(Grey(220))

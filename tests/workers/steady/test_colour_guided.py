@@ -1,39 +1,39 @@
 import numpy as np
 import pytest
 
-from workers.steady.colour_guided import drawn, lines
+from workers.steady.colour_guided import apply_coefficients, fit_coefficients
 
 
-def windowed(values: np.ndarray, radius: int) -> np.ndarray:
-    """Mean over a square window, mirrored at the borders as OpenCV does by default: its edge pixel is not repeated."""
+def window_mean(values: np.ndarray, radius: int) -> np.ndarray:
+    """Mean over a square window, mirrored at the borders without repeating the edge pixel, as OpenCV does."""
     padded = np.pad(values, ((radius, radius), (radius, radius)) + ((0, 0),) * (values.ndim - 2), mode="reflect")
     side = 2 * radius + 1
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (0, 1))
     return np.asarray(windows.mean((-2, -1)))
 
 
-def test_it_is_the_filter_of_the_paper() -> None:
-    """Against the definition, solved pixel by pixel in double precision."""
+def test_matches_the_definition() -> None:
+    """The paper's, solved pixel by pixel in double precision."""
     rng = np.random.default_rng(0)
     picture, alpha, radius, epsilon = rng.random((12, 16, 3)), rng.random((12, 16)), 2, 1e-2
-    centre, level = windowed(picture, radius), windowed(alpha, radius)
-    outer = windowed(picture[..., :, None] * picture[..., None, :], radius)
+    centre, level = window_mean(picture, radius), window_mean(alpha, radius)
+    outer = window_mean(picture[..., :, None] * picture[..., None, :], radius)
     spread = outer - centre[..., :, None] * centre[..., None, :] + epsilon * np.eye(3)
-    covariance = windowed(picture * alpha[..., None], radius) - centre * level[..., None]
+    covariance = window_mean(picture * alpha[..., None], radius) - centre * level[..., None]
     slope = np.linalg.solve(spread, covariance[..., None])[..., 0]
     offset = level - (slope * centre).sum(2)
-    expected = (windowed(slope, radius) * picture).sum(2) + windowed(offset, radius)
+    expected = (window_mean(slope, radius) * picture).sum(2) + window_mean(offset, radius)
     small = picture.astype(np.float32)
-    got = drawn(small, lines(small, alpha.astype(np.float32), radius, epsilon))
-    np.testing.assert_allclose(got, expected.clip(0, 1), atol=2e-4)
+    result = apply_coefficients(small, fit_coefficients(small, alpha.astype(np.float32), radius, epsilon))
+    np.testing.assert_allclose(result, expected.clip(0, 1), atol=2e-4)
 
 
-def test_a_soft_edge_takes_the_shape_of_the_pictures() -> None:
+def test_a_soft_edge_follows_the_picture() -> None:
     picture = np.zeros((24, 32, 3), np.float32)
     picture[:, 16:] = (0.7, 0.4, 0.2)
     soft = np.broadcast_to(np.clip((np.arange(32) - 12.5) / 6, 0, 1), (24, 32)).astype(np.float32)
-    got = drawn(picture, lines(picture, soft, 4, 1e-5))
-    step = np.diff(got[12])
+    result = apply_coefficients(picture, fit_coefficients(picture, soft, 4, 1e-5))
+    step = np.diff(result[12])
     assert step.argmax() == 15
     assert step.max() > 3 * np.diff(soft[12]).max()
 
@@ -41,6 +41,6 @@ def test_a_soft_edge_takes_the_shape_of_the_pictures() -> None:
 def test_a_flat_picture_smooths_and_keeps_the_level() -> None:
     alpha = np.random.default_rng(1).random((24, 32)).astype(np.float32)
     flat = np.full((24, 32, 3), 0.5, np.float32)
-    got = drawn(flat, lines(flat, alpha, 4, 1e-4))
-    assert got.std() < 0.2 * alpha.std()
-    assert got.mean() == pytest.approx(alpha.mean(), abs=0.03)
+    result = apply_coefficients(flat, fit_coefficients(flat, alpha, 4, 1e-4))
+    assert result.std() < 0.2 * alpha.std()
+    assert result.mean() == pytest.approx(alpha.mean(), abs=0.03)

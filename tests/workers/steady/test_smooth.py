@@ -1,4 +1,4 @@
-"""Steadying: it changes nothing that it should not, believes what is new, and keeps frame and alpha together."""
+"""Temporal smoothing: it leaves correct mattes alone, accepts new content, and keeps frame and alpha together."""
 
 import functools
 from collections.abc import Iterator
@@ -34,13 +34,13 @@ def flat(alpha: float, count: int, frame: Frame) -> Clip:
     return Clip([replace(frame, pts=n) for n in range(count)], [], [raw] * count)
 
 
-def test_off_and_no_strength_are_nothing_at_all() -> None:
+def test_off_and_zero_strength_give_no_tuning() -> None:
     for engine in ENGINES:
         assert choose(Temporal.OFF, 1.0, engine, live=True) is None
         assert choose(Temporal.OFFLINE, 0.0, engine, live=False) is None
 
 
-def test_auto_looks_ahead_in_files_alone_and_lets_be_what_needs_nothing() -> None:
+def test_auto_looks_ahead_only_in_files_and_does_not_smooth_chroma() -> None:
     for engine in ENGINES:
         live, file = (choose(Temporal.AUTO, 0.7, engine, live) for live in (True, False))
         assert live is not None
@@ -51,7 +51,7 @@ def test_auto_looks_ahead_in_files_alone_and_lets_be_what_needs_nothing() -> Non
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_frame_leaves_once_in_order_with_values_in_range(still: Clip, mode: str, engine: str) -> None:
+def test_every_frame_is_returned_once_in_order_with_values_in_range(still: Clip, mode: str, engine: str) -> None:
     out = steadied(still, mode, engine)
     assert [id(one.frame) for one in out] == [id(frame) for frame in still.frames]
     for one in out:
@@ -68,7 +68,7 @@ def test_every_frame_leaves_once_in_order_with_values_in_range(still: Clip, mode
     engine=st.sampled_from(ENGINES),
     strength=st.floats(0.01, 1),
 )
-def test_whatever_comes_in_what_leaves_is_an_alpha(
+def test_any_input_gives_a_valid_alpha(
     pixels: np.ndarray, alphas: np.ndarray, mode: str, engine: str, strength: float
 ) -> None:
     frames = [Frame(picture, n, Fraction(1, 30)) for n, picture in enumerate(pixels)]
@@ -81,13 +81,13 @@ def test_whatever_comes_in_what_leaves_is_an_alpha(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("engine", "alpha"), [("selfie", 0), ("selfie", 1), ("rvm", 0), ("rvm", 1), ("birefnet", 0.0)])
-def test_what_never_changes_stays(still: Clip, mode: str, engine: str, alpha: float) -> None:
+def test_a_constant_alpha_is_unchanged(still: Clip, mode: str, engine: str, alpha: float) -> None:
     for one in steadied(flat(alpha, 16, still.frames[0]), mode, engine):
         np.testing.assert_allclose(one.alpha, alpha, atol=1e-5)
 
 
 def test_large_mattes_keep_their_detail() -> None:
-    """What the grid cannot hold is added to, not replaced."""
+    """The grid's change is added to the full alpha, which is not replaced."""
     rng = np.random.default_rng(2)
     alpha = rng.uniform(0.2, 0.8, (HEIGHT, WIDTH)).astype(np.float32)
     scene = clip(lambda n: [320.0], 6)
@@ -106,7 +106,7 @@ def enlarged(scene: Clip, times: int) -> Clip:
     return Clip(frames, true, scene.raw)
 
 
-def test_small_mattes_of_large_pictures_leave_files_finer_and_closer_to_the_truth() -> None:
+def test_small_mattes_of_large_pictures_become_finer_and_more_accurate_in_files() -> None:
     small = clip(lambda n: [250.0 + 6 * n], 12)
     large = enlarged(small, 2)
     out = steadied(large, "offline")
@@ -123,7 +123,7 @@ def test_small_mattes_of_large_pictures_leave_files_finer_and_closer_to_the_trut
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_still_subjects_border_comes_to_rest(still: Clip, mode: str) -> None:
+def test_the_border_of_a_still_subject_stops_flickering(still: Clip, mode: str) -> None:
     mad, dtssd = ratios(still, mode)
     assert dtssd <= 0.3
     assert mad < 1.0
@@ -153,11 +153,11 @@ def test_two_people_are_both_kept(mode: str) -> None:
     assert mad <= 1.0
     assert dtssd <= 0.75
     for one, true in zip(steadied(two_people(), mode), two_people().true, strict=True):
-        seen = cv2.resize(one.alpha, (WIDTH, HEIGHT)) > 0.5
-        assert (seen[true == 255]).mean() > 0.97
+        subject = cv2.resize(one.alpha, (WIDTH, HEIGHT)) > 0.5
+        assert (subject[true == 255]).mean() > 0.97
 
 
-def test_live_after_a_cut_is_the_engines_own_matte() -> None:
+def test_live_the_first_matte_after_a_cut_is_unchanged() -> None:
     scene = clip(lambda n: [200.0], 12) + clip(lambda n: [460.0], 12, room=2)
     out = steadied(scene, "live")
     np.testing.assert_array_equal(out[12].alpha, scene.raw[12])
@@ -179,25 +179,25 @@ def interrupted(scene: Clip) -> Iterator[tuple[str, Clip]]:
     back = [replace(frame, pts=frame.pts - 12 * (frame.pts >= 12)) for frame in scene.frames]
     yield "a step back", replace(scene, frames=back)
     cropped = [replace(f, pixels=f.pixels if f.pts < 12 else f.pixels[:, : WIDTH // 2].copy()) for f in scene.frames]
-    yield "another size", replace(scene, frames=cropped)
+    yield "a new size", replace(scene, frames=cropped)
 
 
-def test_a_pause_a_step_back_and_another_size_begin_anew(still: Clip) -> None:
-    for what, scene in interrupted(still):
+def test_a_pause_a_step_back_and_a_new_size_start_over(still: Clip) -> None:
+    for interruption, scene in interrupted(still):
         out = steadied(scene, "live")
-        assert np.array_equal(out[12].alpha, scene.raw[12]), what
-        assert not np.array_equal(out[11].alpha, scene.raw[11]), what
+        assert np.array_equal(out[12].alpha, scene.raw[12]), interruption
+        assert not np.array_equal(out[11].alpha, scene.raw[11]), interruption
 
 
-def test_what_enters_is_trusted_at_once() -> None:
-    """A hand: nothing like it was there before."""
+def test_new_content_is_accepted_at_once() -> None:
+    """Such as a hand that comes into view."""
     scene = clip(lambda n: [160.0] if n < 12 else [160.0, 480.0], 14, edge=0.0)
     out = steadied(scene, "live")
     true = cv2.resize(scene.true[12], (256, 144), interpolation=cv2.INTER_AREA) == 255
     assert out[12].alpha[true].mean() > 0.9
 
 
-def test_an_alpha_that_stays_changed_is_believed_by_the_second_frame(still: Clip) -> None:
+def test_a_lasting_change_of_alpha_is_accepted_by_the_second_frame(still: Clip) -> None:
     empty = np.zeros((144, 256), np.float32)
     late = replace(still, raw=[empty] * 10 + still.raw[10:])
     true = cv2.resize(still.true[0], (256, 144), interpolation=cv2.INTER_AREA) == 255
@@ -205,7 +205,7 @@ def test_an_alpha_that_stays_changed_is_believed_by_the_second_frame(still: Clip
 
 
 @pytest.mark.parametrize("mode", ["live+1", "offline"])
-def test_a_single_pop_and_a_single_hole_are_taken_out(still: Clip, mode: str) -> None:
+def test_a_single_pop_and_a_single_hole_are_removed(still: Clip, mode: str) -> None:
     popped = [raw.copy() for raw in still.raw]
     popped[10][20:50, 5:40] = 1.0
     popped[14][110:130, 110:140] = 0.0
@@ -214,7 +214,7 @@ def test_a_single_pop_and_a_single_hole_are_taken_out(still: Clip, mode: str) ->
     assert out[14].alpha[112:128, 112:138].min() > 0.95
 
 
-def test_a_state_may_go_on_after_its_frames_were_finished(still: Clip) -> None:
+def test_a_state_remains_usable_after_a_flush(still: Clip) -> None:
     tuning = choose(Temporal.OFFLINE, 0.7, "selfie", live=False)
     assert tuning is not None
     state: smooth.SmoothState | None = None
@@ -242,7 +242,7 @@ def test_the_mode_may_change_while_live(still: Clip) -> None:
     assert [one.frame.pts for one in done] == list(range(24))
 
 
-def test_files_leave_in_bursts_and_live_video_frame_by_frame(still: Clip) -> None:
+def test_files_are_finished_in_bursts_and_live_video_frame_by_frame(still: Clip) -> None:
     file, live = (choose(Temporal.OFFLINE, 0.7, "selfie", one) for one in (False, True))
     assert file is not None
     assert live is not None
@@ -250,16 +250,16 @@ def test_files_leave_in_bursts_and_live_video_frame_by_frame(still: Clip) -> Non
     counts = []
     for tuning in (replace(file, look_ahead=9, burst=4), replace(live, look_ahead=9)):
         state: smooth.SmoothState | None = None
-        leaving: list[int] = []
+        finished: list[int] = []
         for frame, raw in zip(still.frames, still.raw, strict=True):
             state, done = smooth.step(state, MattedFrame(frame, raw), tuning)
-            leaving.append(len(done))
-        counts.append(leaving)
+            finished.append(len(done))
+        counts.append(finished)
     assert counts == [[0] * 9 + [4, 0, 0, 0] * 3 + [4, 0, 0], [0] * 9 + [1] * 15]
 
 
-def test_frames_that_leave_together_are_as_steady_as_one_by_one(still: Clip) -> None:
-    """Only what lies far ahead differs."""
+def test_frames_finished_in_bursts_match_those_finished_one_by_one(still: Clip) -> None:
+    """Except for the effect of frames far ahead."""
     tuning = choose(Temporal.OFFLINE, 0.7, "selfie", live=False)
     assert tuning is not None
     results = []

@@ -1,4 +1,4 @@
-"""Mattes steadied where they are made, as on a GPU: here on torch's CPU device. The network is a script of mattes."""
+"""Mattes smoothed on the device that computes them, as on a GPU: here on torch's CPU device, with scripted mattes."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -21,14 +21,14 @@ from workers.engines.birefnet import Birefnet
 from workers.live.device_thread import DeviceThread
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
-from workers.steady.smooth_torch import Steadier
+from workers.steady.smooth_torch import DeviceSmoother
 from workers.steady.tuning import choose
 
 TUNING = choose(Temporal.LIVE, 1.0, "birefnet", live=True)
 
 
 class Scripted(Birefnet):
-    """Says of one frame after another what the script says, whatever it sees."""
+    """Returns the mattes of a script, whatever the frames."""
 
     script: list[Any]
 
@@ -44,11 +44,11 @@ def still() -> Clip:
 
 @pytest.fixture
 def engine(birefnet_weights: Path, still: Clip) -> Scripted:
-    found = Scripted(Options(foreground="keep"), Settings(birefnet=f"{birefnet_weights}@256x160", half=False))
-    assert found.steadier is None  # on a CPU
-    found.script = [torch.from_numpy(cv2.resize(alpha, (256, 160))) for alpha in still.raw]
-    found.steadier = Steadier()
-    return found
+    engine = Scripted(Options(foreground="keep"), Settings(birefnet=f"{birefnet_weights}@256x160", half=False))
+    assert engine.smoother is None  # on a CPU
+    engine.script = [torch.from_numpy(cv2.resize(alpha, (256, 160))) for alpha in still.raw]
+    engine.smoother = DeviceSmoother()
+    return engine
 
 
 def prepared(engine: Birefnet, frame: Frame) -> Any:
@@ -57,7 +57,7 @@ def prepared(engine: Birefnet, frame: Frame) -> Any:
 
 
 def mattes(engine: Engine, frames: Sequence[Frame], live: bool = True, **options: Any) -> list[Any]:
-    """Luma of the view matte of each frame."""
+    """Luma of each frame in the view `matte`."""
     chosen = Options.read(view="matte", temporal_strength=1.0, **options)
     core = Matte(chosen, engine, open_background(chosen.background, 640, 360, Settings()), live)
     core.open(VideoInfo(640, 360, Fraction(1, 30), Fraction(30)))
@@ -72,8 +72,8 @@ def flicker(lumas: Sequence[Any]) -> float:
     return float(np.abs(np.diff(np.stack(lumas[4:]).astype(int), axis=0)).mean())
 
 
-class Told:
-    """Remembers which results were steady."""
+class SteadyRecorder:
+    """Records which results were smoothed already."""
 
     def __init__(self, engine: Birefnet) -> None:
         self.engine, self.steady = engine, list[bool]()
@@ -82,79 +82,79 @@ class Told:
         self.prepare, self.steadied = engine.prepare, engine.steadied
         self.measure, self.recall = engine.measure, engine.recall
 
-    def infer(self, given: Sequence[Any], states: Sequence[Any]) -> list[Result]:
-        results = self.engine.infer(given, states)
+    def infer(self, prepared: Sequence[Any], states: Sequence[Any]) -> list[Result]:
+        results = self.engine.infer(prepared, states)
         self.steady += [result.steady for result in results]
         return results
 
 
-def test_live_mattes_are_steadied_once_on_the_device(engine: Scripted, still: Clip) -> None:
-    script, told = engine.script, Told(engine)
-    device = DeviceThread(told)
-    here = mattes(device, still.frames)
+def test_live_mattes_are_smoothed_once_on_the_device(engine: Scripted, still: Clip) -> None:
+    script, recorder = engine.script, SteadyRecorder(engine)
+    device = DeviceThread(recorder)
+    on_device = mattes(device, still.frames)
     device.close()
-    assert told.steady == [True] * 12
-    engine.script, engine.steadier = script, None
+    assert recorder.steady == [True] * 12
+    engine.script, engine.smoother = script, None
     by_cpu = mattes(engine, still.frames)
     engine.script = script
     raw = mattes(engine, still.frames, temporal="off")
-    assert flicker(here) < 0.8 * flicker(raw)
-    assert flicker(here) == pytest.approx(flicker(by_cpu), rel=0.1)
-    assert np.abs(np.stack(here).astype(int) - np.stack(by_cpu)).mean() < 1.0
+    assert flicker(on_device) < 0.8 * flicker(raw)
+    assert flicker(on_device) == pytest.approx(flicker(by_cpu), rel=0.1)
+    assert np.abs(np.stack(on_device).astype(int) - np.stack(by_cpu)).mean() < 1.0
 
 
 @pytest.mark.parametrize(
     ("live", "options"), [(False, {}), (True, {"temporal": "live+1"}), (True, {"temporal": "off"})]
 )
-def test_files_and_modes_that_look_ahead_are_steadied_by_the_cpu(
+def test_files_and_modes_with_look_ahead_are_smoothed_on_the_cpu(
     engine: Scripted, still: Clip, live: bool, options: dict[str, str]
 ) -> None:
-    told = Told(engine)
-    assert len(mattes(told, still.frames, live, **options)) == 12
-    assert told.steady == [False] * 12
+    recorder = SteadyRecorder(engine)
+    assert len(mattes(recorder, still.frames, live, **options)) == 12
+    assert recorder.steady == [False] * 12
 
 
-def test_who_does_not_ask_gets_the_networks_matte_beside_who_does(engine: Scripted, still: Clip) -> None:
+def test_smoothed_and_raw_videos_share_a_batch(engine: Scripted, still: Clip) -> None:
     states: list[Any] = [None, None]
     script = [torch.from_numpy(cv2.resize(alpha, (256, 160))) for alpha in still.raw for _ in range(2)]
     engine.script = list(script)
     for n, frame in enumerate(still.frames[:6]):
-        asked, plain = engine.infer([prepared(engine, frame), engine.prepare(frame)], states)
-        assert (asked.steady, plain.steady) == (True, False)
-        np.testing.assert_array_equal(plain.alpha, script[2 * n].numpy())
-        assert np.array_equal(asked.alpha, plain.alpha) == (n == 0)
-        states = [asked.state, plain.state]
+        smoothed, raw = engine.infer([prepared(engine, frame), engine.prepare(frame)], states)
+        assert (smoothed.steady, raw.steady) == (True, False)
+        np.testing.assert_array_equal(raw.alpha, script[2 * n].numpy())
+        assert np.array_equal(smoothed.alpha, raw.alpha) == (n == 0)
+        states = [smoothed.state, raw.state]
     engine.script = script[:2]
-    (left,) = engine.infer([engine.prepare(still.frames[6])], [states[0]])
-    assert left.state.steady is None  # who asks again begins anew
+    (unsmoothed,) = engine.infer([engine.prepare(still.frames[6])], [states[0]])
+    assert unsmoothed.state.smoothing is None  # smoothing starts over when it is requested again
 
 
-class Broken(Steadier):
+class Broken(DeviceSmoother):
     def __call__(self, *_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_where_the_device_cannot_the_cpu_goes_on_and_no_frame_is_lost(
+def test_after_a_device_failure_the_cpu_smooths_and_no_frame_is_lost(
     engine: Scripted, still: Clip, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine.steadier, script = Broken(), engine.script
+    engine.smoother, script = Broken(), engine.script
     out = mattes(engine, still.frames)
-    assert engine.steadier is None
-    assert "steadying on the device failed" in caplog.text
+    assert engine.smoother is None
+    assert "smoothing on the device failed" in caplog.text
     engine.script = script
     assert np.array_equal(np.stack(out), np.stack(mattes(engine, still.frames)))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_on_cuda_mattes_are_steadied_by_graphs_and_as_the_cpu_does_it(birefnet_weights: Path, still: Clip) -> None:
+def test_on_cuda_mattes_are_smoothed_by_graphs_and_match_the_cpu(birefnet_weights: Path, still: Clip) -> None:
     engine = Birefnet(Options(foreground="keep"), Settings(birefnet=f"{birefnet_weights}@256x160"))
-    assert engine.steadier is not None
-    told = Told(engine)
-    device = DeviceThread(told)
-    here = mattes(device, still.frames)
+    assert engine.smoother is not None
+    recorder = SteadyRecorder(engine)
+    device = DeviceThread(recorder)
+    on_device = mattes(device, still.frames)
     device.close()
-    assert told.steady == [True] * 12
-    assert engine.steadier is not None  # nothing failed
-    engine.steadier = None
-    assert np.abs(np.stack(here).astype(int) - np.stack(mattes(engine, still.frames))).mean() < 1.0
+    assert recorder.steady == [True] * 12
+    assert engine.smoother is not None  # nothing failed
+    engine.smoother = None
+    assert np.abs(np.stack(on_device).astype(int) - np.stack(mattes(engine, still.frames))).mean() < 1.0

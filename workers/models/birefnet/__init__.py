@@ -1,1 +1,1 @@
-"""BiRefNet's network. Pure: no loading, no precision, no device."""
+"""The BiRefNet network. Loading, precision and device are chosen elsewhere."""

@@ -1,4 +1,4 @@
-"""The decoder of BiRefNet: from the deepest map upwards, the picture itself shown again at every scale."""
+"""The decoder of BiRefNet: from the deepest feature map to full size, with the input image injected at every scale."""
 
 import torch
 import torch.nn.functional as F
@@ -12,22 +12,22 @@ _GRADIENT = 16
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
-    """(B, C, h, w) at the size of `like`, (…, H, W): bilinear, corners on corners."""
+    """(B, C, h, w) resized to the size of `like`, (…, H, W): bilinear, with corners aligned."""
     if x.shape[2:] == like.shape[2:]:
         return x
     return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=True)
 
 
-def tiles(image: Tensor, like: Tensor) -> Tensor:
-    """The picture cut into tiles of the size of `like`, each tile a channel: (B, 3, H, W) to (B, 3*H/h*W/w, h, w)."""
+def patches(image: Tensor, like: Tensor) -> Tensor:
+    """Split the image into patches of the size of `like`, stacked as channels: (B, 3, H, W) to (B, 3*H/h*W/w, h, w)."""
     batch, channels, height, width = image.shape
     h, w = like.shape[2:]
-    cut = image.reshape(batch, channels, height // h, h, width // w, w).transpose(3, 4)
-    return cut.reshape(batch, -1, h, w)
+    grid = image.reshape(batch, channels, height // h, h, width // w, w).transpose(3, 4)
+    return grid.reshape(batch, -1, h, w)
 
 
 class Branch(nn.Module):
-    """One kernel size of the pyramid."""
+    """One kernel size of the ASPP."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Branch(nn.Module):
 
 
 class DeformableASPP(nn.Module):
-    """Kernels of several sizes and the mean of the whole picture, side by side."""
+    """Atrous spatial pyramid pooling with deformable convolutions of several kernel sizes and a global average."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class DeformableASPP(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """(B, C, H, W) to the same shape."""
         mean = self.global_avg_pool(x).expand(-1, -1, *x.shape[2:])
         branches = [self.aspp1(x), *(branch(x) for branch in self.aspp_deforms), mean]
         return F.relu(self.bn1(self.conv1(torch.cat(branches, 1))))
@@ -73,7 +73,7 @@ class DecoderBlock(nn.Module):
 
 
 class ImageBlock(nn.Module):
-    """What the decoder sees of the picture itself. There is no activation between the two convolutions."""
+    """Features of the input image for the decoder. There is no activation between the two convolutions."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Lateral(nn.Module):
 
 
 class Decoder(nn.Module):
-    """channels: of the maps that it gets, finest first. Names and numbers of the parts are those of checkpoints."""
+    """channels: of the input feature maps, finest first. Submodule names and shapes match the published checkpoints."""
 
     def __init__(self, channels: tuple[int, int, int, int]) -> None:
         super().__init__()
@@ -113,34 +113,34 @@ class Decoder(nn.Module):
         self._add_gradient_attention(c1, c2, c3)
 
     def _add_gradient_attention(self, c1: int, c2: int, c3: int) -> None:
-        """`conv_ms_spvn_*` and `gdt_convs_pred_*` served training alone; they are here so that files load whole."""
-        self.gdt_convs_4, self.gdt_convs_3, self.gdt_convs_2 = (_gradient(c) for c in (c3, c2, c1))
-        self.gdt_convs_attn_4, self.gdt_convs_attn_3, self.gdt_convs_attn_2 = (_to_one() for _ in range(3))
-        self.gdt_convs_pred_4, self.gdt_convs_pred_3, self.gdt_convs_pred_2 = (_to_one() for _ in range(3))
+        """`conv_ms_spvn_*` and `gdt_convs_pred_*` are used only in training; they exist so that checkpoints load."""
+        self.gdt_convs_4, self.gdt_convs_3, self.gdt_convs_2 = (_gradient_conv(c) for c in (c3, c2, c1))
+        self.gdt_convs_attn_4, self.gdt_convs_attn_3, self.gdt_convs_attn_2 = (_to_one_channel() for _ in range(3))
+        self.gdt_convs_pred_4, self.gdt_convs_pred_3, self.gdt_convs_pred_2 = (_to_one_channel() for _ in range(3))
         self.conv_ms_spvn_4, self.conv_ms_spvn_3, self.conv_ms_spvn_2 = (nn.Conv2d(c, 1, 1) for c in (c3, c2, c1))
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
-        """image: (B, 3, H, W). maps: four, (B, c1, H/4, W/4) … (B, c4, H/32, W/32). Gives logits (B, 1, H, W)."""
+        """image: (B, 3, H, W). maps: (B, c1, H/4, W/4) … (B, c4, H/32, W/32), four. Returns logits (B, 1, H, W)."""
         x1, x2, x3, x4 = maps
-        p = self.decoder_block4(torch.cat([x4, self.ipt_blk5(tiles(image, x4))], 1))
+        p = self.decoder_block4(torch.cat([x4, self.ipt_blk5(patches(image, x4))], 1))
         p = p * self.gdt_convs_attn_4(self.gdt_convs_4(p)).sigmoid()
         p = resize(p, x3) + self.lateral_block4(x3)
 
-        p = self.decoder_block3(torch.cat([p, self.ipt_blk4(tiles(image, x3))], 1))
+        p = self.decoder_block3(torch.cat([p, self.ipt_blk4(patches(image, x3))], 1))
         p = p * self.gdt_convs_attn_3(self.gdt_convs_3(p)).sigmoid()
         p = resize(p, x2) + self.lateral_block3(x2)
 
-        p = self.decoder_block2(torch.cat([p, self.ipt_blk3(tiles(image, x2))], 1))
+        p = self.decoder_block2(torch.cat([p, self.ipt_blk3(patches(image, x2))], 1))
         p = p * self.gdt_convs_attn_2(self.gdt_convs_2(p)).sigmoid()
         p = resize(p, x1) + self.lateral_block2(x1)
 
-        p = self.decoder_block1(torch.cat([p, self.ipt_blk2(tiles(image, x1))], 1))
+        p = self.decoder_block1(torch.cat([p, self.ipt_blk2(patches(image, x1))], 1))
         return self.conv_out1(torch.cat([resize(p, image), self.ipt_blk1(image)], 1))
 
 
-def _gradient(channels: int) -> nn.Sequential:
+def _gradient_conv(channels: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, _GRADIENT, 3, padding=1), nn.BatchNorm2d(_GRADIENT), nn.ReLU())
 
 
-def _to_one() -> nn.Sequential:
+def _to_one_channel() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(_GRADIENT, 1, 1))

@@ -1,7 +1,7 @@
-"""Modulated deformable convolution: in plain torch for every device and dtype, by a kernel of our own on CUDA.
+"""Modulated deformable convolution: plain torch for every device and dtype, and our own Triton kernel on CUDA.
 
-Each output pixel reads the input at places of its own: every tap of its kernel is moved by an offset, read
-bilinearly and scaled by a mask. The conventions are torchvision's. Stride 1, dilation 1, one group of offsets.
+For each output pixel, every kernel tap is moved by an offset, sampled bilinearly and scaled by a mask. The conventions
+are torchvision's. Stride 1, dilation 1, one offset group.
 """
 
 import functools
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Elements of the gathered columns held at a time: on a CPU they stay in its caches, and 1024x1024 takes no gigabytes.
+# Maximum elements of the gathered columns at a time: they stay in a CPU's caches, and 1024x1024 needs no gigabytes.
 _CHUNK_CPU = 1 << 20
 _CHUNK = 1 << 27
 
@@ -19,23 +19,23 @@ _CHUNK = 1 << 27
 def deform_conv2d(
     x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False
 ) -> Tensor:
-    """Convolve `x` where `offset` moves the taps; padded by half a kernel, zero outside the picture.
+    """Deformable convolution of `x`, padded by half a kernel, zero outside the image.
 
     x: (B, C, H, W). offset: (B, 2*k*k, H, W) in pixels, (y, x) per tap. mask: (B, k*k, H, W). weight: (O, C, k, k),
-    k odd. bias: (O,). relu: what is below zero becomes zero. Gives (B, O, H, W) in the dtype of x, in channels-last
-    memory. For inference: no gradients.
+    k odd. bias: (O,). relu: apply ReLU to the result. Returns (B, O, H, W) in the dtype of x, in channels-last memory.
+    Inference only: no gradients.
     """
-    fused = kernels() if x.is_cuda else None
-    if fused is not None and fused.fits(x, weight):
-        out: Tensor = fused.deform_conv2d(x, offset, mask, weight, bias, relu)
+    kernels = triton_kernels() if x.is_cuda else None
+    if kernels is not None and kernels.supports(x, weight):
+        out: Tensor = kernels.deform_conv2d(x, offset, mask, weight, bias, relu)
         return out
-    out = gathered(x, offset, mask, weight, bias)
+    out = deform_conv2d_torch(x, offset, mask, weight, bias)
     return out.relu_() if relu else out
 
 
 @functools.cache
-def kernels() -> ModuleType | None:
-    """The module with the CUDA kernel, or None where there is no Triton."""
+def triton_kernels() -> ModuleType | None:
+    """The module with the CUDA kernel, or None where Triton is not installed."""
     try:
         from workers.models.birefnet import deform_triton
     except ImportError:
@@ -43,76 +43,76 @@ def kernels() -> ModuleType | None:
     return deform_triton
 
 
-def gathered(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`deform_conv2d` in plain torch: columns of gathered pixels, some lines at a time, and a matrix product."""
+def deform_conv2d_torch(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`deform_conv2d` in plain torch: gather pixels into columns, a chunk of rows at a time, and multiply matrices."""
     batch, _, height, width = x.shape
     out_channels, in_channels, kernel, _ = weight.shape
     taps = kernel * kernel
-    pixels = _bordered(x)
+    pixels = _padded_pixels(x)
     matrix = weight.permute(2, 3, 1, 0).reshape(taps * in_channels, out_channels)
-    # lines of all pictures in one row: (B*H, W, ...)
+    # the rows of all images, one after the other: (B*H, W, ...)
     offset = offset.permute(0, 2, 3, 1).contiguous().view(batch * height, width, taps, 2)
     mask = mask.permute(0, 2, 3, 1).contiguous().view(batch * height, width, taps)
-    step = _lines_at_a_time(x, taps)
+    step = _rows_per_chunk(x, taps)
     out = x.new_empty(batch * height * width, out_channels)
     for first in range(0, batch * height, step):
-        index, share = _corners(offset[first : first + step], mask[first : first + step], kernel, height, first)
-        columns = F.embedding_bag(index, pixels, per_sample_weights=share.to(x.dtype), mode="sum")
+        index, blend = _corners(offset[first : first + step], mask[first : first + step], kernel, height, first)
+        columns = F.embedding_bag(index, pixels, per_sample_weights=blend.to(x.dtype), mode="sum")
         columns = columns.view(-1, taps * in_channels)
-        place = out[first * width : (first + step) * width]
-        torch.mm(columns, matrix, out=place) if bias is None else torch.addmm(bias, columns, matrix, out=place)
+        chunk = out[first * width : (first + step) * width]
+        torch.mm(columns, matrix, out=chunk) if bias is None else torch.addmm(bias, columns, matrix, out=chunk)
     return out.view(batch, height, width, out_channels).permute(0, 3, 1, 2)
 
 
-def _bordered(x: Tensor) -> Tensor:
-    """(B, C, H, W) to one row per pixel, (B*(H+3)*(W+3), C), with a border of zeros.
+def _padded_pixels(x: Tensor) -> Tensor:
+    """(B, C, H, W) to one row per pixel, (B*(H+3)*(W+3), C), padded with zeros.
 
-    One line before and two after: whatever is read outside the picture lies on them, so no corner needs a check.
+    One pixel before and two after: every read outside the image falls on the padding, so no corner needs a check.
     """
     return F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 2, 1, 2)).reshape(-1, x.shape[1])
 
 
-def _lines_at_a_time(x: Tensor, taps: int) -> int:
+def _rows_per_chunk(x: Tensor, taps: int) -> int:
     chunk = _CHUNK_CPU if x.device.type == "cpu" else _CHUNK
     return max(1, chunk // (x.shape[1] * x.shape[3] * taps))
 
 
 def _corners(offset: Tensor, mask: Tensor, kernel: int, height: int, first: int) -> tuple[Tensor, Tensor]:
-    """The four pixels around each tap and their shares: int64 and float32, both (lines*W*taps, 4).
+    """The four pixels around each tap and their bilinear weights: int64 and float32, both (rows*W*taps, 4).
 
-    offset: (lines, W, taps, 2), mask: (lines, W, taps); `first` is the number of the first line, `height` that of
-    the lines in one picture. Always in float32: bfloat16 cannot even count the columns of a picture beyond 256.
+    offset: (rows, W, taps, 2). mask: (rows, W, taps). first: index of the first row. height: rows per image.
+    Computed in float32: bfloat16 cannot represent every column index beyond 256.
     """
-    lines, width = offset.shape[:2]
-    line = torch.arange(first, first + lines, device=offset.device)
+    rows, width = offset.shape[:2]
+    row = torch.arange(first, first + rows, device=offset.device)
     tap = torch.arange(kernel * kernel, device=offset.device)
-    rest_y = (line % height)[:, None, None] + (tap // kernel - kernel // 2)
-    rest_x = torch.arange(width, device=offset.device)[:, None] + (tap % kernel - kernel // 2)
-    top, below = _split(offset[..., 0].float() + rest_y, height)
-    left, right = _split(offset[..., 1].float() + rest_x, width)
+    tap_y = (row % height)[:, None, None] + (tap // kernel - kernel // 2)
+    tap_x = torch.arange(width, device=offset.device)[:, None] + (tap % kernel - kernel // 2)
+    top, below = _floor_and_fraction(offset[..., 0].float() + tap_y, height)
+    left, right = _floor_and_fraction(offset[..., 1].float() + tap_x, width)
     stride = width + 3
-    picture = torch.div(line, height, rounding_mode="floor")[:, None, None] * (height + 3)
-    index = (picture + top + 1) * stride + left + 1
-    around = torch.arange(2, device=offset.device)  # made on the device: a copy would end the capture of a CUDA graph
-    around = (around[:, None] * stride + around).flatten()
+    image = torch.div(row, height, rounding_mode="floor")[:, None, None] * (height + 3)
+    index = (image + top + 1) * stride + left + 1
+    pair = torch.arange(2, device=offset.device)  # made on the device: a copy would abort the capture of a CUDA graph
+    corners = (pair[:, None] * stride + pair).flatten()
     upper, lower = (1 - below) * mask, below * mask
-    share = torch.stack([upper * (1 - right), upper * right, lower * (1 - right), lower * right], -1)
-    return (index[..., None] + around).view(-1, 4), share.view(-1, 4)
+    blend = torch.stack([upper * (1 - right), upper * right, lower * (1 - right), lower * right], -1)
+    return (index[..., None] + corners).view(-1, 4), blend.view(-1, 4)
 
 
-def _split(place: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Whole part (int64) and fraction of places along an axis of `size` pixels.
+def _floor_and_fraction(position: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Floor (int64) and fraction of positions along an axis of `size` pixels.
 
-    Places beyond -1 and `size` read zeros wherever they are, so they are moved there: an index must not leave the
-    picture, not even for an offset that is not a number.
+    Positions beyond -1 and `size` read zeros, so they are clamped to those: no index may leave the image, even for
+    an offset that is NaN.
     """
-    place = place.nan_to_num(nan=-1.0).clamp(-1, size)
-    whole = place.floor()
-    return whole.long(), place - whole
+    position = position.nan_to_num(nan=-1.0).clamp(-1, size)
+    floor = position.floor()
+    return floor.long(), position - floor
 
 
 class DeformableConv2d(nn.Module):
-    """A deformable convolution that finds its own offsets and mask."""
+    """A deformable convolution that predicts its own offsets and mask."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
         super().__init__()
@@ -123,9 +123,9 @@ class DeformableConv2d(nn.Module):
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """(B, C, H, W) to (B, O, H, W)."""
-        offset, mask = self.places(x)
+        offset, mask = self.offset_and_mask(x)
         return deform_conv2d(x, offset, mask, self.regular_conv.weight, self.regular_conv.bias, relu)
 
-    def places(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The offset and the mask of each pixel and tap."""
+    def offset_and_mask(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The offset and the mask of each pixel and tap, as `deform_conv2d` takes them."""
         return self.offset_conv(x), 2 * self.modulator_conv(x).sigmoid()

@@ -1,7 +1,7 @@
-"""Write a BiRefNet as an ONNX file: standard operators of opset 19, any batch, one size of picture.
+"""Export a BiRefNet to ONNX: standard operators of opset 19, dynamic batch, fixed image size.
 
-The deformable convolutions become ONNX's own DeformConv, which runtimes have kernels for; everything else is what
-torch's exporter makes of the fused network.
+The deformable convolutions become ONNX's own DeformConv, for which runtimes have kernels. The rest is the fused network
+as torch's exporter writes it.
 """
 
 import logging
@@ -17,7 +17,7 @@ from stream.errors import UsageError, WeightsError, disk_error
 from stream.sinks.partial import Partial
 from workers.models.birefnet.deform import DeformableConv2d
 from workers.models.birefnet.fuse import fuse
-from workers.models.birefnet.fused import MergedDeformableConv2d, Places
+from workers.models.birefnet.fused import MergedDeformableConv2d, OffsetMask
 from workers.models.birefnet.network import STRIDE, BiRefNet
 
 OPSET = 19  # the first with DeformConv
@@ -25,10 +25,11 @@ _TOLERANCE = 1e-3  # in logits
 
 
 def export_onnx(network: BiRefNet, width: int, height: int, path: Path) -> float:
-    """`input` float32 (batch, 3, height, width), normalised, to `logits` (batch, 1, height, width).
+    """Write the network to `path`. Its `input` is float32 (batch, 3, height, width), normalised; its output is
+    `logits` (batch, 1, height, width).
 
-    The file is run in onnxruntime and compared with torch before it gets its name; returns the largest difference of
-    the logits. Raises UsageError for sides that are no multiples of 32, WeightsError if the two differ, DiskError.
+    The file is run in onnxruntime and compared with torch before it is published. Returns the largest difference of
+    the logits. Raises UsageError for sides that are not multiples of 32, WeightsError if the two differ, DiskError.
     """
     if width % STRIDE or height % STRIDE:
         raise UsageError(f"{width}x{height}: both sides must be multiples of {STRIDE}")
@@ -46,21 +47,23 @@ def export_onnx(network: BiRefNet, width: int, height: int, path: Path) -> float
 
 
 def compare(network: BiRefNet, width: int, height: int, path: Path) -> float:
-    """The largest difference between the file in onnxruntime and `network`, on a batch of two drawn pictures."""
-    pictures = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    """The largest difference in logits between the file in onnxruntime and `network`, for two random images."""
+    images = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        wanted = network(pictures).numpy()
-    return float(np.abs(session.run(None, {"input": pictures.numpy()})[0] - wanted).max())
+        expected = network(images).numpy()
+    return float(np.abs(session.run(None, {"input": images.numpy()})[0] - expected).max())
 
 
 def _write(network: nn.Module, width: int, height: int, path: Path) -> None:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells that torchvision is not there; nor need it be
+    logging.getLogger("torch.onnx").setLevel(
+        logging.ERROR
+    )  # it warns that torchvision, which is not needed, is missing
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of torch about itself
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own
         program = torch.onnx.export(
             network,
-            (torch.zeros(2, 3, height, width),),  # not 1: the exporter takes a batch of one for a constant
+            (torch.zeros(2, 3, height, width),),  # not 1: the exporter treats a batch of one as constant
             dynamo=True,
             opset_version=OPSET,
             input_names=["input"],
@@ -81,10 +84,10 @@ class OnnxDeformableConv2d(nn.Module):
     def __init__(self, merged: MergedDeformableConv2d) -> None:
         super().__init__()
         self.merged = merged
-        self.parted = merged.parted
+        self.split = merged.split
 
-    def forward(self, x: Tensor, relu: bool = False, places: Places | None = None) -> Tensor:
-        offset, mask = places or self.merged.places(x)
+    def forward(self, x: Tensor, relu: bool = False, offset_mask: OffsetMask | None = None) -> Tensor:
+        offset, mask = offset_mask or self.merged.offset_and_mask(x)
         weight, bias = self.merged.regular_conv.weight, self.merged.regular_conv.bias
         out_channels, _, kernel, _ = weight.shape
         inputs = [x, weight, offset, torch.zeros(out_channels) if bias is None else bias, mask]
@@ -101,7 +104,7 @@ class OnnxDeformableConv2d(nn.Module):
 
 
 def _with_onnx_deform(network: nn.Module) -> nn.Module:
-    """Replace the deformable convolutions in place; the network is the exporter's own copy."""
+    """Replace the deformable convolutions in place: `network` is the exporter's own copy."""
     for name, child in network.named_children():
         if isinstance(child, MergedDeformableConv2d):
             setattr(network, name, OnnxDeformableConv2d(child))

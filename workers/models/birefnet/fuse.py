@@ -1,7 +1,7 @@
-"""Exact rewrites of a loaded BiRefNet, for speed: each gives a network that computes the same in fewer steps.
+"""Exact rewrites of a loaded BiRefNet, for speed: each returns a network that computes the same in fewer steps.
 
-The networks given are left as they are; what a rewrite does not change is shared with them. Rewrites work in
-float32: convert to half precision after them, not before.
+The input network is not modified; unchanged parameters are shared with it. Rewrites work in float32: convert to half
+precision afterwards.
 """
 
 import copy
@@ -18,12 +18,12 @@ from workers.models.birefnet.swin import WindowAttention
 
 
 def fuse(model: BiRefNet) -> BiRefNet:
-    """All rewrites of this file, once."""
-    return sum_pyramids(shrink_head(precompute_biases(merge_offsets(fold_batch_norms(model)))))
+    """All device-independent rewrites of this file."""
+    return sum_aspp_branches(shrink_head(precompute_biases(merge_offsets(fold_batch_norms(model)))))
 
 
 def fold_batch_norms(model: BiRefNet) -> BiRefNet:
-    """Every batch norm goes into the convolution before it."""
+    """Fold every batch norm into the convolution before it."""
     model = _copy(model)
     for module in list(model.modules()):
         if isinstance(module, DecoderBlock):
@@ -40,7 +40,7 @@ def fold_batch_norms(model: BiRefNet) -> BiRefNet:
 
 
 def merge_offsets(model: BiRefNet) -> BiRefNet:
-    """The offsets and the mask of each deformable convolution come out of one convolution."""
+    """Predict the offsets and the mask of each deformable convolution with one convolution."""
     model = _copy(model)
     for branch in [m for m in model.modules() if isinstance(m, Branch)]:
         if isinstance(branch.atrous_conv, DeformableConv2d):
@@ -49,36 +49,36 @@ def merge_offsets(model: BiRefNet) -> BiRefNet:
 
 
 def precompute_biases(model: BiRefNet) -> BiRefNet:
-    """Position biases and masks of the attention are laid out once, instead of in each call.
+    """Compute the position biases and masks of the attention once, instead of in each call.
 
-    They are those of the four kinds of window, whatever the size of the picture.
+    They depend on the four kinds of window, not on the image size.
     """
     model = _copy(model)
     for attention in [m for m in model.modules() if isinstance(m, WindowAttention)]:
-        attention.laid_out = attention.biases().contiguous()
+        attention.cached_biases = attention.biases().contiguous()
     return model
 
 
 def shrink_head(model: BiRefNet) -> BiRefNet:
-    """The last convolution, 1x1 and linear, is applied before the last upsampling instead of after it.
+    """Apply the last convolution, 1x1 and linear, before the last upsampling instead of after it.
 
-    So it merges with the linear layers before it, and what is resized to the full picture is one channel. Weights of
-    bilinear resizing add up to one, so its bias may go through it as well.
+    It then merges with the linear layers before it, and only one channel is resized to full size. Bilinear weights
+    add up to one, so the bias can be added before resizing too.
     """
     model = fold_batch_norms(model)
     decoder, block, image = model.decoder, model.decoder.decoder_block1, model.decoder.ipt_blk1
     assert isinstance(image, ImageBlock)
     weight, bias = decoder.get_parameter("conv_out1.0.weight"), decoder.get_parameter("conv_out1.0.bias")
     to_block, to_image = torch.split(weight.flatten(1), [block.conv_out.out_channels, image.conv_out.out_channels], 1)
-    block.conv_out = _then(block.conv_out, to_block, bias)
-    image.conv_out = _then(image.conv_out, to_image, torch.zeros_like(bias))
+    block.conv_out = _composed_with_matrix(block.conv_out, to_block, bias)
+    image.conv_out = _composed_with_matrix(image.conv_out, to_image, torch.zeros_like(bias))
     decoder.ipt_blk1 = CollapsedImageBlock(image)
     decoder.conv_out1 = Sum()
     return model
 
 
-def sum_pyramids(model: BiRefNet) -> BiRefNet:
-    """The branches of each pyramid are reduced one by one, instead of being laid side by side."""
+def sum_aspp_branches(model: BiRefNet) -> BiRefNet:
+    """Project and add the branches of each ASPP one by one, instead of concatenating them."""
     model = fold_batch_norms(model)
     for block in [m for m in model.modules() if isinstance(m, DecoderBlock)]:
         if isinstance(block.dec_att, DeformableASPP):
@@ -87,9 +87,9 @@ def sum_pyramids(model: BiRefNet) -> BiRefNet:
 
 
 def channels_last(model: BiRefNet) -> BiRefNet:
-    """Convolutions with their weights in the order that a GPU reads them in, beside maps that lie channels-last.
+    """Store convolution weights channels-last, as GPUs read them for channels-last feature maps.
 
-    Else they are reordered in each call. Not part of `fuse`: a CPU's library has orders of its own.
+    Otherwise they are reordered in each call. Not part of `fuse`: CPU libraries use their own layouts.
     """
     model = _copy(model)
     by_tap = {m.regular_conv for m in model.modules() if isinstance(m, MergedDeformableConv2d)}
@@ -100,20 +100,20 @@ def channels_last(model: BiRefNet) -> BiRefNet:
 
 
 def _copy(model: BiRefNet) -> BiRefNet:
-    """New modules and parameters around the same memory: converting one does not convert the other."""
+    """New modules and parameters that share memory with the model's: converting one does not convert the other."""
     shared = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
     return copy.deepcopy(model, shared | {id(b): b for b in model.buffers()})
 
 
 def _fold(parent: nn.Module, conv: str, norm: str) -> None:
-    after = parent.get_submodule(norm)
-    if isinstance(after, nn.BatchNorm2d):  # or it was folded before
-        parent.set_submodule(conv, _folded(parent.get_submodule(conv), after))
+    batch_norm = parent.get_submodule(norm)
+    if isinstance(batch_norm, nn.BatchNorm2d):  # otherwise it has been folded already
+        parent.set_submodule(conv, _folded(parent.get_submodule(conv), batch_norm))
         parent.set_submodule(norm, nn.Identity())
 
 
 def _folded(conv: nn.Module, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """One convolution for a convolution and the batch norm after it, worked out in float64."""
+    """One convolution for a convolution and the batch norm after it, computed in float64."""
     assert isinstance(conv, nn.Conv2d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -122,8 +122,8 @@ def _folded(conv: nn.Module, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return conv2d((conv.weight.double() * scale[:, None, None, None]).float(), bias.float())
 
 
-def _then(conv: nn.Conv2d, matrix: Tensor, bias: Tensor) -> nn.Conv2d:
-    """One convolution for a convolution and the product with `matrix`, (out, between), plus `bias`, after it."""
+def _composed_with_matrix(conv: nn.Conv2d, matrix: Tensor, bias: Tensor) -> nn.Conv2d:
+    """One convolution for a convolution followed by a product with `matrix`, (out, between), and adding `bias`."""
     matrix = matrix.double()
     weight = torch.einsum("ob,bikl->oikl", matrix, conv.weight.double())
     return conv2d(weight.float(), (matrix @ bias_of(conv).double() + bias.double()).float())

@@ -1,4 +1,4 @@
-"""The parts that `fuse` puts in place of those in the plain network: the same functions, in fewer steps."""
+"""The modules with which `fuse` replaces those of the plain network: the same functions, in fewer steps."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,64 +9,65 @@ from torch import Tensor, nn
 from workers.models.birefnet.decoder import DeformableASPP, ImageBlock
 from workers.models.birefnet.deform import DeformableConv2d, deform_conv2d
 
-_ALIGNED = 8  # channels
+_CHANNEL_ALIGNMENT = 8
 
-Places = tuple[Tensor, Tensor]
+OffsetMask = tuple[Tensor, Tensor]
 """Offset and mask, as `deform_conv2d` takes them."""
 
 
 class MergedDeformableConv2d(nn.Module):
     """`DeformableConv2d` with one convolution for its offsets and its mask.
 
-    That has a few channels more, of zeros: matrix units take them by eights.
+    That convolution is padded with zero channels to a multiple of eight, for the GPU's matrix units.
     """
 
     def __init__(self, plain: DeformableConv2d) -> None:
         super().__init__()
         parts = plain.offset_conv, plain.modulator_conv
-        self.split = [part.out_channels for part in parts]
-        self.split.append(-sum(self.split) % _ALIGNED)
-        self.offset_mask_conv = _side_by_side(parts)
+        self.split_sizes = [part.out_channels for part in parts]
+        self.split_sizes.append(-sum(self.split_sizes) % _CHANNEL_ALIGNMENT)
+        self.offset_mask_conv = _concatenated(parts)
         self.regular_conv = conv2d(_by_tap(plain.regular_conv.weight), bias_of(plain.regular_conv))
 
-    def forward(self, x: Tensor, relu: bool = False, places: Places | None = None) -> Tensor:
-        """(B, C, H, W) to (B, O, H, W). places: what `places` gives, if it is known."""
-        offset, mask = places or self.places(x)
+    def forward(self, x: Tensor, relu: bool = False, offset_mask: OffsetMask | None = None) -> Tensor:
+        """(B, C, H, W) to (B, O, H, W). offset_mask: the result of `offset_and_mask`, if it is known."""
+        offset, mask = offset_mask or self.offset_and_mask(x)
         return deform_conv2d(x, offset, mask, self.regular_conv.weight, self.regular_conv.bias, relu)
 
-    def places(self, x: Tensor) -> Places:
+    def offset_and_mask(self, x: Tensor) -> OffsetMask:
         """The offset and the mask of each pixel and tap."""
-        return self.parted(self.offset_mask_conv(x))
+        return self.split(self.offset_mask_conv(x))
 
-    def parted(self, merged: Tensor) -> Places:
-        offset, mask, _ = torch.split(merged, self.split, 1)
+    def split(self, merged: Tensor) -> OffsetMask:
+        """The output of `offset_mask_conv` as offset and mask."""
+        offset, mask, _ = torch.split(merged, self.split_sizes, 1)
         return offset, 2 * mask.sigmoid()
 
 
-class PointPair(nn.Module):
-    """Two deformable convolutions of 1x1 that look at the same map: one convolution finds the places of both."""
+class PointwisePair(nn.Module):
+    """Two 1x1 deformable convolutions with the same input, and one convolution for the offsets and masks of both."""
 
     def __init__(self, first: MergedDeformableConv2d, second: MergedDeformableConv2d) -> None:
         super().__init__()
         self.first, self.second = first, second
-        self.split = [sum(first.split), sum(second.split)]
-        self.offset_mask_conv = _side_by_side([first.offset_mask_conv, second.offset_mask_conv])
+        self.split_sizes = [sum(first.split_sizes), sum(second.split_sizes)]
+        self.offset_mask_conv = _concatenated([first.offset_mask_conv, second.offset_mask_conv])
 
     def forward(self, x: Tensor, relu: bool = False) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) to (B, O, H, W), twice."""
-        one, two = torch.split(self.offset_mask_conv(x), self.split, 1)
-        return self.first(x, relu, self.first.parted(one)), self.second(x, relu, self.second.parted(two))
+        one, two = torch.split(self.offset_mask_conv(x), self.split_sizes, 1)
+        return self.first(x, relu, self.first.split(one)), self.second(x, relu, self.second.split(two))
 
 
 class SummedASPP(nn.Module):
-    """`DeformableASPP` without batch norms, whose branches are added up one by one and never lie side by side."""
+    """`DeformableASPP` without batch norms, whose branches are projected and added one by one, not concatenated."""
 
     def __init__(self, plain: DeformableASPP) -> None:
         super().__init__()
         branches = [branch.get_submodule("atrous_conv") for branch in (plain.aspp1, *plain.aspp_deforms)]
         first, second, *others = branches
         paired = isinstance(first, MergedDeformableConv2d) and isinstance(second, MergedDeformableConv2d)
-        self.pair = PointPair(first, second) if paired else None
+        self.pair = PointwisePair(first, second) if paired else None
         self.branches = nn.ModuleList(others if paired else branches)
         self.global_avg_pool = plain.global_avg_pool
         matrix = plain.conv1.weight.flatten(1).t().contiguous()  # (5 * branch, out)
@@ -74,7 +75,7 @@ class SummedASPP(nn.Module):
         self.bias = nn.Parameter(bias_of(plain.conv1), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """(B, C, H, W) to the same shape."""
         batch, _, height, width = x.shape
         mean = torch.addmm(self.bias, self.global_avg_pool(x).flatten(1), self.matrix[-1])
         total = mean.repeat_interleave(height * width, 0)
@@ -84,7 +85,7 @@ class SummedASPP(nn.Module):
         return F.relu(total).view(batch, height, width, -1).permute(0, 3, 1, 2)
 
     def _maps(self, x: Tensor) -> Iterator[Tensor]:
-        """What each branch gives, (B, O, H, W), one at a time."""
+        """The output of each branch, (B, O, H, W), one at a time."""
         if self.pair is not None:
             yield from self.pair(x, relu=True)
         for branch in self.branches:
@@ -92,9 +93,9 @@ class SummedASPP(nn.Module):
 
 
 class CollapsedImageBlock(nn.Module):
-    """`ImageBlock` as one convolution of 5x5, with the outermost pixels worked out as before.
+    """`ImageBlock` as one 5x5 convolution, with the outermost pixels computed by the plain block.
 
-    There the two differ: between the plain block's convolutions, what lies outside the picture is zero.
+    There the two differ: the plain block pads with zeros between its convolutions.
     """
 
     def __init__(self, plain: ImageBlock) -> None:
@@ -117,22 +118,22 @@ class Sum(nn.Module):
 
 
 def conv2d(weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    """A convolution with these, padded by half its kernel; no random weights are drawn for it."""
+    """A convolution with this weight and bias, padded by half its kernel, without random initialisation."""
     out_channels, in_channels, kernel, _ = weight.shape
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, device="meta")
     conv.weight, conv.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
     return conv.eval()
 
 
-def _side_by_side(convs: Sequence[nn.Conv2d]) -> nn.Conv2d:
-    """One convolution for several of the same map, with channels of zeros up to a multiple of eight."""
+def _concatenated(convs: Sequence[nn.Conv2d]) -> nn.Conv2d:
+    """One convolution for several with the same input, padded with zero channels to a multiple of eight."""
     weight, bias = torch.cat([conv.weight for conv in convs]), torch.cat([bias_of(conv) for conv in convs])
-    more = (0, -len(bias) % _ALIGNED)
-    return conv2d(F.pad(weight, (0, 0, 0, 0, 0, 0, *more)), F.pad(bias, more))
+    padding = (0, -len(bias) % _CHANNEL_ALIGNMENT)
+    return conv2d(F.pad(weight, (0, 0, 0, 0, 0, 0, *padding)), F.pad(bias, padding))
 
 
 def _by_tap(weight: Tensor) -> Tensor:
-    """(O, C, k, k), laid out in memory as one matrix (C, O) per tap, as the deformable convolution takes it."""
+    """(O, C, k, k), stored in memory as one matrix (C, O) per tap, as the deformable convolution reads it."""
     return weight.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)
 
 
@@ -141,9 +142,9 @@ def bias_of(conv: nn.Conv2d) -> Tensor:
 
 
 def _composed(first: Tensor, second: Tensor) -> Tensor:
-    """(M, I, 3, 3), then (O, M, 3, 3), as (O, I, 5, 5), worked out in float64.
+    """The kernel (O, I, 5, 5) of a convolution by (M, I, 3, 3) followed by one by (O, M, 3, 3), computed in float64.
 
-    Convolutions compose by convolution, and torch's are correlations, hence the flip.
+    Kernels compose by convolution, and torch's conv2d is a correlation, hence the flip.
     """
     channels_first = first.double().transpose(0, 1)  # (I, M, 3, 3)
     weight = F.conv2d(channels_first, second.double().flip(2, 3), padding=2)  # (I, O, 5, 5)
@@ -151,5 +152,5 @@ def _composed(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _composed_bias(plain: ImageBlock) -> Tensor:
-    through = plain.conv_out.weight.double().sum((2, 3)) @ bias_of(plain.conv1).double()
-    return (through + bias_of(plain.conv_out).double()).float()
+    first = plain.conv_out.weight.double().sum((2, 3)) @ bias_of(plain.conv1).double()
+    return (first + bias_of(plain.conv_out).double()).float()

@@ -1,8 +1,7 @@
 """Swin Transformer, the backbone of BiRefNet: attention inside windows, shifted by half a window in every other block.
 
-Pictures of several sizes go through together: their tokens lie one after the other, (rows, C), throughout. Padding,
-rolling and cutting into windows are one look-up of rows, worked out once from the sizes; putting the windows back is
-another.
+Images of several sizes go through in one pass: their tokens are concatenated, (tokens, C), throughout. Padding, rolling
+and window partitioning are one gather of rows, whose indices are computed once from the sizes; the reverse is another.
 """
 
 import functools
@@ -20,7 +19,7 @@ _PATCH_PX = 4
 
 @dataclass(frozen=True)
 class SwinConfig:
-    """embed: channels of the first stage, doubled by each. depths: blocks per stage. window: its side in tokens."""
+    """embed: channels of the first stage; each stage doubles them. depths: blocks per stage. window: side in tokens."""
 
     embed: int
     depths: tuple[int, int, int, int]
@@ -31,61 +30,61 @@ class SwinConfig:
         return self.embed, self.embed * 2, self.embed * 4, self.embed * 8
 
 
-Map = tuple[int, int, int]
-"""The pictures of one size: how many, height and width in tokens."""
+MapShape = tuple[int, int, int]
+"""(batch, height, width) of the feature maps of one size, in tokens."""
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """How the tokens of some maps go into windows and back.
+    """The gather indices that partition the tokens of some feature maps into windows of N tokens, and their inverse.
 
-    Places beyond a picture are filled from one extra token after the last of all. The windows are sorted by kind:
-    inside, cut by the roll at the right, at the bottom, at both.
+    Positions outside a map read one extra token after the last. The windows are sorted by kind: interior, wrapped by
+    the roll at the right, at the bottom, at both.
 
-    take: (windows*N,) rows of (tokens + 1). back: (tokens,) rows of (windows*N). kinds: windows of each.
+    gather: (windows*N,) rows of (tokens + 1). restore: (tokens,) rows of (windows*N). counts: windows of each kind.
     """
 
-    take: Tensor
-    back: Tensor
-    kinds: list[int]
+    gather: Tensor
+    restore: Tensor
+    counts: list[int]
 
 
-def windows(maps: tuple[Map, ...], window: int, shift: int, device: torch.device) -> Windows:
-    """The windows of all maps, rolled up and left by `shift`. Kept from call to call: a device must not wait for them.
+def windows(maps: tuple[MapShape, ...], window: int, shift: int, device: torch.device) -> Windows:
+    """The windows of all maps, rolled up and left by `shift`. Cached, so that the device does not wait for them.
 
-    Not while a graph of the network is traced: there they are no numbers yet.
+    Not cached while the network is traced: the indices are symbolic then.
     """
     if torch.compiler.is_compiling():
-        return cut(maps, window, shift, device)
-    found = _kept(maps, window, shift, device)
+        return partition(maps, window, shift, device)
+    cached = _cached_partition(maps, window, shift, device)
     if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
-        _captured.add(found)  # the graph knows their addresses: they must stay
-    return found
+        _captured.add(cached)  # the CUDA graph holds their addresses: they must stay alive
+    return cached
 
 
-def cut(maps: tuple[Map, ...], window: int, shift: int, device: torch.device) -> Windows:
-    """`windows`, worked out anew."""
+def partition(maps: tuple[MapShape, ...], window: int, shift: int, device: torch.device) -> Windows:
+    """`windows` without the cache."""
     tokens = sum(batch * height * width for batch, height, width in maps)
     kinds: list[list[Tensor]] = [[], [], [], []]
     first = 0
     for batch, height, width in maps:
-        one = _cut_one(height, width, window, shift, device)
-        picture = torch.arange(batch, device=device)[:, None, None, None, None] * (height * width) + first
-        token = torch.where(one < height * width, one + picture, tokens)  # (B, down, right, window, window)
+        index = _map_windows(height, width, window, shift, device)
+        start = torch.arange(batch, device=device)[:, None, None, None, None] * (height * width) + first
+        token = torch.where(index < height * width, index + start, tokens)  # (B, down, right, window, window)
         for kind, group in zip(kinds, _by_kind(token, shift > 0), strict=True):
             kind.append(group.reshape(-1, window * window))
         first += batch * height * width
     groups = [torch.cat(kind) for kind in kinds]
-    take = torch.cat(groups).flatten()
-    return Windows(take, _inverse(take, tokens), [group.shape[0] for group in groups])
+    gather = torch.cat(groups).flatten()
+    return Windows(gather, _inverse(gather, tokens), [group.shape[0] for group in groups])
 
 
-_kept = functools.lru_cache(maxsize=128)(cut)  # 8 for each size of picture
+_cached_partition = functools.lru_cache(maxsize=128)(partition)  # 8 entries per image size
 _captured: set[Windows] = set()
 
 
-def _cut_one(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """The token of each place, (down, right, window, window), height*width where there is none."""
+def _map_windows(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
+    """The token index of each window position in one map, (down, right, window, window); height*width outside it."""
     down, right = -(-height // window), -(-width // window)
     y = (torch.arange(down * window, device=device) + shift) % (down * window)
     x = (torch.arange(right * window, device=device) + shift) % (right * window)
@@ -95,29 +94,29 @@ def _cut_one(height: int, width: int, window: int, shift: int, device: torch.dev
 
 
 def _by_kind(token: Tensor, rolled: bool) -> list[Tensor]:
-    """(B, down, right, ...) apart by kind. Without a roll all are of the first kind."""
+    """(B, down, right, ...) split by kind. Without a roll all windows are of the first kind."""
     if not rolled:
         return [token, token[:0], token[:0], token[:0]]
     return [token[:, :-1, :-1], token[:, :-1, -1:], token[:, -1:, :-1], token[:, -1:, -1:]]
 
 
-def _inverse(take: Tensor, tokens: int) -> Tensor:
-    """Where each token ended up, (tokens,)."""
-    place = torch.empty(tokens + 1, dtype=torch.int64, device=take.device)
-    return place.scatter(0, take, torch.arange(take.numel(), device=take.device))[:tokens]
+def _inverse(gather: Tensor, tokens: int) -> Tensor:
+    """The row of each token in the windows, (tokens,)."""
+    row = torch.empty(tokens + 1, dtype=torch.int64, device=gather.device)
+    return row.scatter(0, gather, torch.arange(gather.numel(), device=gather.device))[:tokens]
 
 
 def relative_position_index(window: int, device: torch.device) -> Tensor:
     """int64 (N, N): the row of the bias table for each query and key of a window."""
     y = torch.arange(window, device=device).repeat_interleave(window)
     x = torch.arange(window, device=device).repeat(window)
-    apart_y = y[:, None] - y + window - 1
-    apart_x = x[:, None] - x + window - 1
-    return apart_y * (2 * window - 1) + apart_x
+    relative_y = y[:, None] - y + window - 1
+    relative_x = x[:, None] - x + window - 1
+    return relative_y * (2 * window - 1) + relative_x
 
 
-def separated(window: int, shift: int, device: torch.device) -> Tensor:
-    """bool (4, N, N): which query and key of a window only the roll brought together, for each kind of window."""
+def shift_mask(window: int, shift: int, device: torch.device) -> Tensor:
+    """bool (4, N, N), for each kind of window: True where query and key are neighbours only because of the roll."""
     wrapped = torch.arange(window, device=device) >= window - shift
     y, x = wrapped.repeat_interleave(window), wrapped.repeat(window)
     across_y, across_x = y[:, None] != y, x[:, None] != x
@@ -125,7 +124,7 @@ def separated(window: int, shift: int, device: torch.device) -> Tensor:
 
 
 def attend(qkv: Tensor, bias: Tensor) -> Tensor:
-    """qkv: (windows, N, 3, heads, D). bias: (heads, N, N). Gives (windows, N, heads, D)."""
+    """qkv: (windows, N, 3, heads, D). bias: (heads, N, N). Returns (windows, N, heads, D)."""
     query, key, value = qkv.permute(2, 0, 3, 1, 4)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None]).transpose(1, 2)
 
@@ -140,26 +139,26 @@ class WindowAttention(nn.Module):
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, self.heads))
         self.qkv = nn.Linear(channels, channels * 3)
         self.proj = nn.Linear(channels, channels)
-        self.laid_out: Tensor | None
-        self.register_buffer("laid_out", None, persistent=False)  # what `biases` gives, for who wants it only once
+        self.cached_biases: Tensor | None
+        self.register_buffer("cached_biases", None, persistent=False)  # set by `fuse.precompute_biases`
 
     def forward(self, x: Tensor, windows: Windows) -> Tensor:
-        """(rows, C) to the same. Padded places take part, as tokens of zeros."""
-        qkv = self.qkv(F.pad(x, (0, 0, 0, 1))).index_select(0, windows.take)
+        """(tokens, C) to the same shape. Padding takes part in the attention, as zero tokens."""
+        qkv = self.qkv(F.pad(x, (0, 0, 0, 1))).index_select(0, windows.gather)
         qkv = qkv.view(-1, self.window**2, 3, self.heads, _HEAD_CHANNELS)
-        parts = zip(qkv.split(windows.kinds), self.biases(), strict=False)
+        parts = zip(qkv.split(windows.counts), self.biases(), strict=False)
         out = torch.cat([attend(part, bias) for part, bias in parts if part.shape[0]])
-        return self.proj(out.view(-1, x.shape[1]).index_select(0, windows.back))
+        return self.proj(out.view(-1, x.shape[1]).index_select(0, windows.restore))
 
     def biases(self) -> Tensor:
-        """(4 or 1, heads, N, N), added to the scores of each kind of window."""
-        if self.laid_out is not None:
-            return self.laid_out
+        """(4 or 1, heads, N, N), added to the attention scores of each kind of window."""
+        if self.cached_biases is not None:
+            return self.cached_biases
         table = self.relative_position_bias_table
         bias = table[relative_position_index(self.window, table.device)].permute(2, 0, 1)[None]
         if not self.shift:
             return bias
-        return bias.masked_fill(separated(self.window, self.shift, table.device)[:, None], float("-inf"))
+        return bias.masked_fill(shift_mask(self.window, self.shift, table.device)[:, None], float("-inf"))
 
 
 class Mlp(nn.Module):
@@ -181,13 +180,13 @@ class SwinBlock(nn.Module):
         self.mlp = Mlp(channels)
 
     def forward(self, x: Tensor, windows: Windows) -> Tensor:
-        """(rows, C) to the same."""
+        """(tokens, C) to the same shape."""
         x = x + self.attn(self.norm1(x), windows)
         return x + self.mlp(self.norm2(x))
 
 
 class PatchMerging(nn.Module):
-    """Half the size, twice the channels."""
+    """Halves height and width and doubles the channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -209,7 +208,7 @@ class Stage(nn.Module):
         self.downsample = nn.Identity() if last else PatchMerging(channels)
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Each (B, H, W, C) to the same, and to the next stage's (B, H/2, W/2, 2C)."""
+        """Each map (B, H, W, C) to the same shape, and to the next stage's input (B, H/2, W/2, 2C)."""
         sizes = tuple((x.shape[0], x.shape[1], x.shape[2]) for x in maps)
         layouts = [windows(sizes, self.window, shift, maps[0].device) for shift in (0, self.window // 2)]
         tokens = torch.cat([x.flatten(0, 2) for x in maps])
@@ -239,15 +238,15 @@ class SwinTransformer(nn.Module):
         self.layers = nn.ModuleList(Stage(c, depth, config.window, n == 3) for c, depth, n in stages)
         self.norm0, self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(c) for c in config.channels)
 
-    def forward(self, pictures: Sequence[Tensor]) -> list[list[Tensor]]:
+    def forward(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
         """For each (B, 3, H, W), H and W multiples of 4, the maps (B, C, H/4, W/4) … (B, 8C, H/32, W/32).
 
-        Odd sizes on the way are rounded up. The maps are channels-last in memory.
+        Odd sizes are rounded up at each stage. The maps are channels-last in memory.
         """
-        maps: list[list[Tensor]] = [[] for _ in pictures]
-        x = [self.patch_embed(picture) for picture in pictures]
+        maps: list[list[Tensor]] = [[] for _ in images]
+        x = [self.patch_embed(image) for image in images]
         for stage, norm in zip(self.layers, (self.norm0, self.norm1, self.norm2, self.norm3), strict=True):
             outs, x = stage(x)
-            for found, out in zip(maps, outs, strict=True):
-                found.append(norm(out).permute(0, 3, 1, 2))
+            for pyramid, out in zip(maps, outs, strict=True):
+                pyramid.append(norm(out).permute(0, 3, 1, 2))
         return maps

@@ -1,7 +1,7 @@
-"""Weights and pictures that need no checkpoint: each tensor is a function of a seed, its name and its shape.
+"""Weights and images that need no checkpoint: each tensor is a function of a seed, its name and its shape.
 
-The same draws made the reference logits in tests/data/birefnet, with the public implementation. So does the order of
-the rules in `tensor`: it may not change.
+The reference logits in tests/data/birefnet were computed from the same weights with the public implementation, so the
+order of the rules in `tensor` must not change.
 """
 
 import json
@@ -14,22 +14,22 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 
 DATA = Path(__file__).parents[3] / "data" / "birefnet"
-COUNTERS = ("relative_position_index", "num_batches_tracked")
+IGNORED = ("relative_position_index", "num_batches_tracked")
 
 
 def shapes(variant: str) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of a published checkpoint: "general" is Swin-L, "lite" is Swin-T."""
-    listed = json.loads((DATA / f"{variant}_state_dict.json").read_text())
-    return {key: tuple(shape) for key, shape in listed.items()}
+    """The tensor names and shapes of a published checkpoint: "general" is Swin-L, "lite" is Swin-T."""
+    shapes_by_name = json.loads((DATA / f"{variant}_state_dict.json").read_text())
+    return {key: tuple(shape) for key, shape in shapes_by_name.items()}
 
 
 def state_dict(variant: str, seed: int = 0) -> dict[str, Array]:
-    """All tensors of a checkpoint but its counters."""
-    return {k: tensor(seed, k, shape) for k, shape in shapes(variant).items() if not k.endswith(COUNTERS)}
+    """All tensors of a checkpoint that the network uses."""
+    return {k: tensor(seed, k, shape) for k, shape in shapes(variant).items() if not k.endswith(IGNORED)}
 
 
 def tensor(seed: int, key: str, shape: tuple[int, ...]) -> Array:
-    """One tensor, drawn in float64 so that its values stay in the range that training would give."""
+    """One random tensor, drawn in float64, with values in the range that training would give."""
     digest = sha256(f"{seed}:{key}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
     if key.endswith("running_var"):
@@ -48,8 +48,8 @@ def tensor(seed: int, key: str, shape: tuple[int, ...]) -> Array:
 
 
 def image(height: int, width: int, seed: int = 1) -> tuple[Array, Array]:
-    """(low, noise), normalised: the picture is low, (1, 3, height//16, width//16), resized bilinearly with corners
-    not aligned, plus noise, (1, 3, height, width)."""
+    """(low, noise), normalised: the image is low, (1, 3, height//16, width//16), resized bilinearly without aligned
+    corners, plus noise, (1, 3, height, width)."""
     rng = np.random.default_rng(seed)
     low = rng.normal(0, 1, (1, 3, height // 16, width // 16))
     noise = rng.normal(0, 0.3, (1, 3, height, width))
@@ -57,6 +57,6 @@ def image(height: int, width: int, seed: int = 1) -> tuple[Array, Array]:
 
 
 def logits(variant: str) -> Array:
-    """What the public implementation gives for `state_dict(variant)` and `image(256, 320)`: (1, 1, 256, 320)."""
+    """The public implementation's logits for `state_dict(variant)` and `image(256, 320)`: (1, 1, 256, 320)."""
     with np.load(DATA / f"{variant}_256x320.npz") as file:
         return np.asarray(file["logits"], np.float32)

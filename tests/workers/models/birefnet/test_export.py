@@ -12,8 +12,8 @@ from workers.models.birefnet.export import compare, export_onnx
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (160, 224)])
-def test_the_exported_network_is_torchs(tmp_path: Path, width: int, height: int) -> None:
-    """Any batch: it was exported with two pictures; here it runs on those and, within, on their first alone."""
+def test_the_exported_network_matches_torch(tmp_path: Path, width: int, height: int) -> None:
+    """With any batch: it is exported with a batch of two, and runs on two images and on one."""
     import onnx
     import onnxruntime
 
@@ -29,7 +29,7 @@ def test_the_exported_network_is_torchs(tmp_path: Path, width: int, height: int)
     assert abs(torch.from_numpy(logits) - lite()(one)).max() <= 1e-3
 
 
-def test_a_size_that_the_network_cannot_take_is_refused(tmp_path: Path) -> None:
+def test_a_size_that_the_network_cannot_process_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="multiples of 32"):
         export_onnx(lite(), 100, 64, tmp_path / "x.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor
 
 from tests.workers.models.birefnet import deterministic
-from tests.workers.models.birefnet.networks import difference, lite, picture, run
+from tests.workers.models.birefnet.networks import difference, image, lite, run
 from workers.models.birefnet import deform
 from workers.models.birefnet.fuse import channels_last, fuse
 from workers.models.birefnet.network import BiRefNet
@@ -29,8 +29,8 @@ def on_gpu(network: BiRefNet, dtype: str) -> BiRefNet:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("size", [(224, 224), (384, 640), (512, 512)])
-def test_half_precision_alpha_is_that_of_float32_on_the_cpu(size: tuple[int, int], dtype: str) -> None:
-    x = picture(*size)
+def test_half_precision_alpha_matches_float32_on_the_cpu(size: tuple[int, int], dtype: str) -> None:
+    x = image(*size)
     alpha = run(on_gpu(lite(), dtype), x.to("cuda", getattr(torch, dtype))).sigmoid().cpu()
     error = (alpha - run(lite(), x).sigmoid()).abs()
     assert error.max() <= 0.02
@@ -38,23 +38,25 @@ def test_half_precision_alpha_is_that_of_float32_on_the_cpu(size: tuple[int, int
 
 
 @pytest.mark.parametrize("variant", ["lite", "general"])
-def test_logits_in_float32_are_those_of_the_public_implementation(variant: str) -> None:
+def test_float32_logits_match_the_public_implementation(variant: str) -> None:
     network = on_gpu(BiRefNet.from_state_dict(deterministic.state_dict(variant)), "float32")
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        logits = run(network, picture(256, 320).cuda()).cpu()
+        logits = run(network, image(256, 320).cuda()).cpu()
     assert difference(logits, torch.from_numpy(deterministic.logits(variant))) <= 2e-4
 
 
 def test_half_precision_of_the_large_backbone() -> None:
     network = on_gpu(BiRefNet.from_state_dict(deterministic.state_dict("general")), "float16")
-    alpha = run(network, picture(256, 320).cuda().half()).sigmoid().cpu()
+    alpha = run(network, image(256, 320).cuda().half()).sigmoid().cpu()
     error = (alpha - torch.from_numpy(deterministic.logits("general")).sigmoid()).abs()
     assert error.max() <= 0.02
     assert error.mean() <= 0.002
 
 
-def drawn(kernel: int, height: int, width: int, dtype: str, batch: int = 2) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x, offset, mask and weight with the network's channels."""
+def random_inputs(
+    kernel: int, height: int, width: int, dtype: str, batch: int = 2
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Random x, offset, mask and weight with the network's channels."""
     torch.manual_seed(kernel + height)
     taps, kind = kernel * kernel, {"device": "cuda", "dtype": getattr(torch, dtype)}
     x = torch.randn(batch, 64, height, width, **kind)
@@ -70,21 +72,21 @@ def torchvision(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tens
     return out
 
 
-def kernel_of_our_own(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+def triton_kernel(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     pytest.importorskip("triton")
-    kernels = deform.kernels()
+    kernels = deform.triton_kernels()
     assert kernels is not None
-    assert kernels.fits(x, weight)
+    assert kernels.supports(x, weight)
     return deform.deform_conv2d(x, offset, mask, weight)
 
 
-@pytest.mark.parametrize("ours", [kernel_of_our_own, deform.gathered])
+@pytest.mark.parametrize("ours", [triton_kernel, deform.deform_conv2d_torch])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("kernel", "height", "width"), [(1, 40, 200), (3, 40, 200), (7, 40, 200), (7, 33, 129)])
-def test_the_deformable_convolution_is_torchvisions(
+def test_the_deformable_convolution_matches_torchvision(
     ours: Callable[..., Tensor], kernel: int, height: int, width: int, dtype: str
 ) -> None:
-    arguments = drawn(kernel, height, width, dtype)
+    arguments = random_inputs(kernel, height, width, dtype)
     tolerance = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 3e-2}[dtype]
     with torch.inference_mode():
         assert difference(ours(*arguments).float(), torchvision(*arguments)) <= tolerance
@@ -92,22 +94,22 @@ def test_the_deformable_convolution_is_torchvisions(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("kernel", "height", "width"), [(1, 1, 1), (3, 5, 7), (7, 256, 256), (3, 63, 65)])
-def test_the_kernel_is_the_plain_path(kernel: int, height: int, width: int, dtype: str) -> None:
-    arguments = drawn(kernel, height, width, dtype)
+def test_the_kernel_matches_plain_torch(kernel: int, height: int, width: int, dtype: str) -> None:
+    arguments = random_inputs(kernel, height, width, dtype)
     tolerance = {"float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2}[dtype]
     with torch.inference_mode():
-        wanted = deform.gathered(*(a.float() for a in arguments))
-        assert difference(kernel_of_our_own(*arguments).float(), wanted) <= tolerance
+        expected = deform.deform_conv2d_torch(*(a.float() for a in arguments))
+        assert difference(triton_kernel(*arguments).float(), expected) <= tolerance
 
 
 @pytest.mark.parametrize("far", FAR)
-def test_places_far_outside_read_zero(far: float) -> None:
-    x, offset, mask, weight = drawn(3, 40, 70, "float16")
-    assert torch.count_nonzero(kernel_of_our_own(x, offset * 0 + far, mask, weight)) == 0
+def test_taps_far_outside_read_zero(far: float) -> None:
+    x, offset, mask, weight = random_inputs(3, 40, 70, "float16")
+    assert torch.count_nonzero(triton_kernel(x, offset * 0 + far, mask, weight)) == 0
 
 
 def test_every_value_is_written() -> None:
-    x, offset, mask, weight = drawn(3, 33, 65, "float16", batch=3)
+    x, offset, mask, weight = random_inputs(3, 33, 65, "float16", batch=3)
     poisoned = torch.full((3 * 33 * 65 * 256,), torch.nan, device="cuda", dtype=torch.float16)
-    del poisoned  # its memory is taken next
-    assert kernel_of_our_own(x, offset, mask, weight).isfinite().all()
+    del poisoned  # its memory is allocated next
+    assert triton_kernel(x, offset, mask, weight).isfinite().all()

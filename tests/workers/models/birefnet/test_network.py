@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from tests.workers.models.birefnet.networks import cached_state_dict, difference, lite, picture, run
+from tests.workers.models.birefnet.networks import cached_state_dict, difference, image, lite, run
 from workers.models.birefnet.fuse import fuse
 from workers.models.birefnet.network import BiRefNet
 from workers.models.birefnet.swin import WindowAttention
@@ -25,9 +25,9 @@ HEAD = "decoder.conv_out1.0.weight"
 
 
 @pytest.mark.parametrize("variant", ["lite", "general"])
-def test_logits_are_those_of_the_public_implementation(variant: str) -> None:
+def test_logits_match_the_public_implementation(variant: str) -> None:
     model = BiRefNet.from_state_dict(deterministic.state_dict(variant))
-    logits = run(model, picture(256, 320))
+    logits = run(model, image(256, 320))
     assert difference(logits, torch.from_numpy(deterministic.logits(variant))) <= 2e-4
 
 
@@ -38,32 +38,32 @@ def test_logits_are_those_of_the_public_implementation(variant: str) -> None:
 def test_half_precision_gives_nearly_the_same_alpha(
     prepare: Callable[[BiRefNet], BiRefNet], dtype: str, size: tuple[int, int]
 ) -> None:
-    half, x = prepare(lite()).to(getattr(torch, dtype)), picture(*size)
+    half, x = prepare(lite()).to(getattr(torch, dtype)), image(*size)
     off = (run(half, x.to(getattr(torch, dtype))).sigmoid() - run(lite(), x).sigmoid()).abs()
     assert off.max() <= 0.02
     assert off.mean() <= 0.002
 
 
-def test_a_batch_gives_what_its_pictures_give_alone() -> None:
-    one, two = picture(96, 160, seed=1), picture(96, 160, seed=2)
+def test_a_batch_matches_its_images_run_alone() -> None:
+    one, two = image(96, 160, seed=1), image(96, 160, seed=2)
     both = run(lite(), torch.cat([one, two]))
     assert difference(both, torch.cat([run(lite(), one), run(lite(), two)])) <= 1e-5
     assert difference(both[:1], both[1:]) > 0.01
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (32, 192), (224, 96)])
-def test_small_and_long_pictures(height: int, width: int) -> None:
-    logits = run(lite(), picture(height, width))
+def test_small_and_elongated_images(height: int, width: int) -> None:
+    logits = run(lite(), image(height, width))
     assert logits.shape == (1, 1, height, width)
     assert logits.isfinite().all()
 
 
-def test_a_size_that_does_not_fit_is_refused() -> None:
+def test_a_size_that_is_not_a_multiple_of_32_is_refused() -> None:
     with pytest.raises(ValueError, match="100x64 is not a multiple of 32"):
         lite()(torch.zeros(1, 3, 64, 100))
 
 
-def test_loaded_ready_to_infer_with_the_given_tensors() -> None:
+def test_the_loaded_network_is_ready_for_inference() -> None:
     tensors = cached_state_dict("lite")
     loaded = lite().state_dict()
     assert not lite().training
@@ -72,9 +72,9 @@ def test_loaded_ready_to_infer_with_the_given_tensors() -> None:
     assert {key for key in deterministic.shapes("lite") if not key.endswith("index")} == set(loaded)
 
 
-def test_half_precision_files_and_those_with_counters_load() -> None:
+def test_half_precision_checkpoints_and_those_with_counters_load() -> None:
     halves = {key: torch.from_numpy(value).half() for key, value in cached_state_dict("lite").items()}
-    counters = {key: torch.tensor(7) for key in deterministic.shapes("lite") if key.endswith(deterministic.COUNTERS)}
+    counters = {key: torch.tensor(7) for key in deterministic.shapes("lite") if key.endswith(deterministic.IGNORED)}
     assert counters
     model = BiRefNet.from_state_dict(halves | counters)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
@@ -103,15 +103,15 @@ def renamed(tensors: dict[str, Array]) -> None:
         tensors["module." + key] = tensors.pop(key)
 
 
-def of_another_size(tensors: dict[str, Array]) -> None:
+def of_the_wrong_shape(tensors: dict[str, Array]) -> None:
     tensors[HEAD] = tensors[HEAD][:, :7]
 
 
-def of_another_width(tensors: dict[str, Array]) -> None:
+def of_an_unknown_width(tensors: dict[str, Array]) -> None:
     tensors[PATCHES] = tensors[PATCHES][:90]
 
 
-def with_more(tensors: dict[str, Array]) -> None:
+def with_an_extra_tensor(tensors: dict[str, Array]) -> None:
     tensors["decoder.extra"] = tensors[HEAD]
 
 
@@ -124,30 +124,32 @@ def empty(tensors: dict[str, Array]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "named"),
+    ("damage", "expected"),
     [
         (truncated, "missing (decoder."),
         (without_the_last_blocks, "13 missing (bb.layers.2.blocks.5.norm1.weight, "),
         (renamed, "unknown (module.decoder."),
-        (of_another_size, f"1 of another size ({HEAD} 1x7x1x1, not 1x120x1x1)"),
-        (of_another_width, f"{PATCHES} is 90x3x4x4"),
-        (with_more, "1 unknown (decoder.extra)"),
-        (quantised, f"{HEAD} holds int8"),
+        (of_the_wrong_shape, f"1 of the wrong shape ({HEAD} 1x7x1x1, not 1x120x1x1)"),
+        (of_an_unknown_width, f"{PATCHES} is 90x3x4x4"),
+        (with_an_extra_tensor, "1 unknown (decoder.extra)"),
+        (quantised, f"{HEAD} has dtype int8"),
         (empty, f"{PATCHES} is missing"),
     ],
 )
-def test_anything_but_a_whole_checkpoint_is_refused(spoil: Callable[[dict[str, Array]], None], named: str) -> None:
+def test_incomplete_or_foreign_checkpoints_are_refused(
+    damage: Callable[[dict[str, Array]], None], expected: str
+) -> None:
     tensors = dict(cached_state_dict("lite"))
-    spoil(tensors)
+    damage(tensors)
     with pytest.raises(WeightsError) as caught:
         BiRefNet.from_state_dict(tensors)
     message = str(caught.value)
-    assert named in message
+    assert expected in message
     assert "\n" not in message
     assert len(message) < 600
 
 
-def test_the_backbone_is_known_by_its_tensors_and_a_cut_one_is_not_a_smaller_one() -> None:
+def test_the_backbone_follows_from_the_tensors_and_a_truncated_one_is_not_a_smaller_one() -> None:
     tensors = {key: torch.zeros(()).expand(shape) for key, shape in deterministic.shapes("general").items()}
     attention = BiRefNet.from_state_dict(tensors).get_submodule("bb.layers.2.blocks.17.attn")
     assert isinstance(attention, WindowAttention)
@@ -159,6 +161,6 @@ def test_the_backbone_is_known_by_its_tensors_and_a_cut_one_is_not_a_smaller_one
 
 @pytest.mark.slow
 def test_it_can_be_exported() -> None:
-    x = picture(64, 96)
+    x = image(64, 96)
     exported = torch.export.export(fuse(lite()), (x,)).module()
     assert difference(run(exported, x), run(lite(), x)) <= 1e-5

@@ -1,4 +1,4 @@
-"""The backbone's windows against attention worked out token by token."""
+"""The backbone's windowed attention against attention computed token by token."""
 
 import itertools
 
@@ -9,13 +9,13 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from workers.models.birefnet.swin import PatchMerging, SwinConfig, SwinTransformer, WindowAttention, cut, windows
+from workers.models.birefnet.swin import PatchMerging, SwinConfig, SwinTransformer, WindowAttention, partition, windows
 
 CHANNELS = 64
 
 
-def attention_by_hand(attention: WindowAttention, tokens: Tensor, window: int, shift: int) -> Tensor:
-    """(H, W, C) to the same: the definition, one query at a time."""
+def reference_attention(attention: WindowAttention, tokens: Tensor, window: int, shift: int) -> Tensor:
+    """(H, W, C) to the same shape: the definition, one query at a time."""
     height, width, channels = tokens.shape
     down, right = -(-height // window) * window, -(-width // window) * window
     padded = torch.zeros(down, right, channels)
@@ -35,23 +35,23 @@ def attention_by_hand(attention: WindowAttention, tokens: Tensor, window: int, s
 
 
 def neighbours(y: int, x: int, down: int, right: int, window: int, shift: int) -> list[tuple[int, int, int, int]]:
-    """Tokens (y, x) that a token attends to, and how far it is from them. None lies across the edge of the map."""
+    """Tokens (y, x) that a token attends to, and its distance from them. None is across the edge of the map."""
 
-    def along(place: int, size: int) -> list[tuple[int, int]]:
-        rolled = (place - shift) % size
+    def along(position: int, size: int) -> list[tuple[int, int]]:
+        rolled = (position - shift) % size
         first = rolled // window * window
-        places = [(n + shift) % size for n in range(first, first + window)]
+        positions = [(n + shift) % size for n in range(first, first + window)]
         return [
             (other, rolled - n)
-            for n, other in zip(range(first, first + window), places, strict=True)
-            if (other < shift) == (place < shift) or not shift
+            for n, other in zip(range(first, first + window), positions, strict=True)
+            if (other < shift) == (position < shift) or not shift
         ]
 
     return [(j, i, dy, dx) for (j, dy), (i, dx) in itertools.product(along(y, down), along(x, right))]
 
 
 @torch.no_grad()
-def drawn_attention(window: int, shift: int) -> WindowAttention:
+def random_attention(window: int, shift: int) -> WindowAttention:
     torch.manual_seed(window + shift)
     attention = WindowAttention(CHANNELS, window, shift)
     attention.relative_position_bias_table.normal_()
@@ -62,43 +62,43 @@ def drawn_attention(window: int, shift: int) -> WindowAttention:
 @pytest.mark.parametrize("shift", [0, 2])
 @pytest.mark.parametrize(("height", "width"), [(8, 12), (5, 7), (4, 4), (3, 2), (1, 9)])
 @torch.no_grad()
-def test_windows_attend_as_worked_out_by_hand(height: int, width: int, shift: int) -> None:
-    attention = drawn_attention(4, shift)
+def test_windows_match_the_reference_attention(height: int, width: int, shift: int) -> None:
+    attention = random_attention(4, shift)
     x = torch.randn(2, height, width, CHANNELS)
-    out = attention(x.flatten(0, 2), cut(((2, height, width),), 4, shift, x.device)).view_as(x)
-    expected = torch.stack([attention_by_hand(attention, each, 4, shift) for each in x])
+    out = attention(x.flatten(0, 2), partition(((2, height, width),), 4, shift, x.device)).view_as(x)
+    expected = torch.stack([reference_attention(attention, each, 4, shift) for each in x])
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shift", [0, 2])
 @torch.no_grad()
-def test_maps_of_several_sizes_attend_as_each_alone(shift: int) -> None:
-    attention = drawn_attention(4, shift)
+def test_maps_of_several_sizes_in_one_pass_match_each_alone(shift: int) -> None:
+    attention = random_attention(4, shift)
     sizes = ((2, 8, 12), (2, 5, 7), (1, 3, 2))
     maps = [torch.randn(*size, CHANNELS).flatten(0, 2) for size in sizes]
-    out = attention(torch.cat(maps), cut(sizes, 4, shift, maps[0].device))
-    alone = [attention(x, cut((size,), 4, shift, x.device)) for x, size in zip(maps, sizes, strict=True)]
+    out = attention(torch.cat(maps), partition(sizes, 4, shift, maps[0].device))
+    alone = [attention(x, partition((size,), 4, shift, x.device)) for x, size in zip(maps, sizes, strict=True)]
     torch.testing.assert_close(out, torch.cat(alone), rtol=1e-4, atol=1e-5)
 
 
-def test_windows_are_worked_out_once_for_each_size() -> None:
-    place = torch.device("cpu")
-    first = windows(((1, 8, 12),), 4, 2, place)
-    assert windows(((1, 8, 12),), 4, 2, place) is first
-    assert windows(((1, 8, 12),), 4, 0, place) is not first
+def test_windows_are_cached_by_size() -> None:
+    device = torch.device("cpu")
+    first = windows(((1, 8, 12),), 4, 2, device)
+    assert windows(((1, 8, 12),), 4, 2, device) is first
+    assert windows(((1, 8, 12),), 4, 0, device) is not first
 
 
 @torch.no_grad()
-def test_merging_rounds_odd_sizes_up_and_fills_with_zeros() -> None:
+def test_merging_rounds_odd_sizes_up_and_pads_with_zeros() -> None:
     merging, x = PatchMerging(8), torch.randn(1, 5, 3, 8)
-    filled = torch.zeros(1, 6, 4, 8)
-    filled[:, :5, :3] = x
+    padded = torch.zeros(1, 6, 4, 8)
+    padded[:, :5, :3] = x
     assert merging(x).shape == (1, 3, 2, 16)
-    torch.testing.assert_close(merging(x), merging(filled))
+    torch.testing.assert_close(merging(x), merging(padded))
 
 
 @torch.no_grad()
-def drawn_backbone() -> SwinTransformer:
+def random_backbone() -> SwinTransformer:
     torch.manual_seed(0)
     backbone = SwinTransformer(SwinConfig(32, (1, 2, 1, 1), 4)).eval()
     for parameter in backbone.parameters():
@@ -108,15 +108,15 @@ def drawn_backbone() -> SwinTransformer:
 
 @torch.no_grad()
 def test_maps_halve_from_stage_to_stage() -> None:
-    (maps,) = drawn_backbone()([torch.randn(1, 3, 48, 80)])
+    (maps,) = random_backbone()([torch.randn(1, 3, 48, 80)])
     assert [tuple(m.shape) for m in maps] == [(1, 32, 12, 20), (1, 64, 6, 10), (1, 128, 3, 5), (1, 256, 2, 3)]
     assert all(m.isfinite().all() for m in maps)
 
 
 @torch.no_grad()
-def test_pictures_of_two_sizes_in_one_pass_are_as_each_alone() -> None:
-    backbone, whole = drawn_backbone(), torch.randn(2, 3, 64, 96)
+def test_images_of_two_sizes_in_one_pass_match_each_alone() -> None:
+    backbone, whole = random_backbone(), torch.randn(2, 3, 64, 96)
     half = whole[:, :, ::2, ::2]
     together = backbone([whole, half])
-    for maps, picture in zip(together, (whole, half), strict=True):
-        torch.testing.assert_close(maps, backbone([picture])[0], rtol=1e-4, atol=1e-5)
+    for maps, image in zip(together, (whole, half), strict=True):
+        torch.testing.assert_close(maps, backbone([image])[0], rtol=1e-4, atol=1e-5)
