@@ -135,4 +135,4 @@ async def remove(name: str, owner: Owner, here: Here) -> Response:
 def _specs(here: Context, job: Job) -> set[str]:
     """The backgrounds of a job, as its owner writes them."""
     used = (job.options.background, *(output.background for output in job.outputs))
-    return {here.shelf.word_for(background) for background in used if background is not None}
+    return {here.shelf.public_spec(background) for background in used if background is not None}
