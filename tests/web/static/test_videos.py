@@ -1,4 +1,4 @@
-"""The page of videos in a real Chromium, against the real server and a double for the worker of files."""
+"""The videos page in a real Chromium, against the real server and a file worker double."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +31,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, site: Site) -> Iterator[Any]:
-    """Opened; what goes wrong inside it fails the test."""
+    """The videos page, open; a script error in it fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 860}, accept_downloads=True)
     page = context.new_page()
     faults: list[str] = []
@@ -85,7 +85,7 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDoubl
     page.wait_for_selector(".job", state="detached")
 
 
-def test_a_frame_before_the_whole_run(page: Any, files: FileWorkerDouble) -> None:
+def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY, timeout=15_000)
     with ThreadPoolExecutor() as pool:
@@ -99,12 +99,12 @@ def test_a_frame_before_the_whole_run(page: Any, files: FileWorkerDouble) -> Non
     page.wait_for_selector("#drafts-part", state="hidden")
 
 
-def test_an_upload_goes_on_after_a_reload(page: Any, http: httpx.Client) -> None:
+def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None:
     page.route(f"**{PATH}/*", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(".draft:has-text('cannot be reached')", timeout=15_000)
     address = page.evaluate("() => Object.keys(JSON.parse(localStorage['mattebox.uploads']))[0]")
-    assert sent(http, address, 0, TALK.read_bytes()[:1000]).status_code == 204, "so much had come"
+    assert sent(http, address, 0, TALK.read_bytes()[:1000]).status_code == 204, "this part has arrived"
     page.unroute(f"**{PATH}/*")
     page.reload()
     page.wait_for_selector(".draft:has-text('Choose the same file again')")
@@ -116,12 +116,12 @@ def test_an_upload_goes_on_after_a_reload(page: Any, http: httpx.Client) -> None
     assert page.locator(".draft").count() == 1
     page.reload()
     page.wait_for_selector(READY)
-    assert page.locator(".draft button:has-text('Start')").is_enabled(), "complete, it needs its file no more"
+    assert page.locator(".draft button:has-text('Start')").is_enabled(), "a complete upload no longer needs its file"
     page.click(".draft button:has-text('Remove')")
     page.wait_for_selector(".draft", state="detached")
 
 
-def test_several_at_once_and_one_that_is_no_video(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
+def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video at all\n" * 100)
     second = tmp_path / "<img src=x>.mp4"
@@ -131,10 +131,10 @@ def test_several_at_once_and_one_that_is_no_video(page: Any, files: FileWorkerDo
     page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === 2", timeout=15_000)
     page.click("#start-all")
     page.wait_for_function("() => document.querySelectorAll('.job').length === 2")
-    assert page.locator("h3:text-is('<img src=x>.mp4')").count() == 1, "a name is text, whatever it holds"
+    assert page.locator("h3:text-is('<img src=x>.mp4')").count() == 1, "a file name is shown as text, not as HTML"
     first = page.locator(".job").first
     first.locator("button:has-text('Pause')").click()
-    first.locator("button:has-text('Go on')").click()
+    first.locator("button:has-text('Resume')").click()
     first.locator("button:has-text('Cancel')").click()
     page.wait_for_selector(".job[data-state=cancelled]")
     files.fail()
@@ -144,7 +144,7 @@ def test_several_at_once_and_one_that_is_no_video(page: Any, files: FileWorkerDo
     page.click(".draft button:has-text('Remove')")
 
 
-def test_the_same_file_twice_of_which_one_is_removed(page: Any, files: FileWorkerDouble) -> None:
+def test_one_of_two_uploads_of_the_same_file_is_removed(page: Any, files: FileWorkerDouble) -> None:
     for count in (1, 2):
         page.set_input_files("#files", [TALK])
         page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === {count}", timeout=15_000)
@@ -154,14 +154,14 @@ def test_the_same_file_twice_of_which_one_is_removed(page: Any, files: FileWorke
     page.wait_for_selector(".job")
 
 
-def test_the_formats_are_the_servers(page: Any, http: httpx.Client, files: FileWorkerDouble) -> None:
+def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, files: FileWorkerDouble) -> None:
     page.wait_for_selector("select[name=format] option", state="attached")
     listed = page.eval_on_selector_all("select[name=format] option", "all => all.map((o) => [o.value, o.textContent])")
     menu = http.get("/api/options").json()["formats"]
     assert listed == [[kind["name"], kind["title"]] for kind in menu] == [[k.name, k.choice] for k in FORMATS.values()]
     assert page.input_value("select[name=format]") == DEFAULT
     page.check("input[value='transparent']")
-    page.wait_for_selector("#format-note:has-text('MP4 holds no transparency; these do.')")
+    page.wait_for_selector("#format-note:has-text('Not available with a transparent background: MP4.')")
     assert page.input_value("select[name=format]") == "webm"
     opaque = page.eval_on_selector_all("select[name=format] option:disabled", "all => all.map((o) => o.value)")
     assert opaque == [kind.name for kind in FORMATS.values() if not kind.transparent]
@@ -176,7 +176,7 @@ def test_the_formats_are_the_servers(page: Any, http: httpx.Client, files: FileW
     assert not page.is_visible(".job button:has-text('Play matte')"), "no browser plays FFV1"
 
 
-def test_the_formats_come_late(page: Any, files: FileWorkerDouble) -> None:
+def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.route("**/api/options", lambda route: route.abort())
     page.reload()
     page.set_input_files("#files", [TALK])
