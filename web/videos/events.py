@@ -1,8 +1,8 @@
 """Progress as server-sent events: /api/jobs/events for all jobs of a user, /api/jobs/{id}/events for one until it ends.
 
 A `job` event contains the job as GET returns it, and is sent whenever the job changes. `removed` contains the id of a
-removed job. `notice` tells that Redis is unreachable, or reachable again. Comments keep quiet connections open through
-proxies.
+removed job. `notice` reports that Redis is unreachable, or reachable again. Comments keep quiet connections
+open through proxies.
 """
 
 import json

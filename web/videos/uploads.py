@@ -92,7 +92,7 @@ async def get_upload(name: str, owner: Owner, here: Here) -> UploadOut:
 
 @router.patch("/{name}", status_code=204)
 async def append(name: str, request: Request, owner: Owner, here: Here) -> Response:
-    """Continue at `Upload-Offset`. After an interruption, HEAD tells the offset."""
+    """Continue at `Upload-Offset`. After an interruption, HEAD returns the offset."""
     check_version(request)
     if request.headers.get("content-type") != TUS_TYPE:
         raise Problem(415, "content_type", f"the request body must be sent as {TUS_TYPE}")

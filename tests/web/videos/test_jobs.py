@@ -230,7 +230,7 @@ def test_requests_with_one_idempotency_key_make_one_job(
 
 
 def test_jobs_have_owners(users: Site, clip: bytes) -> None:
-    with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as nobody:
+    with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as anonymous:
         id = uploaded(alice, clip)
         problem(bob.post("/api/jobs", json={"upload": id}), 404, "no_upload")
         path = done(alice, users, upload=id)
@@ -239,7 +239,7 @@ def test_jobs_have_owners(users: Site, clip: bytes) -> None:
                              ("GET", "/preview"), ("GET", "/events"), ("POST", "/links")):  # fmt: skip
             body = {"paused": True} if method == "PATCH" else {}
             problem(bob.request(method, path + tail, json=body), 404, "not_found")
-            problem(nobody.request(method, path + tail, json=body), 401, "sign_in")
+            problem(anonymous.request(method, path + tail, json=body), 401, "sign_in")
         problem(bob.post("/api/previews", json={"upload": id}), 404, "no_upload")
         assert alice.get(path).json()["state"] == "done"
 

@@ -90,20 +90,20 @@ def test_the_file_name_is_the_title_without_unsafe_characters(http: httpx.Client
 
 
 def test_a_download_link_works_until_it_expires(users: Site, clip: bytes) -> None:
-    with users.client("alice-token") as alice, users.client() as nobody:
+    with users.client("alice-token") as alice, users.client() as anonymous:
         upload = uploaded(alice, clip)
         mine, other = done(alice, users, upload=upload), done(alice, users, upload=upload)
         link = alice.post(f"{mine}/links", json={"expires_s": 60}).json()["url"]
-        assert nobody.get(link).content == RESULT
-        assert nobody.get(link, headers={"Range": "bytes=0-9"}).status_code == 206
+        assert anonymous.get(link).content == RESULT
+        assert anonymous.get(link, headers={"Range": "bytes=0-9"}).status_code == 206
         token = link.partition("token=")[2]
-        problem(nobody.get(f"{other}/result", params={"token": token}), 403, "link_scope")
-        problem(nobody.get(mine, params={"token": token}), 403, "link_scope")
-        problem(nobody.get(f"{mine}/result"), 401, "sign_in")
-        problem(nobody.get(f"{mine}/result", params={"token": token[:-2] + "xx"}), 401, "sign_in")
+        problem(anonymous.get(f"{other}/result", params={"token": token}), 403, "link_scope")
+        problem(anonymous.get(mine, params={"token": token}), 403, "link_scope")
+        problem(anonymous.get(f"{mine}/result"), 401, "sign_in")
+        problem(anonymous.get(f"{mine}/result", params={"token": token[:-2] + "xx"}), 401, "sign_in")
         problem(alice.post(f"{mine}/links", json={"output": "none"}), 422, "invalid", "output")
         old = users.context.gate.note("download", "alice", mine.rpartition("/")[2], -1)
-        problem(nobody.get(f"{mine}/result", params={"token": old}), 401, "sign_in")
+        problem(anonymous.get(f"{mine}/result", params={"token": old}), 401, "sign_in")
 
 
 def test_the_latest_picture(site: Site, http: httpx.Client, path: str) -> None:

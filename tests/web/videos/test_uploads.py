@@ -319,12 +319,12 @@ def test_limits(settings: Settings, redis_url: str, clip: bytes) -> None:
 
 
 def test_uploads_have_owners(users: Site, clip: bytes) -> None:
-    with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as nobody:
+    with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as anonymous:
         path = begun(alice, len(clip))
         assert bob.head(path, headers=TUS).status_code == 404
         problem(sent(bob, path, 0, clip), 404, "not_found")
         problem(bob.delete(path, headers=TUS), 404, "not_found")
-        problem(nobody.post(PATH, headers=creation_headers(5)), 401, "sign_in")
+        problem(anonymous.post(PATH, headers=creation_headers(5)), 401, "sign_in")
         assert sent(alice, path, 0, clip).status_code == 204
         problem(bob.get(path), 404, "not_found")
 
