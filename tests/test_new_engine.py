@@ -21,7 +21,7 @@ from stream.records.engines import ENGINES
 from stream.serve.embedded import Embedded
 from tests.media import ROOT, command, numbered_clip, read
 from tests.servers import free_port
-from tests.web.videos.filing import submitted
+from tests.web.videos.file_worker import submitted
 from tests.web.videos.tus import uploaded
 
 FILE = """

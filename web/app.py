@@ -30,7 +30,7 @@ from web.live import sessions, whip
 from web.videos import events, previews, results, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
-from web.videos.webhooks import tell_for_ever
+from web.videos.webhooks import deliver_forever
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
@@ -90,7 +90,7 @@ def _split(text: str) -> list[str]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     here: Context = app.state.context
-    tellers = (tell_for_ever(here) for _ in range(_TELLERS))
+    tellers = (deliver_forever(here) for _ in range(_TELLERS))
     loops = [asyncio.create_task(work) for work in (_reap(here), Sweeper(here).run(), *tellers)]
     yield
     for loop in loops:

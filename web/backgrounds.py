@@ -134,4 +134,4 @@ async def remove(name: str, owner: Owner, here: Here) -> Response:
 def _specs(here: Context, job: Job) -> set[str]:
     """The specs of the job's backgrounds, in the form that clients send."""
     used = (job.options.background, *(output.background for output in job.outputs))
-    return {here.shelf.word_for(background) for background in used if background is not None}
+    return {here.shelf.public_spec(background) for background in used if background is not None}

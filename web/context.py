@@ -1,4 +1,4 @@
-"""What the routes share, and the questions that each of them asks first."""
+"""The objects that the routes share, and their dependencies: context, visitor, user, rate limits."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -55,17 +55,20 @@ def _owner(visitor: Anyone) -> str:
 
 
 Owner = Annotated[str, Depends(_owner)]
-"""The user's name; a link is not enough."""
+"""The name of the signed-in user. Signed links are rejected with 403."""
 
 StreamName = Annotated[str, Path(pattern=f"^{limits.NAME}$", description="letters, digits, dot, dash, underscore")]
 
 
 async def spend(here: Context, request: Request, what: str, owner: str, limit: int, window_s: int) -> None:
-    """Count one `what` of this user at this address. Raises Problem 429 when there were `limit` in the window."""
+    """Count one request of kind `what` by this user from this address.
+
+    Raises Problem 429 after `limit` requests within the last `window_s` seconds.
+    """
     address = request.client.host if request.client else ""
     wait_s = await here.store.spend(f"{what}:{owner}@{address}", limit, window_s)
     if wait_s > 0:
-        raise Problem(429, "too_many", f"too many requests; {limit} in {window_s} s are allowed", retry_s=wait_s)
+        raise Problem(429, "too_many", f"too many requests; the limit is {limit} in {window_s} s", retry_s=wait_s)
 
 
 async def spend_offer(here: Context, request: Request, owner: str) -> None:

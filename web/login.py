@@ -1,4 +1,4 @@
-"""Signing in, and links that others may use: POST, GET, DELETE /api/login and POST /api/links."""
+"""Signing in, and signed links for other people: POST, GET, DELETE /api/login and POST /api/links."""
 
 import time
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ class Token(BaseModel):
 
 
 class Me(BaseModel):
-    """user: "" where no tokens are set, and then nobody needs to sign in."""
+    """tokens: whether users have to sign in. If not, `user` is ""."""
 
     user: str
     tokens: bool
@@ -29,7 +29,7 @@ class Me(BaseModel):
 
 @router.post("/login", status_code=204)
 async def sign_in(body: Token, request: Request, here: Here) -> Response:
-    """Exchange a token for a cookie that scripts cannot read and other sites cannot send."""
+    """Exchange a token for an HttpOnly, SameSite=Strict cookie."""
     await spend(here, request, "login", "", _TRIES, _TRIES_WINDOW_S)
     user = here.gate.user_of(body.token)
     if user is None:
@@ -42,7 +42,7 @@ async def sign_in(body: Token, request: Request, here: Here) -> Response:
 
 
 @router.get("/login")
-async def who(owner: Owner, here: Here) -> Me:
+async def current_user(owner: Owner, here: Here) -> Me:
     return Me(user=owner, tokens=not here.gate.open)
 
 
@@ -53,8 +53,8 @@ async def sign_out() -> Response:
     return response
 
 
-class LinkWanted(BaseModel):
-    """kind: what the link allows; name: of which stream."""
+class LinkRequest(BaseModel):
+    """kind: what the link allows. name: the stream."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Literal["view", "publish"]
@@ -63,8 +63,8 @@ class LinkWanted(BaseModel):
 
 
 class Link(BaseModel):
-    """url: for the player (WHEP) or the encoder (WHIP); token: the same right as a bearer token, which OBS has a field
-    for; page: for people, views only; expires_s: unix time."""
+    """url: for a player (WHEP) or an encoder (WHIP). token: the bearer token in it, which OBS has a separate field for.
+    page: the viewer's page, or "" for a publisher's link. expires_s: Unix time."""
 
     url: str
     token: str
@@ -73,14 +73,14 @@ class Link(BaseModel):
 
 
 @router.post("/links", status_code=201)
-async def make_link(wanted: LinkWanted, request: Request, owner: Owner, here: Here) -> Link:
-    token = here.gate.issue(wanted.kind, owner, wanted.name, wanted.expires_s)
+async def create_link(body: LinkRequest, request: Request, owner: Owner, here: Here) -> Link:
+    token = here.gate.issue(body.kind, owner, body.name, body.expires_s)
     base = str(request.base_url).rstrip("/")
-    door = "whep" if wanted.kind == "view" else "whip"
+    endpoint = "whep" if body.kind == "view" else "whip"
     return Link(
-        url=f"{base}/{door}/{wanted.name}?token={token}",
+        url=f"{base}/{endpoint}/{body.name}?token={token}",
         token=token,
-        # behind the #, so that it is in no server's log
-        page=f"{base}/view/{wanted.name}#token={token}" if wanted.kind == "view" else "",
-        expires_s=round(time.time() + wanted.expires_s, 3),
+        # in the fragment, which is not sent to servers and so never logged
+        page=f"{base}/view/{body.name}#token={token}" if body.kind == "view" else "",
+        expires_s=round(time.time() + body.expires_s, 3),
     )

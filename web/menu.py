@@ -1,7 +1,7 @@
-"""GET /api/options: what can be chosen for a video, by which engines, which formats, and the workers that are ready.
+"""GET /api/options: the schema of the options, the engines, the formats of results, and the workers that are ready.
 
-A page builds its controls from this, so that names, ranges, defaults and explanations stand in one place: `Options`,
-and for engines and formats their records.
+Pages build their controls from it, so that names, ranges, defaults and explanations are defined once: in `Options` and
+in the records of engines and formats.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api", tags=["sessions"])
 
 
 class ReadyWorker(BaseModel):
-    """What a ready worker says of itself: its engine for `auto`, its device, and its load, 0-1."""
+    """A ready worker's engine for `auto`, its device, and its load, 0-1."""
 
     engine: str
     device: str
@@ -26,11 +26,12 @@ class ReadyWorker(BaseModel):
 
 
 class EngineOut(BaseModel):
-    """An engine that may be chosen. label: in lists; sentence: what it is. coarse: its mattes are small and soft.
-    colours: it gives the subject's colours itself.
+    """An engine that can be chosen. label: its name in lists. sentence: a description. coarse: its mattes are small
+    and soft. colours: it estimates the foreground itself.
 
-    options: the options that only some engines take, and this one too; implied_by: those that make `auto` this engine,
-    and why. live, files: its rank for `auto`, higher is better; cuda: only with a GPU. null: `auto` never takes it.
+    options: those that this engine supports and others do not. implied_by: options that make `auto` choose it, each
+    with the reason. live, files: its rank for `auto`, where the highest wins; cuda: only with a GPU. null: `auto` never
+    chooses it.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -47,8 +48,8 @@ class EngineOut(BaseModel):
 
 
 class FormatOut(BaseModel):
-    """A format of results. title: for a list to choose from; suffix and mime: of the file; transparent: can it be?
-    played: do browsers play it? matte: the format for its matte, where that is wanted beside it."""
+    """A format of results. title: its name in lists. suffix, mime: of the file. transparent: whether it supports
+    transparency. played: whether browsers play it. matte: the format of a matte saved along with it."""
 
     name: str
     title: str
@@ -69,8 +70,8 @@ _FORMATS = [
 
 
 class Menu(BaseModel):
-    """options: JSON Schema of the options, with the engines by name. engines: what is known of each. workers: those
-    that are ready. formats: of the outputs of jobs, the default first."""
+    """options: JSON Schema of the options, including the names of the engines. workers: the ready ones. formats: for
+    the outputs of jobs, the default first."""
 
     options: dict[str, Any]
     engines: list[EngineOut]

@@ -1,4 +1,4 @@
-"""Options as clients send them: part of them, backgrounds by word, and what shows the room only if meant."""
+"""Options as clients send and read them: partial updates, background specs, and a guard for the viewers' view."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +15,15 @@ _SHOWS_ROOM = (View.OVERLAY, View.SIDE_BY_SIDE)
 
 
 def read_options(shelf: Shelf, owner: str, base: Options, part: Mapping[str, Any]) -> Options:
-    """`base` with the fields of `part` in their place; null puts a field back to its default.
+    """`base`, updated with the fields of `part`; null resets a field to its default.
 
-    Raises Problem 422 with the field that is at fault. May open files: call it in a thread.
+    Raises Problem 422 naming the invalid field. May open files: call it in a thread.
     """
     fields = base.model_dump(mode="json") | dict(part)
     if part.get("background") is not None:
         fields["background"] = _background(shelf, owner, part["background"])
     if part.get("engine") is not None and part["engine"] not in names():
-        raise Problem(422, "invalid", f"one of: {', '.join(names())}", field="options.engine")
+        raise Problem(422, "invalid", f"must be one of: {', '.join(names())}", field="options.engine")
     try:
         options = Options.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as exc:
@@ -35,26 +35,26 @@ def read_options(shelf: Shelf, owner: str, base: Options, part: Mapping[str, Any
 
 def _background(shelf: Shelf, owner: str, spec: object) -> str:
     if not isinstance(spec, str):
-        raise Problem(
-            422, "invalid", "a background is written as text, as in color:#204060", field="options.background"
-        )
+        raise Problem(422, "invalid", "must be text, such as color:#204060", field="options.background")
     try:
-        return shelf.path_of(owner, spec)
+        return shelf.worker_spec(owner, spec)
     except BackgroundError as exc:
         raise Problem(422, exc.code, str(exc), field="options.background") from None
 
 
 def shows_room(options: Options) -> bool:
+    """Whether unmatted parts of the camera's picture would be visible."""
     return options.background.kind == "none" or options.view in _SHOWS_ROOM
 
 
 def keep_private(options: Options, meant: bool) -> None:
-    """A stream has viewers. Raises Problem 422 if it would show them the room and that was not said to be meant."""
+    """Raises Problem 422 if a stream would show its viewers the room. meant: the publisher allows that explicitly."""
     if shows_room(options) and not meant:
         field = "options.background" if options.background.kind == "none" else "options.view"
-        raise Problem(422, "shows_room", "this shows viewers the room; add show_room=true if you mean it", field=field)
+        detail = "this would show viewers the room; add show_room=true to allow it"
+        raise Problem(422, "shows_room", detail, field=field)
 
 
-def words(shelf: Shelf, options: Options) -> dict[str, Any]:
-    """Options as a client may read them: no path of the server."""
-    return options.model_dump(mode="json") | {"background": shelf.word_for(options.background)}
+def public_options(shelf: Shelf, options: Options) -> dict[str, Any]:
+    """The options as JSON for a client, without paths of the server."""
+    return options.model_dump(mode="json") | {"background": shelf.public_spec(options.background)}

@@ -123,7 +123,7 @@ class JobStore:
         await self._link.ask("ZREM", keys.HOOKS, id)
 
     async def postpone_hook(self, id: str, delay_s: float) -> None:
-        await self._link.run("job_hook_later", id, delay_s)
+        await self._link.run("job_postpone_hook", id, delay_s)
 
     async def reap_jobs(self) -> list[Job]:
         """Queue tasks of lost workers again; returns the jobs that fail by this (after 25 lost workers).

@@ -18,7 +18,7 @@ from stream.settings import Settings
 from tests.media import ROOT, command, numbered_clip, read
 from tests.origin import serving
 from tests.web.site import running
-from tests.web.videos.filing import submitted
+from tests.web.videos.file_worker import submitted
 from tests.web.videos.tus import uploaded
 
 

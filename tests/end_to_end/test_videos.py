@@ -14,7 +14,7 @@ from stream.picture.frames import Frame, to_av
 from tests.conftest import PICTURES
 from tests.end_to_end.serving import Served
 from tests.media import TALK, mattebox, read, sound_of, write_video
-from tests.web.videos.filing import submitted
+from tests.web.videos.file_worker import submitted
 from tests.web.videos.tus import uploaded
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

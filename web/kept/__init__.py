@@ -1,1 +1,1 @@
-"""What the server keeps for its users: uploads under way, backgrounds, and a watch on jobs that change."""
+"""Data that web keeps for its users: uploads in progress, backgrounds, and jobs cached for event streams."""

@@ -1,6 +1,6 @@
-"""The built-in backgrounds, painted by code: calm, out of focus, and with the light from above, as in a room.
+"""The built-in background pictures, painted by code. All are out of focus and lit from above, like a room.
 
-While they are painted, pictures are float32 RGB in linear light, (H, W, 3), 0-1.
+Arrays named `picture` are float32 RGB in linear light, (H, W, 3), 0-1.
 """
 
 import secrets
@@ -12,13 +12,13 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 Floats = npt.NDArray[np.float32]
-WIDTH, HEIGHT = 1280, 720  # soft all over: it may be enlarged
+WIDTH, HEIGHT = 1280, 720  # everything is blurred, so enlarging is harmless
 
 
 def painted(folder: Path, name: str) -> Path:
-    """The picture of that name in `folder`, painted when it is first wanted. Takes about a second then.
+    """The path of the picture in `folder`, painted on first use, which takes about a second.
 
-    Several processes may do so at once: the file appears whole.
+    Safe for several processes at once: the file is written atomically. Raises OSError.
     """
     path = folder / f"{name}.jpg"
     if not path.exists():
@@ -30,7 +30,7 @@ def painted(folder: Path, name: str) -> Path:
 
 
 def dusk() -> Image.Image:
-    """Hills one behind the other in the evening's haze."""
+    """Rows of hills in evening haze."""
     x, y = _grid()
     picture = _gradient(y, [(0.0, "#27365f"), (0.38, "#8a6f93"), (0.6, "#f0a36f"), (0.72, "#ffd9a0")])
     picture += _glow(x, y, (1.25, 0.62), 0.5)[..., None] * _rgb("#ffb070") * 0.7
@@ -46,7 +46,7 @@ def dusk() -> Image.Image:
 
 
 def studio() -> Image.Image:
-    """A plain wall with the light of a window falling on it."""
+    """A plain wall with light from a window on it."""
     x, y = _grid()
     picture = _gradient(y, [(0.0, "#c9c3ba"), (0.75, "#b3aba0"), (1.0, "#8f877c")])
     picture *= (0.72 + 0.4 * _glow(x, y, (0.5, 0.3), 0.9))[..., None]
@@ -60,7 +60,7 @@ def studio() -> Image.Image:
 
 
 def evening() -> Image.Image:
-    """A city's lights out of focus."""
+    """City lights, out of focus."""
     _, y = _grid()
     picture = _gradient(y, [(0.0, "#0c1430"), (0.6, "#1c2245"), (1.0, "#0a0d1c")])
     random = np.random.default_rng(11)
@@ -74,7 +74,7 @@ def evening() -> Image.Image:
 
 
 def paper() -> Image.Image:
-    """A roll of photographer's paper that runs from the wall onto the floor."""
+    """A photo studio's paper backdrop, from the wall onto the floor."""
     x, y = _grid()
     picture = _gradient(y, [(0.0, "#d8d2c8"), (0.55, "#ece7de"), (0.8, "#f4f0e9"), (1.0, "#dcd5ca")])
     picture *= (0.78 + 0.3 * _glow(x, y, (0.75, 0.42), 0.95))[..., None]
@@ -98,7 +98,7 @@ def sage() -> Image.Image:
 
 
 def office() -> Image.Image:
-    """A bright office far behind: tall windows, lamps and a few plants, all out of focus."""
+    """A bright office in the distance: tall windows, lamps and a few plants, all out of focus."""
     x, y = _grid()
     picture = _gradient(y, [(0.0, "#c9c6c1"), (0.66, "#bdb8b1"), (0.72, "#8d7c6a"), (1.0, "#6f6052")])
     for left in (0.06, 0.42, 0.78):
@@ -123,7 +123,7 @@ _FURNITURE = (
 
 
 def library() -> Image.Image:
-    """Shelves full of books in a reading lamp's light."""
+    """Bookshelves lit by a reading lamp."""
     x, y = _grid()
     picture = np.broadcast_to(_rgb("#2b1d14"), (HEIGHT, WIDTH, 3)).copy()
     random = np.random.default_rng(23)
@@ -134,7 +134,7 @@ def library() -> Image.Image:
         floor, left = int((0.19 + 0.21 * shelf) * HEIGHT), int(random.uniform(-30, 0))
         while left < WIDTH:
             wide, tall = int(random.uniform(14, 40)), int(random.uniform(0.11, 0.165) * HEIGHT)
-            if random.random() > 0.07:  # here and there one is lent
+            if random.random() > 0.07:  # a few gaps between books
                 spine = colours[random.integers(len(colours))] * random.uniform(0.5, 1.1)
                 picture[max(0, floor - tall) : floor, max(0, left) : left + wide - 2] = spine
             left += wide
@@ -167,24 +167,26 @@ def _grid() -> tuple[Floats, Floats]:
 
 
 def _rgb(code: str) -> Floats:
-    """`#rrggbb` as three numbers in linear light."""
+    """`#rrggbb` as RGB in linear light, (3,), 0-1."""
     light: Floats = np.array([(int(code[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5)], np.float32)
     return light
 
 
 def _gradient(at: Floats, stops: list[tuple[float, str]]) -> Floats:
-    places, colours = [s[0] for s in stops], np.stack([_rgb(s[1]) for s in stops])
-    picture: Floats = np.stack([np.interp(at, places, colours[:, c]) for c in range(3)], -1).astype(np.float32)
+    """(H, W, 3): the colours at the positions `at`, (H, W). stops: position and `#rrggbb`."""
+    positions, colours = [s[0] for s in stops], np.stack([_rgb(s[1]) for s in stops])
+    picture: Floats = np.stack([np.interp(at, positions, colours[:, c]) for c in range(3)], -1).astype(np.float32)
     return picture
 
 
 def _glow(x: Floats, y: Floats, centre: tuple[float, float], width: float) -> Floats:
+    """A Gaussian with the maximum 1 at `centre`, (H, W)."""
     glow: Floats = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / width**2)
     return glow
 
 
 def _add_disc(picture: Floats, centre: tuple[float, float], radius: float, colour: Floats) -> None:
-    """A point of light out of focus, brighter at its rim as lenses have it, added in place."""
+    """Add a point of light out of focus, in place. Like a lens, it makes the disc brighter at the rim."""
     rows, columns = (_near(c, radius, size) for c, size in ((centre[1], HEIGHT), (centre[0], WIDTH)))
     y, x = np.mgrid[rows, columns].astype(np.float32) / HEIGHT
     distance = np.hypot(x - centre[0], y - centre[1]) / radius
@@ -193,13 +195,13 @@ def _add_disc(picture: Floats, centre: tuple[float, float], radius: float, colou
 
 
 def _near(centre: float, radius: float, size: int) -> slice:
-    """The rows or columns that a disc may touch, in pixels; none where it lies outside."""
+    """The rows or columns that a disc may touch, in pixels; empty if it is outside the picture."""
     first, last = int((centre - radius) * HEIGHT), int((centre + radius) * HEIGHT) + 2
     return slice(min(max(first, 0), size), min(max(last, 0), size))
 
 
 def _leaf(x: Floats, y: Floats, at: npt.NDArray[np.float64], angle: float, length: float) -> Floats:
-    """An ellipse, three times as long as wide, turned by `angle`."""
+    """A mask of an ellipse three times as long as wide, rotated by `angle` in radians, (H, W), 0 or 1."""
     along = (x - at[0]) * np.sin(angle) - (y - at[1]) * np.cos(angle)
     across = (x - at[0]) * np.cos(angle) + (y - at[1]) * np.sin(angle)
     leaf: Floats = (((along / length) ** 2 + (across / (length / 3)) ** 2) < 1).astype(np.float32)
@@ -207,7 +209,7 @@ def _leaf(x: Floats, y: Floats, at: npt.NDArray[np.float64], angle: float, lengt
 
 
 def _wave(x: Floats, random: np.random.Generator) -> Floats:
-    """A skyline between about -1 and 1, over x: a sum of sines of falling height."""
+    """A random ridge line over `x`, between about -1 and 1: a sum of sines with falling amplitudes."""
     line = np.zeros_like(x)
     for octave in range(6):
         line += np.sin(x * (2.3 * 1.9**octave) + random.uniform(0, 6.3)) / 1.9**octave
@@ -215,17 +217,19 @@ def _wave(x: Floats, random: np.random.Generator) -> Floats:
 
 
 def _band(at: Floats, start: float, end: float) -> Floats:
+    """A mask that is 1 between `start` and `end`, with soft edges, 0-1."""
     band: Floats = np.clip((at - start) * 40, 0, 1) * np.clip((end - at) * 40, 0, 1)
     return band
 
 
 def _soft(plane: Floats, blur_px: float) -> Floats:
+    """The plane, (H, W), 0-1, blurred with a Gaussian."""
     grey = Image.fromarray((np.clip(plane, 0, 1) * 255).astype(np.uint8))
     return np.asarray(grey.filter(ImageFilter.GaussianBlur(blur_px)), np.float32) / np.float32(255)
 
 
 def _image(picture: Floats, blur_px: float) -> Image.Image:
-    """With a little noise, which keeps gradients from showing steps once they are encoded as video."""
+    """Convert to sRGB and blur; add a little noise, which avoids banding when the picture is encoded as video."""
     noise = np.random.default_rng(1).normal(0, 0.6, picture.shape[:2]).astype(np.float32)
     levels = np.clip(picture, 0, 1) ** (1 / 2.2) * 255
     soft = Image.fromarray(levels.astype(np.uint8)).filter(ImageFilter.GaussianBlur(blur_px))

@@ -1,7 +1,7 @@
-"""Where background pictures and videos lie, and what may lie there. Knows nothing about HTTP.
+"""The backgrounds: the built-in pictures, and the users' own pictures and videos. Knows nothing about HTTP.
 
-In storage, so that every worker reaches them, each beside its thumbnail (`stream/storage/keys.py`). Names are the
-server's own. Methods take a while: call them in a thread.
+Each is kept in storage with its thumbnail (`stream/storage/keys.py`), where every worker can read it. The server
+chooses the ids. Methods block: call them in a thread.
 """
 
 import shutil
@@ -41,18 +41,20 @@ class OwnBackground:
 
 
 class Shelf:
+    """Stores and reads backgrounds, and translates their specs."""
+
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings, self._storage = settings, storage
         self._drafts = settings.data_dir.absolute() / "drafts"
 
-    def path_of(self, owner: str, spec: str) -> str:
-        """`gallery:NAME` or `upload:ID` as the SPEC that a worker reads; others as they are.
+    def worker_spec(self, owner: str, spec: str) -> str:
+        """A client's spec as a worker reads it: `gallery:NAME` and `upload:ID` become keys in storage.
 
-        Raises BackgroundError for what is not there, and for a path of the server.
+        Raises BackgroundError if there is no such background, and for paths of the server.
         """
         kind, _, name = spec.partition(":")
         if kind in _KINDS:
-            raise BackgroundError("over HTTP a picture is gallery:NAME or upload:ID")
+            raise BackgroundError("paths of the server are not allowed; use gallery:NAME or upload:ID")
         if kind == "gallery":
             return f"image:{SCHEME}{self.gallery(name)}"
         if kind == "upload":
@@ -60,8 +62,8 @@ class Shelf:
             return f"{upload.kind}:{SCHEME}{upload.key}"
         return spec
 
-    def word_for(self, background: Background) -> str:
-        """The inverse: what a client may read of a record's background."""
+    def public_spec(self, background: Background) -> str:
+        """The inverse of `worker_spec`: the spec of a background in the form that clients read."""
         if background.kind not in _KINDS:
             return background.spec()
         key = background.path.removeprefix(SCHEME)
@@ -69,35 +71,35 @@ class Shelf:
         return f"gallery:{painted}" if painted else f"upload:{keys.background_id(key)}"
 
     def gallery(self, name: str) -> str:
-        """The picture's key; it is painted when it is first wanted. Raises BackgroundError, DiskError."""
+        """The key of a built-in picture, painted on first use. Raises BackgroundError, DiskError."""
         if name not in PICTURES:
-            raise BackgroundError(f"the gallery has: {', '.join(PICTURES)}")
+            raise BackgroundError(f"there is no such picture in the gallery; it has: {', '.join(PICTURES)}")
         key = keys.gallery(name)
-        if not self._is_there(key):
+        if not self._exists(key):
             self._put_painted(key, name)
         return key
 
     def gallery_thumbnail(self, name: str) -> bytes:
-        """A JPEG."""
+        """A JPEG. Raises BackgroundError, DiskError."""
         picture, key = self.gallery(name), keys.gallery_thumbnail(name)
-        if not self._is_there(key):
+        if not self._exists(key):
             with self._folder() as folder, Image.open(self._storage.local(picture, folder)) as image:
                 _save_thumbnail(image, folder / "small")
                 self._storage.put(key, folder / "small")
         return b"".join(self._storage.read(key))
 
     def uploads(self, owner: str) -> list[OwnBackground]:
-        """The owner's, oldest first."""
+        """The owner's backgrounds, oldest first."""
         found = self._storage.keys(keys.backgrounds(owner))
         return [OwnBackground(keys.background_id(key), kind, key) for key in found if (kind := _kind(key))]
 
     def upload(self, owner: str, name: str) -> OwnBackground:
-        """Raises BackgroundError where the owner has none of that name."""
+        """The owner's background with this id. Raises BackgroundError if there is none."""
         if FILE_ID.fullmatch(name):
             for kind in _KINDS:
-                if self._is_there(key := keys.background(owner, name, kind)):
+                if self._exists(key := keys.background(owner, name, kind)):
                     return OwnBackground(name, kind, key)
-        raise BackgroundError("there is no upload of that id")
+        raise BackgroundError("there is no background with this id")
 
     def thumbnail(self, owner: str, name: str) -> bytes:
         """A JPEG. Raises BackgroundError."""
@@ -105,23 +107,25 @@ class Shelf:
         try:
             return b"".join(self._storage.read(keys.background_thumbnail(owner, name)))
         except FileNotFoundError:
-            raise BackgroundError("there is no upload of that id") from None
+            raise BackgroundError("there is no background with this id") from None
 
     def draft(self) -> Path:
-        """Where an upload is written until it is known to be one. Raises OSError."""
+        """A path for receiving a new background, whose name becomes its id. Raises OSError."""
         self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self._drafts / f"{time.time_ns():016x}{token_hex(8)}"  # so that names are in order of time
+        return self._drafts / f"{time.time_ns():016x}{token_hex(8)}"  # names sort by time
 
     def forget_drafts(self, before_s: float) -> None:
-        """Those not written to since that time, in seconds since 1970: whoever made them was killed."""
+        """Remove drafts unchanged since `before_s` (Unix time): their creator was killed."""
         for draft in self._drafts.iterdir() if self._drafts.is_dir() else []:
             with suppress(FileNotFoundError):
                 if draft.stat().st_mtime < before_s:
                     shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
     def keep(self, owner: str, draft: Path) -> OwnBackground:
-        """Look at what was written, and keep it. Raises InputError, DiskError; what is left is the caller's to remove:
-        the draft, and the same with the ending .jpg."""
+        """Check a received draft, and store it with its thumbnail. Raises InputError, DiskError.
+
+        The caller removes the files that may be left: the draft, and its name with the suffix .jpg.
+        """
         thumbnail = draft.with_suffix(".jpg")
         kind: Kind = "image" if self._is_image(draft, thumbnail) else "video"
         if kind == "video":
@@ -132,11 +136,11 @@ class Shelf:
         return OwnBackground(draft.name, kind, key)
 
     def remove(self, owner: str, name: str) -> None:
-        """Raises BackgroundError. A live video that shows it keeps it open, and goes on."""
+        """Raises BackgroundError if there is none. Live videos that use it are not affected: they keep it open."""
         self._storage.remove(self.upload(owner, name).key)
         self._storage.remove(keys.background_thumbnail(owner, name))
 
-    def _is_there(self, key: str) -> bool:
+    def _exists(self, key: str) -> bool:
         try:
             self._storage.size(key)
         except FileNotFoundError:
@@ -162,7 +166,7 @@ class Shelf:
             yield Path(path)
 
     def _is_image(self, path: Path, thumbnail: Path) -> bool:
-        """Write its thumbnail if it is one. Raises TooLarge, UnreadableMedia."""
+        """Whether the file is an image; if so, its thumbnail is written. Raises TooLarge, UnreadableMedia."""
         try:
             with _without_warnings(), Image.open(path, formats=_FORMATS) as image:
                 if image.width * image.height > self._settings.max_pixels:
@@ -189,7 +193,7 @@ class Shelf:
 
 
 def _save_thumbnail(image: Image.Image, path: Path) -> None:
-    """A JPEG without anything else that the picture carried: no place, no camera, no name."""
+    """Write a JPEG of at most 320x180 pixels, without the picture's metadata (location, camera, author)."""
     image.draft("RGB", (2 * _THUMBNAIL[0], 2 * _THUMBNAIL[1]))
     small = ImageOps.exif_transpose(image).convert("RGBA")
     small.thumbnail(_THUMBNAIL)
@@ -199,13 +203,13 @@ def _save_thumbnail(image: Image.Image, path: Path) -> None:
 
 
 def _kind(key: str) -> Kind | None:
-    """None for a thumbnail."""
+    """The kind of background that the key belongs to; None for a thumbnail."""
     return next((kind for kind in _KINDS if keys.background_kind(key) == kind), None)
 
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Pillow warns of large pictures; the limit here is the settings'."""
+    """Silence Pillow's warnings about large pictures: `Settings.max_pixels` is the limit here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield

@@ -1,4 +1,7 @@
-"""What open streams of events share: one look at the jobs for all of them, and the end. Knows no HTTP."""
+"""State shared by all open event streams: a short-lived cache of each user's jobs, and the shutdown signal.
+
+Knows nothing about HTTP.
+"""
 
 import asyncio
 import time
@@ -8,43 +11,44 @@ from contextlib import suppress
 from stream.records.job_store import JobStore
 from stream.records.jobs import Job
 
-_FRESH_S = 0.4
+_CACHE_S = 0.4
 
 
 class JobWatch:
-    """The streams that are open, the news that they share, and the end of all of them."""
+    """open: the number of open event streams per user."""
 
     def __init__(self, jobs: JobStore) -> None:
         self.open: Counter[str] = Counter()
         self._jobs, self._closing = jobs, asyncio.Event()
         self._lock = asyncio.Lock()
-        self._known: dict[str, tuple[float, list[Job]]] = {}
+        self._cache: dict[str, tuple[float, list[Job]]] = {}
 
     @property
     def closed(self) -> bool:
         return self._closing.is_set()
 
     def close(self) -> None:
-        """The server stops: every stream ends, and its client comes back to whoever is there then."""
+        """End every stream, because the server stops. Clients reconnect by themselves."""
         self._closing.set()
 
-    def left(self, owner: str) -> None:
-        """One of his streams has ended."""
+    def remove_stream(self, owner: str) -> None:
+        """Called when one of the user's streams has ended."""
         self.open[owner] -= 1
         if not self.open[owner]:
             del self.open[owner]
-            self._known.pop(owner, None)
+            self._cache.pop(owner, None)
 
     async def pause(self, seconds: float) -> None:
+        """Sleep, but return early when the server stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
 
     async def jobs(self, owner: str) -> list[Job]:
-        """As the store's, read once for all streams of this user that ask at about the same time."""
+        """The user's jobs as in `JobStore.jobs`, cached for 0.4 s so that all streams of a user share one read."""
         async with self._lock:
-            read_s, known = self._known.get(owner, (float("-inf"), []))
-            if time.monotonic() - read_s > _FRESH_S:
-                known = await self._jobs.jobs(owner)
-                self._known[owner] = time.monotonic(), known
-        return known
+            read_s, jobs = self._cache.get(owner, (float("-inf"), []))
+            if time.monotonic() - read_s > _CACHE_S:
+                jobs = await self._jobs.jobs(owner)
+                self._cache[owner] = time.monotonic(), jobs
+        return jobs

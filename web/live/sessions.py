@@ -13,7 +13,7 @@ from web.context import Anyone, Context, Here, Owner, spend_offer
 from web.http.guard import MAX_BODY
 from web.http.problems import Problem
 from web.live.offers import check_offer, ice, new_session, owned, place
-from web.options import keep_private, read_options, words
+from web.options import keep_private, public_options, read_options
 
 router = APIRouter(prefix="/api", tags=["sessions"])
 
@@ -74,7 +74,7 @@ def _public(here: Context, session: Session) -> SessionOut:
     return SessionOut(
         **session.model_dump(include={"id", "kind", "name", "reason", "worker", "created_s", "updated_s", "meters"}),
         state=session.state.value,
-        options=words(here.shelf, session.options),
+        options=public_options(here.shelf, session.options),
     )
 
 

@@ -1,7 +1,8 @@
-"""Progress by server-sent events: /api/jobs/events for all of one's jobs, /api/jobs/{id}/events for one until it ends.
+"""Progress as server-sent events: /api/jobs/events for all jobs of a user, /api/jobs/{id}/events for one until it ends.
 
-A `job` event holds the job as GET gives it, whenever something of it changed; `removed` its id; `notice` says when the
-records are out of reach and when they are back. A comment comes where nothing else did, so that no proxy hangs up.
+A `job` event contains the job as GET returns it, and is sent whenever the job changes. `removed` contains the id of a
+removed job. `notice` reports that Redis is unreachable, or reachable again. Comments keep quiet connections
+open through proxies.
 """
 
 import json
@@ -16,90 +17,92 @@ from stream.errors import StoreDown
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
 from web.http.problems import Problem
-from web.videos.jobs import PATH, listed, owned, shown
+from web.videos.jobs import PATH, job_out, owned, without_previews
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
-_LOOK_S = 0.5
-_BEAT_S = 15.0
-_RETRY_MS = 2000
-_MOST = 24  # streams of one user at one process; a browser opens six to a server at most
+_POLL_S = 0.5
+_KEEP_ALIVE_S = 15.0
+_RECONNECT_MS = 2000
+_MAX_STREAMS = 24  # per user and process; a browser opens at most six connections to a server
 _RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
-_AWAY = {"code": "store_down", "detail": "the records cannot be reached; news come when they are back"}
-_BACK = {"code": "ok", "detail": "the records are back"}
+_DOWN = {"code": "store_down", "detail": "Redis cannot be reached; updates resume when it is back"}
+_UP = {"code": "ok", "detail": "Redis can be reached again"}
 
 
 @router.get("/events", response_class=StreamingResponse, responses=_RESPONSES)
-async def of_all(owner: Owner, here: Here) -> Response:
-    """Your jobs as they are, then each as it changes; until you leave."""
-    return _answer(here, owner, "")
+async def all_events(owner: Owner, here: Here) -> Response:
+    """Your jobs in their current state, then each job whenever it changes, until you disconnect."""
+    return _stream(here, owner, "")
 
 
 @router.get("/{id}/events", response_class=StreamingResponse, responses=_RESPONSES)
-async def of_one(id: str, request: Request, owner: Owner, here: Here) -> Response:
-    """One job until it ends. Whoever has its last event already and comes back is told to stay away (204)."""
+async def job_events(id: str, request: Request, owner: Owner, here: Here) -> Response:
+    """One job until it ends. 204 for clients that reconnect after its last event, which makes browsers stop."""
     job = await owned(here, owner, id)
-    if job.state.final and request.headers.get("last-event-id") == _mark(job):
+    if job.state.final and request.headers.get("last-event-id") == _event_id(job):
         return Response(status_code=204)
-    return _answer(here, owner, job.id)
+    return _stream(here, owner, job.id)
 
 
-def _answer(here: Context, owner: str, id: str) -> Response:
-    if here.watch.open[owner] >= _MOST:
-        raise Problem(429, "too_many", f"{_MOST} streams of events are open", retry_s=5)
-    news = _counted(here, owner, id)
-    return StreamingResponse(news, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+def _stream(here: Context, owner: str, id: str) -> Response:
+    """id: of one job; "" for all jobs of the owner. Raises Problem 429."""
+    if here.watch.open[owner] >= _MAX_STREAMS:
+        detail = f"you have {_MAX_STREAMS} event streams open, which is the limit"
+        raise Problem(429, "too_many", detail, retry_s=5)
+    events = _counted(here, owner, id)
+    return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 async def _counted(here: Context, owner: str, id: str) -> AsyncIterator[str]:
     here.watch.open[owner] += 1
     try:
-        async for text in _news(here, owner, id):
+        async for text in _events(here, owner, id):
             yield text
     finally:
-        here.watch.left(owner)
+        here.watch.remove_stream(owner)
 
 
-async def _news(here: Context, owner: str, id: str) -> AsyncIterator[str]:
-    told: dict[str, str] = {}
-    away, spoke_s = False, time.monotonic()
-    yield f"retry: {_RETRY_MS}\n\n"
+async def _events(here: Context, owner: str, id: str) -> AsyncIterator[str]:
+    sent: dict[str, str] = {}  # the last JSON of each job, by its id
+    down, sent_s = False, time.monotonic()
+    yield f"retry: {_RECONNECT_MS}\n\n"
     while not here.watch.closed:
         texts: list[str] = []
         try:
-            jobs = await _look(here, owner, id)
+            jobs = await _current(here, owner, id)
         except StoreDown:
-            texts += [] if away else [_event("notice", _AWAY)]
-            away = True
+            texts += [] if down else [_event("notice", _DOWN)]
+            down = True
         else:
-            texts += [_event("notice", _BACK)] if away else []
-            away = False
-            texts += _changes(here, jobs, told)
+            texts += [_event("notice", _UP)] if down else []
+            down = False
+            texts += _changes(here, jobs, sent)
             if id and (not jobs or jobs[0].state.final):
                 yield "".join(texts)
                 return
-        if texts or time.monotonic() - spoke_s > _BEAT_S:
-            yield "".join(texts) or ": here\n\n"
-            spoke_s = time.monotonic()
-        await here.watch.pause(_LOOK_S)
+        if texts or time.monotonic() - sent_s > _KEEP_ALIVE_S:
+            yield "".join(texts) or ": keep-alive\n\n"
+            sent_s = time.monotonic()
+        await here.watch.pause(_POLL_S)
 
 
-async def _look(here: Context, owner: str, id: str) -> Sequence[Job]:
+async def _current(here: Context, owner: str, id: str) -> Sequence[Job]:
     if not id:
-        return listed(await here.watch.jobs(owner))
+        return without_previews(await here.watch.jobs(owner))
     job = await here.jobs.job(id)
     return [job] if job else []
 
 
-def _changes(here: Context, jobs: Sequence[Job], told: dict[str, str]) -> list[str]:
-    """What is new since `told`, which is brought up to date; oldest first."""
+def _changes(here: Context, jobs: Sequence[Job], sent: dict[str, str]) -> list[str]:
+    """The events for changes since `sent`, oldest job first. Updates `sent`."""
     texts = []
     for job in reversed(jobs):
-        text = shown(here, job).model_dump_json()
-        if told.get(job.id) != text:
-            told[job.id] = text
-            texts.append(f"id: {_mark(job)}\nevent: job\ndata: {text}\n\n")
-    for id in told.keys() - {job.id for job in jobs}:
-        del told[id]
+        text = job_out(here, job).model_dump_json()
+        if sent.get(job.id) != text:
+            sent[job.id] = text
+            texts.append(f"id: {_event_id(job)}\nevent: job\ndata: {text}\n\n")
+    for id in sent.keys() - {job.id for job in jobs}:
+        del sent[id]
         texts.append(_event("removed", {"id": id}))
     return texts
 
@@ -108,5 +111,5 @@ def _event(kind: str, data: object) -> str:
     return f"event: {kind}\ndata: {json.dumps(data)}\n\n"
 
 
-def _mark(job: Job) -> str:
+def _event_id(job: Job) -> str:
     return f"{job.id}:{job.state.value}:{job.updated_s}"

@@ -1,7 +1,9 @@
-"""/api/jobs: what is done to uploaded videos, and how far it is. Results: web/videos/results.py; news:
-web/videos/events.py."""
+"""/api/jobs: submit, list, change and remove the jobs that process videos.
 
-from collections.abc import AsyncIterator
+Results are in `web/videos/results.py`, events in `web/videos/events.py`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
@@ -17,13 +19,14 @@ from stream.storage import keys
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
 from web.http.threads import in_thread
-from web.options import words
-from web.videos.wishes import PREVIEW, Wish, job_of
+from web.options import public_options
+from web.videos.job_requests import PREVIEW, JobRequest, new_job
 
 PATH = api.JOBS
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
-_SAME = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
+_IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
+"""The fields in which jobs submitted under one `Idempotency-Key` must agree."""
 
 
 class ResultOut(BaseModel):
@@ -33,8 +36,9 @@ class ResultOut(BaseModel):
 
 
 class JobOut(BaseModel):
-    """state: queued, running, paused; done, failed and cancelled are final, and `reason` and `detail` say why it
-    failed. upload: the id of its video. results: by the output's name. expires_s: when it goes; 0 while it runs."""
+    """state: queued, running or paused; done, failed and cancelled are final. reason, detail: why it failed, as a code
+    and in words. upload: the id of the uploaded video. results: by the output's name. expires_s: when it will be
+    removed, in Unix time; 0 before it ends."""
 
     id: str
     title: str
@@ -71,15 +75,15 @@ class Change(BaseModel):
     paused: bool
 
 
-def shown(here: Context, job: Job) -> JobOut:
-    """A job as its owner may read it: no path of the server, no key of the storage, no password."""
+def job_out(here: Context, job: Job) -> JobOut:
+    """A job as its owner may read it: without paths of the server, keys in storage, and passwords in addresses."""
     plain = job.model_dump(include=JobOut.model_fields.keys() - {"options", "outputs", "results", "webhook", "url"})
     return JobOut(
         **plain,
         upload=keys.upload_of(job.source),
         url=redacted_url(job.url) if job.url else "",
         webhook=bool(job.webhook),
-        options=words(here.shelf, job.options),
+        options=public_options(here.shelf, job.options),
         outputs=[_output(here, output) for output in job.outputs],
         results={name: _result(job, name) for name in job.results},
         expires_s=job.ended_s + here.settings.jobs_keep_s if job.state.final else 0.0,
@@ -87,7 +91,7 @@ def shown(here: Context, job: Job) -> JobOut:
 
 
 def _output(here: Context, output: Output) -> dict[str, Any]:
-    background = here.shelf.word_for(output.background) if output.background else None
+    background = here.shelf.public_spec(output.background) if output.background else None
     return output.model_dump(mode="json") | {"background": background}
 
 
@@ -97,84 +101,85 @@ def _result(job: Job, name: str) -> ResultOut:
 
 
 async def owned(here: Context, owner: str, id: str) -> Job:
-    """The owner's job of that id. Raises Problem 404: what is another's does not exist."""
+    """The owner's job with this id. Raises Problem 404 if there is none, or it is another user's."""
     job = await here.jobs.job(id) if RECORD_ID.fullmatch(id) else None
     if job is None or job.owner != owner:
         raise Problem(404, "not_found", "there is no such job")
     return job
 
 
-def listed(jobs: list[Job]) -> list[Job]:
-    """Without those that only show a frame."""
+def without_previews(jobs: list[Job]) -> list[Job]:
+    """Without the jobs that only make a preview of one frame."""
     return [job for job in jobs if job.outputs[0].name != PREVIEW]
 
 
 @router.post("", status_code=202)
 async def submit(
-    wish: Wish,
+    body: JobRequest,
     request: Request,
     response: Response,
     owner: Owner,
     here: Here,
     idempotency_key: Annotated[str, Header(max_length=255)] = "",
 ) -> JobOut:
-    """Queue a video. The same `Idempotency-Key` within 24 h gives the job made then, so that asking again is safe."""
+    """Queue a job. Repeating it with the same `Idempotency-Key` within 24 h is safe: it returns the existing job."""
     await spend(here, request, "job", owner, _SUBMITS, _SUBMITS_WINDOW_S)
-    job = await job_of(here, owner, wish)
+    job = await new_job(here, owner, body)
     if not await here.jobs.job_by_key(owner, idempotency_key):
-        await check_room(here, owner)
-    made = await here.jobs.submit(job, idempotency_key)
-    if made.id != job.id and made.model_dump(include=_SAME) != job.model_dump(include=_SAME):
-        raise Problem(422, "key_reused", "this Idempotency-Key was used for another job", field="Idempotency-Key")
-    response.headers["Location"] = f"{PATH}/{made.id}"
-    return shown(here, made)
+        await check_quota(here, owner)
+    submitted = await here.jobs.submit(job, idempotency_key)
+    if submitted.id != job.id and submitted.model_dump(include=_IDENTITY) != job.model_dump(include=_IDENTITY):
+        detail = "this Idempotency-Key was used for a different job"
+        raise Problem(422, "key_reused", detail, field="Idempotency-Key")
+    response.headers["Location"] = f"{PATH}/{submitted.id}"
+    return job_out(here, submitted)
 
 
-async def check_room(here: Context, owner: str) -> None:
-    """Raises Problem 429 when the user has as many unfinished jobs as one may have, 413 when what was fetched for his
-    jobs and what came of them has more bytes than his uploads may have."""
+async def check_quota(here: Context, owner: str) -> None:
+    """Raises Problem 429 if the user has `jobs_per_user` unfinished jobs, and 413 if the user's jobs keep
+    `uploads_per_user` bytes in storage, of results and of videos fetched from addresses."""
     limit, quota = here.settings.jobs_per_user, here.settings.uploads_per_user
     kept = await here.jobs.jobs(owner)
     if sum(not job.state.final for job in kept) >= limit:
-        raise Problem(429, "too_many_jobs", f"you have {limit} jobs that are not finished", retry_s=30)
-    if (used := sum(map(_bytes_of, kept))) >= quota:
-        detail = f"your jobs keep {used:,} bytes of {quota:,}; remove some, or wait until they expire"
+        raise Problem(429, "too_many_jobs", f"you have {limit} unfinished jobs, which is the limit", retry_s=30)
+    if (used := sum(map(_stored_bytes, kept))) >= quota:
+        detail = f"your jobs use {used:,} of {quota:,} bytes; remove some, or wait until they expire"
         raise Problem(413, "over_quota", detail)
 
 
-def _bytes_of(job: Job) -> int:
-    """In storage: its results, and its video where that is no upload."""
+def _stored_bytes(job: Job) -> int:
+    """The size of its results, and of its video if that was fetched from an address."""
     fetched = job.media.bytes if job.url and job.media else 0
     return fetched + sum(result.bytes for result in job.results.values())
 
 
 @router.get("")
-async def every(owner: Owner, here: Here) -> JobList:
-    """Yours, newest first, until they expire."""
-    return JobList(jobs=[shown(here, job) for job in listed(await here.jobs.jobs(owner))])
+async def list_jobs(owner: Owner, here: Here) -> JobList:
+    """Your jobs, newest first, until they expire."""
+    return JobList(jobs=[job_out(here, job) for job in without_previews(await here.jobs.jobs(owner))])
 
 
 @router.get("/{id}")
-async def one(id: str, owner: Owner, here: Here) -> JobOut:
-    return shown(here, await owned(here, owner, id))
+async def get_job(id: str, owner: Owner, here: Here) -> JobOut:
+    return job_out(here, await owned(here, owner, id))
 
 
 @router.patch("/{id}")
 async def change(id: str, body: Change, owner: Owner, here: Here) -> JobOut:
-    """Pause: what is under way is finished, nothing more is begun. To pause what is paused is no mistake."""
+    """Pause or resume. A paused job finishes its running segments and starts no others. Idempotent."""
     job = await owned(here, owner, id)
     if (job.state is JobState.PAUSED) == body.paused and not job.state.final:
-        return shown(here, job)
-    return await _moved(here, job, here.jobs.pause if body.paused else here.jobs.resume)
+        return job_out(here, job)
+    return await _changed(here, job, here.jobs.pause if body.paused else here.jobs.resume)
 
 
 @router.post("/{id}/retry")
 async def retry(id: str, owner: Owner, here: Here) -> JobOut:
-    """Try a failed job again; what was finished of it stays so."""
+    """Retry a failed job. Its finished segments are kept."""
     job = await owned(here, owner, id)
     if job.state is JobState.FAILED:
-        await check_room(here, owner)
-    return await _moved(here, job, here.jobs.retry)
+        await check_quota(here, owner)
+    return await _changed(here, job, here.jobs.retry)
 
 
 @router.delete("/{id}", status_code=204)
@@ -182,11 +187,11 @@ async def remove(
     id: str,
     owner: Owner,
     here: Here,
-    keep: Annotated[bool, Query(description="only cancel: leave alone what is over")] = False,
+    keep: Annotated[bool, Query(description="only cancel; do not remove a job that has ended")] = False,
 ) -> Response:
-    """Cancel it; one that is over goes with its results."""
+    """Cancel a job; if it has ended, remove it with its results."""
     job = await owned(here, owner, id)
-    async with _allowed(here, job):
+    async with _transition_problems(here, job):
         if not job.state.final:
             await here.jobs.cancel(job.id)
         elif not keep:
@@ -195,25 +200,28 @@ async def remove(
 
 
 async def forget(here: Context, job: Job) -> None:
-    """A job that is over, its record first: from then on nobody can have it tried again, and it is safe to remove its
-    files. Should this process die in between, the sweeper finds them. Raises BadMove: it is not over any more."""
-    with suppress(NoJob):  # somebody else was quicker
+    """Remove a job that has ended, first its record and then its files.
+
+    Without its record it cannot be retried, so its files are no longer needed. If this process dies in between, the
+    sweeper removes them. Raises BadMove if the job was retried meanwhile.
+    """
+    with suppress(NoJob):  # already removed
         await here.jobs.remove(job.id)
     await in_thread(here.storage.remove_all, keys.job(job.id))
 
 
-async def _moved(here: Context, job: Job, move: Any) -> JobOut:
-    async with _allowed(here, job):
-        return shown(here, await move(job.id))
+async def _changed(here: Context, job: Job, transition: Callable[[str], Awaitable[Job]]) -> JobOut:
+    async with _transition_problems(here, job):
+        return job_out(here, await transition(job.id))
 
 
 @asynccontextmanager
-async def _allowed(here: Context, job: Job) -> AsyncIterator[None]:
-    """Raises Problem where what is done within comes too late: 404, or 409 with the state that the job is in."""
+async def _transition_problems(here: Context, job: Job) -> AsyncIterator[None]:
+    """Turns NoJob into Problem 404, and BadMove into Problem 409 with the job's state."""
     try:
         yield
     except NoJob:
         raise Problem(404, "not_found", "there is no such job") from None
     except BadMove:
-        now = await owned(here, job.owner, job.id)
-        raise Problem(409, "bad_move", f"the job is {now.state.value}") from None
+        current = await owned(here, job.owner, job.id)
+        raise Problem(409, "bad_move", f"this is not possible, because the job is {current.state.value}") from None

@@ -1,4 +1,4 @@
-"""POST /api/previews: one frame of an upload as it would come out, before the whole run."""
+"""POST /api/previews: one processed frame of an upload, to check the options before the whole video is processed."""
 
 import asyncio
 import io
@@ -21,73 +21,76 @@ from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
 from web.http.threads import in_thread
-from web.videos.jobs import check_room, forget
-from web.videos.wishes import PREVIEW, OutputIn, Part, Wish, job_of
+from web.videos.job_requests import PREVIEW, JobRequest, OutputIn, PartialOptions, new_job
+from web.videos.jobs import check_quota, forget
 
 router = APIRouter(prefix="/api", tags=["jobs"])
-_WAIT_S = 60.0
-_LOOK_S = 0.15
-_RUN_UP_S = 0.5  # recurrent engines and the steadying know little of a first frame
+_TIMEOUT_S = 60.0
+_POLL_S = 0.15
+_WARM_UP_S = 0.5  # of video before the frame, for recurrent engines and temporal smoothing
 _PREVIEWS, _PREVIEWS_WINDOW_S = 60, 60
-_PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}, "image/png": {}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}, "image/png": {}}}}
 
 
-class PreviewWanted(BaseModel):
-    """upload: the id of a complete one; at_s: which frame, in seconds of the video."""
+class PreviewRequest(BaseModel):
+    """upload: the id of a complete upload. at_s: the time of the frame, in seconds from the start of the video."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     upload: str = Field(min_length=1, max_length=limits.ID)
     at_s: Annotated[float, Field(ge=0)] = 0.0
-    options: Part = Field(default_factory=dict)
+    options: PartialOptions = Field(default_factory=dict)
 
 
-@router.post("/previews", response_class=Response, responses=_PICTURE)
-async def preview(wanted: PreviewWanted, request: Request, owner: Owner, here: Here) -> Response:
-    """The frame, as JPEG; as PNG where it is transparent. A worker makes it, ahead of your other jobs."""
+@router.post("/previews", response_class=Response, responses=_RESPONSES)
+async def preview(body: PreviewRequest, request: Request, owner: Owner, here: Here) -> Response:
+    """The frame as a JPEG, or as a PNG if it is transparent. It is processed before your other jobs."""
     await spend(here, request, "preview", owner, _PREVIEWS, _PREVIEWS_WINDOW_S)
-    job = await _frame_job(here, owner, wanted)
-    await check_room(here, owner)
+    job = await _frame_job(here, owner, body)
+    await check_quota(here, owner)
     await here.jobs.submit(job)
     try:
         ended = await _ended(here, job)
-        _check(ended)
+        _check_done(ended)
         content = await in_thread(_picture, here, ended, job.options)
     finally:
-        await asyncio.shield(_tidy(here, job.id))
+        await asyncio.shield(_clean_up(here, job.id))
     return Response(content, media_type="image/png" if job.options.wants_alpha else "image/jpeg")
 
 
-async def _frame_job(here: Context, owner: str, wanted: PreviewWanted) -> Job:
-    """A job that ends with that frame, and waits behind no other job of its owner."""
-    output = OutputIn(format="png")  # which holds all that there is to see
-    wish = Wish(upload=wanted.upload, options=wanted.options, outputs=[output], priority=limits.PRIORITY_MOST)
-    job = await job_of(here, owner, wish)
+async def _frame_job(here: Context, owner: str, request: PreviewRequest) -> Job:
+    """A job with the highest priority whose last frame is the requested one."""
+    output = OutputIn(format="png")  # lossless, with transparency
+    job_request = JobRequest(
+        upload=request.upload, options=request.options, outputs=[output], priority=limits.PRIORITY_MOST
+    )
+    job = await new_job(here, owner, job_request)
     media = job.media
     frame_s = 1 / media.fps if media and media.fps else 0.04
-    at_s = min(wanted.at_s, max(0.0, media.duration_s - frame_s)) if media and media.duration_s else wanted.at_s
+    at_s = min(request.at_s, max(0.0, media.duration_s - frame_s)) if media and media.duration_s else request.at_s
     outputs = (job.outputs[0].model_copy(update={"name": PREVIEW}),)
-    return job.model_copy(update={"outputs": outputs, "start_s": max(0.0, at_s - _RUN_UP_S), "end_s": at_s + frame_s})
+    return job.model_copy(update={"outputs": outputs, "start_s": max(0.0, at_s - _WARM_UP_S), "end_s": at_s + frame_s})
 
 
 async def _ended(here: Context, job: Job) -> Job:
-    until_s = time.monotonic() + _WAIT_S
-    while time.monotonic() < until_s:
-        now = await here.jobs.job(job.id)
-        if now is None or now.state.final:
-            return now or job
-        await asyncio.sleep(_LOOK_S)
-    raise Problem(503, "no_worker", "no worker had time for a preview; try again soon", retry_s=5)
+    """The job once it has ended. Raises Problem 503 after 60 s."""
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        current = await here.jobs.job(job.id)
+        if current is None or current.state.final:
+            return current or job
+        await asyncio.sleep(_POLL_S)
+    raise Problem(503, "no_worker", "no worker was available for the preview; try again soon", retry_s=5)
 
 
-def _check(job: Job) -> None:
+def _check_done(job: Job) -> None:
     if job.state is not JobState.DONE or PREVIEW not in job.results:
-        raise Problem(422, job.reason or "failed", job.detail or "the preview was not made")
+        raise Problem(422, job.reason or "failed", job.detail or "the preview failed")
 
 
 def _picture(here: Context, job: Job, options: Options) -> bytes:
-    """The last picture of the zip that the worker made. Blocks."""
+    """The last picture of the job's zip, as PNG or JPEG. Blocks."""
     with tempfile.TemporaryDirectory() as folder:
-        packed = here.storage.local(job.results[PREVIEW].key, Path(folder))  # the run-up to it may be large
+        packed = here.storage.local(job.results[PREVIEW].key, Path(folder))  # on disk: it may be large
         with zipfile.ZipFile(packed) as pictures:
             png = pictures.read(max(name for name in pictures.namelist() if name != TIMES))
     if options.wants_alpha:
@@ -98,9 +101,9 @@ def _picture(here: Context, job: Job, options: Options) -> bytes:
     return out.getvalue()
 
 
-async def _tidy(here: Context, id: str) -> None:
-    """Nothing of it stays; what cannot be removed now is for the sweeper."""
-    with suppress(StoreError):  # it is over, or Redis is away
+async def _clean_up(here: Context, id: str) -> None:
+    """Remove the job. What cannot be removed now is left to the sweeper."""
+    with suppress(StoreError):  # it has ended, or Redis is unreachable
         await here.jobs.cancel(id)
     with suppress(StoreError):
         job = await here.jobs.job(id)

@@ -1,4 +1,4 @@
-"""What came of a job: its results to play and to download, the newest picture of it, and links for players."""
+"""The results of a job to play and to download, a preview while it runs, and signed links to results."""
 
 import hashlib
 import time
@@ -18,7 +18,7 @@ from web.videos.jobs import PATH, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
 OutputName = Annotated[
-    str, Query(max_length=limits.OUTPUT_NAME_LENGTH, description="which of its outputs; the first if left out")
+    str, Query(max_length=limits.OUTPUT_NAME_LENGTH, description="the name of the output; default: the first")
 ]
 
 
@@ -30,11 +30,11 @@ async def result(
     visitor: Anyone,
     here: Here,
     output: OutputName = "",
-    download: Annotated[bool, Query(description="to be saved, not shown")] = False,
+    download: Annotated[bool, Query(description="save the file instead of showing it")] = False,
 ) -> Response:
-    """A finished output. Ranges are answered, so that players can jump. A link for downloading is enough."""
+    """A finished output. Supports range requests, so that players can seek. A download link is sufficient."""
     if visitor.scope != "login" and (visitor.scope, visitor.name) != ("download", id):
-        raise Problem(403, "link_scope", "this link is for something else")
+        raise Problem(403, "link_scope", "this link is not for this result")
     job = await owned(here, visitor.owner, id)
     name = output or job.outputs[0].name
     found = job.results.get(name)
@@ -48,7 +48,7 @@ async def result(
 
 
 def _file_name(job: Job, output: str) -> str:
-    """After the user's own name for the video."""
+    """A file name that begins with the title of the video."""
     suffix = next(o.kind.result_suffix for o in job.outputs if o.name == output)
     stem = PurePath(job.title.replace("/", "_").replace("\\", "_")).stem.strip(". ") or "video"
     return f"{stem}-{output}{suffix}"
@@ -56,34 +56,34 @@ def _file_name(job: Job, output: str) -> str:
 
 @router.head("/{id}/preview", include_in_schema=False)
 @router.get("/{id}/preview", response_class=Response)
-async def newest_picture(id: str, request: Request, owner: Owner, here: Here) -> Response:
-    """A small JPEG of what was finished last; 404 until there is one."""
+async def latest_picture(id: str, request: Request, owner: Owner, here: Here) -> Response:
+    """A small JPEG of the latest processed frame; 404 until there is one."""
     job = await owned(here, owner, id)
     etag = f'"{job.progress.frames}-{int(job.updated_s * 1000)}"'
     return await send(request, here.storage, keys.job_preview(job.id), etag, {"Content-Type": "image/jpeg"})
 
 
-class DownloadLinkWanted(BaseModel):
+class DownloadLinkRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     output: str = Field("", max_length=limits.OUTPUT_NAME_LENGTH)
     expires_s: Annotated[int, Field(ge=1, le=limits.DOWNLOAD_LINK_S, description="seconds until it expires")] = 3600
 
 
 class DownloadLink(BaseModel):
-    """url: for a player or a download without signing in; expires_s: unix time."""
+    """url: plays or downloads the result without signing in. expires_s: Unix time."""
 
     url: str
     expires_s: float
 
 
 @router.post("/{id}/links", status_code=201)
-async def make_link(id: str, wanted: DownloadLinkWanted, request: Request, owner: Owner, here: Here) -> DownloadLink:
-    """An address of the result that anybody may use until it expires."""
+async def create_link(id: str, body: DownloadLinkRequest, request: Request, owner: Owner, here: Here) -> DownloadLink:
+    """A signed address of the result that anyone can use until it expires."""
     job = await owned(here, owner, id)
-    name = wanted.output or job.outputs[0].name
+    name = body.output or job.outputs[0].name
     if name not in (output.name for output in job.outputs):
         raise Problem(422, "invalid", "the job has no such output", field="output")
-    note = here.gate.issue("download", owner, job.id, wanted.expires_s)
+    token = here.gate.issue("download", owner, job.id, body.expires_s)
     base = str(request.base_url).rstrip("/")
-    url = f"{base}{PATH}/{job.id}/result?output={name}&token={note}"
-    return DownloadLink(url=url, expires_s=round(time.time() + wanted.expires_s, 3))
+    url = f"{base}{PATH}/{job.id}/result?output={name}&token={token}"
+    return DownloadLink(url=url, expires_s=round(time.time() + body.expires_s, 3))

@@ -1,6 +1,6 @@
-"""Removes what is past its time: uploads, jobs with their results, and files that no record speaks of any more.
+"""Removes expired uploads, expired jobs with their results, and files without a record.
 
-Every web process sweeps; to remove what is gone already is no mistake.
+Every web process runs a sweeper; removing something twice is harmless.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from web.http.threads import in_thread
 from web.kept.inbox import Busy
 from web.videos.jobs import forget
 
-_EVERY_S = 60.0
-_CANCELLED_S = 60.0  # by then whoever worked on it has stopped
-_DRAFT_S = 86_400.0  # of anything that nobody has written to
-_ORPHAN_S = 86_400.0  # files whose record is gone: Redis may come back with its data
+_INTERVAL_S = 60.0
+_CANCELLED_S = 60.0  # until the files of a cancelled job are removed; by then its workers have stopped
+_DRAFT_S = 86_400.0  # until drafts that are not written to are removed
+_ORPHAN_S = 86_400.0  # until files without a record are removed: Redis may return with its data
 _log = OncePerSecond(logging.getLogger(__name__))
 
 
 class Sweeper:
-    """It remembers since when jobs' files lie in storage without a record."""
+    """Keeps the time at which it first found each job folder without a record, in Unix time."""
 
     def __init__(self, here: Context) -> None:
         self._here = here
@@ -34,36 +34,36 @@ class Sweeper:
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(_INTERVAL_S)
             try:
                 await self.sweep(time.time())
             except StoreDown:
-                pass  # nothing is removed on a guess
+                pass  # without the records, it is unknown what may be removed
             except (MatteboxError, OSError) as exc:
                 _log.warning("could not sweep: %s", exc)
 
     async def sweep(self, now_s: float) -> None:
-        """Once. `now_s`: the time to go by, in seconds since 1970. Raises StoreDown, DiskError."""
+        """Remove everything that has expired at `now_s` (Unix time). Raises StoreDown, DiskError."""
         jobs = await self._here.jobs.jobs()
         needed = {job.source for job in jobs if not job.state.final or job.state is JobState.FAILED}
         await in_thread(self._sweep_uploads, needed, now_s)
         for job in await self._here.jobs.expired(now_s - self._here.settings.jobs_keep_s):
-            with suppress(BadMove):  # tried again at this very moment
+            with suppress(BadMove):  # retried just now
                 await forget(self._here, job)
         await in_thread(self._sweep_files, jobs, now_s)
         for place in (self._here.shelf, self._here.storage, self._here.inbox):
             await in_thread(place.forget_drafts, now_s - _DRAFT_S)
 
     def _sweep_uploads(self, needed: Collection[str], now_s: float) -> None:
-        known = {upload.id: upload for upload in self._here.inbox.every()}
+        known = {upload.id: upload for upload in self._here.inbox.all_uploads()}
         for upload in known.values():
             if upload.expires_s < now_s and upload.source not in needed:
-                with suppress(Busy):  # its writer is back
+                with suppress(Busy):  # its writer has returned
                     self._here.inbox.remove(upload)
-        later_s = self._here.settings.upload_keep_s  # those of another machine, which may have been used since
+        grace_s = self._here.settings.upload_keep_s  # another machine may have extended it without updating storage
         for id in _ids(self._here.storage.keys(keys.UPLOADS)) - known.keys():
             stored = self._here.inbox.stored(id)
-            if stored and stored.expires_s + later_s < now_s and stored.source not in needed:
+            if stored and stored.expires_s + grace_s < now_s and stored.source not in needed:
                 self._here.storage.remove_all(keys.upload(id))
 
     def _sweep_files(self, jobs: Iterable[Job], now_s: float) -> None:
@@ -79,5 +79,5 @@ class Sweeper:
                 self._here.storage.remove_all(keys.job(id))
 
 
-def _ids(found: Iterable[str]) -> set[str]:
-    return {keys.id_of(key) for key in found}
+def _ids(storage_keys: Iterable[str]) -> set[str]:
+    return {keys.id_of(key) for key in storage_keys}

@@ -1,7 +1,7 @@
 """/api/uploads: resumable uploads by tus 1.0 (core, creation, creation-with-upload, termination, expiration, checksum).
 
-Our own and not tuspyserver's: its 4.4 waits for a lock inside the event loop, up to 30 s, and answers 503; it does not
-sync, appends to bytes that it refused, reports a full disk as success, and knows no owners.
+Not based on tuspyserver: version 4.4 waits for a lock inside the event loop, up to 30 s, and then answers 503; it does
+not fsync, appends to bytes that it rejected, reports a full disk as success, and does not support owners.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, check
 from web.kept.inbox import Busy, Draft, Upload
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
-_SILENCE_S = 20.0  # a writer that says nothing for so long loses its place: its client may be back on another line
-_GATHER = 2**20  # bytes written at once
+_STALL_S = 20.0  # a writer that sends nothing for so long loses its lock: its client may have reconnected
+_CHUNK = 2**20  # bytes written at once
 _CREATED, _CREATED_WINDOW_S = 120, 60
 _RETRY_S = 2
 
 
 class UploadOut(BaseModel):
-    """state: arriving, ready, or unusable, and then `problem` and `detail` say why. expires_s: unix time."""
+    """state: arriving, ready, or unusable, with the reason in `problem` (a code) and `detail`. expires_s: Unix time."""
 
     id: str
     title: str
@@ -44,15 +44,15 @@ class UploadOut(BaseModel):
 
 @router.options("", status_code=204, include_in_schema=False)
 @router.options("/{name}", status_code=204, include_in_schema=False)
-async def abilities(here: Here, name: str = "") -> Response:
+async def capabilities(here: Here, name: str = "") -> Response:
     limit = str(here.settings.max_upload_bytes)
-    said = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": limit}
-    return Response(status_code=204, headers=said | {"Tus-Checksum-Algorithm": ",".join(HASHES)})
+    headers = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": limit}
+    return Response(status_code=204, headers=headers | {"Tus-Checksum-Algorithm": ",".join(HASHES)})
 
 
 @router.post("", status_code=201)
 async def create(request: Request, owner: Owner, here: Here) -> Response:
-    """Begin an upload of `Upload-Length` bytes; what the body holds is its beginning."""
+    """Create an upload of `Upload-Length` bytes. The body may contain its first bytes."""
     check_version(request)
     await spend(here, request, "create", owner, _CREATED, _CREATED_WINDOW_S)
     length, metadata = number(request, "upload-length"), request.headers.get("upload-metadata", "")
@@ -70,10 +70,10 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
 
 @router.head("/{name}")
 async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Response:
-    """How much has come: where to go on."""
+    """The offset at which the upload continues."""
     check_version(request)
-    upload = await _mine(here, owner, name)
-    async with _in_turn():
+    upload = await _owned(here, owner, name)
+    async with _inbox_problems():
         offset = await in_thread(here.inbox.offset, upload)
     headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.bytes)} | expiry(upload.expires_s)
     if upload.metadata:
@@ -82,84 +82,88 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
 
 
 @router.get("/{name}")
-async def look(name: str, owner: Owner, here: Here) -> UploadOut:
-    """What is known of it: once complete, whether it is a video and which."""
-    upload = await _mine(here, owner, name)
-    async with _in_turn():
+async def get_upload(name: str, owner: Owner, here: Here) -> UploadOut:
+    """The state of an upload, and the properties of its video once it is complete."""
+    upload = await _owned(here, owner, name)
+    async with _inbox_problems():
         offset = await in_thread(here.inbox.offset, upload)
     return UploadOut(**upload.model_dump(include=UploadOut.model_fields.keys() - {"offset"}), offset=offset)
 
 
 @router.patch("/{name}", status_code=204)
 async def append(name: str, request: Request, owner: Owner, here: Here) -> Response:
-    """Go on at `Upload-Offset`. Whoever was cut off asks by HEAD where that is."""
+    """Continue at `Upload-Offset`. After an interruption, HEAD returns the offset."""
     check_version(request)
     if request.headers.get("content-type") != TUS_TYPE:
-        raise Problem(415, "content_type", f"the body is sent as {TUS_TYPE}")
+        raise Problem(415, "content_type", f"the request body must be sent as {TUS_TYPE}")
     start = number(request, "upload-offset")
-    upload, offset = await _receive(here, request, await _mine(here, owner, name), start)
+    upload, offset = await _receive(here, request, await _owned(here, owner, name), start)
     return Response(status_code=204, headers={"Upload-Offset": str(offset)} | expiry(upload.expires_s))
 
 
 @router.delete("/{name}", status_code=204)
 async def remove(name: str, request: Request, owner: Owner, here: Here) -> Response:
     check_version(request)
-    upload = await _mine(here, owner, name)
+    upload = await _owned(here, owner, name)
     if any(job.source == upload.source and not job.state.final for job in await here.jobs.jobs(owner)):
-        raise Problem(409, "in_use", "a job is at work on this upload; cancel that first")
-    async with _in_turn():
+        raise Problem(409, "in_use", "a job uses this upload; cancel the job first")
+    async with _inbox_problems():
         await in_thread(here.inbox.remove, upload)
     return Response(status_code=204)
 
 
 @router.post("/{name}", status_code=204, include_in_schema=False)
 async def overridden(name: str, request: Request, owner: Owner, here: Here) -> Response:
-    """For clients that can send no other method."""
-    known = {"PATCH": append, "DELETE": remove}
-    wanted = known.get(request.headers.get("x-http-method-override", "").upper())
-    if wanted is None:
-        raise Problem(405, "method_not_allowed", "X-HTTP-Method-Override: PATCH or DELETE")
-    return await wanted(name, request, owner, here)
+    """PATCH or DELETE, for clients that can only send POST."""
+    methods = {"PATCH": append, "DELETE": remove}
+    method = methods.get(request.headers.get("x-http-method-override", "").upper())
+    if method is None:
+        raise Problem(405, "method_not_allowed", "X-HTTP-Method-Override must be PATCH or DELETE")
+    return await method(name, request, owner, here)
 
 
-async def _mine(here: Context, owner: str, name: str) -> Upload:
-    """Raises Problem 404: what is another's does not exist."""
+async def _owned(here: Context, owner: str, name: str) -> Upload:
+    """The owner's upload with this id. Raises Problem 404 if there is none, or it is another user's."""
     upload = await in_thread(here.inbox.get, owner, name)
     if upload is None:
-        raise Problem(404, "not_found", "there is no such upload, or no longer")
+        raise _missing()
     return upload
 
 
+def _missing() -> Problem:
+    return Problem(404, "not_found", "the upload does not exist, or no longer exists")
+
+
 @asynccontextmanager
-async def _in_turn() -> AsyncIterator[None]:
-    """What goes wrong when two are at one upload, or the disk is full, in words."""
+async def _inbox_problems() -> AsyncIterator[None]:
+    """Turns the inbox's errors into problems: 423 for a second writer, 404 for a missing upload, 507 for the disk."""
     try:
         yield
     except Busy as exc:
         raise Problem(423, exc.code, str(exc), retry_s=_RETRY_S) from None
     except FileNotFoundError:
-        raise Problem(404, "not_found", "there is no such upload, or no longer") from None
+        raise _missing() from None
     except OSError as exc:
         raise disk_error(exc, "the upload") from exc
 
 
 async def _receive(here: Context, request: Request, upload: Upload, start: int) -> tuple[Upload, int]:
-    """Write the body at `start`; finish the upload when all has come. The record then, and the offset."""
+    """Write the request body at `start`, and finish the upload if it is complete. Returns its record and offset."""
     if upload.state != "arriving":
         return _repeated(upload, start)
-    async with _in_turn():
+    async with _inbox_problems():
         try:
-            writing = await in_thread(here.inbox.open, upload)
-        except FileNotFoundError:  # removed, or completed by another writer since its record was read
-            upload = await _mine(here, upload.owner, upload.id)
+            opened = await in_thread(here.inbox.open, upload)
+        except FileNotFoundError:  # removed, or completed by another writer after its record was read
+            upload = await _owned(here, upload.owner, upload.id)
             if upload.state == "arriving":
                 raise
             return _repeated(upload, start)
-        with writing as draft:
+        with opened as draft:
             if start != draft.offset:
-                raise _conflict(draft.offset)
+                raise _wrong_offset(draft.offset)
             upload = await in_thread(here.inbox.touch, upload)
-            await _take(request, draft, upload.bytes)
+            await _write_body(request, draft, upload.bytes)
             await in_thread(draft.sync)
             if draft.offset == upload.bytes:
                 upload = await here.inbox.finish(upload)
@@ -167,73 +171,76 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
 
 
 def _repeated(upload: Upload, start: int) -> tuple[Upload, int]:
-    """Of a complete one: the answer to its last bytes was lost. Raises Problem 409."""
+    """The answer for a complete upload: the client may have missed the first one. Raises Problem 409."""
     if start != upload.bytes:
-        raise _conflict(upload.bytes)
+        raise _wrong_offset(upload.bytes)
     return upload, start
 
 
-async def _take(request: Request, draft: Draft, length: int) -> None:
-    """What the body holds; what came before a cut stays, unless a checksum was to vouch for it."""
+async def _write_body(request: Request, draft: Draft, length: int) -> None:
+    """Write the request body. After an interruption, the bytes received are kept, unless they have a checksum."""
     start, checksum = draft.offset, checksum_of(request)
     body = _Body(request, length - start)
     try:
-        async for piece in body:
+        async for chunk in body:
             if checksum:
-                checksum[0].update(piece)
-            await in_thread(draft.write, [piece])
+                checksum[0].update(chunk)
+            await in_thread(draft.write, [chunk])
     except (Problem, ClientDisconnect, OSError) as exc:
-        if checksum or body.over:
-            await in_thread(draft.cut, start)
+        if checksum or body.too_long:
+            await in_thread(draft.truncate, start)
         raise Problem(400, "cut_off", "the connection was lost") if isinstance(exc, ClientDisconnect) else exc from None
     except asyncio.CancelledError:  # the server stops
-        if checksum or body.over:
-            draft.cut(start)
+        if checksum or body.too_long:
+            draft.truncate(start)
         raise
     if checksum and checksum[0].digest() != checksum[1]:
-        await in_thread(draft.cut, start)
-        raise Problem(460, "checksum", "the bytes are not those of the checksum; send them again")
+        await in_thread(draft.truncate, start)
+        raise Problem(460, "checksum", "the checksum does not match; send these bytes again")
 
 
 class _Body:
-    """The request's body in large pieces, `room` bytes at most. Raises Problem 413, 408; ClientDisconnect at its end,
-    after the last of what came."""
+    """The request body in large chunks, of at most `limit` bytes in total.
 
-    def __init__(self, request: Request, room: int) -> None:
-        self.over = False
-        self._pieces, self._room = request.stream(), room
+    Raises Problem 413 for a longer body and 408 for a stalled one; ClientDisconnect after the last bytes received.
+    """
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self.too_long = False
+        self._chunks, self._remaining = request.stream(), limit
         declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > room:
-            raise self._too_long()
+        if declared.isdecimal() and int(declared) > limit:
+            raise self._too_large()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        gathered = bytearray()
-        broken: Exception | None = None
-        while broken is None:
+        buffer = bytearray()
+        end: Exception | None = None
+        while end is None:
             try:
-                async with asyncio.timeout(_SILENCE_S):
-                    gathered += await anext(self._pieces)
+                async with asyncio.timeout(_STALL_S):
+                    buffer += await anext(self._chunks)
             except (StopAsyncIteration, ClientDisconnect) as exc:
-                broken = exc
+                end = exc
             except TimeoutError:
-                broken = Problem(408, "slow", "nothing came for a while; go on later", Connection="close")
-            if gathered and (broken or len(gathered) >= _GATHER):
-                yield self._within(bytes(gathered))
-                gathered.clear()
-        if not isinstance(broken, StopAsyncIteration):
-            raise broken
+                end = Problem(408, "slow", "the upload stalled; resume it later", Connection="close")
+            if buffer and (end or len(buffer) >= _CHUNK):
+                yield self._checked(bytes(buffer))
+                buffer.clear()
+        if not isinstance(end, StopAsyncIteration):
+            raise end
 
-    def _within(self, piece: bytes) -> bytes:
-        self._room -= len(piece)
-        if self._room < 0:
-            self.over = True
-            raise self._too_long()
-        return piece
+    def _checked(self, chunk: bytes) -> bytes:
+        self._remaining -= len(chunk)
+        if self._remaining < 0:
+            self.too_long = True
+            raise self._too_large()
+        return chunk
 
     @staticmethod
-    def _too_long() -> Problem:
-        return Problem(413, "too_large", "that is more than Upload-Length said", Connection="close")
+    def _too_large() -> Problem:
+        return Problem(413, "too_large", "the body is longer than Upload-Length allows", Connection="close")
 
 
-def _conflict(offset: int) -> Problem:
-    return Problem(409, "wrong_offset", f"the upload has {offset} bytes; go on from there", Upload_Offset=str(offset))
+def _wrong_offset(offset: int) -> Problem:
+    detail = f"the upload has {offset} bytes; continue from there"
+    return Problem(409, "wrong_offset", detail, Upload_Offset=str(offset))

@@ -1,7 +1,8 @@
-"""Tell the addresses that jobs name how those ended: signed, tried again when nobody listens, six times in an hour.
+"""Webhooks: a signed POST to the address that a job names, when the job has ended; up to six attempts in an hour.
 
-A call carries `Mattebox-Signature: t=UNIX_TIME,v1=HEX`: the HMAC-SHA256 of `UNIX_TIME.BODY` under the user's webhook
-secret (GET /api/webhook-secret). Whoever checks it refuses old times. Addresses are guarded as in stream/fetch/pull.py.
+A call has the header `Mattebox-Signature: t=UNIX_TIME,v1=HEX`, the HMAC-SHA256 of `UNIX_TIME.BODY` under the user's
+webhook secret (GET /api/webhook-secret). Receivers should reject old times. `stream/fetch/pull.py` restricts the
+addresses that are called.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ from stream.log import OncePerSecond
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
 from web.http.threads import in_network_thread
-from web.videos.jobs import shown
+from web.videos.jobs import job_out
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 SIGNATURE = "Mattebox-Signature"
-_AGAIN_S = (15.0, 60.0, 300.0, 900.0, 2300.0)  # after the first try, the second …: about an hour in all
+_RETRY_S = (15.0, 60.0, 300.0, 900.0, 2300.0)  # delays after the failed attempts, about an hour in total
 _IDLE_S = 1.0
 _log = OncePerSecond(logging.getLogger(__name__))
 
@@ -34,43 +35,43 @@ class Secret(BaseModel):
 
 @router.get("/webhook-secret")
 async def secret(owner: Owner, here: Here) -> Secret:
-    """What the calls to your webhooks are signed with. It changes with your token and the server's secret."""
+    """The key that signs the calls to your webhooks. It changes with your token and with the server's secret."""
     return Secret(secret=here.gate.webhook_secret(owner))
 
 
-async def tell_for_ever(here: Context) -> None:
-    """Tell what is to be told. Every web process does so; the store gives each call to one of them."""
+async def deliver_forever(here: Context) -> None:
+    """Deliver webhooks as they become due. Every web process does so; the store gives each call to one of them."""
     while True:
         try:
-            if await tell_next(here):
+            if await deliver_next(here):
                 continue
         except StoreDown:
-            pass  # /readyz says so
+            pass  # /readyz reports it
         except MatteboxError as exc:
             _log.warning("webhooks: %s", exc)
         await asyncio.sleep(_IDLE_S)
 
 
-async def tell_next(here: Context) -> bool:
-    """One call, if one is due. False: there was none."""
+async def deliver_next(here: Context) -> bool:
+    """Make one call if one is due. Returns whether one was."""
     due = await here.jobs.next_hook()
     if due is None:
         return False
-    job, tries = due
-    refusal = await in_network_thread(_call, here, job)
-    if not refusal:
+    job, attempts = due
+    failure = await in_network_thread(_call, here, job)
+    if not failure:
         await here.jobs.hook_delivered(job.id)
-    elif tries < len(_AGAIN_S):
-        await here.jobs.postpone_hook(job.id, _AGAIN_S[tries])
+    elif attempts < len(_RETRY_S):
+        await here.jobs.postpone_hook(job.id, _RETRY_S[attempts])
     else:
-        _log.warning("webhook of job %s given up: %s", job.id, refusal)
+        _log.warning("webhook of job %s abandoned: %s", job.id, failure)
         await here.jobs.hook_delivered(job.id)
     return True
 
 
 def _call(here: Context, job: Job) -> str:
-    """Why it was not heard, "" if it was. Blocks."""
-    text = shown(here, job).model_dump_json()
+    """Call the job's webhook. Returns "" on success, else the reason of the failure. Blocks."""
+    text = job_out(here, job).model_dump_json()
     body = f'{{"event":"job.{job.state.value}","job":{text}}}'.encode()
     stamp = str(int(time.time()))
     headers = {
@@ -79,10 +80,11 @@ def _call(here: Context, job: Job) -> str:
     }
     try:
         with request("POST", job.webhook, here.settings, body, headers, silence_s=10) as answer:
-            return "" if 200 <= answer.status < 300 else f"{redacted_url(job.webhook)} answers {answer.status}"
+            return "" if 200 <= answer.status < 300 else f"{redacted_url(job.webhook)} answered {answer.status}"
     except FetchError as exc:
         return str(exc)
 
 
 def signature(secret: str, stamp: str, body: bytes) -> str:
+    """The HMAC-SHA256 of a call in hexadecimal digits. stamp: its Unix time."""
     return hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()

@@ -12,7 +12,7 @@ from stream.records.formats import DEFAULT, FORMATS
 from tests.conftest import PICTURES
 from tests.media import TALK
 from tests.web.site import Site
-from tests.web.videos.filing import Filing
+from tests.web.videos.file_worker import FileWorkerDouble
 from tests.web.videos.tus import PATH, sent
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
@@ -44,13 +44,13 @@ def page(browser: Any, site: Site) -> Iterator[Any]:
 
 
 @pytest.fixture
-def files(site: Site) -> Iterator[Filing]:
-    files = Filing(site, result=TALK.read_bytes())
+def files(site: Site) -> Iterator[FileWorkerDouble]:
+    files = FileWorkerDouble(site, result=TALK.read_bytes())
     yield files
     files.clear()
 
 
-def test_from_a_file_to_its_result(page: Any, site: Site, files: Filing, tmp_path: Path) -> None:
+def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDouble, tmp_path: Path) -> None:
     page.check("input[value='color:#f4f1ea']")
     page.select_option("select[name=height]", "480")
     page.set_input_files("#files", [TALK])
@@ -85,11 +85,11 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: Filing, tmp_pat
     page.wait_for_selector(".job", state="detached")
 
 
-def test_a_preview_of_one_frame(page: Any, files: Filing) -> None:
+def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY, timeout=15_000)
     with ThreadPoolExecutor() as pool:
-        made = pool.submit(files.whole)
+        made = pool.submit(files.run)
         page.click("button:has-text('Preview this frame')")
         made.result(10)
     page.wait_for_selector(".draft img:not([hidden])")
@@ -121,7 +121,7 @@ def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None
     page.wait_for_selector(".draft", state="detached")
 
 
-def test_several_files_of_which_one_is_not_a_video(page: Any, files: Filing, tmp_path: Path) -> None:
+def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video at all\n" * 100)
     second = tmp_path / "<img src=x>.mp4"
@@ -134,7 +134,7 @@ def test_several_files_of_which_one_is_not_a_video(page: Any, files: Filing, tmp
     assert page.locator("h3:text-is('<img src=x>.mp4')").count() == 1, "a file name is shown as text, not as HTML"
     first = page.locator(".job").first
     first.locator("button:has-text('Pause')").click()
-    first.locator("button:has-text('Go on')").click()
+    first.locator("button:has-text('Resume')").click()
     first.locator("button:has-text('Cancel')").click()
     page.wait_for_selector(".job[data-state=cancelled]")
     files.fail()
@@ -144,7 +144,7 @@ def test_several_files_of_which_one_is_not_a_video(page: Any, files: Filing, tmp
     page.click(".draft button:has-text('Remove')")
 
 
-def test_one_of_two_uploads_of_the_same_file_is_removed(page: Any, files: Filing) -> None:
+def test_one_of_two_uploads_of_the_same_file_is_removed(page: Any, files: FileWorkerDouble) -> None:
     for count in (1, 2):
         page.set_input_files("#files", [TALK])
         page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === {count}", timeout=15_000)
@@ -154,14 +154,14 @@ def test_one_of_two_uploads_of_the_same_file_is_removed(page: Any, files: Filing
     page.wait_for_selector(".job")
 
 
-def test_the_formats_come_from_the_server(page: Any, http: httpx.Client, files: Filing) -> None:
+def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, files: FileWorkerDouble) -> None:
     page.wait_for_selector("select[name=format] option", state="attached")
     listed = page.eval_on_selector_all("select[name=format] option", "all => all.map((o) => [o.value, o.textContent])")
     menu = http.get("/api/options").json()["formats"]
     assert listed == [[kind["name"], kind["title"]] for kind in menu] == [[k.name, k.choice] for k in FORMATS.values()]
     assert page.input_value("select[name=format]") == DEFAULT
     page.check("input[value='transparent']")
-    page.wait_for_selector("#format-note:has-text('MP4 holds no transparency; these do.')")
+    page.wait_for_selector("#format-note:has-text('Not available with a transparent background: MP4.')")
     assert page.input_value("select[name=format]") == "webm"
     opaque = page.eval_on_selector_all("select[name=format] option:disabled", "all => all.map((o) => o.value)")
     assert opaque == [kind.name for kind in FORMATS.values() if not kind.transparent]
@@ -170,20 +170,20 @@ def test_the_formats_come_from_the_server(page: Any, http: httpx.Client, files: 
     page.wait_for_selector(READY, timeout=15_000)
     page.click(".draft button:has-text('Start')")
     page.wait_for_selector(".job")
-    job = files.whole()
+    job = files.run()
     assert [(output.name, output.format) for output in job.outputs] == [("result", "webm"), ("matte", "mkv")]
     page.wait_for_selector(".job button:has-text('Play result')")
     assert not page.is_visible(".job button:has-text('Play matte')"), "no browser plays FFV1"
 
 
-def test_a_job_can_start_before_the_formats_are_loaded(page: Any, files: Filing) -> None:
+def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.route("**/api/options", lambda route: route.abort())
     page.reload()
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY, timeout=15_000)
     page.click(".draft button:has-text('Start')")
     page.wait_for_selector(".job")
-    assert [output.format for output in files.whole().outputs] == [DEFAULT], "the server chooses"
+    assert [output.format for output in files.run().outputs] == [DEFAULT], "the server chooses"
     page.wait_for_selector(".job a:has-text('Download')")
     page.unroute("**/api/options")
     page.wait_for_selector(".job button:has-text('Play')", timeout=15_000)

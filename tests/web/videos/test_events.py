@@ -1,4 +1,4 @@
-"""Server-sent events: what comes when, what comes after a fault, and that nothing of a stream is left."""
+"""Server-sent events: their order, behaviour when Redis is lost, and cleanup of streams."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ from tests.media import numbered_clip
 from tests.servers import RedisServer, start_server
 from tests.web.asking import problem
 from tests.web.site import Site, running
-from tests.web.videos.filing import Filing, submitted
+from tests.web.videos.file_worker import FileWorkerDouble, submitted
 from tests.web.videos.tus import uploaded
 
 
@@ -29,8 +29,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def files(site: Site) -> Iterator[Filing]:
-    files = Filing(site)
+def files(site: Site) -> Iterator[FileWorkerDouble]:
+    files = FileWorkerDouble(site)
     yield files
     files.clear()
 
@@ -41,24 +41,24 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 class Listener:
-    """Reads a stream in a thread. events: (event, data, id) in their order; over: it ended by itself."""
+    """Reads a stream in a thread. events: (event, data, id) in order. over: set when the server has ended it."""
 
     def __init__(self, url: str, path: str, **headers: str) -> None:
         self.events: Queue[tuple[str, Any, str]] = Queue()
         self.comments: list[str] = []
         self.over = threading.Event()
-        self._line = HTTPConnection(url.partition("://")[2], timeout=20)
-        self._line.connect()
-        self._socket = self._line.sock
-        self._line.request("GET", path, headers=headers)
-        self.response = self._line.getresponse()
-        self.begun = self.response.readline()
+        self._connection = HTTPConnection(url.partition("://")[2], timeout=20)
+        self._connection.connect()
+        self._socket = self._connection.sock
+        self._connection.request("GET", path, headers=headers)
+        self.response = self._connection.getresponse()
+        self.first_line = self.response.readline()
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
 
     def _read(self) -> None:
         fields: dict[str, str] = {}
-        with suppress(OSError, HTTPException):  # the test has left
+        with suppress(OSError, HTTPException):  # the test has closed the socket
             while text := self.response.readline():
                 line = text.decode().rstrip()
                 name, _, value = line.partition(": ")
@@ -72,9 +72,9 @@ class Listener:
             self.over.set()
 
     def next(self, kind: str, **values: object) -> Any:
-        """The data of the next event of that kind with these values; those between are passed over."""
-        until_s = time.monotonic() + 8
-        while time.monotonic() < until_s:
+        """The data of the next event of this kind with these values. Other events are skipped."""
+        deadline_s = time.monotonic() + 8
+        while time.monotonic() < deadline_s:
             try:
                 event, data, id = self.events.get(timeout=0.2)
             except Empty:
@@ -83,12 +83,12 @@ class Listener:
                 return data | {"event_id": id}
         raise AssertionError(f"no {kind} with {values}")
 
-    def leave(self) -> None:
-        with suppress(OSError):  # the server may have left first
+    def close(self) -> None:
+        with suppress(OSError):  # the server may have closed it first
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self.response.close()
-        self._line.close()
+        self._connection.close()
         self._socket.close()
 
 
@@ -98,18 +98,20 @@ def listening(url: str, path: str, **headers: str) -> Iterator[Listener]:
     try:
         yield listener
     finally:
-        listener.leave()
+        listener.close()
 
 
-def until_nobody_listens(site: Site) -> None:
+def wait_until_streams_ended(site: Site) -> None:
     for _ in range(100):
         if not site.context.watch.open:
             return
         time.sleep(0.02)
-    raise AssertionError(f"streams are left: {site.context.watch.open}")
+    raise AssertionError(f"streams are still open: {site.context.watch.open}")
 
 
-def test_one_job_until_it_ends(site: Site, http: httpx.Client, files: Filing, clip: bytes) -> None:
+def test_the_events_of_one_job_until_it_ends(
+    site: Site, http: httpx.Client, files: FileWorkerDouble, clip: bytes
+) -> None:
     path = submitted(http, upload=uploaded(http, clip))
     with listening(site.url, f"{path}/events") as listener:
         assert listener.response.headers["content-type"].startswith("text/event-stream")
@@ -123,11 +125,13 @@ def test_one_job_until_it_ends(site: Site, http: httpx.Client, files: Filing, cl
         assert last["results"]["result"]["url"].startswith(path)
         assert listener.over.wait(3)
     again = http.get(f"{path}/events", headers={"Last-Event-ID": last["event_id"]})
-    assert (again.status_code, again.content) == (204, b""), "a browser stays away after this"
-    until_nobody_listens(site)
+    assert (again.status_code, again.content) == (204, b""), "browsers do not reconnect after a 204"
+    wait_until_streams_ended(site)
 
 
-def test_all_of_mine_and_their_removal(site: Site, http: httpx.Client, files: Filing, clip: bytes) -> None:
+def test_the_events_of_all_jobs_and_their_removal(
+    site: Site, http: httpx.Client, files: FileWorkerDouble, clip: bytes
+) -> None:
     upload = uploaded(http, clip)
     first = submitted(http, upload=upload)
     with listening(site.url, "/api/jobs/events") as listener:
@@ -137,10 +141,10 @@ def test_all_of_mine_and_their_removal(site: Site, http: httpx.Client, files: Fi
         for _ in range(2):
             http.delete(first)
         listener.next("removed", id=first.rpartition("/")[2])
-    until_nobody_listens(site)
+    wait_until_streams_ended(site)
 
 
-def test_others_hear_nothing(users: Site, clip: bytes) -> None:
+def test_other_users_receive_no_events(users: Site, clip: bytes) -> None:
     with (
         users.client("alice-token") as alice,
         listening(users.url, "/api/jobs/events", Authorization="Bearer bob-token") as bob,
@@ -149,11 +153,11 @@ def test_others_hear_nothing(users: Site, clip: bytes) -> None:
         path = submitted(alice, upload=uploaded(alice, clip))
         mine.next("job", id=path.rpartition("/")[2])
         assert bob.events.empty()
-    until_nobody_listens(users)
+    wait_until_streams_ended(users)
 
 
-def test_quiet_streams_are_kept_open(site: Site, files: Filing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.videos.events._BEAT_S", 0.1)
+def test_quiet_streams_are_kept_open(site: Site, files: FileWorkerDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.videos.events._KEEP_ALIVE_S", 0.1)
     with listening(site.url, "/api/jobs/events") as listener:
         for _ in range(100):
             if len(listener.comments) > 1:
@@ -162,15 +166,15 @@ def test_quiet_streams_are_kept_open(site: Site, files: Filing, monkeypatch: pyt
         assert len(listener.comments) > 1
 
 
-def test_so_many_streams_and_no_more(site: Site, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.videos.events._MOST", 1)
+def test_the_number_of_streams_is_limited(site: Site, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.videos.events._MAX_STREAMS", 1)
     with listening(site.url, "/api/jobs/events") as listener:
-        assert listener.begun.startswith(b"retry:")
+        assert listener.first_line.startswith(b"retry:")
         problem(http.get("/api/jobs/events"), 429, "too_many")
-    until_nobody_listens(site)
+    wait_until_streams_ended(site)
 
 
-def test_redis_may_go_and_come_back(tmp_path: Path, redis_server: RedisServer, clip: bytes) -> None:
+def test_a_stream_survives_an_outage_of_redis(tmp_path: Path, redis_server: RedisServer, clip: bytes) -> None:
     settings = Settings(data_dir=tmp_path)
     with running(settings, redis_server.url) as site, site.client() as http:
         path = submitted(http, upload=uploaded(http, clip))
@@ -189,6 +193,6 @@ def test_streams_end_when_the_server_does(settings: Settings, redis_url: str) ->
     with running(settings, redis_url) as site:
         listener = Listener(site.url, "/api/jobs/events")
         began_s = time.monotonic()
-    assert time.monotonic() - began_s < 4, "it did not wait for its listeners to leave"
+    assert time.monotonic() - began_s < 4, "the server does not wait for clients to disconnect"
     assert listener.over.wait(2)
-    listener.leave()
+    listener.close()

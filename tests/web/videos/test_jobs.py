@@ -1,4 +1,4 @@
-"""Jobs over HTTP: what is asked, what is refused, and what becomes of them."""
+"""Jobs over HTTP: requests, refusals, transitions, limits and previews."""
 
 import io
 import socket
@@ -18,7 +18,7 @@ from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.web.asking import problem, until
 from tests.web.site import Site, running
-from tests.web.videos.filing import RESULT, Filing, done, pictures, submitted
+from tests.web.videos.file_worker import RESULT, FileWorkerDouble, done, pictures, submitted
 from tests.web.videos.tus import PATH as UPLOADS
 from tests.web.videos.tus import TUS, begun, sent, uploaded
 
@@ -34,13 +34,15 @@ def upload(http: httpx.Client, clip: bytes) -> str:
 
 
 @pytest.fixture
-def files(site: Site) -> Iterator[Filing]:
-    files = Filing(site)
+def files(site: Site) -> Iterator[FileWorkerDouble]:
+    files = FileWorkerDouble(site)
     yield files
     files.clear()
 
 
-def test_a_background_stays_while_a_video_needs_it(http: httpx.Client, files: Filing, upload: str) -> None:
+def test_a_background_cannot_be_removed_while_a_job_uses_it(
+    http: httpx.Client, files: FileWorkerDouble, upload: str
+) -> None:
     png = io.BytesIO()
     Image.new("RGB", (8, 8)).save(png, "PNG")
     own = http.post("/api/backgrounds", content=png.getvalue()).json()
@@ -51,23 +53,23 @@ def test_a_background_stays_while_a_video_needs_it(http: httpx.Client, files: Fi
     assert http.delete(f"/api/backgrounds/{own['id']}").status_code == 204
 
 
-def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: Filing, upload: str) -> None:
-    wish: dict[str, Any] = {
+def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: FileWorkerDouble, upload: str) -> None:
+    body: dict[str, Any] = {
         "upload": upload, "options": {"engine": "chroma", "background": "gallery:dusk"}, "start_s": 0.2, "end_s": 0.8,
         "outputs": [{"name": "film"}, {"name": "matte", "format": "mkv", "view": "matte"}],
     }  # fmt: skip
-    response = http.post("/api/jobs", json=wish)
+    response = http.post("/api/jobs", json=body)
     assert response.status_code == 202, response.text
     job = response.json()
     path = response.headers["location"]
     assert (path, job["state"]) == (f"/api/jobs/{job['id']}", "queued")
     assert (job["title"], job["upload"], job["media"]["fps"]) == ("Tänze im Mai.mp4", upload, 30)
-    assert job["options"]["background"] == "gallery:dusk", "no path of the server is shown"
+    assert job["options"]["background"] == "gallery:dusk", "no path of the server is visible"
     assert [(o["name"], o["view"]) for o in job["outputs"]] == [("film", None), ("matte", "matte")]
     assert [j["id"] for j in http.get("/api/jobs").json()["jobs"]] == [job["id"]]
     planned = files.plan(2)
     assert planned.source == f"uploads/{upload}/source"
-    assert planned.options.background.path == "storage://gallery/dusk.jpg", "for workers of any machine"
+    assert planned.options.background.path == "storage://gallery/dusk.jpg", "readable on any machine"
     files.segment()
     running = http.get(path).json()
     assert (running["state"], running["progress"]["segments_done"], running["progress"]["frames"]) == ("running", 1, 30)
@@ -84,7 +86,7 @@ def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: Fili
     problem(http.get(path), 404, "not_found")
 
 
-@pytest.mark.parametrize(("wish", "status", "code", "field"), [
+@pytest.mark.parametrize(("body", "status", "code", "field"), [
     ({}, 422, "invalid", ""),
     ({"upload": "f" * 32}, 404, "no_upload", "upload"),
     ({"upload": "../../x"}, 404, "no_upload", "upload"),
@@ -111,14 +113,16 @@ def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: Fili
     ({"url": "http://169.254.169.254/latest"}, 422, "fetch", "url"),
     ({"url": "http://0x7f000001/x.mp4"}, 422, "fetch", "url"),
 ])  # fmt: skip
-def test_odd_wishes(http: httpx.Client, upload: str, wish: dict[str, Any], status: int, code: str, field: str) -> None:
-    if wish.get("upload") == "@":
-        wish = wish | {"upload": upload}
-    problem(http.post("/api/jobs", json=wish), status, code, field)
-    assert http.get("/api/jobs").json() == {"jobs": []}, "no worker hears of it"
+def test_invalid_requests(
+    http: httpx.Client, upload: str, body: dict[str, Any], status: int, code: str, field: str
+) -> None:
+    if body.get("upload") == "@":
+        body = body | {"upload": upload}
+    problem(http.post("/api/jobs", json=body), status, code, field)
+    assert http.get("/api/jobs").json() == {"jobs": []}, "no job is queued"
 
 
-def test_what_is_no_video_reaches_no_worker(http: httpx.Client) -> None:
+def test_an_upload_that_is_not_a_video_reaches_no_worker(http: httpx.Client) -> None:
     id = uploaded(http, b"not a video" * 100)
     problem(http.post("/api/jobs", json={"upload": id}), 422, "unreadable_media", "upload")
 
@@ -129,27 +133,25 @@ def test_an_incomplete_upload(http: httpx.Client, clip: bytes) -> None:
     problem(http.post("/api/jobs", json={"upload": path.rpartition("/")[2]}), 409, "incomplete", "upload")
 
 
-def test_too_large_a_picture(settings: Settings, redis_url: str, clip: bytes) -> None:
+def test_a_video_with_too_many_pixels(settings: Settings, redis_url: str, clip: bytes) -> None:
     small = settings.model_copy(update={"max_pixels": 1000})
     with running(small, redis_url, worker=False) as site, site.client() as http:
         problem(http.post("/api/jobs", json={"upload": uploaded(http, clip)}), 413, "too_large", "upload")
 
 
 def test_an_address_instead_of_an_upload(settings: Settings, redis_url: str) -> None:
-    inside = settings.model_copy(update={"allow_private_urls": True})
-    with running(inside, redis_url, worker=False) as site, site.client() as http:
+    private = settings.model_copy(update={"allow_private_urls": True})
+    with running(private, redis_url, worker=False) as site, site.client() as http:
         url = "http://ann:secret@127.0.0.1:9/films/my%20film.mp4?key=hidden"
         path = submitted(http, url=url)
         job = http.get(path)
         assert (job.json()["title"], job.json()["url"]) == ("my film.mp4", "http://127.0.0.1:9/films/my%20film.mp4")
         assert "secret" not in job.text
         assert "hidden" not in job.text
-        assert Filing(site).task().job.url == url
+        assert FileWorkerDouble(site).task().job.url == url
 
 
-def test_names_that_are_slow_to_look_up_hold_up_nobody_else(
-    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slow_name_lookups_do_not_delay_other_requests(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     real, asked = socket.getaddrinfo, threading.Semaphore(0)
 
     def slow(host: str, *args: Any, **kwargs: Any) -> Any:
@@ -167,11 +169,11 @@ def test_names_that_are_slow_to_look_up_hold_up_nobody_else(
         began_s = time.monotonic()
         assert http.get("/api/backgrounds").is_success
         assert time.monotonic() - began_s < 0.6
-        for one in waiting:
-            problem(one.result(), 422, "fetch", "url")
+        for response in waiting:
+            problem(response.result(), 422, "fetch", "url")
 
 
-def test_pause_resume_cancel_retry(http: httpx.Client, files: Filing, upload: str) -> None:
+def test_pause_resume_cancel_retry(http: httpx.Client, files: FileWorkerDouble, upload: str) -> None:
     path = submitted(http, upload=upload)
     for _ in range(2):
         assert http.patch(path, json={"paused": True}).json()["state"] == "paused"
@@ -185,14 +187,14 @@ def test_pause_resume_cancel_retry(http: httpx.Client, files: Filing, upload: st
     assert http.delete(path).status_code == 204
     assert http.get(path).json()["state"] == "cancelled"
     assert http.delete(path, params={"keep": True}).status_code == 204
-    assert http.get(path).is_success, "only what is not over is cancelled"
+    assert http.get(path).is_success, "keep=true removes no job that has ended"
     assert http.delete(path).status_code == 204
     problem(http.delete(path), 404, "not_found")
     problem(http.patch(path, json={"paused": 7}), 422, "invalid", "paused")
 
 
-def test_removed_and_tried_again_at_the_same_moment(
-    http: httpx.Client, site: Site, files: Filing, upload: str, monkeypatch: pytest.MonkeyPatch
+def test_a_job_that_is_retried_while_it_is_removed(
+    http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = submitted(http, upload=upload)
     key = f"jobs/{path.rpartition('/')[2]}/segments/0000-result.mp4"
@@ -201,32 +203,34 @@ def test_removed_and_tried_again_at_the_same_moment(
     assert http.post(f"{path}/retry").is_success
 
     async def owned(*_: object) -> Job:
-        """As the record was read before the retry."""
+        """The record as it was before the retry."""
         return read
 
     with monkeypatch.context() as patch:
         patch.setattr("web.videos.jobs.owned", owned)
         problem(http.delete(path), 409, "bad_move")
     assert http.get(path).json()["state"] == "queued"
-    assert site.context.storage.keys(key) == [key], "what is finished stays"
+    assert site.context.storage.keys(key) == [key], "finished segments are kept"
     for _ in range(2):
         assert http.delete(path).is_success
     assert not site.context.storage.keys(key)
 
 
-def test_asking_twice_with_a_key_is_asking_once(http: httpx.Client, files: Filing, upload: str) -> None:
-    def ask(key: str, **more: object) -> httpx.Response:
-        return http.post("/api/jobs", json={"upload": upload, **more}, headers={"Idempotency-Key": key})
+def test_requests_with_one_idempotency_key_make_one_job(
+    http: httpx.Client, files: FileWorkerDouble, upload: str
+) -> None:
+    def submit(key: str, **fields: object) -> httpx.Response:
+        return http.post("/api/jobs", json={"upload": upload, **fields}, headers={"Idempotency-Key": key})
 
     with ThreadPoolExecutor() as pool:
-        made = {response.json()["id"] for response in pool.map(ask, ["same"] * 8)}
-    assert len(made) == 1
-    assert ask("other").json()["id"] not in made
-    problem(ask("same", start_s=0.5), 422, "key_reused")
+        ids = {response.json()["id"] for response in pool.map(submit, ["same"] * 8)}
+    assert len(ids) == 1
+    assert submit("other").json()["id"] not in ids
+    problem(submit("same", start_s=0.5), 422, "key_reused")
 
 
 def test_jobs_have_owners(users: Site, clip: bytes) -> None:
-    with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as nobody:
+    with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as anonymous:
         id = uploaded(alice, clip)
         problem(bob.post("/api/jobs", json={"upload": id}), 404, "no_upload")
         path = done(alice, users, upload=id)
@@ -235,31 +239,31 @@ def test_jobs_have_owners(users: Site, clip: bytes) -> None:
                              ("GET", "/preview"), ("GET", "/events"), ("POST", "/links")):  # fmt: skip
             body = {"paused": True} if method == "PATCH" else {}
             problem(bob.request(method, path + tail, json=body), 404, "not_found")
-            problem(nobody.request(method, path + tail, json=body), 401, "sign_in")
+            problem(anonymous.request(method, path + tail, json=body), 401, "sign_in")
         problem(bob.post("/api/previews", json={"upload": id}), 404, "no_upload")
         assert alice.get(path).json()["state"] == "done"
 
 
-def test_a_user_has_so_many_jobs_and_no_more(settings: Settings, redis_url: str, clip: bytes) -> None:
+def test_a_users_unfinished_jobs_are_limited(settings: Settings, redis_url: str, clip: bytes) -> None:
     few = settings.model_copy(update={"jobs_per_user": 2})
     with running(few, redis_url, worker=False) as site, site.client() as http:
         id = uploaded(http, clip)
         failed = submitted(http, upload=id)
-        Filing(site).fail()
+        FileWorkerDouble(site).fail()
         submitted(http, upload=id)
         last = [http.post("/api/jobs", json={"upload": id}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
-        assert [response.status_code for response in last] == [202, 202], "the answer to the first was lost"
+        assert [response.status_code for response in last] == [202, 202], "a repeated request is not counted"
         assert last[0].json()["id"] == last[1].json()["id"]
         problem(http.post("/api/jobs", json={"upload": id}), 429, "too_many_jobs")
         problem(http.post(f"{failed}/retry"), 429, "too_many_jobs")
 
 
-def test_a_users_jobs_keep_so_many_bytes_and_no_more(settings: Settings, redis_url: str, clip: bytes) -> None:
+def test_the_storage_of_a_users_jobs_is_limited(settings: Settings, redis_url: str, clip: bytes) -> None:
     small = settings.model_copy(update={"uploads_per_user": len(RESULT) + 100, "allow_private_urls": True})
     with running(small, redis_url, worker=False) as site, site.client() as http:
         first = done(http, site, upload=(id := uploaded(http, clip)))
         fetched = submitted(http, url="http://127.0.0.1:9/film.mp4")
-        Filing(site).plan()  # of 100 bytes
+        FileWorkerDouble(site).plan()  # of 100 bytes
         problem(http.post("/api/jobs", json={"upload": id}), 413, "over_quota")
         http.delete(fetched)
         http.delete(fetched)
@@ -267,38 +271,38 @@ def test_a_users_jobs_keep_so_many_bytes_and_no_more(settings: Settings, redis_u
         http.delete(first)
 
 
-def test_a_preview_of_one_frame(http: httpx.Client, files: Filing, upload: str) -> None:
+def test_a_preview_of_one_frame(http: httpx.Client, files: FileWorkerDouble, upload: str) -> None:
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(http.post, "/api/previews", json={"upload": upload, "at_s": 99})
         planned = files.plan()
         assert (planned.priority, planned.outputs[0].format) == (9, "png")
         assert planned.end_s is not None
-        assert planned.end_s == pytest.approx(1.0, abs=0.01), "past the end it is the last frame"
+        assert planned.end_s == pytest.approx(1.0, abs=0.01), "a time after the end gives the last frame"
         assert planned.start_s == pytest.approx(planned.end_s - 1 / 30 - 0.5, abs=0.01)
-        assert http.get("/api/jobs").json() == {"jobs": []}, "it is nobody's job"
+        assert http.get("/api/jobs").json() == {"jobs": []}, "preview jobs are not listed"
         files.segment()
         files.join()
         response = asked.result(10)
     assert (response.status_code, response.headers["content-type"]) == (200, "image/jpeg")
     assert response.content.startswith(b"\xff\xd8")
     until(http, "/api/jobs", jobs=[])
-    assert not files._site.context.storage.keys("jobs/"), "nothing of it stays"
+    assert not files._site.context.storage.keys("jobs/"), "its files are removed"
 
 
-def test_a_preview_that_can_be_seen_through(http: httpx.Client, files: Filing, upload: str) -> None:
-    wish = {"upload": upload, "options": {"background": "transparent"}}
+def test_a_transparent_preview(http: httpx.Client, files: FileWorkerDouble, upload: str) -> None:
+    body = {"upload": upload, "options": {"background": "transparent"}}
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(http.post, "/api/previews", json=wish)
-        files.whole()
+        asked = pool.submit(http.post, "/api/previews", json=body)
+        files.run()
         response = asked.result(10)
     assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
     assert response.content.startswith(b"\x89PNG")
 
 
-def test_a_preview_whose_run_up_is_large(http: httpx.Client, files: Filing, upload: str, tmp_path: Path) -> None:
+def test_a_preview_with_a_large_zip(http: httpx.Client, files: FileWorkerDouble, upload: str, tmp_path: Path) -> None:
     packed = tmp_path / "packed"
     with packed.open("wb") as file:
-        file.truncate(300 * 2**20)  # half a second of noise in 4K; a hole, which a zip may begin with
+        file.truncate(300 * 2**20)  # the size of half a second of noise in 4K; a zip may follow other bytes
     with packed.open("ab") as file:
         file.write(pictures())
     with ThreadPoolExecutor() as pool:
@@ -310,14 +314,14 @@ def test_a_preview_whose_run_up_is_large(http: httpx.Client, files: Filing, uplo
     assert response.content.startswith(b"\xff\xd8"), response.text
 
 
-def test_a_preview_that_fails(http: httpx.Client, files: Filing, upload: str) -> None:
+def test_a_preview_that_fails(http: httpx.Client, files: FileWorkerDouble, upload: str) -> None:
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(http.post, "/api/previews", json={"upload": upload})
-        files.fail("weights", "they are not there")
+        files.fail("weights", "the weights are missing")
         problem(asked.result(10), 422, "weights")
 
 
-def test_without_redis_it_says_so(http: httpx.Client, settings: Settings, upload: str) -> None:
+def test_requests_without_redis_fail_with_503(http: httpx.Client, settings: Settings, upload: str) -> None:
     with running(settings, "redis://127.0.0.1:9", worker=False) as site, site.client() as lost:
         for response in (lost.get("/api/jobs"), lost.post("/api/jobs", json={"upload": upload})):
             problem(response, 503, "store_down")

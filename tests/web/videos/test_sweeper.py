@@ -1,4 +1,4 @@
-"""What is past its time goes, with its files; what is still needed stays."""
+"""The sweeper removes what has expired, with its files, and keeps what is still needed."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.web.asking import problem
 from tests.web.site import Site, running
-from tests.web.videos.filing import Filing, done, submitted
+from tests.web.videos.file_worker import FileWorkerDouble, done, submitted
 from tests.web.videos.tus import PATH, TUS, begun, opened, sent, uploaded
 from web.videos.sweeper import Sweeper
 
@@ -35,13 +35,13 @@ def http(site: Site) -> Iterator[httpx.Client]:
 
 
 def swept(site: Site, *after_s: float) -> None:
-    """By one process that sweeps at these times from now."""
+    """Run one sweeper at these times from now."""
     sweeper = Sweeper(site.context)
     for seconds in after_s:
         site.call(sweeper.sweep(time.time() + seconds))
 
 
-def test_uploads_that_nobody_came_back_to(site: Site, http: httpx.Client, clip: bytes) -> None:
+def test_abandoned_uploads_are_removed(site: Site, http: httpx.Client, clip: bytes) -> None:
     whole, half = f"{PATH}/{uploaded(http, clip)}", begun(http, len(clip))
     sent(http, half, 0, clip[:10])
     swept(site, DAY_S - 60)
@@ -54,21 +54,21 @@ def test_uploads_that_nobody_came_back_to(site: Site, http: httpx.Client, clip: 
     assert not [p for p in (site.context.settings.data_dir / "uploads").rglob("*") if p.is_file() and p.name != ".lock"]
 
 
-def test_an_upload_that_is_being_written_or_waited_for_stays(site: Site, http: httpx.Client, clip: bytes) -> None:
+def test_an_upload_that_is_being_written_or_used_by_a_job_stays(site: Site, http: httpx.Client, clip: bytes) -> None:
     waiting = uploaded(http, clip)
     submitted(http, upload=waiting)
     half = begun(http, len(clip))
-    with opened(site.url, half, 0, len(clip)) as line:
-        line.sendall(clip[:10])
+    with opened(site.url, half, 0, len(clip)) as connection:
+        connection.sendall(clip[:10])
         time.sleep(0.2)
         swept(site, DAY_S + 60)
-        line.sendall(clip[10:])
-        assert line.recv(4096).startswith(b"HTTP/1.1 204")
+        connection.sendall(clip[10:])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 204")
     assert http.head(f"{PATH}/{waiting}", headers=TUS).is_success
     assert site.context.storage.keys(f"uploads/{waiting}/")
 
 
-def test_jobs_and_their_results(site: Site, http: httpx.Client, clip: bytes) -> None:
+def test_expired_jobs_are_removed_with_their_results(site: Site, http: httpx.Client, clip: bytes) -> None:
     upload = uploaded(http, clip)
     path, waiting = done(http, site, upload=upload), submitted(http, upload=upload)
     swept(site, 6.9 * DAY_S)
@@ -79,10 +79,10 @@ def test_jobs_and_their_results(site: Site, http: httpx.Client, clip: bytes) -> 
     assert http.get(waiting).json()["state"] == "queued"
 
 
-def test_what_a_cancelled_job_left(site: Site, http: httpx.Client, clip: bytes) -> None:
+def test_the_files_of_a_cancelled_job_are_removed(site: Site, http: httpx.Client, clip: bytes) -> None:
     path = submitted(http, upload=uploaded(http, clip))
     key = f"jobs/{path.rpartition('/')[2]}/segments/0000.mkv"
-    Filing(site).put(key, b"half a job")
+    FileWorkerDouble(site).put(key, b"half a job")
     http.delete(path)
     swept(site, 0)
     assert site.context.storage.keys("jobs/") == [key], "its worker may still write"
@@ -91,15 +91,15 @@ def test_what_a_cancelled_job_left(site: Site, http: httpx.Client, clip: bytes) 
     assert http.get(path).json()["state"] == "cancelled"
 
 
-def test_files_without_a_record(site: Site) -> None:
-    Filing(site).put("jobs/gone/result.mp4", b"x")
+def test_files_without_a_record_are_removed_after_a_day(site: Site) -> None:
+    FileWorkerDouble(site).put("jobs/gone/result.mp4", b"x")
     swept(site, 0, DAY_S - 60)
-    assert site.context.storage.keys("jobs/"), "Redis may be away, and come back with its data"
+    assert site.context.storage.keys("jobs/"), "Redis may return with its data"
     swept(site, 0, DAY_S + 60)
     assert not site.context.storage.keys("jobs/")
 
 
-def test_what_a_killed_process_was_drawing_goes(site: Site) -> None:
+def test_background_drafts_of_a_killed_process_are_removed(site: Site) -> None:
     draft = site.context.shelf.draft()
     draft.write_bytes(b"half a background")
     (draft.parent / "painting").mkdir()
@@ -110,7 +110,7 @@ def test_what_a_killed_process_was_drawing_goes(site: Site) -> None:
     assert not list(draft.parent.iterdir())
 
 
-def test_half_an_object_and_half_an_upload_go(site: Site, http: httpx.Client, clip: bytes) -> None:
+def test_incomplete_objects_and_uploads_are_removed(site: Site, http: httpx.Client, clip: bytes) -> None:
     data = site.context.settings.data_dir
     begun(http, len(clip))
     folder = data / "uploads" / "-" / ("0" * 32)
@@ -127,9 +127,9 @@ def test_half_an_object_and_half_an_upload_go(site: Site, http: httpx.Client, cl
     assert not folder.exists()
 
 
-def test_an_upload_that_was_just_begun_stays(site: Site, http: httpx.Client, clip: bytes) -> None:
+def test_an_upload_without_a_record_stays_at_first(site: Site, http: httpx.Client, clip: bytes) -> None:
     path = begun(http, len(clip))
     folder = site.context.settings.data_dir / "uploads" / "-" / path.rpartition("/")[2]
-    (folder / "info").rename(folder / "elsewhere")  # its record is not written yet
+    (folder / "info").rename(folder / "elsewhere")  # as if its record were not written yet
     swept(site, 0)
     assert (folder / "data").exists()

@@ -1,4 +1,4 @@
-"""Uploads by tus 1.0: over real sockets, cut anywhere, and by two at once."""
+"""Uploads with tus 1.0 over real sockets: interruptions, concurrent writers, limits and invalid requests."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from tests.media import numbered_clip
 from tests.servers import asynctest
 from tests.web.asking import problem
 from tests.web.site import Site, running
-from tests.web.videos.tus import BODY, PATH, TUS, begun, cut_off, offset_of, opened, sent, uploaded, wish
+from tests.web.videos.tus import BODY, PATH, TUS, begun, creation_headers, cut_off, offset_of, opened, sent, uploaded
 from web.kept.inbox import Inbox, Upload
 from web.videos import uploads
 
@@ -33,8 +33,8 @@ def stored(site: Site, id: str) -> bytes:
     return b"".join(site.context.storage.read(f"uploads/{id}/source"))
 
 
-def soon(http: httpx.Client, path: str, offset: int) -> None:
-    """The server has seen the end of a connection a moment after it."""
+def wait_for_offset(http: httpx.Client, path: str, offset: int) -> None:
+    """Poll until the server has noticed the end of a connection."""
     for _ in range(100):
         if offset_of(http, path) == offset:
             return
@@ -43,7 +43,7 @@ def soon(http: httpx.Client, path: str, offset: int) -> None:
 
 
 def patched(http: httpx.Client, path: str, offset: int, content: bytes) -> httpx.Response:
-    """As a client does it that was cut off: it tries again while the old connection is not known to be gone."""
+    """Like a client after an interruption: retries while the server has not noticed the end of the old connection."""
     for _ in range(100):
         response = sent(http, path, offset, content)
         if response.status_code != 423:
@@ -52,7 +52,7 @@ def patched(http: httpx.Client, path: str, offset: int, content: bytes) -> httpx
     raise AssertionError("the upload stayed locked")
 
 
-def test_what_the_server_can(http: httpx.Client) -> None:
+def test_the_servers_capabilities(http: httpx.Client) -> None:
     response = http.options(PATH)
     assert response.status_code == 204
     assert response.headers["tus-version"] == response.headers["tus-resumable"] == "1.0.0"
@@ -77,27 +77,27 @@ def test_an_upload_in_pieces(http: httpx.Client, site: Site, clip: bytes) -> Non
     assert (known["media"]["width"], known["media"]["height"]) == (64, 48)
     assert known["media"]["duration_s"] == pytest.approx(0.4, abs=0.05)
     again = sent(http, path, len(clip), b"")
-    assert again.status_code == 204, "the answer to the last bytes may have been lost"
+    assert again.status_code == 204, "the client may have missed the answer to the last bytes"
 
 
-def test_a_beginning_with_the_creation(http: httpx.Client, site: Site, clip: bytes) -> None:
-    response = http.post(PATH, content=clip, headers=BODY | wish(len(clip)))
+def test_creation_with_upload(http: httpx.Client, site: Site, clip: bytes) -> None:
+    response = http.post(PATH, content=clip, headers=BODY | creation_headers(len(clip)))
     assert (response.status_code, response.headers["upload-offset"]) == (201, str(len(clip)))
     assert stored(site, response.headers["location"].rpartition("/")[2]) == clip
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_cut_anywhere_and_resumed_it_is_whole(http: httpx.Client, site: Site, clip: bytes, seed: int) -> None:
+def test_an_upload_survives_random_interruptions(http: httpx.Client, site: Site, clip: bytes, seed: int) -> None:
     dice = random.Random(seed)
     content = clip + dice.randbytes(3_000_000)  # what follows an MP4's boxes is ignored
     path = begun(http, len(content))
     while (at := offset_of(http, path)) < len(content):
         if dice.random() < 0.7:
-            line_end = dice.randrange(len(content) - at)
-            cut_off(site.url, path, at, content[at:], line_end)
+            after = dice.randrange(len(content) - at)
+            cut_off(site.url, path, at, content[at:], after)
         else:
             response = patched(http, path, at, content[at : at + dice.randrange(1, 600_000)])
-            assert response.status_code in (204, 409), "409: bytes of the connection that was cut came in meanwhile"
+            assert response.status_code in (204, 409), "409: more bytes of the interrupted connection arrived meanwhile"
     time.sleep(0.05)
     assert patched(http, path, len(content), b"").status_code == 204
     assert stored(site, path.rpartition("/")[2]) == content
@@ -105,38 +105,38 @@ def test_cut_anywhere_and_resumed_it_is_whole(http: httpx.Client, site: Site, cl
 
 def test_two_writers(http: httpx.Client, site: Site, clip: bytes) -> None:
     path = begun(http, len(clip))
-    with opened(site.url, path, 0, len(clip)) as line:
-        line.sendall(clip[:100])
+    with opened(site.url, path, 0, len(clip)) as connection:
+        connection.sendall(clip[:100])
         time.sleep(0.2)
         refused = sent(http, path, 0, clip)
         problem(refused, 423, "busy")
         assert refused.headers["retry-after"]
         problem(http.delete(path, headers=TUS), 423, "busy")
-        line.sendall(clip[100:])
-        assert line.recv(4096).startswith(b"HTTP/1.1 204")
+        connection.sendall(clip[100:])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 204")
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
 def test_two_web_processes_share_the_lock(http: httpx.Client, site: Site, valkey: str, clip: bytes) -> None:
-    with running(site.context.settings, valkey, worker=False) as other, other.client() as there:
+    with running(site.context.settings, valkey, worker=False) as other, other.client() as client:
         path = begun(http, len(clip))
-        with opened(site.url, path, 0, len(clip)) as line:
-            line.sendall(clip[:100])
+        with opened(site.url, path, 0, len(clip)) as connection:
+            connection.sendall(clip[:100])
             time.sleep(0.2)
-            problem(sent(there, path, 0, clip), 423, "busy")
-        soon(there, path, 100)
-        assert patched(there, path, 100, clip[100:]).status_code == 204
+            problem(sent(client, path, 0, clip), 423, "busy")
+        wait_for_offset(client, path, 100)
+        assert patched(client, path, 100, clip[100:]).status_code == 204
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
-def test_a_writer_that_falls_silent_loses_its_place(
+def test_a_stalled_writer_loses_its_lock(
     http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.videos.uploads._SILENCE_S", 0.2)
+    monkeypatch.setattr("web.videos.uploads._STALL_S", 0.2)
     path = begun(http, len(clip))
-    with opened(site.url, path, 0, len(clip)) as line:
-        line.sendall(clip[:100])
-        assert line.recv(4096).startswith(b"HTTP/1.1 408")
+    with opened(site.url, path, 0, len(clip)) as connection:
+        connection.sendall(clip[:100])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408")
         assert patched(http, path, 100, clip[100:]).status_code == 204
 
 
@@ -151,12 +151,12 @@ def test_a_wrong_offset(http: httpx.Client, clip: bytes) -> None:
     assert offset_of(http, path) == 10
 
 
-def test_more_than_was_said(http: httpx.Client, site: Site, clip: bytes) -> None:
+def test_a_body_longer_than_announced(http: httpx.Client, site: Site, clip: bytes) -> None:
     path = begun(http, len(clip))
     problem(sent(http, path, 0, clip + b"more"), 413, "too_large")
     refused = http.patch(path, content=iter([clip, b"more"]), headers=BODY | {"Upload-Offset": "0"})
     problem(refused, 413, "too_large")
-    assert offset_of(http, path) == 0, "nothing of it was kept"
+    assert offset_of(http, path) == 0, "none of it is kept"
     assert sent(http, path, 0, clip).status_code == 204
 
 
@@ -165,14 +165,14 @@ def test_more_than_was_said(http: httpx.Client, site: Site, clip: bytes) -> None
     ({"Upload-Length": "9" * 18}, 413), ({"Upload-Length": ""}, 400), ({"Upload-Metadata": "filename ???"}, 400),
     ({"Upload-Metadata": "filename " + "A" * 9000}, 400),
 ])  # fmt: skip
-def test_odd_wishes(http: httpx.Client, headers: dict[str, str], status: int) -> None:
-    response = http.post(PATH, headers=wish(10) | headers)
+def test_invalid_creations(http: httpx.Client, headers: dict[str, str], status: int) -> None:
+    response = http.post(PATH, headers=creation_headers(10) | headers)
     assert response.status_code == status, response.text
     assert response.headers["tus-resumable"] == "1.0.0"
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_odd_patches(http: httpx.Client) -> None:
+def test_invalid_patches(http: httpx.Client) -> None:
     path = begun(http, 10)
     problem(http.patch(path, content=b"x", headers=TUS | {"Upload-Offset": "0"}), 415, "content_type")
     problem(http.patch(path, content=b"x", headers=BODY), 400, "bad_header")
@@ -181,8 +181,8 @@ def test_odd_patches(http: httpx.Client) -> None:
         problem(http.patch(f"{PATH}/{name}", content=b"x", headers=BODY | {"Upload-Offset": "0"}), 404, "not_found")
 
 
-def test_what_had_come_before_the_server_could_look_at_it(http: httpx.Client, site: Site, clip: bytes) -> None:
-    """As after a crash between the last bytes and the look at them."""
+def test_a_complete_upload_that_was_not_probed(http: httpx.Client, site: Site, clip: bytes) -> None:
+    """As after a crash between the last bytes and the probe."""
     path = begun(http, len(clip))
     folder = site.context.settings.data_dir / "uploads" / "-" / path.rpartition("/")[2]
     (folder / "data").write_bytes(clip)
@@ -192,7 +192,7 @@ def test_what_had_come_before_the_server_could_look_at_it(http: httpx.Client, si
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
-def test_each_piece_gives_it_more_time(http: httpx.Client, clip: bytes) -> None:
+def test_each_piece_extends_the_time_to_expiry(http: httpx.Client, clip: bytes) -> None:
     path = begun(http, len(clip))
     first = http.get(path).json()["expires_s"]
     time.sleep(0.05)
@@ -212,7 +212,7 @@ def test_a_checksum(http: httpx.Client, site: Site, clip: bytes) -> None:
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
-def test_names_never_touch_the_disk(http: httpx.Client, site: Site, clip: bytes) -> None:
+def test_clients_file_names_are_not_used_on_disk(http: httpx.Client, site: Site, clip: bytes) -> None:
     for name in ("../../x", "a\0b", "n" * 4000, ""):
         id = uploaded(http, clip, name)
         title = http.get(f"{PATH}/{id}").json()["title"]
@@ -225,16 +225,18 @@ def test_names_never_touch_the_disk(http: httpx.Client, site: Site, clip: bytes)
 @pytest.mark.parametrize(
     "content", [b"", bytes(5000), b"just a text\n" * 50, b"ffconcat version 1.0\nfile /etc/passwd\n"]
 )
-def test_what_is_no_video_is_found_at_once(http: httpx.Client, site: Site, content: bytes) -> None:
+def test_a_file_that_is_not_a_video_is_rejected_at_once(http: httpx.Client, site: Site, content: bytes) -> None:
     id = uploaded(http, content)
     known = http.get(f"{PATH}/{id}").json()
     assert (known["state"], known["problem"]) == ("unusable", "unreadable_media")
     assert known["detail"]
     assert str(site.context.settings.data_dir) not in known["detail"]
-    assert site.context.storage.keys(f"uploads/{id}/") == [f"uploads/{id}/info"], "its bytes are not kept"
+    assert site.context.storage.keys(f"uploads/{id}/") == [f"uploads/{id}/info"], "its bytes are removed"
 
 
-def test_asked_at_the_very_moment_it_is_whole(http: httpx.Client, site: Site, clip: bytes) -> None:
+def test_the_offset_of_an_upload_that_was_completed_after_it_was_read(
+    http: httpx.Client, site: Site, clip: bytes
+) -> None:
     path, inbox = begun(http, len(clip)), site.context.inbox
     before = inbox.get("", path.rpartition("/")[2])
     assert before is not None
@@ -245,37 +247,37 @@ def test_asked_at_the_very_moment_it_is_whole(http: httpx.Client, site: Site, cl
         inbox.offset(before)
 
 
-def test_completed_by_another_writer_since_it_was_looked_up(
+def test_a_patch_of_an_upload_that_was_completed_after_it_was_read(
     http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = begun(http, len(clip))
-    name, mine = path.rpartition("/")[2], uploads._mine
-    stale = site.call(mine(site.context, "", name))
+    name, owned = path.rpartition("/")[2], uploads._owned
+    stale = site.call(owned(site.context, "", name))
     assert sent(http, path, 0, clip).is_success
-    known = [stale]
+    records = [stale]
 
-    async def as_it_was_first(*about: Any) -> Upload:
-        return known.pop() if known else await mine(*about)
+    async def first_stale(*args: Any) -> Upload:
+        return records.pop() if records else await owned(*args)
 
-    monkeypatch.setattr(uploads, "_mine", as_it_was_first)
+    monkeypatch.setattr(uploads, "_owned", first_stale)
     again = sent(http, path, len(clip), b"")
     assert (again.status_code, again.headers["upload-offset"]) == (204, str(len(clip)))
-    known.append(stale)
+    records.append(stale)
     problem(sent(http, path, 5, clip[5:]), 409, "wrong_offset")
     http.delete(path, headers=TUS)
-    known.append(stale)
+    records.append(stale)
     problem(sent(http, path, 0, clip), 404, "not_found")
 
 
 @asynctest
-async def test_what_no_checksum_could_vouch_for_goes_when_the_server_stops(settings: Settings, clip: bytes) -> None:
+async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Settings, clip: bytes) -> None:
     inbox = Inbox(settings, open_storage(settings))
     upload = inbox.create("", len(clip), "", "")
-    came = asyncio.Event()
+    received = asyncio.Event()
 
     async def receive() -> Message:
-        if not came.is_set():
-            came.set()
+        if not received.is_set():
+            received.set()
             return {"type": "http.request", "body": clip[:-1] + bytes(2 * 2**20), "more_body": True}
         await asyncio.sleep(3600)
         raise AssertionError
@@ -284,12 +286,12 @@ async def test_what_no_checksum_could_vouch_for_goes_when_the_server_stops(setti
     scope = {"type": "http", "headers": [(b"upload-checksum", b"sha1 " + digest)]}
     with inbox.open(upload) as draft:
         draft.write([b"before"])
-        taking = asyncio.create_task(uploads._take(Request(scope, receive), draft, 2**30))
+        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30))
         while draft.offset == len(b"before"):
             await asyncio.sleep(0.005)
-        taking.cancel()
-        await asyncio.wait([taking])
-        assert taking.cancelled()
+        writing.cancel()
+        await asyncio.wait([writing])
+        assert writing.cancelled()
         assert draft.offset == len(b"before")
     assert inbox.offset(upload) == len(b"before")
 
@@ -309,20 +311,20 @@ def test_removal(http: httpx.Client, site: Site, clip: bytes) -> None:
 def test_limits(settings: Settings, redis_url: str, clip: bytes) -> None:
     small = settings.model_copy(update={"max_upload_bytes": 10_000_000, "uploads_per_user": 15_000_000})
     with running(small, redis_url) as site, site.client() as http:
-        problem(http.post(PATH, headers=wish(10_000_001)), 413, "too_large")
+        problem(http.post(PATH, headers=creation_headers(10_000_001)), 413, "too_large")
         first = begun(http, 10_000_000)
-        problem(http.post(PATH, headers=wish(6_000_000)), 413, "over_quota")
+        problem(http.post(PATH, headers=creation_headers(6_000_000)), 413, "over_quota")
         assert http.delete(first, headers=TUS).status_code == 204
         begun(http, 6_000_000)
 
 
 def test_uploads_have_owners(users: Site, clip: bytes) -> None:
-    with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as nobody:
+    with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as anonymous:
         path = begun(alice, len(clip))
         assert bob.head(path, headers=TUS).status_code == 404
         problem(sent(bob, path, 0, clip), 404, "not_found")
         problem(bob.delete(path, headers=TUS), 404, "not_found")
-        problem(nobody.post(PATH, headers=wish(5)), 401, "sign_in")
+        problem(anonymous.post(PATH, headers=creation_headers(5)), 401, "sign_in")
         assert sent(alice, path, 0, clip).status_code == 204
         problem(bob.get(path), 404, "not_found")
 
@@ -330,11 +332,11 @@ def test_uploads_have_owners(users: Site, clip: bytes) -> None:
 def test_a_full_disk(small_disk: Path, redis_url: str) -> None:
     content = random.Random(1).randbytes(1_500_000)
     with running(Settings(data_dir=small_disk), redis_url) as site, site.client() as http:
-        problem(http.post(PATH, headers=wish(50_000_000)), 507, "disk")
+        problem(http.post(PATH, headers=creation_headers(50_000_000)), 507, "disk")
         path = begun(http, len(content))
         (small_disk / "filler").write_bytes(bytes(1_000_000))
         problem(sent(http, path, 0, content), 507, "disk")
         at = offset_of(http, path)
         assert 0 < at < len(content)
         (small_disk / "filler").unlink()
-        assert sent(http, path, at, content[at:]).status_code == 204, "it goes on where the disk was full"
+        assert sent(http, path, at, content[at:]).status_code == 204, "it resumes where the disk was full"

@@ -1,4 +1,4 @@
-"""Webhooks: told once, signed, and told again when nobody listened."""
+"""Webhooks: delivered once, signed, and retried after failures."""
 
 import json
 import time
@@ -11,9 +11,9 @@ from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.origin import Origin, serving
 from tests.web.site import Site, running
-from tests.web.videos.filing import Filing, done, submitted
+from tests.web.videos.file_worker import FileWorkerDouble, done, submitted
 from tests.web.videos.tus import uploaded
-from web.videos.webhooks import _AGAIN_S, SIGNATURE, signature
+from web.videos.webhooks import _RETRY_S, SIGNATURE, signature
 
 
 @pytest.fixture(scope="module")
@@ -28,55 +28,55 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.fixture
-def inside(settings: Settings, redis_url: str) -> Iterator[Site]:
+def site(settings: Settings, redis_url: str) -> Iterator[Site]:
     with running(settings.model_copy(update={"allow_private_urls": True}), redis_url) as site:
         yield site
 
 
 @pytest.fixture
-def http(inside: Site) -> Iterator[httpx.Client]:
-    with inside.client() as http:
+def http(site: Site) -> Iterator[httpx.Client]:
+    with site.client() as http:
         yield http
 
 
-def heard(origin: Origin, calls: int) -> None:
+def wait_for_calls(origin: Origin, calls: int) -> None:
     for _ in range(200):
         if len(origin.posts) >= calls:
             return
         time.sleep(0.03)
-    raise AssertionError(f"{len(origin.posts)} calls came")
+    raise AssertionError(f"{len(origin.posts)} calls arrived")
 
 
-def test_the_end_of_a_job_is_told_and_signed(inside: Site, http: httpx.Client, origin: Origin, clip: bytes) -> None:
-    job = done(http, inside, upload=uploaded(http, clip), webhook=f"{origin.url}/hook?key=1")
-    heard(origin, 1)
+def test_a_signed_call_when_a_job_ends(site: Site, http: httpx.Client, origin: Origin, clip: bytes) -> None:
+    job = done(http, site, upload=uploaded(http, clip), webhook=f"{origin.url}/hook?key=1")
+    wait_for_calls(origin, 1)
     path, headers, body = origin.posts[0]
     assert path == "/hook?key=1"
-    told = json.loads(body)
-    assert (told["event"], told["job"]["id"]) == ("job.done", job.rpartition("/")[2])
-    assert told["job"]["results"]["result"]["url"].startswith(job)
-    stamp, given = (part.partition("=")[2] for part in headers[SIGNATURE].split(","))
+    event = json.loads(body)
+    assert (event["event"], event["job"]["id"]) == ("job.done", job.rpartition("/")[2])
+    assert event["job"]["results"]["result"]["url"].startswith(job)
+    stamp, received = (part.partition("=")[2] for part in headers[SIGNATURE].split(","))
     assert abs(int(stamp) - time.time()) < 60
     secret = http.get("/api/webhook-secret").json()["secret"]
-    assert given == signature(secret, stamp, body)
+    assert received == signature(secret, stamp, body)
     time.sleep(1.3)
-    assert len(origin.posts) == 1, "and once only"
+    assert len(origin.posts) == 1, "it is delivered only once"
 
 
-def test_it_is_told_again_when_nobody_listened(
-    inside: Site, http: httpx.Client, origin: Origin, clip: bytes, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_call_is_retried(
+    site: Site, http: httpx.Client, origin: Origin, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.videos.webhooks._AGAIN_S", (0.05,) * 3)
+    monkeypatch.setattr("web.videos.webhooks._RETRY_S", (0.05,) * 3)
     monkeypatch.setattr("web.videos.webhooks._IDLE_S", 0.05)
     origin.status = 500
     submitted(http, upload=uploaded(http, clip), webhook=f"{origin.url}/hook")
-    Filing(inside).fail()
-    heard(origin, 4)
+    FileWorkerDouble(site).fail()
+    wait_for_calls(origin, 4)
     time.sleep(0.4)
-    assert len(origin.posts) == 4, "the last refusal is the last call"
+    assert len(origin.posts) == 4, "there is no call after the last failure"
     assert {json.loads(body)["event"] for _, _, body in origin.posts} == {"job.failed"}
 
 
-def test_the_tries_take_about_an_hour() -> None:
-    assert len(_AGAIN_S) + 1 == 6
-    assert 3000 < sum(_AGAIN_S) < 4200
+def test_the_attempts_take_about_an_hour() -> None:
+    assert len(_RETRY_S) + 1 == 6
+    assert 3000 < sum(_RETRY_S) < 4200

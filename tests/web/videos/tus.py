@@ -1,4 +1,4 @@
-"""A small client of tus 1.0 for tests, which can be cut off: it speaks over a socket of its own."""
+"""A small tus 1.0 client for tests. It can also use a raw socket, to interrupt uploads."""
 
 import base64
 import socket
@@ -12,15 +12,15 @@ BODY = TUS | {"Content-Type": "application/offset+octet-stream"}
 
 
 def begun(http: httpx.Client, length: int, name: str = "clip.mp4", **headers: str) -> str:
-    """The address of a new upload."""
-    response = http.post(PATH, headers=wish(length, name) | headers)
+    """The path of a new upload."""
+    response = http.post(PATH, headers=creation_headers(length, name) | headers)
     assert response.status_code == 201, response.text
     return str(response.headers["location"])
 
 
-def wish(length: int, name: str = "clip.mp4") -> dict[str, str]:
-    named = base64.b64encode(name.encode()).decode()
-    return TUS | {"Upload-Length": str(length), "Upload-Metadata": f"filename {named}".strip()}
+def creation_headers(length: int, name: str = "clip.mp4") -> dict[str, str]:
+    encoded = base64.b64encode(name.encode()).decode()
+    return TUS | {"Upload-Length": str(length), "Upload-Metadata": f"filename {encoded}".strip()}
 
 
 def sent(http: httpx.Client, path: str, offset: int, content: bytes, **headers: str) -> httpx.Response:
@@ -41,16 +41,16 @@ def uploaded(http: httpx.Client, content: bytes, name: str = "clip.mp4") -> str:
 
 
 def cut_off(url: str, path: str, offset: int, content: bytes, after: int) -> None:
-    """Announce all of `content`, send `after` bytes of it, and drop the connection."""
-    with opened(url, path, offset, len(content)) as line:
-        line.sendall(content[:after])
+    """Announce all of `content`, send `after` bytes of it, and close the connection."""
+    with opened(url, path, offset, len(content)) as connection:
+        connection.sendall(content[:after])
 
 
 def opened(url: str, path: str, offset: int, length: int) -> socket.socket:
-    """A connection on which a PATCH of `length` bytes was announced."""
+    """A connection on which the headers of a PATCH of `length` bytes have been sent."""
     parts = urlsplit(url)
-    line = socket.create_connection((parts.hostname, parts.port), timeout=10)
+    connection = socket.create_connection((parts.hostname, parts.port), timeout=10)
     fields = BODY | {"Host": parts.netloc, "Upload-Offset": str(offset), "Content-Length": str(length)}
     head = "\r\n".join([f"PATCH {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""])
-    line.sendall(head.encode())
-    return line
+    connection.sendall(head.encode())
+    return connection

@@ -1,26 +1,26 @@
-// What is chosen: remembered over reloads, checked against what the server offers, and sent while the picture is live.
+// The chosen options: remembered across reloads, checked against what the server offers, and sent while live.
 
 import { keep, read } from "../shared/dom.js";
 
 const KEY = "mattebox.options";
-const START = { background: "blur:0.7" };
-const PRIVATE = { view: ["overlay", "side-by-side"], background: ["none"] }; // what shows the room is chosen anew each time
+const DEFAULTS = { background: "blur:0.7" };
+const NOT_REMEMBERED = { view: ["overlay", "side-by-side"], background: ["none"] }; // they show the room
 
 export class Choices extends EventTarget {
-  /** send(part) takes it to the server, while live. Events: "change" (something was chosen), "refused" (detail: error). */
+  /** send(part): sends changed options to the server while live; false if it cannot. Events: "change" when a choice has
+   * changed, "refused" when the server refused one (detail: the error). */
   constructor(send) {
     super();
     this.send = send;
     this.schema = null;
-    this.engines = []; // what the server says of each
-    this.automatic = []; // what the engine `auto` is here; nobody knows before a worker is ready
-    this.chosen = forget({ ...START, ...read(KEY, {}) });
-    this.known = {}; // what the server has
+    this.engines = []; // the server's descriptions of them
+    this.automatic = []; // the engines that ready workers use for `auto`; empty until a worker is ready
+    this.chosen = withoutRoom({ ...DEFAULTS, ...read(KEY, {}) });
+    this.known = {}; // the options that the server has
     this.sending = false;
   }
 
-  /** What the server offers, as GET /api/options has it. options: their schema; choices that it does not know are
-   * dropped. workers: those that are ready. */
+  /** Takes the answer of GET /api/options, and drops choices that are not in its schema. */
   learn({ options, engines, workers }) {
     this.schema = flat(options);
     this.engines = engines;
@@ -31,46 +31,47 @@ export class Choices extends EventTarget {
       return name in this.schema && allowed(this.schema[name], value);
     }));
     this.chosen = { ...fitting(this.chosen), edges: fitting(this.chosen.edges ?? {}) };
-    for (const name of this.#special()) if (!this.heeds(name)) delete this.chosen[name];
-    this.#tell();
+    for (const name of this.#engineOptions()) if (!this.hasEffect(name)) delete this.chosen[name];
+    this.#changed();
   }
 
-  /** Has an option an effect with the engine that is chosen? Some options make `auto` the engine that takes them. */
-  heeds(name) {
+  /** Whether an option has an effect with the chosen engine. Some options make `auto` choose an engine that has it. */
+  hasEffect(name) {
     const engine = this.value("engine");
-    const takers = this.#takers(name);
-    if (!takers.length || takers.some((taker) => taker.name === engine)) return true;
-    const implied = takers.some((taker) => name in taker.implied_by);
-    const here = !this.automatic.length || takers.some((taker) => this.automatic.includes(taker.name));
-    return engine === "auto" && (implied || here);
+    const supporting = this.#supporting(name);
+    if (!supporting.length || supporting.some((each) => each.name === engine)) return true;
+    const implied = supporting.some((each) => name in each.implied_by);
+    const possible = !this.automatic.length || supporting.some((each) => this.automatic.includes(each.name));
+    return engine === "auto" && (implied || possible);
   }
 
-  /** The engines that take an option which others refuse; none: every engine takes it. */
-  #takers(name) { return this.engines.filter((engine) => engine.options.includes(name)); }
+  /** The engines that support an option which others refuse; empty if every engine supports it. */
+  #supporting(name) { return this.engines.filter((engine) => engine.options.includes(name)); }
 
-  #special() { return new Set(this.engines.flatMap((engine) => engine.options)); }
+  /** The options that only some engines support. */
+  #engineOptions() { return new Set(this.engines.flatMap((engine) => engine.options)); }
 
-  /** The value of an option or of an edge, chosen or by default. */
+  /** The chosen or default value of an option, or of one in `edges`. */
   value(name) {
     const field = this.schema?.[name];
-    const place = field?.edge ? this.chosen.edges ?? {} : this.chosen;
-    return place[name] ?? field?.default ?? null;
+    const options = field?.edge ? this.chosen.edges ?? {} : this.chosen;
+    return options[name] ?? field?.default ?? null;
   }
 
-  /** null puts an option back to its default; edges may stand among the others. Another engine leaves behind what only
-   * the old one heeds: the server refuses what would have no effect. */
+  /** Changes options, including those in `edges`, and sends them; null resets one to its default. A new engine drops
+   * the options that it does not support, because the server would refuse them. */
   choose(part) {
     if ("engine" in part) {
       const kept = this.engines.find((engine) => engine.name === part.engine)?.options ?? [];
-      for (const name of this.#special()) if (!kept.includes(name)) delete this.chosen[name];
+      for (const name of this.#engineOptions()) if (!kept.includes(name)) delete this.chosen[name];
     }
     for (const [name, value] of Object.entries(part)) {
       const edge = this.schema?.[name]?.edge;
-      const place = edge ? (this.chosen.edges = { ...this.chosen.edges }) : this.chosen;
-      if (value === null || value === undefined) delete place[name];
-      else place[name] = value;
+      const options = edge ? (this.chosen.edges = { ...this.chosen.edges }) : this.chosen;
+      if (value === null || value === undefined) delete options[name];
+      else options[name] = value;
     }
-    this.#tell();
+    this.#changed();
     return this.#sync();
   }
 
@@ -79,36 +80,37 @@ export class Choices extends EventTarget {
     return this.choose(Object.fromEntries(all.map((name) => [name, null])));
   }
 
-  /** What an offer carries. */
+  /** The options for a new offer. */
   get options() {
     return { ...this.chosen, edges: this.chosen.edges ?? {} };
   }
 
-  /** An offer with these options was accepted; or null: nothing is connected. */
+  /** Called when the server has accepted an offer with these options; with {} when nothing is connected. */
   sent(options) { this.known = options; }
 
-  /** What was chosen while the connection was being made. */
+  /** Sends what was chosen while the connection was being made. */
   catchUp() { return this.#sync(); }
 
   async #sync() {
-    if (this.sending) return; // the one under way looks again at its end: the newest wins
+    if (this.sending) return; // the running call also sends what has changed meanwhile
     this.sending = true;
     try {
       for (let part = this.#missing(); Object.keys(part).length; part = this.#missing()) {
         if (!(await this.send(part))) break;
         this.known = { ...this.known, ...part };
       }
-      keep(KEY, forget(this.chosen));
+      keep(KEY, withoutRoom(this.chosen));
     } catch (error) {
-      if (!Object.keys(this.known).length) return; // the connection ended meanwhile: the next offer carries it
+      if (!Object.keys(this.known).length) return; // the connection has ended: the next offer includes the changes
       this.chosen = Object.fromEntries(Object.entries(this.known).filter(([, value]) => value !== null));
-      this.#tell();
+      this.#changed();
       this.dispatchEvent(new CustomEvent("refused", { detail: error }));
     } finally {
       this.sending = false;
     }
   }
 
+  /** The options that differ from those of the server. */
   #missing() {
     const { options, known } = this;
     const names = new Set([...Object.keys(options), ...Object.keys(known)]);
@@ -116,18 +118,19 @@ export class Choices extends EventTarget {
     return Object.fromEntries(changed.map((name) => [name, options[name] ?? null]));
   }
 
-  #tell() { this.dispatchEvent(new Event("change")); }
+  #changed() { this.dispatchEvent(new Event("change")); }
 }
 
 export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-function forget(options) {
+/** A copy of the options in which those that show the room have their defaults. */
+function withoutRoom(options) {
   const kept = { ...options };
-  for (const [name, values] of Object.entries(PRIVATE)) if (values.includes(kept[name])) kept[name] = START[name];
-  return JSON.parse(JSON.stringify(kept)); // what is undefined is left out
+  for (const [name, values] of Object.entries(NOT_REMEMBERED)) if (values.includes(kept[name])) kept[name] = DEFAULTS[name];
+  return JSON.parse(JSON.stringify(kept)); // drops undefined values
 }
 
-/** JSON Schema to { name: { name, description, default, enum, minimum, maximum, type, edge } }. */
+/** Converts the JSON Schema to { name: { name, description, default, enum, minimum, maximum, type, edge } }. */
 function flat(schema) {
   const fields = {};
   const add = (properties, edge) => {

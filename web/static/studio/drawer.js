@@ -41,7 +41,7 @@ export class Drawer {
       const { field, input, reset, output } = control;
       const value = this.choices.value(field.name);
       control.show(value);
-      input.disabled = !this.choices.heeds(field.name);
+      input.disabled = !this.choices.hasEffect(field.name);
       if (output) write(output, formatted(field, value));
       reset.hidden = JSON.stringify(value) === JSON.stringify(field.default ?? null);
     }

@@ -1,52 +1,52 @@
-// Fast, Balanced, Best: a few controls at once, and what each was measured to cost on this server.
+// Fast, Balanced, Best: presets that set several options at once, with their measured cost on this server.
 
 import { find, keep, make, read, write } from "../shared/dom.js";
 import { COSTS, CUSTOM, PRESETS } from "../shared/words.js";
 import { same } from "./choices.js";
 
 const KEY = "mattebox.costs";
-const SETTLED = 6; // seconds with one choice before its figures are taken
+const SETTLED = 6; // seconds with unchanged options before their cost is measured
 const NAMES = ["engine", "temporal", "refine", "foreground"];
 
 export class Presets {
   constructor(choices) {
     this.choices = choices;
     this.costs = read(KEY, {});
-    this.place = find("presets");
+    this.element = find("presets");
     this.gpu = false;
-    this.engines = []; // with their ranks, as the server tells
-    this.steady = 0;
-    for (const name of Object.keys(PRESETS)) this.place.append(this.#card(name));
-    this.place.addEventListener("change", ({ target }) => this.choices.choose(this.#options(target.value) ?? {}));
-    choices.addEventListener("change", () => { this.steady = 0; this.mark(); });
-    this.mark();
+    this.engines = []; // the server's descriptions of them, with their ranks
+    this.unchanged = 0; // seconds
+    for (const name of Object.keys(PRESETS)) this.element.append(this.#card(name));
+    this.element.addEventListener("change", ({ target }) => this.choices.choose(this.#options(target.value) ?? {}));
+    choices.addEventListener("change", () => { this.unchanged = 0; this.#show(); });
+    this.#show();
   }
 
-  /** As the server tells. workers: the ready ones. */
+  /** Takes the answer of GET /api/options. */
   learn({ engines, workers }) {
     this.engines = engines;
     this.gpu = workers.some((worker) => /cuda|gpu|h200|rtx/i.test(worker.device));
-    this.mark();
+    this.#show();
   }
 
-  /** Once a second while live: what the chosen preset costs here. */
+  /** Called once a second while live: measures the cost of the chosen preset. */
   measure({ meters, glassMs }) {
     const name = this.#current();
-    const wanted = this.choices.value("engine");
-    const ready = name && meters?.matte_fps > 0 && (wanted === "auto" || wanted === meters.engine);
-    this.steady = ready ? this.steady + 1 : 0;
-    if (this.steady < SETTLED || glassMs === null) return;
+    const chosen = this.choices.value("engine");
+    const ready = name && meters?.matte_fps > 0 && (chosen === "auto" || chosen === meters.engine);
+    this.unchanged = ready ? this.unchanged + 1 : 0;
+    if (this.unchanged < SETTLED || glassMs === null) return;
     const { engine, device } = meters;
     const cost = { fps: Math.round(meters.matte_fps), ms: Math.round(glassMs / 5) * 5, engine, device };
     if (same(cost, this.costs[name])) return;
     this.costs[name] = cost;
     keep(KEY, this.costs);
-    this.mark();
+    this.#show();
   }
 
-  mark() {
+  #show() {
     const current = this.#current();
-    for (const radio of this.place.querySelectorAll("input")) {
+    for (const radio of this.element.querySelectorAll("input")) {
       const name = radio.value;
       radio.checked = name === current;
       radio.disabled = !this.#options(name);
@@ -58,21 +58,22 @@ export class Presets {
     write(find("custom"), current ? "" : CUSTOM);
   }
 
-  /** null is a control's default. Null as a whole: there is no engine for it, or none is known yet. */
+  /** The options of a preset, null for a default; undefined if no engine for it is known. */
   #options(name) {
-    const none = Object.fromEntries(NAMES.map((each) => [each, null]));
+    const defaults = Object.fromEntries(NAMES.map((each) => [each, null]));
     const fast = best(this.engines, "live", false);
-    const fine = best(this.engines, "files", this.gpu);
-    if (name === "fast") return fast && { ...none, engine: fast.name, temporal: "live", refine: "off", foreground: "keep" };
-    if (name === "best") return fine && { ...none, engine: fine.name, foreground: fine.colours ? "estimate" : null };
-    return none;
+    const finest = best(this.engines, "files", this.gpu);
+    if (name === "fast") return fast && { ...defaults, engine: fast.name, temporal: "live", refine: "off", foreground: "keep" };
+    if (name === "best") return finest && { ...defaults, engine: finest.name, foreground: finest.colours ? "estimate" : null };
+    return defaults;
   }
 
+  /** The name of the preset that matches the chosen options, or null. */
   #current() {
-    const is = (options) => Object.entries(options).every(([option, value]) => {
+    const isChosen = (options) => Object.entries(options).every(([option, value]) => {
       return same(this.choices.value(option), value ?? this.choices.schema?.[option]?.default ?? null);
     });
-    return Object.keys(PRESETS).find((name) => this.#options(name) && is(this.#options(name))) ?? null;
+    return Object.keys(PRESETS).find((name) => this.#options(name) && isChosen(this.#options(name))) ?? null;
   }
 
   #card(name) {
@@ -82,7 +83,7 @@ export class Presets {
   }
 }
 
-/** The engine of the highest rank for a job, "live" or "files". gpu: is there one? */
+/** The engine with the highest rank for a job, "live" or "files". gpu: whether the server has one. */
 function best(engines, job, gpu) {
   const ranked = engines.filter((engine) => engine[job] && (gpu || !engine[job].cuda));
   return ranked.sort((a, b) => b[job].order - a[job].order)[0];

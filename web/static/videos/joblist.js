@@ -1,15 +1,15 @@
-// The list of jobs as the server tells it, each with what can be done about it.
+// The list of jobs, updated by server-sent events, with the actions that each job's state allows.
 
 import { get, request } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
 import { formats } from "./formats.js";
 import { isTransparent } from "./look.js";
-import { lasting, REASONS, size, STATES, WORDS } from "./videowords.js";
+import { duration, REASONS, size, STATES, WORDS } from "./videowords.js";
 
 const FINAL = ["done", "failed", "cancelled"];
 
 export class JobList {
-  /** play(job, result); denied(): the server wants a sign-in. */
+  /** play(job, result): called to play a result. denied(): called when the user has to sign in. */
   constructor({ play, denied }) {
     Object.assign(this, { play, denied, cards: new Map(), list: find("jobs") });
     formats.addEventListener("known", () => { for (const card of this.cards.values()) card.formatsKnown(); });
@@ -20,15 +20,15 @@ export class JobList {
     const events = this.events = new EventSource("/api/jobs/events");
     events.addEventListener("job", ({ data }) => this.#show(JSON.parse(data)));
     events.addEventListener("removed", ({ data }) => this.#drop(JSON.parse(data).id));
-    events.addEventListener("notice", ({ data }) => this.#notice(JSON.parse(data).code === "ok" ? "" : WORDS.recordsAway));
+    events.addEventListener("notice", ({ data }) => this.#notice(JSON.parse(data).code === "ok" ? "" : WORDS.storeDown));
     events.addEventListener("open", () => { this.#notice(""); this.#catchUp(); });
     events.addEventListener("error", () => {
       this.#notice(WORDS.lost);
-      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.#again(), 3000);
+      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.#reconnect(), 3000);
     });
   }
 
-  async #again() {
+  async #reconnect() {
     try {
       await get("/api/jobs");
     } catch (error) {
@@ -37,7 +37,7 @@ export class JobList {
     this.listen();
   }
 
-  /** What was removed while nobody listened. */
+  /** Drops jobs that were removed while the stream was interrupted. */
   async #catchUp() {
     const { jobs } = await get("/api/jobs").catch(() => ({ jobs: null }));
     const ids = jobs && new Set(jobs.map((job) => job.id));
@@ -69,8 +69,8 @@ class Card {
     Object.assign(this, { all, path: `/api/jobs/${job.id}`, shape: "" });
     this.picture = make("img", { alt: "", hidden: true });
     this.picture.addEventListener("load", () => { this.picture.hidden = false; });
-    this.picture.addEventListener("error", () => { this.picture.hidden = this.unpictured = true; this.#showResult(); });
-    this.bar = make("progress", { max: 1, aria: { label: `${job.title || "Video"}: done` } });
+    this.picture.addEventListener("error", () => { this.picture.hidden = this.noPicture = true; this.#showResult(); });
+    this.bar = make("progress", { max: 1, aria: { label: `${job.title || "Video"}: progress` } });
     this.status = make("p", { className: "status" }, make("span", { className: "dot" }), make("span", { className: "words" }));
     this.detail = make("p", { className: "fine meters" });
     this.buttons = make("div", { className: "buttons" });
@@ -95,11 +95,11 @@ class Card {
     this.#actions(job);
   }
 
-  /** What can be played is known only now. */
+  /** Called when it becomes known which results can be played. */
   formatsKnown() {
     this.shape = "";
     this.#actions(this.job);
-    if (this.unpictured) this.#showResult();
+    if (this.noPicture) this.#showResult();
   }
 
   #details(job, { frames, of, fps, left }) {
@@ -108,41 +108,41 @@ class Card {
     if (job.state === "done") {
       const { width, height, duration_s: length } = job.media ?? {};
       if (width) parts.push(`${width}×${height}`);
-      if (length) parts.push(lasting(length));
+      if (length) parts.push(duration(length));
       parts.push(...Object.values(job.results).map((result) => size(result.bytes)));
       parts.push(...job.warnings.map(([, sentence]) => sentence));
     } else if (!FINAL.includes(job.state)) {
       if (of && frames) parts.push(`${Math.floor((100 * frames) / of)} %`, `${frames} of ${of} frames`);
       if (job.state === "running" && fps) parts.push(`${fps.toFixed(1)} fps`);
-      if (job.state === "running" && left) parts.push(`${lasting(left)} left`);
+      if (job.state === "running" && left) parts.push(`${duration(left)} left`);
     }
     return parts.join(" · ");
   }
 
   #refreshPicture(job) {
-    const at = `${job.state}-${job.progress.segments_done}-${Math.floor(Date.now() / 2000)}`;
-    if (job.state === "queued" || (this.pictured === at) || (FINAL.includes(job.state) && this.pictured?.startsWith(job.state))) return;
-    this.pictured = at;
-    this.picture.src = `${this.path}/preview?v=${encodeURIComponent(at)}`;
+    const version = `${job.state}-${job.progress.segments_done}-${Math.floor(Date.now() / 2000)}`;
+    if (job.state === "queued" || (this.version === version) || (FINAL.includes(job.state) && this.version?.startsWith(job.state))) return;
+    this.version = version;
+    this.picture.src = `${this.path}/preview?v=${encodeURIComponent(version)}`;
   }
 
-  /** A short job leaves no picture behind: its result has one. */
+  /** Short jobs make no preview picture, so a frame of the result is shown instead. */
   #showResult() {
     const [result] = Object.values(this.job.results);
-    if (this.still || !result?.mime.startsWith("video/") || !formats.plays(result.mime)) return;
+    if (this.still || !result?.mime.startsWith("video/") || !formats.isPlayable(result.mime)) return;
     this.still = make("video", { src: `${result.url}#t=0.1`, muted: true, playsInline: true, preload: "metadata", tabIndex: -1, aria: { hidden: true } });
     this.picture.after(this.still);
   }
 
-  /** Buttons are made anew only when others are due, so that the focus is not lost. */
+  /** Replaces the buttons only if others are needed, so that the focus is not lost. */
   #actions(job) {
     const shape = `${job.state} ${Object.keys(job.results)}`;
     if (this.shape === shape) return;
     this.shape = shape;
-    this.buttons.replaceChildren(...this.#results(job), ...this.#moves(job));
+    this.buttons.replaceChildren(...this.#resultButtons(job), ...this.#stateButtons(job));
   }
 
-  #results(job) {
+  #resultButtons(job) {
     if (job.state !== "done") return [];
     const several = Object.keys(job.results).length > 1;
     return Object.entries(job.results).flatMap(([name, result], index) => {
@@ -150,20 +150,20 @@ class Card {
       const link = make("a", { className: index ? "button second" : "button", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
       const play = make("button", { type: "button" }, `Play${of}`);
       play.addEventListener("click", () => this.all.play(job, result));
-      return formats.plays(result.mime) ? [play, link] : [link];
+      return formats.isPlayable(result.mime) ? [play, link] : [link];
     });
   }
 
-  #moves(job) {
+  #stateButtons(job) {
     const patch = (paused) => () => request("PATCH", this.path, { json: { paused } });
-    const moves = {
+    const actions = {
       queued: [["Pause", patch(true)], ["Cancel", () => request("DELETE", `${this.path}?keep=true`)]],
       running: [["Pause", patch(true)], ["Cancel", () => request("DELETE", `${this.path}?keep=true`)]],
-      paused: [["Go on", patch(false)], ["Cancel", () => request("DELETE", `${this.path}?keep=true`)]],
+      paused: [["Resume", patch(false)], ["Cancel", () => request("DELETE", `${this.path}?keep=true`)]],
       failed: [["Try again", () => request("POST", `${this.path}/retry`)]],
     }[job.state] ?? [];
-    if (FINAL.includes(job.state)) moves.push(["Remove", () => request("DELETE", this.path)]);
-    return moves.map(([words, act]) => this.#button(words, act));
+    if (FINAL.includes(job.state)) actions.push(["Remove", () => request("DELETE", this.path)]);
+    return actions.map(([words, act]) => this.#button(words, act));
   }
 
   #button(words, act) {

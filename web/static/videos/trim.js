@@ -1,4 +1,4 @@
-// One new video to look at: the player of its file, the part that is wanted, and a frame as it will come out.
+// One new video: a player of its file, sliders for the part to process, and a preview of one frame.
 
 import { make, write } from "../shared/dom.js";
 import { clock, WORDS } from "./videowords.js";
@@ -6,40 +6,40 @@ import { clock, WORDS } from "./videowords.js";
 const STEP_S = 0.05;
 
 export class Trim {
-  /** preview(): a frame at `at` is wished. */
+  /** file: null if only the server has it. preview(): called when the user asks for a preview of the frame at `at`. */
   constructor(file, name, preview) {
     Object.assign(this, { start: 0, end: null, length: 0, at: 0 });
     this.video = make("video", { muted: true, playsInline: true, preload: "metadata", controls: true, aria: { label: name } });
-    this.picture = make("img", { alt: "The frame as it will come out", hidden: true });
-    this.note = make("p", { className: "fine", role: "status" });
+    this.picture = make("img", { alt: "Preview of the frame", hidden: true });
+    this.noteElement = make("p", { className: "fine", role: "status" });
     this.button = make("button", { type: "button", className: "quiet" }, "Preview this frame");
     this.button.addEventListener("click", () => (this.picture.hidden ? preview() : this.#back()));
     this.element = make("div", { className: "look-at" },
-      make("div", { className: "screen" }, this.video, this.picture), this.button, this.note);
+      make("div", { className: "screen" }, this.video, this.picture), this.button, this.noteElement);
     this.from = this.#handle("Start", () => this.#move("start"));
     this.to = this.#handle("End", () => this.#move("end"));
     this.words = make("p", { className: "fine" });
     this.fields = make("div", { className: "trim", hidden: true, role: "group" }, make("div", { className: "rail" }, this.from, this.to), this.words);
-    this.fields.setAttribute("aria-label", "The part that is wanted");
-    this.video.addEventListener("loadedmetadata", () => this.#lasts(this.video.duration));
+    this.fields.setAttribute("aria-label", "The part to process");
+    this.video.addEventListener("loadedmetadata", () => this.#setLength(this.video.duration));
     this.video.addEventListener("timeupdate", () => { this.at = this.video.currentTime; });
-    this.video.addEventListener("error", () => { this.video.hidden = true; this.say(WORDS.noPlayer); });
+    this.video.addEventListener("error", () => { this.video.hidden = true; this.note(WORDS.noPlayer); });
     if (file) this.video.src = this.url = URL.createObjectURL(file);
     else this.video.hidden = true;
   }
 
-  /** What the server found out about it. */
-  know(media) {
-    if (!this.length) this.#lasts(media.duration_s);
+  /** media: the properties of the video, as the server probed them. */
+  setMedia(media) {
+    if (!this.length) this.#setLength(media.duration_s);
   }
 
-  /** As a job has it. */
-  cut() {
+  /** The fields of a job request for the chosen part. */
+  range() {
     const whole = this.end === null || this.end >= this.length - STEP_S;
     return { start_s: this.start, ...(!whole && { end_s: this.end }) };
   }
 
-  /** transparent: the picture is to be seen through. */
+  /** Shows a preview. transparent: on a checkerboard. */
   show(blob, transparent) {
     this.picture.parentElement.classList.toggle("checkered", transparent);
     URL.revokeObjectURL(this.picture.src);
@@ -47,10 +47,10 @@ export class Trim {
     this.picture.hidden = false;
     this.video.pause();
     write(this.button, this.video.hidden ? "Another preview" : "Back to the video");
-    this.say(`As it will come out, at ${clock(this.at)}.`);
+    this.note(WORDS.preview(clock(this.at)));
   }
 
-  say(words) { write(this.note, words); }
+  note(words) { write(this.noteElement, words); }
 
   close() {
     this.video.removeAttribute("src");
@@ -60,22 +60,22 @@ export class Trim {
   #back() {
     this.picture.hidden = true;
     write(this.button, "Preview this frame");
-    this.say("");
+    this.note("");
   }
 
-  #lasts(seconds) {
+  #setLength(seconds) {
     if (!Number.isFinite(seconds) || seconds <= 0) return;
     this.length = seconds;
     for (const handle of [this.from, this.to]) handle.max = seconds;
     this.to.value = seconds;
     this.fields.hidden = false;
-    this.#tell();
+    this.#showPart();
   }
 
-  #handle(label, moved) {
-    const range = make("input", { type: "range", min: 0, max: 1, step: STEP_S, value: 0, aria: { label } });
-    range.addEventListener("input", moved);
-    return range;
+  #handle(label, onInput) {
+    const slider = make("input", { type: "range", min: 0, max: 1, step: STEP_S, value: 0, aria: { label } });
+    slider.addEventListener("input", onInput);
+    return slider;
   }
 
   #move(which) {
@@ -86,12 +86,13 @@ export class Trim {
     this.at = which === "start" ? this.start : Math.max(0, this.end - STEP_S);
     if (!this.video.hidden) this.video.currentTime = this.at;
     if (!this.picture.hidden) this.#back();
-    this.#tell();
+    this.#showPart();
   }
 
-  #tell() {
+  #showPart() {
     const end = this.end ?? this.length;
-    write(this.words, WORDS.part(this.start, end) + (this.cut().end_s || this.start ? `, ${clock(end - this.start)} long` : ", all of it"));
+    const trimmed = this.range().end_s || this.start;
+    write(this.words, `${WORDS.part(this.start, end)}, ${trimmed ? WORDS.long(end - this.start) : WORDS.whole}`);
     this.from.setAttribute("aria-valuetext", clock(this.start));
     this.to.setAttribute("aria-valuetext", clock(end));
     this.fields.style.setProperty("--from", this.start / this.length);

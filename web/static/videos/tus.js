@@ -1,12 +1,12 @@
-// Uploads that go on where they were cut off: a client of tus 1.0 for our own server. Knows nothing of the page.
+// Resumable uploads: a tus 1.0 client for our own server. Knows nothing about the page.
 
 import { keep, pause, read } from "../shared/dom.js";
 
 const PATH = "/api/uploads";
 const VERSION = { "Tus-Resumable": "1.0.0" };
-const PIECE = 32 * 2 ** 20; // bytes in a request: what is lost at most when a browser sends nothing of a broken one
+const CHUNK = 32 * 2 ** 20; // bytes per request, and the most that an interruption can lose
 const KEY = "mattebox.uploads";
-const PATIENCE_MS = [500, 1000, 2000, 4000, 8000];
+const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 const GONE = [403, 404, 410];
 
 export class UploadError extends Error {
@@ -18,7 +18,7 @@ export class UploadError extends Error {
 
 const fingerprint = (file) => [file.name, file.size, file.lastModified].join("|");
 
-/** {address: {name, size, fingerprint}} of uploads that were begun here and may be gone on with. */
+/** {address: {name, size, fingerprint}} of uploads from this browser that can be resumed. */
 export const remembered = () => read(KEY, {});
 
 export function forget(address) {
@@ -27,7 +27,7 @@ export function forget(address) {
 }
 
 export class Upload extends EventTarget {
-  /** Events: `progress` whenever `sent` has changed, `trouble` with .waiting while the server cannot be reached. */
+  /** Events: `progress` when `sent` has changed; `trouble` when `waiting` has: whether the server is unreachable. */
   constructor(file) {
     super();
     Object.assign(this, { file, sent: 0, address: "", stopped: false, waiting: false });
@@ -35,24 +35,24 @@ export class Upload extends EventTarget {
 
   get id() { return this.address.split("/").pop(); }
 
-  /** Resolves when all has come; rejects with UploadError where the server refuses. */
+  /** Resolves when the upload is complete or stopped; rejects with UploadError if the server refuses it. */
   async run() {
     for (let tries = 0; !this.stopped;) {
       try {
         if (!this.address) await this.#begin();
-        else this.#tell(await this.#ask());
-        do { // once at least: what had all come may have been cut off before the server looked at it
-          this.#tell(await this.#send());
+        else this.#setSent(await this.#offset());
+        do { // at least once: a complete upload may have been interrupted before the server probed it
+          this.#setSent(await this.#send());
           tries = 0;
         } while (this.sent < this.file.size && !this.stopped);
         return;
       } catch (error) {
         if (this.stopped) return;
         if (GONE.includes(error.status) && this.address) { forget(this.address); this.address = ""; continue; }
-        const fleeting = error.status === undefined || error.status >= 500 || [408, 409, 423, 429].includes(error.status);
-        if (!fleeting || error.status === 507) throw error;
-        this.#wait(true);
-        await pause(PATIENCE_MS[Math.min(tries++, PATIENCE_MS.length - 1)]);
+        const temporary = error.status === undefined || error.status >= 500 || [408, 409, 423, 429].includes(error.status);
+        if (!temporary || error.status === 507) throw error;
+        this.#setWaiting(true);
+        await pause(RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)]);
       }
     }
   }
@@ -62,14 +62,14 @@ export class Upload extends EventTarget {
     this.request?.abort();
   }
 
-  /** Stop, and have the server forget what has come. */
+  /** Stop, and remove the upload from the server. */
   async cancel() {
     this.stop();
     if (!this.address) return;
     forget(this.address);
     for (let tries = 0; tries < 5; tries++) {
       const answer = await fetch(this.address, { method: "DELETE", headers: VERSION }).catch(() => null);
-      if (answer && answer.status !== 423) return; // 423: our own last request is still being ended
+      if (answer && answer.status !== 423) return; // 423: the server has not noticed yet that our last request was aborted
       await pause(500);
     }
   }
@@ -78,7 +78,7 @@ export class Upload extends EventTarget {
     const known = Object.entries(remembered()).find(([, upload]) => upload.fingerprint === fingerprint(this.file));
     if (known) {
       [this.address] = known;
-      this.#tell(await this.#ask());
+      this.#setSent(await this.#offset());
       return;
     }
     const name = btoa(String.fromCodePoint(...new TextEncoder().encode(this.file.name)));
@@ -87,16 +87,16 @@ export class Upload extends EventTarget {
     if (!answer.ok) throw new UploadError(answer.status, await answer.json().catch(() => ({})));
     this.address = answer.headers.get("Location");
     keep(KEY, { ...remembered(), [this.address]: { name: this.file.name, size: this.file.size, fingerprint: fingerprint(this.file) } });
-    this.#tell(0);
+    this.#setSent(0);
   }
 
-  async #ask() {
+  async #offset() {
     const answer = await fetch(this.address, { method: "HEAD", headers: VERSION, cache: "no-store" });
     if (!answer.ok) throw new UploadError(answer.status, {});
     return Number(answer.headers.get("Upload-Offset"));
   }
 
-  /** By XMLHttpRequest, for fetch tells nothing of how much has gone. */
+  /** Uses XMLHttpRequest, because fetch does not report upload progress. */
   #send() {
     const from = this.sent;
     return new Promise((resolve, reject) => {
@@ -104,26 +104,26 @@ export class Upload extends EventTarget {
       request.open("PATCH", this.address);
       const headers = { ...VERSION, "Upload-Offset": from, "Content-Type": "application/offset+octet-stream" };
       for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-      request.upload.onprogress = ({ loaded }) => this.#tell(from + loaded);
+      request.upload.onprogress = ({ loaded }) => this.#setSent(from + loaded);
       request.onerror = () => reject(new TypeError("the server cannot be reached"));
       request.onabort = () => reject(new TypeError("stopped"));
       request.onload = () => {
         if (request.status === 204) { resolve(Number(request.getResponseHeader("Upload-Offset"))); return; }
         let problem = {};
-        try { problem = JSON.parse(request.responseText); } catch { /* not ours */ }
+        try { problem = JSON.parse(request.responseText); } catch { /* not from our server */ }
         reject(new UploadError(request.status, problem));
       };
-      request.send(this.file.slice(from, from + PIECE));
+      request.send(this.file.slice(from, from + CHUNK));
     });
   }
 
-  #tell(sent) {
+  #setSent(sent) {
     this.sent = sent;
-    this.#wait(false);
+    this.#setWaiting(false);
     this.dispatchEvent(new Event("progress"));
   }
 
-  #wait(waiting) {
+  #setWaiting(waiting) {
     if (this.waiting === waiting) return;
     this.waiting = waiting;
     this.dispatchEvent(new Event("trouble"));

@@ -1,4 +1,4 @@
-// The page of videos: files go up, jobs come of them, results come down.
+// The videos page: upload files, process them as jobs, play and download the results.
 
 import { get } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";

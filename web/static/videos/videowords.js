@@ -1,8 +1,8 @@
-// What the page of videos says, and numbers as people read them.
+// The texts that the videos page's scripts show, and numbers formatted for people.
 
 export const STATES = {
   queued: ["wait", "Waiting for a worker"],
-  running: ["wait", "Working"],
+  running: ["wait", "Processing"],
   paused: ["", "Paused"],
   done: ["good", "Done"],
   failed: ["bad", "Failed"],
@@ -10,31 +10,37 @@ export const STATES = {
 };
 
 export const REASONS = {
-  poison: "This video crashed the program that worked on it, three times.",
+  poison: "Processing this video crashed the worker three times.",
   disk: "The server's disk is full.",
   unreadable_media: "This file cannot be read as a video.",
   no_video_stream: "There is no video in this file.",
-  too_large: "This video is over one of the server's limits.",
+  too_large: "This video exceeds one of the server's limits.",
   bad_background: "The background cannot be read.",
-  weights: "The server lacks the weights of this engine.",
-  fetch: "The address gave no video.",
+  weights: "The server does not have the weights of this engine.",
+  fetch: "The video could not be fetched from its address.",
 };
 
 export const WORDS = {
-  sending: (percent, left) => `Sending, ${percent} %${left ? ` · ${left} left` : ""}`,
-  unreachable: "The server cannot be reached. It goes on as soon as it can…",
-  checking: "Looking at it…",
+  uploading: (percent, left) => `Uploading, ${percent} %${left ? ` · ${left} left` : ""}`,
+  unreachable: "The server cannot be reached. The upload resumes when it is back.",
+  checking: "Checking the file…",
   ready: "Ready.",
-  armed: "Starts as soon as it is sent.",
-  again: (percent) => `Cut off at ${percent} %. Choose the same file again, and it goes on from there.`,
-  recordsAway: "The server's records are out of reach. News come when they are back.",
-  lost: "The connection to the server is lost. Trying again…",
-  previewing: "A frame is being made…",
-  noPlayer: "Your browser cannot show this file here. Trim it by the numbers; it will be worked on all the same.",
+  queued: "Processing starts when the upload is complete.",
+  interrupted: (percent) => `Interrupted at ${percent} %. Choose the same file again to resume the upload.`,
+  starting: "Starting…",
+  storeDown: "The server's database cannot be reached. Updates resume when it is back.",
+  lost: "The connection to the server was lost. Reconnecting…",
+  incomplete: "A preview needs the complete upload. Try again when it is ready.",
+  previewing: "Processing the frame…",
+  preview: (time) => `Preview of the frame at ${time}.`,
+  noPreview: (why) => `The preview failed: ${why}.`,
+  noPlayer: "Your browser cannot play this file, but the server may still be able to process it.",
   part: (start, end) => `${clock(start)} to ${clock(end)}`,
+  whole: "the whole video",
+  long: (seconds) => `${clock(seconds)} long`,
 };
 
-/** 83.4 → "1:23"; below a minute with tenths. */
+/** 83.4 → "1:23"; with tenths below a minute. */
 export function clock(seconds) {
   if (!Number.isFinite(seconds)) return "–";
   const whole = Math.floor(seconds + 1e-6);
@@ -44,14 +50,15 @@ export function clock(seconds) {
   return `${rest}:${pad(whole % 60)}${seconds < 60 ? `.${Math.floor((seconds - whole) * 10 + 1e-6)}` : ""}`;
 }
 
-/** 95 → "2 min". */
-export function lasting(seconds) {
+/** A rounded duration: 95 → "2 min". */
+export function duration(seconds) {
   if (!Number.isFinite(seconds) || seconds <= 0) return "";
   if (seconds < 60) return `${Math.ceil(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+/** 1500000 → "1.5 MB". */
 export function size(bytes) {
   const units = ["bytes", "KB", "MB", "GB", "TB"];
   const step = bytes < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));

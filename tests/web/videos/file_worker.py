@@ -1,4 +1,4 @@
-"""A small real worker of file jobs for tests of the web: it takes tasks from the store, and its results are made up."""
+"""A file worker double for tests of the web: it takes real tasks from the store, and stores canned results."""
 
 import io
 import tempfile
@@ -17,15 +17,15 @@ from tests.web.site import Site
 RESULT = bytes(range(256)) * 1000
 
 
-def submitted(http: httpx.Client, **wish: object) -> str:
-    """The address of a new job."""
-    response = http.post("/api/jobs", json=wish)
+def submitted(http: httpx.Client, **fields: object) -> str:
+    """The path of a new job. fields: of the request."""
+    response = http.post("/api/jobs", json=fields)
     assert response.status_code == 202, response.text
     return str(response.headers["location"])
 
 
-class Filing:
-    """On the site's loop, one step at a time."""
+class FileWorkerDouble:
+    """Runs one step per call, on the site's event loop."""
 
     def __init__(self, site: Site, name: str = "files", result: bytes = RESULT) -> None:
         self._site, self._name, self._result = site, name, result
@@ -33,7 +33,7 @@ class Filing:
 
     def task(self) -> JobTask:
         task = self._site.call(self._jobs.take_task(self._name, 2))
-        assert task is not None, "there is nothing to do"
+        assert task is not None, "there is no task"
         return task
 
     def plan(self, segments: int = 1) -> Job:
@@ -46,7 +46,7 @@ class Filing:
         return self._site.call(self._jobs.segment_done(self.task(), 30))
 
     def join(self, packed: Path | None = None) -> Job:
-        """packed: the pictures, where those of `pictures` will not do."""
+        """packed: a zip to use as the result, instead of the one from `pictures`."""
         task = self.task()
         assert task.name == "join"
         results = {}
@@ -69,13 +69,13 @@ class Filing:
     def fail(self, reason: str = "engine", detail: str = "the engine gave up") -> Job:
         return self._site.call(self._jobs.fail(self.task(), reason, detail))
 
-    def whole(self) -> Job:
+    def run(self) -> Job:
         self.plan()
         self.segment()
         return self.join()
 
     def clear(self) -> None:
-        """No job is left for the next test."""
+        """Remove all jobs, so that none is left for the next test."""
         for job in self._site.call(self._jobs.jobs()):
             if not job.state.final:
                 self._site.call(self._jobs.cancel(job.id))
@@ -83,7 +83,7 @@ class Filing:
 
 
 def pictures() -> bytes:
-    """A zip with one red picture, and what else a worker puts beside it."""
+    """A zip with one red picture and its timestamps, as a worker writes it."""
     picture, packed = io.BytesIO(), io.BytesIO()
     Image.new("RGB", (64, 48), "#cc2020").save(picture, "PNG")
     with zipfile.ZipFile(packed, "w") as out:
@@ -92,9 +92,9 @@ def pictures() -> bytes:
     return packed.getvalue()
 
 
-def done(http: httpx.Client, site: Site, **wish: object) -> str:
-    """The address of a job that is done."""
-    path = submitted(http, **wish)
-    Filing(site).whole()
+def done(http: httpx.Client, site: Site, **fields: object) -> str:
+    """The path of a finished job. fields: of the request."""
+    path = submitted(http, **fields)
+    FileWorkerDouble(site).run()
     until(http, path, state="done")
     return path

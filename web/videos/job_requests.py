@@ -1,0 +1,151 @@
+"""The request body of POST /api/jobs, its checks, and the job made from it. Stores nothing."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stream import limits
+from stream.errors import FetchError, UnsupportedOutput
+from stream.fetch.pull import resolve
+from stream.records.formats import DEFAULT, FORMATS, FormatName, check_alpha
+from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title
+from stream.records.options import Options, View
+from web.context import Context
+from web.http.problems import Problem, invalid
+from web.http.threads import in_network_thread, in_thread
+from web.kept.inbox import Busy, Upload
+from web.options import read_options
+
+PREVIEW = "preview"
+"""The name of the only output of a preview job; reserved, so that clients cannot use it."""
+
+PartialOptions = Annotated[dict[str, Any], Field(description="as in POST /api/sessions; null is the default")]
+_STATUS = {"too_large": 413}
+
+
+class OutputIn(BaseModel):
+    """background, view: override those of `options`."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: OutputName = "result"
+    format: FormatName = Field(DEFAULT, description="png: a zip of numbered pictures")
+    view: View | None = None
+    background: str | None = None
+
+
+class JobRequest(BaseModel):
+    """The video is either `upload`, the id of a complete upload, or fetched from `url`. Times are in seconds from the
+    start of the video."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    upload: str = Field("", max_length=limits.ID)
+    url: Address = ""
+    title: Title = ""
+    options: PartialOptions = Field(default_factory=dict)
+    outputs: list[OutputIn] = Field(default_factory=lambda: [OutputIn()], min_length=1, max_length=limits.OUTPUTS)
+    start_s: float = Field(0.0, ge=0)
+    end_s: float | None = Field(None, gt=0)
+    width: Side = Field(0, description="pixels; 0: follows from the height, or is that of the video")
+    height: Side = 0
+    priority: Priority = Field(limits.PRIORITY, description="among your own jobs; higher comes first")
+    webhook: Address = Field("", description="address that is called when the job ends")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "JobRequest":
+        if bool(self.upload) == bool(self.url):
+            raise ValueError("specify either upload or url")
+        return self
+
+
+async def new_job(here: Context, owner: str, request: JobRequest) -> Job:
+    """The job for a request. Raises Problem 404, 409, 413 or 422, naming the invalid field."""
+    if any(output.name == PREVIEW for output in request.outputs):
+        raise Problem(422, "invalid", f"{PREVIEW!r} is a reserved name; choose another one", field="outputs")
+    options, outputs = await in_thread(_options_and_outputs, here, owner, request)
+    for field in ("url", "webhook"):
+        if address := getattr(request, field):
+            await _check_address(here, field, address)
+    upload = await complete_upload(here, owner, request.upload) if request.upload else None
+    media = upload.media if upload else None
+    _check_times(request, media)
+    return _job(
+        owner, request, options=options, outputs=outputs, media=media,
+        source=upload.source if upload else "", title=_title(request, upload),
+    )  # fmt: skip
+
+
+def _job(owner: str, request: JobRequest, **fields: Any) -> Job:
+    copied = request.model_dump(include={"url", "start_s", "end_s", "width", "height", "priority", "webhook"})
+    try:
+        return Job(id=str(uuid4()), owner=owner, **copied, **fields)
+    except ValidationError as exc:
+        raise invalid(exc.errors()) from None
+
+
+def _options_and_outputs(here: Context, owner: str, request: JobRequest) -> tuple[Options, tuple[Output, ...]]:
+    """Raises Problem 422. May open files."""
+    options = read_options(here.shelf, owner, Options(), request.options)
+    return options, tuple(_output(here, owner, options, n, output) for n, output in enumerate(request.outputs))
+
+
+def _output(here: Context, owner: str, options: Options, number: int, output: OutputIn) -> Output:
+    overrides = {name: value for name in ("view", "background") if (value := getattr(output, name)) is not None}
+    effective = read_options(here.shelf, owner, options, overrides)
+    if effective.wants_alpha:
+        try:
+            check_alpha(FORMATS[output.format])
+        except UnsupportedOutput as exc:
+            raise Problem(422, exc.code, str(exc), field=f"outputs.{number}.format") from None
+    background = effective.background if output.background is not None else None
+    return Output(name=output.name, format=output.format, view=output.view, background=background)
+
+
+async def _check_address(here: Context, field: str, address: str) -> None:
+    try:
+        await in_network_thread(resolve, address, here.settings)
+    except FetchError as exc:
+        raise Problem(422, exc.code, str(exc), field=field) from None
+
+
+async def complete_upload(here: Context, owner: str, id: str) -> Upload:
+    """The complete upload with this id. Raises Problem 404, 409 if it is incomplete, 413 or 422 if it is unusable."""
+    upload = await in_thread(here.inbox.get, owner, id)
+    if upload is None:
+        raise Problem(404, "no_upload", "the upload does not exist, or no longer exists", field="upload")
+    if upload.state == "arriving":
+        upload = await _finished(here, upload)
+    if upload.state == "unusable":
+        raise Problem(_STATUS.get(upload.problem, 422), upload.problem, upload.detail, field="upload")
+    return await in_thread(here.inbox.touch, upload)
+
+
+async def _finished(here: Context, upload: Upload) -> Upload:
+    """Finish an upload that has all its bytes, but was interrupted before it was probed. Raises Problem 409."""
+    try:
+        with await in_thread(here.inbox.open, upload) as draft:
+            if draft.offset == upload.bytes:
+                return await here.inbox.finish(upload)
+            detail = f"the upload is incomplete: it has {draft.offset:,} of {upload.bytes:,} bytes"
+    except (Busy, FileNotFoundError):
+        detail = "the upload is still in progress"
+    raise Problem(409, "incomplete", detail, field="upload", retry_s=1)
+
+
+def _check_times(request: JobRequest, media: Media | None) -> None:
+    length_s = media.duration_s if media else 0.0
+    if length_s and request.start_s >= length_s:
+        raise Problem(422, "invalid", f"the video is only {length_s:.2f} s long", field="start_s")
+
+
+def _title(request: JobRequest, upload: Upload | None) -> str:
+    """For display: the requested title, else the name of the file, without control characters."""
+    if request.title or upload:
+        title = request.title or (upload.title if upload else "")
+    else:
+        parts = urlsplit(request.url)
+        title = unquote(PurePosixPath(parts.path).name) or parts.hostname or ""
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in title)).strip()[: limits.TITLE]
