@@ -203,14 +203,19 @@ def _median_filtered(state: SmoothState, following: PendingFrame) -> tuple[Pendi
         return ()
     *earlier, last = state.pending
     previous = earlier[-1].alpha if earlier else last.alpha if state.previous_alpha is None else state.previous_alpha
-    speeds = (cv2.dilate(_speed(frame.to_previous), _MOTION_WINDOW) for frame in (last, following))
+    speeds = (cv2.dilate(speed(frame.to_previous), _MOTION_WINDOW) for frame in (last, following))
     slow = np.minimum(*(_gaussian(speed, _FAST) for speed in speeds))
     filtered = last.alpha + slow * (_median(previous, last.alpha, following.alpha) - last.alpha)
     return (*earlier, replace(last, filtered=filtered))
 
 
-def _speed(motion: Grid) -> Grid:
-    return np.asarray(cv2.magnitude(*cv2.split(motion)), np.float32)
+def speed(motion: Grid) -> Grid:
+    """Length of motion vectors: float32 (144, 256), in cells of the grid, from (144, 256, 2).
+
+    Not by cv2.magnitude: its last bit depends on where in memory its input is, so that two runs would differ.
+    """
+    x, y = cv2.split(motion)
+    return np.asarray(cv2.sqrt(cv2.add(cv2.multiply(x, x), cv2.multiply(y, y))), np.float32)
 
 
 def _median(a: Grid, b: Grid, c: Grid) -> Grid:

@@ -272,3 +272,11 @@ def test_frames_finished_in_bursts_match_those_finished_one_by_one(still: Clip) 
         results.append(done[:10])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one.alpha, other.alpha, atol=0.1)
+
+
+def test_speed_does_not_depend_on_where_its_input_is_stored() -> None:
+    motion = np.random.default_rng(5).normal(0, 3, (144, 256, 2)).astype(np.float32)
+    held: list[object] = []  # so that every round gets other addresses
+    for n in range(40):
+        held += [np.empty(137 * n + 1, np.uint8), smooth.speed(motion)]
+    assert len({one.tobytes() for one in held[1::2] if isinstance(one, np.ndarray)}) == 1
