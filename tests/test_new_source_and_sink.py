@@ -149,9 +149,9 @@ def test_a_recording_goes_to_a_new_sink(tmp_path: Path) -> None:
 
 def test_what_a_new_source_or_sink_cannot_do_is_refused(tmp_path: Path) -> None:
     beacon, tally = source_address("beacon://lighthouse"), sink_address(f"tally:{tmp_path / 'out'}")
-    with pytest.raises(UsageError, match="beacon:// cannot be given a start or an end"):
+    with pytest.raises(UsageError, match="beacon:// does not support a start or an end"):
         open_source(beacon, SourceOptions(start_s=1, end_s=2), SETTINGS)
-    with pytest.raises(UsageError, match="pattern:// cannot be given a duration"):
+    with pytest.raises(UsageError, match="pattern:// does not support a duration"):
         open_source(source_address("pattern:"), SourceOptions(duration_s=1), SETTINGS)
     with pytest.raises(UsageError, match="beacon:// is live and does not end"):
         run_file(FileRun(beacon, tally, OPTIONS), SETTINGS, LineReporter(StringIO()))
@@ -162,7 +162,7 @@ def test_what_a_new_source_or_sink_cannot_do_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "output", "says"),
     [
-        ("nowhere://u:hush@x", "o.mkv", r"\(rtsp://, rtsps://, beacon://\); for a file: mattebox file"),
+        ("nowhere://u:hush@x", "o.mkv", r"\(rtsp://, rtsps://, beacon://\); for a file, use mattebox file"),
         ("film.mp4", "o.mkv", "beacon://"),
         ("beacon://x", "nowhere://u:hush@x", "such as out.mkv, or tally://"),
     ],

@@ -1,4 +1,4 @@
-"""Records of jobs: what they refuse, and that they survive the way through JSON."""
+"""Records of jobs: validation, and conversion to JSON and back."""
 
 import pytest
 from pydantic import ValidationError
@@ -24,19 +24,19 @@ def test_a_job_survives_json() -> None:
         {"unknown": 1},
     ],
 )
-def test_refused(fields: dict[str, object]) -> None:
+def test_invalid_fields_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Job(id="a", **fields)
 
 
-def test_an_output_may_have_a_background_of_its_own() -> None:
+def test_an_output_may_have_its_own_background() -> None:
     options = Options.read(background="green", view="matte", engine="rvm")
     assert Output(background="blur").options(options).background.kind == "blur"
     assert Output().options(options) == options
     assert Output(view=View.STACKED).options(options).engine == "rvm"
 
 
-def test_moves() -> None:
+def test_transitions_and_final_states() -> None:
     assert set(JOB_MOVES) == set(JobState)
     assert {state for state in JobState if state.final} == {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
     assert not JOB_MOVES[JobState.DONE]

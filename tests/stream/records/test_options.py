@@ -23,7 +23,7 @@ from stream.records.options import Background, Edges, Options, View, parse_rgb
         ("none", "none"),
     ],
 )
-def test_backgrounds_read_and_write_as_specs(spec: str, written: str) -> None:
+def test_backgrounds_are_parsed_and_written_as_specs(spec: str, written: str) -> None:
     options = Options.read(background=spec)
     assert json.loads(options.model_dump_json())["background"] == written
     assert Options.model_validate_json(options.model_dump_json()) == options
@@ -33,14 +33,14 @@ def test_backgrounds_read_and_write_as_specs(spec: str, written: str) -> None:
     ("fields", "word"),
     [
         ({"background": "foo"}, "background"),
-        ({"background": "color:#12345"}, "no colour"),
+        ({"background": "color:#12345"}, "is not a colour"),
         ({"background": "image:"}, "background"),
         ({"background": "blur:7"}, "background"),
         ({"background": "blur:nan"}, "background"),
         ({"background": "none:x"}, "background"),
         ({"view": "sideways"}, "view"),
         ({"temporal": "magic"}, "temporal"),
-        ({"key": "greenish"}, "no colour"),
+        ({"key": "greenish"}, "is not a colour"),
         ({"unknown": 1}, "unknown"),
         ({"edges": {"feather": 99}}, "edges.feather"),
         ({"edges": {"expand": float("nan")}}, "edges.expand"),
@@ -49,7 +49,7 @@ def test_backgrounds_read_and_write_as_specs(spec: str, written: str) -> None:
         ({"edges": 7}, "edges"),
     ],
 )
-def test_what_is_wrong_is_named_in_one_line(fields: dict[str, object], word: str) -> None:
+def test_errors_name_the_field_in_one_line(fields: dict[str, object], word: str) -> None:
     with pytest.raises(UsageError) as caught:
         Options.read(**fields)
     assert word in str(caught.value)
@@ -57,12 +57,12 @@ def test_what_is_wrong_is_named_in_one_line(fields: dict[str, object], word: str
 
 
 @given(st.tuples(*[st.integers(0, 255)] * 3))
-def test_every_colour_survives_writing(rgb: tuple[int, int, int]) -> None:
+def test_every_colour_survives_conversion_to_text(rgb: tuple[int, int, int]) -> None:
     assert parse_rgb(Background(kind="color", rgb=rgb).model_dump_json().strip('"').removeprefix("color:")) == rgb
 
 
 @given(st.text(max_size=40))
-def test_no_text_breaks_the_reader(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     with suppress(UsageError):  # and nothing else
         assert Options.read(background=text).background.kind
 
@@ -73,7 +73,7 @@ def test_only_a_plain_composite_is_transparent() -> None:
     assert not Options().wants_alpha
 
 
-def test_edges_travel_as_json_and_every_one_is_described() -> None:
+def test_edges_survive_json_and_are_all_documented() -> None:
     options = Options.read(edges={"expand": -1.5, "refine": "on"})
     assert Options.model_validate_json(options.model_dump_json()) == options
     assert options.edges == Edges(expand=-1.5, refine="on")
