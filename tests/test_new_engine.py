@@ -111,11 +111,11 @@ def test_the_command_line_has_it(code: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
     done = run(code, "file", numbered_clip(tmp_path / "in.mp4"), "-o", out, "--engine", "left", "--view", "matte")
     assert done.returncode == 0, done.stderr
-    assert "engine left on cpu: asked for" in done.stderr
+    assert "engine left on cpu: requested" in done.stderr
     assert is_left_half(read(out))
     wrong = run(code, "file", tmp_path / "in.mp4", "-o", out, "--engine", "left", "--key", "#00ff00")
     assert wrong.returncode == 2
-    assert "key: is for the engine chroma, not for left" in wrong.stderr
+    assert "key: supported only by chroma, not by left" in wrong.stderr
 
 
 def test_the_api_lists_it_and_a_worker_runs_its_jobs(url: str, tmp_path: Path) -> None:
