@@ -20,7 +20,7 @@ def jobs(
         str, typer.Option(metavar="N,N", help="Numbers of workers; the first is the baseline.")
     ] = "1,2,4",
     size: Annotated[str, typer.Option(metavar="WxH", help="Size of the video.")] = "640x480",
-    engine: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(ENGINES)}.")] = "rvm",
+    engine: Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(ENGINES)}.")] = "rvm",
     frames: Annotated[int, typer.Option(min=100, help="Length of the video; 1800 is a minute.")] = 1800,
     clip: Annotated[
         Path | None, typer.Option(help="Clip that the video repeats; by default a generated scene.")

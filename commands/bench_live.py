@@ -25,7 +25,7 @@ def live(
     url: Annotated[str, typer.Argument(help="Address of a running server; by default one is started.")] = "",
     videos: Annotated[str, typer.Option(metavar="N,N", help="Numbers of simultaneous videos.")] = "1,4,8",
     size: Annotated[str, typer.Option(metavar="WxH,WxH", help="Sizes of the cameras' video.")] = "640x480,1280x720",
-    engine: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(names())}.")] = "auto",
+    engine: Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")] = "auto",
     seconds: Annotated[float, typer.Option(min=2, help="Duration of each measurement.")] = 20,
     clip: Annotated[Path | None, typer.Option(help="Clip that the cameras send; by default a generated scene.")] = None,
     token: Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="Your token, if the server has users.")] = "",

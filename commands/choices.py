@@ -19,8 +19,8 @@ def _for(option: str) -> str:
     return f"{', '.join(taking(option))}:"
 
 
-Background = Annotated[str, typer.Option(metavar="SPEC", help=f"{BACKGROUND_SPECS}.")]
-Engine = Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(names())}.")]
+Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
+Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
 Steadied = Annotated[Temporal, typer.Option(help="Temporal smoothing of the matte.")]
 Strength = Annotated[float, typer.Option(min=0.0, max=1.0, help="Strength of --temporal; 0 turns it off.")]
@@ -48,7 +48,7 @@ Key = Annotated[
     typer.Option(metavar="#RRGGBB", help=f"{_for('key')} the colour of the screen; by default it is measured."),
 ]
 Start = Annotated[str, typer.Option(metavar="S", help="Where to start: seconds or h:mm:ss.")]
-End = Annotated[str | None, typer.Option(metavar="S", help="Where to stop.")]
+End = Annotated[str | None, typer.Option(metavar="S", help="Where to stop; by default at the end.")]
 Size = Annotated[
     str | None, typer.Option(metavar="WxH", help="Scale to this size; 1280x or x720 keeps the aspect ratio.")
 ]

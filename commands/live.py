@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Any but loopback requires tokens.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free port, which is printed.")]
-Tls = Annotated[str, typer.Option(metavar="auto|off|CERT,KEY", help="auto: generate a self-signed certificate.")]
+Tls = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|off|CERT,KEY", help="HTTPS: off, auto (generates a self-signed certificate) or your own CERT,KEY."
+    ),
+]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Print more messages; twice for all.")]
 Json = Annotated[bool, typer.Option("--json", help="Log as JSON, one object per line.")]
 

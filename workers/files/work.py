@@ -22,7 +22,7 @@ class Work:
 
     @property
     def encoder_settings(self) -> Settings:
-        """The same on every machine, so that all segments are encoded alike."""
+        """The same on every machine, so that all segments are encoded in the same way."""
         return self.settings.model_copy(update={"threads": self.plan.threads, "hw_encode": False})
 
     def options(self, output: Output) -> Options:

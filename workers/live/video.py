@@ -145,7 +145,7 @@ class LiveVideo:
             pump(source, self._matte, self._output, read=source.slot, written=self._output.slot)
         except NoVideoStream:
             reason = "media_timeout"
-        except Exception:  # noqa: BLE001 - a bug; this video ends, the worker and its other videos go on
+        except Exception:  # noqa: BLE001 - a bug; this video ends, the worker and its other videos continue
             _log.exception("video %s failed", self.id)
             reason = "engine_failed"
         self._loop.call_soon_threadsafe(self._pumped, reason)
