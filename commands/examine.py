@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+from commands import choices
 
 
 def evaluate(
     pred: Annotated[Path, typer.Argument(metavar="PRED", help="Alpha as a video, a folder of PNGs or %05d.png.")],
     true: Annotated[Path, typer.Argument(metavar="TRUE", help="The true alpha, frame by frame.")],
-    as_json: Json = False,
+    as_json: choices.Json = False,
 ) -> None:
     """Compare an alpha video with the true alpha: MAD, MSE, Grad, Conn, dtSSD."""
     from stream.settings import settings
@@ -32,7 +32,7 @@ def evaluate(
     print(f"dtSSD   {dtssd}   x1e2, without the first frame")
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: choices.Json = False) -> None:
     """Check what works on this machine, and what to install for the rest."""
     from stream.settings import settings
     from workers.measure.doctor import examine

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands import choices
 from stream import log
 from stream.errors import UsageError, WeightsError
 from stream.settings import Settings, settings
@@ -25,14 +26,13 @@ Tls = Annotated[
         metavar="auto|off|CERT,KEY", help="HTTPS: off, auto (generates a self-signed certificate) or your own CERT,KEY."
     ),
 ]
-Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Print more messages; twice for all.")]
 Json = Annotated[bool, typer.Option("--json", help="Log as JSON, one object per line.")]
 
 _LOOPBACK = {"MATTEBOX_LOOPBACK_CANDIDATES": "true"}
 
 
 def serve(
-    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
+    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: choices.Verbose = 0, as_json: Json = False
 ) -> None:
     """Run everything on this machine: the pages, the API, workers, and a Redis server unless REDIS_URL is set."""
     from stream.serve import embedded
@@ -75,7 +75,7 @@ def _supervise(*programs: "Program") -> None:
 
 
 def web(
-    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
+    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: choices.Verbose = 0, as_json: Json = False
 ) -> None:
     """Run only the pages and the API. Needs REDIS_URL. Stateless: run any number of them."""
     from stream.records.live_store import LiveStore
@@ -99,7 +99,7 @@ def worker(
     spare: Annotated[
         bool, typer.Option("--spare", hidden=True, help="Load the engine, then wait for a line on stdin.")
     ] = False,
-    verbose: Verbose = 0,
+    verbose: choices.Verbose = 0,
     as_json: Json = False,
 ) -> None:
     """Run only a worker: for live videos, up to its capacity, and for files, one at a time and with lower priority.

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from commands import choices
 from stream.records.engines import ENGINES
 
 app = typer.Typer(help="Weights: list, download, verify, export.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 @app.command("list")
-def list_all(as_json: Json = False) -> None:
+def list_all(as_json: choices.Json = False) -> None:
     """List all weights, with state, licence, size and path."""
     from stream.settings import settings
     from workers.weights import known
