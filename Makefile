@@ -1,25 +1,25 @@
-# `make demo`, `make test`: everything they need is set up first, once. PYTHON picks the interpreter.
+# Targets install what they need first, once. PYTHON selects the interpreter.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
-# Which build of torch the tests install. MATTEBOX_TORCH_INDEX names an index that holds the build you want;
-# where pip finds a CPU build of this version by itself, nothing need be set.
+# The build of torch that the tests install. MATTEBOX_TORCH_INDEX sets the URL of a package index with the build you
+# want; it is not needed if pip finds a CPU build of this version by default.
 TORCH  ?= torch==2.13.0
 TORCH_INDEX := $(if $(MATTEBOX_TORCH_INDEX),--index-url $(MATTEBOX_TORCH_INDEX))
 
 .PHONY: help install test-install serve demo test test-slow check gpu-check format bench clean
 
 help:
-	@echo "make serve      install, then the page, the API and a worker on http://localhost:8080"
-	@echo "make demo       install, fetch weights, matte a real clip"
-	@echo "make test       install with the test tools, run every check and test"
-	@echo "make test-slow  the bounded long tests"
-	@echo "make gpu-check  parity and speed on a CUDA device"
-	@echo "make bench      measure this machine"
+	@echo "make serve      install, then serve the pages and the API on http://localhost:8080"
+	@echo "make demo       install, download weights, matte a real clip"
+	@echo "make test       install with the test tools, run all checks and tests"
+	@echo "make test-slow  run the long tests"
+	@echo "make gpu-check  check parity and measure speed on a CUDA device"
+	@echo "make bench      run benchmarks on this machine"
 	@echo "make format     format and sort imports"
 
-# A machine with an NVIDIA GPU gets the engine birefnet, and torch with it.
+# On a machine with an NVIDIA GPU, also install the engine birefnet, which needs torch.
 EXTRA := $(if $(shell sh -c 'command -v nvidia-smi'),[birefnet])
 
 install: $(VENV)/.installed
@@ -39,7 +39,7 @@ $(VENV)/.tested: $(VENV)/.installed
 	$(PIP) install --quiet --editable '.[test]'
 	@touch $@
 
-# WORDS: options of `mattebox serve`, as in make serve WORDS='--port 9000'
+# WORDS: options of `mattebox serve`, such as make serve WORDS='--port 9000'
 serve: install
 	@$(BIN)/mattebox serve $(WORDS)
 
@@ -55,7 +55,7 @@ check: test-install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Two at a time, but those that hold a clock against a limit: these have the machine to themselves.
+# Two tests at a time, except those that check time limits: they run alone.
 test: check
 	$(BIN)/python -m pytest -n 2 -m 'not clocked and not slow and not gpu'
 	$(BIN)/python -m pytest -m 'clocked and not slow and not gpu'
@@ -67,8 +67,8 @@ bench: install
 	$(BIN)/mattebox bench file
 	$(BIN)/mattebox bench live --videos 1 --clip tests/data/talk_bikes.mp4
 
-# On a machine with a CUDA device: parity, kernels and speed; one table, one JSON. AGAINST names a checkout of the public
-# BiRefNet to be measured beside. With GPU_PYTHON, an interpreter that has what is needed, nothing is installed.
+# On a machine with a CUDA device: parity, kernels and speed, as a table and as JSON. AGAINST: a checkout of the public
+# BiRefNet to compare with. GPU_PYTHON: an interpreter with all requirements; then nothing is installed.
 ifdef GPU_PYTHON
 gpu-check:
 	$(GPU_PYTHON) -m workers.bench.check $(if $(AGAINST),--against $(AGAINST))

@@ -1,1 +1,1 @@
-"""The commands of `mattebox`, by subject. Like `app.py`, which gathers them, they may know every package."""
+"""The commands of `mattebox`, one file per topic; `app.py` registers them. They may import every package."""

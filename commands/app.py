@@ -1,4 +1,4 @@
-"""The command line: thin. It reads words, calls `stream` and `workers`, and turns errors into exit codes.
+"""The command line. Parses arguments, calls the other packages, and turns errors into exit codes.
 
 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 
 app = typer.Typer(
     name="mattebox",
-    help="Cut people out of video and put them in front of something else.",
+    help="Video matting: cut people out of video and replace the background.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,19 +30,19 @@ for command in (live.serve, file.file, stream.stream, live.web, live.worker, exa
     app.command()(command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"mattebox {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _words(
+def _main(
     version: Annotated[
-        bool, typer.Option("--version", help="Say which version this is.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Cut people out of video and put them in front of something else."""
+    """Video matting: cut people out of video and replace the background."""
 
 
 app.command("eval")(examine.evaluate)
@@ -52,7 +52,7 @@ app.add_typer(bench.app, name="bench")
 
 
 def run() -> int:
-    """Do as the words say; gives the exit code. Errors, and an interruption, become one line."""
+    """Run the command line. Returns the exit code; an error or an interruption is reported in one line."""
     for number in endings():
         signal.signal(number, signal.default_int_handler)
     try:
@@ -61,11 +61,11 @@ def run() -> int:
             raise KeyboardInterrupt
     except MatteboxError as exc:
         return _fail(exc.code, str(exc), exc.exit_code)
-    except OSError as exc:  # such as a full temporary folder; what belongs to an input or output has its own error
+    except OSError as exc:  # such as a full temporary folder; errors of inputs and outputs are MatteboxErrors
         return _fail("system", f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", 1)
     except typer.TyperException as exc:
-        said = exc.format_message()  # nothing where the help was shown instead
-        return _fail("usage", said, 2) if said else 2
+        message = exc.format_message()  # empty if the help was shown instead
+        return _fail("usage", message, 2) if message else 2
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", "interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0

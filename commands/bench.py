@@ -1,4 +1,4 @@
-"""`mattebox bench`: what this machine reaches, by files, jobs, models, filters and live video."""
+"""`mattebox bench`: benchmarks of files, jobs, models, temporal smoothing and live video."""
 
 import json
 import sys
@@ -7,22 +7,21 @@ from typing import Annotated
 
 import typer
 
-from commands import bench_jobs, bench_live
+from commands import bench_jobs, bench_live, choices
 
-app = typer.Typer(help="What this machine reaches.", no_args_is_help=True)
+app = typer.Typer(help="Benchmarks of this machine.", no_args_is_help=True)
 app.command("live")(bench_live.live)
 app.command("jobs")(bench_jobs.jobs)
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
 
 
 @app.command("file")
 def file(
-    clip: Annotated[Path | None, typer.Option(help="A clip to loop and scale; a generated one if not given.")] = None,
-    frames: Annotated[int, typer.Option(min=100, help="Frames of each pass.")] = 240,
-    repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are told.")] = 3,
-    as_json: Json = False,
+    clip: Annotated[Path | None, typer.Option(help="Clip to loop and scale; by default a generated one.")] = None,
+    frames: Annotated[int, typer.Option(min=100, help="Frames per pass.")] = 240,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are reported.")] = 3,
+    as_json: choices.Json = False,
 ) -> None:
-    """Files through the pump, beside a plain loop that does the same steps in line."""
+    """Speed with files, compared with a plain loop that runs the same steps sequentially."""
     from dataclasses import asdict
 
     from stream.settings import settings
@@ -34,18 +33,22 @@ def file(
         if as_json:
             print(json.dumps(asdict(row)), flush=True)
             continue
-        ours = f"{row.pump.cpu_ms:6.1f} {row.pump.busy:5.0%} {row.pump.peak_mib:8.0f}"
+        costs = f"{row.pump.cpu_ms:6.1f} {row.pump.busy:5.0%} {row.pump.peak_mib:8.0f}"
         size = f"{row.width}x{row.height}"
-        print(f"{row.engine:8} {size:>9}  {row.loop.fps:8.1f} {row.pump.fps:8.1f} {row.ratio:5.2f}  {ours}", flush=True)
+        print(
+            f"{row.engine:8} {size:>9}  {row.loop.fps:8.1f} {row.pump.fps:8.1f} {row.ratio:5.2f}  {costs}", flush=True
+        )
 
 
 @app.command("model")
 def model(
-    repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are told.")] = 5,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
-    as_json: Json = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are reported.")] = 5,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
+    ] = None,
+    as_json: choices.Json = False,
 ) -> None:
-    """BiRefNet alone on this device: milliseconds a frame and share of its matrix rate."""
+    """Speed of BiRefNet alone: milliseconds per frame, and share of the device's matrix multiplication rate."""
     from dataclasses import asdict
 
     from stream.settings import settings
@@ -59,20 +62,22 @@ def model(
         return
     print("backbone  size batch dtype    form    ms/frame    fps  peak MiB TFLOP/s share")
     for row in rows:
-        what = f"{row['backbone']:8} {row['side_px']:5} {row['batch']:5} {row['dtype']:8} {row['form']:5}"
+        case = f"{row['backbone']:8} {row['side_px']:5} {row['batch']:5} {row['dtype']:8} {row['form']:5}"
         speed = f"{row['ms']:10.2f} {row['fps']:6.1f} {row['peak_mib']:9} {row['tflops']:7.3f} {row['share']:5.1%}"
-        print(what, speed)
+        print(case, speed)
 
 
 @app.command("temporal")
 def temporal(
     clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A video.")],
-    truth: Annotated[Path, typer.Option(metavar="ALPHA", help="Its true alpha, as eval reads it.")],
-    engine: Annotated[str, typer.Option(metavar="NAME", help="Whose mattes to steady.")] = "selfie",
-    save: Annotated[Path | None, typer.Option("--save", metavar="PNG", help="Draw MAD and dtSSD too.")] = None,
-    as_json: Json = False,
+    truth: Annotated[Path, typer.Option(metavar="ALPHA", help="Its true alpha, in a format that eval reads.")],
+    engine: Annotated[str, typer.Option(metavar="NAME", help="The engine whose mattes are smoothed.")] = "selfie",
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="PNG", help="Also plot MAD and dtSSD into this file.")
+    ] = None,
+    as_json: choices.Json = False,
 ) -> None:
-    """Filters that steady mattes over time, against the truth: ours, moving averages, a median."""
+    """Quality of temporal smoothing against the true alpha: ours, moving averages, a median."""
     from dataclasses import asdict
 
     from stream.settings import settings

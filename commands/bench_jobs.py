@@ -1,4 +1,4 @@
-"""`mattebox bench jobs`: files through the queue, by workers that are started for it."""
+"""`mattebox bench jobs`: the speed of jobs with several workers, which it starts itself."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands import choices
 from commands.bench_live import listed
 from stream.records.engines import ENGINES
 
@@ -17,22 +18,26 @@ if TYPE_CHECKING:
 
 def jobs(
     workers: Annotated[
-        str, typer.Option(metavar="N,N", help="Numbers of workers; the first is compared with.")
+        str, typer.Option(metavar="N,N", help="Numbers of workers; the first is the baseline.")
     ] = "1,2,4",
-    size: Annotated[str, typer.Option(metavar="WxH", help="Of the film.")] = "640x480",
-    engine: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(ENGINES)}.")] = "rvm",
-    frames: Annotated[int, typer.Option(min=100, help="Length of the film; 1800 is a minute.")] = 1800,
-    clip: Annotated[Path | None, typer.Option(help="What the film repeats; a generated scene if not given.")] = None,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")] = False,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the video.")] = "640x480",
+    engine: Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(ENGINES)}.")] = "rvm",
+    frames: Annotated[int, typer.Option(min=100, help="Length of the video; 1800 is a minute.")] = 1800,
+    clip: Annotated[
+        Path | None, typer.Option(help="Clip that the video repeats; by default a generated scene.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
+    ] = None,
+    as_json: choices.Json = False,
 ) -> None:
-    """Files through the queue: several workers with a core each, beside one and beside `mattebox file`."""
+    """Speed of jobs with several workers, one core each, compared with one worker and with `mattebox file`."""
     import asyncio
 
     from stream.settings import settings
     from workers.bench.jobs import bench_jobs
 
-    ((width, _, height),) = (one.partition("x") for one in listed(size, "x"))
+    ((width, _, height),) = (pair.partition("x") for pair in listed(size, "x"))
     counts = [int(number) for number in listed(workers)]
     rows = []
 
@@ -49,9 +54,9 @@ def jobs(
 
 
 def _line(row: "Row") -> str:
-    who = "file" if row.workers == 0 else str(row.workers)
+    workers = "file" if row.workers == 0 else str(row.workers)
     ratios = f"{row.ratio:7.2f} {row.overhead:12.1%} {row.twice:13.1%}" if row.workers else ""
-    return f"{row.engine:8} {who:>8} {row.seconds:8.1f} {row.cpu_s:6.1f} {row.fps:6.1f} {ratios}"
+    return f"{row.engine:8} {workers:>8} {row.seconds:8.1f} {row.cpu_s:6.1f} {row.fps:6.1f} {ratios}"
 
 
 def _say(sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""`mattebox bench live`: against a server that runs, or one that is started for it."""
+"""`mattebox bench live`: benchmarks a running server, or one that it starts itself."""
 
 import contextlib
 import json
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands import choices
 from stream.errors import ServerError, UsageError
 from stream.records.engines import names
 
@@ -22,21 +23,23 @@ if TYPE_CHECKING:
 
 
 def live(
-    url: Annotated[str, typer.Argument(help="A running server; one is started if not given.")] = "",
-    videos: Annotated[str, typer.Option(metavar="N,N", help="Numbers of videos at once.")] = "1,4,8",
-    size: Annotated[str, typer.Option(metavar="WxH,WxH", help="Sizes of the camera's picture.")] = "640x480,1280x720",
-    engine: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(names())}.")] = "auto",
-    seconds: Annotated[float, typer.Option(min=2, help="Time of each measurement.")] = 20,
-    clip: Annotated[Path | None, typer.Option(help="What the cameras see; a generated scene if not given.")] = None,
-    token: Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="The user's, where the server has some.")] = "",
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the rows as JSON too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")] = False,
+    url: Annotated[str, typer.Argument(help="Address of a running server; by default one is started.")] = "",
+    videos: Annotated[str, typer.Option(metavar="N,N", help="Numbers of simultaneous videos.")] = "1,4,8",
+    size: Annotated[str, typer.Option(metavar="WxH,WxH", help="Sizes of the cameras' video.")] = "640x480,1280x720",
+    engine: Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")] = "auto",
+    seconds: Annotated[float, typer.Option(min=2, help="Duration of each measurement.")] = 20,
+    clip: Annotated[Path | None, typer.Option(help="Clip that the cameras send; by default a generated scene.")] = None,
+    token: Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="Your token, if the server has users.")] = "",
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
+    ] = None,
+    as_json: choices.Json = False,
 ) -> None:
-    """Made-up cameras over WebRTC: rate, age from glass to glass, the server's time; with a matte and without."""
+    """Simulated cameras over WebRTC: frame rate, glass-to-glass latency and CPU time, with and without a matte."""
     from stream.settings import settings
     from workers.bench.live import bench_live
 
-    sizes = [(int(width), int(height)) for width, _, height in (one.partition("x") for one in listed(size, r"x"))]
+    sizes = [(int(width), int(height)) for width, _, height in (pair.partition("x") for pair in listed(size, r"x"))]
     counts = [int(number) for number in listed(videos)]
     rows = []
     if not as_json:
@@ -49,13 +52,13 @@ def live(
         save.write_text(json.dumps(rows, indent=1))
 
 
-def listed(text: str, between: str = "") -> list[str]:
-    """Numbers, or pairs of them, between commas. Raises UsageError."""
+def listed(text: str, separator: str = "") -> list[str]:
+    """Split a comma-separated list of numbers, or of pairs of numbers. Raises UsageError."""
     parts = text.split(",")
     if not all(
-        piece.isdecimal() and int(piece) for part in parts for piece in (part.split(between) if between else [part])
+        piece.isdecimal() and int(piece) for part in parts for piece in (part.split(separator) if separator else [part])
     ):
-        raise UsageError(f"{text!r} is no list such as {'640x480,1280x720' if between else '1,4,8'}")
+        raise UsageError(f"{text!r} is not a list such as {'640x480,1280x720' if separator else '1,4,8'}")
     return parts
 
 
@@ -72,7 +75,7 @@ def _line(row: "Row") -> str:
 
 @contextmanager
 def _started() -> Iterator[str]:
-    """A `mattebox serve` of our own, that takes as many videos as are sent."""
+    """Start a `mattebox serve` that accepts any number of videos. Yields its URL."""
     with tempfile.TemporaryDirectory(prefix="mattebox-bench-") as folder:
         env = os.environ | {"MATTEBOX_DATA_DIR": folder, "MATTEBOX_LIVE_SESSIONS": "64", "REDIS_URL": ""}
         argv = [sys.executable, "-m", "mattebox", "serve", "--port", "0"]

@@ -1,4 +1,4 @@
-"""What several commands let a user choose: each flag's type and help, said once. Defaults stand in the commands."""
+"""Options that several commands share: type and help of each. Defaults are in the commands."""
 
 import re
 from pathlib import Path
@@ -15,73 +15,87 @@ if TYPE_CHECKING:
 
 
 def _for(option: str) -> str:
-    """The engines that take an option, at the start of its help."""
+    """The start of an option's help: the engines that support it."""
     return f"{', '.join(taking(option))}:"
 
 
-Background = Annotated[str, typer.Option(metavar="SPEC", help=f"{BACKGROUND_SPECS}.")]
-Engine = Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(names())}.")]
+Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
+Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
-Steadied = Annotated[Temporal, typer.Option(help="How masks are steadied over time.")]
-Strength = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of --temporal; 0 is none.")]
+Steadied = Annotated[Temporal, typer.Option(help="Temporal smoothing of the matte.")]
+Strength = Annotated[float, typer.Option(min=0.0, max=1.0, help="Strength of --temporal; 0 turns it off.")]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help=f"{_for('weights')} a variant, repo id or .safetensors, perhaps @WxH."),
+    typer.Option(
+        metavar="NAME", help=f"{_for('weights')} a name, repo id or .safetensors file; @WxH sets the input size."
+    ),
 ]
 Roi = Annotated[
     bool,
-    typer.Option("--roi/--no-roi", help=f"{_for('roi')} look where the subject was, at everything now and then."),
+    typer.Option(
+        "--roi/--no-roi",
+        help=f"{_for('roi')} process only the area around the subject, and regularly the whole picture.",
+    ),
 ]
 Foreground = Annotated[
     str,
-    typer.Option(metavar="HOW", help="The subject's colours at soft edges: auto, estimate (no old background), keep."),
+    typer.Option(
+        metavar="HOW", help="The subject's colours at soft edges: auto, estimate (without the old background), keep."
+    ),
 ]
-Key = Annotated[str | None, typer.Option(metavar="#RRGGBB", help=f"{_for('key')} the screen's colour.")]
-Start = Annotated[str, typer.Option(metavar="S", help="Where to begin: seconds or h:mm:ss.")]
-End = Annotated[str | None, typer.Option(metavar="S", help="Where to stop.")]
-Size = Annotated[str | None, typer.Option(metavar="WxH", help="Scale to this; 1280x or x720 keeps the shape.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
-Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]
+Key = Annotated[
+    str | None,
+    typer.Option(metavar="#RRGGBB", help=f"{_for('key')} the colour of the screen; by default it is measured."),
+]
+Start = Annotated[str, typer.Option(metavar="S", help="Where to start: seconds or h:mm:ss.")]
+End = Annotated[str | None, typer.Option(metavar="S", help="Where to stop; by default at the end.")]
+Size = Annotated[
+    str | None, typer.Option(metavar="WxH", help="Scale to this size; 1280x or x720 keeps the aspect ratio.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Print more messages; twice for all.")]
 
 
 def local(text: str) -> Path:
-    """What names a file here, or a folder. Raises UsageError for an address, for `-` and for nothing."""
+    """The path of a local file or folder. Raises UsageError for an address, `-` and empty text."""
     scheme, mark, _ = text.partition("://")
     if mark and scheme.isalnum():
         from stream.sources import listed
 
-        others = f"mattebox jobs takes videos from http(s)://, mattebox stream from {listed(live=True)}"
-        raise UsageError(f"{scheme}:// is no name of a file; {others}")
+        hint = f"use mattebox jobs for http(s)://, mattebox stream for {listed(live=True)}"
+        raise UsageError(f"{scheme}:// is not a file name; {hint}")
     check_name(text)
     return Path(text)
 
 
 def check_name(text: str) -> None:
-    """Raises UsageError for `-` and for nothing: they name no file."""
+    """Raise UsageError for `-` and empty text, which are not file names."""
     if text in ("", "-"):
-        raise UsageError(f"{text!r} is no name of a file")
+        raise UsageError(f"{text!r} is not a file name")
 
 
 def parse_size(text: str | None) -> tuple[int, int]:
-    """(width, height), 0 for the side that follows from the other. Raises UsageError."""
+    """Parse WxH, Wx or xH to (width, height) in pixels, with 0 for a missing side. Raises UsageError."""
     if text is None:
         return 0, 0
     match = re.fullmatch(r"(?=.*[0-9])([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?", text.lower())
     sides = (0, 0) if match is None else (int(match[1] or 0), int(match[2] or 0))
     if match is None or 1 in sides:
-        raise UsageError(f"--size {text!r} is no size; write 1280x720, 1280x or x720")
+        raise UsageError(f"--size {text!r} is not a size; write 1280x720, 1280x or x720")
     return sides
 
 
 def engine_with(weights: str | None, engine: str) -> str:
-    """`auto` becomes the engine whose weights may be chosen, where some are named."""
+    """The engine to use with these weights: they replace `auto` by the engine that they are for."""
     record = implied_by("weights")
     return record.name if record and engine == AUTO and weights is not None else engine
 
 
 def settings_with(weights: str | None, engine: str) -> "Settings":
-    """What is set, but for these weights if any are named. engine: as `engine_with` gives it. Raises UsageError where
-    that has none to choose among."""
+    """The settings, with these weights if specified. engine: from `engine_with`.
+
+    Raises UsageError if the engine does not support a choice of weights.
+    """
     from stream.settings import settings
     from workers.engines import check_known
 
@@ -89,5 +103,5 @@ def settings_with(weights: str | None, engine: str) -> "Settings":
         return settings()
     if engine not in taking("weights"):
         check_known(engine)
-        raise UsageError(f"--weights: is for the engine {', '.join(taking('weights'))}, not for {engine}")
+        raise UsageError(f"--weights: supported only by {', '.join(taking('weights'))}, not by {engine}")
     return settings().model_copy(update={engine: weights})

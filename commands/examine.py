@@ -1,4 +1,4 @@
-"""`mattebox eval` and `mattebox doctor`: how good a matte is, and what works on this machine."""
+"""`mattebox eval` and `mattebox doctor`: the quality of a matte, and a check of this machine."""
 
 import json
 import sys
@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
+from commands import choices
 
 
 def evaluate(
     pred: Annotated[Path, typer.Argument(metavar="PRED", help="Alpha as a video, a folder of PNGs or %05d.png.")],
-    true: Annotated[Path, typer.Argument(metavar="TRUE", help="The truth, frame for frame.")],
-    as_json: Json = False,
+    true: Annotated[Path, typer.Argument(metavar="TRUE", help="The true alpha, frame by frame.")],
+    as_json: choices.Json = False,
 ) -> None:
-    """Compare an alpha video with the truth: MAD, MSE, Grad, Conn, dtSSD."""
+    """Compare an alpha video with the true alpha: MAD, MSE, Grad, Conn, dtSSD."""
     from stream.settings import settings
     from workers.measure.evaluate import evaluate
 
@@ -29,11 +29,11 @@ def evaluate(
     dtssd = "-" if scores.dtssd is None else f"{scores.dtssd:.2f}"
     print(f"frames  {scores.frames}\nMAD     {scores.mad:.2f}   x1e3\nMSE     {scores.mse:.2f}   x1e3")
     print(f"Grad    {scores.grad:.2f}   sum/1000\nConn    {scores.conn:.2f}   sum/1000")
-    print(f"dtSSD   {dtssd}   x1e2, the first frame left out")
+    print(f"dtSSD   {dtssd}   x1e2, without the first frame")
 
 
-def doctor(as_json: Json = False) -> None:
-    """What works here, and what to install for the rest."""
+def doctor(as_json: choices.Json = False) -> None:
+    """Check what works on this machine, and what to install for the rest."""
     from stream.settings import settings
     from workers.measure.doctor import examine
 

@@ -1,4 +1,4 @@
-"""`mattebox file`: one video, from name to name."""
+"""`mattebox file`: mattes a video file."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ def file(
             "-o",
             "--output",
             metavar="OUT",
-            help=f"Its name sets the format: {NAMES}.",
+            help=f"The output; its name sets the format: {NAMES}.",
         ),
     ],
     background: choices.Background = "green",

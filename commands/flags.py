@@ -1,4 +1,4 @@
-"""A record's fields as flags of a command line: names, ranges, defaults and help are said once, in the record."""
+"""The fields of a record as options of a command: names, ranges, defaults and help are defined once, in the record."""
 
 import functools
 import inspect
@@ -13,20 +13,22 @@ Command = Callable[..., None]
 
 
 def with_flags(record: type[BaseModel], panel: str) -> Callable[[Command], Command]:
-    """Decorate a typer command: its parameter annotated with `record` becomes one flag for each field of the record,
-    listed in help under `panel`. Numbers out of range are refused by typer, with the flag's name."""
+    """Decorator of a typer command that replaces its parameter of type `record` by one option per field.
+
+    The help lists them under `panel`. typer refuses numbers out of range, and names the option.
+    """
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command)
-        (place,) = [p.name for p in signature.parameters.values() if p.annotation is record]
+        (target,) = [p.name for p in signature.parameters.values() if p.annotation is record]
         flags = [_flag(name, field, panel) for name, field in record.model_fields.items()]
 
         @functools.wraps(command)
-        def run(**given: Any) -> None:
-            fields = {flag.name: given.pop(flag.name) for flag in flags}
-            command(**given, **{place: record(**fields)})
+        def run(**arguments: Any) -> None:
+            fields = {flag.name: arguments.pop(flag.name) for flag in flags}
+            command(**arguments, **{target: record(**fields)})
 
-        others = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values() if p.name != place]
+        others = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values() if p.name != target]
         parameters = [*others, *flags]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -37,7 +39,7 @@ def with_flags(record: type[BaseModel], panel: str) -> Callable[[Command], Comma
 
 def _flag(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
     limits = {
-        end: getattr(m, key) for m in field.metadata for end, key in (("min", "ge"), ("max", "le")) if hasattr(m, key)
+        name: getattr(m, key) for m in field.metadata for name, key in (("min", "ge"), ("max", "le")) if hasattr(m, key)
     }
     option = typer.Option(help=field.description, rich_help_panel=panel, **limits)
     annotation = Annotated[field.annotation, option]  # type: ignore[name-defined]

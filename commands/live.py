@@ -1,4 +1,4 @@
-"""`mattebox serve`, and the two programs it is made of when they run apart: `web` and `worker`."""
+"""`mattebox serve`, and its two parts as separate programs: `web` and `worker`."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands import choices
 from stream import log
 from stream.errors import UsageError, WeightsError
 from stream.settings import Settings, settings
@@ -17,19 +18,23 @@ if TYPE_CHECKING:
     from stream.serve.supervise import Program
     from workers.live.worker import LiveWorker
 
-Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine tokens are demanded.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free one, which is then told.")]
-Tls = Annotated[str, typer.Option(metavar="auto|off|CERT,KEY", help="auto: a certificate made here, self-signed.")]
-Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")]
-Json = Annotated[bool, typer.Option("--json", help="Logs as JSON, one object a line.")]
+Host = Annotated[str, typer.Option(help="Address to listen on. Any but loopback requires tokens.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free port, which is printed.")]
+Tls = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|off|CERT,KEY", help="HTTPS: off, auto (generates a self-signed certificate) or your own CERT,KEY."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Log as JSON, one object per line.")]
 
 _LOOPBACK = {"MATTEBOX_LOOPBACK_CANDIDATES": "true"}
 
 
 def serve(
-    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
+    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: choices.Verbose = 0, as_json: Json = False
 ) -> None:
-    """Everything on this machine: the page, the API, workers, and a Redis of its own unless REDIS_URL is set."""
+    """Run everything on this machine: the pages, the API, workers, and a Redis server unless REDIS_URL is set."""
     from stream.serve import embedded
     from stream.serve.supervise import Program
     from web.http.guard import is_loopback
@@ -43,10 +48,14 @@ def serve(
     env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
     common = ["-v"] * verbose + ["--json"] * as_json
     web = ["web", "--host", host, "--port", str(port), "--tls", tls, *common]
-    programs = [  # ended from the last to the first: a file may take the time that is left
+    programs = [  # ended in reverse order: file tasks get the remaining time
         Program("files", _mattebox("worker", "--for", "files", *common), env),
         Program(
-            "worker", _mattebox("worker", "--for", "live", "--spare", *common), env, lambda: _works(url), spare=True
+            "worker",
+            _mattebox("worker", "--for", "live", "--spare", *common),
+            env,
+            lambda: _has_ready_worker(url),
+            spare=True,
         ),
         Program("web", _mattebox(*web), env),
     ]
@@ -61,14 +70,14 @@ def _supervise(*programs: "Program") -> None:
 
     try:
         asyncio.run(Supervisor(programs).run())
-    except Refusal:  # the program said why
+    except Refusal:  # the program has printed the reason
         sys.exit(1)
 
 
 def web(
-    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: Verbose = 0, as_json: Json = False
+    host: Host = "127.0.0.1", port: Port = 8080, tls: Tls = "off", verbose: choices.Verbose = 0, as_json: Json = False
 ) -> None:
-    """The page and the API alone. Needs REDIS_URL; as many as you like, for they keep nothing."""
+    """Run only the pages and the API. Needs REDIS_URL. Stateless: run any number of them."""
     from stream.records.live_store import LiveStore
     from web.server import run
 
@@ -78,7 +87,7 @@ def web(
 
 
 class For(StrEnum):
-    """What a worker works on."""
+    """What a worker processes."""
 
     LIVE = "live"
     FILES = "files"
@@ -86,18 +95,20 @@ class For(StrEnum):
 
 
 def worker(
-    what: Annotated[For, typer.Option("--for", help="live video, files, or a program for each.")] = For.ALL,
-    spare: Annotated[bool, typer.Option("--spare", hidden=True, help="Load, then wait for a line on stdin.")] = False,
-    verbose: Verbose = 0,
+    kind: Annotated[For, typer.Option("--for", help="Live video, files, or both, in a process each.")] = For.ALL,
+    spare: Annotated[
+        bool, typer.Option("--spare", hidden=True, help="Load the engine, then wait for a line on stdin.")
+    ] = False,
+    verbose: choices.Verbose = 0,
     as_json: Json = False,
 ) -> None:
-    """A worker alone: takes live videos while it has room, and files one after the other, behind live video.
+    """Run only a worker: for live videos, up to its capacity, and for files, one at a time and with lower priority.
 
-    Needs REDIS_URL; one for each GPU, on any machine.
+    Needs REDIS_URL. Run one per GPU, on any machine.
     """
     log.configure(verbose, as_json)
     chosen = settings()
-    match what:
+    match kind:
         case For.LIVE:
             _live_worker(chosen, spare)
         case For.FILES:
@@ -108,10 +119,10 @@ def worker(
 
 
 def _both(common: list[str]) -> None:
-    """Two programs, so that a file that kills its worker ends no call."""
+    """Two programs, so that a file that kills its worker does not end live video."""
     from stream.serve.supervise import Program
 
-    _supervise(*(Program(f"{one} worker", _mattebox("worker", "--for", one, *common)) for one in ("files", "live")))
+    _supervise(*(Program(f"{kind} worker", _mattebox("worker", "--for", kind, *common)) for kind in ("files", "live")))
 
 
 def _file_worker(chosen: Settings) -> None:
@@ -136,13 +147,13 @@ def _live_worker(chosen: Settings, spare: bool) -> None:
         live = LiveWorker(chosen, store)
         _warm(runner, live)
         if spare:
-            _quietly(wait_for_turn)
+            _wait_quietly(wait_for_turn)
         runner.run(live.run_until_stopped())
         runner.run(store.close())
 
 
 def _warm(runner: asyncio.Runner, live: "LiveWorker") -> None:
-    """Without weights there is nothing to serve, and to start again would not bring them."""
+    """Load the engine. Without weights, exit with a code that prevents a restart."""
     from stream.serve.supervise import REFUSED
 
     try:
@@ -152,8 +163,8 @@ def _warm(runner: asyncio.Runner, live: "LiveWorker") -> None:
         sys.exit(REFUSED)
 
 
-def _quietly(wait: Callable[[], None]) -> None:
-    """A spare that is not needed any more ends without a word."""
+def _wait_quietly(wait: Callable[[], None]) -> None:
+    """An interrupted spare exits without a message."""
     try:
         wait()
     except KeyboardInterrupt:
@@ -162,16 +173,16 @@ def _quietly(wait: Callable[[], None]) -> None:
 
 def _redis(chosen: Settings) -> str:
     if not chosen.redis_url:
-        raise UsageError("REDIS_URL is not set; `mattebox serve` brings a Redis of its own")
+        raise UsageError("REDIS_URL is not set; only `mattebox serve` starts its own Redis server")
     return chosen.redis_url
 
 
-def _mattebox(*words: str) -> list[str]:
-    return [sys.executable, "-m", "mattebox", *words]
+def _mattebox(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "mattebox", *arguments]
 
 
-async def _works(url: str) -> bool:
-    """Is there a worker that takes offers?"""
+async def _has_ready_worker(url: str) -> bool:
+    """Whether a worker for live video is ready."""
     from stream.errors import StoreDown
     from stream.records.live_store import LiveStore
 

@@ -1,4 +1,4 @@
-"""`mattebox models`: weights are listed, fetched, verified and exported."""
+"""`mattebox models`: lists, downloads, verifies and exports weights."""
 
 import importlib.util
 import json
@@ -8,24 +8,25 @@ from typing import Annotated, Any
 
 import typer
 
+from commands import choices
 from stream.records.engines import ENGINES
 
-app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
+app = typer.Typer(help="Weights: list, download, verify, export.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_all(as_json: Json = False) -> None:
-    """Every set of weights: its state, licence, size and place."""
+def list_all(as_json: choices.Json = False) -> None:
+    """List all weights, with state, licence, size and path."""
     from stream.settings import settings
     from workers.weights import known
 
-    for one in known.status(settings()):
+    for weights in known.status(settings()):
+        name, state, licence = weights.name, weights.state, weights.licence
         if as_json:
-            fields = {"name": one.name, "state": one.state, "licence": one.licence, "bytes": one.size}
-            print(json.dumps(fields | {"path": str(one.path)}))
+            fields = {"name": name, "state": state, "licence": licence, "bytes": weights.size}
+            print(json.dumps(fields | {"path": str(weights.path)}))
         else:
-            print(f"{one.name:24} {one.state:8} {one.licence:11} {one.size / 1e6:6.1f} MB  {one.path}")
+            print(f"{name:24} {state:8} {licence:11} {weights.size / 1e6:6.1f} MB  {weights.path}")
     for record in ENGINES.values():
         if record.catalogue and all(importlib.util.find_spec(module) for module in record.modules):
             _list_catalogue(record.name, known.catalogue(record.name), as_json)
@@ -43,12 +44,12 @@ def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
             print(f"{name:24} {state:8} {catalogue.LICENCE:11} {'':9}  {file or checkpoint.repo}")
 
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` names it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` prints.")]
 
 
 @app.command("pull")
 def pull(name: Name) -> None:
-    """Fetch weights into the cache, show their licence, verify them."""
+    """Download weights into the cache, show their licence and verify them."""
     from stream.settings import settings
     from workers.weights import known
 
@@ -67,18 +68,18 @@ def verify(name: Name) -> None:
 
     engine, chosen, variant = name.partition(":")
     if chosen:
-        print(f"{name}: {known.catalogue(engine).verify(variant, settings())}, as the hub knows it")
+        print(f"{name}: {known.catalogue(engine).verify(variant, settings())} has the sha256 that the hub lists")
         return
     known.verify(name, settings())
-    print(f"{name}: the known file, {known.weights(name).licence}")
+    print(f"{name}: the file has the known sha256; licence {known.weights(name).licence}")
 
 
 @app.command("export")
 def export(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As --weights of `file`; @WxH sets the size.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="An .onnx file.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A value of --weights; @WxH sets the input size.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The .onnx file to write.")],
 ) -> None:
-    """Write a BiRefNet as ONNX, any batch of one size, checked against torch."""
+    """Export BiRefNet as ONNX, with one input size and any batch size, checked against torch."""
     from stream.settings import settings
     from stream.sinks.partial import Partial
     from workers.engines.birefnet import load_network, network_size
@@ -86,10 +87,10 @@ def export(
     from workers.weights.hub import find, parse
 
     checkpoint, _ = parse(name)
-    Partial(output)  # may it be written there? Weights take long to come
+    Partial(output)  # check that it can be written, before weights are downloaded
     width, height = network_size(checkpoint, checkpoint.width, checkpoint.height)
     difference = export_onnx(load_network(find(name, settings(), _say)), width, height, output)
-    print(f"{output}: {width}x{height}, any batch; within {difference:.1g} of torch")
+    print(f"{output}: {width}x{height}, any batch size; differs from torch by at most {difference:.1g}")
 
 
 def _say(sentence: str) -> None:

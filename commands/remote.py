@@ -1,6 +1,6 @@
-"""A server's HTTP API as the command line uses it: questions in JSON, uploads that go on where they were cut off.
+"""HTTP client of a server's API: JSON requests, downloads, and uploads that can be resumed.
 
-With Python's own client, for it takes no more than that: one request after the other, bodies in pieces.
+Uses Python's own HTTP client, which is sufficient: one request at a time, uploads in pieces.
 """
 
 import base64
@@ -22,20 +22,20 @@ from stream.settings import Settings
 from stream.sinks.partial import Partial
 
 _TUS = {api.TUS_HEADER: api.TUS_VERSION}
-_PIECE = 8 * 2**20  # bytes of an upload in one request: what is sent again at most
+_PIECE = 8 * 2**20  # bytes of an upload per request, and the most that is sent again after an interruption
 _CHUNK = 2**18
 _TIMEOUT_S = 30.0
-_PATIENCE_S = 60.0  # with a server that cannot be reached, or has no time
-_AGAIN_S = 1.0
+_GIVE_UP_S = 60.0  # requests to a server that is unreachable or busy are retried for this long
+_RETRY_S = 1.0
 _BUSY = (423, 429, 503)
 
 T = TypeVar("T")
-Sent = Callable[[int, int], object]
-"""Told how many bytes are there, and of how many."""
+Update = Callable[[int, int], object]
+"""Called with the progress: the amount done, and the total."""
 
 
 class _Unreachable(RemoteError):  # noqa: N818
-    """It may be there again in a moment."""
+    """The server is unreachable or busy, perhaps only for a moment."""
 
 
 @dataclass(frozen=True)
@@ -45,73 +45,76 @@ class Reply:
 
 
 class Remote:
-    """url: of the server. token: the user's, where it has some. Every method may raise RemoteError."""
+    """url: of the server. token: of the user, or "". Every method can raise RemoteError."""
 
     def __init__(self, url: str, token: str, settings: Settings) -> None:
         self._parts = _address(url)
         if not (token.isascii() and token.isprintable()):
-            raise UsageError("the token holds characters that no token has")
+            raise UsageError("the token contains invalid characters")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._known = settings.cache_dir / "uploads.json"
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """JSON there and back; None for an empty answer. Tried for a minute where the server cannot be reached."""
+        """Send a JSON request. Returns the JSON response, None if it is empty.
+
+        Retried for a minute while the server is unreachable or busy.
+        """
         content = None if body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"} if content else {}
-        answer = _patiently(lambda: self._once(method, path, content, kind))
+        answer = _retried(lambda: self._once(method, path, content, kind))
         return json.loads(answer.body) if answer.body else None
 
-    def upload(self, path: Path, sent: Sent) -> str:
-        """The id that the file has at the server. Goes on with what an earlier call has begun. Raises UsageError."""
+    def upload(self, path: Path, update: Update) -> str:
+        """Upload a file; resumes an interrupted upload of it. Returns its id on the server. Raises UsageError."""
         try:
             content, size = path.open("rb"), path.stat().st_size
         except OSError as exc:
             raise UsageError(f"{path}: {exc.strerror}") from None
         with content:
-            place, offset = self._begun(path, size)
+            place, offset = self._start_or_resume(path, size)
             while offset < size:
-                sent(offset, size)
+                update(offset, size)
                 offset = self._piece(place, offset, content)
-        sent(size, size)
+        update(size, size)
         self._remember(path, None)
         return place.rpartition("/")[2]
 
-    def _begun(self, path: Path, size: int) -> tuple[str, int]:
-        """The address of the file's upload, and how much of it has come."""
+    def _start_or_resume(self, path: Path, size: int) -> tuple[str, int]:
+        """The URL path of the file's upload, and how many bytes of it the server has."""
         if (place := self._remembered().get(self._mark(path))) is not None:
             with suppress(RemoteError):  # else it has expired
                 return place, self._offset(place)
         name = base64.b64encode(path.name.encode()).decode()
         headers = _TUS | {"Upload-Length": str(size), "Upload-Metadata": f"filename {name}"}
-        answer = _patiently(lambda: self._once("POST", api.UPLOADS, None, headers))
+        answer = _retried(lambda: self._once("POST", api.UPLOADS, None, headers))
         place = urlsplit(urljoin(self._parts.geturl(), answer.headers["Location"])).path
         self._remember(path, place)
         return place, 0
 
     def _piece(self, place: str, offset: int, content: BinaryIO) -> int:
-        """Send the next piece; where the file stands at the server then."""
+        """Send the next piece. Returns how many bytes the server has then."""
         content.seek(offset)
         headers = _TUS | {"Upload-Offset": str(offset), "Content-Type": api.TUS_TYPE}
         try:
             return int(self._once("PATCH", place, content.read(_PIECE), headers).headers["Upload-Offset"])
         except _Unreachable:
-            time.sleep(_AGAIN_S)  # the server may have asked for a pause
+            time.sleep(_RETRY_S)  # the server may have asked for a pause
             return self._offset(place)
 
     def _offset(self, place: str) -> int:
-        return int(_patiently(lambda: self._once("HEAD", place, None, _TUS)).headers["Upload-Offset"])
+        return int(_retried(lambda: self._once("HEAD", place, None, _TUS)).headers["Upload-Offset"])
 
-    def download(self, path: str, final: Path, sent: Sent) -> None:
-        """What is at that path, as a file that appears when it is complete. Raises DiskError."""
+    def download(self, path: str, final: Path, update: Update) -> None:
+        """Download a URL path into a file, which appears only when it is complete. Raises DiskError."""
         partial = Partial(final)
         try:
-            with self._asked("GET", path, None, {}) as response, partial.path.open("wb") as file:
+            with self._response("GET", path, None, {}) as response, partial.path.open("wb") as file:
                 size, done = int(response.headers["Content-Length"]), 0
                 while chunk := response.read(_CHUNK):
                     done += file.write(chunk)
-                    sent(done, size)
+                    update(done, size)
             if done < size:
-                raise _Unreachable("the server hung up before the end")
+                raise _Unreachable("the server closed the connection before the end")
             partial.publish()
         except OSError as exc:
             raise disk_error(exc, final) from exc
@@ -119,11 +122,11 @@ class Remote:
             partial.discard()
 
     def _once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Reply:
-        with self._asked(method, path, body, headers) as response:
+        with self._response(method, path, body, headers) as response:
             return Reply(response.headers, response.read())
 
     @contextmanager
-    def _asked(
+    def _response(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> Iterator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
@@ -141,11 +144,11 @@ class Remote:
         finally:
             connection.close()
 
-    # uploads that were begun: a file is known by its path, size and time
+    # Unfinished uploads. A file is identified by its path, size and modification time.
 
     def _mark(self, path: Path) -> str:
-        found = path.stat()
-        return f"{self._parts.netloc} {path.resolve()} {found.st_size} {found.st_mtime_ns}"
+        stat = path.stat()
+        return f"{self._parts.netloc} {path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
 
     def _remembered(self) -> dict[str, str]:
         with suppress(OSError, ValueError):
@@ -155,7 +158,7 @@ class Remote:
 
     def _remember(self, path: Path, place: str | None) -> None:
         known = self._remembered() | {self._mark(path): place}
-        with suppress(OSError):  # then a later call begins anew
+        with suppress(OSError):  # then a later call starts from the beginning
             self._known.parent.mkdir(parents=True, exist_ok=True)
             self._known.write_text(json.dumps({mark: at for mark, at in known.items() if at}))
 
@@ -164,30 +167,30 @@ def _address(url: str) -> SplitResult:
     """Raises UsageError."""
     parts = parsed(url, ("http", "https"))
     if parts is None:
-        raise UsageError(f"{url!r} is no address of a server; write it as http://127.0.0.1:8080")
+        raise UsageError(f"{url!r} is not a server address; write it as http://127.0.0.1:8080")
     return parts
 
 
-def _patiently(ask: Callable[[], T]) -> T:
-    began_s, told = time.monotonic(), False
+def _retried(ask: Callable[[], T]) -> T:
+    began_s, reported = time.monotonic(), False
     while True:
         try:
             return ask()
         except _Unreachable as exc:
-            if time.monotonic() - began_s > _PATIENCE_S:
+            if time.monotonic() - began_s > _GIVE_UP_S:
                 raise
-            if not told:  # who has started no server need not wait for the end
-                print(f"{exc}; trying for {_PATIENCE_S:.0f} s", file=sys.stderr)
-            told = True
-            time.sleep(_AGAIN_S)
+            if not reported:  # at once: perhaps no server was started
+                print(f"{exc}; retrying for {_GIVE_UP_S:.0f} s", file=sys.stderr)
+            reported = True
+            time.sleep(_RETRY_S)
 
 
 def _refusal(status: int, body: bytes) -> RemoteError:
-    """What the server's problem says, in a line."""
+    """The error for a response of the server, in one line."""
     try:
         problem = json.loads(body)
         detail = str(problem.get("detail") or problem.get("title"))
         field = f" ({problem['field']})" if problem.get("field") else ""
     except (ValueError, AttributeError):
-        detail, field = f"it answers {status}", ""
+        detail, field = f"HTTP status {status}", ""
     return (_Unreachable if status in _BUSY else RemoteError)(f"the server: {detail}{field}")

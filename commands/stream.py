@@ -1,4 +1,4 @@
-"""`mattebox stream`: a live source, matted as it comes."""
+"""`mattebox stream`: records a live source, matted."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from stream.errors import UsageError
 from stream.records.formats import NAMES
 from stream.records.options import Edges, Temporal, View
 
-_LONGEST = 1024  # bytes of a password
+_MAX_PASSWORD = 1024  # bytes
 
 
 @with_flags(Edges, "Edges")
@@ -22,14 +22,17 @@ def stream(
     ],
     output: Annotated[
         str,
-        typer.Argument(metavar="DST", help=f"A file; its name sets the format: {NAMES}."),
+        typer.Argument(metavar="DST", help=f"The output file; its name sets the format: {NAMES}."),
     ],
     duration: Annotated[
-        str | None, typer.Option(metavar="S", help="Stop after this: seconds or h:mm:ss; else at Ctrl-C.")
+        str | None, typer.Option(metavar="S", help="Stop after this time: seconds or h:mm:ss; by default at Ctrl-C.")
     ] = None,
     password_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Its first line is the password of SRC's user: others see command lines."),
+        typer.Option(
+            metavar="FILE",
+            help="File whose first line is the password of the user in SRC; keeps it out of the process list.",
+        ),
     ] = None,
     background: choices.Background = "green",
     engine: choices.Engine = "auto",
@@ -44,8 +47,10 @@ def stream(
     as_json: choices.Json = False,
     verbose: choices.Verbose = 0,
 ) -> None:
-    """Matte a live source into a file, without its sound, until Ctrl-C. While the source is away, its background is
-    recorded."""
+    """Record a live source, matted and without audio, until Ctrl-C.
+
+    While the source is unavailable, only the background is recorded.
+    """
     from stream import log
     from stream.address import with_password
     from stream.picture.timing import parse_time
@@ -76,10 +81,10 @@ def stream(
 
 
 def _first_line(path: Path) -> bytes:
-    """Without its end. Raises UsageError where there is none."""
+    """The first line, without the line end. Raises UsageError if it is empty or cannot be read."""
     try:
         with path.open("rb") as file:
-            line = file.readline(_LONGEST).rstrip(b"\r\n")
+            line = file.readline(_MAX_PASSWORD).rstrip(b"\r\n")
     except OSError as exc:
         raise UsageError(f"--password-file {path}: {exc.strerror}") from None
     if not line:

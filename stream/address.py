@@ -1,7 +1,7 @@
-"""Where a video comes from or goes to, in one type: a file, a network address, a device, a generated pattern.
+"""Addresses of sources and sinks: a file, a network address, a device, a generated pattern.
 
-Knows nothing about which schemes exist: the registries in `stream/sources` and `stream/sinks` do. An address may hold
-a password or a stream key: it is shown without, and no error quotes it.
+Does not know which schemes exist: the registries in `stream/sources` and `stream/sinks` do. An address may contain a
+password or a stream key: its text form omits them, and no error message quotes an address.
 """
 
 import re
@@ -16,15 +16,15 @@ from stream.fetch.addresses import parsed
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _LONGEST = 4096  # characters of a network address
-_SHOWS_PATH = ("rtsp", "rtsps")  # elsewhere the path may be a stream key
+_SHOWS_PATH = ("rtsp", "rtsps")  # in other schemes the path may be a stream key
 
 
 @dataclass(frozen=True, repr=False)
 class Address:
     """SCHEME://HOST[:PORT]/PATH, SCHEME:NAME, or the path of a file.
 
-    scheme: in lower case; "file" for a path. rest: what follows the first colon as it was written; of a file its path.
-    str() and repr() leave out user, password, query, and all that may hold a secret.
+    scheme: in lower case; "file" for a path. rest: the text after the first colon, unchanged; for a file, its path.
+    str() and repr() omit user, password, query and everything else that may be secret.
     """
 
     scheme: str
@@ -32,19 +32,19 @@ class Address:
 
     @classmethod
     def file(cls, path: Path) -> Self:
-        """The address of the file or folder at `path`, whatever characters its name has."""
+        """The address of the file or folder at `path`; its name may contain any characters."""
         return cls("file", str(path))
 
     @classmethod
-    def of(cls, place: Self | Path) -> Self:
-        """`place` itself, or the address of the file at that path."""
-        return cls.file(place) if isinstance(place, Path) else place
+    def of(cls, address: Self | Path) -> Self:
+        """The address itself, or that of the file at a path."""
+        return cls.file(address) if isinstance(address, Path) else address
 
     @classmethod
     def read(cls, text: str, schemes: Collection[str] = ()) -> Self:
-        """What a person wrote. Text without "://" is a path, unless one of `schemes` and a colon begin it.
+        """Parse an address. Text without "://" is a path, unless it starts with one of `schemes` and a colon.
 
-        Raises UsageError, which quotes nothing of it, for a network address that is not valid.
+        Raises UsageError for an invalid network address, without quoting it.
         """
         scheme, mark, rest = text.partition("://")
         if not mark:
@@ -52,7 +52,7 @@ class Address:
             if scheme.lower() not in schemes:
                 return cls.file(Path(text))
         if not _SCHEME.fullmatch(scheme):
-            raise UsageError("that is neither the name of a file nor an address such as rtsp://HOST/PATH")
+            raise UsageError("neither a file name nor an address such as rtsp://HOST/PATH")
         address = cls(scheme.lower(), f"//{rest}" if mark else rest)
         if address.scheme == "file":
             return cls.file(address._local_path())
@@ -62,27 +62,28 @@ class Address:
 
     @property
     def url(self) -> str:
-        """All of it, secrets too: for the library that opens it."""
+        """The complete address, including secrets: only for the library that opens it."""
         return f"{self.scheme}:{self.rest}"
 
     @property
     def path(self) -> Path:
-        """Of a file. Raises UsageError for any other address."""
+        """Path of a file. Raises UsageError for any other address."""
         if self.scheme != "file":
-            raise UsageError(f"{self.scheme}:// is no name of a file")
+            raise UsageError(f"{self.scheme}:// is not a file name")
         return Path(self.rest)
 
     @property
     def name(self) -> str:
-        """What follows SCHEME: or SCHEME://, for schemes that are not of the network."""
+        """The text after SCHEME: or SCHEME://, for schemes that are not network addresses."""
         return self.rest.removeprefix("//")
 
     @property
     def has_user(self) -> bool:
+        """Whether it contains a user name."""
         return "@" in self._netloc
 
     def check_host(self) -> None:
-        """Raises UsageError unless it names a host, as SCHEME://HOST does and SCHEME:NAME does not."""
+        """Raise UsageError unless the address has a host: SCHEME://HOST has one, SCHEME:NAME has none."""
         if not self._netloc:
             raise UsageError(self._expected())
 
@@ -102,31 +103,31 @@ class Address:
         return "" if self.scheme == "file" else urlsplit(self.url).netloc
 
     def _local_path(self) -> Path:
-        """Of file:PATH, file:///PATH or file://localhost/PATH; only the latter two escape characters with %."""
+        """The path of file:PATH, file:///PATH or file://localhost/PATH; only the last two use percent-encoding."""
         if not self.rest.startswith("//"):
             return Path(self.rest)
         host, slash, path = self.rest[2:].partition("/")
         if host not in ("", "localhost") or not path:
-            raise UsageError("the address of a file is written as file:///PATH")
+            raise UsageError("write the address of a file as file:///PATH")
         return Path(slash + unquote(path))
 
     def _check(self) -> None:
         if len(self.url) > _LONGEST or re.search(r"[\x00-\x20\x7f]", self.url):
-            raise UsageError("the address is too long, or holds spaces or control characters")
+            raise UsageError("the address is too long, or contains spaces or control characters")
         parts = parsed(self.url, (self.scheme,))
         if parts is None:
             raise UsageError(self._expected())
         if "@" in parts.path or ("@" in parts.query + parts.fragment and not parts.path and "@" not in parts.netloc):
-            raise UsageError("in the address, write / ? # @ in a user or password as %2F %3F %23 %40")
+            raise UsageError("in an address, write / ? # @ within a user name or password as %2F %3F %23 %40")
 
     def _expected(self) -> str:
-        return f"the address is written as {self.scheme}://HOST[:PORT]/PATH"
+        return f"write the address as {self.scheme}://HOST[:PORT]/PATH"
 
 
 def with_password(url: str, password: bytes) -> str:
-    """The network address, with the password of the user whom it names. Raises UsageError, which quotes neither."""
+    """Add the user's password to a network address that has a user name. Raises UsageError, which quotes neither."""
     address = Address.read(url)
     user = address._netloc.rpartition("@")[0]
     if not user or ":" in user:
-        raise UsageError("a password from a file is for an address with a user and without one: rtsp://USER@HOST/PATH")
+        raise UsageError("a password file needs an address with a user and without a password: rtsp://USER@HOST/PATH")
     return address.url.replace(f"{user}@", f"{user}:{quote(password, safe='')}@", 1)

@@ -1,10 +1,10 @@
-"""Pictures of the studio in each of its states, for README and for whoever designs it: drives the real page.
+"""Screenshots of the studio in each of its states, for the README and for design reviews. Drives the real page.
 
     python -m tests.studio_pictures FOLDER [STATE …]
 
-`docs/studio.webp` is made anew from `compared`. Needs Chromium; starts a server of its own. A few states depend on a
-moment that cannot be waited for (a server out of reach, one that is full), or on another browser (no camera): there the
-page's requests are answered here. `tests/end_to_end/test_studio_states.py` has them as they really come about.
+State `compared` also rewrites `docs/studio.webp`. Needs Chromium; starts its own server. A few states depend on a moment
+that cannot be waited for (a server out of reach or full), or on another browser (no camera): there the page's requests
+are answered by this script. `tests/end_to_end/test_studio_states.py` brings those states about for real.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The documentation agrees with the tree: links, paths, commands and options exist."""
+"""The documentation matches the code: links, paths, commands and options exist."""
 
 import re
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
 
 def prose(text: str) -> str:
-    """The page without its code blocks."""
+    """The page without code blocks."""
     return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def spans(text: str) -> list[str]:
-    """What stands between backticks, outside code blocks."""
+    """The inline code of a page."""
     return re.findall(r"`([^`]+)`", prose(text))
 
 
 def anchors(path: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """The anchors that GitHub generates for a page's headings."""
     headings = re.findall(r"^#+ (.*)$", prose(path.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -46,13 +46,13 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def flags(name: str) -> set[str]:
-    """The options that a command's help shows, but for --help."""
+    """The options that a command's help shows, without --help."""
     options = [param for param in COMMANDS[name].params if param.param_type_name == "option" and not param.hidden]
     return {flag for option in options for flag in (*option.opts, *option.secondary_opts)} - {"--help", "-h"}
 
 
 def named(text: str) -> Iterator[str]:
-    """The commands in a piece of code: the words after `mattebox` that are not arguments or options."""
+    """The commands in a piece of code: the words after `mattebox` that are neither arguments nor options."""
     groups = {name.partition(" ")[0] for name in COMMANDS if " " in name}
     for first, second in re.findall(r"\bmattebox ([a-z][\w-]*)(?: ([a-z][\w-]*))?", text):
         yield f"{first} {second}" if first in groups and second else first

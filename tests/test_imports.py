@@ -1,4 +1,5 @@
-"""Who may import whom: `stream` knows neither of the others, `web` and `workers` never meet, torch stays in workers."""
+"""Imports between packages: `stream` imports neither of the others, `web` and `workers` do not import each other, and
+only `workers` imports torch."""
 
 import ast
 import subprocess
@@ -16,7 +17,7 @@ FORBIDDEN = {
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level names that a file imports, anywhere in it."""
+    """The top-level packages that a file imports anywhere."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -27,7 +28,7 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("package", [p for p in FORBIDDEN if (ROOT / p).is_dir()])
-def test_packages_import_only_what_they_may(package: str) -> None:
+def test_packages_import_only_what_is_allowed(package: str) -> None:
     files = list((ROOT / package).rglob("*.py"))
     assert files
     offenders = {str(f): bad for f in files if (bad := imported(f) & FORBIDDEN[package])}
@@ -39,7 +40,7 @@ def test_only_the_link_imports_redis() -> None:
     assert [f.relative_to(ROOT).as_posix() for f in files if "redis" in imported(f)] == ["stream/records/link.py"]
 
 
-def test_the_command_line_starts_without_loading_any_model_library() -> None:
+def test_the_command_line_starts_without_heavy_libraries() -> None:
     heavy = "{'av', 'cv2', 'numpy', 'onnxruntime', 'torch', 'PIL'}"
     code = f"import sys, commands.app; sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,5 +1,4 @@
-"""The order of folders inside each package: what a folder imports stands before it. `test_imports.py` has the
-packages."""
+"""The order of folders within each package: a folder imports only those before it. Packages: `test_imports.py`."""
 
 import ast
 from collections.abc import Iterator
@@ -41,14 +40,14 @@ ORDER = {
     ),
     "web/static": ("shared", "studio videos view"),
 }
-"""Lowest first. Names on one line do not import each other."""
+"""Lowest first. Entries on one line do not import each other."""
 
 
 def levels(package: str) -> dict[str, int]:
     return {name: level for level, names in enumerate(ORDER[package]) for name in names.split()}
 
 
-def rooms(package: str) -> set[str]:
+def entries(package: str) -> set[str]:
     """Folders and files directly in a package."""
     found = {path.stem for path in (ROOT / package).glob("*.py")} | {
         path.name for path in (ROOT / package).iterdir() if path.is_dir() and list(path.rglob("*.*s*"))
@@ -57,21 +56,21 @@ def rooms(package: str) -> set[str]:
 
 
 def imported(package: str) -> Iterator[tuple[str, str, str]]:
-    """(file, its room, a room of the same package that it imports), for imports anywhere in the file."""
+    """(file, its entry, an entry of the same package that it imports), for imports anywhere in the file."""
     for path in (ROOT / package).rglob("*.py"):
-        room = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+        entry = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.ImportFrom) or not node.module:
                 continue
             names = node.module.split(".")
             if names[0] == package:
                 for other in names[1:2] or [alias.name for alias in node.names]:
-                    yield path.relative_to(ROOT).as_posix(), room, other
+                    yield path.relative_to(ROOT).as_posix(), entry, other
 
 
 @pytest.mark.parametrize("package", ["stream", "workers", "web"])
-def test_every_folder_has_its_place_in_the_order(package: str) -> None:
-    assert rooms(package) - {"static"} <= set(levels(package)), "give a new folder or file its line in ORDER"
+def test_every_folder_is_in_the_order(package: str) -> None:
+    assert entries(package) - {"static"} <= set(levels(package)), "add the new folder or file to ORDER"
 
 
 @pytest.mark.parametrize("package", ["stream", "workers", "web"])
@@ -79,12 +78,12 @@ def test_a_folder_imports_only_from_those_before_it(package: str) -> None:
     level = levels(package)
     found = list(imported(package))
     assert len(found) > 50
-    wrong = {
+    violations = {
         f"{path} imports {package}.{other}"
-        for path, room, other in found
-        if room != "__init__" and other != room and level[other] >= level[room]
+        for path, entry, other in found
+        if entry != "__init__" and other != entry and level[other] >= level[entry]
     }
-    assert not wrong
+    assert not violations
 
 
 def test_a_page_imports_only_its_own_scripts_and_the_shared_ones() -> None:

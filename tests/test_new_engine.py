@@ -1,6 +1,6 @@
-"""A new engine is one file and one line: with no more than that it is in the command line, the API, the pages and jobs.
+"""A new engine needs only one file and one record: the command line, the API, the pages and jobs all support it then.
 
-The file and the line are added to a copy of the code, as somebody who writes an engine adds them.
+The file and the record are added to a copy of the code.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ LEFT, RIGHT = (0.05, 0.1, 0.3, 0.9), (0.7, 0.1, 0.95, 0.9)  # boxes, as shares o
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the code with one file and one line more."""
+    """A copy of the code with the new file and record."""
     copy = tmp_path_factory.mktemp("code")
     for package in ("commands", "stream", "web", "workers"):
         shutil.copytree(ROOT / package, copy / package)
@@ -64,13 +64,13 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of the web server of that code, with a Redis and a worker for files."""
+    """URL of a web server of that code, with a Redis and a file worker."""
     folder, port = tmp_path_factory.mktemp("served"), free_port()
     url, log = f"http://127.0.0.1:{port}", folder / "log"
-    with Embedded(folder / "redis") as redis, log.open("wb") as told:
+    with Embedded(folder / "redis") as redis, log.open("wb") as output:
         env = os.environ | {"REDIS_URL": redis.url, "MATTEBOX_DATA_DIR": str(folder), "MATTEBOX_HW_ENCODE": "0"}
         programs = [
-            subprocess.Popen(command(*words), cwd=code, env=env, stdout=told, stderr=told)
+            subprocess.Popen(command(*words), cwd=code, env=env, stdout=output, stderr=output)
             for words in (("web", "--port", port), ("worker", "--for", "files"))
         ]
         try:
@@ -99,23 +99,23 @@ def run(code: Path, *words: object) -> subprocess.CompletedProcess[str]:
 
 
 def is_left_half(mattes: list[Frame]) -> bool:
-    """Is the left half of every matte white, and the right half black?"""
+    """Whether the left half of every matte is white, and the right half black."""
     columns = [matte.planes()[0].mean(axis=0) for matte in mattes]
     width = mattes[0].width
     return bool(columns) and all(c[: width // 3].min() > 230 and c[-width // 3 :].max() < 20 for c in columns)
 
 
-def test_the_command_line_has_it(code: Path, tmp_path: Path) -> None:
-    said = run(code, "file", "--help").stdout
-    assert f"auto, {', '.join(ENGINES)}, left." in said
+def test_the_command_line_supports_it(code: Path, tmp_path: Path) -> None:
+    help_text = run(code, "file", "--help").stdout
+    assert f"auto, {', '.join(ENGINES)}, left." in help_text
     out = tmp_path / "out.mkv"
     done = run(code, "file", numbered_clip(tmp_path / "in.mp4"), "-o", out, "--engine", "left", "--view", "matte")
     assert done.returncode == 0, done.stderr
-    assert "engine left on cpu: asked for" in done.stderr
+    assert "engine left on cpu: requested" in done.stderr
     assert is_left_half(read(out))
-    wrong = run(code, "file", tmp_path / "in.mp4", "-o", out, "--engine", "left", "--key", "#00ff00")
-    assert wrong.returncode == 2
-    assert "key: is for the engine chroma, not for left" in wrong.stderr
+    refused = run(code, "file", tmp_path / "in.mp4", "-o", out, "--engine", "left", "--key", "#00ff00")
+    assert refused.returncode == 2
+    assert "key: supported only by chroma, not by left" in refused.stderr
 
 
 def test_the_api_lists_it_and_a_worker_runs_its_jobs(url: str, tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_the_api_lists_it_and_a_worker_runs_its_jobs(url: str, tmp_path: Path) -
             "colours": False, "options": [], "implied_by": {}, "live": None, "files": None,
         }  # fmt: skip
         upload = uploaded(http, numbered_clip(tmp_path / "in.mp4").read_bytes())
-        wish = {"upload": upload, "options": {"engine": "left", "view": "matte"}, "outputs": [{"format": "mkv"}]}
-        path = submitted(http, **wish)
+        request = {"upload": upload, "options": {"engine": "left", "view": "matte"}, "outputs": [{"format": "mkv"}]}
+        path = submitted(http, **request)
         while (job := http.get(path).json())["state"] in ("queued", "running"):
             time.sleep(0.05)
         assert job["state"] == "done", job

@@ -1,4 +1,4 @@
-"""A new source is one file and one line, and so is a new sink: made-up ones are opened, run and listed."""
+"""A new source or sink needs only one file and one line: invented ones are opened, run and listed."""
 
 from io import StringIO
 from pathlib import Path
@@ -64,7 +64,7 @@ class BeaconSource:
         self.end()
 '''
 TALLY = '''
-"""A tally: a sink that writes down how many frames it was given, and how large they were."""
+"""A tally: a sink that records the number and the size of the frames."""
 
 from pathlib import Path
 
@@ -99,8 +99,8 @@ SETTINGS = Settings()
 
 
 @pytest.fixture(autouse=True)
-def _made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One file each, and one line each."""
+def _registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add one file and one line for each."""
     (tmp_path / "made_up_beacon.py").write_text(BEACON)
     (tmp_path / "made_up_tally.py").write_text(TALLY)
     monkeypatch.syspath_prepend(tmp_path)
@@ -108,29 +108,29 @@ def _made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SINKS, "tally", "made_up_tally:TallySink")
 
 
-def test_a_new_source_and_a_new_sink_are_opened_by_their_addresses(tmp_path: Path) -> None:
+def test_a_new_source_and_sink_are_opened_by_address(tmp_path: Path) -> None:
     address = source_address("beacon://u:hush@lighthouse/1")
     states: list[object] = []
-    asked = SourceOptions(size=(64, 48), duration_s=0.1, on_state=states.append)
+    requested = SourceOptions(size=(64, 48), duration_s=0.1, on_state=states.append)
     sink = open_sink(sink_address(f"tally:{tmp_path / 'out'}"), Options(), SETTINGS)
-    pump(open_source(address, asked, SETTINGS), Unchanged(), sink)
+    pump(open_source(address, requested, SETTINGS), Unchanged(), sink)
     assert (tmp_path / "out").read_text().endswith(" of 64x48")
     assert is_live(address)
     assert [str(state) for state in states] == ["live"]
 
 
 def test_a_new_live_source_is_recorded(tmp_path: Path) -> None:
-    said, out = StringIO(), tmp_path / "out.mkv"
+    log, out = StringIO(), tmp_path / "out.mkv"
     task = StreamRun("beacon://u:hush@lighthouse/1", str(out), OPTIONS, duration_s=0.4, size=(64, 48))
-    report = record(task, SETTINGS, LineReporter(said))
+    report = record(task, SETTINGS, LineReporter(log))
     assert len(read(out)) == report.frames > 0
     assert (report.input, report.width, report.height) == ("beacon://lighthouse", 64, 48)
     assert ("seen", "a beacon was seen") in report.warnings
-    assert "source live" in said.getvalue()
-    assert "hush" not in said.getvalue() + repr(report) + repr(task)
+    assert "source live" in log.getvalue()
+    assert "hush" not in log.getvalue() + repr(report) + repr(task)
 
 
-def test_a_live_source_goes_to_a_new_sink(tmp_path: Path) -> None:
+def test_a_live_source_is_written_to_a_new_sink(tmp_path: Path) -> None:
     out = tmp_path / "out"
     report = record(
         StreamRun("beacon://lighthouse", f"tally:{out}", OPTIONS, 0.3, (64, 48)), SETTINGS, LineReporter(StringIO())
@@ -139,7 +139,7 @@ def test_a_live_source_goes_to_a_new_sink(tmp_path: Path) -> None:
     assert report.output == f"tally:{out}"
 
 
-def test_a_recording_goes_to_a_new_sink(tmp_path: Path) -> None:
+def test_a_recording_is_written_to_a_new_sink(tmp_path: Path) -> None:
     out = tmp_path / "out"
     output = sink_address(f"tally:{out}")
     task = FileRun(source_address("pattern:screen"), output, OPTIONS, end_s=0.2, size=(64, 48))
@@ -147,11 +147,11 @@ def test_a_recording_goes_to_a_new_sink(tmp_path: Path) -> None:
     assert out.read_text() == "6 of 64x48"
 
 
-def test_what_a_new_source_or_sink_cannot_do_is_refused(tmp_path: Path) -> None:
+def test_unsupported_options_are_refused(tmp_path: Path) -> None:
     beacon, tally = source_address("beacon://lighthouse"), sink_address(f"tally:{tmp_path / 'out'}")
-    with pytest.raises(UsageError, match="beacon:// cannot be given a start or an end"):
+    with pytest.raises(UsageError, match="beacon:// does not support a start or an end"):
         open_source(beacon, SourceOptions(start_s=1, end_s=2), SETTINGS)
-    with pytest.raises(UsageError, match="pattern:// cannot be given a duration"):
+    with pytest.raises(UsageError, match="pattern:// does not support a duration"):
         open_source(source_address("pattern:"), SourceOptions(duration_s=1), SETTINGS)
     with pytest.raises(UsageError, match="beacon:// is live and does not end"):
         run_file(FileRun(beacon, tally, OPTIONS), SETTINGS, LineReporter(StringIO()))
@@ -160,25 +160,25 @@ def test_what_a_new_source_or_sink_cannot_do_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "output", "says"),
+    ("source", "output", "message"),
     [
-        ("nowhere://u:hush@x", "o.mkv", r"\(rtsp://, rtsps://, beacon://\); for a file: mattebox file"),
+        ("nowhere://u:hush@x", "o.mkv", r"\(rtsp://, rtsps://, beacon://\); for a file, use mattebox file"),
         ("film.mp4", "o.mkv", "beacon://"),
         ("beacon://x", "nowhere://u:hush@x", "such as out.mkv, or tally://"),
     ],
 )
-def test_a_wrong_address_is_answered_with_all_that_are_known(source: str, output: str, says: str) -> None:
-    with pytest.raises(UsageError, match=says) as refused:
+def test_an_unsupported_address_is_refused_with_the_supported_schemes(source: str, output: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
         record(StreamRun(source, output, OPTIONS, size=(64, 48)), SETTINGS, LineReporter(StringIO()))
     assert "hush" not in str(refused.value)
 
 
-def test_an_unknown_source_is_answered_with_all_that_are_known() -> None:
+def test_an_unknown_source_is_refused_with_the_supported_schemes() -> None:
     with pytest.raises(UsageError, match=r"file://, pattern://, live: rtsp://, rtsps://, beacon://"):
         open_source(source_address("nowhere://u:hush@x"), SourceOptions(), SETTINGS)
 
 
-def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = TALLY.replace("return cls(", "import made_up_driver\n        return cls(")
     (tmp_path / "made_up_device.py").write_text(lines)
     monkeypatch.setitem(SINKS, "device", "made_up_device:TallySink")

@@ -1,6 +1,6 @@
-"""What two sides must agree on is written once: literals that belong to one module are found nowhere else.
+"""Shared constants are defined once: literals that belong to one module are not repeated elsewhere.
 
-Strings are taken from the syntax tree, so that comments and docstrings may speak of them.
+Strings are taken from the syntax tree, so comments and docstrings may contain them.
 """
 
 import ast
@@ -32,15 +32,15 @@ PATTERNS = (limits.NAME, limits.OUTPUT_NAME, limits.RECORD_ID.pattern, limits.FI
 
 
 def strings(tree: ast.AST) -> Iterator[str]:
-    """Every string literal, and the literal parts of f-strings; no docstring."""
-    texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    """All string literals, and the literal parts of f-strings; no docstrings."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.value
 
 
 def collections(tree: ast.AST) -> Iterator[list[str]]:
-    """The strings of each tuple, list, set and dict of literals; of a dict the keys."""
+    """The strings of each tuple, list and set of literals, and the keys of each dict."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Tuple | ast.List | ast.Set):
             parts: list[Any] = list(node.elts)
@@ -52,7 +52,7 @@ def collections(tree: ast.AST) -> Iterator[list[str]]:
 
 
 def format_lists(tree: ast.AST) -> Iterator[str]:
-    """Two formats side by side, as literals or in one sentence."""
+    """Collections and texts with at least two formats."""
     yield from (str(found) for found in collections(tree) if len(NAMES.intersection(found)) > 1)
     yield from (text for text in strings(tree) if len(set(SUFFIX.findall(text))) > 1)
 
@@ -63,8 +63,8 @@ def having(test: Callable[[str], object]) -> Callable[[ast.AST], Iterator[str]]:
 
 @dataclass(frozen=True)
 class Owned:
-    """owner: the one file that may hold what `found` finds. planted: a line in which it must find something.
-    innocent: lines in which it must not."""
+    """owner: the only file that may contain what `found` finds. planted: lines in which it must find something.
+    innocent: lines in which it must find nothing."""
 
     owner: str
     found: Callable[[ast.AST], Iterator[str]]
@@ -109,13 +109,13 @@ OWNED = {
         ('Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")', 're.compile(r"[0-9a-f]{32}")'),
         ('re.compile(r"[0-9a-f]{64}")',),
     ),
-    "paths that the command line asks": Owned(
+    "paths of the HTTP API": Owned(
         "stream/records/api.py",
         having(lambda text: text.startswith((api.JOBS, api.UPLOADS)) or text in (api.TUS_HEADER, api.TUS_TYPE)),
         ('ask("GET", "/api/jobs")', 'ask("GET", f"/api/uploads/{id}")', 'headers = {"Tus-Resumable": version}'),
         ('ask("GET", "/api/options")',),
     ),
-    "words that scripts of Redis say too": Owned(
+    "constants shared with Redis scripts": Owned(
         "stream/records/keys.py",
         having(lambda text: text in (redis_keys.POISON, redis_keys.NO_STREAM, redis_keys.NAME_TAKEN)),
         ('reason = "poison"', 'Answer(problem="no_stream")'),
@@ -124,11 +124,11 @@ OWNED = {
 }
 
 
-@pytest.mark.parametrize("what", OWNED)
-def test_it_is_written_in_one_place(what: str) -> None:
-    owned = OWNED[what]
+@pytest.mark.parametrize("kind", OWNED)
+def test_it_is_defined_in_one_place(kind: str) -> None:
+    owned = OWNED[kind]
     assert list(owned.found(ast.parse((ROOT / owned.owner).read_text()))), (
-        f"{owned.owner} holds none: is the rule right?"
+        f"{owned.owner} contains none: check the rule"
     )
     others = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path != ROOT / owned.owner)
     strays = {
@@ -136,20 +136,20 @@ def test_it_is_written_in_one_place(what: str) -> None:
         for path in others
         if (found := list(owned.found(ast.parse(path.read_text()))))
     }
-    assert not strays, f"{what} belong to {owned.owner}"
+    assert not strays, f"{kind} belong to {owned.owner}"
 
 
-@pytest.mark.parametrize(("what", "line"), [(what, line) for what, owned in OWNED.items() for line in owned.planted])
-def test_a_stray_literal_is_found(what: str, line: str) -> None:
-    assert list(OWNED[what].found(ast.parse(line)))
+@pytest.mark.parametrize(("kind", "line"), [(kind, line) for kind, owned in OWNED.items() for line in owned.planted])
+def test_a_stray_literal_is_found(kind: str, line: str) -> None:
+    assert list(OWNED[kind].found(ast.parse(line)))
 
 
-@pytest.mark.parametrize(("what", "line"), [(what, line) for what, owned in OWNED.items() for line in owned.innocent])
-def test_what_only_looks_alike_is_not(what: str, line: str) -> None:
-    assert not list(OWNED[what].found(ast.parse(line)))
+@pytest.mark.parametrize(("kind", "line"), [(kind, line) for kind, owned in OWNED.items() for line in owned.innocent])
+def test_a_similar_literal_is_not_found(kind: str, line: str) -> None:
+    assert not list(OWNED[kind].found(ast.parse(line)))
 
 
-def test_scripts_of_redis_take_their_constants_from_python() -> None:
+def test_redis_scripts_get_their_constants_from_python() -> None:
     scripts = list((ROOT / "stream/records/lua").glob("*.lua"))
     shared = ("PLAN", "JOIN", "POISON", "NO_STREAM", "NAME_TAKEN", "FULL", "SEGMENT")
     words = [redis_keys.PREFIX, *(f"'{getattr(redis_keys, name)}'" for name in shared)]
@@ -157,7 +157,7 @@ def test_scripts_of_redis_take_their_constants_from_python() -> None:
     assert not {script.name: word for script in scripts for word in words if word in script.read_text()}
 
 
-# The pages' scripts cannot import Python: what they repeat is compared.
+# The pages' scripts cannot import Python: the constants that they repeat are compared.
 
 
 def read(name: str) -> str:
@@ -165,13 +165,13 @@ def read(name: str) -> str:
 
 
 def constant(script: str, name: str) -> str:
-    """The text of a constant's value."""
+    """A constant's value in a script, as text."""
     found = re.search(rf"const {name} = (.*?);\n", read(script), re.DOTALL)
     assert found, f"{script} has no {name}"
     return found[1]
 
 
-def test_the_page_of_videos_names_no_format() -> None:
+def test_the_videos_page_names_no_format() -> None:
     texts = {path.name: path.read_text() for path in (STATIC / "videos").iterdir() if path.suffix in (".js", ".html")}
     assert "formats.js" in texts
     quoted = re.compile(rf"[\"'`]({'|'.join([*FORMATS, *map(re.escape, MIMES)])})[\"'`]")
@@ -180,7 +180,7 @@ def test_the_page_of_videos_names_no_format() -> None:
     assert not {name: found.groups() for name, text in texts.items() if (found := quoted.search(text))}
 
 
-def test_the_page_of_videos_knows_the_states_and_reasons_of_jobs() -> None:
+def test_the_videos_page_knows_the_states_and_reasons_of_jobs() -> None:
     keys_of = re.compile(r"^  (\w+): ", re.MULTILINE)
     assert set(re.findall(r'"(\w+)"', constant("videos/joblist.js", "FINAL"))) == {s for s in JobState if s.final}
     assert set(keys_of.findall(constant("videos/videowords.js", "STATES"))) == set(JobState)
@@ -189,14 +189,14 @@ def test_the_page_of_videos_knows_the_states_and_reasons_of_jobs() -> None:
     assert reasons <= REASONS
 
 
-def test_the_page_of_videos_speaks_the_servers_tus() -> None:
+def test_the_videos_page_uses_the_tus_constants_of_the_server() -> None:
     assert constant("videos/tus.js", "PATH") == f'"{api.UPLOADS}"'
     assert constant("videos/tus.js", "VERSION") == f'{{ "{api.TUS_HEADER}": "{api.TUS_VERSION}" }}'
     assert f'"{api.TUS_TYPE}"' in read("videos/tus.js")
     assert f'"{api.TUS_HEADER}": "{api.TUS_VERSION}"' in read("videos/drafts.js")
 
 
-def test_the_studio_takes_the_names_and_links_that_the_server_takes() -> None:
+def test_the_studio_has_the_same_limits_for_names_and_links_as_the_server() -> None:
     page = read("studio/studio.html")
     name = re.search(r'id="share-name" pattern="([^"]*)"', page)
     assert name
@@ -208,13 +208,13 @@ def test_the_studio_takes_the_names_and_links_that_the_server_takes() -> None:
     assert max(map(int, re.findall(r'value="(\d+)"', lasts[1]))) == limits.STREAM_LINK_S
 
 
-def test_pages_ask_for_addresses_that_there_are(tmp_path: Path) -> None:
+def test_pages_request_only_existing_paths(tmp_path: Path) -> None:
     app = create_app(Settings(data_dir=tmp_path), LiveStore("redis://127.0.0.1:1"))
     known = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in app.openapi()["paths"]]
-    asked = {
+    requested = {
         re.sub(r"\$\{[^}]*\}", "x", address)
         for script in STATIC.rglob("*.js")
         for address in re.findall(r'["`](/api/[^"`?]*)["`?]', script.read_text())
     }
-    assert len(asked) > 8
-    assert not {address for address in asked if not any(path.fullmatch(address) for path in known)}
+    assert len(requested) > 8
+    assert not {address for address in requested if not any(path.fullmatch(address) for path in known)}

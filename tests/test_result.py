@@ -1,4 +1,4 @@
-"""What comes out of `mattebox file`, pixel by pixel: the background where the subject is not, the input where it is."""
+"""The output of `mattebox file`, pixel by pixel: the input at the subject, the background everywhere else."""
 
 from collections.abc import Sequence
 from io import StringIO
@@ -28,14 +28,14 @@ def matted(source: Path, output: Path, end_s: float | None = None, **options: An
 
 
 def inner(mask: np.ndarray[Any, Any], margin: int = 8) -> np.ndarray[Any, Any]:
-    """Where `mask` holds for at least `margin` pixels around. The picture's border is no edge."""
+    """Pixels at least `margin` pixels inside of `mask`. The border of the picture is not an edge."""
     size = 2 * margin + 1
     shrunk = cv2.erode(mask.astype(np.uint8), np.ones((size, size), np.uint8), borderValue=1)
     return np.asarray(shrunk, bool)
 
 
 def check(out: list[Frame], given: list[Frame], alphas: list[Plane]) -> None:
-    """Far from edges, 99.9 % of what is not subject is the green within 3 levels, and the subject is the input."""
+    """Away from edges, 99.9 % of the background is green within 3 levels, and the subject is the input."""
     green_total = green_right = 0
     subject_errors = []
     for made, frame, alpha in zip(out, given, alphas, strict=True):
@@ -59,7 +59,7 @@ def _full(frame: Frame) -> list[Plane]:
 
 
 @pytest.mark.parametrize("engine", [pytest.param("rvm", marks=pytest.mark.slow), "selfie"])
-def test_green_is_green_and_the_subject_is_the_input(tmp_path: Path, engine: str) -> None:
+def test_the_background_is_green_and_the_subject_is_the_input(tmp_path: Path, engine: str) -> None:
     out = matted(TALK, tmp_path / "o.mp4", 1.0, engine=engine, background="green")
     mattes = matted(TALK, tmp_path / "m.mkv", 1.0, engine=engine, view="matte")
     levels = [_levels(frame) for frame in mattes]
@@ -67,11 +67,11 @@ def test_green_is_green_and_the_subject_is_the_input(tmp_path: Path, engine: str
 
 
 def _levels(matte: Frame) -> Plane:
-    """Limited-range luma back to the matte's 0-255."""
+    """The matte, 0-255, from limited-range luma."""
     return np.clip(np.rint((matte.planes()[0].astype(float) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
 
-def test_chroma_over_the_pattern_against_the_true_alpha(tmp_path: Path) -> None:
+def test_chroma_composites_the_pattern_by_its_true_alpha(tmp_path: Path) -> None:
     pattern = PatternSource(640, 480, 45)
     clip = pattern_clip(tmp_path / "clip.mp4", 640, 480, 45)
     out = matted(clip, tmp_path / "o.mp4", engine="chroma", background="green")
@@ -91,7 +91,7 @@ def test_chroma_finds_the_patterns_matte(tmp_path: Path) -> None:
     [pytest.param("rvm", 25.0, 4.2, marks=pytest.mark.slow), ("selfie", 31.0, 6.6)],
 )
 def test_quality_against_the_true_alpha(tmp_path: Path, engine: str, mad: float, dtssd: float) -> None:
-    """The whole clip, no smoothing. By hand the models reached 24.5 and 4.06, and 30.1 and 6.27."""
+    """The whole clip, without smoothing. The models run separately reached 24.5 and 4.06, and 30.1 and 6.27."""
     matted(TALK, tmp_path / "m.mkv", engine=engine, view="matte", temporal="off")
     scores = evaluate(tmp_path / "m.mkv", TALK_ALPHA, SETTINGS)
     print(f"{engine}: MAD {scores.mad:.2f}, dtSSD {scores.dtssd:.2f}")
@@ -101,8 +101,8 @@ def test_quality_against_the_true_alpha(tmp_path: Path, engine: str, mad: float,
     assert scores.dtssd <= dtssd
 
 
-def test_an_untouched_picture_comes_back_within_two_levels(tmp_path: Path) -> None:
-    """BT.601 in, BT.709 out and back through the decoder: nothing is lost but rounding and x264's noise."""
+def test_a_picture_without_background_replacement_is_unchanged(tmp_path: Path) -> None:
+    """BT.601 in, BT.709 out, lossless, and decoded again."""
     out = matted(TALK, tmp_path / "o.mkv", 0.5, engine="chroma", background="none")
     for made, given in zip(out, read(TALK, end_s=0.5), strict=True):
         assert np.abs(made.pixels.astype(int) - given.pixels).max() == 0
@@ -110,7 +110,7 @@ def test_an_untouched_picture_comes_back_within_two_levels(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("view", ["composite", "matte", "overlay", "side-by-side", "stacked"])
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mov", ".mkv", ".gif"])
-def test_every_view_goes_into_every_format(tmp_path: Path, view: str, suffix: str) -> None:
+def test_every_view_in_every_format(tmp_path: Path, view: str, suffix: str) -> None:
     width, height = 96, 64
     clip = pattern_clip(tmp_path / "clip.mkv", width, height, 4)
     out = matted(clip, tmp_path / f"o{suffix}", engine="chroma", view=view, background="green")
@@ -124,7 +124,7 @@ def test_every_view_goes_into_every_format(tmp_path: Path, view: str, suffix: st
         picture, source, alpha = _full(made), _full(given), pattern.alpha(n)
         away, subject = inner(alpha < 2.55, 4), inner(alpha > 252.45, 4)
         grey = matte.planes()[0].astype(float)
-        assert np.abs(_levels(matte).astype(int) - alpha).mean() < 4  # so small a picture is an edge for a good part
+        assert np.abs(_levels(matte).astype(int) - alpha).mean() < 4  # much of so small a picture is edge
         match view:
             case "composite":
                 assert _off(picture, source, subject) <= near
@@ -147,8 +147,8 @@ def test_every_view_goes_into_every_format(tmp_path: Path, view: str, suffix: st
                 assert _off(below, (grey, 128, 128)) <= near
 
 
-def _off(picture: Sequence[Plane], wanted: Sequence[Any], where: np.ndarray[Any, Any] | None = None) -> float:
-    """Mean levels between two pictures, `wanted` three planes or three numbers, where they are furthest apart."""
+def _off(picture: Sequence[Plane], expected: Sequence[Any], where: np.ndarray[Any, Any] | None = None) -> float:
+    """Mean difference in levels, of the plane with the largest. expected: three planes or three numbers."""
     where = np.ones(picture[0].shape, bool) if where is None else where
     assert where.sum() > 100
-    return max(float(np.abs(p.astype(float) - w)[where].mean()) for p, w in zip(picture, wanted, strict=True))
+    return max(float(np.abs(p.astype(float) - w)[where].mean()) for p, w in zip(picture, expected, strict=True))

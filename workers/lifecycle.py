@@ -1,7 +1,6 @@
-"""What every worker does, whatever it works on: it has an id and a record, sends heartbeats, repeats its background
-work, ends on a signal and leaves.
+"""What all workers have in common: id and record, heartbeats, background loops, and shutdown on a signal.
 
-Lives on the event loop. Knows nothing about videos or jobs.
+Runs on the event loop. Knows nothing about videos or jobs.
 """
 
 import asyncio
@@ -29,10 +28,10 @@ Round = Callable[[], Awaitable[None]]
 
 
 class Loops:
-    """Background work on the event loop. None of it ends by an exception, and none that is raised goes unlogged.
+    """Background work on the event loop. No exception ends it, and every exception is logged.
 
-    note: what the log adds to an error that is expected, such as StoreDown: what happens meanwhile. Of these errors one
-    a second is logged; any other exception is logged with its traceback.
+    note: added to the log line of an expected error, such as StoreDown, to explain what happens meanwhile. Expected
+    errors are logged at most once a second; any other exception is logged with its traceback.
     """
 
     def __init__(self, log: logging.Logger, note: str) -> None:
@@ -54,7 +53,7 @@ class Loops:
         try:
             await work()
         except (Exception, asyncio.CancelledError) as exc:
-            # A CancelledError may also come from something that `work` waited for, and must not end a loop then.
+            # A CancelledError may also come from something that `work` awaits; then it must not end the loop.
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             self._report(work, exc)
@@ -62,13 +61,13 @@ class Loops:
         return True
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it once, beside everything else."""
+        """Run it once, concurrently."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     async def settle(self, timeout_s: float) -> None:
-        """Wait for what was given to `start`, no longer than `timeout_s` seconds."""
+        """Wait for the work passed to `start`, at most `timeout_s` seconds."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
@@ -85,9 +84,9 @@ class Loops:
 
 
 class Lifecycle:
-    """A worker's part in the service, from its start until it leaves. Its work is its owner's.
+    """Registers a worker in the service, from its start until it leaves. Does none of the worker's actual work.
 
-    records: where heartbeats go. meters: fields of `Worker` that are read at each heartbeat.
+    records: receives the heartbeats. meters: returns fields of `Worker`; called for each heartbeat.
     leaving: set once the worker is asked to end; from then on its state is "draining".
     """
 
@@ -112,20 +111,20 @@ class Lifecycle:
         """`run` with an event that SIGTERM, SIGINT or SIGHUP sets. A second signal ends the process at once."""
         loop = asyncio.get_running_loop()
 
-        def asked() -> None:
+        def on_signal() -> None:
             if self.leaving.is_set():
                 os._exit(1)
             self.leaving.set()
 
         for number in endings():
-            loop.add_signal_handler(number, asked)
+            loop.add_signal_handler(number, on_signal)
         await run(self.leaving)
 
     @asynccontextmanager
     async def serving(self, stop: asyncio.Event, reap: Round, *loops: tuple[Round, float]) -> AsyncIterator[None]:
         """Within it the worker is listed, and its loops run; at the end they are cancelled and the worker leaves.
 
-        stop: becomes `leaving`. reap: clears up after workers that are gone. loops: (work, seconds between rounds).
+        stop: becomes `leaving`. reap: cleans up after dead workers. loops: (work, seconds between rounds).
         """
         self.leaving = stop
         every = (self.beat, _BEAT_EVERY_S), (reap, _REAP_EVERY_S), *loops

@@ -1,9 +1,9 @@
 """The core: one object per video, the Transform given to `pump`. Holds the engine's memory and the smoothing state.
 
-Three steps, each in a thread of its own so that they overlap: prepare (what needs no past), infer (in order, with the
-video's memory), finish (smooth alpha, bring it to full size, background, blend). Live video and files run the same
-lines; they differ in how many frames may be under way, and in what happens when something goes wrong. A file fails; a
-live camera shows its background: no unmatted pixel leaves because a model was slow or broke.
+Three steps, each in a thread of its own so that they overlap: prepare (independent of earlier frames), infer (in order,
+with the engine's memory), finish (smooth alpha, upsample it, background, blend). Live video and files share this code;
+they differ in the number of frames in progress and in error handling. A file fails; live video shows its background: no
+unmatted pixel is shown because a model was slow or failed.
 """
 
 import logging
@@ -25,19 +25,19 @@ from workers.steady import smooth
 from workers.steady.smooth import MattedFrame
 from workers.steady.tuning import Tuning, choose, unfitted
 
-_UNDER_WAY = 4  # frames of a file between the first step and the last
+_IN_PROGRESS = 4  # frames of a file between the first step and the last
 
 
 @dataclass(frozen=True)
 class Past:
-    """What is known of a video before its first frame here: for a part of it that is worked on by itself."""
+    """State from the start of a video, for a segment that is processed separately."""
 
     state: EngineState = None
     edges: EdgeState = field(default_factory=EdgeState)
 
 
 class _Steps:
-    """The three threads, and the frames that are on their way through them, in order."""
+    """The three threads, and the frames in progress, in order."""
 
     def __init__(self) -> None:
         self.prepare = ThreadPoolExecutor(1, "prepare", initializer=yield_to_others)
@@ -45,12 +45,12 @@ class _Steps:
         self._finish = ThreadPoolExecutor(1, "finish", initializer=yield_to_others)
         self._pending: deque[Future[list[Frame]]] = deque()
 
-    def finish(self, work: Callable[..., list[Frame]], *given: object) -> None:
-        """The last step of a frame: what it gives is what comes out."""
-        self._pending.append(self._finish.submit(work, *given))
+    def finish(self, work: Callable[..., list[Frame]], *args: object) -> None:
+        """Queue the last step of a frame. It returns frames for `collect`."""
+        self._pending.append(self._finish.submit(work, *args))
 
     def collect(self, keep: int) -> list[Frame]:
-        """Wait for what comes out until no more than `keep` frames are on their way."""
+        """Wait until no more than `keep` frames are in progress. Returns the finished frames."""
         done: list[Frame] = []
         while len(self._pending) > keep:
             done += self._pending.popleft().result()
@@ -64,11 +64,11 @@ class _Steps:
 class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
-    others: further renditions of the same matte, files only: they come out as `Frame.others`. The backdrops are the
-    core's from now on. info: what comes out, known after `open`.
+    others: further renditions of the same matte, for files only; output as `Frame.others`. info: of the output, known
+    after `open`. All backdrops are closed by `close`.
 
-    A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are, but
-    for those that `--temporal live+1` and `offline` wait for. Raises, for files only, EngineError and BackgroundError.
+    A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are,
+    except by `--temporal live+1` and `offline`. Raises, for files only, EngineError and BackgroundError.
     """
 
     info: VideoInfo
@@ -90,8 +90,8 @@ class Matte:
         self._steps = _Steps()
         self._waiting: list[tuple[Frame, Future[Prepared]]] = []
         self._begun = False
-        self._state = past.state  # touched in the thread `infer` alone
-        self._smoothing: smooth.SmoothState | None = None  # and these in `finish`
+        self._state = past.state  # used only in the thread `infer`
+        self._smoothing: smooth.SmoothState | None = None  # the rest only in `finish`
         self._renditions = Renditions(Rendition(options, backdrop), others, past.edges, live)
 
     @property
@@ -101,11 +101,11 @@ class Matte:
 
     @property
     def passed(self) -> int:
-        """Frames that left as they came (background none), for which no engine ran."""
+        """Frames that were passed through unchanged (background none), without running the engine."""
         return self._renditions.passed
 
     def open(self, info: VideoInfo) -> VideoInfo:
-        """What will come out for a video of this shape."""
+        """Set the properties of the input. Returns those of the output."""
         self._seen, self.info = info, self._renditions.shape(info)
         return self.info
 
@@ -124,7 +124,7 @@ class Matte:
             self._waiting.append((frame, self._steps.prepare.submit(self._prepared, frame)))
             if len(self._waiting) >= self._batch:
                 self._start_waiting()
-        return self._steps.collect(0 if self._live else _UNDER_WAY * self._batch)
+        return self._steps.collect(0 if self._live else _IN_PROGRESS * self._batch)
 
     def swap(
         self,
@@ -133,14 +133,14 @@ class Matte:
         backdrop: Backdrop | None = None,
         info: VideoInfo | None = None,
     ) -> VideoInfo:
-        """Go on with other options, or another size, from the next frame; gives what comes out then. Live only.
+        """Use other options, or another size, from the next frame on. Returns the properties of the output.
 
-        To be called by the thread that calls the frames in, between two of them: a live video has none under way
-        then. None keeps what is in use; an old backdrop is closed, an old engine stays its owner's.
+        For live video only. Must be called between two frames, by the thread that passes them in: then no frame is in
+        progress. None keeps the current value. The old backdrop is closed; the old engine is not.
         """
         self._options = options
         if self._renditions.untouched or info is not None or (engine is not None and engine is not self._engine):
-            self._state = self._smoothing = None  # old, of pictures of another size, or another engine's
+            self._state = self._smoothing = None  # outdated, of another size, or of another engine
         self._engine = engine or self._engine
         tuning = self._tuned()
         if tuning != self._tuning:
@@ -158,7 +158,7 @@ class Matte:
         self._renditions.close()
 
     def _start_waiting(self) -> None:
-        """Send the waiting frames through the network in one call, and each on to be finished."""
+        """Run the engine on all waiting frames in one call, and queue the last step of each."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -186,7 +186,7 @@ class Matte:
         try:
             inputs = [future.result() for future in prepared]
             results = self._engine.infer(inputs, [self._state] * len(inputs))
-        except Exception as exc:  # whatever it was: a live picture must be covered, a file must say so
+        except Exception as exc:  # after any error a live frame must be covered, and a file must fail
             if not self._live:
                 if isinstance(exc, MatteboxError):
                     raise
@@ -204,7 +204,7 @@ class Matte:
     # In the thread `finish`.
 
     def _finish(self, frame: Frame, results: Future[list[Result | None]], index: int) -> list[Frame]:
-        """This frame, or what waited for it: smoothing may hold frames back, and each keeps its alpha with it."""
+        """The frames that are complete with this one: smoothing may hold frames back, each with its alpha."""
         result = results.result()[index]
         if result is None:
             return self._cover(frame)
@@ -212,17 +212,17 @@ class Matte:
         if self._tuning is None or result.steady:
             return [self._renditions.draw(matted)]
         self._smoothing, smoothed = smooth.step(self._smoothing, matted, self._tuning)
-        return [self._renditions.draw(one) for one in smoothed]
+        return [self._renditions.draw(each) for each in smoothed]
 
     def _finish_held(self) -> list[Frame]:
-        """The frames that smoothing still holds, and that later ones will not change."""
+        """The frames that smoothing holds back, without waiting for later frames."""
         if self._smoothing is None or self._tuning is None:
             return []
         self._smoothing, smoothed = smooth.flush(self._smoothing, self._tuning)
-        return [self._renditions.draw(one) for one in smoothed]
+        return [self._renditions.draw(each) for each in smoothed]
 
     def _cover(self, frame: Frame) -> list[Frame]:
-        """A frame without a matte: what was held leaves first, and smoothing starts again with the next frame."""
+        """A frame without a matte. Frames that were held back come first; smoothing restarts with the next frame."""
         done, self._smoothing = self._finish_held(), None
         return [*done, self._renditions.cover(frame)]
 

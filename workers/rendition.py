@@ -1,7 +1,7 @@
 """The ways in which one matte is shown, each with its own view and background, all drawn from the same alpha.
 
-Also what leaves where a frame has no matte: the background alone, or the last good result. All of it is called in one
-thread. Knows nothing about engines.
+Also the output for a frame without a matte: the background alone, or the last good result. Used by a single thread.
+Knows nothing about engines.
 """
 
 import logging
@@ -32,10 +32,10 @@ class Rendition:
 class Renditions:
     """All renditions of one video's matte: the first as the frame itself, the others as its `Frame.others`.
 
-    The edges are those of the first one's options. edge_state: what the edges know of the video already. live: a
-    background that cannot be read gives way to grey; else BackgroundError is raised.
+    All use the edge options of the first. edge_state: from the start of the video. live: grey replaces a background
+    that cannot be read; otherwise BackgroundError is raised.
 
-    covered: frames that got no matte, so that only their background was shown. passed: frames that left as they came.
+    covered: frames without a matte, for which only the background was shown. passed: frames that were not changed.
     """
 
     def __init__(self, first: Rendition, others: Sequence[Rendition], edge_state: EdgeState, live: bool) -> None:
@@ -50,17 +50,17 @@ class Renditions:
         yield from self._others
 
     def shape(self, info: VideoInfo) -> VideoInfo:
-        """What comes out for a video of this shape."""
+        """Properties of the output for a video."""
         others = tuple(shape(info, rendition.options) for rendition in self._others)
         return replace(shape(info, self._first.options), others=others)
 
     def swap(self, options: Options, backdrop: Backdrop | None) -> None:
-        """Show the first one otherwise from now on. None keeps its backdrop; an old one is closed."""
+        """Change options and backdrop of the first rendition. None keeps its backdrop; a replaced one is closed."""
         before = self._first.backdrop
         if backdrop is not None and backdrop is not before:
             before.close()
         self._first = Rendition(options, backdrop or before)
-        self._last = None  # drawn by the old options
+        self._last = None  # drawn with the old options
         self.untouched = self._leave_untouched()
 
     def close(self) -> None:
@@ -68,25 +68,26 @@ class Renditions:
             rendition.backdrop.close()
 
     def draw(self, matted: MattedFrame) -> Frame:
+        """A frame with its matte, in every rendition."""
         frame = matted.frame
         self._edge, alpha = shape_alpha(self._edge, matted.alpha, frame, self._first.options.edges)
         self._last = _beside([self._drawn(frame, alpha, matted.foreground, rendition) for rendition in self])
         return self._last
 
     def pass_on(self, frame: Frame) -> Frame:
-        """The frame as it came, in every rendition."""
+        """The unchanged frame, in every rendition."""
         self.passed += 1
         return _beside([frame] * (1 + len(self._others)))
 
     def cover(self, frame: Frame) -> Frame:
-        """For a picture that has no matte: the background alone, or grey where the background shows the room."""
+        """For a frame without a matte: the background alone, or grey if the background is computed from the frame."""
         self.covered += 1
-        nothing = np.zeros((frame.height, frame.width), np.uint8)
+        no_alpha = np.zeros((frame.height, frame.width), np.uint8)
         empty = frame.with_pixels(flat(*GREY, frame.width, frame.height), alpha=frame.alpha)
-        return _beside([self._covered(empty, nothing, rendition) for rendition in self])
+        return _beside([self._covered(empty, no_alpha, rendition) for rendition in self])
 
     def repeat(self, frame: Frame) -> Frame:
-        """For a damaged frame: the last good result at its time; where there is none, it is covered."""
+        """For a damaged frame: the last good result, at the time of this frame; covered if there is none."""
         if self._last is None:
             return self.cover(frame)
         last = self._last, *self._last.others
@@ -98,12 +99,12 @@ class Renditions:
         self._edge, subject = dress(self._edge, frame, alpha, foreground, background, edges, view)
         return render(frame, alpha, subject, background, view)
 
-    def _covered(self, empty: Frame, nothing: Plane, rendition: Rendition) -> Frame:
-        background = self._background(empty, nothing, rendition.backdrop)
-        return render(empty, nothing, None, background, rendition.options.view)
+    def _covered(self, empty: Frame, no_alpha: Plane, rendition: Rendition) -> Frame:
+        background = self._background(empty, no_alpha, rendition.backdrop)
+        return render(empty, no_alpha, None, background, rendition.options.view)
 
     def _background(self, frame: Frame, alpha: Plane, backdrop: Backdrop) -> Plane | None:
-        """The background of this moment. A live one that can no longer be read gives way to grey."""
+        """The background at the time of the frame. In live video, grey replaces one that can no longer be read."""
         try:
             return backdrop.at(frame, alpha)
         except BackgroundError as exc:

@@ -1,6 +1,6 @@
-"""What the server and its clients in Python both say over HTTP: paths, and the words of tus 1.0.
+"""Constants of the HTTP API that the server and its Python client share: paths, and headers of tus 1.0.
 
-The pages' scripts say the same; `tests/test_one_owner.py` compares.
+The pages' scripts repeat them; `tests/test_one_owner.py` compares the two.
 """
 
 JOBS = "/api/jobs"
@@ -8,4 +8,4 @@ UPLOADS = "/api/uploads"
 TUS_VERSION = "1.0.0"
 TUS_HEADER = "Tus-Resumable"
 TUS_TYPE = "application/offset+octet-stream"
-"""Of a body that holds a piece of an upload."""
+"""Content type of a request body with part of an upload."""

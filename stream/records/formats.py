@@ -1,6 +1,6 @@
-"""The formats of results, as web, workers, clients and the pages know them: one record each, in one table.
+"""The output formats, one record each, shared by web, workers, the command line and the pages.
 
-Knows no codec and loads no media library: how each is encoded stands in `stream/sinks/formats.py`.
+Knows no codecs and imports no media library: the encoders are in `stream/sinks/formats.py`.
 """
 
 from dataclasses import dataclass
@@ -9,23 +9,22 @@ from typing import Literal
 from stream.errors import UnsupportedOutput
 
 FormatName = Literal["mp4", "webm", "mov", "mkv", "gif", "png"]
-"""As requests and records name them: the keys of `FORMATS`."""
+"""The names in requests and records: the keys of `FORMATS`."""
 
 DEFAULT: FormatName = "mp4"
 PICTURE = "%05d.png"
-"""Name of a picture in a sequence, by its number from 1."""
+"""File name of a picture in a sequence; numbers start at 1."""
 TIMES = "timestamps.txt"
-"""Beside the pictures of a sequence: their times."""
+"""Name of the file with the times of a sequence's pictures, stored beside them."""
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """One kind of output.
+    """One output format.
 
-    label: its name for people. choice: its line in a list to choose from. suffix: of a file's name that asks for it.
-    mime: of a job's result. transparent: can it hold transparency? played: do browsers play it? pictures: is it a
-    sequence of numbered pictures, and as a job's result a zip of them? matte: the format in which its matte is given
-    beside it.
+    label: its display name. choice: its entry in a list of choices. suffix: file name suffix that selects it.
+    mime: MIME type of a job's result. transparent: it supports transparency. played: browsers play it. pictures: a
+    sequence of numbered pictures; as a job's result, a zip file of them. matte: the format of a separate matte for it.
     """
 
     name: FormatName
@@ -40,7 +39,7 @@ class OutputFormat:
 
     @property
     def result_suffix(self) -> str:
-        """Of the file that a job's result is."""
+        """File name suffix of a job's result."""
         return ".zip" if self.pictures else self.suffix
 
 
@@ -55,15 +54,15 @@ FORMATS: dict[str, OutputFormat] = {
     "mov": OutputFormat("mov", "MOV (ProRes)", "MOV (ProRes 4444): for editing", ".mov", "video/quicktime"),
     "mkv": OutputFormat("mkv", "MKV (FFV1, lossless)", "MKV (FFV1): lossless", ".mkv", "video/x-matroska"),
     "gif": OutputFormat("gif", "GIF", "GIF", ".gif", "image/gif", played=True),
-    "png": OutputFormat("png", "PNG sequence", "PNG pictures, in a zip", ".png", "application/zip", pictures=True),
+    "png": OutputFormat("png", "PNG sequence", "PNG pictures in a zip file", ".png", "application/zip", pictures=True),
 }  # fmt: skip
 
 NAMES = f"{' '.join(f.suffix for f in FORMATS.values() if not f.pictures)}, a folder or {PICTURE}"
-"""The names of outputs that the command line understands, in words."""
+"""The output names that the command line accepts, as text."""
 
 
 def check_alpha(chosen: OutputFormat) -> None:
-    """Raise UnsupportedOutput where transparency cannot be kept, naming the formats that keep it."""
+    """Raise UnsupportedOutput if the format has no transparency; the message lists the formats that have."""
     if not chosen.transparent:
-        able = ", ".join(f"{f.suffix} ({f.label})" for f in FORMATS.values() if f.transparent)
-        raise UnsupportedOutput(f"{chosen.label} cannot be transparent; these can: {able}")
+        transparent = ", ".join(f"{f.suffix} ({f.label})" for f in FORMATS.values() if f.transparent)
+        raise UnsupportedOutput(f"{chosen.label} does not support transparency; use one of: {transparent}")

@@ -1,7 +1,6 @@
-"""What web and workers tell each other about uploaded videos: jobs, their outputs and how far they are. Pydantic, JSON.
+"""Records of jobs that web and workers share: the job, its outputs, progress and results. Pydantic, exchanged as JSON.
 
-Knows nothing about Redis or where files lie: `stream/records/job_store.py` keeps these records, `stream/storage` the
-files.
+Knows nothing about Redis or storage: `stream/records/job_store.py` stores these records, `stream/storage` the files.
 """
 
 from enum import StrEnum
@@ -30,7 +29,7 @@ OutputName = Annotated[str, Field(pattern=f"^{limits.OUTPUT_NAME}$")]
 Title = Annotated[str, Field(max_length=limits.TITLE)]
 Address = Annotated[str, Field(max_length=limits.ADDRESS)]
 Side = Annotated[int, Field(ge=0, le=limits.SIDE_PX)]
-"""Of a picture, in pixels; 0: not given."""
+"""Width or height of a picture in pixels; 0: not set."""
 Priority = Annotated[int, Field(ge=0, le=limits.PRIORITY_MOST)]
 
 _FAULTS: tuple[type[MatteboxError], ...] = (
@@ -38,15 +37,15 @@ _FAULTS: tuple[type[MatteboxError], ...] = (
     FetchError,
 )  # fmt: skip
 REASONS = frozenset(fault.code for fault in _FAULTS) | {keys.POISON, MatteboxError.code}
-"""How a job may have failed, in a word."""
+"""The possible values of `Job.reason` after a failure."""
 
 
 class JobState(StrEnum):
-    """Where a job stands. The last three are final, but for a failed one that is tried again."""
+    """The state of a job. The last three are final, except that a failed job can be retried."""
 
-    QUEUED = "queued"  # nothing of it is being worked on
+    QUEUED = "queued"  # no task of it is running
     RUNNING = "running"
-    PAUSED = "paused"  # its owner wishes so; segments under way are finished
+    PAUSED = "paused"  # by its owner; running segments are finished
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -59,12 +58,13 @@ class JobState(StrEnum):
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset({JobState.QUEUED, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
-    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),  # under way
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
     JobState.DONE: frozenset(),
-    JobState.FAILED: frozenset({JobState.QUEUED}),  # tried again; finished segments stay finished
+    JobState.FAILED: frozenset({JobState.QUEUED}),  # retried; finished segments are kept
     JobState.CANCELLED: frozenset(),
 }
-"""From each state to those that may follow it. No other move is ever stored."""
+"""The states that may follow each state. No other transition is ever stored. A paused job can end, because its running
+segments are finished."""
 
 
 class _Record(BaseModel):
@@ -72,47 +72,48 @@ class _Record(BaseModel):
 
 
 class Output(_Record):
-    """One result of a job. `view` and `background` stand in for those of the job's options where they are set."""
+    """One result of a job. `view` and `background`, if set, override those of the job's options."""
 
     name: OutputName = "result"
-    format: FormatName = Field(DEFAULT, description="png: a zip of numbered pictures")
+    format: FormatName = Field(DEFAULT, description="png: a zip file of numbered pictures")
     view: View | None = None
     background: Background | None = None
 
     @property
     def kind(self) -> OutputFormat:
-        """What is known of its format."""
+        """The record of its format."""
         return FORMATS[self.format]
 
     def options(self, of_job: Options) -> Options:
+        """The job's options with the overrides of this output."""
         own = {"view": self.view, "background": self.background}
         return of_job.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 
 class Media(_Record):
-    """What a look into the file tells before anything is decoded."""
+    """Properties of the video, read when the job is planned."""
 
-    duration_s: float = Field(0.0, ge=0, description="of the part that is wanted")
-    fps: float = Field(0.0, ge=0, description="mean rate")
-    width: int = Field(0, ge=0, description="of what comes out, in pixels")
+    duration_s: float = Field(0.0, ge=0, description="of the selected part")
+    fps: float = Field(0.0, ge=0, description="mean frame rate")
+    width: int = Field(0, ge=0, description="of the output, in pixels")
     height: int = Field(0, ge=0)
     sound: bool = False
     bytes: int = Field(0, ge=0)
 
 
 class Progress(_Record):
-    """How far a job is, all workers together."""
+    """Progress of a job, over all workers."""
 
-    frames: int = Field(0, ge=0, description="of the result that are done")
-    of_frames: int = Field(0, ge=0, description="that there will be, as far as can be known; 0: not yet")
-    fps: float = Field(0.0, ge=0, description="done a second, of late")
-    left_s: float = Field(0.0, ge=0, description="seconds to go at that rate; 0: unknown")
+    frames: int = Field(0, ge=0, description="frames of the result that are done")
+    of_frames: int = Field(0, ge=0, description="total number of frames, estimated; 0: unknown")
+    fps: float = Field(0.0, ge=0, description="frames per second, recently")
+    left_s: float = Field(0.0, ge=0, description="seconds left at that rate; 0: unknown")
     segments: int = Field(0, ge=0)
     segments_done: int = Field(0, ge=0)
 
 
 class StoredResult(_Record):
-    """A finished output as it lies in storage."""
+    """A finished output in storage."""
 
     key: str
     bytes: int = Field(ge=0)
@@ -120,12 +121,12 @@ class StoredResult(_Record):
 
 
 class Job(_Record):
-    """One uploaded video and what is to become of it, from its submission until it expires.
+    """One video to process, from its submission until it expires.
 
-    `id` is a random UUID. `source` is the storage key of the video, or empty while `url` has still to be fetched.
-    `title` is the user's own name for the file: for display alone, it never touches a disk. A job that has failed has
-    one of `REASONS`: the code of the error, "poison" where it killed its workers, "failed" for everything else;
-    `detail` says it for a person. Times are in seconds since 1970, by the clock of the store.
+    `id` is a random UUID. `source` is the storage key of the video, or empty until `url` has been downloaded. `title`
+    is the user's name for the file: only displayed, never used as a file name. A failed job has one of `REASONS`: the
+    code of the error, "poison" if it killed its workers, "failed" for everything else; `detail` explains it to people.
+    Times are in seconds since 1970, by the clock of Redis.
     """
 
     id: str = Field(min_length=1, max_length=limits.ID)
@@ -135,19 +136,19 @@ class Job(_Record):
     url: Address = ""
     options: Options = Options()
     outputs: tuple[Output, ...] = Field((Output(),), min_length=1, max_length=limits.OUTPUTS)
-    start_s: float = Field(0.0, ge=0, description="where to begin, in seconds of the source")
-    end_s: float | None = Field(None, description="where to stop")
-    width: Side = Field(0, description="of the outputs; 0: follows from the other side, or the source")
+    start_s: float = Field(0.0, ge=0, description="where to start, in seconds of the source")
+    end_s: float | None = Field(None, description="where to stop; null: at the end")
+    width: Side = Field(0, description="of the outputs; 0: from the height and the aspect ratio, or as the source")
     height: Side = 0
-    priority: Priority = Field(limits.PRIORITY, description="among its owner's jobs; higher comes first")
-    webhook: Address = Field("", description="address told when the job ends")
+    priority: Priority = Field(limits.PRIORITY, description="among its owner's jobs; higher runs first")
+    webhook: Address = Field("", description="URL that is notified when the job ends")
     state: JobState = JobState.QUEUED
     reason: str = ""
     detail: str = ""
     warnings: tuple[tuple[str, str], ...] = Field((), description="(code, sentence) pairs")
     media: Media | None = None
     progress: Progress = Progress()
-    results: dict[str, StoredResult] = Field(default_factory=dict, description="by the output's name, once done")
+    results: dict[str, StoredResult] = Field(default_factory=dict, description="by name of the output, once done")
     created_s: float = 0.0
     updated_s: float = 0.0
     started_s: float = 0.0
@@ -157,7 +158,7 @@ class Job(_Record):
     def _consistent(self) -> Self:
         names = [output.name for output in self.outputs]
         if len(set(names)) != len(names):
-            raise ValueError("two outputs have one name")
+            raise ValueError("two outputs have the same name")
         if self.end_s is not None and self.end_s <= self.start_s:
             raise ValueError(f"end_s {self.end_s:g} is not after start_s {self.start_s:g}")
         return self

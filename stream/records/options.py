@@ -1,6 +1,6 @@
-"""What a user asks of one video, as records that travel between processes. Pydantic, JSON both ways.
+"""The options of one video: what a user can choose. Pydantic records, exchanged between processes as JSON.
 
-Knows nothing about where a video comes from or which machine works on it.
+Knows nothing about where a video comes from or which machine processes it.
 """
 
 import re
@@ -20,24 +20,27 @@ BACKGROUND_SPECS = "color:#rrggbb, green, blur[:strength], image:PATH, video:PAT
 
 
 def parse_rgb(text: str) -> Rgb:
-    """`#rrggbb` or `#rgb` (the `#` may be left out: shells read it as a comment) to 0-255 numbers."""
+    """`#rrggbb` or `#rgb` as (red, green, blue), 0-255. The `#` is optional, because shells read it as a comment.
+
+    Raises ValueError.
+    """
     digits = text.removeprefix("#")
     if len(digits) == 3:
         digits = "".join(2 * d for d in digits)
     if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
-        raise ValueError(f"{text!r} is no colour; write it as #rrggbb")
+        raise ValueError(f"{text!r} is not a colour; write it as #rrggbb")
     return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
 
 
 class Background(BaseModel):
-    """What stands behind the subject. Written and read as the SPEC of the command line, in JSON too."""
+    """What is shown behind the subject. In JSON it is text, in the syntax of the command line: `BACKGROUND_SPECS`."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: BackgroundKind
     rgb: Rgb = GREEN
     path: str = ""
-    strength: float = Field(0.5, ge=0.0, le=1.0, description="of the blur; 1 is widest")
+    strength: float = Field(0.5, ge=0.0, le=1.0, description="strength of the blur; 1 is the strongest")
 
     @model_validator(mode="before")
     @classmethod
@@ -69,7 +72,7 @@ def _spec_fields(spec: str) -> dict[str, Any]:
             return {"kind": "color", "rgb": GREEN}
         case "transparent" | "none" if not colon:
             return {"kind": kind}
-    raise ValueError(f"{spec!r} is no background; one of: {BACKGROUND_SPECS}")
+    raise ValueError(f"{spec!r} is not a background; use one of: {BACKGROUND_SPECS}")
 
 
 class View(StrEnum):
@@ -79,64 +82,76 @@ class View(StrEnum):
     MATTE = "matte"  # alpha as grey
     OVERLAY = "overlay"  # the input, with everything that is not subject tinted
     SIDE_BY_SIDE = "side-by-side"  # input left, composite right
-    STACKED = "stacked"  # colour above alpha, for players that know no alpha
+    STACKED = "stacked"  # colour above alpha, for players without alpha support
 
 
 class Temporal(StrEnum):
-    """How masks are steadied over time."""
+    """Temporal smoothing of the alpha."""
 
-    AUTO = "auto"  # by engine and job: files look ahead, live video does not
+    AUTO = "auto"  # depends on the engine; files look ahead, live video does not
     OFF = "off"
     LIVE = "live"  # no delay
-    LIVE_1 = "live+1"  # one frame late: single pops and holes go too
-    OFFLINE = "offline"  # both directions
+    LIVE_1 = "live+1"  # one frame of delay: also removes errors of a single frame
+    OFFLINE = "offline"  # uses past and future frames
 
 
 class Refine(StrEnum):
-    """Is a small matte fitted to the edges of the picture?"""
+    """Guided upsampling: fits a small matte to the edges of the picture."""
 
-    AUTO = "auto"  # as a part of the steadying, for engines with coarse mattes
-    ON = "on"  # by guided upsampling, with steadying and without
+    AUTO = "auto"  # as part of temporal smoothing, for engines with coarse mattes
+    ON = "on"  # with and without temporal smoothing
     OFF = "off"
 
 
 class Edges(BaseModel):
-    """How the edge of the matte looks. Pixels are those of the output; by default only `refine` does anything."""
+    """Shape of the matte's edge. Pixels are pixels of the output; by default only `refine` has an effect."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    refine: Refine = Field(Refine.AUTO, description="Fit the matte's edges to the picture's.")
-    threshold: float = Field(0.5, ge=0.05, le=0.95, description="Alpha that becomes one half; less takes in more.")
-    contrast: float = Field(0.0, ge=0.0, le=1.0, description="Hardness of soft edges: 0 as found, 1 a cut.")
-    specks: float = Field(0.0, ge=0.0, le=0.25, description="Drop lone parts smaller than this share of the picture.")
+    refine: Refine = Field(Refine.AUTO, description="Fit the edges of the matte to the edges in the picture.")
+    threshold: float = Field(
+        0.5, ge=0.05, le=0.95, description="The alpha that becomes one half; a lower value includes more."
+    )
+    contrast: float = Field(0.0, ge=0.0, le=1.0, description="Hardness of soft edges: 0 is unchanged, 1 is a hard cut.")
+    specks: float = Field(
+        0.0, ge=0.0, le=0.25, description="Remove isolated parts smaller than this share of the picture."
+    )
     holes: float = Field(0.0, ge=0.0, le=0.25, description="Fill holes smaller than this share of the picture.")
-    expand: float = Field(0.0, ge=-20.0, le=20.0, description="Move the edge outwards by so many pixels; -2 inwards.")
-    feather: float = Field(0.0, ge=0.0, le=30.0, description="Soften the edge over so many pixels on either side.")
-    light_wrap: float = Field(0.0, ge=0.0, le=1.0, description="Let the background's light spill over the edge.")
-    spill: float = Field(0.0, ge=0.0, le=1.0, description="Take a green or blue screen's tint off the subject.")
+    expand: float = Field(
+        0.0, ge=-20.0, le=20.0, description="Grow the subject by this many pixels; negative values shrink it."
+    )
+    feather: float = Field(0.0, ge=0.0, le=30.0, description="Soften the edge over this many pixels on either side.")
+    light_wrap: float = Field(0.0, ge=0.0, le=1.0, description="Let light from the background spill over the edge.")
+    spill: float = Field(0.0, ge=0.0, le=1.0, description="Remove the tint of a green or blue screen from the subject.")
 
 
 def _for(option: str) -> str:
+    """The start of an option's description: the engines that support it."""
     return f"For {', '.join(taking(option))}:"
 
 
 class Options(BaseModel):
-    """Everything about the picture that may be chosen for one video."""
+    """All options that affect the picture of one video."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: str = Field(AUTO, description="The model that finds the subject; auto takes the best for this machine.")
-    background: Background = Field(Background(kind="color"), description="What stands behind the subject.")
-    view: View = Field(View.COMPOSITE, description="What the picture shows.")
-    temporal: Temporal = Field(Temporal.AUTO, description="How the matte is steadied over time.")
-    temporal_strength: float = Field(0.7, ge=0.0, le=1.0, description="Strength of the steadying; 0 is none.")
+    engine: str = Field(AUTO, description="The model that finds the subject; auto selects the best for this machine.")
+    background: Background = Field(Background(kind="color"), description="What is shown behind the subject.")
+    view: View = Field(View.COMPOSITE, description="What the output shows.")
+    temporal: Temporal = Field(Temporal.AUTO, description="Temporal smoothing: steadies the matte over time.")
+    temporal_strength: float = Field(
+        0.7, ge=0.0, le=1.0, description="Strength of the temporal smoothing; 0 turns it off."
+    )
     edges: Edges = Edges()
     foreground: Literal["auto", "estimate", "keep"] = Field(
-        "auto", description="The subject's colours: estimated where it mixes with the room, or kept as they are."
+        "auto",
+        description="The subject's colours at soft edges: estimate them without the old background, or keep them.",
     )
-    roi: bool = Field(False, description=f"{_for('roi')} look where the subject was, and at everything now and then.")
+    roi: bool = Field(
+        False, description=f"{_for('roi')} process only the area around the subject, and regularly the whole picture."
+    )
     key: Rgb | None = Field(
-        None, description=f"{_for('key')} the screen's colour; unset, it is measured on the first frame."
+        None, description=f"{_for('key')} the colour of the screen; by default it is measured on the first frame."
     )
 
     @model_validator(mode="before")
@@ -148,26 +163,26 @@ class Options(BaseModel):
 
     @property
     def wants_alpha(self) -> bool:
-        """Does the output carry transparency?"""
+        """Whether the output has an alpha channel."""
         return self.view is View.COMPOSITE and self.background.kind == "transparent"
 
     def misplaced(self) -> tuple[str, str] | None:
-        """A field that the chosen engine would not use, and why in words."""
+        """A field that the chosen engine does not support, with the reason as text; None if there is none."""
         if self.engine == AUTO:
             return None
         for name in self.special():
             if self.engine not in taking(name):
-                return name, f"is for the engine {', '.join(taking(name))}, not for {self.engine}"
+                return name, f"supported only by {', '.join(taking(name))}, not by {self.engine}"
         return None
 
     def special(self) -> list[str]:
-        """The fields that are set and that only some engines take."""
+        """The fields with a non-default value that only some engines support."""
         fields = type(self).model_fields
         return [name for name in special_options() if name in fields and getattr(self, name) != fields[name].default]
 
     @classmethod
     def read(cls, **fields: Any) -> Self:
-        """As the constructor, with a one-line UsageError that names the field."""
+        """Construct from fields. Raises a one-line UsageError that names each invalid field."""
         try:
             return cls(**fields)
         except ValidationError as exc:

@@ -1,10 +1,9 @@
-"""Where pictures go. A new sink is a file here and a line in `SINKS`; `base.py` says what it has to have.
+"""Sinks for frames. A new sink is a file here and a line in `SINKS`; `base.py` defines its interface.
 
-Sinks: `file` (one video) and `images` (a folder of pictures). The other files are parts of these: `formats` (what each
-format can hold), `sound`, `gif`, `partial` (nothing half-written is visible). Jobs of the service write with parts of
-their own: `several` (one video into several outputs), `segment`, `joined` and `sequential` (an output in pieces, and
-the whole that is made of them). Viewers over WebRTC (`stream/rtc/sink.py`) have no line: a peer connection makes that
-sink, it is not opened by an address.
+Sinks: `file` (one video) and `images` (a folder of pictures). The other files are parts of these: `formats` (the
+encoding of each format), `sound`, `gif`, `partial` (hides incomplete outputs). Jobs use sinks of their own: `several`
+(one video into several outputs), `segment`, `joined` and `sequential` (an output in segments, and their join). The sink
+for WebRTC viewers (`stream/rtc/sink.py`) has no line: a peer connection creates it, no address opens it.
 """
 
 from pathlib import Path
@@ -22,23 +21,23 @@ SINKS = {
     "file": "stream.sinks.file:FileSink",
     "images": "stream.sinks.images:ImagesSink",
 }
-"""By an address's scheme; but a file's name that stands for many pictures leads to "images", which is no scheme."""
+"""By the scheme of the address. "images" is not a scheme: it is used for file names that mean a picture sequence."""
 
 
 def sink_address(text: str) -> Address:
-    """The address that a person wrote. Raises UsageError, which does not quote it."""
+    """Parse the address of a sink. Raises UsageError, which does not quote it."""
     return Address.read(text, _schemes())
 
 
 def open_sink(address: Address | Path, options: Options, settings: Settings) -> Sink:
-    """The sink at an address; a path is a file's, and its name says the format. Nothing is written yet.
+    """Create the sink for an address or a file's path; a file's name sets the format. Nothing is written yet.
 
-    Raises UsageError for what cannot be written to or be asked (UnsupportedOutput: of that format), DiskError.
+    Raises UsageError for an unknown scheme, UnsupportedOutput for options that the format does not support, DiskError.
     """
     address = Address.of(address)
     if address.scheme not in _schemes():
         known = "".join(f", or {scheme}://" for scheme in _schemes() if scheme != "file")
-        raise UsageError(f"{address.scheme}:// cannot be sent to yet; give the name of a file, such as out.mkv{known}")
+        raise UsageError(f"{address.scheme}:// is not supported as an output; use a file name, such as out.mkv{known}")
     found: SinkClass = find(SINKS[_kind(address)])
     try:
         return found.from_address(address, options, settings)

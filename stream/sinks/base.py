@@ -1,4 +1,4 @@
-"""What a sink that is opened by an address has to have."""
+"""Interface of sinks that are opened by an address."""
 
 from typing import Protocol
 
@@ -9,17 +9,17 @@ from stream.settings import Settings
 
 
 class SinkClass(Protocol):
-    """The class behind a line of `SINKS`.
+    """The class that an entry of `SINKS` names.
 
-    A sink that must not be waited for (a device, a connection) has a `slot` besides: `pump` then hands it the newest
-    frame only.
+    A sink that must not block the pump (a device, a connection) also has a `slot`: `pump` then gives it only the newest
+    frame.
     """
 
     def from_address(self, address: Address, options: Options, settings: Settings) -> Sink:
-        """A class method. Checks what it is given; nothing is written and nothing connected to before `open`.
+        """A class method. Checks its arguments; nothing is written and no connection is made before `open`.
 
-        options: what is asked of the picture. Where `options.wants_alpha`, frames carry alpha: a sink that cannot keep
-        it raises UnsupportedOutput. Packages that not every installation has are imported here, not at the top of the
-        module. Raises UsageError, DiskError.
+        options: of the video. If `options.wants_alpha`, frames have alpha: a sink that cannot store it raises
+        UnsupportedOutput. Optional packages are imported here, not at the top of the module. Raises UsageError,
+        DiskError.
         """
         ...

@@ -1,8 +1,8 @@
-"""Codec, pixel format and options for every format of `stream/records/formats.py`.
+"""Codec, pixel format and encoder options for every format of `stream/records/formats.py`.
 
-Qualities are set so that the picture is visually lossless at the speed a matting engine runs on the same machine;
-x264's `superfast` measured 3 to 6 dB better than `ultrafast` for less than twice its cost, and slower presets gain
-little (PSNR at 2 Mbit/s 41.0, `medium` 41.6 at five times the cost).
+The quality settings are visually lossless, and fast enough to keep up with a matting engine on the same machine. x264's
+`superfast` measured 3 to 6 dB better than `ultrafast` for less than twice its cost, and slower presets gain little
+(PSNR at 2 Mbit/s 41.0, `medium` 41.6 at five times the cost).
 """
 
 import functools
@@ -23,13 +23,12 @@ from stream.settings import Settings
 
 @dataclass(frozen=True)
 class Format:
-    """How one kind of output is encoded.
+    """How one output format is encoded.
 
-    kind: its record in the table that everybody shares. container: FFmpeg's muxer, "" for picture sequences. pix_fmt,
-    alpha_pix_fmt, gray_pix_fmt: what the codec is given for opaque, transparent and matte pictures; alpha_pix_fmt ""
-    where it cannot be transparent. largest_px: longest side the codec takes.
-    sound: codecs copied as they are, None for all. sound_codec: what others are turned into, "" where the format has
-    no sound.
+    kind: its shared record. container: FFmpeg's muxer, "" for picture sequences. pix_fmt, alpha_pix_fmt, gray_pix_fmt:
+    the codec's pixel formats for opaque, transparent and matte frames; alpha_pix_fmt is "" if there is no transparency.
+    largest_px: the codec's maximum width and height. sound: audio codecs that are copied, None for all. sound_codec:
+    the codec to which others are converted, "" if the format has no sound.
     """
 
     kind: formats.OutputFormat
@@ -47,10 +46,11 @@ class Format:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return self.kind.label
 
     def pixels(self, info: VideoInfo) -> str:
+        """The pixel format for a video."""
         if info.has_alpha and self.alpha_pix_fmt:
             return self.alpha_pix_fmt
         return (self.gray_pix_fmt or self.pix_fmt) if info.gray else self.pix_fmt
@@ -85,7 +85,7 @@ _ENCODINGS = (
     Format(
         formats.FORMATS["mov"],
         "mov",
-        "prores_aw",  # as exact as prores_ks, three times as fast
+        "prores_aw",  # as accurate as prores_ks, three times as fast
         "yuv422p10le",
         alpha_pix_fmt="yuva444p10le",
         options={"profile": "3"},
@@ -109,29 +109,32 @@ _ENCODINGS = (
 )
 
 FORMATS = {encoding.kind.suffix: encoding for encoding in _ENCODINGS}
-"""By the suffix of an output's name."""
+"""By file name suffix."""
 
 
 def format_of(path: Path) -> Format:
-    """The format that the name of an output asks for; a folder means a PNG sequence. Raises UnsupportedOutput."""
+    """The format for an output's file name; a folder means a PNG sequence. Raises UnsupportedOutput."""
     suffix = path.suffix.lower()
     if not suffix or path.is_dir():
         return FORMATS[formats.FORMATS["png"].suffix]
     if suffix not in FORMATS:
-        raise UnsupportedOutput(f"{suffix} is no format that can be written; one of: {', '.join(FORMATS)}, or a folder")
+        raise UnsupportedOutput(f"{suffix} is not an output format; use one of: {', '.join(FORMATS)}, or a folder")
     return FORMATS[suffix]
 
 
 def check_alpha(chosen: Format) -> None:
-    """Raise UnsupportedOutput where transparency cannot be kept, naming the formats that keep it."""
+    """Raise UnsupportedOutput if the format has no transparency; the message lists the formats that have."""
     formats.check_alpha(chosen.kind)
 
 
 def add_video(container: OutputContainer, chosen: Format, info: VideoInfo, settings: Settings) -> av.VideoStream:
-    """A stream for pictures of `info`'s size and times, in BT.709, with the encoder's options set but not yet open."""
+    """Add a video stream with the size and time base of `info`, in BT.709; its encoder is configured but not open yet.
+
+    Raises UnsupportedOutput if the frame is too large for the codec.
+    """
     if max(info.width, info.height) > chosen.largest_px:
         raise UnsupportedOutput(
-            f"{chosen.name} takes up to {chosen.largest_px} pixels a side, not {max(info.width, info.height)}"
+            f"{chosen.name} supports up to {chosen.largest_px} pixels per side, not {max(info.width, info.height)}"
         )
     codec, options = _encoder(chosen, info, settings)
     stream = cast(av.VideoStream, container.add_stream(codec, rate=plausible_rate(info.rate)))
@@ -146,7 +149,7 @@ def add_video(container: OutputContainer, chosen: Format, info: VideoInfo, setti
 
 
 def _encoder(chosen: Format, info: VideoInfo, settings: Settings) -> tuple[str, dict[str, str]]:
-    """The GPU's H.264 encoder where it is wanted, opens and takes this size; else the format's own."""
+    """The GPU's H.264 encoder if it is enabled, available and supports this size; else the format's own."""
     fits = info.width >= 160 and info.height >= 64 and max(info.width, info.height) <= 4096
     if chosen.codec == "libx264" and settings.hw_encode and fits and encoder_opens("h264_nvenc"):
         return "h264_nvenc", {"preset": "p4", "rc": "vbr", "cq": "19", "b": "0"}
@@ -155,7 +158,7 @@ def _encoder(chosen: Format, info: VideoInfo, settings: Settings) -> tuple[str, 
 
 @functools.cache
 def encoder_opens(codec: str) -> bool:
-    """Does this machine have the hardware behind an encoder? Opening it is the only way to know."""
+    """Whether this machine has the hardware for an encoder. Opening it is the only way to find out."""
     try:
         context = cast(av.VideoCodecContext, av.VideoCodecContext.create(codec, "w"))
         context.width, context.height, context.pix_fmt = 640, 480, "yuv420p"

@@ -1,8 +1,8 @@
-"""Where pictures come from. A new source is a file here and a line in `SOURCES`; `base.py` says what it has to have.
+"""Sources of frames. A new source is a file here and a line in `SOURCES`; `base.py` defines its interface.
 
 Sources: `file`, `pattern`, `rtsp`. The other files are parts of these: `container`, `reader`, `scan` and `probe` read
-files; `connection` reads what comes over a network. A WebRTC camera (`stream/rtc/source.py`) has no line: it is made
-by a peer connection, not opened by an address.
+files; `connection` reads a network stream. A WebRTC camera (`stream/rtc/source.py`) has no line: a peer connection
+creates it, no address opens it.
 """
 
 from pathlib import Path
@@ -21,16 +21,19 @@ SOURCES = {
     "rtsp": "stream.sources.rtsp:RtspSource",
     "rtsps": "stream.sources.rtsp:RtspSource",
 }
-"""By an address's scheme."""
+"""By the scheme of the address."""
 
 
 def source_address(text: str) -> Address:
-    """The address that a person wrote. Raises UsageError, which does not quote it."""
+    """Parse the address of a source. Raises UsageError, which does not quote it."""
     return Address.read(text, SOURCES)
 
 
 def open_source(address: Address | Path, options: SourceOptions, settings: Settings) -> Source:
-    """The source at an address; a path is a file's. Raises UsageError for what cannot be read or asked, InputError."""
+    """Open the source at an address or a file's path.
+
+    Raises UsageError for an unknown scheme and for options that the source does not support, InputError.
+    """
     address = Address.of(address)
     found = _source_class(address)
     options.check(address.scheme, found.takes)
@@ -41,25 +44,25 @@ def open_source(address: Address | Path, options: SourceOptions, settings: Setti
 
 
 def open_live_source(address: Address, options: SourceOptions, settings: Settings) -> LiveSource:
-    """As `open_source`. Raises UsageError too for a source that is not live."""
+    """Like `open_source`, for live sources. Raises UsageError also for a source that is not live."""
     if not is_live(address):
-        raise UsageError(f"the source is none that can be read live ({listed(live=True)}); for a file: mattebox file")
+        raise UsageError(f"the source must be live ({listed(live=True)}); for a file, use mattebox file")
     return cast(LiveSource, open_source(address, options, settings))
 
 
 def is_live(address: Address) -> bool:
-    """Does it stand for a live source? False for a scheme that is not known."""
+    """Whether the address is that of a live source. False for an unknown scheme."""
     return address.scheme in SOURCES and _source_class(address).live
 
 
 def listed(live: bool) -> str:
-    """The schemes of all live sources, or of all others, for a person."""
-    return ", ".join(f"{scheme}://" for scheme, place in SOURCES.items() if find(place).live == live)
+    """The schemes of all live sources, or of all others, as text."""
+    return ", ".join(f"{scheme}://" for scheme, target in SOURCES.items() if find(target).live == live)
 
 
 def _source_class(address: Address) -> SourceClass:
     if address.scheme not in SOURCES:
         known = f"{listed(live=False)}, live: {listed(live=True)}"
-        raise UsageError(f"{address.scheme}:// cannot be read; these can: {known}")
+        raise UsageError(f"{address.scheme}:// is not supported as a source; use one of: {known}")
     found: SourceClass = find(SOURCES[address.scheme])
     return found

@@ -1,4 +1,4 @@
-"""What a source that is opened by an address has to have, and what may be asked of it."""
+"""Interfaces of sources that are opened by an address, and their options."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from stream.pump import Item, Source
 from stream.settings import Settings
 from stream.slot import Slot
 
-_WORDS = {"start_s": "a start", "end_s": "an end", "size": "a size", "duration_s": "a duration"}
+_DESCRIPTIONS = {"start_s": "a start", "end_s": "an end", "size": "a size", "duration_s": "a duration"}
 
 
 @dataclass(frozen=True)
 class SourceState:
-    """The state of a live source's connection. reason: why it was lost."""
+    """The state of a live source's connection. reason: why the connection was lost."""
 
     name: Literal["connecting", "live", "reconnecting"] = "connecting"
     reason: str = ""
@@ -27,13 +27,13 @@ class SourceState:
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What is asked of a source, besides its address.
+    """Options for opening a source.
 
-    start_s, end_s: the part of a recording, in seconds from its beginning; end_s None: to its end.
-    size: (width, height) in pixels to scale to; one of them 0 keeps the shape, both 0 keep the size.
-    duration_s: a live source ends by itself so long after its first frame; None: it does not.
-    on_state: called with each new state of a live source, in any thread, and again later if it returns False. Without
-    it the states are logged. A recording has none.
+    start_s, end_s: the part of a recording, in seconds from its start; end_s None: to its end.
+    size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
+    duration_s: a live source ends this long after its first frame; None: it does not end by itself.
+    on_state: called with each new state of a live source, in any thread; if it returns False, it is called again later.
+    Without it the states are logged. A recording has no states.
     """
 
     start_s: float = 0.0
@@ -43,19 +43,19 @@ class SourceOptions:
     on_state: Callable[[SourceState], object] | None = None
 
     def check(self, scheme: str, takes: frozenset[str]) -> None:
-        """Raises UsageError where something is asked that is not among `takes`, which are names of fields."""
+        """Raise UsageError for options that the source does not support. takes: the fields that it supports."""
         default = SourceOptions()
-        asked = [field for field in _WORDS if getattr(self, field) != getattr(default, field)]
-        if refused := [_WORDS[field] for field in asked if field not in takes]:
-            raise UsageError(f"{scheme}:// cannot be given {' or '.join(refused)}")
+        requested = [field for field in _DESCRIPTIONS if getattr(self, field) != getattr(default, field)]
+        if refused := [_DESCRIPTIONS[field] for field in requested if field not in takes]:
+            raise UsageError(f"{scheme}:// does not support {' or '.join(refused)}")
 
 
 class LiveSource(Source, Protocol):
-    """A source that does not wait: it hands on its newest picture, and goes on until `end` or `close` is called.
+    """A source that never blocks its producer: it provides the newest frame, until `end` or `close` is called.
 
-    slot: the hand-over that `pump` reads from; `slot.dropped` counts what the transform was too slow for.
-    dropped: pictures lost before that, by cause: "convert" (a newer one came first) and "unusable".
-    state: as of now.
+    slot: the slot that `pump` reads from; `slot.dropped` counts frames for which the transform was too slow.
+    dropped: frames dropped before that, by cause: "convert" (a newer one arrived first) and "unusable".
+    state: the current state.
     """
 
     slot: Slot[Item]
@@ -63,24 +63,23 @@ class LiveSource(Source, Protocol):
     state: SourceState
 
     def end(self) -> None:
-        """No more frames; those handed on are still worked on. Safe in a signal handler."""
+        """Stop producing frames; those already delivered are still processed. Safe in a signal handler."""
         ...
 
 
 class SourceClass(Protocol):
-    """The class behind a line of `SOURCES`.
+    """The class that an entry of `SOURCES` names.
 
-    live: its instances are `LiveSource`s. takes: the fields of `SourceOptions` that it honours; `open_source` refuses
-    the others. `on_state` is not among them: every source may be given one.
+    live: its instances are `LiveSource`s. takes: the fields of `SourceOptions` that it supports; `open_source` refuses
+    the others. `on_state` is not listed: every source accepts it.
     """
 
     live: bool
     takes: frozenset[str]
 
     def from_address(self, address: Address, options: SourceOptions, settings: Settings) -> Source:
-        """A class method. Checks what it is given; a live source connects no earlier than when `info` is first read.
+        """A class method. Checks its arguments; a live source connects only when `info` is first read.
 
-        Packages that not every installation has are imported here, not at the top of the module. Raises UsageError,
-        InputError.
+        Optional packages are imported here, not at the top of the module. Raises UsageError, InputError.
         """
         ...

@@ -1,8 +1,8 @@
-"""One attempt to read a network source: a thread that reads it until it ends, and why it ended.
+"""One connection to a network source: a thread that reads and decodes it until it ends, and the reason for the end.
 
-Knows nothing about single protocols: what FFmpeg is told about one comes from the source. A call into FFmpeg may hang
-in spite of its time limits, so the thread can be abandoned: it then hands on nothing more and ends when the call does.
-FFmpeg's own error messages may quote the address and its password, so they are never passed on.
+Knows nothing about protocols: FFmpeg's options for them come from the source. A call into FFmpeg may hang in spite of
+its time limits, so the thread can be abandoned: it then delivers nothing more and ends when the call returns. FFmpeg's
+own error messages may quote the address and its password, so they are never passed on.
 """
 
 import errno
@@ -21,25 +21,26 @@ from stream.picture.timing import plausible_rate
 from stream.settings import Settings
 
 _REFUSALS: dict[type[Exception], str] = {
-    av.error.HTTPBadRequestError: "it does not understand the request (400)",
+    av.error.HTTPBadRequestError: "bad request (400)",
     av.error.HTTPUnauthorizedError: "wrong user or password (401)",
-    av.error.HTTPForbiddenError: "access is forbidden (403)",
+    av.error.HTTPForbiddenError: "access forbidden (403)",
     av.error.HTTPNotFoundError: "not found (404)",
-    av.error.HTTPTooManyRequestsError: "too many ask it (429)",
-    av.error.HTTPOtherClientError: "it refuses the request (4xx)",
-    av.error.HTTPServerError: "it has a fault of its own (5xx)",
+    av.error.HTTPTooManyRequestsError: "too many requests (429)",
+    av.error.HTTPOtherClientError: "the source refused the request (4xx)",
+    av.error.HTTPServerError: "the source has an internal error (5xx)",
 }
-_UNNAMED = "it asks for a user and a password (401)"
-_NO_VIDEO = "it sends no video"
-_ALL_OF = 0.9  # of a time limit: FFmpeg's clock and ours differ a little
-_BLIND = 4  # a decoder waits for a picture that stands alone; so many time limits at most
+_NO_CREDENTIALS = "a user and a password are required (401)"
+_CLOSED = "the source closed the connection"
+_TIMED_OUT = 0.9  # share of a time limit that counts as all of it: FFmpeg's clock and ours differ a little
+_MAX_BLIND = 4  # time limits without a decoded picture: the decoder may have to wait for a keyframe
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture: its time by the source's clock, if it has one, and when it came (`time.monotonic`).
+    """A decoded picture.
 
-    sar: width of a pixel over its height. rate: pictures a second, a guess.
+    time_s: by the source's clock, if it has one. arrived_s: by `time.monotonic`. sar: sample aspect ratio, a pixel's
+    width over its height. rate: estimated pictures per second.
     """
 
     decoded: av.VideoFrame
@@ -50,16 +51,17 @@ class Picture:
 
 
 class Connection:
-    """Reads the source in a thread of its own from `start` on.
+    """Reads the source in its own thread after `start`.
 
-    protocol: FFmpeg's options for the address's scheme, `protocol_whitelist` among them.
-    take: called in that thread with each picture. ended, reason: set when the thread is done; read `ended` first.
+    protocol: FFmpeg's options for the scheme of the address, including `protocol_whitelist`.
+    deliver: called in that thread with each picture. opened: the source has answered. ended, reason: set when the
+    thread ends; read `ended` first.
     """
 
     def __init__(
-        self, address: Address, protocol: Mapping[str, str], settings: Settings, take: Callable[[Picture], object]
+        self, address: Address, protocol: Mapping[str, str], settings: Settings, deliver: Callable[[Picture], object]
     ) -> None:
-        self._address, self._protocol, self._settings, self._take = address, protocol, settings, take
+        self._address, self._protocol, self._settings, self._deliver = address, protocol, settings, deliver
         self._abandoned = False
         self._heard_s = time.monotonic()
         self.opened = False
@@ -70,12 +72,12 @@ class Connection:
         threading.Thread(target=self._run, name=self._address.scheme, daemon=True).start()
 
     def abandon(self) -> None:
-        """Hand on nothing more, and end as soon as FFmpeg lets go."""
+        """Deliver nothing more, and end as soon as FFmpeg returns."""
         self._abandoned = True
 
     @property
     def overdue(self) -> str:
-        """Why there is no use in waiting any longer; empty while there is."""
+        """The reason to stop waiting for the source; empty while the time limit has not passed."""
         if time.monotonic() - self._heard_s <= self._settings.rtsp_timeout_s:
             return ""
         return self._silence()
@@ -88,8 +90,8 @@ class Connection:
         try:
             with self._open() as container:
                 self.reason = self._read(container)
-        except Exception as exc:  # noqa: BLE001 - whatever it was: the owner tries again
-            self.reason = self._words(exc)
+        except Exception as exc:  # noqa: BLE001 - the owner reconnects after any error
+            self.reason = self._explain(exc)
         finally:
             self.ended.set()
 
@@ -99,7 +101,7 @@ class Connection:
             **self._protocol,
             "fflags": "nobuffer",
             "flags": "low_delay",
-            "probesize": "32768",  # with the defaults the first picture is a second old when it is handed on
+            "probesize": "32768",  # with the defaults the first picture is a second old when it is delivered
             "analyzeduration": "100000",
             "max_pixels": str(self._settings.max_pixels),
         }
@@ -108,61 +110,61 @@ class Connection:
     def _read(self, container: InputContainer) -> str:
         self.opened, self._heard_s = True, time.monotonic()
         if not container.streams.video:
-            return _NO_VIDEO
+            return "the source sends no video"
         stream = container.streams.video[0]
         context = stream.codec_context
         if context is None:
-            return "it sends video of an unknown codec"
-        context.thread_type = "SLICE"  # threads by frame hold pictures back
+            return "the source sends video in an unknown codec"
+        context.thread_type = "SLICE"  # frame threading delays pictures
         context.thread_count = self._settings.codec_threads()
         context.options = {"max_pixels": str(self._settings.max_pixels)}
-        return self._pictures(container, stream, context)
+        return self._decode(container, stream, context)
 
-    def _pictures(self, container: InputContainer, stream: av.VideoStream, context: Any) -> str:
-        """Hand on all that comes; gives the reason of the end."""
-        limit_s, seen_s = self._settings.rtsp_timeout_s, self._heard_s
+    def _decode(self, container: InputContainer, stream: av.VideoStream, context: Any) -> str:
+        """Deliver all pictures until the connection ends. Returns the reason for the end."""
+        limit_s, decoded_s = self._settings.rtsp_timeout_s, self._heard_s
         rate = plausible_rate(stream.average_rate, stream.guessed_rate)
         for packet in container.demux(stream):
             now_s = time.monotonic()
-            if self._abandoned or now_s - self._heard_s > _ALL_OF * limit_s:
-                return self._silence()  # what comes now lay in FFmpeg's parser all that time
+            if self._abandoned or now_s - self._heard_s > _TIMED_OUT * limit_s:
+                return self._silence()  # this packet is old: FFmpeg's parser held it back until the timeout
             self._heard_s = now_s
-            if now_s - seen_s > _BLIND * limit_s:
-                return "no picture can be made of what it sends"
+            if now_s - decoded_s > _MAX_BLIND * limit_s:
+                return "the source's video cannot be decoded"
             for decoded in _decoded(context, packet):
-                seen_s = now_s
-                self._hand_on(decoded, stream.time_base, context.sample_aspect_ratio, rate)
-        return "the source ended the connection"
+                decoded_s = now_s
+                self._picture(decoded, stream.time_base, context.sample_aspect_ratio, rate)
+        return _CLOSED
 
-    def _hand_on(
+    def _picture(
         self, decoded: av.VideoFrame, time_base: Fraction | None, sar: Fraction | None, rate: Fraction
     ) -> None:
         if not self._abandoned:
             known = decoded.pts is not None and time_base is not None
             time_s = float(decoded.pts * time_base) if known else None  # type: ignore[operator]
-            self._take(Picture(decoded, time_s, self._heard_s, sar, rate))
+            self._deliver(Picture(decoded, time_s, self._heard_s, sar, rate))
 
-    def _words(self, exc: Exception) -> str:
-        """Why, in words of our own: FFmpeg's errors quote the address they were given, password and all."""
+    def _explain(self, exc: Exception) -> str:
+        """The reason for an error, without FFmpeg's message, which quotes the address and its password."""
         if isinstance(exc, av.error.HTTPUnauthorizedError) and not self._address.has_user:
-            return _UNNAMED
+            return _NO_CREDENTIALS
         if refusal := _REFUSALS.get(type(exc)):
             return refusal
         silent_s = time.monotonic() - self._heard_s
         timed_out = isinstance(exc, av.error.TimeoutError | av.error.ExitError | TimeoutError)
-        if timed_out or silent_s > _ALL_OF * self._settings.rtsp_timeout_s:
+        if timed_out or silent_s > _TIMED_OUT * self._settings.rtsp_timeout_s:
             return self._silence()
         if isinstance(exc, av.error.InvalidDataError):
-            return "what it answers is no video" if not self.opened else "what it sends cannot be read"
+            return "the source sends invalid data" if self.opened else "the source did not answer with a video stream"
         if isinstance(exc, av.error.EOFError):
-            return "the source ended the connection"
+            return _CLOSED
         if isinstance(exc, OSError) and exc.errno == errno.EIO and not self.opened:
-            return "its name is not known, or it cannot be reached"
+            return "the host is unknown or cannot be reached"
         return str(getattr(exc, "strerror", "") or type(exc).__name__).lower()
 
 
 def _decoded(context: Any, packet: Any) -> list[av.VideoFrame]:
-    """What comes out of the decoder; nothing while it waits for a picture that stands alone, or cannot go on."""
+    """Decode a packet; no pictures while the decoder waits for a keyframe, or after an error."""
     try:
         return list(context.decode(packet))
     except av.error.FFmpegError:

@@ -42,7 +42,7 @@ class PatternSource:
         """Raises UsageError for a scene that is not known, and for a length without a picture."""
         scene = address.name or "screen"
         if scene not in ("screen", "room"):
-            raise UsageError(f"pattern:{scene} is unknown; one of: pattern:screen, pattern:room")
+            raise UsageError(f"unknown pattern {scene!r}; use pattern:screen or pattern:room")
         frames = round(30 * (_LENGTH_S if options.end_s is None else options.end_s))
         if frames < 1:
             raise UsageError("a pattern lasts a thirtieth of a second at least")

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: words in, files and exit codes out."""
+"""The command line from a user's view: arguments, output files, messages and exit codes."""
 
 import json
 import os
@@ -20,11 +20,11 @@ from workers.edges import foreground
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four seconds before a green screen."""
+    """Four seconds in front of a green screen."""
     return pattern_clip(tmp_path_factory.mktemp("clips") / "screen.mp4", 320, 240, 120)
 
 
-def test_a_file_is_matted_and_the_end_is_told(screen: Path, tmp_path: Path) -> None:
+def test_a_file_is_matted_and_summarized(screen: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     done = mattebox("file", screen, "-o", out, "--engine", "chroma")
     assert done.returncode == 0, done.stderr
@@ -34,7 +34,7 @@ def test_a_file_is_matted_and_the_end_is_told(screen: Path, tmp_path: Path) -> N
     assert len(read(out)) == 120
 
 
-def test_machines_read_json_lines(screen: Path, tmp_path: Path) -> None:
+def test_json_output_has_one_event_per_line(screen: Path, tmp_path: Path) -> None:
     done = mattebox("file", screen, "-o", tmp_path / "o.mp4", "--engine", "chroma", "--json", "--end", "1")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["event"] == "done"
@@ -43,7 +43,7 @@ def test_machines_read_json_lines(screen: Path, tmp_path: Path) -> None:
     assert (events[-1]["width"], events[-1]["height"]) == (320, 240)
 
 
-def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
+def test_warnings_are_printed_at_the_end(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "in.mp4", 6, sound_s=0.2)
     done = mattebox("file", clip, "-o", tmp_path / "o.gif", "--engine", "chroma", "--key", "#00ff00")
     assert done.returncode == 0, done.stderr
@@ -51,70 +51,78 @@ def test_warnings_are_said_at_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (["file"], 2, "IN"),
         (["file", "no.mp4", "-o", "o.mp4"], 1, "no.mp4 does not exist"),
-        (["file", TALK, "-o", "o.mp4", "--background", "transparent"], 2, "cannot be transparent; these can: .webm"),
-        (["file", TALK, "-o", "o.xyz"], 2, ".xyz is no format"),
-        (["file", TALK, "-o", "o.mp4", "--background", "plaid"], 2, "'plaid' is no background"),
+        (
+            ["file", TALK, "-o", "o.mp4", "--background", "transparent"],
+            2,
+            "does not support transparency; use one of: .webm",
+        ),
+        (["file", TALK, "-o", "o.xyz"], 2, ".xyz is not an output format"),
+        (["file", TALK, "-o", "o.mp4", "--background", "plaid"], 2, "'plaid' is not a background"),
         (["file", TALK, "-o", "o.mp4", "--background", "image:/none.jpg"], 1, "/none.jpg"),
         (["file", TALK, "-o", "o.mp4", "--view", "sideways"], 2, "sideways"),
         (
             ["file", TALK, "-o", "o.mp4", "--engine", "magic"],
             2,
-            "engine: 'magic' is unknown; one of: auto, birefnet, rvm",
+            "engine: unknown engine 'magic'; use one of: auto, birefnet, rvm",
         ),
-        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--key", "#00ff00"], 2, "engine: 'magic' is unknown"),
-        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--roi"], 2, "engine: 'magic' is unknown"),
-        (["file", "no.mp4", "-o", "o.mp4", "--engine", "magic"], 2, "engine: 'magic' is unknown"),
+        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--key", "#00ff00"], 2, "engine: unknown engine 'magic'"),
+        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--roi"], 2, "engine: unknown engine 'magic'"),
+        (["file", "no.mp4", "-o", "o.mp4", "--engine", "magic"], 2, "engine: unknown engine 'magic'"),
         (["file", TALK, "-o", "o.mp4", "--start", "9"], 1, "cannot start at 0:09"),
         (["file", TALK, "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "--end 1 is not after --start 2"),
-        (["file", TALK, "-o", "o.mp4", "--size", "big"], 2, "--size 'big' is no size"),
-        (["file", TALK, "-o", "o.mp4", "--size", "1_0x1_0"], 2, "is no size"),
+        (["file", TALK, "-o", "o.mp4", "--size", "big"], 2, "--size 'big' is not a size"),
+        (["file", TALK, "-o", "o.mp4", "--size", "1_0x1_0"], 2, "is not a size"),
         (["file", TALK, "-o", "o.mp4", "--size", "100000x2"], 2, "16384 pixels"),
         (["file", TALK, "-o", "o.mp4", "--key", "#808080"], 2, "a screen needs a colour"),
-        (["file", TALK, "-o", "o.mp4", "--key", "#00ff00", "--engine", "rvm"], 2, "is for the engine chroma"),
+        (
+            ["file", TALK, "-o", "o.mp4", "--key", "#00ff00", "--engine", "rvm"],
+            2,
+            "supported only by chroma, not by rvm",
+        ),
         (["file", TALK, "-o", "o.mp4", "--feather", "99"], 2, "--feather"),
         (["file", TALK, "-o", "o.mp4", "--expand", "-20.5"], 2, "--expand"),
         (
             ["file", TALK, "-o", "o.mp4", "--engine", "rvm", "--weights", "lite"],
             2,
-            "--weights: is for the engine birefnet",
+            "--weights: supported only by birefnet, not by rvm",
         ),
-        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--weights", "lite"], 2, "engine: 'magic' is unknown"),
+        (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--weights", "lite"], 2, "engine: unknown engine 'magic'"),
         (["file", TALK, "-o", f"{__file__}/o.mp4"], 1, f"{__file__} is not a folder"),
-        (["file", TALK, "-o", "-"], 2, "'-' is no name of a file"),
-        (["file", "", "-o", "o.mp4"], 2, "'' is no name of a file"),
-        (["file", "https://host/in.mp4", "-o", "o.mp4"], 2, "https:// is no name of a file"),
-        (["file", TALK, "-o", TALK], 2, "would replace the input"),
+        (["file", TALK, "-o", "-"], 2, "'-' is not a file name"),
+        (["file", "", "-o", "o.mp4"], 2, "'' is not a file name"),
+        (["file", "https://host/in.mp4", "-o", "o.mp4"], 2, "https:// is not a file name"),
+        (["file", TALK, "-o", TALK], 2, "would overwrite the input"),
         (["file", TALK, "-o", "/no/such/folder/o.mp4"], 1, "does not exist"),
         (["file", __file__, "-o", "o.mp4"], 1, "is not a video that can be read"),
-        (["models", "pull", "nope"], 2, "'nope' is unknown; one of: rvm, selfie, birefnet:NAME"),
-        (["jobs", "list", "--server", "http://[host"], 2, "is no address of a server"),
+        (["models", "pull", "nope"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME"),
+        (["jobs", "list", "--server", "http://[host"], 2, "is not a server address"),
         (["eval", TALK, "none.mkv"], 1, "none.mkv does not exist"),
         (["frobnicate"], 2, "frobnicate"),
     ],
 )
-def test_what_is_wrong_is_one_line_and_an_exit_code(words: list[object], code: int, says: str) -> None:
+def test_errors_are_one_line_with_an_exit_code(words: list[object], code: int, message: str) -> None:
     done = mattebox(*words)
     assert done.returncode == code, done.stderr
     error = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(error) == 1
-    assert says in error[0]
+    assert message in error[0]
     assert "Traceback" not in done.stderr
     assert not (ROOT / "o.mp4").exists()
 
 
 @pytest.mark.parametrize("group", [[], ["models"], ["jobs"]])
-def test_without_words_the_help_is_shown_and_no_error(group: list[str]) -> None:
+def test_without_arguments_the_help_is_shown_without_an_error(group: list[str]) -> None:
     done = mattebox(*group)
     assert done.returncode == 2
     assert "Usage: " in done.stdout + done.stderr
     assert "error" not in done.stderr
 
 
-def test_a_place_for_an_export_is_looked_at_before_its_weights_are_fetched(tmp_path: Path) -> None:
+def test_the_output_of_an_export_is_checked_before_weights_are_downloaded(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     offline = {"MATTEBOX_OFFLINE": 1, "MATTEBOX_CACHE_DIR": tmp_path / "none"}
     done = mattebox("models", "export", "lite", tmp_path / "none" / "x.onnx", env=offline)
@@ -122,7 +130,7 @@ def test_a_place_for_an_export_is_looked_at_before_its_weights_are_fetched(tmp_p
     assert "none does not exist" in done.stderr
 
 
-def test_errors_are_json_for_machines() -> None:
+def test_errors_are_json_with_the_json_option() -> None:
     done = mattebox("file", "no.mp4", "-o", "o.mp4", "--json")
     assert json.loads(done.stdout.splitlines()[-1])["code"] == "unreadable_media"
 
@@ -136,7 +144,7 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, number: int, name: s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # what runs under nohup is deaf to SIGHUP
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # under nohup SIGHUP is ignored
     )
     try:
         assert process.stdout is not None
@@ -154,10 +162,10 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, number: int, name: s
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["typer", "av"])  # of the command line, and of the command
+@pytest.mark.parametrize("module", ["typer", "av"])  # imported by the command line, and by the command
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_while_it_loads_is_no_traceback(tmp_path: Path, module: str, number: int) -> None:
-    """Inside `exec`, for Python remembers what was interrupted there and ends as if it had been killed."""
+def test_interrupting_the_start_prints_no_traceback(tmp_path: Path, module: str, number: int) -> None:
+    """Inside `exec`, because Python remembers an interruption there and exits as if it had been killed."""
     (tmp_path / f"{module}.py").write_text("import time\nexec('print(1, flush=True); time.sleep(60)')")
     with subprocess.Popen(
         command("file", TALK, "-o", tmp_path / "o.mp4"),
@@ -189,7 +197,7 @@ def test_a_limit_on_file_size_is_a_disk_error_and_leaves_nothing(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_offline_without_weights_names_the_command_that_fetches_them(tmp_path: Path) -> None:
+def test_offline_without_weights_names_the_command_that_downloads_them(tmp_path: Path) -> None:
     done = mattebox(
         "file", TALK, "-o", tmp_path / "o.mp4", env={"MATTEBOX_OFFLINE": 1, "MATTEBOX_CACHE_DIR": tmp_path / "c"}
     )
@@ -198,13 +206,13 @@ def test_offline_without_weights_names_the_command_that_fetches_them(tmp_path: P
     assert "MATTEBOX_OFFLINE" in done.stderr
 
 
-def test_the_engine_its_reason_and_its_licence_are_said(tmp_path: Path) -> None:
+def test_the_engine_its_reason_and_its_licence_are_printed(tmp_path: Path) -> None:
     done = mattebox("file", TALK, "-o", tmp_path / "o.mp4", "--end", "0.2")
     assert "engine rvm on cpu: best matte on a CPU, for files" in done.stderr
     assert "GPL-3.0" in done.stderr
 
 
-def test_a_part_scaled_with_sound(tmp_path: Path) -> None:
+def test_part_of_a_video_scaled_with_sound(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "in.mp4", 60, width=128, height=96, sound_s=2.0)
     out = tmp_path / "o.mp4"
     done = mattebox(
@@ -232,13 +240,13 @@ def test_a_part_scaled_with_sound(tmp_path: Path) -> None:
         assert float(sound.duration * sound.time_base) == pytest.approx(1.0, abs=0.05)  # type: ignore[operator]
 
 
-def test_eval_of_the_truth_with_itself_is_zero() -> None:
+def test_eval_of_the_true_alpha_with_itself_is_zero() -> None:
     scores = json.loads(mattebox("eval", TALK_ALPHA, TALK_ALPHA, "--json").stdout)
     assert scores["frames"] == 120
     assert max(abs(scores[name]) for name in ("mad", "mse", "grad", "conn", "dtssd")) < 1e-9
 
 
-def test_it_tells_its_version() -> None:
+def test_the_version_is_printed() -> None:
     done = mattebox("--version")
     assert done.returncode == 0
     assert done.stdout.startswith("mattebox 0.")
@@ -254,7 +262,7 @@ def test_models_are_listed_and_verified() -> None:
     assert mattebox("models", "verify", "selfie").returncode == 0
 
 
-def test_doctor_finds_this_machine_well() -> None:
+def test_doctor_finds_no_problem_on_this_machine() -> None:
     done = mattebox("doctor", "--json")
     assert done.returncode == 0
     findings = {f["name"]: f for f in map(json.loads, done.stdout.splitlines())}
@@ -263,20 +271,20 @@ def test_doctor_finds_this_machine_well() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("THREADS", "abc"), ("THREADS", "-2"), ("OFFLINE", "maybe")])
-def test_settings_that_make_no_sense_are_named(name: str, value: str) -> None:
+def test_invalid_settings_are_named(name: str, value: str) -> None:
     done = mattebox("models", "list", env={f"MATTEBOX_{name}": value})
     assert done.returncode == 2
     assert f"MATTEBOX_{name}={value!r}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_empty_setting_is_none() -> None:
+def test_an_empty_setting_counts_as_not_set() -> None:
     assert mattebox("models", "list", env={"MATTEBOX_OFFLINE": "", "MATTEBOX_THREADS": ""}).returncode == 0
 
 
 @pytest.mark.parametrize("engine", ["rvm", "selfie"])
 def test_nothing_is_written_to_the_users_home_but_weights(tmp_path: Path, engine: str) -> None:
-    """onnxruntime leaves an id and a queue of usage reports there unless it is told not to."""
+    """onnxruntime writes an id and a queue of usage reports there, unless this is switched off."""
     home = tmp_path / "home"
     home.mkdir()
     settings = {"HOME": home, "XDG_CACHE_HOME": "", "MATTEBOX_CACHE_DIR": Settings().cache_dir}
@@ -287,13 +295,13 @@ def test_nothing_is_written_to_the_users_home_but_weights(tmp_path: Path, engine
 
 
 @pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full", ">&-", "--json >/dev/full", "--json | head -1"])
-def test_the_work_is_done_even_if_nobody_can_be_told(screen: Path, tmp_path: Path, redirect: str) -> None:
+def test_the_video_is_matted_even_if_no_message_can_be_written(screen: Path, tmp_path: Path, redirect: str) -> None:
     words = shlex.join(command("file", screen, "-o", tmp_path / "o.mp4", "--engine", "chroma"))
     subprocess.run(["bash", "-c", f"{words} {redirect}"], cwd=ROOT, capture_output=True, timeout=60, check=False)
     assert len(read(tmp_path / "o.mp4")) == 120
 
 
-def test_birefnet_works_from_a_local_checkpoint(birefnet_weights: Path, tmp_path: Path) -> None:
+def test_birefnet_runs_from_a_local_checkpoint(birefnet_weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     out = tmp_path / "m.mkv"
     weights = f"{birefnet_weights}@256x192"
@@ -319,20 +327,20 @@ def test_birefnet_estimates_colours_and_follows_the_subject(birefnet_weights: Pa
         assert found.alpha is not None
         np.testing.assert_array_equal(found.alpha, kept.alpha)
         np.testing.assert_array_equal(kept.pixels[:480][found.alpha > 0], given.pixels[:480][found.alpha > 0])
-        wanted = foreground.foreground(given.pixels, (found.alpha / 255).astype(np.float32))
-        difference = np.abs(found.pixels[:480].astype(int) - wanted[:480])[found.alpha > 0]
-        assert difference.mean() < 1  # of an alpha in 256 steps
+        expected = foreground.foreground(given.pixels, (found.alpha / 255).astype(np.float32))
+        difference = np.abs(found.pixels[:480].astype(int) - expected[:480])[found.alpha > 0]
+        assert difference.mean() < 1  # alpha has 256 levels
         assert np.abs(found.pixels[:480].astype(int) - kept.pixels[:480])[found.alpha > 0].mean() > 2
 
 
-def test_a_published_birefnet_that_is_not_at_hand_cannot_be_verified(tmp_path: Path) -> None:
+def test_a_published_birefnet_that_is_missing_cannot_be_verified(tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
     done = mattebox("models", "verify", "birefnet:lite", env={"MATTEBOX_CACHE_DIR": tmp_path})
     assert done.returncode == 1
     assert "mattebox models pull birefnet:lite" in done.stderr
 
 
-def test_birefnet_offline_names_the_command_that_fetches_its_weights(tmp_path: Path) -> None:
+def test_birefnet_offline_names_the_command_that_downloads_its_weights(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     done = mattebox(
         "file", TALK, "-o", tmp_path / "o.mp4", "--engine", "birefnet",
@@ -347,7 +355,7 @@ def test_help_names_every_command() -> None:
     assert all(word in text for word in ("file", "models", "eval", "doctor", "bench"))
 
 
-def test_alpha_over_transparent_output_is_blank_where_the_room_was(screen: Path, tmp_path: Path) -> None:
+def test_transparent_output_is_black_where_alpha_is_zero(screen: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.mkv"
     mattebox("file", screen, "-o", out, "--engine", "chroma", "--background", "transparent", "--end", "0.5")
     for frame in read(out):

@@ -35,7 +35,7 @@ def show(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (["here"], 0, "here 1 calm 0.0"),
         (["here", "--how-far", "-1.5", "--mood", "loud", "--count", "3"], 0, "here 3 loud -1.5"),
@@ -45,13 +45,13 @@ def show(
         (["--how-far", "1"], 2, "place"),
     ],
 )
-def test_every_field_is_a_flag_with_its_range(words: list[str], code: int, says: str) -> None:
+def test_every_field_is_an_option_with_its_range(words: list[str], code: int, message: str) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == code
-    assert says in done.output
+    assert message in done.output
 
 
-def test_help_lists_them_in_a_panel_of_their_own() -> None:
+def test_help_lists_the_fields_in_a_separate_panel() -> None:
     text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "100", "NO_COLOR": "1"}).output
     assert "Show something." in text
     panel = text[text.index("Looks") :]

@@ -1,4 +1,4 @@
-"""`mattebox jobs` against a server: web and a file worker, both real, in this process."""
+"""`mattebox jobs` against a server: a real web server and a real file worker, in this process."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 class working:  # noqa: N801 - reads as a statement
-    """A file worker in a thread of its own."""
+    """Runs a file worker in a thread."""
 
     def __init__(self, chosen: Settings, server: RedisServer) -> None:
         self._chosen, self._url = chosen, server.url
@@ -58,33 +58,33 @@ def jobs(site: Site, *words: object) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_submitted_watched_listed_and_fetched(site: Site, tmp_path: Path) -> None:
+def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 30)
-    code, said, wrong = jobs(
+    code, stdout, stderr = jobs(
         site, "submit", clip, "--engine", "chroma", "--output", "mp4", "--output", "mkv:matte", "--json"
     )
-    assert (code, wrong) == (0, "")
-    job = json.loads(said.splitlines()[-1])
+    assert (code, stderr) == (0, "")
+    job = json.loads(stdout.splitlines()[-1])
     assert (job["state"], sorted(job["results"]), job["title"]) == ("done", ["mkv-matte", "mp4"], "clip.mp4")
-    code, said, _ = jobs(site, "list")
+    code, stdout, _ = jobs(site, "list")
     assert code == 0
-    assert job["id"] in said
-    assert "30/30" in said
-    code, said, wrong = jobs(site, "get", job["id"][:8], "--name", "mkv-matte", "-o", tmp_path / "matte.mkv")
-    assert (code, said, wrong) == (0, f"{tmp_path / 'matte.mkv'}\n", "")
+    assert job["id"] in stdout
+    assert "30/30" in stdout
+    code, stdout, stderr = jobs(site, "get", job["id"][:8], "--name", "mkv-matte", "-o", tmp_path / "matte.mkv")
+    assert (code, stdout, stderr) == (0, f"{tmp_path / 'matte.mkv'}\n", "")
     assert len(read(tmp_path / "matte.mkv")) == 30
-    code, _, wrong = jobs(site, "get", job["id"], "--name", "none")
-    assert (code, wrong) == (1, "error: the job is done and has no result 'none'\n")
+    code, _, stderr = jobs(site, "get", job["id"], "--name", "none")
+    assert (code, stderr) == (1, "error: the job is done and has no result 'none'\n")
 
 
-def test_a_failed_job_is_exit_code_1(site: Site, tmp_path: Path) -> None:
+def test_a_failed_job_has_exit_code_1(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 5)
-    code, said, wrong = jobs(site, "submit", clip, "--engine", "chroma", "--start", "0.01", "--end", "0.02")
-    assert (code, wrong) == (1, "")
-    assert "failed" in said
-    code, _, wrong = jobs(site, "submit", clip, "--background", "image:/etc/passwd")
+    code, stdout, stderr = jobs(site, "submit", clip, "--engine", "chroma", "--start", "0.01", "--end", "0.02")
+    assert (code, stderr) == (1, "")
+    assert "failed" in stdout
+    code, _, stderr = jobs(site, "submit", clip, "--background", "image:/etc/passwd")
     assert code == 1
-    assert wrong.startswith("error: the server: ")
+    assert stderr.startswith("error: the server: ")
     assert jobs(site, "watch", "zzz")[0] == 1
 
 
@@ -92,9 +92,9 @@ def remote(site: Site, folder: Path) -> Remote:
     return Remote(site.url, "secret-secret-secret", Settings(cache_dir=folder))
 
 
-def test_an_upload_goes_on_where_it_was_cut_off(site: Site, tmp_path: Path) -> None:
+def test_an_interrupted_upload_is_resumed(site: Site, tmp_path: Path) -> None:
     content = numbered_clip(tmp_path / "clip.mp4", 30).read_bytes()
-    clip, heard = tmp_path / "clip.mp4", list[tuple[int, int]]()
+    clip, progress = tmp_path / "clip.mp4", list[tuple[int, int]]()
 
     def stop(done: int, size: int) -> None:
         raise KeyboardInterrupt
@@ -105,14 +105,14 @@ def test_an_upload_goes_on_where_it_was_cut_off(site: Site, tmp_path: Path) -> N
     with site.client("secret-secret-secret") as http:
         body = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
         assert http.patch(place, content=content[:1000], headers=body).status_code == 204
-    id = remote(site, tmp_path).upload(clip, lambda done, size: heard.append((done, size)))
-    assert heard == [(1000, len(content)), (len(content), len(content))]
+    id = remote(site, tmp_path).upload(clip, lambda done, size: progress.append((done, size)))
+    assert progress == [(1000, len(content)), (len(content), len(content))]
     assert place.endswith(id)
     assert site.context.storage.size(f"uploads/{id}/source") == len(content)
     assert json.loads((tmp_path / "uploads.json").read_text()) == {}
 
 
-def test_wrong_words() -> None:
+def test_invalid_urls_and_tokens_are_refused() -> None:
     for url in ("ftp://host", "host:80", "", "http://[bad", "http://host:99999", "http://host:x"):
         with pytest.raises(UsageError):
             Remote(url, "", Settings())
@@ -121,16 +121,16 @@ def test_wrong_words() -> None:
             Remote("http://host", token, Settings())
 
 
-def test_a_server_that_is_not_there_is_said_at_once() -> None:
+def test_an_unreachable_server_is_reported_at_once() -> None:
     line = command("jobs", "list", "--server", f"http://127.0.0.1:{free_port()}")
     with subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            said = process.stderr.readline()
+            message = process.stderr.readline()
         finally:
             process.kill()
-    assert "cannot be reached: " in said
-    assert said.endswith("; trying for 60 s\n")
+    assert "cannot be reached: " in message
+    assert message.endswith("; retrying for 60 s\n")
 
 
 def test_a_refusal_is_one_line(site: Site, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Programs that a user left running under nohup: the terminal's end is not theirs."""
+"""Programs under nohup survive the end of the terminal."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-@pytest.mark.parametrize(("what", "ready"), [("files", "takes files"), ("live", "room for")])
-def test_a_worker_outlives_the_terminal(redis_url: str, tmp_path: Path, what: str, ready: str) -> None:
+@pytest.mark.parametrize(("kind", "ready"), [("files", "takes files"), ("live", "room for")])
+def test_a_worker_outlives_the_terminal(redis_url: str, tmp_path: Path, kind: str, ready: str) -> None:
     with subprocess.Popen(
-        command("worker", "--for", what, "-v"),
+        command("worker", "--for", kind, "-v"),
         cwd=ROOT,
         env=os.environ | {"REDIS_URL": redis_url, "MATTEBOX_DATA_DIR": str(tmp_path)},
         stderr=subprocess.PIPE,
@@ -37,7 +37,7 @@ def test_a_worker_outlives_the_terminal(redis_url: str, tmp_path: Path, what: st
                 time.sleep(0.05)
             assert process.poll() is None
             process.terminate()
-            _, said = process.communicate(timeout=20)
+            _, messages = process.communicate(timeout=20)
         finally:
             process.kill()
-    assert process.returncode == 0, said
+    assert process.returncode == 0, messages

@@ -1,4 +1,4 @@
-"""`mattebox stream` as a user meets it: a camera that is lost and comes back, a whole file, one line of error."""
+"""`mattebox stream` from a user's view: a camera that is lost and returns, the recorded file, one-line errors."""
 
 import itertools
 import os
@@ -31,12 +31,12 @@ def server() -> Iterator[RtspServer]:
 
 
 class Recorder:
-    """The command, as a process; `lines` is what it has said so far."""
+    """The command as a process. lines: its messages so far."""
 
-    def __init__(self, *words: object) -> None:
+    def __init__(self, *arguments: object) -> None:
         line = command(
             "stream",
-            *words,
+            *arguments,
             "--size",
             "320x240",
             "--engine",
@@ -50,9 +50,10 @@ class Recorder:
         self.process = subprocess.Popen(line, cwd=ROOT, env=os.environ | QUICK, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
 
-    def says(self, words: str) -> None:
+    def wait_for(self, text: str) -> None:
+        """Read messages until one contains the text."""
         assert self.process.stderr is not None
-        while not self.lines or words not in self.lines[-1]:
+        while not self.lines or text not in self.lines[-1]:
             line = self.process.stderr.readline()
             assert line, self.lines
             self.lines.append(line)
@@ -68,14 +69,14 @@ class Recorder:
 def recorder() -> Iterator[Callable[..., Recorder]]:
     started: list[Recorder] = []
 
-    def start(*words: object) -> Recorder:
-        started.append(Recorder(*words))
+    def start(*arguments: object) -> Recorder:
+        started.append(Recorder(*arguments))
         return started[-1]
 
     yield start
-    for one in started:
-        one.process.kill()
-        one.process.communicate()
+    for recorder in started:
+        recorder.process.kill()
+        recorder.process.communicate()
 
 
 def slates(frames: list[Frame]) -> list[int]:
@@ -87,42 +88,40 @@ def assert_private(frames: list[Frame]) -> None:
     assert not seen, f"the room is in {len(seen)} of {len(frames)} pictures"
 
 
-def test_a_camera_that_dies_and_comes_back(
-    server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path
-) -> None:
+def test_a_camera_that_dies_and_returns(server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
     running = recorder(server.url(user=IN_URL), out)
-    running.says("source live")
+    running.wait_for("source live")
     began_s = time.monotonic()
     time.sleep(0.6)
     server.kill()
-    running.says("source reconnecting: ")
+    running.wait_for("source reconnecting: ")
     server.start("--user", USER, "--width", 480, "--height", 360)
-    running.says("source live")
+    running.wait_for("source live")
     time.sleep(0.6)
     assert not out.exists()
     lasted_s, code = time.monotonic() - began_s, running.end()
-    told = "".join(running.lines)
-    assert code == 0, told
+    messages = "".join(running.lines)
+    assert code == 0, messages
     frames = read(out)
     assert_private(frames)
-    away = slates(frames)
-    assert away == list(range(away[0], away[-1] + 1)), "in one piece"
-    assert 5 < away[0] < len(frames) - 5 - len(away)
+    lost = slates(frames)
+    assert lost == list(range(lost[0], lost[-1] + 1)), "in one piece"
+    assert 5 < lost[0] < len(frames) - 5 - len(lost)
     assert abs(frames[-1].time_s - lasted_s) < 0.6
     assert max(b.time_s - a.time_s for a, b in itertools.pairwise(frames)) < 0.8
-    assert f"{out}: {len(frames)} frames in" in told
-    assert "warning: the source was away for" in told
-    assert "s3cr" not in told
+    assert f"{out}: {len(frames)} frames in" in messages
+    assert "warning: the source was unavailable for" in messages
+    assert "s3cr" not in messages
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_a_password_from_a_file_is_in_no_command_line_and_no_log(
+def test_a_password_from_a_file_is_neither_in_the_command_line_nor_in_the_log(
     server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path
 ) -> None:
     (tmp_path / "password").write_text("s3cr@t\nmore\n")
     running = recorder(server.url(user="ann"), tmp_path / "out.mkv", "--password-file", tmp_path / "password")
-    running.says("source live")
+    running.wait_for("source live")
     assert b"s3cr" not in Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
     time.sleep(0.3)
     assert running.end() == 0, running.lines
@@ -130,7 +129,7 @@ def test_a_password_from_a_file_is_in_no_command_line_and_no_log(
 
 
 @pytest.mark.parametrize(
-    ("url", "line", "says"),
+    ("url", "line", "message"),
     [
         ("rtsp://cam/x", "hush", "rtsp://USER@HOST/PATH"),
         ("rtsp://u:hush@cam/x", "hush", "rtsp://USER@HOST/PATH"),
@@ -138,18 +137,18 @@ def test_a_password_from_a_file_is_in_no_command_line_and_no_log(
         ("rtsp://u@cam/x", None, "No such file or directory"),
     ],
 )
-def test_a_password_file_that_is_of_no_use(tmp_path: Path, url: str, line: str | None, says: str) -> None:
+def test_an_unusable_password_file_is_refused(tmp_path: Path, url: str, line: str | None, message: str) -> None:
     path = tmp_path / "password"
     if line is not None:
         path.write_text(f"{line}\n")
     done = mattebox("stream", url, tmp_path / "o.mkv", "--password-file", path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert says in done.stderr
+    assert message in done.stderr
     assert "hush" not in done.stderr
 
 
 @pytest.mark.parametrize("spec", ["image:none.png", f"image:{__file__}", "video:none.mp4", f"video:{__file__}"])
-def test_a_background_that_cannot_be_read_is_told_before_the_camera_is_asked(tmp_path: Path, spec: str) -> None:
+def test_an_unreadable_background_is_reported_before_the_camera_is_contacted(tmp_path: Path, spec: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as camera:
         url = f"rtsp://127.0.0.1:{camera.getsockname()[1]}/cam"
         done = mattebox("stream", url, tmp_path / "o.mkv", "--engine", "chroma", "--background", spec, env=QUICK)
@@ -169,13 +168,13 @@ def test_a_camera_that_freezes(
 ) -> None:
     out = tmp_path / name
     running = recorder(server.url(user=IN_URL), out, "--temporal", "live+1")
-    running.says("source live")
+    running.wait_for("source live")
     time.sleep(1)
     server.freeze()
-    running.says("source reconnecting: the source sent nothing for 2 s")
-    running.says("source reconnecting: the source did not answer within 2 s")
+    running.wait_for("source reconnecting: the source sent nothing for 2 s")
+    running.wait_for("source reconnecting: the source did not answer within 2 s")
     server.thaw()
-    running.says("source live")
+    running.wait_for("source live")
     time.sleep(1)
     assert running.end(signal.SIGTERM) == 0
     frames = read(out)
@@ -185,20 +184,20 @@ def test_a_camera_that_freezes(
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
-        (["rtsp://u:hush@cam/x", "rtsp://u:hush@server/y"], "rtsp:// cannot be sent to yet"),
-        (["film.mp4", "out.mp4"], "for a file: mattebox file"),
-        (["rtsp://u:hush@cam:x/", "out.mp4"], "is written as rtsp://HOST"),
-        (["rtsp://u:hush@cam/x", "-"], "'-' is no name of a file"),
-        (["rtsp://u:hush@cam/x", ""], "'' is no name of a file"),
+        (["rtsp://u:hush@cam/x", "rtsp://u:hush@server/y"], "rtsp:// is not supported as an output"),
+        (["film.mp4", "out.mp4"], "for a file, use mattebox file"),
+        (["rtsp://u:hush@cam:x/", "out.mp4"], "write the address as rtsp://HOST"),
+        (["rtsp://u:hush@cam/x", "-"], "'-' is not a file name"),
+        (["rtsp://u:hush@cam/x", ""], "'' is not a file name"),
     ],
 )
-def test_what_is_wrong_is_one_line(words: list[str], says: str) -> None:
-    done = mattebox("stream", *words)
+def test_errors_are_one_line(arguments: list[str], message: str) -> None:
+    done = mattebox("stream", *arguments)
     assert done.returncode == 2, done.stderr
     (error,) = done.stderr.splitlines()
     assert error.startswith("error: ")
-    assert says in error
+    assert message in error
     assert "hush" not in done.stderr
     assert not (ROOT / "out.mp4").exists()

@@ -1,4 +1,4 @@
-"""Engines by name: which one `auto` takes, and how one is loaded. They are listed in `stream/records/engines.py`."""
+"""Selects and loads engines by name. They are listed in `stream/records/engines.py`."""
 
 import ctypes
 import importlib.util
@@ -17,7 +17,10 @@ from workers.weights.known import Say, catalogue, silent
 
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent) -> Engine:
-    """Build an engine, its weights fetched if need be and their licence said. Raises UsageError, WeightsError."""
+    """Create an engine; downloads its weights if necessary. say: receives messages, such as the licence of the weights.
+
+    Raises UsageError, WeightsError.
+    """
     check_known(name)
     record = ENGINES[name]
     try:
@@ -29,7 +32,7 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
 
 
 def cuda() -> bool:
-    """Would torch compute on a GPU here? It is loaded only where it is installed and there is a driver."""
+    """Whether torch can use a GPU. It is imported only if it is installed and there is a driver."""
     if not _importable("torch"):
         return False
     try:
@@ -42,14 +45,16 @@ def cuda() -> bool:
 
 
 def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
-    """The engine's name and, in words, why it was taken. Raises UsageError for a name that is none, and for what that
-    engine would not use."""
+    """The name of the engine to use, and the reason as text.
+
+    Raises UsageError for an unknown engine, and for options that the engine does not support.
+    """
     if options.engine != AUTO:
         check_known(options.engine)
     if fault := options.misplaced():
         raise UsageError(": ".join(fault))
     if options.engine != AUTO:
-        return options.engine, "asked for"
+        return options.engine, "requested"
     for option in options.special():
         if record := implied_by(option):
             return record.name, record.implied_by[option]
@@ -57,34 +62,34 @@ def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[
 
 
 def check_known(name: str) -> None:
-    """Raises UsageError for a name that is none."""
+    """Raise UsageError for an unknown engine."""
     if name not in ENGINES:
-        raise UsageError(f"engine: {name!r} is unknown; one of: {', '.join(names())}")
+        raise UsageError(f"engine: unknown engine {name!r}; use one of: {', '.join(names())}")
 
 
 def _automatic(live: bool, settings: Settings, has_cuda: Callable[[], bool]) -> tuple[str, str]:
-    """The engine of the highest rank that can run here. What lacks only its weights is told in the reason."""
+    """The engine of the highest rank that can run. The reason names engines that lack only their weights."""
     missing: list[str] = []
     for record, rank in _ranked(live):
         if not all(map(_importable, record.modules)) or (rank.cuda and not has_cuda()):
             continue
-        if fetch := _missing_weights(record, settings):
+        if command := _missing_weights(record, settings):
             where = " for this GPU" if rank.cuda else ""
-            missing.append(f"{record.name}'s weights are not at hand{where}: {fetch}")
+            missing.append(f"the weights of {record.name}{where} are missing; download them with: {command}")
             continue
         return record.name, "; ".join([rank.reason, *missing])
-    raise UsageError(f"engine: none can be chosen here; {'; '.join(missing) or 'see: mattebox doctor'}")
+    raise UsageError(f"engine: none is available here; {'; '.join(missing) or 'see: mattebox doctor'}")
 
 
 def _ranked(live: bool) -> Iterator[tuple[EngineRecord, Rank]]:
-    """Those that `auto` may take, the best first."""
+    """The candidates of `auto`, the best first."""
     ranks = [(record, record.live if live else record.files) for record in ENGINES.values()]
     known = [(record, rank) for record, rank in ranks if rank is not None]
     yield from sorted(known, key=lambda pair: pair[1].order, reverse=True)
 
 
 def _missing_weights(record: EngineRecord, settings: Settings) -> str:
-    """The command that fetches the chosen weights, where they are neither on this disk nor may be fetched; or ""."""
+    """The command that downloads the selected weights, if they are missing and MATTEBOX_OFFLINE is set; else ""."""
     if not record.catalogue or not settings.offline:
         return ""
     chosen = getattr(settings, record.name)

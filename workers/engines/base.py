@@ -1,7 +1,7 @@
-"""What an engine is: a network (or a rule) that finds the subject in a picture.
+"""Interface of engines. An engine is a network, or a rule, that computes the alpha of a frame.
 
-An engine is shared by all videos of a process and remembers nothing about any of them: what it must know of a
-video's past goes in and comes out as that video's state.
+All videos of a process share an engine, and it keeps no data about any of them: what it has to remember of a video is
+passed in and returned as that video's state.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from stream.picture.frames import Alpha, Frame, Plane
 from workers.steady.tuning import Tuning
 
 EngineState = Any
-"""An engine's memory of one video; None before its first frame. Only the engine that made it looks inside."""
+"""An engine's memory of one video; None before its first frame. Opaque to everything but that engine."""
 
 Prepared = Any
-"""A frame made ready for the network. Only the engine that made it looks inside."""
+"""A preprocessed frame. Opaque to everything but the engine that made it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an engine says of one frame.
+    """An engine's result for one frame.
 
-    foreground: I420 of the frame's size with the subject's colours freed from the old background, or None to keep
-    the frame's own. steady: alpha was steadied over time already, as `Engine.steadied` asked.
+    foreground: I420 of the frame's size, with the subject's colours without the old background; None to keep the
+    frame's colours. steady: temporal smoothing was already applied to alpha, as `Engine.steadied` requested.
     """
 
     alpha: Alpha
@@ -33,12 +33,12 @@ class Result:
 
 
 class Engine(Protocol):
-    """name: its key in `ENGINES`. batch: most frames worth giving to one call on this device. recurrent: it carries
-    memory from frame to frame, so frames of one video must come one by one and in order. warmup_frames: frames
-    after which its memory no longer depends on where it started. device: for people, such as "cpu".
+    """name: its key in `ENGINES`. batch: largest useful number of frames per call on this device. recurrent: its state
+    changes with every frame, so the frames of a video must be processed one by one and in order. warmup_frames: frames
+    after which its state no longer depends on where it started. device: for display, such as "cpu".
 
-    An engine derives from this class and has `measure`, `recall` and `steadied` from it, unless it can do better. What
-    wraps an engine does not derive from it: it passes every one of them on, and mypy sees to that.
+    An engine derives from this class, and overrides `measure`, `recall` and `steadied` if it needs to. A wrapper of an
+    engine does not derive from it: it has to delegate all of them, which mypy checks.
     """
 
     name: str
@@ -48,24 +48,24 @@ class Engine(Protocol):
     device: str = "cpu"
 
     def prepare(self, frame: Frame) -> Prepared:
-        """All that can be done for a frame without its video's past. May run in another thread, while `infer` is at
-        work on earlier frames. Raises EngineError."""
+        """Preprocessing that does not depend on earlier frames. May run in another thread, while `infer` processes
+        earlier frames. Raises EngineError."""
         ...
 
     def infer(self, prepared: Sequence[Prepared], states: Sequence[EngineState]) -> list[Result]:
-        """One result for each frame, as if it had been alone. Frames may differ in size. Raises EngineError."""
+        """One result per frame, independent of the other frames. Frames may differ in size. Raises EngineError."""
         ...
 
     def measure(self, frame: Frame) -> str | None:
-        """What it learns from a video's first frame and keeps, as text: to work on a later part of that video by
-        itself, it must be told. "" for an engine that keeps nothing; None where this frame does not tell."""
+        """What it measures on a video's first frame and needs for every later part of the video, as text. "" for an
+        engine that measures nothing; None if this frame does not allow it."""
         return ""
 
     def recall(self, measured: str) -> EngineState:
-        """The state of a video of which that was learnt."""
+        """The state of a video for which `measure` gave this text."""
         return None
 
     def steadied(self, prepared: Prepared, frame: Frame, tuning: Tuning) -> Prepared:
-        """`prepared` of this frame of a live video, asking for an alpha that is steadied where it is made, before it
-        leaves the device; as it was if that cannot be had here. `Result.steady` says whether it was done."""
+        """Request temporal smoothing on the device for a prepared frame of a live video, before its alpha is
+        downloaded. Unchanged if the engine does not support that. `Result.steady` tells whether it was done."""
         return prepared

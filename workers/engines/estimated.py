@@ -1,4 +1,4 @@
-"""Any engine, with the subject's colours estimated where it brings none of its own. On the CPU; needs no torch."""
+"""Adds foreground estimation to an engine that has none. Runs on the CPU; needs no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ class Input:
 
 
 class Estimated:
-    """Stands in for `engine`, whose name it keeps."""
+    """Wraps `engine` and keeps its name."""
 
     def __init__(self, engine: Engine) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
@@ -31,11 +31,11 @@ class Estimated:
         return replace(prepared, prepared=self._engine.steadied(prepared.prepared, frame, tuning))
 
     def infer(self, prepared: Sequence[Input], states: Sequence[EngineState]) -> list[Result]:
-        results = self._engine.infer([look.prepared for look in prepared], states)
-        return [_with_colours(result, look.frame) for result, look in zip(results, prepared, strict=True)]
+        results = self._engine.infer([item.prepared for item in prepared], states)
+        return [_with_foreground(result, item.frame) for result, item in zip(results, prepared, strict=True)]
 
 
-def _with_colours(result: Result, frame: Frame) -> Result:
+def _with_foreground(result: Result, frame: Frame) -> Result:
     if result.foreground is not None or frame.gray:
         return result
     return replace(result, foreground=foreground.estimate(frame.pixels, result.alpha))

@@ -1,4 +1,4 @@
-"""The segments of a job joined into its outputs, packet by packet, with the sound of its video.
+"""Joins the segments of a job into its outputs, packet by packet, with the audio of its video.
 
 Knows nothing about Redis or storage.
 """
@@ -21,9 +21,9 @@ from workers.scene.composite import shape
 
 
 class Whole:
-    """The job's video, opened for joining: its shape, and its sound, which can be read once.
+    """The job's video, opened for joining: its properties, and its audio, which can be read only once.
 
-    So each call of `join`, `first_pass` or `second_pass` needs another one. Raises MatteboxError.
+    Each call of `join`, `first_pass` or `second_pass` therefore needs a new instance. Raises MatteboxError.
     """
 
     def __init__(self, work: Work) -> None:
@@ -40,16 +40,16 @@ class Whole:
         self._container.close()
 
     def join(self, output: Output, parts: Iterable[Part], final: Path) -> Warnings:
-        """Write one output from its parts, in order. Raises MatteboxError; nothing is left of `final` then."""
-        what = parts, self._shape(output), self._sounds(output)
-        return segment.join(*what, final, format_of(output), self._work.settings)
+        """Write one output from its parts, in order. Raises MatteboxError; then nothing is left of `final`."""
+        info, sounds = self._shape(output), self._sounds(output)
+        return segment.join(parts, info, sounds, final, format_of(output), self._work.settings)
 
     def first_pass(self, output: Output, parts: Iterable[Part]) -> FirstPass:
         """What `second_pass` must know. Not for GIF. Raises MatteboxError."""
         return segment.first_pass(parts, self._shape(output), self._sounds(output), format_of(output))
 
     def second_pass(self, first: FirstPass, output: Output, parts: Iterable[Part]) -> Iterator[bytes]:
-        """One output from its first byte to its last. Raises MatteboxError."""
+        """The bytes of one output, in order. Raises MatteboxError."""
         return segment.second_pass(first, parts, self._shape(output), self._sounds(output), format_of(output))
 
     def _shape(self, output: Output) -> VideoInfo:

@@ -1,7 +1,7 @@
-"""A worker's lease on a task: renewed with the progress while the task runs, until its end is reported.
+"""A worker's lease on a task: renewed, with the progress, while the task runs, until its end is reported.
 
-A running task does not need Redis: while that is away the task goes on. A job that Redis has lost altogether is
-written again from what the worker knows.
+A running task does not need Redis: it continues while Redis is unavailable. A job that Redis has lost is restored from
+the worker's copy.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from workers.lifecycle import Loops
 
 _log = logging.getLogger(__name__)
 _RENEW_S = 0.4  # so that a cancelled job is stopped within a second
-_RETRY_S = 0.5  # until a report that did not reach Redis is sent again
-_LAST_TRY_S = 5.0  # for so long that is tried by a worker that was asked to end
+_RETRY_S = 0.5  # until a report that did not reach Redis is retried
+_LAST_TRY_S = 5.0  # a worker that was asked to end retries this long
 
 
 class TaskLease:
@@ -36,16 +36,16 @@ class TaskLease:
         self._task, self._store, self._storage = task, store, storage
         self._process, self._leaving = process, leaving
         self._lost = asyncio.Event()
-        self._loops = Loops(_log, "the task goes on")
+        self._loops = Loops(_log, "the task continues")
         self._log = OncePerSecond(_log)
 
     async def keep(self) -> None:
-        """Renew the lease until it is lost to another worker, or the job is over; the task is stopped then."""
+        """Renew the lease until it is lost to another worker, or the job has ended; then stop the task."""
         await asyncio.sleep(_RENEW_S)
         await self._loops.repeat(self._renew, _RENEW_S, until=self._lost)
 
     async def report(self, report: Report) -> Job | None:
-        """Write it down, as soon as Redis can. None: the task is no longer this worker's."""
+        """Write the report, retrying while Redis is unavailable. None: the task no longer belongs to this worker."""
         until_s = time.monotonic() + _LAST_TRY_S
         while True:
             try:
@@ -59,7 +59,7 @@ class TaskLease:
                 _log.info("%s", exc)
                 return None
             except StoreDown as exc:
-                self._log.warning("%s; trying again", exc)
+                self._log.warning("%s; retrying", exc)
                 if self._leaving.is_set() and time.monotonic() > until_s:
                     return None
                 await asyncio.sleep(_RETRY_S)
@@ -79,8 +79,8 @@ class TaskLease:
             return await self._restore()
 
     async def _restore(self) -> Job:
-        """Redis has lost the job: write it as this worker knows it. Raises Fenced if another worker was first."""
-        _log.warning("job %s is unknown to Redis; it is written again", self._task.job.id)
+        """Restore a job that Redis has lost from this worker's copy. Raises Fenced if another worker was first."""
+        _log.warning("job %s is unknown to Redis; restoring it", self._task.job.id)
         frames: tuple[int, ...] = ()
         done: list[str] = []
         if self._task.plan:

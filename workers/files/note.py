@@ -1,4 +1,4 @@
-"""The note that the worker of a segment leaves for the join, and what follows from all of them."""
+"""The note that the worker of a segment leaves for the join, and the warnings that follow from all notes of a job."""
 
 import dataclasses
 import json
@@ -14,8 +14,8 @@ from workers.files.plan import Plan
 
 @dataclass(frozen=True)
 class Note:
-    """Of one segment. first: time of its first frame, in ticks of the plan's clock. bad, total: frames that could not
-    be decoded, of how many. warnings: (code, sentence)."""
+    """About one segment. first: time of its first frame, in ticks of the plan's clock. bad, total: frames that cannot
+    be decoded, and all frames. warnings: (code, sentence) pairs."""
 
     first: int
     bad: int
@@ -32,7 +32,7 @@ class Note:
 
     @classmethod
     def expected(cls, plan: Plan, number: int) -> Self:
-        """For a segment whose note Redis has lost: a healthy one that begins as planned."""
+        """For a segment whose note Redis has lost: without damage, starting as planned."""
         return cls(plan.first if number == 0 else plan.spans[number][0] or 0, 0, 0, [])
 
 

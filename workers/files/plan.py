@@ -1,6 +1,6 @@
-"""How a file is cut into segments: where, what each decodes around itself, and what all of them must agree on.
+"""The plan of a job: where its video is cut into segments, which frames each segment decodes, and what they share.
 
-Cuts are made at keyframes, as long as the frames that are decoded twice stay below a twentieth of the whole.
+Cuts are at keyframes, and only as many that at most a twentieth of the frames is decoded twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,22 +24,22 @@ from workers.engines.base import Engine
 from workers.scene.composite import shape
 from workers.steady.tuning import choose, history
 
-_COST = 0.05  # of the frames, at most, are matted twice
-_SHORTEST = 240  # frames of a segment: opening files and passing it around has a cost too
-_AROUND = 2  # frames beyond a segment that deinterlacing looks at
-_SPECKS = 30  # frames after which a part of a matte is no longer kept because it was there before
+_COST = 0.05  # maximum share of frames that are matted twice
+_SHORTEST = 240  # frames of a segment: opening files and transferring them has a cost too
+_AROUND = 2  # frames beyond a segment that deinterlacing uses
+_SPECKS = 30  # frames for which a part of a matte may be kept because it was there before
 
 Span = tuple[int | None, int | None]
 """From a time to before another, in ticks of the plan's clock; None: from the beginning, to the end."""
 
 
 class Plan(BaseModel):
-    """How a job is cut, and all that segments must agree on.
+    """How a job is cut, and what all segments share.
 
     clock: numerator and denominator of a tick in seconds; tick 0 is the job's start. offset: from the file's own ticks
-    to these. size: width and height of the picture in pixels. spans: the times that each segment gives; reads: those
-    that it decodes for that; frames: how many frames it gives. first: tick of the first frame. engine: its name.
-    threads: of encoders. measured, tint: what the engine and the edges measured on the first frame.
+    to these. size: width and height of the picture in pixels. spans: the times that each segment outputs; reads: those
+    that it decodes for that; frames: number of frames that it outputs. first: tick of the first frame. engine: its
+    name. threads: of encoders. measured, tint: measured by the engine and the edges on the first frame.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,19 +62,19 @@ class Plan(BaseModel):
 
     @property
     def whole(self) -> bool:
-        """Is there only one segment? It is then the result, with its sound."""
+        """Whether there is only one segment, which then is the result, with its audio."""
         return len(self.spans) == 1
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the segments' tasks: "0000", "0001", …"""
+        """Names of the segments' tasks: "0000", "0001", …"""
         return tuple(segment_name(number) for number in range(len(self.spans)))
 
 
 def make_plan(
     job: Job, path: Path, engine: Engine, settings: Settings, beat: Callable[[], None] = lambda: None
 ) -> tuple[Plan, Media, Warnings]:
-    """Cut the job's video at keyframes. Decodes one frame. beat: called as a sign of life. Raises InputError."""
+    """Cut the job's video at keyframes. Decodes one frame. beat: called as a heartbeat. Raises InputError."""
     found = scan(path, settings, job.start_s, job.end_s, beat)
     with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
         info, offset, warnings = source.info, source.offset, list(source.warnings)
@@ -83,15 +83,15 @@ def make_plan(
         raise UnreadableMedia("not a single frame could be decoded")
     past = _measured(job, engine, first)
     warm, ahead = _around(job, engine)
-    parts = _parts(found, warm + ahead) if past is not None and warm >= 0 else []
+    cuts = _cuts(found, warm + ahead) if past is not None and warm >= 0 else []
     total = len(found.times) or info.frames or 0
     plan = Plan(
         clock=(info.time_base.numerator, info.time_base.denominator),
         offset=offset,
         size=(info.width, info.height),
-        spans=_spans(found, parts),
-        reads=_reads(found, parts, warm, ahead),
-        frames=tuple(b - a for a, b in pairwise([0, *parts, total])),
+        spans=_spans(found, cuts),
+        reads=_reads(found, cuts, warm, ahead),
+        frames=tuple(b - a for a, b in pairwise([0, *cuts, total])),
         first=round(first.pts * first.time_base / info.time_base),
         engine=engine.name,
         threads=settings.cores(),
@@ -115,7 +115,7 @@ def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:
 
 
 def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float, float, float] | None] | None:
-    """What is measured on the first frame; None where that fails: then the video must stay whole."""
+    """The measurements of the first frame; None if that fails: then the video must not be cut."""
     measured = engine.measure(first)
     tint = find_tint(first) if job.options.edges.spill > 0 and not first.gray else None
     if measured is None or (tint is None and job.options.edges.spill > 0):
@@ -124,8 +124,8 @@ def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float,
 
 
 def _around(job: Job, engine: Engine) -> tuple[int, int]:
-    """Frames to decode before a segment and after it. The first is below 0 where no number is enough."""
-    if engine.recurrent and not engine.warmup_frames:  # it does not say how long it remembers its start
+    """Frames to decode before and after a segment. The first is negative if no number is enough."""
+    if engine.recurrent and not engine.warmup_frames:  # it is unknown how long its state depends on the start
         return -1, 0
     options = job.options
     tuning = choose(options.temporal, options.temporal_strength, engine.name, live=False)
@@ -139,8 +139,8 @@ def overlap(job: Job, engine: Engine) -> int:
     return sum(_around(job, engine))
 
 
-def _parts(found: Scan, twice: int) -> list[int]:
-    """Where to cut: numbers of frames that are keyframes. Empty where the file is better left whole."""
+def _cuts(found: Scan, twice: int) -> list[int]:
+    """Where to cut: indices of frames that are keyframes. Empty if the file should not be cut."""
     total = len(found.times)
     count = min(total // _SHORTEST, 1 + int(_COST * total / twice))
     if not found.plain or count < 2:
@@ -155,12 +155,12 @@ def _parts(found: Scan, twice: int) -> list[int]:
     return cuts
 
 
-def _spans(found: Scan, parts: Sequence[int]) -> tuple[Span, ...]:
-    return tuple(pairwise([None, *(found.times[n] for n in parts), None]))
+def _spans(found: Scan, cuts: Sequence[int]) -> tuple[Span, ...]:
+    return tuple(pairwise([None, *(found.times[n] for n in cuts), None]))
 
 
-def _reads(found: Scan, parts: Sequence[int], warm: int, ahead: int) -> tuple[Span, ...]:
+def _reads(found: Scan, cuts: Sequence[int], warm: int, ahead: int) -> tuple[Span, ...]:
     total = len(found.times)
-    begins = [None, *(found.times[n - warm] if n > warm else None for n in parts)]
-    ends = [*(found.times[n + ahead] if n + ahead < total else None for n in parts), None]
+    begins = [None, *(found.times[n - warm] if n > warm else None for n in cuts)]
+    ends = [*(found.times[n + ahead] if n + ahead < total else None for n in cuts), None]
     return tuple(zip(begins, ends, strict=True))

@@ -1,7 +1,7 @@
-"""The process in which a worker's tasks run: a video that kills it does not end the worker, which knows the cause then.
+"""The process in which a worker's tasks run: a video that kills it does not end the worker, which can report the cause.
 
-That process lives as long as the worker and keeps its engine; when it dies, a new one is started for the next task. It
-ends with the worker, even if that is killed.
+The process lives as long as the worker and keeps its engine; if it dies, a new one is started for the next task. It
+ends with the worker, even if the worker is killed.
 """
 
 import asyncio
@@ -40,11 +40,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class ProcessDied(Exception):  # noqa: N818
-    """The process that did a task is gone."""
+    """The process died while it ran a task."""
 
 
 class _Shared:
-    """What both processes see. stop: set to end the task. frames: of the task, done so far. beats: signs of life."""
+    """State shared by both processes. stop: set to end the task. frames: of the task, so far. beats: heartbeats."""
 
     def __init__(self, context: SpawnContext) -> None:
         self.stop: Any = context.Event()
@@ -53,7 +53,7 @@ class _Shared:
 
 
 class TaskProcess:
-    """desk: the worker's folder. Lives on the event loop, in the main thread: to Linux a parent is a thread."""
+    """desk: the worker's folder. Use it on the event loop, in the main thread: on Linux a parent is a thread."""
 
     def __init__(self, settings: Settings, desk: Path) -> None:
         self._settings, self._desk = settings, desk
@@ -63,15 +63,15 @@ class TaskProcess:
 
     @property
     def frames(self) -> int:
-        """Of the task that runs, done so far."""
+        """Frames of the running task that are done."""
         return int(self._shared.frames.value)
 
     def stop(self) -> None:
-        """End the task that runs: `Stopped`."""
+        """End the running task; `run` raises Stopped."""
         self._shared.stop.set()
 
     async def run(self, task: JobTask) -> Outcome:
-        """As `Tasks.run`. Raises ProcessDied too."""
+        """Like `Tasks.run`. Also raises ProcessDied."""
         if self._pool is None:
             self._shared = _Shared(self._context)  # a process that died may have held the lock of the old `stop`
             self._pool = self._started()
@@ -86,21 +86,21 @@ class TaskProcess:
             raise ProcessDied from None
 
     async def _kill_when_stuck(self, running: "asyncio.Future[Outcome]") -> None:
-        """A decoder, a network or a disk that hangs would hold its task forever."""
+        """Kill the process if it sends no heartbeats: a decoder, a network or a disk may hang forever."""
         beats, since_s = -1, time.monotonic()
         while not running.done():
             await asyncio.wait([running], timeout=_LOOK_S)
             if self._shared.beats.value != beats:
                 beats, since_s = self._shared.beats.value, time.monotonic()
             elif time.monotonic() - since_s > _STUCK_S:
-                _log.warning("not a sign of life in %g s: the process is ended", _STUCK_S)
+                _log.warning("no heartbeat for %g s: the process is killed", _STUCK_S)
                 for child in multiprocessing.active_children():
                     child.kill()
                 return
 
     def _started(self) -> ProcessPoolExecutor:
-        given = (os.getpid(), self._settings, self._desk, dict(ENGINES), self._shared)
-        return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=given)
+        arguments = (os.getpid(), self._settings, self._desk, dict(ENGINES), self._shared)
+        return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=arguments)
 
     def close(self) -> None:
         if self._pool is not None:
@@ -108,18 +108,18 @@ class TaskProcess:
             self._pool = None
 
 
-# From here on: inside that process.
+# From here on: code that runs in that process.
 
 
 class _SharedWatcher(Watcher):
-    """Is stopped by the worker's process, and shows it how the task gets on."""
+    """Stopped by the worker's process, and reports progress to it."""
 
     def __init__(self, shared: _Shared) -> None:
         super().__init__()
         self.stop, self._shared = shared.stop, shared
 
     def begin(self) -> None:
-        """Of the next task nothing is done."""
+        """Reset the progress for the next task."""
         self.frames, self.newest = 0, None
 
     def tick(self, frame: Frame) -> None:
@@ -131,7 +131,7 @@ class _SharedWatcher(Watcher):
 
 
 class _Kept:
-    """What the process keeps from one task to the next."""
+    """State that the process keeps from one task to the next."""
 
     def __init__(self, settings: Settings, desk: Path, shared: _Shared) -> None:
         self.watcher, self.desk = _SharedWatcher(shared), Desk(desk)
@@ -145,7 +145,7 @@ _kept: _Kept
 def _begin(parent: int, settings: Settings, desk: Path, known: Mapping[str, EngineRecord], shared: _Shared) -> None:
     global _kept
     (die_with_kernel if sys.platform == "linux" else die_with_watcher)(parent)
-    for number in _SIGNALS:  # a terminal sends them to every process; the worker says when to stop
+    for number in _SIGNALS:  # a terminal sends them to every process; the worker decides when to stop
         signal.signal(number, signal.SIG_IGN)
     ENGINES.update(known)
     threads.apply(settings)
@@ -161,7 +161,7 @@ def _run(task: JobTask) -> Outcome:
 
 @contextmanager
 def _previews(watcher: Watcher, storage: Storage, desk: Desk, job: str) -> Iterator[None]:
-    """Puts a small still of the newest frame into storage every other second, and one at least."""
+    """Store a small still of the newest frame every two seconds, and at least one."""
     ended = threading.Event()
 
     def draw() -> None:
@@ -186,5 +186,5 @@ def _put(frame: Frame, storage: Storage, path: Path, key: str) -> None:
     try:
         write_jpeg(frame, path)
         storage.put(key, path)
-    except (OSError, DiskError) as exc:  # if it matters, the task itself fails
+    except (OSError, DiskError) as exc:  # if the cause is serious, the task itself fails too
         _log.warning("no preview: %s", exc)

@@ -1,4 +1,4 @@
-"""What is written to Redis about a task that has ended, well or badly."""
+"""The reports that are written to Redis when a task has succeeded or failed."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -11,11 +11,11 @@ from workers.files.tasks import Outcome, PlanMade, ResultsJoined, SegmentDone, S
 _log = logging.getLogger(__name__)
 
 Report = Callable[[JobTask], Awaitable[Job]]
-"""Writes it down, for the task as its lease has it by then. Raises NoJob, Fenced, StoreDown."""
+"""Writes the report, for the current version of the task. Raises NoJob, Fenced, StoreDown."""
 
 
 def of_outcome(outcome: Outcome, store: JobStore) -> Report:
-    """For a task that went well."""
+    """For a task that succeeded."""
     match outcome:
         case PlanMade(plan, media, warnings, source):
             text = plan.model_dump_json()
@@ -29,12 +29,13 @@ def of_outcome(outcome: Outcome, store: JobStore) -> Report:
 
 
 def of_failure(task: JobTask, exc: Exception, store: JobStore) -> Report:
-    """For a task that raised; logs it. Where the job is not to blame it is tried again, perhaps on another machine."""
+    """For a task that raised an exception, which is logged. It is retried, perhaps on another machine, unless the error
+    is the job's fault."""
     if isinstance(exc, OSError) and is_disk_trouble(exc):
         exc = disk_error(exc, "its files")
     known = isinstance(exc, MatteboxError)
     code = exc.code if isinstance(exc, MatteboxError) and exc.code in REASONS else MatteboxError.code
-    again = not known or isinstance(exc, EngineError | WeightsError)
+    retry = not known or isinstance(exc, EngineError | WeightsError)
     _log.warning("job %s: %s failed: %s", task.job.id, task.name, exc, exc_info=None if known else exc)
     detail = str(exc) if known else f"{type(exc).__name__}: {exc}"
-    return lambda task: store.fail(task, code, detail, again)
+    return lambda task: store.fail(task, code, detail, retry)

@@ -1,9 +1,8 @@
-"""One segment of a file matted by itself: any worker may do it, in any order, and again.
+"""Mattes one segment of a file independently of the others: on any worker, in any order, and repeatedly.
 
-The joined result is the same as from one pass: the memory of engine and smoothing is warmed up over frames that are
-thrown away, frames beyond a segment's end are read where smoothing looks ahead, and what is measured on a video's first
-frame is measured once and carried in the plan. Nothing else passes from one segment to another. Knows nothing about
-Redis or storage.
+The joined result is the same as from one pass: the states of engine and smoothing are warmed up on frames that are
+discarded, frames after the segment's end are read if smoothing looks ahead, and measurements of the video's first frame
+are made once and stored in the plan. Segments share nothing else. Knows nothing about Redis or storage.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,11 +36,12 @@ from workers.scene.backgrounds import open_background
 
 
 def format_of(output: Output) -> Format:
+    """The encoding of an output's format."""
     return FORMATS[output.kind.suffix]
 
 
 def check(job: Job) -> None:
-    """Raises UnsupportedOutput for an output that cannot hold what is asked of it."""
+    """Raise UnsupportedOutput if an output's format does not support its options."""
     for output in job.outputs:
         if output.options(job.options).wants_alpha:
             check_alpha(format_of(output))
@@ -59,7 +59,7 @@ class Segment:
         return self.work.plan.spans[self.number]
 
     def files(self, folder: Path) -> list[Path]:
-        """Where each output's part is written. If the whole video is one segment, it has the name of the result."""
+        """The files that the segment is written to, one per output."""
         return [
             folder / f"{segment_name(self.number)}-{output.name}{output.kind.result_suffix}"
             for output in self.work.job.outputs
@@ -67,7 +67,7 @@ class Segment:
 
 
 def run_segment(segment: Segment, folder: Path, engine: Engine) -> Note:
-    """Matte one segment into `segment.files(folder)`. Raises MatteboxError, Stopped; none of the files is left then."""
+    """Matte one segment into `segment.files(folder)`. Raises MatteboxError, Stopped; then none of the files is left."""
     work, plan = segment.work, segment.work.plan
     with ExitStack() as opened:
         source = _open_source(segment)
@@ -80,7 +80,7 @@ def run_segment(segment: Segment, folder: Path, engine: Engine) -> Note:
         trimmed = _Trimmed(Matte(first.options, engine, first.backdrop, others=others, past=past), segment)
         pump(source, trimmed, sink, work.watcher.tick)
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))
-    health = DecodeHealth() if plan.whole else source.health  # a whole file has been judged
+    health = DecodeHealth() if plan.whole else source.health  # the source has checked a whole file already
     return Note(trimmed.first_ticks(plan.time_base), health.bad, health.total, warnings)
 
 
@@ -115,7 +115,7 @@ def _sink(work: Work, path: Path, output: Output) -> Sink:
 
 
 def _reopened(sound: Sequence[av.AudioStream], work: Work, closing: ExitStack) -> tuple[av.AudioStream, ...]:
-    """The same tracks, with decoders of their own."""
+    """The same audio tracks, with separate decoders."""
     if not sound:
         return ()
     container = media.open_container(work.path, work.settings)
@@ -124,7 +124,7 @@ def _reopened(sound: Sequence[av.AudioStream], work: Work, closing: ExitStack) -
 
 
 class _SegmentSource:
-    """A source: the frames that a segment decodes, at their times on the job's clock. No sound."""
+    """A source of the frames that a segment decodes, with times on the job's clock. No audio."""
 
     def __init__(self, segment: Segment) -> None:
         work, job, plan = segment.work, segment.work.job, segment.work.plan
@@ -134,7 +134,7 @@ class _SegmentSource:
         end_s = float(Fraction(job.start_s) + (end - half) * clock) if end is not None else job.end_s
         if end is None and end_s is not None:
             end_s += float(clock)  # the reader's clock is up to a tick off the job's: see `__iter__`
-        # Damage is judged for the whole, when it is joined.
+        # Damage is judged for the whole video, by the join.
         settings = work.settings.model_copy(update={"max_decode_errors": 1.0})
         size = (job.width, job.height)
         self._source = FileSource(work.path, settings, start_s, end_s, size)
@@ -144,7 +144,9 @@ class _SegmentSource:
         self._shift_s = (plan.offset - self._source.offset) * clock
         self._window_s = None if job.end_s is None else job.end_s - job.start_s
         self.info = replace(self._source.info, sound=(), frames=plan.frames[segment.number])
-        self.warnings: Warnings = [*self._source.warnings]  # not those of its end: `judge` has the whole's
+        self.warnings: Warnings = [
+            *self._source.warnings
+        ]  # without those of its end: `judge` adds them for the whole video
 
     @property
     def health(self) -> DecodeHealth:
@@ -162,7 +164,7 @@ class _SegmentSource:
 
 
 class _Trimmed:
-    """A transform around the core that lets through only the frames of a segment. Raises Stopped when asked to end."""
+    """A transform around the core that outputs only the frames of a segment. Raises Stopped if the task is stopped."""
 
     def __init__(self, matte: Matte, segment: Segment) -> None:
         clock = segment.work.plan.time_base
@@ -184,7 +186,7 @@ class _Trimmed:
         self._matte.close()
 
     def first_ticks(self, clock: Fraction) -> int:
-        """The time of the segment's first frame; 0 where it has none."""
+        """The time of the segment's first frame, in ticks of `clock`; 0 if it has none."""
         return 0 if self._first is None else round(self._first.pts * self._first.time_base / clock)
 
     def _inside(self, frames: Iterable[Frame]) -> list[Frame]:
@@ -198,7 +200,7 @@ class _Trimmed:
 
 
 def _past(plan: Plan, number: int, engine: Engine) -> Past:
-    """The first segment measures by itself what the others get from the plan."""
+    """The state at the segment's start. The first segment makes the measurements that the others get from the plan."""
     if number == 0:
         return Past()
     return Past(engine.recall(plan.measured), EdgeState(screen=plan.tint))

@@ -1,7 +1,7 @@
-"""The tasks of a file job in the order in which they are done: plan, segment, join. One at a time, in a thread.
+"""The tasks of a job: plan, segments, join. One at a time, in a thread.
 
-Each takes its input from storage, calls `plan.py`, `segments.py` or `join.py`, and puts the result into storage. It
-gives an outcome, for the caller to report; doing a task again does no harm. Knows nothing about Redis.
+Each reads its input from storage, calls `plan.py`, `segments.py` or `join.py`, stores the result, and returns an
+outcome for the caller to report. Tasks are idempotent. Knows nothing about Redis.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class PlanMade:
 
 @dataclass(frozen=True)
 class SegmentDone:
-    """A segment is in storage, all outputs of it."""
+    """All outputs of a segment are in storage."""
 
     frames: int
     note: Note
@@ -49,7 +49,7 @@ class SegmentDone:
 
 @dataclass(frozen=True)
 class ResultsJoined:
-    """results: by the names of the outputs."""
+    """results: by name of the output."""
 
     results: dict[str, StoredResult]
     warnings: Warnings
@@ -66,22 +66,22 @@ Outcome = PlanMade | SegmentDone | ResultsJoined | SegmentsMissing
 
 
 def segment_key(job: Job, plan: Plan, number: int, output: Output) -> str:
-    """A video in one segment needs no joining: it is the result."""
+    """The storage key of a segment. The only segment of a video is the result, without a join."""
     return keys.job_result(job.id, output) if plan.whole else keys.job_segment(job.id, number, output)
 
 
 def finished(job: Job, plan: Plan, storage: Storage) -> list[str]:
-    """The names of the segments that lie in storage, all outputs of each."""
-    there = set(storage.keys(keys.job(job.id)))
+    """The names of the segments whose outputs are all in storage."""
+    stored = set(storage.keys(keys.job(job.id)))
     return [
         segment_name(number)
         for number in range(len(plan.spans))
-        if all(segment_key(job, plan, number, output) in there for output in job.outputs)
+        if all(segment_key(job, plan, number, output) in stored for output in job.outputs)
     ]
 
 
 class Tasks:
-    """Keeps the engine last used, and the video last fetched: the next task of a worker is mostly of the same job."""
+    """Keeps the last engine and the last video: a worker's next task is usually of the same job."""
 
     def __init__(self, settings: Settings, storage: Storage, desk: Desk) -> None:
         self._settings, self._storage, self._desk = settings, storage, desk
@@ -89,7 +89,7 @@ class Tasks:
         self._video: tuple[str, Path] | None = None
 
     def run(self, task: JobTask, watcher: Watcher) -> Outcome:
-        """Raises MatteboxError, OSError, and Stopped where `watcher.stop` was set; no temporary file is left."""
+        """Run a task; leaves no temporary files. Raises MatteboxError, OSError, and Stopped if stopped."""
         if self._video is not None and self._video[0] != task.job.id:
             self._forget_video()
         folder = self._desk.fresh("task")
@@ -105,7 +105,7 @@ class Tasks:
         finally:
             self._desk.remove("task")
 
-    # First: the plan.
+    # The plan.
 
     def _plan(self, job: Job, folder: Path, watcher: Watcher) -> PlanMade:
         segments.check(job)
@@ -129,7 +129,7 @@ class Tasks:
         self._storage.put(key, path)
         return key
 
-    # Then: each segment, here or on other machines.
+    # Segments.
 
     def _work(self, task: JobTask, watcher: Watcher) -> Work:
         plan = Plan.model_validate_json(task.plan)
@@ -143,12 +143,12 @@ class Tasks:
             self._storage.put(segment_key(work.job, work.plan, segment.number, output), path)
         return SegmentDone(work.watcher.frames, note)
 
-    # Last: the join.
+    # The join.
 
     def _join(self, task: JobTask, folder: Path, watcher: Watcher) -> ResultsJoined | SegmentsMissing:
         job, plan = task.job, Plan.model_validate_json(task.plan)
-        there = finished(job, plan, self._storage)
-        if missing := [name for name in plan.names if name not in there]:
+        done = finished(job, plan, self._storage)
+        if missing := [name for name in plan.names if name not in done]:
             return SegmentsMissing(missing)
         notes = _notes(task, plan)
         warnings = judge(notes, self._settings)
@@ -160,7 +160,7 @@ class Tasks:
         return ResultsJoined(results, list(dict.fromkeys(warnings)))
 
     def _join_output(self, work: Work, notes: Sequence[Note], output: Output, folder: Path) -> Warnings:
-        """From storage to storage. Only a GIF for another machine is a file of this one first."""
+        """Join one output from storage to storage. Only a GIF for remote storage is written to a local file first."""
         key = keys.job_result(work.job.id, output)
         final = self._storage.draft(key)
         if final is None and output.format != "gif":
@@ -172,7 +172,7 @@ class Tasks:
         return warnings
 
     def _send_output(self, work: Work, notes: Sequence[Note], output: Output) -> Warnings:
-        """Each part is fetched twice, so that the whole never lies here."""
+        """Join in two passes that both download the parts, so that this machine never stores the complete output."""
         with Whole(work) as whole:
             first = whole.first_pass(output, self._parts(work, notes, output))
         with Whole(work) as whole:
@@ -181,7 +181,7 @@ class Tasks:
         return first.warnings
 
     def _parts(self, work: Work, notes: Sequence[Note], output: Output) -> Iterator[Part]:
-        """One after the other: what was fetched is removed before the next is."""
+        """Download the parts one after the other; each is removed before the next."""
         for number, note in enumerate(notes):
             work.watcher.check()
             work.watcher.beat()
@@ -193,7 +193,7 @@ class Tasks:
         key = keys.job_result(job.id, output)
         return StoredResult(key=key, bytes=self._storage.size(key), mime=output.kind.mime)
 
-    # What is kept for the next task.
+    # Kept for the next task.
 
     def _path(self, job: Job) -> Path:
         """The job's video on this machine. Raises UnreadableMedia when storage no longer has it."""
@@ -202,7 +202,7 @@ class Tasks:
             try:
                 self._video = job.id, self._storage.local(job.source, folder)
             except FileNotFoundError:
-                raise UnreadableMedia("the uploaded video is not there any more") from None
+                raise UnreadableMedia("the uploaded video no longer exists") from None
         return self._video[1]
 
     def _forget_video(self) -> None:
@@ -214,12 +214,12 @@ class Tasks:
         options = job.options
         key = (name, options.key, options.foreground, options.roi)
         if self._engine is None or self._engine[0] != key:
-            self._engine = None  # before the next takes memory
+            self._engine = None  # frees memory before the next is loaded
             self._engine = key, engines.load(name, options, self._settings)
         return self._engine[1]
 
 
 def _notes(task: JobTask, plan: Plan) -> list[Note]:
-    """The notes of all segments; where Redis lost one, what is to be expected."""
+    """The notes of all segments; for one that Redis has lost, the expected note."""
     texts = (task.notes.get(name, "") for name in plan.names)
     return [Note.from_json(text) if text else Note.expected(plan, number) for number, text in enumerate(texts)]

@@ -1,4 +1,4 @@
-"""How a task is followed, and stopped, while it runs in another thread or process."""
+"""Progress of a task that runs in another thread or process, and a way to stop it."""
 
 import threading
 
@@ -10,7 +10,7 @@ class Stopped(Exception):  # noqa: N818 - nothing is wrong
 
 
 class Watcher:
-    """frames: how many the task has written. newest: the last of them. stop: set by anyone, ends it with `Stopped`."""
+    """frames: number of frames written by the task. newest: the last of them. stop: if set, ends it: `Stopped`."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -24,9 +24,9 @@ class Watcher:
         self.beat()
 
     def beat(self) -> None:
-        """The task is alive, though no frame may be written for long. Does nothing here."""
+        """Heartbeat of a task, also while it writes no frames. Does nothing in this class."""
 
     def check(self) -> None:
-        """Raises Stopped where `stop` is set."""
+        """Raise Stopped if `stop` is set."""
         if self.stop.is_set():
             raise Stopped

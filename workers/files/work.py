@@ -1,4 +1,4 @@
-"""A planned job on one machine: what matting its segments and joining them both need, in one object."""
+"""A planned job on one machine: what matting a segment and joining the segments both need."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,9 @@ class Work:
 
     @property
     def encoder_settings(self) -> Settings:
-        """The same on every machine, so that all segments are encoded alike."""
+        """The same on every machine, so that all segments are encoded in the same way."""
         return self.settings.model_copy(update={"threads": self.plan.threads, "hw_encode": False})
 
     def options(self, output: Output) -> Options:
-        """The job's options as this output has them."""
+        """The job's options with the overrides of an output."""
         return output.options(self.job.options)

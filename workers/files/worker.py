@@ -1,6 +1,6 @@
-"""A worker for uploaded videos: does one task after the other, each in a process of its own.
+"""A worker for uploaded videos: runs one task after the other, in a separate process.
 
-Lives on the event loop. A task that another worker has by now, or whose job is over, is dropped and not reported.
+Runs on the event loop. A task that now belongs to another worker, or whose job has ended, is dropped without a report.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from workers.files.workspace import Workspace
 from workers.lifecycle import Lifecycle, Loops
 
 _log = logging.getLogger(__name__)
-BEHIND = 10  # nice value of a program that works on files: live video goes first
+BEHIND = 10  # nice value of a file worker: live video has priority
 _TAKE_S = 1.0
 
 
 class FileWorker:
-    """settings, store and storage are its caller's. Raises DiskError where its folder cannot be made."""
+    """store: is not closed by the worker. Raises DiskError if its folder cannot be created."""
 
     def __init__(self, settings: Settings, store: JobStore, storage: Storage) -> None:
         self._store, self._storage = store, storage
-        self._loops = Loops(_log, "nothing new is taken")
+        self._loops = Loops(_log, "no new tasks are taken")
         self._life = Lifecycle("files", LiveStore(store.link), self._loops, self._meters)
         self._life.update(capacity=1)
         self._space = Workspace(settings.data_dir / "work", self._life.worker_id)
@@ -39,11 +39,11 @@ class FileWorker:
         self._busy = False
 
     async def run_until_stopped(self) -> None:
-        """`run` until SIGTERM, SIGINT or SIGHUP. A second one does not wait for the task in hand."""
+        """`run` until SIGTERM, SIGINT or SIGHUP; a second signal ends the process at once."""
         await self._life.run_until_stopped(self.run)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take and do tasks until `stop` is set, and then the one in hand to its end."""
+        """Take and run tasks until `stop` is set; the current task is completed."""
         _log.info("worker %s takes files", self._life.worker_id)
         try:
             async with self._life.serving(stop, self._reap):
@@ -57,9 +57,9 @@ class FileWorker:
         return {"sessions": int(self._busy)}
 
     async def _reap(self) -> None:
-        """Tasks of workers that are gone wait again: at once where their folders on this machine show it."""
+        """Queue the tasks of dead workers again; at once if their folders are on this machine."""
         for worker_id in await asyncio.to_thread(self._space.dead):
-            _log.warning("worker %s is gone", worker_id)
+            _log.warning("worker %s is dead", worker_id)
             await self._store.worker_lost(worker_id)
         for job in await self._store.reap_jobs():
             _log.warning("job %s: %s", job.id, job.reason)
@@ -91,7 +91,7 @@ class FileWorker:
         await self._tidy(task.job.id, job)
 
     async def _run(self, task: JobTask) -> Report | None:
-        """What is to be reported of the task when it has run; None: it was stopped."""
+        """Run the task. Returns its report; None: it was stopped."""
         try:
             return reports.of_outcome(await self._process.run(task), self._store)
         except Stopped:
@@ -100,11 +100,11 @@ class FileWorker:
             _log.warning("job %s: %s killed the process that worked on it", task.job.id, task.name)
             self._space.clear()
             return self._store.process_died
-        except Exception as exc:  # noqa: BLE001 - whatever it was, the next job runs
+        except Exception as exc:  # noqa: BLE001 - no error must prevent the next task
             return reports.of_failure(task, exc, self._store)
 
     async def _tidy(self, id: str, job: Job | None) -> None:
-        """Remove the segments of a job once they are joined, or the job was cancelled."""
+        """Remove the segments of a job that is done or cancelled."""
         with suppress(StoreDown, DiskError):
             job = job or await self._store.job(id)
             if job is None or job.state in (JobState.DONE, JobState.CANCELLED):

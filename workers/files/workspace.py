@@ -1,6 +1,6 @@
-"""A folder for a worker's temporary files. It is removed when the worker ends; if it was killed, by another worker.
+"""The folder of a worker's temporary files. The worker removes it when it ends; if it was killed, another worker does.
 
-A lock on a file in it shows that its worker is alive; the system releases that however a process ends.
+A lock on a file in the folder shows that the worker is alive; the system releases it however the process ends.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ _LOCK = "lock"
 
 
 class Desk:
-    """The folders of the task that a worker runs, below `path`."""
+    """The folders of the running task, below `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,7 +47,7 @@ class Workspace:
             raise disk_error(exc, self.path) from exc
 
     def dead(self) -> list[str]:
-        """Remove the folders of workers that are gone; gives their ids."""
+        """Remove the folders of dead workers. Returns their ids."""
         return [folder.name for folder in self._others() if _removed_if_dead(folder)]
 
     def _others(self) -> list[Path]:
@@ -56,7 +56,7 @@ class Workspace:
         return []
 
     def clear(self) -> None:
-        """Remove what is left of a task whose process died."""
+        """Remove the files of a task whose process died."""
         for folder in self.path.iterdir():
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -71,7 +71,7 @@ class Workspace:
 def _removed_if_dead(folder: Path) -> bool:
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR)
-    except OSError:  # just being made, or just being removed
+    except OSError:  # being created or removed at the moment
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""How many live videos this machine holds: measured once at the start, and watched while it works."""
+"""How many live videos this machine can process: measured once at the start, and monitored while it runs."""
 
 import os
 import resource
@@ -24,10 +24,10 @@ _FULL = 0.9
 
 
 def videos(engine: Engine, settings: Settings) -> int:
-    """Videos of 1280x720 at 30 frames a second that this machine holds with this engine; at least one.
+    """Videos of 1280x720 at 30 frames per second that this machine can process with this engine; at least one.
 
-    Counts a frame's processor time from pixels to packet, and its time on the engine's device, where that is not the
-    processor. `settings.live_sessions` overrides it, if set.
+    Counts the CPU time per frame from pixels to packet, and the time on the engine's device, if that is not the CPU.
+    `settings.live_sessions` overrides it, if set.
     """
     if settings.live_sessions:
         return settings.live_sessions
@@ -38,7 +38,7 @@ def videos(engine: Engine, settings: Settings) -> int:
 
 
 def _cost_s(engine: Engine, settings: Settings) -> tuple[float, float]:
-    """Seconds of the processor, and seconds by the clock, for one frame."""
+    """CPU time and elapsed time for one frame, in seconds."""
     source = PatternSource(*_SIZE, _WARM_UP + _FRAMES)
     encoder = LiveEncoder("H264", *_SIZE, fitting_bps(*_SIZE, _RATE, settings.max_bitrate), settings)
     matte = LiveMatte(Options(), engine, settings)
@@ -54,8 +54,8 @@ def _cost_s(engine: Engine, settings: Settings) -> tuple[float, float]:
 
 
 def _run(packets: Iterator[object], count: int) -> None:
-    for some in islice(packets, count):
-        list(some)  # type: ignore[call-overload]
+    for encoded in islice(packets, count):
+        list(encoded)  # type: ignore[call-overload]
 
 
 class Load:
@@ -77,8 +77,8 @@ def has_room(load: float) -> bool:
 
 
 def memory() -> dict[str, int]:
-    """What this process holds now, as fields of `Worker`, in bytes. torch is asked only where it is in use."""
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)  # while another thread loads torch, it has none yet
+    """Memory used by this process, in bytes, as fields of `Worker`. torch is queried only if it is in use."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)  # missing while another thread imports torch
     on_device = cuda.memory_reserved() if cuda is not None and cuda.is_initialized() else 0
     return {"memory_bytes": _resident(), "device_bytes": int(on_device)}
 
@@ -86,7 +86,7 @@ def memory() -> dict[str, int]:
 def _resident() -> int:
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # not Linux: the most it ever held, in bytes on macOS
+    except OSError:  # not Linux: the peak so far, in bytes on macOS
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

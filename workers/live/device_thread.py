@@ -1,8 +1,8 @@
 """The device thread: schedule → run → deliver. One engine for all videos of a process, their ready frames in one call.
 
-The oldest frame goes first and takes with it whatever else is ready, up to the engine's batch. A batch that is not full
-waits a little for videos that gave a frame a moment ago, and for no others. Knows nothing about what an engine does; an
-engine knows nothing about videos.
+The oldest frame goes first, together with the other ready frames, up to the engine's batch. A batch that is not full
+waits briefly, but only for videos that sent a frame recently. Knows nothing about how an engine works; an engine knows
+nothing about videos.
 """
 
 import threading
@@ -18,15 +18,13 @@ from stream.errors import EngineError
 from stream.picture.timing import RateMeter
 from workers.engines.base import Engine, EngineState, Prepared, Result
 
-_RECENT_S = (
-    0.25  # a video that gave a frame within this time is expected to give another: at 30 a second one may be late
-)
-_WAITS = 512  # frames whose waiting is remembered
+_RECENT_S = 0.25  # a video that sent a frame within this time is expected to send another; some frames are late
+_WAITS = 512  # frames whose waiting times are remembered
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceMeters:
-    """What the device did so far. waiting: frames in the queue now. rate: frames a second, recently. wait_ms, late_ms:
+    """Load of the device. waiting: frames in the queue now. rate: frames per second, recently. wait_ms, late_ms:
     median and 95th percentile of the time from `submit` to the engine, of the last 512 frames."""
 
     frames: int
@@ -49,10 +47,10 @@ class _Ready:
 
 
 class DeviceThread:
-    """Stands in for its engine: many `Matte` may hold one, each in its own thread.
+    """Wraps an engine so that many `Matte`, each in its own thread, can share it.
 
-    wait_s: how long a batch that is not full waits for other videos, from when its oldest frame came. most: frames
-    that may wait; more are refused, because a queue that grows makes all videos late.
+    wait_s: how long a batch that is not full waits for other videos, after its oldest frame arrived. most: maximum
+    number of waiting frames; more are refused, because a growing queue delays all videos.
     """
 
     def __init__(self, engine: Engine, wait_s: float = 0.004, most: int = 64) -> None:
@@ -60,10 +58,10 @@ class DeviceThread:
         self.warmup_frames, self.device, self.prepare = engine.warmup_frames, engine.device, engine.prepare
         self.measure, self.recall, self.steadied = engine.measure, engine.recall, engine.steadied
         self._engine, self._wait_s, self._most = engine, wait_s, most
-        self._changed = threading.Condition()  # guards all that follows
+        self._changed = threading.Condition()  # guards all attributes below
         self._waiting: deque[_Ready] = deque()
         self._running: list[_Ready] = []
-        self._seen_s: dict[Hashable, float] = {}  # when each video gave its last frame
+        self._seen_s: dict[Hashable, float] = {}  # when each video sent its last frame
         self._closed = False
         self._batches, self._busy_s = 0, 0.0
         self._rate, self._waits_s = RateMeter(), deque[float](maxlen=_WAITS)
@@ -93,7 +91,7 @@ class DeviceThread:
             return DeviceMeters(frames, batches, batch, self._busy_s, waiting, rate, float(median), float(late))
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Fail what waits, and end the thread. An engine that does not return in time is left behind."""
+        """Fail the waiting frames and end the thread. An engine that does not return in time is abandoned."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -138,21 +136,21 @@ class DeviceThread:
             return self._running
 
     def _is_complete(self) -> bool:
-        """Is the batch full, or does it hold a frame of every active video?"""
+        """Whether the batch is full, or has a frame of every active video."""
         since_s = time.monotonic() - _RECENT_S
         self._seen_s = {video: at_s for video, at_s in self._seen_s.items() if at_s >= since_s}
-        here = {ready.video for ready in self._waiting}
-        return self._closed or len(self._waiting) >= self._engine.batch or here >= self._seen_s.keys()
+        waiting = {ready.video for ready in self._waiting}
+        return self._closed or len(self._waiting) >= self._engine.batch or waiting >= self._seen_s.keys()
 
     def _attempt(self, batch: Sequence[_Ready]) -> list[Result | Exception]:
-        """Each frame's result, or what went wrong with it. One that fails leaves the others theirs."""
+        """Each frame's result or exception. A frame that fails does not affect the others."""
         if not batch:
             return []
         try:
             results = self._engine.infer([ready.prepared for ready in batch], [ready.state for ready in batch])
             if len(results) != len(batch):
                 raise EngineError(f"{self.name} gave {len(results)} results for {len(batch)} frames")
-        except Exception as exc:  # noqa: BLE001 - whatever an engine raises belongs to the caller's future
+        except Exception as exc:  # noqa: BLE001 - any error of the engine goes to the caller's future
             return [exc] if len(batch) == 1 else [outcome for ready in batch for outcome in self._attempt([ready])]
         return list(results)
 
@@ -165,7 +163,7 @@ class DeviceThread:
                 self._waits_s.append(began_s - ready.at_s)
 
     def _settle(self, batch: Sequence[_Ready], outcomes: Sequence[Result | Exception]) -> None:
-        """Resolve the futures, once: what an engine gives after `close` failed them is dropped."""
+        """Resolve the futures, once: results that arrive after `close` failed them are dropped."""
         with self._changed:
             left = [(ready.result, o) for ready, o in zip(batch, outcomes, strict=True) if not ready.result.done()]
             for result, outcome in left:

@@ -1,7 +1,7 @@
 """The matte of a live video: a `Matte` whose options, engine and picture size change while it runs.
 
-The room is never shown by accident: until the engine is loaded, and while it fails, only the background is shown; a
-background that cannot be read gives way to grey. Knows nothing about connections.
+The room is never shown by accident: until the engine is loaded, and while it fails, only the background is shown; grey
+replaces a background that cannot be read. Knows nothing about connections.
 """
 
 import logging
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Loading(Engine):
-    """Stands in for an engine that is not loaded yet: every frame fails, and so is covered."""
+    """Placeholder for an engine that is not loaded yet: every frame fails, and is therefore covered."""
 
     device = ""
 
@@ -41,7 +41,7 @@ class Loading(Engine):
 
 @dataclass(frozen=True)
 class _Change:
-    """None: unchanged. size: that the backdrop was opened for, in pixels."""
+    """None: unchanged. size: for which the backdrop was opened, in pixels."""
 
     options: Options | None = None
     engine: Engine | None = None
@@ -50,10 +50,10 @@ class _Change:
 
 
 class LiveMatte:
-    """A Transform for `pump`. matted: frames that left with a matte; covered: frames that got none, so that their
-    background was shown. working: a frame's time.
+    """A Transform for `pump`. matted: number of frames with a matte; covered: of frames without one, for which only the
+    background was shown. working: processing time of a frame.
 
-    The thread that pumps calls everything but `change` and `set_engine`, which any thread may.
+    `change`, `set_engine` and `latest` may be called from any thread, everything else only from the pump's.
     """
 
     def __init__(self, options: Options, engine: Engine | None, settings: Settings) -> None:
@@ -61,7 +61,7 @@ class LiveMatte:
         self.engine = engine or Loading(options.engine)
         self._settings = settings
         self._lock = threading.Lock()
-        self._wanted: list[_Change] = []
+        self._pending: list[_Change] = []
         self._size = (0, 0)
         self._matte: Matte | None = None
         self._frames = 0
@@ -86,7 +86,9 @@ class LiveMatte:
         self._frames += 1
         with self.working:
             done = self._matte(frame)
-        self.matted = self._frames - self._matte.covered - self._matte.passed  # read by others: it only ever grows
+        self.matted = (
+            self._frames - self._matte.covered - self._matte.passed
+        )  # read by other threads: must never decrease
         return done
 
     def flush(self) -> list[Frame]:
@@ -94,7 +96,7 @@ class LiveMatte:
 
     def close(self) -> None:
         with self._lock:
-            left, self._wanted = self._wanted, []
+            left, self._pending = self._pending, []
         for change in left:
             if change.backdrop is not None:
                 change.backdrop.close()
@@ -102,30 +104,30 @@ class LiveMatte:
             self._matte.close()
 
     def change(self, options: Options, engine: Engine | None = None) -> None:
-        """From the next frame on, these options. engine: None keeps the present one.
+        """Use these options from the next frame on. engine: None keeps the current one.
 
         A new background is opened here, in the caller's thread, not in the pump's. Raises BackgroundError; then
-        everything stays as it was.
+        nothing changes.
         """
         size, backdrop = self._size, None
         if size != (0, 0) and options.background != self.latest().background:
             backdrop = self._open_background(options, size)
         with self._lock:
-            self._wanted.append(_Change(options, engine, backdrop, size))
+            self._pending.append(_Change(options, engine, backdrop, size))
 
     def set_engine(self, engine: Engine) -> None:
         """Use another engine from the next frame on."""
         with self._lock:
-            self._wanted.append(_Change(engine=engine))
+            self._pending.append(_Change(engine=engine))
 
     def latest(self) -> Options:
-        """The options that were asked for last; they hold from the next frame on."""
+        """The options that were requested last; they apply from the next frame on."""
         with self._lock:
-            return next((c.options for c in reversed(self._wanted) if c.options is not None), self.options)
+            return next((c.options for c in reversed(self._pending) if c.options is not None), self.options)
 
     def _apply_changes(self) -> None:
         with self._lock:
-            changes, self._wanted = self._wanted, []
+            changes, self._pending = self._pending, []
         for change in changes:
             self._apply(change)
 
@@ -138,7 +140,7 @@ class LiveMatte:
         if backdrop is not None and change.size != self._size:
             backdrop.close()
             backdrop = None
-        if backdrop is None and moved:  # it was asked for before the first picture, or at another size
+        if backdrop is None and moved:  # requested before the first frame, or opened for another size
             backdrop = self._opened_or_grey()
         if backdrop is not None:
             self._backdrop.turn_to(backdrop, softly="none" not in (before.kind, options.background.kind))

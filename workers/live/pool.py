@@ -18,7 +18,7 @@ _GREY = (126, 128, 128)
 
 
 class Engines:
-    """Lives on the event loop. A loaded engine stays: the next video will want it."""
+    """Runs on the event loop. An engine stays loaded, for the next video."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -30,7 +30,7 @@ class Engines:
         return task.result() if task is not None and task.done() and task.exception() is None else None
 
     async def get(self, options: Options) -> DeviceThread:
-        """The engine for these options; several callers at a time wait for one loading.
+        """The engine for these options. Concurrent callers share one load.
 
         Raises UsageError, WeightsError and EngineError; the next call tries again.
         """
@@ -43,13 +43,13 @@ class Engines:
     def _load(self, name: str, options: Options) -> DeviceThread:
         shared = Options(
             key=options.key, foreground=options.foreground, roi=options.roi
-        )  # the rest is each video's own
+        )  # the other options do not affect the engine
         engine = engines.load(name, shared, self._settings)
         warm_up(engine)
         return DeviceThread(engine)
 
     def meters(self) -> dict[str, float]:
-        """As fields of `Worker`, of the device that did most; empty before the first engine is loaded."""
+        """Fields of `Worker`, of the busiest device; empty before the first engine is loaded."""
         done = [task.result() for task in self._loading.values() if task.done() and task.exception() is None]
         meters = [device.meter() for device in done]
         busiest = max(meters, key=lambda meter: meter.frames, default=None)
@@ -63,7 +63,7 @@ class Engines:
         }
 
     def key(self, options: Options) -> tuple[str, object]:
-        """What makes two engines differ: the name, and the options that an engine itself reads.
+        """Videos with equal keys share an engine: its name, and the options that an engine reads.
 
         Raises UsageError.
         """
@@ -80,7 +80,7 @@ class Engines:
 
 
 def warm_up(engine: Engine) -> None:
-    """One blank frame, so that no request pays for what is only done the first time."""
+    """Process one blank frame, so that no video waits for one-time initialization."""
     blank = Frame(flat(*_GREY, *_WARM_UP_PX), 0, Fraction(1, 30))
     (result,) = engine.infer([engine.prepare(blank)], [None])
     assert np.isfinite(result.alpha).all()

@@ -1,6 +1,6 @@
-"""The sessions that a worker answers for, cameras and viewers alike: their leases, answers, meters and states in Redis.
+"""The sessions that a worker owns, of cameras and viewers: their leases, answers, meters and states in Redis.
 
-Lives on the event loop. Knows nothing about connections: it is told when one is made or closed.
+Runs on the event loop. Knows nothing about connections: `connection_changed` reports when one is made or closed.
 """
 
 import asyncio
@@ -16,55 +16,55 @@ from workers.lifecycle import Loops
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
-_GIVE_UP_S = 60.0  # for so long a change of state that Redis did not take is tried again
+_GIVE_UP_S = 60.0  # after this a change of state that could not be stored is given up
 _FAILURES = ("connect_timeout", "engine_failed", "bad_sdp")
 
 
 class Sessions:
-    """By id. store and loops are the worker's."""
+    """The worker's sessions by id."""
 
     def __init__(self, worker_id: str, store: LiveStore, loops: Loops) -> None:
         self._worker_id, self._store, self._loops = worker_id, store, loops
         self._held: dict[str, Session] = {}
 
     def hold(self, session: Session) -> None:
-        """Keep up its lease from now on."""
+        """Renew its lease from now on."""
         self._held[session.id] = session
 
     async def accept_viewer(self, session_id: str) -> Session | None:
-        """Take the viewer that a command brought, and hold it. None: it came too late. Raises StoreDown."""
+        """Claim the viewer named in a command, and hold it. None: it is too late. Raises StoreDown."""
         viewer = await self._store.accept(self._worker_id, session_id)
         if viewer is not None:
             self.hold(viewer)
         return viewer
 
     async def renew(self) -> set[str]:
-        """Prolong all leases. Gives the ids of sessions that were lost to another worker. Raises StoreDown."""
+        """Renew all leases. Returns the ids of sessions that were lost to another worker. Raises StoreDown."""
         lost = await self._store.renew(list(self._held.values()))
         for session_id in lost:
-            _log.warning("session %s is another worker's by now", session_id)
+            _log.warning("session %s now belongs to another worker", session_id)
             self._held.pop(session_id, None)
         return lost
 
     async def report(self, session_id: str, meters: Meters) -> None:
-        """Raises StoreDown."""
+        """Store the meters of a session. Raises StoreDown."""
         if (session := self._held.get(session_id)) is not None:
             with suppress(BadMove, Fenced, NoSession):
                 await self._store.report(session, meters)
 
     async def answer(self, session: Session, answering: Awaitable[str]) -> None:
-        """Send the client the SDP, or why its offer is refused; a refusal has closed the connection already."""
+        """Send the client the SDP answer, or the reason for a refusal, after which the connection is already closed."""
         try:
             answer = Answer(sdp=await answering)
         except SdpError as exc:
             answer = Answer(problem="bad_sdp", detail=str(exc))
         try:
             await self._store.reply(session, answer)
-        except (StoreDown, Fenced, NoSession) as exc:  # no client waits: the connection ends by its own deadline
+        except (StoreDown, Fenced, NoSession) as exc:  # the client is gone: the connection will time out
             _log.info("session %s: %s", session.id, exc)
 
     async def refuse(self, session: Session, answer: Answer) -> None:
-        """For an offer that no connection was made for."""
+        """Refuse an offer for which no connection was made."""
         with suppress(StoreDown, Fenced, NoSession):
             await self._store.reply(session, answer)
         self._settle(session, SessionState.FAILED, answer.problem)
@@ -85,7 +85,7 @@ class Sessions:
         self._loops.start(self._move(session, to, reason))
 
     async def _move(self, session: Session, to: SessionState, reason: str) -> None:
-        """Write the state; while Redis is away, try again each second."""
+        """Store the state; retried every second while Redis is unavailable."""
         until_s = time.monotonic() + _GIVE_UP_S
         while time.monotonic() < until_s:
             try:

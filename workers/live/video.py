@@ -1,7 +1,7 @@
 """One live video of a worker, from its offer to its end: the camera's connection, its matte, and its viewers.
 
-Lives on the event loop; the pictures run in threads of `pump`. Knows nothing about Redis: a callback reports changes of
-connections, and the worker reads the meters.
+Runs on the event loop; frames are processed in the threads of `pump`. Knows nothing about Redis: a callback reports
+changes of connections, and the worker reads the meters.
 """
 
 import asyncio
@@ -41,17 +41,17 @@ class LiveVideo:
         self._viewers: dict[str, Peer] = {}
         self._thread: threading.Thread | None = None
         self._rates = _Rates()
-        self._changing = asyncio.Lock()  # in the order of the calls
+        self._changing = asyncio.Lock()  # keeps changes in the order of the calls
         self.notice = ""
         self.reason = ""
 
     @property
     def options(self) -> Options:
-        """The last that were asked for."""
+        """The options that were requested last."""
         return self._matte.latest()
 
     async def answer(self, sdp: str) -> str:
-        """The answer to the camera's offer; from now on its pictures are matted. Raises SdpError."""
+        """The answer to the camera's offer; starts matting. Raises SdpError."""
         if self._kind is SessionKind.CAMERA:
             text = await self._peer.answer(sdp, self._output, user=self.id)
         else:
@@ -62,7 +62,7 @@ class LiveVideo:
         return text
 
     async def view(self, viewer_id: str, sdp: str) -> str:
-        """The answer to the offer of one more viewer. Raises SdpError."""
+        """The answer to the offer of a further viewer. Raises SdpError."""
         peer = Peer(self._settings, lambda state, reason: self._viewer_changed(viewer_id, state, reason))
         self._viewers[viewer_id] = peer
         try:
@@ -72,15 +72,15 @@ class LiveVideo:
             raise
 
     async def add_candidates(self, session_id: str, fragment: str) -> None:
-        """For the camera's connection or a viewer's; for any other id nothing. Raises SdpError."""
+        """Add ICE candidates to the camera's connection or a viewer's; other ids are ignored. Raises SdpError."""
         peer = self._peer if session_id == self.id else self._viewers.get(session_id)
         if peer is not None:
             await peer.add_candidates(fragment)
 
     async def change(self, options: Options, engine: Engine | None = None) -> None:
-        """Change the options; of several calls the last one holds, however long each takes.
+        """Change the options. Concurrent calls take effect in order.
 
-        A background that cannot be read leaves everything as it was, with a notice.
+        A background that cannot be read changes nothing, but sets `notice`.
         """
         async with self._changing:
             try:
@@ -139,13 +139,13 @@ class LiveVideo:
 
     def _pump(self) -> None:
         source = self._peer.source
-        assert source is not None, "an offer without a picture is refused"
+        assert source is not None, "an offer without video is refused"
         reason = "bye"
         try:
             pump(source, self._matte, self._output, read=source.slot, written=self._output.slot)
         except NoVideoStream:
             reason = "media_timeout"
-        except Exception:  # noqa: BLE001 - a bug; this video ends, the worker and its other videos go on
+        except Exception:  # noqa: BLE001 - a bug; this video ends, the worker and its other videos continue
             _log.exception("video %s failed", self.id)
             reason = "engine_failed"
         self._loop.call_soon_threadsafe(self._pumped, reason)
@@ -164,7 +164,7 @@ class LiveVideo:
 
 
 class _Rates:
-    """Counts to counts a second, between one call and the next."""
+    """Converts counts to rates per second, between one call and the next."""
 
     def __init__(self) -> None:
         self._then: tuple[float, tuple[int, ...]] = (time.monotonic(), ())

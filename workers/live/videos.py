@@ -1,6 +1,6 @@
-"""The live videos of a worker: started by offers, then watched, changed and ended by commands.
+"""The live videos of a worker: started by offers, then viewed, changed and ended by commands.
 
-Lives on the event loop. A video whose engine is not loaded yet starts without it, and shows its background meanwhile.
+Runs on the event loop. A video whose engine is not loaded yet starts without it, and shows its background meanwhile.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Videos:
-    """By session id. engines and sessions are the worker's."""
+    """The worker's videos by session id."""
 
     def __init__(self, settings: Settings, engines: Engines, sessions: Sessions) -> None:
         self._settings, self._engines, self._sessions = settings, engines, sessions
@@ -34,7 +34,7 @@ class Videos:
         return {session_id: video.meters() for session_id, video in self._videos.items()}
 
     async def start(self, session: Session, offer: Offer) -> None:
-        """Make the connection, or refuse the offer. The video counts from the call on, before anything is awaited."""
+        """Make the connection, or refuse the offer. The video is counted immediately, before the first await."""
         try:
             engine = self._engines.ready(session.options)
         except UsageError as exc:
@@ -48,6 +48,7 @@ class Videos:
             await self._load_engine(video, session.options)
 
     async def obey(self, command: Command) -> None:
+        """Execute a command."""
         session_id = command.session
         video = self._videos.get(session_id)
         match command.kind:
@@ -66,7 +67,7 @@ class Videos:
                     await each.end_viewer(session_id, command.reason)
 
     async def end(self, session_id: str, reason: str) -> None:
-        """Of no effect where no video has that id."""
+        """End a video. Does nothing if no video has that id."""
         if (video := self._videos.get(session_id)) is not None:
             await video.end(reason)
 
@@ -94,14 +95,14 @@ class Videos:
             await self._load_engine(video, options)
 
     async def _load_engine(self, video: LiveVideo, options: Options) -> None:
-        """Give the video its engine when that is warm; until then it keeps the old one, or shows its background."""
+        """Set the video's engine once it is loaded; until then it keeps the old one, or shows its background."""
         try:
             engine = await self._engines.get(options)
         except MatteboxError as exc:
             _log.warning("video %s: %s", video.id, exc)
             engine = await self._engines.get(Options())
             video.notice = f"{options.engine} is unavailable here: {exc}"
-        if self._engines.key(video.options) == self._engines.key(options):  # else another was asked for meanwhile
+        if self._engines.key(video.options) == self._engines.key(options):  # else another was requested meanwhile
             video.set_engine(engine)
 
     def _connection_changed(self, session_id: str, state: str, reason: str) -> None:

@@ -1,7 +1,7 @@
 """A worker for live video: takes offers while it has room, runs their videos, and ends them when it is drained.
 
-Lives on the event loop. Its videos do not need Redis: while that is away they go on, nothing new is taken, and states
-that could not be written are written later.
+Runs on the event loop. Running videos do not need Redis: while it is unavailable they continue, no new ones are taken,
+and changes of state are stored later.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from workers.live.videos import Videos
 _log = logging.getLogger(__name__)
 _EVERY_S = 1.0
 _WAIT_S = 1.0  # for an offer or a command, in one call
-_FULL_S = 0.2  # until a full worker looks again whether it has room
-_DRAIN_S = 2.0  # for the last states to be written
+_FULL_S = 0.2  # until a full worker checks again for room
+_DRAIN_S = 2.0  # to store the last states
 
 
 class LiveWorker:
-    """settings and store are its caller's; the store is left open."""
+    """store: is not closed by the worker."""
 
     def __init__(self, settings: Settings, store: LiveStore) -> None:
         self._settings, self._store = settings, store
-        self._loops = Loops(_log, "running videos go on")
+        self._loops = Loops(_log, "running videos continue")
         self._life = Lifecycle("live", store, self._loops, self._meters)
         self._engines = Engines(settings)
         self._load = capacity.Load(settings.cores())
@@ -37,7 +37,7 @@ class LiveWorker:
         self._videos = Videos(settings, self._engines, self._sessions)
 
     async def warm(self) -> None:
-        """Load the engine of default options and measure how many videos fit. Raises WeightsError, UsageError."""
+        """Load the engine for the default options and measure the capacity. Raises WeightsError, UsageError."""
         threads.apply(self._settings)
         engine = await self._engines.get(Options())
         videos = await asyncio.to_thread(capacity.videos, engine, self._settings)
@@ -45,11 +45,11 @@ class LiveWorker:
         _log.info("engine %s on %s: room for %d videos", engine.name, engine.device, videos)
 
     async def run_until_stopped(self) -> None:
-        """`run` until SIGTERM, SIGINT or SIGHUP; a second one does not wait for anything."""
+        """`run` until SIGTERM, SIGINT or SIGHUP; a second signal ends the process at once."""
         await self._life.run_until_stopped(self.run)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set; then take nothing new, end every video as "drained", and return."""
+        """Serve until `stop` is set; then take no more offers, end every video as "drained", and return."""
         loops = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._take, 0.0), (self._obey, 0.0)
         async with self._life.serving(stop, self._reap, *loops):
             await stop.wait()

@@ -1,1 +1,1 @@
-"""One video from name to name, without a service: what `mattebox file` and `mattebox stream` run."""
+"""Matting of one video without a server: the implementation of `mattebox file` and `mattebox stream`."""

@@ -1,4 +1,4 @@
-"""One recording from address to address: what `mattebox file` runs. Knows no concrete source or sink."""
+"""Mattes one recording: the implementation of `mattebox file`. Knows no concrete source or sink."""
 
 import time
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ from workers.scene.backgrounds import open_background
 
 @dataclass(frozen=True)
 class FileRun:
-    """One recording to matte; a path is a file's address. start_s, end_s, size: as in `SourceOptions`."""
+    """A recording to matte. source, output: addresses or paths. start_s, end_s, size: as in `SourceOptions`."""
 
     source: Address | Path
     output: Address | Path
@@ -33,9 +33,9 @@ class FileRun:
 
 
 def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
-    """Matte one file. What can be known to be wrong with the request is found before weights are fetched.
+    """Matte one recording. All checks of the request are made before weights are downloaded.
 
-    Raises MatteboxError; nothing is left of the output then.
+    Raises MatteboxError; then nothing is left of the output.
     """
     _check(task)
     threads.apply(settings)
@@ -67,10 +67,10 @@ def _check(task: FileRun) -> None:
         raise UsageError(f"--end {task.end_s:g} is not after --start {task.start_s:g}")
     source, output = Address.of(task.source), Address.of(task.output)
     if is_live(source):
-        raise UsageError(f"{source.scheme}:// is live and does not end; mattebox stream records it")
+        raise UsageError(f"{source.scheme}:// is live and does not end; record it with mattebox stream")
     if source.scheme == output.scheme == "file" and _is_same(source.path, output.path):
-        raise UsageError("the output would replace the input; choose another name")
+        raise UsageError("the output would overwrite the input; choose another name")
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
+def _is_same(source: Path, output: Path) -> bool:
+    return source.exists() and output.exists() and source.samefile(output)

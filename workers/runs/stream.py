@@ -1,7 +1,7 @@
-"""A live source into a sink: what `mattebox stream` runs. Knows no concrete source or sink.
+"""Records a live source, matted: the implementation of `mattebox stream`. Knows no concrete source or sink.
 
-A recording keeps the time: while the source is away, only the background is recorded. Ctrl-C or SIGTERM ends a
-recording; the second one throws it away.
+The recording has no gaps: while the source is unavailable, only the background is recorded. Ctrl-C or SIGTERM ends the
+recording and keeps it; a second one discards it.
 """
 
 import shutil
@@ -29,14 +29,17 @@ from workers.engines.base import Engine
 from workers.matte import Matte
 from workers.scene.backgrounds import check_background, open_background
 
-_CAUSES = {"late": "newer ones came before there was time for them", "unusable": "they could not be used"}
-_SPARE_BYTES = 64 * 2**20  # left on the disk: a recording that ran into its end could not be closed, and would be lost
-_LOOK_S = 1.0
+_CAUSES = {"late": "newer ones arrived before they could be processed", "unusable": "they could not be used"}
+_SPARE_BYTES = (
+    64 * 2**20
+)  # kept free on the disk: on a full one the recording could not be completed, and would be lost
+_CHECK_S = 1.0  # between checks of the disk
 
 
 @dataclass(frozen=True)
 class StreamRun:
-    """source, output: addresses, perhaps with passwords. duration_s, size: as in `SourceOptions`."""
+    """A recording of a live source. source, output: addresses, which may contain passwords. duration_s, size: as in
+    `SourceOptions`."""
 
     source: str = field(repr=False)
     output: str = field(repr=False)
@@ -46,15 +49,18 @@ class StreamRun:
 
 
 def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
-    """Matte what comes until it is ended. What can be known to be wrong with the request is found before weights are
-    fetched and the source is asked. Raises MatteboxError, KeyboardInterrupt; nothing is left of the output then."""
+    """Matte a live source until it ends or is stopped. All checks of the request are made before weights are downloaded
+    and before the source is contacted.
+
+    Raises MatteboxError, KeyboardInterrupt; then nothing is left of the output.
+    """
     origin, output = source_address(task.source), sink_address(task.output)
-    asked = SourceOptions(
+    requested = SourceOptions(
         size=task.size, duration_s=task.duration_s, on_state=lambda state: reporter.message(f"source {state}")
     )
     began_s = time.monotonic()
     with ExitStack() as cleanup:
-        source = open_live_source(origin, asked, settings)
+        source = open_live_source(origin, requested, settings)
         cleanup.callback(source.close)
         if task.duration_s is not None and task.duration_s <= 0:
             raise UsageError(f"--duration {task.duration_s:g} would record nothing")
@@ -62,23 +68,23 @@ def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
         name, reason = engines.choose(task.options, live=True, settings=settings)
         sink = open_sink(output, task.options, settings)
         check_background(task.options.background, settings)
-        room = _Room(output)
+        space = _DiskSpace(output)
         engine = engines.load(name, task.options, settings, reporter.message)
         reporter.message(f"engine {name} on {engine.device}: {reason}")
         reporter.start(source.info, {"input": str(origin), "engine": name, "device": engine.device})
         cleanup.callback(reporter.stop)
         loaded_s = time.monotonic()
-        matte = _pumped(task, source, sink, room, engine, settings, reporter)
+        matte = _run(task, source, sink, space, engine, settings, reporter)
     names = str(origin), str(output), name, engine.device
-    warnings = [*source.warnings, *room.warnings, *_left_out(source), *sink.warnings]
+    warnings = [*source.warnings, *space.warnings, *_dropped(source), *sink.warnings]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
-def _pumped(
+def _run(
     task: StreamRun,
     source: LiveSource,
     sink: Sink,
-    room: "_Room",
+    space: "_DiskSpace",
     engine: Engine,
     settings: Settings,
     reporter: Reporter,
@@ -88,15 +94,15 @@ def _pumped(
 
     def tick(frame: Frame) -> None:
         reporter.tick(frame)
-        room.look(source)
+        space.check(source)
 
     with ended_by_signals(source.end):
         pump(source, matte, sink, tick)
     return matte
 
 
-class _Room:
-    """Ends a recording to a file before its disk is full. Raises DiskError where it is full from the beginning."""
+class _DiskSpace:
+    """Ends a recording to a file before the disk is full. Raises DiskError if it is full at the start."""
 
     def __init__(self, output: Address) -> None:
         self.warnings: Warnings = []
@@ -105,14 +111,14 @@ class _Room:
         if self._is_short():
             raise DiskError(f"cannot record to {output}: less than {_SPARE_BYTES // 2**20} MiB are free")
 
-    def look(self, source: LiveSource) -> None:
+    def check(self, source: LiveSource) -> None:
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
-        self._next_s = now_s + _LOOK_S
+        self._next_s = now_s + _CHECK_S
         if self._is_short():
-            self.warnings.append(("disk", "the disk is nearly full: the recording ended there"))
-            self._folder = None  # said once
+            self.warnings.append(("disk", "the disk is nearly full: the recording was stopped"))
+            self._folder = None  # reported once
             source.end()
 
     def _is_short(self) -> bool:
@@ -124,23 +130,25 @@ class _Room:
             return False
 
 
-def _left_out(source: LiveSource) -> Warnings:
+def _dropped(source: LiveSource) -> Warnings:
     counts = {"late": source.slot.dropped + source.dropped["convert"], "unusable": source.dropped["unusable"]}
-    return [(code, f"{n} pictures were left out: {_CAUSES[code]}") for code, n in counts.items() if n]
+    return [(code, f"{n} frames were dropped: {_CAUSES[code]}") for code, n in counts.items() if n]
 
 
 @contextmanager
 def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """The first signal that ends programs only calls `end`; from then on they do what they did before. In the main
-    thread only, as Python has it."""
+    """Within it, the first terminating signal only calls `end`, and restores the previous handlers for further ones.
+
+    Does nothing outside the main thread, because Python allows signal handlers only there.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in endings()}
 
     def restore() -> None:
-        for number, done in before.items():
-            signal.signal(number, done)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def first(*_: object) -> None:
         restore()

@@ -1,6 +1,6 @@
-"""How strongly an engine's mattes are steadied by `workers/steady/smooth.py`, by kind of matte, mode and strength.
+"""Parameters of temporal smoothing (`workers/steady/smooth.py`), by kind of matte, mode and strength.
 
-The figures were chosen on clips with true alpha: one person, or two, before moving pictures.
+The values were tuned on clips with true alpha: one or two people in front of moving pictures.
 """
 
 import math
@@ -9,22 +9,22 @@ from dataclasses import dataclass, replace
 from stream.records.engines import ENGINES
 from stream.records.options import Temporal
 
-_FORGOTTEN = 0.05  # share of a mean that is nearly nothing
-NO_DOUBT = 1.0  # allows alpha any change, for as long as it likes to be outvoted
+_FORGOTTEN = 0.05  # weight in a mean that is negligible
+NO_DOUBT = 1.0  # a difference of alpha that is never exceeded: history is always trusted
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How strongly to smooth.
+    """Parameters of temporal smoothing.
 
-    look_ahead: frames to wait for. memory: most that history weighs against a new frame, 0-1. tolerance: the
-    difference, in levels summed over Y, U and V, at which history counts 1/e. doubt: by how much of alpha history may
-    be off for more than a frame before it counts less. radii: of the windows in which alpha is drawn anew from the
-    picture, in cells of the grid; none: it is not. black, white: the alphas that become 0 and 1. smoothstep: between
-    them alpha follows 3x^2 - 2x^3, not a straight line. share: how far to go from the engine's alpha to the result,
-    0-1. median: looking ahead, take single pops out first. burst: frames that leave together once look_ahead is
-    exceeded; what comes after them is then walked through once for all of them. fine: there is time to draw
-    with care: by lines found on the whole grid, and for pictures of half a million pixels and more twice as fine as it.
+    look_ahead: future frames to use. memory: maximum weight of history against a new frame, 0-1. tolerance: difference
+    between frames, in levels summed over Y, U and V, at which history has a weight of 1/e. doubt: difference of alpha,
+    0-1, that may last for more than a frame before history gets less weight. radii: of the guided filter's windows, in
+    cells of the grid; empty: no guided filter. black, white: the alphas that become 0 and 1. smoothstep: between them
+    alpha follows 3x^2 - 2x^3 instead of a straight line. share: of the result against the engine's alpha, 0-1. median:
+    when looking ahead, remove errors of a single frame first. burst: number of frames that are output together once
+    look_ahead is exceeded, so that the future frames are processed once for all of them. fine: accurate but slower,
+    with filter coefficients from the whole grid, and twice its resolution for pictures of at least 500,000 pixels.
     """
 
     look_ahead: int
@@ -42,9 +42,9 @@ class Tuning:
 
 
 def choose(mode: Temporal, strength: float, engine: str, live: bool) -> Tuning | None:
-    """What to do with an engine's mattes; None: nothing. `auto` follows the job: files may look ahead, live cannot.
+    """The tuning for an engine's mattes; None: no smoothing. `auto` looks ahead for files, not for live video.
 
-    engine: its name; one that has no record is taken for one with fine and steady mattes.
+    engine: its name; one without a record is treated as having fine and steady mattes.
     """
     record = ENGINES.get(engine)
     if mode is Temporal.AUTO:
@@ -53,24 +53,24 @@ def choose(mode: Temporal, strength: float, engine: str, live: bool) -> Tuning |
     if mode is Temporal.OFF or strength == 0.0:
         return None
     tuning = (_coarse if record is not None and record.coarse else _sharp)(mode, strength)
-    return replace(tuning, burst=1) if live else tuning  # who watches wants one frame at a time
+    return replace(tuning, burst=1) if live else tuning  # viewers need frames one by one
 
 
 def unfitted(tuning: Tuning) -> Tuning:
-    """The same without drawing mattes anew from the picture."""
+    """The same without the guided filter."""
     return replace(tuning, radii=(), black=0.0, white=1.0, smoothstep=False)
 
 
 def history(tuning: Tuning) -> int:
-    """Frames after which nearly nothing is left of what was before them: history fades by `memory` a frame."""
+    """Frames after which earlier ones have a negligible weight: history decays by `memory` per frame."""
     return 0 if tuning.memory <= 0 else math.ceil(math.log(_FORGOTTEN) / math.log(tuning.memory))
 
 
 def _coarse(mode: Temporal, strength: float) -> Tuning:
-    """Small soft mattes made frame by frame."""
+    """For small, soft mattes, computed frame by frame."""
     share = min(1.0, 2 * strength)
     memory = 1 - 1 / (1 + 20 * strength)
-    if mode is Temporal.OFFLINE:  # sees both sides, so that tolerance costs no lag and doubt is not needed
+    if mode is Temporal.OFFLINE:  # uses both directions: tolerance causes no lag, and doubt is not needed
         # On 29 clips, as ratios to the raw alphas: dtSSD 0.568, MAD 0.76. dtSSD is 0.572 without `fine`, and with 16
         # frames ahead; also with a straight line from 0.2 to 0.9, whose MAD is 0.74. Radii 2, 4 and 8 have 0.001 less
         # and take 1.5 ms more. On fourteen of the clips, tolerance times 0.7 and 1.5 was no better.
@@ -84,9 +84,9 @@ def _coarse(mode: Temporal, strength: float) -> Tuning:
 
 
 def _sharp(mode: Temporal, strength: float) -> Tuning:
-    """Mattes that are precise, and steady already: a little, and only where the picture is sure to be the same.
+    """For precise mattes that are already steady: weak, and only where the picture is certain to be unchanged.
 
-    Measured with rvm. Without truth at hand to say better, every engine that is not known to be coarse is treated so.
+    Tuned with rvm. Used for every engine that is not marked as coarse, as long as no measurements suggest otherwise.
     """
     share = min(1.0, 2 * strength)
     if mode is Temporal.OFFLINE:

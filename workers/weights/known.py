@@ -91,7 +91,7 @@ def catalogue(name: str) -> Any:
 
 def _unknown(name: str) -> UsageError:
     chosen = [f"{record.name}:NAME" for record in ENGINES.values() if record.catalogue]
-    return UsageError(f"models: {name!r} is unknown; one of: {', '.join([*_with_weights(), *chosen])}")
+    return UsageError(f"models: unknown name {name!r}; use one of: {', '.join([*_with_weights(), *chosen])}")
 
 
 def _with_weights() -> list[str]:

@@ -1,4 +1,4 @@
-"""The records of the engines, as the other parts read them."""
+"""The records of the engines are complete and consistent."""
 
 import pickle
 
@@ -14,18 +14,18 @@ def test_names_begin_with_auto() -> None:
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_people_are_told_what_an_engine_is(name: str) -> None:
+def test_a_record_is_complete(name: str) -> None:
     record = ENGINES[name]
     assert record.name == name
     assert record.label
     assert record.sentence.endswith(".")
     assert set(record.implied_by) <= set(record.options)
     assert not record.catalogue or record.name in Settings.model_fields
-    assert pickle.loads(pickle.dumps(record)) == record  # it goes to the process that works on files
+    assert pickle.loads(pickle.dumps(record)) == record  # it is sent to the process that runs file tasks
 
 
 @pytest.mark.parametrize("job", ["live", "files"])
-def test_no_two_engines_share_a_rank_and_one_needs_no_gpu(job: str) -> None:
+def test_ranks_are_unique_and_one_needs_no_gpu(job: str) -> None:
     ranks = [rank for record in ENGINES.values() if (rank := getattr(record, job)) is not None]
     assert len({rank.order for rank in ranks}) == len(ranks)
     assert any(not rank.cuda and rank.reason for rank in ranks)
@@ -44,5 +44,5 @@ def test_special_options_belong_to_some_engines(monkeypatch: pytest.MonkeyPatch)
     assert Options(engine="other", key=(0, 255, 0)).misplaced() is None
     assert Options(engine="rvm", key=(0, 255, 0)).misplaced() == (
         "key",
-        "is for the engine chroma, other, not for rvm",
+        "supported only by chroma, other, not by rvm",
     )

@@ -17,7 +17,7 @@ from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources import open_source, source_address
 from stream.sources.base import LiveSource, SourceOptions, SourceState
-from stream.sources.rtsp import UNSEEN, RtspSource
+from stream.sources.rtsp import DEFAULT_SIZE, RtspSource
 from tests.rtsp import ROOM, RtspServer, near
 from web.http.tls import certificate
 
@@ -134,7 +134,7 @@ def test_it_dies_and_comes_back_with_another_picture(server: RtspServer, watch: 
     server.start("--width", 480, "--height", 480)
     seen.goes_on(slate=False)
     began_s, count = seen.frames[0].arrived_s, len(seen.frames)
-    assert seen.states[:2] == [SourceState("live"), SourceState("reconnecting", "the source ended the connection")]
+    assert seen.states[:2] == [SourceState("live"), SourceState("reconnecting", "the source closed the connection")]
     assert seen.states[-1] == SourceState("live")
     for frame in seen.frames[:count]:
         assert (frame.width, frame.height) == (320, 240)
@@ -170,7 +170,7 @@ def test_it_accepts_and_never_answers(watch: Callable[..., Watched]) -> None:
         seen.until(lambda: seen.states, "the end of patience")
         assert str(seen.states[0]) == "reconnecting: the source did not answer within 0.8 s"
         seen.goes_on(slate=True)
-        assert (seen.frames[0].width, seen.frames[0].height) == UNSEEN
+        assert (seen.frames[0].width, seen.frames[0].height) == DEFAULT_SIZE
         began_s = time.monotonic()
         seen.stop()
         assert time.monotonic() - began_s < 1.5
@@ -179,7 +179,7 @@ def test_it_accepts_and_never_answers(watch: Callable[..., Watched]) -> None:
         began_s = time.monotonic()
         patient.stop()
         assert time.monotonic() - began_s < 1.5, "whatever FFmpeg waits for"
-        assert str(seen.error) == f"not one picture came from {server.url()}: the source did not answer within 0.8 s"
+        assert str(seen.error) == f"no picture was received from {server.url()}: the source did not answer within 0.8 s"
     finally:
         server.kill()
 
@@ -195,13 +195,13 @@ def guarded() -> Iterator[RtspServer]:
     ("user", "path", "reason"),
     [
         ("ann:wr0ng", "cam", "wrong user or password (401)"),
-        ("", "cam", "it asks for a user and a password (401)"),
+        ("", "cam", "a user and a password are required (401)"),
         (f"ann:{PASSWORD}", "none", "not found (404)"),
     ],
 )
 def test_what_is_refused_is_said(guarded: RtspServer, user: str, path: str, reason: str) -> None:
     source = RtspSource(Address.read(guarded.url(path, user)), SETTINGS)
-    assert (source.info.width, source.info.height) == UNSEEN
+    assert (source.info.width, source.info.height) == DEFAULT_SIZE
     assert source.state == SourceState("reconnecting", reason)
     source.close()
 

@@ -1,4 +1,4 @@
-"""Frames for the engines' tests: a clip with true alpha and subjects over a screen; and the error of alpha."""
+"""Material for the tests of engines: a clip with true alpha, subjects in front of a screen, and the error of alpha."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -52,12 +52,12 @@ def _levels(alpha: Alpha) -> evaluate.Ints:
 def disc(width: int, height: int, x: float = 0.5) -> Alpha:
     """True alpha of a disc, with an edge one pixel wide."""
     rows, columns = np.mgrid[0:height, 0:width]
-    away = np.hypot(columns + 0.5 - width * x, rows + 0.5 - height * 0.55)
-    return np.asarray(np.clip(0.3 * height - away + 0.5, 0.0, 1.0), np.float32)
+    distance = np.hypot(columns + 0.5 - width * x, rows + 0.5 - height * 0.55)
+    return np.asarray(np.clip(0.3 * height - distance + 0.5, 0.0, 1.0), np.float32)
 
 
 def over(subject: Rgb | Picture, alpha: Alpha, screen: Rgb, light: Floats | float = 1.0, noise: float = 0.0) -> Frame:
-    """A subject (one colour, or (H, W, 3) in 0-255) in front of a screen, whose brightness `light` scales."""
+    """A subject (one colour, or (H, W, 3) in 0-255) in front of a screen. light: multiplied with the screen."""
     weight = alpha[..., None].astype(np.float64)
     behind = np.array(screen) * np.broadcast_to(np.asarray(light), alpha.shape)[..., None]
     return Frame(i420(np.array(subject) * weight + behind * (1 - weight), noise), 0, Fraction(1, 25))

@@ -37,7 +37,7 @@ def test_without_a_gpu_it_is_what_a_cpu_does_best(live: bool, name: str, reason:
 @pytest.mark.parametrize("live", [True, False])
 def test_a_gpu_gets_birefnet_if_its_weights_can_be_had(live: bool, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
-    wanted = ("birefnet", "best matte, and a GPU to run it")
+    wanted = ("birefnet", "best matte; a GPU is available")
     own = tmp_path / "mine.safetensors"
     own.touch()
     reachable = Settings(cache_dir=tmp_path)
@@ -69,7 +69,7 @@ def test_what_was_asked_for_is_taken() -> None:
     def never() -> bool:
         raise AssertionError("nobody needs to know")
 
-    assert choose(Options(engine="rvm"), True, Settings(), never) == ("rvm", "asked for")
+    assert choose(Options(engine="rvm"), True, Settings(), never) == ("rvm", "requested")
     assert choose(Options(key=(0, 255, 0)), True, Settings(), never)[0] == "chroma"
 
 
@@ -132,5 +132,5 @@ def test_an_engine_whose_packages_are_missing_is_passed_over(monkeypatch: pytest
 def test_where_no_engine_is_left_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ENGINES:
         monkeypatch.setitem(ENGINES, name, replace(ENGINES[name], modules=("no_such_package",)))
-    with pytest.raises(UsageError, match="engine: none can be chosen here; see: mattebox doctor"):
+    with pytest.raises(UsageError, match="engine: none is available here; see: mattebox doctor"):
         choose(Options(), False, Settings(), no)

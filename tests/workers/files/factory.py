@@ -25,7 +25,7 @@ _LIMIT_S = 60.0
 
 
 class Factory:
-    """Workers on one Redis and one folder. log: of all of them together."""
+    """Workers with one Redis and one folder. log: of all of them."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.settings = Settings(data_dir=folder, hw_encode=False)
@@ -44,7 +44,7 @@ class Factory:
                 self.workers.append(subprocess.Popen(argv, cwd=ROOT, env=self._env, stderr=log))
 
     def start_inside(self) -> asyncio.Event:
-        """One in this process, which starts at once and ends when the event is set."""
+        """Start a worker in this process, without delay; it ends when the event is set."""
         stop, store = asyncio.Event(), JobStore(self._url)
 
         async def work() -> None:
@@ -66,7 +66,7 @@ class Factory:
         worker.wait()
 
     def end(self) -> list[int]:
-        """Their exit codes."""
+        """End the programs. Returns their exit codes."""
         for worker in self.workers:
             worker.terminate()
         return [worker.wait(20) for worker in self.workers]
@@ -101,7 +101,7 @@ class Factory:
         return Counter(re.findall(rf"job {job.id}: (plan|join|\d+)$", self.log.read_text(), re.MULTILINE))
 
     async def tidied(self) -> bool:
-        """Is nothing left of jobs that are over? Soon after their end."""
+        """Whether all temporary files of ended jobs are removed within a few seconds."""
         for _ in range(100):
             if not self._left():
                 return True

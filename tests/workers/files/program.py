@@ -17,7 +17,7 @@ from workers.files import process
 
 
 class Patient(Chroma):
-    """Takes its time: 4 ms more a frame."""
+    """Slow: 4 ms more per frame."""
 
     name = "patient"
 
@@ -37,7 +37,7 @@ class Deadly(Chroma):
 
 
 class Greedy(Chroma):
-    """Dies while it checks whether to stop, and holds the lock for that."""
+    """Dies while it holds the lock of the stop event."""
 
     name = "greedy"
 

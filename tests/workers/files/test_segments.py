@@ -1,4 +1,4 @@
-"""A file in segments, joined, against the same file in one pass."""
+"""A file matted in segments and joined, compared with the same file in one pass."""
 
 import io
 import zipfile
@@ -37,7 +37,7 @@ SETTINGS = Settings(hw_encode=False, threads=1)
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of about 30 frames, whatever they cost."""
+    """Segments of about 30 frames, regardless of their cost."""
     monkeypatch.setattr(plan, "_SHORTEST", 30)
     monkeypatch.setattr(plan, "_COST", 10.0)
 
@@ -53,10 +53,10 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
     plan, _, _ = make_plan(job, clip, engine, SETTINGS)
     work = Work(job, plan, clip, SETTINGS, Watcher())
     parts = [Segment(work, number) for number in range(len(plan.spans))]
-    notes = {one.number: segments.run_segment(one, folder, engine) for one in reversed(parts)}
+    notes = {part.number: segments.run_segment(part, folder, engine) for part in reversed(parts)}
     if plan.whole:
         return plan, parts[0].files(folder)
-    assert notes[0].first == Note.expected(plan, 0).first, "it is known, should the note be lost"
+    assert notes[0].first == Note.expected(plan, 0).first, "it is known even if the note is lost"
     finals = []
     for n, output in enumerate(job.outputs):
         finals.append(folder / f"joined{output.kind.result_suffix}")
@@ -80,7 +80,7 @@ def packets(path: Path, kind: str) -> list[tuple[int, bytes]]:
 
 
 def apart(ours: list[Frame], theirs: list[Frame]) -> float:
-    """Mean difference of the worst frame, in levels, alpha included; times must be equal."""
+    """Mean difference in levels, including alpha, of the frame with the largest. Times must be equal."""
     assert [frame.time_s for frame in ours] == [frame.time_s for frame in theirs]
     pairs = [(a.pixels, b.pixels) for a, b in zip(ours, theirs, strict=True)]
     pairs += [
@@ -100,7 +100,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("background", "formats"),
     [("green", ("mp4", "gif", "png", "webm")), ("transparent", ("mov", "mkv", "webm", "gif"))],
 )
-def test_every_format_is_as_in_one_pass(tmp_path: Path, clip: Path, background: str, formats: tuple[Any, ...]) -> None:
+def test_every_format_is_the_same_as_in_one_pass(
+    tmp_path: Path, clip: Path, background: str, formats: tuple[Any, ...]
+) -> None:
     job = job_of(*(Output(name=f"o-{name}", format=name) for name in formats), options={"background": background})
     plan, joined = in_segments(job, clip, tmp_path)
     assert len(plan.spans) == 4
@@ -124,15 +126,15 @@ def length_s(path: Path) -> float:
 
 
 def drifting(number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A grey square before a screen whose colour drifts: measured later it would be another."""
+    """A grey square in front of a screen whose colour drifts, so that a later measurement would differ."""
     image = np.full((48, 64, 3), (30 + number // 2, 200 - number // 2, 60), np.uint8)
     image[12:36, 20 + number % 20 : 40 + number % 20] = 190
     return image
 
 
 @pytest.mark.usefixtures("short")
-def test_what_is_measured_once_and_what_moves_with_time(tmp_path: Path, clip: Path) -> None:
-    """The screen's colour and the edges' tint from the first frame; behind it a film that is shorter than the video."""
+def test_measurements_and_moving_backgrounds_are_shared_by_all_segments(tmp_path: Path, clip: Path) -> None:
+    """Screen colour and tint are those of the first frame; the background video is shorter than the video."""
     video = write_video(tmp_path / "drift.mp4", map(drifting, range(120)), options={"g": "20"})
     film = write_video(tmp_path / "film.mp4", (numbered(n) for n in range(25)), rate=Fraction(10))
     job = job_of(options={"background": f"video:{film}", "edges": {"spill": 1.0}})
@@ -154,7 +156,7 @@ def test_smoothing_leaves_no_seam(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_a_part_of_a_video_of_uneven_times(tmp_path: Path) -> None:
+def test_part_of_a_video_with_variable_frame_rate(tmp_path: Path) -> None:
     times = [33 * n + 7 * (n % 3) + (400 if n > 70 else 0) for n in range(120)]
     images = (numbered(n) for n in range(120))
     video = write_video(tmp_path / "uneven.mkv", images, times_ms=times, sound_s=4.0, options={"g": "12"})
@@ -198,32 +200,32 @@ def test_segments_are_cut_on_keyframes_and_cost_little(tmp_path: Path) -> None:
     assert (media.duration_s, media.fps) == (60.0, 30.0)
 
 
-def test_what_is_better_left_whole(tmp_path: Path) -> None:
+def test_files_that_are_not_cut(tmp_path: Path) -> None:
     images = [numbered(n % 256, 16, 16) for n in range(600)]
     assert len(planned(write_video(tmp_path / "a.mp4", images, options={"g": "50"})).spans) == 2
     assert planned(write_video(tmp_path / "b.mp4", images, options={"g": "1000", "sc_threshold": "0"})).whole
     assert planned(write_video(tmp_path / "c.ts", images, options={"g": "50"})).whole  # no index
     grey = [np.full((16, 16, 3), 90, np.uint8)] * 30 + images
     video = write_video(tmp_path / "d.mp4", grey, options={"g": "50"})
-    assert planned(video).whole  # its screen is not seen on the first frame
+    assert planned(video).whole  # the first frame does not show the screen
     assert len(planned(video, key="#3c78c8").spans) == 1
     cut = write_video(tmp_path / "e.mkv", images, options={"g": "50"})
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    assert planned(cut).whole  # so that it is told to be truncated
+    assert planned(cut).whole  # so that the truncation is reported
 
 
-def test_an_end_that_no_video_reaches(clip: Path) -> None:
+def test_an_end_after_the_end_of_the_video(clip: Path) -> None:
     whole = make_plan(Job(id="1"), clip, engines.load("chroma", Options(), Settings()), Settings())[0]
     beyond = make_plan(Job(id="1", end_s=1e308), clip, engines.load("chroma", Options(), Settings()), Settings())[0]
     assert beyond == whole
 
 
-def test_engines_say_how_long_they_remember() -> None:
+def test_engines_declare_their_warm_up() -> None:
     assert Rvm.warmup_frames >= 45
     assert Selfie.warmup_frames == 0
 
 
-def test_a_segment_stops_when_asked_to(tmp_path: Path, clip: Path) -> None:
+def test_a_segment_can_be_stopped(tmp_path: Path, clip: Path) -> None:
     job = job_of()
     engine = engines.load("chroma", job.options, SETTINGS)
     plan, _, _ = make_plan(job, clip, engine, SETTINGS)
@@ -234,12 +236,12 @@ def test_a_segment_stops_when_asked_to(tmp_path: Path, clip: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_note_is_read_as_it_was_written() -> None:
+def test_a_note_survives_json() -> None:
     note = Note(7, 1, 30, [("odd_size", "cropped")])
     assert Note.from_json(note.to_json()) == note
 
 
-def test_damage_is_judged_for_the_whole() -> None:
+def test_damage_is_judged_for_the_whole_video() -> None:
     odd = ("odd_size", "cropped")
     notes = [Note(0, 60, 100, [odd]), Note(1, 2, 200, [odd])]
     (code, _), (_, damaged) = judge(notes, SETTINGS)
@@ -257,7 +259,7 @@ def test_each_output_has_its_own_rendition(tmp_path: Path, clip: Path) -> None:
 
 
 def test_sound_is_encoded_again_for_several_outputs(tmp_path: Path, clip: Path) -> None:
-    """Each has to decode it for itself."""
+    """Each output decodes it separately."""
     job = job_of(Output(name="o-webm", format="webm"), Output(name="matte", format="webm", view=View.MATTE))
     plan, joined = in_segments(job, clip, tmp_path)
     assert plan.whole
@@ -266,7 +268,7 @@ def test_sound_is_encoded_again_for_several_outputs(tmp_path: Path, clip: Path) 
 
 
 @pytest.mark.usefixtures("short")
-def test_a_later_part_has_pictures_further_out_of_order(tmp_path: Path, clip: Path) -> None:
+def test_a_later_segment_may_reorder_more_frames(tmp_path: Path, clip: Path) -> None:
     job = job_of(Output(format="mp4"), height=24)
     plan, (ours,) = in_segments(job, clip, tmp_path)
     assert len(plan.spans) == 4
@@ -275,7 +277,7 @@ def test_a_later_part_has_pictures_further_out_of_order(tmp_path: Path, clip: Pa
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (0.3, 2.9), (0.51, 3.5)])
-def test_an_end_at_a_picture_leaves_that_out(tmp_path: Path, clip: Path, start_s: float, end_s: float) -> None:
+def test_a_frame_at_the_end_time_is_excluded(tmp_path: Path, clip: Path, start_s: float, end_s: float) -> None:
     job = job_of(start_s=start_s, end_s=end_s)
     plan, (ours,) = in_segments(job, clip, tmp_path)
     assert len(plan.spans) > 1

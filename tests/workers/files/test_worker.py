@@ -1,4 +1,4 @@
-"""File workers as programs, on a real Redis: jobs survive workers that are killed, hang or lose Redis."""
+"""File workers as programs, with a real Redis: jobs survive workers that are killed, hang or lose Redis."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ def same(ours: list[Frame], theirs: list[Frame]) -> bool:
 
 
 async def killed_at(site: Factory, job: Job, shares: list[float]) -> Job:
-    """Let the job run, and kill a worker whenever that share of it is done; another takes its place."""
+    """Run the job, and kill and replace a worker whenever one of these shares of it is done."""
     for share in shares:
         await site.until(job.id, _reached(share * 720))
         site.kill(random.randrange(len(site.workers)))
@@ -76,7 +76,7 @@ def _reached(frames: float) -> Callable[[Job], bool]:
 
 
 @asynctest
-async def test_a_job_gives_what_the_command_gives(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_job_gives_the_same_result_as_the_command(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=2) as site:
         job = await site.ended(await site.submit(clip, "chroma", outputs=BOTH))
         assert (job.state, job.reason) == (JobState.DONE, ""), site.log.read_text()
@@ -99,7 +99,7 @@ async def test_a_job_gives_what_the_command_gives(server: RedisServer, tmp_path:
 
 @pytest.mark.slow
 @asynctest
-async def test_a_bucket_gets_results_that_never_lay_on_the_worker_as_a_whole(
+async def test_results_in_a_bucket_are_never_stored_completely_on_the_worker(
     server: RedisServer, tmp_path: Path, clip: Path, s3: Settings
 ) -> None:
     outputs = *BOTH, Output(name="pictures", format="png"), Output(name="small", format="gif")
@@ -148,8 +148,8 @@ async def test_a_worker_sends_heartbeats(server: RedisServer, tmp_path: Path, cl
 
 
 @asynctest
-async def test_an_odd_exception_ends_none_of_its_loops(server: RedisServer, tmp_path: Path, clip: Path) -> None:
-    """The heartbeat, clearing up, tasks and their leases: each fails once, and goes on."""
+async def test_an_unexpected_exception_ends_no_loop(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    """The loops of heartbeat, cleanup, tasks and leases: each fails once, and continues."""
     loops = {"pipeline", "job_reap", "job_take", "job_renew"}
     async with factory(server.url, tmp_path) as site:
         link, stop = OddLink(server.url), asyncio.Event()
@@ -169,7 +169,7 @@ async def test_an_odd_exception_ends_none_of_its_loops(server: RedisServer, tmp_
 
 @asynctest
 @pytest.mark.slow
-async def test_killed_workers_cost_a_segment_each_and_change_nothing(
+async def test_each_killed_worker_costs_a_segment_and_the_result_is_unchanged(
     server: RedisServer, tmp_path: Path, clip: Path
 ) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
@@ -185,15 +185,15 @@ async def test_killed_workers_cost_a_segment_each_and_change_nothing(
 
 
 @asynctest
-async def test_killed_while_it_joins(server: RedisServer, tmp_path: Path, clip: Path) -> None:
-    webm = (Output(format="webm"),)  # whose sound is encoded again, which takes a moment
+async def test_a_worker_killed_during_the_join(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+    webm = (Output(format="webm"),)  # its audio is encoded again, which takes a moment
     async with factory(server.url, tmp_path, workers=1) as site:
         job = await site.submit(clip, "chroma", outputs=webm)
         folder = site.settings.data_dir / "storage" / "jobs" / job.id
         while not [*folder.glob(".*.part")]:
             await asyncio.sleep(0.002)
         site.kill()
-        assert [*folder.glob(".*.part")], "it was killed at the right moment"
+        assert [*folder.glob(".*.part")], "it was killed during the join"
         site.start()
         done = await site.ended(job)
         assert (done.state, site.taken(job)["join"]) == (JobState.DONE, 2), done.detail
@@ -203,7 +203,7 @@ async def test_killed_while_it_joins(server: RedisServer, tmp_path: Path, clip: 
 
 
 @asynctest
-async def test_redis_restarted_with_its_data(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_redis_restarts_with_its_data(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, workers=1) as site:
         job = await site.submit(clip)
         await site.until(job.id, lambda job: job.progress.frames > 300)
@@ -216,7 +216,7 @@ async def test_redis_restarted_with_its_data(server: RedisServer, tmp_path: Path
 
 @pytest.mark.slow
 @asynctest
-async def test_redis_lost_its_data(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_redis_loses_its_data(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
         job = await site.submit(clip)
         await site.until(job.id, lambda job: job.progress.segments_done == 1)
@@ -246,7 +246,7 @@ async def test_a_cancelled_job_stops_within_a_second_and_leaves_nothing(
 
 
 @asynctest
-async def test_a_cancelled_job_stops_fetching(server: RedisServer, tmp_path: Path) -> None:
+async def test_a_cancelled_job_stops_its_download(server: RedisServer, tmp_path: Path) -> None:
     with serving() as origin:
         origin.files["/film.mp4"], origin.slow_s = bytes(5_000_000), 0.02  # ten seconds
         async with factory(server.url, tmp_path) as site:
@@ -261,7 +261,7 @@ async def test_a_cancelled_job_stops_fetching(server: RedisServer, tmp_path: Pat
 
 
 @asynctest
-async def test_poison_is_found_after_three_deaths(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_job_that_kills_three_processes_is_poison(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
         poisoned = await site.ended(await site.submit(numbered_clip(tmp_path / "short.mp4"), "deadly"))
         assert (poisoned.state, poisoned.reason) == (JobState.FAILED, "poison")
@@ -272,7 +272,7 @@ async def test_poison_is_found_after_three_deaths(server: RedisServer, tmp_path:
 
 @pytest.mark.slow
 @asynctest
-async def test_a_death_with_a_lock_in_hand_stops_no_worker(server: RedisServer, tmp_path: Path) -> None:
+async def test_a_process_that_dies_with_a_lock_blocks_no_worker(server: RedisServer, tmp_path: Path) -> None:
     short = numbered_clip(tmp_path / "short.mp4")
     async with factory(server.url, tmp_path, workers=1) as site:
         assert (await site.ended(await site.submit(short, "greedy"), 20)).reason == "poison"
@@ -281,7 +281,7 @@ async def test_a_death_with_a_lock_in_hand_stops_no_worker(server: RedisServer, 
 
 @pytest.mark.slow
 @asynctest
-async def test_a_worker_asked_to_end_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_stopped_worker_finishes_its_segment(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, workers=1) as site:
         job = await site.submit(clip)
         await site.until(job.id, lambda job: 240 < job.progress.frames < 480)
@@ -313,7 +313,7 @@ async def test_a_full_disk_fails_the_job_and_not_the_next(
 
 
 @asynctest
-async def test_a_failed_job_says_why(server: RedisServer, tmp_path: Path, clip: Path) -> None:
+async def test_a_failed_job_has_a_reason(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     (text := tmp_path / "text.mp4").write_text("no video at all")
     async with factory(server.url, tmp_path, inside=1) as site:
         for fields, reason in (
@@ -331,7 +331,7 @@ async def test_a_failed_job_says_why(server: RedisServer, tmp_path: Path, clip: 
 
 @pytest.mark.slow
 @asynctest
-async def test_work_that_hangs_is_ended(
+async def test_a_task_that_hangs_is_killed(
     server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_STUCK_S", 4.0)
@@ -344,10 +344,10 @@ async def test_work_that_hangs_is_ended(
 
 @pytest.mark.slow
 @asynctest
-async def test_a_plan_and_a_joining_that_hang_are_ended(
+async def test_a_plan_and_a_join_that_hang_are_killed(
     server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_STUCK_S", 6.0)  # the process's own start is within it
+    monkeypatch.setattr(process, "_STUCK_S", 6.0)  # includes the start of the process
     async with factory(server.url, tmp_path, inside=1) as site:
         job = await site.submit(clip, "chroma", outputs=(Output(format="webm"),))
         await stopped_when(lambda: True)
@@ -357,7 +357,7 @@ async def test_a_plan_and_a_joining_that_hang_are_ended(
 
 
 async def stopped_when(reached: Callable[[], bool]) -> None:
-    """Once that is so, stop the process of the worker in this process."""
+    """Wait for a condition, then stop the child process of the worker that runs in this process."""
     while not (reached() and multiprocessing.active_children()):
         await asyncio.sleep(0.002)
     for child in multiprocessing.active_children():
@@ -381,7 +381,7 @@ async def test_ten_kills_at_random(server: RedisServer, tmp_path: Path, clip: Pa
 
 @pytest.mark.slow
 @asynctest
-async def test_200_jobs_of_two_owners_are_done_once_each_and_in_turn(server: RedisServer, tmp_path: Path) -> None:
+async def test_200_jobs_of_two_owners_are_done_once_each_and_alternate(server: RedisServer, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "short.mp4", 3)
     async with factory(server.url, tmp_path) as site:
         jobs = [await site.submit(clip, "chroma", owner="ann" if n < 150 else "bob") for n in range(200)]
@@ -395,7 +395,7 @@ async def test_200_jobs_of_two_owners_are_done_once_each_and_in_turn(server: Red
 
 @pytest.mark.slow
 @asynctest
-async def test_two_hours_take_no_more_memory_than_minutes(server: RedisServer, tmp_path: Path) -> None:
+async def test_memory_for_two_hours_is_that_of_minutes(server: RedisServer, tmp_path: Path) -> None:
     frame = av.VideoFrame.from_ndarray(pattern(1920, 1080), format="rgb24").reformat(format="yuv420p")
     pictures = (frame for _ in range(720))
     times = [10_000 * n for n in range(720)]
@@ -420,13 +420,13 @@ async def test_two_hours_take_no_more_memory_than_minutes(server: RedisServer, t
         stored, parts, desk = (peak / result for peak in peaks)
         print(f"of {result:,} bytes: {stored:.3f} in storage, parts {parts:.3f}, {desk:.3f} on the worker")
         assert parts > 0.5
-        assert max(stored, parts + 1) <= 2.0  # for both lie there together, if only for a moment
-        assert 0 < desk <= 2 / 3  # two segments of three
+        assert max(stored, parts + 1) <= 2.0  # both are stored at the same time for a moment
+        assert 0 < desk <= 2 / 3  # two of three segments
 
 
 @contextlib.contextmanager
 def largest(*folders: Path) -> Iterator[list[int]]:
-    """The most bytes that were ever below each of these, previews apart; looked at each millisecond or so."""
+    """The peak size in bytes of each folder, without previews; checked about every millisecond."""
     peaks, ended = [0] * len(folders), threading.Event()
 
     def look() -> None:
@@ -444,7 +444,7 @@ def largest(*folders: Path) -> Iterator[list[int]]:
 
 def _bytes_below(folder: Path) -> int:
     total = 0
-    with contextlib.suppress(FileNotFoundError):  # moved meanwhile
+    with contextlib.suppress(FileNotFoundError):  # moved in the meantime
         for path in folder.rglob("*"):
             total += path.stat().st_size if path.is_file() and path.name != "preview.jpg" else 0
     return total

@@ -1,4 +1,4 @@
-"""The device thread: each caller gets its own result, the oldest first, and none is left waiting."""
+"""The device thread: every caller gets its own result, the oldest frame goes first, and no caller waits forever."""
 
 import threading
 import time
@@ -23,11 +23,11 @@ from workers.live.device_thread import DeviceThread
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
 
-LONG_S = 10.0  # for a deadline that a test does not want to meet
+LONG_S = 10.0  # a time limit that tests should not reach
 
 
 class Slow(Engine):
-    """Its alpha is the number it was given; takes `pause_s` a call, or until `gate` opens; fails on negative ones."""
+    """Returns the number as alpha. A call takes `pause_s`, or until `gate` opens; fails on negative numbers."""
 
     name, device = "slow", "test"
 
@@ -55,7 +55,7 @@ def number(result: Result) -> int:
 
 
 def held(batch: int, wait_s: float = 0.0) -> tuple[DeviceThread, Slow, threading.Event, "Future[Result]"]:
-    """A device whose engine is at work on frame 0 until the gate opens."""
+    """A device whose engine is busy with frame 0 until the gate opens."""
     gate = threading.Event()
     engine = Slow(batch, gate=gate)
     device = DeviceThread(engine, wait_s)
@@ -64,7 +64,7 @@ def held(batch: int, wait_s: float = 0.0) -> tuple[DeviceThread, Slow, threading
     return device, engine, gate, first
 
 
-def test_it_stands_in_for_its_engine() -> None:
+def test_it_has_the_interface_of_its_engine() -> None:
     engine = Slow(batch=3)
     device = DeviceThread(engine)
     assert (device.name, device.batch, device.recurrent, device.warmup_frames, device.device) == (
@@ -80,7 +80,7 @@ def test_it_stands_in_for_its_engine() -> None:
     device.close()
 
 
-def test_what_waited_goes_together_oldest_first_and_each_gets_its_own() -> None:
+def test_waiting_frames_are_batched_oldest_first() -> None:
     device, engine, gate, first = held(batch=3)
     later = [device.submit(n, None, video=n) for n in range(1, 6)]
     gate.set()
@@ -93,7 +93,7 @@ def test_what_waited_goes_together_oldest_first_and_each_gets_its_own() -> None:
     device.close()
 
 
-def test_many_threads_get_what_they_asked_for() -> None:
+def test_many_threads_get_their_own_results() -> None:
     device = DeviceThread(Slow(batch=4, pause_s=0.001))
 
     def ask(video: int) -> list[int]:
@@ -135,7 +135,7 @@ def test_a_video_alone_does_not_wait() -> None:
     device.close()
 
 
-def test_a_batch_waits_for_a_video_that_was_at_work_but_not_forever() -> None:
+def test_a_batch_waits_for_an_active_video_but_not_forever() -> None:
     engine = Slow(batch=4)
     device = DeviceThread(engine, wait_s=0.1)
     device.submit(1, None, video="other").result(LONG_S)
@@ -150,7 +150,7 @@ def test_a_batch_waits_for_a_video_that_was_at_work_but_not_forever() -> None:
     device.close()
 
 
-def test_an_engine_of_single_frames_is_never_kept_waiting() -> None:
+def test_an_engine_without_batches_never_waits() -> None:
     device = DeviceThread(Slow(batch=1), wait_s=LONG_S)
     began_s = time.monotonic()
     for n in range(6):
@@ -159,7 +159,7 @@ def test_an_engine_of_single_frames_is_never_kept_waiting() -> None:
     device.close()
 
 
-def test_a_frame_that_fails_costs_the_others_nothing() -> None:
+def test_a_frame_that_fails_does_not_affect_the_others() -> None:
     device, engine, gate, first = held(batch=4)
     futures = [device.submit(n, None, video=n) for n in (1, -2, 3)]
     gate.set()
@@ -168,11 +168,11 @@ def test_a_frame_that_fails_costs_the_others_nothing() -> None:
     with pytest.raises(ValueError, match="-2 is negative"):
         futures[1].result(LONG_S)
     assert engine.calls == [[0], [1, -2, 3], [1], [-2], [3]]
-    assert number(device.infer([9], [None])[0]) == 9  # and it goes on
+    assert number(device.infer([9], [None])[0]) == 9  # and it continues
     device.close()
 
 
-def test_more_than_may_wait_is_refused() -> None:
+def test_frames_beyond_the_queue_limit_are_refused() -> None:
     gate = threading.Event()
     engine = Slow(gate=gate)
     device = DeviceThread(engine, most=2)
@@ -188,10 +188,10 @@ def test_more_than_may_wait_is_refused() -> None:
     device.close()
 
 
-def test_a_frame_that_was_given_up_is_not_run() -> None:
+def test_a_cancelled_frame_is_not_run() -> None:
     device, engine, gate, first = held(batch=2)
-    given_up, kept = device.submit(1, None), device.submit(2, None)
-    assert given_up.cancel()
+    cancelled, kept = device.submit(1, None), device.submit(2, None)
+    assert cancelled.cancel()
     gate.set()
     assert number(kept.result(LONG_S)) == 2
     assert number(first.result(LONG_S)) == 0
@@ -199,7 +199,7 @@ def test_a_frame_that_was_given_up_is_not_run() -> None:
     device.close()
 
 
-def test_closing_fails_what_waits_and_lets_the_running_one_end() -> None:
+def test_closing_fails_waiting_frames_and_lets_the_running_one_finish() -> None:
     device, engine, gate, first = held(batch=1)
     waiting = device.submit(1, None)
     closing = threading.Thread(target=device.close)
@@ -222,7 +222,7 @@ def test_closing_does_not_wait_forever() -> None:
     assert time.monotonic() - began_s < 2.0
     with pytest.raises(EngineError, match="shut down"):
         stuck.result(0)
-    gate.set()  # what it brings now is nobody's
+    gate.set()  # its result is dropped now
     device.close()
     with suppress(EngineError):
         stuck.result(0)
@@ -235,7 +235,7 @@ def test_closing_an_idle_device_or_twice_ends_its_thread() -> None:
     assert "device slow" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_real_engine_serves_several_videos_as_if_each_were_alone() -> None:
+def test_a_shared_engine_gives_the_same_results_as_a_separate_one() -> None:
     engine = Chroma(Options(), Settings())
     videos = [list(PatternSource(96, 64, 8)), clip(96, 64, 8)]
     device = DeviceThread(engine)
@@ -243,12 +243,12 @@ def test_a_real_engine_serves_several_videos_as_if_each_were_alone() -> None:
         together = list(pool.map(lambda frames: run(device, frames), videos))
     device.close()
     for frames, results in zip(videos, together, strict=True):
-        for got, wanted in zip(results, run(engine, frames), strict=True):
-            np.testing.assert_array_equal(got.alpha, wanted.alpha)
+        for result, expected in zip(results, run(engine, frames), strict=True):
+            np.testing.assert_array_equal(result.alpha, expected.alpha)
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_the_core_takes_it_for_an_engine(live: bool) -> None:
+def test_the_core_can_use_it_as_an_engine(live: bool) -> None:
     pattern = PatternSource(96, 64, 12, scene="room")
     device = DeviceThread(TruthEngine(pattern, batch=3))
     outs = []
@@ -260,5 +260,5 @@ def test_the_core_takes_it_for_an_engine(live: bool) -> None:
         core.close()
     device.close()
     assert [f.pts for f in outs[0]] == list(range(12))
-    for one, other in zip(*outs, strict=True):
-        np.testing.assert_array_equal(one.pixels, other.pixels)
+    for shared, separate in zip(*outs, strict=True):
+        np.testing.assert_array_equal(shared.pixels, separate.pixels)

@@ -1,4 +1,4 @@
-"""A live matte changes while it runs, and never shows the room."""
+"""A live matte can be changed while it runs, and never shows the room."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ def behind(pattern: PatternSource, n: int, background: Plane) -> Plane:
     return blend(pattern.frame(n).pixels, background, pattern.alpha(n))
 
 
-def test_until_the_engine_is_there_the_background_is_shown(pattern: PatternSource) -> None:
+def test_until_the_engine_is_loaded_the_background_is_shown(pattern: PatternSource) -> None:
     live = matte(pattern, None)
     (covered,) = live(pattern.frame(0))
     assert np.array_equal(covered.pixels, GREEN)
@@ -46,7 +46,7 @@ def test_until_the_engine_is_there_the_background_is_shown(pattern: PatternSourc
     live.close()
 
 
-def test_a_new_background_begins_with_the_next_frame_and_is_soon_there(pattern: PatternSource) -> None:
+def test_a_new_background_fades_in_from_the_next_frame_on(pattern: PatternSource) -> None:
     live = matte(pattern, TruthEngine(pattern))
     live(pattern.frame(0))
     live.change(Options(background="color:#0000ff"))
@@ -60,13 +60,13 @@ def test_a_new_background_begins_with_the_next_frame_and_is_soon_there(pattern: 
     live.close()
 
 
-def test_transparency_is_shown_as_checks(pattern: PatternSource) -> None:
+def test_transparency_is_shown_as_a_checkerboard(pattern: PatternSource) -> None:
     live = matte(pattern, TruthEngine(pattern), background="transparent")
     assert np.array_equal(live(pattern.frame(0))[0].pixels, behind(pattern, 0, checkerboard(96, 64)))
     live.close()
 
 
-def test_the_room_does_not_fade_away_it_is_gone(pattern: PatternSource) -> None:
+def test_the_room_is_removed_without_a_fade(pattern: PatternSource) -> None:
     live = matte(pattern, TruthEngine(pattern), background="none")
     live(pattern.frame(0))
     live.change(Options(background="color:#0000ff"))
@@ -74,7 +74,7 @@ def test_the_room_does_not_fade_away_it_is_gone(pattern: PatternSource) -> None:
     live.close()
 
 
-def test_a_background_that_cannot_be_read_leaves_the_old_one(pattern: PatternSource, tmp_path: Path) -> None:
+def test_an_unreadable_background_keeps_the_old_one(pattern: PatternSource, tmp_path: Path) -> None:
     live = matte(pattern, TruthEngine(pattern))
     live(pattern.frame(0))
     with pytest.raises(BackgroundError):
@@ -83,13 +83,13 @@ def test_a_background_that_cannot_be_read_leaves_the_old_one(pattern: PatternSou
     live.close()
 
 
-def test_a_background_that_never_could_be_read_is_grey(pattern: PatternSource, tmp_path: Path) -> None:
+def test_an_unreadable_first_background_is_grey(pattern: PatternSource, tmp_path: Path) -> None:
     live = matte(pattern, TruthEngine(pattern), background=f"image:{tmp_path / 'none.png'}")
     assert np.array_equal(live(pattern.frame(0))[0].pixels, behind(pattern, 0, flat(126, 128, 128, 96, 64)))
     live.close()
 
 
-def test_changes_asked_for_before_the_first_frame_count(pattern: PatternSource) -> None:
+def test_changes_before_the_first_frame_are_applied(pattern: PatternSource) -> None:
     live = LiveMatte(Options(), TruthEngine(pattern), Settings())
     live.change(Options(background="color:#0000ff"))
     live.open(pattern.info)
@@ -108,7 +108,7 @@ def test_the_picture_may_change_its_size(pattern: PatternSource) -> None:
     live.close()
 
 
-def test_an_engine_that_fails_shows_the_background_and_then_goes_on(pattern: PatternSource) -> None:
+def test_a_failed_frame_shows_the_background_and_the_next_is_matted(pattern: PatternSource) -> None:
     live = matte(pattern, TruthEngine(pattern, fails_on=frozenset({1})))
     shown: list[Frame] = [live(pattern.frame(n))[0] for n in range(3)]
     assert np.array_equal(shown[1].pixels, GREEN)
@@ -126,7 +126,7 @@ def test_both_a_view_and_an_engine_may_change_at_once(pattern: PatternSource) ->
     live.close()
 
 
-def test_where_nothing_is_to_change_no_engine_runs(pattern: PatternSource) -> None:
+def test_no_engine_runs_for_background_none(pattern: PatternSource) -> None:
     engine = TruthEngine(pattern)
     live = matte(pattern, engine, background="none")
     assert np.array_equal(live(pattern.frame(1))[0].pixels, pattern.frame(1).pixels)
@@ -137,14 +137,14 @@ def test_where_nothing_is_to_change_no_engine_runs(pattern: PatternSource) -> No
     live.close()
 
 
-def test_the_count_of_mattes_never_goes_back_while_it_is_watched(pattern: PatternSource) -> None:
+def test_the_count_of_mattes_never_decreases(pattern: PatternSource) -> None:
     live = matte(pattern, TruthEngine(pattern), background="none")
     seen, ended = [0], threading.Event()
 
     def watch() -> None:
         while not ended.is_set():
             seen.append(live.matted)
-            time.sleep(0)  # or it keeps the others from the interpreter for 5 ms each time
+            time.sleep(0)  # otherwise it blocks the interpreter for 5 ms each time
 
     watching = threading.Thread(target=watch)
     watching.start()

@@ -1,4 +1,4 @@
-"""A worker with a real store and real clients: takes, matts, changes, shares, ends."""
+"""A live worker with a real Redis and real clients: it takes, mattes, changes, shares and ends videos."""
 
 import asyncio
 import uuid
@@ -31,7 +31,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @asynccontextmanager
 async def working(url: str, count: int = 1) -> AsyncIterator[tuple[LiveStore, list[asyncio.Event]]]:
-    """Workers at work; each ends when its event is set."""
+    """Running workers; each ends when its event is set."""
     store, *stores = (LiveStore(url) for _ in range(count + 1))
     stops = [asyncio.Event() for _ in stores]
     workers = [LiveWorker(SETTINGS, each) for each in stores]
@@ -66,7 +66,7 @@ async def state(store: LiveStore, session: Session) -> tuple[str, str]:
 
 
 def middle(client: Client) -> tuple[int, ...]:
-    """Mean RGB of the last picture's middle."""
+    """Mean RGB in the middle of the last picture."""
     picture = client.pictures[-1][1].to_ndarray(format="rgb24")
     height, width = picture.shape[:2]
     pixels = picture[height // 2 :, width // 4 : 3 * width // 4].reshape(-1, 3)
@@ -82,7 +82,7 @@ def test_a_camera_is_taken_matted_changed_and_ended(url: str) -> None:
             assert answer is not None
             await until(lambda: len(client.pictures) >= 10, what="pictures")
             assert await state(store, session) == ("live", "")
-            assert middle(client)[2] > 200, "no screen was found, so all is background: blue"
+            assert middle(client)[2] > 200, "no screen was found, so everything is background: blue"
             await store.change(session.id, Options(engine="chroma", background="color:#ff0000"))
             await until(lambda: middle(client)[0] > 200, what="red")
             found = await store.session(session.id)
@@ -117,7 +117,7 @@ def test_a_full_worker_leaves_offers_to_others(url: str) -> None:
     asyncio.run(run())
 
 
-def test_a_drained_worker_ends_its_videos_and_says_why(url: str) -> None:
+def test_a_drained_worker_ends_its_videos_with_a_reason(url: str) -> None:
     async def run() -> None:
         client = Client(Camera(rate=10), "VP8")
         async with working(url) as (store, (stop,)):
@@ -135,7 +135,7 @@ def test_a_drained_worker_ends_its_videos_and_says_why(url: str) -> None:
     asyncio.run(run())
 
 
-def test_viewers_see_a_published_stream_and_leave_with_it(url: str) -> None:
+def test_viewers_see_a_published_stream_and_end_with_it(url: str) -> None:
     async def run() -> None:
         camera, viewers = Client(Camera(rate=20), "VP8"), [Client(None, "VP8"), Client(None, "H264")]
         async with working(url) as (store, _):
@@ -164,7 +164,7 @@ def test_viewers_see_a_published_stream_and_leave_with_it(url: str) -> None:
     asyncio.run(run())
 
 
-def test_a_bad_offer_is_refused_and_leaves_room(url: str) -> None:
+def test_a_bad_offer_is_refused_and_takes_no_capacity(url: str) -> None:
     async def run() -> None:
         async with working(url) as (store, _):
             for _ in range(5):
@@ -180,7 +180,7 @@ def test_a_bad_offer_is_refused_and_leaves_room(url: str) -> None:
     asyncio.run(run())
 
 
-def test_options_that_contradict_each_other_are_reported_and_not_tried(url: str) -> None:
+def test_contradictory_options_are_refused(url: str) -> None:
     async def run() -> None:
         async with working(url) as (store, _):
             client = Client(Camera(rate=10), "VP8")
@@ -203,8 +203,8 @@ def test_options_that_contradict_each_other_are_reported_and_not_tried(url: str)
     asyncio.run(run())
 
 
-def test_an_odd_exception_ends_none_of_its_loops(url: str) -> None:
-    """The heartbeat, leases, meters, clearing up, offers and commands: each fails once, and goes on."""
+def test_an_unexpected_exception_ends_no_loop(url: str) -> None:
+    """The loops of heartbeat, leases, meters, cleanup, offers and commands: each fails once, and continues."""
     loops = {"pipeline", "renew", "report", "reap", "claim", "XREAD"}
 
     async def run() -> None:
@@ -218,7 +218,7 @@ def test_an_odd_exception_ends_none_of_its_loops(url: str) -> None:
         link.odd |= loops
         await until(lambda: not link.odd, what="a failure in each loop")
         link.calls.clear()
-        await until(lambda: all(link.calls[name] >= 2 for name in loops), what="two rounds more of each loop")
+        await until(lambda: all(link.calls[name] >= 2 for name in loops), what="two more rounds of each loop")
         assert await state(store, session) == ("live", "")
         stop.set()
         await asyncio.wait_for(running, 10)
