@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from commands import bench, examine, file, jobs, live, models, stream
+from commands import bench, doctor, evaluate, file, jobs, models, serve, stream
 from stream.errors import MatteboxError
 from stream.signals import endings
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (live.serve, file.file, stream.stream, live.web, live.worker, examine.doctor):
+for command in (serve.serve, file.file, stream.stream, serve.web, serve.worker, doctor.doctor):
     app.command()(command)
 
 
@@ -45,7 +45,7 @@ def _main(
     """Video matting: cut people out of video and replace the background."""
 
 
-app.command("eval")(examine.evaluate)
+app.command("eval")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(bench.app, name="bench")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commands import bench_jobs, bench_live, choices
+from commands import bench_jobs, bench_live, shared_options
 
 app = typer.Typer(help="Benchmarks of this machine.", no_args_is_help=True)
 app.command("live")(bench_live.live)
@@ -19,7 +19,7 @@ def file(
     clip: Annotated[Path | None, typer.Option(help="Clip to loop and scale; by default a generated one.")] = None,
     frames: Annotated[int, typer.Option(min=100, help="Frames per pass.")] = 240,
     repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are reported.")] = 3,
-    as_json: choices.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Speed with files, compared with a plain loop that runs the same steps sequentially."""
     from dataclasses import asdict
@@ -46,7 +46,7 @@ def model(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
     ] = None,
-    as_json: choices.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Speed of BiRefNet alone: milliseconds per frame, and share of the device's matrix multiplication rate."""
     from dataclasses import asdict
@@ -75,7 +75,7 @@ def temporal(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="PNG", help="Also plot MAD and dtSSD into this file.")
     ] = None,
-    as_json: choices.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Quality of temporal smoothing against the true alpha: ours, moving averages, a median."""
     from dataclasses import asdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands import choices
+from commands import shared_options
 from commands.bench_live import listed
 from stream.records.engines import ENGINES
 
@@ -29,7 +29,7 @@ def jobs(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
     ] = None,
-    as_json: choices.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Speed of jobs with several workers, one core each, compared with one worker and with `mattebox file`."""
     import asyncio

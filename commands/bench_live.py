@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands import choices
+from commands import shared_options
 from stream.errors import ServerError, UsageError
 from stream.records.engines import names
 
@@ -33,7 +33,7 @@ def live(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
     ] = None,
-    as_json: choices.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Simulated cameras over WebRTC: frame rate, glass-to-glass latency and CPU time, with and without a matte."""
     from stream.settings import settings

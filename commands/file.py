@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from commands import choices
-from commands.flags import with_flags
+from commands import shared_options
+from commands.record_options import with_flags
 from stream.records.formats import NAMES
 from stream.records.options import Edges, Temporal, View
 
@@ -23,20 +23,20 @@ def file(
             help=f"The output; its name sets the format: {NAMES}.",
         ),
     ],
-    background: choices.Background = "green",
-    engine: choices.Engine = "auto",
-    view: choices.Shown = View.COMPOSITE,
-    temporal: choices.Steadied = Temporal.AUTO,
-    strength: choices.Strength = 0.7,
-    weights: choices.Weights = None,
-    roi: choices.Roi = False,
-    foreground: choices.Foreground = "auto",
-    key: choices.Key = None,
-    start: choices.Start = "0",
-    end: choices.End = None,
-    size: choices.Size = None,
-    as_json: choices.Json = False,
-    verbose: choices.Verbose = 0,
+    background: shared_options.Background = "green",
+    engine: shared_options.Engine = "auto",
+    view: shared_options.Shown = View.COMPOSITE,
+    temporal: shared_options.Steadied = Temporal.AUTO,
+    strength: shared_options.Strength = 0.7,
+    weights: shared_options.Weights = None,
+    roi: shared_options.Roi = False,
+    foreground: shared_options.Foreground = "auto",
+    key: shared_options.Key = None,
+    start: shared_options.Start = "0",
+    end: shared_options.End = None,
+    size: shared_options.Size = None,
+    as_json: shared_options.Json = False,
+    verbose: shared_options.Verbose = 0,
 ) -> None:
     """Matte a video file."""
     from stream import log
@@ -47,7 +47,7 @@ def file(
 
     log.configure(verbose, as_json)
     options = Options.read(
-        engine=choices.engine_with(weights, engine),
+        engine=shared_options.engine_with(weights, engine),
         background=background,
         view=view,
         temporal=temporal,
@@ -59,7 +59,12 @@ def file(
     )
     end_s = None if end is None else parse_time(end)
     task = FileRun(
-        choices.local(source), choices.local(output), options, parse_time(start), end_s, choices.parse_size(size)
+        shared_options.local(source),
+        shared_options.local(output),
+        options,
+        parse_time(start),
+        end_s,
+        shared_options.parse_size(size),
     )
     report = reporter(as_json)
-    report.done(run_file(task, choices.settings_with(weights, options.engine), report))
+    report.done(run_file(task, shared_options.settings_with(weights, options.engine), report))

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands import choices
+from commands import shared_options
 from stream import limits
 from stream.errors import RemoteError
 from stream.picture.timing import clock, parse_time
-from stream.records import api
+from stream.records import http_paths
 from stream.records.formats import DEFAULT, FORMATS
 from stream.records.jobs import JobState
 from stream.records.options import Temporal, View
 from stream.settings import settings
 
 if TYPE_CHECKING:
-    from commands.remote import Remote, Update
+    from commands.client import Remote, Update
 
 _POLL_S = 0.5
 _FINAL = frozenset(state.value for state in JobState if state.final)
@@ -42,19 +42,19 @@ def submit(
     output: Annotated[
         list[str] | None, typer.Option(metavar="FORMAT[:VIEW]", help="Such as mp4 or mkv:matte; up to four times.")
     ] = None,
-    background: choices.Background = "green",
-    engine: choices.Engine = "auto",
-    view: choices.Shown = View.COMPOSITE,
-    temporal: choices.Steadied = Temporal.AUTO,
-    start: choices.Start = "0",
-    end: choices.End = None,
+    background: shared_options.Background = "green",
+    engine: shared_options.Engine = "auto",
+    view: shared_options.Shown = View.COMPOSITE,
+    temporal: shared_options.Steadied = Temporal.AUTO,
+    start: shared_options.Start = "0",
+    end: shared_options.End = None,
     priority: Annotated[
         int, typer.Option(min=0, max=limits.PRIORITY_MOST, help="Priority among your own jobs; higher runs first.")
     ] = limits.PRIORITY,
     watch: Wait = True,
     server: Url = _LOCAL,
     token: Token = "",
-    as_json: choices.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Send a video to the server as a job. An interrupted upload continues when the same command is run again."""
     remote = _remote(server, token)
@@ -70,19 +70,19 @@ def submit(
     else:
         with _bar("upload", "bytes") as update:
             request["upload"] = remote.upload(Path(source), update)
-    job = remote.ask("POST", api.JOBS, request)
+    job = remote.ask("POST", http_paths.JOBS, request)
     _conclude(_watched(remote, job["id"], as_json) if watch else job, as_json)
 
 
 @app.command("list")
-def list_all(server: Url = _LOCAL, token: Token = "", as_json: choices.Json = False) -> None:
+def list_all(server: Url = _LOCAL, token: Token = "", as_json: shared_options.Json = False) -> None:
     """List your jobs, newest first."""
-    for job in _remote(server, token).ask("GET", api.JOBS)["jobs"]:
+    for job in _remote(server, token).ask("GET", http_paths.JOBS)["jobs"]:
         print(json.dumps(job) if as_json else _line(job))
 
 
 @app.command()
-def watch(id: Id, server: Url = _LOCAL, token: Token = "", as_json: choices.Json = False) -> None:
+def watch(id: Id, server: Url = _LOCAL, token: Token = "", as_json: shared_options.Json = False) -> None:
     """Follow a job until it ends. The exit code is 1 if it failed or was cancelled."""
     remote = _remote(server, token)
     _conclude(_watched(remote, _full_id(remote, id), as_json), as_json)
@@ -92,7 +92,7 @@ def watch(id: Id, server: Url = _LOCAL, token: Token = "", as_json: choices.Json
 def cancel(id: Id, server: Url = _LOCAL, token: Token = "") -> None:
     """Cancel a job. A job that has ended is left as it is."""
     remote = _remote(server, token)
-    remote.ask("DELETE", f"{api.JOBS}/{_full_id(remote, id)}?keep=true")
+    remote.ask("DELETE", f"{http_paths.JOBS}/{_full_id(remote, id)}?keep=true")
 
 
 @app.command()
@@ -105,7 +105,7 @@ def get(
 ) -> None:
     """Download a result."""
     remote = _remote(server, token)
-    job = remote.ask("GET", f"{api.JOBS}/{_full_id(remote, id)}")
+    job = remote.ask("GET", f"{http_paths.JOBS}/{_full_id(remote, id)}")
     name = name or job["outputs"][0]["name"]
     if name not in job["results"]:
         raise RemoteError(f"the job is {job['state']} and has no result {name!r}")
@@ -118,7 +118,7 @@ def get(
 
 
 def _remote(server: str, token: str) -> "Remote":
-    from commands.remote import Remote
+    from commands.client import Remote
 
     return Remote(server, token, settings())
 
@@ -137,7 +137,7 @@ def _suffix(format: str) -> str:
 
 def _full_id(remote: "Remote", id: str) -> str:
     """The complete id of the only job whose id starts like this. Raises RemoteError."""
-    found = [job["id"] for job in remote.ask("GET", api.JOBS)["jobs"] if job["id"].startswith(id)]
+    found = [job["id"] for job in remote.ask("GET", http_paths.JOBS)["jobs"] if job["id"].startswith(id)]
     if len(found) != 1:
         raise RemoteError(f"{len(found) or 'no'} jobs have an id that starts with {id!r}")
     return str(found[0])
@@ -148,7 +148,7 @@ def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
     printed = None
     with _bar("matte", "frames") as update:
         while True:
-            job: dict[str, Any] = remote.ask("GET", f"{api.JOBS}/{id}")
+            job: dict[str, Any] = remote.ask("GET", f"{http_paths.JOBS}/{id}")
             progress = job["progress"]
             update(progress["frames"], progress["of_frames"])
             if as_json and (job["state"], progress) != printed:

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from commands import choices
+from commands import shared_options
 from stream.records.engines import ENGINES
 
 app = typer.Typer(help="Weights: list, download, verify, export.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_all(as_json: choices.Json = False) -> None:
+def list_all(as_json: shared_options.Json = False) -> None:
     """List all weights, with state, licence, size and path."""
     from stream.settings import settings
     from workers.weights import known
@@ -81,10 +81,10 @@ def export(
 ) -> None:
     """Export BiRefNet as ONNX, with one input size and any batch size, checked against torch."""
     from stream.settings import settings
-    from stream.sinks.partial import Partial
+    from stream.sinks.parts.partial import Partial
     from workers.engines.birefnet import load_network, network_size
     from workers.models.birefnet.export import export_onnx
-    from workers.weights.hub import find, parse
+    from workers.weights.birefnet_hub import find, parse
 
     checkpoint, _ = parse(name)
     Partial(output)  # check that it can be written, before weights are downloaded

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from commands import choices
-from commands.flags import with_flags
+from commands import shared_options
+from commands.record_options import with_flags
 from stream.errors import UsageError
 from stream.records.formats import NAMES
 from stream.records.options import Edges, Temporal, View
@@ -34,18 +34,18 @@ def stream(
             help="File whose first line is the password of the user in SRC; keeps it out of the process list.",
         ),
     ] = None,
-    background: choices.Background = "green",
-    engine: choices.Engine = "auto",
-    view: choices.Shown = View.COMPOSITE,
-    temporal: choices.Steadied = Temporal.AUTO,
-    strength: choices.Strength = 0.7,
-    weights: choices.Weights = None,
-    roi: choices.Roi = False,
-    foreground: choices.Foreground = "auto",
-    key: choices.Key = None,
-    size: choices.Size = None,
-    as_json: choices.Json = False,
-    verbose: choices.Verbose = 0,
+    background: shared_options.Background = "green",
+    engine: shared_options.Engine = "auto",
+    view: shared_options.Shown = View.COMPOSITE,
+    temporal: shared_options.Steadied = Temporal.AUTO,
+    strength: shared_options.Strength = 0.7,
+    weights: shared_options.Weights = None,
+    roi: shared_options.Roi = False,
+    foreground: shared_options.Foreground = "auto",
+    key: shared_options.Key = None,
+    size: shared_options.Size = None,
+    as_json: shared_options.Json = False,
+    verbose: shared_options.Verbose = 0,
 ) -> None:
     """Record a live source, matted and without audio, until Ctrl-C.
 
@@ -60,7 +60,7 @@ def stream(
 
     log.configure(verbose, as_json)
     options = Options.read(
-        engine=choices.engine_with(weights, engine),
+        engine=shared_options.engine_with(weights, engine),
         background=background,
         view=view,
         temporal=temporal,
@@ -73,11 +73,11 @@ def stream(
     if password_file is not None:
         source = with_password(source, _first_line(password_file))
     task = StreamRun(
-        source, output, options, None if duration is None else parse_time(duration), choices.parse_size(size)
+        source, output, options, None if duration is None else parse_time(duration), shared_options.parse_size(size)
     )
-    choices.check_name(output)
+    shared_options.check_name(output)
     report = reporter(as_json)
-    report.done(record(task, choices.settings_with(weights, options.engine), report))
+    report.done(record(task, shared_options.settings_with(weights, options.engine), report))
 
 
 def _first_line(path: Path) -> bytes:

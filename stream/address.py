@@ -12,7 +12,7 @@ from typing import Self
 from urllib.parse import quote, unquote, urlsplit
 
 from stream.errors import UsageError
-from stream.fetch.addresses import parsed
+from stream.fetch.urls import parsed
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _LONGEST = 4096  # characters of a network address

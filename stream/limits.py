@@ -1,6 +1,6 @@
 """Fixed limits and patterns that web, workers, command line and pages share.
 
-Configurable limits are in `stream/settings.py`; lifetimes in Redis are in `stream/records/keys.py`.
+Configurable limits are in `stream/settings.py`; lifetimes in Redis are in `stream/records/lifetimes.py`.
 """
 
 import re

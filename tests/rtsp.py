@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from stream.picture.colour import rgb_to_i420
 from stream.picture.frames import Frame, split_i420
-from stream.serve.lifeline import tied
+from stream.serve.die_with_parent import tied
 from tests.media import ROOT
 from tests.rtsp_server import ROOM
 from tests.servers import free_port

@@ -15,8 +15,8 @@ from typing import Any, ParamSpec
 import pytest
 import redis
 
-from stream.serve.embedded import find_server
-from stream.serve.lifeline import tied
+from stream.serve.die_with_parent import tied
+from stream.serve.redis_server import find_server
 
 P = ParamSpec("P")
 

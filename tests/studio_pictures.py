@@ -2,9 +2,9 @@
 
     python -m tests.studio_pictures FOLDER [STATE …]
 
-State `compared` also rewrites `docs/studio.webp`. Needs Chromium; starts its own server. A few states depend on a moment
-that cannot be waited for (a server out of reach or full), or on another browser (no camera): there the page's requests
-are answered by this script. `tests/end_to_end/test_studio_states.py` brings those states about for real.
+State `compared` also rewrites `docs/studio.webp`. Needs Chromium; starts its own server. A few states depend on a
+moment that cannot be waited for (a server out of reach or full), or on another browser (no camera): there the page's
+requests are answered by this script. `tests/end_to_end/test_studio_states.py` brings those states about for real.
 """
 
 import sys

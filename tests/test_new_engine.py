@@ -18,7 +18,7 @@ import pytest
 
 from stream.picture.frames import Frame
 from stream.records.engines import ENGINES
-from stream.serve.embedded import Embedded
+from stream.serve.redis_server import Embedded
 from tests.media import ROOT, command, numbered_clip, read
 from tests.servers import free_port
 from tests.web.videos.file_worker import submitted

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from stream import limits
-from stream.records import api
-from stream.records import keys as redis_keys
+from stream.records import http_paths, jobs, live
+from stream.records import redis_keys as redis_keys
 from stream.records.formats import FORMATS
 from stream.records.jobs import REASONS, JobState
 from stream.records.live_store import LiveStore
@@ -86,7 +86,7 @@ OWNED = {
         ),
     ),
     "Redis keys": Owned(
-        "stream/records/keys.py",
+        "stream/records/redis_keys.py",
         having(lambda text: text.startswith(redis_keys.PREFIX)),
         ('ask("GET", f"mattebox:job:{id}")',),
         ('type = "urn:mattebox:problem"',),
@@ -110,16 +110,27 @@ OWNED = {
         ('re.compile(r"[0-9a-f]{64}")',),
     ),
     "paths of the HTTP API": Owned(
-        "stream/records/api.py",
-        having(lambda text: text.startswith((api.JOBS, api.UPLOADS)) or text in (api.TUS_HEADER, api.TUS_TYPE)),
+        "stream/records/http_paths.py",
+        having(
+            lambda text: (
+                text.startswith((http_paths.JOBS, http_paths.UPLOADS))
+                or text in (http_paths.TUS_HEADER, http_paths.TUS_TYPE)
+            )
+        ),
         ('ask("GET", "/api/jobs")', 'ask("GET", f"/api/uploads/{id}")', 'headers = {"Tus-Resumable": version}'),
         ('ask("GET", "/api/options")',),
     ),
-    "constants shared with Redis scripts": Owned(
-        "stream/records/keys.py",
-        having(lambda text: text in (redis_keys.POISON, redis_keys.NO_STREAM, redis_keys.NAME_TAKEN)),
-        ('reason = "poison"', 'Answer(problem="no_stream")'),
+    "reasons of jobs shared with Redis scripts": Owned(
+        "stream/records/jobs.py",
+        having(lambda text: text == jobs.POISON),
+        ('reason = "poison"',),
         ('detail = "poison kills"',),
+    ),
+    "answers to offers shared with Redis scripts": Owned(
+        "stream/records/live.py",
+        having(lambda text: text in (live.NO_STREAM, live.NAME_TAKEN)),
+        ('Answer(problem="no_stream")',),
+        ('detail = "no_stream here"',),
     ),
 }
 
@@ -150,9 +161,9 @@ def test_a_similar_literal_is_not_found(kind: str, line: str) -> None:
 
 
 def test_redis_scripts_get_their_constants_from_python() -> None:
-    scripts = list((ROOT / "stream/records/lua").glob("*.lua"))
-    shared = ("PLAN", "JOIN", "POISON", "NO_STREAM", "NAME_TAKEN", "FULL", "SEGMENT")
-    words = [redis_keys.PREFIX, *(f"'{getattr(redis_keys, name)}'" for name in shared)]
+    scripts = list((ROOT / "stream/records/lua").rglob("*.lua"))
+    shared = (jobs.PLAN, jobs.JOIN, jobs.SEGMENT, jobs.POISON, live.NO_STREAM, live.NAME_TAKEN, live.FULL)
+    words = [redis_keys.PREFIX, *(f"'{text}'" for text in shared)]
     assert len(scripts) > 20
     assert not {script.name: word for script in scripts for word in words if word in script.read_text()}
 
@@ -183,17 +194,17 @@ def test_the_videos_page_names_no_format() -> None:
 def test_the_videos_page_knows_the_states_and_reasons_of_jobs() -> None:
     keys_of = re.compile(r"^  (\w+): ", re.MULTILINE)
     assert set(re.findall(r'"(\w+)"', constant("videos/joblist.js", "FINAL"))) == {s for s in JobState if s.final}
-    assert set(keys_of.findall(constant("videos/videowords.js", "STATES"))) == set(JobState)
-    reasons = set(keys_of.findall(constant("videos/videowords.js", "REASONS")))
+    assert set(keys_of.findall(constant("videos/words.js", "STATES"))) == set(JobState)
+    reasons = set(keys_of.findall(constant("videos/words.js", "REASONS")))
     assert len(reasons) > 5
     assert reasons <= REASONS
 
 
 def test_the_videos_page_uses_the_tus_constants_of_the_server() -> None:
-    assert constant("videos/tus.js", "PATH") == f'"{api.UPLOADS}"'
-    assert constant("videos/tus.js", "VERSION") == f'{{ "{api.TUS_HEADER}": "{api.TUS_VERSION}" }}'
-    assert f'"{api.TUS_TYPE}"' in read("videos/tus.js")
-    assert f'"{api.TUS_HEADER}": "{api.TUS_VERSION}"' in read("videos/drafts.js")
+    assert constant("videos/tus.js", "PATH") == f'"{http_paths.UPLOADS}"'
+    assert constant("videos/tus.js", "VERSION") == f'{{ "{http_paths.TUS_HEADER}": "{http_paths.TUS_VERSION}" }}'
+    assert f'"{http_paths.TUS_TYPE}"' in read("videos/tus.js")
+    assert f'"{http_paths.TUS_HEADER}": "{http_paths.TUS_VERSION}"' in read("videos/drafts.js")
 
 
 def test_the_studio_has_the_same_limits_for_names_and_links_as_the_server() -> None:

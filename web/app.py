@@ -17,16 +17,16 @@ from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.storage import open_storage
-from web import backgrounds, health, login, menu
+from web import backgrounds, health, login, options
 from web.context import Context, StreamName
 from web.http import problems, tus
 from web.http.auth import Gate
 from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
-from web.kept.inbox import Inbox
-from web.kept.shelf import Shelf
-from web.kept.watch import JobWatch
 from web.live import sessions, whip
+from web.stores.backgrounds import BackgroundStore
+from web.stores.job_watch import JobWatch
+from web.stores.uploads import UploadStore
 from web.videos import events, previews, results, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
@@ -49,10 +49,10 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         settings,
         store,
         gate,
-        Shelf(settings, storage),
+        BackgroundStore(settings, storage),
         counters,
         storage,
-        Inbox(settings, storage),
+        UploadStore(settings, storage),
         jobs,
         JobWatch(jobs),
     )
@@ -61,7 +61,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         sessions,
         whip,
         backgrounds,
-        menu,
+        options,
         uploads,
         events,
         jobs_api,

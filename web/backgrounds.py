@@ -11,7 +11,7 @@ from stream.errors import BackgroundError, TooLarge, disk_error
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
-from web.kept.gallery import PICTURES
+from web.stores.painted_backgrounds import PICTURES
 
 router = APIRouter(prefix="/api/backgrounds", tags=["backgrounds"])
 PATH = "/api/backgrounds"
@@ -51,7 +51,7 @@ async def choices(owner: Owner, here: Here) -> Choices:
         Choice(spec=f"gallery:{n}", title=n.capitalize(), kind="image", thumbnail=f"{PATH}/gallery/{n}/thumbnail")
         for n in PICTURES
     ]
-    own = await asyncio.to_thread(here.shelf.uploads, owner)
+    own = await asyncio.to_thread(here.background_store.uploads, owner)
     uploads = [_own(upload.id, upload.kind, n) for n, upload in enumerate(own, 1)]
     return Choices(backgrounds=[*_BUILT_IN, *gallery, *uploads])
 
@@ -65,13 +65,13 @@ def _own(id: str, kind: Literal["image", "video"], number: int) -> Choice:
 async def add(request: Request, response: Response, owner: Owner, here: Here) -> Choice:
     """Upload the picture or video in the request body. The server detects its type and chooses its id."""
     await spend(here, request, "upload", owner, _UPLOADS, _UPLOADS_WINDOW_S)
-    count = len(await asyncio.to_thread(here.shelf.uploads, owner))
+    count = len(await asyncio.to_thread(here.background_store.uploads, owner))
     if count >= here.settings.max_backgrounds:
         raise Problem(409, "full_shelf", f"you have {count} backgrounds, which is the limit; delete one first")
-    draft = await asyncio.to_thread(here.shelf.draft)
+    draft = await asyncio.to_thread(here.background_store.draft)
     try:
         await _receive(request, draft, here)
-        upload = await asyncio.to_thread(here.shelf.keep, owner, draft)
+        upload = await asyncio.to_thread(here.background_store.keep, owner, draft)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     except OSError as exc:
@@ -104,7 +104,7 @@ async def _receive(request: Request, draft: Path, here: Context) -> None:
 @router.get("/gallery/{name}/thumbnail", response_class=Response)
 async def gallery_thumbnail(name: str, owner: Owner, here: Here) -> Response:
     try:
-        picture = await asyncio.to_thread(here.shelf.gallery_thumbnail, name)
+        picture = await asyncio.to_thread(here.background_store.gallery_thumbnail, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
@@ -113,7 +113,7 @@ async def gallery_thumbnail(name: str, owner: Owner, here: Here) -> Response:
 @router.get("/{name}/thumbnail", response_class=Response)
 async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
     try:
-        picture = await asyncio.to_thread(here.shelf.thumbnail, owner, name)
+        picture = await asyncio.to_thread(here.background_store.thumbnail, owner, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
@@ -125,7 +125,7 @@ async def remove(name: str, owner: Owner, here: Here) -> Response:
     if any(spec in _specs(here, job) for job in await here.jobs.jobs(owner) if not job.state.final):
         raise Problem(409, "in_use", "a video being processed uses this background; cancel it first")
     try:
-        await asyncio.to_thread(here.shelf.remove, owner, name)
+        await asyncio.to_thread(here.background_store.remove, owner, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
     return Response(status_code=204)
@@ -134,4 +134,4 @@ async def remove(name: str, owner: Owner, here: Here) -> Response:
 def _specs(here: Context, job: Job) -> set[str]:
     """The specs of the job's backgrounds, in the form that clients send."""
     used = (job.options.background, *(output.background for output in job.outputs))
-    return {here.shelf.public_spec(background) for background in used if background is not None}
+    return {here.background_store.public_spec(background) for background in used if background is not None}

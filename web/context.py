@@ -13,9 +13,9 @@ from stream.storage import Storage
 from web.http.auth import Gate, Visitor
 from web.http.counters import Counters
 from web.http.problems import Problem
-from web.kept.inbox import Inbox
-from web.kept.shelf import Shelf
-from web.kept.watch import JobWatch
+from web.stores.backgrounds import BackgroundStore
+from web.stores.job_watch import JobWatch
+from web.stores.uploads import UploadStore
 
 OFFER_WINDOW_S = 10
 
@@ -25,10 +25,10 @@ class Context:
     settings: Settings
     store: LiveStore
     gate: Gate
-    shelf: Shelf
+    background_store: BackgroundStore
     counters: Counters
     storage: Storage
-    inbox: Inbox
+    upload_store: UploadStore
     jobs: JobStore
     watch: JobWatch
 

@@ -1,60 +1,89 @@
-"""Options as clients send and read them: partial updates, background specs, and a guard for the viewers' view."""
+"""GET /api/options: the schema of the options, the engines, the formats of results, and the workers that are ready.
 
-from collections.abc import Mapping
+Pages build their controls from it, so that names, ranges, defaults and explanations are defined once: in `Options` and
+in the records of engines and formats.
+"""
+
 from typing import Any
 
-from pydantic import ValidationError
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
 
-from stream.errors import BackgroundError
-from stream.records.engines import names
-from stream.records.options import Options, View
-from web.http.problems import Problem, invalid
-from web.kept.shelf import Shelf
+from stream.records.engines import ENGINES, Rank, names
+from stream.records.formats import FORMATS
+from stream.records.options import Options
+from web.context import Here, Owner
 
-_SHOWS_ROOM = (View.OVERLAY, View.SIDE_BY_SIDE)
+router = APIRouter(prefix="/api", tags=["sessions"])
 
 
-def read_options(shelf: Shelf, owner: str, base: Options, part: Mapping[str, Any]) -> Options:
-    """`base`, updated with the fields of `part`; null resets a field to its default.
+class ReadyWorker(BaseModel):
+    """A ready worker's engine for `auto`, its device, and its load, 0-1."""
 
-    Raises Problem 422 naming the invalid field. May open files: call it in a thread.
+    engine: str
+    device: str
+    load: float
+
+
+class EngineOut(BaseModel):
+    """An engine that can be chosen. label: its name in lists. sentence: a description. coarse: its mattes are small
+    and soft. colours: it estimates the foreground itself.
+
+    options: those that this engine supports and others do not. implied_by: options that make `auto` choose it, each
+    with the reason. live, files: its rank for `auto`, where the highest wins; cuda: only with a GPU. null: `auto` never
+    chooses it.
     """
-    fields = base.model_dump(mode="json") | dict(part)
-    if part.get("background") is not None:
-        fields["background"] = _background(shelf, owner, part["background"])
-    if part.get("engine") is not None and part["engine"] not in names():
-        raise Problem(422, "invalid", f"must be one of: {', '.join(names())}", field="options.engine")
-    try:
-        options = Options.model_validate({name: value for name, value in fields.items() if value is not None})
-    except ValidationError as exc:
-        raise invalid(exc.errors(), "options") from None
-    if fault := options.misplaced():
-        raise Problem(422, "invalid", fault[1], field=f"options.{fault[0]}")
-    return options
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    label: str
+    sentence: str
+    coarse: bool
+    colours: bool
+    options: list[str]
+    implied_by: dict[str, str]
+    live: Rank | None
+    files: Rank | None
 
 
-def _background(shelf: Shelf, owner: str, spec: object) -> str:
-    if not isinstance(spec, str):
-        raise Problem(422, "invalid", "must be text, such as color:#204060", field="options.background")
-    try:
-        return shelf.worker_spec(owner, spec)
-    except BackgroundError as exc:
-        raise Problem(422, exc.code, str(exc), field="options.background") from None
+class FormatOut(BaseModel):
+    """A format of results. title: its name in lists. suffix, mime: of the file. transparent: whether it supports
+    transparency. played: whether browsers play it. matte: the format of a matte saved along with it."""
+
+    name: str
+    title: str
+    suffix: str
+    mime: str
+    transparent: bool
+    played: bool
+    matte: str
 
 
-def shows_room(options: Options) -> bool:
-    """Whether unmatted parts of the camera's picture would be visible."""
-    return options.background.kind == "none" or options.view in _SHOWS_ROOM
+_FORMATS = [
+    FormatOut(
+        name=f.name, title=f.choice, suffix=f.result_suffix, mime=f.mime, transparent=f.transparent, played=f.played,
+        matte=f.matte,
+    )
+    for f in FORMATS.values()
+]  # fmt: skip
 
 
-def keep_private(options: Options, meant: bool) -> None:
-    """Raises Problem 422 if a stream would show its viewers the room. meant: the publisher allows that explicitly."""
-    if shows_room(options) and not meant:
-        field = "options.background" if options.background.kind == "none" else "options.view"
-        detail = "this would show viewers the room; add show_room=true to allow it"
-        raise Problem(422, "shows_room", detail, field=field)
+class Menu(BaseModel):
+    """options: JSON Schema of the options, including the names of the engines. workers: the ready ones. formats: for
+    the outputs of jobs, the default first."""
+
+    options: dict[str, Any]
+    engines: list[EngineOut]
+    workers: list[ReadyWorker]
+    formats: list[FormatOut]
 
 
-def public_options(shelf: Shelf, options: Options) -> dict[str, Any]:
-    """The options as JSON for a client, without paths of the server."""
-    return options.model_dump(mode="json") | {"background": shelf.public_spec(options.background)}
+@router.get("/options")
+async def menu(owner: Owner, here: Here) -> Menu:
+    schema = Options.model_json_schema()
+    schema["properties"]["engine"]["enum"] = list(names())
+    engines = [EngineOut.model_validate(record) for record in ENGINES.values()]
+    ready = [w for w in await here.store.workers("live") if w.state == "ready"]
+    workers = [ReadyWorker(engine=w.engine, device=w.device, load=w.load) for w in ready]
+    return Menu(options=schema, engines=engines, workers=workers, formats=_FORMATS)

@@ -17,9 +17,9 @@ from web.app import create_app
 from web.http.auth import read_tokens
 from web.http.guard import is_loopback
 from web.http.tls import certificate
-from web.kept.gallery import PICTURES
-from web.kept.shelf import Shelf
-from web.kept.watch import JobWatch
+from web.stores.backgrounds import BackgroundStore
+from web.stores.job_watch import JobWatch
+from web.stores.painted_backgrounds import PICTURES
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 8
@@ -100,7 +100,7 @@ def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
         advise(server.url, host)
-        gallery = asyncio.create_task(_prepare_gallery(Shelf(settings, open_storage(settings))))
+        gallery = asyncio.create_task(_prepare_gallery(BackgroundStore(settings, open_storage(settings))))
         try:
             await server.run_until_stopped()
         finally:
@@ -118,11 +118,11 @@ def advise(url: str, host: str) -> None:
         )
 
 
-async def _prepare_gallery(shelf: Shelf) -> None:
+async def _prepare_gallery(background_store: BackgroundStore) -> None:
     """Paint the gallery before the first visitor needs it, which takes two seconds."""
     with suppress(MatteboxError, OSError):  # reported when the picture is requested
         for name in PICTURES:
-            await asyncio.to_thread(shelf.gallery_thumbnail, name)
+            await asyncio.to_thread(background_store.gallery_thumbnail, name)
 
 
 def check_bind(settings: Settings, host: str) -> None:

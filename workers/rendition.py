@@ -8,12 +8,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from stream.errors import BackgroundError
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame, Plane, VideoInfo
 from stream.records.options import Options
+from workers import privacy
 from workers.edges.shape import EdgeState, dress, shape_alpha
 from workers.scene.backgrounds import Backdrop
 from workers.scene.blur import GREY
@@ -80,11 +79,9 @@ class Renditions:
         return _beside([frame] * (1 + len(self._others)))
 
     def cover(self, frame: Frame) -> Frame:
-        """For a frame without a matte: the background alone, or grey if the background is computed from the frame."""
+        """For a frame without a matte: the background alone, in every rendition (`workers/privacy.py`)."""
         self.covered += 1
-        no_alpha = np.zeros((frame.height, frame.width), np.uint8)
-        empty = frame.with_pixels(flat(*GREY, frame.width, frame.height), alpha=frame.alpha)
-        return _beside([self._covered(empty, no_alpha, rendition) for rendition in self])
+        return _beside([self._covered(frame, rendition) for rendition in self])
 
     def repeat(self, frame: Frame) -> Frame:
         """For a damaged frame: the last good result, at the time of this frame; covered if there is none."""
@@ -99,9 +96,11 @@ class Renditions:
         self._edge, subject = dress(self._edge, frame, alpha, foreground, background, edges, view)
         return render(frame, alpha, subject, background, view)
 
-    def _covered(self, empty: Frame, no_alpha: Plane, rendition: Rendition) -> Frame:
-        background = self._background(empty, no_alpha, rendition.backdrop)
-        return render(empty, no_alpha, None, background, rendition.options.view)
+    def _covered(self, frame: Frame, rendition: Rendition) -> Frame:
+        def background(shown: Frame, alpha: Plane) -> Plane | None:
+            return self._background(shown, alpha, rendition.backdrop)
+
+        return privacy.covered(frame, background, rendition.options.view)
 
     def _background(self, frame: Frame, alpha: Plane, backdrop: Backdrop) -> Plane | None:
         """The background at the time of the frame. In live video, grey replaces one that can no longer be read."""

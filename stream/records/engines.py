@@ -40,8 +40,8 @@ class EngineRecord:
 
     modules: Python modules that it imports. extra: the extra of this package that installs them; "" if they are always
     installed. weights: "module:NAME" of its `Weights`, if it has a single file of them. catalogue: module of the
-    weights from which users can choose (see `workers/weights/hub.py`); `Settings` then has a field named after the
-    engine.
+    weights from which users can choose (see `workers/weights/birefnet_hub.py`); `Settings` then has a field named after
+    the engine.
     """
 
     name: str
@@ -68,7 +68,7 @@ _RECORDS = (
         colours=True, options=("roi", "weights"), implied_by={"weights": "its weights were specified"},
         live=Rank(20, "best matte; a GPU is available", cuda=True),
         files=Rank(20, "best matte; a GPU is available", cuda=True),
-        modules=("torch", "safetensors", "huggingface_hub"), extra="birefnet", catalogue="workers.weights.hub",
+        modules=("torch", "safetensors", "huggingface_hub"), extra="birefnet", catalogue="workers.weights.birefnet_hub",
     ),
     EngineRecord(
         "rvm", "workers.engines.rvm:Rvm", "rvm (finer hair)",

@@ -1,6 +1,6 @@
 """The output formats, one record each, shared by web, workers, the command line and the pages.
 
-Knows no codecs and imports no media library: the encoders are in `stream/sinks/formats.py`.
+Knows no codecs and imports no media library: the encoders are in `stream/sinks/encodings.py`.
 """
 
 from dataclasses import dataclass

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.errors import BadMove, Fenced, NoJob
-from stream.records import keys
+from stream.records import redis_keys
 from stream.records.jobs import Job, Media, StoredResult
-from stream.records.link import SLICE_S, RedisLink
+from stream.records.redis_link import SLICE_S, RedisLink
 
 Warnings = Sequence[tuple[str, str]]
 _TEXT_FIELDS = frozenset({"id", "owner", "title", "source", "url", "webhook", "state", "reason", "detail"})
@@ -62,32 +62,32 @@ class JobStore:
 
     async def submit(self, job: Job, key: str = "") -> Job:
         """Queue a job. If the owner used the idempotency key in the last 24 h, returns the job created then instead."""
-        name = keys.job_key(job.owner, key) if key else ""
-        return self._job(await self._link.run("job_submit", name, *to_fields(job)), job.id)
+        name = redis_keys.job_key(job.owner, key) if key else ""
+        return self._job(await self._link.run("job/submit", name, *to_fields(job)), job.id)
 
     async def job_by_key(self, owner: str, key: str) -> Job | None:
         """The job created with this idempotency key in the last 24 h, if any."""
-        id = await self._link.ask("GET", keys.job_key(owner, key)) if key else None
+        id = await self._link.ask("GET", redis_keys.job_key(owner, key)) if key else None
         return await self.job(id) if id else None
 
     async def job(self, id: str) -> Job | None:
-        found = await self._link.ask("HGETALL", keys.job(id))
+        found = await self._link.ask("HGETALL", redis_keys.job(id))
         return from_fields(found) if found else None
 
     async def jobs(self, owner: str | None = None) -> list[Job]:
         """All jobs, newest first; only those of `owner` if given, without reading the others."""
-        index = keys.JOBS if owner is None else keys.jobs_of(owner)
+        index = redis_keys.JOBS if owner is None else redis_keys.jobs_of(owner)
         found = await self._all(await self._link.ask("ZRANGE", index, 0, -1))
         return sorted(found, key=lambda job: job.created_s, reverse=True)
 
     async def expired(self, before_s: float) -> list[Job]:
         """Jobs that ended before that time, in seconds since 1970, oldest first."""
-        return await self._all(await self._link.ask("ZRANGEBYSCORE", keys.ENDED, "-inf", before_s))
+        return await self._all(await self._link.ask("ZRANGEBYSCORE", redis_keys.ENDED, "-inf", before_s))
 
     async def _all(self, ids: Sequence[str]) -> list[Job]:
         pipe = self._link.pipeline(transaction=False)
         for id in ids:
-            pipe.execute_command("HGETALL", keys.job(id))
+            pipe.execute_command("HGETALL", redis_keys.job(id))
         found = await self._link.call(pipe.execute()) if ids else []
         return [from_fields(fields) for fields in found if fields]
 
@@ -107,23 +107,23 @@ class JobStore:
         return await self._move(id, "retry")
 
     async def _move(self, id: str, move: str) -> Job:
-        return self._job(await self._link.run("job_move", id, move), id)
+        return self._job(await self._link.run("job/move", id, move), id)
 
     async def remove(self, id: str) -> None:
         """Remove the record of an ended job; the caller removes its files. Raises NoJob, BadMove."""
-        _check(await self._link.run("job_remove", id), id)
+        _check(await self._link.run("job/remove", id), id)
 
     async def next_hook(self) -> tuple[Job, int] | None:
         """An ended job whose webhook is due, and the number of earlier attempts. It is reserved for the caller for
         60 s."""
-        found = await self._link.run("job_hook")
+        found = await self._link.run("job/hook")
         return (from_fields(found[0]), int(found[1])) if found else None
 
     async def hook_delivered(self, id: str) -> None:
-        await self._link.ask("ZREM", keys.HOOKS, id)
+        await self._link.ask("ZREM", redis_keys.HOOKS, id)
 
     async def postpone_hook(self, id: str, delay_s: float) -> None:
-        await self._link.run("job_postpone_hook", id, delay_s)
+        await self._link.run("job/postpone_hook", id, delay_s)
 
     async def reap_jobs(self) -> list[Job]:
         """Queue tasks of lost workers again; returns the jobs that fail by this (after 25 lost workers).
@@ -131,7 +131,7 @@ class JobStore:
         Called by all processes, about once a second. An expired lease is marked by one call and the task taken back by
         another 3 s later, so that owners who could not reach Redis can renew it first.
         """
-        return [from_fields(fields) for fields in await self._link.run("job_reap")]
+        return [from_fields(fields) for fields in await self._link.run("job/reap")]
 
     # Tasks: for workers.
 
@@ -143,13 +143,13 @@ class JobStore:
         """
         until_s = time.monotonic() + block_s
         while True:
-            if found := await self._link.run("job_take", worker):
+            if found := await self._link.run("job/take", worker):
                 fields, name, fence, plan, notes = found
                 pairs = dict(zip(notes[::2], notes[1::2], strict=True))
                 return JobTask(from_fields(fields), name, worker, int(fence), plan, pairs)
             if (left_s := min(until_s - time.monotonic(), SLICE_S)) <= 0:
                 return None
-            await self._link.ask("BLPOP", keys.WAKE, left_s, wait_s=left_s)
+            await self._link.ask("BLPOP", redis_keys.WAKE, left_s, wait_s=left_s)
 
     async def renew(self, task: JobTask, frames: int = 0, leaving: bool = False) -> Job:
         """Renew the lease, every half second, and report the number of finished frames. Raises NoJob if Redis has lost
@@ -158,7 +158,7 @@ class JobStore:
         leaving: the worker is shutting down; if it is killed before the task ends, the job is not blamed.
         """
         return self._job(
-            await self._link.run("job_renew", *task.ownership(), frames, "1" if leaving else ""), task.job.id
+            await self._link.run("job/renew", *task.ownership(), frames, "1" if leaving else ""), task.job.id
         )
 
     async def planned(
@@ -169,35 +169,35 @@ class JobStore:
         """
         id, _, worker, fence = task.ownership()
         texts = (plan, media.model_dump_json(), json.dumps(warnings), source or task.job.source)
-        return self._job(await self._link.run("job_planned", id, worker, fence, *texts, *frames), id)
+        return self._job(await self._link.run("job/planned", id, worker, fence, *texts, *frames), id)
 
     async def segment_done(self, task: JobTask, frames: int, note: str = "") -> Job:
         """Finish a segment whose file is in storage. note: for the join task."""
-        return self._job(await self._link.run("job_done", *task.ownership(), frames, note), task.job.id)
+        return self._job(await self._link.run("job/segment_done", *task.ownership(), frames, note), task.job.id)
 
     async def joined(self, task: JobTask, results: Mapping[str, StoredResult], warnings: Warnings = ()) -> Job:
         """Finish the join task, and with it the job."""
         id, _, worker, fence = task.ownership()
         texts = json.dumps({name: result.model_dump() for name, result in results.items()}), json.dumps(warnings)
-        return self._job(await self._link.run("job_joined", id, worker, fence, *texts), id)
+        return self._job(await self._link.run("job/joined", id, worker, fence, *texts), id)
 
     async def redo(self, task: JobTask, segments: Sequence[str]) -> Job:
         """Queue these segments again, because their files are lost, and the join after them."""
         id, _, worker, fence = task.ownership()
-        return self._job(await self._link.run("job_redo", id, worker, fence, *segments), id)
+        return self._job(await self._link.run("job/redo", id, worker, fence, *segments), id)
 
     async def fail(self, task: JobTask, reason: str, detail: str, again: bool = False) -> Job:
         """Report a failure of the task. again: another attempt may succeed, three in all; else the job fails."""
         arguments = (reason, detail, "1" if again else "")
-        return self._job(await self._link.run("job_fail", *task.ownership(), *arguments), task.job.id)
+        return self._job(await self._link.run("job/fail", *task.ownership(), *arguments), task.job.id)
 
     async def process_died(self, task: JobTask) -> Job:
         """Report that the task killed its process; the third time the job fails with "poison"."""
-        return self._job(await self._link.run("job_process_died", *task.ownership()), task.job.id)
+        return self._job(await self._link.run("job/process_died", *task.ownership()), task.job.id)
 
     async def hand_back(self, task: JobTask) -> Job:
         """Give the task back, because its worker is shutting down."""
-        return self._job(await self._link.run("job_hand_back", *task.ownership()), task.job.id)
+        return self._job(await self._link.run("job/hand_back", *task.ownership()), task.job.id)
 
     async def restore(self, task: JobTask, frames: Sequence[int], done: Sequence[str]) -> Job:
         """Restore a job that Redis has lost from this worker's copy, with the worker's ownership of its task.
@@ -206,12 +206,12 @@ class JobStore:
         Fenced if the job was restored already and another worker took this task.
         """
         lists: list[str | float] = [len(done), *done, len(frames), *frames]
-        reply = await self._link.run("job_restore", *task.ownership(), task.plan, *lists, *to_fields(task.job))
+        reply = await self._link.run("job/restore", *task.ownership(), task.plan, *lists, *to_fields(task.job))
         return self._job(reply, task.job.id)
 
     async def worker_lost(self, worker: str) -> list[Job]:
         """Queue the tasks of a worker that is known to be dead again, at once. Returns as `reap_jobs`."""
-        return [from_fields(fields) for fields in await self._link.run("job_worker_lost", worker)]
+        return [from_fields(fields) for fields in await self._link.run("job/worker_lost", worker)]
 
     def _job(self, reply: list[Any], id: str) -> Job:
         _check(reply, id)

@@ -21,7 +21,6 @@ from stream.errors import (
     UnreadableMedia,
     WeightsError,
 )
-from stream.records import keys
 from stream.records.formats import DEFAULT, FORMATS, FormatName, OutputFormat
 from stream.records.options import Background, Options, View
 
@@ -32,11 +31,16 @@ Side = Annotated[int, Field(ge=0, le=limits.SIDE_PX)]
 """Width or height of a picture in pixels; 0: not set."""
 Priority = Annotated[int, Field(ge=0, le=limits.PRIORITY_MOST)]
 
+PLAN, JOIN = "plan", "join"
+"""Names of a job's first and last task; those of its segments are numbers."""
+SEGMENT = "%04d"
+POISON = "poison"
+"""The reason of a job that repeatedly killed its workers."""
 _FAULTS: tuple[type[MatteboxError], ...] = (
     UnreadableMedia, TooLarge, NoVideoStream, BackgroundError, DiskError, EngineError, WeightsError, EncodeError,
     FetchError,
 )  # fmt: skip
-REASONS = frozenset(fault.code for fault in _FAULTS) | {keys.POISON, MatteboxError.code}
+REASONS = frozenset(fault.code for fault in _FAULTS) | {POISON, MatteboxError.code}
 """The possible values of `Job.reason` after a failure."""
 
 
@@ -162,3 +166,8 @@ class Job(_Record):
         if self.end_s is not None and self.end_s <= self.start_s:
             raise ValueError(f"end_s {self.end_s:g} is not after start_s {self.start_s:g}")
         return self
+
+
+def segment_name(number: int) -> str:
+    """The task of a job's segment. number: from 0."""
+    return SEGMENT % number

@@ -11,7 +11,6 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
-from stream.records import keys
 from stream.records.options import Options
 
 
@@ -134,10 +133,12 @@ class Answer(_Record):
     detail: str = ""
 
 
+NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"
+
 PROBLEMS = {
-    keys.NO_STREAM: "no stream is live under this name",
-    keys.NAME_TAKEN: "another user publishes under this name",
-    keys.FULL: "too many offers are waiting",
+    NO_STREAM: "no stream is live under this name",
+    NAME_TAKEN: "another user publishes under this name",
+    FULL: "too many offers are waiting",
 }
 """Problems that the store itself answers, without a worker."""
 

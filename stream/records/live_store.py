@@ -1,7 +1,7 @@
 """The records of live video in Redis, shared by web and workers. `stream/records/job_store.py` has those of file jobs.
 
-Every state transition is one atomic script (`stream/records/lua`); `stream/records/keys.py` has the keys and their
-lifetimes. Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is
+Every state transition is one atomic script (`stream/records/lua`); `redis_keys.py` and `lifetimes.py` have the keys and
+their lifetimes. Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is
 unreachable it raises StoreDown, and the next call tries again. Knows nothing about media or HTTP.
 
 A worker owns a session while its `worker` and `fence` match the record. `take` sets them; ending a session without its
@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from stream.errors import BadMove, Fenced, NoSession, StoreDown
-from stream.records import keys
-from stream.records.link import PATIENCE_S, SLICE_S, RedisLink, ResponseError
+from stream.records import lifetimes, live, redis_keys
 from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, SessionState, Worker
 from stream.records.options import Options
+from stream.records.redis_link import PATIENCE_S, SLICE_S, RedisLink, ResponseError
 
 _log = logging.getLogger(__name__)
 
@@ -58,17 +58,17 @@ class LiveStore:
         until_s = time.monotonic() + wait_s
         command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
         latest_s = await self._link.now_s() + 2 * PATIENCE_S
-        reply = await self._link.run("offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
+        reply = await self._link.run("live/offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
         if reply[0] == "late":
             raise StoreDown(f"Redis at {self._link.address} did not respond in time")
         if reply[0] != "ok":
             return Answer(problem=reply[0], detail=PROBLEMS[reply[0]])
-        text = await self._answer(session.id, until_s) or await self._link.run("abandon", session.id)
+        text = await self._answer(session.id, until_s) or await self._link.run("live/abandon", session.id)
         return None if text is None else Answer.model_validate_json(text)
 
     async def _answer(self, id: str, until_s: float) -> str | None:
         while (wait_s := min(until_s - time.monotonic(), SLICE_S)) > 0:
-            got = await self._link.ask("BLPOP", keys.answer(id), wait_s, wait_s=wait_s)
+            got = await self._link.ask("BLPOP", redis_keys.answer(id), wait_s, wait_s=wait_s)
             if got:
                 return str(got[1])
         return None
@@ -81,17 +81,17 @@ class LiveStore:
         until_s = time.monotonic() + block_s
         while True:
             left_s = max(0.0, min(until_s - time.monotonic(), SLICE_S))
-            offered = await self._link.run("claim", worker) or await self._next_offer(worker, left_s)
+            offered = await self._link.run("live/claim", worker) or await self._next_offer(worker, left_s)
             if offered:
                 entry, id, sdp = offered
-                if taken := await self._link.run("take", id, worker, entry):
+                if taken := await self._link.run("live/take", id, worker, entry):
                     return Session.from_fields(taken[1]), Offer(session=id, sdp=sdp, deadline_s=float(taken[0]))
             elif time.monotonic() >= until_s:
                 return None
 
     async def _next_offer(self, worker: str, wait_s: float) -> tuple[str, str, str] | None:
         block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would block indefinitely
-        query = ("XREADGROUP", "GROUP", keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", keys.OFFERS, ">")
+        query = ("XREADGROUP", "GROUP", redis_keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", redis_keys.OFFERS, ">")
         try:
             got = await self._link.ask(*query, wait_s=wait_s)
         except ResponseError as exc:
@@ -105,25 +105,25 @@ class LiveStore:
 
     async def accept(self, worker: str, id: str) -> Session | None:
         """As `take`, for the viewer of a "view" command. None: too late."""
-        taken = await self._link.run("take", id, worker, "")
+        taken = await self._link.run("live/take", id, worker, "")
         return Session.from_fields(taken[1]) if taken else None
 
     async def reply(self, session: Session, answer: Answer) -> None:
         """Answer the client waiting in `offer`. Raises Fenced when it no longer waits, or NoSession."""
-        _check(await self._link.run("reply", *_ownership(session), answer.model_dump_json()), session.id)
+        _check(await self._link.run("live/reply", *_ownership(session), answer.model_dump_json()), session.id)
 
     # Sessions: read by any process, moved by their worker.
 
     async def session(self, id: str) -> Session | None:
-        found = await self._link.ask("HGETALL", keys.session(id))
+        found = await self._link.ask("HGETALL", redis_keys.session(id))
         return Session.from_fields(found) if found else None
 
     async def sessions(self, owner: str | None = None) -> list[Session]:
         """All sessions, also those ended in the last ten minutes, newest first; only those of `owner` if given."""
-        ids = await self._link.ask("ZRANGE", keys.SESSIONS, 0, -1)
+        ids = await self._link.ask("ZRANGE", redis_keys.SESSIONS, 0, -1)
         pipe = self._link.pipeline(transaction=False)
         for id in ids:
-            pipe.execute_command("HGETALL", keys.session(id))
+            pipe.execute_command("HGETALL", redis_keys.session(id))
         found = (
             [Session.from_fields(fields) for fields in await self._link.call(pipe.execute()) if fields] if ids else []
         )
@@ -132,7 +132,7 @@ class LiveStore:
 
     async def stream(self, name: str) -> Session | None:
         """The live session that publishes under that name, if any."""
-        id = await self._link.ask("GET", keys.name(name))
+        id = await self._link.ask("GET", redis_keys.name(name))
         found = await self.session(id) if id else None
         return found if found and found.state is SessionState.LIVE else None
 
@@ -143,16 +143,16 @@ class LiveStore:
         ended ("replaced"). Raises BadMove, also when another owner has the name; Fenced; StoreDown.
         """
         before = "".join(f",{state}" for state in SessionState if to in MOVES[state]) + ","
-        reply = await self._link.run("move", *_ownership(session), to, reason, before)
+        reply = await self._link.run("live/move", *_ownership(session), to, reason, before)
         if reply[0] == "gone":
             await self.renew([session])
-            reply = await self._link.run("move", *_ownership(session), to, reason, before)
+            reply = await self._link.run("live/move", *_ownership(session), to, reason, before)
         _check(reply, session.id)
         return Session.from_fields(reply[1])
 
     async def report(self, session: Session, meters: Meters) -> None:
         """Record the session's measurements. Raises Fenced or BadMove when it has ended."""
-        reply = await self._link.run("report", *_ownership(session), meters.model_dump_json())
+        reply = await self._link.run("live/report", *_ownership(session), meters.model_dump_json())
         if reply[0] != "gone":
             _check(reply, session.id)
 
@@ -165,19 +165,21 @@ class LiveStore:
         pairs = [session.to_fields() for session in sessions]
         if not pairs:
             return set()
-        return set(await self._link.run("renew", str(len(pairs[0])), *(value for fields in pairs for value in fields)))
+        return set(
+            await self._link.run("live/renew", str(len(pairs[0])), *(value for fields in pairs for value in fields))
+        )
 
     async def change(self, id: str, options: Options) -> Session:
         """Set new options, in the record and by a command to its worker. Raises NoSession, BadMove if it has ended."""
         command = Command(kind="options", session=id, options=options).model_dump_json()
-        reply = await self._link.run("change", id, options.model_dump_json(), command)
+        reply = await self._link.run("live/change", id, options.model_dump_json(), command)
         _check(reply, id)
         return Session.from_fields(reply[1])
 
     async def end(self, id: str, reason: str) -> None:
         """End it: at once if no worker has it, else by a command. No effect if it has ended. Raises NoSession."""
         command = Command(kind="end", session=id, reason=reason).model_dump_json()
-        _check(await self._link.run("end", id, reason, command), id)
+        _check(await self._link.run("live/end", id, reason, command), id)
 
     async def reap(self) -> list[Session]:
         """End expired offers (FAILED) and sessions whose worker is gone (LOST); returns them.
@@ -185,16 +187,16 @@ class LiveStore:
         Called by all processes, about once a second. An expired lease is marked by one call and the session ended by
         another 3 s later, so that owners who could not reach Redis can renew it first.
         """
-        return [Session.from_fields(fields) for fields in await self._link.run("reap")]
+        return [Session.from_fields(fields) for fields in await self._link.run("live/reap")]
 
     # Workers: their commands and heartbeats.
 
     async def send(self, worker: str, command: Command) -> None:
-        await self._link.run("send", worker, command.model_dump_json())
+        await self._link.run("live/send", worker, command.model_dump_json())
 
     async def commands(self, worker: str, block_s: float) -> list[Command]:
         """New commands for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
-        key, until_s = keys.commands(worker), time.monotonic() + block_s
+        key, until_s = redis_keys.commands(worker), time.monotonic() + block_s
         if read := self._read.get(worker):  # deleted only now, after the caller has got them
             await self._link.ask("XDEL", key, *read)
             self._read[worker] = []
@@ -213,27 +215,27 @@ class LiveStore:
         seen_s = time.time()
         text = worker.model_copy(update={"seen_s": seen_s}).model_dump_json()
         pipe = self._link.pipeline()
-        pipe.set(keys.worker(worker.id), text, px=int(keys.BEAT_S * 1000))
-        pipe.zadd(keys.WORKERS, {worker.id: seen_s + keys.BEAT_S})
-        pipe.expire(keys.WORKERS, keys.KEEP_S)
+        pipe.set(redis_keys.worker(worker.id), text, px=int(lifetimes.BEAT_S * 1000))
+        pipe.zadd(redis_keys.WORKERS, {worker.id: seen_s + lifetimes.BEAT_S})
+        pipe.expire(redis_keys.WORKERS, lifetimes.KEEP_S)
         await self._link.call(pipe.execute())
 
     async def workers(self, kind: str = "") -> list[Worker]:
         """Workers with a heartbeat in the last 4 s; only of one kind, "live" or "files", if given."""
-        ids = await self._link.ask("ZRANGE", keys.WORKERS, 0, -1)
-        texts: Any = await self._link.ask("MGET", *(keys.worker(id) for id in ids)) if ids else []
+        ids = await self._link.ask("ZRANGE", redis_keys.WORKERS, 0, -1)
+        texts: Any = await self._link.ask("MGET", *(redis_keys.worker(id) for id in ids)) if ids else []
         found = [Worker.model_validate_json(text) for text in texts if text]
         return [worker for worker in found if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:
         """Unregister a worker. Move its sessions first; offers it did not take go to other workers."""
-        await self._link.run("leave", worker)
+        await self._link.run("live/leave", worker)
 
     # Rate limits that all processes share.
 
     async def spend(self, key: str, limit: int, window_s: int) -> float:
         """Count one use of `key`, limited to `limit` per `window_s`. Returns 0.0 if granted, else seconds to wait."""
-        name, pipe = keys.spent(key), self._link.pipeline()
+        name, pipe = redis_keys.spent(key), self._link.pipeline()
         pipe.set(name, 0, ex=window_s, nx=True)
         pipe.incr(name)
         pipe.pttl(name)
@@ -254,8 +256,8 @@ def _check(reply: list[str], id: str) -> None:
             raise Fenced(f"session {id} is no longer owned by this worker")
         case ["bad", state]:
             raise BadMove(f"session {id} is {state}")
-        case [keys.NAME_TAKEN]:
-            raise BadMove(f"session {id}: {PROBLEMS[keys.NAME_TAKEN]}")
+        case [live.NAME_TAKEN]:
+            raise BadMove(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
 
 
 def _command(text: str) -> Command | None:

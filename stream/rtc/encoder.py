@@ -17,7 +17,7 @@ from stream.errors import EncodeError
 from stream.picture.frames import tag_bt709
 from stream.picture.ingest import Graph, Shape
 from stream.settings import Settings
-from stream.sinks.formats import encoder_opens
+from stream.sinks.encodings import encoder_opens
 
 CLOCK = Fraction(1, 90_000)
 CODECS = ("H264", "VP8")

@@ -14,7 +14,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSe
 
 from stream.errors import SdpError
 from stream.rtc import ice, sdp
-from stream.rtc.rtp import Encoded, divert, request_keyframe
+from stream.rtc.aiortc_overrides import Encoded, divert, request_keyframe
 from stream.rtc.sink import LiveOutput
 from stream.rtc.source import WebRtcSource
 from stream.rtc.tracks import SoundTrack, VideoTrack

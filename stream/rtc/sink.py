@@ -18,8 +18,8 @@ from aiortc import RTCRtpSender
 from stream.meters import OutputMeter, OutputMeters, Stopwatch
 from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.pump import Item, Warnings
+from stream.rtc.aiortc_overrides import Encoded, intercept_feedback, round_trip_s
 from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
-from stream.rtc.rtp import Encoded, intercept_feedback, round_trip_s
 from stream.rtc.tracks import DelayLine, EncodeRequests, Packet, SoundTrack, VideoTrack
 from stream.settings import Settings
 from stream.slot import Slot

@@ -26,7 +26,7 @@ from stream.picture.frames import Frame, VideoInfo
 from stream.picture.ingest import Ingest
 from stream.picture.timing import Splices, Timeline
 from stream.pump import Item, Warnings
-from stream.rtc.rtp import Encoded
+from stream.rtc.aiortc_overrides import Encoded
 from stream.settings import Settings
 from stream.slot import Slot
 

@@ -3,7 +3,7 @@
 A program that dies is restarted, at first at once, then with growing delays. A program that was never stable stops
 everything with an error; one that was is restarted indefinitely, because the cause may go away. A program with a spare
 has a second process as a hot standby, loaded and waiting: when the active one dies, the spare takes over within
-milliseconds. No child outlives this process (`stream.serve.lifeline`). Knows only the programs' command lines.
+milliseconds. No child outlives this process (`stream.serve.die_with_parent`). Knows only the programs' command lines.
 
 A program with a spare loads everything, calls `wait_for_turn()`, then works.
 """
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.errors import ServerError
-from stream.serve.lifeline import tied
+from stream.serve.die_with_parent import tied
 from stream.signals import endings
 
 _log = logging.getLogger(__name__)

@@ -1,9 +1,8 @@
-"""Sinks for frames. A new sink is a file here and a line in `SINKS`; `base.py` defines its interface.
+"""Where frames go. A new sink is one file here and one line in `SINKS`; `base.py` has the contract.
 
-Sinks: `file` (one video) and `images` (a folder of pictures). The other files are parts of these: `formats` (the
-encoding of each format), `sound`, `gif`, `partial` (hides incomplete outputs). Jobs use sinks of their own: `several`
-(one video into several outputs), `segment`, `joined` and `sequential` (an output in segments, and their join). The sink
-for WebRTC viewers (`stream/rtc/sink.py`) has no line: a peer connection creates it, no address opens it.
+Sinks: `file` (one video) and `images` (a folder of pictures). `encodings` has the codec of each format. What sinks and
+jobs are built of is in `parts/`. Viewers over WebRTC (`stream/rtc/sink.py`) have no line: that sink is created by a
+peer connection, not opened by an address.
 """
 
 from pathlib import Path
@@ -15,7 +14,7 @@ from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
 from stream.sinks.base import SinkClass
-from stream.sinks.formats import format_of
+from stream.sinks.encodings import encoding_of
 
 SINKS = {
     "file": "stream.sinks.file:FileSink",
@@ -52,4 +51,4 @@ def _schemes() -> list[str]:
 def _kind(address: Address) -> str:
     if address.scheme != "file":
         return address.scheme
-    return "file" if format_of(address.path).container else "images"
+    return "file" if encoding_of(address.path).container else "images"

@@ -14,10 +14,10 @@ from stream.picture.frames import Frame, Sound, VideoInfo, to_av
 from stream.pump import Warnings
 from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks.formats import Format, add_video, check_alpha, format_of
-from stream.sinks.gif import Palette
-from stream.sinks.partial import Partial
-from stream.sinks.sound import CopiedTrack, EncodedTrack, add_sound
+from stream.sinks.encodings import Encoding, add_video, check_alpha, encoding_of
+from stream.sinks.parts.gif import Palette
+from stream.sinks.parts.partial import Partial
+from stream.sinks.parts.sound import CopiedTrack, EncodedTrack, add_sound
 
 _GIF_TICK = Fraction(1, 100)
 _GIF_STEP = 2  # ticks: players replace shorter delays by a tenth of a second
@@ -28,12 +28,12 @@ class FileSink:
 
     @classmethod
     def from_address(cls, address: Address, options: Options, settings: Settings) -> Self:
-        chosen = format_of(address.path)
+        chosen = encoding_of(address.path)
         if options.wants_alpha:
             check_alpha(chosen)
         return cls(address.path, chosen, settings)
 
-    def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
+    def __init__(self, path: Path, chosen: Encoding, settings: Settings) -> None:
         self.warnings: Warnings = []
         self._format, self._settings = chosen, settings
         self._partial = Partial(path)

@@ -12,8 +12,8 @@ from stream.picture.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
 from stream.records.formats import PICTURE, TIMES
 from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks.formats import Format, format_of
-from stream.sinks.partial import Partial
+from stream.sinks.encodings import Encoding, encoding_of
+from stream.sinks.parts.partial import Partial
 
 NO_SOUND = ("no_sound", "pictures hold no sound; the video's own was left out")
 _NUMBERED = re.compile(r"[^%]*%(0\d)?d[^%]*")
@@ -29,9 +29,9 @@ class ImagesSink:
 
     @classmethod
     def from_address(cls, address: Address, options: Options, settings: Settings) -> Self:
-        return cls(address.path, format_of(address.path), settings)  # which keeps alpha
+        return cls(address.path, encoding_of(address.path), settings)  # which keeps alpha
 
-    def __init__(self, path: Path, chosen: Format, settings: Settings) -> None:
+    def __init__(self, path: Path, chosen: Encoding, settings: Settings) -> None:
         self.warnings: list[tuple[str, str]] = []
         named = path.suffix.lower() == chosen.kind.suffix and not path.is_dir()
         folder, self._pattern = (path.parent.resolve(), path.name) if named else (path.resolve(), PICTURE)

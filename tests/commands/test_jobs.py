@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.remote import Remote
+from commands.client import Remote
 from stream.errors import RemoteError, UsageError
 from stream.records.job_store import JobStore
 from stream.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.serve.embedded import Embedded
+from stream.serve.redis_server import Embedded
 from tests.media import ROOT, command
 
 

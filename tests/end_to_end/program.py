@@ -2,7 +2,7 @@
 
 import sys
 
-from commands import live
+from commands import serve
 from mattebox import main
 from stream.records.engines import ENGINES
 from tests.end_to_end import scene
@@ -14,5 +14,5 @@ def _itself(*words: str) -> list[str]:
 
 if __name__ == "__main__":
     ENGINES.update(scene.RECORDS)
-    live._mattebox = _itself
+    serve._mattebox = _itself
     main()

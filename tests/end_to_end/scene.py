@@ -116,6 +116,6 @@ class Trembling(Coarse):
 _PLACES = {
     "rvm": f"{__name__}:Coarse",
     "selfie": f"{__name__}:Trembling",
-    "birefnet": "tests.end_to_end.looking:Looking",
+    "birefnet": "tests.end_to_end.birefnet_double:Looking",
 }
 RECORDS = {name: replace(ENGINES[name], place=place) for name, place in _PLACES.items()}

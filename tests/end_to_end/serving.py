@@ -58,7 +58,7 @@ class Served:
     def programs(self, name: str) -> list[int]:
         """Process ids of "redis", "worker" or "web", oldest first: the active worker comes before its spare."""
         marks = {
-            "redis": ("redis.sock", "stream.serve.embedded"),
+            "redis": ("redis.sock", "stream.serve.redis_server"),
             "worker": ("mattebox worker --for live",),
             "web": ("mattebox web",),
         }

@@ -13,13 +13,13 @@ import httpx
 import numpy as np
 import pytest
 
-from stream.serve.embedded import Embedded
+from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.media import ROOT, command, numbered_clip, read
-from tests.origin import serving
 from tests.web.site import running
 from tests.web.videos.file_worker import submitted
 from tests.web.videos.tus import uploaded
+from tests.web_server import serving
 
 
 def ended(http: httpx.Client, path: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from stream.records.engines import ENGINES
 from stream.records.live import Session, SessionKind
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
-from stream.serve.embedded import Embedded
+from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.end_to_end.caller import apart, patch
 from tests.end_to_end.engines import RECORDS, Broken

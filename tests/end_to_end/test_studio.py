@@ -15,7 +15,7 @@ from tests.end_to_end.serving import Served
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from tests.end_to_end.browser import CHROMIUM, go_live, page
-from tests.end_to_end.shown import look
+from tests.end_to_end.page_video import look
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 Picture = npt.NDArray[np.int64]

@@ -12,7 +12,7 @@ from tests.end_to_end.serving import Served
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("torch", reason="birefnet needs torch")
 from tests.end_to_end.browser import CHROMIUM, go_live, page
-from tests.end_to_end.shown import becomes, look
+from tests.end_to_end.page_video import becomes, look
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
 

@@ -15,7 +15,7 @@ from tests.media import write_video
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from tests.end_to_end.browser import CHROMIUM, go_live, page, seen, watch
-from tests.end_to_end.shown import becomes, look
+from tests.end_to_end.page_video import becomes, look
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
 RED, BLUE, MAGENTA = (220, 20, 20), (20, 20, 220), (255, 0, 255)

@@ -16,7 +16,7 @@ from tests.end_to_end.serving import Served, serving
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from tests.end_to_end.browser import CHROMIUM, page, states, watch_states
-from tests.end_to_end.shown import becomes, look
+from tests.end_to_end.page_video import becomes, look
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
 

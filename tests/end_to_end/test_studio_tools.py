@@ -16,7 +16,7 @@ from tests.web.static.pages import until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from tests.end_to_end.browser import CHROMIUM, go_live, page
-from tests.end_to_end.shown import Pictures, becomes, look
+from tests.end_to_end.page_video import Pictures, becomes, look
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
 SLATE = (31, 41, 55)

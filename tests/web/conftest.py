@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from stream.records.live import Answer
-from stream.serve.embedded import Embedded
+from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.web.double import CANNED, Double
 from tests.web.site import Site, running

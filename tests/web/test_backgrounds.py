@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from stream.settings import Settings
-from stream.storage.nearby import SCHEME, nearby
+from stream.storage.local_copies import SCHEME, nearby
 from tests.media import numbered_clip
 from tests.web.asking import begin, problem, until
 from tests.web.double import Double
 from tests.web.site import Site, running
-from web.kept.gallery import HEIGHT, PICTURES, WIDTH, painted
+from web.stores.painted_backgrounds import HEIGHT, PICTURES, WIDTH, painted
 
 PATH = "/api/backgrounds"
 

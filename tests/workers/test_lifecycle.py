@@ -11,10 +11,10 @@ import pytest
 
 from stream.errors import StoreDown
 from stream.records.live_store import LiveStore
-from stream.serve.embedded import Embedded
+from stream.serve.redis_server import Embedded
 from tests.media import ROOT
 from tests.servers import asynctest
-from tests.workers.odd import OddLink
+from tests.workers.failing_link import OddLink
 from workers import lifecycle
 from workers.lifecycle import Lifecycle, Loops
 

@@ -14,11 +14,11 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream import limits
-from stream.records import api
+from stream.records import http_paths
 from web.http.problems import Problem
 
-PATH = api.UPLOADS
-VERSION = api.TUS_VERSION
+PATH = http_paths.UPLOADS
+VERSION = http_paths.TUS_VERSION
 EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
 HASHES = ("sha1", "sha256", "md5")
 _MAX_METADATA = 8192
@@ -33,7 +33,7 @@ class TusHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (api.TUS_HEADER.lower().encode(), VERSION.encode())]
+                message["headers"] = [*message["headers"], (http_paths.TUS_HEADER.lower().encode(), VERSION.encode())]
             await send(message)
 
         is_upload = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PATH}/")
@@ -42,8 +42,8 @@ class TusHeaders:
 
 def check_version(request: Request) -> None:
     """Raises Problem 412 unless the request has the supported tus version."""
-    if request.headers.get(api.TUS_HEADER) != VERSION:
-        raise Problem(412, "tus_version", f"send {api.TUS_HEADER}: {VERSION}", Tus_Version=VERSION)
+    if request.headers.get(http_paths.TUS_HEADER) != VERSION:
+        raise Problem(412, "tus_version", f"send {http_paths.TUS_HEADER}: {VERSION}", Tus_Version=VERSION)
 
 
 def number(request: Request, header: str) -> int:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from stream.errors import BackgroundError, SdpError, UnsupportedCodec, UsageError
 from stream.limits import RECORD_ID
-from stream.records import keys
+from stream.records import live
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.ice import CandidatePolicy, ice_servers
@@ -63,9 +63,9 @@ def _problem(answer: Answer | None) -> Problem | None:
     """The worker's error as a problem: 422 where the client must change its offer, else usually 503 to retry."""
     if answer is None:
         return Problem(503, "no_worker", "no worker has room for this video now; try again soon", retry_s=_RETRY_S)
-    if answer.problem == keys.NO_STREAM:
+    if answer.problem == live.NO_STREAM:
         return not_live()
-    if answer.problem == keys.NAME_TAKEN:
+    if answer.problem == live.NAME_TAKEN:
         return name_taken()
     if not answer.problem:
         return None
@@ -79,7 +79,7 @@ def not_live() -> Problem:
 
 
 def name_taken() -> Problem:
-    return Problem(409, keys.NAME_TAKEN, "another user is publishing under this name", retry_s=_RETRY_S)
+    return Problem(409, live.NAME_TAKEN, "another user is publishing under this name", retry_s=_RETRY_S)
 
 
 async def owned(here: Context, owner: str, id: str) -> Session:

@@ -18,7 +18,8 @@ from web.context import Anyone, Context, Here, StreamName, spend_offer
 from web.http.auth import Visitor
 from web.http.problems import Problem
 from web.live.offers import check_offer, ice, new_session, not_live, owned, place
-from web.options import keep_private, read_options
+from web.privacy import keep_private
+from web.read_options import read_options
 
 router = APIRouter(tags=["WHIP and WHEP"])
 _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
@@ -37,7 +38,7 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     await spend_offer(here, request, owner)
     sdp = await _offer(request, SessionKind.PUBLISH)
     part = {key: value for key, value in request.query_params.items() if key not in _NOT_OPTIONS}
-    options = await asyncio.to_thread(read_options, here.shelf, owner, Options(), part)
+    options = await asyncio.to_thread(read_options, here.background_store, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
     session = new_session(SessionKind.PUBLISH, owner, options, name)
     return _created(here, session, await place(here, session, sdp), "whip")

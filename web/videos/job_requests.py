@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stream import limits
 from stream.errors import FetchError, UnsupportedOutput
-from stream.fetch.pull import resolve
+from stream.fetch.safe_http import resolve
 from stream.records.formats import DEFAULT, FORMATS, FormatName, check_alpha
 from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title
 from stream.records.options import Options, View
 from web.context import Context
 from web.http.problems import Problem, invalid
 from web.http.threads import in_network_thread, in_thread
-from web.kept.inbox import Busy, Upload
-from web.options import read_options
+from web.read_options import read_options
+from web.stores.uploads import Busy, Upload
 
 PREVIEW = "preview"
 """The name of the only output of a preview job; reserved, so that clients cannot use it."""
@@ -88,13 +88,13 @@ def _job(owner: str, request: JobRequest, **fields: Any) -> Job:
 
 def _options_and_outputs(here: Context, owner: str, request: JobRequest) -> tuple[Options, tuple[Output, ...]]:
     """Raises Problem 422. May open files."""
-    options = read_options(here.shelf, owner, Options(), request.options)
+    options = read_options(here.background_store, owner, Options(), request.options)
     return options, tuple(_output(here, owner, options, n, output) for n, output in enumerate(request.outputs))
 
 
 def _output(here: Context, owner: str, options: Options, number: int, output: OutputIn) -> Output:
     overrides = {name: value for name in ("view", "background") if (value := getattr(output, name)) is not None}
-    effective = read_options(here.shelf, owner, options, overrides)
+    effective = read_options(here.background_store, owner, options, overrides)
     if effective.wants_alpha:
         try:
             check_alpha(FORMATS[output.format])
@@ -113,22 +113,22 @@ async def _check_address(here: Context, field: str, address: str) -> None:
 
 async def complete_upload(here: Context, owner: str, id: str) -> Upload:
     """The complete upload with this id. Raises Problem 404, 409 if it is incomplete, 413 or 422 if it is unusable."""
-    upload = await in_thread(here.inbox.get, owner, id)
+    upload = await in_thread(here.upload_store.get, owner, id)
     if upload is None:
         raise Problem(404, "no_upload", "the upload does not exist, or no longer exists", field="upload")
     if upload.state == "arriving":
         upload = await _finished(here, upload)
     if upload.state == "unusable":
         raise Problem(_STATUS.get(upload.problem, 422), upload.problem, upload.detail, field="upload")
-    return await in_thread(here.inbox.touch, upload)
+    return await in_thread(here.upload_store.touch, upload)
 
 
 async def _finished(here: Context, upload: Upload) -> Upload:
     """Finish an upload that has all its bytes, but was interrupted before it was probed. Raises Problem 409."""
     try:
-        with await in_thread(here.inbox.open, upload) as draft:
+        with await in_thread(here.upload_store.open, upload) as draft:
             if draft.offset == upload.bytes:
-                return await here.inbox.finish(upload)
+                return await here.upload_store.finish(upload)
             detail = f"the upload is incomplete: it has {draft.offset:,} of {upload.bytes:,} bytes"
     except (Busy, FileNotFoundError):
         detail = "the upload is still in progress"

@@ -11,18 +11,18 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from stream.errors import BadMove, NoJob
-from stream.fetch.pull import redacted_url
+from stream.fetch.safe_http import redacted_url
 from stream.limits import RECORD_ID
-from stream.records import api
+from stream.records import http_paths
 from stream.records.jobs import Job, JobState, Media, Output, Progress
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
 from web.http.threads import in_thread
-from web.options import public_options
+from web.read_options import public_options
 from web.videos.job_requests import PREVIEW, JobRequest, new_job
 
-PATH = api.JOBS
+PATH = http_paths.JOBS
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
 _IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
@@ -83,7 +83,7 @@ def job_out(here: Context, job: Job) -> JobOut:
         upload=keys.upload_of(job.source),
         url=redacted_url(job.url) if job.url else "",
         webhook=bool(job.webhook),
-        options=public_options(here.shelf, job.options),
+        options=public_options(here.background_store, job.options),
         outputs=[_output(here, output) for output in job.outputs],
         results={name: _result(job, name) for name in job.results},
         expires_s=job.ended_s + here.settings.jobs_keep_s if job.state.final else 0.0,
@@ -91,7 +91,7 @@ def job_out(here: Context, job: Job) -> JobOut:
 
 
 def _output(here: Context, output: Output) -> dict[str, Any]:
-    background = here.shelf.public_spec(output.background) if output.background else None
+    background = here.background_store.public_spec(output.background) if output.background else None
     return output.model_dump(mode="json") | {"background": background}
 
 

@@ -15,7 +15,7 @@ from stream.records.jobs import Job, JobState
 from stream.storage import keys
 from web.context import Context
 from web.http.threads import in_thread
-from web.kept.inbox import Busy
+from web.stores.uploads import Busy
 from web.videos.jobs import forget
 
 _INTERVAL_S = 60.0
@@ -51,18 +51,18 @@ class Sweeper:
             with suppress(BadMove):  # retried just now
                 await forget(self._here, job)
         await in_thread(self._sweep_files, jobs, now_s)
-        for place in (self._here.shelf, self._here.storage, self._here.inbox):
+        for place in (self._here.background_store, self._here.storage, self._here.upload_store):
             await in_thread(place.forget_drafts, now_s - _DRAFT_S)
 
     def _sweep_uploads(self, needed: Collection[str], now_s: float) -> None:
-        known = {upload.id: upload for upload in self._here.inbox.all_uploads()}
+        known = {upload.id: upload for upload in self._here.upload_store.all_uploads()}
         for upload in known.values():
             if upload.expires_s < now_s and upload.source not in needed:
                 with suppress(Busy):  # its writer has returned
-                    self._here.inbox.remove(upload)
+                    self._here.upload_store.remove(upload)
         grace_s = self._here.settings.upload_keep_s  # another machine may have extended it without updating storage
         for id in _ids(self._here.storage.keys(keys.UPLOADS)) - known.keys():
-            stored = self._here.inbox.stored(id)
+            stored = self._here.upload_store.stored(id)
             if stored and stored.expires_s + grace_s < now_s and stored.source not in needed:
                 self._here.storage.remove_all(keys.upload(id))
 

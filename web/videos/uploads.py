@@ -13,13 +13,13 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from stream.errors import TooLarge, disk_error
-from stream.records.api import TUS_TYPE
+from stream.records.http_paths import TUS_TYPE
 from stream.records.jobs import Media
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, checksum_of, expiry, number, title_of
-from web.kept.inbox import Busy, Draft, Upload
+from web.stores.uploads import Busy, Draft, Upload
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
 _STALL_S = 20.0  # a writer that sends nothing for so long loses its lock: its client may have reconnected
@@ -58,7 +58,7 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
     length, metadata = number(request, "upload-length"), request.headers.get("upload-metadata", "")
     title = title_of(metadata)
     try:
-        upload = await in_thread(here.inbox.create, owner, length, metadata, title)
+        upload = await in_thread(here.upload_store.create, owner, length, metadata, title)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     headers = {"Location": f"{PATH}/{upload.id}"}
@@ -73,8 +73,8 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
     """The offset at which the upload continues."""
     check_version(request)
     upload = await _owned(here, owner, name)
-    async with _inbox_problems():
-        offset = await in_thread(here.inbox.offset, upload)
+    async with _store_problems():
+        offset = await in_thread(here.upload_store.offset, upload)
     headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.bytes)} | expiry(upload.expires_s)
     if upload.metadata:
         headers["Upload-Metadata"] = upload.metadata
@@ -85,8 +85,8 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
 async def get_upload(name: str, owner: Owner, here: Here) -> UploadOut:
     """The state of an upload, and the properties of its video once it is complete."""
     upload = await _owned(here, owner, name)
-    async with _inbox_problems():
-        offset = await in_thread(here.inbox.offset, upload)
+    async with _store_problems():
+        offset = await in_thread(here.upload_store.offset, upload)
     return UploadOut(**upload.model_dump(include=UploadOut.model_fields.keys() - {"offset"}), offset=offset)
 
 
@@ -107,8 +107,8 @@ async def remove(name: str, request: Request, owner: Owner, here: Here) -> Respo
     upload = await _owned(here, owner, name)
     if any(job.source == upload.source and not job.state.final for job in await here.jobs.jobs(owner)):
         raise Problem(409, "in_use", "a job uses this upload; cancel the job first")
-    async with _inbox_problems():
-        await in_thread(here.inbox.remove, upload)
+    async with _store_problems():
+        await in_thread(here.upload_store.remove, upload)
     return Response(status_code=204)
 
 
@@ -124,7 +124,7 @@ async def overridden(name: str, request: Request, owner: Owner, here: Here) -> R
 
 async def _owned(here: Context, owner: str, name: str) -> Upload:
     """The owner's upload with this id. Raises Problem 404 if there is none, or it is another user's."""
-    upload = await in_thread(here.inbox.get, owner, name)
+    upload = await in_thread(here.upload_store.get, owner, name)
     if upload is None:
         raise _missing()
     return upload
@@ -135,8 +135,8 @@ def _missing() -> Problem:
 
 
 @asynccontextmanager
-async def _inbox_problems() -> AsyncIterator[None]:
-    """Turns the inbox's errors into problems: 423 for a second writer, 404 for a missing upload, 507 for the disk."""
+async def _store_problems() -> AsyncIterator[None]:
+    """Turns errors of the store into problems: 423 for a second writer, 404 for a missing upload, 507 for the disk."""
     try:
         yield
     except Busy as exc:
@@ -151,9 +151,9 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
     """Write the request body at `start`, and finish the upload if it is complete. Returns its record and offset."""
     if upload.state != "arriving":
         return _repeated(upload, start)
-    async with _inbox_problems():
+    async with _store_problems():
         try:
-            opened = await in_thread(here.inbox.open, upload)
+            opened = await in_thread(here.upload_store.open, upload)
         except FileNotFoundError:  # removed, or completed by another writer after its record was read
             upload = await _owned(here, upload.owner, upload.id)
             if upload.state == "arriving":
@@ -162,11 +162,11 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
         with opened as draft:
             if start != draft.offset:
                 raise _wrong_offset(draft.offset)
-            upload = await in_thread(here.inbox.touch, upload)
+            upload = await in_thread(here.upload_store.touch, upload)
             await _write_body(request, draft, upload.bytes)
             await in_thread(draft.sync)
             if draft.offset == upload.bytes:
-                upload = await here.inbox.finish(upload)
+                upload = await here.upload_store.finish(upload)
             return upload, draft.offset
 
 

@@ -1,7 +1,7 @@
 """Webhooks: a signed POST to the address that a job names, when the job has ended; up to six attempts in an hour.
 
 A call has the header `Mattebox-Signature: t=UNIX_TIME,v1=HEX`, the HMAC-SHA256 of `UNIX_TIME.BODY` under the user's
-webhook secret (GET /api/webhook-secret). Receivers should reject old times. `stream/fetch/pull.py` restricts the
+webhook secret (GET /api/webhook-secret). Receivers should reject old times. `stream/fetch/safe_http.py` restricts the
 addresses that are called.
 """
 
@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from stream.errors import FetchError, MatteboxError, StoreDown
-from stream.fetch.pull import redacted_url, request
+from stream.fetch.safe_http import redacted_url, request
 from stream.log import OncePerSecond
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner

@@ -2,7 +2,7 @@
 
 Runs the tests marked `gpu`, and times the network at the sizes that have goals (and the public code, if a checkout is
 given), the deformable convolution's kernel, and temporal smoothing. Needs few packages: pytest and those of
-`workers.device.runner`.
+`workers.device.birefnet_runner`.
 """
 
 import argparse
@@ -23,11 +23,11 @@ import torch
 from stream.settings import Settings
 from workers.bench.kernels import Outcome, attempt, time_kernels, time_steadying
 from workers.bench.model import Case, Row, bench_model, default_cases, public_cases
-from workers.device.runner import half_precision
+from workers.device.birefnet_runner import half_precision
 
 TESTS = (
     "tests/workers/models/birefnet/test_gpu.py",
-    "tests/workers/device/test_runner_gpu.py",
+    "tests/workers/device/test_birefnet_runner_gpu.py",
     "tests/workers/steady/test_smooth_gpu.py",
     "tests/workers/steady/test_steadying.py",
 )

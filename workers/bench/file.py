@@ -25,7 +25,7 @@ from stream.pump import Source, Warnings, pump
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from stream.sinks import open_sink
-from stream.sinks.formats import FORMATS, add_video
+from stream.sinks.encodings import ENCODINGS, add_video
 from stream.sources import open_source, source_address
 from stream.sources.base import SourceOptions
 from workers import engines
@@ -96,7 +96,7 @@ def _in_process(work: Callable[[Path, str, Settings], Run], source: Path, engine
 def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
     options = Options(engine=engine_name)
     engine = engines.load(engine_name, options, settings)
-    chosen = FORMATS[".mp4"]
+    chosen = ENCODINGS[".mp4"]
     with (
         tempfile.TemporaryDirectory() as folder,
         _Clock(settings) as clock,

@@ -22,7 +22,7 @@ from stream.errors import ServerError
 from stream.records.job_store import JobStore
 from stream.records.jobs import Job, JobState
 from stream.records.options import Options
-from stream.serve.embedded import Embedded
+from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from stream.storage import keys, open_storage
 from workers import engines

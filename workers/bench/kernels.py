@@ -1,6 +1,6 @@
 """Timings of small work on a device: the deformable convolution by implementation and tile, and temporal smoothing.
 
-For `check`. Needs no more packages than `workers.device.runner`.
+For `check`. Needs no more packages than `workers.device.birefnet_runner`.
 """
 
 import functools
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stream.records.options import Temporal
 from workers.bench.model import timed
-from workers.device.runner import half_precision
+from workers.device.birefnet_runner import half_precision
 from workers.models.birefnet import deform
 from workers.steady.grid import HEIGHT, WIDTH
 from workers.steady.smooth_torch import DeviceSmoother, DeviceSmoothState, SmoothInput

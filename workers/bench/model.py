@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stream.settings import Settings
 from workers.bench.against import public_network
+from workers.device.birefnet_runner import half_precision
 from workers.device.graphs import CudaGraphs
-from workers.device.runner import half_precision
 from workers.models.birefnet.fuse import channels_last, fuse
 from workers.models.birefnet.network import BiRefNet
 from workers.models.birefnet.swin import SwinConfig

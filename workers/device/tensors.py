@@ -1,7 +1,7 @@
 """Frames to network inputs: RGB conversion, resizing and scaling to 0-1.
 
-Knows nothing about any particular network. Normalisation by ImageNet's mean and deviation is in `runner.py`: it happens
-on the device, so that only uint8 is uploaded.
+Knows nothing about any particular network. `birefnet_runner.py` normalises by ImageNet's mean and deviation: on the
+device, so that only uint8 is uploaded.
 """
 
 import cv2

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Edges, Refine, View
 from workers.edges import contours, guided, spill
-from workers.edges.screen import find_screen
+from workers.edges.chroma_screen import find_screen
 from workers.scene.composite import combined_alpha, light_wrap
 
 _STEP_PX = 4  # several dilations by small discs nearly equal one by a large disc, and are much cheaper in OpenCV

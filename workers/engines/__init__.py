@@ -12,7 +12,7 @@ from stream.registry import find
 from stream.settings import Settings
 from workers.edges import foreground
 from workers.engines.base import Engine
-from workers.engines.estimated import Estimated
+from workers.engines.with_foreground import WithForeground
 from workers.weights.known import Say, catalogue, silent
 
 
@@ -28,7 +28,7 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
     except ModuleNotFoundError as exc:
         package = f"'mattebox[{record.extra}]'" if record.extra else exc.name
         raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install {package}") from None
-    return Estimated(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
+    return WithForeground(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
 
 
 def cuda() -> bool:

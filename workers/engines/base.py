@@ -35,7 +35,12 @@ class Result:
 class Engine(Protocol):
     """name: its key in `ENGINES`. batch: largest useful number of frames per call on this device. recurrent: its state
     changes with every frame, so the frames of a video must be processed one by one and in order. warmup_frames: frames
-    after which its state no longer depends on where it started. device: for display, such as "cpu".
+    after which its state no longer depends on where it started. device: what computes, for people; it begins with "cpu"
+    if that is the processor, whose time live video shares.
+
+    The class is named by a record in `stream/records/engines.py`, which is all that has to be added for a new engine,
+    and is created with (options, settings, say). Packages that not every installation has are imported in that module,
+    and listed in the record and in an extra of pyproject.toml.
 
     An engine derives from this class, and overrides `measure`, `recall` and `steadied` if it needs to. A wrapper of an
     engine does not derive from it: it has to delegate all of them, which mypy checks.

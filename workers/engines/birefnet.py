@@ -22,7 +22,7 @@ from stream.log import OncePerSecond
 from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
-from workers.device.runner import Runner, half_precision
+from workers.device.birefnet_runner import Runner, half_precision
 from workers.device.tensors import Bytes, rgb_bytes
 from workers.edges import foreground, foreground_torch
 from workers.engines import birefnet_roi
@@ -31,7 +31,7 @@ from workers.models.birefnet.network import BiRefNet
 from workers.steady import motion
 from workers.steady.smooth_torch import DeviceSmoother, DeviceSmoothState, SmoothInput
 from workers.steady.tuning import Tuning, choose
-from workers.weights import hub
+from workers.weights import birefnet_hub
 from workers.weights.known import Say, silent
 
 _STRIDE = 32
@@ -87,8 +87,8 @@ class Birefnet(Engine):
     name = "birefnet"
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
-        self._checkpoint, _ = hub.parse(settings.birefnet)
-        path = hub.find(settings.birefnet, settings, say)
+        self._checkpoint, _ = birefnet_hub.parse(settings.birefnet)
+        path = birefnet_hub.find(settings.birefnet, settings, say)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.set_num_threads(settings.cores())
         dtype = half_precision(self._device) if settings.half else torch.float32
@@ -223,7 +223,7 @@ def host(alpha: Tensor) -> Alpha:
     return array
 
 
-def network_size(checkpoint: hub.Checkpoint, width: int, height: int) -> tuple[int, int]:
+def network_size(checkpoint: birefnet_hub.Checkpoint, width: int, height: int) -> tuple[int, int]:
     """(width, height) of the network's input for a picture of this size; multiples of 32."""
     if not checkpoint.native:
         return checkpoint.width, checkpoint.height

@@ -17,7 +17,7 @@ from stream.picture.colour import rgb_to_yuv
 from stream.picture.frames import Frame, Plane, split_i420
 from stream.records.options import Options, Rgb
 from stream.settings import Settings
-from workers.edges.screen import FAINT, THIN, Screen, find_screen, make_screen
+from workers.edges.chroma_screen import FAINT, THIN, Screen, find_screen, make_screen
 from workers.edges.spill import NEUTRAL, Yuv
 from workers.engines.base import Engine, EngineState, Result
 from workers.weights.known import Say, silent

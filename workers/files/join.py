@@ -10,12 +10,12 @@ from typing import Self
 from stream.picture.frames import Sound, VideoInfo
 from stream.pump import Warnings
 from stream.records.jobs import Output
-from stream.sinks import segment
-from stream.sinks.joined import Part
-from stream.sinks.sequential import FirstPass
+from stream.sinks.parts import segment
+from stream.sinks.parts.joined import Part
+from stream.sinks.parts.sequential import FirstPass
 from stream.sources import container
 from stream.sources.reader import Reader
-from workers.files.segments import format_of
+from workers.files.segments import encoding_of
 from workers.files.work import Work
 from workers.scene.composite import shape
 
@@ -42,20 +42,20 @@ class Whole:
     def join(self, output: Output, parts: Iterable[Part], final: Path) -> Warnings:
         """Write one output from its parts, in order. Raises MatteboxError; then nothing is left of `final`."""
         info, sounds = self._shape(output), self._sounds(output)
-        return segment.join(parts, info, sounds, final, format_of(output), self._work.settings)
+        return segment.join(parts, info, sounds, final, encoding_of(output), self._work.settings)
 
     def first_pass(self, output: Output, parts: Iterable[Part]) -> FirstPass:
         """What `second_pass` must know. Not for GIF. Raises MatteboxError."""
-        return segment.first_pass(parts, self._shape(output), self._sounds(output), format_of(output))
+        return segment.first_pass(parts, self._shape(output), self._sounds(output), encoding_of(output))
 
     def second_pass(self, first: FirstPass, output: Output, parts: Iterable[Part]) -> Iterator[bytes]:
         """The bytes of one output, in order. Raises MatteboxError."""
-        return segment.second_pass(first, parts, self._shape(output), self._sounds(output), format_of(output))
+        return segment.second_pass(first, parts, self._shape(output), self._sounds(output), encoding_of(output))
 
     def _shape(self, output: Output) -> VideoInfo:
         return shape(self._info, self._work.options(output))
 
     def _sounds(self, output: Output) -> Iterator[Sound]:
-        for packet in self._reader.sounds() if self._info.sound and format_of(output).sound_codec else ():
+        for packet in self._reader.sounds() if self._info.sound and encoding_of(output).sound_codec else ():
             self._work.watcher.beat()
             yield packet

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Warnings
-from stream.records.jobs import Job, Media
-from stream.records.keys import segment_name
+from stream.records.jobs import Job, Media, segment_name
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.sources.scan import Scan, scan

@@ -24,7 +24,7 @@ from stream.errors import DiskError
 from stream.picture.frames import Frame
 from stream.records.engines import ENGINES, EngineRecord
 from stream.records.job_store import JobTask
-from stream.serve.lifeline import die_with_kernel, die_with_watcher
+from stream.serve.die_with_parent import die_with_kernel, die_with_watcher
 from stream.settings import Settings
 from stream.storage import Storage, keys, open_storage
 from workers.device import threads

@@ -16,12 +16,11 @@ import av
 
 from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Item, Sink, Warnings, pump
-from stream.records.jobs import Job, Output
-from stream.records.keys import segment_name
-from stream.sinks import segment as parts
+from stream.records.jobs import Job, Output, segment_name
+from stream.sinks.encodings import ENCODINGS, Encoding, check_alpha
 from stream.sinks.file import FileSink
-from stream.sinks.formats import FORMATS, Format, check_alpha
-from stream.sinks.several import SeveralSink
+from stream.sinks.parts import segment as parts
+from stream.sinks.parts.several import SeveralSink
 from stream.sources import container as media
 from stream.sources.file import FileSource
 from stream.sources.reader import TIME_TOLERANCE_S, DecodeHealth
@@ -35,16 +34,16 @@ from workers.rendition import Rendition
 from workers.scene.backgrounds import open_background
 
 
-def format_of(output: Output) -> Format:
+def encoding_of(output: Output) -> Encoding:
     """The encoding of an output's format."""
-    return FORMATS[output.kind.suffix]
+    return ENCODINGS[output.kind.suffix]
 
 
 def check(job: Job) -> None:
     """Raise UnsupportedOutput if an output's format does not support its options."""
     for output in job.outputs:
         if output.options(job.options).wants_alpha:
-            check_alpha(format_of(output))
+            check_alpha(encoding_of(output))
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _sinks(segment: Segment, folder: Path) -> list[Sink]:
 
 
 def _sink(work: Work, path: Path, output: Output) -> Sink:
-    chosen, settings = format_of(output), work.encoder_settings
+    chosen, settings = encoding_of(output), work.encoder_settings
     if not work.plan.whole:
         return parts.open_segment(path, chosen, work.options(output).wants_alpha, settings)
     return FileSink(path, chosen, settings) if chosen.container else parts.ZipSink(path, chosen, settings)

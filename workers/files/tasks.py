@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import FetchError, UnreadableMedia
-from stream.fetch.pull import fetch
+from stream.fetch.safe_http import fetch
 from stream.pump import Warnings
 from stream.records.job_store import JobTask
-from stream.records.jobs import Job, Media, Output, StoredResult
-from stream.records.keys import PLAN, segment_name
+from stream.records.jobs import PLAN, Job, Media, Output, StoredResult, segment_name
 from stream.settings import Settings
-from stream.sinks.joined import Part
+from stream.sinks.parts.joined import Part
 from stream.storage import Storage, keys
 from workers import engines
 from workers.engines.base import Engine

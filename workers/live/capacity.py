@@ -71,7 +71,7 @@ class Load:
         return min(1.0, max(0.0, (now[1] - before_s) / max(now[0] - then_s, 1e-3) / self._cores))
 
 
-def has_room(load: float) -> bool:
+def has_capacity(load: float) -> bool:
     """Whether a worker under this load should take one more video, whatever capacity it measured at its start."""
     return load < _FULL
 

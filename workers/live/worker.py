@@ -13,9 +13,9 @@ from stream.settings import Settings
 from workers.device import threads
 from workers.lifecycle import Lifecycle, Loops
 from workers.live import capacity
+from workers.live.active_videos import ActiveVideos
 from workers.live.pool import Engines
 from workers.live.sessions import Sessions
-from workers.live.videos import Videos
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 1.0
@@ -34,7 +34,7 @@ class LiveWorker:
         self._engines = Engines(settings)
         self._load = capacity.Load(settings.cores())
         self._sessions = Sessions(self._life.worker_id, store, self._loops)
-        self._videos = Videos(settings, self._engines, self._sessions)
+        self._videos = ActiveVideos(settings, self._engines, self._sessions)
 
     async def warm(self) -> None:
         """Load the engine for the default options and measure the capacity. Raises WeightsError, UsageError."""
@@ -79,16 +79,16 @@ class LiveWorker:
             await self._sessions.report(session_id, meters.model_copy(update={"load": self._life.record.load}))
 
     async def _take(self) -> None:
-        if self._life.leaving.is_set() or not self._has_room():
+        if self._life.leaving.is_set() or not self._has_capacity():
             await asyncio.sleep(_FULL_S)
             return
         taken = await self._store.take(self._life.worker_id, _WAIT_S)
         if taken is not None:
             self._loops.start(self._videos.start(*taken))
 
-    def _has_room(self) -> bool:
+    def _has_capacity(self) -> bool:
         videos, record = len(self._videos), self._life.record
-        return videos < record.capacity and (not videos or capacity.has_room(record.load))
+        return videos < record.capacity and (not videos or capacity.has_capacity(record.load))
 
     async def _obey(self) -> None:
         for command in await self._store.commands(self._life.worker_id, _WAIT_S):

@@ -55,20 +55,20 @@ def _disk(settings: Settings) -> Finding:
 def _ffmpeg(settings: Settings) -> Finding:
     import av
 
-    from stream.sinks.formats import FORMATS
+    from stream.sinks.encodings import ENCODINGS
 
-    missing = sorted({f.codec for f in FORMATS.values()} - av.codecs_available)
+    missing = sorted({f.codec for f in ENCODINGS.values()} - av.codecs_available)
     version = ".".join(map(str, av.ffmpeg_version_info.split("-")[:1]))
     detail = f"PyAV {av.__version__} with FFmpeg {version}"
     if missing:
         return Finding(
             "video", False, f"{detail}, without {', '.join(missing)}", "install PyAV from its wheel: pip install av"
         )
-    return Finding("video", True, f"{detail}; writes {' '.join(FORMATS)}")
+    return Finding("video", True, f"{detail}; writes {' '.join(ENCODINGS)}")
 
 
 def _hardware_encoder(settings: Settings) -> Finding:
-    from stream.sinks.formats import encoder_opens
+    from stream.sinks.encodings import encoder_opens
 
     if encoder_opens("h264_nvenc"):
         return Finding("hardware encoder", True, "NVENC" + ("" if settings.hw_encode else ", switched off"))

@@ -21,7 +21,7 @@ from stream.picture.frames import Frame, Plane
 from stream.records.options import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
-from stream.storage.nearby import SCHEME, nearby
+from stream.storage.local_copies import SCHEME, nearby
 from workers.scene.blur import blurred
 from workers.scene.composite import BLACK, blend, centre, flat, rgb_flat
 

@@ -82,8 +82,8 @@ def weights(name: str) -> Weights:
 
 
 def catalogue(name: str) -> Any:
-    """The module with the weights that may be chosen for an engine, such as `workers/weights/hub.py`. Raises UsageError
-    if there is no such engine, or it has no choice of weights."""
+    """The module with the weights that may be chosen for an engine, such as `workers/weights/birefnet_hub.py`. Raises
+    UsageError if there is no such engine, or it has no choice of weights."""
     if name not in ENGINES or not ENGINES[name].catalogue:
         raise _unknown(name)
     return import_module(ENGINES[name].catalogue)

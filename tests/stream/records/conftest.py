@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.records import keys
+from stream.records import lifetimes, scripts
 from tests.servers import RedisServer, start_server
 
 
@@ -29,7 +29,7 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 def short_lives(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leases and heartbeats of a fraction of a second, so that tests need not wait for real ones."""
     for name, value in {"LEASE_S": 0.2, "GRACE_S": 0.2, "BEAT_S": 0.2, "CLAIM_MS": 50}.items():
-        monkeypatch.setattr(keys, name, value)
-    keys.script.cache_clear()
+        monkeypatch.setattr(lifetimes, name, value)
+    scripts.script.cache_clear()
     yield
-    keys.script.cache_clear()
+    scripts.script.cache_clear()

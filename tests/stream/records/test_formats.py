@@ -9,7 +9,7 @@ import pytest
 from stream.errors import UnsupportedOutput
 from stream.records.formats import DEFAULT, FORMATS, NAMES, FormatName, OutputFormat, check_alpha
 from stream.records.jobs import Output
-from stream.sinks import formats as encoders
+from stream.sinks import encodings as encoders
 
 
 def test_the_table_has_every_format_name_and_starts_with_the_default() -> None:
@@ -20,7 +20,7 @@ def test_the_table_has_every_format_name_and_starts_with_the_default() -> None:
 
 @pytest.mark.parametrize("kind", FORMATS.values(), ids=FORMATS)
 def test_the_encoders_match_the_table(kind: OutputFormat) -> None:
-    encoder = encoders.FORMATS[kind.suffix]
+    encoder = encoders.ENCODINGS[kind.suffix]
     assert encoder.kind is kind
     assert bool(encoder.alpha_pix_fmt) is kind.transparent
     assert (not encoder.container) is kind.pictures
@@ -28,7 +28,7 @@ def test_the_encoders_match_the_table(kind: OutputFormat) -> None:
 
 
 def test_every_format_has_an_encoder() -> None:
-    assert len(encoders.FORMATS) == len(FORMATS) == len({kind.suffix for kind in FORMATS.values()})
+    assert len(encoders.ENCODINGS) == len(FORMATS) == len({kind.suffix for kind in FORMATS.values()})
 
 
 def test_mime_types_and_suffixes_are_unique() -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from stream.errors import BadMove, Fenced, NoJob
-from stream.records import keys
+from stream.records import lifetimes, redis_keys
 from stream.records.job_store import JobStore, JobTask, from_fields, to_fields
 from stream.records.jobs import Job, JobState, Media, Output, StoredResult
 from stream.records.options import Options
@@ -76,7 +76,7 @@ async def test_an_idempotency_key_creates_one_job(server: RedisServer) -> None:
         assert (await store.submit(new_job(owner="bob"), "k")).owner == "bob"
         assert len(await store.jobs("ann")) == 1
         with server.client() as raw:
-            assert 86_000 < int(str(raw.ttl(keys.job_key("ann", "k")))) <= 86_400
+            assert 86_000 < int(str(raw.ttl(redis_keys.job_key("ann", "k")))) <= 86_400
 
 
 @asynctest
@@ -250,7 +250,7 @@ async def test_a_task_that_kills_three_processes_is_poison(server: RedisServer) 
 async def test_a_job_fails_only_after_many_lost_workers(server: RedisServer) -> None:
     async with job_store(server) as store:
         await planned(store, 1)
-        for n in range(keys.LOSSES - 1):
+        for n in range(lifetimes.LOSSES - 1):
             await taken(store, f"w{n}")
             assert await store.worker_lost(f"w{n}") == []
         await store.renew(await taken(store, "leaving"), leaving=True)
@@ -310,16 +310,16 @@ async def test_a_list_reads_only_its_owners_records(server: RedisServer) -> None
         old, new = await finished(store, owner="ann"), await store.submit(new_job(owner="ann"))
         others, unowned = await store.submit(new_job(owner="bob")), await store.submit(new_job())
         with server.client() as raw:
-            raw.hset(keys.job(others.id), "media", "not valid JSON")
+            raw.hset(redis_keys.job(others.id), "media", "not valid JSON")
             assert [job.id for job in await store.jobs("ann")] == [new.id, old.id]
             assert [job.id for job in await store.jobs("")] == [unowned.id]
             await store.remove(old.id)
-            assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id]
-            raw.zadd(keys.jobs_of("ann"), {"expired": time.time() - 1})
+            assert raw.zrange(redis_keys.jobs_of("ann"), 0, -1) == [new.id]
+            raw.zadd(redis_keys.jobs_of("ann"), {"expired": time.time() - 1})
             await store.cancel(new.id)
-            assert raw.zrange(keys.jobs_of("ann"), 0, -1) == [new.id], "expired records are removed from the list"
+            assert raw.zrange(redis_keys.jobs_of("ann"), 0, -1) == [new.id], "expired records are removed from the list"
             await store.remove(new.id)
-            assert not raw.exists(keys.jobs_of("ann"))
+            assert not raw.exists(redis_keys.jobs_of("ann"))
 
 
 @asynctest
@@ -338,10 +338,10 @@ async def test_a_waiting_job_does_not_expire(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await store.submit(new_job())
         with server.client() as raw:
-            raw.expire(keys.job(job.id), 60)
-            raw.zadd(keys.JOBS, {job.id: time.time() + 60})
+            raw.expire(redis_keys.job(job.id), 60)
+            raw.zadd(redis_keys.JOBS, {job.id: time.time() + 60})
             await store.reap_jobs()
-            assert int(str(raw.ttl(keys.job(job.id)))) > 86_400
+            assert int(str(raw.ttl(redis_keys.job(job.id)))) > 86_400
 
 
 async def begun(store: JobStore, segments: int) -> Job:

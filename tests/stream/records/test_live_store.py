@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from stream.errors import BadMove, Fenced, NoSession, UsageError
-from stream.records import keys
+from stream.records import lifetimes, redis_keys, scripts
 from stream.records.live import MOVES, Answer, Command, Meters, SessionKind, SessionState, Worker
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -63,7 +63,7 @@ async def test_an_answer_at_the_last_moment_counts(server: RedisServer) -> None:
     async with stores(server) as (web,):
         session = new()
         with server.client() as raw:  # arrives after the last check
-            raw.rpush(keys.answer(session.id), Answer(problem="full").model_dump_json())
+            raw.rpush(redis_keys.answer(session.id), Answer(problem="full").model_dump_json())
         assert await web.offer(session, "v=0", 0) == Answer(problem="full")
 
 
@@ -142,12 +142,12 @@ async def test_offers_survive_dead_workers_up_to_three_times(server: RedisServer
         waiting = asyncio.create_task(web.offer(session, "v=0", 0.7))
         await asyncio.sleep(0.05)
         with server.client() as raw:
-            raw.xreadgroup(keys.GROUP, "dead", {keys.OFFERS: ">"})
+            raw.xreadgroup(redis_keys.GROUP, "dead", {redis_keys.OFFERS: ">"})
             for _ in range(deaths - 1):
-                raw.xautoclaim(keys.OFFERS, keys.GROUP, "dead", 0)
+                raw.xautoclaim(redis_keys.OFFERS, redis_keys.GROUP, "dead", 0)
         await asyncio.sleep(0.1)
         taken = await worker.take("w1", 0.2)
-        if deaths < keys.DELIVERIES:
+        if deaths < lifetimes.DELIVERIES:
             assert taken is not None
             assert taken[0].id == session.id
             waiting.cancel()
@@ -198,8 +198,8 @@ async def test_a_full_worker_leaves_offers_to_others(server: RedisServer) -> Non
 
 @asynctest
 async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "WAITING", 2)
-    keys.script.cache_clear()
+    monkeypatch.setattr(lifetimes, "WAITING", 2)
+    scripts.script.cache_clear()
     async with stores(server) as (web,):
         waiting = [asyncio.create_task(web.offer(new(), "v=0", 0.5)) for _ in range(2)]
         await asyncio.sleep(0.1)
@@ -208,7 +208,7 @@ async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypa
         assert refused.problem == "full"
         assert await asyncio.gather(*waiting) == [None, None]
         assert await web.offer(new(), "v=0", 0.1) is None  # there is space again
-    keys.script.cache_clear()
+    scripts.script.cache_clear()
 
 
 @asynctest
@@ -297,7 +297,7 @@ async def test_commands_survive_cancelled_reads_and_unknown_ones_are_ignored(ser
         await asyncio.gather(reading, return_exceptions=True)
         await web.send("w1", Command(kind="end", session="a"))
         with server.client() as raw:
-            raw.xadd(keys.commands("w1"), {"command": '{"kind": "dance"}'})
+            raw.xadd(redis_keys.commands("w1"), {"command": '{"kind": "dance"}'})
         assert [command.session for command in await worker.commands("w1", 1)] == ["a"]
 
 
@@ -379,11 +379,11 @@ async def test_every_key_expires(server: RedisServer) -> None:
         with server.client() as raw:
             lives = {key: raw.pttl(key) for key in raw.scan_iter()}
         waiting.cancel()
-        kinds = {key.removeprefix(keys.PREFIX).partition(":")[0] for key in lives}
+        kinds = {key.removeprefix(redis_keys.PREFIX).partition(":")[0] for key in lives}
         assert kinds == {
             "session", "sessions", "due", "offers", "answer", "name", "commands", "worker", "workers"
         }  # fmt: skip
-        assert all(0 < life_ms <= keys.QUEUE_S * 1000 for life_ms in lives.values()), lives
+        assert all(0 < life_ms <= lifetimes.QUEUE_S * 1000 for life_ms in lives.values()), lives
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1", "redis://h:port", "/run/redis.sock"])

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.errors import BadMove, Fenced
-from stream.records import keys
+from stream.records import redis_keys
 from stream.records.live import MOVES, Session, SessionState
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -72,7 +72,7 @@ async def do(store: LiveStore, server: RedisServer, step: str, session: Session,
         case ["lapse"]:
             with server.client() as raw:  # as if the lease had expired; marked, then given up
                 for _ in range(2):
-                    raw.zadd(f"{keys.PREFIX}due", {session.id: 1}, xx=True)
+                    raw.zadd(f"{redis_keys.PREFIX}due", {session.id: 1}, xx=True)
                     await store.reap()
         case ["move", state]:
             await store.move(owned, SessionState(state))

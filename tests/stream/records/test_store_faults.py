@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 import pytest
 
 from stream.errors import StoreDown
-from stream.records import keys
+from stream.records import redis_keys
 from stream.records.live import Answer, Session, SessionKind, SessionState, Worker
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -169,7 +169,7 @@ async def test_cancelled_calls_leave_connections_usable(server: RedisServer) -> 
         assert await store.session(session.id) == session
         with server.client() as raw:
             assert len(raw.client_list()) < 10
-            assert raw.xlen(keys.OFFERS) == 0
+            assert raw.xlen(redis_keys.OFFERS) == 0
 
 
 def test_an_unused_store_need_not_be_closed() -> None:

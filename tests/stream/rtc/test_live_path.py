@@ -13,8 +13,8 @@ import pytest
 from stream.errors import NoVideoStream
 from stream.picture.colour import rgb_to_i420, yuv_to_rgb
 from stream.picture.frames import Frame
+from stream.rtc.aiortc_overrides import Encoded
 from stream.rtc.peer import Peer
-from stream.rtc.rtp import Encoded
 from tests.fakes import Unchanged
 from tests.rtc import SETTINGS, Camera, Client, Video, live, number_in, until
 

@@ -13,8 +13,8 @@ from av.video.reformatter import ColorRange
 from stream.errors import NoVideoStream
 from stream.picture.frames import Frame
 from stream.pump import pump
+from stream.rtc.aiortc_overrides import Encoded
 from stream.rtc.encoder import LiveEncoder
-from stream.rtc.rtp import Encoded
 from stream.rtc.source import WebRtcSource
 from stream.settings import Settings
 from tests.fakes import ListSink, Unchanged

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from stream.serve import embedded
+from stream.serve import redis_server
 from tests.media import ROOT
 
 # A program: writes lines "<name> <event> <process id> <time>" to the log; `mode` says how it behaves.
@@ -275,19 +275,19 @@ asyncio.run(supervise.Supervisor([supervise.Program("redis", embedded.command(fo
     pids = []
     for value in ("first", "second"):
         wait_for_answer(tmp_path)
-        with redis.Redis.from_url(embedded.address(tmp_path), decode_responses=True) as client:
+        with redis.Redis.from_url(redis_server.address(tmp_path), decode_responses=True) as client:
             pids.append(client.info("server")["process_id"])
             assert client.set("key", value, get=True) == (None if value == "first" else "first")
         os.kill(pids[-1], signal.SIGKILL)
     wait_for_answer(tmp_path)
     process.terminate()
     assert process.wait(10) == 0
-    assert not embedded.answers(tmp_path)
+    assert not redis_server.answers(tmp_path)
     assert pids[0] != pids[1]
 
 
 def wait_for_answer(folder: Path) -> None:
     until_s = time.monotonic() + 8.0
-    while not embedded.answers(folder):
+    while not redis_server.answers(folder):
         assert time.monotonic() < until_s
         time.sleep(0.01)

@@ -17,15 +17,15 @@ from stream.pump import pump
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
-from stream.sinks.formats import FORMATS, check_alpha, format_of
+from stream.sinks.encodings import ENCODINGS, check_alpha, encoding_of
 from stream.sources.file import FileSource
 from stream.sources.pattern import PatternSource
 from tests.fakes import ListSource, Unchanged
 from tests.media import UNEVEN_MS, numbered, numbered_clip, read, sound_of, write_video
 
 SETTINGS = Settings()
-VIDEO = [s for s, f in FORMATS.items() if f.container]
-WITH_ALPHA = [s for s in VIDEO if FORMATS[s].alpha_pix_fmt and s != ".gif"]
+VIDEO = [s for s, f in ENCODINGS.items() if f.container]
+WITH_ALPHA = [s for s in VIDEO if ENCODINGS[s].alpha_pix_fmt and s != ".gif"]
 
 
 def write(source: Any, path: Path, alpha: np.ndarray[Any, Any] | None = None) -> list[str]:
@@ -170,7 +170,7 @@ def test_audio_stays_in_sync(tmp_path: Path, suffix: str, codec: str) -> None:
     path = tmp_path / f"out{suffix}"
     assert write(FileSource(clip, SETTINGS), path) == []
     assert tone_starts(path) == pytest.approx([0, 1, 2], abs=0.04)
-    if codec in (FORMATS[suffix].sound or {codec}):
+    if codec in (ENCODINGS[suffix].sound or {codec}):
         with av.open(str(clip)) as a, av.open(str(path)) as b:
             assert [bytes(p) for p in a.demux(audio=0) if p.size] == [bytes(p) for p in b.demux(audio=0) if p.size]
 
@@ -210,12 +210,12 @@ def test_formats_without_audio_warn(tmp_path: Path, name: str) -> None:
 
 def test_the_error_about_alpha_names_the_formats_that_have_it() -> None:
     with pytest.raises(UnsupportedOutput, match=r"\.webm.*\.mov.*\.mkv"):
-        check_alpha(FORMATS[".mp4"])
+        check_alpha(ENCODINGS[".mp4"])
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
     with pytest.raises(UnsupportedOutput, match=r"\.mp4.*\.gif"):
-        format_of(Path("a.wmv"))
+        encoding_of(Path("a.wmv"))
 
 
 def test_a_failure_leaves_nothing_and_keeps_the_old_file(tmp_path: Path) -> None:

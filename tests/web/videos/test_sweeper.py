@@ -100,7 +100,7 @@ def test_files_without_a_record_are_removed_after_a_day(site: Site) -> None:
 
 
 def test_background_drafts_of_a_killed_process_are_removed(site: Site) -> None:
-    draft = site.context.shelf.draft()
+    draft = site.context.background_store.draft()
     draft.write_bytes(b"half a background")
     (draft.parent / "painting").mkdir()
     (draft.parent / "painting" / "x").write_bytes(b"half a picture")

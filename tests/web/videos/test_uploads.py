@@ -20,7 +20,7 @@ from tests.servers import asynctest
 from tests.web.asking import problem
 from tests.web.site import Site, running
 from tests.web.videos.tus import BODY, PATH, TUS, begun, creation_headers, cut_off, offset_of, opened, sent, uploaded
-from web.kept.inbox import Inbox, Upload
+from web.stores.uploads import Upload, UploadStore
 from web.videos import uploads
 
 
@@ -237,14 +237,14 @@ def test_a_file_that_is_not_a_video_is_rejected_at_once(http: httpx.Client, site
 def test_the_offset_of_an_upload_that_was_completed_after_it_was_read(
     http: httpx.Client, site: Site, clip: bytes
 ) -> None:
-    path, inbox = begun(http, len(clip)), site.context.inbox
-    before = inbox.get("", path.rpartition("/")[2])
+    path, upload_store = begun(http, len(clip)), site.context.upload_store
+    before = upload_store.get("", path.rpartition("/")[2])
     assert before is not None
     sent(http, path, 0, clip)
-    assert inbox.offset(before) == len(clip)
+    assert upload_store.offset(before) == len(clip)
     http.delete(path, headers=TUS)
     with pytest.raises(FileNotFoundError):
-        inbox.offset(before)
+        upload_store.offset(before)
 
 
 def test_a_patch_of_an_upload_that_was_completed_after_it_was_read(
@@ -271,8 +271,8 @@ def test_a_patch_of_an_upload_that_was_completed_after_it_was_read(
 
 @asynctest
 async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Settings, clip: bytes) -> None:
-    inbox = Inbox(settings, open_storage(settings))
-    upload = inbox.create("", len(clip), "", "")
+    upload_store = UploadStore(settings, open_storage(settings))
+    upload = upload_store.create("", len(clip), "", "")
     received = asyncio.Event()
 
     async def receive() -> Message:
@@ -284,7 +284,7 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
 
     digest = base64.b64encode(hashlib.sha1(clip).digest())
     scope = {"type": "http", "headers": [(b"upload-checksum", b"sha1 " + digest)]}
-    with inbox.open(upload) as draft:
+    with upload_store.open(upload) as draft:
         draft.write([b"before"])
         writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30))
         while draft.offset == len(b"before"):
@@ -293,7 +293,7 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
         await asyncio.wait([writing])
         assert writing.cancelled()
         assert draft.offset == len(b"before")
-    assert inbox.offset(upload) == len(b"before")
+    assert upload_store.offset(upload) == len(b"before")
 
 
 def test_removal(http: httpx.Client, site: Site, clip: bytes) -> None:

@@ -11,13 +11,13 @@ from stream.errors import UsageError, WeightsError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
-from tests.workers.device.test_runner import reference
+from tests.workers.device.test_birefnet_runner import reference
 from tests.workers.engines import clip, disc, infer, over, run
 from workers.device.tensors import rgb_bytes
 from workers.edges import foreground
 from workers.engines.birefnet import Birefnet, Item, Memory, network_size
 from workers.engines.birefnet_roi import Box
-from workers.weights import hub
+from workers.weights import birefnet_hub
 
 
 def engine(weights: Path, size: str = "96x64", half: bool = False) -> Birefnet:
@@ -95,14 +95,14 @@ def test_files_that_are_not_its_weights_are_refused(birefnet_weights: Path, tmp_
     [("general", (1024, 1024)), ("512", (512, 512)), ("lite-2K", (2560, 1440)), ("me/mine@640x352", (640, 352))],
 )
 def test_a_variant_has_its_input_size(spec: str, size: tuple[int, int]) -> None:
-    checkpoint, file = hub.parse(spec)
+    checkpoint, file = birefnet_hub.parse(spec)
     assert file is None
     assert network_size(checkpoint, 1920, 1080) == size
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1080, 1920), (640, 480), (4000, 100)])
 def test_native_variants_keep_the_aspect_ratio(width: int, height: int) -> None:
-    w, h = network_size(hub.VARIANTS["dynamic"], width, height)
+    w, h = network_size(birefnet_hub.VARIANTS["dynamic"], width, height)
     assert w % 32 == h % 32 == 0
     assert max(w, h) <= 2304
     if max(width, height) < 3 * min(width, height):
@@ -115,7 +115,7 @@ def test_native_variants_keep_the_aspect_ratio(width: int, height: int) -> None:
 )
 def test_an_invalid_name_is_refused(spec: str) -> None:
     with pytest.raises(UsageError, match="weights"):
-        hub.parse(spec)
+        birefnet_hub.parse(spec)
 
 
 def test_offline_without_weights_names_the_command_that_downloads_them(tmp_path: Path) -> None:
@@ -125,15 +125,15 @@ def test_offline_without_weights_names_the_command_that_downloads_them(tmp_path:
 
 def test_a_path_may_contain_an_at_sign(birefnet_weights: Path) -> None:
     for spec in ("a dir@x/j.safetensors", "m@512x512.safetensors"):
-        assert hub.parse(spec)[1] == Path(spec)
-    checkpoint, file = hub.parse("a dir@x/j.safetensors@640x352")
+        assert birefnet_hub.parse(spec)[1] == Path(spec)
+    checkpoint, file = birefnet_hub.parse("a dir@x/j.safetensors@640x352")
     assert file == Path("a dir@x/j.safetensors")
     assert (checkpoint.width, checkpoint.height) == (640, 352)
 
 
 def test_weights_without_a_known_checksum_cannot_be_verified(birefnet_weights: Path) -> None:
     with pytest.raises(WeightsError, match="cannot be verified"):
-        hub.verify(str(birefnet_weights), Settings())
+        birefnet_hub.verify(str(birefnet_weights), Settings())
 
 
 @pytest.mark.parametrize(

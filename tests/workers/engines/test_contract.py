@@ -19,11 +19,13 @@ GREEN = (0, 177, 64)
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    if request.param != "birefnet":
-        return load(request.param, Options(), Settings())
-    pytest.importorskip("torch")
-    weights = request.getfixturevalue("birefnet_weights")
-    return load("birefnet", Options(), Settings(birefnet=f"{weights}@96x64", half=False))
+    record, settings = ENGINES[request.param], Settings()
+    for module in record.modules:
+        pytest.importorskip(module)
+    if record.catalogue:  # small random weights stand for the published ones
+        weights = request.getfixturevalue(f"{record.name}_weights")
+        settings = settings.model_copy(update={"half": False, record.name: f"{weights}@96x64"})
+    return load(record.name, Options(), settings)
 
 
 def video(width: int, height: int, count: int = 4, start: float = 0.3) -> list[Frame]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from commands.live import For, worker
+from commands.serve import For, worker
 from stream.errors import EngineError
 from stream.picture.frames import Frame
 from stream.records.engines import ENGINES

@@ -17,7 +17,7 @@ from stream.progress import LineReporter
 from stream.records.jobs import Job, Output
 from stream.records.options import Background, Options, View
 from stream.settings import Settings
-from stream.sinks.joined import Part
+from stream.sinks.parts.joined import Part
 from stream.sources.pattern import PatternSource
 from tests.media import numbered, read, write_video
 from workers import engines

@@ -29,11 +29,11 @@ from stream.settings import Settings
 from stream.storage import open_storage
 from tests.end_to_end.serving import descendants, memory_mib
 from tests.media import numbered, numbered_clip, read, sound_of, write_video
-from tests.origin import serving
 from tests.servers import RedisServer, asynctest, start_server
-from tests.workers.files.factory import BOTH, Factory, factory
+from tests.web_server import serving
+from tests.workers.failing_link import OddLink
 from tests.workers.files.program import RECORDS
-from tests.workers.odd import OddLink
+from tests.workers.files.running_workers import BOTH, Factory, factory
 from workers.files import process
 from workers.files.worker import FileWorker
 from workers.runs.file import FileRun, run_file

@@ -11,10 +11,10 @@ import pytest
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
-from stream.serve.embedded import Embedded
+from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.rtc import Camera, Client, until
-from tests.workers.odd import OddLink
+from tests.workers.failing_link import OddLink
 from workers.live.worker import LiveWorker
 
 pytestmark = pytest.mark.usefixtures("loopback")

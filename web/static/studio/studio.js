@@ -11,8 +11,8 @@ import { acceptFiles, Backgrounds } from "./backgrounds.js";
 import { NoCamera, openCamera, showTile } from "./camera.js";
 import { Choices } from "./choices.js";
 import { Compare } from "./compare.js";
-import { Drawer } from "./drawer.js";
-import { listenToKeys } from "./keys.js";
+import { Controls } from "./controls.js";
+import { listenToKeys } from "./shortcuts.js";
 import { Measurements } from "./measurements.js";
 import { Presets } from "./presets.js";
 import { Publisher, showsRoom } from "./publisher.js";
@@ -29,7 +29,7 @@ let publisher = null; // while on air; then the studio shows the video as its vi
 const choices = new Choices(patch);
 const backgrounds = new Backgrounds(choices);
 const presets = new Presets(choices);
-const drawer = new Drawer(choices);
+const controls = new Controls(choices);
 const views = new Views(choices);
 const compare = new Compare();
 const measurements = new Measurements();
@@ -209,7 +209,7 @@ async function begin() {
     showUser(await get("/api/login"));
     const menu = await get("/api/options");
     choices.learn(menu);
-    drawer.build();
+    controls.build();
     presets.learn(menu);
     await backgrounds.load();
     if (!camera) showState(window.isSecureContext ? "idle" : "insecure");

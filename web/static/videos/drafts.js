@@ -2,14 +2,14 @@
 
 import { get, request } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
-import { isTransparent } from "./look.js";
+import { isTransparent } from "./job_options.js";
 import { Trim } from "./trim.js";
 import { forget, remembered, Upload } from "./tus.js";
-import { duration, size, WORDS } from "./videowords.js";
+import { duration, size, WORDS } from "./words.js";
 
 export class Drafts {
-  constructor(look, onDenied) {
-    Object.assign(this, { look, onDenied, list: find("drafts"), drafts: new Set() });
+  constructor(jobOptions, onDenied) {
+    Object.assign(this, { jobOptions, onDenied, list: find("drafts"), drafts: new Set() });
     find("start-all").addEventListener("click", () => { for (const draft of [...this.drafts]) draft.start(); });
   }
 
@@ -135,7 +135,7 @@ class Draft {
     this.#show("wait", WORDS.starting);
     const headers = { "Idempotency-Key": (this.key ??= crypto.getRandomValues(new Uint32Array(4)).join("-")) };
     try {
-      await request("POST", "/api/jobs", { json: { upload: this.known.id, ...this.trim.range(), ...this.all.look.jobFields() }, headers });
+      await request("POST", "/api/jobs", { json: { upload: this.known.id, ...this.trim.range(), ...this.all.jobOptions.jobFields() }, headers });
       forget(this.address);
       this.all.drop(this);
     } catch (error) {
@@ -150,7 +150,7 @@ class Draft {
     if (!this.complete) { this.trim.note(WORDS.incomplete); return; }
     this.trim.note(WORDS.previewing);
     try {
-      const json = { upload: this.known.id, at_s: this.trim.at, options: this.all.look.options() };
+      const json = { upload: this.known.id, at_s: this.trim.at, options: this.all.jobOptions.options() };
       const picture = await (await request("POST", "/api/previews", { json })).blob();
       this.trim.show(picture, isTransparent(json.options));
     } catch (error) {

@@ -3,8 +3,8 @@
 import { get, request } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
 import { formats } from "./formats.js";
-import { isTransparent } from "./look.js";
-import { duration, REASONS, size, STATES, WORDS } from "./videowords.js";
+import { isTransparent } from "./job_options.js";
+import { duration, REASONS, size, STATES, WORDS } from "./words.js";
 
 const FINAL = ["done", "failed", "cancelled"];
 

@@ -1,7 +1,7 @@
 // One new video: a player of its file, sliders for the part to process, and a preview of one frame.
 
 import { make, write } from "../shared/dom.js";
-import { clock, WORDS } from "./videowords.js";
+import { clock, WORDS } from "./words.js";
 
 const STEP_S = 0.05;
 

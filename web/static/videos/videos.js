@@ -6,10 +6,10 @@ import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { Drafts } from "./drafts.js";
 import { formats } from "./formats.js";
 import { JobList } from "./joblist.js";
-import { isTransparent, Look } from "./look.js";
+import { isTransparent, JobOptions } from "./job_options.js";
 
-const look = new Look();
-const drafts = new Drafts(look, askToSignIn);
+const jobOptions = new JobOptions();
+const drafts = new Drafts(jobOptions, askToSignIn);
 const jobs = new JobList({ play, denied: askToSignIn });
 const player = find("player");
 
@@ -51,7 +51,7 @@ async function enter() {
     return;
   }
   formats.load();
-  await look.load().catch(() => {});
+  await jobOptions.load().catch(() => {});
   jobs.listen();
   if (!restored) { restored = true; await drafts.restore(); }
 }

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stream.errors import UsageError, WeightsError, disk_error
-from stream.sinks.partial import Partial
+from stream.sinks.parts.partial import Partial
 from workers.models.birefnet.deform import DeformableConv2d
 from workers.models.birefnet.fuse import fuse
 from workers.models.birefnet.fused import MergedDeformableConv2d, OffsetMask

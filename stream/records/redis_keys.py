@@ -1,0 +1,78 @@
+"""All keys that Mattebox uses in Redis. Does not import a Redis client.
+
+Every key has an expiry that its use renews (`lifetimes.py`), so that nothing stays after a crash of all processes.
+
+mattebox:session:<id>        hash: the record, one field each; `late` and `entry` are internal
+mattebox:sessions            zset: id → when its record expires
+mattebox:due                 zset: id → when its lease or offer expires
+mattebox:offers              stream, read by the group `workers`: offers not yet taken
+mattebox:answer:<id>         list with one element: a worker's answer
+mattebox:name:<name>         string: id of the session that publishes under the name
+mattebox:commands:<worker>   stream: commands for a worker
+mattebox:worker:<id>         string: the worker's last heartbeat
+mattebox:workers             zset: id → when the heartbeat expires
+mattebox:spent:<key>         number: uses of a rate-limited resource in the current window
+
+mattebox:job:<id>            hash: the record of a file job, one field each; fence, told (webhook attempts), of_frames,
+                             counted_s and mark_… are internal
+mattebox:tasks:<job>         hash: task name ("plan", "0000" … for segments, "join") → its state, as JSON
+mattebox:todo:<job>          list: the tasks ready to be taken, next first
+mattebox:plan:<job>          string: the plan, in the workers' format
+mattebox:jobs                zset: id → when its record expires
+mattebox:jobs-of:<owner>     zset: the same for one owner's jobs
+mattebox:leases              zset: "<job> <task>" of running tasks → when the lease expires
+mattebox:ready:<owner>       zset: jobs with tasks ready, ordered by priority, then age
+mattebox:owners              zset: owner → when a worker last took a task of the owner
+mattebox:wake                list: a token per new task, which wakes a waiting worker
+mattebox:ended               zset: job → when it ended
+mattebox:hooks               zset: ended job with a webhook → when to call it next
+mattebox:removed:<job>       string: marks that the job was removed, not lost
+mattebox:job-key:<n>:<owner>:<key>  string: id of the job created with an idempotency key
+"""
+
+PREFIX = "mattebox:"
+GROUP = "workers"
+
+SESSIONS = PREFIX + "sessions"
+OFFERS = PREFIX + "offers"
+WORKERS = PREFIX + "workers"
+JOBS = PREFIX + "jobs"
+ENDED = PREFIX + "ended"
+HOOKS = PREFIX + "hooks"
+WAKE = PREFIX + "wake"
+
+
+def session(id: str) -> str:
+    return f"{PREFIX}session:{id}"
+
+
+def answer(id: str) -> str:
+    return f"{PREFIX}answer:{id}"
+
+
+def name(name: str) -> str:
+    return f"{PREFIX}name:{name}"
+
+
+def commands(worker: str) -> str:
+    return f"{PREFIX}commands:{worker}"
+
+
+def worker(id: str) -> str:
+    return f"{PREFIX}worker:{id}"
+
+
+def job(id: str) -> str:
+    return f"{PREFIX}job:{id}"
+
+
+def jobs_of(owner: str) -> str:
+    return f"{PREFIX}jobs-of:{owner}"
+
+
+def job_key(owner: str, key: str) -> str:
+    return f"{PREFIX}job-key:{len(owner)}:{owner}:{key}"
+
+
+def spent(key: str) -> str:
+    return f"{PREFIX}spent:{key}"

@@ -1,0 +1,149 @@
+"""Joining the encoded parts of one output by remuxing their packets, without encoding again."""
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+
+from stream.picture.frames import Sound, VideoInfo, tag_bt709
+from stream.pump import Warnings
+from stream.sinks.encodings import Encoding
+from stream.sinks.parts.sound import CopiedTrack, EncodedTrack, add_sound
+
+_B_PYRAMID = 2  # x264's largest reorder delay in frames, which it signals for every stream
+
+
+def part_container(chosen: Encoding, transparent: bool) -> str:
+    """The container format for the parts of an output. transparent: whether its frames have alpha."""
+    if chosen.container == "mov":  # NUT does not support ProRes
+        return "mov"
+    return "matroska" if chosen.container == "matroska" or (chosen.container == "webm" and transparent) else "nut"
+
+
+@dataclass(frozen=True)
+class Part:
+    """An encoded part of an output. first: time of its first frame, in ticks of the output's clock."""
+
+    path: Path
+    first: int
+
+
+class JoinedOutput:
+    """An output file made from parts and audio packets.
+
+    out: "file:PATH", or a file object that PyAV can write to. Raises FFmpeg's errors.
+    """
+
+    def __init__(self, out: Any, chosen: Encoding, info: VideoInfo, options: dict[str, str]) -> None:
+        self.warnings: Warnings = []
+        self._format, self._info = chosen, info
+        self._container = av.open(out, "w", format=chosen.container, options=options)
+
+    def steps(self, parts: Iterable[Part], sound: Iterable[Sound]) -> Iterator[None]:
+        """Mux everything except the trailer; yields after each packet."""
+        packets = self._packets(iter(parts))
+        first = next(packets)  # the first part defines the stream's parameters
+        tracks = self._tracks()
+        self._container.start_encoding()
+        merged = heapq.merge(
+            ((_time_s(p), 0, p) for p in chain([first], packets)),
+            ((_time_s(p), 1, p) for p in sound),
+            key=lambda entry: entry[:2],
+        )
+        for _, is_sound, packet in merged:
+            if not is_sound:
+                packet.stream = self._video
+                self._container.mux(packet)
+            elif track := tracks.get(packet.stream.index):
+                track.write(packet)
+            yield
+        for track in tracks.values():
+            track.close()
+
+    def close(self) -> None:
+        self._container.close()
+
+    def abort(self) -> None:
+        with suppress(av.error.FFmpegError, ValueError):  # the file is discarded anyway
+            self._container.close()
+
+    def _tracks(self) -> dict[int, CopiedTrack | EncodedTrack]:
+        found = {s.index: add_sound(self._container, self._format, s) for s in self._info.sound}
+        tracks = {index: track for index, track in found.items() if track is not None}
+        if len(tracks) < len(found):
+            self.warnings.append(("no_sound", f"{self._format.name} holds no sound; the video's own was left out"))
+        return tracks
+
+    def _packets(self, parts: Iterator[Part]) -> Iterator[Any]:
+        """All video packets, part by part, with increasing decoding times.
+
+        With reordered frames, the first packets of a part are decoded before its first presentation time. In the output
+        they get the times of the last frames of the part before.
+        """
+        previous: list[int] = []
+        for number, part in enumerate(parts):
+            pts = [packet.pts for packet in _read(part.path)]  # all are needed to compute the first packet's dts
+            with closing(av.open(f"file:{part.path}")) as container:
+                stream = container.streams.video[0]
+                if number == 0:
+                    self._video = self._container.add_stream_from_template(stream)
+                    self._video.time_base = self._info.time_base
+                    if "alpha_mode" in stream.metadata:
+                        self._video.codec_context.pix_fmt = "yuva420p"
+                    if stream.container.format.name == "nut":  # NUT stores no colour tags, and VP9 only some
+                        tag_bt709(self._video.codec_context)
+                shift = self._shift(part, min(pts), stream.time_base or self._info.time_base)
+                min_delay = _B_PYRAMID if stream.codec_context.has_b_frames else 0
+                decoding, previous = _decoding_times(pts, previous, shift, min_delay)
+                for packet, dts in zip(_packets_of(container), decoding, strict=True):
+                    packet.pts, packet.dts = packet.pts + shift, dts
+                    yield packet
+
+    def _shift(self, part: Part, first: int, clock: Fraction) -> int:
+        """Ticks to add to a part's times. MOV stores a start time in milliseconds only, and NUT shifts packets with
+        negative decoding times, so both are aligned exactly; Matroska keeps (rounded) times, so its shift is 0."""
+        exact = part_container(self._format, self._info.has_alpha) != "matroska"
+        return round(part.first * self._info.time_base / clock) - first if exact else 0
+
+
+def _read(path: Path) -> Iterator[Any]:
+    with closing(av.open(f"file:{path}")) as container:
+        yield from _packets_of(container)
+
+
+def _packets_of(container: Any) -> Iterator[Any]:
+    return (packet for packet in container.demux(container.streams.video[0]) if packet.size)
+
+
+def _decoding_times(
+    pts: Sequence[int], previous: Sequence[int], shift: int, min_delay: int
+) -> tuple[list[int], list[int]]:
+    """The decoding time of each packet of a part in the output, and the part's sorted presentation times, which are
+    `previous` for the next part. pts: presentation times in stored order. min_delay: reorder delay in frames to use at
+    least, even if this part needs less: decoding times would step back where a later part needs more."""
+    times = sorted(time + shift for time in pts)
+    delay = max(min_delay, _reorder_delay(pts))
+    earlier = [*previous[len(previous) - delay :]] if previous else _extrapolated(times, delay)
+    return [*earlier, *times][: len(times)], times
+
+
+def _reorder_delay(pts: Sequence[int]) -> int:
+    """By how many frames decoding must run ahead, so that no frame is presented before it is decoded."""
+    position = {time: n for n, time in enumerate(sorted(pts))}
+    return max(n - position[time] for n, time in enumerate(pts))
+
+
+def _extrapolated(times: Sequence[int], delay: int) -> list[int]:
+    step = times[1] - times[0] if len(times) > 1 else 1
+    return [times[0] - step * n for n in range(delay, 0, -1)]
+
+
+def _time_s(packet: Any) -> float:
+    time = packet.pts if packet.dts is None else packet.dts
+    return float(time * packet.time_base)

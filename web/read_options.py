@@ -1,0 +1,45 @@
+"""Options as clients send and read them: partial updates, and background specs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from stream.errors import BackgroundError
+from stream.records.engines import names
+from stream.records.options import Options
+from web.http.problems import Problem, invalid
+from web.stores.backgrounds import BackgroundStore
+
+
+def read_options(background_store: BackgroundStore, owner: str, base: Options, part: Mapping[str, Any]) -> Options:
+    """`base`, updated with the fields of `part`; null resets a field to its default.
+
+    Raises Problem 422 naming the invalid field. May open files: call it in a thread.
+    """
+    fields = base.model_dump(mode="json") | dict(part)
+    if part.get("background") is not None:
+        fields["background"] = _background(background_store, owner, part["background"])
+    if part.get("engine") is not None and part["engine"] not in names():
+        raise Problem(422, "invalid", f"must be one of: {', '.join(names())}", field="options.engine")
+    try:
+        options = Options.model_validate({name: value for name, value in fields.items() if value is not None})
+    except ValidationError as exc:
+        raise invalid(exc.errors(), "options") from None
+    if fault := options.misplaced():
+        raise Problem(422, "invalid", fault[1], field=f"options.{fault[0]}")
+    return options
+
+
+def _background(background_store: BackgroundStore, owner: str, spec: object) -> str:
+    if not isinstance(spec, str):
+        raise Problem(422, "invalid", "must be text, such as color:#204060", field="options.background")
+    try:
+        return background_store.worker_spec(owner, spec)
+    except BackgroundError as exc:
+        raise Problem(422, exc.code, str(exc), field="options.background") from None
+
+
+def public_options(background_store: BackgroundStore, options: Options) -> dict[str, Any]:
+    """The options as JSON for a client, without paths of the server."""
+    return options.model_dump(mode="json") | {"background": background_store.public_spec(options.background)}
