@@ -18,11 +18,14 @@ _MAX_PASSWORD = 1024  # bytes
 def stream(
     edges: Edges,
     source: Annotated[
-        str, typer.Argument(metavar="SRC", help="rtsp://[USER[:PASSWORD]@]HOST[:PORT]/PATH, or rtsps://.")
+        str,
+        typer.Argument(
+            metavar="SRC", help="Address of a live source, such as rtsp://[USER[:PASSWORD]@]HOST[:PORT]/PATH."
+        ),
     ],
     output: Annotated[
         str,
-        typer.Argument(metavar="DST", help=f"The output file; its name sets the format: {NAMES}."),
+        typer.Argument(metavar="DST", help=f"The output. A file's name sets the format: {NAMES}."),
     ],
     duration: Annotated[
         str | None, typer.Option(metavar="S", help="Stop after this time: seconds or h:mm:ss; by default at Ctrl-C.")

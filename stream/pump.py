@@ -23,7 +23,8 @@ Warnings = list[tuple[str, str]]
 
 
 class Source(Protocol):
-    """Where frames come from. A live source drops frames that are not taken in time; others wait."""
+    """Where frames come from. A live source drops frames that are not taken in time; any other source waits for the
+    transform."""
 
     warnings: Warnings
 
@@ -50,8 +51,12 @@ class Transform(Protocol):
 
 
 class Sink(Protocol):
-    """Where frames go. The output is not visible before `close`. `abort` removes every trace; it may be called at any
-    time, also before `open` and after a failed `close`."""
+    """Where frames go.
+
+    A file or folder gets its name in `close`, when it is complete; `abort` removes what was written of it. A live sink
+    shows or sends each frame at once: its `close` and `abort` only end the connection. `abort` may be called at any
+    time, also before `open` and after a failed `close`.
+    """
 
     warnings: Warnings
 
@@ -74,12 +79,13 @@ def pump(
 ) -> None:
     """Run everything from `source` through `transform` into `sink`, and close all three.
 
-    The calling thread runs the transform, so that Ctrl-C arrives there. `on_frame` is called in it with each frame
-    that was passed to the sink. If any stage raises, the others stop, the sink is aborted and the first error is
-    raised here.
+    The calling thread runs the transform, so that Ctrl-C interrupts the transform. on_frame: called in the same thread
+    with each frame, after the frame was passed on to the sink. If any stage raises, the others stop, the sink is
+    aborted and the first error is raised here.
 
-    read, written: the hand-overs between the stages. By default the `slot` of the source or sink, if any, so that
-    each stage of live video works on the newest frame and counts what it drops; else a lossless bounded queue.
+    read, written: the hand-overs from the source to the transform, and from the transform to the sink. The default is
+    the `slot` of the source or sink, which keeps only the newest frame and counts those it drops; without a `slot`, a
+    bounded queue that drops nothing.
     """
     with ExitStack() as cleanup:
         cleanup.callback(source.close)
@@ -147,7 +153,8 @@ class _Flow:
             raise self._errors[0]
 
     def _join(self) -> None:
-        """Wait until both have ended. Not by `Thread.join`: once interrupted, it takes a running thread for ended."""
+        """Wait until both threads have ended. A `Thread.join` that was interrupted may later return although the thread
+        still runs, so `_run` signals its end by a semaphore instead."""
         while True:
             try:
                 while self._running:

@@ -35,7 +35,7 @@ PLAN, JOIN = "plan", "join"
 """Names of a job's first and last task; those of its segments are numbers."""
 SEGMENT = "%04d"
 POISON = "poison"
-"""The reason of a job that repeatedly killed its workers."""
+"""The reason of a job or an offer whose workers crashed or were lost too often."""
 _FAULTS: tuple[type[MatteboxError], ...] = (
     UnreadableMedia, TooLarge, NoVideoStream, BackgroundError, DiskError, EngineError, WeightsError, EncodeError,
     FetchError,
@@ -129,7 +129,8 @@ class Job(_Record):
 
     `id` is a random UUID. `source` is the storage key of the video, or empty until `url` has been downloaded. `title`
     is the user's name for the file: only displayed, never used as a file name. A failed job has one of `REASONS`: the
-    code of the error, "poison" if it killed its workers, "failed" for everything else; `detail` explains it to people.
+    code of the error, "poison" if its workers crashed or were lost too often, "failed" for everything else; `detail`
+    explains the reason to people.
     Times are in seconds since 1970, by the clock of Redis.
     """
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
+from stream.records.jobs import POISON
 from stream.records.options import Options
 
 
@@ -48,6 +49,28 @@ MOVES: dict[SessionState, frozenset[SessionState]] = {
 """Allowed transitions from each state. No others are ever stored."""
 
 
+NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"
+
+REASONS = {
+    "no_worker": "no worker took the offer in time",
+    "no_answer": "the worker that took the offer did not answer in time",
+    POISON: "too many workers died before they took the offer",
+    "usage": "the worker does not support the options",
+    NO_STREAM: "the stream ended before its viewer was connected",
+    "bad_sdp": "the worker could not answer the offer",
+    "cancelled": "the worker stopped before it had answered the offer",
+    "connect_timeout": "no connection was established in time",
+    "media_timeout": "the client sent nothing for too long",
+    "engine_failed": "an unexpected error ended the video",
+    "bye": "the client closed the connection",
+    "deleted": "ended by its owner through HTTP",
+    "replaced": "a newer session took its place",
+    "drained": "the worker was shut down",
+    "worker_lost": "the worker died, or lost its lease",
+}
+"""Why a session ended, by `Session.reason`. Problems that the store answers without a session are in `PROBLEMS`."""
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -75,10 +98,9 @@ class Meters(_Record):
 class Session(_Record):
     """One live connection, from its offer until ten minutes after its end.
 
-    `id` is a random UUID, which cannot be guessed. `reason` is the cause of a final state: "", "no_worker",
-    "no_answer", "connect_timeout", "media_timeout", "deleted", "bye", "drained", "replaced", "worker_lost", "bad_sdp",
-    "full", "engine_failed". `fence` is a fencing token: it increases with each change of ownership, and calls with an
-    older one are refused. Times are in seconds since 1970, by the clock of the store.
+    `id` is a random UUID, which cannot be guessed. `reason` is a key of `REASONS`, or "" before the end. `fence` is a
+    fencing token, which increases with each change of ownership; calls with an older token are refused. Times are in
+    seconds since 1970, by the clock of the store.
     """
 
     id: str = Field(min_length=1, max_length=limits.ID)
@@ -125,15 +147,13 @@ class Offer(_Record):
 class Answer(_Record):
     """A worker's reply: `sdp`, or a `problem` code and a `detail` text for people.
 
-    Problems: "bad_sdp", "full", "engine" (from workers), and those of `PROBLEMS`.
+    Workers send the problems "bad_sdp", "usage" and "no_stream"; the store itself sends those of `PROBLEMS`.
     """
 
     sdp: str = ""
     problem: str = ""
     detail: str = ""
 
-
-NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"
 
 PROBLEMS = {
     NO_STREAM: "no stream is live under this name",

@@ -1,8 +1,8 @@
-"""Where frames go. A new sink is one file here and one line in `SINKS`; `base.py` has the contract.
+"""Where frames go. A new sink is one file here and one line in `SINKS`; `base.py` defines its interface.
 
-Sinks: `file` (one video) and `images` (a folder of pictures). `encodings` has the codec of each format. What sinks and
-jobs are built of is in `parts/`. Viewers over WebRTC (`stream/rtc/sink.py`) have no line: that sink is created by a
-peer connection, not opened by an address.
+Sinks: `file` (one video) and `images` (a folder of pictures). `encodings` has the codec of each format, `parts/` the
+parts of sinks and the segments of jobs. The sink for viewers over WebRTC (`stream/rtc/sink.py`) is not listed here,
+because a peer connection creates it; no address opens it.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ SINKS = {
     "file": "stream.sinks.file:FileSink",
     "images": "stream.sinks.images:ImagesSink",
 }
-"""By the scheme of the address. "images" is not a scheme: it is used for file names that mean a picture sequence."""
+"""By the scheme of the address; "images" instead of "file" for a file name that means a picture sequence."""
 
 
 def sink_address(text: str) -> Address:

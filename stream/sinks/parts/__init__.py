@@ -1,3 +1,5 @@
-"""What sinks are built of: `partial` (nothing incomplete is visible), `sound`, `gif`. For jobs: `several` (one video
-into several outputs), `segment` (a part of an output, and the join of all parts), `joined` and `sequential` (the whole).
+"""Parts of sinks: `partial` (an output gets its name only when it is complete), `sound`, `gif`.
+
+For jobs: `several` (one video into several outputs), `segment` (writes one segment of an output), `joined` and
+`sequential` (write the joined output).
 """

@@ -12,8 +12,8 @@ from stream.records.formats import DEFAULT, FORMATS
 from tests.conftest import PICTURES
 from tests.media import TALK
 from tests.web.site import Site
-from tests.web.videos.file_worker import FileWorkerDouble
-from tests.web.videos.tus import PATH, sent
+from tests.web.videos.file_worker import FileWorkerDouble, submitted
+from tests.web.videos.tus import PATH, sent, uploaded
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
 CHROMIUM = Path("/usr/bin/chromium")
@@ -142,6 +142,27 @@ def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerD
     page.click(".job button:has-text('Try again')")
     page.wait_for_selector(".job[data-state=queued]")
     page.click(".draft button:has-text('Remove')")
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "shown"),
+    [
+        ("poison", "it killed the process that worked on it 3 times", "crashed or were lost too often"),
+        ("poison", "25 workers were lost while working on it", "crashed or were lost too often"),
+        ("unreadable_media", "not a video: <b>moov</b> is missing", "cannot be read as a video"),
+        ("encode", "the encoder refuses the frame", ""),
+    ],
+)
+def test_a_failed_job_shows_the_reason_and_the_servers_detail(
+    page: Any, http: httpx.Client, files: FileWorkerDouble, reason: str, detail: str, shown: str
+) -> None:
+    submitted(http, upload=uploaded(http, TALK.read_bytes()))
+    files.fail(reason, detail)
+    page.wait_for_selector(".job[data-state=failed]")
+    text = page.inner_text(".job .meters")
+    assert shown in text
+    assert detail in text, "the detail is shown as text, not as HTML"
+    assert page.locator(".job .meters *").count() == 0
 
 
 def test_one_of_two_uploads_of_the_same_file_is_removed(page: Any, files: FileWorkerDouble) -> None:

@@ -103,7 +103,7 @@ class Card {
   }
 
   #details(job, { frames, of, fps, left }) {
-    if (job.state === "failed") return REASONS[job.reason] ?? job.detail;
+    if (job.state === "failed") return WORDS.failed(REASONS[job.reason], job.detail);
     const parts = [];
     if (job.state === "done") {
       const { width, height, duration_s: length } = job.media ?? {};

@@ -10,7 +10,7 @@ export const STATES = {
 };
 
 export const REASONS = {
-  poison: "Processing this video crashed the worker three times.",
+  poison: "The server gave up on this video: workers crashed or were lost too often while processing it.",
   disk: "The server's disk is full.",
   unreadable_media: "This file cannot be read as a video.",
   no_video_stream: "There is no video in this file.",
@@ -35,6 +35,7 @@ export const WORDS = {
   preview: (time) => `Preview of the frame at ${time}.`,
   noPreview: (why) => `The preview failed: ${why}.`,
   noPlayer: "Your browser cannot play this file, but the server may still be able to process it.",
+  failed: (sentence, detail) => (sentence && detail ? `${sentence} (${detail})` : sentence || detail),
   part: (start, end) => `${clock(start)} to ${clock(end)}`,
   whole: "the whole video",
   long: (seconds) => `${clock(seconds)} long`,
