@@ -20,6 +20,7 @@ from stream.records.jobs import REASONS, JobState
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.storage import keys
+from web import privacy
 from web.app import STATIC, create_app
 
 ROOT = Path(__file__).parent.parent
@@ -205,6 +206,11 @@ def test_the_videos_page_uses_the_tus_constants_of_the_server() -> None:
     assert constant("videos/tus.js", "VERSION") == f'{{ "{http_paths.TUS_HEADER}": "{http_paths.TUS_VERSION}" }}'
     assert f'"{http_paths.TUS_TYPE}"' in read("videos/tus.js")
     assert f'"{http_paths.TUS_HEADER}": "{http_paths.TUS_VERSION}"' in read("videos/drafts.js")
+
+
+def test_the_studio_knows_which_options_show_the_room() -> None:
+    assert re.findall(r'"([\w-]+)"', constant("studio/privacy.js", "ROOM_VIEWS")) == list(privacy.ROOM_VIEWS)
+    assert constant("studio/privacy.js", "ROOM_BACKGROUND") == f'"{privacy.ROOM_BACKGROUND}"'
 
 
 def test_the_studio_has_the_same_limits_for_names_and_links_as_the_server() -> None:

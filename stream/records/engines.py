@@ -1,8 +1,12 @@
-"""The engines, one record each. This is the only list of them: a new engine is a file in `workers/engines` and a record
-here.
+"""The engines, one record each, and the only list of them.
 
-The command line, the HTTP API, the pages, the selection by `auto` and the tuning of temporal smoothing all read these
-records. Imports no engine: `place` is text, resolved by the workers.
+A new engine is a file in `workers/engines` (`base.py` there describes the class) and a record here. The command line,
+the HTTP API, the pages, the selection by `auto` and the tuning of temporal smoothing all read these records.
+
+If the engine needs packages that are not always installed, its file imports them at the top, `modules` of its record
+lists them, and an extra in pyproject.toml, named by `extra`, installs them. Where one of `modules` is missing, `auto`
+does not select the engine, a request for it is refused with the command that installs the extra, and the tests of all
+engines skip it. This module imports no engine: `place` is text, which the workers resolve.
 """
 
 from collections.abc import Mapping
@@ -15,7 +19,7 @@ AUTO = "auto"
 @dataclass(frozen=True, slots=True)
 class Rank:
     """Makes an engine a candidate for `auto`: the highest `order` that can run wins. reason: for this choice, as text.
-    cuda: only if torch has a CUDA device."""
+    cuda: `auto` selects the engine only if torch is installed and finds a CUDA device."""
 
     order: int
     reason: str
@@ -38,10 +42,10 @@ class EngineRecord:
 
     live, files: its rank for `auto`; None: `auto` never selects it.
 
-    modules: Python modules that it imports. extra: the extra of this package that installs them; "" if they are always
-    installed. weights: "module:NAME" of its `Weights`, if it has a single file of them. catalogue: module of the
-    weights from which users can choose (see `workers/weights/birefnet_hub.py`); `Settings` then has a field named after
-    the engine.
+    modules: Python modules that its file imports, by their import names. extra: the extra in pyproject.toml that
+    installs them; "" if they are always installed. weights: "module:NAME" of its `Weights`, if it has exactly one file
+    of weights. catalogue: module of the weights from which users can choose (see `workers/weights/birefnet_hub.py`);
+    `Settings` then has a field named after the engine.
     """
 
     name: str

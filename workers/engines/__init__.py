@@ -1,4 +1,7 @@
-"""Selects and loads engines by name. They are listed in `stream/records/engines.py`."""
+"""Selects and loads engines by name.
+
+To add an engine, see `base.py` for its class and `stream/records/engines.py` for its record; nothing here changes.
+"""
 
 import ctypes
 import importlib.util
@@ -17,7 +20,8 @@ from workers.weights.known import Say, catalogue, silent
 
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent) -> Engine:
-    """Create an engine; downloads its weights if necessary. say: receives messages, such as the licence of the weights.
+    """Create an engine; downloads its weights if necessary. say: called with messages for the user, such as the licence
+    of the weights.
 
     Raises UsageError, WeightsError.
     """
@@ -32,7 +36,7 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
 
 
 def cuda() -> bool:
-    """Whether torch can use a GPU. It is imported only if it is installed and there is a driver."""
+    """Whether torch can use a GPU. torch is imported only if it is installed and an NVIDIA driver is found."""
     if not _importable("torch"):
         return False
     try:
@@ -89,7 +93,8 @@ def _ranked(live: bool) -> Iterator[tuple[EngineRecord, Rank]]:
 
 
 def _missing_weights(record: EngineRecord, settings: Settings) -> str:
-    """The command that downloads the selected weights, if they are missing and MATTEBOX_OFFLINE is set; else ""."""
+    """The command that downloads the selected weights, if MATTEBOX_OFFLINE is set and the weights are not on this
+    machine; else ""."""
     if not record.catalogue or not settings.offline:
         return ""
     chosen = getattr(settings, record.name)

@@ -1,7 +1,7 @@
 """Interface of engines. An engine is a network, or a rule, that computes the alpha of a frame.
 
-All videos of a process share an engine, and it keeps no data about any of them: what it has to remember of a video is
-passed in and returned as that video's state.
+All videos of a process share one engine. An engine stores nothing about a video: each call gets the video's state and
+returns the new one.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ Prepared = Any
 class Result:
     """An engine's result for one frame.
 
-    foreground: I420 of the frame's size, with the subject's colours without the old background; None to keep the
-    frame's colours. steady: temporal smoothing was already applied to alpha, as `Engine.steadied` requested.
+    alpha: may be smaller than the frame. foreground: I420 of the frame's size, the subject's colours without the old
+    background; None to keep the frame's colours. steady: alpha is already smoothed over time, as `Engine.steadied`
+    requested.
     """
 
     alpha: Alpha
@@ -34,16 +35,17 @@ class Result:
 
 class Engine(Protocol):
     """name: its key in `ENGINES`. batch: largest useful number of frames per call on this device. recurrent: its state
-    changes with every frame, so the frames of a video must be processed one by one and in order. warmup_frames: frames
-    after which its state no longer depends on where it started. device: what computes, for people; it begins with "cpu"
-    if that is the processor, whose time live video shares.
+    changes with every frame, so the frames of a video must be processed one by one and in order. warmup_frames: number
+    of frames after which the state no longer depends on the first one. device: name of the device, to be displayed; it
+    begins with "cpu" if the engine runs on the CPU, whose time it then shares with decoding and encoding.
 
-    The class is named by a record in `stream/records/engines.py`, which is all that has to be added for a new engine,
-    and is created with (options, settings, say). Packages that not every installation has are imported in that module,
-    and listed in the record and in an extra of pyproject.toml.
+    A new engine is a file beside this one and a record in `stream/records/engines.py`, which names the class; nothing
+    else changes. The class is created as `Class(options, settings, say)`. Its file imports optional packages at the
+    top; the record lists them in `modules`, and an extra in pyproject.toml installs them.
+    `tests/workers/engines/test_contract.py` tests every engine whose modules are installed.
 
     An engine derives from this class, and overrides `measure`, `recall` and `steadied` if it needs to. A wrapper of an
-    engine does not derive from it: it has to delegate all of them, which mypy checks.
+    engine does not derive from this class: then mypy checks that it delegates all methods.
     """
 
     name: str
@@ -62,15 +64,19 @@ class Engine(Protocol):
         ...
 
     def measure(self, frame: Frame) -> str | None:
-        """What it measures on a video's first frame and needs for every later part of the video, as text. "" for an
-        engine that measures nothing; None if this frame does not allow it."""
+        """Measure a property of the whole video, such as a screen's colour, on its first frame.
+
+        Returns it as text, which is passed to `recall` for every segment: "" if the engine measures nothing, None if
+        the measurement fails.
+        """
         return ""
 
     def recall(self, measured: str) -> EngineState:
-        """The state of a video for which `measure` gave this text."""
+        """The state with which a segment of a video starts. measured: what `measure` returned for the video."""
         return None
 
     def steadied(self, prepared: Prepared, frame: Frame, tuning: Tuning) -> Prepared:
-        """Request temporal smoothing on the device for a prepared frame of a live video, before its alpha is
-        downloaded. Unchanged if the engine does not support that. `Result.steady` tells whether it was done."""
+        """Return the prepared frame of a live video with a request to smooth its alpha on the device, before alpha is
+        downloaded. An engine without such smoothing returns `prepared` unchanged. `Result.steady` reports whether alpha
+        was smoothed."""
         return prepared

@@ -25,6 +25,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Yield each finding as soon as it is known. A check that raises becomes a finding and does not end the run."""
     for check in (_machine, _disk, _ffmpeg, _hardware_encoder, _opencv, _onnxruntime, _torch, _downloads):
         yield _guarded(check, settings)
+    yield from _missing_modules()
     yield from _weights(settings)
 
 
@@ -97,8 +98,17 @@ def _torch(settings: Settings) -> Finding:
     return Finding("torch", True, f"{torch.__version__}, {device}")
 
 
+def _missing_modules() -> Iterator[Finding]:
+    """One finding for each engine that lacks Python modules."""
+    for record in ENGINES.values():
+        if missing := [module for module in record.modules if importlib.util.find_spec(module) is None]:
+            package = f"mattebox[{record.extra}]" if record.extra else "mattebox"
+            detail = f"not installed: {', '.join(missing)}"
+            yield Finding(f"engine {record.name}", None, detail, f"pip install '{package}'")
+
+
 def _engines(module: str) -> str:
-    """Names of those that need it."""
+    """Names of the engines that need this module."""
     return ", ".join(record.name for record in ENGINES.values() if module in record.modules)
 
 

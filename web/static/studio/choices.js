@@ -1,10 +1,11 @@
 // The chosen options: remembered across reloads, checked against what the server offers, and sent while live.
 
 import { keep, read } from "../shared/dom.js";
+import { ROOM_BACKGROUND, ROOM_VIEWS } from "./privacy.js";
 
 const KEY = "mattebox.options";
 const DEFAULTS = { background: "blur:0.7" };
-const NOT_REMEMBERED = { view: ["overlay", "side-by-side"], background: ["none"] }; // they show the room
+const NOT_REMEMBERED = { view: ROOM_VIEWS, background: [ROOM_BACKGROUND] };
 
 export class Choices extends EventTarget {
   /** send(part): sends changed options to the server while live; false if it cannot. Events: "change" when a choice has

@@ -4,11 +4,11 @@
 import { Refusal, request } from "../shared/api.js";
 import { pause } from "../shared/dom.js";
 import { gathered, preferH264 } from "../shared/live.js";
+import { ROOM_BACKGROUND, ROOM_VIEWS } from "./privacy.js";
 
 const CONNECT_MS = 8000;
 const RETRY_MS = 1500;
 const SAFE_BACKGROUND = "blur:1"; // instead of the room
-const ROOM_VIEWS = ["overlay", "side-by-side"];
 
 export class Publisher {
   /** track: the camera's. options(): the chosen options. iceServers(): in the format of RTCPeerConnection. */
@@ -69,14 +69,11 @@ export class Publisher {
   }
 }
 
-/** Whether these options would show viewers the room. */
-export const showsRoom = ({ view, background }) => background === "none" || ROOM_VIEWS.includes(view);
-
 /** A copy of the options in which those that show the room are replaced. */
 function withoutRoom(options) {
   const safe = { ...options };
   if (ROOM_VIEWS.includes(options.view)) safe.view = "composite";
-  if (options.background === "none") safe.background = SAFE_BACKGROUND;
+  if (options.background === ROOM_BACKGROUND) safe.background = SAFE_BACKGROUND;
   return safe;
 }
 
