@@ -16,7 +16,7 @@ from stream.settings import Settings
 from stream.storage import open_storage
 from tests.media import ROOT, command, mattebox, numbered_clip, read
 from tests.servers import RedisServer, free_port, start_server
-from tests.web.site import Site, running
+from tests.web.running_site import Site, running
 from workers.files.worker import FileWorker
 
 

@@ -10,7 +10,7 @@ import torch
 
 from stream.records.options import Options
 from stream.settings import Settings
-from tests.end_to_end.scene import STRIPES, inside, matte
+from tests.end_to_end.camera_scene import STRIPES, inside, matte
 from workers.edges import foreground
 from workers.engines.birefnet import Birefnet, Item
 from workers.weights import birefnet_hub

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.camera import write_mjpeg
-from tests.end_to_end.scene import write_scene
+from tests.end_to_end.camera_scene import write_scene
 from tests.end_to_end.serving import Served, serving
 
 
@@ -21,7 +21,7 @@ def scene_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The same with test engines that know the matte of `scene`."""
     limits = {"live_sessions": "64", "max_offers": "1000", "udp_address": "127.0.0.1"}
     with serving(
-        tmp_path_factory.mktemp("scene_server"), "-v", program="tests.end_to_end.program", **limits
+        tmp_path_factory.mktemp("scene_server"), "-v", program="tests.end_to_end.mattebox_with_scene_engines", **limits
     ) as running:
         yield running
 

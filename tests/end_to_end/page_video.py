@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.end_to_end.scene import Box
+from tests.end_to_end.camera_scene import Box
 
 Pictures = npt.NDArray[np.int64]
 """(frames, height, width, 3), RGB."""

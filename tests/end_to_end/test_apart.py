@@ -16,7 +16,7 @@ import pytest
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.media import ROOT, command, numbered_clip, read
-from tests.web.site import running
+from tests.web.running_site import running
 from tests.web.videos.file_worker import submitted
 from tests.web.videos.tus import uploaded
 from tests.web_server import serving

@@ -18,7 +18,7 @@ from tests.end_to_end.caller import Caller, apart, calling, patch
 from tests.end_to_end.serving import Served, descriptors, memory_mib
 from tests.rtc import Camera, Client, until
 from tests.servers import asynctest
-from tests.web.asking import problem
+from tests.web.http_checks import problem
 
 pytestmark = pytest.mark.usefixtures("loopback")
 RED, BLUE = (255, 0, 0), (0, 0, 255)

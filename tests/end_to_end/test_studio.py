@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.end_to_end.scene import ALL
+from tests.end_to_end.camera_scene import ALL
 from tests.end_to_end.serving import Served
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

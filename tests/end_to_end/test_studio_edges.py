@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.end_to_end.scene import CORNER, FAR, HEIGHT, MIDDLE, SHARP, SOFT, TINTED, WIDTH, Box, disc, inside
+from tests.end_to_end.camera_scene import CORNER, FAR, HEIGHT, MIDDLE, SHARP, SOFT, TINTED, WIDTH, Box, disc, inside
 from tests.end_to_end.serving import Served
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

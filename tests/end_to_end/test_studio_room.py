@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.end_to_end.scene import CORNER, SCREEN, STRIPES
+from tests.end_to_end.camera_scene import CORNER, SCREEN, STRIPES
 from tests.end_to_end.serving import Served
 from tests.media import write_video
 

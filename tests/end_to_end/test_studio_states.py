@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.scene import CORNER, SCREEN
+from tests.end_to_end.camera_scene import CORNER, SCREEN
 from tests.end_to_end.serving import Served, serving
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chr
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with room for one live video and with engines that are not loaded yet."""
     limits = {"live_sessions": "1", "udp_address": "127.0.0.1"}
-    with serving(tmp_path_factory.mktemp("small"), "-v", program="tests.end_to_end.program", **limits) as running:
+    with serving(
+        tmp_path_factory.mktemp("small"), "-v", program="tests.end_to_end.mattebox_with_scene_engines", **limits
+    ) as running:
         yield running
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.end_to_end.scene import CORNER, DISC, MIDDLE, SCREEN, Box, inside
+from tests.end_to_end.camera_scene import CORNER, DISC, MIDDLE, SCREEN, Box, inside
 from tests.end_to_end.serving import Served
 from tests.web.static.pages import until
 

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from stream.records.live import Answer
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
-from tests.web.double import CANNED, Double
-from tests.web.site import Site, running
+from tests.web.live_worker_double import CANNED, Double
+from tests.web.running_site import Site, running
 from tests.web.static.pages import CAMERA, CHROMIUM, FLAGS, Worker
 
 

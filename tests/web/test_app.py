@@ -8,9 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stream.records.live import Worker
 from stream.settings import Settings
-from tests.web.asking import begin, problem, until
-from tests.web.double import Double
-from tests.web.site import Site, running
+from tests.web.http_checks import begin, problem, until
+from tests.web.live_worker_double import Double
+from tests.web.running_site import Site, running
 
 STATIC = Path(__file__).parents[2] / "web/static"
 

@@ -10,9 +10,9 @@ from PIL import Image
 from stream.settings import Settings
 from stream.storage.local_copies import SCHEME, nearby
 from tests.media import numbered_clip
-from tests.web.asking import begin, problem, until
-from tests.web.double import Double
-from tests.web.site import Site, running
+from tests.web.http_checks import begin, problem, until
+from tests.web.live_worker_double import Double
+from tests.web.running_site import Site, running
 from web.stores.painted_backgrounds import HEIGHT, PICTURES, WIDTH, painted
 
 PATH = "/api/backgrounds"

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from stream.errors import UsageError
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
-from tests.web.site import running
+from tests.web.running_site import running
 from web.http.tls import certificate, host_names
 from web.server import Server, advise
 

@@ -6,8 +6,8 @@ from pydantic import SecretStr
 
 from stream.errors import UsageError
 from stream.settings import Settings
-from tests.web.asking import SDP, begin, problem
-from tests.web.site import Site, running
+from tests.web.http_checks import SDP, begin, problem
+from tests.web.running_site import Site, running
 from web.http.auth import COOKIE, Gate, read_tokens
 from web.http.signing import Claim, is_valid, load_secret, read_claim, sign
 

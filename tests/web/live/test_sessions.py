@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from stream.records.engines import ENGINES
 from stream.records.live import Answer
 from stream.settings import Settings
-from tests.web.asking import SDP, begin, problem, until
-from tests.web.double import CANNED, Double
-from tests.web.site import running
+from tests.web.http_checks import SDP, begin, problem, until
+from tests.web.live_worker_double import CANNED, Double
+from tests.web.running_site import running
 
 
 def test_a_camera_session_starts_and_ends(http: httpx.Client, camera_offer: str) -> None:

@@ -4,9 +4,9 @@ import httpx
 import pytest
 
 from stream.settings import Settings
-from tests.web.asking import FRAGMENT, SDP, begin, problem, until
-from tests.web.double import CANNED, Double
-from tests.web.site import Site, running
+from tests.web.http_checks import FRAGMENT, SDP, begin, problem, until
+from tests.web.live_worker_double import CANNED, Double
+from tests.web.running_site import Site, running
 
 
 def publish(http: httpx.Client, sdp: str, name: str = "studio", query: str = "") -> httpx.Response:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.web.site import Site
+from tests.web.running_site import Site
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required"]
@@ -33,7 +33,7 @@ class Worker:
     """A worker double in its own process."""
 
     def __init__(self, redis_url: str, name: str) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.web.double", redis_url, name])
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.web.live_worker_double", redis_url, name])
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)

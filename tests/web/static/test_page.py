@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from stream.settings import Settings
-from tests.web.site import Site, running
+from tests.web.running_site import Site, running
 from tests.web.static.pages import CHROMIUM, FLAGS, PAPER, SLATE, WATCH, Worker, corner_is, opened, ready, state
 
 PUBLISH = """async () => {

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from stream.settings import Settings
-from tests.web.site import Site, running
+from tests.web.running_site import Site, running
 from tests.web.static.pages import SLATE, Worker, corner_is, opened, ready, state, until
 
 FIRST_LOAD_BYTES = 300_000

@@ -13,7 +13,7 @@ from PIL import Image
 
 from stream.records.options import Edges, Options
 from stream.settings import Settings
-from tests.web.site import Site, running
+from tests.web.running_site import Site, running
 from tests.web.static.pages import PAPER, SLATE, Worker, corner_is, opened, ready, state, until
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from stream.records.formats import DEFAULT, FORMATS
 from tests.conftest import PICTURES
 from tests.media import TALK
-from tests.web.site import Site
+from tests.web.running_site import Site
 from tests.web.videos.file_worker import FileWorkerDouble, submitted
 from tests.web.videos.tus import PATH, sent, uploaded
 

@@ -11,8 +11,8 @@ from PIL import Image
 from stream.records.job_store import JobTask
 from stream.records.jobs import Job, Media, StoredResult
 from stream.storage import keys
-from tests.web.asking import until
-from tests.web.site import Site
+from tests.web.http_checks import until
+from tests.web.running_site import Site
 
 RESULT = bytes(range(256)) * 1000
 

@@ -17,8 +17,8 @@ import pytest
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.servers import RedisServer, start_server
-from tests.web.asking import problem
-from tests.web.site import Site, running
+from tests.web.http_checks import problem
+from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import FileWorkerDouble, submitted
 from tests.web.videos.tus import uploaded
 

@@ -16,8 +16,8 @@ from PIL import Image
 from stream.records.jobs import Job
 from stream.settings import Settings
 from tests.media import numbered_clip
-from tests.web.asking import problem, until
-from tests.web.site import Site, running
+from tests.web.http_checks import problem, until
+from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import RESULT, FileWorkerDouble, done, pictures, submitted
 from tests.web.videos.tus import PATH as UPLOADS
 from tests.web.videos.tus import TUS, begun, sent, uploaded

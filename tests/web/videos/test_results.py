@@ -8,8 +8,8 @@ import pytest
 
 from stream.settings import Settings
 from tests.media import numbered_clip
-from tests.web.asking import problem
-from tests.web.site import Site, running
+from tests.web.http_checks import problem
+from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import RESULT, FileWorkerDouble, done
 from tests.web.videos.tus import uploaded
 

@@ -17,8 +17,8 @@ from stream.settings import Settings
 from stream.storage import open_storage
 from tests.media import numbered_clip
 from tests.servers import asynctest
-from tests.web.asking import problem
-from tests.web.site import Site, running
+from tests.web.http_checks import problem
+from tests.web.running_site import Site, running
 from tests.web.videos.tus import BODY, PATH, TUS, begun, creation_headers, cut_off, offset_of, opened, sent, uploaded
 from web.stores.uploads import Upload, UploadStore
 from web.videos import uploads

@@ -9,7 +9,7 @@ import pytest
 
 from stream.settings import Settings
 from tests.media import numbered_clip
-from tests.web.site import Site, running
+from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import FileWorkerDouble, done, submitted
 from tests.web.videos.tus import uploaded
 from tests.web_server import Origin, serving

@@ -8,7 +8,7 @@ from PIL import Image
 from stream.errors import InputError
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA
-from tests.workers.scenes import clip
+from tests.workers.smoothing_clips import clip
 from workers.bench.plot import draw
 from workers.bench.temporal import Ema, Filter, MedianOfThree, Row, bench_temporal
 from workers.steady.smooth import MattedFrame

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stream.picture.frames import Frame
-from tests.workers.engines import Picture, clip, i420
+from tests.workers.engines.engine_runs import Picture, clip, i420
 from workers.device import tensors
 
 

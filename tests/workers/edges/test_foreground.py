@@ -12,7 +12,7 @@ from stream.picture.frames import Alpha, Plane, split_i420
 from stream.records.options import Options
 from stream.sources.pattern import PatternSource
 from tests.media import ROOT
-from tests.workers.engines import Floats, clip, disc, truth
+from tests.workers.engines.engine_runs import Floats, clip, disc, truth
 from workers.edges import foreground
 
 NAMES = ("green", "blue", "busy", "coarse")

@@ -12,7 +12,7 @@ from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.device.test_birefnet_runner import reference
-from tests.workers.engines import clip, disc, infer, over, run
+from tests.workers.engines.engine_runs import clip, disc, infer, over, run
 from workers.device.tensors import rgb_bytes
 from workers.edges import foreground
 from workers.engines.birefnet import Birefnet, Item, Memory, network_size

@@ -14,7 +14,7 @@ from stream.records.engines import ENGINES, EngineRecord, Rank
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import ROOT
-from tests.workers.engines import clip, run
+from tests.workers.engines.engine_runs import clip, run
 from workers.engines import choose, cuda, load
 
 

@@ -6,7 +6,7 @@ import pytest
 from stream.picture.frames import Alpha, Frame, Plane, split_i420, to_av
 from stream.records.options import Options, Rgb
 from stream.settings import Settings
-from tests.workers.engines import Picture, clip, disc, infer, mad, over, run, truth
+from tests.workers.engines.engine_runs import Picture, clip, disc, infer, mad, over, run, truth
 from workers.engines.base import Result
 from workers.engines.chroma import Chroma
 

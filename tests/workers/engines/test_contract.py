@@ -10,7 +10,7 @@ from stream.picture.frames import Frame
 from stream.records.engines import ENGINES
 from stream.records.options import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, disc, infer, over, run
+from tests.workers.engines.engine_runs import clip, disc, infer, over, run
 from workers.engines import load
 from workers.engines.base import Engine, Result
 

@@ -4,7 +4,7 @@ import pytest
 from stream.errors import EngineError
 from stream.records.options import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, infer, run
+from tests.workers.engines.engine_runs import clip, infer, run
 from workers.engines.rvm import Rvm
 
 

@@ -6,7 +6,7 @@ import pytest
 from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options
 from stream.settings import Settings
-from tests.workers.engines import clip, infer, run
+from tests.workers.engines.engine_runs import clip, infer, run
 from workers.engines.selfie import Selfie
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from stream.picture.frames import Frame
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
-from tests.workers.engines import clip, run
+from tests.workers.engines.engine_runs import clip, run
 from workers.edges import foreground
 from workers.edges.shape import full_size
 from workers.engines.chroma import Chroma

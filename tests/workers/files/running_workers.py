@@ -38,7 +38,7 @@ class Factory:
         self._env = os.environ | {"REDIS_URL": url, "MATTEBOX_DATA_DIR": str(folder), "MATTEBOX_HW_ENCODE": "0"}
 
     def start(self, count: int = 1) -> None:
-        argv = [sys.executable, "-m", "tests.workers.files.program"]
+        argv = [sys.executable, "-m", "tests.workers.files.worker_with_test_engines"]
         with self.log.open("ab") as log:
             for _ in range(count):
                 self.workers.append(subprocess.Popen(argv, cwd=ROOT, env=self._env, stderr=log))

@@ -32,8 +32,8 @@ from tests.media import numbered, numbered_clip, read, sound_of, write_video
 from tests.servers import RedisServer, asynctest, start_server
 from tests.web_server import serving
 from tests.workers.failing_link import OddLink
-from tests.workers.files.program import RECORDS
 from tests.workers.files.running_workers import BOTH, Factory, factory
+from tests.workers.files.worker_with_test_engines import RECORDS
 from workers.files import process
 from workers.files.worker import FileWorker
 from workers.runs.file import FileRun, run_file

@@ -16,7 +16,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
-from tests.workers.engines import clip, run
+from tests.workers.engines.engine_runs import clip, run
 from workers.engines.base import Engine, EngineState, Result
 from workers.engines.chroma import Chroma
 from workers.live.device_thread import DeviceThread

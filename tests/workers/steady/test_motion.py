@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.workers.scenes import clip
+from tests.workers.smoothing_clips import clip
 from workers.steady.grid import HEIGHT, WIDTH
 from workers.steady.motion import Thumbnail, difference, flow, is_cut, thumbnail, warp
 

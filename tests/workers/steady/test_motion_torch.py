@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor
 
 from stream.picture.frames import Frame
-from tests.workers.scenes import clip
+from tests.workers.smoothing_clips import clip
 from tests.workers.steady.test_motion import shifted
 from workers.steady import motion
 from workers.steady.motion_torch import MAX_MOTION, box_mean, flow, is_cut, motion_compensated, warp

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from stream.picture.frames import Frame
 from stream.records.options import Temporal
-from tests.workers.scenes import HEIGHT, WIDTH, Clip, clip, ratios, scores, steadied
+from tests.workers.smoothing_clips import HEIGHT, WIDTH, Clip, clip, ratios, scores, steadied
 from workers.edges.shape import full_size
 from workers.steady import smooth
 from workers.steady.smooth import MattedFrame

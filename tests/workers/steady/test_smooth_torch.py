@@ -16,7 +16,7 @@ from stream.records.options import Options, Temporal
 from stream.settings import Settings
 from tests.media import TALK, TALK_ALPHA, read
 from tests.workers.device.test_graphs import CpuGraph
-from tests.workers.scenes import Clip, clip, scores, steadied
+from tests.workers.smoothing_clips import Clip, clip, scores, steadied
 from workers import engines
 from workers.device.graphs import Tensors, Work
 from workers.edges.shape import full_size

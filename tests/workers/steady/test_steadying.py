@@ -15,7 +15,7 @@ pytest.importorskip("av")
 from stream.picture.frames import Frame, VideoInfo
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
-from tests.workers.scenes import Clip, clip
+from tests.workers.smoothing_clips import Clip, clip
 from workers.engines.base import Engine, Result
 from workers.engines.birefnet import Birefnet
 from workers.live.device_thread import DeviceThread

@@ -10,7 +10,7 @@ import httpx
 
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
-from tests.web.double import Double
+from tests.web.live_worker_double import Double
 from web.context import Context
 from web.server import Server
 

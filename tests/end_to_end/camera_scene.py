@@ -1,7 +1,7 @@
 """A still scene with a known alpha for every pixel, used as a camera, and test engines that know its matte.
 
-With them the effect of each control can be predicted. In front of a green screen are stripes and a disc: the disc's
-upper edge is sharp, its lower edge is soft, and its left side is tinted by the screen's light.
+With these engines the effect of each of the studio's controls can be predicted. In front of a green screen are stripes
+and a disc: the disc's upper edge is sharp, its lower edge is soft, and its left side is tinted by the screen's light.
 """
 
 import time

@@ -1,5 +1,5 @@
 """Stress clips for temporal smoothing, made in code: people in dark clothes in a bright room, their true alpha, and
-mattes as a poor engine would give them."""
+mattes like those of a poor engine."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
-"""Small real workers for tests of the web: they take offers from the store, answer them and execute commands.
+"""Doubles of live workers, for tests of the web: they take offers from the store, answer them and execute commands.
 
 `Double` answers without media. `Colouring` connects through aiortc and sends the camera back with the background's
-colour everywhere except in the middle; `python -m tests.web.double REDIS_URL NAME` runs one that can be killed.
+colour everywhere except in the middle. `python -m tests.web.live_worker_double REDIS_URL NAME` runs a `Colouring` that
+can be killed.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Requests and checks that many tests of the web share."""
+"""HTTP requests and checks of responses that many tests of the web share."""
 
 import time
 from typing import Any

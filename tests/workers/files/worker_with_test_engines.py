@@ -1,4 +1,7 @@
-"""The program of a file worker, with small real engines for tests: `python -m tests.workers.files.program`."""
+"""Runs `mattebox worker --for files` with small real test engines, which are slow, fail, hang or kill their process.
+
+`python -m tests.workers.files.worker_with_test_engines`
+"""
 
 import os
 import signal
@@ -66,7 +69,9 @@ class Broken(Chroma):
 
 
 RECORDS = {
-    kind.name: replace(ENGINES["chroma"], name=kind.name, place=f"tests.workers.files.program:{kind.__name__}")
+    kind.name: replace(
+        ENGINES["chroma"], name=kind.name, place=f"tests.workers.files.worker_with_test_engines:{kind.__name__}"
+    )
     for kind in (Patient, Deadly, Greedy, Stuck, Broken)
 }
 
