@@ -1,4 +1,7 @@
-"""The fields of a record as options of a command: names, ranges, defaults and help are defined once, in the record."""
+"""Makes command line options from the fields of a record, such as `Edges`, all at once.
+
+Names, ranges, defaults and help are defined in the record. See `shared_options.py` for options that are written out.
+"""
 
 import functools
 import inspect

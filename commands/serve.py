@@ -1,4 +1,4 @@
-"""`mattebox serve`, and its two parts as separate programs: `web` and `worker`."""
+"""`mattebox serve`, and `mattebox web` and `mattebox worker`, which run its parts separately."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ def serve(
     env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
     common = ["-v"] * verbose + ["--json"] * as_json
     web = ["web", "--host", host, "--port", str(port), "--tls", tls, *common]
-    programs = [  # ended in reverse order: file tasks get the remaining time
+    programs = [  # ended in reverse order, so that a running file task may use all time that the others leave
         Program("files", _mattebox("worker", "--for", "files", *common), env),
         Program(
             "worker",

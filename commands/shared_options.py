@@ -1,4 +1,7 @@
-"""Options that several commands share: type and help of each. Defaults are in the commands."""
+"""Command line options that several commands share, one by one: type and help of each. Defaults are in the commands.
+
+See `record_options.py` for options made from the fields of a record.
+"""
 
 import re
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""The core: one object per video, the Transform given to `pump`. Holds the engine's memory and the smoothing state.
+"""Matting of one video: `Matte`, the Transform that `pump` runs. It holds the engine's and the smoothing's state.
 
 Three steps, each in a thread of its own so that they overlap: prepare (independent of earlier frames), infer (in order,
-with the engine's memory), finish (smooth alpha, upsample it, background, blend). Live video and files share this code;
-they differ in the number of frames in progress and in error handling. A file fails; live video shows its background: no
-unmatted pixel is shown because a model was slow or failed.
+with the engine's state), finish (smooth and upsample alpha, draw the background, blend). Live video and files share
+this code; they differ in the number of frames in progress and in error handling. When the engine is slow or fails, a
+file fails, but live video shows its background, so that no unmatted pixel is visible.
 """
 
 import logging
@@ -30,7 +30,10 @@ _IN_PROGRESS = 4  # frames of a file between the first step and the last
 
 @dataclass(frozen=True)
 class Past:
-    """State from the start of a video, for a segment that is processed separately."""
+    """Initial state of a `Matte` that processes only a segment of a video: what was measured on the first frame.
+
+    state: of the engine. edges: of the edge controls. The defaults are for the start of a video.
+    """
 
     state: EngineState = None
     edges: EdgeState = field(default_factory=EdgeState)
@@ -50,7 +53,7 @@ class _Steps:
         self._pending.append(self._finish.submit(work, *args))
 
     def collect(self, keep: int) -> list[Frame]:
-        """Wait until no more than `keep` frames are in progress. Returns the finished frames."""
+        """Wait until the last step has at most `keep` frames to do. Returns the frames that it finished, in order."""
         done: list[Frame] = []
         while len(self._pending) > keep:
             done += self._pending.popleft().result()
@@ -64,11 +67,12 @@ class _Steps:
 class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
-    others: further renditions of the same matte, for files only; output as `Frame.others`. info: of the output, known
-    after `open`. All backdrops are closed by `close`.
+    others: further renditions of the same matte, for files only; output as `Frame.others`. info: properties of the
+    output, known after `open`. `close` closes `backdrop` and those of `others`.
 
-    A file's frames may be held back, to keep all steps busy and to fill the engine's batch; live frames never are,
-    except by `--temporal live+1` and `offline`. Raises, for files only, EngineError and BackgroundError.
+    Frames of a file may be held back, to keep all steps busy and to fill the engine's batch. Frames of live video are
+    held back only by the delayed smoothing modes, `live+1` and `offline`. Raises EngineError and BackgroundError for
+    files; for live video both only change what is shown.
     """
 
     info: VideoInfo
@@ -91,7 +95,7 @@ class Matte:
         self._waiting: list[tuple[Frame, Future[Prepared]]] = []
         self._begun = False
         self._state = past.state  # used only in the thread `infer`
-        self._smoothing: smooth.SmoothState | None = None  # the rest only in `finish`
+        self._smoothing: smooth.SmoothState | None = None  # used only in the thread `finish`, as `_renditions`
         self._renditions = Renditions(Rendition(options, backdrop), others, past.edges, live)
 
     @property
@@ -133,14 +137,15 @@ class Matte:
         backdrop: Backdrop | None = None,
         info: VideoInfo | None = None,
     ) -> VideoInfo:
-        """Use other options, or another size, from the next frame on. Returns the properties of the output.
+        """Use other options, another engine, backdrop or size from the next frame on. For live video only.
 
-        For live video only. Must be called between two frames, by the thread that passes them in: then no frame is in
-        progress. None keeps the current value. The old backdrop is closed; the old engine is not.
+        None keeps the current value. Returns the properties of the output. Must be called between two frames, by the
+        thread that calls `Matte` with frames: only then is no frame in progress. Closes a replaced backdrop, but not a
+        replaced engine.
         """
         self._options = options
         if self._renditions.untouched or info is not None or (engine is not None and engine is not self._engine):
-            self._state = self._smoothing = None  # outdated, of another size, or of another engine
+            self._state = self._smoothing = None  # they are outdated, or of another size or engine
         self._engine = engine or self._engine
         tuning = self._tuned()
         if tuning != self._tuning:
@@ -182,7 +187,7 @@ class Matte:
     # In the thread `infer`.
 
     def _infer(self, prepared: Sequence[Future[Prepared]]) -> list[Result | None]:
-        """One result for each frame; None, live only, where the engine failed."""
+        """One result for each frame; for live video None if the engine failed."""
         try:
             inputs = [future.result() for future in prepared]
             results = self._engine.infer(inputs, [self._state] * len(inputs))
@@ -204,7 +209,10 @@ class Matte:
     # In the thread `finish`.
 
     def _finish(self, frame: Frame, results: Future[list[Result | None]], index: int) -> list[Frame]:
-        """The frames that are complete with this one: smoothing may hold frames back, each with its alpha."""
+        """Pass a frame and its result to the smoothing. Returns the frames that the smoothing has finished, drawn.
+
+        The smoothing may hold frames back, so these may be none, or several earlier ones.
+        """
         result = results.result()[index]
         if result is None:
             return self._cover(frame)
@@ -215,14 +223,14 @@ class Matte:
         return [self._renditions.draw(each) for each in smoothed]
 
     def _finish_held(self) -> list[Frame]:
-        """The frames that smoothing holds back, without waiting for later frames."""
+        """Finish the frames that the smoothing has held back, without waiting for later frames. Returns them, drawn."""
         if self._smoothing is None or self._tuning is None:
             return []
         self._smoothing, smoothed = smooth.flush(self._smoothing, self._tuning)
         return [self._renditions.draw(each) for each in smoothed]
 
     def _cover(self, frame: Frame) -> list[Frame]:
-        """A frame without a matte. Frames that were held back come first; smoothing restarts with the next frame."""
+        """Cover a frame without a matte. Returns it after the frames that were held back; smoothing starts again."""
         done, self._smoothing = self._finish_held(), None
         return [*done, self._renditions.cover(frame)]
 

@@ -1,7 +1,7 @@
-"""The ways in which one matte is shown, each with its own view and background, all drawn from the same alpha.
+"""Renditions of a matte: the outputs that are drawn from the same alpha, each with its own view and background.
 
-Also the output for a frame without a matte: the background alone, or the last good result. Used by a single thread.
-Knows nothing about engines.
+A frame without a matte is replaced by the background alone, or by the last good result. Used by a single thread. Knows
+nothing about engines.
 """
 
 import logging
@@ -22,19 +22,20 @@ from workers.steady.smooth import MattedFrame
 
 @dataclass(frozen=True)
 class Rendition:
-    """One way to show a matte. options: its view and background. backdrop: where that background comes from."""
+    """One output of a matte. options: has its view and background. backdrop: the opened source of the background."""
 
     options: Options
     backdrop: Backdrop
 
 
 class Renditions:
-    """All renditions of one video's matte: the first as the frame itself, the others as its `Frame.others`.
+    """All renditions of one video. A method that draws returns the first rendition, with the others as `Frame.others`.
 
-    All use the edge options of the first. edge_state: from the start of the video. live: grey replaces a background
-    that cannot be read; otherwise BackgroundError is raised.
+    All renditions use the edge options of the first. edge_state: the edge controls' initial state. live: if a
+    background cannot be read, show grey instead of raising BackgroundError.
 
-    covered: frames without a matte, for which only the background was shown. passed: frames that were not changed.
+    untouched: whether frames need no matte, because all renditions show them unchanged. covered: number of frames
+    without a matte, for which only the background was shown. passed: number of frames passed on unchanged.
     """
 
     def __init__(self, first: Rendition, others: Sequence[Rendition], edge_state: EdgeState, live: bool) -> None:
@@ -49,12 +50,12 @@ class Renditions:
         yield from self._others
 
     def shape(self, info: VideoInfo) -> VideoInfo:
-        """Properties of the output for a video."""
+        """Properties of the output for an input with these properties."""
         others = tuple(shape(info, rendition.options) for rendition in self._others)
         return replace(shape(info, self._first.options), others=others)
 
     def swap(self, options: Options, backdrop: Backdrop | None) -> None:
-        """Change options and backdrop of the first rendition. None keeps its backdrop; a replaced one is closed."""
+        """Change options and backdrop of the first rendition. None keeps the backdrop; a replaced one is closed."""
         before = self._first.backdrop
         if backdrop is not None and backdrop is not before:
             before.close()
@@ -79,12 +80,12 @@ class Renditions:
         return _beside([frame] * (1 + len(self._others)))
 
     def cover(self, frame: Frame) -> Frame:
-        """For a frame without a matte: the background alone, in every rendition (`workers/privacy.py`)."""
+        """The background alone, for a frame without a matte, in every rendition (`workers/privacy.py`)."""
         self.covered += 1
         return _beside([self._covered(frame, rendition) for rendition in self])
 
     def repeat(self, frame: Frame) -> Frame:
-        """For a damaged frame: the last good result, at the time of this frame; covered if there is none."""
+        """The last good result, for a damaged frame and at its time. If there is none, the frame is covered."""
         if self._last is None:
             return self.cover(frame)
         last = self._last, *self._last.others
@@ -103,7 +104,7 @@ class Renditions:
         return privacy.covered(frame, background, rendition.options.view)
 
     def _background(self, frame: Frame, alpha: Plane, backdrop: Backdrop) -> Plane | None:
-        """The background at the time of the frame. In live video, grey replaces one that can no longer be read."""
+        """The background at the time of the frame; in live video grey, if the background can no longer be read."""
         try:
             return backdrop.at(frame, alpha)
         except BackgroundError as exc:
@@ -117,5 +118,5 @@ class Renditions:
 
 
 def _beside(renditions: Sequence[Frame]) -> Frame:
-    """One frame that carries the others."""
+    """The first rendition, with the others as its `Frame.others`."""
     return replace(renditions[0], others=tuple(renditions[1:])) if len(renditions) > 1 else renditions[0]

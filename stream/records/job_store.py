@@ -1,12 +1,14 @@
 """The records of file jobs in Redis, which web and workers share, and the scheduling of their tasks.
 
-A job has one task that plans it, one per segment, and one that joins the segments. A worker owns a task while its fence
-matches the record: `take_task` sets it with a lease, `renew` extends the lease. A silent worker loses the task to
-another; from then on its calls raise Fenced. Leases, fences and grace periods work as for live video. Tasks wait in
-sorted sets, not in a stream, because a stream is first come, first served, and scheduling must be fair between owners.
+A job has one task that plans it, one per segment, and one that joins the segments. A worker owns a task while the
+worker's copy has the fence of the record. `take_task` sets the fence and starts a lease, which `renew` extends. When
+the lease expires, another worker may take the task; from then on calls of the old owner raise Fenced. Leases, fences
+and grace periods work as for live video. Tasks wait in sorted sets, not in a stream: a stream is first come, first
+served, but scheduling must be fair between owners.
 
-When Redis restarts with its data, nothing is lost. When it was flushed, `restore` writes a job again that a worker has
-a task of; waiting jobs, undelivered webhooks and idempotency keys are lost. Knows nothing about media, files or HTTP.
+When Redis restarts with its data, nothing is lost. When Redis was flushed, `restore` writes the jobs again of which a
+worker is running a task; waiting jobs, undelivered webhooks and idempotency keys are lost. Knows nothing about media,
+files or HTTP.
 """
 
 import json
@@ -47,12 +49,12 @@ class JobStore:
     """Store of the job records. One object per process, for its event loop. Every method may raise StoreDown."""
 
     def __init__(self, redis: str | RedisLink) -> None:
-        """The address of a Redis (see `RedisLink`), or a link that others use too. Raises UsageError."""
+        """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
 
     @property
     def link(self) -> RedisLink:
-        """For another store of the same process."""
+        """The connection, to share it with another store of this process."""
         return self._link
 
     async def close(self) -> None:
@@ -92,7 +94,7 @@ class JobStore:
         return [from_fields(fields) for fields in found if fields]
 
     async def pause(self, id: str) -> Job:
-        """Stop handing out its tasks; running segments are finished. Raises NoJob, BadMove, as do the next three."""
+        """Hand out no more tasks of a job; running tasks are finished. Raises NoJob, BadMove, as do the next three."""
         return await self._move(id, "pause")
 
     async def resume(self, id: str) -> Job:
@@ -114,8 +116,8 @@ class JobStore:
         _check(await self._link.run("job/remove", id), id)
 
     async def next_hook(self) -> tuple[Job, int] | None:
-        """An ended job whose webhook is due, and the number of earlier attempts. It is reserved for the caller for
-        60 s."""
+        """An ended job whose webhook is due, and the number of earlier attempts. For 60 s no other caller gets this
+        webhook."""
         found = await self._link.run("job/hook")
         return (from_fields(found[0]), int(found[1])) if found else None
 
@@ -126,20 +128,20 @@ class JobStore:
         await self._link.run("job/postpone_hook", id, delay_s)
 
     async def reap_jobs(self) -> list[Job]:
-        """Queue tasks of lost workers again; returns the jobs that fail by this (after 25 lost workers).
+        """Queue the tasks of lost workers again. Returns the jobs that failed, because a task has lost 25 workers.
 
-        Called by all processes, about once a second. An expired lease is marked by one call and the task taken back by
-        another 3 s later, so that owners who could not reach Redis can renew it first.
+        Called by all processes, about once a second. The first call after a lease expired only marks the task; a call
+        3 s later queues it. A worker that could not reach Redis can renew the lease in between.
         """
         return [from_fields(fields) for fields in await self._link.run("job/reap")]
 
     # Tasks: for workers.
 
     async def take_task(self, worker: str, block_s: float) -> JobTask | None:
-        """Wait up to `block_s` seconds for a task. The worker must not own another one.
+        """Wait up to `block_s` seconds for a task and take it. The worker must not own another task.
 
-        Fair between owners: the one with the fewest running tasks is first, then the one served longest ago. Of one
-        owner's jobs the one with the highest priority is first, then the oldest.
+        Fair between owners: the owner with the fewest running tasks is first, among equals the owner served longest
+        ago. Of an owner's jobs, the job with the highest priority is first, among equals the oldest.
         """
         until_s = time.monotonic() + block_s
         while True:
@@ -164,8 +166,8 @@ class JobStore:
     async def planned(
         self, task: JobTask, plan: str, frames: Sequence[int], media: Media, warnings: Warnings = (), source: str = ""
     ) -> Job:
-        """Finish the planning task. frames: the number of frames of each segment. source: the storage key of the video,
-        where it is new. Raises NoJob, Fenced, as do the next methods.
+        """Finish the planning task. frames: the number of frames of each segment. source: the storage key of the video;
+        "" keeps the one in the record. Raises NoJob, Fenced, as do the next methods.
         """
         id, _, worker, fence = task.ownership()
         texts = (plan, media.model_dump_json(), json.dumps(warnings), source or task.job.source)
@@ -182,12 +184,12 @@ class JobStore:
         return self._job(await self._link.run("job/joined", id, worker, fence, *texts), id)
 
     async def redo(self, task: JobTask, segments: Sequence[str]) -> Job:
-        """Queue these segments again, because their files are lost, and the join after them."""
+        """Queue these segments again, because their files are lost, and then the join task."""
         id, _, worker, fence = task.ownership()
         return self._job(await self._link.run("job/redo", id, worker, fence, *segments), id)
 
     async def fail(self, task: JobTask, reason: str, detail: str, again: bool = False) -> Job:
-        """Report a failure of the task. again: another attempt may succeed, three in all; else the job fails."""
+        """Report that the task failed. again: try it again, up to three times in all; otherwise the job fails."""
         arguments = (reason, detail, "1" if again else "")
         return self._job(await self._link.run("job/fail", *task.ownership(), *arguments), task.job.id)
 
@@ -210,7 +212,7 @@ class JobStore:
         return self._job(reply, task.job.id)
 
     async def worker_lost(self, worker: str) -> list[Job]:
-        """Queue the tasks of a worker that is known to be dead again, at once. Returns as `reap_jobs`."""
+        """As `reap_jobs`, but at once, for the tasks of one worker that is known to be dead."""
         return [from_fields(fields) for fields in await self._link.run("job/worker_lost", worker)]
 
     def _job(self, reply: list[Any], id: str) -> Job:

@@ -4,9 +4,9 @@ Every state transition is one atomic script (`stream/records/lua`); `redis_keys.
 their lifetimes. Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is
 unreachable it raises StoreDown, and the next call tries again. Knows nothing about media or HTTP.
 
-A worker owns a session while its `worker` and `fence` match the record. `take` sets them; ending a session without its
-worker increments the fence, and from then on the old owner's calls raise Fenced. When Redis has lost its data (flushed,
-or its disk was lost) `renew` restores the owner's sessions from the owner's copies.
+A worker owns a session while the `worker` and `fence` of its copy match the record. `take` sets both. Any other
+process that ends a session increments the fence; from then on calls of the old owner raise Fenced. When Redis has lost
+its data, `renew` restores a worker's sessions from the worker's copies.
 """
 
 import logging
@@ -45,15 +45,15 @@ class LiveStore:
     async def close(self) -> None:
         await self._link.close()
 
-    # Offers: from a client through web to a worker with free capacity, and the answer back.
+    # Offers: from a client through web to a worker with free capacity. Answers: the way back.
 
     async def offer(self, session: Session, sdp: str, wait_s: float) -> Answer | None:
         """Create a session in state OFFERED and wait for a worker's answer.
 
         CAMERA and PUBLISH go to the first worker that takes them, VIEW to the worker of the session `of`. Returns None
-        if no worker took it within `wait_s` seconds (FAILED, "no_worker"), or the worker did not answer in time
-        ("no_answer"). The store itself answers, without creating a record: "no_stream" (nothing live to view),
-        "name_taken" (another owner publishes under that name), "full" (too many offers waiting).
+        if no worker took the offer within `wait_s` seconds, or the worker did not answer in that time; the session is
+        then FAILED, with the reason "no_worker" or "no_answer". If the offer cannot be placed, returns an answer with
+        one of `PROBLEMS` and creates no session.
         """
         until_s = time.monotonic() + wait_s
         command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
@@ -74,9 +74,10 @@ class LiveStore:
         return None
 
     async def take(self, worker: str, block_s: float) -> tuple[Session, Offer] | None:
-        """Wait up to `block_s` seconds for an offer and take it: CONNECTING, with a new fence and a lease of 4 s.
+        """Wait up to `block_s` seconds for an offer and take it: its session becomes CONNECTING, with a new fence and a
+        lease of 4 s.
 
-        Call it only with free capacity. Also returns offers that another worker received but died before taking.
+        Call it only with free capacity. Also takes offers that were delivered to another worker that then died.
         """
         until_s = time.monotonic() + block_s
         while True:
@@ -104,15 +105,15 @@ class LiveStore:
         return entry, fields["session"], fields["sdp"]
 
     async def accept(self, worker: str, id: str) -> Session | None:
-        """As `take`, for the viewer of a "view" command. None: too late."""
+        """As `take`, for the session of a viewer that a "view" command announced. None: too late."""
         taken = await self._link.run("live/take", id, worker, "")
         return Session.from_fields(taken[1]) if taken else None
 
     async def reply(self, session: Session, answer: Answer) -> None:
-        """Answer the client waiting in `offer`. Raises Fenced when it no longer waits, or NoSession."""
+        """Answer the client that is waiting in `offer`. Raises Fenced if it is no longer waiting, NoSession."""
         _check(await self._link.run("live/reply", *_ownership(session), answer.model_dump_json()), session.id)
 
-    # Sessions: read by any process, moved by their worker.
+    # Sessions: any process reads them; their worker changes their state.
 
     async def session(self, id: str) -> Session | None:
         found = await self._link.ask("HGETALL", redis_keys.session(id))
@@ -157,10 +158,10 @@ class LiveStore:
             _check(reply, session.id)
 
     async def renew(self, sessions: Iterable[Session]) -> set[str]:
-        """Renew a worker's leases, every second, with the records as `take` and `move` last returned them.
+        """Renew the leases of a worker's sessions, every second. sessions: as `take` and `move` last returned them.
 
-        Returns the ids of sessions the worker no longer owns and must stop. A lease that expired while Redis was
-        unreachable is renewed, and a record that Redis lost is restored with its fence.
+        Returns the ids of sessions that the worker no longer owns and must stop. Leases that expired while Redis was
+        unreachable are renewed. Records that Redis has lost are restored, with their fences.
         """
         pairs = [session.to_fields() for session in sessions]
         if not pairs:
@@ -170,22 +171,23 @@ class LiveStore:
         )
 
     async def change(self, id: str, options: Options) -> Session:
-        """Set new options, in the record and by a command to its worker. Raises NoSession, BadMove if it has ended."""
+        """Set a session's options, and send them to its worker. Raises NoSession, BadMove if the session has ended."""
         command = Command(kind="options", session=id, options=options).model_dump_json()
         reply = await self._link.run("live/change", id, options.model_dump_json(), command)
         _check(reply, id)
         return Session.from_fields(reply[1])
 
     async def end(self, id: str, reason: str) -> None:
-        """End it: at once if no worker has it, else by a command. No effect if it has ended. Raises NoSession."""
+        """End a session: at once if no worker has it, else by a command to its worker. No effect on a session that has
+        ended. Raises NoSession."""
         command = Command(kind="end", session=id, reason=reason).model_dump_json()
         _check(await self._link.run("live/end", id, reason, command), id)
 
     async def reap(self) -> list[Session]:
-        """End expired offers (FAILED) and sessions whose worker is gone (LOST); returns them.
+        """End sessions whose offer expired (FAILED) or whose worker is gone (LOST); returns them.
 
-        Called by all processes, about once a second. An expired lease is marked by one call and the session ended by
-        another 3 s later, so that owners who could not reach Redis can renew it first.
+        Called by all processes, about once a second. The first call after a lease expired only marks the session; a
+        call 3 s later ends it. A worker that could not reach Redis can renew the lease in between.
         """
         return [Session.from_fields(fields) for fields in await self._link.run("live/reap")]
 
@@ -197,7 +199,7 @@ class LiveStore:
     async def commands(self, worker: str, block_s: float) -> list[Command]:
         """New commands for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
         key, until_s = redis_keys.commands(worker), time.monotonic() + block_s
-        if read := self._read.get(worker):  # deleted only now, after the caller has got them
+        if read := self._read.get(worker):  # deleted only now, because the caller has received them
             await self._link.ask("XDEL", key, *read)
             self._read[worker] = []
         while True:
@@ -228,7 +230,7 @@ class LiveStore:
         return [worker for worker in found if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:
-        """Unregister a worker. Move its sessions first; offers it did not take go to other workers."""
+        """Unregister a worker, whose sessions must have ended. Offers that it did not take go to other workers."""
         await self._link.run("live/leave", worker)
 
     # Rate limits that all processes share.
@@ -263,6 +265,6 @@ def _check(reply: list[str], id: str) -> None:
 def _command(text: str) -> Command | None:
     try:
         return Command.model_validate_json(text)
-    except ValidationError:  # e.g. from a newer web; must not block the other commands
+    except ValidationError:  # from a newer version of web, for example; it must not block the other commands
         _log.warning("ignored a command that this version does not know")
         return None

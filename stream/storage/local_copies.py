@@ -1,4 +1,7 @@
-"""Local files of objects that are opened repeatedly, such as backgrounds: the storage's own, or a cached copy."""
+"""Cached local copies of stored objects that are opened repeatedly, such as backgrounds.
+
+Storage in a local folder needs no copies: the stored file itself is used.
+"""
 
 import os
 from contextlib import suppress
@@ -9,13 +12,14 @@ from stream.settings import Settings
 from stream.storage import open_storage
 
 SCHEME = "storage://"
-"""Prefix of a storage key in places where a path is allowed too."""
+"""Marks a text as a storage key where it could also be a path."""
 
 _CACHE_BYTES = 2 * 2**30  # limit of the cache; the least recently used copies are removed first
 
 
 def nearby(key: str, settings: Settings) -> Path:
-    """A file to read with the content of an object that never changes. Raises FileNotFoundError, DiskError."""
+    """A local, read-only file with the content of an object, which must never change. Raises FileNotFoundError if the
+    object does not exist, DiskError."""
     storage, folder = open_storage(settings), settings.cache_dir / "objects"
     cached = folder / key.replace("/", "--")
     try:
@@ -26,7 +30,7 @@ def nearby(key: str, settings: Settings) -> Path:
     except OSError as exc:
         raise disk_error(exc, cached) from exc
     path = storage.local(key, folder)
-    if path.parent != folder:  # the storage's own file
+    if path.parent != folder:  # the stored file itself
         return path
     path.replace(cached)
     _evict(folder, cached)
@@ -34,7 +38,7 @@ def nearby(key: str, settings: Settings) -> Path:
 
 
 def _evict(folder: Path, keep: Path) -> None:
-    """Remove the least recently used copies over the limit. Concurrent processes do the same: files may vanish."""
+    """Remove the least recently used copies over the limit. Other processes may remove files at the same time."""
     copies: list[tuple[float, int, Path]] = []
     for path in folder.iterdir():
         with suppress(FileNotFoundError):

@@ -45,11 +45,11 @@ class Whole:
         return segment.join(parts, info, sounds, final, encoding_of(output), self._work.settings)
 
     def first_pass(self, output: Output, parts: Iterable[Part]) -> FirstPass:
-        """What `second_pass` must know. Not for GIF. Raises MatteboxError."""
+        """Mux without storing the output, to find out what `second_pass` needs. Not for GIF. Raises MatteboxError."""
         return segment.first_pass(parts, self._shape(output), self._sounds(output), encoding_of(output))
 
     def second_pass(self, first: FirstPass, output: Output, parts: Iterable[Part]) -> Iterator[bytes]:
-        """The bytes of one output, in order. Raises MatteboxError."""
+        """Mux again: the bytes of one output, in order. Raises MatteboxError."""
         return segment.second_pass(first, parts, self._shape(output), self._sounds(output), encoding_of(output))
 
     def _shape(self, output: Output) -> VideoInfo:

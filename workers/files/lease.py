@@ -1,7 +1,6 @@
-"""A worker's lease on a task: renewed, with the progress, while the task runs, until its end is reported.
+"""A worker's lease on a task. It is renewed, which also stores the progress, until the end of the task is reported.
 
-A running task does not need Redis: it continues while Redis is unavailable. A job that Redis has lost is restored from
-the worker's copy.
+A running task continues while Redis is unavailable. A job that Redis has lost is restored from the worker's copy.
 """
 
 import asyncio
@@ -23,8 +22,8 @@ from workers.lifecycle import Loops
 
 _log = logging.getLogger(__name__)
 _RENEW_S = 0.4  # so that a cancelled job is stopped within a second
-_RETRY_S = 0.5  # until a report that did not reach Redis is retried
-_LAST_TRY_S = 5.0  # a worker that was asked to end retries this long
+_RETRY_S = 0.5  # pause before a report that did not reach Redis is retried
+_LAST_TRY_S = 5.0  # a worker that is shutting down retries a report for so long
 
 
 class TaskLease:
@@ -40,7 +39,7 @@ class TaskLease:
         self._log = OncePerSecond(_log)
 
     async def keep(self) -> None:
-        """Renew the lease until it is lost to another worker, or the job has ended; then stop the task."""
+        """Renew the lease until another worker owns the task, or the job has ended; then stop the task."""
         await asyncio.sleep(_RENEW_S)
         await self._loops.repeat(self._renew, _RENEW_S, until=self._lost)
 

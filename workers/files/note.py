@@ -1,4 +1,4 @@
-"""The note that the worker of a segment leaves for the join, and the warnings that follow from all notes of a job."""
+"""`Note`: what a segment task reports to the join task, through Redis. Also a job's warnings, made from its notes."""
 
 import dataclasses
 import json
@@ -14,8 +14,8 @@ from workers.files.plan import Plan
 
 @dataclass(frozen=True)
 class Note:
-    """About one segment. first: time of its first frame, in ticks of the plan's clock. bad, total: frames that cannot
-    be decoded, and all frames. warnings: (code, sentence) pairs."""
+    """What the join needs to know of a segment. first: time of its first frame, in ticks of the plan's clock. bad:
+    number of frames that could not be decoded, of total. warnings: (code, sentence) pairs."""
 
     first: int
     bad: int
@@ -32,12 +32,12 @@ class Note:
 
     @classmethod
     def expected(cls, plan: Plan, number: int) -> Self:
-        """For a segment whose note Redis has lost: without damage, starting as planned."""
+        """Replacement for a segment's note that Redis has lost: no damage, and a start as planned."""
         return cls(plan.first if number == 0 else plan.spans[number][0] or 0, 0, 0, [])
 
 
 def judge(notes: Sequence[Note], settings: Settings) -> Warnings:
-    """Warnings for the whole video. Raises UnreadableMedia when too much of it is damaged."""
+    """The warnings of the whole job. Raises UnreadableMedia if too many frames of its video are damaged."""
     bad, total = sum(note.bad for note in notes), sum(note.total for note in notes)
     if bad > settings.max_decode_errors * total:
         raise UnreadableMedia(f"the video is damaged: {bad} of {total} frames could not be decoded")

@@ -1,6 +1,8 @@
-"""The plan of a job: where its video is cut into segments, which frames each segment decodes, and what they share.
+"""The plan of a job: where its video is cut into segments, which frames each segment decodes, and what the segments
+share.
 
-Cuts are at keyframes, and only as many that at most a twentieth of the frames is decoded twice.
+A segment also decodes some frames of its neighbours, to warm up and to look ahead. The video is cut at keyframes, and
+only so often that at most a twentieth of its frames is decoded twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,22 +25,27 @@ from workers.engines.base import Engine
 from workers.scene.composite import shape
 from workers.steady.tuning import choose, history
 
-_COST = 0.05  # maximum share of frames that are matted twice
-_SHORTEST = 240  # frames of a segment: opening files and transferring them has a cost too
-_AROUND = 2  # frames beyond a segment that deinterlacing uses
-_SPECKS = 30  # frames for which a part of a matte may be kept because it was there before
+_MAX_OVERLAP = 0.05  # share of the video's frames that may be decoded twice
+_SHORTEST = 240  # frames per segment, on average: opening and transferring the files of a segment also takes time
+_DEINTERLACE = 2  # frames that deinterlacing reads before and after a frame
+_SPECKS = 30  # frames: removing specks and filling holes depends on the mattes of at most this many earlier frames
 
 Span = tuple[int | None, int | None]
-"""From a time to before another, in ticks of the plan's clock; None: from the beginning, to the end."""
+"""(begin, end) in ticks of the plan's clock, without the end itself. None: the beginning or the end of the video."""
 
 
 class Plan(BaseModel):
-    """How a job is cut, and what all segments share.
+    """How a job's video is cut, and what all segments share.
 
-    clock: numerator and denominator of a tick in seconds; tick 0 is the job's start. offset: from the file's own ticks
-    to these. size: width and height of the picture in pixels. spans: the times that each segment outputs; reads: those
-    that it decodes for that; frames: number of frames that it outputs. first: tick of the first frame. engine: its
-    name. threads: of encoders. measured, tint: measured by the engine and the edges on the first frame.
+    clock: length of a tick in seconds, as numerator and denominator; tick 0 is the job's start. offset: ticks
+    to add to times on the file's own clock. size: width and height of the frames in pixels. engine: name of the engine.
+    threads: number of threads of each encoder.
+
+    One entry per segment: spans, the time span of the frames that the segment outputs; reads, the longer span of the
+    frames that it decodes; frames, the number of frames that it outputs.
+
+    Measured on the video's first frame: first, its tick; measured, the text from `Engine.measure`; tint, Y, U and V
+    of the screen for spill suppression, or None.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,7 +68,7 @@ class Plan(BaseModel):
 
     @property
     def whole(self) -> bool:
-        """Whether there is only one segment, which then is the result, with its audio."""
+        """Whether the video is not cut. The only segment then is the complete result, with audio."""
         return len(self.spans) == 1
 
     @property
@@ -73,29 +80,30 @@ class Plan(BaseModel):
 def make_plan(
     job: Job, path: Path, engine: Engine, settings: Settings, beat: Callable[[], None] = lambda: None
 ) -> tuple[Plan, Media, Warnings]:
-    """Cut the job's video at keyframes. Decodes one frame. beat: called as a heartbeat. Raises InputError."""
+    """Plan a job. Decodes one frame of its video. path: the video. beat: called as a heartbeat. Raises InputError."""
     found = scan(path, settings, job.start_s, job.end_s, beat)
     with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
         info, offset, warnings = source.info, source.offset, list(source.warnings)
         first = next((item for item in source if isinstance(item, Frame)), None)
     if first is None:
         raise UnreadableMedia("not a single frame could be decoded")
-    past = _measured(job, engine, first)
-    warm, ahead = _around(job, engine)
-    cuts = _cuts(found, warm + ahead) if past is not None and warm >= 0 else []
+    shared = _measured(job, engine, first)
+    overlaps = _overlaps(job, engine)
+    warmup, ahead = overlaps or (0, 0)
+    cuts = _cuts(found, warmup + ahead) if shared is not None and overlaps is not None else []
     total = len(found.times) or info.frames or 0
     plan = Plan(
         clock=(info.time_base.numerator, info.time_base.denominator),
         offset=offset,
         size=(info.width, info.height),
         spans=_spans(found, cuts),
-        reads=_reads(found, cuts, warm, ahead),
+        reads=_reads(found, cuts, warmup, ahead),
         frames=tuple(b - a for a, b in pairwise([0, *cuts, total])),
         first=round(first.pts * first.time_base / info.time_base),
         engine=engine.name,
         threads=settings.cores(),
-        measured=(past or ("", None))[0],
-        tint=(past or ("", None))[1],
+        measured=(shared or ("", None))[0],
+        tint=(shared or ("", None))[1],
     )
     return plan, _media(path, info, job, total), warnings
 
@@ -114,7 +122,8 @@ def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:
 
 
 def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float, float, float] | None] | None:
-    """The measurements of the first frame; None if that fails: then the video must not be cut."""
+    """`Plan.measured` and `Plan.tint`. None if a measurement fails: later segments need both, so the video must not be
+    cut."""
     measured = engine.measure(first)
     tint = find_tint(first) if job.options.edges.spill > 0 and not first.gray else None
     if measured is None or (tint is None and job.options.edges.spill > 0):
@@ -122,26 +131,27 @@ def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float,
     return measured, tint
 
 
-def _around(job: Job, engine: Engine) -> tuple[int, int]:
-    """Frames to decode before and after a segment. The first is negative if no number is enough."""
-    if engine.recurrent and not engine.warmup_frames:  # it is unknown how long its state depends on the start
-        return -1, 0
+def _overlaps(job: Job, engine: Engine) -> tuple[int, int] | None:
+    """Numbers of frames to decode before and after a segment. None if no number before it is known to be enough."""
+    if engine.recurrent and not engine.warmup_frames:
+        return None
     options = job.options
     tuning = choose(options.temporal, options.temporal_strength, engine.name, live=False)
-    past, ahead = (0, 0) if tuning is None else (history(tuning), tuning.look_ahead)
+    smoothing, ahead = (0, 0) if tuning is None else (history(tuning), tuning.look_ahead)
     specks = _SPECKS if options.edges.specks or options.edges.holes else 0
-    return engine.warmup_frames + past + specks + _AROUND, ahead + _AROUND
+    return engine.warmup_frames + smoothing + specks + _DEINTERLACE, ahead + _DEINTERLACE
 
 
 def overlap(job: Job, engine: Engine) -> int:
-    """Frames that are decoded twice, and mostly matted twice, at each cut."""
-    return sum(_around(job, engine))
+    """Number of frames at each cut that both neighbouring segments decode; most of them are also matted twice."""
+    return sum(_overlaps(job, engine) or (0, 0))
 
 
-def _cuts(found: Scan, twice: int) -> list[int]:
-    """Where to cut: indices of frames that are keyframes. Empty if the file should not be cut."""
+def _cuts(found: Scan, overlap: int) -> list[int]:
+    """Where to cut: indices of keyframes. Empty if the video should not be cut. overlap: frames that a cut decodes
+    twice."""
     total = len(found.times)
-    count = min(total // _SHORTEST, 1 + int(_COST * total / twice))
+    count = min(total // _SHORTEST, 1 + int(_MAX_OVERLAP * total / overlap))
     if not found.plain or count < 2:
         return []
     number = {ticks: n for n, ticks in enumerate(found.times)}
@@ -158,8 +168,8 @@ def _spans(found: Scan, cuts: Sequence[int]) -> tuple[Span, ...]:
     return tuple(pairwise([None, *(found.times[n] for n in cuts), None]))
 
 
-def _reads(found: Scan, cuts: Sequence[int], warm: int, ahead: int) -> tuple[Span, ...]:
+def _reads(found: Scan, cuts: Sequence[int], warmup: int, ahead: int) -> tuple[Span, ...]:
     total = len(found.times)
-    begins = [None, *(found.times[n - warm] if n > warm else None for n in cuts)]
+    begins = [None, *(found.times[n - warmup] if n > warmup else None for n in cuts)]
     ends = [*(found.times[n + ahead] if n + ahead < total else None for n in cuts), None]
     return tuple(zip(begins, ends, strict=True))

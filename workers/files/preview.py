@@ -1,4 +1,4 @@
-"""A small still of a job's newest frame, to be shown while it runs."""
+"""The preview of a running job: a small image of its newest frame."""
 
 from pathlib import Path
 

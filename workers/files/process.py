@@ -1,7 +1,8 @@
-"""The process in which a worker's tasks run: a video that kills it does not end the worker, which can report the cause.
+"""A child process that runs a worker's tasks, so that a video that crashes the decoder or the engine does not end the
+worker. The worker survives and reports which job crashed.
 
-The process lives as long as the worker and keeps its engine; if it dies, a new one is started for the next task. It
-ends with the worker, even if the worker is killed.
+The child lives as long as the worker and keeps its engine between tasks. If the child dies, a new one is started for
+the next task. The child ends with the worker, even if the worker is killed.
 """
 
 import asyncio
@@ -35,16 +36,17 @@ from workers.files.workspace import Desk
 
 _log = logging.getLogger(__name__)
 _FIRST_PREVIEW_S, _PREVIEW_EVERY_S = 0.4, 2.0
-_STUCK_S, _LOOK_S = 600.0, 0.5  # a large network may have to be fetched and warmed up before the first frame
+_STUCK_S, _LOOK_S = 600.0, 0.5  # before the first frame, large weights may have to be downloaded and warmed up
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class ProcessDied(Exception):  # noqa: N818
-    """The process died while it ran a task."""
+    """The child process died while it ran a task."""
 
 
 class _Shared:
-    """State shared by both processes. stop: set to end the task. frames: of the task, so far. beats: heartbeats."""
+    """State shared by both processes. stop: set to end the task. frames: number of frames that the task has finished.
+    beats: number of heartbeats."""
 
     def __init__(self, context: SpawnContext) -> None:
         self.stop: Any = context.Event()
@@ -53,7 +55,11 @@ class _Shared:
 
 
 class TaskProcess:
-    """desk: the worker's folder. Use it on the event loop, in the main thread: on Linux a parent is a thread."""
+    """The child process, seen from the worker. desk: the worker's folder.
+
+    Call `run` on an event loop in the main thread: Linux kills the child when the thread that started it ends, not only
+    when the process ends.
+    """
 
     def __init__(self, settings: Settings, desk: Path) -> None:
         self._settings, self._desk = settings, desk
@@ -63,17 +69,17 @@ class TaskProcess:
 
     @property
     def frames(self) -> int:
-        """Frames of the running task that are done."""
+        """Number of frames that the running task has finished."""
         return int(self._shared.frames.value)
 
     def stop(self) -> None:
-        """End the running task; `run` raises Stopped."""
+        """End the running task, whose `run` then raises Stopped."""
         self._shared.stop.set()
 
     async def run(self, task: JobTask) -> Outcome:
         """Like `Tasks.run`. Also raises ProcessDied."""
         if self._pool is None:
-            self._shared = _Shared(self._context)  # a process that died may have held the lock of the old `stop`
+            self._shared = _Shared(self._context)  # the old child may have died while it held the lock of `stop`
             self._pool = self._started()
         self._shared.stop.clear()
         self._shared.frames.value = 0
@@ -86,7 +92,7 @@ class TaskProcess:
             raise ProcessDied from None
 
     async def _kill_when_stuck(self, running: "asyncio.Future[Outcome]") -> None:
-        """Kill the process if it sends no heartbeats: a decoder, a network or a disk may hang forever."""
+        """Kill the child if it sends no heartbeats: a decoder, a network or a disk may hang forever."""
         beats, since_s = -1, time.monotonic()
         while not running.done():
             await asyncio.wait([running], timeout=_LOOK_S)
@@ -108,11 +114,11 @@ class TaskProcess:
             self._pool = None
 
 
-# From here on: code that runs in that process.
+# From here on: code that runs in the child process.
 
 
 class _SharedWatcher(Watcher):
-    """Stopped by the worker's process, and reports progress to it."""
+    """The watcher of the child's tasks: the worker can stop it, and reads its progress."""
 
     def __init__(self, shared: _Shared) -> None:
         super().__init__()
@@ -131,7 +137,7 @@ class _SharedWatcher(Watcher):
 
 
 class _Kept:
-    """State that the process keeps from one task to the next."""
+    """State that the child keeps from one task to the next."""
 
     def __init__(self, settings: Settings, desk: Path, shared: _Shared) -> None:
         self.watcher, self.desk = _SharedWatcher(shared), Desk(desk)
@@ -186,5 +192,5 @@ def _put(frame: Frame, storage: Storage, path: Path, key: str) -> None:
     try:
         write_jpeg(frame, path)
         storage.put(key, path)
-    except (OSError, DiskError) as exc:  # if the cause is serious, the task itself fails too
+    except (OSError, DiskError) as exc:  # a serious cause makes the task itself fail too
         _log.warning("no preview: %s", exc)

@@ -1,4 +1,4 @@
-"""The reports that are written to Redis when a task has succeeded or failed."""
+"""Reports of how a task ended: functions that write it to Redis, which `lease.py` calls and repeats if necessary."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -11,11 +11,12 @@ from workers.files.tasks import Outcome, PlanMade, ResultsJoined, SegmentDone, S
 _log = logging.getLogger(__name__)
 
 Report = Callable[[JobTask], Awaitable[Job]]
-"""Writes the report, for the current version of the task. Raises NoJob, Fenced, StoreDown."""
+"""Writes the report to Redis. Called with the task as its lease was last renewed or restored. Raises NoJob, Fenced,
+StoreDown."""
 
 
 def of_outcome(outcome: Outcome, store: JobStore) -> Report:
-    """For a task that succeeded."""
+    """The report of a task that succeeded."""
     match outcome:
         case PlanMade(plan, media, warnings, source):
             text = plan.model_dump_json()
@@ -29,8 +30,11 @@ def of_outcome(outcome: Outcome, store: JobStore) -> Report:
 
 
 def of_failure(task: JobTask, exc: Exception, store: JobStore) -> Report:
-    """For a task that raised an exception, which is logged. It is retried, perhaps on another machine, unless the error
-    is the job's fault."""
+    """The report of a task that raised `exc`; also logs the exception.
+
+    A task is retried, perhaps on another machine, if an engine or weights caused the error, or if it is unexpected.
+    Other errors are caused by the job itself, which then fails.
+    """
     if isinstance(exc, OSError) and is_disk_trouble(exc):
         exc = disk_error(exc, "its files")
     known = isinstance(exc, MatteboxError)

@@ -1,8 +1,9 @@
 """Mattes one segment of a file independently of the others: on any worker, in any order, and repeatedly.
 
-The joined result is the same as from one pass: the states of engine and smoothing are warmed up on frames that are
-discarded, frames after the segment's end are read if smoothing looks ahead, and measurements of the video's first frame
-are made once and stored in the plan. Segments share nothing else. Knows nothing about Redis or storage.
+The joined result is the same as from one pass. The engine and the smoothing are warmed up on frames before the segment,
+whose mattes are discarded. If the smoothing looks ahead, frames after the segment are decoded too. Measurements of the
+video's first frame are made once and stored in the plan. Segments share nothing else. Knows nothing about Redis or
+storage.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +49,7 @@ def check(job: Job) -> None:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment to be matted: its number in the plan of its work."""
+    """One segment of a planned job. number: its index in the plan."""
 
     work: Work
     number: int
@@ -58,7 +59,7 @@ class Segment:
         return self.work.plan.spans[self.number]
 
     def files(self, folder: Path) -> list[Path]:
-        """The files that the segment is written to, one per output."""
+        """The files to which the segment is written, one per output."""
         return [
             folder / f"{segment_name(self.number)}-{output.name}{output.kind.result_suffix}"
             for output in self.work.job.outputs
@@ -79,7 +80,7 @@ def run_segment(segment: Segment, folder: Path, engine: Engine) -> Note:
         trimmed = _Trimmed(Matte(first.options, engine, first.backdrop, others=others, past=past), segment)
         pump(source, trimmed, sink, work.watcher.tick)
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))
-    health = DecodeHealth() if plan.whole else source.health  # the source has checked a whole file already
+    health = DecodeHealth() if plan.whole else source.health  # a source of a whole file judges the damage itself
     return Note(trimmed.first_ticks(plan.time_base), health.bad, health.total, warnings)
 
 
@@ -123,7 +124,7 @@ def _reopened(sound: Sequence[av.AudioStream], work: Work, closing: ExitStack) -
 
 
 class _SegmentSource:
-    """A source of the frames that a segment decodes, with times on the job's clock. No audio."""
+    """The source of the frames that a segment decodes, with times on the job's clock, and without audio."""
 
     def __init__(self, segment: Segment) -> None:
         work, job, plan = segment.work, segment.work.job, segment.work.plan
@@ -132,8 +133,8 @@ class _SegmentSource:
         start_s = job.start_s if begin is None else float(Fraction(job.start_s) + (begin - half) * clock)
         end_s = float(Fraction(job.start_s) + (end - half) * clock) if end is not None else job.end_s
         if end is None and end_s is not None:
-            end_s += float(clock)  # the reader's clock is up to a tick off the job's: see `__iter__`
-        # Damage is judged for the whole video, by the join.
+            end_s += float(clock)  # the reader's clock differs from the job's by up to a tick; `__iter__` is exact
+        # The join judges the damage of the whole video, so no number of damaged frames is too many here.
         settings = work.settings.model_copy(update={"max_decode_errors": 1.0})
         size = (job.width, job.height)
         self._source = FileSource(work.path, settings, start_s, end_s, size)
@@ -143,9 +144,8 @@ class _SegmentSource:
         self._shift_s = (plan.offset - self._source.offset) * clock
         self._window_s = None if job.end_s is None else job.end_s - job.start_s
         self.info = replace(self._source.info, sound=(), frames=plan.frames[segment.number])
-        self.warnings: Warnings = [
-            *self._source.warnings
-        ]  # without those of its end: `judge` adds them for the whole video
+        # A copy, because the source adds warnings at its end: `judge` adds those for the whole video.
+        self.warnings: Warnings = list(self._source.warnings)
 
     @property
     def health(self) -> DecodeHealth:
@@ -163,7 +163,7 @@ class _SegmentSource:
 
 
 class _Trimmed:
-    """A transform around the core that outputs only the frames of a segment. Raises Stopped if the task is stopped."""
+    """A transform around `Matte` that outputs only the frames of a segment. Raises Stopped if the task is stopped."""
 
     def __init__(self, matte: Matte, segment: Segment) -> None:
         clock = segment.work.plan.time_base
@@ -199,7 +199,10 @@ class _Trimmed:
 
 
 def _past(plan: Plan, number: int, engine: Engine) -> Past:
-    """The state at the segment's start. The first segment makes the measurements that the others get from the plan."""
+    """The initial state of a segment's `Matte`: what the plan says was measured on the video's first frame.
+
+    The first segment contains that frame, so its `Matte` measures the same values itself.
+    """
     if number == 0:
         return Past()
     return Past(engine.recall(plan.measured), EdgeState(screen=plan.tint))

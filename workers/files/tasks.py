@@ -1,7 +1,7 @@
-"""The tasks of a job: plan, segments, join. One at a time, in a thread.
+"""Runs the tasks of jobs: plan, segment or join, one at a time.
 
-Each reads its input from storage, calls `plan.py`, `segments.py` or `join.py`, stores the result, and returns an
-outcome for the caller to report. Tasks are idempotent. Knows nothing about Redis.
+A task reads its input from storage, calls `plan.py`, `segments.py` or `join.py`, stores the result, and returns an
+outcome, which the caller reports. Tasks are idempotent. Knows nothing about Redis.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ from workers.files.workspace import Desk
 
 @dataclass(frozen=True)
 class PlanMade:
-    """source: the storage key of the job's video."""
+    """The job is planned. source: the storage key of its video."""
 
     plan: Plan
     media: Media
@@ -40,7 +40,7 @@ class PlanMade:
 
 @dataclass(frozen=True)
 class SegmentDone:
-    """All outputs of a segment are in storage."""
+    """All outputs of a segment are in storage. frames: number of frames written."""
 
     frames: int
     note: Note
@@ -48,7 +48,7 @@ class SegmentDone:
 
 @dataclass(frozen=True)
 class ResultsJoined:
-    """results: by name of the output."""
+    """All outputs of the job are in storage. results: by name of the output."""
 
     results: dict[str, StoredResult]
     warnings: Warnings
@@ -65,7 +65,7 @@ Outcome = PlanMade | SegmentDone | ResultsJoined | SegmentsMissing
 
 
 def segment_key(job: Job, plan: Plan, number: int, output: Output) -> str:
-    """The storage key of a segment. The only segment of a video is the result, without a join."""
+    """The storage key of a segment's output. If the video is not cut, this is the key of the result itself."""
     return keys.job_result(job.id, output) if plan.whole else keys.job_segment(job.id, number, output)
 
 
@@ -80,7 +80,7 @@ def finished(job: Job, plan: Plan, storage: Storage) -> list[str]:
 
 
 class Tasks:
-    """Keeps the last engine and the last video: a worker's next task is usually of the same job."""
+    """Runs tasks, and keeps the last engine and video between them: the next task is usually of the same job."""
 
     def __init__(self, settings: Settings, storage: Storage, desk: Desk) -> None:
         self._settings, self._storage, self._desk = settings, storage, desk
@@ -88,7 +88,7 @@ class Tasks:
         self._video: tuple[str, Path] | None = None
 
     def run(self, task: JobTask, watcher: Watcher) -> Outcome:
-        """Run a task; leaves no temporary files. Raises MatteboxError, OSError, and Stopped if stopped."""
+        """Run a task. Keeps no temporary files but the video. Raises MatteboxError, OSError, and Stopped if stopped."""
         if self._video is not None and self._video[0] != task.job.id:
             self._forget_video()
         folder = self._desk.fresh("task")
@@ -159,7 +159,11 @@ class Tasks:
         return ResultsJoined(results, list(dict.fromkeys(warnings)))
 
     def _join_output(self, work: Work, notes: Sequence[Note], output: Output, folder: Path) -> Warnings:
-        """Join one output from storage to storage. Only a GIF for remote storage is written to a local file first."""
+        """Join the segments of one output, from storage to storage.
+
+        Folder storage gets the output written in place. For remote storage it is sent while it is joined, except a GIF,
+        which is written to a local file first.
+        """
         key = keys.job_result(work.job.id, output)
         final = self._storage.draft(key)
         if final is None and output.format != "gif":
@@ -171,7 +175,7 @@ class Tasks:
         return warnings
 
     def _send_output(self, work: Work, notes: Sequence[Note], output: Output) -> Warnings:
-        """Join in two passes that both download the parts, so that this machine never stores the complete output."""
+        """Join an output in two passes that both download its parts, so that this machine never stores all of it."""
         with Whole(work) as whole:
             first = whole.first_pass(output, self._parts(work, notes, output))
         with Whole(work) as whole:
@@ -180,7 +184,7 @@ class Tasks:
         return first.warnings
 
     def _parts(self, work: Work, notes: Sequence[Note], output: Output) -> Iterator[Part]:
-        """Download the parts one after the other; each is removed before the next."""
+        """Download the parts of an output one after the other; each is removed before the next is downloaded."""
         for number, note in enumerate(notes):
             work.watcher.check()
             work.watcher.beat()
@@ -213,7 +217,7 @@ class Tasks:
         options = job.options
         key = (name, options.key, options.foreground, options.roi)
         if self._engine is None or self._engine[0] != key:
-            self._engine = None  # frees memory before the next is loaded
+            self._engine = None  # frees its memory before another engine is loaded
             self._engine = key, engines.load(name, options, self._settings)
         return self._engine[1]
 

@@ -1,4 +1,4 @@
-"""Progress of a task that runs in another thread or process, and a way to stop it."""
+"""The running task's connection to its caller: it reports progress and heartbeats, and can be stopped."""
 
 import threading
 
@@ -10,7 +10,8 @@ class Stopped(Exception):  # noqa: N818 - nothing is wrong
 
 
 class Watcher:
-    """frames: number of frames written by the task. newest: the last of them. stop: if set, ends it: `Stopped`."""
+    """frames: number of frames that the task has written. newest: the last of them. stop: setting it makes the task
+    raise Stopped."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -18,13 +19,13 @@ class Watcher:
         self.newest: Frame | None = None
 
     def tick(self, frame: Frame) -> None:
-        """A frame was written."""
+        """Called for each frame that the task has written."""
         self.frames += 1
         self.newest = frame
         self.beat()
 
     def beat(self) -> None:
-        """Heartbeat of a task, also while it writes no frames. Does nothing in this class."""
+        """Called regularly while the task makes progress, also when it writes no frames. Does nothing in this class."""
 
     def check(self) -> None:
         """Raise Stopped if `stop` is set."""

@@ -1,4 +1,4 @@
-"""A planned job on one machine: what matting a segment and joining the segments both need."""
+"""The input of a segment task or a join task: the planned job, its video on this machine, settings and watcher."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from workers.files.watcher import Watcher
 
 @dataclass(frozen=True)
 class Work:
-    """path: the job's video on this machine."""
+    """A planned job on one machine. path: the job's video."""
 
     job: Job
     plan: Plan
@@ -22,7 +22,7 @@ class Work:
 
     @property
     def encoder_settings(self) -> Settings:
-        """The same on every machine, so that all segments are encoded in the same way."""
+        """Settings of the encoders, equal on every machine, so that all segments are encoded in the same way."""
         return self.settings.model_copy(update={"threads": self.plan.threads, "hw_encode": False})
 
     def options(self, output: Output) -> Options:

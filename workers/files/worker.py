@@ -1,6 +1,7 @@
-"""A worker for uploaded videos: runs one task after the other, in a separate process.
+"""A worker for file jobs: takes one task after the other and runs it in a child process.
 
-Runs on the event loop. A task that now belongs to another worker, or whose job has ended, is dropped without a report.
+Runs on the event loop. If another worker has taken over a task, or the job has ended, the task is dropped without a
+report.
 """
 
 import asyncio
@@ -57,7 +58,7 @@ class FileWorker:
         return {"sessions": int(self._busy)}
 
     async def _reap(self) -> None:
-        """Queue the tasks of dead workers again; at once if their folders are on this machine."""
+        """Queue the tasks of dead workers again: at once for workers of this machine, else when their leases expire."""
         for worker_id in await asyncio.to_thread(self._space.dead):
             _log.warning("worker %s is dead", worker_id)
             await self._store.worker_lost(worker_id)
@@ -91,7 +92,7 @@ class FileWorker:
         await self._tidy(task.job.id, job)
 
     async def _run(self, task: JobTask) -> Report | None:
-        """Run the task. Returns its report; None: it was stopped."""
+        """Run the task. Returns its report; None if it was stopped."""
         try:
             return reports.of_outcome(await self._process.run(task), self._store)
         except Stopped:
@@ -104,7 +105,7 @@ class FileWorker:
             return reports.of_failure(task, exc, self._store)
 
     async def _tidy(self, id: str, job: Job | None) -> None:
-        """Remove the segments of a job that is done or cancelled."""
+        """Remove the segments of the job if it is done or cancelled, or no longer exists."""
         with suppress(StoreDown, DiskError):
             job = job or await self._store.job(id)
             if job is None or job.state in (JobState.DONE, JobState.CANCELLED):

@@ -1,6 +1,7 @@
-"""The folder of a worker's temporary files. The worker removes it when it ends; if it was killed, another worker does.
+"""Temporary folders on disk: `Workspace`, a worker's own folder, and `Desk`, the folders of its tasks inside.
 
-A lock on a file in the folder shows that the worker is alive; the system releases it however the process ends.
+The worker removes its folder when it ends. If the worker was killed, another worker on this machine does: a locked file
+in the folder shows that the worker is alive, and the system releases the lock however the process ends.
 """
 
 import contextlib
@@ -15,13 +16,13 @@ _LOCK = "lock"
 
 
 class Desk:
-    """The folders of the running task, below `path`."""
+    """Named folders for the files of tasks, in the worker's folder `path`. Used by the child process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def fresh(self, name: str) -> Path:
-        """An empty folder of that name; an old one is removed. Raises DiskError."""
+        """A new, empty folder with this name, instead of an old one. Raises DiskError."""
         folder = self.path / name
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -35,7 +36,7 @@ class Desk:
 
 
 class Workspace:
-    """`<root>/<worker_id>`, locked as long as this process lives. Raises DiskError."""
+    """The worker's folder `<root>/<worker_id>`, locked as long as the worker lives. Raises DiskError."""
 
     def __init__(self, root: Path, worker_id: str) -> None:
         self._root, self.path = root, root / worker_id
@@ -56,7 +57,7 @@ class Workspace:
         return []
 
     def clear(self) -> None:
-        """Remove the files of a task whose process died."""
+        """Remove the folders of tasks, after the process that ran them died."""
         for folder in self.path.iterdir():
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""How many live videos this machine can process: measured once at the start, and monitored while it runs."""
+"""How many live videos a worker can process: measured when it starts. Also its current CPU load and memory."""
 
 import os
 import resource
@@ -19,15 +19,15 @@ from workers.live.matte import LiveMatte
 _SIZE = (1280, 720)
 _RATE = 30.0
 _WARM_UP, _FRAMES = 3, 12
-_USABLE = 0.85  # of the cores: the rest is for decoding, packets and other programs
-_FULL = 0.9
+_USABLE = 0.85  # share of the CPU time to plan with: the rest is for decoding, packets and other programs
+_FULL = 0.9  # CPU load from which a worker takes no more videos
 
 
 def videos(engine: Engine, settings: Settings) -> int:
-    """Videos of 1280x720 at 30 frames per second that this machine can process with this engine; at least one.
+    """Number of videos of 1280x720 at 30 frames per second that this machine can process with this engine, at least 1.
 
-    Counts the CPU time per frame from pixels to packet, and the time on the engine's device, if that is not the CPU.
-    `settings.live_sessions` overrides it, if set.
+    Limited by the CPU time per frame, from decoded pixels to the encoded packet, and, if the engine runs on another
+    device, by the time per frame there. `settings.live_sessions`, if set, is returned instead.
     """
     if settings.live_sessions:
         return settings.live_sessions
@@ -38,7 +38,7 @@ def videos(engine: Engine, settings: Settings) -> int:
 
 
 def _cost_s(engine: Engine, settings: Settings) -> tuple[float, float]:
-    """CPU time and elapsed time for one frame, in seconds."""
+    """CPU time and elapsed time per frame, in seconds."""
     source = PatternSource(*_SIZE, _WARM_UP + _FRAMES)
     encoder = LiveEncoder("H264", *_SIZE, fitting_bps(*_SIZE, _RATE, settings.max_bitrate), settings)
     matte = LiveMatte(Options(), engine, settings)
@@ -59,7 +59,7 @@ def _run(packets: Iterator[object], count: int) -> None:
 
 
 class Load:
-    """The share of its cores that this process used since the last call, 0 to 1."""
+    """A call returns the CPU load of this process since the previous call, as a share of `cores`, 0-1."""
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
@@ -72,13 +72,13 @@ class Load:
 
 
 def has_capacity(load: float) -> bool:
-    """Whether a worker under this load should take one more video, whatever capacity it measured at its start."""
+    """Whether a worker with this CPU load, 0-1, may take one more video."""
     return load < _FULL
 
 
 def memory() -> dict[str, int]:
-    """Memory used by this process, in bytes, as fields of `Worker`. torch is queried only if it is in use."""
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)  # missing while another thread imports torch
+    """Memory used by this process, in bytes, as fields of `Worker`. Does not import torch."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)  # None also while another thread is importing torch
     on_device = cuda.memory_reserved() if cuda is not None and cuda.is_initialized() else 0
     return {"memory_bytes": _resident(), "device_bytes": int(on_device)}
 
@@ -86,7 +86,7 @@ def memory() -> dict[str, int]:
 def _resident() -> int:
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # not Linux: the peak so far, in bytes on macOS
+    except OSError:  # not Linux: the peak since the start; macOS returns bytes
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -1,7 +1,8 @@
-"""The device thread: schedule → run → deliver. One engine for all videos of a process, their ready frames in one call.
+"""The device thread: schedule → run → deliver. All videos of a process share one engine, which gets their frames in
+batches.
 
-The oldest frame goes first, together with the other ready frames, up to the engine's batch. A batch that is not full
-waits briefly, but only for videos that sent a frame recently. Knows nothing about how an engine works; an engine knows
+The oldest waiting frame goes first, together with others up to the engine's batch size. A batch that is not full waits
+briefly, but only for videos that sent a frame recently. Knows nothing about how an engine works; an engine knows
 nothing about videos.
 """
 
@@ -24,8 +25,9 @@ _WAITS = 512  # frames whose waiting times are remembered
 
 @dataclass(frozen=True, slots=True)
 class DeviceMeters:
-    """Load of the device. waiting: frames in the queue now. rate: frames per second, recently. wait_ms, late_ms:
-    median and 95th percentile of the time from `submit` to the engine, of the last 512 frames."""
+    """Load of the device. frames, batches, busy_s: since the start. batch: mean frames per call. waiting: frames in the
+    queue now. rate: frames per second, recently. wait_ms, late_ms: median and 95th percentile of the time that the last
+    512 frames waited in the queue."""
 
     frames: int
     batches: int
@@ -49,8 +51,8 @@ class _Ready:
 class DeviceThread:
     """Wraps an engine so that many `Matte`, each in its own thread, can share it.
 
-    wait_s: how long a batch that is not full waits for other videos, after its oldest frame arrived. most: maximum
-    number of waiting frames; more are refused, because a growing queue delays all videos.
+    wait_s: how long after the arrival of its oldest frame a batch waits to be filled. most: maximum number of waiting
+    frames; more are refused, because a growing queue would delay all videos.
     """
 
     def __init__(self, engine: Engine, wait_s: float = 0.004, most: int = 64) -> None:
@@ -69,16 +71,16 @@ class DeviceThread:
         self._thread.start()
 
     def submit(self, prepared: Prepared, state: EngineState, video: Hashable = None) -> "Future[Result]":
-        """The result of one frame, as the engine's `infer` gives it.
+        """Queue one frame. The future gets its result from the engine's `infer`.
 
-        video: which video it belongs to, by default the calling thread's. Raises EngineError when too many wait, or
-        after `close`; the future raises it for a frame on which the engine fails, and when the device is closed first.
+        video: identifies the frame's video; by default the calling thread does. Raises EngineError if too many frames
+        are waiting, or after `close`. The future raises the engine's error, or EngineError if `close` comes first.
         """
         (ready,) = self._enqueue([prepared], [state], video)
         return ready.result
 
     def infer(self, prepared: Sequence[Prepared], states: Sequence[EngineState]) -> list[Result]:
-        """As the engine's, from any thread. Raises EngineError, or what the engine raised."""
+        """As `Engine.infer`, from any thread. Raises EngineError, and any error of the engine."""
         return [ready.result.result() for ready in self._enqueue(prepared, states, None)]
 
     def meter(self) -> DeviceMeters:
@@ -91,7 +93,7 @@ class DeviceThread:
             return DeviceMeters(frames, batches, batch, self._busy_s, waiting, rate, float(median), float(late))
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Fail the waiting frames and end the thread. An engine that does not return in time is abandoned."""
+        """Fail the waiting frames and end the thread. If the engine does not return in time, its frames fail too."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -125,7 +127,7 @@ class DeviceThread:
             self._settle(batch, outcomes)
 
     def _next(self) -> list[_Ready]:
-        """The frames to run now. Empty when the device was closed, or their futures were cancelled."""
+        """The frames to run now: none if the device was closed, or if all their futures were cancelled."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._waiting:
@@ -136,14 +138,14 @@ class DeviceThread:
             return self._running
 
     def _is_complete(self) -> bool:
-        """Whether the batch is full, or has a frame of every active video."""
+        """Whether the waiting frames fill a batch, or include one of every active video."""
         since_s = time.monotonic() - _RECENT_S
         self._seen_s = {video: at_s for video, at_s in self._seen_s.items() if at_s >= since_s}
         waiting = {ready.video for ready in self._waiting}
         return self._closed or len(self._waiting) >= self._engine.batch or waiting >= self._seen_s.keys()
 
     def _attempt(self, batch: Sequence[_Ready]) -> list[Result | Exception]:
-        """Each frame's result or exception. A frame that fails does not affect the others."""
+        """The result or exception of each frame. If a batch fails, each of its frames is run alone."""
         if not batch:
             return []
         try:
@@ -163,7 +165,7 @@ class DeviceThread:
                 self._waits_s.append(began_s - ready.at_s)
 
     def _settle(self, batch: Sequence[_Ready], outcomes: Sequence[Result | Exception]) -> None:
-        """Resolve the futures, once: results that arrive after `close` failed them are dropped."""
+        """Set the outcomes of the frames' futures. A future that `close` has already failed is left unchanged."""
         with self._changed:
             left = [(ready.result, o) for ready, o in zip(batch, outcomes, strict=True) if not ready.result.done()]
             for result, outcome in left:

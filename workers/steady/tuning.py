@@ -9,22 +9,27 @@ from dataclasses import dataclass, replace
 from stream.records.engines import ENGINES
 from stream.records.options import Temporal
 
-_FORGOTTEN = 0.05  # weight in a mean that is negligible
-NO_DOUBT = 1.0  # a difference of alpha that is never exceeded: history is always trusted
+_NEGLIGIBLE = 0.05  # weight of a frame in an average
+NO_DOUBT = 1.0  # value of `Tuning.doubt` that disables it: alphas never differ by more than 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """Parameters of temporal smoothing.
 
-    look_ahead: future frames to use. memory: maximum weight of history against a new frame, 0-1. tolerance: difference
-    between frames, in levels summed over Y, U and V, at which history has a weight of 1/e. doubt: difference of alpha,
-    0-1, that may last for more than a frame before history gets less weight. radii: of the guided filter's windows, in
-    cells of the grid; empty: no guided filter. black, white: the alphas that become 0 and 1. smoothstep: between them
-    alpha follows 3x^2 - 2x^3 instead of a straight line. share: of the result against the engine's alpha, 0-1. median:
-    when looking ahead, remove errors of a single frame first. burst: number of frames that are output together once
-    look_ahead is exceeded, so that the future frames are processed once for all of them. fine: accurate but slower,
-    with filter coefficients from the whole grid, and twice its resolution for pictures of at least 500,000 pixels.
+    look_ahead: number of future frames to use. memory: maximum weight of history against a new frame, 0-1. tolerance:
+    difference between frames, in levels summed over Y, U and V, at which history's weight is reduced to 1/e. doubt:
+    difference between new alpha and history, 0-1, above which history's weight is reduced if the difference lasts for
+    several frames; NO_DOUBT: never.
+
+    radii: of the guided filter's windows, in cells of the grid; empty: no guided filter. black, white: the alphas that
+    become 0 and 1. smoothstep: between black and white alpha follows 3x^2 - 2x^3 instead of a straight line. share:
+    weight of the smoothed alpha in the result against the engine's alpha, 0-1.
+
+    median: when looking ahead, first remove errors that last for a single frame. burst: number of frames that are
+    finished together. Each burst computes the average of the future frames once, so a larger burst is faster but
+    delays the output. fine: compute the guided filter's coefficients on the whole grid instead of at half its size,
+    and its output at twice the grid's resolution for pictures of at least 500,000 pixels; slower.
     """
 
     look_ahead: int
@@ -53,24 +58,24 @@ def choose(mode: Temporal, strength: float, engine: str, live: bool) -> Tuning |
     if mode is Temporal.OFF or strength == 0.0:
         return None
     tuning = (_coarse if record is not None and record.coarse else _sharp)(mode, strength)
-    return replace(tuning, burst=1) if live else tuning  # viewers need frames one by one
+    return replace(tuning, burst=1) if live else tuning  # live frames must not wait for a burst to fill
 
 
 def unfitted(tuning: Tuning) -> Tuning:
-    """The same without the guided filter."""
+    """The tuning without the guided filter, and without the curve that sharpens its output."""
     return replace(tuning, radii=(), black=0.0, white=1.0, smoothstep=False)
 
 
 def history(tuning: Tuning) -> int:
-    """Frames after which earlier ones have a negligible weight: history decays by `memory` per frame."""
-    return 0 if tuning.memory <= 0 else math.ceil(math.log(_FORGOTTEN) / math.log(tuning.memory))
+    """Number of frames after which an earlier frame has a negligible weight: it is multiplied by `memory` per frame."""
+    return 0 if tuning.memory <= 0 else math.ceil(math.log(_NEGLIGIBLE) / math.log(tuning.memory))
 
 
 def _coarse(mode: Temporal, strength: float) -> Tuning:
     """For small, soft mattes, computed frame by frame."""
     share = min(1.0, 2 * strength)
     memory = 1 - 1 / (1 + 20 * strength)
-    if mode is Temporal.OFFLINE:  # uses both directions: tolerance causes no lag, and doubt is not needed
+    if mode is Temporal.OFFLINE:  # uses both directions, so a high tolerance causes no lag and doubt is not needed
         # On 29 clips, as ratios to the raw alphas: dtSSD 0.568, MAD 0.76. dtSSD is 0.572 without `fine`, and with 16
         # frames ahead; also with a straight line from 0.2 to 0.9, whose MAD is 0.74. Radii 2, 4 and 8 have 0.001 less
         # and take 1.5 ms more. On fourteen of the clips, tolerance times 0.7 and 1.5 was no better.
@@ -84,9 +89,9 @@ def _coarse(mode: Temporal, strength: float) -> Tuning:
 
 
 def _sharp(mode: Temporal, strength: float) -> Tuning:
-    """For precise mattes that are already steady: weak, and only where the picture is certain to be unchanged.
+    """For precise mattes that are already steady: weak, and only where the picture is unchanged.
 
-    Tuned with rvm. Used for every engine that is not marked as coarse, as long as no measurements suggest otherwise.
+    Tuned with rvm, and used for every engine that is not marked as coarse.
     """
     share = min(1.0, 2 * strength)
     if mode is Temporal.OFFLINE:

@@ -37,9 +37,9 @@ SETTINGS = Settings(hw_encode=False, threads=1)
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of about 30 frames, regardless of their cost."""
+    """Segments of about 30 frames, regardless of how many are decoded twice."""
     monkeypatch.setattr(plan, "_SHORTEST", 30)
-    monkeypatch.setattr(plan, "_COST", 10.0)
+    monkeypatch.setattr(plan, "_MAX_OVERLAP", 10.0)
 
 
 def job_of(*outputs: Output, options: dict[str, Any] | None = None, **fields: Any) -> Job:
