@@ -1,7 +1,7 @@
-"""The backgrounds: the built-in pictures, and the users' own pictures and videos. Knows nothing about HTTP.
+"""The store of backgrounds: the built-in pictures, and the users' own pictures and videos. Knows nothing about HTTP.
 
-Each is kept in storage with its thumbnail (`stream/storage/keys.py`), where every worker can read it. The server
-chooses the ids. Methods block: call them in a thread.
+Each background and its thumbnail are kept in storage (`stream/storage/keys.py`), where every worker can read them. The
+server chooses the ids. Methods block: call them in a thread.
 """
 
 import shutil
@@ -35,22 +35,24 @@ _THUMBNAIL = (320, 180)  # pixels, at most
 
 @dataclass(frozen=True)
 class OwnBackground:
+    """A user's own background. key: in storage."""
+
     id: str
     kind: Kind
     key: str
 
 
 class BackgroundStore:
-    """Stores and reads backgrounds, and translates their specs."""
+    """Stores and reads backgrounds, and converts their specs between clients and workers."""
 
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings, self._storage = settings, storage
         self._drafts = settings.data_dir.absolute() / "drafts"
 
     def worker_spec(self, owner: str, spec: str) -> str:
-        """A client's spec as a worker reads it: `gallery:NAME` and `upload:ID` become keys in storage.
+        """Convert a client's spec for workers: `gallery:NAME` and `upload:ID` become storage keys.
 
-        Raises BackgroundError if there is no such background, and for paths of the server.
+        Raises BackgroundError if the background does not exist, and for specs with a path.
         """
         kind, _, name = spec.partition(":")
         if kind in _KINDS:
@@ -63,7 +65,7 @@ class BackgroundStore:
         return spec
 
     def public_spec(self, background: Background) -> str:
-        """The inverse of `worker_spec`: the spec of a background in the form that clients read."""
+        """The inverse of `worker_spec`: a background's spec as clients write it."""
         if background.kind not in _KINDS:
             return background.spec()
         key = background.path.removeprefix(SCHEME)
@@ -110,12 +112,12 @@ class BackgroundStore:
             raise BackgroundError("there is no background with this id") from None
 
     def draft(self) -> Path:
-        """A path for receiving a new background, whose name becomes its id. Raises OSError."""
+        """A path to which a new background can be written. The file's name becomes its id. Raises OSError."""
         self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self._drafts / f"{time.time_ns():016x}{token_hex(8)}"  # names sort by time
 
     def forget_drafts(self, before_s: float) -> None:
-        """Remove drafts unchanged since `before_s` (Unix time): their creator was killed."""
+        """Remove drafts unchanged since `before_s` (Unix time): the process that made them was killed."""
         for draft in self._drafts.iterdir() if self._drafts.is_dir() else []:
             with suppress(FileNotFoundError):
                 if draft.stat().st_mtime < before_s:
@@ -124,7 +126,7 @@ class BackgroundStore:
     def keep(self, owner: str, draft: Path) -> OwnBackground:
         """Check a received draft, and store it with its thumbnail. Raises InputError, DiskError.
 
-        The caller removes the files that may be left: the draft, and its name with the suffix .jpg.
+        The caller must then remove the draft, and the file with the same name and the suffix .jpg, if they exist.
         """
         thumbnail = draft.with_suffix(".jpg")
         kind: Kind = "image" if self._is_image(draft, thumbnail) else "video"
@@ -136,7 +138,8 @@ class BackgroundStore:
         return OwnBackground(draft.name, kind, key)
 
     def remove(self, owner: str, name: str) -> None:
-        """Raises BackgroundError if there is none. Live videos that use it are not affected: they keep it open."""
+        """Remove a background. Live videos that show it continue, because they have opened it. Raises BackgroundError if
+        it does not exist."""
         self._storage.remove(self.upload(owner, name).key)
         self._storage.remove(keys.background_thumbnail(owner, name))
 
@@ -203,7 +206,7 @@ def _save_thumbnail(image: Image.Image, path: Path) -> None:
 
 
 def _kind(key: str) -> Kind | None:
-    """The kind of background that the key belongs to; None for a thumbnail."""
+    """The kind of background with this key; None for the key of a thumbnail."""
     return next((kind for kind in _KINDS if keys.background_kind(key) == kind), None)
 
 

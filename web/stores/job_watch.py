@@ -1,4 +1,4 @@
-"""State shared by all open event streams: a short-lived cache of each user's jobs, and the shutdown signal.
+"""State that all open event streams share: a short-lived cache of each user's jobs, and the shutdown signal.
 
 Knows nothing about HTTP.
 """
@@ -28,7 +28,7 @@ class JobWatch:
         return self._closing.is_set()
 
     def close(self) -> None:
-        """End every stream, because the server stops. Clients reconnect by themselves."""
+        """End every stream, because the server shuts down. Clients reconnect by themselves."""
         self._closing.set()
 
     def remove_stream(self, owner: str) -> None:
@@ -39,7 +39,7 @@ class JobWatch:
             self._cache.pop(owner, None)
 
     async def pause(self, seconds: float) -> None:
-        """Sleep, but return early when the server stops."""
+        """Sleep, but return early when the server shuts down."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()

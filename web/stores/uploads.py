@@ -1,9 +1,9 @@
-"""Uploads in progress: one folder each, with one writer at a time across processes. Knows nothing about HTTP.
+"""The store of uploads. An upload in progress has its own folder and one writer at a time, across all processes.
 
 `<data_dir>/uploads/OWNER/ID/` contains `info` (the record), `data` (the bytes received so far; its size is the offset)
-and `lock`. A complete upload is probed and moved to storage together with its record (`stream/storage/keys.py`), where
-every web process finds it; the folder keeps only the record until the upload expires. Web processes that share
-`data_dir` share the uploads in progress. Methods open files: call them in a thread.
+and `lock`. A complete upload is probed and then moved, with its record, to storage (`stream/storage/keys.py`), where
+every web process finds it. The folder keeps only the record until the upload expires. Web processes that share
+`data_dir` share the uploads in progress. Methods open files: call them in a thread. Knows nothing about HTTP.
 """
 
 import fcntl
@@ -27,11 +27,11 @@ from stream.storage import Storage, keys
 from web.http.threads import in_thread
 
 _MAX_UPLOADS = 1000  # per user, of any size
-_UNNAMED = "-"  # the folder of the user without a name; other names begin with a letter or digit
+_UNNAMED = "-"  # folder of the user without a name; names begin with a letter or digit, so none is equal
 
 
 class Busy(MatteboxError):  # noqa: N818 - error names state what went wrong, without "Error"
-    """Another writer holds the upload."""
+    """Another connection is writing to the upload."""
 
     code = "busy"
 
@@ -63,14 +63,14 @@ class Upload(BaseModel):
 
     @property
     def source(self) -> str:
-        """Its key in storage."""
+        """The storage key of its video."""
         return keys.upload_source(self.id)
 
 
 class Draft:
-    """The bytes received of one upload, opened for one writer.
+    """The bytes received of one upload, opened for one writer. offset: their number.
 
-    Raises Busy if another writer has it open, and FileNotFoundError if it does not exist. offset: bytes received.
+    Raises Busy if another writer has opened it, FileNotFoundError if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,7 +95,7 @@ class Draft:
                 view = view[count:]
 
     def sync(self) -> None:
-        """Flush to the disk. Call it before the client is told the new offset."""
+        """Flush to the disk. Call it before the new offset is sent to the client."""
         os.fsync(self._file.fileno())
 
     def truncate(self, offset: int) -> None:
@@ -112,7 +112,7 @@ class Draft:
 
 
 class UploadStore:
-    """The uploads of all users that this machine receives or has received."""
+    """The uploads of all users: those in progress on this machine, and the complete ones in storage."""
 
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings, self._storage = settings, storage
@@ -139,7 +139,7 @@ class UploadStore:
 
     @contextmanager
     def _owner_lock(self, owner: str) -> Iterator[None]:
-        """Keep other processes from creating an upload of this user, so that the quota is checked and used at once."""
+        """Prevent other processes from creating an upload of this user between checking the quota and creating one."""
         folder = self._of_owner(owner)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (folder / ".lock").open("wb") as file:
@@ -197,24 +197,24 @@ class UploadStore:
         return current.bytes  # it was completed after `upload` was read
 
     def open(self, upload: Upload) -> Draft:
-        """Open it for writing, exclusively. Raises Busy, FileNotFoundError."""
+        """Open an upload for writing, exclusively. Raises Busy, FileNotFoundError."""
         return Draft(self._folder(upload))
 
     def touch(self, upload: Upload) -> Upload:
-        """Restart its time to expiry."""
+        """Postpone the expiry of an upload: it restarts now. Returns the new record."""
         renewed = upload.model_copy(update={"expires_s": time.time() + self._settings.upload_keep_s})
         if self._folder(upload).is_dir():
             self.save(renewed)
         return renewed
 
     def save(self, upload: Upload) -> None:
-        """Write its record, atomically."""
+        """Write the record of an upload, atomically."""
         draft = self._folder(upload) / f"info.{secrets.token_hex(4)}"
         draft.write_text(upload.model_dump_json())
         draft.replace(self._folder(upload) / "info")
 
     def remove(self, upload: Upload) -> None:
-        """Remove it, from storage too. Raises Busy."""
+        """Remove an upload, from storage too. Raises Busy."""
         folder = self._folder(upload)
         if (folder / "data").exists():
             with suppress(FileNotFoundError), Draft(folder):
@@ -223,9 +223,10 @@ class UploadStore:
         self._storage.remove_all(keys.upload(upload.id))
 
     async def finish(self, upload: Upload) -> Upload:
-        """Probe a complete upload, and move it to storage if it is a video. Raises DiskError.
+        """Probe a complete upload, and move it to storage if it is a video. Returns the new record. Raises DiskError.
 
-        Only the writer calls this. It can be repeated after an interruption: `data` is removed last.
+        Call it only while the upload is open for writing. `data` is removed last, so that an interrupted call can be
+        repeated.
         """
         data = self._folder(upload) / "data"
         try:
@@ -247,7 +248,7 @@ class UploadStore:
         self.save(upload)
 
     def stored(self, id: str) -> Upload | None:
-        """The record in storage, whichever machine received the upload; None if there is none."""
+        """The record in storage, also of an upload that another machine received; None if there is none."""
         try:
             return Upload.model_validate_json(b"".join(self._storage.read(keys.upload_info(id))))
         except (FileNotFoundError, ValidationError):
@@ -258,7 +259,7 @@ class UploadStore:
         try:
             return Upload.model_validate_json((folder / "info").read_bytes())
         except (OSError, ValidationError):
-            return None  # just removed, or never written completely
+            return None  # it was just removed, or never completely written
 
     def _folder(self, upload: Upload) -> Path:
         return self._of_owner(upload.owner) / upload.id

@@ -1,7 +1,8 @@
 """/api/uploads: resumable uploads by tus 1.0 (core, creation, creation-with-upload, termination, expiration, checksum).
 
-Not based on tuspyserver: version 4.4 waits for a lock inside the event loop, up to 30 s, and then answers 503; it does
-not fsync, appends to bytes that it rejected, reports a full disk as success, and does not support owners.
+The package tuspyserver is not used: version 4.4 blocks the event loop for up to 30 s while it waits for a lock, and
+then answers 503; it does not fsync, appends to bytes that it rejected, reports a full disk as success, and does not
+support owners.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, check
 from web.stores.uploads import Busy, Draft, Upload
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
-_STALL_S = 20.0  # a writer that sends nothing for so long loses its lock: its client may have reconnected
+_STALL_S = 20.0  # a connection that sends nothing for so long is ended, because its client may have reconnected
 _CHUNK = 2**20  # bytes written at once
 _CREATED, _CREATED_WINDOW_S = 120, 60
 _RETRY_S = 2
@@ -70,7 +71,7 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
 
 @router.head("/{name}")
 async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Response:
-    """The offset at which the upload continues."""
+    """The number of bytes received, from which the upload can continue."""
     check_version(request)
     upload = await _owned(here, owner, name)
     async with _store_problems():
@@ -171,14 +172,15 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
 
 
 def _repeated(upload: Upload, start: int) -> tuple[Upload, int]:
-    """The answer for a complete upload: the client may have missed the first one. Raises Problem 409."""
+    """The answer to a request for a complete upload, whose client may have missed the first answer. Raises Problem 409
+    for any other offset than the end."""
     if start != upload.bytes:
         raise _wrong_offset(upload.bytes)
     return upload, start
 
 
 async def _write_body(request: Request, draft: Draft, length: int) -> None:
-    """Write the request body. After an interruption, the bytes received are kept, unless they have a checksum."""
+    """Write the request body. If it ends early, the bytes received are kept, unless the request has a checksum."""
     start, checksum = draft.offset, checksum_of(request)
     body = _Body(request, length - start)
     try:
@@ -190,7 +192,7 @@ async def _write_body(request: Request, draft: Draft, length: int) -> None:
         if checksum or body.too_long:
             await in_thread(draft.truncate, start)
         raise Problem(400, "cut_off", "the connection was lost") if isinstance(exc, ClientDisconnect) else exc from None
-    except asyncio.CancelledError:  # the server stops
+    except asyncio.CancelledError:  # the server is shutting down
         if checksum or body.too_long:
             draft.truncate(start)
         raise
@@ -202,7 +204,8 @@ async def _write_body(request: Request, draft: Draft, length: int) -> None:
 class _Body:
     """The request body in large chunks, of at most `limit` bytes in total.
 
-    Raises Problem 413 for a longer body and 408 for a stalled one; ClientDisconnect after the last bytes received.
+    Raises Problem 413 for a longer body and 408 for a stalled one. If the client disconnects, yields what was
+    received, then raises ClientDisconnect.
     """
 
     def __init__(self, request: Request, limit: int) -> None:

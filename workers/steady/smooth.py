@@ -1,14 +1,14 @@
 """Temporal smoothing of mattes that does not trail the subject. Pure functions: state in, state out.
 
-One method, with zero, one or several frames of look-ahead. History (picture and alpha together) is warped along the
-motion between frames. At each pixel it weighs as much as the number of frames that agreed there, reduced where the
-warped picture differs from the new one, so that new content is accepted at once. With look-ahead, future frames are
-warped back in the same way and averaged with the past, after a temporal median of three has removed single pops and
-holes. For engines with coarse mattes the result is fitted to the picture by a guided filter and steepened, because
-averaging softens edges that are sharp in the picture.
+One method, with zero, one or several frames of look-ahead. History, the average of earlier pictures and alphas, is
+warped along the motion between frames. At each pixel history's weight grows with the number of frames that agreed
+there, and is reduced where the warped picture differs from the new one, so that new content is accepted at once. With
+look-ahead, a temporal median of three frames first removes errors that last for one frame; then future frames are
+warped back and averaged like the past ones. For engines with coarse mattes a guided filter fits the result to the
+picture, and a steep curve sharpens it, because averaging softens edges that are sharp in the picture.
 
-The first frame of a scene is unchanged; the following ones are smoothed more as history grows.
-Everything is computed on the grid of `workers/steady/grid.py`; a larger alpha gets the change computed there.
+The first frame of a scene is unchanged; the following frames are smoothed more as history grows. Everything is computed
+on the grid of `workers/steady/grid.py`. To an alpha larger than the grid, the change computed on the grid is added.
 """
 
 from collections.abc import Sequence
@@ -35,13 +35,13 @@ from workers.steady.grid import (
 from workers.steady.motion import Grid, Thumbnail, flow, is_cut, thumbnail, warp
 from workers.steady.tuning import NO_DOUBT, Tuning
 
-# Values that decay must not become subnormal, which is slow on a CPU. The first is the least alpha on the grid, well
-# below visibility; the second is always added to doubt.
-_MIN_ALPHA, _TINY = np.float32(1e-6), np.float32(1e-12)
+# Values that decay must not become subnormal, because CPUs are slow with subnormal numbers.
+_MIN_ALPHA = np.float32(1e-6)  # least alpha on the grid, too small to be visible
+_TINY = np.float32(1e-12)  # always added to doubt
 _NO_MOTION = np.zeros((HEIGHT, WIDTH, 2), np.float32)
-_FAST = 24.0  # cells of the grid per frame
+_FAST = 24.0  # speed, in cells of the grid per frame, at which the temporal median's weight is reduced to 1/e
 _MOTION_WINDOW = np.ones((9, 9), np.uint8)
-_LARGE = 500_000  # pixels: on smaller pictures a finer alpha was measured to flicker more
+_LARGE = 500_000  # pixels: in smaller pictures a finer alpha flickered more, as measured
 # As matrices of `cv2.transform`: the alpha channel, and the sum of the colour channels.
 _ALPHA = np.array([[0, 0, 0, 1]], np.float32)
 _COLOUR = np.array([[1, 1, 1, 0]], np.float32)
@@ -61,8 +61,8 @@ class MattedFrame:
 
 @dataclass(frozen=True, slots=True)
 class PendingFrame:
-    """A buffered frame. alpha: on the grid. filtered: alpha after the temporal median, once the next frame is known.
-    to_previous: motion from this frame to the previous one; from_previous: from the previous one to this."""
+    """A buffered frame. alpha: on the grid. filtered: as `alpha`, but after the temporal median once the next frame is
+    known. to_previous: motion from this frame to the previous one; from_previous: from the previous frame to this."""
 
     matted: MattedFrame
     alpha: Grid
@@ -74,10 +74,10 @@ class PendingFrame:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """Several frames, averaged.
+    """The average of several frames, per cell of the grid.
 
-    values: float32 (144, 256, 4): Y, U, V and alpha. count: (144, 256), frames that agreed, older ones counting less.
-    doubt: (144, 256), a running mean of how far new alpha deviates from the average, -1 to 1.
+    values: float32 (144, 256, 4): Y, U, V and alpha. count: (144, 256), number of frames that agreed; older frames
+    count less. doubt: (144, 256), running mean of the difference between new alpha and the average, -1 to 1.
     """
 
     values: Grid
@@ -87,11 +87,11 @@ class Average:
 
 @dataclass(frozen=True, slots=True)
 class SmoothState:
-    """What is remembered of one video: a few small planes, and the buffered frames.
+    """The smoothing's state of one video: a few small planes, and the buffered frames.
 
-    picture, time_s, shapes: of the last frame: its thumbnail, its time, the shapes of its pixels and its alpha.
-    previous_alpha: on the grid, of the frame before the first pending one. past: the average of all finished frames of
-    the scene; frames: their number.
+    picture, time_s, shapes: thumbnail, time, and shapes of the pixels and the alpha of the last frame. pending: the
+    buffered frames. previous_alpha: alpha, on the grid, of the frame before the first pending one. past: the average of
+    all finished frames of the scene. frames: number of finished frames of the scene.
     """
 
     picture: Thumbnail
@@ -106,9 +106,9 @@ class SmoothState:
 def step(state: SmoothState | None, matted: MattedFrame, tuning: Tuning) -> tuple[SmoothState, list[MattedFrame]]:
     """Add the next frame of a video. Returns the finished frames, each with its own alpha, in order.
 
-    A cut, a pause of more than half a second or a new frame size starts over: pending frames are finished first.
-    The engine's alphas may be of any size; the returned ones have the same size, which `tuning.fine` may double.
-    tuning may change from frame to frame.
+    A cut, a pause of more than half a second or a new frame size ends the scene: pending frames are finished, and
+    smoothing starts again. The engine's alphas may be of any size. Returned alphas have the same size, or up to
+    twice that with `tuning.fine`. tuning may change from frame to frame.
     """
     picture, time_s = thumbnail(matted.frame), matted.frame.time_s
     shapes = (matted.frame.pixels.shape, matted.alpha.shape)
@@ -157,7 +157,7 @@ def _finish_first(state: SmoothState, future: Average | None, tuning: Tuning) ->
 
 
 def _futures(pending: Sequence[PendingFrame], tuning: Tuning) -> list[Average | None]:
-    """For each pending frame the average of it and all later ones, warped to it; None for the last, which has none."""
+    """For each pending frame, the average of this frame and all later ones, warped to this frame. None for the last."""
     if len(pending) < 2:
         return [None] * len(pending)
     future = _averaged(_values(pending[-1]), None, _NO_MOTION, tuning)
@@ -169,9 +169,10 @@ def _futures(pending: Sequence[PendingFrame], tuning: Tuning) -> list[Average | 
 
 
 def _averaged(values: Grid, history: Average | None, motion: Grid, tuning: Tuning) -> Average:
-    """A frame's values averaged with the history of its neighbours, warped to it along the motion.
+    """A frame's values averaged with the history of its neighbour, which is warped to the frame along the motion.
 
-    The gain is that of a Kalman filter, 1/n, raised where the picture or a lasting change of alpha contradicts history.
+    The n-th frame has the weight 1/n, as in a Kalman filter, or a higher weight where the picture differs from history,
+    or where alpha differs from history for several frames.
     """
     if history is None:
         return Average(values, np.ones_like(values[..., 0]), np.zeros_like(values[..., 0]))
@@ -195,9 +196,9 @@ def _gaussian(distance: npt.NDArray[Any], width: float) -> Grid:
 
 
 def _median_filtered(state: SmoothState, following: PendingFrame) -> tuple[PendingFrame, ...]:
-    """The pending frames, the last one with the median of its alpha and its neighbours'.
+    """The pending frames. The last one gets the median of its own alpha and those of the frames before and after it.
 
-    Not where motion is fast: something that has moved by its own width is not a pop.
+    Where motion is fast alpha is kept: an object that moved by its own width is not an error of a single frame.
     """
     if not state.pending:
         return ()
@@ -212,7 +213,8 @@ def _median_filtered(state: SmoothState, following: PendingFrame) -> tuple[Pendi
 def speed(motion: Grid) -> Grid:
     """Length of motion vectors: float32 (144, 256), in cells of the grid, from (144, 256, 2).
 
-    Not by cv2.magnitude: its last bit depends on where in memory its input is, so that two runs would differ.
+    cv2.magnitude is not used: the last bit of its result depends on the input's memory address, so two runs would
+    differ.
     """
     x, y = cv2.split(motion)
     return np.asarray(cv2.sqrt(cv2.add(cv2.multiply(x, x), cv2.multiply(y, y))), np.float32)
@@ -223,7 +225,7 @@ def _median(a: Grid, b: Grid, c: Grid) -> Grid:
 
 
 def _output_alpha(pending: PendingFrame, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
-    """The smoothed alpha: the engine's, blended by `weight` with the mean of all frames."""
+    """The smoothed alpha: the engine's alpha, blended with the mean of all frames, which has the weight `weight`."""
     alpha = pending.matted.alpha
     if weight == 0.0:
         return alpha
@@ -242,8 +244,8 @@ def _output_alpha(pending: PendingFrame, mean: Grid, tuning: Tuning, weight: flo
 
 
 def _guided(pending: PendingFrame, mean: Grid, tuning: Tuning) -> Grid:
-    """The mean fitted to the picture by a guided filter, whose coefficients are fitted on the grid, or at half its size
-    where time is short."""
+    """The mean, fitted to the picture by a guided filter. Its coefficients are computed on the whole grid if
+    `tuning.fine`, else at half the grid's size, which is faster."""
     picture, size = pending.picture.colour * np.float32(1 / 255), mean.shape
     step = 1 if tuning.fine else 2
     small_picture, small_mean = (_resized(plane, (HEIGHT // step, WIDTH // step)) for plane in (picture, mean))

@@ -1,4 +1,4 @@
-"""GIF palettes: 256 colours per frame, one of which may be transparent; every frame gets its own palette."""
+"""GIF palettes: every frame gets its own 256 colours, one of which may be transparent."""
 
 import av
 import av.filter

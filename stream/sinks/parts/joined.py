@@ -1,4 +1,4 @@
-"""Joining the encoded parts of one output by remuxing their packets, without encoding again."""
+"""Joins the encoded parts of one output by remuxing their packets, without encoding again."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,8 @@ def part_container(chosen: Encoding, transparent: bool) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """An encoded part of an output. first: time of its first frame, in ticks of the output's clock."""
+    """An encoded part of an output: what one segment wrote. first: time of its first frame, in ticks of the output's
+    clock."""
 
     path: Path
     first: int
@@ -37,7 +38,7 @@ class Part:
 class JoinedOutput:
     """An output file made from parts and audio packets.
 
-    out: "file:PATH", or a file object that PyAV can write to. Raises FFmpeg's errors.
+    out: "file:PATH", or a file object to which PyAV can write. Raises FFmpeg's errors.
     """
 
     def __init__(self, out: Any, chosen: Encoding, info: VideoInfo, options: dict[str, str]) -> None:
@@ -83,12 +84,12 @@ class JoinedOutput:
     def _packets(self, parts: Iterator[Part]) -> Iterator[Any]:
         """All video packets, part by part, with increasing decoding times.
 
-        With reordered frames, the first packets of a part are decoded before its first presentation time. In the output
-        they get the times of the last frames of the part before.
+        If the codec reorders frames, the first packets of a part must be decoded before the part's first presentation
+        time. As decoding times they get the presentation times of the previous part's last frames.
         """
         previous: list[int] = []
         for number, part in enumerate(parts):
-            pts = [packet.pts for packet in _read(part.path)]  # all are needed to compute the first packet's dts
+            pts = [packet.pts for packet in _read(part.path)]  # the first packet's dts depends on all of them
             with closing(av.open(f"file:{part.path}")) as container:
                 stream = container.streams.video[0]
                 if number == 0:
@@ -106,8 +107,11 @@ class JoinedOutput:
                     yield packet
 
     def _shift(self, part: Part, first: int, clock: Fraction) -> int:
-        """Ticks to add to a part's times. MOV stores a start time in milliseconds only, and NUT shifts packets with
-        negative decoding times, so both are aligned exactly; Matroska keeps (rounded) times, so its shift is 0."""
+        """Ticks to add to a part's times, so that its first frame is at `part.first`.
+
+        Needed for MOV, which rounds the start time to milliseconds, and for NUT, which shifts packets with negative
+        decoding times. Matroska keeps the times (rounded), so the shift is 0.
+        """
         exact = part_container(self._format, self._info.has_alpha) != "matroska"
         return round(part.first * self._info.time_base / clock) - first if exact else 0
 
@@ -124,9 +128,12 @@ def _packets_of(container: Any) -> Iterator[Any]:
 def _decoding_times(
     pts: Sequence[int], previous: Sequence[int], shift: int, min_delay: int
 ) -> tuple[list[int], list[int]]:
-    """The decoding time of each packet of a part in the output, and the part's sorted presentation times, which are
-    `previous` for the next part. pts: presentation times in stored order. min_delay: reorder delay in frames to use at
-    least, even if this part needs less: decoding times would step back where a later part needs more."""
+    """The decoding times of a part's packets in the output, and the part's sorted presentation times, to be passed as
+    `previous` for the next part.
+
+    pts: presentation times in stored order. min_delay: least reorder delay to use, in frames, even if this part needs
+    less: if a later part needed more, the decoding times would decrease there.
+    """
     times = sorted(time + shift for time in pts)
     delay = max(min_delay, _reorder_delay(pts))
     earlier = [*previous[len(previous) - delay :]] if previous else _extrapolated(times, delay)
@@ -134,7 +141,7 @@ def _decoding_times(
 
 
 def _reorder_delay(pts: Sequence[int]) -> int:
-    """By how many frames decoding must run ahead, so that no frame is presented before it is decoded."""
+    """Number of frames by which decoding must run ahead, so that each frame is decoded before its presentation time."""
     position = {time: n for n, time in enumerate(sorted(pts))}
     return max(n - position[time] for n, time in enumerate(pts))
 

@@ -1,4 +1,4 @@
-"""Atomic outputs: written to a temporary name in the same folder and renamed when complete."""
+"""Atomic outputs: written under a temporary name in the final folder, and renamed when complete."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from stream.errors import DiskError, disk_error
 
 
 class Partial:
-    """A file or folder being written at `path`, which `publish` renames to `final` and `discard` removes."""
+    """An incomplete file or folder, to be written at `path`. `publish` renames it to `final`; `discard` removes it."""
 
     def __init__(self, final: Path) -> None:
         self.final = final = final.resolve()  # a symbolic link is kept and its target replaced

@@ -1,9 +1,10 @@
-"""Encoding an output in separate parts, and joining them without encoding again.
+"""Encodes an output in separate parts, one per segment, and joins the parts without encoding again.
 
-A part is stored in a container with the output's timestamp precision and less overhead per frame, so that all parts
-together are no larger than the output: NUT, exact to the tick; or Matroska without an index, exact to the millisecond
-as Matroska outputs are, where NUT does not support the colours of FFV1 or the alpha of VP9. GIF is encoded again from
-lossless parts, because its frames depend on those before them. Numbered images are stored in zip files.
+The container of a part has the output's timestamp precision and less overhead per frame, so that all parts together are
+no larger than the output. It is NUT, which is exact to the tick. FFV1 and VP9 with alpha, which NUT does not support,
+are stored in Matroska without an index, which is exact to the millisecond, as Matroska outputs are. ProRes is stored in
+MOV. Parts of a GIF are lossless, and the join encodes them again, because each frame of a GIF depends on earlier
+frames. Numbered images are stored in zip files.
 """
 
 import shutil
@@ -39,7 +40,7 @@ _PART_OPTIONS = {
 
 
 def open_segment(path: Path, chosen: Encoding, transparent: bool, settings: Settings) -> Sink:
-    """The sink for a part of an output in the format `chosen`. Encodes the final frames, except for GIF."""
+    """The sink for a part of an output in the format `chosen`. The join does not encode again, except for GIF."""
     if not chosen.container:
         return ZipSink(path, chosen, settings)
     codec, container = ENCODINGS[".mkv"] if chosen.container == "gif" else chosen, part_container(chosen, transparent)
@@ -82,10 +83,10 @@ class ZipSink:
 def join(
     parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], final: Path, chosen: Encoding, settings: Settings
 ) -> Warnings:
-    """Join parts, in order, and audio packets into the output `final`; returns its warnings.
+    """Join parts, in order, and audio packets into the output `final`; returns the output's warnings.
 
-    info: of the output, as its sink would get it. A part is read only after the one before is finished, so that the
-    caller can fetch them one by one. Raises DiskError, EncodeError; the output is removed then.
+    info: of the output, as its sink would get it. The next part is taken only when the previous one is no longer read,
+    so the caller can fetch them one by one. Raises DiskError, EncodeError; then the output is removed.
     """
     if chosen.container == "gif":
         return _encode_again(parts, info, final, chosen, settings)
@@ -119,8 +120,7 @@ def _join_packets(
 
 
 def first_pass(parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Encoding) -> FirstPass:
-    """Mux the output without keeping it, to learn what `second_pass` needs to write it sequentially. Not for GIF.
-    Raises EncodeError."""
+    """Mux the output without storing it, to find out what `second_pass` needs. Not for GIF. Raises EncodeError."""
     if not chosen.container:
         return FirstPass([NO_SOUND] if info.sound else [])
     with named_errors(Path(chosen.name)):
@@ -140,8 +140,8 @@ def first_pass(parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], c
 def second_pass(
     first: FirstPass, parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Encoding
 ) -> Iterator[bytes]:
-    """The output's bytes, sequentially, in pieces of about 1 MiB. Needs the same parts and audio as the first pass.
-    Raises EncodeError."""
+    """The output's bytes in order, in pieces of about 1 MiB. Needs the same parts and audio as `first_pass`. Raises
+    EncodeError."""
     with named_errors(Path(chosen.name)):
         yield from (_second_pass(first, parts, info, sound, chosen) if chosen.container else _zip_pieces(parts, info))
 
@@ -170,7 +170,7 @@ def _zip_pieces(parts: Iterable[Part], info: VideoInfo) -> Iterator[bytes]:
 
 
 def _sequential(chosen: Encoding, info: VideoInfo, out: EditRecorder | PatchingBuffer) -> JoinedOutput:
-    """A muxer without random ids, and without options for which it would have to read its own output."""
+    """A muxer whose output is the same in every run, and that never reads its output."""
     return JoinedOutput(out, chosen, info, {"fflags": "+bitexact"})
 
 

@@ -1,8 +1,8 @@
-"""Two-pass muxing, which writes the files of seeking muxers sequentially, for storage that cannot seek.
+"""Two-pass muxing: writes a file sequentially, for storage that cannot seek, although the muxer seeks back in it.
 
-The first pass writes to an `EditRecorder`, which keeps only overwritten bytes and the end of the file. Its result, a
-`FirstPass`, tells the `PatchingBuffer` of the second pass which bytes to replace. An MP4's `moov` box is moved to the
-front on the way.
+In the first pass the muxer writes to an `EditRecorder`, which keeps only the bytes that were overwritten and the end of
+the file. The result, a `FirstPass`, lists the bytes that the `PatchingBuffer` of the second pass replaces. They also
+move the `moov` box of an MP4 to the front.
 """
 
 import struct
@@ -22,8 +22,8 @@ _NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 @dataclass(frozen=True)
 class FirstPass:
-    """The result of the first pass. warnings: of the output. size: number of bytes that the muxer writes. edits: sorted
-    by offset, (offset, number of the muxer's bytes to drop there, bytes to insert instead)."""
+    """The result of the first pass. warnings: of the output. size: of the file that the muxer writes, in bytes. edits:
+    sorted by offset, each (offset in that file, number of bytes to drop there, bytes to insert instead)."""
 
     warnings: Warnings
     size: int = 0
@@ -61,7 +61,7 @@ class EditRecorder:
         self._end = self._size, bytearray()
 
     def result(self, warnings: Warnings, faststart: bool) -> FirstPass:
-        """faststart: it is an MP4 whose `moov` box is moved to the front. Raises EncodeError."""
+        """What the second pass needs. faststart: move the `moov` box of an MP4 to the front. Raises EncodeError."""
         edits = [
             (run[0], len(run), bytes(self._overwritten[n] for n in run)) for run in _runs(sorted(self._overwritten))
         ]
@@ -98,7 +98,7 @@ def _ends(head: bytes) -> tuple[int, int]:
 
 
 def to_front(table: bytes) -> bytes:
-    """An MP4's `moov` box (ISO/IEC 14496-12), with chunk offsets adjusted for a place before the media data."""
+    """An MP4's `moov` box (ISO/IEC 14496-12), with the chunk offsets that are right if it precedes the media data."""
     moved = _shifted(table, len(table))
     return moved if len(moved) == len(table) else _shifted(table, len(moved))  # 64-bit offsets may have made it larger
 
@@ -123,7 +123,7 @@ def _boxes(body: bytes) -> Iterator[bytes]:
 
 
 class OutputBuffer:
-    """A write-only, non-seekable file whose bytes are taken out in pieces."""
+    """A write-only file without seeking. The caller takes the written bytes out in pieces."""
 
     def __init__(self) -> None:
         self._ready = bytearray()
@@ -136,7 +136,7 @@ class OutputBuffer:
         """Required by zipfile; does nothing."""
 
     def full(self) -> Iterator[bytes]:
-        """The buffered bytes, once there is a full piece."""
+        """The buffered bytes, if they are enough for a piece."""
         if len(self._ready) >= _PIECE_BYTES:
             yield from self.rest()
 
@@ -147,7 +147,8 @@ class OutputBuffer:
 
 
 class PatchingBuffer(OutputBuffer):
-    """For seeking muxers: overwrites are ignored, because `FirstPass` already has their bytes as edits."""
+    """As `OutputBuffer`, for muxers that seek back: bytes that they overwrite are ignored, because `FirstPass` already
+    has the final bytes as edits."""
 
     def __init__(self, first: FirstPass) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""One video into several outputs: each gets its own rendering of every frame, and all audio."""
+"""Writes one video to several outputs: each gets its own rendition of every frame, and all audio."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,10 +11,10 @@ from stream.pump import Sink, Warnings
 
 
 class SeveralSink:
-    """Writes a frame to the first of `sinks`, and `Frame.others` to the rest.
+    """Writes a frame to the first of `sinks`, and each of `Frame.others` to one of the other sinks.
 
-    sounds: the input's audio streams for each of the rest, opened again: a sink that re-encodes audio decodes it, and
-    a decoder must not be shared.
+    sounds: for each of the other sinks, the input's audio streams, opened again. A sink that re-encodes audio uses the
+    stream's decoder, which sinks must not share.
     """
 
     def __init__(self, sinks: Sequence[Sink], sounds: Sequence[tuple[av.AudioStream, ...]]) -> None:
@@ -32,7 +32,7 @@ class SeveralSink:
                 sink.write(frame)
             return
         for sink, packet in zip(self._sinks, [item, *(_copy(item) for _ in self._sinks[1:])], strict=True):
-            sink.write(packet)  # which modifies the packet
+            sink.write(packet)  # each needs its own packet, because writing modifies it
 
     def close(self) -> None:
         for sink in self._sinks:

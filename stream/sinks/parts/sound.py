@@ -47,7 +47,7 @@ class EncodedTrack:
         try:
             frames = self._decoder.decode(packet)
         except av.error.InvalidDataError:
-            return  # skip damaged packets: a short gap instead of a failure
+            return  # a damaged packet becomes a short gap instead of a failure
         self._encode(frames)
 
     def close(self) -> None:
@@ -62,7 +62,8 @@ class EncodedTrack:
 
 
 def _standard_layout(layout: av.AudioLayout, codec: str) -> av.AudioLayout:
-    """A layout the encoder supports: raw audio may have a channel count only, and Opus has one layout per count."""
+    """A layout that the encoder supports. Raw audio may have only a number of channels, without a layout, and Opus
+    supports one layout per number of channels."""
     if "channels" not in layout.name and codec != "libopus":
         return layout
     known = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -80,12 +81,12 @@ def _describe(stream: av.AudioStream, source: av.AudioStream) -> None:
 def add_sound(
     container: OutputContainer, chosen: Encoding, source: av.AudioStream
 ) -> CopiedTrack | EncodedTrack | None:
-    """A track for one of the input's audio streams; None where the format holds no sound."""
+    """A track for one of the input's audio streams; None if the format has no audio."""
     if not chosen.sound_codec:
         return None
     if chosen.sound is None or source.codec_context.codec.canonical_name in chosen.sound:
         try:
             return CopiedTrack(container, source)
         except (av.error.FFmpegError, ValueError):
-            pass  # this container has no tag for the codec after all
+            pass  # this container cannot store the codec after all
     return EncodedTrack(container, source, chosen.sound_codec)
