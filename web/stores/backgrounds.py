@@ -138,7 +138,7 @@ class BackgroundStore:
         return OwnBackground(draft.name, kind, key)
 
     def remove(self, owner: str, name: str) -> None:
-        """Remove a background. Live videos that show it continue, because they have opened it. Raises BackgroundError if
+        """Remove a background. Live videos that show it keep it, because they have opened it. Raises BackgroundError if
         it does not exist."""
         self._storage.remove(self.upload(owner, name).key)
         self._storage.remove(keys.background_thumbnail(owner, name))
