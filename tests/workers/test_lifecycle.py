@@ -110,7 +110,7 @@ async def test_a_worker_is_listed_then_drains_and_leaves(url: str) -> None:
             await life.beat()
             assert [worker.state for worker in await store.workers()] == ["draining"]
         assert await store.workers() == []
-        assert link.calls["reap"] == 1
+        assert link.calls["live/reap"] == 1
     await store.close()
 
 

@@ -265,11 +265,11 @@ def test_a_killed_redis_server_comes_back_with_its_data(tmp_path: Path) -> None:
     code = """
 import asyncio, sys
 from pathlib import Path
-from stream.serve import embedded, supervise
+from stream.serve import redis_server, supervise
 folder = Path(sys.argv[1])
 async def ready():
-    return embedded.answers(folder)
-asyncio.run(supervise.Supervisor([supervise.Program("redis", embedded.command(folder), ready=ready)]).run())
+    return redis_server.answers(folder)
+asyncio.run(supervise.Supervisor([supervise.Program("redis", redis_server.command(folder), ready=ready)]).run())
 """
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
     pids = []

@@ -150,10 +150,10 @@ async def test_a_worker_sends_heartbeats(server: RedisServer, tmp_path: Path, cl
 @asynctest
 async def test_an_unexpected_exception_ends_no_loop(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     """The loops of heartbeat, cleanup, tasks and leases: each fails once, and continues."""
-    loops = {"pipeline", "job_reap", "job_take", "job_renew"}
+    loops = {"pipeline", "job/reap", "job/take", "job/renew"}
     async with factory(server.url, tmp_path) as site:
         link, stop = OddLink(server.url), asyncio.Event()
-        link.odd |= loops | {"job_done"}
+        link.odd |= loops | {"job/segment_done"}
         running = asyncio.create_task(FileWorker(site.settings, JobStore(link), site.storage).run(stop))
         job = await site.submit(clip)
         await site.until(job.id, lambda job: not link.odd)
