@@ -1,4 +1,5 @@
-"""What viewers may not be shown: a published stream refuses options that would show them the room.
+"""What viewers may not be shown: a published stream refuses options that would show them the room, unless its publisher
+allows it by `show_room=true`.
 
 The owner of a camera may see the room on the camera's own connection. `workers/privacy.py` decides what is shown of a
 frame without a matte.

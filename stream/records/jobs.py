@@ -35,7 +35,7 @@ PLAN, JOIN = "plan", "join"
 """Names of a job's first and last task; those of its segments are numbers."""
 SEGMENT = "%04d"
 POISON = "poison"
-"""The reason of a job or an offer whose workers crashed or were lost too often."""
+"""The reason of a job or an offer whose workers crashed or were lost too often: see lua/job/poison_jobs.lua."""
 _FAULTS: tuple[type[MatteboxError], ...] = (
     UnreadableMedia, TooLarge, NoVideoStream, BackgroundError, DiskError, EngineError, WeightsError, EncodeError,
     FetchError,

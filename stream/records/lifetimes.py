@@ -1,4 +1,4 @@
-"""How long things live in Redis, and how often work is tried: leases, heartbeats, records, retries.
+"""How long things live in Redis, and how often work is retried: leases, heartbeats, records, attempts.
 
 In seconds, unless the name says otherwise.
 """
@@ -6,15 +6,15 @@ In seconds, unless the name says otherwise.
 from stream import limits
 
 LEASE_S = 4.0  # lifetime of a worker's lease on a session or task
-GRACE_S = 3.0  # from noticing an expired lease to giving it up, so that owners can renew after an outage of Redis
+GRACE_S = 3.0  # an expired lease is given up only after this: its owner can still renew it after an outage of Redis
 KEEP_S = 600  # lifetime of ended sessions, and of records not renewed
 BEAT_S = 4.0  # a worker without a heartbeat for this long is gone
 ANSWER_S = 30  # lifetime of an answer not fetched
 QUEUE_S = 3600  # lifetime of unused streams of offers and commands
 CLAIM_MS = 1000  # an offer delivered but not taken for this long goes to another worker
-DELIVERIES = 3  # after this many deliveries an offer or task counts as poison
+DELIVERIES = 3  # of an offer, and crashes of a task's process, after which it is given up as poison
 WAITING = 256  # maximum number of waiting offers; more are refused
-LOSSES = 25  # lost workers after which a task's job fails; a task that kills its process fails after DELIVERIES
+LOSSES = 25  # workers lost with one task, after which its job is given up as poison
 JOB_KEEP_S = limits.JOBS_KEEP_S + 86_400  # lifetime of an unused job record: files are removed first
 JOB_REPEAT_S = 86_400  # lifetime of an idempotency key
 REMOVED_S = 86_400  # lifetime of the mark of a removed job, so that workers do not restore it

@@ -16,11 +16,15 @@ _CONSTANTS = (
 )
 
 
+_SHARED = {"live": ("common",), "job": ("common", "poison_jobs")}
+"""By folder: the functions that all of its scripts share."""
+
+
 @cache
 def script(name: str) -> str:
-    """The text of `lua/<name>.lua`, such as "live/claim", preceded by the constants above, the clock and the functions
-    that all scripts of its folder share."""
-    folder = files("stream.records") / "lua"
+    """The text of `lua/<name>.lua`, such as "live/claim", preceded by the constants, the clock and its folder's shared
+    functions."""
+    lua, folder = files("stream.records") / "lua", name.partition("/")[0]
     constants = [f"local {name} = {getattr(module, name)!r}" for module, names in _CONSTANTS for name in names]
-    parts = ("clock", f"{name.partition('/')[0]}/common", name)
-    return "\n".join([*constants, *((folder / f"{part}.lua").read_text() for part in parts)])
+    parts = ("clock", *(f"{folder}/{shared}" for shared in _SHARED[folder]), name)
+    return "\n".join([*constants, *((lua / f"{part}.lua").read_text() for part in parts)])

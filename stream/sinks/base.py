@@ -1,4 +1,9 @@
-"""Interface of sinks that are opened by an address."""
+"""Interface of sinks that are opened by an address.
+
+A new sink is one file beside this one and one line in `SINKS` (`__init__.py`). Its class has `from_address` (below) and
+the methods of `Sink` (`stream/pump.py`): `open(info)`, `write(item)`, `close()`, `abort()`, and the list `warnings`. An
+optional package gets an extra in pyproject.toml.
+"""
 
 from typing import Protocol
 
@@ -11,15 +16,16 @@ from stream.settings import Settings
 class SinkClass(Protocol):
     """The class that an entry of `SINKS` names.
 
-    A sink that must not block the pump (a device, a connection) also has a `slot`: `pump` then gives it only the newest
-    frame.
+    A sink that must not block the pump (a device, a connection) also has a `slot` (`stream/slot.py`), a hand-over that
+    keeps only the newest frame.
     """
 
     def from_address(self, address: Address, options: Options, settings: Settings) -> Sink:
         """A class method. Checks its arguments; nothing is written and no connection is made before `open`.
 
         options: of the video. If `options.wants_alpha`, frames have alpha: a sink that cannot store it raises
-        UnsupportedOutput. Optional packages are imported here, not at the top of the module. Raises UsageError,
+        UnsupportedOutput. Optional packages are imported here and not at the top of the
+        module, which is loaded to list the schemes too. Raises UsageError,
         DiskError.
         """
         ...

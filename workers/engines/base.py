@@ -39,13 +39,13 @@ class Engine(Protocol):
     of frames after which the state no longer depends on the first one. device: name of the device, to be displayed; it
     begins with "cpu" if the engine runs on the CPU, whose time it then shares with decoding and encoding.
 
-    A new engine is a file beside this one and a record in `stream/records/engines.py`, which names the class; nothing
-    else changes. The class is created as `Class(options, settings, say)`. Its file imports optional packages at the
+    A new engine is a file beside this one and a record in `stream/records/engines.py`, which names the class; no other
+    code changes. The class is created as `Class(options, settings, say)`. Its file imports optional packages at the
     top; the record lists them in `modules`, and an extra in pyproject.toml installs them.
     `tests/workers/engines/test_contract.py` tests every engine whose modules are installed.
 
-    An engine derives from this class, and overrides `measure`, `recall` and `steadied` if it needs to. A wrapper of an
-    engine does not derive from this class: then mypy checks that it delegates all methods.
+    An engine derives from this class, and overrides `measure`, `recall` and `steadied` if it needs to. A wrapper does
+    not derive from this class, so that mypy reports a method that it does not delegate.
     """
 
     name: str

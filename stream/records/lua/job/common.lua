@@ -153,15 +153,6 @@ local function finish(j, state, reason, detail)
   keep(j.id)
 end
 
--- A task's worker has died or was silent for too long. Rarely the job's fault, because videos are decoded in separate
--- processes; but a job may take down whole machines.
-local function lapse(id, name, t)
-  if not t.leaving then t.lost = (t.lost or 0) + 1 end
-  if (t.lost or 0) < LOSSES then return give_back(id, name, t) end
-  put(id, name, t)
-  finish(find(id), 'failed', POISON, t.lost .. ' workers were lost while working on it')
-end
-
 -- Check a worker's ownership of a task: returns the job and the task, or else the reply to return.
 local function claimed(id, name, worker, fence)
   local j = find(id)
