@@ -99,6 +99,8 @@ def test_warnings_are_printed_at_the_end(tmp_path: Path) -> None:
         (["file", TALK, "-o", "/no/such/folder/o.mp4"], 1, "does not exist"),
         (["file", __file__, "-o", "o.mp4"], 1, "is not a video that can be read"),
         (["models", "pull", "nope"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME"),
+        (["models", "pull", "nope:x"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME"),
+        (["models", "pull", "rvm:x"], 2, "rvm has no weights to choose from; use one of: rvm, selfie, birefnet:NAME"),
         (["jobs", "list", "--server", "http://[host"], 2, "is not a server address"),
         (["eval", TALK, "none.mkv"], 1, "none.mkv does not exist"),
         (["frobnicate"], 2, "frobnicate"),

@@ -84,14 +84,20 @@ def weights(name: str) -> Weights:
 def catalogue(name: str) -> Any:
     """The module with the weights that may be chosen for an engine, such as `workers/weights/birefnet_hub.py`. Raises
     UsageError if there is no such engine, or it has no choice of weights."""
-    if name not in ENGINES or not ENGINES[name].catalogue:
+    if name not in ENGINES:
         raise _unknown(name)
+    if not ENGINES[name].catalogue:
+        raise UsageError(f"models: {name} has no weights to choose from; use one of: {_names()}")
     return import_module(ENGINES[name].catalogue)
 
 
 def _unknown(name: str) -> UsageError:
+    return UsageError(f"models: unknown name {name!r}; use one of: {_names()}")
+
+
+def _names() -> str:
     chosen = [f"{record.name}:NAME" for record in ENGINES.values() if record.catalogue]
-    return UsageError(f"models: unknown name {name!r}; use one of: {', '.join([*_with_weights(), *chosen])}")
+    return ", ".join([*_with_weights(), *chosen])
 
 
 def _with_weights() -> list[str]:

@@ -210,6 +210,16 @@ def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.wait_for_selector(".job button:has-text('Play')", timeout=15_000)
 
 
+def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> None:
+    """As while Redis is away: /api/options needs it, /api/backgrounds does not."""
+    page.route("**/api/options", lambda route: route.fulfill(status=503, body="{}"))
+    page.reload()
+    page.wait_for_selector("input[value='color:#f4f1ea']", state="attached")
+    assert page.locator("select[name=engine] option").count() == 1
+    page.unroute("**/api/options")
+    page.wait_for_selector("select[name=engine] option[value=rvm]", state="attached")
+
+
 @pytest.mark.parametrize("size", [(390, 844), (820, 1100), (1920, 1080)])
 def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, size: tuple[int, int]) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})

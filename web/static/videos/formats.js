@@ -1,4 +1,4 @@
-// The formats of results, as the server lists them. Empty until its answer arrives.
+// The formats of results, and the engines, as the server lists them. Empty until its answer arrives.
 
 import { get } from "../shared/api.js";
 
@@ -9,12 +9,14 @@ class Formats extends EventTarget {
   constructor() {
     super();
     this.all = [];
+    this.engines = [];
   }
 
   /** Retries until the server answers. */
   async load() {
     try {
-      this.all = (await get("/api/options")).formats;
+      const { formats, engines } = await get("/api/options");
+      Object.assign(this, { all: formats, engines });
       this.dispatchEvent(new Event("known"));
     } catch {
       setTimeout(() => this.load(), RETRY_MS);

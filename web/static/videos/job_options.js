@@ -19,13 +19,13 @@ export class JobOptions {
     this.form.addEventListener("change", ({ target }) => {
       if (target.name) this.#choose(target.name, target.type === "checkbox" ? target.checked : target.value);
     });
-    formats.addEventListener("known", () => this.#listFormats());
+    formats.addEventListener("known", () => { this.#listEngines(formats.engines); this.#listFormats(); });
     find("colour").addEventListener("input", ({ target }) => this.#choose("background", `color:${target.value}`));
   }
 
+  /** Lists the backgrounds. Does not need the server's records, unlike `formats`, which lists the rest. */
   async load() {
-    const [{ backgrounds }, { engines }] = await Promise.all([get("/api/backgrounds"), get("/api/options")]);
-    this.#listEngines(engines);
+    const { backgrounds } = await get("/api/backgrounds");
     this.tiles.replaceChildren(...backgrounds.map(tile));
     if (/^(upload|gallery):/.test(this.chosen.background) && !backgrounds.some((b) => b.spec === this.chosen.background)) {
       this.chosen.background = DEFAULTS.background;
