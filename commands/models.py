@@ -28,8 +28,10 @@ def list_all(as_json: shared_options.Json = False) -> None:
         else:
             print(f"{name:24} {state:8} {licence:11} {weights.size / 1e6:6.1f} MB  {weights.path}")
     for record in ENGINES.values():
-        if record.catalogue and all(importlib.util.find_spec(module) for module in record.modules):
-            _list_catalogue(record.name, known.catalogue(record.name), as_json)
+        if record.catalogue:
+            catalogue = known.catalogue(record.name)
+            if all(importlib.util.find_spec(module) for module in catalogue.MODULES):
+                _list_catalogue(record.name, catalogue, as_json)
 
 
 def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:

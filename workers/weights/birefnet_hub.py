@@ -13,6 +13,7 @@ from stream.errors import UsageError, WeightsError
 from stream.settings import Settings
 from workers.weights.known import Say
 
+MODULES = ("huggingface_hub",)  # needed to find and download them
 LICENCE = "MIT"  # by the authors' word
 _FILE = "model.safetensors"
 _SHA256_DIGITS = 64
