@@ -76,7 +76,7 @@ def _spec_fields(spec: str) -> dict[str, Any]:
 
 
 class View(StrEnum):
-    """What the output shows."""
+    """The views of a matte that an output may show."""
 
     COMPOSITE = "composite"  # subject in front of the background
     MATTE = "matte"  # alpha as grey
