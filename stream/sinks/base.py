@@ -1,8 +1,9 @@
 """Interface of sinks that are opened by an address.
 
-A new sink is one file beside this one and one line in `SINKS` (`__init__.py`). Its class has `from_address` (below) and
-the methods of `Sink` (`stream/pump.py`): `open(info)`, `write(item)`, `close()`, `abort()`, and the list `warnings`. An
-optional package gets an extra in pyproject.toml.
+A new sink is one file beside this one and one line in `SINKS` (`__init__.py`), such as
+`"ndi": "stream.sinks.ndi:NdiSink"`. Its class has `from_address` (below) and what `Sink` (`stream/pump.py`) asks for:
+`open(info)`, `write(item)` with a `Frame` or an audio packet, `close()` at the end, `abort()`, which may be called at any
+time, and the list `warnings`. An optional package gets an extra in pyproject.toml.
 """
 
 from typing import Protocol

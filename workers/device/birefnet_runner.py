@@ -2,6 +2,8 @@
 
 Owns everything that depends on the device: dtype, transfers, normalisation (on the device, so that only uint8 is
 uploaded), out-of-memory handling and warm-up. Knows nothing about files, frames and videos.
+
+Another runtime for the same network would be another runner beside this one; `workers/engines/birefnet.py` creates it.
 """
 
 import functools

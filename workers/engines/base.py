@@ -1,4 +1,4 @@
-"""Interface of engines. An engine is a network, or a rule, that computes the alpha of a frame.
+"""Interface of engines. An engine is a network, or a rule, that computes the alpha of a frame, not a runtime.
 
 All videos of a process share one engine. An engine stores nothing about a video: each call gets the video's state and
 returns the new one.

@@ -1,5 +1,6 @@
 -- When a job is given up as "poison", because it takes down what works on it: after DELIVERIES crashes of the process
--- that runs its task, or after LOSSES lost workers. Shared by the scripts of this folder, after common.lua.
+-- that runs its task, or after LOSSES lost workers (lifetimes.py has the numbers). Shared by the scripts of this
+-- folder, after common.lua.
 
 -- The process that ran a task crashed, but not its worker: the job is to blame. Retry the task, or fail the job.
 local function crashed(j, name, t)
