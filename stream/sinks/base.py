@@ -2,8 +2,8 @@
 
 A new sink is one file beside this one and one line in `SINKS` (`__init__.py`), such as
 `"ndi": "stream.sinks.ndi:NdiSink"`. Its class has `from_address` (below) and what `Sink` (`stream/pump.py`) asks for:
-`open(info)`, `write(item)` with a `Frame` or an audio packet, `close()` at the end, `abort()`, which may be called at any
-time, and the list `warnings`. An optional package gets an extra in pyproject.toml.
+`open(info)`, `write(item)` with a `Frame` or an audio packet, `close()` at the end, `abort()`, which may be called at
+any time, and the list `warnings`. An optional package gets an extra in pyproject.toml.
 """
 
 from typing import Protocol
