@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.cache_clear()
     # A background shell job ignores SIGINT, and so would every program that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # likewise under nohup
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
