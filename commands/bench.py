@@ -1,13 +1,13 @@
 """`mattebox bench`: benchmarks of files, jobs, models, temporal smoothing and live video."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from commands import bench_jobs, bench_live, shared_options
+from commands.messages import to_stderr
 
 app = typer.Typer(help="Benchmarks of this machine.", no_args_is_help=True)
 app.command("live")(bench_live.live)
@@ -29,7 +29,7 @@ def file(
 
     if not as_json:
         print("engine        size  loop fps pump fps ratio  cpu ms  busy peak MiB")
-    for row in file.bench_file(clip, frames, repeats, settings(), _say):
+    for row in file.bench_file(clip, frames, repeats, settings(), to_stderr):
         if as_json:
             print(json.dumps(asdict(row)), flush=True)
             continue
@@ -54,7 +54,7 @@ def model(
     from stream.settings import settings
     from workers.bench import model
 
-    rows = [asdict(row) for row in model.bench_model(settings(), repeats, _say)]
+    rows = [asdict(row) for row in model.bench_model(settings(), repeats, to_stderr)]
     if save is not None:
         save.write_text(json.dumps(rows, indent=1))
     if as_json:
@@ -84,7 +84,7 @@ def temporal(
     from workers.bench.plot import draw
     from workers.bench.temporal import bench_temporal
 
-    rows = bench_temporal(clip, truth, engine, settings(), _say)
+    rows = bench_temporal(clip, truth, engine, settings(), to_stderr)
     if save is not None:
         draw(rows, f"{engine} on {clip.name}", save)
     if as_json:
@@ -94,7 +94,3 @@ def temporal(
     for row in rows:
         figures = f"{row.mad:6.2f} {row.mse:6.2f} {row.grad:6.2f} {row.dtssd:6.2f} {row.ms:9.2f}"
         print(f"{row.filter:12} {figures} {row.mad_ratio:8.3f} {row.dtssd_ratio:9.3f}")
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

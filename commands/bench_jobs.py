@@ -1,7 +1,6 @@
 """`mattebox bench jobs`: the speed of jobs with several workers, which it starts itself."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ import typer
 
 from commands import shared_options
 from commands.bench_live import listed
+from commands.messages import to_stderr
 from stream.records.engines import ENGINES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def jobs(
     rows = []
 
     async def run() -> None:
-        async for row in bench_jobs(clip, engine, frames, (int(width), int(height)), counts, settings(), _say):
+        async for row in bench_jobs(clip, engine, frames, (int(width), int(height)), counts, settings(), to_stderr):
             rows.append(asdict(row))
             print(json.dumps(rows[-1]) if as_json else _line(row), flush=True)
 
@@ -57,7 +57,3 @@ def _line(row: "Row") -> str:
     workers = "file" if row.workers == 0 else str(row.workers)
     ratios = f"{row.ratio:7.2f} {row.overhead:12.1%} {row.twice:13.1%}" if row.workers else ""
     return f"{row.engine:8} {workers:>8} {row.seconds:8.1f} {row.cpu_s:6.1f} {row.fps:6.1f} {ratios}"
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

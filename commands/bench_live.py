@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands import shared_options
+from commands.messages import to_stderr
 from stream.errors import ServerError, UsageError
 from stream.records.engines import names
 
@@ -45,7 +46,7 @@ def live(
     if not as_json:
         print(_HEAD)
     with contextlib.nullcontext(url) if url else _started() as at:
-        for row in bench_live(at, counts, sizes, engine, seconds, token, _say, clip, settings()):
+        for row in bench_live(at, counts, sizes, engine, seconds, token, to_stderr, clip, settings()):
             rows.append(asdict(row))
             print(json.dumps(rows[-1]) if as_json else _line(row), flush=True)
     if save is not None:
@@ -89,7 +90,3 @@ def _started() -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(20)
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

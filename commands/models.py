@@ -2,13 +2,13 @@
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from commands import shared_options
+from commands.messages import to_stderr
 from stream.records.engines import ENGINES
 
 app = typer.Typer(help="Weights: list, download, verify, export.", no_args_is_help=True)
@@ -57,9 +57,9 @@ def pull(name: Name) -> None:
 
     engine, chosen, variant = name.partition(":")
     if chosen:
-        print(known.catalogue(engine).find(variant, settings(), _say))
+        print(known.catalogue(engine).find(variant, settings(), to_stderr))
     else:
-        print(known.pull(name, settings(), _say))
+        print(known.pull(name, settings(), to_stderr))
 
 
 @app.command("verify")
@@ -91,9 +91,5 @@ def export(
     checkpoint, _ = parse(name)
     Partial(output)  # check that it can be written, before weights are downloaded
     width, height = network_size(checkpoint, checkpoint.width, checkpoint.height)
-    difference = export_onnx(load_network(find(name, settings(), _say)), width, height, output)
+    difference = export_onnx(load_network(find(name, settings(), to_stderr)), width, height, output)
     print(f"{output}: {width}x{height}, any batch size; differs from torch by at most {difference:.1g}")
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
