@@ -185,7 +185,7 @@ def constant(script: str, name: str) -> str:
 
 def test_the_videos_page_names_no_format() -> None:
     texts = {path.name: path.read_text() for path in (STATIC / "videos").iterdir() if path.suffix in (".js", ".html")}
-    assert "formats.js" in texts
+    assert "server_options.js" in texts
     quoted = re.compile(rf"[\"'`]({'|'.join([*FORMATS, *map(re.escape, MIMES)])})[\"'`]")
     assert quoted.search('const TRANSPARENT = ["webm", "mov"];')
     assert quoted.search('<option value="mp4">')

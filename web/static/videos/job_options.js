@@ -2,7 +2,7 @@
 
 import { get } from "../shared/api.js";
 import { find, keep, make, read, write } from "../shared/dom.js";
-import { formats } from "./formats.js";
+import { serverOptions } from "./server_options.js";
 
 const KEY = "mattebox.look";
 const DEFAULTS = { background: "color:#1f2937", format: "", engine: "auto", temporal: "auto", height: "0", matte: false };
@@ -19,11 +19,11 @@ export class JobOptions {
     this.form.addEventListener("change", ({ target }) => {
       if (target.name) this.#choose(target.name, target.type === "checkbox" ? target.checked : target.value);
     });
-    formats.addEventListener("known", () => { this.#listEngines(formats.engines); this.#listFormats(); });
+    serverOptions.addEventListener("known", () => { this.#listEngines(serverOptions.engines); this.#listFormats(); });
     find("colour").addEventListener("input", ({ target }) => this.#choose("background", `color:${target.value}`));
   }
 
-  /** Lists the backgrounds. Does not need the server's records, unlike `formats`, which lists the rest. */
+  /** Lists the backgrounds. Does not need the server's records, unlike `serverOptions`, which lists the rest. */
   async load() {
     const { backgrounds } = await get("/api/backgrounds");
     this.tiles.replaceChildren(...backgrounds.map(tile));
@@ -44,7 +44,7 @@ export class JobOptions {
   jobFields() {
     const { background, format, engine, height, matte } = this.chosen;
     const outputs = [{ name: "result", ...(format && { format }) }];
-    if (matte) outputs.push({ name: "matte", format: formats.find(format)?.matte, view: "matte", background: "color:#000000" });
+    if (matte) outputs.push({ name: "matte", format: serverOptions.format(format)?.matte, view: "matte", background: "color:#000000" });
     return { options: this.options(), outputs, height: Number(height) };
   }
 
@@ -55,8 +55,8 @@ export class JobOptions {
 
   /** The first format is the server's default. */
   #listFormats() {
-    this.form.elements.format.replaceChildren(...formats.all.map(({ name, title }) => make("option", { value: name }, title)));
-    if (!formats.find(this.chosen.format)) this.chosen.format = formats.all[0].name;
+    this.form.elements.format.replaceChildren(...serverOptions.formats.map(({ name, title }) => make("option", { value: name }, title)));
+    if (!serverOptions.format(this.chosen.format)) this.chosen.format = serverOptions.formats[0].name;
     this.#reconcile("background");
     this.show();
   }
@@ -70,8 +70,8 @@ export class JobOptions {
 
   /** If the background is transparent and the format opaque, changes the one of them that is not `chosen`. */
   #reconcile(chosen) {
-    if (!isTransparent(this.chosen) || formats.isTransparent(this.chosen.format)) return;
-    if (chosen === "background") this.chosen.format = formats.all.find((format) => format.transparent).name;
+    if (!isTransparent(this.chosen) || serverOptions.isTransparent(this.chosen.format)) return;
+    if (chosen === "background") this.chosen.format = serverOptions.formats.find((format) => format.transparent).name;
     else this.chosen.background = DEFAULTS.background;
   }
 
@@ -82,9 +82,9 @@ export class JobOptions {
     this.form.elements.matte.checked = this.chosen.matte;
     if (this.chosen.background.startsWith("color:")) find("colour").value = this.chosen.background.slice("color:".length);
     for (const option of this.form.elements.format.options) {
-      option.disabled = isTransparent(this.chosen) && !formats.isTransparent(option.value);
+      option.disabled = isTransparent(this.chosen) && !serverOptions.isTransparent(option.value);
     }
-    const opaque = formats.all.filter((format) => !format.transparent).map(({ name }) => name.toUpperCase()).join(", ");
+    const opaque = serverOptions.formats.filter((format) => !format.transparent).map(({ name }) => name.toUpperCase()).join(", ");
     write(find("format-note"), isTransparent(this.chosen) && opaque ? `Not available with a transparent background: ${opaque}.` : "");
   }
 }

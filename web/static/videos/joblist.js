@@ -2,8 +2,8 @@
 
 import { get, request } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
-import { formats } from "./formats.js";
 import { isTransparent } from "./job_options.js";
+import { serverOptions } from "./server_options.js";
 import { duration, REASONS, size, STATES, WORDS } from "./words.js";
 
 const FINAL = ["done", "failed", "cancelled"];
@@ -12,7 +12,7 @@ export class JobList {
   /** play(job, result): called to play a result. denied(): called when the user has to sign in. */
   constructor({ play, denied }) {
     Object.assign(this, { play, denied, cards: new Map(), list: find("jobs") });
-    formats.addEventListener("known", () => { for (const card of this.cards.values()) card.formatsKnown(); });
+    serverOptions.addEventListener("known", () => { for (const card of this.cards.values()) card.formatsKnown(); });
   }
 
   listen() {
@@ -129,7 +129,7 @@ class Card {
   /** Short jobs make no preview picture, so a frame of the result is shown instead. */
   #showResult() {
     const [result] = Object.values(this.job.results);
-    if (this.still || !result?.mime.startsWith("video/") || !formats.isPlayable(result.mime)) return;
+    if (this.still || !result?.mime.startsWith("video/") || !serverOptions.isPlayable(result.mime)) return;
     this.still = make("video", { src: `${result.url}#t=0.1`, muted: true, playsInline: true, preload: "metadata", tabIndex: -1, aria: { hidden: true } });
     this.picture.after(this.still);
   }
@@ -150,7 +150,7 @@ class Card {
       const link = make("a", { className: index ? "button second" : "button", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
       const play = make("button", { type: "button" }, `Play${of}`);
       play.addEventListener("click", () => this.all.play(job, result));
-      return formats.isPlayable(result.mime) ? [play, link] : [link];
+      return serverOptions.isPlayable(result.mime) ? [play, link] : [link];
     });
   }
 

@@ -4,9 +4,9 @@ import { get } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { Drafts } from "./drafts.js";
-import { formats } from "./formats.js";
-import { JobList } from "./joblist.js";
 import { isTransparent, JobOptions } from "./job_options.js";
+import { JobList } from "./joblist.js";
+import { serverOptions } from "./server_options.js";
 
 const jobOptions = new JobOptions();
 const drafts = new Drafts(jobOptions, askToSignIn);
@@ -50,7 +50,7 @@ async function enter() {
     setTimeout(enter, 3000);
     return;
   }
-  formats.load();
+  serverOptions.load();
   await jobOptions.load().catch(() => {});
   jobs.listen();
   if (!restored) { restored = true; await drafts.restore(); }
