@@ -1,4 +1,4 @@
-"""The tus project's own client for browsers, unmodified (tests/data/tus-js-client, version 4.3.1), against our server."""
+"""The tus project's own browser client, unmodified (tests/data/tus-js-client, 4.3.1), against our server."""
 
 from collections.abc import Iterator
 from typing import Any
