@@ -45,7 +45,7 @@ def studio(served: Served, still: Path) -> Iterator[Any]:
         go_live(tab, served.url)
         tab.click("#drawer-open")
         tab.select_option("#control-engine", "chroma")
-        tab.wait_for_selector("#meters:has-text('chroma')")
+        tab.wait_for_selector("#meters:has-text('chroma')", state="attached")
         yield tab
 
 

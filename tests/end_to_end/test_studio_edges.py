@@ -45,7 +45,7 @@ def choose(tab: Any, **controls: object) -> None:
 
 def with_engine(tab: Any, name: str, **controls: object) -> None:
     choose(tab, engine=name, **controls)
-    tab.wait_for_selector(f"#meters:has-text('{name} on test')", timeout=20_000)
+    tab.wait_for_selector(f"#meters:has-text('{name} on test')", state="attached", timeout=20_000)
 
 
 def matte(tab: Any, name: str, **controls: object) -> None:
