@@ -1,11 +1,14 @@
 """Shared by tests of the pages: Chromium's flags, scripts that read the video, and functions that wait."""
 
+import io
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from tests.web.running_site import Site
 
@@ -79,3 +82,10 @@ def until(page: Any, script: str, timeout_s: float = 10) -> None:
     while not page.evaluate(script):
         assert time.monotonic() < end_s, f"never: {script}"
         time.sleep(0.03)
+
+
+def png(colour: str) -> bytes:
+    """A small picture of one colour."""
+    data = io.BytesIO()
+    Image.new("RGB", (64, 36), colour).save(data, "PNG")
+    return data.getvalue()

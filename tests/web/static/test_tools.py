@@ -14,7 +14,7 @@ from PIL import Image
 from stream.records.options import Edges, Options
 from stream.settings import Settings
 from tests.web.running_site import Site, running
-from tests.web.static.pages import PAPER, SHARE_TABS, SLATE, Worker, corner_is, opened, ready, state, until
+from tests.web.static.pages import PAPER, SHARE_TABS, SLATE, Worker, corner_is, opened, png, ready, state, until
 
 pytestmark = pytest.mark.slow
 CAMERA_RED = (200, 60, 60)
@@ -57,12 +57,6 @@ def near(a: Any, b: Any, limit: int = 16) -> bool:
 def screen(page: Any) -> Any:
     """A screenshot of the theatre as an RGB array."""
     return np.array(Image.open(io.BytesIO(page.locator("#theatre").screenshot())).convert("RGB"))
-
-
-def png(colour: str) -> list[int]:
-    data = io.BytesIO()
-    Image.new("RGB", (64, 36), colour).save(data, "PNG")
-    return list(data.getvalue())
 
 
 def options(site: Site, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -188,13 +182,13 @@ def test_number_keys_choose_and_the_choice_is_remembered(page: Any, site: Site) 
 
 
 def test_own_pictures_by_drop_paste_and_file_dialog(live: Any, colouring: Site, tmp_path: Path) -> None:
-    live.evaluate(DROP, png("#ff0000"))
+    live.evaluate(DROP, list(png("#ff0000")))
     options(colouring, lambda o: o["background"].startswith("upload:"))
     assert live.evaluate("veiled") is True
-    live.evaluate(PASTE, png("#00ff00"))
+    live.evaluate(PASTE, list(png("#00ff00")))
     live.wait_for_selector(".tile-choice:has(.remove) >> nth=1")
     path = tmp_path / "mine.png"
-    path.write_bytes(bytes(png("#0000ff")))
+    path.write_bytes(png("#0000ff"))
     live.set_input_files("#upload", str(path))
     live.wait_for_selector(".tile-choice:has(.remove) >> nth=2")
     last = live.locator(".tile-choice:has(.remove)").nth(2)
