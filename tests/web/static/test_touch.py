@@ -152,7 +152,12 @@ def test_a_second_click_does_not_delete_the_picture_that_moved_under_the_pointer
         for colour in ("red", "lime"):
             assert http.post("/api/backgrounds", content=png(colour)).status_code == 201
     deleted: list[str] = []
-    page.on("request", lambda request: request.method == "DELETE" and deleted.append(request.url))
+
+    def note(request: Any) -> None:
+        if request.method == "DELETE":
+            deleted.append(request.url)
+
+    page.on("request", note)
     opened(page, workerless)
     page.evaluate(FREEZE)
     box = page.locator(".remove").first.bounding_box()

@@ -120,7 +120,12 @@ def test_tabs_of_the_share_dialog_with_the_keyboard(page: Any, site: Site) -> No
 
 def test_tokens_are_masked_until_asked_for_and_made_only_when_needed(page: Any, site: Site) -> None:
     made: list[str] = []
-    page.on("request", lambda r: r.url.endswith("/api/links") and made.append(json.loads(r.post_data)["kind"]))
+
+    def note(request: Any) -> None:
+        if request.url.endswith("/api/links"):
+            made.append(json.loads(request.post_data)["kind"])
+
+    page.on("request", note)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     opened(page, site)
     page.click("#share-open")

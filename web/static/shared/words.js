@@ -74,7 +74,7 @@ export const STATES = {
   ended: {
     tone: "", line: "The broadcast has ended. Checking again", icon: "ended",
     title: "The broadcast has ended",
-    text: "If it goes on under this name, the video starts here again by itself.",
+    text: "If it starts again under this name, the video continues here automatically.",
   },
   notLive: {
     tone: "wait", line: "Nobody is live under this name. Trying again", icon: "queue",
