@@ -1,13 +1,14 @@
 """The studio's first screen in plain words: quality, what viewers see, sharing, and the keys of the backgrounds."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from stream.records.engines import ENGINES
 from tests.web.running_site import Site
-from tests.web.static.pages import SHARE_TABS, png, ready, state, until
+from tests.web.static.pages import SHARE_TABS, Worker, png, ready, state, until
 
 TITLES = "[...document.querySelectorAll('.preset .title')].map((each) => each.textContent)"
 KEYS = """() => Object.fromEntries([...document.querySelectorAll('.tile-choice:has(kbd)')].map((tile) => {
@@ -61,6 +62,28 @@ def test_slower_here_follows_what_was_measured_or_else_the_device(
     page.add_init_script(f"localStorage['mattebox.costs'] = {json.dumps(json.dumps(kept))}")
     opened(page, site)
     assert page.evaluate(TITLES) == expected
+
+
+def test_a_server_at_capacity_says_what_helps(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
+    def overload(route: Any) -> None:
+        answer = route.fetch()
+        record = answer.json()
+        record["meters"] = (record.get("meters") or {}) | {"fps_in": 30.0, "matte_fps": 12.0, "engine": "selfie"}
+        route.fulfill(response=answer, json=record)
+
+    start_worker("one")
+    ready(workerless, 1)
+    opened(page, workerless)
+    page.click("#open")
+    state(page, "live")
+    page.wait_for_selector("#measurements-open:enabled")  # there are meters
+    page.route("**/api/sessions/*", overload)
+    page.wait_for_selector("#notice:has-text('12 of 30 frames per second. Choose “Smooth” under Quality.')")
+    page.check("input[value=fast]")
+    page.wait_for_selector("#notice:has-text('12 of 30 frames per second. Fewer videos at once on this server help.')")
+    page.unroute("**/api/sessions/*")
 
 
 def test_it_says_what_viewers_see_of_transparent_and_of_the_room(page: Any, site: Site) -> None:

@@ -200,6 +200,8 @@ export const CHARTS = {
 };
 export const WARNINGS = {
   capacity: (matted, received) => `The server is at capacity: it processes ${matted} of ${received} frames per second.`,
+  lighter: (title) => ` Choose “${title}” under Quality.`,
+  fewer: " Fewer videos at once on this server help.",
   camera: (fps) => `Your camera sends only ${fps} frames per second. More light often helps.`,
   uplink: "Your network is too slow for the full video, so it is sent at a smaller size.",
   processor: "This computer is too busy to send the full video.",

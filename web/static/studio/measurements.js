@@ -8,9 +8,9 @@ import { Chart } from "./charts.js";
 const PATIENCE = 3; // seconds that a warning must last before it is shown
 
 export class Measurements {
-  /** title(engine): an engine in plain words. */
-  constructor(title) {
-    this.title = title;
+  /** title(engine): an engine in plain words. remedy(): what helps if the server is at capacity, as text. */
+  constructor({ title, remedy }) {
+    Object.assign(this, { title, remedy });
     this.line = find("meters");
     this.button = find("measurements-open");
     this.panel = find("measurements");
@@ -67,7 +67,7 @@ export class Measurements {
     for (const name of this.since.keys()) if (!found.some(([each]) => each === name)) this.since.delete(name);
     for (const [name] of found) this.since.set(name, (this.since.get(name) ?? 0) + 1);
     const lasting = found.find(([name]) => this.since.get(name) >= PATIENCE);
-    const text = notice || (lasting ? warningText(lasting) : "");
+    const text = notice || (lasting ? warningText(lasting) + (lasting[0] === "capacity" ? this.remedy() : "") : "");
     write(find("notice"), text);
     find("notice").hidden = !text;
   }

@@ -3,7 +3,7 @@
 
 import { find, keep, make, read, write } from "../shared/dom.js";
 import { LATE_MS } from "../shared/measure.js";
-import { COSTS, CUSTOM, PRESETS, PRESET_TITLES } from "../shared/words.js";
+import { COSTS, CUSTOM, PRESETS, PRESET_TITLES, WARNINGS } from "../shared/words.js";
 import { same } from "./choices.js";
 
 const KEY = "mattebox.costs";
@@ -46,6 +46,12 @@ export class Presets {
     this.costs[name] = cost;
     keep(KEY, this.costs);
     this.#show();
+  }
+
+  /** What helps if the server is at capacity. */
+  remedy() {
+    const fast = this.#engine("fast");
+    return fast && this.#current() !== "fast" ? WARNINGS.lighter(this.choices.title(fast.name)) : WARNINGS.fewer;
   }
 
   #show() {

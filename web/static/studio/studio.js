@@ -36,7 +36,7 @@ const presets = new Presets(choices);
 const controls = new Controls(choices);
 const views = new Views(choices);
 const compare = new Compare();
-const measurements = new Measurements((engine) => choices.title(engine));
+const measurements = new Measurements({ title: (engine) => choices.title(engine), remedy: () => presets.remedy() });
 const measure = new Measure();
 const note = (text) => backgrounds.note(text);
 const tools = new Tools({ live: () => live, note });
