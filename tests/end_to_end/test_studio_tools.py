@@ -135,6 +135,7 @@ def copied(tab: Any, name: str) -> str:
     tab.click(f"#share-tab-{SHARE_TABS[name]}")
     tab.evaluate("navigator.clipboard.writeText('')")
     tab.click(f".address:has(#share-{name}) .copy")
+    until(tab, "navigator.clipboard.readText()")
     tab.wait_for_selector("#share-copied:has-text('Copied.')")
     text = str(tab.evaluate("navigator.clipboard.readText()"))
     assert text

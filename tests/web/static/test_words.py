@@ -156,7 +156,9 @@ def test_tokens_are_masked_until_asked_for_and_made_only_when_needed(page: Any, 
     assert made == ["view"]
     for name in ("view", "obs", "token"):
         page.click(f"#share-tab-{SHARE_TABS[name]}")
+        page.evaluate("navigator.clipboard.writeText('')")
         page.click(f".address:has(#share-{name}) .copy")
+        until(page, "navigator.clipboard.readText()")
         page.wait_for_selector("#share-copied:has-text('Copied.')")
         copied, field = page.evaluate("navigator.clipboard.readText()"), page.input_value(f"#share-{name}")
         secret = copied.partition("token=")[2] if name != "token" else copied
