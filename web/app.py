@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from stream.errors import MatteboxError, StoreDown
 from stream.log import OncePerSecond
@@ -34,6 +35,7 @@ from web.videos.webhooks import deliver_forever
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
+_COMPRESSED_BYTES = 1000  # static files of at least this size are compressed
 _TELLERS = 4  # webhook deliveries at once, so that one slow receiver does not delay the others
 _log = OncePerSecond(logging.getLogger(__name__))
 pages = APIRouter(include_in_schema=False)
@@ -73,7 +75,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     ):
         app.include_router(part.router)
     app.include_router(pages)
-    app.mount("/static", Revalidated(directory=STATIC))
+    app.mount("/static", GZipMiddleware(Revalidated(directory=STATIC), minimum_size=_COMPRESSED_BYTES))
     # the last middleware added is the outermost
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH))
     app.add_middleware(OriginCheck, loopback_only=gate.open, origins=frozenset(_split(settings.origins)))
@@ -112,7 +114,12 @@ async def _reap(here: Context) -> None:
 
 
 class Revalidated(StaticFiles):
-    """Static files that browsers revalidate on each use, so that a new version is used at once."""
+    """Static files that browsers revalidate on each use, so that a new version is used at once. Always sent whole: a
+    part of a file must not be compressed."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
     def file_response(self, full_path: object, stat_result: object, scope: Scope, status_code: int = 200) -> object:  # type: ignore[override]
         response = super().file_response(full_path, stat_result, scope, status_code)  # type: ignore[arg-type]

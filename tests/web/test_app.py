@@ -152,3 +152,16 @@ def test_static_files_are_counted_apart_from_routes(http: httpx.Client) -> None:
     assert http.get("/none").status_code == 404
     after = [counted("static", "200"), counted("static", "404"), counted("none", "404")]
     assert [now - earlier for now, earlier in zip(after, before, strict=True)] == [2, 1, 1]
+
+
+def test_static_files_are_compressed_and_sent_whole(http: httpx.Client) -> None:
+    plain = http.get("/static/shared/live.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    packed = http.get("/static/shared/live.js", headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+    assert packed.status_code == 200
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert packed.content == plain.content
+    assert packed.num_bytes_downloaded < len(plain.content) / 2
+    again = http.get("/static/shared/live.js", headers={"If-None-Match": packed.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
