@@ -35,7 +35,6 @@ from web.videos.webhooks import deliver_forever
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
-_COMPRESSED_BYTES = 1000  # static files of at least this size are compressed
 _TELLERS = 4  # webhook deliveries at once, so that one slow receiver does not delay the others
 _log = OncePerSecond(logging.getLogger(__name__))
 pages = APIRouter(include_in_schema=False)
@@ -75,7 +74,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     ):
         app.include_router(part.router)
     app.include_router(pages)
-    app.mount("/static", GZipMiddleware(Revalidated(directory=STATIC), minimum_size=_COMPRESSED_BYTES))
+    app.mount("/static", Revalidated(directory=STATIC))
     # the last middleware added is the outermost
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH))
     app.add_middleware(OriginCheck, loopback_only=gate.open, origins=frozenset(_split(settings.origins)))
@@ -113,13 +112,17 @@ async def _reap(here: Context) -> None:
         await asyncio.sleep(_REAP_S)
 
 
+_COMPRESSED_BYTES = 1000  # smaller files are not worth it
+
+
 class Revalidated(StaticFiles):
-    """Static files that browsers revalidate on each use, so that a new version is used at once. Always sent whole: a
-    part of a file must not be compressed."""
+    """Static files that browsers revalidate on each use, so that a new version is used at once. They are compressed, and
+    so always sent whole: a part of a compressed file is of no use."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
-        await super().__call__({**scope, "headers": headers}, receive, send)
+        compressed = GZipMiddleware(super().__call__, minimum_size=_COMPRESSED_BYTES)
+        await compressed({**scope, "headers": headers}, receive, send)
 
     def file_response(self, full_path: object, stat_result: object, scope: Scope, status_code: int = 200) -> object:  # type: ignore[override]
         response = super().file_response(full_path, stat_result, scope, status_code)  # type: ignore[arg-type]

@@ -168,7 +168,7 @@ def test_options_of_one_engine(studio: Any) -> None:
 
 
 def test_presets(studio: Any) -> None:
-    """Fast keeps the engine's edges, Balanced refines them, Best uses an engine without holes."""
+    """Smooth keeps the engine's edges, Automatic refines them, Sharp uses an engine without holes."""
     matte(studio, "selfie")
     studio.click("#drawer-close")
     studio.check("input[value=fast]")

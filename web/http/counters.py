@@ -44,8 +44,7 @@ class RequestCounter:
 
 def _route(scope: Scope) -> str:
     """The label of a request that was routed. All static files have one, because they are not part of the API."""
-    endpoint = scope.get("endpoint")
-    if isinstance(getattr(endpoint, "app", endpoint), StaticFiles):  # it is wrapped in a middleware
+    if isinstance(scope.get("endpoint"), StaticFiles):
         return _STATIC
     return str(getattr(scope.get("route"), "path", _NONE))
 
