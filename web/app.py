@@ -116,8 +116,8 @@ _COMPRESSED_BYTES = 1000  # smaller files are not worth it
 
 
 class Revalidated(StaticFiles):
-    """Static files that browsers revalidate on each use, so that a new version is used at once. They are compressed, and
-    so always sent whole: a part of a compressed file is of no use."""
+    """Static files that browsers revalidate on each use, so that a new version is used at once. They are compressed and
+    always sent whole, because a part of a compressed file is of no use."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
