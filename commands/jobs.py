@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands import shared_options
+from commands.matting_options import MattingOptions, PartOptions, with_matting_options
+from commands.record_options import with_flags
 from stream import limits
 from stream.errors import RemoteError
-from stream.picture.timing import clock, parse_time
+from stream.picture.timing import clock
 from stream.records import http_paths
 from stream.records.formats import DEFAULT, FORMATS
 from stream.records.jobs import JobState
-from stream.records.options import Temporal, View
+from stream.records.options import Edges
 from stream.settings import settings
 
 if TYPE_CHECKING:
@@ -37,17 +39,17 @@ _LOCAL = "http://127.0.0.1:8080"
 
 
 @app.command()
+@with_matting_options
+@with_flags(PartOptions)
 def submit(
     source: Annotated[str, typer.Argument(metavar="FILE|URL", help="The video: a local file, or an http(s) address.")],
-    output: Annotated[
-        list[str] | None, typer.Option(metavar="FORMAT[:VIEW]", help="Such as mp4 or mkv:matte; up to four times.")
+    matting: MattingOptions,
+    edges: Edges,
+    part: PartOptions,
+    result: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORMAT[:VIEW]", help="A result to make, such as mp4 or mkv:matte; up to four times."),
     ] = None,
-    background: shared_options.Background = "green",
-    engine: shared_options.Engine = "auto",
-    view: shared_options.Shown = View.COMPOSITE,
-    temporal: shared_options.Steadied = Temporal.AUTO,
-    start: shared_options.Start = "0",
-    end: shared_options.End = None,
     priority: Annotated[
         int, typer.Option(min=0, max=limits.PRIORITY_MOST, help="Priority among your own jobs; higher runs first.")
     ] = limits.PRIORITY,
@@ -58,11 +60,14 @@ def submit(
 ) -> None:
     """Send a video to the server as a job. An interrupted upload continues when the same command is run again."""
     remote = _remote(server, token)
+    (start_s, end_s), (width, height) = part.times_s(), matting.size_px
     request: dict[str, Any] = {
-        "options": {"engine": engine, "background": background, "view": view, "temporal": temporal},
-        "outputs": [_output(text) for text in output or [DEFAULT]],
-        "start_s": parse_time(start),
-        "end_s": None if end is None else parse_time(end),
+        "options": matting.options(edges).model_dump(mode="json", exclude_defaults=True),
+        "outputs": [_output(text) for text in result or [DEFAULT]],
+        "start_s": start_s,
+        "end_s": end_s,
+        "width": width,
+        "height": height,
         "priority": priority,
     }
     if source.startswith(("http://", "https://")):

@@ -61,7 +61,7 @@ def jobs(site: Site, *words: object) -> tuple[int, str, str]:
 def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 30)
     code, stdout, stderr = jobs(
-        site, "submit", clip, "--engine", "chroma", "--output", "mp4", "--output", "mkv:matte", "--json"
+        site, "submit", clip, "--engine", "chroma", "--result", "mp4", "--result", "mkv:matte", "--json"
     )
     assert (code, stderr) == (0, "")
     job = json.loads(stdout.splitlines()[-1])
