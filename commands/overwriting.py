@@ -30,6 +30,12 @@ def check_file(path: Path, overwrite: bool) -> None:
     check_existing([path] if path.exists() else [], overwrite)
 
 
+def check_not_input(source: Path, output: Path) -> None:
+    """Raise UsageError if both are the same file."""
+    if source.exists() and output.exists() and source.samefile(output):
+        raise UsageError("the output would overwrite the input; choose another name")
+
+
 def check_existing(existing: Sequence[Path], overwrite: bool) -> None:
     """Check that these files and folders may be replaced. Raises UsageError, typer.Abort."""
     if overwrite or not existing:
