@@ -37,9 +37,12 @@ def live(
     as_json: shared_options.Json = False,
 ) -> None:
     """Simulated cameras over WebRTC: frame rate, glass-to-glass latency and CPU time, with and without a matte."""
+    from commands.client import server_address
     from stream.settings import settings
     from workers.bench.live import bench_live
 
+    if url:
+        server_address(url)
     sizes = [(int(width), int(height)) for width, _, height in (pair.partition("x") for pair in listed(size, r"x"))]
     counts = [int(number) for number in listed(videos)]
     rows = []

@@ -51,7 +51,7 @@ class Remote:
     """url: of the server. token: of the user, or "". Every method can raise RemoteError."""
 
     def __init__(self, url: str, token: str, settings: Settings) -> None:
-        self._parts = _address(url)
+        self._parts = server_address(url)
         if not (token.isascii() and token.isprintable()):
             raise UsageError("the token contains invalid characters")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -216,8 +216,8 @@ class Remote:
             self._known.write_text(json.dumps({mark: at for mark, at in known.items() if at}))
 
 
-def _address(url: str) -> SplitResult:
-    """Raises UsageError."""
+def server_address(url: str) -> SplitResult:
+    """Parse the address of a server. Raises UsageError."""
     parts = parsed(url, ("http", "https"))
     if parts is None:
         raise UsageError(f"{url!r} is not a server address; write it as http://127.0.0.1:8080")
