@@ -76,6 +76,8 @@ def run() -> int:
 def _readable(message: str) -> str:
     """A message of typer without its validator's words, and with a suggestion for a misspelled value."""
     message = message.replace("Value error, ", "").replace(": Input should be", ": it should be")
+    if message.startswith("Option '--key' requires"):  # in a shell, # starts a comment
+        return f"{message.rstrip('.')}; quote the colour ('#00ff00'), or leave out the #"
     found = re.search("('[^']*') is not one of ('.*')", message)
     return message.rstrip(".") + nearest(found[1][1:-1], re.findall("'([^']+)'", found[2])) if found else message
 

@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Sequence
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,7 @@ def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *w
         (["--foreground", "kep"], "foreground: 'kep' is not one of: auto, estimate, keep; did you mean keep?"),
         (["--refine", "onn"], "did you mean on?"),
         (["--strength", "7"], "--strength': it should be less than or equal to 1"),
+        (["--key"], "quote the colour ('#00ff00'), or leave out the #"),
         (["--start", "abc"], "--start: 'abc' is not a time; write seconds (90.5) or h:mm:ss (0:01:30.5)"),
         (["--end", "abc"], "--end: 'abc' is not a time; write seconds (90.5) or h:mm:ss (0:01:30.5)"),
     ],
@@ -55,6 +58,7 @@ def test_misspelled_values_get_a_suggestion(
     [
         (["models", "pull", "selfi"], "did you mean selfie?"),
         (["bench", "live", "nonsense"], "'nonsense' is not a server address"),
+        (["serve", "--port", "70000"], "--port': it should be less than or equal to 65535"),
         (["serve", "--tls", "maybe"], "--tls maybe: maybe is not a file; use auto, off or CERT,KEY"),
         (["jobs", "submit", TALK, "--result", "mp5"], "did you mean mp4?"),
     ],
@@ -65,6 +69,29 @@ def test_other_commands(
     code, line = said(capsys, monkeypatch, *words)
     assert code == 2
     assert message in line
+
+
+def test_servers_that_are_not_mattebox(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            host = f"127.0.0.1:{server.server_port}"
+            found = said(capsys, monkeypatch, "jobs", "list", "--server", f"http://{host}")
+            assert found == (1, "the server: HTTP status 404; is it a Mattebox server?")
+            code, line = said(capsys, monkeypatch, "jobs", "list", "--server", f"https://{host}")
+            assert code == 1
+            assert f"{host} does not answer over HTTPS" in line
+            assert line.endswith(f"use http://{host}")
+            found = said(capsys, monkeypatch, "bench", "live", f"http://{host}")
+            assert found == (1, "the server: HTTP status 404; is it a Mattebox server?")
+            code, line = said(capsys, monkeypatch, "serve", "--port", server.server_port)
+            assert code == 2
+            assert "is mattebox already running? Choose another --port" in line
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_names_that_are_not_ascii_are_printed_in_any_locale(tmp_path: Path) -> None:
