@@ -26,9 +26,10 @@ from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
 from web.live import sessions, whip
 from web.stores.backgrounds import BackgroundStore
+from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
 from web.stores.uploads import UploadStore
-from web.videos import events, previews, results, uploads, webhooks
+from web.videos import events, previews, results, sources, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
 from web.videos.webhooks import deliver_forever
@@ -62,6 +63,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         UploadStore(settings, storage),
         jobs,
         JobWatch(jobs),
+        JobForecast(jobs),
     )
     problems.install(app)
     for part in (
@@ -70,6 +72,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         backgrounds,
         options,
         uploads,
+        sources,
         events,
         jobs_api,
         results,

@@ -15,6 +15,7 @@ from web.http.counters import Counters
 from web.http.openapi import BEARER, LINK, SIGNED_IN
 from web.http.problems import Problem
 from web.stores.backgrounds import BackgroundStore
+from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
 from web.stores.uploads import UploadStore
 
@@ -32,6 +33,7 @@ class Context:
     upload_store: UploadStore
     jobs: JobStore
     watch: JobWatch
+    forecast: JobForecast
 
 
 def context(request: Request) -> Context:

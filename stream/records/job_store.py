@@ -19,6 +19,7 @@ from typing import Any
 
 from stream.errors import BadMove, Fenced, NoJob
 from stream.records import redis_keys
+from stream.records.job_queue import READ_MOST, Place, forecast, read_queue
 from stream.records.jobs import Job, Media, StoredResult
 from stream.records.redis_link import SLICE_S, RedisLink
 
@@ -85,6 +86,11 @@ class JobStore:
     async def expired(self, before_s: float) -> list[Job]:
         """Jobs that ended before that time, in seconds since 1970, oldest first."""
         return await self._all(await self._link.ask("ZRANGEBYSCORE", redis_keys.ENDED, "-inf", before_s))
+
+    async def forecast(self) -> dict[str, Place]:
+        """The places in the queue of the jobs that wait to start, by id, of all owners; without those that are too far
+        back."""
+        return forecast(read_queue(await self._link.run("job/queue", READ_MOST)))
 
     async def _all(self, ids: Sequence[str]) -> list[Job]:
         pipe = self._link.pipeline(transaction=False)

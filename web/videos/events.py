@@ -1,19 +1,20 @@
 """Progress as server-sent events: /api/jobs/events for all jobs of a user, /api/jobs/{id}/events for one until it ends.
 
-A `job` event contains the job as GET returns it, and is sent whenever the job changes. `removed` contains the id of a
-removed job. `notice` reports that Redis is unreachable, or reachable again. Comments keep quiet connections
-open through proxies.
+A `job` event contains the job as GET returns it, and is sent whenever the job or its place in the queue changes.
+`removed` contains the id of a removed job. `notice` reports that Redis is unreachable, or reachable again. Comments
+keep quiet connections open through proxies.
 """
 
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from stream.errors import StoreDown
+from stream.records.job_queue import Place
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
 from web.http import openapi
@@ -80,13 +81,14 @@ async def _events(here: Context, owner: str, id: str) -> AsyncIterator[str]:
         texts: list[str] = []
         try:
             jobs = await _current(here, owner, id)
+            places = await here.forecast.places(jobs)
         except StoreDown:
             texts += [] if down else [_event("notice", _DOWN)]
             down = True
         else:
             texts += [_event("notice", _UP)] if down else []
             down = False
-            texts += _changes(here, jobs, sent)
+            texts += _changes(here, jobs, places, sent)
             if id and (not jobs or jobs[0].state.final):
                 yield "".join(texts)
                 return
@@ -103,11 +105,11 @@ async def _current(here: Context, owner: str, id: str) -> Sequence[Job]:
     return [job] if job else []
 
 
-def _changes(here: Context, jobs: Sequence[Job], sent: dict[str, str]) -> list[str]:
+def _changes(here: Context, jobs: Sequence[Job], places: Mapping[str, Place], sent: dict[str, str]) -> list[str]:
     """The events for changes since `sent`, oldest job first. Updates `sent`."""
     texts = []
     for job in reversed(jobs):
-        text = job_out(here, job).model_dump_json()
+        text = job_out(here, job, places.get(job.id)).model_dump_json()
         if sent.get(job.id) != text:
             sent[job.id] = text
             texts.append(f"id: {_event_id(job)}\nevent: job\ndata: {text}\n\n")

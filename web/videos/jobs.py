@@ -3,17 +3,19 @@
 Results are in `web/videos/results.py`, events in `web/videos/events.py`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from stream.errors import BadMove, NoJob
 from stream.fetch.safe_http import redacted_url
 from stream.limits import RECORD_ID
 from stream.records import http_paths
+from stream.records.job_queue import Place
 from stream.records.jobs import Job, JobState, Media, Output, Progress
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
@@ -35,6 +37,14 @@ class ResultOut(BaseModel):
     url: str
     bytes: int
     mime: str
+
+
+class ProgressOut(Progress):
+    """ahead: the number of videos, of all users, of which a worker takes a task before this one starts. Both fields are
+    null unless the job is queued, and when unknown."""
+
+    ahead: int | None = None
+    starts_in_s: float | None = Field(None, description="estimated from the measured rate of running jobs; rounded")
 
 
 class JobOut(BaseModel):
@@ -59,7 +69,7 @@ class JobOut(BaseModel):
     detail: str
     warnings: list[tuple[str, str]]
     media: Media | None
-    progress: Progress
+    progress: ProgressOut
     results: dict[str, ResultOut]
     created_s: float
     updated_s: float
@@ -79,11 +89,16 @@ class JobChange(BaseModel):
     paused: bool
 
 
-def job_out(here: Context, job: Job) -> JobOut:
-    """A job as its owner may read it: without paths of the server, keys in storage, and passwords in addresses."""
-    plain = job.model_dump(include=JobOut.model_fields.keys() - {"options", "outputs", "results", "webhook", "url"})
+def job_out(here: Context, job: Job, place: Place | None = None) -> JobOut:
+    """A job as its owner may read it: without paths of the server, keys in storage, and passwords in addresses.
+
+    place: of a queued job, if known.
+    """
+    made = {"options", "outputs", "results", "webhook", "url", "progress"}
+    plain = job.model_dump(include=JobOut.model_fields.keys() - made)
     return JobOut(
         **plain,
+        progress=ProgressOut(**job.progress.model_dump(), **(asdict(place) if place else {})),
         upload=keys.upload_of(job.source),
         url=redacted_url(job.url) if job.url else "",
         webhook=bool(job.webhook),
@@ -110,6 +125,12 @@ async def owned(here: Context, owner: str, id: str) -> Job:
     if job is None or job.owner != owner:
         raise Problem(404, "not_found", "there is no such job")
     return job
+
+
+async def jobs_out(here: Context, jobs: Sequence[Job]) -> list[JobOut]:
+    """As `job_out`, with the places of those that wait."""
+    places = await here.forecast.places(jobs)
+    return [job_out(here, job, places.get(job.id)) for job in jobs]
 
 
 def without_previews(jobs: list[Job]) -> list[Job]:
@@ -160,12 +181,12 @@ def _stored_bytes(job: Job) -> int:
 @router.get("", operation_id="list_jobs", summary="List your jobs")
 async def list_jobs(owner: Owner, here: Here) -> JobList:
     """Your jobs, newest first, until they expire."""
-    return JobList(jobs=[job_out(here, job) for job in without_previews(await here.jobs.jobs(owner))])
+    return JobList(jobs=await jobs_out(here, without_previews(await here.jobs.jobs(owner))))
 
 
 @router.get("/{id}", operation_id="get_job", summary="A job")
 async def get_job(id: str, owner: Owner, here: Here) -> JobOut:
-    return job_out(here, await owned(here, owner, id))
+    return (await jobs_out(here, [await owned(here, owner, id)]))[0]
 
 
 @router.patch("/{id}", operation_id="change_job", summary="Pause or resume a job")
