@@ -20,6 +20,8 @@ MatteboxError                    exit code 1
 │   ├── StoreDown                Redis is unreachable or refuses writes
 │   ├── NoSession                no session with that id (any more)
 │   ├── NoJob                    no job with that id (any more)
+│   ├── TooManyJobs              the owner has as many unfinished jobs as allowed
+│   ├── JobsTooLarge             the owner's jobs keep as many bytes in storage as allowed
 │   ├── BadMove                  the current state does not allow this transition
 │   └── Fenced                   another worker owns it now
 ├── ServerError                  a process of the server does not start or keeps crashing
@@ -111,6 +113,14 @@ class NoSession(StoreError):  # noqa: N818
 
 class NoJob(StoreError):  # noqa: N818
     code = "no_job"
+
+
+class TooManyJobs(StoreError):  # noqa: N818
+    code = "too_many_jobs"
+
+
+class JobsTooLarge(StoreError):  # noqa: N818
+    code = "over_quota"
 
 
 class BadMove(StoreError):  # noqa: N818

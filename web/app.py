@@ -44,7 +44,6 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     app = FastAPI(title="Mattebox", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_lifespan)
     gate, counters = Gate(settings), Counters()
     storage = open_storage(settings)
-    jobs = JobStore(store.link)
     app.state.context = Context(
         settings,
         store,
@@ -53,8 +52,8 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         counters,
         storage,
         UploadStore(settings, storage),
-        jobs,
-        JobWatch(jobs),
+        JobStore(store.link),
+        JobWatch(),
     )
     problems.install(app)
     for part in (

@@ -122,7 +122,7 @@ async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
 @router.delete("/{name}", status_code=204)
 async def remove(name: str, owner: Owner, here: Here) -> Response:
     spec = f"upload:{name}"
-    if any(spec in _specs(here, job) for job in await here.jobs.jobs(owner) if not job.state.final):
+    if any(spec in _specs(here, job) for job in await here.jobs.unfinished(owner)):
         raise Problem(409, "in_use", "a video being processed uses this background; cancel it first")
     try:
         await asyncio.to_thread(here.background_store.remove, owner, name)

@@ -106,7 +106,7 @@ async def append(name: str, request: Request, owner: Owner, here: Here) -> Respo
 async def remove(name: str, request: Request, owner: Owner, here: Here) -> Response:
     check_version(request)
     upload = await _owned(here, owner, name)
-    if any(job.source == upload.source and not job.state.final for job in await here.jobs.jobs(owner)):
+    if any(job.source == upload.source for job in await here.jobs.unfinished(owner)):
         raise Problem(409, "in_use", "a job uses this upload; cancel the job first")
     async with _store_problems():
         await in_thread(here.upload_store.remove, upload)
