@@ -1,4 +1,7 @@
-"""The objects that the routes share, and their dependencies: context, visitor, user, rate limits."""
+"""The objects that the routes share, and their dependencies: context, visitor, user, rate limits.
+
+Dependencies are coroutines: FastAPI would run functions in threads, which slow downloads can use up.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -33,7 +36,7 @@ class Context:
     watch: JobWatch
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:
     here: Context = request.app.state.context
     return here
 
@@ -41,14 +44,14 @@ def context(request: Request) -> Context:
 Here = Annotated[Context, Depends(context)]
 
 
-def _visitor(request: Request, here: Here) -> Visitor:
+async def _visitor(request: Request, here: Here) -> Visitor:
     return here.gate.visitor(request)
 
 
 Anyone = Annotated[Visitor, Depends(_visitor)]
 
 
-def _owner(visitor: Anyone) -> str:
+async def _owner(visitor: Anyone) -> str:
     if visitor.scope != "login":
         raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
     return visitor.owner

@@ -16,6 +16,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from stream.errors import BadMove, Fenced, JobsTooLarge, NoJob, TooManyJobs
@@ -25,6 +26,7 @@ from stream.records.jobs import Job, JobPage, JobState, JobSummary, Media, Quota
 from stream.records.redis_link import SLICE_S, RedisLink
 
 _BATCH = 50  # records read at once
+_PARSED = 2000  # parsed records kept, of about 7 KB each
 _CURSOR = re.compile(f"([0-9]{{1,16}})_({RECORD_ID.pattern})")
 Warnings = Sequence[tuple[str, str]]
 _TEXT_FIELDS = frozenset({"id", "owner", "title", "source", "url", "webhook", "state", "reason", "detail"})
@@ -86,7 +88,7 @@ class JobStore:
         """
         start = _place(cursor) if cursor else ("", "")
         created, id, *records = await self._link.run("job/page", owner, *start, limit)
-        return JobPage([from_fields(fields) for fields in records], f"{created}_{id}" if id else "")
+        return JobPage([_from_json(record) for record in records], f"{created}_{id}" if id else "")
 
     async def changes(self, owner: str, since: int) -> tuple[int, bool, list[str]]:
         """The owner's listed jobs that changed or were removed after the call that returned `since`; 0: before any.
@@ -151,7 +153,7 @@ class JobStore:
         """An ended job whose webhook is due, and the number of earlier attempts. For 60 s no other caller gets this
         webhook."""
         found = await self._link.run("job/hook")
-        return (from_fields(found[0]), int(found[1])) if found else None
+        return (_from_json(found[0]), int(found[1])) if found else None
 
     async def hook_delivered(self, id: str) -> None:
         await self._link.ask("ZREM", redis_keys.HOOKS, id)
@@ -165,7 +167,7 @@ class JobStore:
         Called by all processes, about once a second. The first call after a lease expired only marks the task; a call
         3 s later queues it. A worker that could not reach Redis can renew the lease in between.
         """
-        return [from_fields(fields) for fields in await self._link.run("job/reap")]
+        return [_from_json(record) for record in await self._link.run("job/reap")]
 
     # Tasks: for workers.
 
@@ -178,9 +180,9 @@ class JobStore:
         until_s = time.monotonic() + block_s
         while True:
             if found := await self._link.run("job/take", worker):
-                fields, name, fence, plan, notes = found
+                record, name, fence, plan, notes = found
                 pairs = dict(zip(notes[::2], notes[1::2], strict=True))
-                return JobTask(from_fields(fields), name, worker, int(fence), plan, pairs)
+                return JobTask(_from_json(record), name, worker, int(fence), plan, pairs)
             if (left_s := min(until_s - time.monotonic(), SLICE_S)) <= 0:
                 return None
             await self._link.ask("BLPOP", redis_keys.WAKE, left_s, wait_s=left_s)
@@ -245,11 +247,11 @@ class JobStore:
 
     async def worker_lost(self, worker: str) -> list[Job]:
         """As `reap_jobs`, but at once, for the tasks of one worker that is known to be dead."""
-        return [from_fields(fields) for fields in await self._link.run("job/worker_lost", worker)]
+        return [_from_json(record) for record in await self._link.run("job/worker_lost", worker)]
 
     def _job(self, reply: list[Any], id: str) -> Job:
         _check(reply, id)
-        return from_fields(reply[1])
+        return _from_json(reply[1])
 
 
 def to_fields(job: Job) -> list[str]:
@@ -259,13 +261,21 @@ def to_fields(job: Job) -> list[str]:
     return [text for pair in pairs for text in pair]
 
 
-def from_fields(fields: Mapping[str, str] | Sequence[str]) -> Job:
+def from_fields(fields: Mapping[str, str]) -> Job:
     """The inverse of `to_fields`; ignores fields that only the store uses."""
-    known = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
-    names = (name for name in Job.model_fields if name in known)
-    return Job.model_validate(
-        {name: known[name] if name in _TEXT_FIELDS else json.loads(known[name]) for name in names}
+    texts = (
+        f'"{name}":{json.dumps(fields[name]) if name in _TEXT_FIELDS else fields[name]}'
+        for name in Job.model_fields
+        if name in fields
     )
+    return Job.model_validate_json(f"{{{','.join(texts)}}}")
+
+
+@lru_cache(_PARSED)
+def _from_json(record: str) -> Job:
+    """A record as the scripts return it: a flat list in JSON. One that has not changed is not parsed again."""
+    flat = json.loads(record)
+    return from_fields(dict(zip(flat[::2], flat[1::2], strict=True)))
 
 
 def _limits(quota: Quota | None) -> tuple[str, str]:

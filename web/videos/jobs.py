@@ -151,23 +151,22 @@ async def quota_problems() -> AsyncIterator[None]:
         raise Problem(413, exc.code, str(exc)) from None
 
 
-@router.get("")
+@router.get("", response_model=JobList)
 async def list_jobs(
-    response: Response,
     owner: Owner,
     here: Here,
     limit: Annotated[int, Query(ge=1, le=_MAX_PAGE, description="jobs per page")] = PAGE,
     cursor: Annotated[str, Query(max_length=64, description="`next` of the page before; empty: the newest")] = "",
-) -> JobList:
+) -> Response:
     """Your jobs, newest first, until they expire. `Link: rel="next"` has the address of the next page."""
     try:
         page = await here.jobs.page(owner, limit, cursor)
     except ValueError as exc:
         raise Problem(422, "invalid", str(exc), field="cursor") from None
-    if page.next:
-        address = f"{PATH}?{urlencode({'limit': limit, 'cursor': page.next})}"
-        response.headers["Link"] = f'<{address}>; rel="next"'
-    return JobList(jobs=[job_out(here, job) for job in page.jobs], next=page.next or None)
+    following = f"{PATH}?{urlencode({'limit': limit, 'cursor': page.next})}"
+    headers = {"Link": f'<{following}>; rel="next"'} if page.next else {}
+    listed = JobList(jobs=[job_out(here, job) for job in page.jobs], next=page.next or None)
+    return Response(listed.model_dump_json(), headers=headers, media_type="application/json")
 
 
 @router.get("/{id}")

@@ -18,7 +18,8 @@ def test_a_record_survives_the_conversion_to_fields() -> None:
         owner="änn", title="a: 'b' \"c\"", options=Options.read(background="blur:0.3"), outputs=(Output(format="mkv"),)
     )
     job = job.model_copy(update={"results": {"result": StoredResult(key="k", bytes=1, mime="video/mp4")}, "end_s": 1.5})
-    assert from_fields([*to_fields(job), "fence", "7"]) == job
+    flat = [*to_fields(job), "fence", "7"]
+    assert from_fields(dict(zip(flat[::2], flat[1::2], strict=True))) == job
 
 
 @asynctest

@@ -10,7 +10,8 @@ local function find(id)
   return { id = id, state = v[1], owner = v[2], priority = tonumber(v[3]), created_s = tonumber(v[4]), webhook = v[5] }
 end
 
-local function all(id) return redis.call('HGETALL', job_key(id)) end
+-- A record as JSON, [name, value, name, value …]: one string, which clients read much faster than a list of strings.
+local function all(id) return cjson.encode(redis.call('HGETALL', job_key(id))) end
 
 local function set(id, ...)
   redis.call('HSET', job_key(id), 'updated_s', text(now()), ...)
