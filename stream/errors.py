@@ -24,6 +24,7 @@ MatteboxError                    exit code 1
 │   ├── JobsTooLarge             the owner's jobs keep as many bytes in storage as allowed
 │   ├── BadMove                  the current state does not allow this transition
 │   └── Fenced                   another worker owns it now
+├── Overloaded                   the server has too many requests of a kind at the moment
 ├── ServerError                  a process of the server does not start or keeps crashing
 └── RemoteError                  a remote server refuses a request, or is unreachable
 """
@@ -129,6 +130,10 @@ class BadMove(StoreError):  # noqa: N818
 
 class Fenced(StoreError):  # noqa: N818
     code = "fenced"
+
+
+class Overloaded(MatteboxError):  # noqa: N818
+    code = "overloaded"
 
 
 class ServerError(MatteboxError):

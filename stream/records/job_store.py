@@ -16,20 +16,18 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from stream.errors import BadMove, Fenced, JobsTooLarge, NoJob, TooManyJobs
 from stream.limits import RECORD_ID
 from stream.records import redis_keys
-from stream.records.jobs import Job, JobPage, JobState, JobSummary, Media, Quota, StoredResult
+from stream.records.job_fields import from_fields, from_json, summary, to_fields
+from stream.records.jobs import Job, JobPage, JobSummary, Media, Quota, StoredResult
 from stream.records.redis_link import SLICE_S, RedisLink
 
 _BATCH = 50  # records read at once
-_PARSED = 2000  # parsed records kept, of about 7 KB each
 _CURSOR = re.compile(f"([0-9]{{1,16}})_({RECORD_ID.pattern})")
 Warnings = Sequence[tuple[str, str]]
-_TEXT_FIELDS = frozenset({"id", "owner", "title", "source", "url", "webhook", "state", "reason", "detail"})
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class JobStore:
         """
         start = _place(cursor) if cursor else ("", "")
         created, id, *records = await self._link.run("job/page", owner, *start, limit)
-        return JobPage([_from_json(record) for record in records], f"{created}_{id}" if id else "")
+        return JobPage([from_json(record) for record in records], f"{created}_{id}" if id else "")
 
     async def changes(self, owner: str, since: int) -> tuple[int, bool, list[str]]:
         """The owner's listed jobs that changed or were removed after the call that returned `since`; 0: before any.
@@ -111,7 +109,7 @@ class JobStore:
         """All jobs of all owners, in no order."""
         ids = await self._link.ask("ZRANGE", redis_keys.JOBS, 0, -1)
         found = await self._each(ids, "HMGET", "state", "source", "ended_s", "progress")
-        return [_summary(id, fields) for id, fields in zip(ids, found, strict=True) if fields[0]]
+        return [summary(id, fields) for id, fields in zip(ids, found, strict=True) if fields[0]]
 
     async def read(self, ids: Sequence[str]) -> list[Job]:
         """The jobs with these ids that exist."""
@@ -153,7 +151,7 @@ class JobStore:
         """An ended job whose webhook is due, and the number of earlier attempts. For 60 s no other caller gets this
         webhook."""
         found = await self._link.run("job/hook")
-        return (_from_json(found[0]), int(found[1])) if found else None
+        return (from_json(found[0]), int(found[1])) if found else None
 
     async def hook_delivered(self, id: str) -> None:
         await self._link.ask("ZREM", redis_keys.HOOKS, id)
@@ -167,7 +165,7 @@ class JobStore:
         Called by all processes, about once a second. The first call after a lease expired only marks the task; a call
         3 s later queues it. A worker that could not reach Redis can renew the lease in between.
         """
-        return [_from_json(record) for record in await self._link.run("job/reap")]
+        return [from_json(record) for record in await self._link.run("job/reap")]
 
     # Tasks: for workers.
 
@@ -182,7 +180,7 @@ class JobStore:
             if found := await self._link.run("job/take", worker):
                 record, name, fence, plan, notes = found
                 pairs = dict(zip(notes[::2], notes[1::2], strict=True))
-                return JobTask(_from_json(record), name, worker, int(fence), plan, pairs)
+                return JobTask(from_json(record), name, worker, int(fence), plan, pairs)
             if (left_s := min(until_s - time.monotonic(), SLICE_S)) <= 0:
                 return None
             await self._link.ask("BLPOP", redis_keys.WAKE, left_s, wait_s=left_s)
@@ -247,35 +245,11 @@ class JobStore:
 
     async def worker_lost(self, worker: str) -> list[Job]:
         """As `reap_jobs`, but at once, for the tasks of one worker that is known to be dead."""
-        return [_from_json(record) for record in await self._link.run("job/worker_lost", worker)]
+        return [from_json(record) for record in await self._link.run("job/worker_lost", worker)]
 
     def _job(self, reply: list[Any], id: str) -> Job:
         _check(reply, id)
-        return _from_json(reply[1])
-
-
-def to_fields(job: Job) -> list[str]:
-    """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON."""
-    values = job.model_dump(mode="json")
-    pairs = ((name, value if name in _TEXT_FIELDS else json.dumps(value)) for name, value in values.items())
-    return [text for pair in pairs for text in pair]
-
-
-def from_fields(fields: Mapping[str, str]) -> Job:
-    """The inverse of `to_fields`; ignores fields that only the store uses."""
-    texts = (
-        f'"{name}":{json.dumps(fields[name]) if name in _TEXT_FIELDS else fields[name]}'
-        for name in Job.model_fields
-        if name in fields
-    )
-    return Job.model_validate_json(f"{{{','.join(texts)}}}")
-
-
-@lru_cache(_PARSED)
-def _from_json(record: str) -> Job:
-    """A record as the scripts return it: a flat list in JSON. One that has not changed is not parsed again."""
-    flat = json.loads(record)
-    return from_fields(dict(zip(flat[::2], flat[1::2], strict=True)))
+        return from_json(reply[1])
 
 
 def _limits(quota: Quota | None) -> tuple[str, str]:
@@ -288,12 +262,6 @@ def _place(cursor: str) -> tuple[str, str]:
     if match is None:
         raise ValueError("this is not a cursor of this list")
     return match[1], match[2]
-
-
-def _summary(id: str, fields: Sequence[str]) -> JobSummary:
-    state, source, ended_s, progress = fields
-    fps = json.loads(progress)["fps"] if state == JobState.RUNNING else 0.0
-    return JobSummary(id, JobState(state), source, float(ended_s), fps)
 
 
 def _check(reply: list[Any], id: str) -> None:

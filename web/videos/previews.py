@@ -20,7 +20,7 @@ from stream.records.jobs import Job, JobState
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
-from web.http.threads import in_thread
+from web.http.threads import in_picture_thread
 from web.videos.job_requests import PREVIEW, JobRequest, OutputIn, PartialOptions, new_job
 from web.videos.jobs import forget, quota, quota_problems
 
@@ -51,7 +51,7 @@ async def preview(body: PreviewRequest, request: Request, owner: Owner, here: He
     try:
         ended = await _ended(here, job)
         _check_done(ended)
-        content = await in_thread(_picture, here, ended, job.options)
+        content = await in_picture_thread(_picture, here, ended, job.options)
     finally:
         await asyncio.shield(_clean_up(here, job.id))
     return Response(content, media_type="image/png" if job.options.wants_alpha else "image/jpeg")

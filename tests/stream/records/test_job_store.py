@@ -6,7 +6,8 @@ import pytest
 
 from stream.errors import BadMove, Fenced, NoJob
 from stream.records import lifetimes, redis_keys
-from stream.records.job_store import JobStore, JobTask, from_fields, to_fields
+from stream.records.job_fields import from_fields, to_fields
+from stream.records.job_store import JobStore, JobTask
 from stream.records.jobs import Job, JobState, Media, Output, StoredResult
 from stream.records.options import Options
 from tests.servers import RedisServer, asynctest
