@@ -14,11 +14,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from stream import limits
 from stream.errors import StoreDown
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
 from web.http.problems import Problem
-from web.videos.jobs import PAGE, PATH, job_out, owned
+from web.videos.jobs import PATH, job_out, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _POLL_S = 0.5
@@ -133,7 +134,7 @@ class _AllJobs(_Sent):
         if complete and not again:
             jobs = await self._here.jobs.read(ids)
         else:
-            newest = await self._here.jobs.page(self._owner, PAGE)
+            newest = await self._here.jobs.page(self._owner, limits.JOBS_PAGE)
             ids = list(self._known)
             jobs = newest.jobs + await self._here.jobs.read([id for id in ids if id not in {j.id for j in newest.jobs}])
         self._since = since

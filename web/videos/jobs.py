@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
+from stream import limits
 from stream.errors import BadMove, JobsTooLarge, NoJob, TooManyJobs
 from stream.fetch.safe_http import redacted_url
-from stream.limits import RECORD_ID
 from stream.records import http_paths
 from stream.records.jobs import Job, JobState, Media, Output, Progress, Quota
 from stream.storage import keys
@@ -27,7 +27,6 @@ from web.videos.job_requests import JobRequest, new_job
 PATH = http_paths.JOBS
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
-PAGE, _MAX_PAGE = 50, 200  # jobs in a list: default and maximum
 _IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
 """The fields in which jobs submitted under one `Idempotency-Key` must agree."""
 
@@ -108,7 +107,7 @@ def _result(job: Job, name: str) -> ResultOut:
 
 async def owned(here: Context, owner: str, id: str) -> Job:
     """The owner's job with this id. Raises Problem 404 if there is none, or it is another user's."""
-    job = await here.jobs.job(id) if RECORD_ID.fullmatch(id) else None
+    job = await here.jobs.job(id) if limits.RECORD_ID.fullmatch(id) else None
     if job is None or job.owner != owner:
         raise Problem(404, "not_found", "there is no such job")
     return job
@@ -155,7 +154,7 @@ async def quota_problems() -> AsyncIterator[None]:
 async def list_jobs(
     owner: Owner,
     here: Here,
-    limit: Annotated[int, Query(ge=1, le=_MAX_PAGE, description="jobs per page")] = PAGE,
+    limit: Annotated[int, Query(ge=1, le=limits.JOBS_PAGE_MOST, description="jobs per page")] = limits.JOBS_PAGE,
     cursor: Annotated[str, Query(max_length=64, description="`next` of the page before; empty: the newest")] = "",
 ) -> Response:
     """Your jobs, newest first, until they expire. `Link: rel="next"` has the address of the next page."""
