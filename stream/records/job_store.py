@@ -20,7 +20,7 @@ from typing import Any
 
 from stream.errors import BadMove, Fenced, JobsTooLarge, NoJob, TooManyJobs
 from stream.limits import RECORD_ID
-from stream.records import redis_keys
+from stream.records import jobs, redis_keys
 from stream.records.job_fields import from_fields, from_json, summary, to_fields
 from stream.records.jobs import Job, JobPage, JobSummary, Media, Quota, StoredResult
 from stream.records.redis_link import SLICE_S, RedisLink
@@ -266,9 +266,9 @@ def _place(cursor: str) -> tuple[str, str]:
 
 def _check(reply: list[Any], id: str) -> None:
     match reply:
-        case ["many", limit]:
+        case [jobs.TOO_MANY, limit]:
             raise TooManyJobs(f"you have {limit} unfinished jobs, which is the limit")
-        case ["full", used, limit]:
+        case [jobs.OVER_QUOTA, used, limit]:
             message = f"your jobs use {int(used):,} of {int(limit):,} bytes; remove some, or wait until they expire"
             raise JobsTooLarge(message)
         case ["gone"]:

@@ -37,6 +37,8 @@ PLAN, JOIN = "plan", "join"
 SEGMENT = "%04d"
 POISON = "poison"
 """The reason of a job or an offer whose workers crashed or were lost too often: see lua/job/poison_jobs.lua."""
+TOO_MANY, OVER_QUOTA = "too_many", "over_quota"
+"""Why a job is refused: its owner has too many unfinished jobs, or too many bytes in storage."""
 _FAULTS: tuple[type[MatteboxError], ...] = (
     UnreadableMedia, TooLarge, NoVideoStream, BackgroundError, DiskError, EngineError, WeightsError, EncodeError,
     FetchError,

@@ -10,7 +10,7 @@ _CONSTANTS = (
     (redis_keys, ("PREFIX", "GROUP")),
     (lifetimes, ("LEASE_S", "GRACE_S", "KEEP_S", "ANSWER_S", "QUEUE_S", "CLAIM_MS", "DELIVERIES", "WAITING")),
     (lifetimes, ("LOSSES", "JOB_KEEP_S", "JOB_REPEAT_S", "REMOVED_S", "HOOK_S", "TRIES", "RATE_S", "CHANGES_S")),
-    (jobs, ("PLAN", "JOIN", "SEGMENT", "POISON")),
+    (jobs, ("PLAN", "JOIN", "SEGMENT", "POISON", "TOO_MANY", "OVER_QUOTA")),
     (live, ("NO_STREAM", "NAME_TAKEN", "FULL")),
     (limits, ("PRIORITY_MOST",)),
 )

@@ -69,8 +69,8 @@ end
 local function over_quota(owner, jobs, bytes)
   account_old(owner)
   prune(owner)
-  if jobs ~= '' and redis.call('SCARD', unfinished_key(owner)) >= tonumber(jobs) then return { 'many', jobs } end
+  if jobs ~= '' and redis.call('SCARD', unfinished_key(owner)) >= tonumber(jobs) then return { TOO_MANY, jobs } end
   local total = redis.call('HGET', stored_key(owner), 'total') or '0'
-  if bytes ~= '' and tonumber(total) >= tonumber(bytes) then return { 'full', total, bytes } end
+  if bytes ~= '' and tonumber(total) >= tonumber(bytes) then return { OVER_QUOTA, total, bytes } end
   return nil
 end
