@@ -4,12 +4,14 @@ Each pool starts its threads on demand, and queues what is beyond its size.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _FILES = ThreadPoolExecutor(16, "files")
 _LOCKS = ThreadPoolExecutor(2, "locks")
 _PICTURES = ThreadPoolExecutor(2, "pictures")  # up to 400 MiB each, for a picture of `Settings.max_pixels`
@@ -55,4 +57,6 @@ async def _completed(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.wait([running])
+        if not running.cancelled() and (exc := running.exception()) is not None:
+            _log.warning("work for a request that was cancelled failed: %s", exc)
         raise

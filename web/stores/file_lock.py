@@ -1,6 +1,7 @@
 """A lock that processes of one machine share. Blocks: call it in a thread."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 def locked(path: Path) -> Iterator[None]:
     """Holds the lock file at `path`, which is created with its folder, and stays. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
