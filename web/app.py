@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from stream.errors import MatteboxError, StoreDown
 from stream.log import OncePerSecond
@@ -117,8 +118,17 @@ async def _reap(here: Context) -> None:
         await asyncio.sleep(_REAP_S)
 
 
+_COMPRESSED_BYTES = 1000  # smaller files are not worth it
+
+
 class Revalidated(StaticFiles):
-    """Static files that browsers revalidate on each use, so that a new version is used at once."""
+    """Static files that browsers revalidate on each use, so that a new version is used at once. They are compressed and
+    always sent whole, because a part of a compressed file is of no use."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        compressed = GZipMiddleware(super().__call__, minimum_size=_COMPRESSED_BYTES)
+        await compressed({**scope, "headers": headers}, receive, send)
 
     def file_response(self, full_path: object, stat_result: object, scope: Scope, status_code: int = 200) -> object:  # type: ignore[override]
         response = super().file_response(full_path, stat_result, scope, status_code)  # type: ignore[arg-type]

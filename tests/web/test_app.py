@@ -173,3 +173,30 @@ def _called(dependant: Dependant) -> Iterator[Callable[..., Any]]:
         yield dependant.call
     for dependency in dependant.dependencies:
         yield from _called(dependency)
+
+
+def test_static_files_are_counted_apart_from_routes(http: httpx.Client) -> None:
+    def counted(route: str, status: str) -> float:
+        found = samples(http.get("/metrics").text)
+        return found.get(("mattebox_http_requests_total", "GET", route, status), 0)
+
+    before = [counted("static", "200"), counted("static", "404"), counted("none", "404")]
+    assert http.get("/static/shared/style.css").status_code == 200
+    assert http.get("/static/studio/studio.js").status_code == 200
+    assert http.get("/static/none.js").status_code == 404
+    assert http.get("/none").status_code == 404
+    after = [counted("static", "200"), counted("static", "404"), counted("none", "404")]
+    assert [now - earlier for now, earlier in zip(after, before, strict=True)] == [2, 1, 1]
+
+
+def test_static_files_are_compressed_and_sent_whole(http: httpx.Client) -> None:
+    plain = http.get("/static/shared/live.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    packed = http.get("/static/shared/live.js", headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+    assert packed.status_code == 200
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert packed.content == plain.content
+    assert packed.num_bytes_downloaded < len(plain.content) / 2
+    again = http.get("/static/shared/live.js", headers={"If-None-Match": packed.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
