@@ -51,7 +51,6 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     openapi.install(app)
     gate, counters = Gate(settings), Counters()
     storage = open_storage(settings)
-    jobs = JobStore(store.link)
     app.state.context = Context(
         settings,
         store,
@@ -60,8 +59,8 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         counters,
         storage,
         UploadStore(settings, storage),
-        jobs,
-        JobWatch(jobs),
+        JobStore(store.link),
+        JobWatch(),
     )
     problems.install(app)
     for part in (
