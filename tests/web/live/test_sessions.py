@@ -12,6 +12,7 @@ from stream.records.live import Answer
 from tests import waiting
 from tests.web.http_checks import SDP, begin, problem, until
 from tests.web.live_worker_double import CANNED, Double
+from tests.web.running_site import Site
 
 
 def test_a_camera_session_starts_and_ends(http: httpx.Client, camera_offer: str) -> None:
