@@ -20,8 +20,11 @@ MatteboxError                    exit code 1
 │   ├── StoreDown                Redis is unreachable or refuses writes
 │   ├── NoSession                no session with that id (any more)
 │   ├── NoJob                    no job with that id (any more)
+│   ├── TooManyJobs              the owner has as many unfinished jobs as allowed
+│   ├── JobsTooLarge             the owner's jobs keep as many bytes in storage as allowed
 │   ├── BadMove                  the current state does not allow this transition
 │   └── Fenced                   another worker owns it now
+├── Overloaded                   the server has too many requests of a kind at the moment
 ├── ServerError                  a process of the server does not start or keeps crashing
 └── RemoteError                  a remote server refuses a request, or is unreachable
 """
@@ -113,12 +116,24 @@ class NoJob(StoreError):  # noqa: N818
     code = "no_job"
 
 
+class TooManyJobs(StoreError):  # noqa: N818
+    code = "too_many_jobs"
+
+
+class JobsTooLarge(StoreError):  # noqa: N818
+    code = "over_quota"
+
+
 class BadMove(StoreError):  # noqa: N818
     code = "bad_move"
 
 
 class Fenced(StoreError):  # noqa: N818
     code = "fenced"
+
+
+class Overloaded(MatteboxError):  # noqa: N818
+    code = "overloaded"
 
 
 class ServerError(MatteboxError):

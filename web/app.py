@@ -62,7 +62,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         storage,
         UploadStore(settings, storage),
         jobs,
-        JobWatch(jobs),
+        JobWatch(),
         JobForecast(jobs),
     )
     problems.install(app)

@@ -1,4 +1,7 @@
-"""The objects that the routes share, and their dependencies: context, visitor, user, rate limits."""
+"""The objects that the routes share, and their dependencies: context, visitor, user, rate limits.
+
+Dependencies are coroutines: FastAPI would run functions in threads, which slow downloads can use up.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -36,7 +39,7 @@ class Context:
     forecast: JobForecast
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:
     here: Context = request.app.state.context
     return here
 
@@ -44,7 +47,7 @@ def context(request: Request) -> Context:
 Here = Annotated[Context, Depends(context)]
 
 
-def _visitor(request: Request, here: Here) -> Visitor:
+async def _visitor(request: Request, here: Here) -> Visitor:
     return here.gate.visitor(request)
 
 
@@ -53,7 +56,7 @@ _Visitor = Annotated[Visitor, Depends(_visitor)]
 _WITH_TOKEN, _WITH_COOKIE, _WITH_LINK = (Security(scheme) for scheme in (BEARER, SIGNED_IN, LINK))
 
 
-def _anyone(
+async def _anyone(
     visitor: _Visitor, bearer: Any = _WITH_TOKEN, cookie: Any = _WITH_COOKIE, link: Any = _WITH_LINK
 ) -> Visitor:
     return visitor
@@ -63,7 +66,7 @@ Anyone = Annotated[Visitor, Depends(_anyone)]
 """A signed-in user, or the holder of a signed link."""
 
 
-def _owner(visitor: _Visitor, bearer: Any = _WITH_TOKEN, cookie: Any = _WITH_COOKIE) -> str:
+async def _owner(visitor: _Visitor, bearer: Any = _WITH_TOKEN, cookie: Any = _WITH_COOKIE) -> str:
     if visitor.scope != "login":
         raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
     return visitor.owner

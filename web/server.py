@@ -17,6 +17,7 @@ from stream.storage import open_storage
 from web.app import create_app
 from web.http.auth import read_tokens
 from web.http.guard import is_loopback
+from web.http.threads import in_picture_thread
 from web.http.tls import certificate
 from web.stores.backgrounds import BackgroundStore
 from web.stores.job_watch import JobWatch
@@ -123,7 +124,7 @@ async def _prepare_gallery(background_store: BackgroundStore) -> None:
     """Paint the gallery before the first visitor needs it, which takes two seconds."""
     with suppress(MatteboxError, OSError):  # reported when the picture is requested
         for name in PICTURES:
-            await asyncio.to_thread(background_store.gallery_thumbnail, name)
+            await in_picture_thread(background_store.gallery_thumbnail, name)
 
 
 _LISTEN_HINTS = {

@@ -10,11 +10,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from stream.errors import DiskError, MatteboxError, NoJob, NoSession, StoreDown, StoreError
+from stream.errors import DiskError, MatteboxError, NoJob, NoSession, Overloaded, StoreDown, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
-_STORE_RETRY_S = 2
+_STORE_RETRY_S, _OVERLOAD_RETRY_S = 2, 5
 _STATUS: dict[type[MatteboxError], int] = {NoSession: 404, NoJob: 404, StoreError: 409, DiskError: 507}
 _TITLES = {460: "Checksum Mismatch"}  # a status that tus adds
 _DETAILS = {
@@ -63,6 +63,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(StoreDown, _store_down)
+    app.add_exception_handler(Overloaded, _overloaded)
     app.add_exception_handler(MatteboxError, _mattebox_error)
     app.add_exception_handler(Exception, _internal_error)
 
@@ -101,6 +102,10 @@ def _detail(message: str) -> str:
 
 async def _store_down(_: Request, exc: Exception) -> Response:
     return Problem(503, "store_down", "Redis cannot be reached; try again soon", retry_s=_STORE_RETRY_S).response()
+
+
+async def _overloaded(_: Request, exc: Exception) -> Response:
+    return Problem(503, Overloaded.code, str(exc), retry_s=_OVERLOAD_RETRY_S).response()
 
 
 async def _mattebox_error(_: Request, exc: Exception) -> Response:

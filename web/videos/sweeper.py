@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from stream.errors import BadMove, MatteboxError, StoreDown
 from stream.log import OncePerSecond
-from stream.records.jobs import Job, JobState
+from stream.records.jobs import JobState, JobSummary
 from stream.storage import keys
 from web.context import Context
 from web.http.threads import in_thread
@@ -44,7 +44,7 @@ class Sweeper:
 
     async def sweep(self, now_s: float) -> None:
         """Remove everything that has expired at `now_s` (Unix time). Raises StoreDown, DiskError."""
-        jobs = await self._here.jobs.jobs()
+        jobs = await self._here.jobs.summaries()
         needed = {job.source for job in jobs if not job.state.final or job.state is JobState.FAILED}
         await in_thread(self._sweep_uploads, needed, now_s)
         for job in await self._here.jobs.expired(now_s - self._here.settings.jobs_keep_s):
@@ -66,7 +66,7 @@ class Sweeper:
             if stored and stored.expires_s + grace_s < now_s and stored.source not in needed:
                 self._here.storage.remove_all(keys.upload(id))
 
-    def _sweep_files(self, jobs: Iterable[Job], now_s: float) -> None:
+    def _sweep_files(self, jobs: Iterable[JobSummary], now_s: float) -> None:
         records = {job.id: job for job in jobs}
         found = _ids(self._here.storage.keys(keys.JOBS))
         for id in found & records.keys():

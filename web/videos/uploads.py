@@ -18,8 +18,9 @@ from stream.records.http_paths import TUS_TYPE
 from stream.records.jobs import Media
 from web.context import Context, Here, Owner, spend
 from web.http import tus
+from web.http.disconnects import while_connected
 from web.http.problems import Problem
-from web.http.threads import in_thread
+from web.http.threads import in_lock_thread, in_thread
 from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, checksum_of, expiry, number, title_of
 from web.stores.uploads import Busy, Draft, Upload
 
@@ -63,7 +64,7 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
     length, metadata = number(request, "upload-length"), request.headers.get("upload-metadata", "")
     title = title_of(metadata)
     try:
-        upload = await in_thread(here.upload_store.create, owner, length, metadata, title)
+        upload = await in_lock_thread(here.upload_store.create, owner, length, metadata, title)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     headers = {"Location": f"{PATH}/{upload.id}"}
@@ -119,7 +120,7 @@ async def append(name: str, request: Request, owner: Owner, here: Here) -> Respo
 async def remove(name: str, request: Request, owner: Owner, here: Here) -> Response:
     check_version(request)
     upload = await _owned(here, owner, name)
-    if any(job.source == upload.source and not job.state.final for job in await here.jobs.jobs(owner)):
+    if any(job.source == upload.source for job in await here.jobs.unfinished(owner)):
         raise Problem(409, "in_use", "a job uses this upload; cancel the job first")
     async with _store_problems():
         await in_thread(here.upload_store.remove, upload)
@@ -180,7 +181,7 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
             await _write_body(request, draft, upload.bytes)
             await in_thread(draft.sync)
             if draft.offset == upload.bytes:
-                upload = await here.upload_store.finish(upload)
+                upload = await while_connected(request, here.upload_store.finish(upload))
             return upload, draft.offset
 
 

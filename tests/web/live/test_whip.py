@@ -1,9 +1,8 @@
-import time
-
 import httpx
 import pytest
 
 from stream.settings import Settings
+from tests import waiting
 from tests.web.http_checks import FRAGMENT, SDP, begin, problem, until
 from tests.web.live_worker_double import CANNED, Double
 from tests.web.running_site import Site, running
@@ -116,10 +115,7 @@ def test_trickle(http: httpx.Client, worker: Double, camera_offer: str) -> None:
     problem(patch(b"\xff\xfe", If_Match=etag), 400, "bad_sdp")
     problem(patch(b"", If_Match=etag), 400, "bad_sdp")
     problem(patch("GET / HTTP/1.1", If_Match=etag), 400, "bad_sdp")
-    for _ in range(100):
-        if sent := [c.text for c in worker.commands if c.kind == "candidates"]:
-            break
-        time.sleep(0.02)
+    sent = waiting.until(lambda: [c.text for c in worker.commands if c.kind == "candidates"])
     assert sent == [fragment]
 
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.servers import RedisServer, start_server
+from tests.stream.records.jobs import new_job
 from tests.web.http_checks import problem
 from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import FileWorkerDouble, submitted
@@ -141,6 +143,24 @@ def test_the_events_of_all_jobs_and_their_removal(
         for _ in range(2):
             http.delete(first)
         listener.next("removed", id=first.rpartition("/")[2])
+    wait_until_streams_ended(site)
+
+
+def test_a_stream_begins_with_the_newest_jobs_and_reports_changes_of_all(
+    site: Site, files: FileWorkerDouble, valkey: str
+) -> None:
+    async def fill() -> list[str]:
+        return [(await site.context.jobs.submit(new_job())).id for _ in range(60)]
+
+    ids = site.call(fill())
+    with listening(site.url, "/api/jobs/events") as listener:
+        assert [listener.next("job")["id"] for _ in range(50)] == ids[10:]
+        with redis.Redis.from_url(valkey) as raw:
+            for id in ids[1:]:
+                raw.hset(f"mattebox:job:{id}", "progress", "not valid JSON")  # they are not read again
+            site.call(site.context.jobs.cancel(ids[0]))
+            assert listener.next("job")["id"] == ids[0]
+            raw.flushdb()
     wait_until_streams_ended(site)
 
 

@@ -3,8 +3,12 @@
 import asyncio
 import base64
 import hashlib
+import os
 import random
+import threading
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +18,15 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from stream.settings import Settings
+from stream.sources.probe import AT_ONCE
 from stream.storage import open_storage
 from tests.media import numbered_clip
+from tests.processes import children
 from tests.servers import asynctest
 from tests.web.http_checks import problem
 from tests.web.running_site import Site, running
 from tests.web.videos.tus import BODY, PATH, TUS, begun, creation_headers, cut_off, offset_of, opened, sent, uploaded
-from web.stores.uploads import Upload, UploadStore
+from web.stores.uploads import Busy, Upload, UploadStore
 from web.videos import uploads
 
 
@@ -359,3 +365,74 @@ def test_a_full_disk(small_disk: Path, redis_url: str) -> None:
         assert 0 < at < len(content)
         (small_disk / "filler").unlink()
         assert sent(http, path, at, content[at:]).status_code == 204, "it resumes where the disk was full"
+
+
+def test_simultaneous_creations_do_not_exceed_the_quota(settings: Settings, redis_url: str) -> None:
+    small = settings.model_copy(update={"uploads_per_user": 15_000_000})
+    with running(small, redis_url, worker=False) as site, site.client() as http, ThreadPoolExecutor(8) as pool:
+        headers = creation_headers(6_000_000)
+        responses = list(pool.map(lambda _: http.post(PATH, headers=headers), range(8)))
+    assert Counter(response.status_code for response in responses) == {201: 2, 413: 6}
+
+
+def test_many_uploads_that_complete_at_once(http: httpx.Client, clip: bytes) -> None:
+    paths, numbers, over = [begun(http, len(clip)) for _ in range(16)], list[int](), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            numbers.append(len(children(os.getpid(), "stream.sources.probe")))
+
+    with ThreadPoolExecutor(17) as pool:
+        watching = pool.submit(watch)
+        responses = list(pool.map(lambda path: sent(http, path, 0, clip), paths))
+        over.set()
+        watching.result()
+    assert {response.status_code for response in responses} == {204}
+    assert {http.get(path).json()["state"] for path in paths} == {"ready"}
+    assert max(numbers) <= AT_ONCE
+
+
+def test_a_client_that_disconnects_releases_its_place_before_the_probe(
+    http: httpx.Client, site: Site, clip: bytes
+) -> None:
+    path, free = begun(http, len(clip)), site.context.upload_store._prober._free
+    for _ in range(AT_ONCE):
+        site.call(free.acquire())
+    with opened(site.url, path, 0, len(clip)) as connection:
+        connection.sendall(clip)
+        wait_for_offset(http, path, len(clip))
+        problem(sent(http, path, len(clip), b""), 423, "busy")
+    upload = site.context.upload_store.get("", path.rpartition("/")[2])
+    assert upload is not None
+    for _ in range(200):
+        try:
+            site.context.upload_store.open(upload).__exit__()
+            break
+        except Busy:
+            time.sleep(0.02)
+    else:
+        raise AssertionError("the upload stayed locked")
+    for _ in range(AT_ONCE):
+        site.call(released(free))
+    assert patched(http, path, len(clip), b"").status_code == 204
+    assert http.get(path).json()["state"] == "ready"
+
+
+async def released(free: asyncio.Semaphore) -> None:
+    free.release()
+
+
+def test_too_many_uploads_that_wait_to_be_probed(
+    http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.sources.probe.WAIT_S", 0.05)
+    path, free = begun(http, len(clip)), site.context.upload_store._prober._free
+    for _ in range(AT_ONCE):
+        site.call(free.acquire())
+    refused = sent(http, path, 0, clip)
+    problem(refused, 503, "overloaded")
+    assert refused.headers["retry-after"]
+    problem(http.post("/api/jobs", json={"upload": path.rpartition("/")[2]}), 503, "overloaded")
+    for _ in range(AT_ONCE):
+        site.call(released(free))
+    assert patched(http, path, len(clip), b"").status_code == 204

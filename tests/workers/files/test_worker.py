@@ -389,7 +389,7 @@ async def test_200_jobs_of_two_owners_are_done_once_each_and_alternate(server: R
         for job in jobs:
             assert (await site.ended(job, 300)).state is JobState.DONE
             assert set(site.taken(job).values()) == {1}
-        ends = sorted(await site.store.jobs(), key=lambda job: job.ended_s)
+        ends = sorted(await site.store.read([job.id for job in jobs]), key=lambda job: job.ended_s)
         assert abs(sum(job.owner == "bob" for job in ends[:90]) - 45) <= 2
 
 

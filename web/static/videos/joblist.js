@@ -4,14 +4,17 @@ import { get, request } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
 import { isTransparent } from "./job_options.js";
 import { serverOptions } from "./server_options.js";
-import { duration, REASONS, size, STATES, WORDS } from "./words.js";
+import { duration, place, REASONS, sentence, size, STATES, WORDS } from "./words.js";
 
 const FINAL = ["done", "failed", "cancelled"];
 
-export class JobList {
-  /** play(job, result): called to play a result. denied(): called when the user has to sign in. */
+export class JobList extends EventTarget {
+  /** play(job, result, name): called to play a result. denied(): called when the user has to sign in. Event: `job`, with the
+   * job in `detail`, when it is shown or has changed. */
   constructor({ play, denied }) {
-    Object.assign(this, { play, denied, cards: new Map(), list: find("jobs") });
+    super();
+    Object.assign(this, { play, denied, cards: new Map(), list: find("jobs"), more: find("more-jobs"), next: null });
+    this.more.addEventListener("click", () => this.#showMore());
     serverOptions.addEventListener("known", () => { for (const card of this.cards.values()) card.formatsKnown(); });
   }
 
@@ -30,29 +33,66 @@ export class JobList {
 
   async #reconnect() {
     try {
-      await get("/api/jobs");
+      await get("/api/jobs?limit=1");
     } catch (error) {
       if (error.status === 401) { this.denied(); return; }
     }
     this.listen();
   }
 
-  /** Drops jobs that were removed while the stream was interrupted. */
+  /** Shows the list as far as it was shown, without the jobs that were removed while the stream was interrupted. */
   async #catchUp() {
-    const { jobs } = await get("/api/jobs").catch(() => ({ jobs: null }));
-    const ids = jobs && new Set(jobs.map((job) => job.id));
-    for (const id of this.cards.keys()) if (ids && !ids.has(id)) this.#drop(id);
+    const before = [...this.cards.keys()], found = new Set();
+    const oldest = Math.min(...[...this.cards.values()].map((card) => card.job.created_s));
+    let page = { next: "" };
+    do {
+      page = await get(`/api/jobs?cursor=${page.next}`).catch(() => null);
+      if (!page) return;
+      for (const job of page.jobs) { found.add(job.id); this.#show(job); }
+    } while (page.next && page.jobs.at(-1).created_s > oldest);
+    for (const id of before) if (!found.has(id)) this.#drop(id);
+    this.#setNext(page.next);
+  }
+
+  async #showMore() {
+    this.more.disabled = true;
+    try {
+      const page = await get(`/api/jobs?cursor=${this.next}`);
+      for (const job of page.jobs) this.#show(job);
+      this.#setNext(page.next);
+    } catch (error) {
+      this.#notice(`${error.message}.`);
+    }
+    this.more.disabled = false;
+  }
+
+  /** Whether a job of this upload is shown. */
+  hasUpload(id) { return [...this.cards.values()].some((card) => card.job.upload === id); }
+
+  /** Shows a job that was just submitted. */
+  add(job) { if (!this.cards.has(job.id)) this.#show(job); }
+
+  /** Moves the focus to a job's first button. */
+  focus(id) { this.cards.get(id)?.buttons.querySelector("button, a")?.focus(); }
+
+  #setNext(cursor) {
+    this.next = cursor;
+    this.more.hidden = !cursor;
   }
 
   #show(job) {
     let card = this.cards.get(job.id);
+    if (card?.job.updated_s > job.updated_s) return; // an event came before the list
     if (!card) {
       card = new Card(job, this);
       this.cards.set(job.id, card);
-      this.list.prepend(card.element);
+      const older = [...this.cards.values()].filter((other) => other.job.created_s < job.created_s);
+      const next = older.reduce((a, b) => (!a || b.job.created_s > a.job.created_s ? b : a), null);
+      this.list.insertBefore(card.element, next?.element ?? null);
     }
     card.update(job);
     find("none").hidden = true;
+    this.dispatchEvent(new CustomEvent("job", { detail: job }));
   }
 
   #drop(id) {
@@ -66,7 +106,7 @@ export class JobList {
 
 class Card {
   constructor(job, all) {
-    Object.assign(this, { all, path: `/api/jobs/${job.id}`, shape: "" });
+    Object.assign(this, { all, job, path: `/api/jobs/${job.id}`, shape: "" });
     this.picture = make("img", { alt: "", hidden: true });
     this.picture.addEventListener("load", () => { this.picture.hidden = false; });
     this.picture.addEventListener("error", () => { this.picture.hidden = this.noPicture = true; this.#showResult(); });
@@ -112,6 +152,7 @@ class Card {
       parts.push(...Object.values(job.results).map((result) => size(result.bytes)));
       parts.push(...job.warnings.map(([, sentence]) => sentence));
     } else if (!FINAL.includes(job.state)) {
+      if (job.state === "queued") parts.push(...place(job.progress));
       if (of && frames) parts.push(`${Math.floor((100 * frames) / of)} %`, `${frames} of ${of} frames`);
       if (job.state === "running" && fps) parts.push(`${fps.toFixed(1)} fps`);
       if (job.state === "running" && left) parts.push(`${duration(left)} left`);
@@ -148,8 +189,8 @@ class Card {
     return Object.entries(job.results).flatMap(([name, result], index) => {
       const of = several ? ` ${name}` : "";
       const link = make("a", { className: index ? "button second" : "button", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
-      const play = make("button", { type: "button" }, `Play${of}`);
-      play.addEventListener("click", () => this.all.play(job, result));
+      const play = make("button", { type: "button" }, `${result.mime.startsWith("image/") ? "Show" : "Play"}${of}`);
+      play.addEventListener("click", () => this.all.play(this.job, result, name));
       return serverOptions.isPlayable(result.mime) ? [play, link] : [link];
     });
   }
@@ -175,7 +216,7 @@ class Card {
         await act();
       } catch (error) {
         button.disabled = false;
-        write(this.note, `${error.message}.`);
+        write(this.note, sentence(error.message));
       }
     });
     return button;

@@ -23,13 +23,15 @@ export class Trim {
     this.fields.setAttribute("aria-label", "The part to process");
     this.video.addEventListener("loadedmetadata", () => this.#setLength(this.video.duration));
     this.video.addEventListener("timeupdate", () => { this.at = this.video.currentTime; });
-    this.video.addEventListener("error", () => { this.video.hidden = true; this.note(WORDS.noPlayer); });
+    this.video.addEventListener("error", () => { this.video.hidden = this.unplayable = true; this.#judge(); });
     if (file) this.video.src = this.url = URL.createObjectURL(file);
     else this.video.hidden = true;
   }
 
   /** media: the properties of the video, as the server probed them. */
   setMedia(media) {
+    this.usable = true;
+    this.#judge();
     if (!this.length) this.#setLength(media.duration_s);
   }
 
@@ -49,6 +51,9 @@ export class Trim {
     write(this.button, this.video.hidden ? "Another preview" : "Back to the video");
     this.note(WORDS.preview(clock(this.at)));
   }
+
+  /** Only if the server can use the file, it matters that the browser cannot play it. */
+  #judge() { if (this.unplayable && this.usable) this.note(WORDS.noPlayer); }
 
   note(words) { write(this.noteElement, words); }
 

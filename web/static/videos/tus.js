@@ -45,10 +45,11 @@ export async function isSentElsewhere(address) {
 export const exclusively = (address, work) => (locks ? locks.request(address, work) : work());
 
 export class Upload extends EventTarget {
-  /** Events: `progress` when `sent` has changed; `trouble` when `waiting` has: whether the server is unreachable. */
+  /** Events: `progress` when `sent` has changed; `trouble` when `waiting` has: whether the server is unreachable, or
+   * `elsewhere`: whether it waits for another tab that is sending the same file. */
   constructor(file) {
     super();
-    Object.assign(this, { file, sent: 0, address: "", stopped: false, waiting: false });
+    Object.assign(this, { file, sent: 0, address: "", stopped: false, waiting: false, elsewhere: false });
   }
 
   get id() { return this.address.split("/").pop(); }
@@ -58,7 +59,11 @@ export class Upload extends EventTarget {
     for (let tries = 0; !this.stopped;) {
       try {
         if (!this.address) await this.#begin();
+        this.elsewhere = await isSentElsewhere(this.address);
+        this.dispatchEvent(new Event("trouble"));
         await exclusively(this.address, async () => {
+          this.elsewhere = false;
+          if (this.stopped) return;
           this.#setSent(await this.#offset());
           do { // at least once: a complete upload may have been interrupted before the server probed it
             this.#setSent(await this.#send());
