@@ -14,7 +14,7 @@ from typing import Any
 
 from stream.records.jobs import PLAN, Media, Progress
 
-READ_MOST = 1000
+READ_MOST = 500
 """Waiting jobs that are read for a forecast; the place of others is unknown."""
 _STEPS = ((60.0, 5.0), (600.0, 30.0), (7200.0, 60.0))  # up to this many seconds, in steps of so many
 _LONG_STEP_S = 600.0
@@ -70,6 +70,7 @@ def forecast(queue: Queue) -> dict[str, Place]:
 
 @dataclass
 class _Owner:
+    number: int
     jobs: list[WaitingJob]
     served: int
     running: int = 0
@@ -101,7 +102,7 @@ class _Simulation:
 
     def __init__(self, queue: Queue) -> None:
         self.places: dict[str, Place] = {}
-        self._owners = [_Owner(list(jobs), number) for number, jobs in enumerate(queue.owners)]
+        self._owners = [_Owner(number, list(jobs), number) for number, jobs in enumerate(queue.owners)]
         self._turns = count(len(self._owners))
         self._ahead = 0
         rates = [task.fps for task in queue.running if task.fps > 0]
@@ -109,6 +110,9 @@ class _Simulation:
         self._workers = [self._running(number, task) for number, task in enumerate(queue.running)]
         self._workers = self._workers or [_Worker(0.0, 0, sure=False)]
         heapq.heapify(self._workers)
+        self._ranking: list[tuple[int, int, int]] = []
+        for owner in self._owners:
+            self._rank(owner)
 
     def _running(self, number: int, task: RunningTask) -> _Worker:
         owner = self._owners[task.owner]
@@ -122,20 +126,36 @@ class _Simulation:
 
     def take(self) -> bool:
         """The worker that is free first takes the next task. Returns False if there is none."""
-        waiting = [owner for owner in self._owners if owner.jobs]
-        if not waiting:
-            return False
-        worker = heapq.heappop(self._workers)
+        worker = self._workers[0]
         if worker.owner:
             worker.owner.running -= 1
-        owner = min(waiting, key=lambda owner: (owner.running, owner.served))
+            self._rank(worker.owner)
+            worker.owner = None
+        owner = self._next_owner()
+        if owner is None:
+            return False
+        heapq.heappop(self._workers)
         job, first = owner.take(next(self._turns))
+        self._rank(owner)
         if first:
             self._start(job, worker)
         seconds = self._seconds(job.frames, self._fps)
         free_s = worker.free_s + (1.0 if seconds is None else seconds)
         heapq.heappush(self._workers, _Worker(free_s, worker.number, worker.sure and seconds is not None, owner))
         return True
+
+    def _rank(self, owner: _Owner) -> None:
+        """Put the owner where its number of running tasks belongs. Its earlier entries are ignored from then on."""
+        if owner.jobs:
+            heapq.heappush(self._ranking, (owner.running, owner.served, owner.number))
+
+    def _next_owner(self) -> _Owner | None:
+        while self._ranking:
+            running, served, number = heapq.heappop(self._ranking)
+            owner = self._owners[number]
+            if owner.jobs and (running, served) == (owner.running, owner.served):
+                return owner
+        return None
 
     def _start(self, job: WaitingJob, worker: _Worker) -> None:
         if not job.started:

@@ -5,10 +5,8 @@ import { make, write } from "../shared/dom.js";
 import { isTransparent } from "./job_options.js";
 import { LookRow } from "./look_row.js";
 import { Trim } from "./trim.js";
-import { annotate, exclusively, forget, isSentElsewhere, Upload } from "./tus.js";
+import { annotate, discard, exclusively, forget, isSentElsewhere, Upload } from "./tus.js";
 import { duration, sentence, size, WORDS } from "./words.js";
-
-const TUS = { "Tus-Resumable": "1.0.0" };
 
 export class Draft {
   /** file: null for an upload of an earlier visit. address: of the upload. known: its state on the server. mark: the
@@ -170,10 +168,7 @@ export class Draft {
     this.all.drop(this);
     if (!onServer) { this.upload?.stop(); return; }
     if (this.upload) await this.upload.cancel();
-    else if (this.address) {
-      forget(this.address);
-      await request("DELETE", this.address, { headers: TUS }).catch(() => {});
-    }
+    else if (this.address) await discard(this.address);
   }
 
   /** Called when it is no longer listed. */

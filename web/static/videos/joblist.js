@@ -1,7 +1,7 @@
 // The list of jobs, updated by server-sent events, with the actions that each job's state allows.
 
 import { get, request } from "../shared/api.js";
-import { find, make, write } from "../shared/dom.js";
+import { find, icon, make, write } from "../shared/dom.js";
 import { isTransparent } from "./job_options.js";
 import { serverOptions } from "./server_options.js";
 import { duration, place, REASONS, sentence, size, STATES, WORDS } from "./words.js";
@@ -116,7 +116,7 @@ class Card {
     this.buttons = make("div", { className: "buttons" });
     this.note = make("p", { className: "note bad", role: "alert" });
     this.element = make("li", { className: "card-row job" },
-      make("div", { className: isTransparent(job.options) ? "screen checkered" : "screen" }, this.picture),
+      make("div", { className: isTransparent(job.options) ? "screen checkered" : "screen" }, icon("film"), this.picture),
       make("div", { className: "facts" }, make("h3", { title: job.title }, job.title || "Video"),
         this.status, this.bar, this.detail, this.buttons, this.note));
   }

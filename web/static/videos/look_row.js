@@ -27,7 +27,7 @@ export class LookRow {
     write(this.summary, jobOptions.summary(draft));
     write(this.change, own ? LOOK.change : LOOK.different);
     this.change.setAttribute("aria-expanded", String(open));
-    this.common.hidden = !own;
+    this.common.hidden = !own || open; // it is in the form then
     draft.card.classList.toggle("own", own);
     draft.card.classList.toggle("edited", open);
   }

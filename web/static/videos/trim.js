@@ -1,6 +1,6 @@
 // One new video: a player of its file, sliders for the part to process, and a preview of one frame.
 
-import { make, write } from "../shared/dom.js";
+import { icon, make, write } from "../shared/dom.js";
 import { clock, WORDS } from "./words.js";
 
 const STEP_S = 0.05;
@@ -15,7 +15,7 @@ export class Trim {
     this.button = make("button", { type: "button", className: "quiet" }, "Preview this frame");
     this.button.addEventListener("click", () => (this.picture.hidden ? preview() : this.#back()));
     this.element = make("div", { className: "look-at" },
-      make("div", { className: "screen" }, this.video, this.picture), this.button, this.noteElement);
+      make("div", { className: "screen" }, icon("film"), this.video, this.picture), this.button, this.noteElement);
     this.from = this.#handle("Start", () => this.#move("start"));
     this.to = this.#handle("End", () => this.#move("end"));
     this.words = make("p", { className: "fine" });

@@ -32,6 +32,16 @@ export function annotate(address, fields) {
   if (known) keep(KEY, { ...remembered(), [address]: { ...known, ...fields } });
 }
 
+/** Remove an upload from the server. */
+export async function discard(address) {
+  forget(address);
+  for (let tries = 0; tries < 5; tries++) {
+    const answer = await fetch(address, { method: "DELETE", headers: VERSION }).catch(() => null);
+    if (answer && answer.status !== 423) return; // 423: the server has not noticed yet that our last request was aborted
+    await pause(500);
+  }
+}
+
 // Only on secure pages; on others, two tabs that send the same file take turns by the server's refusals.
 const locks = navigator.locks;
 
@@ -90,13 +100,7 @@ export class Upload extends EventTarget {
   /** Stop, and remove the upload from the server. */
   async cancel() {
     this.stop();
-    if (!this.address) return;
-    forget(this.address);
-    for (let tries = 0; tries < 5; tries++) {
-      const answer = await fetch(this.address, { method: "DELETE", headers: VERSION }).catch(() => null);
-      if (answer && answer.status !== 423) return; // 423: the server has not noticed yet that our last request was aborted
-      await pause(500);
-    }
+    if (this.address) await discard(this.address);
   }
 
   async #begin() {
