@@ -39,7 +39,7 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Run everything on this machine: the pages, the API, workers, and a Redis server unless REDIS_URL is set."""
-    from stream.serve import redis_server
+    from stream.serve import descriptors, redis_server
     from stream.serve.supervise import Program
     from web.http.guard import is_loopback
     from web.server import check_bind, check_free
@@ -47,6 +47,7 @@ def serve(
     log.configure(verbose, as_json)
     chosen = settings()
     check_bind(chosen, host)
+    descriptors.raise_limit()  # the programs inherit it
     port = check_free(host, port)
     url = chosen.redis_url or redis_server.address(chosen.data_dir)
     env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
@@ -89,10 +90,12 @@ def web(
 ) -> None:
     """Run only the pages and the API. Needs REDIS_URL. Stateless: run any number of them."""
     from stream.records.live_store import LiveStore
+    from stream.serve import descriptors
     from web.server import run
 
     log.configure(verbose, as_json)
     chosen = settings()
+    descriptors.raise_limit()
     run(chosen, LiveStore(_redis(chosen)), host, port, tls)
 
 
@@ -116,8 +119,11 @@ def worker(
 
     Needs REDIS_URL. Run one per GPU, on any machine.
     """
+    from stream.serve import descriptors
+
     log.configure(verbose, as_json)
     chosen = settings()
+    descriptors.raise_limit()
     match kind:
         case For.LIVE:
             _live_worker(chosen, spare)

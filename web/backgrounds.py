@@ -15,7 +15,6 @@ from web.stores.painted_backgrounds import PICTURES
 
 router = APIRouter(prefix="/api/backgrounds", tags=["backgrounds"])
 PATH = "/api/backgrounds"
-_CHUNK_S = 30.0
 _UPLOADS, _UPLOADS_WINDOW_S = 30, 60
 _BODY = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}}
 
@@ -90,7 +89,7 @@ async def _receive(request: Request, draft: Path, here: Context) -> None:
     with draft.open("xb") as file:
         while True:
             try:
-                chunk = await asyncio.wait_for(anext(chunks), _CHUNK_S)
+                chunk = await asyncio.wait_for(anext(chunks), here.settings.body_timeout_s)
             except StopAsyncIteration:
                 return
             except TimeoutError:

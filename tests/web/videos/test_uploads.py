@@ -129,12 +129,10 @@ def test_two_web_processes_share_the_lock(http: httpx.Client, site: Site, valkey
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
-def test_a_stalled_writer_loses_its_lock(
-    http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("web.videos.uploads._STALL_S", 0.2)
+def test_a_stalled_writer_loses_its_lock(http: httpx.Client, site: Site, valkey: str, clip: bytes) -> None:
+    impatient = site.context.settings.model_copy(update={"body_timeout_s": 0.2})
     path = begun(http, len(clip))
-    with opened(site.url, path, 0, len(clip)) as connection:
+    with running(impatient, valkey, worker=False) as other, opened(other.url, path, 0, len(clip)) as connection:
         connection.sendall(clip[:100])
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
         assert patched(http, path, 100, clip[100:]).status_code == 204
@@ -286,7 +284,7 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
     scope = {"type": "http", "headers": [(b"upload-checksum", b"sha1 " + digest)]}
     with upload_store.open(upload) as draft:
         draft.write([b"before"])
-        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30))
+        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30, 30.0))
         while draft.offset == len(b"before"):
             await asyncio.sleep(0.005)
         writing.cancel()
