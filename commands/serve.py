@@ -47,6 +47,7 @@ def serve(
     log.configure(verbose, as_json)
     chosen = settings()
     check_bind(chosen, host)
+    _check_folders(chosen)
     descriptors.raise_limit()  # the programs inherit it
     port = check_free(host, port)
     url = chosen.redis_url or redis_server.address(chosen.data_dir)
@@ -131,6 +132,7 @@ def worker(
             _file_worker(chosen)
         case For.ALL:
             _redis(chosen)
+            _check_folders(chosen)
             _both(["-v"] * verbose + ["--json"] * as_json)
 
 
@@ -146,6 +148,7 @@ def _file_worker(chosen: Settings) -> None:
     from stream.storage import open_storage
     from workers.files.worker import BEHIND, FileWorker
 
+    _check_folders(chosen)
     os.nice(BEHIND)
     with asyncio.Runner() as runner:
         store = JobStore(_redis(chosen))
@@ -191,6 +194,15 @@ def _redis(chosen: Settings) -> str:
     if not chosen.redis_url:
         raise UsageError("REDIS_URL is not set; only `mattebox serve` starts its own Redis server")
     return chosen.redis_url
+
+
+def _check_folders(chosen: Settings) -> None:
+    """Raises DiskError where the data folder or the storage folder cannot be written to."""
+    from stream import private
+    from stream.storage import open_storage
+
+    private.check_folder(chosen.data_dir)
+    open_storage(chosen).check()
 
 
 def _mattebox(*arguments: str) -> list[str]:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = {
     "stream": (
         "errors limits log meters registry signals slot",
-        "settings",
+        "private settings",
         "picture",
         "records",
         "pump storage fetch serve",

@@ -7,10 +7,13 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from stream import private
 from stream.errors import BackgroundError, TooLarge, disk_error
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner, spend
 from web.http.problems import Problem
+from web.http.threads import in_thread
+from web.stores.backgrounds import OwnBackground
 from web.stores.painted_backgrounds import PICTURES
 
 router = APIRouter(prefix="/api/backgrounds", tags=["backgrounds"])
@@ -66,11 +69,11 @@ async def add(request: Request, response: Response, owner: Owner, here: Here) ->
     await spend(here, request, "upload", owner, _UPLOADS, _UPLOADS_WINDOW_S)
     count = len(await asyncio.to_thread(here.background_store.uploads, owner))
     if count >= here.settings.max_backgrounds:
-        raise Problem(409, "full_shelf", f"you have {count} backgrounds, which is the limit; delete one first")
+        raise _full_shelf(count)
     draft = await asyncio.to_thread(here.background_store.draft)
     try:
         await _receive(request, draft, here)
-        upload = await asyncio.to_thread(here.background_store.keep, owner, draft)
+        upload = await in_thread(_keep, here, owner, draft)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     except OSError as exc:
@@ -82,11 +85,24 @@ async def add(request: Request, response: Response, owner: Owner, here: Here) ->
     return _own(upload.id, upload.kind, count + 1)
 
 
+def _full_shelf(count: int) -> Problem:
+    return Problem(409, "full_shelf", f"you have {count} backgrounds, which is the limit; delete one first")
+
+
+def _keep(here: Context, owner: str, draft: Path) -> OwnBackground:
+    """Store the background, unless others that were received at the same time have reached the limit. Blocks."""
+    kept = here.background_store.keep(owner, draft)
+    if len(here.background_store.uploads(owner)) > here.settings.max_backgrounds:
+        here.background_store.remove(owner, kept.id)
+        raise _full_shelf(here.settings.max_backgrounds)
+    return kept
+
+
 async def _receive(request: Request, draft: Path, here: Context) -> None:
     """Write the request body to `draft`. Raises TooLarge, Problem 408, OSError."""
     limit, received = here.settings.max_background_bytes, 0
     chunks = request.stream()
-    with draft.open("xb") as file:
+    with private.create(draft) as file:
         while True:
             try:
                 chunk = await asyncio.wait_for(anext(chunks), here.settings.body_timeout_s)

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from stream import private
 from stream.errors import MatteboxError, UsageError
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
@@ -122,6 +123,8 @@ def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "
     """Serve in this process until it is stopped, then close the store. Raises UsageError, DiskError."""
 
     async def main() -> None:
+        private.check_folder(settings.data_dir)
+        open_storage(settings).check()
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
         advise(server.url, host)

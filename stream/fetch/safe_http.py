@@ -19,6 +19,7 @@ from secrets import token_hex
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from stream import private
 from stream.errors import FetchError, TooLarge, disk_error, is_disk_trouble
 from stream.fetch.urls import parsed
 from stream.settings import Settings
@@ -81,7 +82,7 @@ def _save(response: http.client.HTTPResponse, path: Path, limit: int, url: str, 
         raise TooLarge(f"{redacted_url(url)} has {response.length:,} bytes; the limit is {limit:,}")
     expected, received = response.length, 0
     try:
-        with path.open("xb") as file:
+        with private.create(path) as file:
             for chunk in _chunks(response, limit, url):
                 file.write(chunk)
                 received += len(chunk)

@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -143,6 +144,16 @@ def test_limits(settings: Settings, redis_url: str) -> None:
         assert [http.post(PATH, content=picture()).status_code for _ in range(2)] == [201, 201]
         problem(http.post(PATH, content=picture()), 409, "full_shelf")
         assert len(leftovers(site)) == 4, "two pictures and their thumbnails"
+
+
+def test_backgrounds_received_at_the_same_time_do_not_exceed_the_limit(settings: Settings, redis_url: str) -> None:
+    tight = settings.model_copy(update={"max_backgrounds": 2})
+    with running(tight, redis_url, worker=False) as site, site.client() as http, ThreadPoolExecutor(8) as pool:
+        codes = [answer.status_code for answer in pool.map(lambda _: http.post(PATH, content=picture()), range(8))]
+        assert set(codes) <= {201, 409}
+        kept = codes.count(201)
+        assert kept <= 2
+        assert len(leftovers(site)) == 2 * kept
 
 
 def test_users_see_only_their_own_uploads(users: Site, camera_offer: str) -> None:

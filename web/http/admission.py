@@ -21,7 +21,7 @@ from web.http.addresses import client_of
 
 _log = OncePerSecond(logging.getLogger(__name__))
 _SHARE = 16  # one in so many connections is evicted at a time, so that a flood does not sort them for each arrival
-_PAUSE_S = 0.05  # time for evicted connections to close before more are evicted
+_CLOSING_S = 1.0  # if evicted connections are not closed by then, others are evicted
 _PER_CALL = 64  # connections refused before the event loop does something else
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REFUSAL = (
@@ -101,6 +101,7 @@ class Admission:
         self._open: dict[int, Accepted] = {}
         self._of_client: defaultdict[str, set[Accepted]] = defaultdict(set)
         self._evicted_s = float("-inf")
+        self._closing = 0  # connections evicted, but still open
 
     def __len__(self) -> int:
         return len(self._open)
@@ -119,13 +120,12 @@ class Admission:
     def may_accept(self) -> bool:
         """Whether to accept a connection that has arrived while this is full. If not, connections are being closed: try
         again at the event loop's next turn."""
-        if time.monotonic() - self._evicted_s < _PAUSE_S:
+        if self._closing and time.monotonic() - self._evicted_s < _CLOSING_S:
             return False
         return self.make_room() == 0  # none can be evicted: accept the new connection to refuse it
 
     def make_room(self) -> int:
         """Evict some of the connections that wait for their clients. Returns the number."""
-        self._evicted_s = time.monotonic()
         return self._evict(self._open.values())
 
     def admit(self, connection: socket.socket, host: str) -> Accepted | None:
@@ -150,13 +150,20 @@ class Admission:
         waits = [(since_s, c.descriptor, c) for c in connections if (since_s := c.waiting_since_s) is not None]
         chosen = sorted(waits)[: max(1, len(waits) // _SHARE)]
         for _, _, connection in chosen:
-            connection.evict()
-            self._report("evicted")
+            self.close(connection, "evicted")
+        self._evicted_s = time.monotonic()
         return len(chosen)
+
+    def close(self, connection: Accepted, reason: str) -> None:
+        """Close a connection. The event loop does so at its next turn."""
+        connection.evict()
+        self._closing += 1
+        self._report(reason)
 
     def _release(self, connection: Accepted) -> None:
         if self._open.get(connection.descriptor) is connection:
             del self._open[connection.descriptor]
+            self._closing -= connection.evicted
             self._of_client[connection.client].discard(connection)
             if not self._of_client[connection.client]:
                 del self._of_client[connection.client]

@@ -101,8 +101,7 @@ class Connections(ServerState):
         since_s = accepted.waiting_since_s
         wait = accepted.protocol.wait if isinstance(accepted.protocol, Connection) else Wait.HANDSHAKE
         if since_s is not None and wait is not None and now_s - since_s > self.deadlines.of(wait):
-            self.report(wait.value)
-            accepted.evict()
+            self.admission.close(accepted, wait.value)
 
 
 class Connection(H11Protocol):

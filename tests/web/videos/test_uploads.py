@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import hashlib
+import io
+import os
 import random
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -136,6 +139,26 @@ def test_a_stalled_writer_loses_its_lock(http: httpx.Client, site: Site, valkey:
         connection.sendall(clip[:100])
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
         assert patched(http, path, 100, clip[100:]).status_code == 204
+
+
+def test_what_a_server_stores_is_private(settings: Settings, redis_url: str, clip: bytes, tmp_path: Path) -> None:
+    """In a data folder and a storage folder of the user's own, which others may read."""
+    assert os.umask(0o022) == 0o022, "the usual umask, with which files are readable by all"
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 18)).save(picture, "PNG")
+    own = settings.model_copy(update={"data_dir": tmp_path / "data", "storage": str(tmp_path / "storage")})
+    for folder in ("data", "storage"):
+        (tmp_path / folder).mkdir(mode=0o755)
+    with running(own, redis_url, worker=False, tls="auto") as site, site.client() as http:
+        uploaded(http, clip)
+        assert sent(http, begun(http, len(clip)), 0, clip[:100]).status_code == 204
+        assert http.post("/api/backgrounds", content=picture.getvalue()).status_code == 201
+        assert http.get("/api/backgrounds/gallery/dusk/thumbnail").is_success
+        modes = {
+            path: path.stat().st_mode & 0o777 for path in (*own.data_dir.rglob("*"), *Path(own.storage).rglob("*"))
+        }
+    assert len(modes) > 15
+    assert {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
 
 
 def test_a_wrong_offset(http: httpx.Client, clip: bytes) -> None:
