@@ -47,8 +47,6 @@ def check_folder(folder: Path) -> None:
         try:
             with create(probe) as file:
                 file.write(bytes(_PROBE_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
         finally:
             probe.unlink(missing_ok=True)
     except OSError as exc:
