@@ -1,6 +1,5 @@
 """Half-open, stalled and unread connections over real sockets, and what must go on working beside them."""
 
-import logging
 import socket
 import ssl
 import time
@@ -17,6 +16,7 @@ from tests.web.running_site import Site, running
 from tests.web.videos.tus import BODY, begun, offset_of, opened, sent
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+clocked = pytest.mark.clocked  # deadlines so short that a busy machine would miss them
 HANG_S = 20.0  # ends a test that would wait forever; no test depends on its value
 
 
@@ -69,6 +69,7 @@ def until_counted(site: Site, reason: str) -> None:
         time.sleep(0.02)
 
 
+@clocked
 def test_requests_without_complete_headers_are_closed(impatient: Settings, redis_url: str) -> None:
     with running(impatient, redis_url, worker=False) as site, ExitStack() as stack:
         kept, silent, partial, dripping = (stack.enter_context(connected(site)) for _ in range(4))
@@ -87,6 +88,7 @@ def test_requests_without_complete_headers_are_closed(impatient: Settings, redis
         assert closed(kept) == b"", "the deadline holds for later requests too"
 
 
+@clocked
 def test_a_body_that_nobody_wants_must_end_soon(
     impatient: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_body_that_nobody_wants_must_end_soon(
         assert count(site, "rest") == 1
 
 
+@clocked
 def test_a_stalled_upload_is_interrupted_and_resumes(impatient: Settings, redis_url: str, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "c.mp4", 12).read_bytes()
     with running(impatient, redis_url, worker=False) as site, site.client() as http:
@@ -108,19 +111,20 @@ def test_a_stalled_upload_is_interrupted_and_resumes(impatient: Settings, redis_
         assert sent(http, path, 100, clip[100:]).status_code == 204
 
 
-@pytest.mark.clocked
+@clocked
 def test_a_slow_upload_that_moves_is_not_interrupted(settings: Settings, redis_url: str) -> None:
     patient = settings.model_copy(update={"headers_timeout_s": 1.0, "body_timeout_s": 1.0})
     with running(patient, redis_url, worker=False) as site, site.client() as http:
         path = begun(http, 100)
         with opened(site.url, path, 0, 8) as connection:
             for _ in range(8):
-                time.sleep(0.4)
+                time.sleep(0.25)
                 connection.sendall(b"x")
             assert connection.recv(4096).startswith(b"HTTP/1.1 204")
         assert offset_of(http, path) == 8
 
 
+@clocked
 def test_a_response_that_is_not_read_is_closed(impatient: Settings, redis_url: str) -> None:
     request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with (
@@ -139,6 +143,7 @@ def test_a_response_that_is_not_read_is_closed(impatient: Settings, redis_url: s
             events.recv(1)
 
 
+@clocked
 def test_unfinished_tls_handshakes_are_closed(impatient: Settings, redis_url: str) -> None:
     with running(impatient, redis_url, worker=False, tls="auto") as site, connected(site) as half_open:
         assert closed(half_open) == b""
@@ -198,7 +203,7 @@ def test_half_open_connections_do_not_keep_others_out(
         assert count(site, "evicted") > 60
         assert count(site, "refused") == 0
         assert site.call(_still_open(site)) <= 20
-    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    records = [record for record in caplog.records if record.name.startswith("web.http")]
     assert len(records) <= 1 + time.monotonic() - start_s
 
 
