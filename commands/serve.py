@@ -42,11 +42,13 @@ def serve(
     from stream.serve import descriptors, redis_server
     from stream.serve.supervise import Program
     from web.http.guard import is_loopback
+    from web.http.tls import check_tls
     from web.server import check_bind, check_free
 
     log.configure(verbose, as_json)
     chosen = settings()
     check_bind(chosen, host)
+    check_tls(tls)
     _check_folders(chosen)
     descriptors.raise_limit()  # the programs inherit it
     port = check_free(host, port)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from stream.errors import DiskError, MatteboxError, NoJob, NoSession, StoreDown, StoreError, without_paths
 from stream.log import OncePerSecond
 
+MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
 _disk_log = OncePerSecond(_log)
 _STORE_RETRY_S = 2
@@ -59,7 +60,7 @@ def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]]
     }
     if faults:
         body["errors"] = [fault | {"detail": without_paths(fault["detail"])} for fault in faults]
-    return Response(json.dumps(body), status, headers, "application/problem+json")
+    return Response(json.dumps(body), status, headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
