@@ -39,7 +39,7 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Run everything on this machine: the pages, the API, workers, and a Redis server unless REDIS_URL is set."""
-    from stream.serve import redis_server
+    from stream.serve import descriptors, redis_server
     from stream.serve.supervise import Program
     from web.http.guard import is_loopback
     from web.http.tls import check_tls
@@ -49,6 +49,8 @@ def serve(
     chosen = settings()
     check_bind(chosen, host)
     check_tls(tls)
+    _check_folders(chosen)
+    descriptors.raise_limit()  # the programs inherit it
     port = check_free(host, port)
     url = chosen.redis_url or redis_server.address(chosen.data_dir)
     env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
@@ -91,10 +93,12 @@ def web(
 ) -> None:
     """Run only the pages and the API. Needs REDIS_URL. Stateless: run any number of them."""
     from stream.records.live_store import LiveStore
+    from stream.serve import descriptors
     from web.server import run
 
     log.configure(verbose, as_json)
     chosen = settings()
+    descriptors.raise_limit()
     run(chosen, LiveStore(_redis(chosen)), host, port, tls)
 
 
@@ -118,8 +122,11 @@ def worker(
 
     Needs REDIS_URL. Run one per GPU, on any machine.
     """
+    from stream.serve import descriptors
+
     log.configure(verbose, as_json)
     chosen = settings()
+    descriptors.raise_limit()
     match kind:
         case For.LIVE:
             _live_worker(chosen, spare)
@@ -127,6 +134,7 @@ def worker(
             _file_worker(chosen)
         case For.ALL:
             _redis(chosen)
+            _check_folders(chosen)
             _both(["-v"] * verbose + ["--json"] * as_json)
 
 
@@ -142,6 +150,7 @@ def _file_worker(chosen: Settings) -> None:
     from stream.storage import open_storage
     from workers.files.worker import BEHIND, FileWorker
 
+    _check_folders(chosen)
     os.nice(BEHIND)
     with asyncio.Runner() as runner:
         store = JobStore(_redis(chosen))
@@ -187,6 +196,15 @@ def _redis(chosen: Settings) -> str:
     if not chosen.redis_url:
         raise UsageError("REDIS_URL is not set; only `mattebox serve` starts its own Redis server")
     return chosen.redis_url
+
+
+def _check_folders(chosen: Settings) -> None:
+    """Raises DiskError where the data folder or the storage folder cannot be written to."""
+    from stream import private
+    from stream.storage import open_storage
+
+    private.check_folder(chosen.data_dir)
+    open_storage(chosen).check()
 
 
 def _mattebox(*arguments: str) -> list[str]:

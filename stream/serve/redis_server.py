@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NoReturn, Self
 from urllib.parse import quote
 
+from stream import private
 from stream.errors import ServerError
 from stream.install import install_command
 from stream.serve.die_with_parent import tied
@@ -85,7 +86,8 @@ class Embedded:
         start_s = time.monotonic()
         if not answers(self._data_dir):
             find_server()  # so that the error is raised here, not logged by the child
-            with (_prepared(self._data_dir) / LOG).open("ab") as log:
+            log_fd = os.open(_prepared(self._data_dir) / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(log_fd, "ab") as log:
                 argv = tied(command(self._data_dir))
                 self._process = subprocess.Popen(argv, stderr=log, start_new_session=True)
         try:
@@ -122,6 +124,7 @@ class Embedded:
 def serve(data_dir: Path) -> NoReturn:
     """Wait until no other server runs on the folder, then become it by exec. Never returns; raises ServerError."""
     server = find_server()
+    os.umask(0o077)  # the server has no option for the modes of its files
     _lock(_prepared(data_dir))
     (data_dir / _SOCKET).unlink(missing_ok=True)
     os.dup2(os.open(data_dir / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), 1)
@@ -142,7 +145,7 @@ _OPTIONS = (
 
 def _prepared(data_dir: Path) -> Path:
     try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(data_dir)
         data_dir.chmod(0o700)
     except OSError as exc:
         raise ServerError(f"data folder {data_dir}: {exc.strerror}") from None

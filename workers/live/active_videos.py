@@ -7,7 +7,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from stream.errors import MatteboxError, SdpError, UsageError
+from stream.errors import MatteboxError, SdpError, UsageError, without_paths
 from stream.records.live import NO_STREAM, Answer, Command, Meters, Offer, Session
 from stream.records.options import Options
 from stream.settings import Settings
@@ -37,7 +37,7 @@ class ActiveVideos:
         try:
             engine = self._engines.ready(session.options)
         except UsageError as exc:
-            await self._sessions.refuse(session, Answer(problem="usage", detail=str(exc)))
+            await self._sessions.refuse(session, Answer(problem="usage", detail=without_paths(str(exc))))
             return
         video = LiveVideo(session, self._settings, engine, self._connection_changed)
         self._videos[session.id] = video
