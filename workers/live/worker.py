@@ -9,6 +9,7 @@ import logging
 
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
+from stream.serve.heartbeat import Health
 from stream.settings import Settings
 from workers.device import threads
 from workers.lifecycle import Lifecycle, Loops
@@ -35,6 +36,7 @@ class LiveWorker:
         self._load = capacity.Load(settings.cores())
         self._sessions = Sessions(self._life.worker_id, store, self._loops)
         self._videos = ActiveVideos(settings, self._engines, self._sessions)
+        self._warm = False
 
     async def warm(self) -> None:
         """Load the engine for the default options and measure the capacity. Raises WeightsError, UsageError."""
@@ -42,7 +44,12 @@ class LiveWorker:
         engine = await self._engines.get(Options())
         videos = await asyncio.to_thread(capacity.videos, engine, self._settings)
         self._life.update(engine=engine.name, device=engine.device, capacity=videos)
+        self._warm = True
         _log.info("engine %s on %s: room for %d videos", engine.name, engine.device, videos)
+
+    def health(self) -> Health:
+        """For the heartbeats to the supervisor. Does not depend on Redis."""
+        return self._engines.health(serving=bool(self._videos)) if self._warm else Health.STARTING
 
     async def run_until_stopped(self) -> None:
         """`run` until SIGTERM, SIGINT or SIGHUP; a second signal ends the process at once."""
