@@ -32,8 +32,8 @@ Json = Annotated[bool, typer.Option("--json", help="Log as JSON, one object per 
 _LOOPBACK = {"MATTEBOX_LOOPBACK_CANDIDATES": "true"}
 
 # Seconds without a sign of life after which a program is killed and replaced. A live worker must be replaced within the
-# 10 s that an offer waits, so that no client sees an error; its event loop is never blocked for a second. Others may take
-# longer: a file worker has low priority for the CPU, and a Redis server may pause for a slow disk.
+# 10 s that an offer waits, so that no client sees an error; its event loop is never blocked for a second. Others may
+# take longer: a file worker has low priority for the CPU, and a Redis server may pause for a slow disk.
 _LIVE_SILENT_S, _FILES_SILENT_S, _WEB_SILENT_S, _REDIS_SILENT_S = 5.0, 15.0, 15.0, 60.0
 
 
