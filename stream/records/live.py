@@ -174,7 +174,7 @@ class Command(_Record):
 
 
 class Worker(_Record):
-    """A worker, as described by its heartbeat."""
+    """A worker, as described by its heartbeat. Times are in seconds since 1970, by the clock of the store."""
 
     id: str = Field(min_length=1, max_length=128)
     host: str = ""
@@ -192,5 +192,5 @@ class Worker(_Record):
     busy_s: float = Field(0.0, ge=0, description="busy time of the device since the start, in seconds")
     memory_bytes: int = Field(0, ge=0, description="resident memory")
     device_bytes: int = Field(0, ge=0, description="GPU memory used by this process; 0 on a CPU")
-    started_s: float = 0.0
+    started_s: float = Field(0.0, description="first heartbeat; 0 in that one")
     seen_s: float = Field(0.0, description="last heartbeat")

@@ -212,21 +212,21 @@ class LiveStore:
             if time.monotonic() >= until_s:
                 return []
 
-    async def beat(self, worker: Worker) -> None:
-        """Heartbeat, every second; a worker without one for 4 s is no longer listed."""
-        seen_s = time.time()
-        text = worker.model_copy(update={"seen_s": seen_s}).model_dump_json()
-        pipe = self._link.pipeline()
-        pipe.set(redis_keys.worker(worker.id), text, px=int(lifetimes.BEAT_S * 1000))
-        pipe.zadd(redis_keys.WORKERS, {worker.id: seen_s + lifetimes.BEAT_S})
-        pipe.expire(redis_keys.WORKERS, lifetimes.KEEP_S)
-        await self._link.call(pipe.execute())
+    async def beat(self, worker: Worker) -> float:
+        """Heartbeat, every second; a worker without one for 4 s is no longer listed. Returns the store's time: a
+        worker's own clock may be wrong."""
+        return float(await self._link.run("live/beat", worker.id, worker.model_dump_json()))
 
     async def workers(self, kind: str = "") -> list[Worker]:
         """Workers with a heartbeat in the last 4 s; only of one kind, "live" or "files", if given."""
-        ids = await self._link.ask("ZRANGE", redis_keys.WORKERS, 0, -1)
+        listed: Any = await self._link.ask("ZRANGE", redis_keys.WORKERS, 0, -1, "WITHSCORES")
+        ids, gone_s = listed[::2], [float(score) for score in listed[1::2]]
         texts: Any = await self._link.ask("MGET", *(redis_keys.worker(id) for id in ids)) if ids else []
-        found = [Worker.model_validate_json(text) for text in texts if text]
+        found = [
+            Worker.model_validate_json(text).model_copy(update={"seen_s": at_s - lifetimes.BEAT_S})
+            for text, at_s in zip(texts, gone_s, strict=True)
+            if text
+        ]
         return [worker for worker in found if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:

@@ -25,10 +25,7 @@ _CLIENT_ERRORS = {  # the worker's problem code to the field of the request that
 
 
 def new_session(kind: SessionKind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
-    now_s = time.time()
-    return Session(
-        id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options, created_s=now_s, updated_s=now_s
-    )
+    return Session(id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options)
 
 
 async def place(here: Context, session: Session, sdp: str) -> str:

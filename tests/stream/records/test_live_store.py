@@ -346,6 +346,32 @@ async def test_workers_are_listed_while_they_send_heartbeats(server: RedisServer
         assert await web.workers() == []
 
 
+@pytest.mark.usefixtures("wrong_clock")
+@asynctest
+async def test_heartbeats_have_the_time_of_redis(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        before_s = await web.link.now_s()
+        for _ in range(3):
+            at_s = await worker.beat(Worker(id="w1"))
+            await web.reap()
+            (seen,) = await web.workers()
+            assert seen.seen_s == pytest.approx(at_s, abs=0.01)
+        assert before_s - 0.01 <= at_s <= await web.link.now_s() + 0.01
+
+
+@pytest.mark.usefixtures("wrong_clock")
+@asynctest
+async def test_offers_and_leases_have_the_time_of_redis(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        before_s = await web.link.now_s()
+        session = await live(web, worker, new())
+        assert await worker.renew([session]) == set()
+        assert await web.reap() == []
+        found = await web.session(session.id)
+        assert found is not None
+        assert before_s - 0.01 <= found.created_s <= found.updated_s <= await web.link.now_s() + 0.01
+
+
 @asynctest
 async def test_concurrent_calls_end_in_one_final_state(server: RedisServer) -> None:
     """Concurrent ends, changes, moves and reaps of one session: some are refused, none corrupts the record."""

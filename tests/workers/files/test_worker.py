@@ -150,7 +150,7 @@ async def test_a_worker_sends_heartbeats(server: RedisServer, tmp_path: Path, cl
 @asynctest
 async def test_an_unexpected_exception_ends_no_loop(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     """The loops of heartbeat, cleanup, tasks and leases: each fails once, and continues."""
-    loops = {"pipeline", "job/reap", "job/take", "job/renew"}
+    loops = {"live/beat", "job/reap", "job/take", "job/renew"}
     async with factory(server.url, tmp_path) as site:
         link, stop = OddLink(server.url), asyncio.Event()
         link.odd |= loops | {"job/segment_done"}

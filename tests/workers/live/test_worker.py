@@ -205,7 +205,7 @@ def test_contradictory_options_are_refused(url: str) -> None:
 
 def test_an_unexpected_exception_ends_no_loop(url: str) -> None:
     """The loops of heartbeat, leases, meters, cleanup, offers and commands: each fails once, and continues."""
-    loops = {"pipeline", "live/renew", "live/report", "live/reap", "live/claim", "XREAD"}
+    loops = {"live/beat", "live/renew", "live/report", "live/reap", "live/claim", "XREAD"}
 
     async def run() -> None:
         client, link = Client(Camera(rate=10), "VP8"), OddLink(url)
