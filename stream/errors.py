@@ -21,6 +21,7 @@ MatteboxError                    exit code 1
 │   ├── NoSession                no session with that id (any more)
 │   ├── NoJob                    no job with that id (any more)
 │   ├── BadMove                  the current state does not allow this transition
+│   │   └── NameTaken            another user has the name of the stream
 │   └── Fenced                   another worker owns it now
 ├── ServerError                  a process of the server does not start or keeps crashing
 └── RemoteError                  a remote server refuses a request, or is unreachable
@@ -115,6 +116,10 @@ class NoJob(StoreError):  # noqa: N818
 
 class BadMove(StoreError):  # noqa: N818
     code = "bad_move"
+
+
+class NameTaken(BadMove):
+    """The new state is refused because another user has the stream's name."""
 
 
 class Fenced(StoreError):  # noqa: N818

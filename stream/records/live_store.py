@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stream.errors import BadMove, Fenced, NoSession, StoreDown
+from stream.errors import BadMove, Fenced, NameTaken, NoSession, StoreDown
 from stream.records import lifetimes, live, redis_keys
 from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, SessionState, Worker
 from stream.records.options import Options
@@ -90,6 +90,12 @@ class LiveStore:
             elif time.monotonic() >= until_s:
                 return None
 
+    async def hand_back(self, session: Session, offer: Offer) -> None:
+        """Let other workers take an offer that `take` returned and that was not answered. Raises NoSession, Fenced,
+        BadMove."""
+        reply = await self._link.run("live/hand_back", *_ownership(session), offer.sdp, offer.deadline_s)
+        _check(reply, session.id)
+
     async def _next_offer(self, worker: str, wait_s: float) -> tuple[str, str, str] | None:
         block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would block indefinitely
         query = ("XREADGROUP", "GROUP", redis_keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", redis_keys.OFFERS, ">")
@@ -141,7 +147,7 @@ class LiveStore:
         """Set the state of a session, by its worker; repeating the last call changes nothing.
 
         A PUBLISH session that becomes LIVE takes over its name from another session of the same owner, which is
-        ended ("replaced"). Raises BadMove, also when another owner has the name; Fenced; StoreDown.
+        ended ("replaced"). Raises BadMove; NameTaken when another owner has the name; Fenced; StoreDown.
         """
         before = "".join(f",{state}" for state in SessionState if to in MOVES[state]) + ","
         reply = await self._link.run("live/move", *_ownership(session), to, reason, before)
@@ -259,7 +265,7 @@ def _check(reply: list[str], id: str) -> None:
         case ["bad", state]:
             raise BadMove(f"session {id} is {state}")
         case [live.NAME_TAKEN]:
-            raise BadMove(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
+            raise NameTaken(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
 
 
 def _command(text: str) -> Command | None:

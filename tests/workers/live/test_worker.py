@@ -5,9 +5,12 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
+from stream.records import redis_keys
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -133,6 +136,64 @@ def test_a_drained_worker_ends_its_videos_with_a_reason(url: str) -> None:
         await client.close()
 
     asyncio.run(run())
+
+
+class LateLink(OddLink):
+    """Sets `stop` while an offer is being taken."""
+
+    stop: asyncio.Event
+
+    async def run(self, name: str, *values: str | float) -> Any:
+        if name == "live/take":
+            self.stop.set()
+        return await super().run(name, *values)
+
+
+def test_an_offer_that_a_worker_takes_while_it_is_drained_goes_to_another(url: str) -> None:
+    async def run() -> None:
+        client, link, stop = Client(Camera(rate=10), "VP8"), LateLink(url), asyncio.Event()
+        link.stop = stop
+        store, leaving = LiveStore(url), LiveWorker(SETTINGS, LiveStore(link))
+        await leaving.warm()
+        running = asyncio.create_task(leaving.run(stop))
+        session = new()
+        calling = asyncio.create_task(offered(store, session, client))
+        await asyncio.wait_for(running, 10)
+        assert link.calls["live/hand_back"] == 1
+        async with working(url):
+            answer = await calling
+            assert answer is not None
+            assert answer.sdp
+            await until(lambda: client.pictures, what="a picture")
+        await client.close()
+        await store.close()
+        await link.close()
+
+    asyncio.run(run())
+
+
+def test_a_publisher_whose_name_is_taken_while_it_connects_is_ended(url: str) -> None:
+    async def run() -> None:
+        camera = Client(Camera(rate=10), "VP8")
+        async with working(url) as (store, _):
+            session, other = new(SessionKind.PUBLISH, name="stage", owner="ann"), new(owner="bob")
+            answer = await store.offer(session, await camera.offer(), 8.0)
+            assert answer is not None
+            with Redis.from_url(url) as raw:  # as if ann's older stream had ended meanwhile, and bob offered his
+                raw.hset(redis_keys.session(other.id), mapping=dict(batched(other.to_fields())))
+                raw.set(redis_keys.name("stage"), other.id)
+            await camera.take(answer.sdp)
+            async with asyncio.timeout(5):
+                while (now := await state(store, session))[0] == "connecting":
+                    await asyncio.sleep(0.02)
+            assert now == ("failed", "name_taken")
+        await camera.close()
+
+    asyncio.run(run())
+
+
+def batched(fields: list[str]) -> list[tuple[str, str]]:
+    return list(zip(fields[::2], fields[1::2], strict=True))
 
 
 def test_viewers_see_a_published_stream_and_end_with_it(url: str) -> None:
