@@ -176,12 +176,12 @@ def test_a_publisher_whose_name_is_taken_while_it_connects_is_ended(url: str) ->
     async def run() -> None:
         camera = Client(Camera(rate=10), "VP8")
         async with working(url) as (store, _):
-            session, other = new(SessionKind.PUBLISH, name="stage", owner="ann"), new(owner="bob")
+            session, other = new(SessionKind.PUBLISH, name="podium", owner="ann"), new(owner="bob")
             answer = await store.offer(session, await camera.offer(), 8.0)
             assert answer is not None
             with Redis.from_url(url) as raw:  # as if ann's older stream had ended meanwhile, and bob offered his
                 raw.hset(redis_keys.session(other.id), mapping=dict(batched(other.to_fields())))
-                raw.set(redis_keys.name("stage"), other.id)
+                raw.set(redis_keys.name("podium"), other.id)
             await camera.take(answer.sdp)
             async with asyncio.timeout(5):
                 while (now := await state(store, session))[0] == "connecting":
