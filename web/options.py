@@ -79,7 +79,7 @@ class Menu(BaseModel):
     formats: list[FormatOut]
 
 
-@router.get("/options")
+@router.get("/options", operation_id="get_options", summary="Options, engines and formats")
 async def menu(owner: Owner, here: Here) -> Menu:
     schema = Options.model_json_schema()
     schema["properties"]["engine"]["enum"] = list(names())

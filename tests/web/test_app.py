@@ -47,7 +47,7 @@ def test_the_pages_load_nothing_from_other_sites() -> None:
 
 @pytest.mark.parametrize(("method", "path", "status"), [
     ("GET", "/nothing", 404), ("GET", "/static/../app.py", 404), ("GET", "/static/%2e%2e/app.py", 404),
-    ("PUT", "/api/sessions", 405), ("POST", "/livez", 405), ("GET", "/docs", 404), ("GET", "/view/..%2f..%2fx", 404),
+    ("PUT", "/api/sessions", 405), ("POST", "/livez", 405), ("GET", "/redoc", 404), ("GET", "/view/..%2f..%2fx", 404),
     ("BREW", "/api/sessions", 405),
 ])  # fmt: skip
 def test_errors_are_problems(http: httpx.Client, method: str, path: str, status: int) -> None:
