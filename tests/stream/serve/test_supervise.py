@@ -333,26 +333,35 @@ def test_a_supervisor_that_was_stopped_kills_nobody(serve: Callable[..., Serve])
     assert len(served.lines("worker works")) == 1
 
 
-def test_a_killed_redis_server_comes_back_with_its_data(tmp_path: Path) -> None:
-    """The real server as a supervised program, as `serve` runs it."""
-    code = """
+SERVE_REDIS = """
 import asyncio, sys
 from pathlib import Path
-from stream.serve import redis_server, supervise
+from stream.log import configure
+from stream.serve import redis_server, supervise, watch
 from stream.serve.child import Program
-folder = Path(sys.argv[1])
-async def ready():
-    return redis_server.answers(folder)
-asyncio.run(supervise.Supervisor([Program("redis", redis_server.command(folder), ready=ready)]).run())
+configure(0, False)
+watch._NOTICE_S = 1.0
+folder, silent_s = Path(sys.argv[1]), float(sys.argv[2])
+def ask(question):
+    return lambda: asyncio.to_thread(question, folder)
+redis = Program("redis", redis_server.command(folder), ready=ask(redis_server.answers),
+                watch=watch.Watch(silent_s, ask(redis_server.responds)))
+asyncio.run(supervise.Supervisor([redis]).run())
 """
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_redis_server_that_dies_or_hangs_comes_back_with_its_data(tmp_path: Path, number: signal.Signals) -> None:
+    """The real server as a supervised program, as `serve` runs it."""
+    argv = [sys.executable, "-c", SERVE_REDIS, str(tmp_path), "3"]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL)
     pids = []
     for value in ("first", "second"):
-        wait_for_answer(tmp_path)
+        wait_for_answer(tmp_path, 20.0)
         with redis.Redis.from_url(redis_server.address(tmp_path), decode_responses=True) as client:
             pids.append(client.info("server")["process_id"])
             assert client.set("key", value, get=True) == (None if value == "first" else "first")
-        os.kill(pids[-1], signal.SIGKILL)
+        os.kill(pids[-1], signal.SIGKILL if value == "second" else number)
     wait_for_answer(tmp_path)
     process.terminate()
     assert process.wait(10) == 0
@@ -360,8 +369,24 @@ asyncio.run(supervise.Supervisor([Program("redis", redis_server.command(folder),
     assert pids[0] != pids[1]
 
 
-def wait_for_answer(folder: Path) -> None:
-    until_s = time.monotonic() + 8.0
+def test_a_redis_server_that_pauses_is_not_killed(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", SERVE_REDIS, str(tmp_path), "30"]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        wait_for_answer(tmp_path)
+        assert process.stderr is not None
+        with redis.Redis.from_url(redis_server.address(tmp_path), decode_responses=True) as client:
+            pid = client.info("server")["process_id"]
+            os.kill(pid, signal.SIGSTOP)
+            assert "redis has not responded for" in process.stderr.readline()
+            os.kill(pid, signal.SIGCONT)
+            assert "redis responds again" in process.stderr.readline()
+            assert client.info("server")["process_id"] == pid
+        process.terminate()
+        assert (process.wait(10), process.stderr.read()) == (0, "")
+
+
+def wait_for_answer(folder: Path, limit_s: float = 8.0) -> None:
+    until_s = time.monotonic() + limit_s
     while not redis_server.answers(folder):
         assert time.monotonic() < until_s
         time.sleep(0.01)
