@@ -14,10 +14,13 @@ from stream.records import redis_keys
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
+from stream.serve.heartbeat import Health
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.rtc import Camera, Client, until
 from tests.workers.failing_link import OddLink
+from workers.live import pool
+from workers.live.pool import Engines
 from workers.live.worker import LiveWorker
 
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -260,6 +263,27 @@ def test_contradictory_options_are_refused(url: str) -> None:
             assert found.meters is not None
             assert (found.meters.engine, found.meters.notice[:4]) == ("chroma", "key:")
             await client.close()
+
+    asyncio.run(run())
+
+
+def test_its_health_is_that_of_its_engines(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        store = LiveStore(url)
+        worker, engines = LiveWorker(SETTINGS, store), Engines(SETTINGS)
+        assert worker.health() is Health.STARTING
+        await worker.warm()
+        assert worker.health() is Health.OK
+        loading = asyncio.create_task(engines.get(Options(engine="chroma")))
+        await asyncio.sleep(0)
+        assert [engines.health(serving) for serving in (True, False)] == [Health.STARTING] * 2
+        monkeypatch.setattr(pool, "_LOADING_S", 0.0)
+        assert engines.health(serving=True) is Health.OK, "videos with other engines go on"
+        assert engines.health(serving=False) is Health.STUCK
+        await loading
+        assert engines.health(serving=False) is Health.OK
+        await engines.close()
+        await store.close()
 
     asyncio.run(run())
 
