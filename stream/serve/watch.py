@@ -34,7 +34,7 @@ class VitalSigns:
     def __init__(self, watch: Watch, name: str) -> None:
         self._watch, self._name = watch, name
         self._beats = None if watch.responds else Heartbeats()
-        self._noticed = False
+        self._responded, self._noticed = False, False
 
     def environment(self) -> dict[str, str]:
         """Variables for the process."""
@@ -78,7 +78,9 @@ class VitalSigns:
         return max(STARTING_S, self._watch.silent_s) if starting else self._watch.silent_s
 
     def _report(self, silent_s: float) -> None:
-        if not self._noticed and silent_s > _NOTICE_S:
+        """Log a silence that is not that of a program which is still starting, and its end."""
+        self._responded = self._responded or not silent_s
+        if self._responded and not self._noticed and silent_s > _NOTICE_S:
             self._noticed = True
             _log.warning("%s has not responded for %.0f s", self._name, silent_s)
         elif self._noticed and not silent_s:
