@@ -376,6 +376,7 @@ def test_a_redis_server_that_pauses_is_not_killed(tmp_path: Path) -> None:
         assert process.stderr is not None
         with redis.Redis.from_url(redis_server.address(tmp_path), decode_responses=True) as client:
             pid = client.info("server")["process_id"]
+            time.sleep(2.0)  # until the supervisor has had an answer: before that, the server is starting
             os.kill(pid, signal.SIGSTOP)
             assert "redis has not responded for" in process.stderr.readline()
             os.kill(pid, signal.SIGCONT)
