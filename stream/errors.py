@@ -23,6 +23,7 @@ MatteboxError                    exit code 1
 │   ├── TooManyJobs              the owner has as many unfinished jobs as allowed
 │   ├── JobsTooLarge             the owner's jobs keep as many bytes in storage as allowed
 │   ├── BadMove                  the current state does not allow this transition
+│   │   └── NameTaken            another user has the name of the stream
 │   └── Fenced                   another worker owns it now
 ├── Overloaded                   the server has too many requests of a kind at the moment
 ├── ServerError                  a process of the server does not start or keeps crashing
@@ -128,6 +129,10 @@ class JobsTooLarge(StoreError):  # noqa: N818
 
 class BadMove(StoreError):  # noqa: N818
     code = "bad_move"
+
+
+class NameTaken(BadMove):
+    """The new state is refused because another user has the stream's name."""
 
 
 class Fenced(StoreError):  # noqa: N818

@@ -212,6 +212,7 @@ def test_the_videos_page_uses_the_tus_constants_of_the_server() -> None:
 def test_the_studio_knows_which_options_show_the_room() -> None:
     assert re.findall(r'"([\w-]+)"', constant("studio/privacy.js", "ROOM_VIEWS")) == list(privacy.ROOM_VIEWS)
     assert constant("studio/privacy.js", "ROOM_BACKGROUND") == f'"{privacy.ROOM_BACKGROUND}"'
+    assert float(constant("studio/privacy.js", "LEAST_BLUR")) == privacy.LEAST_BLUR
 
 
 def test_the_studio_has_the_same_limits_for_names_and_links_as_the_server() -> None:

@@ -15,6 +15,7 @@ import uvicorn
 from stream import private
 from stream.errors import MatteboxError, UsageError
 from stream.records.live_store import LiveStore
+from stream.serve.heartbeat import beating
 from stream.settings import Settings
 from stream.storage import open_storage
 from web.app import create_app
@@ -131,11 +132,12 @@ def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "
         print(f"Mattebox: {server.url}", flush=True)
         advise(server.url, host)
         gallery = asyncio.create_task(_prepare_gallery(BackgroundStore(settings, open_storage(settings))))
-        try:
-            await server.run_until_stopped()
-        finally:
-            gallery.cancel()
-            await store.close()
+        async with beating():
+            try:
+                await server.run_until_stopped()
+            finally:
+                gallery.cancel()
+                await store.close()
 
     asyncio.run(main())
 

@@ -60,13 +60,23 @@ def command(data_dir: Path) -> list[str]:
 
 
 def answers(data_dir: Path) -> bool:
-    """Whether the folder's server answers now."""
+    """Whether the folder's server is ready for work."""
+    return _reply(data_dir).startswith(b"+PONG")
+
+
+def responds(data_dir: Path) -> bool:
+    """Whether the folder's server runs: also while it loads its data or takes no writes."""
+    return bool(_reply(data_dir))
+
+
+def _reply(data_dir: Path) -> bytes:
+    """The reply to a ping, within a second; empty if there is none."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1.0)
         client.connect(str(_short(data_dir) / _SOCKET))
         client.sendall(b"PING\r\n")
-        return client.recv(64).startswith(b"+PONG")
-    return False
+        return client.recv(64)
+    return b""
 
 
 class Embedded:

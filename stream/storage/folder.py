@@ -53,7 +53,9 @@ class Folder:
 
     def draft(self, key: str) -> Path:
         final = self._file(key)
-        draft = final.with_name(f".{final.name}{_DRAFT}")
+        # A name of its own: a process that was stopped, and has lost its task meanwhile, must not move the half-written
+        # draft of its successor to the final name.
+        draft = final.with_name(f".{final.name}.{token_hex(4)}{_DRAFT}")
         try:
             private.make_folder(final.parent)
             for leftover in final.parent.glob(f".*{_DRAFT}"):
