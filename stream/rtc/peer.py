@@ -94,7 +94,7 @@ class Peer:
             raise SdpError("the connection was closed before it was answered")
         self._watchdog = asyncio.create_task(self._check_deadlines())
         text = pc.localDescription.sdp
-        self._attach(lines["video"], sdp.first_codec(text, "video"))
+        self._attach(lines, text)
         return sdp.finish_answer(offer, text, self._settings.max_bitrate)
 
     def _receive(
@@ -126,10 +126,10 @@ class Peer:
             if kind in lines and not receives:
                 lines[kind].direction = "sendonly" if any(t.kind == kind for t in self._tracks) else "inactive"
 
-    def _attach(self, line: RTCRtpTransceiver, codec: str) -> None:
+    def _attach(self, lines: dict[str, RTCRtpTransceiver], answer: str) -> None:
         for track in self._tracks:
-            if self._output is not None and isinstance(track, VideoTrack):
-                self._output.attach(line.sender, track, codec)
+            if self._output is not None:
+                self._output.attach(lines[track.kind].sender, track, sdp.first_codec(answer, track.kind))
 
     async def add_candidates(self, fragment: str) -> None:
         """Add candidates of the client (trickle ICE, RFC 8840). Raises SdpError; those added before it stay."""

@@ -1,0 +1,117 @@
+"""The sound of one live video: Opus packets, unchanged, that leave with the delay of the picture.
+
+Nothing is decoded: the receivers' jitter buffers stretch the sound where the delay changes, so it changes in small
+steps. Memory is bounded: no packet is held longer than `MAX_DELAY_S`. Used on the event loop. Knows nothing about
+connections.
+"""
+
+import asyncio
+import time
+from bisect import insort
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+
+from stream.rtc.aiortc_overrides import Encoded
+from stream.rtc.tracks import Packet
+
+MAX_DELAY_S = 10.0
+_CLOCK = Fraction(1, 48_000)
+_MAX_HELD = 1000  # packets: 20 s of the usual ones; only a hostile client sends more
+_LARGE_S = 0.25  # a difference that the picture makes visible too: it stops, or skips ahead
+_SLEW = (0.05, 0.2)  # seconds per second: 1 to 4 ms in a packet of 20 ms, which receivers stretch or compress smoothly
+_PAUSE_S = 0.5
+
+
+class FollowedDelay:
+    """The sound's delay in seconds. It follows the picture's in small steps, and at once where the difference is large.
+
+    Players skip over a large change as over lost packets, and the picture stops or skips ahead at the same time.
+    """
+
+    def __init__(self) -> None:
+        self.delay_s = 0.0
+        self._changed_s: float | None = None
+
+    def follow(self, target_s: float, now_s: float) -> float:
+        """The delay for now. target_s: the picture's delay, smoothed."""
+        change_s = min(target_s, MAX_DELAY_S) - self.delay_s
+        if self._changed_s is not None and abs(change_s) < _LARGE_S:
+            limit_s = min(max(abs(change_s), _SLEW[0]), _SLEW[1]) * (now_s - self._changed_s)
+            change_s = min(max(change_s, -limit_s), limit_s)
+        self.delay_s += change_s
+        self._changed_s = now_s
+        return self.delay_s
+
+
+class ContinuousTime:
+    """Timestamps that go on with the clock while a microphone is switched off.
+
+    A browser's timestamps may stand still while it sends nothing. Players would then take the sound that follows for
+    very late.
+    """
+
+    def __init__(self) -> None:
+        self._shift = 0
+        self._last: Encoded | None = None
+
+    def __call__(self, sound: Encoded) -> int:
+        """The pts to send `sound` with, in ticks of 48 kHz."""
+        last, self._last = self._last, sound
+        if last is not None and sound.arrived_s - last.arrived_s > _PAUSE_S:
+            missing_s = sound.arrived_s - last.arrived_s - float((sound.pts - last.pts) * _CLOCK)
+            if abs(missing_s) > _PAUSE_S:
+                self._shift += round(missing_s / _CLOCK)
+        return sound.pts + self._shift
+
+
+class SoundDelay:
+    """Holds each packet for as long as the picture takes, and releases them in the order of their timestamps.
+
+    release: called with each packet, whose `opaque` is the time of its arrival. target_s: the picture's delay; None
+    before the first picture: until then nothing is released. dropped: packets too many, too late, or received twice.
+    """
+
+    def __init__(self, release: Callable[[Packet], None], target_s: Callable[[], float | None]) -> None:
+        self.dropped = 0
+        self._release, self._target_s = release, target_s
+        self._loop = asyncio.get_running_loop()
+        self._delay, self._time = FollowedDelay(), ContinuousTime()
+        self._held: list[tuple[int, float, bytes]] = []  # pts, arrival, data
+        self._released = -(2**63)  # pts
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, sound: Encoded) -> None:
+        packet = (self._time(sound), sound.arrived_s, sound.data)
+        if packet[0] <= self._released or any(pts == packet[0] for pts, *_ in self._held):
+            self.dropped += 1
+            return
+        insort(self._held, packet)
+        if len(self._held) > _MAX_HELD:
+            del self._held[0]
+            self.dropped += 1
+        self._release_due()
+
+    def _release_due(self) -> None:
+        now_s, target_s = time.monotonic(), self._target_s()
+        delay_s = MAX_DELAY_S if target_s is None else self._delay.follow(target_s, now_s)
+        while self._held and self._held[0][1] + delay_s <= now_s:
+            pts, arrived_s, data = self._held.pop(0)
+            self._released = pts
+            if target_s is not None and now_s - arrived_s - delay_s < _LARGE_S:
+                self._release(_packet(pts, arrived_s, data))
+            else:
+                self.dropped += 1
+        self._wake(self._held[0][1] + delay_s - now_s if self._held else None)
+
+    def _wake(self, in_s: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if in_s is None else self._loop.call_later(in_s, self._release_due)
+
+
+def _packet(pts: int, arrived_s: float, data: bytes) -> Packet:
+    packet: Packet = av.Packet(data)
+    packet.pts, packet.time_base, packet.opaque = pts, _CLOCK, arrived_s
+    return packet
