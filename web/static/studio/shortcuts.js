@@ -2,7 +2,8 @@
 
 import { find } from "../shared/dom.js";
 
-const TOOLS = { c: "tool-compare", m: "tool-mirror", p: "tool-pip", f: "tool-full", s: "tool-snapshot", r: "tool-record" };
+const TOOLS = { c: "tool-compare", m: "tool-mirror", p: "tool-pip", f: "tool-full", s: "tool-snapshot", r: "tool-record",
+  a: "tool-microphone" };
 const TYPED = "input:not([type=radio], [type=checkbox], [type=range], [type=color]), select, textarea, dialog, dialog *";
 
 export function listenToKeys({ background }) {
