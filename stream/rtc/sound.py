@@ -6,7 +6,6 @@ connections.
 """
 
 import asyncio
-import time
 from bisect import insort
 from collections.abc import Callable
 from fractions import Fraction
@@ -94,7 +93,7 @@ class SoundDelay:
         self._release_due()
 
     def _release_due(self) -> None:
-        now_s, target_s = time.monotonic(), self._target_s()
+        now_s, target_s = self._loop.time(), self._target_s()  # the loop's clock is `time.monotonic`
         delay_s = MAX_DELAY_S if target_s is None else self._delay.follow(target_s, now_s)
         while self._held and self._held[0][1] + delay_s <= now_s:
             pts, arrived_s, data = self._held.pop(0)

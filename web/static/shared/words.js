@@ -175,7 +175,7 @@ export const MICROPHONE = {
 };
 export const DEVICES = {
   title: "Devices", camera: "Camera", microphone: "Microphone", size: "Size", rate: "Frames per second",
-  pixels: (size) => ({ "640x360": "640×360, small", "1280x720": "1280×720, HD", "1920x1080": "1920×1080, full HD" }[size]),
+  pixels: (size) => size.replace("x", "×"),
   fps: (rate) => `${rate}`,
   level: "Microphone level", monitor: "Play the returned sound here", headphones: "Use headphones, or you will hear an echo.",
   numbered: { camera: (n) => `Camera ${n}`, microphone: (n) => `Microphone ${n}` },
