@@ -164,7 +164,7 @@ export const TOOLS = {
 };
 
 export const MICROPHONE = {
-  on: "on", off: "off",
+  on: "on", off: "off", asking: "…",
   refused: "The microphone stays off: your browser or operating system does not allow this page to use it. "
     + "Allow it with the icon left of the address, then switch it on again.",
   none: "The microphone stays off: none was found. Connect one, then switch it on again.",

@@ -96,8 +96,9 @@ export class Microphone {
   }
 
   #show() {
-    this.button.setAttribute("aria-checked", String(this.wanted));
-    write(this.button.querySelector(".state"), this.wanted ? MICROPHONE.on : MICROPHONE.off);
-    this.button.querySelector("use").setAttribute("href", this.wanted ? "#i-microphone" : "#i-microphone-off");
+    const on = Boolean(this.track);
+    this.button.setAttribute("aria-checked", String(on));
+    write(this.button.querySelector(".state"), on ? MICROPHONE.on : this.wanted ? MICROPHONE.asking : MICROPHONE.off);
+    this.button.querySelector("use").setAttribute("href", on ? "#i-microphone" : "#i-microphone-off");
   }
 }
