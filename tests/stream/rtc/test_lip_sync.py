@@ -176,7 +176,7 @@ def offsets_ms(events_s: list[float], others_s: list[float]) -> npt.NDArray[np.f
     return 1000 * np.array(found)
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.12])
+@pytest.mark.parametrize("delay_s", [0.03, pytest.param(0.12, marks=pytest.mark.slow)])
 def test_flashes_and_beeps_arrive_together(delay_s: float) -> None:
     """delay_s: of the picture in the engine; with 120 ms, most frames are dropped."""
 

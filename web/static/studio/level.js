@@ -27,7 +27,8 @@ export class Level {
   }
 }
 
-function level(samples) {
+/** The level of samples from -1 to 1: 0 at -60 dB and below, 1 at full scale. */
+export function level(samples) {
   const peak = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
   return peak ? Math.min(1, Math.max(0, 1 - (20 * Math.log10(peak)) / QUIETEST_DB)) : 0;
 }
