@@ -6,7 +6,7 @@ connections.
 """
 
 import asyncio
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -16,11 +16,13 @@ from stream.rtc.aiortc_overrides import Encoded
 from stream.rtc.tracks import Packet
 
 MAX_DELAY_S = 10.0
-_CLOCK = Fraction(1, 48_000)
+_RATE = 48_000  # ticks per second
 _MAX_HELD = 1000  # packets: 20 s of the usual ones; only a hostile client sends more
 _LARGE_S = 0.25  # a difference that the picture makes visible too: it stops, or skips ahead
 _SLEW = (0.05, 0.2)  # seconds per second: 1 to 4 ms in a packet of 20 ms, which receivers stretch or compress smoothly
-_PAUSE_S = 0.5
+_STRAY_S = 0.5  # timestamps and arrivals differ by less, for any network and clock
+_FORGET = 0.999  # per packet: clocks drift apart by seconds in a day
+_GRID = 5760  # ticks: 120 ms, a multiple of every duration of an Opus packet
 
 
 class FollowedDelay:
@@ -45,23 +47,26 @@ class FollowedDelay:
 
 
 class ContinuousTime:
-    """Timestamps that go on with the clock while a microphone is switched off.
+    """Timestamps that go on with the clock, whatever the client's do.
 
-    A browser's timestamps may stand still while it sends nothing. Players would then take the sound that follows for
-    very late.
+    A browser's stand still while its microphone is off, and players would take the sound that follows for very late.
+    They may also begin again elsewhere, or come in a burst after the network stalled, which would be played late.
     """
 
     def __init__(self) -> None:
         self._shift = 0
+        self._ahead_s = 0.0  # of the clock
         self._last: Encoded | None = None
 
     def __call__(self, sound: Encoded) -> int:
-        """The pts to send `sound` with, in ticks of 48 kHz."""
-        last, self._last = self._last, sound
-        if last is not None and sound.arrived_s - last.arrived_s > _PAUSE_S:
-            missing_s = sound.arrived_s - last.arrived_s - float((sound.pts - last.pts) * _CLOCK)
-            if abs(missing_s) > _PAUSE_S:
-                self._shift += round(missing_s / _CLOCK)
+        """The pts to send `sound` with, in ticks of 48 kHz: moved by multiples of `_GRID`, so that none overlap."""
+        last, self._last = self._last or sound, sound
+        step_s = (sound.pts - last.pts) / _RATE - (sound.arrived_s - last.arrived_s)
+        self._ahead_s = self._ahead_s * _FORGET + step_s
+        if abs(self._ahead_s) > _STRAY_S:
+            moved = round(self._ahead_s * _RATE / _GRID) * _GRID
+            self._shift -= moved
+            self._ahead_s -= moved / _RATE
         return sound.pts + self._shift
 
 
@@ -82,11 +87,12 @@ class SoundDelay:
         self._timer: asyncio.TimerHandle | None = None
 
     def put(self, sound: Encoded) -> None:
-        packet = (self._time(sound), sound.arrived_s, sound.data)
-        if packet[0] <= self._released or any(pts == packet[0] for pts, *_ in self._held):
+        pts = self._time(sound)
+        place = bisect_left(self._held, pts, key=lambda held: held[0])
+        if pts <= self._released or (place < len(self._held) and self._held[place][0] == pts):
             self.dropped += 1
             return
-        insort(self._held, packet)
+        self._held.insert(place, (pts, sound.arrived_s, sound.data))
         if len(self._held) > _MAX_HELD:
             del self._held[0]
             self.dropped += 1
@@ -112,5 +118,5 @@ class SoundDelay:
 
 def _packet(pts: int, arrived_s: float, data: bytes) -> Packet:
     packet: Packet = av.Packet(data)
-    packet.pts, packet.time_base, packet.opaque = pts, _CLOCK, arrived_s
+    packet.pts, packet.time_base, packet.opaque = pts, Fraction(1, _RATE), arrived_s
     return packet

@@ -43,11 +43,13 @@ class Line:
     def __init__(self) -> None:
         self.target_s: float | None = 0.1
         self.released: list[tuple[int, float]] = []
+        self.sent: list[tuple[int, float]] = []  # pts, arrival
         self.delay = SoundDelay(self._release, lambda: self.target_s)
         self._loop = asyncio.get_running_loop()
 
     def _release(self, packet: Any) -> None:
         assert bytes(packet) == b"opus"
+        self.sent.append((packet.pts, packet.opaque))
         self.released.append((packet.pts // TICKS, self._loop.time() - packet.opaque))
 
     @property
@@ -144,7 +146,7 @@ def test_a_flood_is_not_kept() -> None:
     async def run() -> None:
         line = Line()
         for n in range(5000):
-            line.delay.put(packet(n, arrived_s=0.0))
+            line.delay.put(Encoded("opus", b"opus", n, 0.0))
         assert len(line.delay._held) == 1000
         assert line.delay.dropped == 4000
 
@@ -156,17 +158,47 @@ def test_no_delay_is_longer_than_the_limit() -> None:
     assert followed.follow(60.0, 0.0) == MAX_DELAY_S
 
 
-def test_times_go_on_while_the_microphone_is_off() -> None:
-    """Chromium's timestamps stand still while its microphone is off."""
+def moved_s(times: ContinuousTime, packets: list[Encoded]) -> list[float]:
+    """How far each packet's new timestamp is ahead of its arrival, in seconds."""
+    return [times(packet) / 48_000 - packet.arrived_s for packet in packets]
+
+
+@pytest.mark.parametrize("restart", [10, -(10**6), 10**6])
+def test_times_go_on_while_the_microphone_is_off(restart: int) -> None:
+    """Chromium's timestamps stand still while its microphone is off; others may begin elsewhere."""
     times = ContinuousTime()
-    before = [times(packet(n)) for n in range(10)]
-    after = [times(packet(n, arrived_s=n * STEP_S + 8.0)) for n in range(10, 20)]
-    assert before == [n * TICKS for n in range(10)]
-    assert after == [n * TICKS + 8 * 48_000 for n in range(10, 20)]
+    assert moved_s(times, [packet(n) for n in range(10)]) == pytest.approx([0.0] * 10)
+    again = [packet(restart + n, arrived_s=8.0 + n * STEP_S) for n in range(200)]
+    assert moved_s(times, again) == pytest.approx([0.0] * 200, abs=0.061)
 
 
 def test_lost_and_late_packets_do_not_change_the_times() -> None:
     times = ContinuousTime()
     numbers = [0, 1, 2, 60, 61, 200]  # losses, and a client whose timestamps do go on
     assert [times(packet(n)) for n in numbers] == [n * TICKS for n in numbers]
-    assert times(packet(201, arrived_s=201 * STEP_S + 0.4)) == 201 * TICKS, "a network that stalled for a moment"
+    stalled = [packet(n, arrived_s=201 * STEP_S + 0.4) for n in range(201, 221)]
+    assert [times(sound) for sound in stalled] == [n * TICKS for n in range(201, 221)]
+
+
+def test_drifting_clocks_do_not_change_the_times() -> None:
+    times = ContinuousTime()
+    two_hours = [packet(n, arrived_s=n * STEP_S * 1.0002) for n in range(2 * 3600 * 50)]
+    assert all(times(sound) == sound.pts for sound in two_hours)
+
+
+def test_a_burst_after_a_stall_is_not_played_late() -> None:
+    async def run() -> None:
+        line = Line()
+        await line.feed(*range(50))
+        await asyncio.sleep(3.0)
+        for n in range(50, 200):  # three seconds at once
+            line.delay.put(packet(n, arrived_s=4.0))
+        await line.feed(*range(200, 300))
+        await asyncio.sleep(0.2)
+        pts = [pts for pts, _ in line.sent]
+        assert pts == sorted(set(pts))
+        late_s = [arrived_s - pts / 48_000 for pts, arrived_s in line.sent[-50:]]
+        assert max(map(abs, late_s)) < 0.6
+        assert line.delay.dropped > 90
+
+    run_in_virtual_time(run)
