@@ -99,26 +99,47 @@ class _PromptBuffer(JitterBuffer):
 
 
 class _SoundBuffer(JitterBuffer):
-    """Passes each audio packet to `take` as it arrives, also out of order: they are put in order later."""
+    """Passes each audio packet to `take` as it arrives, also out of order: they are put in order later.
+
+    last: (RTP timestamp, pts) of the last one; None before the first.
+    """
 
     def __init__(self, take: Callable[[Encoded], None]) -> None:
         super().__init__(capacity=16)
+        self.last: tuple[int, int] | None = None
         self._take = take
-        self._first: int | None = None
-        self._last_pts = 0
 
     def add(self, packet: RtpPacket) -> tuple[bool, None]:
         data: bytes = packet._data  # type: ignore[attr-defined]  # set by the receiver
         if data:
-            self._take(Encoded("opus", data, self._pts(packet.timestamp)))
+            rtp, pts = self.last or (packet.timestamp, 0)
+            self.last = packet.timestamp, pts + (packet.timestamp - rtp + 2**31) % 2**32 - 2**31
+            self._take(Encoded("opus", data, self.last[1]))
         return False, None
 
-    def _pts(self, timestamp: int) -> int:
-        if self._first is None:
-            self._first = timestamp
-        step = (timestamp - self._first - self._last_pts + 2**31) % 2**32 - 2**31
-        self._last_pts += step
-        return self._last_pts
+
+def listen_to_reports(receiver: RTCRtpReceiver, reported: Callable[[int, float], None]) -> None:
+    """Call back with each sender report: (pts as in `Encoded`, the client's time in seconds). Call after `divert`."""
+    handle = receiver._handle_rtcp_packet
+
+    async def heard(packet: AnyRtcpPacket) -> None:
+        last = _last_times(receiver)
+        if isinstance(packet, RtcpSrPacket) and packet.sender_info.ntp_timestamp and last is not None:
+            rtp, pts = last
+            step = (packet.sender_info.rtp_timestamp - rtp + 2**31) % 2**32 - 2**31
+            reported(pts + step, packet.sender_info.ntp_timestamp / 2**32)
+        await handle(packet)
+
+    _set(receiver, "_handle_rtcp_packet", heard)
+
+
+def _last_times(receiver: RTCRtpReceiver) -> tuple[int, int] | None:
+    """(RTP timestamp, pts) of what was received last."""
+    buffer = _get(receiver, "_RTCRtpReceiver__jitter_buffer")
+    if isinstance(buffer, _SoundBuffer):
+        return buffer.last
+    mapper = _get(receiver, "_RTCRtpReceiver__timestamp_mapper")
+    return None if mapper._origin is None else (mapper._last, mapper._last - mapper._origin)
 
 
 def report_arrival_times(sender: RTCRtpSender, age_s: Callable[[], float]) -> None:

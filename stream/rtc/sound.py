@@ -26,7 +26,7 @@ _GRID = 5760  # ticks: 120 ms, a multiple of every duration of an Opus packet
 
 
 class FollowedDelay:
-    """The sound's delay in seconds. It follows the picture's in small steps, and at once where the difference is large.
+    """A delay of sound in seconds. It follows the picture's in small steps, and at once where the difference is large.
 
     Players skip over a large change as over lost packets, and the picture stops or skips ahead at the same time.
     """

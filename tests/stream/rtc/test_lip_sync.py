@@ -16,6 +16,7 @@ from aiortc import MediaStreamTrack
 from aiortc.rtp import RtcpSrPacket
 
 from stream.picture.frames import Frame
+from stream.rtc.aiortc_overrides import report_arrival_times
 from tests.fakes import Unchanged
 from tests.rtc import Client, live, until
 
@@ -29,17 +30,20 @@ BEEP_LEVEL = 3000
 
 
 class Flashes(MediaStreamTrack):
-    """Bright during an event, else black. clock: when the first frame or packet was sent, by `time.monotonic`."""
+    """Bright during an event, else black. clock: when the first frame or packet was sent, by `time.monotonic`.
+
+    late_s: how long after their capture frames are sent.
+    """
 
     kind = "video"
 
-    def __init__(self, clock: asyncio.Future[float]) -> None:
+    def __init__(self, clock: asyncio.Future[float], late_s: float) -> None:
         super().__init__()
-        self._clock, self._n = clock, 0
+        self._clock, self._late_s, self._n = clock, late_s, 0
 
     async def recv(self) -> av.VideoFrame:
         seconds = self._n / FPS
-        await _wait(self._clock, seconds)
+        await _wait(self._clock, seconds + self._late_s)
         since = self._n % round(EVERY_S * FPS)
         luma = BRIGHTEST - STEP * since if since < LASTS_S * FPS else 16
         planes = np.full((144, 128), 128, np.uint8)
@@ -116,13 +120,14 @@ class Late(Unchanged):
 
 
 @asynccontextmanager
-async def calling(transform: Late) -> AsyncIterator[tuple[Client, Received, Received]]:
+async def calling(transform: Late, late_s: float) -> AsyncIterator[tuple[Client, Received, Received]]:
     """A live video with picture and sound, once both have been measured long enough for EVENTS events."""
     clock: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     client = Client(None, "VP8")
     (line,) = client.pc.getTransceivers()
     line.direction = "sendrecv"
-    line.sender.replaceTrack(Flashes(clock))
+    line.sender.replaceTrack(Flashes(clock, late_s))
+    report_arrival_times(line.sender, lambda: late_s)
     client.pc.addTransceiver(Beeps(clock), "sendrecv")
     picture, sound = Received(90_000), Received(RATE)
     for received, receiver in zip((picture, sound), client.pc.getReceivers(), strict=True):
@@ -176,14 +181,19 @@ def offsets_ms(events_s: list[float], others_s: list[float]) -> npt.NDArray[np.f
     return 1000 * np.array(found)
 
 
-@pytest.mark.parametrize("delay_s", [0.03, pytest.param(0.12, marks=pytest.mark.slow)])
-def test_flashes_and_beeps_arrive_together(delay_s: float) -> None:
-    """delay_s: of the picture in the engine; with 120 ms, most frames are dropped."""
+@pytest.mark.parametrize(
+    ("delay_s", "late_s"), [(0.03, 0.1), *(pytest.param(s, 0.0, marks=pytest.mark.slow) for s in (0.0, 0.12))]
+)
+def test_flashes_and_beeps_arrive_together(delay_s: float, late_s: float) -> None:
+    """delay_s: of the picture in the engine; with 120 ms, most frames are dropped.
+
+    late_s: the client's delay of the picture, by encoding and a slow network, which its sender reports tell.
+    """
 
     async def run() -> None:
         transform = Late()
         transform.seconds = delay_s
-        async with calling(transform) as (client, picture, sound):
+        async with calling(transform, late_s) as (client, picture, sound):
             seen, heard = flashes(client), beeps(client)
             arrivals = offsets_ms(
                 [picture.arrivals_s[picture.raw(pts)] - since_s for pts, since_s in seen],
