@@ -180,7 +180,7 @@ export const DEVICES = {
   level: "Microphone level", monitor: "Play the returned sound here", headphones: "Use headphones, or you will hear an echo.",
   numbered: { camera: (n) => `Camera ${n}`, microphone: (n) => `Microphone ${n}` },
   none: { camera: "No camera was found", microphone: "No microphone was found" },
-  unnamed: "Names appear once it was used",
+  unnamed: "Default device",
   away: (name, other) => `${name} is not connected. ${other || "Another camera"} is used instead.`,
   moved: (from, to) => `${from || "The camera"} was disconnected. ${to || "Another camera"} is used instead.`,
   notOpened: {
