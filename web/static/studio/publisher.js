@@ -11,9 +11,22 @@ const RETRY_MS = 1500;
 const SAFE_BACKGROUND = "blur:1"; // instead of the room
 
 export class Publisher {
-  /** track: the camera's. options(): the chosen options. iceServers(): in the format of RTCPeerConnection. */
-  constructor({ name, track, options, iceServers }) {
-    Object.assign(this, { name, track, options, iceServers, id: null, running: true });
+  /** track: the camera's. sound: the microphone's, or null. options(): the chosen options. iceServers(): in the format
+   * of RTCPeerConnection. */
+  constructor({ name, track, sound, options, iceServers }) {
+    Object.assign(this, { name, track, sound, options, iceServers, id: null, running: true });
+  }
+
+  /** Send another camera's track from now on, on the same connection. */
+  setCamera(track) {
+    this.track = track;
+    return this.cameraLine?.sender.replaceTrack(track).catch(() => {}); // the next connection sends it
+  }
+
+  /** Send this microphone's track from now on, on the same connection; null: no sound. */
+  setSound(track) {
+    this.sound = track;
+    return this.soundLine?.sender.replaceTrack(track).catch(() => {});
   }
 
   /** Connect for the first time, and then stay connected until `stop`. Throws Refusal or Error. */
@@ -40,8 +53,11 @@ export class Publisher {
     this.connection?.close();
     const connection = new RTCPeerConnection({ iceServers: await this.iceServers(), bundlePolicy: "max-bundle" });
     this.connection = connection;
+    const streams = [new MediaStream([this.track])]; // one stream: players keep picture and sound in sync
     const sendEncodings = [{ maxBitrate: 4_000_000, maxFramerate: 30 }];
-    preferH264(connection.addTransceiver(this.track, { direction: "sendonly", sendEncodings }));
+    this.cameraLine = connection.addTransceiver(this.track, { direction: "sendonly", streams, sendEncodings });
+    this.soundLine = connection.addTransceiver(this.sound ?? "audio", { direction: "sendonly", streams });
+    preferH264(this.cameraLine);
     await connection.setLocalDescription();
     await gathered(connection);
     const { edges, ...flat } = withoutRoom(this.options());
