@@ -19,7 +19,8 @@ _LINE_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a task. seconds, fps: of matting alone. load_seconds: spent before the first frame."""
+    """The outcome of a task. seconds, fps: of matting alone. load_seconds: spent before the first frame. still: of one
+    picture."""
 
     input: str
     output: str
@@ -32,6 +33,7 @@ class Report:
     width: int
     height: int
     warnings: Warnings
+    still: bool = False
 
     @classmethod
     def timed(
@@ -42,7 +44,8 @@ class Report:
         task and end of loading, by `time.monotonic`. info: of the output."""
         took_s = time.monotonic() - loaded_s
         rate, load_s = round(frames / took_s, 2), round(loaded_s - began_s, 3)
-        return cls(*names, frames, round(took_s, 3), rate, load_s, info.width, info.height, warnings)
+        width, height = info.still or (info.width, info.height)
+        return cls(*names, frames, round(took_s, 3), rate, load_s, width, height, warnings, info.still is not None)
 
 
 class Reporter(Protocol):
@@ -206,4 +209,6 @@ def progress_line(figures: dict[str, Any]) -> str:
 def closing_line(report: Report) -> str:
     warnings = "".join(f"\nwarning: {sentence}" for _, sentence in report.warnings)
     took = f"{report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps)"
+    if report.still:
+        took = f"{report.width}x{report.height} in {report.seconds:.1f} s"
     return f"{report.output}: {took}{warnings}"

@@ -7,17 +7,20 @@ from pathlib import Path
 
 from stream.address import Address
 from stream.errors import UsageError
+from stream.picture.frames import VideoInfo
 from stream.progress import Report, Reporter
 from stream.pump import pump
 from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks import open_sink
+from stream.sinks import check_input, open_sink
 from stream.sources import is_live, open_source
 from stream.sources.base import SourceOptions
 from workers import engines
 from workers.device import threads
+from workers.engines.base import Engine
+from workers.engines.for_pictures import ForPictures, picture_options
 from workers.matte import Matte
-from workers.scene.backgrounds import open_background
+from workers.scene.backgrounds import Backdrop, open_background
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,13 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
     with ExitStack() as unless_pumped:
         source = open_source(task.source, SourceOptions(task.start_s, task.end_s, task.size), settings)
         unless_pumped.callback(source.close)
+        check_input(task.output, source.info)
         backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
         unless_pumped.callback(backdrop.close)
         engine = engines.load(name, task.options, settings, reporter.message)
         unless_pumped.pop_all()
     reporter.message(f"engine {name} on {engine.device}: {reason}")
-    matte = Matte(task.options, engine, backdrop)
+    matte = _matte(task.options, engine, backdrop, source.info)
     loaded_s = time.monotonic()
     try:
         reporter.start(source.info, {"input": str(task.source), "engine": name, "device": engine.device})
@@ -60,6 +64,12 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
     names = str(task.source), str(task.output), name, engine.device
     warnings = [*source.warnings, *sink.warnings]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
+
+
+def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo) -> Matte:
+    if info.still is None:
+        return Matte(options, engine, backdrop)
+    return Matte(picture_options(options, engine.name), ForPictures(engine), backdrop)
 
 
 def _check(task: FileRun) -> None:
