@@ -13,7 +13,7 @@ from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.photo import Photo
 from stream.pump import Warnings
 from stream.records import formats
-from stream.records.formats import OutputFormat
+from stream.records.formats import FORMATS, OutputFormat
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.parts.partial import Partial
@@ -23,22 +23,24 @@ _JPEG_EXIF = 65_533  # bytes: EXIF data must fit one segment of a JPEG
 
 @dataclass(frozen=True)
 class PictureEncoding:
-    """How one format is written by Pillow, which calls it `codec`. largest_px: the format's maximum width and height.
-    largest_exif: bytes of EXIF data that fit."""
+    """How one format is written by Pillow, which calls it `codec`. kind: its shared record. largest_px: the format's
+    maximum width and height. largest_exif: bytes of EXIF data that fit."""
 
+    kind: OutputFormat
     codec: str
     options: dict[str, Any] = field(default_factory=dict)
     largest_px: int = 65_535
     largest_exif: int = 2**24
 
 
-ENCODINGS = {
-    "png-picture": PictureEncoding("PNG", {"compress_level": 4}),
-    "jpg": PictureEncoding("JPEG", {"quality": 95, "subsampling": "4:4:4"}, largest_exif=_JPEG_EXIF),
-    "webp": PictureEncoding("WEBP", {"quality": 95, "alpha_quality": 100}, largest_px=16_383),
-    "tif": PictureEncoding("TIFF", {"compression": "tiff_adobe_deflate"}),
-    "avif": PictureEncoding("AVIF", {"quality": 90, "subsampling": "4:4:4"}),
-}
+_ENCODINGS = (
+    PictureEncoding(FORMATS["png-picture"], "PNG", {"compress_level": 4}),
+    PictureEncoding(FORMATS["jpg"], "JPEG", {"quality": 95, "subsampling": "4:4:4"}, largest_exif=_JPEG_EXIF),
+    PictureEncoding(FORMATS["webp"], "WEBP", {"quality": 95, "alpha_quality": 100}, largest_px=16_383),
+    PictureEncoding(FORMATS["tif"], "TIFF"),  # not compressed: Pillow writes compressed ones without the EXIF data
+    PictureEncoding(FORMATS["avif"], "AVIF", {"quality": 90, "subsampling": "4:4:4"}),
+)
+ENCODINGS = {encoding.kind.name: encoding for encoding in _ENCODINGS}
 """By the name of the format."""
 
 
@@ -68,8 +70,8 @@ class PictureSink:
         try:
             with self._partial.path.open("wb") as file:
                 self.warnings += encode(item, self._format, file)
-        except OSError as exc:
-            if is_disk_trouble(exc):
+        except (OSError, ValueError, RuntimeError) as exc:  # as Pillow's encoders raise
+            if isinstance(exc, OSError) and is_disk_trouble(exc):
                 raise disk_error(exc, self._partial.final) from exc
             raise EncodeError(f"cannot write {self._partial.final}: {exc}") from exc
 

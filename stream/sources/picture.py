@@ -118,12 +118,10 @@ def _read(path: Path, settings: Settings, size: tuple[int, int], notes: Warnings
         if image.mode in _DEEP or image.info.get("bitdepth", 8) > 8:
             notes.append(("reduced_depth", "16 bits per channel were reduced to 8"))
         image.load()
-        # Only now: some formats have their metadata after the pixels.
+        # Only now: some formats have their metadata after the pixels, and some decoders turn the picture themselves.
         profile, orientation = image.info.get("icc_profile") or b"", image.getexif().get(Base.Orientation)
         pixels, alpha = _channels(image)
         dpi = image.info.get("dpi")
-        if image.format in ("HEIF", "AVIF"):  # their decoders turn the picture
-            orientation = 1
         pixels, space, profile = _in_rgb(pixels, profile, notes)
         turn = Orientation.of_exif(orientation)
         pixels = np.ascontiguousarray(turn.upright(pixels))
