@@ -7,6 +7,7 @@ import typer
 
 from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
+from commands.overwriting import check_output
 from stream.errors import UsageError
 from stream.records.formats import NAMES
 from stream.records.options import Edges
@@ -39,6 +40,7 @@ def stream(
         ),
     ] = None,
     weights: shared_options.Weights = None,
+    overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
     verbose: shared_options.Verbose = 0,
 ) -> None:
@@ -50,6 +52,7 @@ def stream(
     from stream.address import with_password
     from stream.picture.timing import parse_time
     from stream.progress import reporter
+    from stream.sinks import sink_address
     from workers.runs.stream import StreamRun, record
 
     log.configure(verbose, as_json)
@@ -58,6 +61,7 @@ def stream(
         source = with_password(source, _first_line(password_file))
     task = StreamRun(source, output, options, None if duration is None else parse_time(duration), matting.size_px)
     shared_options.check_name(output)
+    check_output(sink_address(output), overwrite)
     report = reporter(as_json)
     report.done(record(task, shared_options.settings_with(weights, options.engine), report))
 

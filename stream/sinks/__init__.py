@@ -16,6 +16,7 @@ from stream.registry import find
 from stream.settings import Settings
 from stream.sinks.base import SinkClass
 from stream.sinks.encodings import format_of
+from stream.sinks.images import folder_and_pattern
 from stream.sinks.picture import check_picture
 
 SINKS = {
@@ -57,6 +58,20 @@ def check_input(address: Address | Path, info: VideoInfo) -> None:
         chosen = format_of(address.path)
         if chosen.still or info.still is not None:
             check_picture(chosen, info)
+
+
+def existing(address: Address | Path) -> Path | None:
+    """The file or the folder with files in it that an output at this address would replace; None if there is none.
+
+    Raises UnsupportedOutput.
+    """
+    address = Address.of(address)
+    if address.scheme != "file":
+        return None
+    if _kind(address) != "images":
+        return address.path if address.path.exists() else None
+    folder, _ = folder_and_pattern(address.path)
+    return folder if folder.is_dir() and any(folder.iterdir()) else None
 
 
 def _schemes() -> list[str]:

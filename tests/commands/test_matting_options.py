@@ -29,6 +29,6 @@ def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
 
 def test_jobs_submit_has_the_options_of_file() -> None:
     file, submit = parameters("file"), parameters("jobs", "submit")
-    assert file.keys() - submit.keys() == WEIGHTS | {"output"}
+    assert file.keys() - submit.keys() == WEIGHTS
     assert submit.keys() - file.keys() == SERVER | {"result", "priority", "watch"}
     assert all(file[name] == submit[name] for name in (file.keys() & submit.keys()) - {"output"})

@@ -40,7 +40,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
 
     Raises MatteboxError; then nothing is left of the output.
     """
-    _check(task)
+    check(task)
     threads.apply(settings)
     began_s = time.monotonic()
     name, reason = engines.choose(task.options, live=False, settings=settings)
@@ -72,7 +72,8 @@ def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo
     return Matte(picture_options(options, engine.name), ForPictures(engine), backdrop)
 
 
-def _check(task: FileRun) -> None:
+def check(task: FileRun) -> None:
+    """Check what can be checked without opening a file. Raises UsageError."""
     if task.end_s is not None and task.end_s <= task.start_s:
         raise UsageError(f"--end {task.end_s:g} is not after --start {task.start_s:g}")
     source, output = Address.of(task.source), Address.of(task.output)

@@ -53,7 +53,7 @@ def test_formats_of_pictures() -> None:
     assert len(set(suffixes)) == len(suffixes)
     assert still_for(".jpeg") is FORMATS["jpg"]
     assert still_for(".mp4") is None
-    assert PICTURE_DEFAULT == next(iter(STILLS))
+    assert next(iter(STILLS)) == PICTURE_DEFAULT
     assert all(FORMATS[kind.matte].still for kind in STILLS.values())
 
 
@@ -71,7 +71,7 @@ def test_mime_types_and_suffixes_are_unique() -> None:
     assert len({kind.mime for kind in FORMATS.values()}) == len({kind.result_suffix for kind in FORMATS.values()}) == 11
     assert FORMATS["png"].result_suffix == ".zip"
     videos = ".mp4 .webm .mov .mkv .gif, a folder or %05d.png for a video"
-    assert NAMES == f"{videos}; .png .jpg .webp .tif .avif for a picture"
+    assert f"{videos}; .png .jpg .webp .tif .avif for a picture" == NAMES
 
 
 def test_an_opaque_format_is_refused_with_a_list_of_transparent_ones() -> None:
