@@ -1,7 +1,7 @@
 """Where frames go. A new sink is one file here and one line in `SINKS`; `base.py` defines its interface.
 
-Sinks: `file` (one video), `images` (a folder of pictures) and `picture` (one picture). `encodings` has the codec of
-each format, `parts/` the parts of sinks and the segments of jobs. The sink for viewers over WebRTC
+Sinks: `file` (one video), `images` (a folder of pictures), `picture` (one picture) and `stdout`. `encodings` has the
+codec of each format, `parts/` the parts of sinks and the segments of jobs. The sink for viewers over WebRTC
 (`stream/rtc/sink.py`) is not listed here, because a peer connection creates it; no address opens it.
 """
 
@@ -11,6 +11,7 @@ from stream.address import Address
 from stream.errors import UsageError
 from stream.picture.frames import VideoInfo
 from stream.pump import Sink
+from stream.records.formats import FORMATS
 from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
@@ -23,6 +24,7 @@ SINKS = {
     "file": "stream.sinks.file:FileSink",
     "images": "stream.sinks.images:ImagesSink",
     "picture": "stream.sinks.picture:PictureSink",
+    "stdout": "stream.sinks.stdout:StdoutSink",
 }
 """By the scheme of the address; instead of "file", "images" for a file name that means a picture sequence, and
 "picture" for that of one picture."""
@@ -54,8 +56,8 @@ def check_input(address: Address | Path, info: VideoInfo) -> None:
     """Raise UnsupportedOutput if the output at this address cannot hold an input with these properties: a picture needs
     a format for pictures, and a video one for videos."""
     address = Address.of(address)
-    if address.scheme == "file":
-        chosen = format_of(address.path)
+    if address.scheme in ("file", "stdout"):
+        chosen = format_of(address.path) if address.scheme == "file" else FORMATS[address.name]
         if chosen.still or info.still is not None:
             check_picture(chosen, info)
 

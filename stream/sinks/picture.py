@@ -1,5 +1,6 @@
 """Sink for one picture: PNG, JPEG, WebP, TIFF or AVIF, with the colours, profile and EXIF data of `Frame.photo`."""
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
@@ -8,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from stream.address import Address
-from stream.errors import EncodeError, UnsupportedOutput, disk_error, is_disk_trouble
+from stream.errors import EncodeError, OutputClosed, UnsupportedOutput, disk_error, is_disk_trouble
 from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.photo import Photo
 from stream.pump import Warnings
@@ -17,6 +18,7 @@ from stream.records.formats import FORMATS, OutputFormat
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.parts.partial import Partial
+from stream.sinks.parts.stdout import Stdout
 
 _JPEG_EXIF = 65_533  # bytes: EXIF data must fit one segment of a JPEG
 
@@ -56,9 +58,9 @@ class PictureSink:
             formats.check_alpha(chosen)
         return cls(address.path, chosen)
 
-    def __init__(self, path: Path, chosen: OutputFormat) -> None:
+    def __init__(self, path: Path | Stdout, chosen: OutputFormat) -> None:
         self.warnings: Warnings = []
-        self._format, self._partial = chosen, Partial(path)
+        self._format, self._partial = chosen, path if isinstance(path, Stdout) else Partial(path)
 
     def open(self, info: VideoInfo) -> None:
         """Raises UnsupportedOutput for a video, and for a picture that is too large for the format."""
@@ -68,8 +70,12 @@ class PictureSink:
         if not isinstance(item, Frame):
             return
         try:
+            content = io.BytesIO()  # some formats need to seek, which a pipe cannot
+            self.warnings += encode(item, self._format, content)
             with self._partial.path.open("wb") as file:
-                self.warnings += encode(item, self._format, file)
+                file.write(content.getbuffer())
+        except BrokenPipeError as exc:
+            raise OutputClosed(f"the reader of {self._partial.final} has closed it") from exc
         except (OSError, ValueError, RuntimeError) as exc:  # as Pillow's encoders raise
             if isinstance(exc, OSError) and is_disk_trouble(exc):
                 raise disk_error(exc, self._partial.final) from exc

@@ -1,8 +1,8 @@
 """Sources of frames. A new source is a file here and a line in `SOURCES`; `base.py` defines its interface.
 
-Sources: `file`, `picture`, `pattern`, `rtsp`. The other files are parts of these: `container`, `reader`, `scan` and
-`probe` read files; `connection` reads a network stream. The source for a WebRTC camera (`stream/rtc/source.py`) is not
-listed here, because a peer connection creates it; no address opens it.
+Sources: `file`, `picture`, `pattern`, `stdin`, `rtsp`. The other files are parts of these: `container`, `reader`,
+`scan`, `signatures` and `probe` read files; `connection` reads a network stream. The source for a WebRTC camera
+(`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address opens it.
 """
 
 from pathlib import Path
@@ -14,12 +14,13 @@ from stream.pump import Source
 from stream.registry import find
 from stream.settings import Settings
 from stream.sources.base import LiveSource, SourceClass, SourceOptions
-from stream.sources.picture import is_picture
+from stream.sources.signatures import is_picture
 
 SOURCES = {
     "file": "stream.sources.file:FileSource",
     "picture": "stream.sources.picture:PictureSource",
     "pattern": "stream.sources.pattern:PatternSource",
+    "stdin": "stream.sources.stdin:StdinSource",
     "rtsp": "stream.sources.rtsp:RtspSource",
     "rtsps": "stream.sources.rtsp:RtspSource",
 }

@@ -27,37 +27,13 @@ from stream.picture.photo import Photo
 from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources.base import SourceOptions
+from stream.sources.signatures import AVIF
 
 _CLOCK = Fraction(1, 25)
 _BAND = 512  # rows converted at a time, so that memory for intermediate values does not grow with the picture
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
-_AVIF_BRANDS = (b"avif", b"avis")
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"BM", b"GIF87a", b"GIF89a")
 # Formats that Pillow decodes itself. MPO: a JPEG with further pictures, such as phones write. HEIF: see `_plug_in`.
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-
-
-def is_picture(path: Path) -> bool:
-    """Whether the file is a picture, by its first bytes. An animated GIF is a video. False if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError:
-        return False
-    if head[4:8] == b"ftyp":
-        return head[8:12] in _HEIC_BRANDS + _AVIF_BRANDS
-    if head[:4] == b"RIFF":
-        return head[8:12] == b"WEBP"
-    return head.startswith(_SIGNATURES) and not (head.startswith(b"GIF8") and _is_animated(path))
-
-
-def _is_animated(path: Path) -> bool:
-    try:
-        with Image.open(path, formats=["GIF"]) as image:
-            return bool(getattr(image, "is_animated", False))
-    except Exception:  # noqa: BLE001 - damaged: FFmpeg reports how
-        return True
 
 
 class PictureSource:
@@ -164,7 +140,7 @@ def _plug_in(path: Path) -> None:
     """Register Pillow's reader of HEIC, if this is one. Raises UnreadableMedia where it is not installed."""
     with path.open("rb") as file:
         head = file.read(12)
-    if head[4:8] != b"ftyp" or head[8:12] in _AVIF_BRANDS:
+    if head[4:8] != b"ftyp" or head[8:12] in AVIF:
         return
     try:
         import pi_heif

@@ -18,7 +18,8 @@ from stream.settings import Settings
 from stream.sources import open_source
 from stream.sources.base import SourceOptions
 from stream.sources.file import FileSource
-from stream.sources.picture import PictureSource, is_picture
+from stream.sources.picture import PictureSource
+from stream.sources.signatures import is_picture
 from tests.media import DATA
 from tests.pictures import CLOTH, SCREEN, SKIN, exif, in_srgb, person, points, save, stored, wide_gamut
 
