@@ -1,12 +1,13 @@
 """Mattes many videos and pictures into a folder, one after the other, with one engine. Goes on after one that fails."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stream.errors import BackgroundError, DiskError, MatteboxError, OutputClosed, UsageError, WeightsError
-from stream.progress import Reporter
+from stream.progress import Report, Reporter
 from stream.records.formats import FORMATS, PICTURE_DEFAULT, OutputFormat, for_input
 from stream.settings import Settings
 from stream.sources.signatures import is_picture, kind_of
@@ -98,7 +99,7 @@ class Formats:
 
 
 def plan(sources: Sequence[Input], formats: Formats, results: Path, common: FileRun) -> list[FileRun]:
-    """One run for each input. common: what all have in common.
+    """One run for each input. common: what all have in common; its times are for videos only.
 
     Raises UsageError if two results would have the same name, or one would replace an input.
     """
@@ -112,7 +113,8 @@ def plan(sources: Sequence[Input], formats: Formats, results: Path, common: File
             raise UsageError(f"{other} and {source.path} would both be written to {result}; rename one of them")
         if result.absolute() in paths:
             raise UsageError(f"the result of {source.path} would replace the input {result}; choose another folder")
-        runs.append(replace(common, source=source.path, output=result))
+        part = FileRun(Path(), Path(), common.options, size=common.size) if is_picture(source.path) else common
+        runs.append(replace(part, source=source.path, output=result))
     return runs
 
 
@@ -129,36 +131,40 @@ def run_many(runs: Sequence[FileRun], skipped: Sequence[FileRun], settings: Sett
     try:
         for number, run in enumerate(runs, 1):
             reporter.title = f"[{number}/{len(runs)}] {run.source}"
-            counts[_outcome(lambda run=run: _run(run, settings, reporter, shared), run, reporter)] += 1  # type: ignore[misc]
+            try:
+                check(run)
+                report = _run(run, settings, reporter, shared)
+            except _OF_ALL:
+                raise
+            except MatteboxError as exc:
+                counts["failed"] += 1
+                text = str(exc) if str(run.source) in str(exc) else f"{run.source}: {exc}"
+                _report(reporter, "failed", run, f"error: {text}", code=exc.code, message=str(exc))
+            else:
+                counts["done"] += 1  # before it is reported, where an interruption may come
+                reporter.done(report)
     finally:
         reporter.title = ""
         summary = Summary(**counts)
-        reporter.event(
-            "summary", {"done": summary.done, "failed": summary.failed, "skipped": summary.skipped}, str(summary)
-        )
+        reporter.event("summary", asdict(summary), str(summary))
     return summary
 
 
-def _run(run: FileRun, settings: Settings, reporter: Reporter, shared: SharedEngine) -> None:
+def _run(run: FileRun, settings: Settings, reporter: Reporter, shared: SharedEngine) -> Report:
     assert isinstance(run.output, Path)
+    folder = run.output.parent
+    is_new = not folder.exists()
     try:
-        run.output.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise DiskError(f"cannot create the folder {run.output.parent}: {exc.strerror}") from exc
-    reporter.done(run_file(run, settings, reporter, shared))
-
-
-def _outcome(work: Callable[[], None], run: FileRun, reporter: Reporter) -> str:
+        raise DiskError(f"cannot create the folder {folder}: {exc.strerror}") from exc
     try:
-        check(run)
-        work()
-    except _OF_ALL:
+        return run_file(run, settings, reporter, shared)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # it has other results by now
+                folder.rmdir()
         raise
-    except MatteboxError as exc:
-        text = str(exc) if str(run.source) in str(exc) else f"{run.source}: {exc}"
-        _report(reporter, "failed", run, f"error: {text}", code=exc.code, message=str(exc))
-        return "failed"
-    return "done"
 
 
 def _report(reporter: Reporter, event: str, run: FileRun, text: str, **fields: str) -> None:
