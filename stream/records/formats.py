@@ -24,10 +24,10 @@ class OutputFormat:
     """One output format.
 
     label: its display name. choice: its entry in a list of choices. suffix: file name suffix that selects it.
-    mime: MIME type of a job's result. transparent: it supports transparency. played: browsers play it. pictures: a
-    sequence of numbered pictures; as a job's result, a zip file of them. still: it holds one picture, the result for a
-    picture; all others hold a video. piped: it can be written to a pipe, which cannot seek. aliases: further file name
-    suffixes. matte: the format of a separate matte for it.
+    mime: MIME type of a job's result. transparent: it supports transparency. played: browsers play or show it.
+    pictures: a sequence of numbered pictures; as a job's result, a zip file of them. still: it holds one picture, the
+    result for a picture; all others are for videos. piped: it can be written to a pipe, which cannot seek.
+    aliases: further file name suffixes. matte: the format of a separate matte for it.
     """
 
     name: FormatName
@@ -65,15 +65,15 @@ FORMATS: dict[str, OutputFormat] = {
     "png": OutputFormat("png", "PNG sequence", "PNG pictures in a zip file", ".png", "application/zip", pictures=True),
     "png-picture": OutputFormat(
         "png-picture", "PNG", "PNG: lossless, with transparency", ".png", "image/png",
-        still=True, piped=True, matte="png-picture",
+        played=True, still=True, piped=True, matte="png-picture",
     ),
     "jpg": OutputFormat(
         "jpg", "JPEG", "JPEG: opens everywhere", ".jpg", "image/jpeg",
-        transparent=False, still=True, piped=True, aliases=(".jpeg",), matte="png-picture",
+        transparent=False, played=True, still=True, piped=True, aliases=(".jpeg",), matte="png-picture",
     ),
     "webp": OutputFormat(
         "webp", "WebP", "WebP: small, with transparency", ".webp", "image/webp",
-        still=True, piped=True, matte="png-picture",
+        played=True, still=True, piped=True, matte="png-picture",
     ),
     "tif": OutputFormat(
         "tif", "TIFF", "TIFF: for editing", ".tif", "image/tiff",
@@ -81,7 +81,7 @@ FORMATS: dict[str, OutputFormat] = {
     ),
     "avif": OutputFormat(
         "avif", "AVIF", "AVIF: smallest, with transparency", ".avif", "image/avif",
-        still=True, piped=True, matte="png-picture",
+        played=True, still=True, piped=True, matte="png-picture",
     ),
 }  # fmt: skip
 
