@@ -25,14 +25,17 @@ export class Trim {
     this.video.addEventListener("timeupdate", () => { this.at = this.video.currentTime; });
     this.video.addEventListener("error", () => { this.video.hidden = true; this.note(WORDS.noPlayer); });
     if (file) this.url = URL.createObjectURL(file);
-    if (file?.type.startsWith("image/") && file.type !== "image/gif") this.#isPicture(name);
+    if (file?.type.startsWith("image/")) this.#showFile(name);
     else if (file) this.video.src = this.url;
     else this.video.hidden = true;
   }
 
   /** media: the properties of the video, as the server probed them. */
   setMedia(media) {
-    if (media.still) this.#isPicture("");
+    if (media.still) {
+      this.still = this.video.hidden = true;
+      write(this.button, "Preview");
+    }
     if (!this.length) this.#setLength(media.duration_s);
   }
 
@@ -60,11 +63,9 @@ export class Trim {
     if (this.url) URL.revokeObjectURL(this.url);
   }
 
-  /** A picture has no player and no part: the file itself is shown, if there is one. */
-  #isPicture(name) {
-    this.still = this.video.hidden = true;
-    write(this.button, "Preview");
-    if (!name) return;
+  /** Shows a picture, which has no player. */
+  #showFile(name) {
+    this.video.hidden = true;
     const original = make("img", { src: this.url, alt: name });
     original.addEventListener("error", () => { original.hidden = true; this.note(WORDS.noPlayer); });
     this.video.after(original);
