@@ -174,7 +174,7 @@ def test_an_unsupported_address_is_refused_with_the_supported_schemes(source: st
 
 
 def test_an_unknown_source_is_refused_with_the_supported_schemes() -> None:
-    with pytest.raises(UsageError, match=r"file://, pattern://, stdin://, live: rtsp://, rtsps://, beacon://"):
+    with pytest.raises(UsageError, match=r"file://, pattern://, live: rtsp://, rtsps://, beacon://"):
         open_source(source_address("nowhere://u:hush@x"), SourceOptions(), SETTINGS)
 
 

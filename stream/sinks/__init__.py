@@ -43,7 +43,7 @@ def open_sink(address: Address | Path, options: Options, settings: Settings) -> 
     """
     address = Address.of(address)
     if address.scheme not in _schemes():
-        known = "".join(f", or {scheme}://" for scheme in _schemes() if scheme != "file")
+        known = "".join(f", or {scheme}://" for scheme in _schemes() if scheme not in ("file", "stdout"))
         raise UsageError(f"{address.scheme}:// is not supported as an output; use a file name, such as out.mkv{known}")
     found: SinkClass = find(SINKS[_kind(address)])
     try:

@@ -60,7 +60,9 @@ def is_live(address: Address) -> bool:
 
 def listed(live: bool) -> str:
     """The schemes of all live sources, or of all others, as text."""
-    return ", ".join(f"{scheme}://" for scheme in _schemes() if find(SOURCES[scheme]).live == live)
+    return ", ".join(
+        f"{scheme}://" for scheme in _schemes() if scheme != "stdin" and find(SOURCES[scheme]).live == live
+    )
 
 
 def _source_class(address: Address) -> SourceClass:
