@@ -7,6 +7,7 @@ import base64
 import hashlib
 import http.client
 import json
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -190,10 +191,13 @@ class Remote:
             if response.status >= 300:
                 raise _refusal(response.status, response.read())
             yield response
+        except ssl.SSLError as exc:
+            raise RemoteError(_tls_reason(self._parts.netloc, exc)) from None
         except (OSError, http.client.HTTPException) as exc:
             if isinstance(exc, OSError) and is_disk_trouble(exc):
                 raise
-            raise _Unreachable(f"{self._parts.netloc} cannot be reached: {exc or type(exc).__name__}") from None
+            reason = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+            raise _Unreachable(f"{self._parts.netloc} cannot be reached: {reason}") from None
         finally:
             connection.close()
 
@@ -217,7 +221,7 @@ class Remote:
 
 
 def _address(url: str) -> SplitResult:
-    """Raises UsageError."""
+    """Parse the address of a server. Raises UsageError."""
     parts = parsed(url, ("http", "https"))
     if parts is None:
         raise UsageError(f"{url!r} is not a server address; write it as http://127.0.0.1:8080")
@@ -238,6 +242,13 @@ def _retried(ask: Callable[[], T]) -> T:
             time.sleep(_RETRY_S)
 
 
+def _tls_reason(server: str, exc: ssl.SSLError) -> str:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        hint = "for a self-signed certificate, set SSL_CERT_FILE to a copy of it"
+        return f"the certificate of {server} is not trusted: {exc.verify_message}; {hint}"
+    return f"{server} does not answer over HTTPS ({exc.reason}); if it has no certificate, use http://{server}"
+
+
 def _refusal(status: int, body: bytes) -> RemoteError:
     """The error for a response of the server, in one line."""
     try:
@@ -246,5 +257,5 @@ def _refusal(status: int, body: bytes) -> RemoteError:
         faults = [fault["field"] for fault in problem.get("errors", []) if fault["field"]]
         field = f" ({', '.join(faults)})" if faults else ""
     except (ValueError, AttributeError, TypeError, KeyError):
-        detail, field = f"HTTP status {status}", ""
+        detail, field = f"HTTP status {status}; is it a Mattebox server?", ""
     return (_Unreachable if status in _BUSY else RemoteError)(f"the server: {detail}{field}")

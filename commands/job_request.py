@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.matting_options import MattingOptions
-from commands.suggestions import choose
 from stream.errors import BackgroundError, TooLarge, UsageError
 from stream.limits import OUTPUTS
 from stream.picture.timing import clock
@@ -14,6 +13,7 @@ from stream.records import http_paths
 from stream.records.formats import DEFAULT, FORMATS, PICTURE_DEFAULT, OutputFormat, check_alpha, for_input
 from stream.records.options import Background, Edges, Options, View
 from stream.settings import Settings
+from stream.suggestions import choose
 
 if TYPE_CHECKING:
     from commands.client import Remote

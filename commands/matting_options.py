@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from commands import shared_options
 from commands.record_options import with_flags
 from stream.errors import UsageError
-from stream.picture.timing import parse_time
 from stream.records.options import Edges, Options, Temporal, View
 
 
@@ -56,7 +55,8 @@ class PartOptions:
 
     def times_s(self) -> tuple[float, float | None]:
         """(start, end) in seconds; end None: that of the video. Raises UsageError."""
-        start_s, end_s = parse_time(self.start), None if self.end is None else parse_time(self.end)
+        start_s = shared_options.parse_seconds("--start", self.start)
+        end_s = None if self.end is None else shared_options.parse_seconds("--end", self.end)
         if end_s is not None and end_s <= start_s:
             raise UsageError(f"--end {end_s:g} is not after --start {start_s:g}")
         return start_s, end_s

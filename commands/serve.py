@@ -42,11 +42,13 @@ def serve(
     from stream.serve import redis_server
     from stream.serve.supervise import Program
     from web.http.guard import is_loopback
+    from web.http.tls import check_tls
     from web.server import check_bind, check_free
 
     log.configure(verbose, as_json)
     chosen = settings()
     check_bind(chosen, host)
+    check_tls(tls)
     port = check_free(host, port)
     url = chosen.redis_url or redis_server.address(chosen.data_dir)
     env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})

@@ -84,6 +84,16 @@ def check_name(text: str) -> None:
         raise UsageError(f"{text!r} is not a file name")
 
 
+def parse_seconds(option: str, text: str) -> float:
+    """Parse seconds or h:mm:ss. Raises UsageError, which names the option."""
+    from stream.picture.timing import parse_time
+
+    try:
+        return parse_time(text)
+    except UsageError as exc:
+        raise UsageError(f"{option}: {exc}") from None
+
+
 def parse_size(text: str | None) -> tuple[int, int]:
     """Parse WxH, Wx or xH to (width, height) in pixels, with 0 for a missing side. Raises UsageError."""
     if text is None:

@@ -50,7 +50,6 @@ def stream(
     """
     from stream import log
     from stream.address import with_password
-    from stream.picture.timing import parse_time
     from stream.progress import reporter
     from stream.sinks import sink_address
     from workers.runs.stream import StreamRun, record
@@ -59,7 +58,13 @@ def stream(
     options = matting.options(edges, weights)
     if password_file is not None:
         source = with_password(source, _first_line(password_file))
-    task = StreamRun(source, output, options, None if duration is None else parse_time(duration), matting.size_px)
+    task = StreamRun(
+        source,
+        output,
+        options,
+        None if duration is None else shared_options.parse_seconds("--duration", duration),
+        matting.size_px,
+    )
     shared_options.check_name(output)
     check_output(sink_address(output), overwrite)
     report = reporter(as_json)

@@ -46,7 +46,7 @@ class ImagesSink:
         if folder == Path.cwd():
             raise UsageError(f"name a folder of its own for the pictures: pictures/{self._pattern}")
         if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} is a file, not a folder for pictures")
+            raise UsageError(f"{folder} is not a folder; a name without a suffix means a folder of pictures")
         self._format = chosen
         self._partial = PartialSequence(folder, self._pattern)
 

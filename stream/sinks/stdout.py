@@ -19,7 +19,7 @@ _MUXER_OPTIONS = {"mp4": {"movflags": "frag_keyframe+empty_moov+default_base_moo
 
 
 class StdoutSink:
-    """As an address: stdout:FORMAT, with the name of a format. Raises UsageError where standard output is a terminal."""
+    """As an address: stdout:FORMAT, with the name of a format. Raises UsageError if standard output is a terminal."""
 
     @classmethod
     def from_address(cls, address: Address, options: Options, settings: Settings) -> Self:

@@ -127,7 +127,7 @@ def _opened(path: Path, settings: Settings) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise TooLarge(f"the picture is over the limit: {said}") from None
     except UnidentifiedImageError:
-        raise UnreadableMedia(f"{path} is not a picture that can be read") from None
+        raise UnreadableMedia(f"{path} is a picture that is damaged or of an unknown kind") from None
     except PermissionError:
         raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
     except MemoryError:

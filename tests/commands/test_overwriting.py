@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from commands.app import app
+from stream.errors import UsageError
 from tests.media import ROOT, command, mattebox, numbered_clip, read
 
 CHROMA = ("--engine", "chroma", "--key", "#00ff00")
@@ -45,18 +47,15 @@ def _read(terminal: int) -> bytes:
 
 def refused(*words: object) -> str:
     """The message of a command that refuses to replace something."""
-    done = mattebox(*words)
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    (line,) = done.stderr.splitlines()
-    return line
+    with pytest.raises(UsageError) as caught:
+        app([str(word) for word in words], standalone_mode=False)
+    return str(caught.value)
 
 
 def test_an_existing_file_is_refused_where_nobody_can_be_asked(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out.mkv").write_text("mine")
     line = refused("file", clip, "-o", tmp_path / "out.mkv", *CHROMA)
-    assert (
-        line == f"error: {tmp_path / 'out.mkv'} already exists; choose another name, or replace with --overwrite (-y)"
-    )
+    assert line == f"{tmp_path / 'out.mkv'} already exists; choose another name, or replace with --overwrite (-y)"
     line = refused("stream", "rtsp://127.0.0.1:1/cam", tmp_path / "out.mkv", *CHROMA)
     assert "already exists" in line
     line = refused("models", "export", "lite", tmp_path / "out.mkv")

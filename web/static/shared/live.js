@@ -34,6 +34,7 @@ export class Live {
     this.connection = null;
     this.running = false;
     this.reconnects = 0;
+    this.wasLive = false; // since `run`
     this.gapMs = 0; // the longest gap between recent frames
     this.stalls = 0; // recent connections that were closed because no frame came
     this.lastStallMs = -STALL_MEMORY_MS;
@@ -163,6 +164,7 @@ export class Live {
       if (other !== video) other.srcObject = null;
     }
     this.lastFrameMs = performance.now();
+    this.wasLive = true;
     this.state("live");
     this.onShow(video);
     const next = () => {
@@ -241,7 +243,7 @@ export class Live {
       await pause(delay);
       return;
     }
-    const names = { 404: "notLive", 429: "full", 503: "full" };
+    const names = { 404: this.wasLive ? "over" : "notLive", 429: "full", 503: "full" };
     for (let left = Math.max(1, error.retryS); left > 0 && this.running; left--) {
       this.state(names[error.status] || "unreachable", `in ${left} s.`);
       await pause(1000);

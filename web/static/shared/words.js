@@ -61,6 +61,7 @@ export const STATES = {
     tone: "wait", line: "The server is full. Trying again", icon: "queue",
     title: "The server is full",
     text: "All places for live video are taken, or no worker is running yet. You will be connected as soon as one is free.",
+    fine: "For the person who runs the server: another worker, or a higher MATTEBOX_LIVE_SESSIONS, makes more places.",
   },
   unreachable: {
     tone: "wait", line: "The server cannot be reached. Trying again", icon: "cloud-off",
@@ -76,6 +77,11 @@ export const STATES = {
     tone: "wait", line: "Nobody is live under this name. Trying again", icon: "queue",
     title: "Nobody is live here yet",
     text: "The video starts automatically as soon as somebody publishes under this name.",
+  },
+  over: {
+    tone: "wait", line: "The stream has ended. Trying again", icon: "queue",
+    title: "The stream has ended",
+    text: "If it starts again under this name, the video returns by itself.",
   },
   unsupported: {
     tone: "bad", line: "The server did not accept this connection", icon: "cloud-off", action: "Try again",
@@ -183,7 +189,8 @@ export const CHARTS = {
     nothing: "none so far" },
 };
 export const WARNINGS = {
-  capacity: (matted, received) => `The server is at capacity: it processes ${matted} of ${received} frames per second.`,
+  capacity: (matted, received) => `The server is at capacity: it processes ${matted} of ${received} `
+    + "frames per second. Choose a faster engine or a smaller size, or start another worker.",
   camera: (fps) => `Your camera sends only ${fps} frames per second. More light often helps.`,
   uplink: "Your network is too slow for the full video, so it is sent at a smaller size.",
   processor: "This computer is too busy to send the full video.",

@@ -72,7 +72,7 @@ async function placeView(sdp, old) {
 }
 
 function stateChanged(state, extra) {
-  showState(publisher && state === "notLive" ? "connecting" : state, extra);
+  showState(publisher && ["notLive", "over"].includes(state) ? "connecting" : state, extra);
   tools.enable(state === "live");
   if (state === "live") choices.catchUp();
   if (extra && state === "denied") askToSignIn();
