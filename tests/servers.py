@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -17,6 +16,7 @@ import redis
 
 from stream.serve.die_with_parent import tied
 from stream.serve.redis_server import find_server
+from tests.waiting import until
 
 P = ParamSpec("P")
 
@@ -49,15 +49,14 @@ class RedisServer:
 
     def start(self) -> None:
         self.process = subprocess.Popen(tied(self._argv), cwd=self._folder, stdout=subprocess.DEVNULL)
-        until_s = time.monotonic() + 10
         with self.client() as client:
-            while True:
-                try:
-                    client.ping()
-                    return
-                except redis.ConnectionError:
-                    assert time.monotonic() < until_s, "the server does not start"
-                    time.sleep(0.01)
+            until(lambda: self._answers(client), "the server starts", pause_s=0.01)
+
+    def _answers(self, client: "redis.Redis") -> bool:
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
 
     def client(self) -> "redis.Redis":
         return redis.Redis.from_url(self.url, decode_responses=True)
