@@ -90,6 +90,8 @@ def check(task: FileRun) -> None:
     """Check what can be checked without opening a file. Raises UsageError."""
     if task.end_s is not None and task.end_s <= task.start_s:
         raise UsageError(f"--end {task.end_s:g} is not after --start {task.start_s:g}")
+    if fault := task.options.misplaced():
+        raise UsageError(": ".join(fault))
     source, output = Address.of(task.source), Address.of(task.output)
     if is_live(source):
         raise UsageError(f"{source.scheme}:// is live and does not end; record it with mattebox stream")

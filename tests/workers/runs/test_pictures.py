@@ -16,7 +16,7 @@ from stream.records.formats import FORMATS
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import numbered_clip
-from tests.pictures import CLOTH, SCREEN, SKIN, exif, load, person, points, save, stored, wide_gamut
+from tests.pictures import CLOTH, SCREEN, SKIN, exif, in_srgb, load, person, points, save, stored, wide_gamut
 from workers.runs.file import FileRun, run_file
 
 SETTINGS = Settings()
@@ -181,6 +181,16 @@ def test_a_picture_as_the_background(tmp_path: Path) -> None:
     out = load(tmp_path / "out.png")
     assert near(out[points()[0]], SKIN, 0)
     assert near(out[points()[2]], (30, 60, 200), 2)
+
+
+def test_a_background_in_a_wide_gamut_is_converted(tmp_path: Path) -> None:
+    """Also for a video, whose colours are sRGB's."""
+    profile, colours = wide_gamut(), np.full((90, 122, 3), (180, 120, 90), np.uint8)
+    behind = save(tmp_path / "behind.png", colours, icc_profile=profile)
+    run(save(tmp_path / "in.png", person()), tmp_path / "out.png", background=f"image:{behind}")
+    expected = in_srgb(colours[:1, :1], profile)[0, 0]
+    assert near(load(tmp_path / "out.png")[points()[2]], expected, 2)
+    assert expected[0] > 185
 
 
 def test_soft_edges_have_no_fringe_of_the_screen(tmp_path: Path) -> None:
