@@ -163,7 +163,7 @@ def test_a_closed_reader_ends_the_program_quietly(tmp_path: Path) -> None:
     ("data", "settings", "message"),
     [
         (b"", {}, "error: standard input is empty"),
-        (b"hello" * 100, {}, "error: standard input is not a video that can be read"),
+        (b"hello" * 100, {}, "error: standard input is text, not a video"),
         (b"x" * 2000, {"MATTEBOX_MAX_UPLOAD_BYTES": "1000"}, "error: standard input has more than 1,000 bytes"),
     ],
 )
