@@ -1,12 +1,12 @@
 """A process's connection to Redis: commands, scripts and timeouts. The only module that imports the Redis client.
 
 Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is unreachable it
-raises StoreDown, and the next call tries again. Knows nothing about the records: `stream/records/live_store.py` has
+raises StoreDown, and the next call tries again. Connections are bounded (`turns.py`): calls beyond that wait here, and
+this wait is not held against Redis. Knows nothing about the records: `stream/records/live_store.py` has
 those of live video, `stream/records/job_store.py` those of file jobs.
 """
 
-import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,6 +19,8 @@ from redis.exceptions import TimeoutError as RedisSlow
 
 from stream.errors import StoreDown, UsageError
 from stream.records import scripts
+from stream.records.lifetimes import WAITING
+from stream.records.turns import Turns, patience
 
 __all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError"]
 
@@ -26,6 +28,8 @@ T = TypeVar("T")
 
 SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected after SLICE_S + PATIENCE_S
 PATIENCE_S = 1.0  # timeout of any reply
+_CALLS = 32  # calls at a time: Redis answers one after the other, so more would only wait there instead of here
+_WAITS = WAITING  # blocking calls at a time: one for each offer that may wait
 _UNAVAILABLE = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "OOM")  # error replies that count as an outage
 
 
@@ -48,6 +52,7 @@ class RedisLink:
         except ValueError as exc:
             raise UsageError(f"REDIS_URL={self.address!r}: {str(exc).splitlines()[0]}") from None
         self._scripts: dict[str, Any] = {}
+        self._calls, self._waits = Turns(_CALLS), Turns(_WAITS)
 
     async def ping(self) -> bool:
         """Whether Redis answers. Does not raise StoreDown."""
@@ -80,10 +85,13 @@ class RedisLink:
         reply: Any = self._redis.execute_command(*arguments)  # type: ignore[no-untyped-call]
         return await self.call(reply, wait_s)
 
-    async def call(self, command: Awaitable[T], wait_s: float = 0.0) -> T:
-        """Await a reply, for `wait_s + PATIENCE_S` at most. Raises StoreDown."""
+    async def call(self, command: Coroutine[Any, Any, T], wait_s: float = 0.0) -> T:
+        """Run a command and await its reply, for `wait_s + PATIENCE_S` at most. Raises StoreDown.
+
+        Blocking calls have connections of their own, so that they never keep others waiting.
+        """
         try:
-            async with asyncio.timeout(wait_s + PATIENCE_S):
+            async with (self._waits if wait_s else self._calls).turn(), patience(wait_s + PATIENCE_S):
                 return await command
         except (RedisGone, RedisSlow, OutOfMemoryError, ReadOnlyError, OSError) as exc:
             raise StoreDown(f"Redis at {self.address}: {_first_line(exc)}") from exc
@@ -91,6 +99,8 @@ class RedisLink:
             if str(exc).startswith(_UNAVAILABLE):
                 raise StoreDown(f"Redis at {self.address}: {_first_line(exc)}") from exc
             raise
+        finally:
+            command.close()  # it never ran if this call had no turn
 
 
 def _without_password(url: str) -> str:
