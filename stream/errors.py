@@ -13,6 +13,7 @@ MatteboxError                    exit code 1
 ├── EngineError                  a model failed on a frame
 │   └── NotLoaded                the model is still loading
 ├── EncodeError                  an encoder rejects the frame or the audio
+├── OutputClosed                 the program that reads standard output has ended (exit code 141)
 ├── SdpError                     an SDP offer or its ICE candidates cannot be used (nothing was kept)
 │   └── UnsupportedCodec         the offer has neither H.264 nor VP8 as browsers send them
 ├── DiskError                    no space, or no permission to write
@@ -89,6 +90,11 @@ class NotLoaded(EngineError):  # noqa: N818
 
 class EncodeError(MatteboxError):
     code = "encode"
+
+
+class OutputClosed(MatteboxError):  # noqa: N818
+    code = "output_closed"
+    exit_code = 141  # as of a program that SIGPIPE ends
 
 
 class SdpError(MatteboxError):

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="never use the network")
     cache_dir: Path = Field(default_factory=_cache_dir, description="where weights are stored")
     max_pixels: int = Field(36_000_000, ge=4, description="largest frame read, width x height (8K fits)")
+    max_picture_pixels: int = Field(
+        150_000_000, ge=4, le=178_000_000, description="largest still picture read, width x height"
+    )
     max_frames: int = Field(5_000_000, ge=1, description="maximum number of frames read from one file")
     max_duration_s: float = Field(86_400.0, gt=0, description="longest file read, in seconds")
     max_decode_errors: float = Field(0.5, ge=0, le=1, description="share of damaged frames above which a file fails")

@@ -25,7 +25,7 @@ from web.app import STATIC, create_app
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("stream", "web", "workers", "commands")
-MIMES = {kind.mime for kind in FORMATS.values()}
+MIMES = {kind.mime for kind in FORMATS.values() if not kind.still}  # those of pictures are also those of thumbnails
 NAMES = set(FORMATS) | {kind.suffix for kind in FORMATS.values()}
 SUFFIX = re.compile(rf"\.({'|'.join(FORMATS)})\b")
 STORED = re.compile(rf"(storage://)?({'|'.join(keys.PREFIXES)})")

@@ -264,7 +264,12 @@ def test_a_file_that_is_not_a_video_is_rejected_at_once(http: httpx.Client, site
     ("content", "code", "detail"),
     [
         (b"ID3\4\0\0\0\0\0\0" + bytes(500), "no_video_stream", "the file has only sound, no video"),
-        (b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(500), "unreadable_media", "the file is a picture, not a video"),
+        (
+            b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(500),
+            "unreadable_media",
+            "the file is a picture that is damaged or of an unknown kind",
+        ),
+        (b"\0\0\x01\0" + bytes(500), "unreadable_media", "the file is a picture, not a video"),
         (b"just a text\n" * 50, "unreadable_media", "the file is text, not a video"),
         (b"", "unreadable_media", "the file is empty"),
     ],

@@ -135,7 +135,7 @@ class Draft {
     this.#show("wait", WORDS.starting);
     const headers = { "Idempotency-Key": (this.key ??= crypto.getRandomValues(new Uint32Array(4)).join("-")) };
     try {
-      await request("POST", "/api/jobs", { json: { upload: this.known.id, ...this.trim.range(), ...this.all.jobOptions.jobFields() }, headers });
+      await request("POST", "/api/jobs", { json: { upload: this.known.id, ...this.trim.range(), ...this.all.jobOptions.jobFields(this.known.media?.still) }, headers });
       forget(this.address);
       this.all.drop(this);
     } catch (error) {

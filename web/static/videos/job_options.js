@@ -40,11 +40,12 @@ export class JobOptions {
     if (!engines.some(({ name }) => name === this.chosen.engine)) this.chosen.engine = DEFAULTS.engine;
   }
 
-  /** The fields of a job request that these settings determine. */
-  jobFields() {
-    const { background, format, engine, height, matte } = this.chosen;
-    const outputs = [{ name: "result", ...(format && { format }) }];
-    if (matte) outputs.push({ name: "matte", format: serverOptions.format(format)?.matte, view: "matte", background: "color:#000000" });
+  /** The fields of a job request that these settings determine. still: for a picture, whose format the server chooses. */
+  jobFields(still) {
+    const { format, height, matte } = this.chosen;
+    const outputs = [{ name: "result", ...(format && !still && { format }) }];
+    const ofMatte = still ? {} : { format: serverOptions.format(format)?.matte };
+    if (matte) outputs.push({ name: "matte", ...ofMatte, view: "matte", background: "color:#000000" });
     return { options: this.options(), outputs, height: Number(height) };
   }
 
@@ -55,8 +56,8 @@ export class JobOptions {
 
   /** The first format is the server's default. */
   #listFormats() {
-    this.form.elements.format.replaceChildren(...serverOptions.formats.map(({ name, title }) => make("option", { value: name }, title)));
-    if (!serverOptions.format(this.chosen.format)) this.chosen.format = serverOptions.formats[0].name;
+    this.form.elements.format.replaceChildren(...serverOptions.videoFormats.map(({ name, title }) => make("option", { value: name }, title)));
+    if (!serverOptions.videoFormats.some(({ name }) => name === this.chosen.format)) this.chosen.format = serverOptions.videoFormats[0].name;
     this.#reconcile("background");
     this.show();
   }
@@ -71,7 +72,7 @@ export class JobOptions {
   /** If the background is transparent and the format opaque, changes the one of them that is not `chosen`. */
   #reconcile(chosen) {
     if (!isTransparent(this.chosen) || serverOptions.isTransparent(this.chosen.format)) return;
-    if (chosen === "background") this.chosen.format = serverOptions.formats.find((format) => format.transparent).name;
+    if (chosen === "background") this.chosen.format = serverOptions.videoFormats.find((format) => format.transparent).name;
     else this.chosen.background = DEFAULTS.background;
   }
 
@@ -84,7 +85,7 @@ export class JobOptions {
     for (const option of this.form.elements.format.options) {
       option.disabled = isTransparent(this.chosen) && !serverOptions.isTransparent(option.value);
     }
-    const opaque = serverOptions.formats.filter((format) => !format.transparent).map(({ name }) => name.toUpperCase()).join(", ");
+    const opaque = serverOptions.videoFormats.filter((format) => !format.transparent).map(({ name }) => name.toUpperCase()).join(", ");
     write(find("format-note"), isTransparent(this.chosen) && opaque ? `Not available with a transparent background: ${opaque}.` : "");
   }
 }

@@ -28,7 +28,10 @@ class ServerOptions extends EventTarget {
   /** Whether the format supports transparency. True for a format that is not known yet. */
   isTransparent(name) { return this.format(name)?.transparent ?? true; }
 
-  /** Whether browsers can play results of this type. */
+  /** The formats of videos. A picture gets the server's default format for pictures. */
+  get videoFormats() { return this.formats.filter((format) => !format.still); }
+
+  /** Whether browsers can play or show results of this type. */
   isPlayable(mime) { return this.formats.some((format) => format.mime === mime && format.played); }
 }
 

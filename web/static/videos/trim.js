@@ -1,4 +1,4 @@
-// One new video: a player of its file, sliders for the part to process, and a preview of one frame.
+// One new video or picture: a player of its file, sliders for the part to process, and a preview of one frame.
 
 import { make, write } from "../shared/dom.js";
 import { clock, WORDS } from "./words.js";
@@ -24,12 +24,18 @@ export class Trim {
     this.video.addEventListener("loadedmetadata", () => this.#setLength(this.video.duration));
     this.video.addEventListener("timeupdate", () => { this.at = this.video.currentTime; });
     this.video.addEventListener("error", () => { this.video.hidden = true; this.note(WORDS.noPlayer); });
-    if (file) this.video.src = this.url = URL.createObjectURL(file);
+    if (file) this.url = URL.createObjectURL(file);
+    if (file?.type.startsWith("image/")) this.#showFile(name);
+    else if (file) this.video.src = this.url;
     else this.video.hidden = true;
   }
 
   /** media: the properties of the video, as the server probed them. */
   setMedia(media) {
+    if (media.still) {
+      this.still = this.video.hidden = true;
+      write(this.button, "Preview");
+    }
     if (!this.length) this.#setLength(media.duration_s);
   }
 
@@ -46,8 +52,8 @@ export class Trim {
     this.picture.src = URL.createObjectURL(blob);
     this.picture.hidden = false;
     this.video.pause();
-    write(this.button, this.video.hidden ? "Another preview" : "Back to the video");
-    this.note(WORDS.preview(clock(this.at)));
+    write(this.button, this.still ? "Back to the picture" : this.video.hidden ? "Another preview" : "Back to the video");
+    this.note(this.still ? "" : WORDS.preview(clock(this.at)));
   }
 
   note(words) { write(this.noteElement, words); }
@@ -57,9 +63,17 @@ export class Trim {
     if (this.url) URL.revokeObjectURL(this.url);
   }
 
+  /** Shows a picture, which has no player. */
+  #showFile(name) {
+    this.video.hidden = true;
+    const original = make("img", { src: this.url, alt: name });
+    original.addEventListener("error", () => { original.hidden = true; this.note(WORDS.noPlayer); });
+    this.video.after(original);
+  }
+
   #back() {
     this.picture.hidden = true;
-    write(this.button, "Preview this frame");
+    write(this.button, this.still ? "Preview" : "Preview this frame");
     this.note("");
   }
 
