@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from commands import bench, doctor, evaluate, file, jobs, models, serve, stream
-from stream.errors import MatteboxError
+from stream.errors import MatteboxError, OutputClosed
 from stream.signals import endings
 from stream.suggestions import nearest
 
@@ -61,6 +61,8 @@ def run() -> int:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer turns Ctrl-C into this by itself
             raise KeyboardInterrupt
+    except OutputClosed as exc:  # its reader has what it needs
+        return exc.exit_code
     except MatteboxError as exc:
         return _fail(exc.code, str(exc), exc.exit_code)
     except OSError as exc:  # such as a full temporary folder; errors of inputs and outputs are MatteboxErrors

@@ -1,40 +1,152 @@
-"""`mattebox file`: mattes a video file."""
+"""`mattebox file`: mattes videos and pictures: one, many, or from standard input to standard output."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands import shared_options
 from commands.matting_options import MattingOptions, PartOptions, with_matting_options
-from commands.overwriting import check_output
+from commands.overwriting import check_output, keeps_existing
 from commands.record_options import with_flags
+from stream.errors import UsageError
+from stream.records.formats import FORMATS, OutputFormat, still_for
 from stream.records.options import Edges
+
+if TYPE_CHECKING:
+    from stream.address import Address
+    from stream.progress import Reporter
+    from stream.settings import Settings
+    from workers.runs.file import FileRun
+
+_PIPE = "-"
 
 
 @with_matting_options
 @with_flags(PartOptions)
 def file(
-    source: Annotated[str, typer.Argument(metavar="IN", help="The video to matte.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="IN...", help="The videos, pictures and folders to matte; - is standard input."),
+    ],
     output: shared_options.Output,
     matting: MattingOptions,
     edges: Edges,
     part: PartOptions,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="The format, where OUT is a folder or -; twice to name one for videos and one for pictures.",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Of a folder, also take the folders in it; OUT gets the same folders.")
+    ] = False,
     weights: shared_options.Weights = None,
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
     verbose: shared_options.Verbose = 0,
 ) -> None:
-    """Matte a video file."""
+    """Matte videos and pictures.
+
+    Several inputs, or a folder, need a folder as OUT; one that fails does not stop the others. With - as OUT, the
+    result goes to standard output, and messages to standard error.
+    """
     from stream import log
     from stream.progress import reporter
     from workers.runs.file import FileRun, check, run_file
 
+    if output == _PIPE:
+        from stream.sinks.parts.stdout import reserve
+
+        reserve()
     log.configure(verbose, as_json)
     options = matting.options(edges, weights)
+    settings = shared_options.settings_with(weights, options.engine)
+    common = FileRun(Path(), Path(), options, *part.times_s(), matting.size_px)
+    report = reporter(as_json)
+    if _is_many(sources, output, formats or []):
+        _many([shared_options.local(source) for source in sources], output, formats or [], recursive, overwrite,
+              common, settings, report)  # fmt: skip
+        return
     task = FileRun(
-        shared_options.local(source), shared_options.local(output), options, *part.times_s(), matting.size_px
+        _source(sources[0]), _output(output, formats or []), options, common.start_s, common.end_s, common.size
     )
     check(task)
     check_output(task.output, overwrite)
-    report = reporter(as_json)
-    report.done(run_file(task, shared_options.settings_with(weights, options.engine), report))
+    report.done(run_file(task, settings, report))
+
+
+def _is_many(sources: Sequence[str], output: str, formats: Sequence[str]) -> bool:
+    """Whether the results are named by their inputs, in a folder."""
+    from stream.sources.signatures import is_picture
+
+    if len(sources) > 1 or Path(sources[0]).is_dir():
+        return True
+    is_folder = output.endswith("/") or Path(output).is_dir()
+    return sources[0] != _PIPE and is_folder and (bool(formats) or is_picture(Path(sources[0])))
+
+
+def _source(text: str) -> "Address | Path":
+    from stream.address import Address
+
+    return Address("stdin", "") if text == _PIPE else shared_options.local(text)
+
+
+def _output(text: str, formats: Sequence[str]) -> "Address | Path":
+    """Raises UsageError for a format that is missing, or differs from that of a file's name."""
+    from stream.address import Address
+    from stream.sinks.encodings import format_of
+    from stream.sinks.stdout import check_format
+
+    if len(formats) > 1:
+        raise UsageError("--format: one input has one format")
+    if text == _PIPE:
+        return Address("stdout", check_format(_one_picture(formats[0]) if formats else "").name)
+    path = shared_options.local(text)
+    if formats and format_of(path).name not in (formats[0], _one_picture(formats[0])):
+        raise UsageError(f"--format {formats[0]} differs from the format of {path}; --format is for folders and for -")
+    return path
+
+
+def _one_picture(name: str) -> str:
+    """The name of the format; of a sequence, that of one picture."""
+    kind = FORMATS.get(name)
+    single: OutputFormat | None = still_for(kind.suffix) if kind and kind.pictures else None
+    return single.name if single else name
+
+
+def _many(
+    sources: Sequence[Path],
+    output: str,
+    formats: Sequence[str],
+    recursive: bool,
+    overwrite: bool,
+    common: "FileRun",
+    settings: "Settings",
+    report: "Reporter",
+) -> None:
+    """Raises typer.Exit(1) if an input failed."""
+    from stream.records.formats import check_alpha
+    from stream.sinks import existing
+    from workers.runs.many import Formats, find_inputs, plan, run_many
+
+    results = shared_options.local(output)
+    if results.suffix.lower() in {kind.suffix for kind in FORMATS.values()} and not results.is_dir():
+        raise UsageError(f"{results} is one file; several inputs need a folder: -o FOLDER --format FORMAT")
+    if results.exists() and not results.is_dir():
+        raise UsageError(f"{results} is not a folder")
+    chosen = Formats.read(formats, common.options.wants_alpha)
+    if common.options.wants_alpha:
+        check_alpha(chosen.video)
+        check_alpha(chosen.picture)
+    runs = plan(find_inputs(sources, recursive, results), chosen, results, common)
+    present = {run.output for run in runs if existing(run.output)}
+    kept = keeps_existing([path for path in present if isinstance(path, Path)], overwrite)
+    skipped = [run for run in runs if kept and run.output in present]
+    summary = run_many([run for run in runs if run not in skipped], skipped, settings, report)
+    if summary.failed:
+        raise typer.Exit(1)

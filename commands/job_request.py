@@ -10,7 +10,7 @@ from stream.errors import BackgroundError, TooLarge, UsageError
 from stream.limits import OUTPUTS
 from stream.picture.timing import clock
 from stream.records import http_paths
-from stream.records.formats import DEFAULT, FORMATS, OutputFormat, check_alpha
+from stream.records.formats import DEFAULT, FORMATS, PICTURE_DEFAULT, OutputFormat, check_alpha, for_input
 from stream.records.options import Background, Edges, Options, View
 from stream.settings import Settings
 from stream.suggestions import choose
@@ -33,18 +33,24 @@ def read_options(matting: MattingOptions, edges: Edges) -> tuple[Options, str]:
 
 def format_of(path: Path) -> OutputFormat:
     """The format of the result for an output's name. Raises UnsupportedOutput, UsageError."""
-    from stream.sinks.encodings import encoding_of
+    from stream.sinks import encodings
 
     if path.suffix.lower() == FORMATS["png"].result_suffix:
         return FORMATS["png"]
     if path.name.partition(":")[0] in FORMATS and not path.is_dir():
         raise UsageError(f"-o {path}: -o takes a file name; a format is given with --result {path.name}")
-    return encoding_of(path).kind
+    return encodings.format_of(path)
 
 
-def read_outputs(results: Sequence[str], saved: OutputFormat | None, options: Options) -> list[dict[str, str]]:
-    """The outputs of the job: the one that is saved here first, then the other `results`. Raises UsageError."""
-    outputs = [_output(text) for text in ([saved.name] if saved else []) + list(results)] or [_output(DEFAULT)]
+def read_outputs(
+    results: Sequence[str], saved: OutputFormat | None, options: Options, still: bool
+) -> list[dict[str, str]]:
+    """The outputs of the job: the one that is saved here first, then the other `results`. still: of a picture.
+
+    Raises UsageError.
+    """
+    default = _output(PICTURE_DEFAULT if still else DEFAULT)
+    outputs = [_output(text) for text in ([saved.name] if saved else []) + list(results)] or [default]
     outputs = [output for n, output in enumerate(outputs) if output not in outputs[:n]]
     if len(outputs) > OUTPUTS:
         raise UsageError(f"a job has at most {OUTPUTS} results")
@@ -64,11 +70,15 @@ def _output(text: str) -> dict[str, str]:
     return output | ({"view": view} if view else {})
 
 
-def check_video(path: Path, start_s: float, settings: Settings) -> None:
-    """Raises InputError if the file is not a video, UsageError if it ends before `start_s`."""
+def check_video(path: Path, request: dict[str, Any], settings: Settings) -> None:
+    """Raises InputError if the file is neither a video nor a picture, UsageError if the request does not fit it."""
     from stream.sources.probe import look
 
-    media = look(path, settings)
+    media, start_s = look(path, settings), request["start_s"]
+    for output in request["outputs"]:
+        for_input(FORMATS[output["format"]], media.still)
+    if media.still and (start_s or request["end_s"] is not None):
+        raise UsageError(f"{path} is a picture, which has no --start and no --end")
     if media.duration_s and start_s >= media.duration_s:
         raise UsageError(f"{path} lasts {clock(media.duration_s)}: --start {start_s:g} is after its end")
 

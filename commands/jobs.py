@@ -21,7 +21,7 @@ from stream import limits
 from stream.errors import RemoteError, UsageError
 from stream.picture.timing import clock
 from stream.records import http_paths
-from stream.records.formats import FORMATS, NAMES
+from stream.records.formats import FORMATS, NAMES, check_input, still_for
 from stream.records.jobs import JobState
 from stream.records.options import Edges
 from stream.settings import settings
@@ -75,7 +75,11 @@ def submit(
     remote, video = _remote(server, token), None if _is_url(source) else shared_options.local(source)
     final = None if output is None else shared_options.local(output)
     options, of_server = job_request.read_options(matting, edges)
-    outputs = job_request.read_outputs(result or [], job_request.format_of(final) if final else None, options)
+    saved = job_request.format_of(final) if final else None
+    still = _is_picture(video or Path(source))
+    if saved:
+        check_input(saved, still)
+    outputs = job_request.read_outputs(result or [], saved, options, still)
     request = job_request.body(options, outputs, part.times_s(), matting.size_px) | {"priority": priority}
     if final:
         if not watch:
@@ -84,7 +88,7 @@ def submit(
             check_not_input(video, final)
         job_results.check_final(outputs[0]["format"], final, overwrite)
     if video:
-        job_request.check_video(video, request["start_s"], settings())
+        job_request.check_video(video, request, settings())
     job_request.check_background(options.background, settings())
     job_request.check_server(remote, options, of_server, outputs, video)
     request["options"]["background"] = of_server or job_request.uploaded_background(remote, options.background)
@@ -95,6 +99,13 @@ def submit(
     _conclude(job, as_json)
     if final:
         _save(remote, job, outputs[0]["name"], final)
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a local file is a picture; of an address, whether its name says so, as the server guesses."""
+    from stream.sources.signatures import is_picture
+
+    return is_picture(path) or (not path.exists() and still_for(path.suffix.lower()) is not None)
 
 
 def _is_url(source: str) -> bool:

@@ -41,10 +41,22 @@ def check_existing(existing: Sequence[Path], overwrite: bool) -> None:
     if overwrite or not existing:
         return
     names = _names(existing)
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _at_a_terminal():
         raise UsageError(f"{names}; choose another name, or replace with --overwrite (-y)")
     if not typer.confirm(f"{names}. Replace?", err=True):
         raise UsageError("nothing was replaced; choose another name")
+
+
+def keeps_existing(existing: Sequence[Path], overwrite: bool) -> bool:
+    """Of many outputs, whether those that exist are kept: with `--overwrite` they are not, a person at a terminal is
+    asked, and a script keeps them."""
+    if overwrite or not existing:
+        return False
+    return not (_at_a_terminal() and typer.confirm(f"{_names(existing)}. Replace?", err=True))
+
+
+def _at_a_terminal() -> bool:
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty())
 
 
 def _names(existing: Sequence[Path]) -> str:

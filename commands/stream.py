@@ -9,7 +9,7 @@ from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
 from commands.overwriting import check_output
 from stream.errors import UsageError
-from stream.records.formats import NAMES
+from stream.records.formats import VIDEO_NAMES
 from stream.records.options import Edges
 
 _MAX_PASSWORD = 1024  # bytes
@@ -25,7 +25,7 @@ def stream(
     ],
     output: Annotated[
         str,
-        typer.Argument(metavar="DST", help=f"The output. A file's name sets the format: {NAMES}."),
+        typer.Argument(metavar="DST", help=f"The output. A file's name sets the format: {VIDEO_NAMES}."),
     ],
     matting: MattingOptions,
     edges: Edges,

@@ -19,7 +19,8 @@ _LINE_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a task. seconds, fps: of matting alone. load_seconds: spent before the first frame."""
+    """The outcome of a task. seconds, fps: of matting alone. load_seconds: spent before the first frame. still: of one
+    picture."""
 
     input: str
     output: str
@@ -32,6 +33,7 @@ class Report:
     width: int
     height: int
     warnings: Warnings
+    still: bool = False
 
     @classmethod
     def timed(
@@ -42,11 +44,17 @@ class Report:
         task and end of loading, by `time.monotonic`. info: of the output."""
         took_s = time.monotonic() - loaded_s
         rate, load_s = round(frames / took_s, 2), round(loaded_s - began_s, 3)
-        return cls(*names, frames, round(took_s, 3), rate, load_s, info.width, info.height, warnings)
+        width, height = info.still or (info.width, info.height)
+        return cls(*names, frames, round(took_s, 3), rate, load_s, width, height, warnings, info.still is not None)
 
 
 class Reporter(Protocol):
-    """Receives the progress of one video. `stop` is called before `done`, and also after a failure."""
+    """Receives the progress of videos and pictures, one after the other.
+
+    `stop` is called before `done`, and also after a failure. title: set to name the current one of several.
+    """
+
+    title: str
 
     @property
     def frames(self) -> int: ...
@@ -56,6 +64,10 @@ class Reporter(Protocol):
     def tick(self, frame: Frame) -> None: ...
 
     def message(self, text: str) -> None: ...
+
+    def event(self, name: str, fields: dict[str, Any], text: str) -> None:
+        """An event for programs, which people read as `text`."""
+        ...
 
     def done(self, report: Report) -> None: ...
 
@@ -70,6 +82,8 @@ def reporter(as_json: bool) -> Reporter:
 
 
 class _Counter:
+    title = ""
+
     def __init__(self) -> None:
         self._total: int | None = None
         self._rate = RateMeter()
@@ -109,6 +123,7 @@ class JsonReporter(_Counter):
 
     def start(self, info: VideoInfo, details: dict[str, Any]) -> None:
         super().start(info, details)
+        self._next_s = 1.0
         self._emit("start", details)
 
     def tick(self, frame: Frame) -> None:
@@ -119,6 +134,9 @@ class JsonReporter(_Counter):
 
     def message(self, text: str) -> None:
         self._emit("message", {"text": text})
+
+    def event(self, name: str, fields: dict[str, Any], text: str) -> None:
+        self._emit(name, fields)
 
     def done(self, report: Report) -> None:
         warnings = [{"code": code, "message": sentence} for code, sentence in report.warnings]
@@ -140,15 +158,22 @@ class LineReporter(_Counter):
         self._out = out
         self._next_s = _LINE_EVERY_S
 
+    def start(self, info: VideoInfo, details: dict[str, Any]) -> None:
+        super().start(info, details)
+        self._next_s = _LINE_EVERY_S
+
     def tick(self, frame: Frame) -> None:
         self._rate.tick()
         if self._rate.elapsed_s >= self._next_s:
             self._next_s = self._rate.elapsed_s + _LINE_EVERY_S
-            self.message(progress_line(self._progress()))
+            self.message(": ".join(filter(None, (self.title, progress_line(self._progress())))))
 
     def message(self, text: str) -> None:
         with suppress(OSError):  # the log's disk may be full; the work continues
             _put_line(text, self._out)
+
+    def event(self, name: str, fields: dict[str, Any], text: str) -> None:
+        self.message(text)
 
     def done(self, report: Report) -> None:
         self.message(closing_line(report))
@@ -169,12 +194,13 @@ class BarReporter(_Counter):
         super().start(info, details)
         columns = (
             SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
             BarColumn(None),
             TaskProgressColumn(),
             TextColumn("{task.fields[text]}"),
         )
         self._bar = Progress(*columns, console=self._console, transient=True, expand=True)
-        self._task = self._bar.add_task("", total=info.frames, text="")
+        self._task = self._bar.add_task(self.title, total=info.frames, text="")
         self._bar.start()
 
     def tick(self, frame: Frame) -> None:
@@ -186,6 +212,9 @@ class BarReporter(_Counter):
 
     def message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def event(self, name: str, fields: dict[str, Any], text: str) -> None:
+        self.message(text)
 
     def done(self, report: Report) -> None:
         self.stop()
@@ -206,4 +235,6 @@ def progress_line(figures: dict[str, Any]) -> str:
 def closing_line(report: Report) -> str:
     warnings = "".join(f"\nwarning: {sentence}" for _, sentence in report.warnings)
     took = f"{report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps)"
+    if report.still:
+        took = f"{report.width}x{report.height} in {report.seconds:.1f} s"
     return f"{report.output}: {took}{warnings}"

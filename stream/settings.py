@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="never use the network")
     cache_dir: Path = Field(default_factory=_cache_dir, description="where weights are stored")
     max_pixels: int = Field(36_000_000, ge=4, description="largest frame read, width x height (8K fits)")
+    max_picture_pixels: int = Field(
+        150_000_000, ge=4, le=178_000_000, description="largest still picture read, width x height"
+    )
     max_frames: int = Field(5_000_000, ge=1, description="maximum number of frames read from one file")
     max_duration_s: float = Field(86_400.0, gt=0, description="longest file read, in seconds")
     max_decode_errors: float = Field(0.5, ge=0, le=1, description="share of damaged frames above which a file fails")
@@ -75,6 +78,13 @@ class Settings(BaseSettings):
     )
     origins: str = Field("", description="additional allowed origins: https://studio.example,...")
     trusted_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is trusted")
+    max_connections: int = Field(2048, ge=8, description="HTTP connections of a web process")
+    max_connections_per_address: int = Field(256, ge=1, description="HTTP connections of one client address")
+    headers_timeout_s: float = Field(10.0, gt=0, description="longest wait for the headers of a request")
+    body_timeout_s: float = Field(30.0, gt=0, description="an upload that sends nothing for this long is interrupted")
+    unread_timeout_s: float = Field(
+        120.0, gt=0, description="a connection whose client reads nothing of a response for this long is closed"
+    )
     offer_wait_s: float = Field(
         10.0, gt=0, le=60, description="an offer that no worker takes within this time gets 503"
     )

@@ -50,15 +50,15 @@ _FLAGS = [
 
 
 @asynccontextmanager
-async def page(camera: Path, answer: Callable[[str], Awaitable[str]]) -> AsyncIterator[Any]:
+async def page(camera: Path | None, answer: Callable[[str], Awaitable[str]], html: str = PAGE) -> AsyncIterator[Any]:
     """The page above, with the video file `camera` (.y4m) as its camera; `answer` turns its offer into an answer."""
     async with async_playwright() as run:
-        flags = [*_FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        flags = [*_FLAGS, *([f"--use-file-for-fake-video-capture={camera}"] if camera else [])]
         browser = await run.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
             tab = await browser.new_page()
             await tab.expose_function("answer", answer)
-            await tab.route("**/*", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+            await tab.route("**/*", lambda route: route.fulfill(body=html, content_type="text/html"))
             await tab.goto("http://127.0.0.1/")
             yield tab
         finally:

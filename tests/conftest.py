@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ CLOCKED = (
     "stream/sources/test_rtsp", "stream/records/test_store_faults", "stream/serve/", "stream/test_meters",
     "stream/test_pump", "stream/test_slot", "workers/bench/test_live", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker", "workers/test_lifecycle",
-    "workers/runs/test_stream", "test_long", "test_new_engine", "commands/test_stream",
+    "stream/rtc/test_lip_sync", "workers/runs/test_stream", "test_long", "test_new_engine", "commands/test_stream",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 
@@ -58,6 +59,14 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     import aioice.ice  # not at the top: `make gpu-check` runs where it is not installed
 
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+@pytest.fixture(params=[-3600.0, -6.0, 6.0, 3600.0])
+def wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
+    """This process's clock is wrong by so many seconds; that of Redis, another process, is right."""
+    right, ahead_s = time.time, float(request.param)
+    monkeypatch.setattr(time, "time", lambda: right() + ahead_s)
+    return ahead_s
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ ORDER = {
     "stream": (
         "errors install limits log meters registry signals slot",
         "suggestions",
-        "settings",
+        "private settings",
         "picture",
         "records",
         "pump storage fetch serve",

@@ -25,7 +25,7 @@ from web.app import STATIC, create_app
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("stream", "web", "workers", "commands")
-MIMES = {kind.mime for kind in FORMATS.values()}
+MIMES = {kind.mime for kind in FORMATS.values() if not kind.still}  # those of pictures are also those of thumbnails
 NAMES = set(FORMATS) | {kind.suffix for kind in FORMATS.values()}
 SUFFIX = re.compile(rf"\.({'|'.join(FORMATS)})\b")
 STORED = re.compile(rf"(storage://)?({'|'.join(keys.PREFIXES)})")
@@ -215,6 +215,7 @@ def test_the_videos_page_uses_the_tus_constants_of_the_server() -> None:
 def test_the_studio_knows_which_options_show_the_room() -> None:
     assert re.findall(r'"([\w-]+)"', constant("studio/privacy.js", "ROOM_VIEWS")) == list(privacy.ROOM_VIEWS)
     assert constant("studio/privacy.js", "ROOM_BACKGROUND") == f'"{privacy.ROOM_BACKGROUND}"'
+    assert float(constant("studio/privacy.js", "LEAST_BLUR")) == privacy.LEAST_BLUR
 
 
 def test_the_studio_has_the_same_limits_for_names_and_links_as_the_server() -> None:

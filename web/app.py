@@ -24,6 +24,7 @@ from web.http import guard, openapi, problems, tus
 from web.http.auth import Gate
 from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
+from web.http.token_check import TokenCheck
 from web.live import sessions, whip
 from web.stores.backgrounds import BackgroundStore
 from web.stores.job_forecast import JobForecast
@@ -64,6 +65,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         jobs,
         JobWatch(),
         JobForecast(jobs),
+        TokenCheck(gate, store.spend),
     )
     problems.install(app)
     for part in (

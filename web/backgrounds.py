@@ -7,6 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from stream import private
 from stream.errors import BackgroundError, TooLarge, disk_error
 from stream.records import http_paths
 from stream.records.jobs import Job
@@ -19,7 +20,6 @@ from web.stores.painted_backgrounds import PICTURES
 
 PATH = http_paths.BACKGROUNDS
 router = APIRouter(prefix=PATH, tags=["backgrounds"])
-_CHUNK_S = 30.0
 _UPLOADS, _UPLOADS_WINDOW_S = 30, 60
 _BODY = openapi.body(openapi.binary(openapi.OCTETS))
 _ADDED: dict[int | str, dict[str, Any]] = {201: openapi.answer("The new background.", Location="its thumbnail")}
@@ -107,10 +107,10 @@ async def _receive(request: Request, draft: Path, here: Context) -> None:
     """Write the request body to `draft`. Raises TooLarge, Problem 408, OSError."""
     limit, received = here.settings.max_background_bytes, 0
     chunks = request.stream()
-    with draft.open("xb") as file:
+    with private.create(draft) as file:
         while True:
             try:
-                chunk = await asyncio.wait_for(anext(chunks), _CHUNK_S)
+                chunk = await asyncio.wait_for(anext(chunks), here.settings.body_timeout_s)
             except StopAsyncIteration:
                 return
             except TimeoutError:

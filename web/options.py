@@ -52,7 +52,8 @@ class EngineOut(BaseModel):
 
 class FormatOut(BaseModel):
     """A format of results. title: its name in lists. suffix, mime: of the file. transparent: whether it supports
-    transparency. played: whether browsers play it. matte: the format of a matte saved along with it."""
+    transparency. played: whether browsers play or show it. still: it holds one picture, the result for a
+    picture; the others are for videos. matte: the format of a matte saved along with it."""
 
     name: str
     title: str
@@ -60,13 +61,14 @@ class FormatOut(BaseModel):
     mime: str
     transparent: bool
     played: bool
+    still: bool
     matte: str
 
 
 _FORMATS = [
     FormatOut(
         name=f.name, title=f.choice, suffix=f.result_suffix, mime=f.mime, transparent=f.transparent, played=f.played,
-        matte=f.matte,
+        still=f.still, matte=f.matte,
     )
     for f in FORMATS.values()
 ]  # fmt: skip

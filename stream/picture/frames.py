@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from stream.picture.photo import Photo
+
 Plane = npt.NDArray[np.uint8]
 
 Alpha = npt.NDArray[np.float32]
@@ -37,6 +39,7 @@ class Frame:
     arrived_s: when a live frame arrived, by `time.monotonic`; 0 for recordings.
     others: further renderings of the same moment, for a sink that writes several outputs.
     slate: a grey placeholder for a live frame that did not arrive; shown as the background alone.
+    photo: of a still picture, the picture in full quality; of its rendering, the result.
     """
 
     pixels: Plane
@@ -48,6 +51,7 @@ class Frame:
     arrived_s: float = 0.0
     others: tuple["Frame", ...] = ()
     slate: bool = False
+    photo: Photo | None = None
 
     @property
     def width(self) -> int:
@@ -77,6 +81,7 @@ class VideoInfo:
     rate: frames per second, an estimate for variable frame rates. duration_s, frames: None where unknown.
     sound: the input's audio streams, in the order of the packets' stream index.
     has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
+    still: width and height of a picture, whose only frame has a `Frame.photo` of this size; None for a video.
     """
 
     width: int
@@ -89,6 +94,7 @@ class VideoInfo:
     has_alpha: bool = False
     gray: bool = False
     others: tuple["VideoInfo", ...] = ()
+    still: tuple[int, int] | None = None
 
 
 def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:

@@ -108,7 +108,7 @@ class Ingest:
         self._sar, self._max_pixels = sar or Fraction(1), max_pixels
         self._shape = Shape.of(first, self._sar)
         self.upright = self._shape.upright_size()
-        target = _fit(self.upright, width, height)
+        target = fit(self.upright, width, height)
         scaled = target != self.upright or self._shape.sar != 1
         self.size = _up_to_even(target) if scaled else _even(target)
         self.trimmed = not scaled and self.size != self.upright  # a row or column is cropped to make the sides even
@@ -164,7 +164,8 @@ class Ingest:
             self._damaged.discard(input_pts)
 
 
-def _fit(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+def fit(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """(width, height) to scale to. size: of the picture. width, height: requested; one 0 keeps the aspect ratio."""
     if width and height:
         return width, height
     if width:

@@ -98,13 +98,14 @@ class Output(_Record):
 
 
 class Media(_Record):
-    """Properties of the video, read when the job is planned."""
+    """Properties of the video or picture, read when the job is planned."""
 
     duration_s: float = Field(0.0, ge=0, description="of the selected part")
     fps: float = Field(0.0, ge=0, description="mean frame rate")
     width: int = Field(0, ge=0, description="of the output, in pixels")
     height: int = Field(0, ge=0)
     sound: bool = False
+    still: bool = Field(False, description="a picture: it has no duration and no frame rate")
     bytes: int = Field(0, ge=0)
 
 

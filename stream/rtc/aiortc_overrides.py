@@ -2,8 +2,10 @@
 
 * A receiver decodes in its own thread into an unbounded queue, with as many decoder threads as there are cores:
   complete frames are diverted to us before they are decoded.
-* Its jitter buffer holds a frame back until the next one begins: ours passes it on with its last packet.
+* Its jitter buffer holds a frame back until the next one begins: ours passes it on with its last packet. Sound is held
+  back for four packets, 80 ms: ours passes each on at once.
 * A sender of already encoded packets does not pass on keyframe requests and bandwidth estimates.
+* A sender's reports relate RTP times to the time of sending; ours relate them to the time of arrival at this server.
 
 Knows nothing about sessions, files or matting. tests/stream/rtc/test_aiortc_overrides.py fails if another aiortc
 version differs.
@@ -17,7 +19,7 @@ from typing import Any
 
 from aiortc import RTCRtpReceiver, RTCRtpSender
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
-from aiortc.rtp import RTCP_PSFB_APP, AnyRtcpPacket, RtcpPsfbPacket, RtpPacket, unpack_remb_fci
+from aiortc.rtp import RTCP_PSFB_APP, AnyRtcpPacket, RtcpPsfbPacket, RtcpSrPacket, RtpPacket, unpack_remb_fci
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ class _Diverted(queue.SimpleQueue[Any]):
 def divert(receiver: RTCRtpReceiver, take: Callable[[Encoded | None], None]) -> None:
     """Pass what `receiver` gets to `take`, on the event loop, and None at the end. Call before it starts."""
     _set(receiver, "_RTCRtpReceiver__decoder_queue", _Diverted(take))
-    if receiver.track is not None and receiver.track.kind == "video":
-        _set(receiver, "_RTCRtpReceiver__jitter_buffer", _PromptBuffer(capacity=512, is_video=True))
+    is_video = receiver.track is not None and receiver.track.kind == "video"
+    buffer = _PromptBuffer(capacity=512, is_video=True) if is_video else _SoundBuffer(take)
+    _set(receiver, "_RTCRtpReceiver__jitter_buffer", buffer)
 
 
 def request_keyframe(receiver: RTCRtpReceiver) -> None:
@@ -93,6 +96,68 @@ class _PromptBuffer(JitterBuffer):
                 self.remove(count + 1)
                 return JitterFrame(b"".join(data), timestamp) if any(data) else None
         return None
+
+
+class _SoundBuffer(JitterBuffer):
+    """Passes each audio packet to `take` as it arrives, also out of order: they are put in order later.
+
+    last: (RTP timestamp, pts) of the last one; None before the first.
+    """
+
+    def __init__(self, take: Callable[[Encoded], None]) -> None:
+        super().__init__(capacity=16)
+        self.last: tuple[int, int] | None = None
+        self._take = take
+
+    def add(self, packet: RtpPacket) -> tuple[bool, None]:
+        data: bytes = packet._data  # type: ignore[attr-defined]  # set by the receiver
+        if data:
+            rtp, pts = self.last or (packet.timestamp, 0)
+            self.last = packet.timestamp, pts + (packet.timestamp - rtp + 2**31) % 2**32 - 2**31
+            self._take(Encoded("opus", data, self.last[1]))
+        return False, None
+
+
+def listen_to_reports(receiver: RTCRtpReceiver, reported: Callable[[int, float], None]) -> None:
+    """Call back with each sender report: (pts as in `Encoded`, the client's time in seconds). Call after `divert`."""
+    handle = receiver._handle_rtcp_packet
+
+    async def heard(packet: AnyRtcpPacket) -> None:
+        last = _last_times(receiver)
+        if isinstance(packet, RtcpSrPacket) and packet.sender_info.ntp_timestamp and last is not None:
+            rtp, pts = last
+            step = (packet.sender_info.rtp_timestamp - rtp + 2**31) % 2**32 - 2**31
+            reported(pts + step, packet.sender_info.ntp_timestamp / 2**32)
+        await handle(packet)
+
+    _set(receiver, "_handle_rtcp_packet", heard)
+
+
+def _last_times(receiver: RTCRtpReceiver) -> tuple[int, int] | None:
+    """(RTP timestamp, pts) of what was received last."""
+    buffer = _get(receiver, "_RTCRtpReceiver__jitter_buffer")
+    if isinstance(buffer, _SoundBuffer):
+        return buffer.last
+    mapper = _get(receiver, "_RTCRtpReceiver__timestamp_mapper")
+    return None if mapper._origin is None else (mapper._last, mapper._last - mapper._origin)
+
+
+def report_arrival_times(sender: RTCRtpSender, age_s: Callable[[], float]) -> None:
+    """Make the sender reports of `sender` relate its RTP times to when the media arrived at this server.
+
+    age_s: the age of the packet sent last.
+    """
+    send = sender._send_rtcp
+
+    async def corrected(packets: list[AnyRtcpPacket]) -> None:
+        for packet in packets:
+            if isinstance(packet, RtcpSrPacket) and packet.sender_info.ntp_timestamp:
+                packet.sender_info.ntp_timestamp -= round(age_s() * 2**32)
+                # receivers quote these bits, from which aiortc computes the round-trip time
+                _set(sender, "_RTCRtpSender__lsr", packet.sender_info.ntp_timestamp >> 16 & 0xFFFFFFFF)
+        await send(packets)
+
+    _set(sender, "_send_rtcp", corrected)
 
 
 def intercept_feedback(

@@ -9,13 +9,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 
 from stream.errors import SdpError
 from stream.rtc import ice, sdp
-from stream.rtc.aiortc_overrides import Encoded, divert, request_keyframe
+from stream.rtc.aiortc_overrides import Encoded, divert, listen_to_reports, request_keyframe
+from stream.rtc.capture import CaptureClock
 from stream.rtc.sink import LiveOutput
+from stream.rtc.sound import FollowedDelay
 from stream.rtc.source import WebRtcSource
 from stream.rtc.tracks import SoundTrack, VideoTrack
 from stream.settings import Settings
@@ -32,7 +35,8 @@ class Peer:
 
     source: the incoming video, once `answer` has returned; None where none was offered. on_change: called with
     ("connected", "") once and with ("closed", reason) once; reason is "connect_timeout", "media_timeout" (silent for
-    too long), "bye" (the client hung up) or the argument of `close`. on_sound: called with each incoming audio packet.
+    too long), "bye" (the client hung up) or the argument of `close`. on_sound: called with each incoming audio packet,
+    whose `arrived_s` is that of a picture of the same moment.
     """
 
     def __init__(self, settings: Settings, on_change: Callable[[str, str], None] | None = None) -> None:
@@ -41,6 +45,7 @@ class Peer:
         self.on_sound: Callable[[Encoded], None] | None = None
         self.state = "new"
         self._settings = settings
+        self._clock, self._skew = CaptureClock(), FollowedDelay()
         self._pc: RTCPeerConnection | None = None
         self._offer: sdp.ParsedOffer | None = None
         self._candidates = 0
@@ -94,7 +99,7 @@ class Peer:
             raise SdpError("the connection was closed before it was answered")
         self._watchdog = asyncio.create_task(self._check_deadlines())
         text = pc.localDescription.sdp
-        self._attach(lines["video"], sdp.first_codec(text, "video"))
+        self._attach(lines, text)
         return sdp.finish_answer(offer, text, self._settings.max_bitrate)
 
     def _receive(
@@ -103,15 +108,25 @@ class Peer:
         if offer.video_in:
             receiver = lines["video"].receiver
             self.source = WebRtcSource(self._settings, lambda: request_keyframe(receiver))
-            divert(receiver, self.source.take)
+            divert(receiver, self._picture_received)
+            listen_to_reports(receiver, self._clock.video.reported)
         if offer.sound_in:
             if self.on_sound is None and outgoing is not None:
                 self.on_sound = outgoing.play
             divert(lines["audio"].receiver, self._sound_received)
+            listen_to_reports(lines["audio"].receiver, self._clock.audio.reported)
+
+    def _picture_received(self, picture: Encoded | None) -> None:
+        assert self.source is not None
+        if picture is not None:
+            self._clock.video.arrived(picture.pts, picture.arrived_s)
+        self.source.take(picture)
 
     def _sound_received(self, sound: Encoded | None) -> None:
         if sound is not None and self.on_sound is not None:
-            self.on_sound(sound)
+            self._clock.audio.arrived(sound.pts, sound.arrived_s)
+            skew_s = self._skew.follow(self._clock.skew_s, sound.arrived_s)
+            self.on_sound(replace(sound, arrived_s=sound.arrived_s + skew_s))
 
     def _send(self, lines: dict[str, RTCRtpTransceiver], offer: sdp.ParsedOffer, outgoing: LiveOutput | None) -> None:
         assert self._pc is not None
@@ -126,10 +141,10 @@ class Peer:
             if kind in lines and not receives:
                 lines[kind].direction = "sendonly" if any(t.kind == kind for t in self._tracks) else "inactive"
 
-    def _attach(self, line: RTCRtpTransceiver, codec: str) -> None:
+    def _attach(self, lines: dict[str, RTCRtpTransceiver], answer: str) -> None:
         for track in self._tracks:
-            if self._output is not None and isinstance(track, VideoTrack):
-                self._output.attach(line.sender, track, codec)
+            if self._output is not None:
+                self._output.attach(lines[track.kind].sender, track, sdp.first_codec(answer, track.kind))
 
     async def add_candidates(self, fragment: str) -> None:
         """Add candidates of the client (trickle ICE, RFC 8840). Raises SdpError; those added before it stay."""

@@ -88,7 +88,7 @@ def read_offer(
 
 
 def finish_answer(offer: ParsedOffer, answer: str, max_bps: int, width: int = 1280, height: int = 720) -> str:
-    """aiortc's answer, with the sections it did not see declined and a start bit rate for browsers.
+    """aiortc's answer, with the sections it did not see declined, and a start bit rate and Opus settings for browsers.
 
     width, height: the expected frame size. Without the hint Chromium starts at 300 kbit/s, a quarter of the size.
     """
@@ -97,9 +97,7 @@ def finish_answer(offer: ParsedOffer, answer: str, max_bps: int, width: int = 12
     bps = fitting_bps(width, height, 30.0, max_bps)
     lines = session if offer.bundled else [line for line in session if not line.startswith("a=group:BUNDLE")]
     for section in offer.sections:
-        lines = lines + (
-            _with_bitrate_hint(answered[section.mid], bps) if section.mid in answered else _declined(section)
-        )
+        lines = lines + (_with_settings(answered[section.mid], bps) if section.mid in answered else _declined(section))
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -230,18 +228,22 @@ def _mid(lines: list[str]) -> str:
     return next((line.removeprefix("a=mid:") for line in lines if line.startswith("a=mid:")), "")
 
 
-def _with_bitrate_hint(lines: list[str], bps: int) -> list[str]:
-    """Add Chromium's bit rate parameters, in kilobits per second, to each video codec."""
+def _with_settings(lines: list[str], bps: int) -> list[str]:
+    """Add Chromium's bit rate parameters, in kilobits per second, to each video codec, and error correction to Opus.
+
+    Lost packets of sound are not sent again: with error correction the next packet repeats them, at a lower quality.
+    """
     kbps = bps // 1000
-    hint = f"x-google-start-bitrate={kbps};x-google-min-bitrate={kbps // 3};x-google-max-bitrate={kbps * 2}"
+    video = f"x-google-start-bitrate={kbps};x-google-min-bitrate={kbps // 3};x-google-max-bitrate={kbps * 2}"
+    settings = {"VP8": video, "H264": video, "opus": "minptime=10;useinbandfec=1"}
     found = []
     for line in lines:
-        match = re.match(r"a=rtpmap:(\d+) (VP8|H264)/", line)
+        match = re.match(r"a=rtpmap:(\d+) (VP8|H264|opus)/", line)
         fmtp = match and next((ln for ln in lines if ln.startswith(f"a=fmtp:{match[1]} ")), None)
         if match and fmtp is None:
-            found += [line, f"a=fmtp:{match[1]} {hint}"]
+            found += [line, f"a=fmtp:{match[1]} {settings[match[2]]}"]
         elif line.startswith("a=fmtp:") and "packetization-mode" in line:
-            found.append(f"{line};{hint}")
+            found.append(f"{line};{video}")
         else:
             found.append(line)
     return found

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from statistics import median
 
 import av
@@ -18,14 +17,14 @@ from aiortc import RTCRtpSender
 from stream.meters import OutputMeter, OutputMeters, Stopwatch
 from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.pump import Item, Warnings
-from stream.rtc.aiortc_overrides import Encoded, intercept_feedback, round_trip_s
+from stream.rtc.aiortc_overrides import Encoded, intercept_feedback, report_arrival_times, round_trip_s
 from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
-from stream.rtc.tracks import DelayLine, EncodeRequests, Packet, SoundTrack, VideoTrack
+from stream.rtc.sound import SoundDelay
+from stream.rtc.tracks import EncodeRequests, Packet, SoundTrack, VideoTrack
 from stream.settings import Settings
 from stream.slot import Slot
 
 _RATE = 30.0
-_SOUND_CLOCK = Fraction(1, 48_000)
 
 
 class LiveOutput:
@@ -43,7 +42,7 @@ class LiveOutput:
         self._tracks: list[VideoTrack] = []
         self._senders: dict[VideoTrack, RTCRtpSender] = {}
         self._sounds: list[SoundTrack] = []
-        self._sound_delay = DelayLine(self._send_sound)
+        self._sound_delay = SoundDelay(self._send_sound, self._picture_delay_s)
         self._encoders: dict[str, _Encoding] = {}  # used by the writing thread only
         self._requests = EncodeRequests()
         self._meter = OutputMeter()
@@ -68,8 +67,14 @@ class LiveOutput:
         self._sounds.append(track)
         return track
 
-    def attach(self, sender: RTCRtpSender, track: VideoTrack, codec: str) -> None:
-        """Tell that `sender` sends `track` in `codec`: its viewer's requests and estimates count from now on."""
+    def attach(self, sender: RTCRtpSender, track: VideoTrack | SoundTrack, codec: str) -> None:
+        """Tell that `sender` sends `track` in `codec`: its viewer's requests and estimates count from now on.
+
+        Video and sound report times on one clock, that of their arrival here, by which players synchronize them.
+        """
+        report_arrival_times(sender, lambda: track.age_s)
+        if isinstance(track, SoundTrack):
+            return
         track.codec = codec
         self._senders[track] = sender
         intercept_feedback(
@@ -91,10 +96,7 @@ class LiveOutput:
     def play(self, sound: Encoded | None) -> None:
         """Send one Opus packet, delayed by the current latency of the video."""
         if sound is not None and sound.codec == "opus" and self._sounds:
-            packet = av.Packet(sound.data)
-            packet.pts = sound.pts
-            packet.time_base = _SOUND_CLOCK
-            self._sound_delay.put(packet, sound.arrived_s, self._meter.delay_s + self.extra_delay_s)
+            self._sound_delay.put(sound)
 
     def meters(self) -> OutputMeters:
         by_viewers = self._dropped_before + sum(track.dropped for track in self._tracks)
@@ -128,6 +130,9 @@ class LiveOutput:
                 track.put(packet, key)
         self._meter.packet_sent(arrived_s, packet.size)
 
+    def _picture_delay_s(self) -> float | None:
+        return self._meter.delay_s + self.extra_delay_s if self._meter.delay_s else None
+
     def _send_sound(self, packet: Packet) -> None:
         for track in self._sounds:
             track.put(packet)
@@ -159,7 +164,7 @@ class LiveOutput:
         if encoding is None or encoding.encoder.size != size:
             encoding = self._encoders[codec] = _Encoding(codec, size, self._settings)
         for packet in encoding(picture, self._requests.take_keyframe(codec), estimates):
-            packet.time_base = CLOCK
+            packet.time_base, packet.opaque = CLOCK, arrived_s
             self._call_on_loop(self._send, codec, packet, packet.is_keyframe, arrived_s)
 
     def close(self) -> None:

@@ -14,18 +14,24 @@ from typing import Any
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-Packet = Any  # av.Packet[…] of video or audio, with its time
+Packet = Any
+"""An av.Packet of video or audio, with its time. opaque: when its frame or sound arrived, by `time.monotonic`."""
+
 _KEYFRAME_EVERY_S = 0.4
 _VIDEO_CAPACITY = 64  # packets
 _SOUND_CAPACITY = 50  # packets: one second of Opus
 
 
 class _QueueTrack(MediaStreamTrack):
-    """A track that sends the packets put into it."""
+    """A track that sends the packets put into it.
+
+    age_s: the age of the packet sent last, counted from its arrival at this server; for sender reports.
+    """
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
         self.started = False
+        self.age_s = 0.0
         self._capacity = capacity
         self._packets: deque[Packet] = deque()
         self._changed = asyncio.Event()
@@ -38,7 +44,9 @@ class _QueueTrack(MediaStreamTrack):
                 raise MediaStreamError
             self._changed.clear()
             await self._changed.wait()
-        return self._packets.popleft()
+        packet = self._packets.popleft()
+        self.age_s = time.monotonic() - packet.opaque if packet.opaque else 0.0
+        return packet
 
     def stop(self) -> None:
         super().stop()
@@ -102,25 +110,6 @@ class SoundTrack(_QueueTrack):
             if len(self._packets) >= self._capacity:
                 self._packets.popleft()
             self._append(packet)
-
-
-class DelayLine:
-    """Releases packets a given time after they arrived, in order, to keep audio in sync with the delayed video."""
-
-    def __init__(self, release: Callable[[Packet], None]) -> None:
-        self._release = release
-        self._loop = asyncio.get_running_loop()
-        self._last_s = 0.0
-        self._held: deque[Packet] = deque()
-
-    def put(self, packet: Packet, arrived_s: float, delay_s: float) -> None:
-        due_s = self._last_s = max(arrived_s + delay_s, self._last_s)
-        self._held.append(packet)
-        self._loop.call_later(max(0.0, due_s - time.monotonic()), self._release_oldest)
-
-    def _release_oldest(self) -> None:
-        """Release the oldest packet, whichever timer fired: timers of equal times have no order."""
-        self._release(self._held.popleft())
 
 
 class EncodeRequests:

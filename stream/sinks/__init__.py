@@ -1,27 +1,34 @@
 """Where frames go. A new sink is one file here and one line in `SINKS`; `base.py` defines its interface.
 
-Sinks: `file` (one video) and `images` (a folder of pictures). `encodings` has the codec of each format, `parts/` the
-parts of sinks and the segments of jobs. The sink for viewers over WebRTC (`stream/rtc/sink.py`) is not listed here,
-because a peer connection creates it; no address opens it.
+Sinks: `file` (one video), `images` (a folder of pictures), `picture` (one picture) and `stdout`. `encodings` has the
+codec of each format, `parts/` the parts of sinks and the segments of jobs. The sink for viewers over WebRTC
+(`stream/rtc/sink.py`) is not listed here, because a peer connection creates it; no address opens it.
 """
 
 from pathlib import Path
 
 from stream.address import Address
 from stream.errors import UsageError
+from stream.picture.frames import VideoInfo
 from stream.pump import Sink
+from stream.records.formats import FORMATS
 from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
 from stream.sinks.base import SinkClass
-from stream.sinks.encodings import encoding_of
+from stream.sinks.encodings import format_of
 from stream.sinks.images import folder_and_pattern
+from stream.sinks.picture import check_picture
 
 SINKS = {
     "file": "stream.sinks.file:FileSink",
     "images": "stream.sinks.images:ImagesSink",
+    "picture": "stream.sinks.picture:PictureSink",
+    "stdout": "stream.sinks.stdout:StdoutSink",
 }
-"""By the scheme of the address; "images" instead of "file" for a file name that means a picture sequence."""
+"""By the scheme of the address; instead of "file", "images" for a file name that means a picture sequence, and
+"picture" for that of one picture."""
+_OF_FILES = ("file", "images", "picture")
 
 
 def sink_address(text: str) -> Address:
@@ -36,13 +43,23 @@ def open_sink(address: Address | Path, options: Options, settings: Settings) -> 
     """
     address = Address.of(address)
     if address.scheme not in _schemes():
-        known = "".join(f", or {scheme}://" for scheme in _schemes() if scheme != "file")
+        known = "".join(f", or {scheme}://" for scheme in _schemes() if scheme not in ("file", "stdout"))
         raise UsageError(f"{address.scheme}:// is not supported as an output; use a file name, such as out.mkv{known}")
     found: SinkClass = find(SINKS[_kind(address)])
     try:
         return found.from_address(address, options, settings)
     except ModuleNotFoundError as exc:
         raise UsageError(f"{address.scheme}:// needs {exc.name}, which is not installed") from None
+
+
+def check_input(address: Address | Path, info: VideoInfo) -> None:
+    """Raise UnsupportedOutput if the output at this address cannot hold an input with these properties: a picture needs
+    a format for pictures, and a video one for videos."""
+    address = Address.of(address)
+    if address.scheme in ("file", "stdout"):
+        chosen = format_of(address.path) if address.scheme == "file" else FORMATS[address.name]
+        if chosen.still or info.still is not None:
+            check_picture(chosen, info)
 
 
 def existing(address: Address | Path) -> Path | None:
@@ -53,17 +70,18 @@ def existing(address: Address | Path) -> Path | None:
     address = Address.of(address)
     if address.scheme != "file":
         return None
-    if _kind(address) == "file":
+    if _kind(address) != "images":
         return address.path if address.path.exists() else None
     folder, _ = folder_and_pattern(address.path)
     return folder if folder.is_dir() and any(folder.iterdir()) else None
 
 
 def _schemes() -> list[str]:
-    return [kind for kind in SINKS if kind != "images"]
+    return [kind for kind in SINKS if kind == "file" or kind not in _OF_FILES]
 
 
 def _kind(address: Address) -> str:
     if address.scheme != "file":
         return address.scheme
-    return "file" if encoding_of(address.path).container else "images"
+    chosen = format_of(address.path)
+    return "picture" if chosen.still else "images" if chosen.pictures else "file"

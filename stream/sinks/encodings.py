@@ -109,7 +109,18 @@ _ENCODINGS = (
 )
 
 ENCODINGS = {encoding.kind.suffix: encoding for encoding in _ENCODINGS}
-"""By file name suffix."""
+"""By file name suffix; of single pictures, see `picture`."""
+
+
+def format_of(path: Path) -> formats.OutputFormat:
+    """The format for an output's file name. A folder, and a name with a number in it, mean a sequence of pictures.
+
+    Raises UnsupportedOutput.
+    """
+    suffix = path.suffix.lower()
+    if suffix and "%" not in path.name and not path.is_dir() and (still := formats.still_for(suffix)):
+        return still
+    return encoding_of(path).kind
 
 
 def encoding_of(path: Path) -> Encoding:
@@ -118,7 +129,7 @@ def encoding_of(path: Path) -> Encoding:
     if not suffix or path.is_dir():
         return ENCODINGS[formats.FORMATS["png"].suffix]
     if suffix not in ENCODINGS:
-        raise UnsupportedOutput(f"{suffix} is not an output format; use one of: {', '.join(ENCODINGS)}, or a folder")
+        raise UnsupportedOutput(f"{suffix} is not an output format; use one of: {formats.NAMES}")
     return ENCODINGS[suffix]
 
 

@@ -9,7 +9,7 @@ from typing import Self
 import av
 
 from stream.address import Address
-from stream.errors import EncodeError, disk_error, is_disk_trouble
+from stream.errors import EncodeError, OutputClosed, disk_error, is_disk_trouble
 from stream.picture.frames import Frame, Sound, VideoInfo, to_av
 from stream.pump import Warnings
 from stream.records.options import Options
@@ -18,6 +18,7 @@ from stream.sinks.encodings import Encoding, add_video, check_alpha, encoding_of
 from stream.sinks.parts.gif import Palette
 from stream.sinks.parts.partial import Partial
 from stream.sinks.parts.sound import CopiedTrack, EncodedTrack, add_sound
+from stream.sinks.parts.stdout import Stdout
 
 _GIF_TICK = Fraction(1, 100)
 _GIF_STEP = 2  # ticks: players replace shorter delays by a tenth of a second
@@ -33,16 +34,16 @@ class FileSink:
             check_alpha(chosen)
         return cls(address.path, chosen, settings)
 
-    def __init__(self, path: Path, chosen: Encoding, settings: Settings) -> None:
+    def __init__(self, path: Path | Stdout, chosen: Encoding, settings: Settings) -> None:
         self.warnings: Warnings = []
         self._format, self._settings = chosen, settings
-        self._partial = Partial(path)
+        self._partial = path if isinstance(path, Stdout) else Partial(path)
         self._container: av.container.OutputContainer | None = None
 
     def open(self, info: VideoInfo) -> None:
         with named_errors(self._partial.final):
             self._container = av.open(
-                f"file:{self._partial.path.absolute()}",
+                self._partial.url,
                 "w",
                 format=self._format.container,
                 options=self._format.muxer_options,
@@ -118,6 +119,8 @@ class named_errors:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if isinstance(exc, BrokenPipeError):
+            raise OutputClosed(f"the reader of {self._path} has closed it") from exc
         if isinstance(exc, OSError) and is_disk_trouble(exc):
             raise disk_error(exc, self._path) from exc
         if isinstance(exc, OSError | av.error.FFmpegError):

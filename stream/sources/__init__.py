@@ -1,8 +1,8 @@
 """Sources of frames. A new source is a file here and a line in `SOURCES`; `base.py` defines its interface.
 
-Sources: `file`, `pattern`, `rtsp`. The other files are parts of these: `container`, `reader`, `scan`, `file_kinds` and
-`probe` read files; `connection` reads a network stream. The source for a WebRTC camera (`stream/rtc/source.py`) is not
-listed here, because a peer connection creates it; no address opens it.
+Sources: `file`, `picture`, `pattern`, `stdin`, `rtsp`. The other files are parts of these: `container`, `reader`,
+`scan`, `signatures`, `file_kinds` and `probe` read files; `connection` reads a network stream. The source for a WebRTC
+camera (`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address opens it.
 """
 
 from pathlib import Path
@@ -14,19 +14,22 @@ from stream.pump import Source
 from stream.registry import find
 from stream.settings import Settings
 from stream.sources.base import LiveSource, SourceClass, SourceOptions
+from stream.sources.signatures import is_picture
 
 SOURCES = {
     "file": "stream.sources.file:FileSource",
+    "picture": "stream.sources.picture:PictureSource",
     "pattern": "stream.sources.pattern:PatternSource",
+    "stdin": "stream.sources.stdin:StdinSource",
     "rtsp": "stream.sources.rtsp:RtspSource",
     "rtsps": "stream.sources.rtsp:RtspSource",
 }
-"""By the scheme of the address."""
+"""By the scheme of the address; "picture" instead of "file" for a file that is a picture."""
 
 
 def source_address(text: str) -> Address:
     """Parse the address of a source. Raises UsageError, which does not quote it."""
-    return Address.read(text, SOURCES)
+    return Address.read(text, _schemes())
 
 
 def open_source(address: Address | Path, options: SourceOptions, settings: Settings) -> Source:
@@ -36,7 +39,7 @@ def open_source(address: Address | Path, options: SourceOptions, settings: Setti
     """
     address = Address.of(address)
     found = _source_class(address)
-    options.check(address.scheme, found.takes)
+    options.check(_kind(address), found.takes)
     try:
         return found.from_address(address, options, settings)
     except ModuleNotFoundError as exc:
@@ -52,17 +55,28 @@ def open_live_source(address: Address, options: SourceOptions, settings: Setting
 
 def is_live(address: Address) -> bool:
     """Whether the address is that of a live source. False for an unknown scheme."""
-    return address.scheme in SOURCES and _source_class(address).live
+    return address.scheme in _schemes() and _source_class(address).live
 
 
 def listed(live: bool) -> str:
     """The schemes of all live sources, or of all others, as text."""
-    return ", ".join(f"{scheme}://" for scheme, target in SOURCES.items() if find(target).live == live)
+    return ", ".join(
+        f"{scheme}://" for scheme in _schemes() if scheme != "stdin" and find(SOURCES[scheme]).live == live
+    )
 
 
 def _source_class(address: Address) -> SourceClass:
-    if address.scheme not in SOURCES:
+    if address.scheme not in _schemes():
         known = f"{listed(live=False)}, live: {listed(live=True)}"
         raise UsageError(f"{address.scheme}:// is not supported as a source; use one of: {known}")
-    found: SourceClass = find(SOURCES[address.scheme])
+    found: SourceClass = find(SOURCES[_kind(address)])
     return found
+
+
+def _schemes() -> list[str]:
+    return [kind for kind in SOURCES if kind != "picture"]
+
+
+def _kind(address: Address) -> str:
+    is_file = address.scheme == "file"
+    return "picture" if is_file and is_picture(address.path) else address.scheme

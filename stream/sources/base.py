@@ -42,12 +42,14 @@ class SourceOptions:
     duration_s: float | None = None
     on_state: Callable[[SourceState], object] | None = None
 
-    def check(self, scheme: str, takes: frozenset[str]) -> None:
-        """Raise UsageError for options that the source does not support. takes: the fields that it supports."""
+    def check(self, kind: str, takes: frozenset[str]) -> None:
+        """Raise UsageError for options that the source does not support. kind: its key in `SOURCES`. takes: the fields
+        that it supports."""
         default = SourceOptions()
         requested = [field for field in _DESCRIPTIONS if getattr(self, field) != getattr(default, field)]
         if refused := [_DESCRIPTIONS[field] for field in requested if field not in takes]:
-            raise UsageError(f"{scheme}:// does not support {' or '.join(refused)}")
+            name = "a picture" if kind == "picture" else f"{kind}://"
+            raise UsageError(f"{name} does not support {' or '.join(refused)}")
 
 
 class LiveSource(Source, Protocol):

@@ -1,4 +1,4 @@
-"""Inspection of untrusted media files: whether it is a video within the limits, and its properties.
+"""Inspection of untrusted media files: whether it is a video or picture within the limits, and its properties.
 
 `python -m stream.sources.probe PATH LIMITS` does this in a separate process, because a malicious file may crash it or
 make it hang; `Prober` starts such processes and waits for them.
@@ -23,7 +23,7 @@ WAIT_S = 300.0  # until a turn comes: 200 videos take a minute, longer on a busy
 AT_ONCE = 2  # processes: each takes about 80 MiB, and a core for a third of a second
 _MEMORY = 4 * 2**30  # bytes of address space of such a process; 20 frames of 36 megapixels take 1 GiB
 _NICE = 5  # so that the web process, which waits for it, goes on answering others
-_LIMITS = {"max_pixels", "max_frames", "max_duration_s"}
+_LIMITS = {"max_pixels", "max_picture_pixels", "max_frames", "max_duration_s"}
 _KINDS: dict[str, type[InputError]] = {kind.code: kind for kind in (NoVideoStream, TooLarge, UnreadableMedia)}
 
 
@@ -81,20 +81,24 @@ def _parsed(output: bytes) -> Media:
 
 def look(path: Path, settings: Settings) -> Media:
     """Inspect the file in this process, decoding one frame. Raises UnreadableMedia, NoVideoStream, TooLarge."""
-    from stream.sources.file import FileSource
+    from stream.sources import open_source
+    from stream.sources.base import SourceOptions
 
-    source = FileSource(path, settings)
+    source = open_source(path, SourceOptions(), settings)
     try:
         info = source.info
     finally:
         source.close()
+    size = path.stat().st_size
+    if info.still is not None:
+        return Media(width=info.still[0], height=info.still[1], still=True, bytes=size)
     return Media(
         duration_s=info.duration_s or 0.0,
         fps=float(info.rate),
         width=info.width,
         height=info.height,
         sound=bool(info.sound),
-        bytes=path.stat().st_size,
+        bytes=size,
     )
 
 

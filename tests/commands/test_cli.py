@@ -93,7 +93,7 @@ def test_warnings_are_printed_at_the_end(tmp_path: Path) -> None:
         ),
         (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--weights", "lite"], 2, "engine: unknown engine 'magic'"),
         (["file", TALK, "-o", f"{__file__}/o.mp4"], 1, f"{__file__} is not a folder"),
-        (["file", TALK, "-o", "-"], 2, "'-' is not a file name"),
+        (["file", TALK, "-o", "-"], 2, "standard output needs a format that can be written to a pipe"),
         (["file", "", "-o", "o.mp4"], 2, "'' is not a file name"),
         (["file", "https://host/in.mp4", "-o", "o.mp4"], 2, "https:// is not a file name"),
         (["file", TALK, "-o", TALK], 2, "would overwrite the input"),

@@ -40,14 +40,15 @@ _WATCH = """points => {
 
 
 @contextmanager
-def page(camera: Path | None, allowed: bool = True) -> Iterator[Any]:
-    """A tab with `camera` (.mjpeg) as its camera, or without a camera. A script error in it fails the test.
+def page(camera: Path | None, allowed: bool = True, cameras: int = 0) -> Iterator[Any]:
+    """A tab with `camera` (.mjpeg) as its camera, or without one. A script error in it fails the test.
 
     allowed: without a permission prompt; else the camera is denied until the context grants the permission.
+    cameras: without `camera`, the number of Chromium's own, which show a pattern. Its microphones beep.
     """
     with sync_playwright() as run:
         flags = [flag for flag in FLAGS if allowed or flag != ALLOWED]
-        flags.append(f"--use-file-for-fake-video-capture={camera}" if camera else f"{FAKE}=device-count=0")
+        flags.append(f"--use-file-for-fake-video-capture={camera}" if camera else f"{FAKE}=device-count={cameras}")
         browser = run.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
             context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)

@@ -100,6 +100,14 @@ def test_ready_for_one_kind_is_not_ready_for_the_other(settings: Settings, redis
         problem(http.get("/readyz?for=tea"), 422, "invalid", "for")
 
 
+@pytest.mark.usefixtures("wrong_clock")
+def test_a_web_process_with_a_wrong_clock_sees_the_workers(settings: Settings, redis_url: str) -> None:
+    with running(settings, redis_url, worker=False) as site, site.client() as http:
+        site.call(site.store.beat(Worker(id="one", kind="live", state="ready", capacity=1)))
+        site.call(site.store.reap())
+        assert http.get("/readyz?for=live").json()["capacity"] == 1
+
+
 def test_without_redis_routes_answer_503(settings: Settings, camera_offer: str) -> None:
     with running(settings, "redis://127.0.0.1:9", worker=False) as site, site.client() as http:
         assert http.get("/livez").is_success

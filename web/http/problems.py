@@ -10,10 +10,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from stream.errors import DiskError, MatteboxError, NoJob, NoSession, Overloaded, StoreDown, StoreError
+from stream.errors import DiskError, MatteboxError, NoJob, NoSession, Overloaded, StoreDown, StoreError, without_paths
+from stream.log import OncePerSecond
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
+_disk_log = OncePerSecond(_log)
 _STORE_RETRY_S, _OVERLOAD_RETRY_S = 2, 5
 _STATUS: dict[type[MatteboxError], int] = {NoSession: 404, NoJob: 404, StoreError: 409, DiskError: 507}
 _TITLES = {460: "Checksum Mismatch"}  # a status that tus adds
@@ -45,16 +47,19 @@ class Problem(HTTPException):
 
 
 def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]] = (), headers: Any = None) -> Response:
-    """Build the response. It is ASCII JSON, because client input may contain lone surrogates, which UTF-8 rejects."""
+    """Build the response, without paths of this machine.
+
+    It is ASCII JSON, because client input may contain lone surrogates, which UTF-8 rejects.
+    """
     body: dict[str, Any] = {
         "type": f"urn:mattebox:problem:{code}",
         "title": _TITLES.get(status) or HTTPStatus(status).phrase,
         "status": status,
         "code": code,
-        "detail": detail,
+        "detail": without_paths(detail),
     }
     if faults:
-        body["errors"] = list(faults)
+        body["errors"] = [fault | {"detail": without_paths(fault["detail"])} for fault in faults]
     return Response(json.dumps(body), status, headers, MEDIA_TYPE)
 
 
@@ -110,6 +115,8 @@ async def _overloaded(_: Request, exc: Exception) -> Response:
 
 async def _mattebox_error(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, MatteboxError)
+    if isinstance(exc, DiskError):  # the operator's problem, and its path is not in the response
+        _disk_log.warning("%s", exc)
     status = next((number for kind, number in _STATUS.items() if isinstance(exc, kind)), 422)
     return render(status, exc.code, str(exc))
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from stream import private
 from stream.errors import BackgroundError, InputError, MatteboxError, TooLarge, UnreadableMedia, disk_error
 from stream.limits import FILE_ID
 from stream.picture.frames import Frame, to_av
@@ -121,7 +122,7 @@ class BackgroundStore:
 
     def draft(self) -> Path:
         """A path to which a new background can be written. The file's name becomes its id. Raises OSError."""
-        self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(self._drafts)
         return self._drafts / f"{time.time_ns():016x}{token_hex(8)}"  # names sort by time
 
     def forget_drafts(self, before_s: float) -> None:
@@ -177,7 +178,7 @@ class BackgroundStore:
     @contextmanager
     def _folder(self) -> Iterator[Path]:
         try:
-            self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.make_folder(self._drafts)
             folder = tempfile.TemporaryDirectory(dir=self._drafts)
         except OSError as exc:
             raise disk_error(exc, "the gallery") from exc

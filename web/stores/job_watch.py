@@ -23,6 +23,13 @@ class JobWatch:
         """End every stream, because the server shuts down. Clients reconnect by themselves."""
         self._closing.set()
 
+    def add_stream(self, owner: str, limit: int) -> bool:
+        """Count a new stream of the user. False, without counting it, if `limit` are open."""
+        if self.open[owner] >= limit:
+            return False
+        self.open[owner] += 1
+        return True
+
     def remove_stream(self, owner: str) -> None:
         """Called when one of the user's streams has ended."""
         self.open[owner] -= 1

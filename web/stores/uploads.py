@@ -18,7 +18,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stream.errors import DiskError, InputError, MatteboxError, TooLarge, disk_error
+from stream import private
+from stream.errors import DiskError, InputError, MatteboxError, TooLarge, disk_error, without_paths
 from stream.limits import FILE_ID
 from stream.records.jobs import Media
 from stream.settings import Settings
@@ -133,7 +134,7 @@ class UploadStore:
             with self._owner_lock(owner):
                 self._check_quota(owner, length)
                 self._folder(upload).mkdir(mode=0o700)
-                (self._folder(upload) / "data").touch(mode=0o600)
+                private.create(self._folder(upload) / "data").close()
                 self.save(upload)
         except OSError as exc:
             raise disk_error(exc, "the upload") from exc
@@ -207,7 +208,7 @@ class UploadStore:
     def save(self, upload: Upload) -> None:
         """Write the record of an upload, atomically."""
         draft = self._folder(upload) / f"info.{secrets.token_hex(4)}"
-        draft.write_text(upload.model_dump_json())
+        private.write(draft, upload.model_dump_json())
         draft.replace(self._folder(upload) / "info")
 
     def remove(self, upload: Upload) -> None:
@@ -231,14 +232,15 @@ class UploadStore:
             media = await self._prober.probe(data)
             finished = upload.model_copy(update={"state": "ready", "media": media})
         except InputError as exc:
-            fault = {"state": "unusable", "problem": exc.code, "detail": str(exc)}
+            fault = {"state": "unusable", "problem": exc.code, "detail": without_paths(str(exc))}
             finished = upload.model_copy(update=fault)
         await in_store_thread(self._move_to_storage, finished, data)
         return finished
 
     def _move_to_storage(self, upload: Upload, data: Path) -> None:
         record = data.with_name("note")
-        record.write_text(upload.model_dump_json())
+        record.unlink(missing_ok=True)  # of an interrupted call
+        private.write(record, upload.model_dump_json())
         self._storage.put(keys.upload_info(upload.id), record)
         if upload.state == "ready":
             self._storage.put(upload.source, data)

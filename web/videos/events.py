@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from stream import limits
 from stream.errors import StoreDown
@@ -43,7 +44,7 @@ _UP = {"code": "ok", "detail": "Redis can be reached again"}
 )  # fmt: skip
 async def all_events(owner: Owner, here: Here) -> Response:
     """Your newest 50 jobs in their current state, then every job whenever it changes, until you disconnect."""
-    return _stream(here, owner, "")
+    return _EventStream(here, owner, "")
 
 
 @router.get(
@@ -55,25 +56,30 @@ async def job_events(id: str, request: Request, owner: Owner, here: Here) -> Res
     job = await owned(here, owner, id)
     if job.state.final and request.headers.get("last-event-id") == _event_id(job):
         return Response(status_code=204)
-    return _stream(here, owner, job.id)
+    return _EventStream(here, owner, job.id)
 
 
-def _stream(here: Context, owner: str, id: str) -> Response:
-    """id: of one job; "" for all jobs of the owner. Raises Problem 429."""
-    if here.watch.open[owner] >= _MAX_STREAMS:
-        detail = f"you have {_MAX_STREAMS} event streams open, which is the limit"
-        raise Problem(429, "too_many", detail, retry_s=5)
-    events = _counted(here, owner, id)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+class _EventStream(StreamingResponse):
+    """The events of one job, or of all jobs of the owner if `id` is ""; 429 where the owner has too many streams open.
 
+    A stream is counted where it starts, with nothing awaited after the limit was checked, so that requests at the same
+    time cannot exceed it.
+    """
 
-async def _counted(here: Context, owner: str, id: str) -> AsyncIterator[str]:
-    here.watch.open[owner] += 1
-    try:
-        async for text in _events(here, owner, id):
-            yield text
-    finally:
-        here.watch.remove_stream(owner)
+    def __init__(self, here: Context, owner: str, id: str) -> None:
+        events = _events(here, owner, id)
+        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._watch, self._owner = here.watch, owner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._watch.add_stream(self._owner, _MAX_STREAMS):
+            detail = f"you have {_MAX_STREAMS} event streams open, which is the limit"
+            await Problem(429, "too_many", detail, retry_s=5).response()(scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._watch.remove_stream(self._owner)
 
 
 async def _events(here: Context, owner: str, id: str) -> AsyncIterator[str]:

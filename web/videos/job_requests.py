@@ -11,7 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from stream import limits
 from stream.errors import FetchError, UnsupportedOutput
 from stream.fetch.safe_http import resolve
-from stream.records.formats import DEFAULT, FORMATS, FormatName, check_alpha
+from stream.records.formats import (
+    DEFAULT,
+    FORMATS,
+    PICTURE_DEFAULT,
+    FormatName,
+    OutputFormat,
+    check_alpha,
+    for_input,
+    still_for,
+)
 from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title
 from stream.records.options import Options, View
 from web.context import Context
@@ -40,14 +49,17 @@ class OutputIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     name: OutputName = "result"
-    format: FormatName = Field(DEFAULT, description="png: a zip of numbered pictures")
+    format: FormatName | None = Field(
+        None,
+        description=f"null: {DEFAULT} for a video, {PICTURE_DEFAULT} for a picture. png: a zip of numbered pictures",
+    )
     view: View | None = None
     background: str | None = None
 
 
 class JobRequest(BaseModel):
-    """The video is either `upload`, the id of a complete upload, or fetched from `url`. Times are in seconds from the
-    start of the video."""
+    """The video or picture is either `upload`, the id of a complete upload, or fetched from `url`. Times are in seconds
+    from the start of the video."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra={"examples": [_EXAMPLE]})
     upload: str = Field("", max_length=limits.ID)
@@ -73,12 +85,12 @@ async def new_job(here: Context, owner: str, request: JobRequest) -> Job:
     """The job for a request. Raises Problem 404, 409, 413 or 422, naming the invalid field."""
     if any(output.name == PREVIEW for output in request.outputs):
         raise Problem(422, "invalid", f"{PREVIEW!r} is a reserved name; choose another one", field="outputs")
-    options, outputs = await in_thread(_options_and_outputs, here, owner, request)
+    upload = await complete_upload(here, owner, request.upload) if request.upload else None
+    media = upload.media if upload else None
+    options, outputs = await in_thread(_options_and_outputs, here, owner, request, media)
     for field in ("url", "webhook"):
         if address := getattr(request, field):
             await _check_address(here, field, address)
-    upload = await complete_upload(here, owner, request.upload) if request.upload else None
-    media = upload.media if upload else None
     _check_times(request, media)
     return _job(
         owner, request, options=options, outputs=outputs, media=media,
@@ -94,22 +106,40 @@ def _job(owner: str, request: JobRequest, **fields: Any) -> Job:
         raise invalid(exc.errors()) from None
 
 
-def _options_and_outputs(here: Context, owner: str, request: JobRequest) -> tuple[Options, tuple[Output, ...]]:
-    """Raises Problem 422. May open files."""
+def _options_and_outputs(
+    here: Context, owner: str, request: JobRequest, media: Media | None
+) -> tuple[Options, tuple[Output, ...]]:
+    """media: of the upload; None for an address. Raises Problem 422. May open files."""
     options = read_options(here.background_store, owner, Options(), request.options)
-    return options, tuple(_output(here, owner, options, n, output) for n, output in enumerate(request.outputs))
+    formats = [_format(n, output.format, request.url, media) for n, output in enumerate(request.outputs)]
+    pairs = zip(request.outputs, formats, strict=True)
+    return options, tuple(_output(here, owner, options, n, *pair) for n, pair in enumerate(pairs))
 
 
-def _output(here: Context, owner: str, options: Options, number: int, output: OutputIn) -> Output:
+def _format(number: int, name: FormatName | None, url: str, media: Media | None) -> OutputFormat:
+    """The format of an output. What an address leads to is guessed from its suffix; its worker checks it."""
+    suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
+    still = media.still if media else still_for(suffix) is not None
+    if name is None:
+        return FORMATS[PICTURE_DEFAULT if still else DEFAULT]
+    if media is None:
+        return FORMATS[name]
+    try:
+        return for_input(FORMATS[name], still)
+    except UnsupportedOutput as exc:
+        raise Problem(422, exc.code, str(exc), field=f"outputs.{number}.format") from None
+
+
+def _output(here: Context, owner: str, options: Options, number: int, output: OutputIn, kind: OutputFormat) -> Output:
     overrides = {name: value for name in ("view", "background") if (value := getattr(output, name)) is not None}
     effective = read_options(here.background_store, owner, options, overrides)
     if effective.wants_alpha:
         try:
-            check_alpha(FORMATS[output.format])
+            check_alpha(kind)
         except UnsupportedOutput as exc:
             raise Problem(422, exc.code, str(exc), field=f"outputs.{number}.format") from None
     background = effective.background if output.background is not None else None
-    return Output(name=output.name, format=output.format, view=output.view, background=background)
+    return Output(name=output.name, format=kind.name, view=output.view, background=background)
 
 
 async def _check_address(here: Context, field: str, address: str) -> None:
@@ -144,6 +174,10 @@ async def _finished(here: Context, upload: Upload) -> Upload:
 
 
 def _check_times(request: JobRequest, media: Media | None) -> None:
+    if media and media.still and (request.start_s or request.end_s is not None):
+        raise Problem(
+            422, "invalid", "a picture has no start and no end", field="start_s" if request.start_s else "end_s"
+        )
     length_s = media.duration_s if media else 0.0
     if length_s and request.start_s >= length_s:
         raise Problem(422, "invalid", f"the video is only {length_s:.2f} s long", field="start_s")

@@ -74,10 +74,12 @@ async def _frame_job(here: Context, owner: str, request: PreviewRequest) -> Job:
         upload=request.upload, options=request.options, outputs=[output], priority=limits.PRIORITY_MOST
     )
     job = await new_job(here, owner, job_request)
+    outputs = (job.outputs[0].model_copy(update={"name": PREVIEW}),)
     media = job.media
+    if media and media.still:
+        return job.model_copy(update={"outputs": outputs, "listed": False})
     frame_s = 1 / media.fps if media and media.fps else 0.04
     at_s = min(request.at_s, max(0.0, media.duration_s - frame_s)) if media and media.duration_s else request.at_s
-    outputs = (job.outputs[0].model_copy(update={"name": PREVIEW}),)
     times = {"start_s": max(0.0, at_s - _WARM_UP_S), "end_s": at_s + frame_s}
     return job.model_copy(update={"outputs": outputs, "listed": False, **times})
 
@@ -99,17 +101,21 @@ def _check_done(job: Job) -> None:
 
 
 def _picture(here: Context, job: Job, options: Options) -> bytes:
-    """The last picture of the job's zip, as PNG or JPEG. Blocks."""
+    """The job's picture, or the last one of its zip, as PNG or JPEG. Blocks."""
     with tempfile.TemporaryDirectory() as folder:
-        packed = here.storage.local(job.results[PREVIEW].key, Path(folder))  # on disk: it may be large
-        with zipfile.ZipFile(packed) as pictures:
-            png = pictures.read(max(name for name in pictures.namelist() if name != TIMES))
+        stored = here.storage.local(job.results[PREVIEW].key, Path(folder))  # on disk: it may be large
+        png = stored.read_bytes() if job.outputs[0].kind.still else _last(stored)
     if options.wants_alpha:
         return png
     out = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
         picture.convert("RGB").save(out, "JPEG", quality=90)
     return out.getvalue()
+
+
+def _last(packed: Path) -> bytes:
+    with zipfile.ZipFile(packed) as pictures:
+        return pictures.read(max(name for name in pictures.namelist() if name != TIMES))
 
 
 async def _clean_up(here: Context, id: str) -> None:

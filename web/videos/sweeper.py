@@ -26,7 +26,11 @@ _log = OncePerSecond(logging.getLogger(__name__))
 
 
 class Sweeper:
-    """Keeps the time at which it first found each job folder without a record, in Unix time."""
+    """The age of jobs is measured by the clock of Redis, which wrote their times. That of uploads and files is measured
+    by this machine's clock, as are their times; another web machine's may differ, but uploads are kept for hours.
+
+    Keeps the time at which it first found each job folder without a record, in Unix time.
+    """
 
     def __init__(self, here: Context) -> None:
         self._here = here
@@ -36,21 +40,22 @@ class Sweeper:
         while True:
             await asyncio.sleep(_INTERVAL_S)
             try:
-                await self.sweep(time.time())
+                await self.sweep()
             except StoreDown:
                 pass  # without the records, it is unknown what may be removed
             except (MatteboxError, OSError) as exc:
                 _log.warning("could not sweep: %s", exc)
 
-    async def sweep(self, now_s: float) -> None:
-        """Remove everything that has expired at `now_s` (Unix time). Raises StoreDown, DiskError."""
+    async def sweep(self, ahead_s: float = 0.0) -> None:
+        """Remove everything that will have expired `ahead_s` seconds from now. Raises StoreDown, DiskError."""
+        now_s, redis_now_s = time.time() + ahead_s, await self._here.jobs.link.now_s() + ahead_s
         jobs = await self._here.jobs.summaries()
         needed = {job.source for job in jobs if not job.state.final or job.state is JobState.FAILED}
         await in_thread(self._sweep_uploads, needed, now_s)
-        for job in await self._here.jobs.expired(now_s - self._here.settings.jobs_keep_s):
+        for job in await self._here.jobs.expired(redis_now_s - self._here.settings.jobs_keep_s):
             with suppress(BadMove):  # retried just now
                 await forget(self._here, job)
-        await in_thread(self._sweep_files, jobs, now_s)
+        await in_thread(self._sweep_files, jobs, redis_now_s)
         for place in (self._here.background_store, self._here.storage, self._here.upload_store):
             await in_thread(place.forget_drafts, now_s - _DRAFT_S)
 

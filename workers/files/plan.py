@@ -16,10 +16,13 @@ from pydantic import BaseModel, ConfigDict
 from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Warnings
+from stream.records import formats
 from stream.records.jobs import Job, Media, segment_name
 from stream.settings import Settings
 from stream.sources.file import FileSource
+from stream.sources.picture import PictureSource
 from stream.sources.scan import Scan, scan
+from stream.sources.signatures import is_picture
 from workers.edges.shape import find_tint
 from workers.engines.base import Engine
 from workers.scene.composite import shape
@@ -80,7 +83,15 @@ class Plan(BaseModel):
 def make_plan(
     job: Job, path: Path, engine: Engine, settings: Settings, beat: Callable[[], None] = lambda: None
 ) -> tuple[Plan, Media, Warnings]:
-    """Plan a job. Decodes one frame of its video. path: the video. beat: called as a heartbeat. Raises InputError."""
+    """Plan a job. Decodes one frame of its video. path: the video. beat: called as a heartbeat.
+
+    Raises InputError, and UnsupportedOutput if an output is for pictures and the input a video, or the other way round.
+    """
+    is_still = is_picture(path)
+    for output in job.outputs:
+        formats.check_input(output.kind, is_still)
+    if is_still:
+        return _picture_plan(job, path, engine, settings)
     found = scan(path, settings, job.start_s, job.end_s, beat)
     with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
         info, offset, warnings = source.info, source.offset, list(source.warnings)
@@ -106,6 +117,24 @@ def make_plan(
         tint=(shared or ("", None))[1],
     )
     return plan, _media(path, info, job, total), warnings
+
+
+def _picture_plan(job: Job, path: Path, engine: Engine, settings: Settings) -> tuple[Plan, Media, Warnings]:
+    """The plan for a picture: one task that writes the results."""
+    with closing(PictureSource(path, settings, (job.width, job.height))) as source:
+        info, warnings = source.info, list(source.warnings)
+    plan = Plan(
+        clock=(info.time_base.numerator, info.time_base.denominator),
+        offset=0,
+        size=(info.width, info.height),
+        spans=((None, None),),
+        reads=((None, None),),
+        frames=(1,),
+        engine=engine.name,
+        threads=settings.cores(),
+    )
+    width, height = shape(info, job.outputs[0].options(job.options)).still or (0, 0)
+    return plan, Media(width=width, height=height, still=True, bytes=path.stat().st_size), warnings
 
 
 def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:

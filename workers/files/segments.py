@@ -16,17 +16,22 @@ from typing import cast
 import av
 
 from stream.picture.frames import Frame, VideoInfo
-from stream.pump import Item, Sink, Warnings, pump
+from stream.pump import Item, Sink, Source, Warnings, pump
+from stream.records.formats import check_alpha
 from stream.records.jobs import Job, Output, segment_name
-from stream.sinks.encodings import ENCODINGS, Encoding, check_alpha
+from stream.sinks.encodings import ENCODINGS, Encoding
 from stream.sinks.file import FileSink
 from stream.sinks.parts import segment as parts
 from stream.sinks.parts.several import SeveralSink
+from stream.sinks.picture import PictureSink
 from stream.sources import container as media
+from stream.sources import open_source
+from stream.sources.base import SourceOptions
 from stream.sources.file import FileSource
 from stream.sources.reader import TIME_TOLERANCE_S, DecodeHealth
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine
+from workers.engines.for_pictures import ForPictures, picture_options
 from workers.files.note import Note
 from workers.files.plan import Plan, Span
 from workers.files.work import Work
@@ -44,7 +49,7 @@ def check(job: Job) -> None:
     """Raise UnsupportedOutput if an output's format does not support its options."""
     for output in job.outputs:
         if output.options(job.options).wants_alpha:
-            check_alpha(encoding_of(output))
+            check_alpha(output.kind)
 
 
 @dataclass(frozen=True)
@@ -77,18 +82,22 @@ def run_segment(segment: Segment, folder: Path, engine: Engine) -> Note:
         sound = source.info.sound
         sink = SeveralSink(sinks, [_reopened(sound, work, opened) for _ in sinks[1:]])
         past = _past(plan, segment.number, engine)
-        trimmed = _Trimmed(Matte(first.options, engine, first.backdrop, others=others, past=past), segment)
+        options = first.options
+        if source.info.still is not None:
+            options, engine = picture_options(options, engine.name), ForPictures(engine)
+        trimmed = _Trimmed(Matte(options, engine, first.backdrop, others=others, past=past), segment)
         pump(source, trimmed, sink, work.watcher.tick)
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))
-    health = DecodeHealth() if plan.whole else source.health  # a source of a whole file judges the damage itself
+    # A source of a whole file judges the damage itself.
+    health = source.health if isinstance(source, _SegmentSource) else DecodeHealth()
     return Note(trimmed.first_ticks(plan.time_base), health.bad, health.total, warnings)
 
 
-def _open_source(segment: Segment) -> "FileSource | _SegmentSource":
+def _open_source(segment: Segment) -> "Source | _SegmentSource":
     work, job = segment.work, segment.work.job
     if not work.plan.whole:
         return _SegmentSource(segment)
-    return FileSource(work.path, work.settings, job.start_s, job.end_s, (job.width, job.height))
+    return open_source(work.path, SourceOptions(job.start_s, job.end_s, (job.width, job.height)), work.settings)
 
 
 def _open_renditions(work: Work, info: VideoInfo, opened: ExitStack) -> list[Rendition]:
@@ -108,6 +117,8 @@ def _sinks(segment: Segment, folder: Path) -> list[Sink]:
 
 
 def _sink(work: Work, path: Path, output: Output) -> Sink:
+    if output.kind.still:
+        return PictureSink(path, output.kind)
     chosen, settings = encoding_of(output), work.encoder_settings
     if not work.plan.whole:
         return parts.open_segment(path, chosen, work.options(output).wants_alpha, settings)

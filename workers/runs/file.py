@@ -7,17 +7,20 @@ from pathlib import Path
 
 from stream.address import Address
 from stream.errors import UsageError
+from stream.picture.frames import VideoInfo
 from stream.progress import Report, Reporter
 from stream.pump import pump
 from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks import open_sink
+from stream.sinks import check_input, open_sink
 from stream.sources import is_live, open_source
 from stream.sources.base import SourceOptions
 from workers import engines
 from workers.device import threads
+from workers.engines.base import Engine
+from workers.engines.for_pictures import ForPictures, picture_options
 from workers.matte import Matte
-from workers.scene.backgrounds import open_background
+from workers.scene.backgrounds import Backdrop, open_background
 
 
 @dataclass(frozen=True)
@@ -32,40 +35,63 @@ class FileRun:
     size: tuple[int, int] = (0, 0)
 
 
-def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
-    """Matte one recording. All checks of the request are made before weights are downloaded.
+class SharedEngine:
+    """The engine of several runs with the same options: loaded by the first one that needs it."""
 
-    Raises MatteboxError; then nothing is left of the output.
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    def get(self, options: Options, settings: Settings, reporter: Reporter) -> Engine:
+        """Raises UsageError, WeightsError."""
+        if self._engine is None:
+            name, reason = engines.choose(options, live=False, settings=settings)
+            self._engine = engines.load(name, options, settings, reporter.message)
+            reporter.message(f"engine {name} on {self._engine.device}: {reason}")
+        return self._engine
+
+
+def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: SharedEngine | None = None) -> Report:
+    """Matte one video or picture. All checks of the request are made before weights are downloaded.
+
+    shared: for several runs with the same options. Raises MatteboxError; then nothing is left of the output.
     """
     check(task)
     threads.apply(settings)
     began_s = time.monotonic()
-    name, reason = engines.choose(task.options, live=False, settings=settings)
+    engines.choose(task.options, live=False, settings=settings)  # raises UsageError early
     sink = open_sink(task.output, task.options, settings)
     with ExitStack() as unless_pumped:
         source = open_source(task.source, SourceOptions(task.start_s, task.end_s, task.size), settings)
         unless_pumped.callback(source.close)
+        check_input(task.output, source.info)
         backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
         unless_pumped.callback(backdrop.close)
-        engine = engines.load(name, task.options, settings, reporter.message)
+        engine = (shared or SharedEngine()).get(task.options, settings, reporter)
         unless_pumped.pop_all()
-    reporter.message(f"engine {name} on {engine.device}: {reason}")
-    matte = Matte(task.options, engine, backdrop)
+    matte = _matte(task.options, engine, backdrop, source.info)
     loaded_s = time.monotonic()
     try:
-        reporter.start(source.info, {"input": str(task.source), "engine": name, "device": engine.device})
+        reporter.start(source.info, {"input": str(task.source), "engine": engine.name, "device": engine.device})
         pump(source, matte, sink, reporter.tick)
     finally:
         reporter.stop()
-    names = str(task.source), str(task.output), name, engine.device
+    names = str(task.source), str(task.output), engine.name, engine.device
     warnings = [*source.warnings, *sink.warnings]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
+
+
+def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo) -> Matte:
+    if info.still is None:
+        return Matte(options, engine, backdrop)
+    return Matte(picture_options(options, engine.name), ForPictures(engine), backdrop)
 
 
 def check(task: FileRun) -> None:
     """Check what can be checked without opening a file. Raises UsageError."""
     if task.end_s is not None and task.end_s <= task.start_s:
         raise UsageError(f"--end {task.end_s:g} is not after --start {task.start_s:g}")
+    if fault := task.options.misplaced():
+        raise UsageError(": ".join(fault))
     source, output = Address.of(task.source), Address.of(task.output)
     if is_live(source):
         raise UsageError(f"{source.scheme}:// is live and does not end; record it with mattebox stream")

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from stream.errors import BackgroundError, DiskError, InputError
 from stream.picture.colour import rgb_to_i420
 from stream.picture.frames import Frame, Plane
+from stream.picture.icc import Space
 from stream.records.options import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
@@ -217,10 +218,19 @@ def _header(path: Path) -> Image.Image:
 
 
 def _fitted(image: Image.Image, size: Size) -> Plane:
-    """As I420: upright, transparency over black, scaled and centre-cropped to fill the frame."""
+    """As I420 of sRGB: upright, transparency over black, scaled and centre-cropped to fill the frame."""
     rgb = _rgb(ImageOps.exif_transpose(image))
     fitted = ImageOps.fit(rgb, size, Image.Resampling.LANCZOS)
-    return rgb_to_i420(np.asarray(fitted, np.uint8))
+    return rgb_to_i420(_in_srgb(np.asarray(fitted, np.uint8), image.info.get("icc_profile") or b""))
+
+
+def _in_srgb(pixels: Plane, profile: bytes) -> Plane:
+    """RGB with this ICC profile as sRGB; unchanged if the profile is not of RGB, or cannot be read."""
+    try:
+        space = Space(profile)
+    except ValueError:
+        return pixels
+    return space.to_srgb(pixels) if space.mode == "RGB" else pixels
 
 
 def _rgb(image: Image.Image) -> Image.Image:

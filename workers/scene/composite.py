@@ -16,6 +16,7 @@ import numpy as np
 from stream.picture.colour import rgb_to_i420
 from stream.picture.frames import Frame, Plane, VideoInfo, split_i420
 from stream.records.options import Options, Rgb, View
+from workers.scene.full_quality import in_full_quality
 
 BLACK = (16, 128, 128)
 _TINT = (63, 102, 200)  # Y, U, V of a red in which shapes remain visible
@@ -39,6 +40,10 @@ def render(frame: Frame, alpha: Plane, foreground: Plane | None, background: Pla
         raise ValueError(f"alpha is {alpha.shape}, pictures are {sorted(sizes)}")
     alpha = combined_alpha(frame, alpha)
     subject = frame.pixels if foreground is None else foreground
+    return in_full_quality(frame, _drawn(frame, alpha, subject, background, view), alpha, view)
+
+
+def _drawn(frame: Frame, alpha: Plane, subject: Plane, background: Plane | None, view: View) -> Frame:
     match view:
         case View.MATTE:
             return frame.with_pixels(alpha, gray=True)
@@ -61,10 +66,12 @@ def untouched(options: Options) -> bool:
 def shape(info: VideoInfo, options: Options) -> VideoInfo:
     """The output of `render` for a video: its size, and whether it is grey or has alpha."""
     view = options.view
+    wide, high = (2 if view is View.SIDE_BY_SIDE else 1), (2 if view is View.STACKED else 1)
     return replace(
         info,
-        width=info.width * (2 if view is View.SIDE_BY_SIDE else 1),
-        height=info.height * (2 if view is View.STACKED else 1),
+        width=info.width * wide,
+        height=info.height * high,
+        still=None if info.still is None else (info.still[0] * wide, info.still[1] * high),
         gray=view is View.MATTE,
         has_alpha=options.wants_alpha or (untouched(options) and info.has_alpha),
     )

@@ -27,6 +27,11 @@ class Partial:
         except OSError as exc:
             raise disk_error(exc, final) from exc
 
+    @property
+    def url(self) -> str:
+        """The path as FFmpeg takes it."""
+        return f"file:{self.path.absolute()}"
+
     def publish(self) -> None:
         """Replace `final` atomically."""
         try:

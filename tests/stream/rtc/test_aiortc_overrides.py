@@ -6,17 +6,19 @@ from typing import Any
 
 import aiortc
 import pytest
+from aiortc import clock
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
     RTCP_PSFB_PLI,
     RtcpPsfbPacket,
+    RtcpSrPacket,
     RtpPacket,
     pack_remb_fci,
 )
 
-from stream.rtc.aiortc_overrides import Encoded, _PromptBuffer
+from stream.rtc.aiortc_overrides import Encoded, _PromptBuffer, _SoundBuffer
 from stream.rtc.peer import Peer
 from tests.fakes import Unchanged
 from tests.rtc import SETTINGS, Camera, Client, live, until
@@ -131,3 +133,45 @@ def test_aiortc_does_not_decode_diverted_media() -> None:
         await client.close()
 
     asyncio.run(run())
+
+
+def test_sound_is_passed_on_at_once_and_its_times_are_unwrapped() -> None:
+    taken: list[Encoded] = []
+    buffer = _SoundBuffer(taken.append)
+    start = 2**32 - 1000
+    for n in (0, 1, 3, 2, 4):  # out of order where the timestamps overflow
+        packet = RtpPacket(sequence_number=n, timestamp=(start + 960 * n) % 2**32)
+        packet._data = bytes([n]) if n != 4 else b""  # type: ignore[attr-defined]
+        buffer.add(packet)
+    assert [(sound.data[0], sound.pts) for sound in taken] == [(0, 0), (1, 960), (3, 2880), (2, 1920)]
+
+
+@pytest.mark.usefixtures("loopback")
+def test_sender_reports_tell_when_media_arrived_and_the_round_trip_is_still_measured() -> None:
+    async def run() -> None:
+        client = Client(Camera(), "VP8", sound=True)
+        reports: dict[str, list[tuple[float, float]]] = {"video": [], "audio": []}
+        for line in client.pc.getTransceivers():
+            _listen(line.receiver, reports[line.kind])
+        async with live(client, Unchanged()) as video:
+            video.output.extra_delay_s = 0.5
+            await until(lambda: all(len(found) > 3 for found in reports.values()), 12.0, "reports")
+            await until(lambda: video.output.meters().round_trip_ms, 12.0, "the round trip")
+            assert video.output.meters().round_trip_ms < 500
+        age_s = {kind: received - reported for kind, found in reports.items() for received, reported in found[-1:]}
+        assert age_s["audio"] > 0.5, "the sound was held back, and the report tells so"
+        assert age_s["video"] < 0.5
+
+    asyncio.run(run())
+
+
+def _listen(receiver: Any, found: list[tuple[float, float]]) -> None:
+    """Keep when each sender report came, and the time it reports, both in seconds of NTP."""
+    handle = receiver._handle_rtcp_packet
+
+    async def rtcp(packet: Any) -> None:
+        if isinstance(packet, RtcpSrPacket) and packet.sender_info.ntp_timestamp:
+            found.append((clock.current_ntp_time() / 2**32, packet.sender_info.ntp_timestamp / 2**32))
+        await handle(packet)
+
+    receiver._handle_rtcp_packet = rtcp

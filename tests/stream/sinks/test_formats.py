@@ -138,7 +138,7 @@ def test_patterns_name_the_images(tmp_path: Path) -> None:
     assert {"shot_001.png", "shot_002.png"} <= {p.name for p in (tmp_path / "shots").iterdir()}
 
 
-@pytest.mark.parametrize("name", ["one.png", "%.png", "a%d%d.png"])
+@pytest.mark.parametrize("name", ["%.png", "a%d%d.png"])
 def test_a_name_without_a_number_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="%05d"):
         open_sink(tmp_path / "x" / name, Options(), SETTINGS)

@@ -72,7 +72,7 @@ def test_without_a_worker_an_offer_gets_503(workerless: Site, camera_offer: str)
 
 @pytest.mark.parametrize(
     ("answer", "status", "retry"),
-    [("full", 503, True), ("engine", 503, True), ("bad_sdp", 422, False), ("bad_background", 422, False)],
+    [("full", 503, True), ("engine", 503, True), ("bad_sdp", 422, False), ("usage", 422, False)],
 )
 def test_a_workers_problem_becomes_an_error_response(
     worker: Double, http: httpx.Client, camera_offer: str, answer: str, status: int, retry: bool

@@ -5,11 +5,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -191,6 +192,22 @@ def test_the_number_of_streams_is_limited(site: Site, http: httpx.Client, monkey
     with listening(site.url, "/api/jobs/events") as listener:
         assert listener.first_line.startswith(b"retry:")
         problem(http.get("/api/jobs/events"), 429, "too_many")
+    wait_until_streams_ended(site)
+
+
+def test_streams_opened_at_the_same_time_do_not_exceed_the_limit(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.videos.events._MAX_STREAMS", 3)
+    parts = urlsplit(site.url)
+    request = b"GET /api/jobs/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=20)) for _ in range(20)
+        ]
+        for connection in opened:
+            connection.sendall(request)
+        codes = [connection.recv(12)[-3:] for connection in opened]
+        assert sorted(codes) == [b"200"] * 3 + [b"429"] * 17
+        assert site.context.watch.open.total() == 3
     wait_until_streams_ended(site)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import io
 import os
 import random
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -135,15 +137,33 @@ def test_two_web_processes_share_the_lock(http: httpx.Client, site: Site, valkey
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
-def test_a_stalled_writer_loses_its_lock(
-    http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("web.videos.uploads._STALL_S", 0.2)
+def test_a_stalled_writer_loses_its_lock(http: httpx.Client, site: Site, valkey: str, clip: bytes) -> None:
+    impatient = site.context.settings.model_copy(update={"body_timeout_s": 0.2})
     path = begun(http, len(clip))
-    with opened(site.url, path, 0, len(clip)) as connection:
+    with running(impatient, valkey, worker=False) as other, opened(other.url, path, 0, len(clip)) as connection:
         connection.sendall(clip[:100])
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
         assert patched(http, path, 100, clip[100:]).status_code == 204
+
+
+def test_what_a_server_stores_is_private(settings: Settings, redis_url: str, clip: bytes, tmp_path: Path) -> None:
+    """In a data folder and a storage folder of the user's own, which others may read."""
+    assert os.umask(0o022) == 0o022, "the usual umask, with which files are readable by all"
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 18)).save(picture, "PNG")
+    own = settings.model_copy(update={"data_dir": tmp_path / "data", "storage": str(tmp_path / "storage")})
+    for folder in ("data", "storage"):
+        (tmp_path / folder).mkdir(mode=0o755)
+    with running(own, redis_url, worker=False, tls="auto") as site, site.client() as http:
+        uploaded(http, clip)
+        assert sent(http, begun(http, len(clip)), 0, clip[:100]).status_code == 204
+        assert http.post("/api/backgrounds", content=picture.getvalue()).status_code == 201
+        assert http.get("/api/backgrounds/gallery/dusk/thumbnail").is_success
+        modes = {
+            path: path.stat().st_mode & 0o777 for path in (*own.data_dir.rglob("*"), *Path(own.storage).rglob("*"))
+        }
+    assert len(modes) > 15
+    assert {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
 
 
 def test_a_wrong_offset(http: httpx.Client, clip: bytes) -> None:
@@ -244,7 +264,12 @@ def test_a_file_that_is_not_a_video_is_rejected_at_once(http: httpx.Client, site
     ("content", "code", "detail"),
     [
         (b"ID3\4\0\0\0\0\0\0" + bytes(500), "no_video_stream", "the file has only sound, no video"),
-        (b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(500), "unreadable_media", "the file is a picture, not a video"),
+        (
+            b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(500),
+            "unreadable_media",
+            "the file is a picture that is damaged or of an unknown kind",
+        ),
+        (b"\0\0\x01\0" + bytes(500), "unreadable_media", "the file is a picture, not a video"),
         (b"just a text\n" * 50, "unreadable_media", "the file is text, not a video"),
         (b"", "unreadable_media", "the file is empty"),
     ],
@@ -311,7 +336,7 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
     scope = {"type": "http", "headers": [(b"upload-checksum", b"sha1 " + digest)]}
     with upload_store.open(upload) as draft:
         draft.write([b"before"])
-        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30))
+        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30, 30.0))
         while draft.offset == len(b"before"):
             await asyncio.sleep(0.005)
         writing.cancel()

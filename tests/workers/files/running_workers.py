@@ -130,7 +130,7 @@ async def factory(url: str, folder: Path, workers: int = 0, inside: int = 0) -> 
         codes = made.end()
         await made.end_inside()
         await made.store.close()
-    assert codes == [0] * len(codes), made.log.read_text()
+    assert codes == [0] * len(codes), (codes, made.log.read_text())
 
 
 BOTH = (Output(name="video", format="mp4"), Output(name="matte", format="mkv", view=View.MATTE))

@@ -18,16 +18,17 @@ const FATAL = [400, 401, 403, 406, 409, 413, 415, 422];
 
 export class Live {
   /**
-   * stage: element with two videos and a canvas. track: the track to send, or null to view only.
+   * stage: element with two videos and a canvas. track: the camera's track to send, or null to view only. sound: the
+   * microphone's track to send with it, or null.
    * place(sdp, old): sends an offer that replaces session `old`, and returns { id, sdp }. leave(id): ends the session.
    * reason(id): the name of the state that explains why a session's video stopped; waited for only briefly.
    * onState(name, extra): the state to show to the user. onShow(video): another element shows the video from now on.
    * iceServers(): in the format of RTCPeerConnection. delayMs(): how long the server buffers frames on purpose.
    * fit: give the stage the video's aspect ratio, which changes with the view: side by side is twice as wide.
    */
-  constructor({ stage, track = null, place, leave, onState, onShow = () => {}, reason = async () => "reconnecting",
-    iceServers, delayMs = () => 0, fit = true }) {
-    Object.assign(this, { stage, track, place, leave, onState, onShow, reason, iceServers, delayMs, fit });
+  constructor({ stage, track = null, sound = null, place, leave, onState, onShow = () => {},
+    reason = async () => "reconnecting", iceServers, delayMs = () => 0, fit = true }) {
+    Object.assign(this, { stage, track, sound, place, leave, onState, onShow, reason, iceServers, delayMs, fit });
     this.videos = [...stage.querySelectorAll("video")];
     this.videos.forEach((video) => video.addEventListener("resize", () => video === this.shown && this.#fit(video)));
     this.canvas = stage.querySelector("canvas");
@@ -75,6 +76,18 @@ export class Live {
     const id = this.id;
     this.id = null;
     if (id) await this.leave(id).catch(() => {});
+  }
+
+  /** Send another camera's track from now on, on the same connection. */
+  setCamera(track) {
+    this.track = track;
+    return this.cameraLine?.sender.replaceTrack(track).catch(() => {}); // the next connection sends it
+  }
+
+  /** Send this microphone's track from now on, on the same connection; null: no sound. */
+  setSound(track) {
+    this.sound = track;
+    return this.soundLine?.sender.replaceTrack(track).catch(() => {});
   }
 
   /** The server has ended the session: reconnect without waiting for frames to stop. */
@@ -138,11 +151,11 @@ export class Live {
       connection.addTransceiver("audio", { direction: "recvonly" });
       return connection.addTransceiver("video", { direction: "recvonly" });
     }
-    return connection.addTransceiver(this.track, {
-      direction: "sendrecv",
-      streams: [new MediaStream([this.track])],
-      sendEncodings: [{ maxBitrate: 4_000_000, maxFramerate: 30 }],
-    });
+    const streams = [new MediaStream([this.track])]; // one stream: players keep picture and sound in sync
+    const sendEncodings = [{ maxBitrate: 4_000_000, maxFramerate: 30 }];
+    this.cameraLine = connection.addTransceiver(this.track, { direction: "sendrecv", streams, sendEncodings });
+    this.soundLine = connection.addTransceiver(this.sound ?? "audio", { direction: "sendrecv", streams });
+    return this.cameraLine;
   }
 
   async #firstFrame(video) {
@@ -210,8 +223,11 @@ export class Live {
       decoded = count;
       tickMs = now;
       if (this.connection?.connectionState === "failed") return "reconnecting";
-      const silent = this.track?.muted === true;
-      if (silent) this.state("cameraSilent");
+      const silent = Boolean(this.track) && (this.track.muted || this.track.readyState === "ended");
+      if (silent) {
+        this.state("cameraSilent");
+        this.lastFrameMs = now;
+      }
       if (now - this.lastFrameMs > this.#stallLimitMs() && !silent) {
         this.#countStall();
         return "reconnecting";
@@ -253,7 +269,7 @@ export class Live {
 
   #close() {
     this.connection?.close();
-    this.connection = null;
+    this.connection = this.cameraLine = this.soundLine = null;
   }
 }
 

@@ -6,7 +6,7 @@ export const STATES = {
     tone: "", line: "Ready.", icon: "camera", action: "Open camera",
     title: "Change your background",
     text: "Your server puts you in front of another background. Nobody else sees the original video, and it is not stored.",
-    fine: "Your browser will ask for permission first. Only video is used, no sound.",
+    fine: "Your browser will ask for permission first. The microphone stays off until you switch it on.",
   },
   asking: {
     tone: "wait", line: "Waiting for your permission…", icon: "camera",
@@ -178,6 +178,33 @@ export const TOOLS = {
   noPictureInPicture: "Picture-in-picture is unavailable in this browser.",
   record: "Record", stopRecording: "Stop recording",
   compare: (percent) => `${percent} percent camera`,
+};
+
+export const MICROPHONE = {
+  on: "on", off: "off", asking: "…",
+  refused: "The microphone stays off: your browser or operating system does not allow this page to use it. "
+    + "Allow it with the icon left of the address, then switch it on again.",
+  none: "The microphone stays off: none was found. Connect one, then switch it on again.",
+  busy: "The microphone stays off: another program is using it. Close that program, then switch it on again.",
+  lost: (name) => `The microphone was disconnected and is off now${name && ` (${name})`}.`,
+  moved: (from, to) => `${from || "The microphone"} was disconnected. ${to || "Another one"} is used instead.`,
+  silent: (name) => `No sound comes from ${name || "your microphone"}. Check whether it has a mute switch.`,
+};
+export const DEVICES = {
+  title: "Devices", camera: "Camera", microphone: "Microphone", size: "Size", rate: "Frames per second",
+  pixels: (size) => size.replace("x", "×"),
+  fps: (rate) => `${rate}`,
+  level: "Microphone level", monitor: "Play the returned sound here", headphones: "Use headphones, or you will hear an echo.",
+  numbered: { camera: (n) => `Camera ${n}`, microphone: (n) => `Microphone ${n}` },
+  none: { camera: "No camera was found", microphone: "No microphone was found" },
+  unnamed: "Default device",
+  away: (name, other) => `${name} is not connected. ${other || "Another camera"} is used instead.`,
+  moved: (from, to) => `${from || "The camera"} was disconnected. ${to || "Another camera"} is used instead.`,
+  notOpened: {
+    refused: "The camera was not changed: your browser does not allow this page to use it.",
+    noCamera: "The camera was not changed: that one cannot be opened.",
+    busyCamera: "The camera was not changed: another program is using that one.",
+  },
 };
 
 export const CAUSES = {

@@ -9,12 +9,14 @@ import { showState } from "../shared/status.js";
 import { Taps } from "../shared/taps.js";
 import { SHARE, WARNINGS } from "../shared/words.js";
 import { acceptFiles, Backgrounds } from "./backgrounds.js";
-import { NoCamera, openCamera, showTile } from "./camera.js";
+import { Camera, NoCamera, showTile } from "./camera.js";
 import { Choices } from "./choices.js";
 import { Compare } from "./compare.js";
 import { Controls } from "./controls.js";
+import { Devices } from "./devices.js";
 import { listenToKeys } from "./shortcuts.js";
 import { Measurements } from "./measurements.js";
+import { Microphone } from "./microphone.js";
 import { Presets } from "./presets.js";
 import { showsRoom } from "./privacy.js";
 import { Publisher } from "./publisher.js";
@@ -41,11 +43,18 @@ const measure = new Measure();
 const note = (text) => backgrounds.note(text);
 const tools = new Tools({ live: () => live, note });
 const recording = new Recording({ live: () => live, note });
+const devices = new Devices();
+const microphone = new Microphone({ devices, changed: (track) => sending().forEach((each) => each.setSound(track)), note });
+const source = new Camera({ devices, asking: () => showState("asking"), lost: () => close("cameraLost"), note,
+  replaced: (track) => sending().forEach((each) => each.setCamera(track)) });
 const share = new Share({ start: goOnAir, stop: () => offAir() });
 
 const session = (id) => `/api/sessions/${id}`;
 const leave = (id) => request("DELETE", session(id), { keepalive: true });
 const iceServers = async () => (await get("/api/ice-servers")).iceServers;
+
+/** The connections that send the camera and the microphone. */
+const sending = () => [publisher ?? live].filter(Boolean);
 
 /** The id of the session whose options the choices change. */
 const chosenFor = () => (publisher ?? live)?.id;
@@ -85,7 +94,7 @@ async function open() {
   if (camera || find("open").disabled) return;
   find("open").disabled = true;
   try {
-    camera = await openCamera(() => showState("asking"));
+    camera = await source.open();
   } catch (error) {
     if (!(error instanceof NoCamera)) throw error;
     showState(error.state);
@@ -93,12 +102,12 @@ async function open() {
   } finally {
     find("open").disabled = false;
   }
-  camera.getVideoTracks()[0].addEventListener("ended", () => close("cameraLost"));
+  microphone.enable(true);
   await run();
 }
 
 async function run() {
-  const kind = publisher ? { place: placeView } : { place, track: camera.getVideoTracks()[0] };
+  const kind = publisher ? { place: placeView } : { place, track: camera.getVideoTracks()[0], sound: microphone.track };
   const mine = new Live({ stage, ...kind, leave, onState: stateChanged, onShow: videoShown, reason, iceServers, delayMs, fit: false });
   live = mine;
   globalThis.mattebox = { live }; // for debugging in the console
@@ -114,12 +123,15 @@ async function run() {
 /** Publish the camera. It replaces the camera's own session, so that the server mattes only one video. */
 async function goOnAir(name) {
   const { options } = choices;
-  const next = new Publisher({ name, track: camera.getVideoTracks()[0], options: () => choices.options, iceServers });
+  const tracks = { track: camera.getVideoTracks()[0], sound: microphone.track };
+  const next = new Publisher({ name, ...tracks, options: () => choices.options, iceServers });
   await pauseLive();
   try {
     await next.start();
     if (!camera) { await next.stop(); return; } // it was stopped or lost meanwhile
     publisher = next;
+    next.setCamera(camera.getVideoTracks()[0]); // both may have changed meanwhile
+    next.setSound(microphone.track);
     choices.sent(options);
   } catch (error) {
     await next.stop();
@@ -196,7 +208,8 @@ async function close(state = "idle") {
   recording.stop();
   compare.follow(null);
   showTile(find("tile"), null);
-  camera?.getTracks().forEach((track) => track.stop());
+  microphone.enable(false);
+  source.close();
   camera = null;
   find("stop").disabled = true;
   measurements.clear();
@@ -232,6 +245,7 @@ function act() {
 
 find("open").addEventListener("click", act);
 find("stop").addEventListener("click", () => close());
+devices.addEventListener("monitor", () => stage.querySelectorAll("video").forEach((v) => { v.muted = !devices.monitor.checked; }));
 choices.addEventListener("change", follow);
 choices.addEventListener("refused", ({ detail }) => backgrounds.refused(detail));
 addEventListener("pagehide", () => {
@@ -246,6 +260,7 @@ new Tile();
 followShape(find("tile").querySelector("video"));
 find("obs-green").addEventListener("click", () => { backgrounds.useGreen(); write(find("share-copied"), SHARE.green); });
 tools.enable(false);
+microphone.enable(false);
 follow();
 views.mark();
 begin();

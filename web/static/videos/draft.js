@@ -41,6 +41,12 @@ export class Draft {
   /** Whether the file may be the one that is needed. */
   isPartOf(file) { return this.needsFile && this.name === file.name && this.bytes === file.size; }
 
+  /** Whether the focus is on the card, or was on its Start button and has not gone elsewhere since. */
+  get hasFocus() {
+    const { activeElement, body } = document;
+    return this.card.contains(activeElement) || (this.focused && activeElement === body);
+  }
+
   /** Called when it is listed. */
   adopt() {
     if (this.look) this.all.jobOptions.adopt(this);
@@ -93,7 +99,7 @@ export class Draft {
     this.startButton.hidden = true;
     this.elsewhere = await isSentElsewhere(this.address);
     this.#show("wait", this.elsewhere ? WORDS.elsewhere : WORDS.interrupted(percent));
-    if (this.elsewhere) exclusively(this.address, () => this.#refresh());
+    if (this.elsewhere) exclusively(this.address, () => {}).then(() => this.#refresh());
   }
 
   /** The other tab has stopped sending. */
@@ -122,7 +128,8 @@ export class Draft {
     this.bar.value = this.bytes;
     this.bar.hidden = true;
     if (this.known.state === "unusable") { this.#fail({ message: this.known.detail }); return; }
-    if (this.known.media) this.trim.setMedia(this.known.media);
+    if (this.known.media) this.trim.setMedia(this.known.media, `${this.address}/source`);
+    this.showLook();
     this.#show("good", WORDS.ready);
     this.all.update();
     if (this.armed) this.#submit();
@@ -131,6 +138,7 @@ export class Draft {
   start() {
     if (!this.startable) return;
     this.armed = true;
+    this.focused = this.card.contains(document.activeElement); // a disabled button loses the focus
     this.startButton.disabled = true;
     if (this.complete) this.#submit(); else this.#progress();
     this.all.update();

@@ -13,7 +13,7 @@ export class Drafts {
     Object.assign(this, { jobOptions, jobs, onDenied, list: find("drafts"), drafts: new Set() });
     find("start-all").addEventListener("click", () => { for (const draft of [...this.drafts]) draft.start(); });
     jobOptions.addEventListener("change", () => { for (const draft of this.drafts) draft.showLook(); });
-    jobs.addEventListener("job", ({ detail }) => this.#started(detail.upload));
+    jobs.addEventListener("job", ({ detail }) => this.#started(detail));
     addEventListener("storage", ({ key }) => key === KEY && this.#forgottenElsewhere());
   }
 
@@ -66,18 +66,20 @@ export class Drafts {
 
   /** A draft has become a job: its card continues in the list of jobs. */
   become(draft, job) {
-    const focused = draft.card.contains(document.activeElement);
     this.jobs.add(job);
-    this.#started(job.upload);
-    this.drop(draft);
-    if (focused) this.jobs.focus(job.id);
+    if (this.drafts.has(draft)) this.#started(job);
   }
 
-  /** There is a job of this upload, perhaps started in another tab, or in this one without hearing the reply. */
-  #started(upload) {
+  /** There is a job of an upload: started here, in another tab, or here without hearing the reply. */
+  #started({ id, upload }) {
     if (!upload) return;
-    for (const address of Object.keys(remembered())) if (address.endsWith(`/${upload}`)) forget(address);
-    for (const draft of this.drafts) if (draft.uploadAddress.endsWith(`/${upload}`)) this.drop(draft);
+    const isIt = (address) => address.endsWith(`/${upload}`);
+    for (const address of Object.keys(remembered())) if (isIt(address)) forget(address);
+    for (const draft of [...this.drafts].filter((each) => isIt(each.uploadAddress))) {
+      const focused = draft.hasFocus;
+      this.drop(draft);
+      if (focused) this.jobs.focus(id);
+    }
   }
 
   /** Another tab has started or removed uploads. */

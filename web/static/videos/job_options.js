@@ -82,7 +82,8 @@ export class JobOptions extends EventTarget {
   /** The settings of a draft in a few words. */
   summary(draft) {
     const { background, format, height, matte, engine } = this.of(draft);
-    const words = [this.backgrounds.title(background) || LOOK.background, (format || "").toUpperCase(), height !== "0" && LOOK.lines(height),
+    const still = draft.known?.media?.still; // its format is the server's choice
+    const words = [this.backgrounds.title(background) || LOOK.background, still ? "" : format.toUpperCase(), height !== "0" && LOOK.lines(height),
       engine !== DEFAULTS.engine && serverOptions.engines.find(({ name }) => name === engine)?.title, matte && LOOK.matte];
     return words.filter(Boolean).join(" · ");
   }

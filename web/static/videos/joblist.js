@@ -167,11 +167,12 @@ class Card {
     this.picture.src = `${this.path}/preview?v=${encodeURIComponent(version)}`;
   }
 
-  /** Short jobs make no preview picture, so a frame of the result is shown instead. */
+  /** Short jobs make no preview picture, so a frame of the result, or the resulting picture, is shown instead. */
   #showResult() {
     const [result] = Object.values(this.job.results);
-    if (this.still || !result?.mime.startsWith("video/") || !serverOptions.isPlayable(result.mime)) return;
-    this.still = make("video", { src: `${result.url}#t=0.1`, muted: true, playsInline: true, preload: "metadata", tabIndex: -1, aria: { hidden: true } });
+    if (this.still || !result || !serverOptions.isPlayable(result.mime)) return;
+    if (result.mime.startsWith("image/")) this.still = make("img", { src: result.url, alt: "", loading: "lazy" });
+    else this.still = make("video", { src: `${result.url}#t=0.1`, muted: true, playsInline: true, preload: "metadata", tabIndex: -1, aria: { hidden: true } });
     this.picture.after(this.still);
   }
 
@@ -189,7 +190,7 @@ class Card {
     return Object.entries(job.results).flatMap(([name, result], index) => {
       const of = several ? ` ${name}` : "";
       const link = make("a", { className: index ? "button second" : "button", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
-      const play = make("button", { type: "button" }, `${result.mime.startsWith("image/") ? "Show" : "Play"}${of}`);
+      const play = make("button", { type: "button" }, `${job.media?.still ? "Show" : "Play"}${of}`);
       play.addEventListener("click", () => this.all.play(this.job, result, name));
       return serverOptions.isPlayable(result.mime) ? [play, link] : [link];
     });

@@ -31,7 +31,7 @@ class ServerOptions extends EventTarget {
   /** The formats of videos. A picture gets the server's default format for pictures. */
   get videoFormats() { return this.formats.filter((format) => !format.still); }
 
-  /** Whether browsers can play results of this type. */
+  /** Whether browsers can play or show results of this type. */
   isPlayable(mime) { return this.formats.some((format) => format.mime === mime && format.played); }
 }
 

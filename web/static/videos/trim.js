@@ -1,4 +1,4 @@
-// One new video: a player of its file, sliders for the part to process, and a preview of one frame.
+// One new video or picture: a player of its file, sliders for the part to process, and a preview of one frame.
 
 import { icon, make, write } from "../shared/dom.js";
 import { clock, WORDS } from "./words.js";
@@ -24,13 +24,19 @@ export class Trim {
     this.video.addEventListener("loadedmetadata", () => this.#setLength(this.video.duration));
     this.video.addEventListener("timeupdate", () => { this.at = this.video.currentTime; });
     this.video.addEventListener("error", () => { this.video.hidden = this.unplayable = true; this.#judge(); });
-    if (file) this.video.src = this.url = URL.createObjectURL(file);
-    else this.video.hidden = true;
+    this.name = name;
+    if (file) this.url = URL.createObjectURL(file);
+    if (file) this.#open(this.url, file.type.startsWith("image/")); else this.video.hidden = true;
   }
 
-  /** media: the properties of the video, as the server probed them. */
-  setMedia(media) {
+  /** media: the properties of the video, as the server probed them. source: where the server has it. */
+  setMedia(media, source) {
     this.usable = true;
+    if (!this.url) this.#open(source, media.still);
+    if (media.still) {
+      this.still = this.video.hidden = true;
+      write(this.button, "Preview");
+    }
     this.#judge();
     if (!this.length) this.#setLength(media.duration_s);
   }
@@ -47,9 +53,10 @@ export class Trim {
     URL.revokeObjectURL(this.picture.src);
     this.picture.src = URL.createObjectURL(blob);
     this.picture.hidden = false;
+    if (this.original) this.original.hidden = true; // a transparent preview does not hide it
     this.video.pause();
-    write(this.button, this.video.hidden ? "Another preview" : "Back to the video");
-    this.note(WORDS.preview(clock(this.at)));
+    write(this.button, this.still ? "Back to the picture" : this.video.hidden ? "Another preview" : "Back to the video");
+    this.note(this.still ? "" : WORDS.preview(clock(this.at)));
   }
 
   /** Only if the server can use the file, it matters that the browser cannot play it. */
@@ -62,9 +69,19 @@ export class Trim {
     if (this.url) URL.revokeObjectURL(this.url);
   }
 
+  /** A picture has no player. */
+  #open(url, isPicture) {
+    this.video.hidden = isPicture;
+    if (!isPicture) { this.video.src = url; return; }
+    this.original = make("img", { src: url, alt: this.name });
+    this.original.addEventListener("error", () => { this.original.remove(); this.unplayable = true; this.#judge(); });
+    this.video.after(this.original);
+  }
+
   #back() {
     this.picture.hidden = true;
-    write(this.button, "Preview this frame");
+    if (this.original) this.original.hidden = false;
+    write(this.button, this.still ? "Preview" : "Preview this frame");
     this.note("");
   }
 

@@ -23,7 +23,7 @@ export const REASONS = {
 export const LOOK = {
   common: "Settings for all new videos", single: "Settings for one video",
   applies: "They apply to the videos that you start from now on, except those with settings of their own.",
-  shared: "Common settings", own: "Own settings", background: "Background",
+  shared: "Common settings: ", own: "Own settings: ", background: "Background",
   different: "Different settings for this video", change: "Change", useCommon: "Use the common settings",
   lines: (height) => `${height} lines`, matte: "with matte",
 };
