@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = {
     "stream": (
         "errors limits log meters registry signals slot",
-        "settings",
+        "loops settings",
         "picture",
         "records",
         "pump storage fetch serve",

@@ -7,11 +7,12 @@ and changes of state are stored later.
 import asyncio
 import logging
 
+from stream.loops import Loops
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.device import threads
-from workers.lifecycle import Lifecycle, Loops
+from workers.lifecycle import Lifecycle
 from workers.live import capacity
 from workers.live.active_videos import ActiveVideos
 from workers.live.pool import Engines
