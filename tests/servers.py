@@ -40,15 +40,15 @@ def free_port() -> int:
 class RedisServer:
     """One server with an append-only file, on a unix socket (the embedded Valkey) or a loopback port (plain Redis)."""
 
-    def __init__(self, program: str, folder: Path, over_tcp: bool) -> None:
+    def __init__(self, program: str, folder: Path, over_tcp: bool, *options: str) -> None:
         self._folder = folder
         port = free_port() if over_tcp else 0
         self.url = f"redis://127.0.0.1:{port}" if over_tcp else f"unix://{folder}/s"
-        self._argv = [program, "--port", str(port), "--unixsocket", "s", "--save", "", "--appendonly", "yes"]
+        self._argv = [program, "--port", str(port), "--unixsocket", "s", "--save", "", "--appendonly", "yes", *options]
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(tied(self._argv), cwd=self._folder, stdout=subprocess.DEVNULL)
+        self.launch()
         until_s = time.monotonic() + 10
         with self.client() as client:
             while True:
@@ -58,6 +58,10 @@ class RedisServer:
                 except redis.ConnectionError:
                     assert time.monotonic() < until_s, "the server does not start"
                     time.sleep(0.01)
+
+    def launch(self, *options: str) -> None:
+        """Start it without waiting until it answers."""
+        self.process = subprocess.Popen(tied([*self._argv, *options]), cwd=self._folder, stdout=subprocess.DEVNULL)
 
     def client(self) -> "redis.Redis":
         return redis.Redis.from_url(self.url, decode_responses=True)
@@ -73,13 +77,16 @@ class RedisServer:
         self.process.send_signal(signal.SIGCONT)
 
 
-def start_server(kind: str) -> Iterator[RedisServer]:
-    """`kind`: "valkey" (what `serve` embeds) or "redis" (redis-server on PATH; skipped where there is none)."""
+def start_server(kind: str, *options: str, over_tcp: bool | None = None) -> Iterator[RedisServer]:
+    """`kind`: "valkey" (what `serve` embeds) or "redis" (redis-server on PATH; skipped where there is none).
+
+    options: of the server's command line. over_tcp: on a loopback port; None: only "redis" is.
+    """
     program = find_server() if kind == "valkey" else shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server on PATH")
     folder = Path(tempfile.mkdtemp(prefix="mbx"))  # short, because socket paths are limited
-    server = RedisServer(program, folder, over_tcp=kind == "redis")
+    server = RedisServer(program, folder, kind == "redis" if over_tcp is None else over_tcp, *options)
     yield server
     server.kill()
     shutil.rmtree(folder)
