@@ -20,7 +20,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The interpreter of a new environment with the wheel. The dependencies are those of the tests' environment."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"  # a copy, because setuptools leaves a `build` folder in it
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     for name in listed:
         if name.startswith((*SOURCES, "mattebox.py", "pyproject.toml", "README.md", "LICENSE")):
             (source / name).parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ URL, never user, password or query.
 """
 
 import http.client
-import ipaddress
 import socket
 import ssl
 import threading
@@ -20,10 +19,10 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from stream.errors import FetchError, TooLarge, disk_error, is_disk_trouble
+from stream.fetch.addresses import allowed
 from stream.fetch.urls import parsed
 from stream.settings import Settings
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _MAX_REDIRECTS = 5
 _CONNECT_S = 10.0
 _SILENCE_S = 30.0
@@ -32,8 +31,6 @@ _CHUNK = 2**18
 _GRACE_S = 60.0
 _MIN_BYTES_PER_S = 50_000  # average over a whole download, with `_GRACE_S` seconds to spare
 _REDIRECTS = (301, 302, 303, 307, 308)
-_BROADCAST = ipaddress.ip_address("255.255.255.255")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SAFE = "/%:@!$&'()*+,;=~-._?"
 
 
@@ -215,31 +212,6 @@ def _split(url: str) -> SplitResult:
     if parts is None or any(c.isspace() or not c.isprintable() for c in url):
         raise FetchError("a URL must begin with http:// or https:// and have a host")
     return parts
-
-
-def allowed(text: str, private: bool = False) -> bool:
-    """Whether requests to an IP address are allowed, and to an IPv4 address embedded in it. private: allow private."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    return all(_allowed(a, private) for a in (address, *_embedded_ipv4(address)))
-
-
-def _allowed(address: IpAddress, private: bool) -> bool:
-    forbidden = address.is_multicast or address.is_unspecified or address.is_link_local or address == _BROADCAST
-    site = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-    return not forbidden and (private or bool(_embedded_ipv4(address)) or (address.is_global and not site))
-
-
-def _embedded_ipv4(address: IpAddress) -> list[IpAddress]:
-    """The IPv4 addresses embedded in an IPv6 address: mapped, compatible, 6to4, Teredo, NAT64."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return []
-    found: list[IpAddress | None] = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    return [a for a in found if a is not None]
 
 
 def redacted_url(url: str) -> str:

@@ -79,9 +79,9 @@ class Gate:
         claim = Claim(scope=scope, owner=owner, name=name, expires_s=round(time.time() + lifetime_s, 3))
         return sign(claim, self._key(owner))
 
-    def webhook_secret(self, owner: str) -> str:
-        """The secret that signs the owner's webhook calls, in hexadecimal digits."""
-        return derive(self._key(owner), "webhooks").hex()
+    def webhook_key(self, owner: str) -> bytes:
+        """The key of 32 bytes that signs the owner's webhook calls."""
+        return derive(self._key(owner), "webhooks")
 
     def verify(self, signed: str) -> Visitor | None:
         """The visitor of a signed token, or None. It becomes invalid when its owner's access token changes."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from stream.errors import DiskError, FetchError, TooLarge
-from stream.fetch.safe_http import allowed, fetch, redacted_url, resolve
+from stream.fetch.safe_http import fetch, redacted_url, resolve
 from stream.settings import Settings
 from tests.web_server import Origin, serving
 from web.http.tls import certificate
@@ -51,16 +51,6 @@ def test_refused_before_any_connection(no_connection: None, tmp_path: Path, url:
     with pytest.raises(FetchError):
         fetch(url, tmp_path, Settings())
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("address", ["169.254.169.254", "224.0.0.1", "0.0.0.0", "fe80::1", "::ffff:169.254.169.254"])
-def test_some_addresses_are_never_allowed(address: str) -> None:
-    assert not allowed(address, private=True)
-
-
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"])
-def test_public_addresses_are_allowed(address: str) -> None:
-    assert allowed(address)
 
 
 def test_offline_makes_no_request(no_connection: None, tmp_path: Path) -> None:

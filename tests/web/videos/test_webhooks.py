@@ -1,11 +1,16 @@
 """Webhooks: delivered once, signed, and retried after failures."""
 
+import base64
+import hashlib
+import hmac
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import httpx
 import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from stream.settings import Settings
 from tests.media import numbered_clip
@@ -13,7 +18,7 @@ from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import FileWorkerDouble, done, submitted
 from tests.web.videos.tus import uploaded
 from tests.web_server import Origin, serving
-from web.videos.webhooks import _RETRY_S, SIGNATURE, signature
+from web.videos.webhooks import _RETRY_S, signed
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +57,17 @@ def test_a_signed_call_when_a_job_ends(site: Site, http: httpx.Client, origin: O
     wait_for_calls(origin, 1)
     path, headers, body = origin.posts[0]
     assert path == "/hook?key=1"
-    event = json.loads(body)
-    assert (event["event"], event["job"]["id"]) == ("job.done", job.rpartition("/")[2])
-    assert event["job"]["results"]["result"]["url"].startswith(job)
-    stamp, received = (part.partition("=")[2] for part in headers[SIGNATURE].split(","))
-    assert abs(int(stamp) - time.time()) < 60
-    secret = http.get("/api/webhook-secret").json()["secret"]
-    assert received == signature(secret, stamp, body)
+    secret = http.get("/api/webhook-secret").json()
+    event = Webhook(secret["secret"]).verify(body, headers)
+    assert (event["type"], event["data"]["id"]) == ("job.done", job.rpartition("/")[2])
+    assert event["data"]["results"]["result"]["url"].startswith(job)
+    assert datetime.fromisoformat(event["timestamp"]).timestamp() == pytest.approx(event["data"]["ended_s"], abs=0.001)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret["secret"]).verify(body + b" ", headers)
+    stamp, legacy = (part.partition("=")[2] for part in headers["Mattebox-Signature"].split(","))
+    signed = f"{stamp}.".encode() + body
+    assert legacy == hmac.new(secret["legacy_secret"].encode(), signed, hashlib.sha256).hexdigest()
+    assert (event["event"], event["job"]) == (event["type"], event["data"])
     time.sleep(1.3)
     assert len(origin.posts) == 1, "it is delivered only once"
 
@@ -74,7 +83,27 @@ def test_a_failed_call_is_retried(
     wait_for_calls(origin, 4)
     time.sleep(0.4)
     assert len(origin.posts) == 4, "there is no call after the last failure"
-    assert {json.loads(body)["event"] for _, _, body in origin.posts} == {"job.failed"}
+    assert {json.loads(body)["type"] for _, _, body in origin.posts} == {"job.failed"}
+    assert len({headers["webhook-id"] for _, headers, _ in origin.posts}) == 1, "an id for receivers to ignore repeats"
+
+
+def test_a_receiver_that_is_gone_is_not_called_again(
+    site: Site, http: httpx.Client, origin: Origin, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.videos.webhooks._RETRY_S", (0.05,) * 3)
+    origin.status = 410
+    submitted(http, upload=uploaded(http, clip), webhook=f"{origin.url}/hook")
+    FileWorkerDouble(site).fail()
+    wait_for_calls(origin, 1)
+    time.sleep(0.4)
+    assert len(origin.posts) == 1
+
+
+def test_the_signature_is_that_of_the_specification() -> None:
+    """The example of the specification's text, with our secret's form."""
+    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    headers = signed(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_the_attempts_take_about_an_hour() -> None:
