@@ -1,6 +1,7 @@
-"""Supervised background work on an event loop: no exception ends a loop, and every exception is logged.
+"""Supervised background work: no exception ends a loop, and every exception is logged.
 
-Used by web and by workers. Knows nothing about what the loops do.
+All background tasks and loops of web and workers are started here; `tests/test_background_work.py` lists the few
+exceptions. Knows nothing about what they do.
 """
 
 import asyncio
@@ -14,8 +15,25 @@ from stream.log import OncePerSecond
 
 _RETRY_S = 1.0
 
-Round = Callable[[], Awaitable[None]]
+Round = Callable[[], Awaitable[object]]
 """One round of a loop."""
+
+
+def start(work: Coroutine[Any, Any, None], log: logging.Logger) -> "asyncio.Task[None]":
+    """Run it once, concurrently. An exception that ends it is logged. The caller keeps the task."""
+    name = _name(work)
+
+    def log_failure(ended: "asyncio.Task[None]") -> None:
+        if not ended.cancelled() and (exc := ended.exception()) is not None:
+            log.error("%s failed: %s", name, exc, exc_info=exc)
+
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(log_failure)
+    return task
+
+
+def _name(work: object) -> str:
+    return str(getattr(work, "__qualname__", work))
 
 
 class Loops:
@@ -28,12 +46,12 @@ class Loops:
     def __init__(self, log: logging.Logger, note: str) -> None:
         self._log, self._note = log, note
         self._limited = OncePerSecond(log)
-        self._tasks: set[asyncio.Future[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def running(self, *loops: tuple[Round, float]) -> AsyncIterator[None]:
         """Within it the loops run; at the end they are cancelled. loops: (work, seconds between rounds)."""
-        tasks = [asyncio.create_task(self.repeat(work, every_s)) for work, every_s in loops]
+        tasks = [start(self.repeat(work, every_s), self._log) for work, every_s in loops]
         try:
             yield
         finally:
@@ -60,13 +78,15 @@ class Loops:
                 raise
             self._report(work, exc)
             return False
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError  # `work` suppressed it
         return True
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it once, concurrently."""
-        task = asyncio.ensure_future(work)
+        """Run it once, concurrently. An exception that ends it is logged."""
+        task = start(work, self._log)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
 
     async def settle(self, timeout_s: float) -> None:
         """Wait for the work passed to `start`, at most `timeout_s` seconds."""
@@ -77,9 +97,4 @@ class Loops:
         if isinstance(exc, MatteboxError):
             self._limited.warning("%s; %s", exc, self._note)
         else:
-            self._log.error("a round of %s failed", work.__name__, exc_info=exc)
-
-    def _ended(self, task: "asyncio.Future[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._log.error("%s", task.exception(), exc_info=task.exception())
+            self._log.error("a round of %s failed; it is repeated", _name(work), exc_info=exc)

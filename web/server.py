@@ -10,6 +10,7 @@ from types import FrameType
 import uvicorn
 
 from stream.errors import MatteboxError, UsageError
+from stream.loops import start
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.storage import open_storage
@@ -100,7 +101,7 @@ def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
         advise(server.url, host)
-        gallery = asyncio.create_task(_prepare_gallery(BackgroundStore(settings, open_storage(settings))))
+        gallery = start(_prepare_gallery(BackgroundStore(settings, open_storage(settings))), _log)
         try:
             await server.run_until_stopped()
         finally:

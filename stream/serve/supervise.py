@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.errors import ServerError
+from stream.loops import Loops, start
 from stream.serve.die_with_parent import tied
 from stream.signals import endings
 
@@ -234,7 +235,7 @@ class _RunnerWithSpare(_Runner):
         await self._stop_spare_task()
         spare, self._spare = self._spare, None
         child = spare if spare is not None and spare.alive else await super()._next(delay_s)
-        self._spare_task = asyncio.create_task(self._keep_spare())
+        self._spare_task = start(Loops(_log, "").repeat(self._keep_spare), _log)
         return child
 
     async def _keep_spare(self) -> None:

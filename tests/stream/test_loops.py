@@ -37,10 +37,10 @@ async def test_no_exception_ends_a_loop_and_each_is_logged(caplog: pytest.LogCap
     async with asyncio.timeout(5):
         await Loops(LOG, "work goes on").repeat(rounds.work, until=rounds.done)
     assert [record.getMessage() for record in caplog.records] == [
-        "a round of work failed",
+        "a round of Rounds.work failed; it is repeated",
         "Redis is away; work goes on",
-        "a round of work failed",
-        "a round of work failed",
+        "a round of Rounds.work failed; it is repeated",
+        "a round of Rounds.work failed; it is repeated",
     ]
     assert [record.exc_info is not None for record in caplog.records] == [True, False, True, True]
 
@@ -77,4 +77,4 @@ async def test_the_exception_of_a_single_task_is_logged(caplog: pytest.LogCaptur
     loops = Loops(LOG, "")
     loops.start(Rounds(KeyError("odd")).work())
     await loops.settle(1.0)
-    assert [record.getMessage() for record in caplog.records] == ["'odd'"]
+    assert [record.getMessage() for record in caplog.records] == ["Rounds.work failed: 'odd'"]

@@ -1,12 +1,14 @@
 """Run blocking work outside the event loop."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _NETWORK = ThreadPoolExecutor(16, "network")  # starts threads on demand
 
 
@@ -17,6 +19,8 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            _log.warning("%s, for a request that was cancelled: %s", work.__name__, exc)
         raise
 
 

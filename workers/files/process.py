@@ -21,7 +21,6 @@ from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
 
-from stream.errors import DiskError
 from stream.picture.frames import Frame
 from stream.records.engines import ENGINES, EngineRecord
 from stream.records.job_store import JobTask
@@ -192,5 +191,5 @@ def _put(frame: Frame, storage: Storage, path: Path, key: str) -> None:
     try:
         write_jpeg(frame, path)
         storage.put(key, path)
-    except (OSError, DiskError) as exc:  # a serious cause makes the task itself fail too
+    except Exception as exc:  # noqa: BLE001 - a serious cause makes the task itself fail too
         _log.warning("no preview: %s", exc)

@@ -6,6 +6,7 @@ briefly, but only for videos that sent a frame recently. Knows nothing about how
 nothing about videos.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stream.errors import EngineError
+from stream.log import OncePerSecond
 from stream.picture.timing import RateMeter
 from workers.engines.base import Engine, EngineState, Prepared, Result
 
@@ -65,6 +67,7 @@ class DeviceThread:
         self._running: list[_Ready] = []
         self._seen_s: dict[Hashable, float] = {}  # when each video sent its last frame
         self._closed = False
+        self._log = OncePerSecond(logging.getLogger(__name__))
         self._batches, self._busy_s = 0, 0.0
         self._rate, self._waits_s = RateMeter(), deque[float](maxlen=_WAITS)
         self._thread = threading.Thread(target=self._run, name=f"device {engine.name}", daemon=True)
@@ -120,11 +123,18 @@ class DeviceThread:
 
     def _run(self) -> None:
         while not self._closed:
-            batch = self._next()
-            began_s = time.monotonic()
-            outcomes = self._attempt(batch)
-            self._count(batch, began_s)
-            self._settle(batch, outcomes)
+            try:
+                self._run_next()
+            except Exception as exc:  # noqa: BLE001 - a bug; it must not end the thread, which all videos share
+                self._log.warning("%s: a batch failed: %r", self.name, exc)
+                self._settle(self._running, [exc] * len(self._running))
+
+    def _run_next(self) -> None:
+        batch = self._next()
+        began_s = time.monotonic()
+        outcomes = self._attempt(batch)
+        self._count(batch, began_s)
+        self._settle(batch, outcomes)
 
     def _next(self) -> list[_Ready]:
         """The frames to run now: none if the device was closed, or if all their futures were cancelled."""
