@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -56,6 +56,14 @@ class Site:
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the coroutine on the server's event loop, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait ten seconds or longer, in steps, until the condition is true."""
+        for _ in range(500):
+            if condition():
+                return
+            self.call(asyncio.sleep(0.02))
+        raise AssertionError("the condition did not become true")
 
     def start(self) -> None:
         self._thread.start()
