@@ -3,9 +3,9 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -48,6 +48,8 @@ def serve(
     chosen = settings()
     check_bind(chosen, host)
     port = check_free(host, port)
+    if chosen.redis_url:
+        _check_redis(chosen)
     url = chosen.redis_url or redis_server.address(chosen.data_dir)
     env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
     common = ["-v"] * verbose + ["--json"] * as_json
@@ -68,14 +70,14 @@ def serve(
         programs.insert(
             0, Program("redis", redis, ready=lambda: asyncio.to_thread(redis_server.answers, chosen.data_dir))
         )
-    _supervise(*programs)
+    _supervise(chosen, *programs)
 
 
-def _supervise(*programs: "Program") -> None:
+def _supervise(chosen: Settings, *programs: "Program") -> None:
     from stream.serve.supervise import Refusal, Supervisor
 
     try:
-        asyncio.run(Supervisor(programs).run())
+        asyncio.run(_guarded(chosen.redis_url, Supervisor(programs).run()))
     except Refusal:  # the program has printed the reason
         sys.exit(1)
 
@@ -93,7 +95,8 @@ def web(
 
     log.configure(verbose, as_json)
     chosen = settings()
-    run(chosen, LiveStore(_redis(chosen)), host, port, tls)
+    _check_redis(chosen)
+    run(chosen, LiveStore(chosen.redis_url), host, port, tls)
 
 
 class For(StrEnum):
@@ -118,47 +121,51 @@ def worker(
     """
     log.configure(verbose, as_json)
     chosen = settings()
+    _check_redis(chosen)
     match kind:
         case For.LIVE:
             _live_worker(chosen, spare)
         case For.FILES:
             _file_worker(chosen)
         case For.ALL:
-            _redis(chosen)
-            _both(["-v"] * verbose + ["--json"] * as_json)
+            _both(chosen, ["-v"] * verbose + ["--json"] * as_json)
 
 
-def _both(common: list[str]) -> None:
+def _both(chosen: Settings, common: list[str]) -> None:
     """Two programs, so that a file that kills its worker does not end live video."""
     from stream.serve.supervise import Program
 
-    _supervise(*(Program(f"{kind} worker", _mattebox("worker", "--for", kind, *common)) for kind in ("files", "live")))
+    programs = (Program(f"{kind} worker", _mattebox("worker", "--for", kind, *common)) for kind in ("files", "live"))
+    _supervise(chosen, *programs)
 
 
 def _file_worker(chosen: Settings) -> None:
     from stream.records.job_store import JobStore
+    from stream.records.redis_check import guarded
     from stream.storage import open_storage
     from workers.files.worker import BEHIND, FileWorker
 
     os.nice(BEHIND)
     with asyncio.Runner() as runner:
-        store = JobStore(_redis(chosen))
-        runner.run(FileWorker(chosen, store, open_storage(chosen)).run_until_stopped())
+        store = JobStore(chosen.redis_url)
+        worker = FileWorker(chosen, store, open_storage(chosen))
+        runner.run(guarded(store.link, worker.run_until_stopped()))
         runner.run(store.close())
 
 
 def _live_worker(chosen: Settings, spare: bool) -> None:
     from stream.records.live_store import LiveStore
+    from stream.records.redis_check import guarded
     from stream.serve.supervise import wait_for_turn
     from workers.live.worker import LiveWorker
 
     with asyncio.Runner() as runner:
-        store = LiveStore(_redis(chosen))
+        store = LiveStore(chosen.redis_url)
         live = LiveWorker(chosen, store)
         _warm(runner, live)
         if spare:
             _wait_quietly(wait_for_turn)
-        runner.run(live.run_until_stopped())
+        runner.run(guarded(store.link, live.run_until_stopped()))
         runner.run(store.close())
 
 
@@ -181,10 +188,39 @@ def _wait_quietly(wait: Callable[[], None]) -> None:
         sys.exit(0)
 
 
-def _redis(chosen: Settings) -> str:
+def _check_redis(chosen: Settings) -> None:
+    """Raises UsageError without a usable REDIS_URL, and ServerError if waiting for its server would be useless."""
+    from stream.errors import StoreDown
+    from stream.records.redis_check import check
+    from stream.records.redis_link import RedisLink
+
     if not chosen.redis_url:
         raise UsageError("REDIS_URL is not set; only `mattebox serve` starts its own Redis server")
-    return chosen.redis_url
+
+    async def check_now() -> None:
+        link = RedisLink(chosen.redis_url)
+        try:
+            await check(link)
+        except StoreDown:  # it may come: the programs wait for it
+            pass
+        finally:
+            await link.close()
+
+    asyncio.run(check_now())
+
+
+async def _guarded(url: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until it ends, or until the Redis at `url`, if one is given, turns out to be unusable."""
+    from stream.records.redis_check import guarded
+    from stream.records.redis_link import RedisLink
+
+    if not url:
+        return await work
+    link = RedisLink(url)
+    try:
+        await guarded(link, work)
+    finally:
+        await link.close()
 
 
 def _mattebox(*arguments: str) -> list[str]:

@@ -55,6 +55,8 @@ class RedisServer:
                 try:
                     client.ping()
                     return
+                except redis.AuthenticationError:
+                    return
                 except redis.ConnectionError:
                     assert time.monotonic() < until_s, "the server does not start"
                     time.sleep(0.01)

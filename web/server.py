@@ -12,6 +12,7 @@ import uvicorn
 from stream.errors import MatteboxError, UsageError
 from stream.loops import start
 from stream.records.live_store import LiveStore
+from stream.records.redis_check import guarded
 from stream.settings import Settings
 from stream.storage import open_storage
 from web.app import create_app
@@ -95,7 +96,10 @@ class Server(uvicorn.Server):
 
 
 def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "off") -> None:
-    """Serve in this process until it is stopped, then close the store. Raises UsageError, DiskError."""
+    """Serve in this process until it is stopped, then close the store.
+
+    Raises UsageError, DiskError, and ServerError when Redis cannot be used (`redis_check`).
+    """
 
     async def main() -> None:
         server = Server(settings, store, host, port, tls)
@@ -103,7 +107,7 @@ def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "
         advise(server.url, host)
         gallery = start(_prepare_gallery(BackgroundStore(settings, open_storage(settings))), _log)
         try:
-            await server.run_until_stopped()
+            await guarded(store.link, server.run_until_stopped(), server.stop)
         finally:
             gallery.cancel()
             await store.close()

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from stream.errors import UsageError
 
-_SENTINEL_PORT = 26379
+_PORT, _SENTINEL_PORT = 6379, 26379
 _SENTINEL = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 _SCHEMES = ("redis", "rediss", "unix", *_SENTINEL)
 _CREDENTIALS = ("sentinel_username", "sentinel_password")
@@ -29,14 +29,20 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@/\s]+)(?::(\d{1,5}))?")
 class RedisAddress:
     """shown: the address without user, password and options, for messages. url: of the server, in the client's syntax.
 
-    sentinels: their URLs, in the client's syntax; empty without Sentinel. master: the name of the group that they
-    watch. With Sentinel, the host and port of `url` are meaningless: the sentinels know them.
+    hosts: (host, port) of the server or of the sentinels; empty for a unix socket. sentinels: their URLs, in the
+    client's syntax; empty without Sentinel. master: the name of the group that they watch. With Sentinel, the host and
+    port of `url` are meaningless: the sentinels know them.
     """
 
     shown: str
     url: str
+    hosts: tuple[tuple[str, int], ...] = ()
     sentinels: tuple[str, ...] = ()
     master: str = ""
+
+    @property
+    def tls(self) -> bool:
+        return self.shown.startswith("rediss")
 
 
 def parse(url: str) -> RedisAddress:
@@ -52,13 +58,11 @@ def parse(url: str) -> RedisAddress:
             return RedisAddress(shown, url)
         if scheme in _SENTINEL:
             return _with_sentinel(shown, _SENTINEL[scheme], user, place, options)
-        hosts, _, database = place.partition("/")
-        if hosts:  # without, it is this machine
-            _hosts(hosts, several=False)
+        host, _, database = place.partition("/")
         _check_database(database)
+        return RedisAddress(shown, url, _hosts(host or "localhost", _PORT, several=False))
     except ValueError as exc:
         raise UsageError(f"REDIS_URL={shown!r}: {exc}") from None
-    return RedisAddress(shown, url)
 
 
 def _with_sentinel(shown: str, scheme: str, user: str, place: str, options: str) -> RedisAddress:
@@ -72,17 +76,18 @@ def _with_sentinel(shown: str, scheme: str, user: str, place: str, options: str)
     tls = urlencode([(name, value) for name, value in pairs if name.startswith("ssl_")])
     name, password = (quote(dict(pairs).get(option, ""), safe="") for option in _CREDENTIALS)
     login = f"{name}:{password}@" if password else ""
-    sentinels = (f"{scheme}://{login}{host}:{port}?{tls}" for host, port in _hosts(hosts, several=True))
+    found = _hosts(hosts, _SENTINEL_PORT, several=True)
+    sentinels = tuple(f"{scheme}://{login}{host}:{port}?{tls}" for host, port in found)
     url = f"{scheme}://{user}{'@' if user else ''}{_NO_HOST}/{database}?{own}"
-    return RedisAddress(shown, url, tuple(sentinels), master)
+    return RedisAddress(shown, url, found, sentinels, master)
 
 
-def _hosts(text: str, several: bool) -> list[tuple[str, int]]:
-    """The hosts and ports of a list; without `several`, of one server. Raises ValueError."""
+def _hosts(text: str, port: int, several: bool) -> tuple[tuple[str, int], ...]:
+    """The hosts and ports of a list; without `several`, of one server. port: the default. Raises ValueError."""
     found = [_HOST.fullmatch(part) for part in (text.split(",") if several else [text])]
     if not all(found) or any(match and int(match[2] or 1) > 65_535 for match in found):
         raise ValueError(f"{text!r} is not {'HOST:PORT,HOST:PORT' if several else 'HOST or HOST:PORT'}")
-    return [(match[1], int(match[2] or _SENTINEL_PORT)) for match in found if match]
+    return tuple((match[1], int(match[2] or port)) for match in found if match)
 
 
 def _check_database(text: str) -> None:

@@ -63,14 +63,15 @@ _IN_PIPELINE = " of pipeline caused error: "
 
 
 class RedisLink:
-    """One object per process, for its event loop. address: the URL without user, password and options."""
+    """One object per process, for its event loop. address: the URL without user, password and options. place: the
+    parsed URL, with them."""
 
     def __init__(self, url: str) -> None:
         """url: as in `redis_address`. Connects on first use. Raises UsageError."""
-        address = redis_address.parse(url)
-        self.address = address.shown
+        self.place = redis_address.parse(url)
+        self.address = self.place.shown
         try:
-            self._redis = aioredis.Redis.from_pool(_pool(address))
+            self._redis = aioredis.Redis.from_pool(_pool(self.place))
         except (ValueError, TypeError) as exc:
             raise UsageError(f"REDIS_URL={self.address!r}: {str(exc).splitlines()[0]}") from None
         self._scripts: dict[str, Any] = {}
