@@ -24,7 +24,8 @@ _CLUSTER = (
 _ADVICE = tuple(
     (re.compile(pattern), advice)
     for pattern, advice in {
-        r"no sentinel .*(NOAUTH|WRONGPASS)": "the sentinels require a login: add ?sentinel_password=PASSWORD",
+        r"no sentinel .*NOAUTH": "the sentinels require a password: add ?sentinel_password=PASSWORD",
+        r"no sentinel .*(WRONGPASS|AUTH <password>)": "sentinel_username or sentinel_password is wrong",
         r"no sentinel .*No such master": "the sentinels watch no master with that name",
         r"no sentinel .*unknown command": "it is a Redis server, not a sentinel: write redis://",
         r"NOAUTH|Authentication required": "it requires a password: write redis://:PASSWORD@HOST",
@@ -119,9 +120,9 @@ async def _protocol(link: RedisLink) -> str:
             continue
         speaks_redis = reply[:1] in (b"+", b"-")
         if not speaks_redis and await _attempt(_shake_hands(host.strip("[]"), port)):
-            return "" if link.place.tls else "it requires TLS: write rediss://"
+            return "" if link.place.tls else "it requires TLS: write rediss instead of redis in the URL"
         if speaks_redis and link.place.tls:
-            return "it does not use TLS: write redis://"
+            return "it does not use TLS: write redis instead of rediss in the URL"
         if reply and not speaks_redis:
             return "it is not a Redis server"
     return ""

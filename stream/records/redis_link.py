@@ -144,12 +144,11 @@ def _pool(address: RedisAddress) -> ConnectionPool:
 
     Raises ValueError or TypeError for options that the client does not know.
     """
-    retry = Retry(NoBackoff(), 1, (RedisGone,))  # one retry: the pooled connection may have been cut by a restart
     options: dict[str, Any] = {
         **parse_url(address.url),
         "decode_responses": True,
         "protocol": 2,
-        "retry": retry,
+        "retry": _retry(),
         "socket_connect_timeout": PATIENCE_S,
         "socket_timeout": None,  # see `call`; redis-py's own swallows cancellations on Python 3.11 (wait_for)
     }
@@ -165,6 +164,10 @@ def _pool(address: RedisAddress) -> ConnectionPool:
     return pool
 
 
+def _retry() -> Retry:
+    return Retry(NoBackoff(), 1, (RedisGone,))  # one retry: the pooled connection may have been cut by a restart
+
+
 def _managed(connection_class: Any) -> type[SentinelManagedConnection]:
     return SentinelManagedConnection if connection_class is None else SentinelManagedSSLConnection
 
@@ -175,8 +178,8 @@ class _Sentinels(Sentinel):
     def __init__(self, urls: tuple[str, ...]) -> None:
         """urls: as in `RedisAddress.sentinels`. Raises ValueError or TypeError for unknown options."""
         super().__init__([])  # type: ignore[no-untyped-call]
-        limits: dict[str, Any] = {"socket_connect_timeout": _SENTINEL_S, "retry": Retry(NoBackoff(), 1, (RedisGone,))}
-        self.sentinels = [aioredis.Redis.from_url(url, **limits) for url in urls]
+        options: dict[str, Any] = {"protocol": 2, "retry": _retry(), "socket_connect_timeout": _SENTINEL_S}
+        self.sentinels = [aioredis.Redis.from_url(url, **options) for url in urls]
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Host and port of the master, as the newest configuration of a majority that answers says.
@@ -202,7 +205,9 @@ class _Sentinels(Sentinel):
                 task.cancel()
         newest = max(states, key=lambda state: state["config-epoch"], default=None)
         if newest is None:
-            raise MasterNotFoundError(f"no sentinel knows the master {service_name!r}: {'; '.join(errors)}")
+            raise MasterNotFoundError(
+                f"no sentinel knows the master {service_name!r}: {'; '.join(sorted(set(errors)))}"
+            )
         if not self.check_master_state(newest, service_name):
             raise MasterNotFoundError(f"the master {service_name!r} is down")
         return newest["ip"], newest["port"]
