@@ -22,7 +22,7 @@ _SENTINEL = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 _SCHEMES = ("redis", "rediss", "unix", *_SENTINEL)
 _CREDENTIALS = ("sentinel_username", "sentinel_password")
 _NO_HOST = "master"  # stands for the master's host, which the sentinels know
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@/\s]+)(?::(\d{1,5}))?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:,\[\]@/\s]+)(?::(\d{1,5}))?")
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,11 @@ class RedisLink:
         self.address = self.place.shown
         try:
             self._redis = aioredis.Redis.from_pool(_pool(self.place))
-        except (ValueError, TypeError) as exc:
+        except ValueError as exc:
             raise UsageError(f"REDIS_URL={self.address!r}: {str(exc).splitlines()[0]}") from None
+        except TypeError as exc:  # "… unexpected keyword argument 'x'"
+            option = str(exc).rpartition(" ")[2]
+            raise UsageError(f"REDIS_URL={self.address!r}: unknown option {option}") from None
         self._scripts: dict[str, Any] = {}
 
     async def ping(self) -> bool:
