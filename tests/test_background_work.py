@@ -15,6 +15,7 @@ STARTERS = {
 SEEN = {
     "stream/loops.py:start": "logged when it ends",
     "stream/records/redis_link.py:_Sentinels.discover_master": "awaited, or cancelled",
+    "stream/records/redis_check.py:guarded": "raised there",
     "stream/serve/supervise.py:Supervisor._start": "raised by `_until_stopping`",
     "stream/serve/supervise.py:Supervisor._until_stopping": "raised there",
     "stream/serve/supervise.py:Supervisor._stop_all": "cancelled there; everything is killed next",
@@ -27,7 +28,7 @@ SEEN = {
     "workers/files/process.py:_previews": "logged; the next preview is drawn",
     "workers/live/pool.py:Engines.get": "raised in those who wait for the engine",
     "workers/live/video.py:LiveVideo.answer": "logged; ends the video",
-    "workers/live/device_thread.py:DeviceThread.__init__": "logged; fails the batch",
+    "workers/live/device_thread.py:DeviceThread.__init__": "logged; fails the waiting frames",
 }
 """Function → what happens to an exception."""
 

@@ -57,6 +57,8 @@ async def check(link: RedisLink) -> None:
         if not advice:
             raise
         raise ServerError(f"Redis at {link.address}: {advice} ({reason})") from None
+    except ResponseError as exc:  # it has no EVAL, for example
+        raise ServerError(f"Redis at {link.address}: it cannot be used ({exc})") from None
 
 
 async def guarded(link: RedisLink, work: Coroutine[Any, Any, None], stop: Callable[[], object] | None = None) -> None:

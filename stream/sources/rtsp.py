@@ -225,7 +225,7 @@ class RtspSource:
     def _set_state(self, state: SourceState) -> None:
         """Report each state once; again if the report was refused."""
         if state != self.state or not self._reported:
-            self.state = state
+            self.state, self._reported = state, False
             self._reported = self._on_state(state) is not False
 
 

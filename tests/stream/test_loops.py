@@ -1,13 +1,14 @@
 """Loops that outlive exceptions, which are logged."""
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
 
 from stream import loops as stream_loops
 from stream.errors import StoreDown
-from stream.loops import Loops
+from stream.loops import Loops, start
 from tests.servers import asynctest
 
 LOG = logging.getLogger("tests.loops")
@@ -77,4 +78,42 @@ async def test_the_exception_of_a_single_task_is_logged(caplog: pytest.LogCaptur
     loops = Loops(LOG, "")
     loops.start(Rounds(KeyError("odd")).work())
     await loops.settle(1.0)
+    assert [record.getMessage() for record in caplog.records] == ["Rounds.work failed: 'odd'"]
+
+
+@asynctest
+async def test_a_loop_whose_work_suppresses_its_cancellation_ends_too() -> None:
+    began, rounds = asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal rounds
+        rounds += 1
+        began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    loop = asyncio.create_task(Loops(LOG, "").repeat(work))
+    await began.wait()
+    loop.cancel()
+    await asyncio.wait([loop], timeout=5)
+    assert loop.cancelled()
+    assert rounds == 1
+
+
+@asynctest
+async def test_loops_run_within_a_block(caplog: pytest.LogCaptureFixture) -> None:
+    good, bad = Rounds(), Rounds(KeyError("odd"))
+    async with asyncio.timeout(5), Loops(LOG, "").running((good.work, 0.01), (bad.work, 0.01)):
+        await good.done.wait()
+        await bad.done.wait()
+    assert [record.getMessage() for record in caplog.records] == ["a round of Rounds.work failed; it is repeated"]
+    assert len(asyncio.all_tasks()) == 1
+
+
+@asynctest
+async def test_a_task_that_fails_is_logged_and_one_that_is_cancelled_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    failed, cancelled = start(Rounds(KeyError("odd")).work(), LOG), start(asyncio.sleep(60), LOG)
+    cancelled.cancel()
+    await asyncio.wait([failed, cancelled])
+    await asyncio.sleep(0)
     assert [record.getMessage() for record in caplog.records] == ["Rounds.work failed: 'odd'"]

@@ -20,7 +20,7 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     except asyncio.CancelledError:
         await asyncio.wait([task])
         if not task.cancelled() and (exc := task.exception()) is not None:
-            _log.warning("%s, for a request that was cancelled: %s", work.__name__, exc)
+            _log.warning("%s, for a request that was cancelled: %s", getattr(work, "__qualname__", work), exc)
         raise
 
 

@@ -100,8 +100,7 @@ class DeviceThread:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            waiting = [ready for ready in self._waiting if ready.result.set_running_or_notify_cancel()]
-            self._waiting.clear()
+            waiting = self._take_waiting()
         self._settle(waiting, [self._gone()] * len(waiting))
         self._thread.join(timeout_s)
         with self._changed:
@@ -126,8 +125,10 @@ class DeviceThread:
             try:
                 self._run_next()
             except Exception as exc:  # noqa: BLE001 - a bug; it must not end the thread, which all videos share
-                self._log.warning("%s: a batch failed: %r", self.name, exc)
-                self._settle(self._running, [exc] * len(self._running))
+                self._log.warning("%s: all waiting frames fail: %r", self.name, exc)
+                with self._changed:
+                    failed = [*self._running, *self._take_waiting()]
+                self._settle(failed, [exc] * len(failed))
 
     def _run_next(self) -> None:
         batch = self._next()
@@ -153,6 +154,12 @@ class DeviceThread:
         self._seen_s = {video: at_s for video, at_s in self._seen_s.items() if at_s >= since_s}
         waiting = {ready.video for ready in self._waiting}
         return self._closed or len(self._waiting) >= self._engine.batch or waiting >= self._seen_s.keys()
+
+    def _take_waiting(self) -> list[_Ready]:
+        """All waiting frames, except cancelled ones. Called with `_changed` held."""
+        waiting = [ready for ready in self._waiting if ready.result.set_running_or_notify_cancel()]
+        self._waiting.clear()
+        return waiting
 
     def _attempt(self, batch: Sequence[_Ready]) -> list[Result | Exception]:
         """The result or exception of each frame. If a batch fails, each of its frames is run alone."""
