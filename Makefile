@@ -37,6 +37,8 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml
 $(VENV)/.tested: $(VENV)/.installed
 	$(PIP) install --quiet $(TORCH_INDEX) '$(TORCH)'
 	$(PIP) install --quiet --editable '.[test]'
+# without its dependencies, which are in [test]: it asks for an older typer than ours, but works with it
+	$(PIP) install --quiet --no-deps 'openapi-python-client>=0.29,<1'
 	@touch $@
 
 # WORDS: options of `mattebox serve`, such as make serve WORDS='--port 9000'

@@ -4,17 +4,15 @@ import contextlib
 import os
 import resource
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import redis
 
 from tests.servers import RedisServer, free_port
+from tests.waiting import until
 
-T = TypeVar("T")
 Change = Callable[[RedisServer], None]
 
 
@@ -62,9 +60,9 @@ def fail_snapshot(server: RedisServer) -> None:
         raw.set("k", "v")
         raw.bgsave()
         children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-        for child in wait_for(lambda: children.read_text().split()):
+        for child in until(lambda: children.read_text().split()):
             os.kill(int(child), 9)
-        wait_for(lambda: raw.info("persistence")["rdb_last_bgsave_status"] == "err")
+        until(lambda: raw.info("persistence")["rdb_last_bgsave_status"] == "err")
 
 
 def save_snapshot(server: RedisServer) -> None:
@@ -75,13 +73,13 @@ def fill_disk(server: RedisServer) -> None:
     """Its append-only file cannot grow; to the server this looks like a full disk."""
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     with server.client() as raw:
-        wait_for(lambda: refused(raw, "MISCONF"))
+        until(lambda: refused(raw, "MISCONF"))
 
 
 def empty_disk(server: RedisServer) -> None:
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     with server.client() as raw:
-        wait_for(lambda: not refused(raw, "MISCONF"))
+        until(lambda: not refused(raw, "MISCONF"))
 
 
 def run_endless_script(server: RedisServer) -> None:
@@ -93,13 +91,13 @@ def run_endless_script(server: RedisServer) -> None:
 
     threading.Thread(target=run, daemon=True).start()
     with server.client() as raw:
-        wait_for(lambda: refused(raw, "BUSY"))
+        until(lambda: refused(raw, "BUSY"))
 
 
 def kill_script(server: RedisServer) -> None:
     with server.client() as raw:
         raw.script_kill()
-        wait_for(lambda: not refused(raw, "BUSY"))
+        until(lambda: not refused(raw, "BUSY"))
 
 
 def load_slowly(server: RedisServer) -> None:
@@ -108,11 +106,11 @@ def load_slowly(server: RedisServer) -> None:
         for number in range(200):
             raw.set(f"k{number}", os.urandom(1000))
         raw.bgrewriteaof()
-        wait_for(lambda: not raw.info("persistence")["aof_rewrite_in_progress"])
+        until(lambda: not raw.info("persistence")["aof_rewrite_in_progress"])
     server.kill()
     server.launch("--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024")
     with server.client() as raw:
-        wait_for(lambda: refused(raw, "LOADING"))
+        until(lambda: refused(raw, "LOADING"))
 
 
 def change_password(server: RedisServer) -> None:
@@ -128,14 +126,6 @@ def refused(raw: "redis.Redis", code: str) -> bool:
     except redis.RedisError as exc:
         return code in (getattr(exc, "status_code", ""), str(exc).split(" ")[0])
     return False
-
-
-def wait_for(condition: Callable[[], T]) -> T:
-    for _ in range(1000):
-        if found := condition():
-            return found
-        time.sleep(0.01)
-    raise AssertionError("the server did not change")
 
 
 REFUSALS = {

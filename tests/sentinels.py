@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +13,7 @@ import redis
 from stream.serve.die_with_parent import tied
 from stream.serve.redis_server import find_server
 from tests.servers import free_port
+from tests.waiting import until
 
 Condition = Callable[[], bool]
 MASTER = "mattes"
@@ -139,13 +139,12 @@ class Group:
 
     @staticmethod
     def _until(condition: Condition) -> None:
-        until_s = time.monotonic() + 20
-        while True:
+        def agreed() -> bool:
             with contextlib.suppress(redis.RedisError):
-                if condition():
-                    return
-            assert time.monotonic() < until_s, "the sentinels do not agree"
-            time.sleep(0.05)
+                return condition()
+            return False
+
+        until(agreed, "the sentinels agree", pause_s=0.05)
 
 
 @contextlib.contextmanager

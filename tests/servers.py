@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -17,6 +16,7 @@ import redis
 
 from stream.serve.die_with_parent import tied
 from stream.serve.redis_server import find_server
+from tests.waiting import until
 
 P = ParamSpec("P")
 
@@ -49,17 +49,16 @@ class RedisServer:
 
     def start(self) -> None:
         self.launch()
-        until_s = time.monotonic() + 10
         with self.client() as client:
-            while True:
-                try:
-                    client.ping()
-                    return
-                except redis.AuthenticationError:
-                    return
-                except redis.ConnectionError:
-                    assert time.monotonic() < until_s, "the server does not start"
-                    time.sleep(0.01)
+            until(lambda: self._answers(client), "the server starts", pause_s=0.01)
+
+    def _answers(self, client: "redis.Redis") -> bool:
+        try:
+            return bool(client.ping())
+        except redis.AuthenticationError:
+            return True
+        except redis.ConnectionError:
+            return False
 
     def launch(self, *options: str) -> None:
         """Start it without waiting until it answers."""

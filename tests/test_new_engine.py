@@ -123,8 +123,9 @@ def test_the_api_lists_it_and_a_worker_runs_its_jobs(url: str, tmp_path: Path) -
         menu = http.get("/api/options").json()
         assert menu["options"]["properties"]["engine"]["enum"] == ["auto", *ENGINES, "left"]
         assert menu["engines"][-1] == {
-            "name": "left", "label": "left, by halves", "sentence": "The left half is the subject.", "coarse": False,
-            "colours": False, "options": [], "implied_by": {}, "live": None, "files": None,
+            "name": "left", "label": "left, by halves", "sentence": "The left half is the subject.", "title": "",
+            "heavy": False, "coarse": False, "colours": False, "options": [], "implied_by": {}, "live": None,
+            "files": None,
         }  # fmt: skip
         upload = uploaded(http, numbered_clip(tmp_path / "in.mp4").read_bytes())
         request = {"upload": upload, "options": {"engine": "left", "view": "matte"}, "outputs": [{"format": "mkv"}]}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from stream.loops import Loops, Round
 from stream.records.job_store import JobStore
@@ -17,7 +18,7 @@ from stream.settings import Settings
 from stream.storage import open_storage
 from web import backgrounds, health, login, options
 from web.context import Context, StreamName
-from web.http import problems, tus
+from web.http import guard, openapi, problems, tus
 from web.http.auth import Gate
 from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
@@ -33,13 +34,19 @@ from web.videos.webhooks import Deliveries
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
 _TELLERS = 4  # webhook deliveries at once, so that one slow receiver does not delay the others
+# Swagger UI puts styles into elements and pictures into style sheets
+_DOCS_CSP = guard.CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace("blob:", "data:")
 _log = logging.getLogger(__name__)
 pages = APIRouter(include_in_schema=False)
 
 
 def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     """The ASGI application. The caller closes `store`. Raises UsageError, DiskError."""
-    app = FastAPI(title="Mattebox", version="0.1.0", docs_url=None, redoc_url=None, lifespan=_lifespan)
+    app = FastAPI(
+        title="Mattebox", version="0.1.0", summary="Cuts people out of video, live and from files.",
+        docs_url=None, redoc_url=None, lifespan=_lifespan,
+    )  # fmt: skip
+    openapi.install(app)
     gate, counters = Gate(settings), Counters()
     storage = open_storage(settings)
     jobs = JobStore(store.link)
@@ -71,6 +78,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     ):
         app.include_router(part.router)
     app.include_router(pages)
+    app.mount("/static/swagger", Revalidated(packages=[("fastapi_offline", "static")]))
     app.mount("/static", Revalidated(directory=STATIC))
     # the last middleware added is the outermost
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH))
@@ -100,8 +108,17 @@ def background_loops(here: Context) -> list[tuple[Round, float]]:
     return [(here.store.reap, _REAP_S), (here.jobs.reap_jobs, _REAP_S), (Sweeper(here).wait_and_sweep, 0.0), *tellers]
 
 
+_COMPRESSED_BYTES = 1000  # smaller files are not worth it
+
+
 class Revalidated(StaticFiles):
-    """Static files that browsers revalidate on each use, so that a new version is used at once."""
+    """Static files that browsers revalidate on each use, so that a new version is used at once. They are compressed and
+    always sent whole, because a part of a compressed file is of no use."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        compressed = GZipMiddleware(super().__call__, minimum_size=_COMPRESSED_BYTES)
+        await compressed({**scope, "headers": headers}, receive, send)
 
     def file_response(self, full_path: object, stat_result: object, scope: Scope, status_code: int = 200) -> object:  # type: ignore[override]
         response = super().file_response(full_path, stat_result, scope, status_code)  # type: ignore[arg-type]
@@ -122,6 +139,13 @@ async def videos() -> FileResponse:
 @pages.get("/view/{name}")
 async def viewer(name: StreamName) -> FileResponse:
     return _page("view/view.html")
+
+
+@pages.get("/docs")
+async def api_docs() -> FileResponse:
+    page = _page("docs/docs.html")
+    page.headers["Content-Security-Policy"] = _DOCS_CSP
+    return page
 
 
 @pages.get("/favicon.ico")

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from stream.errors import BackgroundError, TooLarge, disk_error
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner, spend
+from web.http import openapi
 from web.http.problems import Problem
 from web.stores.painted_backgrounds import PICTURES
 
@@ -17,10 +18,12 @@ router = APIRouter(prefix="/api/backgrounds", tags=["backgrounds"])
 PATH = "/api/backgrounds"
 _CHUNK_S = 30.0
 _UPLOADS, _UPLOADS_WINDOW_S = 30, 60
-_BODY = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}}
+_BODY = openapi.body(openapi.binary(openapi.OCTETS))
+_ADDED: dict[int | str, dict[str, Any]] = {201: openapi.answer("The new background.", Location="its thumbnail")}
+_JPEG: dict[int | str, dict[str, Any]] = {200: openapi.answer("A small picture.", openapi.binary("image/jpeg"))}
 
 
-class Choice(BaseModel):
+class BackgroundChoice(BaseModel):
     """spec: what to send as `background`. thumbnail: a JPEG's URL or "". own: an upload of the user, with its id."""
 
     spec: str
@@ -31,39 +34,47 @@ class Choice(BaseModel):
     id: str = ""
 
 
-class Choices(BaseModel):
-    backgrounds: list[Choice]
+class Backgrounds(BaseModel):
+    backgrounds: list[BackgroundChoice]
 
 
 _BUILT_IN = (
-    Choice(spec="blur:0.3", title="Slight blur", kind="blur"),
-    Choice(spec="blur:0.7", title="Strong blur", kind="blur"),
-    Choice(spec="color:#f4f1ea", title="Ivory", kind="color"),
-    Choice(spec="color:#1f2937", title="Slate", kind="color"),
-    Choice(spec="color:#00ff00", title="Green", kind="color"),
-    Choice(spec="transparent", title="Transparent", kind="transparent"),
+    BackgroundChoice(spec="blur:0.3", title="Slight blur", kind="blur"),
+    BackgroundChoice(spec="blur:0.7", title="Strong blur", kind="blur"),
+    BackgroundChoice(spec="color:#f4f1ea", title="Ivory", kind="color"),
+    BackgroundChoice(spec="color:#1f2937", title="Slate", kind="color"),
+    BackgroundChoice(spec="color:#00ff00", title="Green", kind="color"),
+    BackgroundChoice(spec="transparent", title="Transparent", kind="transparent"),
 )
 
 
-@router.get("")
-async def choices(owner: Owner, here: Here) -> Choices:
+@router.get("", operation_id="list_backgrounds", summary="List backgrounds")
+async def choices(owner: Owner, here: Here) -> Backgrounds:
     gallery = [
-        Choice(spec=f"gallery:{n}", title=n.capitalize(), kind="image", thumbnail=f"{PATH}/gallery/{n}/thumbnail")
+        BackgroundChoice(
+            spec=f"gallery:{n}", title=n.capitalize(), kind="image", thumbnail=f"{PATH}/gallery/{n}/thumbnail"
+        )
         for n in PICTURES
     ]
     own = await asyncio.to_thread(here.background_store.uploads, owner)
     uploads = [_own(upload.id, upload.kind, n) for n, upload in enumerate(own, 1)]
-    return Choices(backgrounds=[*_BUILT_IN, *gallery, *uploads])
+    return Backgrounds(backgrounds=[*_BUILT_IN, *gallery, *uploads])
 
 
-def _own(id: str, kind: Literal["image", "video"], number: int) -> Choice:
+def _own(id: str, kind: Literal["image", "video"], number: int) -> BackgroundChoice:
     title = f"My {'picture' if kind == 'image' else 'video'} {number}"
-    return Choice(spec=f"upload:{id}", title=title, kind=kind, thumbnail=f"{PATH}/{id}/thumbnail", own=True, id=id)
+    return BackgroundChoice(
+        spec=f"upload:{id}", title=title, kind=kind, thumbnail=f"{PATH}/{id}/thumbnail", own=True, id=id
+    )
 
 
-@router.post("", status_code=201, openapi_extra=_BODY)
-async def add(request: Request, response: Response, owner: Owner, here: Here) -> Choice:
-    """Upload the picture or video in the request body. The server detects its type and chooses its id."""
+@router.post(
+    "", status_code=201, openapi_extra=_BODY, responses=_ADDED,
+    operation_id="add_background", summary="Add a picture or video of your own",
+)  # fmt: skip
+async def add(request: Request, response: Response, owner: Owner, here: Here) -> BackgroundChoice:
+    """Upload the picture or video in the request body, with any Content-Type. The server detects its type and chooses
+    its id."""
     await spend(here, request, "upload", owner, _UPLOADS, _UPLOADS_WINDOW_S)
     count = len(await asyncio.to_thread(here.background_store.uploads, owner))
     if count >= here.settings.max_backgrounds:
@@ -101,7 +112,10 @@ async def _receive(request: Request, draft: Path, here: Context) -> None:
             await asyncio.to_thread(file.write, chunk)
 
 
-@router.get("/gallery/{name}/thumbnail", response_class=Response)
+@router.get(
+    "/gallery/{name}/thumbnail", response_class=Response, responses=_JPEG,
+    operation_id="get_gallery_thumbnail", summary="Thumbnail of a background of the gallery",
+)  # fmt: skip
 async def gallery_thumbnail(name: str, owner: Owner, here: Here) -> Response:
     try:
         picture = await asyncio.to_thread(here.background_store.gallery_thumbnail, name)
@@ -110,7 +124,10 @@ async def gallery_thumbnail(name: str, owner: Owner, here: Here) -> Response:
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
-@router.get("/{name}/thumbnail", response_class=Response)
+@router.get(
+    "/{name}/thumbnail", response_class=Response, responses=_JPEG,
+    operation_id="get_background_thumbnail", summary="Thumbnail of your own background",
+)  # fmt: skip
 async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
     try:
         picture = await asyncio.to_thread(here.background_store.thumbnail, owner, name)
@@ -119,7 +136,7 @@ async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
-@router.delete("/{name}", status_code=204)
+@router.delete("/{name}", status_code=204, operation_id="remove_background", summary="Remove your own background")
 async def remove(name: str, owner: Owner, here: Here) -> Response:
     spec = f"upload:{name}"
     if any(spec in _specs(here, job) for job in await here.jobs.jobs(owner) if not job.state.final):

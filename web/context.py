@@ -1,9 +1,9 @@
 """The objects that the routes share, and their dependencies: context, visitor, user, rate limits."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Request, Security
 
 from stream import limits
 from stream.records.job_store import JobStore
@@ -12,6 +12,7 @@ from stream.settings import Settings
 from stream.storage import Storage
 from web.http.auth import Gate, Visitor
 from web.http.counters import Counters
+from web.http.openapi import BEARER, LINK, SIGNED_IN
 from web.http.problems import Problem
 from web.stores.backgrounds import BackgroundStore
 from web.stores.job_watch import JobWatch
@@ -45,10 +46,22 @@ def _visitor(request: Request, here: Here) -> Visitor:
     return here.gate.visitor(request)
 
 
-Anyone = Annotated[Visitor, Depends(_visitor)]
+_Visitor = Annotated[Visitor, Depends(_visitor)]
+# for the description of the API: `Gate` reads the credentials
+_WITH_TOKEN, _WITH_COOKIE, _WITH_LINK = (Security(scheme) for scheme in (BEARER, SIGNED_IN, LINK))
 
 
-def _owner(visitor: Anyone) -> str:
+def _anyone(
+    visitor: _Visitor, bearer: Any = _WITH_TOKEN, cookie: Any = _WITH_COOKIE, link: Any = _WITH_LINK
+) -> Visitor:
+    return visitor
+
+
+Anyone = Annotated[Visitor, Depends(_anyone)]
+"""A signed-in user, or the holder of a signed link."""
+
+
+def _owner(visitor: _Visitor, bearer: Any = _WITH_TOKEN, cookie: Any = _WITH_COOKIE) -> str:
     if visitor.scope != "login":
         raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
     return visitor.owner

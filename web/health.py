@@ -6,7 +6,7 @@ Workers write their measurements to Redis with their heartbeats and meters, so a
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean, median
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -18,9 +18,11 @@ from stream.errors import StoreDown
 from stream.records.jobs import Job, JobState
 from stream.records.live import Meters, Session, SessionState, Worker
 from web.context import Here, Owner
+from web.http import openapi
 from web.http.problems import Problem
 
 router = APIRouter(tags=["operations"])
+_METRICS: dict[int | str, dict[str, Any]] = {200: openapi.answer("The metrics.", openapi.text("text/plain"))}
 Kind = Literal["live", "files"]
 _KINDS: tuple[Kind, ...] = ("live", "files")
 
@@ -40,12 +42,12 @@ class Readiness(Health):
     file_workers: int
 
 
-@router.get("/livez")
+@router.get("/livez", operation_id="get_liveness", summary="Whether this process runs")
 async def alive() -> Health:
     return Health()
 
 
-@router.get("/readyz")
+@router.get("/readyz", operation_id="get_readiness", summary="Whether a worker is ready")
 async def ready(
     here: Here,
     required: Annotated[Kind | None, Query(alias="for", description="kind of worker to check; default: any")] = None,
@@ -67,7 +69,10 @@ async def ready(
     )
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics", response_class=Response, responses=_METRICS,
+    operation_id="get_metrics", summary="Metrics for Prometheus",
+)  # fmt: skip
 async def metrics(owner: Owner, here: Here) -> Response:
     """Metrics in Prometheus's text format. Without Redis, `mattebox_redis_up` is 0."""
     try:

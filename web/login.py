@@ -15,20 +15,22 @@ router = APIRouter(prefix="/api", tags=["users"])
 _TRIES, _TRIES_WINDOW_S = 10, 60
 
 
-class Token(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Credentials(BaseModel):
+    """token: the user's access token."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"token": "s3cret"}]})
     token: str = Field(min_length=1, max_length=4096)
 
 
-class Me(BaseModel):
+class CurrentUser(BaseModel):
     """tokens: whether users have to sign in. If not, `user` is ""."""
 
     user: str
     tokens: bool
 
 
-@router.post("/login", status_code=204)
-async def sign_in(body: Token, request: Request, here: Here) -> Response:
+@router.post("/login", status_code=204, operation_id="sign_in", summary="Sign in with a cookie")
+async def sign_in(body: Credentials, request: Request, here: Here) -> Response:
     """Exchange a token for an HttpOnly, SameSite=Strict cookie."""
     await spend(here, request, "login", "", _TRIES, _TRIES_WINDOW_S)
     user = here.gate.user_of(body.token)
@@ -41,28 +43,28 @@ async def sign_in(body: Token, request: Request, here: Here) -> Response:
     return response
 
 
-@router.get("/login")
-async def current_user(owner: Owner, here: Here) -> Me:
-    return Me(user=owner, tokens=not here.gate.open)
+@router.get("/login", operation_id="get_user", summary="The signed-in user")
+async def current_user(owner: Owner, here: Here) -> CurrentUser:
+    return CurrentUser(user=owner, tokens=not here.gate.open)
 
 
-@router.delete("/login", status_code=204)
+@router.delete("/login", status_code=204, operation_id="sign_out", summary="Sign out")
 async def sign_out() -> Response:
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response
 
 
-class LinkRequest(BaseModel):
+class StreamLinkRequest(BaseModel):
     """kind: what the link allows. name: the stream."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"kind": "view", "name": "stage"}]})
     kind: Literal["view", "publish"]
     name: str = Field(pattern=f"^{limits.NAME}$")
     expires_s: Annotated[int, Field(ge=1, le=limits.STREAM_LINK_S, description="seconds until it expires")] = 3600
 
 
-class Link(BaseModel):
+class StreamLink(BaseModel):
     """url: for a player (WHEP) or an encoder (WHIP). token: the bearer token in it, which OBS has a separate field for.
     page: the viewer's page, or "" for a publisher's link. expires_s: Unix time."""
 
@@ -72,12 +74,12 @@ class Link(BaseModel):
     expires_s: float
 
 
-@router.post("/links", status_code=201)
-async def create_link(body: LinkRequest, request: Request, owner: Owner, here: Here) -> Link:
+@router.post("/links", status_code=201, operation_id="create_stream_link", summary="Create a link to a stream")
+async def create_link(body: StreamLinkRequest, request: Request, owner: Owner, here: Here) -> StreamLink:
     token = here.gate.issue(body.kind, owner, body.name, body.expires_s)
     base = str(request.base_url).rstrip("/")
     endpoint = "whep" if body.kind == "view" else "whip"
-    return Link(
+    return StreamLink(
         url=f"{base}/{endpoint}/{body.name}?token={token}",
         token=token,
         # in the fragment, which is not sent to servers and so never logged

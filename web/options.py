@@ -26,8 +26,9 @@ class ReadyWorker(BaseModel):
 
 
 class EngineOut(BaseModel):
-    """An engine that can be chosen. label: its name in lists. sentence: a description. coarse: its mattes are small
-    and soft. colours: it estimates the foreground itself.
+    """An engine that can be chosen. label: its name in lists. sentence: a description. title: what its mattes are like,
+    in a word or two; "": show its name. heavy: on a CPU it is slower than live video. coarse: its mattes are small and
+    soft. colours: it estimates the foreground itself.
 
     options: those that this engine supports and others do not. implied_by: options that make `auto` choose it, each
     with the reason. live, files: its rank for `auto`, where the highest wins; cuda: only with a GPU. null: `auto` never
@@ -39,6 +40,8 @@ class EngineOut(BaseModel):
     name: str
     label: str
     sentence: str
+    title: str
+    heavy: bool
     coarse: bool
     colours: bool
     options: list[str]
@@ -79,7 +82,7 @@ class Menu(BaseModel):
     formats: list[FormatOut]
 
 
-@router.get("/options")
+@router.get("/options", operation_id="get_options", summary="Options, engines and formats")
 async def menu(owner: Owner, here: Here) -> Menu:
     schema = Options.model_json_schema()
     schema["properties"]["engine"]["enum"] = list(names())

@@ -31,11 +31,12 @@ class EngineRecord:
     """Properties of an engine that are known without loading it.
 
     name: used by users to select it. place: "module:Class" of its `Engine`, in the workers. label: its entry in lists.
-    sentence: one-line description.
+    sentence: one-line description. title: what its mattes are like, in a word or two, for users who know no engines;
+    "": its name is shown.
 
-    coarse: its mattes are small and soft, so temporal smoothing also fits them to the picture. steady: its mattes need
-    no smoothing, so `temporal` auto leaves them unchanged. colours: it estimates the subject's colours itself; for
-    other engines they are estimated on the CPU, if requested.
+    heavy: on a CPU it is slower than live video. coarse: its mattes are small and soft, so temporal smoothing also fits
+    them to the picture. steady: its mattes need no smoothing, so `temporal` auto leaves them unchanged. colours: it
+    estimates the subject's colours itself; for other engines they are estimated on the CPU, if requested.
 
     options: the special options that it supports ("key", "roi", "weights"); they are refused for engines that do not
     list them. implied_by: those of them that make `auto` select this engine, with the reason as text.
@@ -52,6 +53,8 @@ class EngineRecord:
     place: str
     label: str
     sentence: str
+    title: str = ""
+    heavy: bool = False
     coarse: bool = False
     steady: bool = False
     colours: bool = False
@@ -67,29 +70,31 @@ class EngineRecord:
 
 _RECORDS = (
     EngineRecord(
-        "birefnet", "workers.engines.birefnet:Birefnet", "birefnet (best quality, for GPUs)",
+        "birefnet", "workers.engines.birefnet:Birefnet", "Sharpest, for GPUs (birefnet)",
         "BiRefNet: the best matte, of any subject; takes seconds per frame on a CPU.",
-        colours=True, options=("roi", "weights"), implied_by={"weights": "its weights were specified"},
+        title="Sharpest", heavy=True, colours=True, options=("roi", "weights"),
+        implied_by={"weights": "its weights were specified"},
         live=Rank(20, "best matte; a GPU is available", cuda=True),
         files=Rank(20, "best matte; a GPU is available", cuda=True),
         modules=("torch", "safetensors", "huggingface_hub"), extra="birefnet", catalogue="workers.weights.birefnet_hub",
     ),
     EngineRecord(
-        "rvm", "workers.engines.rvm:Rvm", "rvm (finer hair)",
+        "rvm", "workers.engines.rvm:Rvm", "Sharp, finer hair (rvm)",
         "RobustVideoMatting: people, with fine hair; stable over time.",
-        files=Rank(10, "best matte on a CPU, for files"),
+        title="Sharp", heavy=True, files=Rank(10, "best matte on a CPU, for files"),
         modules=("onnxruntime",), weights="workers.weights.known:RVM",
     ),
     EngineRecord(
-        "selfie", "workers.engines.selfie:Selfie", "selfie (fastest)",
+        "selfie", "workers.engines.selfie:Selfie", "Smooth, the fastest (selfie)",
         "MediaPipe selfie segmentation: people near the camera; a few milliseconds per frame on any CPU.",
-        coarse=True, live=Rank(10, "fastest on a CPU, for live video"),
+        title="Smooth", coarse=True, live=Rank(10, "fastest on a CPU, for live video"),
         modules=("cv2",), weights="workers.weights.known:SELFIE",
     ),
     EngineRecord(
-        "chroma", "workers.engines.chroma:Chroma", "chroma (green screen)",
+        "chroma", "workers.engines.chroma:Chroma", "Green screen (chroma)",
         "Colour key: everything that does not have the colour of a green or blue screen.",
-        steady=True, colours=True, options=("key",), implied_by={"key": "a screen colour was specified"},
+        title="Green screen", steady=True, colours=True, options=("key",),
+        implied_by={"key": "a screen colour was specified"},
     ),
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from stream.settings import Settings
 from stream.storage import open_storage
 from tests.refusals import REFUSALS
 from tests.servers import RedisServer, start_server
+from tests.waiting import until
 from tests.web.http_checks import problem
 from tests.web.running_site import running
 from tests.workers.failing_link import OddLink
@@ -52,14 +53,14 @@ def test_a_file_workers_heartbeat_recovers_after_minutes_of_refused_writes(
     monkeypatch.setattr("workers.lifecycle._BEAT_EVERY_S", 0.01)
     settings, link = Settings(data_dir=tmp_path), OddLink(redis_server.url)
     with running(settings, redis_server.url, worker=False) as site, site.client() as http, file_worker(link, settings):
-        site.until(lambda: http.get("/readyz?for=files").status_code == 200)
+        until(lambda: http.get("/readyz?for=files").status_code == 200)
         for kind in ("too few replicas", "disk full"):
             REFUSALS[kind].begin(redis_server)
             link.calls.clear()
-            site.until(lambda: link.calls["pipeline"] > 120)
-            site.until(lambda: not site.call(site.store.workers()))
+            until(lambda: link.calls["pipeline"] > 120)
+            until(lambda: not site.call(site.store.workers()))
             problem(http.get("/readyz?for=files"), 503, "store_down")
             change = REFUSALS[kind].end
             assert change is not None
             change(redis_server)
-            site.until(lambda: http.get("/readyz?for=files").status_code == 200)
+            until(lambda: http.get("/readyz?for=files").status_code == 200)

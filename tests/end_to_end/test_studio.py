@@ -45,7 +45,7 @@ def studio(served: Served, still: Path) -> Iterator[Any]:
         go_live(tab, served.url)
         tab.click("#drawer-open")
         tab.select_option("#control-engine", "chroma")
-        tab.wait_for_selector("#meters:has-text('chroma')")
+        tab.wait_for_selector("#meters:has-text('chroma')", state="attached")
         yield tab
 
 
@@ -174,8 +174,10 @@ def test_backgrounds(studio: Any, tmp_path: Path) -> None:
     cv2.imwrite(str(path), np.full((90, 160, 3), (255, 0, 255), np.uint8))
     studio.set_input_files("#upload", str(path))
     eventually(studio, lambda picture: near(picture, OUTSIDE, (255, 0, 255), 30))
-    studio.keyboard.press("8")  # dusk, now behind the user's own picture
+    studio.keyboard.press("7")  # still dusk: the user's own picture has a key of its own
     eventually(studio, lambda picture: float(np.abs(picture - dusk).mean()) < 6)
+    studio.keyboard.press("Shift+Digit1")
+    eventually(studio, lambda picture: near(picture, OUTSIDE, (255, 0, 255), 30))
     studio.check("input[value=none]")
     eventually(studio, lambda picture: near(picture, OUTSIDE, (0, 177, 64), 20))
     studio.click(".remove")

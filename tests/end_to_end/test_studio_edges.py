@@ -45,7 +45,7 @@ def choose(tab: Any, **controls: object) -> None:
 
 def with_engine(tab: Any, name: str, **controls: object) -> None:
     choose(tab, engine=name, **controls)
-    tab.wait_for_selector(f"#meters:has-text('{name} on test')", timeout=20_000)
+    tab.wait_for_selector(f"#meters:has-text('{name} on test')", state="attached", timeout=20_000)
 
 
 def matte(tab: Any, name: str, **controls: object) -> None:
@@ -168,7 +168,7 @@ def test_options_of_one_engine(studio: Any) -> None:
 
 
 def test_presets(studio: Any) -> None:
-    """Fast keeps the engine's edges, Balanced refines them, Best uses an engine without holes."""
+    """Smooth keeps the engine's edges, Automatic refines them, Sharp uses an engine without holes."""
     matte(studio, "selfie")
     studio.click("#drawer-close")
     studio.check("input[value=fast]")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.end_to_end.camera_scene import CORNER, DISC, MIDDLE, SCREEN, Box, inside
 from tests.end_to_end.serving import Served
-from tests.web.static.pages import until
+from tests.web.static.pages import SHARE_TABS, until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from tests.end_to_end.browser import CHROMIUM, go_live, page
@@ -130,25 +130,30 @@ def test_the_stacked_view(studio: Any) -> None:
     studio.click("#drawer-close")
 
 
+def copied(tab: Any, name: str) -> str:
+    """The clipboard after a click on the Copy of a field in the share dialog; the field is masked before and after."""
+    tab.click(f"#share-tab-{SHARE_TABS[name]}")
+    tab.evaluate("navigator.clipboard.writeText('')")
+    tab.click(f".address:has(#share-{name}) .copy")
+    until(tab, "navigator.clipboard.readText()")
+    tab.wait_for_selector("#share-copied:has-text('Copied.')")
+    text = str(tab.evaluate("navigator.clipboard.readText()"))
+    assert text
+    assert (tab.input_value(f"#share-{name}") == text) is (name == "whip"), "only the WHIP address is no secret"
+    return text
+
+
 def test_links_are_copied_and_show_the_picture(studio: Any) -> None:
     studio.click("#share-open")
-    until(studio, "document.getElementById('share-token').value")
-    found = {}
-    for name in ("view", "obs", "whip", "token"):
-        studio.evaluate("navigator.clipboard.writeText('')")
-        studio.click(f"#share-{name} + button")
-        studio.wait_for_selector("#share-copied:has-text('Copied.')")
-        found[name] = studio.evaluate("navigator.clipboard.readText()")
-        assert found[name] == studio.input_value(f"#share-{name}")
-        assert found[name]
+    found = {name: copied(studio, name) for name in ("view", "obs", "whip", "token")}
     studio.fill("#share-name", "stage")
     studio.select_option("#share-lasts", "3600")
-    until(studio, "document.getElementById('share-view').value.includes('/view/stage')")
-    assert studio.input_value("#share-token") != found["token"]
+    until(studio, "document.getElementById('share-whip').value.includes('/whip/stage')")
+    assert copied(studio, "token") != found["token"]
     studio.click("#share-go")
     studio.wait_for_selector("#share-state:has-text('On air as “stage”.')", timeout=20_000)
     viewer = studio.context.new_page()
-    viewer.goto(studio.input_value("#share-obs"))
+    viewer.goto(copied(studio, "obs"))
     viewer.wait_for_selector(".stage .shown", timeout=20_000)
     becomes(lambda: off(look(viewer, CORNER), SLATE), lambda levels: levels < 20)
     viewer.goto("about:blank")

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import httpx
 from stream.records.live_store import LiveStore
 from stream.records.redis_link import RedisLink
 from stream.settings import Settings
+from tests.waiting import PATIENCE_S, until
 from tests.web.live_worker_double import Double
 from web.context import Context
 from web.server import Server
@@ -55,37 +56,28 @@ class Site:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the coroutine on the server's event loop, and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
-
-    def until(self, condition: Callable[[], object]) -> None:
-        """Wait ten seconds or longer, in steps, until the condition is true."""
-        for _ in range(500):
-            if condition():
-                return
-            self.call(asyncio.sleep(0.02))
-        raise AssertionError("the condition did not become true")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
     def start(self) -> None:
         self._thread.start()
-        with httpx.Client(base_url=self.url, verify=False) as client:
-            for _ in range(500):
-                try:
-                    if client.get("/readyz" if self.worker else "/livez").is_success:
-                        return
-                except httpx.TransportError:
-                    pass
-                self.call(asyncio.sleep(0.02))
-        raise AssertionError("the site did not start")
+        with self.client() as client:
+            until(lambda: self._answers(client), "the site starts")
+
+    def _answers(self, client: httpx.Client) -> bool:
+        try:
+            return client.get("/readyz" if self.worker else "/livez").is_success
+        except httpx.TransportError:
+            return False
 
     def stop(self) -> None:
         self.server.stop()
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
         self._loop.close()
 
     def client(self, token: str = "") -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=15, verify=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE_S, verify=False)
 
 
 @contextmanager

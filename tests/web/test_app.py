@@ -47,7 +47,7 @@ def test_the_pages_load_nothing_from_other_sites() -> None:
 
 @pytest.mark.parametrize(("method", "path", "status"), [
     ("GET", "/nothing", 404), ("GET", "/static/../app.py", 404), ("GET", "/static/%2e%2e/app.py", 404),
-    ("PUT", "/api/sessions", 405), ("POST", "/livez", 405), ("GET", "/docs", 404), ("GET", "/view/..%2f..%2fx", 404),
+    ("PUT", "/api/sessions", 405), ("POST", "/livez", 405), ("GET", "/redoc", 404), ("GET", "/view/..%2f..%2fx", 404),
     ("BREW", "/api/sessions", 405),
 ])  # fmt: skip
 def test_errors_are_problems(http: httpx.Client, method: str, path: str, status: int) -> None:
@@ -138,3 +138,30 @@ def test_unknown_paths_create_no_metric_labels(http: httpx.Client) -> None:
     routes = {key[2] for key in found if key[0] == "mattebox_http_requests_total"}
     assert "/api/sessions/{name}" in routes
     assert not [route for route in routes if re.search(r"\d", route)]
+
+
+def test_static_files_are_counted_apart_from_routes(http: httpx.Client) -> None:
+    def counted(route: str, status: str) -> float:
+        found = samples(http.get("/metrics").text)
+        return found.get(("mattebox_http_requests_total", "GET", route, status), 0)
+
+    before = [counted("static", "200"), counted("static", "404"), counted("none", "404")]
+    assert http.get("/static/shared/style.css").status_code == 200
+    assert http.get("/static/studio/studio.js").status_code == 200
+    assert http.get("/static/none.js").status_code == 404
+    assert http.get("/none").status_code == 404
+    after = [counted("static", "200"), counted("static", "404"), counted("none", "404")]
+    assert [now - earlier for now, earlier in zip(after, before, strict=True)] == [2, 1, 1]
+
+
+def test_static_files_are_compressed_and_sent_whole(http: httpx.Client) -> None:
+    plain = http.get("/static/shared/live.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    packed = http.get("/static/shared/live.js", headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+    assert packed.status_code == 200
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert packed.content == plain.content
+    assert packed.num_bytes_downloaded < len(plain.content) / 2
+    again = http.get("/static/shared/live.js", headers={"If-None-Match": packed.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")

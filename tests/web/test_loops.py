@@ -1,14 +1,13 @@
 """The background loops of a web process: none ends by an exception."""
 
 import logging
-import time
-from collections.abc import Callable
 
 import pytest
 
 from stream import loops
 from stream.errors import StoreDown
 from stream.settings import Settings
+from tests.waiting import until
 from tests.web.running_site import running
 from tests.workers.failing_link import OddLink
 from web.app import background_loops
@@ -50,11 +49,3 @@ def test_every_loop_is_tested(settings: Settings, redis_url: str) -> None:
     with running(settings, redis_url, worker=False) as site:
         found = {work.__qualname__ for work, _ in background_loops(site.context)}
     assert found == LOOPS.keys()
-
-
-def until(condition: Callable[[], object]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("the loop has ended")

@@ -1,8 +1,10 @@
 """Prometheus counters of this web process: requests and offers. Each application has its own registry."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_STATIC, _NONE = "static", "none"  # instead of a route pattern: the pages' files; paths without a route
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 
 
@@ -33,12 +35,18 @@ class RequestCounter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "none")
                 method = scope["method"] if scope["method"] in _METHODS else "other"
-                self._counters.requests.labels(route, method, message["status"]).inc()
+                self._counters.requests.labels(_route(scope), method, message["status"]).inc()
             await send(message)
 
         await self._app(scope, receive, counted)
+
+
+def _route(scope: Scope) -> str:
+    """The label of a request that was routed. All static files have one, because they are not part of the API."""
+    if isinstance(scope.get("endpoint"), StaticFiles):
+        return _STATIC
+    return str(getattr(scope.get("route"), "path", _NONE))
 
 
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS")

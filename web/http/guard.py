@@ -17,12 +17,12 @@ from web.http.problems import Problem
 MAX_BODY = 128 * 1024  # bytes; a browser's SDP offer has about 8 KB
 _BODY_S = 10.0
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_CSP = (
+CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = {
-    "Content-Security-Policy": _CSP,
+    "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from stream.errors import DiskError, MatteboxError, NoJob, NoSession, StoreDown, StoreError
 
+MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
 _STORE_RETRY_S = 2
 _STATUS: dict[type[MatteboxError], int] = {NoSession: 404, NoJob: 404, StoreError: 409, DiskError: 507}
@@ -54,7 +55,7 @@ def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]]
     }
     if faults:
         body["errors"] = list(faults)
-    return Response(json.dumps(body), status, headers, "application/problem+json")
+    return Response(json.dumps(body), status, headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream import limits
 from stream.records import http_paths
+from web.http import openapi
 from web.http.problems import Problem
 
 PATH = http_paths.UPLOADS
@@ -22,6 +23,40 @@ VERSION = http_paths.TUS_VERSION
 EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
 HASHES = ("sha1", "sha256", "md5")
 _MAX_METADATA = 8192
+_HERE = f"{VERSION}, the version of the protocol"
+_CHECKSUM = f"{', '.join(HASHES)} and the digest of the body in base64?"
+BODY_TYPES = (http_paths.TUS_TYPE, openapi.OCTETS)
+_BYTES = openapi.binary(*BODY_TYPES)
+CREATE_IN = openapi.body(_BYTES, required=False) | openapi.request_headers(
+    Tus_Resumable=_HERE, Upload_Length="size of the whole file in bytes", Upload_Checksum=_CHECKSUM,
+    Upload_Metadata="pairs of a name and a base64 value, separated by commas; `filename` becomes the title?",
+)  # fmt: skip
+CREATE_OUT: dict[int | str, dict[str, Any]] = {
+    201: openapi.answer(
+        "The upload exists.",
+        Location="the upload",
+        Upload_Expires="when it will be removed if nothing arrives",
+        Upload_Offset="number of bytes stored, if the request had a body",
+    )
+}
+HEAD_IN = openapi.request_headers(Tus_Resumable=_HERE)
+HEAD_OUT: dict[int | str, dict[str, Any]] = {
+    200: openapi.answer(
+        "The state of the upload.",
+        Upload_Offset="number of bytes stored",
+        Upload_Length="size of the whole file",
+        Upload_Metadata="as it was sent",
+        Upload_Expires="when it will be removed if nothing arrives",
+    )
+}
+APPEND_IN = openapi.body(_BYTES) | openapi.request_headers(
+    Tus_Resumable=_HERE, Upload_Offset="number of bytes stored, where the body continues", Upload_Checksum=_CHECKSUM
+)
+APPEND_OUT: dict[int | str, dict[str, Any]] = {
+    204: openapi.answer(
+        "The bytes are stored.", Upload_Offset="number of bytes stored", Upload_Expires="when it will be removed"
+    )
+}
 
 
 class TusHeaders:

@@ -10,6 +10,7 @@ from stream import limits
 from stream.records.live import Meters, Session, SessionKind
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
+from web.http import openapi
 from web.http.guard import MAX_BODY
 from web.http.problems import Problem
 from web.live.offers import check_offer, ice, new_session, owned, place
@@ -28,8 +29,15 @@ Part = Annotated[
 ]
 
 
+_CREATED: dict[int | str, dict[str, Any]] = {201: openapi.answer("The answer.", Location="the session")}
+
+
 class OfferIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """The offer of a camera."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"sdp": "v=0\r\n…", "options": {"background": "blur:0.7"}}]}
+    )
     sdp: Sdp
     type: Literal["offer"] = "offer"
     options: Part = Field(default_factory=dict)
@@ -42,11 +50,13 @@ class AnswerOut(BaseModel):
     type: Literal["answer"] = "answer"
 
 
-class Change(BaseModel):
+class SessionChange(BaseModel):
     """options: those to change. show_room: allow a stream's viewers to see the room (background none, views overlay
     and side-by-side)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"options": {"background": "color:#1f2937", "temporal": None}}]}
+    )
     options: Part
     show_room: bool = False
 
@@ -79,7 +89,7 @@ def _public(here: Context, session: Session) -> SessionOut:
     )
 
 
-@router.post("/sessions", status_code=201)
+@router.post("/sessions", status_code=201, responses=_CREATED, operation_id="start_session", summary="Start live video")
 async def start(body: OfferIn, request: Request, response: Response, owner: Owner, here: Here) -> AnswerOut:
     """Offer a camera. Answers as soon as a worker takes it, within 10 s; 503 if no worker has room."""
     await spend_offer(here, request, owner)
@@ -103,19 +113,19 @@ async def _end(here: Context, owner: str, id: str) -> None:
         await here.store.end(session.id, "replaced")
 
 
-@router.get("/sessions")
+@router.get("/sessions", operation_id="list_sessions", summary="List your sessions")
 async def list_sessions(owner: Owner, here: Here) -> Sessions:
     """Your sessions of every kind. Ended ones are listed for ten minutes."""
     return Sessions(sessions=[_public(here, s) for s in await here.store.sessions(owner)])
 
 
-@router.get("/sessions/{name}")
+@router.get("/sessions/{name}", operation_id="get_session", summary="A session")
 async def get_session(name: str, owner: Owner, here: Here) -> SessionOut:
     return _public(here, await owned(here, owner, name))
 
 
-@router.patch("/sessions/{name}")
-async def change(name: str, body: Change, owner: Owner, here: Here) -> SessionOut:
+@router.patch("/sessions/{name}", operation_id="change_session", summary="Change options while live")
+async def change(name: str, body: SessionChange, owner: Owner, here: Here) -> SessionOut:
     """Change some options of a running session; the others stay as they are."""
     session = await owned(here, owner, name)
     if session.state.final:
@@ -128,7 +138,7 @@ async def change(name: str, body: Change, owner: Owner, here: Here) -> SessionOu
     return _public(here, await here.store.change(session.id, options))
 
 
-@router.delete("/sessions/{name}", status_code=204)
+@router.delete("/sessions/{name}", status_code=204, operation_id="end_session", summary="End a session")
 async def end(name: str, owner: Owner, here: Here) -> Response:
     """End the session. Ending a session that is over is no error."""
     session = await owned(here, owner, name)
@@ -141,7 +151,7 @@ class IceServers(BaseModel):
     iceServers: list[dict[str, Any]]  # noqa: N815 - the name in RTCPeerConnection's configuration
 
 
-@router.get("/ice-servers")
+@router.get("/ice-servers", operation_id="get_ice_servers", summary="STUN and TURN servers")
 async def ice_list(visitor: Anyone, here: Here) -> IceServers:
     """ICE servers for a page's `RTCPeerConnection`; viewers may ask too. TURN credentials are valid for an hour."""
     return IceServers(iceServers=ice(here.settings, visitor.owner))

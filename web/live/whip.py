@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from stream.records.live import Command, Session, SessionKind
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, StreamName, spend_offer
+from web.http import openapi
 from web.http.auth import Visitor
 from web.http.problems import Problem
 from web.live.offers import check_offer, ice, new_session, not_live, owned, place
@@ -23,14 +24,29 @@ from web.read_options import read_options
 
 router = APIRouter(tags=["WHIP and WHEP"])
 _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
-_OFFER = {"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}}
-_TRICKLE = {"requestBody": {"required": True, "content": {_FRAGMENT: {"schema": {"type": "string"}}}}}
+_OFFER = openapi.body(openapi.binary(_SDP, openapi.OCTETS))
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    201: openapi.answer(
+        "The SDP answer.",
+        openapi.text(_SDP),
+        Location="the session: PATCH and DELETE it",
+        ETag="for the If-Match header of PATCH",
+        Link='ICE servers, with rel="ice-server"',
+    )
+}
+_CLOSED: dict[int | str, dict[str, Any]] = {200: {"description": "The session has ended."}}
+_TRICKLE = openapi.body(openapi.binary(_FRAGMENT, openapi.OCTETS)) | openapi.request_headers(
+    If_Match="the ETag of the session"
+)
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
 _SDP_LINE = re.compile(r"[a-z]=\S")
 _NOT_OPTIONS = frozenset({"token", "show_room"})  # the other parameters of the query
 
 
-@router.post("/whip/{name}", status_code=201, openapi_extra=_OFFER)
+@router.post(
+    "/whip/{name}", status_code=201, response_class=Response, openapi_extra=_OFFER, responses=_ANSWER,
+    operation_id="publish_stream", summary="Publish a stream (WHIP)",
+)  # fmt: skip
 async def publish(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
     """Publish a stream. Options are query parameters, as in `?background=blur&engine=rvm`. Options that show viewers
     the room (background none, views overlay and side-by-side) also need `show_room=true`."""
@@ -44,7 +60,10 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     return _created(here, session, await place(here, session, sdp), "whip")
 
 
-@router.post("/whep/{name}", status_code=201, openapi_extra=_OFFER)
+@router.post(
+    "/whep/{name}", status_code=201, response_class=Response, openapi_extra=_OFFER, responses=_ANSWER,
+    operation_id="view_stream", summary="View a stream (WHEP)",
+)  # fmt: skip
 async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
     """View a stream. 404 with Retry-After while nobody publishes it."""
     owner = _allowed(visitor, "view", name)
@@ -57,34 +76,46 @@ async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) 
     return _created(here, session, await place(here, session, sdp), "whep")
 
 
-@router.options("/whip/{name}")
-@router.options("/whep/{name}")
+@router.options("/whip/{name}", include_in_schema=False)
+@router.options("/whep/{name}", include_in_schema=False)
 async def endpoint_options(name: StreamName) -> Response:
     return Response(headers={"Allow": "OPTIONS, POST", "Accept-Post": _SDP})
 
 
-@router.patch("/whip/{name}/{session}", status_code=204, openapi_extra=_TRICKLE)
+@router.patch(
+    "/whip/{name}/{session}", status_code=204, openapi_extra=_TRICKLE,
+    operation_id="add_publisher_candidates", summary="Send a publisher's further ICE candidates",
+)  # fmt: skip
 async def trickle_in(name: StreamName, session: str, request: Request, visitor: Anyone, here: Here) -> Response:
     return await _trickle(here, await _found(here, visitor, SessionKind.PUBLISH, name, session), request)
 
 
-@router.patch("/whep/{name}/{session}", status_code=204, openapi_extra=_TRICKLE)
+@router.patch(
+    "/whep/{name}/{session}", status_code=204, openapi_extra=_TRICKLE,
+    operation_id="add_viewer_candidates", summary="Send a viewer's further ICE candidates",
+)  # fmt: skip
 async def trickle_out(name: StreamName, session: str, request: Request, visitor: Anyone, here: Here) -> Response:
     return await _trickle(here, await _found(here, visitor, SessionKind.VIEW, name, session), request)
 
 
-@router.delete("/whip/{name}/{session}")
+@router.delete(
+    "/whip/{name}/{session}", response_class=Response, responses=_CLOSED,
+    operation_id="unpublish_stream", summary="Stop publishing",
+)  # fmt: skip
 async def unpublish(name: StreamName, session: str, visitor: Anyone, here: Here) -> Response:
     return await _close(here, await _found(here, visitor, SessionKind.PUBLISH, name, session))
 
 
-@router.delete("/whep/{name}/{session}")
+@router.delete(
+    "/whep/{name}/{session}", response_class=Response, responses=_CLOSED,
+    operation_id="leave_stream", summary="Stop viewing",
+)  # fmt: skip
 async def leave(name: StreamName, session: str, visitor: Anyone, here: Here) -> Response:
     return await _close(here, await _found(here, visitor, SessionKind.VIEW, name, session))
 
 
-@router.options("/whip/{name}/{session}")
-@router.options("/whep/{name}/{session}")
+@router.options("/whip/{name}/{session}", include_in_schema=False)
+@router.options("/whep/{name}/{session}", include_in_schema=False)
 async def session_options(name: StreamName, session: str) -> Response:
     return Response(headers={"Allow": "DELETE, OPTIONS, PATCH", "Accept-Patch": _FRAGMENT})
 
@@ -98,7 +129,7 @@ def _allowed(visitor: Visitor, scope: Literal["publish", "view"], name: str) -> 
 
 async def _offer(request: Request, kind: SessionKind) -> str:
     """The offer in the body. Raises Problem 400 or 422 if it is invalid, 406 or 415 for the wrong media type."""
-    if _content_type(request) != _SDP:
+    if _content_type(request) not in (_SDP, openapi.OCTETS):
         raise Problem(415, "content_type", f"the offer must be sent as {_SDP}", Accept_Post=_SDP)
     accept = request.headers.get("accept", "")
     if accept and not any(_MEDIA_RANGE.match(part) for part in accept.split(",")):
@@ -156,7 +187,7 @@ async def _found(here: Context, visitor: Visitor, kind: SessionKind, name: str, 
 
 async def _trickle(here: Context, session: Session, request: Request) -> Response:
     """Pass further ICE candidates to the session's worker. ICE restarts are not supported: 422, as the RFC requires."""
-    if _content_type(request) != _FRAGMENT:
+    if _content_type(request) not in (_FRAGMENT, openapi.OCTETS):
         raise Problem(415, "content_type", f"candidates must be sent as {_FRAGMENT}", Accept_Patch=_FRAGMENT)
     match = request.headers.get("if-match")
     if match is None:

@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from stream.errors import StoreDown
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
+from web.http import openapi
 from web.http.problems import Problem
 from web.videos.jobs import PATH, job_out, owned, without_previews
 
@@ -24,18 +25,27 @@ _POLL_S = 0.5
 _KEEP_ALIVE_S = 15.0
 _RECONNECT_MS = 2000
 _MAX_STREAMS = 24  # per user and process; a browser opens at most six connections to a server
-_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: openapi.answer("Server-sent events: job, removed, notice.", openapi.text("text/event-stream"))
+}
+_OVER: dict[int | str, dict[str, Any]] = {204: openapi.answer("The job has ended, and its last event is known.")}
 _DOWN = {"code": "store_down", "detail": "Redis cannot be reached; updates resume when it is back"}
 _UP = {"code": "ok", "detail": "Redis can be reached again"}
 
 
-@router.get("/events", response_class=StreamingResponse, responses=_RESPONSES)
+@router.get(
+    "/events", response_class=StreamingResponse, responses=_RESPONSES,
+    operation_id="watch_jobs", summary="Watch your jobs",
+)  # fmt: skip
 async def all_events(owner: Owner, here: Here) -> Response:
     """Your jobs in their current state, then each job whenever it changes, until you disconnect."""
     return _stream(here, owner, "")
 
 
-@router.get("/{id}/events", response_class=StreamingResponse, responses=_RESPONSES)
+@router.get(
+    "/{id}/events", response_class=StreamingResponse, responses=_RESPONSES | _OVER,
+    operation_id="watch_job", summary="Watch a job",
+)  # fmt: skip
 async def job_events(id: str, request: Request, owner: Owner, here: Here) -> Response:
     """One job until it ends. 204 for clients that reconnect after its last event, which makes browsers stop."""
     job = await owned(here, owner, id)

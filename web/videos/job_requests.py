@@ -27,6 +27,14 @@ PartialOptions = Annotated[dict[str, Any], Field(description="as in POST /api/se
 _STATUS = {"too_large": 413}
 
 
+_EXAMPLE: dict[str, Any] = {
+    "upload": "5f6b6d0e9f7a4a0f8d3c2b1a00112233",
+    "options": {"background": "color:#1f2937", "engine": "rvm"},
+    "outputs": [{"format": "mp4"}, {"name": "matte", "format": "mkv", "view": "matte"}],
+    "start_s": 1.5,
+}
+
+
 class OutputIn(BaseModel):
     """background, view: override those of `options`."""
 
@@ -41,7 +49,7 @@ class JobRequest(BaseModel):
     """The video is either `upload`, the id of a complete upload, or fetched from `url`. Times are in seconds from the
     start of the video."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra={"examples": [_EXAMPLE]})
     upload: str = Field("", max_length=limits.ID)
     url: Address = ""
     title: Title = ""

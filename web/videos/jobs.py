@@ -17,6 +17,7 @@ from stream.records import http_paths
 from stream.records.jobs import Job, JobState, Media, Output, Progress
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
+from web.http import openapi
 from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.read_options import public_options
@@ -24,6 +25,7 @@ from web.videos.job_requests import PREVIEW, JobRequest, new_job
 
 PATH = http_paths.JOBS
 router = APIRouter(prefix=PATH, tags=["jobs"])
+_QUEUED: dict[int | str, dict[str, Any]] = {202: openapi.answer("The job.", Location="the job")}
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
 _IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
 """The fields in which jobs submitted under one `Idempotency-Key` must agree."""
@@ -70,8 +72,10 @@ class JobList(BaseModel):
     jobs: list[JobOut]
 
 
-class Change(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class JobChange(BaseModel):
+    """paused: whether no further segments of the job are started."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"paused": True}]})
     paused: bool
 
 
@@ -113,7 +117,7 @@ def without_previews(jobs: list[Job]) -> list[Job]:
     return [job for job in jobs if job.outputs[0].name != PREVIEW]
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses=_QUEUED, operation_id="submit_job", summary="Submit a job")
 async def submit(
     body: JobRequest,
     request: Request,
@@ -153,19 +157,19 @@ def _stored_bytes(job: Job) -> int:
     return fetched + sum(result.bytes for result in job.results.values())
 
 
-@router.get("")
+@router.get("", operation_id="list_jobs", summary="List your jobs")
 async def list_jobs(owner: Owner, here: Here) -> JobList:
     """Your jobs, newest first, until they expire."""
     return JobList(jobs=[job_out(here, job) for job in without_previews(await here.jobs.jobs(owner))])
 
 
-@router.get("/{id}")
+@router.get("/{id}", operation_id="get_job", summary="A job")
 async def get_job(id: str, owner: Owner, here: Here) -> JobOut:
     return job_out(here, await owned(here, owner, id))
 
 
-@router.patch("/{id}")
-async def change(id: str, body: Change, owner: Owner, here: Here) -> JobOut:
+@router.patch("/{id}", operation_id="change_job", summary="Pause or resume a job")
+async def change(id: str, body: JobChange, owner: Owner, here: Here) -> JobOut:
     """Pause or resume. A paused job finishes its running segments and starts no others. Idempotent."""
     job = await owned(here, owner, id)
     if (job.state is JobState.PAUSED) == body.paused and not job.state.final:
@@ -173,7 +177,7 @@ async def change(id: str, body: Change, owner: Owner, here: Here) -> JobOut:
     return await _changed(here, job, here.jobs.pause if body.paused else here.jobs.resume)
 
 
-@router.post("/{id}/retry")
+@router.post("/{id}/retry", operation_id="retry_job", summary="Retry a failed job")
 async def retry(id: str, owner: Owner, here: Here) -> JobOut:
     """Retry a failed job. Its finished segments are kept."""
     job = await owned(here, owner, id)
@@ -182,7 +186,7 @@ async def retry(id: str, owner: Owner, here: Here) -> JobOut:
     return await _changed(here, job, here.jobs.retry)
 
 
-@router.delete("/{id}", status_code=204)
+@router.delete("/{id}", status_code=204, operation_id="remove_job", summary="Cancel or remove a job")
 async def remove(
     id: str,
     owner: Owner,

@@ -19,6 +19,7 @@ from stream.records.formats import TIMES
 from stream.records.jobs import Job, JobState
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
+from web.http import openapi
 from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.videos.job_requests import PREVIEW, JobRequest, OutputIn, PartialOptions, new_job
@@ -29,19 +30,28 @@ _TIMEOUT_S = 60.0
 _POLL_S = 0.15
 _WARM_UP_S = 0.5  # of video before the frame, for recurrent engines and temporal smoothing
 _PREVIEWS, _PREVIEWS_WINDOW_S = 60, 60
-_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}, "image/png": {}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: openapi.answer("The picture.", openapi.binary("image/jpeg", "image/png"))
+}
 
 
 class PreviewRequest(BaseModel):
     """upload: the id of a complete upload. at_s: the time of the frame, in seconds from the start of the video."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={"examples": [{"upload": "5f6b6d0e9f7a4a0f8d3c2b1a00112233", "at_s": 2.0}]},
+    )
     upload: str = Field(min_length=1, max_length=limits.ID)
     at_s: Annotated[float, Field(ge=0)] = 0.0
     options: PartialOptions = Field(default_factory=dict)
 
 
-@router.post("/previews", response_class=Response, responses=_RESPONSES)
+@router.post(
+    "/previews", response_class=Response, responses=_RESPONSES,
+    operation_id="preview_frame", summary="One processed frame",
+)  # fmt: skip
 async def preview(body: PreviewRequest, request: Request, owner: Owner, here: Here) -> Response:
     """The frame as a JPEG, or as a PNG if it is transparent. It is processed before your other jobs."""
     await spend(here, request, "preview", owner, _PREVIEWS, _PREVIEWS_WINDOW_S)

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,18 +12,28 @@ from stream import limits
 from stream.records.jobs import Job
 from stream.storage import keys
 from web.context import Anyone, Here, Owner
+from web.http import openapi
 from web.http.problems import Problem
 from web.http.ranges import disposition, send
 from web.videos.jobs import PATH, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
+_BYTES = openapi.binary(openapi.OCTETS)
+_RESULT: dict[int | str, dict[str, Any]] = {
+    200: openapi.answer("The file, with the media type of its format.", _BYTES, ETag="for If-Range and If-None-Match"),
+    206: openapi.answer("The part that the Range header asks for.", _BYTES, Content_Range="its place in the file"),
+}
+_PREVIEW: dict[int | str, dict[str, Any]] = {200: openapi.answer("The picture.", openapi.binary("image/jpeg"))}
 OutputName = Annotated[
     str, Query(max_length=limits.OUTPUT_NAME_LENGTH, description="the name of the output; default: the first")
 ]
 
 
 @router.head("/{id}/result", include_in_schema=False)
-@router.get("/{id}/result", response_class=Response)
+@router.get(
+    "/{id}/result", response_class=Response, responses=_RESULT,
+    operation_id="get_job_result", summary="Play or download a result",
+)  # fmt: skip
 async def result(
     id: str,
     request: Request,
@@ -55,7 +65,10 @@ def _file_name(job: Job, output: str) -> str:
 
 
 @router.head("/{id}/preview", include_in_schema=False)
-@router.get("/{id}/preview", response_class=Response)
+@router.get(
+    "/{id}/preview", response_class=Response, responses=_PREVIEW,
+    operation_id="get_job_preview", summary="The latest processed frame",
+)  # fmt: skip
 async def latest_picture(id: str, request: Request, owner: Owner, here: Here) -> Response:
     """A small JPEG of the latest processed frame; 404 until there is one."""
     job = await owned(here, owner, id)
@@ -64,7 +77,9 @@ async def latest_picture(id: str, request: Request, owner: Owner, here: Here) ->
 
 
 class DownloadLinkRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """output: its name; "" for the first."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"expires_s": 3600}]})
     output: str = Field("", max_length=limits.OUTPUT_NAME_LENGTH)
     expires_s: Annotated[int, Field(ge=1, le=limits.DOWNLOAD_LINK_S, description="seconds until it expires")] = 3600
 
@@ -76,7 +91,7 @@ class DownloadLink(BaseModel):
     expires_s: float
 
 
-@router.post("/{id}/links", status_code=201)
+@router.post("/{id}/links", status_code=201, operation_id="create_download_link", summary="Create a link to a result")
 async def create_link(id: str, body: DownloadLinkRequest, request: Request, owner: Owner, here: Here) -> DownloadLink:
     """A signed address of the result that anyone can use until it expires."""
     job = await owned(here, owner, id)

@@ -17,6 +17,7 @@ from stream.errors import TooLarge, disk_error
 from stream.records.http_paths import TUS_TYPE
 from stream.records.jobs import Media
 from web.context import Context, Here, Owner, spend
+from web.http import tus
 from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, checksum_of, expiry, number, title_of
@@ -51,7 +52,10 @@ async def capabilities(here: Here, name: str = "") -> Response:
     return Response(status_code=204, headers=headers | {"Tus-Checksum-Algorithm": ",".join(HASHES)})
 
 
-@router.post("", status_code=201)
+@router.post(
+    "", status_code=201, response_class=Response, openapi_extra=tus.CREATE_IN, responses=tus.CREATE_OUT,
+    operation_id="create_upload", summary="Create an upload (tus)",
+)  # fmt: skip
 async def create(request: Request, owner: Owner, here: Here) -> Response:
     """Create an upload of `Upload-Length` bytes. The body may contain its first bytes."""
     check_version(request)
@@ -63,13 +67,16 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     headers = {"Location": f"{PATH}/{upload.id}"}
-    if request.headers.get("content-type") == TUS_TYPE or not length:
+    if request.headers.get("content-type") in tus.BODY_TYPES or not length:
         upload, offset = await _receive(here, request, upload, 0)
         headers["Upload-Offset"] = str(offset)
     return Response(status_code=201, headers=headers | expiry(upload.expires_s))
 
 
-@router.head("/{name}")
+@router.head(
+    "/{name}", response_class=Response, openapi_extra=tus.HEAD_IN, responses=tus.HEAD_OUT,
+    operation_id="get_upload_offset", summary="Number of bytes stored (tus)",
+)  # fmt: skip
 async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Response:
     """The number of bytes received, from which the upload can continue."""
     check_version(request)
@@ -82,7 +89,7 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
     return Response(status_code=200, headers=headers)
 
 
-@router.get("/{name}")
+@router.get("/{name}", operation_id="get_upload", summary="An upload and its video")
 async def get_upload(name: str, owner: Owner, here: Here) -> UploadOut:
     """The state of an upload, and the properties of its video once it is complete."""
     upload = await _owned(here, owner, name)
@@ -91,18 +98,24 @@ async def get_upload(name: str, owner: Owner, here: Here) -> UploadOut:
     return UploadOut(**upload.model_dump(include=UploadOut.model_fields.keys() - {"offset"}), offset=offset)
 
 
-@router.patch("/{name}", status_code=204)
+@router.patch(
+    "/{name}", status_code=204, openapi_extra=tus.APPEND_IN, responses=tus.APPEND_OUT,
+    operation_id="append_to_upload", summary="Send bytes (tus)",
+)  # fmt: skip
 async def append(name: str, request: Request, owner: Owner, here: Here) -> Response:
     """Continue at `Upload-Offset`. After an interruption, HEAD returns the offset."""
     check_version(request)
-    if request.headers.get("content-type") != TUS_TYPE:
+    if request.headers.get("content-type") not in tus.BODY_TYPES:
         raise Problem(415, "content_type", f"the request body must be sent as {TUS_TYPE}")
     start = number(request, "upload-offset")
     upload, offset = await _receive(here, request, await _owned(here, owner, name), start)
     return Response(status_code=204, headers={"Upload-Offset": str(offset)} | expiry(upload.expires_s))
 
 
-@router.delete("/{name}", status_code=204)
+@router.delete(
+    "/{name}", status_code=204, openapi_extra=tus.HEAD_IN,
+    operation_id="remove_upload", summary="Remove an upload (tus)",
+)  # fmt: skip
 async def remove(name: str, request: Request, owner: Owner, here: Here) -> Response:
     check_version(request)
     upload = await _owned(here, owner, name)

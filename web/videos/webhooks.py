@@ -33,7 +33,7 @@ IDLE_S = 1.0  # between checks for calls that are due
 _log = OncePerSecond(logging.getLogger(__name__))
 
 
-class Secret(BaseModel):
+class WebhookSecret(BaseModel):
     secret: str = Field(description="`whsec_` and the key in base64, as the libraries of Standard Webhooks take it")
     legacy_secret: str = Field(description="the key of the deprecated header Mattebox-Signature")
 
@@ -45,11 +45,11 @@ class Failure(NamedTuple):
     final: bool = False
 
 
-@router.get("/webhook-secret")
-async def secret(owner: Owner, here: Here) -> Secret:
+@router.get("/webhook-secret", operation_id="get_webhook_secret", summary="The key of your webhooks")
+async def secret(owner: Owner, here: Here) -> WebhookSecret:
     """The key that signs the calls to your webhooks. It changes with your token and with the server's secret."""
     key = here.gate.webhook_key(owner)
-    return Secret(secret=f"whsec_{b64encode(key).decode()}", legacy_secret=key.hex())
+    return WebhookSecret(secret=f"whsec_{b64encode(key).decode()}", legacy_secret=key.hex())
 
 
 class Deliveries:

@@ -17,7 +17,9 @@ def test_names_begin_with_auto() -> None:
 def test_a_record_is_complete(name: str) -> None:
     record = ENGINES[name]
     assert record.name == name
-    assert record.label
+    assert record.title
+    assert record.title in record.label, "both call it the same"
+    assert record.name in record.label
     assert record.sentence.endswith(".")
     assert set(record.implied_by) <= set(record.options)
     assert not record.catalogue or record.name in Settings.model_fields

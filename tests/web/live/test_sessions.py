@@ -133,6 +133,7 @@ def test_the_listed_engines_are_those_that_exist(http: httpx.Client) -> None:
     for engine in menu["engines"]:
         record = ENGINES[engine["name"]]
         assert (engine["label"], engine["sentence"]) == (record.label, record.sentence)
+        assert (engine["title"], engine["heavy"]) == (record.title, record.heavy)
         assert engine["options"] == list(record.options)
         assert engine["live"] == (asdict(record.live) if record.live else None)
 

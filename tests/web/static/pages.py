@@ -1,5 +1,6 @@
 """Shared by tests of the pages: Chromium's flags, scripts that read the video, and functions that wait."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -7,11 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from tests.web.running_site import Site
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+SHARE_TABS = {"view": "watch", "obs": "obs", "whip": "publish", "token": "publish"}
+"""The tab of the share dialog with each field."""
 SLATE, PAPER = (31, 41, 55), (244, 241, 234)
 CORNER = """() => {
   const shown = document.querySelector('.stage .shown');
@@ -77,3 +82,10 @@ def until(page: Any, script: str, timeout_s: float = 10) -> None:
     while not page.evaluate(script):
         assert time.monotonic() < end_s, f"never: {script}"
         time.sleep(0.03)
+
+
+def png(colour: str) -> bytes:
+    """A small picture of one colour."""
+    data = io.BytesIO()
+    Image.new("RGB", (64, 36), colour).save(data, "PNG")
+    return data.getvalue()

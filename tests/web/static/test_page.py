@@ -31,7 +31,8 @@ def test_it_connects_and_applies_the_choices(
     opened(page, workerless)
     page.check("input[value='color:#f4f1ea']")
     corner_is(page, PAPER)
-    page.wait_for_selector("#meters:has-text('double on cpu'):has-text('320×240')")
+    page.wait_for_selector("#measurements-open:has-text('double')")
+    page.wait_for_selector("#meters:has-text('double on cpu'):has-text('320×240')", state="attached")
     page.keyboard.press("ArrowRight")  # selects the next radio button of the group
     corner_is(page, SLATE)
     page.check("input[name=view][value=matte]")
@@ -122,7 +123,12 @@ def test_viewers_by_link(
         assert studio.evaluate(PUBLISH) == 201
         state(page, "live")
         corner_is(page, SLATE)
+        session = next(s["id"] for s in http.get("/api/sessions").json()["sessions"] if s["kind"] == "publish")
+        http.delete(f"/api/sessions/{session}")
         publisher.close()
+        state(page, "ended")
+        assert "The broadcast has ended" in page.inner_text("#card")
+        assert page.evaluate("document.querySelector('.stage .shown')") is None, "the last frame does not stay"
         page.goto(link.partition("#")[0])
         state(page, "denied")
 

@@ -23,10 +23,11 @@ export class Live {
    * reason(id): the name of the state that explains why a session's video stopped; waited for only briefly.
    * onState(name, extra): the state to show to the user. onShow(video): another element shows the video from now on.
    * iceServers(): in the format of RTCPeerConnection. delayMs(): how long the server buffers frames on purpose.
+   * fit: give the stage the video's aspect ratio, which changes with the view: side by side is twice as wide.
    */
   constructor({ stage, track = null, place, leave, onState, onShow = () => {}, reason = async () => "reconnecting",
-    iceServers, delayMs = () => 0 }) {
-    Object.assign(this, { stage, track, place, leave, onState, onShow, reason, iceServers, delayMs });
+    iceServers, delayMs = () => 0, fit = true }) {
+    Object.assign(this, { stage, track, place, leave, onState, onShow, reason, iceServers, delayMs, fit });
     this.videos = [...stage.querySelectorAll("video")];
     this.videos.forEach((video) => video.addEventListener("resize", () => video === this.shown && this.#fit(video)));
     this.canvas = stage.querySelector("canvas");
@@ -70,7 +71,7 @@ export class Live {
     this.#close();
     this.videos.forEach((video) => { video.srcObject = null; video.classList.remove("shown"); });
     this.canvas.classList.remove("shown");
-    this.stage.parentElement.style.removeProperty("--ratio");
+    if (this.fit) this.stage.parentElement.style.removeProperty("--ratio");
     const id = this.id;
     this.id = null;
     if (id) await this.leave(id).catch(() => {});
@@ -81,6 +82,9 @@ export class Live {
     this.endReason ??= reason;
     if (this.stage.dataset.state === "reconnecting") this.state(reason); // the frames stopped before the reason was known
   }
+
+  /** Drop the last frame, which stays visible while the video is away. */
+  forget() { this.canvas.classList.remove("shown"); }
 
   /** The element that shows the video, or null while there is none. */
   get shown() { return this.videos.find((video) => video.classList.contains("shown")) ?? null; }
@@ -173,9 +177,8 @@ export class Live {
     video.requestVideoFrameCallback(next);
   }
 
-  /** Give the stage the video's aspect ratio, which changes with the view: side by side is twice as wide. */
   #fit(video) {
-    if (video.videoWidth) this.stage.parentElement.style.setProperty("--ratio", video.videoWidth / video.videoHeight);
+    if (this.fit && video.videoWidth) this.stage.parentElement.style.setProperty("--ratio", video.videoWidth / video.videoHeight);
   }
 
   #frameArrived() {

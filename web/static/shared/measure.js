@@ -1,6 +1,6 @@
 // Samples, taken once a second, from the server's meters and the connection's statistics.
 
-const LATE_MS = 400;
+export const LATE_MS = 400; // a longer delay disturbs a conversation
 
 export class Measure {
   constructor() { this.clear(); }

@@ -5,8 +5,7 @@ export const STATES = {
   idle: {
     tone: "", line: "Ready.", icon: "camera", action: "Open camera",
     title: "Change your background",
-    text: "Your camera's video goes to your server, which cuts you out and puts you in front of another background. "
-      + "Nobody else sees the original video, and it is not stored.",
+    text: "Your server puts you in front of another background. Nobody else sees the original video, and it is not stored.",
     fine: "Your browser will ask for permission first. Only video is used, no sound.",
   },
   asking: {
@@ -72,6 +71,11 @@ export const STATES = {
     title: "You are signed out",
     text: "Sign in with the token that you got from the person who runs this server.",
   },
+  ended: {
+    tone: "", line: "The broadcast has ended. Checking again", icon: "ended",
+    title: "The broadcast has ended",
+    text: "If it starts again under this name, the video continues here automatically.",
+  },
   notLive: {
     tone: "wait", line: "Nobody is live under this name. Trying again", icon: "queue",
     title: "Nobody is live here yet",
@@ -133,19 +137,31 @@ export const CONTROLS = {
   on: "On", off: "Off", measured: "Measured at the start", pick: "Choose a colour",
 };
 
+/** What each preset is for. title: that of the server's own choice. The other presets have their engines' titles. */
 export const PRESETS = {
-  fast: { title: "Fast", text: "Lowest load, no added delay." },
-  balanced: { title: "Balanced", text: "Suits this server best." },
-  best: { title: "Best", text: "Finest hair and edges." },
+  fast: () => "Keeps up on any computer.",
+  balanced: (title) => (title ? `Suits this server best. Now: ${title}.` : "Suits this server best."),
+  best: () => "Finest hair and edges.",
 };
+export const PRESET_TITLES = { automatic: "Automatic", unknown: "…" };
 export const COSTS = {
-  unmeasured: { fast: "light on any machine", balanced: "not measured yet", best: "heavy without a GPU" },
-  measured: (c) => `${c.fps} fps, ${c.ms} ms here`,
-  tooltip: (c) => `Measured by this page on this server: ${c.engine} on ${c.device}`,
+  slower: (title) => `${title} (slower here)`,
+  unmeasured: (engine) => (engine ? `${engine}; measured when you use it` : "measured when you use it"),
+  measured: (c) => `${c.engine} on ${c.device}: ${c.fps} of ${c.of} fps, ${c.ms} ms`,
 };
 export const CUSTOM = "You are using custom settings.";
 
+export const TILE = {
+  hide: "Hide the camera preview", show: "Show the camera preview",
+  move: "Drag it, or press an arrow key, to move it to another corner.",
+};
+
 export const BACKGROUNDS = {
+  shift: "⇧", hint: "Press 1 to 9, or drop or paste a file. ⇧1 to ⇧9 choose your own.",
+  about: {
+    transparent: "Live video cannot be transparent. Viewers and OBS see this checkerboard.",
+    none: "Only you see your room. Viewers never do: on air, they see a strong blur instead.",
+  },
   blur: "Blur", none: "Your room",
   remove: (title) => `Delete ${title}`,
   keyed: (title, number) => `${title}, key ${number}`,
@@ -172,7 +188,7 @@ export const METERS = {
   in: (n) => `${n} fps in`, out: (n) => `${n} out`, glass: (n) => `${n} ms`,
   dropped: (n, cause) => (cause ? `${n} dropped (${cause})` : `${n} dropped`),
   engine: (engine, device) => (device ? `${engine} on ${device}` : engine), load: (percent) => `load ${percent} %`,
-  fps: (n) => `${n} fps`, size: (w, h) => `${w}×${h}`,
+  onlyYou: "Only you see this view", fps: (n) => `${n} fps`, size: (w, h) => `${w}×${h}`,
   measured: "measured", estimated: "estimated",
 };
 export const CHARTS = {
@@ -184,6 +200,8 @@ export const CHARTS = {
 };
 export const WARNINGS = {
   capacity: (matted, received) => `The server is at capacity: it processes ${matted} of ${received} frames per second.`,
+  lighter: (title) => ` Choose “${title}” under Quality.`,
+  fewer: " Fewer videos at once on this server help.",
   camera: (fps) => `Your camera sends only ${fps} frames per second. More light often helps.`,
   uplink: "Your network is too slow for the full video, so it is sent at a smaller size.",
   processor: "This computer is too busy to send the full video.",
@@ -192,8 +210,9 @@ export const WARNINGS = {
   warming: "The engine is starting. Until it is ready, only the background is shown.",
 };
 
+export const SECRET = { show: "Show", hide: "Hide", copied: "Copied.", notCopied: "Press Ctrl+C to copy." };
 export const SHARE = {
-  copied: "Copied.", notCopied: "Press Ctrl+C to copy.",
+  green: "Your background is green now.",
   hidden: "While you are on air, your room stays hidden: viewers get the finished picture only.",
   start: "Go on air", stop: "Stop broadcasting", starting: "Going on air…",
   onAir: (name) => `On air as “${name}”.`, off: "Nobody can see you.",

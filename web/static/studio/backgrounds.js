@@ -1,10 +1,11 @@
-// The backgrounds pane: tiles, a slider for blur, a colour picker, and uploads of the user's own files.
+// The backgrounds pane: tiles, what is to be known or set of the chosen one, a colour picker, and the user's own files.
 
 import { get, request } from "../shared/api.js";
 import { find, icon, make, write } from "../shared/dom.js";
 import { BACKGROUNDS } from "../shared/words.js";
 
 const KEYS = 9;
+const GREEN = "color:#00ff00";
 const SETTLE_MS = 60; // so that dragging over the colours sends a few changes, not hundreds
 
 export class Backgrounds {
@@ -15,11 +16,14 @@ export class Backgrounds {
     this.strength = find("blur");
     this.picker = find("colour");
     this.blur = 0.7;
+    this.own = new Map(); // the user's own backgrounds by their specs
     for (const group of [this.tiles, this.colours]) {
       group.addEventListener("change", ({ target }) => target.name === "background" && this.#choose(target.value));
     }
     this.strength.addEventListener("input", () => this.#chooseSoon(`blur:${Number(this.strength.value)}`));
     this.picker.addEventListener("input", () => this.#chooseSoon(`color:${this.picker.value}`));
+    find("use-green").addEventListener("click", () => this.useGreen());
+    find("delete-own").addEventListener("click", () => this.#remove(this.own.get(this.#spec)));
     find("upload").addEventListener("change", ({ target }) => { this.add([...target.files]); target.value = ""; });
     choices.addEventListener("change", () => this.mark());
   }
@@ -31,17 +35,22 @@ export class Backgrounds {
     const pictures = ofKind("image", "video");
     const blur = { spec: `blur:${this.blur}`, title: BACKGROUNDS.blur, kind: "blur" };
     const room = { spec: "none", title: BACKGROUNDS.none, kind: "none" };
-    const shown = [blur, ...pictures.filter((p) => p.own), ...pictures.filter((p) => !p.own), ...ofKind("transparent"), room];
+    const own = pictures.filter((choice) => choice.own);
+    this.own = new Map(own.map((choice) => [choice.spec, choice]));
     this.#dropMissing(backgrounds);
-    this.tiles.replaceChildren(...shown.map((choice, index) => this.#tile(choice, index + 1)), find("add"));
+    const keyed = [blur, ...pictures.filter((choice) => !choice.own)]; // own ones come last: these keep their keys
+    this.tiles.replaceChildren(
+      ...keyed.map((choice, index) => this.#tile(choice, key(index, ""))),
+      ...[...ofKind("transparent"), room].map((choice) => this.#tile(choice, "")),
+      ...own.map((choice, index) => this.#tile(choice, key(index, BACKGROUNDS.shift))), find("add"));
     this.colours.replaceChildren(...ofKind("color").map(chip), find("any-colour"));
     this.mark();
   }
 
-  /** Choose the background of a number key. */
-  press(number) {
-    const radio = this.tiles.querySelectorAll("input[type=radio]")[number - 1];
-    if (!radio || number > KEYS) return;
+  /** Choose the background of a number key. own: with Shift, which chooses among the user's own. */
+  press(number, own) {
+    const radio = this.tiles.querySelector(`[data-key="${own ? BACKGROUNDS.shift : ""}${number}"] input`);
+    if (!radio) return;
     radio.focus({ preventScroll: true });
     this.#choose(radio.value);
   }
@@ -71,9 +80,14 @@ export class Backgrounds {
   /** The server refused a choice, and the previous one is restored. */
   refused(error) { this.note(BACKGROUNDS.notChanged(error.message), true); }
 
+  /** Choose the green that other programs key out. */
+  useGreen() { return this.#choose(GREEN); }
+
+  get #spec() { return this.choices.value("background") ?? this.choices.chosen.background; }
+
   /** Show which background is chosen. */
   mark() {
-    const spec = this.choices.value("background") ?? this.choices.chosen.background;
+    const spec = this.#spec;
     const [kind, rest] = [spec.split(":", 1)[0], spec.slice(spec.indexOf(":") + 1)];
     if (kind === "blur") {
       this.blur = Number(rest);
@@ -82,11 +96,20 @@ export class Backgrounds {
       if (radio) radio.value = spec;
     }
     write(find("blur-value"), `${Math.round(this.blur * 100)} %`);
-    find("blur-row").hidden = kind !== "blur";
+    this.#about(kind, this.own.get(spec));
     if (kind === "color") this.picker.value = rest;
     let found = false;
     for (const radio of document.getElementsByName("background")) found = (radio.checked = radio.value === spec) || found;
     find("any-colour").classList.toggle("chosen", kind === "color" && !found);
+  }
+
+  /** Below the tiles: the strength of the blur, what viewers see, or a hint. own: one of the user's own, or undefined. */
+  #about(kind, own) {
+    find("blur-row").hidden = kind !== "blur";
+    find("use-green").hidden = kind !== "transparent";
+    find("delete-own").hidden = !own;
+    find("about").classList.toggle("hint", !own && !BACKGROUNDS.about[kind]);
+    write(find("about"), kind === "blur" ? "" : own ? own.title : BACKGROUNDS.about[kind] ?? BACKGROUNDS.hint);
   }
 
   #choose(spec) {
@@ -107,31 +130,35 @@ export class Backgrounds {
     if (gone) this.#choose(`blur:${this.blur}`);
   }
 
-  #tile(choice, number) {
-    const keyed = number <= KEYS;
+  /** key: what chooses it on the keyboard, as it is shown; "" if nothing does. */
+  #tile(choice, key) {
     const radio = make("input", { type: "radio", name: "background", value: choice.spec,
-      aria: { label: keyed ? BACKGROUNDS.keyed(choice.title, number) : choice.title } });
+      aria: { label: key ? BACKGROUNDS.keyed(choice.title, key) : choice.title } });
     const face = make("span", { className: `face ${choice.kind}` });
     if (choice.thumbnail) face.append(make("img", { src: choice.thumbnail, alt: "" }));
     if (choice.kind === "video") face.append(icon("play"));
     if (choice.kind === "none") face.append(icon("room"));
-    const tile = make("div", { className: "tile-choice", data: { kind: choice.kind } }, radio, face,
+    const tile = make("div", { className: "tile-choice", data: { kind: choice.kind, key } }, radio, face,
       make("span", { className: "title" }, choice.title));
-    if (keyed) tile.append(make("kbd", { aria: { hidden: true } }, String(number)));
+    if (key) tile.append(make("kbd", { aria: { hidden: true } }, key));
     if (choice.own) tile.append(this.#removeButton(choice));
     return tile;
   }
 
   #removeButton(choice) {
     const button = make("button", { type: "button", className: "remove", aria: { label: BACKGROUNDS.remove(choice.title) } }, "×");
-    button.addEventListener("click", async () => {
-      await request("DELETE", `/api/backgrounds/${choice.id}`).catch((error) => this.note(error.message, true));
-      await this.load().catch((error) => this.note(error.message, true));
-      this.tiles.querySelector("input:checked")?.focus();
-    });
+    button.addEventListener("click", () => this.#remove(choice));
     return button;
   }
+
+  async #remove(choice) {
+    await request("DELETE", `/api/backgrounds/${choice.id}`).catch((error) => this.note(error.message, true));
+    await this.load().catch((error) => this.note(error.message, true));
+    this.tiles.querySelector("input:checked")?.focus();
+  }
 }
+
+const key = (index, prefix) => (index < KEYS ? `${prefix}${index + 1}` : "");
 
 function chip(choice) {
   const radio = make("input", { type: "radio", name: "background", value: choice.spec, title: choice.title,

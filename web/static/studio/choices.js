@@ -36,6 +36,9 @@ export class Choices extends EventTarget {
     this.#changed();
   }
 
+  /** What the mattes of an engine are like, in a word or two; its name if the server has no words for it. */
+  title(name = "") { return this.engines.find((engine) => engine.name === name)?.title || name; }
+
   /** Whether an option has an effect with the chosen engine. Some options make `auto` choose an engine that has it. */
   hasEffect(name) {
     const engine = this.value("engine");

@@ -1,4 +1,4 @@
-// The line of meters under the video, the panel of charts that it opens, and the warnings.
+// The line under the video, the panel of figures and charts that it opens, and the warnings.
 
 import { find, make, write } from "../shared/dom.js";
 import { warnings } from "../shared/measure.js";
@@ -8,7 +8,9 @@ import { Chart } from "./charts.js";
 const PATIENCE = 3; // seconds that a warning must last before it is shown
 
 export class Measurements {
-  constructor() {
+  /** title(engine): an engine in plain words. remedy(): what helps if the server is at capacity, as text. */
+  constructor({ title, remedy }) {
+    Object.assign(this, { title, remedy });
     this.line = find("meters");
     this.button = find("measurements-open");
     this.panel = find("measurements");
@@ -21,11 +23,13 @@ export class Measurements {
     this.since = new Map();
   }
 
-  /** sample: of Measure, once a second. notice: a text to show instead of warnings, or "". */
-  show(sample, notice = "") {
+  /** sample: of Measure, once a second. notice: a text to show instead of warnings, or "". isPrivate: whether the view
+   * shows the room, which only the user sees. */
+  show(sample, notice = "", isPrivate = false) {
     this.sample = sample;
     const parts = line(sample);
     this.line.replaceChildren(...parts.map((text) => make("span", {}, text)));
+    write(find("summary"), isPrivate ? METERS.onlyYou : this.title(sample.meters?.engine));
     this.button.disabled = false;
     this.charts.fps.add(sample.fpsIn, sample.fpsOut);
     this.charts.glass.add(sample.glassMs);
@@ -37,6 +41,7 @@ export class Measurements {
 
   clear() {
     this.line.replaceChildren();
+    write(find("summary"), "");
     this.button.disabled = true;
     this.#open(false);
     Object.values(this.charts).forEach((chart) => chart.clear());
@@ -62,7 +67,7 @@ export class Measurements {
     for (const name of this.since.keys()) if (!found.some(([each]) => each === name)) this.since.delete(name);
     for (const [name] of found) this.since.set(name, (this.since.get(name) ?? 0) + 1);
     const lasting = found.find(([name]) => this.since.get(name) >= PATIENCE);
-    const text = notice || (lasting ? warningText(lasting) : "");
+    const text = notice || (lasting ? warningText(lasting) + (lasting[0] === "capacity" ? this.remedy() : "") : "");
     write(find("notice"), text);
     find("notice").hidden = !text;
   }

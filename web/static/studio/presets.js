@@ -1,22 +1,25 @@
-// Fast, Balanced, Best: presets that set several options at once, with their measured cost on this server.
+// Smooth, automatic, sharp: presets that set several options at once. What each costs here is measured, and shown as
+// "slower here" on its card and in figures under Details.
 
 import { find, keep, make, read, write } from "../shared/dom.js";
-import { COSTS, CUSTOM, PRESETS } from "../shared/words.js";
+import { LATE_MS } from "../shared/measure.js";
+import { COSTS, CUSTOM, PRESETS, PRESET_TITLES, WARNINGS } from "../shared/words.js";
 import { same } from "./choices.js";
 
 const KEY = "mattebox.costs";
 const SETTLED = 6; // seconds with unchanged options before their cost is measured
 const NAMES = ["engine", "temporal", "refine", "foreground"];
+const ENOUGH = 0.8; // of the camera's frames; with fewer, a preset is slower here
 
 export class Presets {
   constructor(choices) {
     this.choices = choices;
     this.costs = read(KEY, {});
     this.element = find("presets");
-    this.gpu = false;
+    this.workers = [];
     this.engines = []; // the server's descriptions of them, with their ranks
     this.unchanged = 0; // seconds
-    for (const name of Object.keys(PRESETS)) this.element.append(this.#card(name));
+    for (const name of Object.keys(PRESETS)) this.element.append(card(name));
     this.element.addEventListener("change", ({ target }) => this.choices.choose(this.#options(target.value) ?? {}));
     choices.addEventListener("change", () => { this.unchanged = 0; this.#show(); });
     this.#show();
@@ -25,7 +28,7 @@ export class Presets {
   /** Takes the answer of GET /api/options. */
   learn({ engines, workers }) {
     this.engines = engines;
-    this.gpu = workers.some((worker) => /cuda|gpu|h200|rtx/i.test(worker.device));
+    this.workers = workers;
     this.#show();
   }
 
@@ -37,11 +40,18 @@ export class Presets {
     this.unchanged = ready ? this.unchanged + 1 : 0;
     if (this.unchanged < SETTLED || glassMs === null) return;
     const { engine, device } = meters;
-    const cost = { fps: Math.round(meters.matte_fps), ms: Math.round(glassMs / 5) * 5, engine, device };
+    const [fps, of] = [meters.matte_fps, meters.fps_in].map(Math.round);
+    const cost = { fps, of, ms: Math.round(glassMs / 5) * 5, engine, device };
     if (same(cost, this.costs[name])) return;
     this.costs[name] = cost;
     keep(KEY, this.costs);
     this.#show();
+  }
+
+  /** What helps if the server is at capacity. */
+  remedy() {
+    const fast = this.#engine("fast");
+    return fast && this.#current() !== "fast" ? WARNINGS.lighter(this.choices.title(fast.name)) : WARNINGS.fewer;
   }
 
   #show() {
@@ -50,21 +60,56 @@ export class Presets {
       const name = radio.value;
       radio.checked = name === current;
       radio.disabled = !this.#options(name);
-      const cost = this.costs[name];
-      const line = radio.parentElement.querySelector(".cost");
-      write(line, cost ? COSTS.measured(cost) : COSTS.unmeasured[name]);
-      line.title = cost ? COSTS.tooltip(cost) : "";
+      const [title, text] = radio.parentElement.querySelectorAll(".title, .fine");
+      write(title, this.#title(name));
+      write(text, PRESETS[name](this.choices.title(this.workers[0]?.engine)));
     }
+    find("costs").replaceChildren(...Object.keys(PRESETS).map((name) => make("div", {},
+      make("dt", {}, this.#title(name)), make("dd", {}, this.#figures(name)))));
     write(find("custom"), current ? "" : CUSTOM);
+  }
+
+  #title(name) {
+    if (name === "balanced") return PRESET_TITLES.automatic;
+    const title = this.choices.title(this.#engine(name)?.name) || PRESET_TITLES.unknown;
+    return this.#isSlow(name) ? COSTS.slower(title) : title;
+  }
+
+  /** Whether the preset is too slow for live video: by its measured cost, or else by its engine and the devices. */
+  #isSlow(name) {
+    const cost = this.#cost(name);
+    if (cost) return cost.fps < ENOUGH * cost.of || cost.ms > LATE_MS;
+    return this.workers.length > 0 && Boolean(this.#engine(name)?.heavy) && !this.#gpu;
+  }
+
+  #figures(name) {
+    const cost = this.#cost(name);
+    return cost ? COSTS.measured(cost) : COSTS.unmeasured(this.#engine(name)?.name);
+  }
+
+  /** The measured cost, if it is that of the engine and the kind of device that the preset would use now. */
+  #cost(name) {
+    const cost = this.costs[name];
+    const engine = this.#engine(name);
+    if (!cost?.of || cost.engine !== (engine?.name ?? cost.engine)) return null;
+    return engine?.heavy && this.workers.length && isGpu(cost) !== this.#gpu ? null : cost;
+  }
+
+  get #gpu() { return this.workers.some(isGpu); }
+
+  /** The server's description of a preset's engine; undefined if it is unknown. */
+  #engine(name) {
+    if (name === "fast") return best(this.engines, "live", false);
+    if (name === "best") return best(this.engines, "files", this.#gpu);
+    return this.engines.find((engine) => engine.name === this.workers[0]?.engine);
   }
 
   /** The options of a preset, null for a default; undefined if no engine for it is known. */
   #options(name) {
     const defaults = Object.fromEntries(NAMES.map((each) => [each, null]));
-    const fast = best(this.engines, "live", false);
-    const finest = best(this.engines, "files", this.gpu);
-    if (name === "fast") return fast && { ...defaults, engine: fast.name, temporal: "live", refine: "off", foreground: "keep" };
-    if (name === "best") return finest && { ...defaults, engine: finest.name, foreground: finest.colours ? "estimate" : null };
+    const engine = this.#engine(name);
+    if (name === "fast") return engine && { ...defaults, engine: engine.name, temporal: "live", refine: "off", foreground: "keep" };
+    if (name === "best") return engine && { ...defaults, engine: engine.name, foreground: engine.colours ? "estimate" : null };
     return defaults;
   }
 
@@ -75,12 +120,13 @@ export class Presets {
     });
     return Object.keys(PRESETS).find((name) => this.#options(name) && isChosen(this.#options(name))) ?? null;
   }
+}
 
-  #card(name) {
-    const radio = make("input", { type: "radio", name: "preset", value: name });
-    return make("label", { className: "preset" }, radio, make("span", { className: "title" }, PRESETS[name].title),
-      make("span", { className: "cost" }), make("span", { className: "fine" }, PRESETS[name].text));
-  }
+const isGpu = ({ device }) => device.startsWith("cuda");
+
+function card(name) {
+  const radio = make("input", { type: "radio", name: "preset", value: name });
+  return make("label", { className: "preset" }, radio, make("span", { className: "title" }), make("span", { className: "fine" }));
 }
 
 /** The engine with the highest rank for a job, "live" or "files". gpu: whether the server has one. */

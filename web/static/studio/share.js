@@ -1,25 +1,32 @@
 // Sharing: broadcast the studio's video under a name, and get the addresses for viewers, OBS and publishers.
 
 import { request } from "../shared/api.js";
-import { find, keep, read, write } from "../shared/dom.js";
+import { find, keep, pause, read, write } from "../shared/dom.js";
+import { SETTLE_MS } from "../shared/taps.js";
 import { SHARE } from "../shared/words.js";
+import { Secret } from "./secret.js";
+import { makeTabs } from "./tabs.js";
 
 const KEY = "mattebox.share";
 const FIELDS = { view: "share-view", obs: "share-obs", whip: "share-whip", token: "share-token" };
+const SCOPES = { "share-watch": "view", "share-for-obs": "view", "share-publish": "publish" }; // the link of each tab
 
 export class Share {
   /** start(name) and stop() put the studio on air and take it off air; both may throw. */
   constructor({ start, stop }) {
-    Object.assign(this, { start, stop });
+    Object.assign(this, { start, stop, tab: "share-watch", made: {} });
     this.dialog = find("share");
     this.name = find("share-name");
     this.lasts = find("share-lasts");
-    Object.assign(this.name, { value: read(KEY, {}).name ?? "studio" });
-    find("share-open").addEventListener("click", () => { this.dialog.showModal(); this.#addresses(); });
+    this.fields = Object.fromEntries(Object.entries(FIELDS).map(([field, id]) => [field, new Secret(find(id), copied)]));
+    this.name.value = read(KEY, {}).name ?? "studio";
+    find("share-open").addEventListener("click", () => { this.dialog.showModal(); this.tabs.select(this.tab); });
     find("share-close").addEventListener("click", () => this.dialog.close());
-    for (const field of [this.name, this.lasts]) field.addEventListener("change", () => this.#addresses());
+    this.dialog.addEventListener("close", () => this.#each((field) => field.show(false)));
+    for (const field of [this.name, this.lasts]) field.addEventListener("change", () => { this.#forget(); this.#addresses(); });
     find("share-go").addEventListener("click", () => this.#toggle());
-    for (const id of Object.values(FIELDS)) this.#copyable(find(id));
+    this.tabs = makeTabs(find("share-tabs"), (id) => { this.tab = id; if (this.dialog.open) this.#addresses(); });
+    this.tabs.select(this.tab);
     this.show(null, false);
   }
 
@@ -35,6 +42,7 @@ export class Share {
     find("on-air").hidden = !name;
   }
 
+  /** The button changes its meaning, so it pauses before it can be pressed again. */
   async #toggle() {
     const button = find("share-go");
     button.disabled = true;
@@ -44,33 +52,41 @@ export class Share {
     } catch (error) {
       write(find("share-state"), SHARE.failed(error.message));
     }
-    button.disabled = false;
+    button.disabled = true;
+    await pause(SETTLE_MS);
+    button.disabled = find("stop").disabled; // the camera was closed meanwhile
   }
 
+  /** Get the addresses of the shown tab, unless they are known. Only a link that is needed is made. */
   async #addresses() {
+    const kind = SCOPES[this.tab];
+    if (this.made[kind] || !this.name.reportValidity()) return; // checks the pattern in the HTML
     const name = this.name.value;
-    if (!this.name.reportValidity()) return; // checks the pattern in the HTML
     keep(KEY, { name });
-    const link = async (kind) => {
-      const json = { kind, name, expires_s: Number(this.lasts.value) };
-      return (await request("POST", "/api/links", { json })).json();
-    };
+    const making = request("POST", "/api/links", { json: { kind, name, expires_s: Number(this.lasts.value) } });
+    this.made[kind] = making;
     try {
-      const [view, publish] = await Promise.all([link("view"), link("publish")]);
-      const values = { view: view.page, obs: `${view.page}&clean`, whip: publish.url.split("?")[0], token: publish.token };
-      for (const [field, id] of Object.entries(FIELDS)) find(id).value = values[field];
+      const link = await (await making).json();
+      if (this.made[kind] !== making) return; // the name was changed meanwhile
+      if (kind === "view") this.#fill({ view: link.page, obs: `${link.page}&clean` });
+      else this.#fill({ whip: link.url.split("?")[0], token: link.token });
     } catch (error) {
+      if (this.made[kind] === making) this.made[kind] = null;
       write(find("share-state"), `${error.message}.`);
     }
   }
 
-  #copyable(field) {
-    const button = field.nextElementSibling;
-    button.addEventListener("click", async () => {
-      field.select();
-      const done = await navigator.clipboard?.writeText(field.value).then(() => true, () => false);
-      write(find("share-copied"), done ? SHARE.copied : SHARE.notCopied);
-      setTimeout(() => write(find("share-copied"), ""), 2500);
-    });
+  #fill(values) { for (const [field, value] of Object.entries(values)) this.fields[field].set(value); }
+
+  #forget() {
+    this.made = {};
+    this.#each((field) => field.set(""));
   }
+
+  #each(act) { Object.values(this.fields).forEach(act); }
+}
+
+function copied(text) {
+  write(find("share-copied"), text);
+  setTimeout(() => write(find("share-copied"), ""), 2500);
 }

@@ -1,11 +1,12 @@
 // The studio: sends the camera to the server, shows the matted video, and connects the page's parts.
 
 import { get, Refusal, request } from "../shared/api.js";
-import { find, pause } from "../shared/dom.js";
+import { find, pause, write } from "../shared/dom.js";
 import { Live } from "../shared/live.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { Measure } from "../shared/measure.js";
 import { showState } from "../shared/status.js";
+import { Taps } from "../shared/taps.js";
 import { SHARE, WARNINGS } from "../shared/words.js";
 import { acceptFiles, Backgrounds } from "./backgrounds.js";
 import { NoCamera, openCamera, showTile } from "./camera.js";
@@ -18,7 +19,9 @@ import { Presets } from "./presets.js";
 import { showsRoom } from "./privacy.js";
 import { Publisher } from "./publisher.js";
 import { Recording } from "./recording.js";
+import { followShape } from "./shape.js";
 import { Share } from "./share.js";
+import { Tile } from "./tile.js";
 import { Tools } from "./tools.js";
 import { Views } from "./views.js";
 
@@ -33,7 +36,7 @@ const presets = new Presets(choices);
 const controls = new Controls(choices);
 const views = new Views(choices);
 const compare = new Compare();
-const measurements = new Measurements();
+const measurements = new Measurements({ title: (engine) => choices.title(engine), remedy: () => presets.remedy() });
 const measure = new Measure();
 const note = (text) => backgrounds.note(text);
 const tools = new Tools({ live: () => live, note });
@@ -96,10 +99,10 @@ async function open() {
 
 async function run() {
   const kind = publisher ? { place: placeView } : { place, track: camera.getVideoTracks()[0] };
-  const mine = new Live({ stage, ...kind, leave, onState: stateChanged, onShow: videoShown, reason, iceServers, delayMs });
+  const mine = new Live({ stage, ...kind, leave, onState: stateChanged, onShow: videoShown, reason, iceServers, delayMs, fit: false });
   live = mine;
   globalThis.mattebox = { live }; // for debugging in the console
-  find("stop").hidden = false;
+  find("stop").disabled = false;
   if (!find("tile").querySelector("video").srcObject) showTile(find("tile"), camera);
   share.show(publisher?.name ?? null, true);
   follow();
@@ -165,7 +168,7 @@ async function watchSession(mine) {
       publisher?.lost();
     }
     const sample = measure.sample(record?.meters ?? null, await mine.stats());
-    measurements.show(sample, notice(record));
+    measurements.show(sample, notice(record), !publisher && showsRoom({ view: choices.value("view") }));
     presets.measure(sample);
     await pause(1000);
   }
@@ -183,7 +186,7 @@ function notice(record) {
   if (!meters || stage.dataset.state !== "live") return "";
   const chosen = choices.value("engine");
   if (meters.notice || !chosen || chosen === "auto" || meters.engine === chosen) return meters.notice ?? "";
-  return WARNINGS.loading(chosen, meters.matte_fps > 0 ? meters.engine : "");
+  return WARNINGS.loading(choices.title(chosen), meters.matte_fps > 0 ? choices.title(meters.engine) : "");
 }
 
 /** Close the camera and all connections. state: the state to show afterwards; null leaves the state as it is. */
@@ -195,7 +198,7 @@ async function close(state = "idle") {
   showTile(find("tile"), null);
   camera?.getTracks().forEach((track) => track.stop());
   camera = null;
-  find("stop").hidden = true;
+  find("stop").disabled = true;
   measurements.clear();
   choices.sent({});
   share.show(null, false);
@@ -229,7 +232,6 @@ function act() {
 
 find("open").addEventListener("click", act);
 find("stop").addEventListener("click", () => close());
-find("tile-hide").addEventListener("click", () => { find("tile").hidden = true; });
 choices.addEventListener("change", follow);
 choices.addEventListener("refused", ({ detail }) => backgrounds.refused(detail));
 addEventListener("pagehide", () => {
@@ -237,8 +239,12 @@ addEventListener("pagehide", () => {
   publisher?.stop();
 });
 acceptFiles((files) => backgrounds.add(files));
-listenToKeys({ background: (number) => backgrounds.press(number) });
+listenToKeys({ background: (number, own) => backgrounds.press(number, own) });
 prepareLogin({ entered: begin, leaving: () => close(null) });
+new Taps().listen();
+new Tile();
+followShape(find("tile").querySelector("video"));
+find("obs-green").addEventListener("click", () => { backgrounds.useGreen(); write(find("share-copied"), SHARE.green); });
 tools.enable(false);
 follow();
 views.mark();

@@ -6,6 +6,7 @@ import { find, make, write } from "../shared/dom.js";
 import { Live } from "../shared/live.js";
 import { Measure } from "../shared/measure.js";
 import { showState } from "../shared/status.js";
+import { Taps } from "../shared/taps.js";
 import { METERS, SOUND } from "../shared/words.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
@@ -16,16 +17,29 @@ document.body.classList.toggle("clean", clean);
 write(find("name"), name);
 document.title = `${name}: Mattebox`;
 
+let wasLive = false;
+let misses = 0; // consecutive offers that were refused because nobody is live
+
 async function place(sdp, old) {
   if (old) await leave(old).catch(() => {});
-  const response = await request("POST", `/whep/${name}`, { body: sdp, type: "application/sdp", token });
+  const offer = request("POST", `/whep/${name}`, { body: sdp, type: "application/sdp", token });
+  const response = await offer.catch((error) => { misses += error.status === 404; throw error; });
+  misses = 0;
   return { id: response.headers.get("Location"), sdp: await response.text() };
 }
 
 const leave = (path) => request("DELETE", path, { token, keepalive: true });
 const iceServers = async () => (await (await request("GET", "/api/ice-servers", { token })).json()).iceServers;
 
-const live = new Live({ stage: find("stage"), place, leave, onState: showState, iceServers });
+/** A broadcast that is away for one offer is interrupted, as when its worker is replaced; after that it has ended. */
+function stateChanged(state, extra) {
+  wasLive ||= state === "live";
+  if (state !== "notLive" || !wasLive) { showState(state, extra); return; }
+  if (misses > 1) live.forget();
+  showState(misses > 1 ? "ended" : "reconnecting", extra);
+}
+
+const live = new Live({ stage: find("stage"), place, leave, onState: stateChanged, iceServers });
 const measure = new Measure();
 
 function setSound(on) {
@@ -42,6 +56,7 @@ async function showMeters() {
 
 find("sound").addEventListener("click", () => setSound(find("sound").getAttribute("aria-pressed") !== "true"));
 addEventListener("pagehide", () => { if (live.id) leave(live.id).catch(() => {}); });
+new Taps().listen();
 setSound(clean);
 setInterval(showMeters, 1000);
 live.run();

@@ -1,0 +1,185 @@
+"""The studio's first screen in plain words: quality, what viewers see, sharing, and the keys of the backgrounds."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stream.records.engines import ENGINES
+from tests.web.running_site import Site
+from tests.web.static.pages import SHARE_TABS, Worker, png, ready, state, until
+
+TITLES = "[...document.querySelectorAll('.preset .title')].map((each) => each.textContent)"
+KEYS = """() => Object.fromEntries([...document.querySelectorAll('.tile-choice:has(kbd)')].map((tile) => {
+  return [tile.querySelector('kbd').textContent, tile.querySelector('.title').textContent];
+}))"""
+HIDE_CLIPBOARD = """() => {
+  window.real = navigator.clipboard;
+  Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true });
+}"""
+
+
+def opened(page: Any, site: Site) -> None:
+    page.goto(site.url)
+    page.wait_for_selector(".tile-choice img")
+    state(page, "idle")
+
+
+def test_the_first_screen_names_no_engine_and_no_device(page: Any, site: Site) -> None:
+    ready(site, 1)
+    opened(page, site)
+    text = page.inner_text("main")
+    assert [word for word in (*ENGINES, "cpu", "fps", " ms") if word in text] == []
+    assert page.evaluate(TITLES) == [ENGINES["selfie"].title, "Automatic", f"{ENGINES['rvm'].title} (slower here)"]
+    page.click(".costs summary")
+    assert "rvm; measured when you use it" in page.inner_text("#costs")
+
+
+@pytest.mark.parametrize(
+    ("device", "costs", "expected"),
+    [
+        ("cpu", {}, ["Smooth", "Automatic", "Sharp (slower here)"]),
+        ("cpu", {"best": ["rvm", 29, 30, 60]}, ["Smooth", "Automatic", "Sharp"]),
+        ("cpu", {"best": ["rvm", 12, 30, 60]}, ["Smooth", "Automatic", "Sharp (slower here)"]),
+        ("cpu", {"best": ["rvm", 30, 30, 900]}, ["Smooth", "Automatic", "Sharp (slower here)"]),
+        ("cpu", {"fast": ["selfie", 9, 30, 60]}, ["Smooth (slower here)", "Automatic", "Sharp (slower here)"]),
+        ("cuda in float16", {}, ["Smooth", "Automatic", "Sharpest"]),
+        ("cuda in float16", {"best": ["rvm", 12, 30, 60]}, ["Smooth", "Automatic", "Sharpest"]),
+        (None, {}, ["Smooth", "Automatic", "Sharp"]),
+    ],
+)
+def test_slower_here_follows_what_was_measured_or_else_the_device(
+    page: Any, site: Site, device: str | None, costs: dict[str, list[Any]], expected: list[str]
+) -> None:
+    """device: of the ready worker; None: no worker is ready. costs: engine, frames per second, of how many, ms."""
+    with site.client() as http:
+        menu = http.get("/api/options").json()
+    menu["workers"] = [{"engine": "selfie", "device": device, "load": 0.1}] if device else []
+    page.route("**/api/options", lambda route: route.fulfill(json=menu))
+    fields = ("engine", "fps", "of", "ms")
+    kept = {name: dict(zip(fields, cost, strict=True)) | {"device": "cpu"} for name, cost in costs.items()}
+    page.add_init_script(f"localStorage['mattebox.costs'] = {json.dumps(json.dumps(kept))}")
+    opened(page, site)
+    assert page.evaluate(TITLES) == expected
+
+
+def test_a_server_at_capacity_says_what_helps(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
+    def overload(route: Any) -> None:
+        answer = route.fetch()
+        record = answer.json()
+        record["meters"] = (record.get("meters") or {}) | {"fps_in": 30.0, "matte_fps": 12.0, "engine": "selfie"}
+        route.fulfill(response=answer, json=record)
+
+    start_worker("one")
+    ready(workerless, 1)
+    opened(page, workerless)
+    page.click("#open")
+    state(page, "live")
+    page.wait_for_selector("#measurements-open:enabled")  # there are meters
+    page.route("**/api/sessions/*", overload)
+    page.wait_for_selector("#notice:has-text('12 of 30 frames per second. Choose “Smooth” under Quality.')")
+    page.check("input[value=fast]")
+    page.wait_for_selector("#notice:has-text('12 of 30 frames per second. Fewer videos at once on this server help.')")
+    page.unroute("**/api/sessions/*")
+
+
+def test_it_says_what_viewers_see_of_transparent_and_of_the_room(page: Any, site: Site) -> None:
+    opened(page, site)
+    page.check("input[value=none]")
+    assert (
+        page.inner_text("#about") == "Only you see your room. Viewers never do: on air, they see a strong blur instead."
+    )
+    assert page.is_hidden("#use-green")
+    page.check("input[value=transparent]")
+    assert "Viewers and OBS see this checkerboard" in page.inner_text("#about")
+    page.click("#use-green")
+    assert page.is_checked("input[value='color:#00ff00']")
+    assert page.is_hidden("#use-green")
+
+
+def test_own_pictures_keep_the_keys_and_quality_in_view(page: Any, workerless: Site) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    opened(page, workerless)
+    before = page.evaluate(KEYS)
+    assert list(before) == list("123456789")
+    assert (before["1"], before["2"], before["9"]) == ("Blur", "Studio", "Neon")
+    with workerless.client() as http:
+        for n in range(11):
+            assert http.post("/api/backgrounds", content=png(f"#0000{n:02x}")).status_code == 201
+    page.reload()
+    page.wait_for_selector(".tile-choice .remove >> nth=10")
+    after = page.evaluate(KEYS)
+    assert after == before | {f"⇧{n}": f"My picture {n}" for n in range(1, 10)}
+    for name in ("#presets", "#drawer-open"):
+        box = page.locator(name).bounding_box()
+        assert box["y"] + box["height"] <= 900, f"{name} is below the fold"
+    page.keyboard.press("Shift+Digit2")
+    assert page.locator("[data-key='⇧2'] input").is_checked()
+    assert page.inner_text("#about") == "My picture 2"
+    page.keyboard.press("7")
+    assert page.is_checked("input[value='gallery:dusk']")
+
+
+def test_tabs_of_the_share_dialog_with_the_keyboard(page: Any, site: Site) -> None:
+    opened(page, site)
+    page.click("#share-open")
+    size = page.locator("#share").bounding_box()
+    page.focus("#share-tab-watch")
+    for key, expected in [("ArrowRight", "obs"), ("ArrowRight", "publish"), ("ArrowRight", "watch"), ("End", "publish"),
+                          ("Home", "watch"), ("ArrowLeft", "publish")]:  # fmt: skip
+        page.keyboard.press(key)
+        chosen = page.locator("[role=tab][aria-selected=true]")
+        assert chosen.get_attribute("id") == f"share-tab-{expected}" == page.evaluate("document.activeElement.id")
+        assert page.locator("[role=tab][tabindex='0']").count() == 1
+        assert page.locator("[role=tabpanel]:not([inert])").get_attribute("aria-labelledby") == f"share-tab-{expected}"
+        assert page.locator("#share").bounding_box() == size, "the dialog keeps its size"
+    page.wait_for_selector("#share-publish .reveal:enabled")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "share-whip"
+
+
+def test_tokens_are_masked_until_asked_for_and_made_only_when_needed(page: Any, site: Site) -> None:
+    made: list[str] = []
+
+    def note(request: Any) -> None:
+        if request.url.endswith("/api/links"):
+            made.append(json.loads(request.post_data)["kind"])
+
+    page.on("request", note)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened(page, site)
+    page.click("#share-open")
+    page.wait_for_selector("#share-watch .copy:enabled")
+    assert made == ["view"]
+    for name in ("view", "obs", "token"):
+        page.click(f"#share-tab-{SHARE_TABS[name]}")
+        page.evaluate("navigator.clipboard.writeText('')")
+        page.click(f".address:has(#share-{name}) .copy")
+        until(page, "navigator.clipboard.readText()")
+        page.wait_for_selector("#share-copied:has-text('Copied.')")
+        copied, field = page.evaluate("navigator.clipboard.readText()"), page.input_value(f"#share-{name}")
+        secret = copied.partition("token=")[2] if name != "token" else copied
+        assert len(secret) > 40
+        assert "•" in field
+        assert secret not in page.content()
+        assert secret not in field
+        page.click(f".address:has(#share-{name}) .reveal")
+        assert page.input_value(f"#share-{name}") == copied
+    assert made == ["view", "publish"]
+    page.click("#share-close")
+    page.click("#share-open")
+    assert "•" in page.input_value("#share-token"), "masked again"
+
+
+def test_copying_works_on_pages_without_the_clipboard_api(page: Any, site: Site) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened(page, site)
+    page.evaluate(HIDE_CLIPBOARD)
+    page.click("#share-open")
+    page.click("#share-watch .copy")
+    page.wait_for_selector("#share-copied:has-text('Copied.')")
+    until(page, "real.readText().then((text) => text.includes('/view/studio#token='))")
+    assert "•" in page.input_value("#share-view")
