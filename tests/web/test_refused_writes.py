@@ -1,4 +1,4 @@
-"""Requests while Redis refuses writes: 503 `store_down` for each that writes, and never 500."""
+"""Requests while Redis refuses calls: 503 `store_down` for each that needs one, and never 500."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +16,10 @@ from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import submitted
 from tests.web.videos.tus import uploaded
 
-UNREADABLE = {"loading", "paused", "password changed", "permissions changed", "endless script"}
-"""Refusals of reads too, or that make requests wait: tested by `test_redis_link.py`."""
+UNREADABLE = {"loading", "password changed", "permissions changed", "endless script"}
+"""Refusals of reads too."""
+SLOW = {"paused"}
+"""Each request would wait for a second: tested by `test_redis_link.py`."""
 
 FREES_MEMORY = {"its end", "the end of a stream", "a pause", "a job's end", "a job's removal"}
 """A server whose memory is full runs scripts that begin by removing something."""
@@ -84,7 +86,7 @@ def paths(http: httpx.Client, known: Known) -> Iterator[tuple[str, str]]:
                 yield method.upper(), target
 
 
-@pytest.mark.parametrize("kind", sorted(REFUSALS.keys() - UNREADABLE))
+@pytest.mark.parametrize("kind", sorted(REFUSALS.keys() - UNREADABLE - SLOW))
 def test_every_request_gets_an_answer_or_503(
     redis_server: RedisServer, site: Site, tmp_path: Path, camera_offer: str, kind: str
 ) -> None:
@@ -95,6 +97,23 @@ def test_every_request_gets_an_answer_or_503(
         for what, response in known.writes().items():
             if kind == "memory full" and what in FREES_MEMORY and response.is_success:
                 continue
+            assert response.status_code == 503, (what, response.text)
+            problem(response, 503, "store_down")
+        for method, path in paths(http, known):
+            response = http.request(method, path)
+            assert response.status_code < 500 or response.json()["code"] == "store_down", (method, path, response.text)
+
+
+@pytest.mark.parametrize("kind", sorted(UNREADABLE))
+def test_every_request_that_reads_gets_503(
+    redis_server: RedisServer, site: Site, tmp_path: Path, camera_offer: str, kind: str
+) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 8)
+    with site.client() as http:
+        known = Known(http, clip, camera_offer)
+        REFUSALS[kind].begin(redis_server)
+        reads = {path: http.get(path) for path in ("/api/sessions", "/api/jobs", known.session, known.job)}
+        for what, response in (known.writes() | reads).items():
             assert response.status_code == 503, (what, response.text)
             problem(response, 503, "store_down")
         for method, path in paths(http, known):
