@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import sys
 from typing import Annotated
@@ -14,6 +15,7 @@ import typer
 from commands import bench, doctor, evaluate, file, jobs, models, serve, stream
 from stream.errors import MatteboxError
 from stream.signals import endings
+from stream.suggestions import nearest
 
 INTERRUPTED = 130
 __version__ = "0.1.0"
@@ -65,10 +67,19 @@ def run() -> int:
         return _fail("system", f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", 1)
     except typer.TyperException as exc:
         message = exc.format_message()  # empty if the help was shown instead
-        return _fail("usage", message, 2) if message else 2
+        return _fail("usage", _readable(message), 2) if message else 2
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", "interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def _readable(message: str) -> str:
+    """A message of typer without its validator's words, and with a suggestion for a misspelled value."""
+    message = message.replace("Value error, ", "").replace(": Input should be", ": it should be")
+    if message.startswith("Option '--key' requires"):  # in a shell, # starts a comment
+        return f"{message.rstrip('.')}; quote the colour ('#00ff00'), or leave out the #"
+    found = re.search("('[^']*') is not one of ('.*')", message)
+    return message.rstrip(".") + nearest(found[1][1:-1], re.findall("'([^']+)'", found[2])) if found else message
 
 
 def _fail(kind: str, message: str, code: int) -> int:

@@ -17,6 +17,7 @@ import typer
 from commands import shared_options
 from commands.messages import to_stderr
 from stream.errors import ServerError, UsageError
+from stream.records import http_paths
 from stream.records.engines import names
 
 if TYPE_CHECKING:
@@ -37,9 +38,12 @@ def live(
     as_json: shared_options.Json = False,
 ) -> None:
     """Simulated cameras over WebRTC: frame rate, glass-to-glass latency and CPU time, with and without a matte."""
+    from commands.client import Remote
     from stream.settings import settings
     from workers.bench.live import bench_live
 
+    if url:
+        Remote(url, token, settings()).ask("GET", http_paths.OPTIONS)
     sizes = [(int(width), int(height)) for width, _, height in (pair.partition("x") for pair in listed(size, r"x"))]
     counts = [int(number) for number in listed(videos)]
     rows = []

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands import shared_options
+from commands import job_request, shared_options
+from commands.matting_options import MattingOptions, PartOptions, with_matting_options
+from commands.messages import to_stderr
+from commands.overwriting import check_not_input
+from commands.record_options import with_flags
 from stream import limits
-from stream.errors import RemoteError
-from stream.picture.timing import clock, parse_time
+from stream.errors import RemoteError, UsageError
+from stream.picture.timing import clock
 from stream.records import http_paths
-from stream.records.formats import DEFAULT, FORMATS
+from stream.records.formats import FORMATS, NAMES
 from stream.records.jobs import JobState
-from stream.records.options import Temporal, View
+from stream.records.options import Edges
 from stream.settings import settings
 
 if TYPE_CHECKING:
@@ -37,41 +41,80 @@ _LOCAL = "http://127.0.0.1:8080"
 
 
 @app.command()
+@with_matting_options
+@with_flags(PartOptions)
 def submit(
     source: Annotated[str, typer.Argument(metavar="FILE|URL", help="The video: a local file, or an http(s) address.")],
+    matting: MattingOptions,
+    edges: Edges,
+    part: PartOptions,
     output: Annotated[
-        list[str] | None, typer.Option(metavar="FORMAT[:VIEW]", help="Such as mp4 or mkv:matte; up to four times.")
+        str | None,
+        typer.Option(
+            "-o", "--output", metavar="OUT", help=f"Wait, and save the result; its name sets the format: {NAMES}, .zip."
+        ),
     ] = None,
-    background: shared_options.Background = "green",
-    engine: shared_options.Engine = "auto",
-    view: shared_options.Shown = View.COMPOSITE,
-    temporal: shared_options.Steadied = Temporal.AUTO,
-    start: shared_options.Start = "0",
-    end: shared_options.End = None,
+    result: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORMAT[:VIEW]", help="A result to make, such as mp4 or mkv:matte; up to four in all."),
+    ] = None,
     priority: Annotated[
         int, typer.Option(min=0, max=limits.PRIORITY_MOST, help="Priority among your own jobs; higher runs first.")
     ] = limits.PRIORITY,
     watch: Wait = True,
     server: Url = _LOCAL,
     token: Token = "",
+    overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:
     """Send a video to the server as a job. An interrupted upload continues when the same command is run again."""
-    remote = _remote(server, token)
-    request: dict[str, Any] = {
-        "options": {"engine": engine, "background": background, "view": view, "temporal": temporal},
-        "outputs": [_output(text) for text in output or [DEFAULT]],
-        "start_s": parse_time(start),
-        "end_s": None if end is None else parse_time(end),
-        "priority": priority,
-    }
-    if source.startswith(("http://", "https://")):
-        request["url"] = source
-    else:
+    from commands import job_results
+
+    remote, video = _remote(server, token), None if _is_url(source) else shared_options.local(source)
+    final = None if output is None else shared_options.local(output)
+    options, of_server = job_request.read_options(matting, edges)
+    outputs = job_request.read_outputs(result or [], job_request.format_of(final) if final else None, options)
+    request = job_request.body(options, outputs, part.times_s(), matting.size_px) | {"priority": priority}
+    if final:
+        if not watch:
+            raise UsageError("-o waits until the job has ended; leave out --no-watch, or -o")
+        if video:
+            check_not_input(video, final)
+        job_results.check_final(outputs[0]["format"], final, overwrite)
+    if video:
+        job_request.check_video(video, request["start_s"], settings())
+    job_request.check_background(options.background, settings())
+    job_request.check_server(remote, options, of_server, outputs, video)
+    request["options"]["background"] = of_server or job_request.uploaded_background(remote, options.background)
+    request |= {"upload": _uploaded(remote, video)} if video else {"url": source}
+    job = remote.submit(request)
+    if watch:
+        job = _watched(remote, job["id"], as_json)
+    _conclude(job, as_json)
+    if final:
+        _save(remote, job, outputs[0]["name"], final)
+
+
+def _is_url(source: str) -> bool:
+    return source.lower().startswith(("http://", "https://"))
+
+
+def _uploaded(remote: "Remote", video: Path) -> str:
+    """The id of the uploaded video."""
+    try:
         with _bar("upload", "bytes") as update:
-            request["upload"] = remote.upload(Path(source), update)
-    job = remote.ask("POST", http_paths.JOBS, request)
-    _conclude(_watched(remote, job["id"], as_json) if watch else job, as_json)
+            return remote.upload(video, update)
+    except KeyboardInterrupt:
+        to_stderr("the upload is incomplete; run the same command again to continue it")
+        raise
+
+
+def _save(remote: "Remote", job: dict[str, Any], name: str, final: Path) -> None:
+    from commands import job_results
+
+    with _bar("download", "bytes") as update:
+        job_results.save_result(remote, job, name, final, update)
+    to_stderr(f"saved as {final}")
 
 
 @app.command("list")
@@ -100,20 +143,23 @@ def get(
     id: Id,
     name: Annotated[str, typer.Option("--name", help="Name of the output; by default the first.")] = "",
     to: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", help="Where to save it.")] = None,
+    overwrite: shared_options.Overwrite = False,
     server: Url = _LOCAL,
     token: Token = "",
 ) -> None:
     """Download a result."""
+    from commands import job_results
+
     remote = _remote(server, token)
     job = remote.ask("GET", f"{http_paths.JOBS}/{_full_id(remote, id)}")
     name = name or job["outputs"][0]["name"]
     if name not in job["results"]:
         raise RemoteError(f"the job is {job['state']} and has no result {name!r}")
-    result = job["results"][name]
     format = next(output["format"] for output in job["outputs"] if output["name"] == name)
     final = to or Path(f"{Path(job['title']).stem or 'video'}-{name}{_suffix(format)}")
+    job_results.check_final(format, final, overwrite)
     with _bar("download", "bytes") as update:
-        remote.download(result["url"], final, update)
+        job_results.save_result(remote, job, name, final, update)
     print(final)
 
 
@@ -121,12 +167,6 @@ def _remote(server: str, token: str) -> "Remote":
     from commands.client import Remote
 
     return Remote(server, token, settings())
-
-
-def _output(text: str) -> dict[str, str]:
-    format, _, view = text.partition(":")
-    output = {"name": "-".join(filter(None, (format, view))), "format": format}
-    return output | ({"view": view} if view else {})
 
 
 def _suffix(format: str) -> str:
@@ -144,7 +184,16 @@ def _full_id(remote: "Remote", id: str) -> str:
 
 
 def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
-    """Show the progress of a job until it ends. Returns the job."""
+    """Show the progress of a job until it ends. Returns the job. If interrupted, says that the job goes on."""
+    try:
+        return _followed(remote, id, as_json)
+    except KeyboardInterrupt:
+        to_stderr(f"job {id} goes on; continue: mattebox jobs watch {id[:8]}")
+        to_stderr(f"download its result: mattebox jobs get {id[:8]}; stop it: mattebox jobs cancel {id[:8]}")
+        raise
+
+
+def _followed(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
     printed = None
     with _bar("matte", "frames") as update:
         while True:

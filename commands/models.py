@@ -9,6 +9,7 @@ import typer
 
 from commands import shared_options
 from commands.messages import to_stderr
+from commands.overwriting import check_file
 from stream.records.engines import ENGINES
 
 app = typer.Typer(help="Weights: list, download, verify, export.", no_args_is_help=True)
@@ -80,6 +81,7 @@ def verify(name: Name) -> None:
 def export(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A value of --weights; @WxH sets the input size.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The .onnx file to write.")],
+    overwrite: shared_options.Overwrite = False,
 ) -> None:
     """Export BiRefNet as ONNX, with one input size and any batch size, checked against torch."""
     from stream.settings import settings
@@ -88,6 +90,7 @@ def export(
     from workers.models.birefnet.export import export_onnx
     from workers.weights.birefnet_hub import find, parse
 
+    check_file(output, overwrite)
     checkpoint, _ = parse(name)
     Partial(output)  # check that it can be written, before weights are downloaded
     width, height = network_size(checkpoint, checkpoint.width, checkpoint.height)

@@ -42,11 +42,13 @@ def serve(
     from stream.serve import redis_server
     from stream.serve.supervise import Program
     from web.http.guard import is_loopback
+    from web.http.tls import check_tls
     from web.server import check_bind, check_free
 
     log.configure(verbose, as_json)
     chosen = settings()
     check_bind(chosen, host)
+    check_tls(tls)
     port = check_free(host, port)
     if chosen.redis_url:
         _check_redis(chosen)

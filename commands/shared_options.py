@@ -11,6 +11,7 @@ import typer
 
 from stream.errors import UsageError
 from stream.records.engines import AUTO, implied_by, names, taking
+from stream.records.formats import NAMES
 from stream.records.options import BACKGROUND_SPECS, Temporal, View
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ def _for(option: str) -> str:
     return f"{', '.join(taking(option))}:"
 
 
+Output = Annotated[
+    str, typer.Option("-o", "--output", metavar="OUT", help=f"The output; its name sets the format: {NAMES}.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("-y", "--overwrite", help="Replace an output that exists; by default a terminal asks.")
+]
 Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
 Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
@@ -75,6 +82,16 @@ def check_name(text: str) -> None:
     """Raise UsageError for `-` and empty text, which are not file names."""
     if text in ("", "-"):
         raise UsageError(f"{text!r} is not a file name")
+
+
+def parse_seconds(option: str, text: str) -> float:
+    """Parse seconds or h:mm:ss. Raises UsageError, which names the option."""
+    from stream.picture.timing import parse_time
+
+    try:
+        return parse_time(text)
+    except UsageError as exc:
+        raise UsageError(f"{option}: {exc}") from None
 
 
 def parse_size(text: str | None) -> tuple[int, int]:

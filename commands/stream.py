@@ -6,17 +6,17 @@ from typing import Annotated
 import typer
 
 from commands import shared_options
-from commands.record_options import with_flags
+from commands.matting_options import MattingOptions, with_matting_options
+from commands.overwriting import check_output
 from stream.errors import UsageError
 from stream.records.formats import NAMES
-from stream.records.options import Edges, Temporal, View
+from stream.records.options import Edges
 
 _MAX_PASSWORD = 1024  # bytes
 
 
-@with_flags(Edges, "Edges")
+@with_matting_options
 def stream(
-    edges: Edges,
     source: Annotated[
         str,
         typer.Argument(
@@ -27,6 +27,8 @@ def stream(
         str,
         typer.Argument(metavar="DST", help=f"The output. A file's name sets the format: {NAMES}."),
     ],
+    matting: MattingOptions,
+    edges: Edges,
     duration: Annotated[
         str | None, typer.Option(metavar="S", help="Stop after this time: seconds or h:mm:ss; by default at Ctrl-C.")
     ] = None,
@@ -37,16 +39,8 @@ def stream(
             help="File whose first line is the password of the user in SRC; keeps it out of the process list.",
         ),
     ] = None,
-    background: shared_options.Background = "green",
-    engine: shared_options.Engine = "auto",
-    view: shared_options.Shown = View.COMPOSITE,
-    temporal: shared_options.Steadied = Temporal.AUTO,
-    strength: shared_options.Strength = 0.7,
     weights: shared_options.Weights = None,
-    roi: shared_options.Roi = False,
-    foreground: shared_options.Foreground = "auto",
-    key: shared_options.Key = None,
-    size: shared_options.Size = None,
+    overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
     verbose: shared_options.Verbose = 0,
 ) -> None:
@@ -56,29 +50,23 @@ def stream(
     """
     from stream import log
     from stream.address import with_password
-    from stream.picture.timing import parse_time
     from stream.progress import reporter
-    from stream.records.options import Options
+    from stream.sinks import sink_address
     from workers.runs.stream import StreamRun, record
 
     log.configure(verbose, as_json)
-    options = Options.read(
-        engine=shared_options.engine_with(weights, engine),
-        background=background,
-        view=view,
-        temporal=temporal,
-        temporal_strength=strength,
-        edges=edges,
-        foreground=foreground,
-        roi=roi,
-        key=key,
-    )
+    options = matting.options(edges, weights)
     if password_file is not None:
         source = with_password(source, _first_line(password_file))
     task = StreamRun(
-        source, output, options, None if duration is None else parse_time(duration), shared_options.parse_size(size)
+        source,
+        output,
+        options,
+        None if duration is None else shared_options.parse_seconds("--duration", duration),
+        matting.size_px,
     )
     shared_options.check_name(output)
+    check_output(sink_address(output), overwrite)
     report = reporter(as_json)
     report.done(record(task, shared_options.settings_with(weights, options.engine), report))
 

@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER = {
     "stream": (
-        "errors limits log meters registry signals slot",
+        "errors install limits log meters registry signals slot",
+        "suggestions",
         "loops settings",
         "picture",
         "records",

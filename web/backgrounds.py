@@ -8,14 +8,15 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from stream.errors import BackgroundError, TooLarge, disk_error
+from stream.records import http_paths
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
 from web.http.problems import Problem
 from web.stores.painted_backgrounds import PICTURES
 
-router = APIRouter(prefix="/api/backgrounds", tags=["backgrounds"])
-PATH = "/api/backgrounds"
+PATH = http_paths.BACKGROUNDS
+router = APIRouter(prefix=PATH, tags=["backgrounds"])
 _CHUNK_S = 30.0
 _UPLOADS, _UPLOADS_WINDOW_S = 30, 60
 _BODY = openapi.body(openapi.binary(openapi.OCTETS))

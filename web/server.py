@@ -1,6 +1,7 @@
 """Runs the application: listening address, certificate and shutdown."""
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import socket
@@ -130,6 +131,13 @@ async def _prepare_gallery(background_store: BackgroundStore) -> None:
             await asyncio.to_thread(background_store.gallery_thumbnail, name)
 
 
+_LISTEN_HINTS = {
+    errno.EADDRINUSE: "; is mattebox already running? Choose another --port, or 0 for any free one",
+    errno.EACCES: "; ports below 1024 need special rights, choose another --port",
+    errno.EADDRNOTAVAIL: "; --host must be an address of this machine",
+}
+
+
 def check_bind(settings: Settings, host: str) -> None:
     """Require access tokens if `host` is not loopback. Raises UsageError."""
     if not is_loopback(host) and not read_tokens(settings):
@@ -157,7 +165,8 @@ def _bound(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
     except OSError as exc:
         sock.close()
-        raise UsageError(f"cannot listen on {host}:{port}: {exc.strerror}") from None
+        hint = _LISTEN_HINTS.get(exc.errno or 0, "")
+        raise UsageError(f"cannot listen on {host}:{port}: {exc.strerror}{hint}") from None
     return sock
 
 

@@ -4,6 +4,8 @@ The pages' scripts repeat them; `tests/test_one_owner.py` compares the two.
 """
 
 JOBS = "/api/jobs"
+OPTIONS = "/api/options"
+BACKGROUNDS = "/api/backgrounds"
 UPLOADS = "/api/uploads"
 TUS_VERSION = "1.0.0"
 TUS_HEADER = "Tus-Resumable"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serial
 
 from stream.errors import UsageError
 from stream.records.engines import AUTO, special_options, taking
+from stream.suggestions import nearest
 
 Rgb = tuple[int, int, int]
 GREEN: Rgb = (0, 255, 0)
@@ -72,7 +73,17 @@ def _spec_fields(spec: str) -> dict[str, Any]:
             return {"kind": "color", "rgb": GREEN}
         case "transparent" | "none" if not colon:
             return {"kind": kind}
-    raise ValueError(f"{spec!r} is not a background; use one of: {BACKGROUND_SPECS}")
+    raise ValueError(f"{spec!r} is not a background; {_hint(spec)}")
+
+
+def _hint(spec: str) -> str:
+    """What was probably meant, else all choices."""
+    if re.fullmatch("#?([0-9a-fA-F]{3}){1,2}", spec):
+        return f"did you mean color:{spec}?"
+    if re.search(r"\.[A-Za-z0-9]{2,5}$", spec) and ":" not in spec:
+        return f"for a file write image:{spec} or video:{spec}"
+    kinds = ["color", "green", "blur", "image", "video", "transparent", "none"]
+    return f"use one of: {BACKGROUND_SPECS}{nearest(spec.partition(':')[0], kinds)}"
 
 
 class View(StrEnum):
@@ -193,6 +204,9 @@ def _readable(error: Any) -> str:
     nested = error["loc"][:1] == ("edges",)
     field = ".".join(str(part) for part in error["loc"][: 2 if nested else 1])
     message = error["msg"].removeprefix("Value error, ")
-    if field in Options.model_fields and error["loc"][1:]:
+    if error["type"] == "literal_error":
+        choices = re.findall("'([^']+)'", error["ctx"]["expected"])
+        message = f"{error['input']!r} is not one of: {', '.join(choices)}{nearest(str(error['input']), choices)}"
+    elif field in Options.model_fields and error["loc"][1:]:
         message = f"{error['input']!r}: {message[:1].lower()}{message[1:]}"
     return f"{field}: {message}" if field else message

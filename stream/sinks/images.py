@@ -9,22 +9,29 @@ import av
 from stream.address import Address
 from stream.errors import UsageError, disk_error
 from stream.picture.frames import Frame, Sound, VideoInfo, tag_bt709, to_av
-from stream.records.formats import PICTURE, TIMES
+from stream.records.formats import FORMATS, PICTURE, TIMES
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.encodings import Encoding, encoding_of
-from stream.sinks.parts.partial import Partial
+from stream.sinks.parts.sequence import HEADER, PartialSequence
 
 NO_SOUND = ("no_sound", "pictures hold no sound; the video's own was left out")
 _NUMBERED = re.compile(r"[^%]*%(0\d)?d[^%]*")
 _QUICK = {"compression_level": "1", "pred": "up"}  # a fifth of the time of the defaults, a fifth larger
 
 
+def folder_and_pattern(path: Path) -> tuple[Path, str]:
+    """The folder of the pictures, and the pattern of their names, for an output's name."""
+    if path.suffix.lower() == FORMATS["png"].suffix and not path.is_dir():
+        return path.parent.resolve(), path.name
+    return path.resolve(), PICTURE
+
+
 class ImagesSink:
     """Writes a folder of PNGs: `OUT/` as 00001.png …, or `OUT/%05d.png` for other names.
 
-    The folder must be new or empty, so that outputs do not mix. timestamps.txt lists one time per frame in
-    milliseconds, in mkvmerge's "timestamp format v2".
+    An earlier sequence with the same names is replaced; other files in the folder are kept. timestamps.txt lists one
+    time per frame in milliseconds, in mkvmerge's "timestamp format v2".
     """
 
     @classmethod
@@ -33,16 +40,15 @@ class ImagesSink:
 
     def __init__(self, path: Path, chosen: Encoding, settings: Settings) -> None:
         self.warnings: list[tuple[str, str]] = []
-        named = path.suffix.lower() == chosen.kind.suffix and not path.is_dir()
-        folder, self._pattern = (path.parent.resolve(), path.name) if named else (path.resolve(), PICTURE)
+        folder, self._pattern = folder_and_pattern(path)
         if not _NUMBERED.fullmatch(self._pattern):
             raise UsageError(f"{path}: name a folder, or a pattern with a number in it, such as {PICTURE}")
         if folder == Path.cwd():
             raise UsageError(f"name a folder of its own for the pictures: pictures/{self._pattern}")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder} is not an empty folder; name a new one")
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder; a name without a suffix means a folder of pictures")
         self._format = chosen
-        self._partial = Partial(folder)
+        self._partial = PartialSequence(folder, self._pattern)
 
     def open(self, info: VideoInfo) -> None:
         self._pix_fmt = self._format.pixels(info)
@@ -67,7 +73,7 @@ class ImagesSink:
         self._write(self._pattern % len(self._times), b"".join(bytes(p) for p in packets))
 
     def close(self) -> None:
-        lines = ["# timestamp format v2", *self._times, ""]
+        lines = [HEADER, *self._times, ""]
         self._write(TIMES, "\n".join(lines).encode())
         self._partial.publish()
 

@@ -16,18 +16,14 @@ from stream.errors import NoVideoStream, TooLarge, UnreadableMedia, UsageError
 from stream.picture.ingest import check_size
 from stream.picture.timing import clock, parse_time
 from stream.settings import Settings
+from stream.sources.file_kinds import explained
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,gif,nut,yuv4mpegpipe,ivf"
 
 
 def open_container(path: Path, settings: Settings) -> InputContainer:
-    """Open the file. Raises UnreadableMedia with a readable reason."""
-    if not path.exists():
-        raise UnreadableMedia(f"{path} does not exist")
-    if not path.is_file():
-        raise UnreadableMedia(f"{path} is not a file")
-    if path.stat().st_size == 0:
-        raise UnreadableMedia(f"{path} is empty")
+    """Open the file. Raises UnreadableMedia or NoVideoStream with a readable reason."""
+    check_file(path)
     options = {
         "format_whitelist": CONTAINERS,
         "protocol_whitelist": "file",
@@ -39,14 +35,29 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
     except PermissionError:
         raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
     except (av.error.FFmpegError, ValueError) as exc:
+        if kind := explained(path):
+            raise kind from None
         raise UnreadableMedia(f"{path} is not a video that can be read ({_reason(exc)})") from None
+
+
+def check_file(path: Path) -> None:
+    """Raise UnreadableMedia if there is no file with content at this path."""
+    if not path.exists():
+        link = " is a link to a file that" if path.is_symlink() else ""
+        raise UnreadableMedia(f"{path}{link} does not exist")
+    if path.is_dir():
+        raise UnreadableMedia(f"{path} is a folder, not a video")
+    if not path.is_file():
+        raise UnreadableMedia(f"{path} is not a regular file")
+    if path.stat().st_size == 0:
+        raise UnreadableMedia(f"{path} is empty")
 
 
 def video_stream(container: InputContainer, settings: Settings) -> av.VideoStream:
     """The video stream, with size and length within the limits. Raises NoVideoStream, UnreadableMedia, TooLarge."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
-        raise NoVideoStream(f"{_name(container)} holds no video, only {_contents(container)}")
+        raise NoVideoStream(f"{_name(container)} {_contents(container)}")
     stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
     if stream.codec_context is None:
         raise UnreadableMedia(f"{_name(container)} holds video of an unknown codec")
@@ -101,8 +112,11 @@ def _rough_limit(settings: Settings) -> str:
 
 
 def _contents(container: InputContainer) -> str:
-    kinds = sorted({"cover art" if s.type == "video" else s.type for s in container.streams})
-    return " and ".join(kinds) or "unknown data"
+    """What a file without video has."""
+    kinds = {"cover art" if s.type == "video" else s.type for s in container.streams}
+    if "audio" in kinds and kinds <= {"audio", "cover art"}:
+        return f"has only sound{' and cover art' if 'cover art' in kinds else ''}, no video"
+    return f"has no video, only {' and '.join(sorted(kinds)) or 'unknown data'}"
 
 
 def _name(container: InputContainer) -> str:

@@ -15,6 +15,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from stream.errors import DiskError, UsageError, disk_error
+from stream.install import install_command
 from stream.settings import Settings
 from stream.storage import checked
 
@@ -178,7 +179,7 @@ def _opened(bucket: str, prefix: str, endpoint: str) -> "S3Store":
     try:
         from obstore.store import S3Store
     except ImportError:
-        raise UsageError("MATTEBOX_STORAGE=s3://… needs an extra: pip install 'mattebox[s3]'") from None
+        raise UsageError(f"MATTEBOX_STORAGE=s3://… needs an extra: {install_command('mattebox[s3]')}") from None
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     # the timeout is per request, of _REQUEST_BYTES bytes
     client: Any = {"allow_http": endpoint.startswith("http://"), "timeout": "120s", "connect_timeout": "5s"}

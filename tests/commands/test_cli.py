@@ -97,7 +97,7 @@ def test_warnings_are_printed_at_the_end(tmp_path: Path) -> None:
         (["file", "https://host/in.mp4", "-o", "o.mp4"], 2, "https:// is not a file name"),
         (["file", TALK, "-o", TALK], 2, "would overwrite the input"),
         (["file", TALK, "-o", "/no/such/folder/o.mp4"], 1, "does not exist"),
-        (["file", __file__, "-o", "o.mp4"], 1, "is not a video that can be read"),
+        (["file", __file__, "-o", "o.mp4"], 1, "is text, not a video"),
         (["models", "pull", "nope"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME"),
         (["models", "pull", "nope:x"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME"),
         (["models", "pull", "rvm:x"], 2, "rvm has no weights to choose from; use one of: rvm, selfie, birefnet:NAME"),

@@ -2,15 +2,23 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import threading
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from commands.app import app
 from commands.client import Remote
-from stream.errors import RemoteError, UsageError
+from stream.errors import MatteboxError, RemoteError, UsageError
 from stream.records.job_store import JobStore
 from stream.settings import Settings
 from stream.storage import open_storage
@@ -61,7 +69,7 @@ def jobs(site: Site, *words: object) -> tuple[int, str, str]:
 def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 30)
     code, stdout, stderr = jobs(
-        site, "submit", clip, "--engine", "chroma", "--output", "mp4", "--output", "mkv:matte", "--json"
+        site, "submit", clip, "--engine", "chroma", "--result", "mp4", "--result", "mkv:matte", "--json"
     )
     assert (code, stderr) == (0, "")
     job = json.loads(stdout.splitlines()[-1])
@@ -82,9 +90,6 @@ def test_a_failed_job_has_exit_code_1(site: Site, tmp_path: Path) -> None:
     code, stdout, stderr = jobs(site, "submit", clip, "--engine", "chroma", "--start", "0.01", "--end", "0.02")
     assert (code, stderr) == (1, "")
     assert "failed" in stdout
-    code, _, stderr = jobs(site, "submit", clip, "--background", "image:/etc/passwd")
-    assert code == 1
-    assert stderr.startswith("error: the server: ")
     assert jobs(site, "watch", "zzz")[0] == 1
 
 
@@ -110,6 +115,136 @@ def test_an_interrupted_upload_is_resumed(site: Site, tmp_path: Path) -> None:
     assert place.endswith(id)
     assert site.context.storage.size(f"uploads/{id}/source") == len(content)
     assert json.loads((tmp_path / "uploads.json").read_text()) == {}
+
+
+def test_a_result_is_saved_with_an_uploaded_background(site: Site, tmp_path: Path) -> None:
+    clip, mars = numbered_clip(tmp_path / "clip.mp4", 8), tmp_path / "mars.png"
+    Image.new("RGB", (64, 48), (200, 60, 20)).save(mars)
+    words = ("--engine", "chroma", "--key", "#00ff00", "--background", f"image:{mars}")
+    code, stdout, stderr = jobs(site, "submit", clip, *words, "-o", tmp_path / "out.mkv", "--result", "mp4", "--json")
+    assert (code, stderr) == (0, f"saved as {tmp_path / 'out.mkv'}\n"), stderr
+    assert len(read(tmp_path / "out.mkv")) == 8
+    job = json.loads(stdout.splitlines()[-1])
+    assert sorted(job["results"]) == ["mkv", "mp4"]
+    assert job["options"]["background"].startswith("upload:")
+    assert job["options"]["key"] == [0, 255, 0]
+
+
+def test_pictures_are_unpacked_unless_a_zip_file_is_named(site: Site, tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 3)
+    words = ("submit", clip, "--engine", "chroma", "--background", "transparent")
+    for pattern, out in (("%05d.png", tmp_path / "frames"), ("cut_%d.png", tmp_path / "cut" / "cut_%d.png")):
+        assert jobs(site, *words, "-o", out)[0] == 0
+        folder = out if pattern == "%05d.png" else out.parent
+        assert {p.name for p in folder.iterdir()} == {*(pattern % n for n in (1, 2, 3)), "timestamps.txt"}
+    assert jobs(site, *words, "-o", tmp_path / "frames.zip")[0] == 0
+    with zipfile.ZipFile(tmp_path / "frames.zip") as pictures:
+        assert len(pictures.namelist()) == 4
+
+
+def test_a_background_is_uploaded_once(site: Site, tmp_path: Path) -> None:
+    client = remote(site, tmp_path)
+    with BytesIO() as file:
+        Image.new("RGB", (32, 32), (1, 2, 3)).save(file, "PNG")
+        content = file.getvalue()
+    spec = client.add_background(content)
+    assert client.add_background(content) == spec
+    client.ask("DELETE", f"/api/backgrounds/{spec.removeprefix('upload:')}")
+    assert client.add_background(content) != spec
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["CLIP", "--background", "image:/none.jpg"], 1, "/none.jpg"),
+        (["CLIP", "--background", f"image:{__file__}"], 1, "test_jobs.py"),
+        (["CLIP", "--background", "gallery:nowhere"], 2, "'gallery:nowhere' is not one of: blur:0.3"),
+        (["CLIP", "--background", "transparent"], 2, "does not support transparency"),
+        (["CLIP", "--engine", "chrome"], 2, "did you mean chroma?"),
+        (["CLIP", "--engine", "rvm", "--key", "#00ff00"], 2, "--key: supported only by chroma"),
+        (["CLIP", "--result", "mp5"], 2, "did you mean mp4?"),
+        (["CLIP", "--result", "mp4:mate"], 2, "did you mean matte?"),
+        (["CLIP", "--start", "2", "--end", "1"], 2, "--end 1 is not after --start 2"),
+        (["CLIP", "--start", "99"], 2, "is after its end"),
+        (["CLIP", "-o", "mkv:matte"], 2, "--result mkv:matte"),
+        (["CLIP", "-o", "out.avi"], 2, ".avi is not an output format"),
+        (["CLIP", "-o", "out.mp4", "--no-watch"], 2, "--no-watch"),
+        (["CLIP", "-o", "/no/such/out.mp4"], 1, "does not exist"),
+        (["CLIP", "-o", "CLIP"], 2, "would overwrite the input"),
+        (["CLIP", "-o", __file__, "--result", "mp4"], 2, ".py is not an output format"),
+        (["/none.mp4"], 1, "/none.mp4 does not exist"),
+        ([__file__], 1, "test_jobs.py"),
+        (["CLIP", "--token", "wrong"], 1, "access token"),
+    ],
+)
+def test_everything_is_checked_before_anything_is_uploaded(
+    site: Site, tmp_path: Path, words: list[str], code: int, message: str
+) -> None:
+    clip = str(numbered_clip(tmp_path / "clip.mp4", 3))
+    before = len(site.context.storage.keys("uploads"))
+    server = ["--server", site.url, "--token", "secret-secret-secret"]
+    with pytest.raises(MatteboxError) as caught:
+        app(["jobs", "submit", *server, *[clip if word == "CLIP" else word for word in words]], standalone_mode=False)
+    assert caught.value.exit_code == code
+    assert message in str(caught.value)
+    assert len(site.context.storage.keys("uploads")) == before
+
+
+def test_a_download_continues_where_it_was_cut_off(tmp_path: Path) -> None:
+    content = os.urandom(300_000)
+    with cutting_server(content, 100_000) as (url, ranges):
+        Remote(url, "", Settings()).download("/result", tmp_path / "out", lambda done, size: None)
+    assert (tmp_path / "out").read_bytes() == content
+    assert ranges == [None, "bytes=100000-", "bytes=200000-"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@contextmanager
+def cutting_server(content: bytes, at_most: int) -> Iterator[tuple[str, list[str | None]]]:
+    """A server that closes the connection after `at_most` bytes. Yields its URL and the ranges that are requested."""
+    ranges: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            ranges.append(self.headers["Range"])
+            begin = int((self.headers["Range"] or "bytes=0-")[6:-1])
+            self.send_response(206 if begin else 200)
+            self.send_header("Content-Length", str(len(content) - begin))
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+            self.wfile.write(content[begin : begin + at_most])
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", ranges
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_interrupted_wait_says_that_the_job_goes_on(site: Site, tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 3)
+    line = command("jobs", "submit", clip, "--engine", "chroma", "-o", tmp_path / "out.mp4", "--json")
+    env = os.environ | {"MATTEBOX_SERVER": site.url, "MATTEBOX_TOKEN": "secret-secret-secret"}
+    with subprocess.Popen(
+        line, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+    assert first["event"] == "progress"
+    if process.returncode == 0:
+        pytest.skip("the job ended before the interruption")
+    assert process.returncode == 130
+    assert f"job {first['id']} goes on" in stderr
+    assert f"mattebox jobs get {first['id'][:8]}" in stderr
+    assert f"mattebox jobs cancel {first['id'][:8]}" in stderr
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_invalid_urls_and_tokens_are_refused() -> None:

@@ -160,9 +160,13 @@ def test_links_are_copied_and_show_the_picture(studio: Any) -> None:
     viewer.goto(found["view"].replace("/view/studio", "/view/stage"))
     viewer.click("#sound")
     assert viewer.evaluate("[...document.querySelectorAll('.stage video')].some(video => video.muted)") is False
-    viewer.close()
+    viewer.goto("about:blank")
+    viewer.goto(studio.input_value("#share-view"))
+    viewer.wait_for_selector("#status[data-state=live]", timeout=20_000)
     studio.click("#share-go")
     studio.wait_for_selector("#share-state:has-text('Nobody can see you.')")
+    viewer.wait_for_selector("#card:has-text('The broadcast has ended')", timeout=20_000)
+    viewer.close()
     studio.click("#share-close")
 
 

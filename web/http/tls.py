@@ -40,12 +40,16 @@ def certificate(spec: str, folder: Path, host: str) -> Certificate | None:
         return None
     if spec == "auto":
         return _self_signed(folder / "tls", host_names(host))
+    check_tls(spec)
     chain, comma, key = spec.partition(",")
-    files = Certificate(Path(chain), Path(key if comma else chain))
-    for path in (files.chain, files.key):
-        if not path.is_file():
+    return Certificate(Path(chain), Path(key if comma else chain))
+
+
+def check_tls(spec: str) -> None:
+    """Raise UsageError if the files of `spec` do not exist."""
+    for path in [] if spec in ("off", "auto") else spec.split(",", 1):
+        if not Path(path).is_file():
             raise UsageError(f"--tls {spec}: {path} is not a file; use auto, off or CERT,KEY")
-    return files
 
 
 def host_names(host: str) -> list[str]:

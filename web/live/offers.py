@@ -15,6 +15,10 @@ from stream.settings import Settings
 from web.context import Context
 from web.http.problems import Problem
 
+_FULL = (
+    "no worker has room for this video now; wait until another video ends, start another worker (mattebox worker), or "
+    "raise MATTEBOX_LIVE_SESSIONS if the machine can do more"
+)
 _RETRY_S = 2
 _CLIENT_ERRORS = {  # the worker's problem code to the field of the request that caused it
     SdpError.code: "sdp",
@@ -62,7 +66,7 @@ def check_offer(sdp: str, kind: SessionKind) -> None:
 def _problem(answer: Answer | None) -> Problem | None:
     """The worker's error as a problem: 422 where the client must change its offer, else usually 503 to retry."""
     if answer is None:
-        return Problem(503, "no_worker", "no worker has room for this video now; try again soon", retry_s=_RETRY_S)
+        return Problem(503, "no_worker", _FULL, retry_s=_RETRY_S)
     if answer.problem == live.NO_STREAM:
         return not_live()
     if answer.problem == live.NAME_TAKEN:

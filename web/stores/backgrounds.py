@@ -191,7 +191,10 @@ class BackgroundStore:
             finally:
                 source.close()
         except InputError as exc:
-            raise type(exc)(str(exc).replace(str(path), "the file")) from None
+            reason = str(exc).replace(str(path), "the file")
+            if isinstance(exc, UnreadableMedia):
+                reason = f"neither a video nor a picture in a known format ({', '.join(_FORMATS)}): {reason}"
+            raise type(exc)(reason) from None
         _save_thumbnail(Image.fromarray(to_av(frame, "rgba").to_ndarray()), thumbnail)
 
 

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 
 from stream.errors import UsageError
+from stream.install import install_command
 from stream.records.engines import AUTO, ENGINES, EngineRecord, Rank, implied_by, names
 from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
+from stream.suggestions import nearest
 from workers.edges import foreground
 from workers.engines.base import Engine
 from workers.engines.with_foreground import WithForeground
@@ -30,8 +32,8 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
     try:
         engine: Engine = find(record.place)(options, settings, say)
     except ModuleNotFoundError as exc:
-        package = f"'mattebox[{record.extra}]'" if record.extra else exc.name
-        raise UsageError(f"engine: {name} needs {exc.name}; install it with: pip install {package}") from None
+        package = f"mattebox[{record.extra}]" if record.extra else str(exc.name)
+        raise UsageError(f"engine: {name} needs {exc.name}; install it: {install_command(package)}") from None
     return WithForeground(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
 
 
@@ -68,7 +70,8 @@ def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[
 def check_known(name: str) -> None:
     """Raise UsageError for an unknown engine."""
     if name not in ENGINES:
-        raise UsageError(f"engine: unknown engine {name!r}; use one of: {', '.join(names())}")
+        hint = f"{', '.join(names())}{nearest(name, names())}"
+        raise UsageError(f"engine: unknown engine {name!r}; use one of: {hint}")
 
 
 def _automatic(live: bool, settings: Settings, has_cuda: Callable[[], bool]) -> tuple[str, str]:

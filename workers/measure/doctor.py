@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from stream.install import install_command
 from stream.records.engines import ENGINES
 from stream.settings import Settings
 
@@ -63,7 +64,10 @@ def _ffmpeg(settings: Settings) -> Finding:
     detail = f"PyAV {av.__version__} with FFmpeg {version}"
     if missing:
         return Finding(
-            "video", False, f"{detail}, without {', '.join(missing)}", "install PyAV from its wheel: pip install av"
+            "video",
+            False,
+            f"{detail}, without {', '.join(missing)}",
+            f"install PyAV from its wheel: {install_command('av')}",
         )
     return Finding("video", True, f"{detail}; writes {' '.join(ENCODINGS)}")
 
@@ -104,7 +108,7 @@ def _missing_modules() -> Iterator[Finding]:
         if missing := [module for module in record.modules if importlib.util.find_spec(module) is None]:
             package = f"mattebox[{record.extra}]" if record.extra else "mattebox"
             detail = f"not installed: {', '.join(missing)}"
-            yield Finding(f"engine {record.name}", None, detail, f"pip install '{package}'")
+            yield Finding(f"engine {record.name}", None, detail, install_command(package))
 
 
 def _engines(module: str) -> str:

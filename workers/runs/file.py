@@ -37,7 +37,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
 
     Raises MatteboxError; then nothing is left of the output.
     """
-    _check(task)
+    check(task)
     threads.apply(settings)
     began_s = time.monotonic()
     name, reason = engines.choose(task.options, live=False, settings=settings)
@@ -62,7 +62,8 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter) -> Report:
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
-def _check(task: FileRun) -> None:
+def check(task: FileRun) -> None:
+    """Check what can be checked without opening a file. Raises UsageError."""
     if task.end_s is not None and task.end_s <= task.start_s:
         raise UsageError(f"--end {task.end_s:g} is not after --start {task.start_s:g}")
     source, output = Address.of(task.source), Address.of(task.output)

@@ -16,6 +16,7 @@ from stream.errors import UsageError, WeightsError, disk_error
 from stream.records.engines import ENGINES
 from stream.registry import find
 from stream.settings import Settings
+from stream.suggestions import nearest
 from workers.weights.sources import Url, WeightsSource, Wheel
 
 Say = Callable[[str], None]
@@ -92,7 +93,7 @@ def catalogue(name: str) -> Any:
 
 
 def _unknown(name: str) -> UsageError:
-    return UsageError(f"models: unknown name {name!r}; use one of: {_names()}")
+    return UsageError(f"models: unknown name {name!r}; use one of: {_names()}{nearest(name, _with_weights())}")
 
 
 def _names() -> str:

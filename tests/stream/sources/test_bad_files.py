@@ -35,7 +35,7 @@ def test_files_that_are_not_videos_give_a_one_line_error(tmp_path: Path, content
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableMedia, match="does not exist"):
         FileSource(tmp_path / "none.mp4", Settings())
-    with pytest.raises(UnreadableMedia, match="is not a file"):
+    with pytest.raises(UnreadableMedia, match="is a folder, not a video"):
         FileSource(tmp_path, Settings())
 
 
@@ -110,7 +110,7 @@ def test_audio_alone_is_not_a_video(tmp_path: Path) -> None:
         frame.sample_rate, frame.pts = 48_000, 0
         out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    with pytest.raises(NoVideoStream, match="only audio"):
+    with pytest.raises(NoVideoStream, match="has only sound"):
         FileSource(path, Settings())
 
 

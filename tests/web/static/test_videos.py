@@ -127,7 +127,7 @@ def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerD
     second = tmp_path / "<img src=x>.mp4"
     second.write_bytes(TALK.read_bytes() + b"second")
     page.set_input_files("#files", [TALK, second, text])
-    page.wait_for_selector(".draft:has-text('notes.mp4'):has-text('not a video that can be read')", timeout=15_000)
+    page.wait_for_selector(".draft:has-text('notes.mp4'):has-text('is text, not a video')", timeout=15_000)
     page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === 2", timeout=15_000)
     page.click("#start-all")
     page.wait_for_function("() => document.querySelectorAll('.job').length === 2")

@@ -234,6 +234,25 @@ def test_a_file_that_is_not_a_video_is_rejected_at_once(http: httpx.Client, site
     assert site.context.storage.keys(f"uploads/{id}/") == [f"uploads/{id}/info"], "its bytes are removed"
 
 
+@pytest.mark.parametrize(
+    ("content", "code", "detail"),
+    [
+        (b"ID3\4\0\0\0\0\0\0" + bytes(500), "no_video_stream", "the file has only sound, no video"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(500), "unreadable_media", "the file is a picture, not a video"),
+        (b"just a text\n" * 50, "unreadable_media", "the file is text, not a video"),
+        (b"", "unreadable_media", "the file is empty"),
+    ],
+)
+def test_a_file_that_is_not_a_video_is_called_what_it_is(
+    http: httpx.Client, content: bytes, code: str, detail: str
+) -> None:
+    known = http.get(f"{PATH}/{uploaded(http, content)}").json()
+    assert (known["problem"], known["detail"]) == (code, detail)
+    refused = http.post("/api/jobs", json={"upload": known["id"]})
+    problem(refused, 422, code)
+    assert refused.json()["detail"] == detail
+
+
 def test_the_offset_of_an_upload_that_was_completed_after_it_was_read(
     http: httpx.Client, site: Site, clip: bytes
 ) -> None:

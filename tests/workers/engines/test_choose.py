@@ -1,5 +1,6 @@
 """Which engine `auto` takes, and why."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -108,7 +109,8 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.Mo
     for extra, words in (("birefnet", r"'mattebox\[birefnet\]'$"), ("", "no_such_package$")):
         record = EngineRecord("odd", "no_such_package:Odd", "odd", "Needs what is not there.", extra=extra)
         monkeypatch.setitem(ENGINES, "odd", record)
-        with pytest.raises(UsageError, match=f"odd needs no_such_package; install it with: pip install {words}"):
+        pip = f"{re.escape(sys.executable)} -m pip install"
+        with pytest.raises(UsageError, match=f"odd needs no_such_package; install it: {pip} {words}"):
             load("odd", Options(), Settings())
 
 

@@ -60,6 +60,7 @@ export const STATES = {
     tone: "wait", line: "The server is full. Trying again", icon: "queue",
     title: "The server is full",
     text: "All places for live video are taken, or no worker is running yet. You will be connected as soon as one is free.",
+    fine: "For the person who runs the server: another worker, or a higher MATTEBOX_LIVE_SESSIONS, makes more places.",
   },
   unreachable: {
     tone: "wait", line: "The server cannot be reached. Trying again", icon: "cloud-off",

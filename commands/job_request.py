@@ -1,0 +1,127 @@
+"""The request of a job, checked on this machine and against the server before anything is uploaded."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.matting_options import MattingOptions
+from stream.errors import BackgroundError, TooLarge, UsageError
+from stream.limits import OUTPUTS
+from stream.picture.timing import clock
+from stream.records import http_paths
+from stream.records.formats import DEFAULT, FORMATS, OutputFormat, check_alpha
+from stream.records.options import Background, Edges, Options, View
+from stream.settings import Settings
+from stream.suggestions import choose
+
+if TYPE_CHECKING:
+    from commands.client import Remote
+
+_OF_SERVER = ("gallery:", "upload:")
+"""Backgrounds that the server has, beside those of the command line."""
+
+
+def read_options(matting: MattingOptions, edges: Edges) -> tuple[Options, str]:
+    """The options, and the background as the server's spec, or "" for one of `Options`. Raises UsageError."""
+    spec = matting.background if matting.background.startswith(_OF_SERVER) else ""
+    options = (replace(matting, background="green") if spec else matting).options(edges)
+    if fault := options.misplaced():
+        raise UsageError(f"--{fault[0]}: {fault[1]}")
+    return options, spec
+
+
+def format_of(path: Path) -> OutputFormat:
+    """The format of the result for an output's name. Raises UnsupportedOutput, UsageError."""
+    from stream.sinks.encodings import encoding_of
+
+    if path.suffix.lower() == FORMATS["png"].result_suffix:
+        return FORMATS["png"]
+    if path.name.partition(":")[0] in FORMATS and not path.is_dir():
+        raise UsageError(f"-o {path}: -o takes a file name; a format is given with --result {path.name}")
+    return encoding_of(path).kind
+
+
+def read_outputs(results: Sequence[str], saved: OutputFormat | None, options: Options) -> list[dict[str, str]]:
+    """The outputs of the job: the one that is saved here first, then the other `results`. Raises UsageError."""
+    outputs = [_output(text) for text in ([saved.name] if saved else []) + list(results)] or [_output(DEFAULT)]
+    outputs = [output for n, output in enumerate(outputs) if output not in outputs[:n]]
+    if len(outputs) > OUTPUTS:
+        raise UsageError(f"a job has at most {OUTPUTS} results")
+    for output in outputs:
+        view = View(output["view"]) if "view" in output else options.view
+        if options.model_copy(update={"view": view}).wants_alpha:
+            check_alpha(FORMATS[output["format"]])
+    return outputs
+
+
+def _output(text: str) -> dict[str, str]:
+    format, colon, view = text.partition(":")
+    choose("--result", format, list(FORMATS))
+    if colon:
+        choose("--result", view, list(View))
+    output = {"name": "-".join(filter(None, (format, view))), "format": format}
+    return output | ({"view": view} if view else {})
+
+
+def check_video(path: Path, start_s: float, settings: Settings) -> None:
+    """Raises InputError if the file is not a video, UsageError if it ends before `start_s`."""
+    from stream.sources.probe import look
+
+    media = look(path, settings)
+    if media.duration_s and start_s >= media.duration_s:
+        raise UsageError(f"{path} lasts {clock(media.duration_s)}: --start {start_s:g} is after its end")
+
+
+def check_background(background: Background, settings: Settings) -> None:
+    """Raises BackgroundError if a picture or video cannot be read."""
+    from workers.scene import backgrounds
+
+    backgrounds.check_background(background, settings)
+
+
+def check_server(
+    remote: "Remote", options: Options, of_server: str, outputs: Sequence[dict[str, str]], video: Path | None
+) -> None:
+    """Check that the server can be reached, accepts the token, and knows what the job asks for.
+
+    of_server: a background that it has, or "". video: a file to be uploaded. Raises RemoteError, UsageError, TooLarge.
+    """
+    menu = remote.ask("GET", http_paths.OPTIONS)
+    choose("--engine", options.engine, menu["options"]["properties"]["engine"]["enum"])
+    for output in outputs:
+        choose("--result", output["format"], [known["name"] for known in menu["formats"]])
+    if of_server:
+        choose("--background", of_server, remote.backgrounds())
+    limit = remote.largest_upload() if video else None
+    if video and limit is not None and (size := video.stat().st_size) > limit:
+        raise TooLarge(f"{video} has {_mib(size)} MiB; the server takes at most {_mib(limit)}")
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f}"
+
+
+def uploaded_background(remote: "Remote", background: Background) -> str:
+    """The spec of the background on the server, to which a picture or video is uploaded. Raises RemoteError."""
+    if background.kind not in ("image", "video"):
+        return background.spec()
+    try:
+        content = Path(background.path).read_bytes()
+    except OSError as exc:
+        raise BackgroundError(f"{background.path}: {exc.strerror}") from None
+    return remote.add_background(content)
+
+
+def body(
+    options: Options, outputs: Sequence[dict[str, str]], times_s: tuple[float, float | None], size: tuple[int, int]
+) -> dict[str, Any]:
+    """The fields of the request that depend on no upload. size: (width, height) in pixels, 0 where not set."""
+    return {
+        "options": options.model_dump(mode="json", exclude_defaults=True),
+        "outputs": list(outputs),
+        "start_s": times_s[0],
+        "end_s": times_s[1],
+        "width": size[0],
+        "height": size[1],
+    }

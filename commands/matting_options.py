@@ -1,0 +1,67 @@
+"""The options of a video, the same for every command that mattes one: `file`, `stream` and `jobs submit`.
+
+An option added to `MattingOptions` or to `Edges` is an option of all of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from commands import shared_options
+from commands.record_options import with_flags
+from stream.errors import UsageError
+from stream.records.options import Edges, Options, Temporal, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class MattingOptions:
+    """How a video is matted, as the user wrote it. The shape of the matte's edge is in `Edges`."""
+
+    background: shared_options.Background = "green"
+    engine: shared_options.Engine = "auto"
+    view: shared_options.Shown = View.COMPOSITE
+    temporal: shared_options.Steadied = Temporal.AUTO
+    strength: shared_options.Strength = 0.7
+    roi: shared_options.Roi = False
+    foreground: shared_options.Foreground = "auto"
+    key: shared_options.Key = None
+    size: shared_options.Size = None
+
+    def options(self, edges: Edges, weights: str | None = None) -> Options:
+        """The options as a record. weights: they replace the engine `auto`. Raises UsageError."""
+        return Options.read(
+            engine=shared_options.engine_with(weights, self.engine),
+            background=self.background,
+            view=self.view,
+            temporal=self.temporal,
+            temporal_strength=self.strength,
+            edges=edges,
+            foreground=self.foreground,
+            roi=self.roi,
+            key=self.key,
+        )
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height), with 0 for a side that is not set. Raises UsageError."""
+        return shared_options.parse_size(self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions:
+    """Which part of a recording is matted, as the user wrote it. Of `file` and `jobs submit`; live video has none."""
+
+    start: shared_options.Start = "0"
+    end: shared_options.End = None
+
+    def times_s(self) -> tuple[float, float | None]:
+        """(start, end) in seconds; end None: that of the video. Raises UsageError."""
+        start_s = shared_options.parse_seconds("--start", self.start)
+        end_s = None if self.end is None else shared_options.parse_seconds("--end", self.end)
+        if end_s is not None and end_s <= start_s:
+            raise UsageError(f"--end {end_s:g} is not after --start {start_s:g}")
+        return start_s, end_s
+
+
+def with_matting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator of a typer command: its parameters of the types `MattingOptions` and `Edges` become their options."""
+    return with_flags(MattingOptions)(with_flags(Edges, "Edges")(command))

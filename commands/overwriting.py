@@ -1,0 +1,53 @@
+"""The rule for outputs that exist, the same for every command that writes files.
+
+With `--overwrite` they are replaced. Otherwise a person at a terminal is asked, and a script gets an error, before any
+work is done.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from stream.address import Address
+
+
+def check_output(output: "Address | Path", overwrite: bool) -> None:
+    """Check that a video's output does not exist, or may be replaced. Raises UsageError, typer.Abort."""
+    from stream.sinks import existing
+
+    found = existing(output)
+    check_existing([found] if found else [], overwrite)
+
+
+def check_file(path: Path, overwrite: bool) -> None:
+    """Like `check_output`, for a single file of any format."""
+    check_existing([path] if path.exists() else [], overwrite)
+
+
+def check_not_input(source: Path, output: Path) -> None:
+    """Raise UsageError if both are the same file."""
+    if source.exists() and output.exists() and source.samefile(output):
+        raise UsageError("the output would overwrite the input; choose another name")
+
+
+def check_existing(existing: Sequence[Path], overwrite: bool) -> None:
+    """Check that these files and folders may be replaced. Raises UsageError, typer.Abort."""
+    if overwrite or not existing:
+        return
+    names = _names(existing)
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{names}; choose another name, or replace with --overwrite (-y)")
+    if not typer.confirm(f"{names}. Replace?", err=True):
+        raise UsageError("nothing was replaced; choose another name")
+
+
+def _names(existing: Sequence[Path]) -> str:
+    first = existing[0]
+    sentence = f"{first} exists and is not empty" if first.is_dir() else f"{first} already exists"
+    return sentence if len(existing) == 1 else f"{len(existing)} outputs already exist, such as {first}"

@@ -1,0 +1,34 @@
+"""Commands that matte a video have the same options."""
+
+import typer
+
+from commands.app import app
+
+_COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+PART = {"start", "end"}
+"""Not of live video, which has no beginning."""
+WEIGHTS = {"weights", "verbose"}
+"""Not of a job: the server chooses its weights, and keeps its own log."""
+SERVER = {"server", "token"}
+
+
+def parameters(*names: str) -> dict[str, tuple[object, ...]]:
+    """By name: every option of a command, with its flags, default and help."""
+    command = _COMMANDS[names[0]]
+    for name in names[1:]:
+        command = command.commands[name]
+    return {p.name: (p.opts, p.default, getattr(p, "help", "")) for p in command.params if p.name != "source"}
+
+
+def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
+    file, stream = parameters("file"), parameters("stream")
+    assert file.keys() - stream.keys() == PART
+    assert stream.keys() - file.keys() == {"duration", "password_file"}
+    assert all(file[name] == stream[name] for name in (file.keys() & stream.keys()) - {"output"})
+
+
+def test_jobs_submit_has_the_options_of_file() -> None:
+    file, submit = parameters("file"), parameters("jobs", "submit")
+    assert file.keys() - submit.keys() == WEIGHTS
+    assert submit.keys() - file.keys() == SERVER | {"result", "priority", "watch"}
+    assert all(file[name] == submit[name] for name in (file.keys() & submit.keys()) - {"output"})

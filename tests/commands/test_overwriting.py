@@ -1,0 +1,92 @@
+"""Outputs that exist: refused, asked for, or replaced, in the same way by every command that writes one."""
+
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands.app import app
+from stream.errors import UsageError
+from tests.media import ROOT, command, mattebox, numbered_clip, read
+
+CHROMA = ("--engine", "chroma", "--key", "#00ff00")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return numbered_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", 4)
+
+
+def on_a_terminal(answer: str, *words: object) -> tuple[int, str]:
+    """Run a command on a terminal where `answer` is typed. Returns its exit code and what the terminal shows."""
+    process, terminal = pty.fork()
+    if not process:
+        os.chdir(ROOT)
+        os.execv(sys.executable, command(*words))
+    shown = b""
+    try:
+        while chunk := _read(terminal):
+            shown += chunk
+            if answer and b"[y/N]" in shown:
+                os.write(terminal, answer.encode())
+                answer = ""
+    finally:
+        os.close(terminal)  # which ends the process, if it is still there
+        _, status = os.waitpid(process, 0)
+    return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end was closed
+        return b""
+
+
+def refused(*words: object) -> str:
+    """The message of a command that refuses to replace something."""
+    with pytest.raises(UsageError) as caught:
+        app([str(word) for word in words], standalone_mode=False)
+    return str(caught.value)
+
+
+def test_an_existing_file_is_refused_where_nobody_can_be_asked(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.mkv").write_text("mine")
+    line = refused("file", clip, "-o", tmp_path / "out.mkv", *CHROMA)
+    assert line == f"{tmp_path / 'out.mkv'} already exists; choose another name, or replace with --overwrite (-y)"
+    line = refused("stream", "rtsp://127.0.0.1:1/cam", tmp_path / "out.mkv", *CHROMA)
+    assert "already exists" in line
+    line = refused("models", "export", "lite", tmp_path / "out.mkv")
+    assert "already exists" in line
+    assert (tmp_path / "out.mkv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("flag", ["-y", "--overwrite"])
+def test_overwrite_replaces_a_file(clip: Path, tmp_path: Path, flag: str) -> None:
+    (tmp_path / "out.mkv").write_text("mine")
+    done = mattebox("file", clip, "-o", tmp_path / "out.mkv", *CHROMA, flag)
+    assert done.returncode == 0, done.stderr
+    assert len(read(tmp_path / "out.mkv")) == 4
+
+
+def test_a_folder_with_files_counts_as_existing(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+    for name in (tmp_path, tmp_path / "%05d.png"):
+        assert f"{tmp_path} exists and is not empty" in refused("file", clip, "-o", name, *CHROMA)
+    done = mattebox("file", clip, "-o", tmp_path, *CHROMA, "-y")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "note.txt").read_text() == "mine"
+    assert len(list(tmp_path.glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize(("answer", "code", "frames"), [("y\n", 0, 4), ("n\n", 2, 0), ("\n", 2, 0), ("\x03", 130, 0)])
+def test_a_terminal_is_asked(clip: Path, tmp_path: Path, answer: str, code: int, frames: int) -> None:
+    out = tmp_path / "out.mkv"
+    out.write_text("mine")
+    returned, shown = on_a_terminal(answer, "file", clip, "-o", out, *CHROMA)
+    assert returned == code, shown
+    assert f"{out} already exists. Replace? [y/N]" in "".join(shown.splitlines())
+    assert "Traceback" not in shown
+    assert (len(read(out)) if frames else out.read_text()) == (frames or "mine")
