@@ -5,8 +5,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -118,10 +120,15 @@ def _save(remote: "Remote", job: dict[str, Any], name: str, final: Path) -> None
 
 
 @app.command("list")
-def list_all(server: Url = _LOCAL, token: Token = "", as_json: shared_options.Json = False) -> None:
+def list_all(
+    limit: Annotated[int | None, typer.Option(min=1, help="How many jobs, newest first; by default all.")] = None,
+    server: Url = _LOCAL,
+    token: Token = "",
+    as_json: shared_options.Json = False,
+) -> None:
     """List your jobs, newest first."""
-    for job in _remote(server, token).ask("GET", http_paths.JOBS)["jobs"]:
-        print(json.dumps(job) if as_json else _line(job))
+    for job in islice(_listed(_remote(server, token), limit), limit):
+        print(json.dumps(job) if as_json else _line(job), flush=True)
 
 
 @app.command()
@@ -175,9 +182,20 @@ def _suffix(format: str) -> str:
     return known.result_suffix if known else f".{format}"
 
 
+def _listed(remote: "Remote", limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """The user's jobs, newest first, read page by page. limit: how many are needed; None: all."""
+    size, cursor = min(limit or limits.JOBS_PAGE_MOST, limits.JOBS_PAGE_MOST), ""
+    while cursor is not None:
+        page = remote.ask("GET", f"{http_paths.JOBS}?{urlencode({'limit': size, 'cursor': cursor})}")
+        yield from page["jobs"]
+        cursor = page["next"]
+
+
 def _full_id(remote: "Remote", id: str) -> str:
     """The complete id of the only job whose id starts like this. Raises RemoteError."""
-    found = [job["id"] for job in remote.ask("GET", http_paths.JOBS)["jobs"] if job["id"].startswith(id)]
+    if limits.RECORD_ID.fullmatch(id):
+        return id
+    found = [job["id"] for job in _listed(remote) if job["id"].startswith(id)]
     if len(found) != 1:
         raise RemoteError(f"{len(found) or 'no'} jobs have an id that starts with {id!r}")
     return str(found[0])

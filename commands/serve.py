@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from stream.errors import UsageError, WeightsError
 from stream.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from stream.serve.supervise import Program
+    from stream.serve.child import Program
     from workers.live.worker import LiveWorker
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Any but loopback requires tokens.")]
@@ -30,6 +31,11 @@ Json = Annotated[bool, typer.Option("--json", help="Log as JSON, one object per 
 
 _LOOPBACK = {"MATTEBOX_LOOPBACK_CANDIDATES": "true"}
 
+# Seconds without a sign of life after which a program is killed and replaced. A live worker must be replaced within the
+# 10 s that an offer waits, so that no client sees an error; its event loop is never blocked for a second. Others may
+# take longer: a file worker has low priority for the CPU, and a Redis server may pause for a slow disk.
+_LIVE_SILENT_S, _FILES_SILENT_S, _WEB_SILENT_S, _REDIS_SILENT_S = 5.0, 15.0, 15.0, 60.0
+
 
 def serve(
     host: Host = "127.0.0.1",
@@ -39,8 +45,9 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Run everything on this machine: the pages, the API, workers, and a Redis server unless REDIS_URL is set."""
-    from stream.serve import redis_server
-    from stream.serve.supervise import Program
+    from stream.serve import descriptors, redis_server
+    from stream.serve.child import Program
+    from stream.serve.watch import Watch
     from web.http.guard import is_loopback
     from web.http.tls import check_tls
     from web.server import check_bind, check_free
@@ -49,6 +56,8 @@ def serve(
     chosen = settings()
     check_bind(chosen, host)
     check_tls(tls)
+    _check_folders(chosen)
+    descriptors.raise_limit()  # the programs inherit it
     port = check_free(host, port)
     if chosen.redis_url:
         _check_redis(chosen)
@@ -57,29 +66,41 @@ def serve(
     common = ["-v"] * verbose + ["--json"] * as_json
     web = ["web", "--host", host, "--port", str(port), "--tls", tls, *common]
     programs = [  # ended in reverse order, so that a running file task may use all time that the others leave
-        Program("files", _mattebox("worker", "--for", "files", *common), env),
+        Program("files", _mattebox("worker", "--for", "files", *common), env, watch=Watch(_FILES_SILENT_S)),
         Program(
             "worker",
             _mattebox("worker", "--for", "live", "--spare", *common),
             env,
             lambda: _has_ready_worker(url),
             spare=True,
+            watch=Watch(_LIVE_SILENT_S),
         ),
-        Program("web", _mattebox(*web), env),
+        Program("web", _mattebox(*web), env, watch=Watch(_WEB_SILENT_S)),
     ]
     if not chosen.redis_url:
-        redis = redis_server.command(chosen.data_dir)
-        programs.insert(
-            0, Program("redis", redis, ready=lambda: asyncio.to_thread(redis_server.answers, chosen.data_dir))
-        )
-    _supervise(chosen, *programs)
+        programs.insert(0, _embedded_redis(chosen))
+    _supervise(chosen, programs)
 
 
-def _supervise(chosen: Settings, *programs: "Program") -> None:
+def _embedded_redis(chosen: Settings) -> "Program":
+    from stream.serve import redis_server
+    from stream.serve.child import Program
+    from stream.serve.watch import Watch
+
+    folder = chosen.data_dir
+    return Program(
+        "redis",
+        redis_server.command(folder),
+        ready=lambda: asyncio.to_thread(redis_server.answers, folder),
+        watch=Watch(_REDIS_SILENT_S, lambda: asyncio.to_thread(redis_server.responds, folder)),
+    )
+
+
+def _supervise(chosen: Settings, programs: Sequence["Program"], stop_s: float | None = 15.0) -> None:
     from stream.serve.supervise import Refusal, Supervisor
 
     try:
-        asyncio.run(_guarded(chosen.redis_url, Supervisor(programs).run()))
+        asyncio.run(_guarded(chosen.redis_url, Supervisor(programs, stop_s).run()))
     except Refusal:  # the program has printed the reason
         sys.exit(1)
 
@@ -93,11 +114,13 @@ def web(
 ) -> None:
     """Run only the pages and the API. Needs REDIS_URL. Stateless: run any number of them."""
     from stream.records.live_store import LiveStore
+    from stream.serve import descriptors
     from web.server import run
 
     log.configure(verbose, as_json)
     chosen = settings()
     _check_redis(chosen)
+    descriptors.raise_limit()
     run(chosen, LiveStore(chosen.redis_url), host, port, tls)
 
 
@@ -121,73 +144,95 @@ def worker(
 
     Needs REDIS_URL. Run one per GPU, on any machine.
     """
+    from stream.serve import descriptors
+    from stream.serve.heartbeat import supervised
+
     log.configure(verbose, as_json)
     chosen = settings()
+    descriptors.raise_limit()
     _check_redis(chosen)
-    match kind:
-        case For.LIVE:
-            _live_worker(chosen, spare)
-        case For.FILES:
-            _file_worker(chosen)
-        case For.ALL:
-            _both(chosen, ["-v"] * verbose + ["--json"] * as_json)
+    if kind is not For.LIVE:
+        _check_folders(chosen)
+    if spare or (supervised() and kind is not For.ALL):
+        (_live_worker if kind is For.LIVE else _file_worker)(chosen, spare)
+    else:
+        _supervised_workers(chosen, kind, ["-v"] * verbose + ["--json"] * as_json)
 
 
-def _both(chosen: Settings, common: list[str]) -> None:
-    """Two programs, so that a file that kills its worker does not end live video."""
-    from stream.serve.supervise import Program
+def _supervised_workers(chosen: Settings, kind: For, common: list[str]) -> None:
+    """A process for each kind, so that a file that kills its worker does not end live video; one that hangs is
+    replaced. Only a live worker must end soon after a signal: a file worker completes its task first."""
+    from stream.serve.child import Program
+    from stream.serve.watch import Watch
 
-    programs = (Program(f"{kind} worker", _mattebox("worker", "--for", kind, *common)) for kind in ("files", "live"))
-    _supervise(chosen, *programs)
+    watches = {For.FILES: Watch(_FILES_SILENT_S), For.LIVE: Watch(_LIVE_SILENT_S)}
+    programs = [
+        Program(f"{each} worker", _mattebox("worker", "--for", each, *common), watch=watch)
+        for each, watch in watches.items()
+        if kind in (each, For.ALL)
+    ]
+    _supervise(chosen, programs, None if kind is For.FILES else 15.0)
 
 
-def _file_worker(chosen: Settings) -> None:
+def _file_worker(chosen: Settings, _spare: bool) -> None:
     from stream.records.job_store import JobStore
     from stream.records.redis_check import guarded
+    from stream.serve.heartbeat import beating
     from stream.storage import open_storage
     from workers.files.worker import BEHIND, FileWorker
 
-    os.nice(BEHIND)
-    with asyncio.Runner() as runner:
+    async def run() -> None:
         store = JobStore(chosen.redis_url)
-        worker = FileWorker(chosen, store, open_storage(chosen))
-        runner.run(guarded(store.link, worker.run_until_stopped()))
-        runner.run(store.close())
+        async with beating():
+            worker = FileWorker(chosen, store, open_storage(chosen))
+            await guarded(store.link, worker.run_until_stopped())
+            await store.close()
+
+    os.nice(BEHIND)
+    asyncio.run(run())
 
 
 def _live_worker(chosen: Settings, spare: bool) -> None:
     from stream.records.live_store import LiveStore
     from stream.records.redis_check import guarded
-    from stream.serve.supervise import wait_for_turn
+    from stream.serve.child import wait_for_turn
+    from stream.serve.heartbeat import beating
     from workers.live.worker import LiveWorker
 
-    with asyncio.Runner() as runner:
+    async def run() -> None:
         store = LiveStore(chosen.redis_url)
         live = LiveWorker(chosen, store)
-        _warm(runner, live)
-        if spare:
-            _wait_quietly(wait_for_turn)
-        runner.run(guarded(store.link, live.run_until_stopped()))
-        runner.run(store.close())
+        async with beating(live.health):
+            await _warm(live)
+            if spare:
+                await wait_for_turn()
+            await guarded(store.link, live.run_until_stopped())
+            await store.close()
+
+    with _quiet(spare):
+        asyncio.run(run())
 
 
-def _warm(runner: asyncio.Runner, live: "LiveWorker") -> None:
+async def _warm(live: "LiveWorker") -> None:
     """Load the engine. Without weights, exit with a code that prevents a restart."""
-    from stream.serve.supervise import REFUSED
+    from stream.serve.child import REFUSED
 
     try:
-        runner.run(live.warm())
+        await live.warm()
     except (WeightsError, UsageError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         sys.exit(REFUSED)
 
 
-def _wait_quietly(wait: Callable[[], None]) -> None:
+@contextmanager
+def _quiet(spare: bool) -> Iterator[None]:
     """An interrupted spare exits without a message."""
     try:
-        wait()
+        yield
     except KeyboardInterrupt:
-        sys.exit(0)
+        if spare:
+            sys.exit(0)
+        raise
 
 
 def _check_redis(chosen: Settings) -> None:
@@ -223,6 +268,15 @@ async def _guarded(url: str, work: Coroutine[Any, Any, None]) -> None:
         await guarded(link, work)
     finally:
         await link.close()
+
+
+def _check_folders(chosen: Settings) -> None:
+    """Raises DiskError where the data folder or the storage folder cannot be written to."""
+    from stream import private
+    from stream.storage import open_storage
+
+    private.check_folder(chosen.data_dir)
+    open_storage(chosen).check()
 
 
 def _mattebox(*arguments: str) -> list[str]:

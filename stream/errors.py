@@ -20,13 +20,19 @@ MatteboxError                    exit code 1
 │   ├── StoreDown                Redis is unreachable or refuses writes
 │   ├── NoSession                no session with that id (any more)
 │   ├── NoJob                    no job with that id (any more)
+│   ├── TooManyJobs              the owner has as many unfinished jobs as allowed
+│   ├── JobsTooLarge             the owner's jobs keep as many bytes in storage as allowed
 │   ├── BadMove                  the current state does not allow this transition
+│   │   └── NameTaken            another user has the name of the stream
 │   └── Fenced                   another worker owns it now
+├── Overloaded                   the server has too many requests of a kind at the moment
 ├── ServerError                  a process of the server does not start or keeps crashing
 └── RemoteError                  a remote server refuses a request, or is unreachable
 """
 
 import errno
+import os
+import re
 
 
 class MatteboxError(Exception):
@@ -113,12 +119,28 @@ class NoJob(StoreError):  # noqa: N818
     code = "no_job"
 
 
+class TooManyJobs(StoreError):  # noqa: N818
+    code = "too_many_jobs"
+
+
+class JobsTooLarge(StoreError):  # noqa: N818
+    code = "over_quota"
+
+
 class BadMove(StoreError):  # noqa: N818
     code = "bad_move"
 
 
+class NameTaken(BadMove):
+    """The new state is refused because another user has the stream's name."""
+
+
 class Fenced(StoreError):  # noqa: N818
     code = "fenced"
+
+
+class Overloaded(MatteboxError):  # noqa: N818
+    code = "overloaded"
 
 
 class ServerError(MatteboxError):
@@ -153,3 +175,28 @@ def disk_error(exc: OSError, path: object) -> DiskError:
     """A DiskError that explains an OSError from writing to `path`. Unknown errno values keep the system's text."""
     reason = _DISK_REASONS.get(exc.errno or 0, exc.strerror or str(exc))
     return DiskError(f"cannot write {path}: {reason}")
+
+
+_PATH_START = re.compile(r"(?<![\w/.~\])-])(?=/[^\s/])")  # neither within a URL nor within a word
+_FOLDERS = re.compile(r"/(?:[^\s/'\"]+/)*")
+
+
+def without_paths(text: str) -> str:
+    """The text of an error as others may read it: of each absolute path, only the last name is left.
+
+    Messages for a terminal and for the log keep their paths; what is sent over HTTP or stored in records does not tell
+    how this machine's disk is laid out.
+    """
+    parts, at = [], 0
+    for match in _PATH_START.finditer(text):
+        if match.start() >= at:
+            parts.append(text[at : match.start()])
+            at = _end_of_folders(text, match.start())
+    return "".join([*parts, text[at:]])
+
+
+def _end_of_folders(text: str, start: int) -> int:
+    """Where the name begins in the path at `start`. Existing folders are recognised with spaces in their names."""
+    plain = _FOLDERS.match(text, start)
+    ends = [i for i, char in enumerate(text[start:], start) if char == "/" and os.path.isdir(text[start:i])]
+    return max(plain.end() if plain else start, *(i + 1 for i in ends), start)

@@ -10,6 +10,7 @@ TITLE = 200  # characters of a video's title
 ADDRESS = 2048  # characters of a job's URL or webhook
 ID = 64  # characters of an id in a record
 OUTPUTS = 4  # of a job
+JOBS_PAGE, JOBS_PAGE_MOST = 50, 200  # jobs on one page of a list: default and maximum
 PRIORITY, PRIORITY_MOST = 5, 9  # of a job: default and maximum; the minimum is 0
 JOBS_KEEP_S = 7 * 86_400  # a job after its end: upper limit of the operator's setting
 STREAM_LINK_S = 30 * 86_400  # longest lifetime of a link to view or publish a stream

@@ -75,6 +75,13 @@ class Settings(BaseSettings):
     )
     origins: str = Field("", description="additional allowed origins: https://studio.example,...")
     trusted_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is trusted")
+    max_connections: int = Field(2048, ge=8, description="HTTP connections of a web process")
+    max_connections_per_address: int = Field(256, ge=1, description="HTTP connections of one client address")
+    headers_timeout_s: float = Field(10.0, gt=0, description="longest wait for the headers of a request")
+    body_timeout_s: float = Field(30.0, gt=0, description="an upload that sends nothing for this long is interrupted")
+    unread_timeout_s: float = Field(
+        120.0, gt=0, description="a connection whose client reads nothing of a response for this long is closed"
+    )
     offer_wait_s: float = Field(
         10.0, gt=0, le=60, description="an offer that no worker takes within this time gets 503"
     )

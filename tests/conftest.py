@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     import aioice.ice  # not at the top: `make gpu-check` runs where it is not installed
 
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+@pytest.fixture(params=[-3600.0, -6.0, 6.0, 3600.0])
+def wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
+    """This process's clock is wrong by so many seconds; that of Redis, another process, is right."""
+    right, ahead_s = time.time, float(request.param)
+    monkeypatch.setattr(time, "time", lambda: right() + ahead_s)
+    return ahead_s
 
 
 @pytest.fixture

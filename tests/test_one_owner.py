@@ -163,7 +163,8 @@ def test_a_similar_literal_is_not_found(kind: str, line: str) -> None:
 
 def test_redis_scripts_get_their_constants_from_python() -> None:
     scripts = list((ROOT / "stream/records/lua").rglob("*.lua"))
-    shared = (jobs.PLAN, jobs.JOIN, jobs.SEGMENT, jobs.POISON, live.NO_STREAM, live.NAME_TAKEN, live.FULL)
+    of_jobs = (jobs.PLAN, jobs.JOIN, jobs.SEGMENT, jobs.POISON, jobs.TOO_MANY, jobs.OVER_QUOTA)
+    shared = (*of_jobs, live.NO_STREAM, live.NAME_TAKEN, live.FULL)
     words = [redis_keys.PREFIX, *(f"'{text}'" for text in shared)]
     assert len(scripts) > 20
     assert not {script.name: word for script in scripts for word in words if word in script.read_text()}
@@ -211,6 +212,7 @@ def test_the_videos_page_uses_the_tus_constants_of_the_server() -> None:
 def test_the_studio_knows_which_options_show_the_room() -> None:
     assert re.findall(r'"([\w-]+)"', constant("studio/privacy.js", "ROOM_VIEWS")) == list(privacy.ROOM_VIEWS)
     assert constant("studio/privacy.js", "ROOM_BACKGROUND") == f'"{privacy.ROOM_BACKGROUND}"'
+    assert float(constant("studio/privacy.js", "LEAST_BLUR")) == privacy.LEAST_BLUR
 
 
 def test_the_studio_has_the_same_limits_for_names_and_links_as_the_server() -> None:

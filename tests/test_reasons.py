@@ -1,4 +1,5 @@
-"""Every reason with which the code ends a live session is listed in `stream/records/live.py`, and no other."""
+"""Every reason with which the code ends a live session is listed in `stream/records/live.py`, and no other. Workers
+answer with the problems that web knows."""
 
 import ast
 import re
@@ -7,11 +8,14 @@ from pathlib import Path
 
 from stream.records import jobs, live
 from stream.records.live import REASONS, SessionState
+from web.live import offers
 
 ROOT = Path(__file__).parent.parent
 PYTHON = ("stream/rtc/peer.py", "workers/live/*.py", "web/live/*.py")
 ENDING = {"end", "end_all", "close", "_abandon", "_start_closing"}  # methods that take a reason
-CONSTANTS = {"NO_STREAM": live.NO_STREAM, "POISON": jobs.POISON}
+CONSTANTS = {name: getattr(live, name) for name in ("NO_STREAM", "NAME_TAKEN", "BAD_SDP", "USAGE")} | {
+    "POISON": jobs.POISON
+}
 LUA = re.compile(r"'(\w+)'|\b(POISON)\b")
 
 
@@ -32,10 +36,20 @@ def in_python(path: Path) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Attribute(attr=name), args=args) if name in ENDING:
                 yield from (text for arg in args for text in texts(arg))
-            case ast.Call(func=ast.Name(id="Answer"), keywords=keywords):
-                yield from (text for word in keywords if word.arg == "problem" for text in texts(word.value))
+            case ast.Call(func=ast.Name(id=name), args=args) if name in ENDING:
+                yield from (text for arg in args for text in texts(arg))
+            case ast.Call(func=ast.Name(id="Answer")):
+                yield from answered(node)
             case ast.Assign(targets=[ast.Name(id="reason")], value=value):
                 yield from texts(value)
+
+
+def answered(tree: ast.AST) -> Iterator[str]:
+    """The problems of the answers that are constructed."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="Answer"), keywords=keywords):
+                yield from (text for word in keywords if word.arg == "problem" for text in texts(word.value))
 
 
 def in_lua(path: Path) -> Iterator[str]:
@@ -51,3 +65,9 @@ def test_the_reasons_of_live_sessions_are_listed() -> None:
     assert {"bye", "drained", "usage", live.NO_STREAM, "cancelled"} < python
     assert {"no_worker", "no_answer", "worker_lost", jobs.POISON} < lua
     assert (python | lua) - set(SessionState) == set(REASONS)
+
+
+def test_workers_answer_with_the_problems_that_web_knows() -> None:
+    sent = {problem for path in ROOT.glob("workers/**/*.py") for problem in answered(ast.parse(path.read_text()))}
+    assert sent == set(live.WORKER_PROBLEMS)
+    assert set(offers.CLIENT_ERRORS) | {live.NO_STREAM} == sent

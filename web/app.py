@@ -22,6 +22,7 @@ from web.http import guard, openapi, problems, tus
 from web.http.auth import Gate
 from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
+from web.http.token_check import TokenCheck
 from web.live import sessions, whip
 from web.stores.backgrounds import BackgroundStore
 from web.stores.job_watch import JobWatch
@@ -49,7 +50,6 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     openapi.install(app)
     gate, counters = Gate(settings), Counters()
     storage = open_storage(settings)
-    jobs = JobStore(store.link)
     app.state.context = Context(
         settings,
         store,
@@ -58,8 +58,9 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         counters,
         storage,
         UploadStore(settings, storage),
-        jobs,
-        JobWatch(jobs),
+        JobStore(store.link),
+        JobWatch(),
+        TokenCheck(gate, store.spend),
     )
     problems.install(app)
     for part in (

@@ -7,17 +7,19 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from stream import private
 from stream.errors import BackgroundError, TooLarge, disk_error
 from stream.records import http_paths
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
 from web.http.problems import Problem
+from web.http.threads import in_picture_thread, in_thread
+from web.stores.backgrounds import ShelfFull
 from web.stores.painted_backgrounds import PICTURES
 
 PATH = http_paths.BACKGROUNDS
 router = APIRouter(prefix=PATH, tags=["backgrounds"])
-_CHUNK_S = 30.0
 _UPLOADS, _UPLOADS_WINDOW_S = 30, 60
 _BODY = openapi.body(openapi.binary(openapi.OCTETS))
 _ADDED: dict[int | str, dict[str, Any]] = {201: openapi.answer("The new background.", Location="its thumbnail")}
@@ -57,7 +59,7 @@ async def choices(owner: Owner, here: Here) -> Backgrounds:
         )
         for n in PICTURES
     ]
-    own = await asyncio.to_thread(here.background_store.uploads, owner)
+    own = await in_thread(here.background_store.uploads, owner)
     uploads = [_own(upload.id, upload.kind, n) for n, upload in enumerate(own, 1)]
     return Backgrounds(backgrounds=[*_BUILT_IN, *gallery, *uploads])
 
@@ -77,15 +79,17 @@ async def add(request: Request, response: Response, owner: Owner, here: Here) ->
     """Upload the picture or video in the request body, with any Content-Type. The server detects its type and chooses
     its id."""
     await spend(here, request, "upload", owner, _UPLOADS, _UPLOADS_WINDOW_S)
-    count = len(await asyncio.to_thread(here.background_store.uploads, owner))
+    count = len(await in_thread(here.background_store.uploads, owner))
     if count >= here.settings.max_backgrounds:
-        raise Problem(409, "full_shelf", f"you have {count} backgrounds, which is the limit; delete one first")
-    draft = await asyncio.to_thread(here.background_store.draft)
+        raise _full(count)
+    draft = await in_thread(here.background_store.draft)
     try:
         await _receive(request, draft, here)
-        upload = await asyncio.to_thread(here.background_store.keep, owner, draft)
+        upload = await in_picture_thread(here.background_store.keep, owner, draft)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
+    except ShelfFull:
+        raise _full(here.settings.max_backgrounds) from None
     except OSError as exc:
         raise disk_error(exc, "the background") from exc
     finally:
@@ -95,14 +99,18 @@ async def add(request: Request, response: Response, owner: Owner, here: Here) ->
     return _own(upload.id, upload.kind, count + 1)
 
 
+def _full(count: int) -> Problem:
+    return Problem(409, ShelfFull.code, f"you have {count} backgrounds, which is the limit; delete one first")
+
+
 async def _receive(request: Request, draft: Path, here: Context) -> None:
     """Write the request body to `draft`. Raises TooLarge, Problem 408, OSError."""
     limit, received = here.settings.max_background_bytes, 0
     chunks = request.stream()
-    with draft.open("xb") as file:
+    with private.create(draft) as file:
         while True:
             try:
-                chunk = await asyncio.wait_for(anext(chunks), _CHUNK_S)
+                chunk = await asyncio.wait_for(anext(chunks), here.settings.body_timeout_s)
             except StopAsyncIteration:
                 return
             except TimeoutError:
@@ -110,7 +118,7 @@ async def _receive(request: Request, draft: Path, here: Context) -> None:
             received += len(chunk)
             if received > limit:
                 raise TooLarge(f"the background is larger than {limit / 2**20:.0f} MiB")
-            await asyncio.to_thread(file.write, chunk)
+            await in_thread(file.write, chunk)
 
 
 @router.get(
@@ -119,7 +127,7 @@ async def _receive(request: Request, draft: Path, here: Context) -> None:
 )  # fmt: skip
 async def gallery_thumbnail(name: str, owner: Owner, here: Here) -> Response:
     try:
-        picture = await asyncio.to_thread(here.background_store.gallery_thumbnail, name)
+        picture = await in_picture_thread(here.background_store.gallery_thumbnail, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
@@ -131,7 +139,7 @@ async def gallery_thumbnail(name: str, owner: Owner, here: Here) -> Response:
 )  # fmt: skip
 async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
     try:
-        picture = await asyncio.to_thread(here.background_store.thumbnail, owner, name)
+        picture = await in_thread(here.background_store.thumbnail, owner, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
@@ -140,10 +148,10 @@ async def thumbnail(name: str, owner: Owner, here: Here) -> Response:
 @router.delete("/{name}", status_code=204, operation_id="remove_background", summary="Remove your own background")
 async def remove(name: str, owner: Owner, here: Here) -> Response:
     spec = f"upload:{name}"
-    if any(spec in _specs(here, job) for job in await here.jobs.jobs(owner) if not job.state.final):
+    if any(spec in _specs(here, job) for job in await here.jobs.unfinished(owner)):
         raise Problem(409, "in_use", "a video being processed uses this background; cancel it first")
     try:
-        await asyncio.to_thread(here.background_store.remove, owner, name)
+        await in_thread(here.background_store.remove, owner, name)
     except BackgroundError as exc:
         raise Problem(404, "not_found", str(exc)) from None
     return Response(status_code=204)

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel
 
 from stream.errors import StoreDown
-from stream.records.jobs import Job, JobState
+from stream.records.jobs import JobSummary
 from stream.records.live import Meters, Session, SessionState, Worker
 from web.context import Here, Owner
 from web.http import openapi
@@ -77,7 +77,7 @@ async def metrics(owner: Owner, here: Here) -> Response:
     """Metrics in Prometheus's text format. Without Redis, `mattebox_redis_up` is 0."""
     try:
         up, workers, sessions = await here.store.ping(), await here.store.workers(), await here.store.sessions()
-        jobs = await here.jobs.jobs()
+        jobs = await here.jobs.summaries()
     except StoreDown:
         up, workers, sessions, jobs = False, [], [], []
     records = CollectorRegistry()
@@ -89,7 +89,9 @@ async def metrics(owner: Owner, here: Here) -> Response:
 class RecordsCollector(Collector):
     """Metrics of all processes, computed from the records in Redis."""
 
-    def __init__(self, up: bool, workers: Sequence[Worker], sessions: Sequence[Session], jobs: Sequence[Job]) -> None:
+    def __init__(
+        self, up: bool, workers: Sequence[Worker], sessions: Sequence[Session], jobs: Sequence[JobSummary]
+    ) -> None:
         self._up, self._workers, self._sessions, self._jobs = up, workers, sessions, jobs
         self._meters = [s.meters for s in sessions if s.state is SessionState.LIVE and s.meters is not None]
 
@@ -103,7 +105,7 @@ class RecordsCollector(Collector):
         yield from self._of_videos()
         jobs: Counter[tuple[str, ...]] = Counter((job.state.value,) for job in self._jobs)
         yield _labelled("mattebox_jobs", "uploaded videos by state, until they expire", ["state"], jobs)
-        working = sum(job.progress.fps for job in self._jobs if job.state is JobState.RUNNING)
+        working = sum(job.fps for job in self._jobs)
         yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "frames of uploaded videos", value=working)
 
     def _of_workers(self) -> Iterator[Metric]:

@@ -7,12 +7,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
-from web.context import Here, Owner, spend
+from web.context import Here, Owner, address_of
 from web.http.auth import COOKIE, LOGIN_S
 from web.http.problems import Problem
 
 router = APIRouter(prefix="/api", tags=["users"])
-_TRIES, _TRIES_WINDOW_S = 10, 60
 
 
 class Credentials(BaseModel):
@@ -32,8 +31,7 @@ class CurrentUser(BaseModel):
 @router.post("/login", status_code=204, operation_id="sign_in", summary="Sign in with a cookie")
 async def sign_in(body: Credentials, request: Request, here: Here) -> Response:
     """Exchange a token for an HttpOnly, SameSite=Strict cookie."""
-    await spend(here, request, "login", "", _TRIES, _TRIES_WINDOW_S)
-    user = here.gate.user_of(body.token)
+    user = await here.tokens.user_of(body.token, address_of(request))
     if user is None:
         raise Problem(401, "wrong_token", "no user has this token", WWW_Authenticate='Bearer realm="mattebox"')
     response = Response(status_code=204)

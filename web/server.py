@@ -4,30 +4,41 @@ import asyncio
 import errno
 import ipaddress
 import logging
+import resource
 import socket
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
+from stream import private
 from stream.errors import MatteboxError, UsageError
 from stream.loops import start
 from stream.records.live_store import LiveStore
 from stream.records.redis_check import guarded
+from stream.serve.heartbeat import beating
 from stream.settings import Settings
 from stream.storage import open_storage
 from web.app import create_app
+from web.context import Context
+from web.http.admission import Listener, log_exhaustion
 from web.http.auth import read_tokens
+from web.http.connections import Connection, Connections, OncePerSecondEach
 from web.http.guard import is_loopback
+from web.http.threads import in_picture_thread
 from web.http.tls import certificate
 from web.stores.backgrounds import BackgroundStore
-from web.stores.job_watch import JobWatch
 from web.stores.painted_backgrounds import PICTURES
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 8
 _KEEP_ALIVE_S = 20
 _BACKLOG = 1024
+_TICKS = 3  # between checks of the connections' deadlines
+_OTHER_FILES = 64  # descriptors kept for Redis, logs and files
+_uvicorn_log = logging.getLogger("uvicorn.error")
+_RARE_WARNINGS = OncePerSecondEach()
 
 
 class Server(uvicorn.Server):
@@ -40,15 +51,23 @@ class Server(uvicorn.Server):
     def __init__(self, settings: Settings, store: LiveStore, host: str, port: int, tls: str = "off") -> None:
         check_bind(settings, host)
         files = certificate(tls, settings.data_dir, host)
-        self._socket = _bound(host, port)
+        app = create_app(settings, store)
+        here: Context = app.state.context
+        self._watch = here.watch
+        self.connections = Connections(
+            settings, connection_limit(settings), lambda reason: here.counters.connections_closed.labels(reason).inc()
+        )
+        here.counters.connections.set_function(lambda: len(self.connections.admission))
+        self._socket = Listener(_bound(host, port), self.connections.admission, tls=files is not None)
         self._socket.listen(_BACKLOG)  # clients that connect before it runs wait in the backlog
         scheme, bound = ("https" if files else "http"), self._socket.getsockname()[1]
         self.url = f"{scheme}://{_readable(host)}:{bound}"
-        app = create_app(settings, store)
-        self._watch: JobWatch = app.state.context.watch
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Connection,
+                ws="none",
+                backlog=_BACKLOG,
                 lifespan="on",
                 log_config=None,
                 access_log=False,  # links carry a token in their query, which must not be logged
@@ -61,12 +80,15 @@ class Server(uvicorn.Server):
                 ssl_keyfile=files.key if files else None,
             )
         )
+        self.server_state = self.connections
 
     async def run_until_stopped(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`; a second signal aborts the requests in progress.
 
         After it returns no request uses the store, so that it can be closed.
         """
+        asyncio.get_running_loop().set_exception_handler(_log_loop_error)
+        _uvicorn_log.addFilter(_RARE_WARNINGS)
         await self.serve(sockets=[self._socket])
         if self.force_exit:
             await self._abort()
@@ -81,6 +103,12 @@ class Server(uvicorn.Server):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1)
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn calls it ten times a second."""
+        if counter % _TICKS == 0:
+            self.connections.enforce()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Like uvicorn's, but first closes the event streams, which would not end by themselves."""
@@ -103,17 +131,33 @@ def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "
     """
 
     async def main() -> None:
+        private.check_folder(settings.data_dir)
+        open_storage(settings).check()
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
         advise(server.url, host)
         gallery = start(_prepare_gallery(BackgroundStore(settings, open_storage(settings))), _log)
-        try:
-            await guarded(store.link, server.run_until_stopped(), server.stop)
-        finally:
-            gallery.cancel()
-            await store.close()
+        async with beating():
+            try:
+                await guarded(store.link, server.run_until_stopped(), server.stop)
+            finally:
+                gallery.cancel()
+                await store.close()
 
     asyncio.run(main())
+
+
+def connection_limit(settings: Settings) -> int:
+    """The setting, or less where this process may not have so many descriptors. A request may open a file too."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return settings.max_connections
+    return min(settings.max_connections, max(1, (soft - _OTHER_FILES) // 2))
+
+
+def _log_loop_error(loop: asyncio.AbstractEventLoop, report: dict[str, Any]) -> None:
+    if not log_exhaustion(report):
+        loop.default_exception_handler(report)
 
 
 def advise(url: str, host: str) -> None:
@@ -128,7 +172,7 @@ async def _prepare_gallery(background_store: BackgroundStore) -> None:
     """Paint the gallery before the first visitor needs it, which takes two seconds."""
     with suppress(MatteboxError, OSError):  # reported when the picture is requested
         for name in PICTURES:
-            await asyncio.to_thread(background_store.gallery_thumbnail, name)
+            await in_picture_thread(background_store.gallery_thumbnail, name)
 
 
 _LISTEN_HINTS = {

@@ -6,7 +6,6 @@ Runs on the event loop. Knows nothing about videos or jobs.
 import asyncio
 import os
 import socket
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -37,7 +36,7 @@ class Lifecycle:
     ) -> None:
         host, pid = socket.gethostname(), os.getpid()
         self.worker_id = f"{host}-{pid}-{uuid.uuid4().hex[:8]}"[:128]
-        self.record = Worker(id=self.worker_id, host=host, pid=pid, kind=kind, started_s=time.time())
+        self.record = Worker(id=self.worker_id, host=host, pid=pid, kind=kind)
         self.leaving = asyncio.Event()
         self._records, self._loops, self._meters = records, loops, meters
 
@@ -76,7 +75,9 @@ class Lifecycle:
         """Send a heartbeat. Raises StoreDown."""
         state = "draining" if self.leaving.is_set() else "ready"
         self.update(state=state, **self._meters())
-        await self._records.beat(self.record)
+        at_s = await self._records.beat(self.record)
+        if not self.record.started_s:
+            self.update(started_s=at_s)
 
     async def _leave(self) -> None:
         await self._records.leave(self.worker_id)

@@ -18,6 +18,7 @@ from secrets import token_hex
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from stream import private
 from stream.errors import FetchError, TooLarge, disk_error, is_disk_trouble
 from stream.fetch.addresses import allowed
 from stream.fetch.urls import parsed
@@ -78,7 +79,7 @@ def _save(response: http.client.HTTPResponse, path: Path, limit: int, url: str, 
         raise TooLarge(f"{redacted_url(url)} has {response.length:,} bytes; the limit is {limit:,}")
     expected, received = response.length, 0
     try:
-        with path.open("xb") as file:
+        with private.create(path) as file:
             for chunk in _chunks(response, limit, url):
                 file.write(chunk)
                 received += len(chunk)

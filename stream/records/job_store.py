@@ -12,18 +12,22 @@ files or HTTP.
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream.errors import BadMove, Fenced, NoJob
-from stream.records import redis_keys
-from stream.records.jobs import Job, Media, StoredResult
+from stream.errors import BadMove, Fenced, JobsTooLarge, NoJob, TooManyJobs
+from stream.limits import RECORD_ID
+from stream.records import jobs, redis_keys
+from stream.records.job_fields import from_fields, from_json, summary, to_fields
+from stream.records.jobs import Job, JobPage, JobSummary, Media, Quota, StoredResult
 from stream.records.redis_link import SLICE_S, RedisLink
 
+_BATCH = 50  # records read at once
+_CURSOR = re.compile(f"([0-9]{{1,16}})_({RECORD_ID.pattern})")
 Warnings = Sequence[tuple[str, str]]
-_TEXT_FIELDS = frozenset({"id", "owner", "title", "source", "url", "webhook", "state", "reason", "detail"})
 
 
 @dataclass(frozen=True)
@@ -62,36 +66,64 @@ class JobStore:
 
     # Jobs: for clients that submit and watch them.
 
-    async def submit(self, job: Job, key: str = "") -> Job:
-        """Queue a job. If the owner used the idempotency key in the last 24 h, returns the job created then instead."""
-        name = redis_keys.job_key(job.owner, key) if key else ""
-        return self._job(await self._link.run("job/submit", name, *to_fields(job)), job.id)
+    async def submit(self, job: Job, key: str = "", quota: Quota | None = None) -> Job:
+        """Queue a job. If the owner used the idempotency key in the last 24 h, returns the job created then instead.
 
-    async def job_by_key(self, owner: str, key: str) -> Job | None:
-        """The job created with this idempotency key in the last 24 h, if any."""
-        id = await self._link.ask("GET", redis_keys.job_key(owner, key)) if key else None
-        return await self.job(id) if id else None
+        Raises TooManyJobs, JobsTooLarge: the quota is checked in the same step, so that simultaneous calls cannot
+        exceed it.
+        """
+        name = redis_keys.job_key(job.owner, key) if key else ""
+        return self._job(await self._link.run("job/submit", name, *_limits(quota), *to_fields(job)), job.id)
 
     async def job(self, id: str) -> Job | None:
         found = await self._link.ask("HGETALL", redis_keys.job(id))
         return from_fields(found) if found else None
 
-    async def jobs(self, owner: str | None = None) -> list[Job]:
-        """All jobs, newest first; only those of `owner` if given, without reading the others."""
-        index = redis_keys.JOBS if owner is None else redis_keys.jobs_of(owner)
-        found = await self._all(await self._link.ask("ZRANGE", index, 0, -1))
-        return sorted(found, key=lambda job: job.created_s, reverse=True)
+    async def page(self, owner: str, limit: int, cursor: str = "") -> JobPage:
+        """The owner's next `limit` listed jobs, newest first. cursor: from the page before; "" starts at the newest.
+
+        Reads only the records of this page. Raises ValueError for an invalid cursor.
+        """
+        start = _place(cursor) if cursor else ("", "")
+        created, id, *records = await self._link.run("job/page", owner, *start, limit)
+        return JobPage([from_json(record) for record in records], f"{created}_{id}" if id else "")
+
+    async def changes(self, owner: str, since: int) -> tuple[int, bool, list[str]]:
+        """The owner's listed jobs that changed or were removed after the call that returned `since`; 0: before any.
+
+        Returns the time for the next call, whether the ids are complete, and the ids. They are incomplete if that call
+        was a minute ago.
+        """
+        now, complete, *ids = await self._link.run("job/changes", owner, since)
+        return int(now), bool(complete), ids
+
+    async def unfinished(self, owner: str) -> list[Job]:
+        """The owner's jobs that have not ended, in no order."""
+        return await self.read(list(await self._link.ask("SMEMBERS", redis_keys.unfinished(owner))))
 
     async def expired(self, before_s: float) -> list[Job]:
         """Jobs that ended before that time, in seconds since 1970, oldest first."""
-        return await self._all(await self._link.ask("ZRANGEBYSCORE", redis_keys.ENDED, "-inf", before_s))
+        return await self.read(await self._link.ask("ZRANGEBYSCORE", redis_keys.ENDED, "-inf", before_s))
 
-    async def _all(self, ids: Sequence[str]) -> list[Job]:
-        pipe = self._link.pipeline(transaction=False)
-        for id in ids:
-            pipe.execute_command("HGETALL", redis_keys.job(id))
-        found = await self._link.call(pipe.execute()) if ids else []
-        return [from_fields(fields) for fields in found if fields]
+    async def summaries(self) -> list[JobSummary]:
+        """All jobs of all owners, in no order."""
+        ids = await self._link.ask("ZRANGE", redis_keys.JOBS, 0, -1)
+        found = await self._each(ids, "HMGET", "state", "source", "ended_s", "progress")
+        return [summary(id, fields) for id, fields in zip(ids, found, strict=True) if fields[0]]
+
+    async def read(self, ids: Sequence[str]) -> list[Job]:
+        """The jobs with these ids that exist."""
+        return [from_fields(fields) for fields in await self._each(ids, "HGETALL") if fields]
+
+    async def _each(self, ids: Sequence[str], command: str, *fields: str) -> list[Any]:
+        """The replies to a command on each record. In batches, so that long replies do not hold up others."""
+        replies: list[Any] = []
+        for start in range(0, len(ids), _BATCH):
+            pipe = self._link.pipeline(transaction=False)
+            for id in ids[start : start + _BATCH]:
+                pipe.execute_command(command, redis_keys.job(id), *fields)
+            replies += await self._link.call(pipe.execute())
+        return replies
 
     async def pause(self, id: str) -> Job:
         """Hand out no more tasks of a job; running tasks are finished. Raises NoJob, BadMove, as do the next three."""
@@ -104,12 +136,12 @@ class JobStore:
         """End the job; workers with tasks of it get Fenced at their next `renew`."""
         return await self._move(id, "cancel")
 
-    async def retry(self, id: str) -> Job:
-        """Queue a failed job again, keeping its finished segments."""
-        return await self._move(id, "retry")
+    async def retry(self, id: str, quota: Quota | None = None) -> Job:
+        """Queue a failed job again, keeping its finished segments. Raises TooManyJobs, JobsTooLarge too."""
+        return await self._move(id, "retry", *_limits(quota))
 
-    async def _move(self, id: str, move: str) -> Job:
-        return self._job(await self._link.run("job/move", id, move), id)
+    async def _move(self, id: str, move: str, *limits: str) -> Job:
+        return self._job(await self._link.run("job/move", id, move, *limits), id)
 
     async def remove(self, id: str) -> None:
         """Remove the record of an ended job; the caller removes its files. Raises NoJob, BadMove."""
@@ -119,7 +151,7 @@ class JobStore:
         """An ended job whose webhook is due, and the number of earlier attempts. For 60 s no other caller gets this
         webhook."""
         found = await self._link.run("job/hook")
-        return (from_fields(found[0]), int(found[1])) if found else None
+        return (from_json(found[0]), int(found[1])) if found else None
 
     async def hook_delivered(self, id: str) -> None:
         await self._link.ask("ZREM", redis_keys.HOOKS, id)
@@ -133,7 +165,7 @@ class JobStore:
         Called by all processes, about once a second. The first call after a lease expired only marks the task; a call
         3 s later queues it. A worker that could not reach Redis can renew the lease in between.
         """
-        return [from_fields(fields) for fields in await self._link.run("job/reap")]
+        return [from_json(record) for record in await self._link.run("job/reap")]
 
     # Tasks: for workers.
 
@@ -146,9 +178,9 @@ class JobStore:
         until_s = time.monotonic() + block_s
         while True:
             if found := await self._link.run("job/take", worker):
-                fields, name, fence, plan, notes = found
+                record, name, fence, plan, notes = found
                 pairs = dict(zip(notes[::2], notes[1::2], strict=True))
-                return JobTask(from_fields(fields), name, worker, int(fence), plan, pairs)
+                return JobTask(from_json(record), name, worker, int(fence), plan, pairs)
             if (left_s := min(until_s - time.monotonic(), SLICE_S)) <= 0:
                 return None
             await self._link.ask("BLPOP", redis_keys.WAKE, left_s, wait_s=left_s)
@@ -213,31 +245,32 @@ class JobStore:
 
     async def worker_lost(self, worker: str) -> list[Job]:
         """As `reap_jobs`, but at once, for the tasks of one worker that is known to be dead."""
-        return [from_fields(fields) for fields in await self._link.run("job/worker_lost", worker)]
+        return [from_json(record) for record in await self._link.run("job/worker_lost", worker)]
 
     def _job(self, reply: list[Any], id: str) -> Job:
         _check(reply, id)
-        return from_fields(reply[1])
+        return from_json(reply[1])
 
 
-def to_fields(job: Job) -> list[str]:
-    """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON."""
-    values = job.model_dump(mode="json")
-    pairs = ((name, value if name in _TEXT_FIELDS else json.dumps(value)) for name, value in values.items())
-    return [text for pair in pairs for text in pair]
+def _limits(quota: Quota | None) -> tuple[str, str]:
+    return (str(quota.unfinished), str(quota.bytes)) if quota else ("", "")
 
 
-def from_fields(fields: Mapping[str, str] | Sequence[str]) -> Job:
-    """The inverse of `to_fields`; ignores fields that only the store uses."""
-    known = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
-    names = (name for name in Job.model_fields if name in known)
-    return Job.model_validate(
-        {name: known[name] if name in _TEXT_FIELDS else json.loads(known[name]) for name in names}
-    )
+def _place(cursor: str) -> tuple[str, str]:
+    """Creation time and id of the last job before a page. Raises ValueError."""
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise ValueError("this is not a cursor of this list")
+    return match[1], match[2]
 
 
 def _check(reply: list[Any], id: str) -> None:
     match reply:
+        case [jobs.TOO_MANY, limit]:
+            raise TooManyJobs(f"you have {limit} unfinished jobs, which is the limit")
+        case [jobs.OVER_QUOTA, used, limit]:
+            message = f"your jobs use {int(used):,} of {int(limit):,} bytes; remove some, or wait until they expire"
+            raise JobsTooLarge(message)
         case ["gone"]:
             raise NoJob(f"no job {id}")
         case ["fenced", *_]:

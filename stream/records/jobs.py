@@ -3,6 +3,7 @@
 Knows nothing about Redis or storage: `stream/records/job_store.py` stores these records, `stream/storage` the files.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -36,6 +37,8 @@ PLAN, JOIN = "plan", "join"
 SEGMENT = "%04d"
 POISON = "poison"
 """The reason of a job or an offer whose workers crashed or were lost too often: see lua/job/poison_jobs.lua."""
+TOO_MANY, OVER_QUOTA = "too_many", "over_quota"
+"""Why a job is refused: its owner has too many unfinished jobs, or too many bytes in storage."""
 _FAULTS: tuple[type[MatteboxError], ...] = (
     UnreadableMedia, TooLarge, NoVideoStream, BackgroundError, DiskError, EngineError, WeightsError, EncodeError,
     FetchError,
@@ -147,6 +150,7 @@ class Job(_Record):
     height: Side = 0
     priority: Priority = Field(limits.PRIORITY, description="among its owner's jobs; higher runs first")
     webhook: Address = Field("", description="URL that is notified when the job ends")
+    listed: bool = Field(True, description="whether it is in the owner's list; previews are not")
     state: JobState = JobState.QUEUED
     reason: str = ""
     detail: str = ""
@@ -167,6 +171,34 @@ class Job(_Record):
         if self.end_s is not None and self.end_s <= self.start_s:
             raise ValueError(f"end_s {self.end_s:g} is not after start_s {self.start_s:g}")
         return self
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """What housekeeping and metrics need of a job. fps: frames per second, 0 unless it is running."""
+
+    id: str
+    state: JobState
+    source: str
+    ended_s: float
+    fps: float
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What one owner's jobs may use. unfinished: number of jobs that have not ended. bytes: in storage, for results and
+    for videos fetched from addresses; the results of an unfinished job count as much as its video."""
+
+    unfinished: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """A part of a list of jobs, newest first. next: the cursor of the next part, "" at the end."""
+
+    jobs: list[Job]
+    next: str
 
 
 def segment_name(number: int) -> str:

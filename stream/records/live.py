@@ -46,18 +46,20 @@ MOVES: dict[SessionState, frozenset[SessionState]] = {
     SessionState.FAILED: frozenset(),
     SessionState.LOST: frozenset(),
 }
-"""Allowed transitions from each state. No others are ever stored."""
+"""Allowed transitions from each state. No others are ever stored, except that a worker hands an offer back."""
 
 
 NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"
+BAD_SDP, USAGE = "bad_sdp", "usage"
 
 REASONS = {
     "no_worker": "no worker took the offer in time",
     "no_answer": "the worker that took the offer did not answer in time",
     POISON: "too many workers died before they took the offer",
-    "usage": "the worker does not support the options",
+    USAGE: "the worker does not support the options",
     NO_STREAM: "the stream ended before its viewer was connected",
-    "bad_sdp": "the worker could not answer the offer",
+    NAME_TAKEN: "another user took the name of the stream before its publisher was connected",
+    BAD_SDP: "the worker could not answer the offer",
     "cancelled": "the worker stopped before it had answered the offer",
     "connect_timeout": "no connection was established in time",
     "media_timeout": "the client sent nothing for too long",
@@ -147,13 +149,16 @@ class Offer(_Record):
 class Answer(_Record):
     """A worker's reply: `sdp`, or a `problem` code and a `detail` text for people.
 
-    Workers send the problems "bad_sdp", "usage" and "no_stream"; the store itself sends those of `PROBLEMS`.
+    Workers send `WORKER_PROBLEMS`; the store itself sends those of `PROBLEMS`.
     """
 
     sdp: str = ""
     problem: str = ""
     detail: str = ""
 
+
+WORKER_PROBLEMS = (BAD_SDP, USAGE, NO_STREAM)
+"""Problems that workers answer."""
 
 PROBLEMS = {
     NO_STREAM: "no stream is live under this name",
@@ -174,7 +179,7 @@ class Command(_Record):
 
 
 class Worker(_Record):
-    """A worker, as described by its heartbeat."""
+    """A worker, as described by its heartbeat. Times are in seconds since 1970, by the clock of the store."""
 
     id: str = Field(min_length=1, max_length=128)
     host: str = ""
@@ -192,5 +197,5 @@ class Worker(_Record):
     busy_s: float = Field(0.0, ge=0, description="busy time of the device since the start, in seconds")
     memory_bytes: int = Field(0, ge=0, description="resident memory")
     device_bytes: int = Field(0, ge=0, description="GPU memory used by this process; 0 on a CPU")
-    started_s: float = 0.0
+    started_s: float = Field(0.0, description="first heartbeat; 0 in that one")
     seen_s: float = Field(0.0, description="last heartbeat")

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stream.errors import BadMove, Fenced, NoSession, StoreDown
+from stream.errors import BadMove, Fenced, NameTaken, NoSession, StoreDown
 from stream.records import lifetimes, live, redis_keys
 from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, SessionState, Worker
 from stream.records.options import Options
@@ -90,6 +90,12 @@ class LiveStore:
             elif time.monotonic() >= until_s:
                 return None
 
+    async def hand_back(self, session: Session, offer: Offer) -> None:
+        """Let other workers take an offer that `take` returned and that was not answered. Raises NoSession, Fenced,
+        BadMove."""
+        reply = await self._link.run("live/hand_back", *_ownership(session), offer.sdp, offer.deadline_s)
+        _check(reply, session.id)
+
     async def _next_offer(self, worker: str, wait_s: float) -> tuple[str, str, str] | None:
         block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would block indefinitely
         query = ("XREADGROUP", "GROUP", redis_keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", redis_keys.OFFERS, ">")
@@ -141,7 +147,7 @@ class LiveStore:
         """Set the state of a session, by its worker; repeating the last call changes nothing.
 
         A PUBLISH session that becomes LIVE takes over its name from another session of the same owner, which is
-        ended ("replaced"). Raises BadMove, also when another owner has the name; Fenced; StoreDown.
+        ended ("replaced"). Raises BadMove; NameTaken when another owner has the name; Fenced; StoreDown.
         """
         before = "".join(f",{state}" for state in SessionState if to in MOVES[state]) + ","
         reply = await self._link.run("live/move", *_ownership(session), to, reason, before)
@@ -212,21 +218,21 @@ class LiveStore:
             if time.monotonic() >= until_s:
                 return []
 
-    async def beat(self, worker: Worker) -> None:
-        """Heartbeat, every second; a worker without one for 4 s is no longer listed."""
-        seen_s = time.time()
-        text = worker.model_copy(update={"seen_s": seen_s}).model_dump_json()
-        pipe = self._link.pipeline()
-        pipe.set(redis_keys.worker(worker.id), text, px=int(lifetimes.BEAT_S * 1000))
-        pipe.zadd(redis_keys.WORKERS, {worker.id: seen_s + lifetimes.BEAT_S})
-        pipe.expire(redis_keys.WORKERS, lifetimes.KEEP_S)
-        await self._link.call(pipe.execute())
+    async def beat(self, worker: Worker) -> float:
+        """Heartbeat, every second; a worker without one for 4 s is no longer listed. Returns the store's time: a
+        worker's own clock may be wrong."""
+        return float(await self._link.run("live/beat", worker.id, worker.model_dump_json()))
 
     async def workers(self, kind: str = "") -> list[Worker]:
         """Workers with a heartbeat in the last 4 s; only of one kind, "live" or "files", if given."""
-        ids = await self._link.ask("ZRANGE", redis_keys.WORKERS, 0, -1)
+        listed: Any = await self._link.ask("ZRANGE", redis_keys.WORKERS, 0, -1, "WITHSCORES")
+        ids, gone_s = listed[::2], [float(score) for score in listed[1::2]]
         texts: Any = await self._link.ask("MGET", *(redis_keys.worker(id) for id in ids)) if ids else []
-        found = [Worker.model_validate_json(text) for text in texts if text]
+        found = [
+            Worker.model_validate_json(text).model_copy(update={"seen_s": at_s - lifetimes.BEAT_S})
+            for text, at_s in zip(texts, gone_s, strict=True)
+            if text
+        ]
         return [worker for worker in found if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:
@@ -259,7 +265,7 @@ def _check(reply: list[str], id: str) -> None:
         case ["bad", state]:
             raise BadMove(f"session {id} is {state}")
         case [live.NAME_TAKEN]:
-            raise BadMove(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
+            raise NameTaken(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
 
 
 def _command(text: str) -> Command | None:

@@ -21,6 +21,10 @@ mattebox:todo:<job>          list: the tasks ready to be taken, next first
 mattebox:plan:<job>          string: the plan, in the workers' format
 mattebox:jobs                zset: id → when its record expires
 mattebox:jobs-of:<owner>     zset: the same for one owner's jobs
+mattebox:listed:<owner>      zset: id → when it was created, in microseconds; without jobs that are not listed
+mattebox:unfinished:<owner>  set: ids of the jobs that have not ended
+mattebox:stored:<owner>      hash: id → bytes in storage; "total": their sum
+mattebox:changed:<owner>     zset: id of a listed job → when it last changed or was removed, in microseconds
 mattebox:leases              zset: "<job> <task>" of running tasks → when the lease expires
 mattebox:ready:<owner>       zset: jobs with tasks ready, ordered by priority, then age
 mattebox:owners              zset: owner → when a worker last took a task of the owner
@@ -70,6 +74,14 @@ def job(id: str) -> str:
 
 def jobs_of(owner: str) -> str:
     return f"{PREFIX}jobs-of:{owner}"
+
+
+def unfinished(owner: str) -> str:
+    return f"{PREFIX}unfinished:{owner}"
+
+
+def stored(owner: str) -> str:
+    return f"{PREFIX}stored:{owner}"
 
 
 def job_key(owner: str, key: str) -> str:

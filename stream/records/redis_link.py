@@ -1,13 +1,14 @@
 """A process's connection to Redis: commands, scripts and timeouts. The only module that imports the Redis client.
 
 Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is unreachable or
-refuses the call for a reason that may pass, it raises StoreDown, and the next call tries again. Knows nothing about the
-records: `stream/records/live_store.py` has those of live video, `stream/records/job_store.py` those of file jobs.
+refuses the call for a reason that may pass, it raises StoreDown, and the next call tries again. Connections are bounded
+(`turns.py`): calls beyond that wait here, and this wait is not held against Redis. Knows nothing about the records:
+`stream/records/live_store.py` has those of live video, `stream/records/job_store.py` those of file jobs.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import redis.asyncio as aioredis
@@ -37,7 +38,9 @@ from redis.exceptions import TimeoutError as RedisSlow
 
 from stream.errors import StoreDown, UsageError
 from stream.records import redis_address, redis_keys, scripts
+from stream.records.lifetimes import WAITING
 from stream.records.redis_address import RedisAddress
+from stream.records.turns import Turns, patience
 
 __all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError", "is_outage", "reason"]
 
@@ -45,6 +48,8 @@ T = TypeVar("T")
 
 SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected after SLICE_S + PATIENCE_S
 PATIENCE_S = 1.0  # timeout of any reply
+_CALLS = 32  # calls at a time: Redis answers one after the other, so more would only wait there instead of here
+_WAITS = WAITING  # blocking calls at a time: one for each offer that may wait
 _SENTINEL_S = 0.4  # timeout of a sentinel; leaves time to connect to the master within PATIENCE_S
 
 _OUTAGES = (
@@ -78,6 +83,7 @@ class RedisLink:
             option = str(exc).rpartition(" ")[2]
             raise UsageError(f"REDIS_URL={self.address!r}: unknown option {option}") from None
         self._scripts: dict[str, Any] = {}
+        self._calls, self._waits = Turns(_CALLS), Turns(_WAITS)
 
     async def ping(self) -> bool:
         """Whether Redis answers and accepts writes. Does not raise StoreDown."""
@@ -113,15 +119,20 @@ class RedisLink:
         reply: Any = self._redis.execute_command(*arguments)  # type: ignore[no-untyped-call]
         return await self.call(reply, wait_s)
 
-    async def call(self, command: Awaitable[T], wait_s: float = 0.0) -> T:
-        """Await a reply, for `wait_s + PATIENCE_S` at most. Raises StoreDown."""
+    async def call(self, command: Coroutine[Any, Any, T], wait_s: float = 0.0) -> T:
+        """Run a command and await its reply, for `wait_s + PATIENCE_S` at most. Raises StoreDown.
+
+        Blocking calls have connections of their own, so that they never keep others waiting.
+        """
         try:
-            async with asyncio.timeout(wait_s + PATIENCE_S):
+            async with (self._waits if wait_s else self._calls).turn(), patience(wait_s + PATIENCE_S):
                 return await command
         except (RedisError, OSError) as exc:
             if is_outage(exc):
                 raise StoreDown(f"Redis at {self.address}: {reason(exc)}") from exc
             raise
+        finally:
+            command.close()  # it never ran if this call had no turn
 
 
 def is_outage(exc: BaseException) -> bool:

@@ -8,15 +8,15 @@ from stream.records import jobs, lifetimes, live, redis_keys
 
 _CONSTANTS = (
     (redis_keys, ("PREFIX", "GROUP")),
-    (lifetimes, ("LEASE_S", "GRACE_S", "KEEP_S", "ANSWER_S", "QUEUE_S", "CLAIM_MS", "DELIVERIES", "WAITING")),
-    (lifetimes, ("LOSSES", "JOB_KEEP_S", "JOB_REPEAT_S", "REMOVED_S", "HOOK_S", "TRIES", "RATE_S")),
-    (jobs, ("PLAN", "JOIN", "SEGMENT", "POISON")),
+    (lifetimes, ("LEASE_S", "GRACE_S", "KEEP_S", "BEAT_S", "ANSWER_S", "QUEUE_S", "CLAIM_MS", "DELIVERIES", "WAITING")),
+    (lifetimes, ("LOSSES", "JOB_KEEP_S", "JOB_REPEAT_S", "REMOVED_S", "HOOK_S", "TRIES", "RATE_S", "CHANGES_S")),
+    (jobs, ("PLAN", "JOIN", "SEGMENT", "POISON", "TOO_MANY", "OVER_QUOTA")),
     (live, ("NO_STREAM", "NAME_TAKEN", "FULL")),
     (limits, ("PRIORITY_MOST",)),
 )
 
 
-_SHARED = {"live": ("common",), "job": ("common", "poison_jobs")}
+_SHARED = {"live": ("common",), "job": ("keys", "owners", "common", "poison_jobs")}
 """By folder: the functions that all of its scripts share."""
 
 

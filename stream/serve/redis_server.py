@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NoReturn, Self
 from urllib.parse import quote
 
+from stream import private
 from stream.errors import ServerError
 from stream.install import install_command
 from stream.serve.die_with_parent import tied
@@ -59,13 +60,23 @@ def command(data_dir: Path) -> list[str]:
 
 
 def answers(data_dir: Path) -> bool:
-    """Whether the folder's server answers now."""
+    """Whether the folder's server is ready for work."""
+    return _reply(data_dir).startswith(b"+PONG")
+
+
+def responds(data_dir: Path) -> bool:
+    """Whether the folder's server runs: also while it loads its data or takes no writes."""
+    return bool(_reply(data_dir))
+
+
+def _reply(data_dir: Path) -> bytes:
+    """The reply to a ping, within a second; empty if there is none."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1.0)
         client.connect(str(_short(data_dir) / _SOCKET))
         client.sendall(b"PING\r\n")
-        return client.recv(64).startswith(b"+PONG")
-    return False
+        return client.recv(64)
+    return b""
 
 
 class Embedded:
@@ -85,7 +96,8 @@ class Embedded:
         start_s = time.monotonic()
         if not answers(self._data_dir):
             find_server()  # so that the error is raised here, not logged by the child
-            with (_prepared(self._data_dir) / LOG).open("ab") as log:
+            log_fd = os.open(_prepared(self._data_dir) / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(log_fd, "ab") as log:
                 argv = tied(command(self._data_dir))
                 self._process = subprocess.Popen(argv, stderr=log, start_new_session=True)
         try:
@@ -122,6 +134,7 @@ class Embedded:
 def serve(data_dir: Path) -> NoReturn:
     """Wait until no other server runs on the folder, then become it by exec. Never returns; raises ServerError."""
     server = find_server()
+    os.umask(0o077)  # the server has no option for the modes of its files
     _lock(_prepared(data_dir))
     (data_dir / _SOCKET).unlink(missing_ok=True)
     os.dup2(os.open(data_dir / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), 1)
@@ -142,7 +155,7 @@ _OPTIONS = (
 
 def _prepared(data_dir: Path) -> Path:
     try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(data_dir)
         data_dir.chmod(0o700)
     except OSError as exc:
         raise ServerError(f"data folder {data_dir}: {exc.strerror}") from None

@@ -1,57 +1,37 @@
 """Supervisor of the programs of `mattebox serve`: starts them in order, restarts them, and stops them together.
 
 A program that dies is restarted, at first at once, then with growing delays. A program that was never stable stops
-everything with an error; one that was is restarted indefinitely, because the cause may go away. A program with a spare
-has a second process as a hot standby, loaded and waiting: when the active one dies, the spare takes over within
-milliseconds. No child outlives this process (`stream.serve.die_with_parent`). Knows only the programs' command lines.
+everything with an error; one that was is restarted indefinitely, because the cause may go away. A program that hangs
+is killed, and so counts as dead (`stream/serve/watch.py`). A program with a spare has a second process as a hot
+standby, loaded and waiting: when the active one dies, the spare takes over within milliseconds. No child outlives this
+process (`stream.serve.die_with_parent`). Knows only the programs' command lines.
 
-A program with a spare loads everything, calls `wait_for_turn()`, then works.
+A program with a spare loads everything, awaits `wait_for_turn()`, then works.
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import signal
-import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 from stream.errors import ServerError
 from stream.loops import Loops, start
-from stream.serve.die_with_parent import tied
+from stream.serve.child import Child, Program, cancel
 from stream.signals import endings
 
 _log = logging.getLogger(__name__)
 
-STABLE_S = 5.0  # a process that ran this long counts as started
+STABLE_S = 5.0  # a process that ran this long counts as started: its end is no failed start
 _DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0)  # before each start after consecutive failures
 TRIES = len(_DELAYS_S)  # starts without a stable process before giving up
 SPARE_AFTER_S = 3.0  # delay of the spare, so that the active process can start and clients reconnect first
 _SPARE_DELAY_S = 30.0  # between later starts of a failing spare
-REFUSED = 78  # exit code of a program that has printed why it cannot start; EX_CONFIG of sysexits.h
 _POLL_INTERVAL_S = 0.05
-_GO = b"go\n"
-
-
-@dataclass(frozen=True)
-class Program:
-    """A program to run. ready: polled until True; only then the next program starts. spare: keep a hot standby."""
-
-    name: str
-    argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)  # added to this process's environment
-    ready: Callable[[], Awaitable[bool]] | None = None
-    spare: bool = False
-
-
-def wait_for_turn() -> None:
-    """In a program with a spare: block until it is its turn. Exits when the supervisor is gone."""
-    if sys.stdin.buffer.readline() != _GO:
-        sys.exit(0)
+_KILLED_S = 2.0  # for the end of a killed process; one that is blocked in a driver may never end, and is left behind
 
 
 class Refusal(ServerError):  # noqa: N818
@@ -61,8 +41,8 @@ class Refusal(ServerError):  # noqa: N818
 class Supervisor:
     """Runs `programs` until a signal, or until one cannot be kept running."""
 
-    def __init__(self, programs: Sequence[Program], stop_s: float = 15.0, ready_s: float = 60.0) -> None:
-        """stop_s: time for all programs to end after SIGTERM. ready_s: time for each program's `ready`."""
+    def __init__(self, programs: Sequence[Program], stop_s: float | None = 15.0, ready_s: float = 60.0) -> None:
+        """stop_s: time for all programs to end after SIGTERM; None: any. ready_s: time for each program's `ready`."""
         self._runners = [(_RunnerWithSpare if program.spare else _Runner)(program) for program in programs]
         self._stop_s, self._ready_s = stop_s, ready_s
         self._stopping, self._forced = asyncio.Event(), asyncio.Event()
@@ -79,7 +59,7 @@ class Supervisor:
                 await self._start(runs)
                 await self._until_stopping(asyncio.Event().wait(), runs)
             finally:
-                await _cancel(runs)
+                await cancel(runs)
                 await self._stop_all()
 
     async def _start(self, runs: list["asyncio.Task[None]"]) -> None:
@@ -97,13 +77,13 @@ class Supervisor:
                 if task.done():
                     task.result()
         finally:
-            await _cancel([stopping, step_task])
+            await cancel([stopping, step_task])
 
     async def _stop_all(self) -> None:
         """SIGTERM to each program in turn, last started first: the later ones use the earlier ones. Then SIGKILL."""
         ending, forced = asyncio.create_task(self._terminate_all()), asyncio.create_task(self._forced.wait())
         await asyncio.wait([ending, forced], timeout=self._stop_s, return_when=asyncio.FIRST_COMPLETED)
-        await _cancel([ending, forced])
+        await cancel([ending, forced])
         await asyncio.gather(*(runner.kill() for runner in self._runners))
 
     async def _terminate_all(self) -> None:
@@ -116,69 +96,12 @@ class Supervisor:
         self._stopping.set()
 
 
-class _Child:
-    """One process in its own process group, so that Ctrl-C in the terminal reaches only the supervisor."""
-
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
-        self.name = f"{name} (process {process.pid})"
-        self._process = process
-        self._since_s, self._lived_s = time.monotonic(), 0.0
-
-    @classmethod
-    async def start(cls, program: Program) -> "_Child":
-        stdin = asyncio.subprocess.PIPE if program.spare else asyncio.subprocess.DEVNULL
-        env = {**os.environ, **program.env}
-        argv = tied(program.argv)
-        process = await asyncio.create_subprocess_exec(*argv, stdin=stdin, env=env, start_new_session=True)
-        return cls(program.name, process)
-
-    @property
-    def alive(self) -> bool:
-        return self._process.returncode is None
-
-    @property
-    def stable(self) -> bool:
-        """Whether it ran long enough for its end not to count as a failed start."""
-        return self._lived_s >= STABLE_S
-
-    @property
-    def refused(self) -> bool:
-        return self._process.returncode == REFUSED
-
-    def work(self) -> None:
-        """Tell a waiting child that it is its turn."""
-        self._since_s = time.monotonic()
-        if self._process.stdin is not None:
-            self._process.stdin.write(_GO)
-
-    async def ended(self) -> str:
-        """Wait for its end and kill the rest of its process group; returns how it ended, as text."""
-        code = await self._process.wait()
-        self._lived_s = time.monotonic() - self._since_s
-        self._kill_group()
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-    async def terminate(self) -> None:
-        if self.alive:
-            self._process.terminate()
-            await self.ended()
-
-    async def kill(self) -> None:
-        if self.alive:
-            self._kill_group()
-            await self._process.wait()
-
-    def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-
 class _Runner:
     """Keeps one program running, by one process after the other."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._children: list[_Child] = []
+        self._children: list[Child] = []
 
     async def keep(self) -> None:
         """Start a process whenever the last one has ended. Raises ServerError when none is ever stable."""
@@ -190,16 +113,17 @@ class _Runner:
             if child.refused:
                 raise Refusal(f"{self._program.name} cannot start")
             _log.warning("%s %s", child.name, outcome)
-            was_stable = was_stable or child.stable
-            failures = 0 if child.stable else failures + 1
+            stable = child.lived_s >= STABLE_S
+            was_stable = was_stable or stable
+            failures = 0 if stable else failures + 1
         raise ServerError(f"{self._program.name} does not stay up: {TRIES} times it {outcome} soon after its start")
 
-    async def _next(self, delay_s: float) -> _Child:
+    async def _next(self, delay_s: float) -> Child:
         await asyncio.sleep(delay_s)
         return await self._start()
 
-    async def _start(self) -> _Child:
-        child = await _Child.start(self._program)
+    async def _start(self) -> Child:
+        child = await Child.start(self._program)
         self._children = [child, *(other for other in self._children if other.alive)]
         return child
 
@@ -222,7 +146,7 @@ class _RunnerWithSpare(_Runner):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self._spare: _Child | None = None
+        self._spare: Child | None = None
         self._spare_task: asyncio.Task[None] | None = None
 
     async def keep(self) -> None:
@@ -231,7 +155,7 @@ class _RunnerWithSpare(_Runner):
         finally:
             await self._stop_spare_task()
 
-    async def _next(self, delay_s: float) -> _Child:
+    async def _next(self, delay_s: float) -> Child:
         await self._stop_spare_task()
         spare, self._spare = self._spare, None
         child = spare if spare is not None and spare.alive else await super()._next(delay_s)
@@ -249,13 +173,7 @@ class _RunnerWithSpare(_Runner):
 
     async def _stop_spare_task(self) -> None:
         if self._spare_task is not None:
-            await _cancel([self._spare_task])
-
-
-async def _cancel(tasks: Sequence["asyncio.Task[Any]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel([self._spare_task])
 
 
 @contextlib.contextmanager

@@ -1,39 +1,66 @@
 """Inspection of untrusted media files: whether it is a video within the limits, and its properties.
 
 `python -m stream.sources.probe PATH LIMITS` does this in a separate process, because a malicious file may crash it or
-make it hang; `probe` starts that process and waits for it.
+make it hang; `Prober` starts such processes and waits for them.
 """
 
 import asyncio
 import json
+import os
+import resource
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stream.errors import InputError, MatteboxError, NoVideoStream, TooLarge, UnreadableMedia
+from stream.errors import InputError, MatteboxError, NoVideoStream, Overloaded, TooLarge, UnreadableMedia
 from stream.records.jobs import Media
 from stream.settings import Settings
 
 PROBE_S = 30.0
+WAIT_S = 300.0  # until a turn comes: 200 videos take a minute, longer on a busy machine
+AT_ONCE = 2  # processes: each takes about 80 MiB, and a core for a third of a second
+_MEMORY = 4 * 2**30  # bytes of address space of such a process; 20 frames of 36 megapixels take 1 GiB
+_NICE = 5  # so that the web process, which waits for it, goes on answering others
 _LIMITS = {"max_pixels", "max_frames", "max_duration_s"}
 _KINDS: dict[str, type[InputError]] = {kind.code: kind for kind in (NoVideoStream, TooLarge, UnreadableMedia)}
 
 
-async def probe(path: Path, settings: Settings, limit_s: float = PROBE_S) -> Media:
-    """Inspect the file in a separate process, for at most `limit_s` seconds. Raises as `look`."""
-    limits = settings.model_dump_json(include=_LIMITS)
-    command = (sys.executable, "-m", "stream.sources.probe", str(path), limits)
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL)
-    try:
-        async with asyncio.timeout(limit_s):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        raise UnreadableMedia(f"the file could not be read within {limit_s:g} s") from None
-    finally:
-        await _end(process)
-    return _parsed(output)
+class Prober:
+    """Inspects files, each in a separate process, a few at a time. Further calls wait, first come, first served."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._free = asyncio.Semaphore(AT_ONCE)
+
+    async def probe(self, path: Path, limit_s: float = PROBE_S) -> Media:
+        """Inspect the file, for at most `limit_s` seconds. A cancelled call ends its process and releases its place.
+
+        Raises Overloaded if its turn does not come within 5 minutes, and as `look`.
+        """
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Overloaded("the server is checking many other videos; try again soon") from None
+        try:
+            return await self._run(path, limit_s)
+        finally:
+            self._free.release()
+
+    async def _run(self, path: Path, limit_s: float) -> Media:
+        limits = self._settings.model_dump_json(include=_LIMITS)
+        command = (sys.executable, "-m", "stream.sources.probe", str(path), limits)
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL)
+        try:
+            async with asyncio.timeout(limit_s):
+                output, _ = await process.communicate()
+        except TimeoutError:
+            raise UnreadableMedia(f"the file could not be read within {limit_s:g} s") from None
+        finally:
+            await _end(process)
+        return _parsed(output)
 
 
 async def _end(process: Process) -> None:
@@ -72,6 +99,9 @@ def look(path: Path, settings: Settings) -> Media:
 
 
 def main(path: str, limits: str) -> None:
+    os.nice(_NICE)
+    with suppress(OSError, ValueError):  # not on every system
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     try:
         output = look(Path(path), Settings(threads=1, **json.loads(limits))).model_dump_json()
     except MatteboxError as exc:

@@ -24,6 +24,10 @@ class Storage(Protocol):
     All may raise DiskError (no space, no permission, unreachable), and FileNotFoundError for a missing object.
     """
 
+    def check(self) -> None:
+        """Check at start that objects can be stored, as far as that needs no other machine."""
+        ...
+
     def put(self, key: str, path: Path) -> None:
         """Store the file at `path` as `key`, replacing any object there. The storage takes over the file."""
         ...

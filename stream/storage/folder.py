@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from secrets import token_hex
 
+from stream import private
 from stream.errors import disk_error
 from stream.settings import Settings
 from stream.storage import checked
@@ -16,16 +17,22 @@ _DRAFT = ".part"  # files being written; hidden, so that they cannot be keys
 
 
 class Folder:
+    """Its files and folders are private, also in a folder that others may read."""
+
     def __init__(self, settings: Settings, beat: Callable[[], None]) -> None:
         path = settings.storage.rpartition("://")[2]
         self._beat = beat
         self._root = (Path(path) if path else settings.data_dir / "storage").absolute()
 
+    def check(self) -> None:
+        private.check_folder(self._root)
+
     def put(self, key: str, path: Path) -> None:
         final = self._file(key)
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
+            private.make_folder(final.parent)
             if path.stat().st_dev == final.parent.stat().st_dev:
+                path.chmod(0o600)
                 os.replace(path, final)
             else:
                 self._copy_in(path, final)
@@ -35,7 +42,7 @@ class Folder:
     def _copy_in(self, path: Path, final: Path) -> None:
         draft = final.with_name(f".{token_hex(4)}{_DRAFT}")
         try:
-            with path.open("rb") as source, draft.open("xb") as copy:
+            with path.open("rb") as source, private.create(draft) as copy:
                 while chunk := source.read(_CHUNK):
                     copy.write(chunk)
                     self._beat()
@@ -46,9 +53,11 @@ class Folder:
 
     def draft(self, key: str) -> Path:
         final = self._file(key)
-        draft = final.with_name(f".{final.name}{_DRAFT}")
+        # A name of its own: a process that was stopped, and has lost its task meanwhile, must not move the half-written
+        # draft of its successor to the final name.
+        draft = final.with_name(f".{final.name}.{token_hex(4)}{_DRAFT}")
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
+            private.make_folder(final.parent)
             for leftover in final.parent.glob(f".*{_DRAFT}"):
                 if leftover.name.lstrip(".").startswith(f"{final.name}."):
                     leftover.unlink(missing_ok=True)
@@ -59,7 +68,7 @@ class Folder:
     def send(self, key: str, pieces: Iterable[bytes]) -> None:
         draft = self.draft(key)
         try:
-            with draft.open("xb") as file:
+            with private.create(draft) as file:
                 file.writelines(pieces)
             os.replace(draft, self._file(key))
         except OSError as exc:

@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from stream import private
 from stream.errors import disk_error
 from stream.settings import Settings
 from stream.storage import open_storage
@@ -26,7 +27,7 @@ def nearby(key: str, settings: Settings) -> Path:
         with suppress(FileNotFoundError):
             os.utime(cached)
             return cached
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
     except OSError as exc:
         raise disk_error(exc, cached) from exc
     path = storage.local(key, folder)

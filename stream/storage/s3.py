@@ -14,6 +14,7 @@ from queue import Full, Queue
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from stream import private
 from stream.errors import DiskError, UsageError, disk_error
 from stream.install import install_command
 from stream.settings import Settings
@@ -38,6 +39,9 @@ class Bucket:
             raise UsageError("MATTEBOX_STORAGE: write it as s3://BUCKET or s3://BUCKET/PREFIX")
         self._url, self._beat = settings.storage, beat
         self._store = _opened(bucket, prefix.strip("/"), settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL", ""))
+
+    def check(self) -> None:
+        """Nothing to do: the server may be unreachable for a moment."""
 
     def put(self, key: str, path: Path) -> None:
         size = path.stat().st_size
@@ -82,7 +86,7 @@ class Bucket:
     def local(self, key: str, folder: Path) -> Path:
         path = folder / f"{token_hex(8)}-{key.rpartition('/')[2]}"
         try:
-            with path.open("xb") as file:
+            with private.create(path) as file:
                 file.writelines(self.read(key))
         except BaseException as exc:
             path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ import pytest
 
 from stream.settings import Settings
 from tests.media import ROOT, TALK, TALK_ALPHA, command, mattebox, numbered_clip, pattern_clip, read
+from tests.waiting import PATIENCE_S
 from workers.edges import foreground
 
 
@@ -155,7 +156,7 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, number: int, name: s
         while not list(tmp_path.iterdir()):
             time.sleep(0.01)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         process.wait()
@@ -182,7 +183,7 @@ def test_interrupting_the_start_prints_no_traceback(tmp_path: Path, module: str,
             assert process.stdout is not None
             assert process.stdout.readline() == "1\n"
             process.send_signal(number)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     assert (process.returncode, errors) == (130, "error: interrupted\n")

@@ -18,12 +18,14 @@ from PIL import Image
 
 from commands.app import app
 from commands.client import Remote
+from commands.jobs import _listed
 from stream.errors import MatteboxError, RemoteError, UsageError
 from stream.records.job_store import JobStore
 from stream.settings import Settings
 from stream.storage import open_storage
 from tests.media import ROOT, command, mattebox, numbered_clip, read
 from tests.servers import RedisServer, free_port, start_server
+from tests.stream.records.jobs import new_job
 from tests.web.running_site import Site, running
 from workers.files.worker import FileWorker
 
@@ -91,6 +93,22 @@ def test_a_failed_job_has_exit_code_1(site: Site, tmp_path: Path) -> None:
     assert (code, stderr) == (1, "")
     assert "failed" in stdout
     assert jobs(site, "watch", "zzz")[0] == 1
+
+
+def test_a_list_is_read_page_by_page(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fill() -> list[str]:
+        jobs = [await site.context.jobs.submit(new_job(owner="ann")) for _ in range(5)]  # which fail: there is no video
+        return [job.id for job in reversed(jobs)]
+
+    ids = site.call(fill())
+    monkeypatch.setattr("stream.limits.JOBS_PAGE_MOST", 2)
+    everything = [job["id"] for job in _listed(remote(site, tmp_path))]
+    assert everything[:5] == ids
+    assert len(set(everything)) == len(everything)
+    code, stdout, _ = jobs(site, "list", "--limit", 3, "--json")
+    assert (code, [json.loads(line)["id"] for line in stdout.splitlines()]) == (0, ids[:3])
+    code, stdout, _ = jobs(site, "list")
+    assert (code, [line.split()[0] for line in stdout.splitlines()]) == (0, everything)
 
 
 def remote(site: Site, folder: Path) -> Remote:

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from stream.serve.redis_server import Embedded
 from tests.media import ROOT, command
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,10 @@ def test_a_worker_outlives_the_terminal(redis_url: str, tmp_path: Path, kind: st
             assert any(ready in line for line in process.stderr)
             for _ in range(10):
                 process.send_signal(signal.SIGHUP)
-                time.sleep(0.05)
-            assert process.poll() is None
+                process.poll()
+                assert process.returncode is None
             process.terminate()
-            _, messages = process.communicate(timeout=20)
+            _, messages = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     assert process.returncode == 0, messages

@@ -59,8 +59,8 @@ class Served:
         """Process ids of "redis", "worker" or "web", oldest first: the active worker comes before its spare."""
         marks = {
             "redis": ("redis.sock", "stream.serve.redis_server"),
-            "worker": ("mattebox worker --for live",),
-            "web": ("mattebox web",),
+            "worker": ("worker --for live",),
+            "web": (" web --host",),
         }
         found = [pid for pid in descendants(self.process.pid) if any(m in _command(pid) for m in marks[name])]
         return sorted(found, key=_started)

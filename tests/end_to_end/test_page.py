@@ -58,13 +58,17 @@ def test_the_camera_comes_back_in_front_of_the_colour(served: Served, clip: Path
 
 
 @pytest.mark.parametrize(
-    ("number", "state"),
-    [(signal.SIGKILL, "reconnecting"), pytest.param(signal.SIGTERM, "draining", marks=pytest.mark.slow)],
+    ("number", "state", "limit_ms"),
+    [
+        (signal.SIGKILL, "reconnecting", 3000),
+        pytest.param(signal.SIGTERM, "draining", 3000, marks=pytest.mark.slow),
+        pytest.param(signal.SIGSTOP, "reconnecting", 10_000, marks=pytest.mark.slow),
+    ],
 )
-def test_the_video_is_back_within_3_s_after_its_worker_ended(
-    served: Served, clip: Path, number: signal.Signals, state: str
+def test_the_video_is_back_soon_after_its_worker_ended_or_hangs(
+    served: Served, clip: Path, number: signal.Signals, state: str, limit_ms: int
 ) -> None:
-    """Killed or drained: the spare takes over without user action, and no picture shows the room meanwhile."""
+    """The spare takes over without user action, and no picture shows the room meanwhile."""
     where = truth()
     with page(clip) as tab:
         open_camera(tab, served.url, COLOUR, where.background)
@@ -75,13 +79,13 @@ def test_the_video_is_back_within_3_s_after_its_worker_ended(
         watch_states(tab)
         os.kill(worker, number)
         tab.wait_for_function("mattebox.live.reconnects >= 1", timeout=10_000)
-        tab.wait_for_function("document.querySelector('#status').dataset.state === 'live'", timeout=10_000)
+        tab.wait_for_function(f"states.includes('{state}') && states.at(-1) === 'live'", timeout=15_000)
         tab.wait_for_timeout(1000)
         pictures = seen(tab)
         assert_no_room(pictures)
         gaps_ms = np.diff([picture[0] for picture in pictures[before - 1 :]])
         print(f"{number.name}: no picture for {gaps_ms.max():.0f} ms")
-        assert gaps_ms.max() < 3000
+        assert gaps_ms.max() < limit_ms
         assert state in states(tab)
         assert served.busy_worker() != worker
         assert not alive(worker)

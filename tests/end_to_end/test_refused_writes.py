@@ -57,7 +57,7 @@ def test_a_file_workers_heartbeat_recovers_after_minutes_of_refused_writes(
         for kind in ("too few replicas", "disk full"):
             REFUSALS[kind].begin(redis_server)
             link.calls.clear()
-            until(lambda: link.calls["pipeline"] > 120)
+            until(lambda: link.calls["live/beat"] > 120)
             until(lambda: not site.call(site.store.workers()))
             problem(http.get("/readyz?for=files"), 503, "store_down")
             change = REFUSALS[kind].end

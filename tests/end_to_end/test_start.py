@@ -50,6 +50,17 @@ def test_a_worker_without_redis_url(tmp_path: Path) -> None:
     assert "REDIS_URL" in line
 
 
+@pytest.mark.parametrize("words", [("serve", "--port", "0"), ("web", "--port", "0"), ("worker",)])
+@pytest.mark.parametrize("variable", ["MATTEBOX_DATA_DIR", "MATTEBOX_STORAGE"])
+def test_a_folder_that_cannot_be_written(tmp_path: Path, words: tuple[str, ...], variable: str) -> None:
+    (tmp_path / "file").touch()
+    folder = str(tmp_path / "file" / "data")
+    redis = {} if words[0] == "serve" else {"REDIS_URL": "redis://127.0.0.1:9"}
+    code, line = refused(tmp_path, *words, **redis | {variable: folder})
+    assert code == 1
+    assert line == f"error: cannot write {folder}: part of the path is not a folder"
+
+
 @pytest.mark.usefixtures("loopback")
 @asynctest
 async def test_it_ends_quietly_during_a_session(tmp_path: Path) -> None:

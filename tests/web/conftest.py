@@ -35,7 +35,7 @@ def redis_url(valkey: str) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, offer_wait_s=0.6)
+    return Settings(data_dir=tmp_path, offer_wait_s=30)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def site(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
     """A site with a worker and without tokens. All tests of a module share it, so they must undo their changes."""
     with redis.Redis.from_url(valkey) as client:
         client.flushdb()
-    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), offer_wait_s=0.6, max_offers=10**6)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), offer_wait_s=30, max_offers=10**6)
     with running(settings, valkey) as site:
         yield site
 
@@ -145,5 +145,5 @@ def page(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def workerless(settings: Settings, redis_url: str) -> Iterator[Site]:
-    with running(settings, redis_url, worker=False) as site:
+    with running(settings.model_copy(update={"offer_wait_s": 0.6}), redis_url, worker=False) as site:
         yield site

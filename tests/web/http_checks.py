@@ -1,6 +1,7 @@
+from tests import waiting
+
 """HTTP requests and checks of responses that many tests of the web share."""
 
-import time
 from typing import Any
 
 import httpx
@@ -27,9 +28,9 @@ def problem(response: httpx.Response, status: int, code: str, field: str = "") -
 
 def until(http: httpx.Client, path: str, **fields: object) -> dict[str, Any]:
     """Poll until the record has these fields."""
-    for _ in range(100):
+
+    def found() -> dict[str, Any] | None:
         record: dict[str, Any] = http.get(path).json()
-        if all(record.get(name) == value for name, value in fields.items()):
-            return record
-        time.sleep(0.02)
-    raise AssertionError(f"{record} never had {fields}")
+        return record if all(record.get(name) == value for name, value in fields.items()) else None
+
+    return waiting.until(found, f"{path} has {fields}") or {}

@@ -8,7 +8,6 @@ can be killed.
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -52,7 +51,7 @@ class Double:
             await self._store.beat(
                 Worker(
                     id=self._name, host="test", pid=os.getpid(), state=self.state, capacity=self._capacity,
-                    sessions=len(mine), load=0.25, engine="double", device="cpu", started_s=time.time(),
+                    sessions=len(mine), load=0.25, engine="double", device="cpu",
                 )
             )  # fmt: skip
             for gone in await self._store.renew(mine):

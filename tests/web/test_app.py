@@ -1,16 +1,24 @@
+import inspect
 import re
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.routing import BaseRoute
 
 from stream.records.live import Worker
+from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from tests.web.http_checks import begin, problem, until
 from tests.web.live_worker_double import Double
 from tests.web.running_site import Site, running
+from web.app import create_app
 
 STATIC = Path(__file__).parents[2] / "web/static"
 
@@ -92,6 +100,14 @@ def test_ready_for_one_kind_is_not_ready_for_the_other(settings: Settings, redis
         problem(http.get("/readyz?for=tea"), 422, "invalid", "for")
 
 
+@pytest.mark.usefixtures("wrong_clock")
+def test_a_web_process_with_a_wrong_clock_sees_the_workers(settings: Settings, redis_url: str) -> None:
+    with running(settings, redis_url, worker=False) as site, site.client() as http:
+        site.call(site.store.beat(Worker(id="one", kind="live", state="ready", capacity=1)))
+        site.call(site.store.reap())
+        assert http.get("/readyz?for=live").json()["capacity"] == 1
+
+
 def test_without_redis_routes_answer_503(settings: Settings, camera_offer: str) -> None:
     with running(settings, "redis://127.0.0.1:9", worker=False) as site, site.client() as http:
         assert http.get("/livez").is_success
@@ -138,6 +154,33 @@ def test_unknown_paths_create_no_metric_labels(http: httpx.Client) -> None:
     routes = {key[2] for key in found if key[0] == "mattebox_http_requests_total"}
     assert "/api/sessions/{name}" in routes
     assert not [route for route in routes if re.search(r"\d", route)]
+
+
+def test_routes_and_their_dependencies_run_on_the_event_loop(settings: Settings) -> None:
+    """FastAPI runs functions in threads of a small pool, where slow work of others would hold up every request."""
+    app = create_app(settings, LiveStore("redis://127.0.0.1:1"))
+    calls = {call for route in _api_routes(app.routes) for call in _called(route.dependant)}
+    assert len(calls) > 40
+    assert [call for call in calls if not _is_coroutine_function(call)] == []
+
+
+def _is_coroutine_function(call: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+
+
+def _api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif router := getattr(route, "original_router", None):  # how newer versions of FastAPI include a router
+            yield from _api_routes(router.routes)
+
+
+def _called(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    if dependant.call:
+        yield dependant.call
+    for dependency in dependant.dependencies:
+        yield from _called(dependency)
 
 
 def test_static_files_are_counted_apart_from_routes(http: httpx.Client) -> None:

@@ -1,6 +1,8 @@
 import io
 import struct
 import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -143,6 +145,15 @@ def test_limits(settings: Settings, redis_url: str) -> None:
         assert [http.post(PATH, content=picture()).status_code for _ in range(2)] == [201, 201]
         problem(http.post(PATH, content=picture()), 409, "full_shelf")
         assert len(leftovers(site)) == 4, "two pictures and their thumbnails"
+
+
+def test_simultaneous_uploads_do_not_exceed_the_number(settings: Settings, redis_url: str) -> None:
+    tight = settings.model_copy(update={"max_backgrounds": 3})
+    with running(tight, redis_url) as site, site.client() as http, ThreadPoolExecutor(8) as pool:
+        responses = list(pool.map(lambda _: http.post(PATH, content=picture()), range(8)))
+        assert Counter(response.status_code for response in responses) == {201: 3, 409: 5}
+        assert {response.json()["code"] for response in responses if response.status_code == 409} == {"full_shelf"}
+        assert len(leftovers(site)) == 6, "three pictures and their thumbnails"
 
 
 def test_users_see_only_their_own_uploads(users: Site, camera_offer: str) -> None:

@@ -15,6 +15,7 @@ from stream.serve.redis_server import Embedded
 from tests.media import ROOT
 from tests.servers import asynctest
 from tests.workers.failing_link import OddLink
+from workers import lifecycle
 from workers.lifecycle import Lifecycle
 
 LOG = logging.getLogger("tests.lifecycle")
@@ -43,6 +44,25 @@ async def test_a_worker_is_listed_then_drains_and_leaves(url: str) -> None:
             assert [worker.state for worker in await store.workers()] == ["draining"]
         assert await store.workers() == []
         assert link.calls["live/reap"] == 1
+    await store.close()
+
+
+@pytest.mark.usefixtures("wrong_clock")
+@asynctest
+async def test_a_worker_with_a_wrong_clock_is_always_listed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_BEAT_EVERY_S", 0.02)
+    monkeypatch.setattr(lifecycle, "_REAP_EVERY_S", 0.01)
+    link = OddLink(url)
+    store = LiveStore(link)
+    life = Lifecycle("live", store, Loops(LOG, ""), dict)
+    async with asyncio.timeout(10), life.serving(asyncio.Event(), store_reap(store)):
+        while not await store.workers():
+            await asyncio.sleep(0.01)
+        for rounds in range(10, 60, 10):
+            while link.calls["live/beat"] < rounds or link.calls["live/reap"] < rounds:
+                assert len(await store.workers("live")) == 1
+        (worker,) = await store.workers()
+        assert await link.now_s() - 10 < worker.started_s <= worker.seen_s <= await link.now_s() + 0.01
     await store.close()
 
 

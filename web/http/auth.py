@@ -39,6 +39,12 @@ def read_tokens(settings: Settings) -> dict[str, str]:
     return users
 
 
+def bearer_token(headers: Mapping[str, str]) -> str:
+    """The token in the Authorization header; "" if there is none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 @dataclass(frozen=True)
 class Visitor:
     """An authenticated client.
@@ -94,25 +100,17 @@ class Gate:
         return derive(self._secret, f"{owner} {self._users.get(owner, '')}")
 
     def visitor(self, request: Request) -> Visitor:
-        """The sender of the request. Raises Problem 401 if it has no valid credentials and they are needed."""
-        visitor = self._from_header(request.headers) or self._from_query(request) or self._from_cookie(request)
+        """The sender of the request, by a link in its query or by its cookie. Raises Problem 401 if it has neither and
+        needs one."""
+        visitor = self.link(request.query_params.get("token", "")) or self._from_cookie(request)
         if visitor is not None:
             return visitor
         if self.open:
             return Visitor("")
         raise Problem(401, "sign_in", "this needs an access token", WWW_Authenticate='Bearer realm="mattebox"')
 
-    def _from_header(self, headers: Mapping[str, str]) -> Visitor | None:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        user = self.user_of(token.strip())
-        return Visitor(user) if user is not None else self._link(token.strip())
-
-    def _from_query(self, request: Request) -> Visitor | None:
-        return self._link(request.query_params.get("token", ""))
-
-    def _link(self, signed: str) -> Visitor | None:
+    def link(self, signed: str) -> Visitor | None:
+        """The visitor of a signed link's token, or None."""
         visitor = self.verify(signed)
         return visitor if visitor is not None and visitor.scope != "login" else None
 

@@ -1,6 +1,6 @@
-"""Prometheus counters of this web process: requests and offers. Each application has its own registry."""
+"""Prometheus counters of this web process: requests, connections and offers. Each application has its own registry."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,6 +15,13 @@ class Counters:
             "mattebox_http_requests", "requests by route, method and status", ["route", "method", "status"],
             registry=self.registry,
         )  # fmt: skip
+        self.connections = Gauge("mattebox_http_connections", "open connections", registry=self.registry)
+        self.connections_closed = Counter(
+            "mattebox_http_connections_closed",
+            "connections that the server closed or refused, by reason",
+            ["reason"],
+            registry=self.registry,
+        )
         self.offers = Counter(
             "mattebox_offers", "offers by kind and result", ["kind", "result"], registry=self.registry
         )

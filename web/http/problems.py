@@ -10,11 +10,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from stream.errors import DiskError, MatteboxError, NoJob, NoSession, StoreDown, StoreError
+from stream.errors import DiskError, MatteboxError, NoJob, NoSession, Overloaded, StoreDown, StoreError, without_paths
+from stream.log import OncePerSecond
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
-_STORE_RETRY_S = 2
+_disk_log = OncePerSecond(_log)
+_STORE_RETRY_S, _OVERLOAD_RETRY_S = 2, 5
 _STATUS: dict[type[MatteboxError], int] = {NoSession: 404, NoJob: 404, StoreError: 409, DiskError: 507}
 _TITLES = {460: "Checksum Mismatch"}  # a status that tus adds
 _DETAILS = {
@@ -45,16 +47,19 @@ class Problem(HTTPException):
 
 
 def render(status: int, code: str, detail: str, faults: Sequence[dict[str, str]] = (), headers: Any = None) -> Response:
-    """Build the response. It is ASCII JSON, because client input may contain lone surrogates, which UTF-8 rejects."""
+    """Build the response, without paths of this machine.
+
+    It is ASCII JSON, because client input may contain lone surrogates, which UTF-8 rejects.
+    """
     body: dict[str, Any] = {
         "type": f"urn:mattebox:problem:{code}",
         "title": _TITLES.get(status) or HTTPStatus(status).phrase,
         "status": status,
         "code": code,
-        "detail": detail,
+        "detail": without_paths(detail),
     }
     if faults:
-        body["errors"] = list(faults)
+        body["errors"] = [fault | {"detail": without_paths(fault["detail"])} for fault in faults]
     return Response(json.dumps(body), status, headers, MEDIA_TYPE)
 
 
@@ -63,6 +68,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(StoreDown, _store_down)
+    app.add_exception_handler(Overloaded, _overloaded)
     app.add_exception_handler(MatteboxError, _mattebox_error)
     app.add_exception_handler(Exception, _internal_error)
 
@@ -105,8 +111,14 @@ async def _store_down(_: Request, exc: Exception) -> Response:
     ).response()
 
 
+async def _overloaded(_: Request, exc: Exception) -> Response:
+    return Problem(503, Overloaded.code, str(exc), retry_s=_OVERLOAD_RETRY_S).response()
+
+
 async def _mattebox_error(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, MatteboxError)
+    if isinstance(exc, DiskError):  # the operator's problem, and its path is not in the response
+        _disk_log.warning("%s", exc)
     status = next((number for kind, number in _STATUS.items() if isinstance(exc, kind)), 422)
     return render(status, exc.code, str(exc))
 

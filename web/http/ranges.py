@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from stream.storage import Storage
 from web.http.problems import Problem
-from web.http.threads import in_thread
+from web.http.threads import in_thread, pieces
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -34,7 +34,7 @@ async def send(request: Request, storage: Storage, key: str, etag: str, headers:
     status = 206 if part else 200
     if request.method == "HEAD" or start == end:
         return Response(status_code=status, headers=response_headers)
-    return StreamingResponse(storage.read(key, start, end - start), status, response_headers)
+    return StreamingResponse(pieces(storage.read(key, start, end - start)), status, response_headers)
 
 
 def _part(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:

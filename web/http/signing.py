@@ -15,6 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from stream import private
 from stream.errors import disk_error
 
 Scope = Literal["login", "view", "publish", "download"]
@@ -62,7 +63,7 @@ def load_secret(folder: Path) -> bytes:
     """The 32-byte secret stored in `folder`, created on first use with mode 0600. Raises DiskError."""
     path = folder / "secret"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(folder)
         if not path.exists():
             _create(path)
         return path.read_bytes()
@@ -74,7 +75,7 @@ def _create(path: Path) -> None:
     """Write the file atomically. If several processes do so at once, the first wins: os.link does not overwrite."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with private.create(draft) as file:
             file.write(secrets.token_bytes(32))
         if not path.exists():
             os.link(draft, path)

@@ -4,7 +4,6 @@ Each browser asks its user once whether to trust it. It is stored in the data fo
 """
 
 import ipaddress
-import os
 import secrets
 import socket
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from stream import private
 from stream.errors import UsageError, disk_error
 
 _LIFETIME = timedelta(days=397)  # browsers reject longer ones
@@ -77,7 +77,7 @@ def _self_signed(folder: Path, names: list[str]) -> Certificate:
     files = Certificate(folder / "cert.pem", folder / "key.pem")
     try:
         if not _is_usable(files, names):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.make_folder(folder)
             _create(files, names)
     except OSError as exc:
         raise disk_error(exc, folder) from exc
@@ -132,6 +132,6 @@ def _general_name(name: str) -> x509.GeneralName:
 def _write(path: Path, data: bytes) -> None:
     """Write the file atomically, with mode 0600."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with private.create(draft) as file:
         file.write(data)
     draft.replace(path)

@@ -4,7 +4,7 @@ import re
 import time
 from uuid import uuid4
 
-from stream.errors import BackgroundError, SdpError, UnsupportedCodec, UsageError
+from stream.errors import SdpError
 from stream.limits import RECORD_ID
 from stream.records import live
 from stream.records.live import Answer, Session, SessionKind
@@ -20,19 +20,12 @@ _FULL = (
     "raise MATTEBOX_LIVE_SESSIONS if the machine can do more"
 )
 _RETRY_S = 2
-_CLIENT_ERRORS = {  # the worker's problem code to the field of the request that caused it
-    SdpError.code: "sdp",
-    UnsupportedCodec.code: "sdp",
-    UsageError.code: "options",
-    BackgroundError.code: "options.background",
-}
+CLIENT_ERRORS = {live.BAD_SDP: "sdp", live.USAGE: "options"}
+"""Problems of workers that the client caused, and the field of the request that did."""
 
 
 def new_session(kind: SessionKind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
-    now_s = time.time()
-    return Session(
-        id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options, created_s=now_s, updated_s=now_s
-    )
+    return Session(id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options)
 
 
 async def place(here: Context, session: Session, sdp: str) -> str:
@@ -73,7 +66,7 @@ def _problem(answer: Answer | None) -> Problem | None:
         return name_taken()
     if not answer.problem:
         return None
-    if field := _CLIENT_ERRORS.get(answer.problem):
+    if field := CLIENT_ERRORS.get(answer.problem):
         return Problem(422, answer.problem, answer.detail or "the offer cannot be used", field=field)
     return Problem(503, answer.problem, answer.detail or "the server cannot take this video now", retry_s=_RETRY_S)
 

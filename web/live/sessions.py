@@ -1,6 +1,5 @@
 """/api/sessions: send a camera and receive its matted video on one connection; list, change and end sessions."""
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +12,7 @@ from web.context import Anyone, Context, Here, Owner, spend_offer
 from web.http import openapi
 from web.http.guard import MAX_BODY
 from web.http.problems import Problem
+from web.http.threads import in_thread
 from web.live.offers import check_offer, ice, new_session, owned, place
 from web.privacy import keep_private
 from web.read_options import public_options, read_options
@@ -94,7 +94,7 @@ async def start(body: OfferIn, request: Request, response: Response, owner: Owne
     """Offer a camera. Answers as soon as a worker takes it, within 10 s; 503 if no worker has room."""
     await spend_offer(here, request, owner)
     check_offer(body.sdp, SessionKind.CAMERA)
-    options = await asyncio.to_thread(read_options, here.background_store, owner, Options(), body.options)
+    options = await in_thread(read_options, here.background_store, owner, Options(), body.options)
     if body.replaces:
         await _end(here, owner, body.replaces)
     session = new_session(SessionKind.CAMERA, owner, options)
@@ -132,7 +132,7 @@ async def change(name: str, body: SessionChange, owner: Owner, here: Here) -> Se
         raise Problem(409, "over", f"the session is {session.state.value}")
     if session.kind is SessionKind.VIEW:
         raise Problem(409, "viewer", "viewers have no options; change those of the stream")
-    options = await asyncio.to_thread(read_options, here.background_store, owner, session.options, body.options)
+    options = await in_thread(read_options, here.background_store, owner, session.options, body.options)
     if session.kind is SessionKind.PUBLISH and {"background", "view"} & set(body.options):
         keep_private(options, body.show_room)
     return _public(here, await here.store.change(session.id, options))

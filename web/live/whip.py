@@ -5,7 +5,6 @@ publisher of the same owner takes the name over once its video arrives (the stor
 is refused, with 409.
 """
 
-import asyncio
 import json
 import re
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from web.context import Anyone, Context, Here, StreamName, spend_offer
 from web.http import openapi
 from web.http.auth import Visitor
 from web.http.problems import Problem
+from web.http.threads import in_thread
 from web.live.offers import check_offer, ice, new_session, not_live, owned, place
 from web.privacy import keep_private
 from web.read_options import read_options
@@ -54,7 +54,7 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     await spend_offer(here, request, owner)
     sdp = await _offer(request, SessionKind.PUBLISH)
     part = {key: value for key, value in request.query_params.items() if key not in _NOT_OPTIONS}
-    options = await asyncio.to_thread(read_options, here.background_store, owner, Options(), part)
+    options = await in_thread(read_options, here.background_store, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
     session = new_session(SessionKind.PUBLISH, owner, options, name)
     return _created(here, session, await place(here, session, sdp), "whip")

@@ -9,15 +9,16 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from typing import Literal
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from stream.errors import BackgroundError, InputError, TooLarge, UnreadableMedia, disk_error
+from stream import private
+from stream.errors import BackgroundError, InputError, MatteboxError, TooLarge, UnreadableMedia, disk_error
 from stream.limits import FILE_ID
 from stream.picture.frames import Frame, to_av
 from stream.records.options import Background
@@ -25,12 +26,19 @@ from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.storage import Storage, keys
 from stream.storage.local_copies import SCHEME
+from web.stores.file_lock import locked
 from web.stores.painted_backgrounds import PICTURES, painted
 
 Kind = Literal["image", "video"]
 _KINDS: tuple[Kind, ...] = ("image", "video")
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _THUMBNAIL = (320, 180)  # pixels, at most
+
+
+class ShelfFull(MatteboxError):  # noqa: N818 - error names state what went wrong, without "Error"
+    """The user has as many backgrounds as allowed."""
+
+    code = "full_shelf"
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class BackgroundStore:
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings, self._storage = settings, storage
         self._drafts = settings.data_dir.absolute() / "drafts"
+        self._locks = settings.data_dir.absolute() / "background-locks"
 
     def worker_spec(self, owner: str, spec: str) -> str:
         """Convert a client's spec for workers: `gallery:NAME` and `upload:ID` become storage keys.
@@ -113,7 +122,7 @@ class BackgroundStore:
 
     def draft(self) -> Path:
         """A path to which a new background can be written. The file's name becomes its id. Raises OSError."""
-        self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(self._drafts)
         return self._drafts / f"{time.time_ns():016x}{token_hex(8)}"  # names sort by time
 
     def forget_drafts(self, before_s: float) -> None:
@@ -124,7 +133,7 @@ class BackgroundStore:
                     shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
     def keep(self, owner: str, draft: Path) -> OwnBackground:
-        """Check a received draft, and store it with its thumbnail. Raises InputError, DiskError.
+        """Check a received draft, and store it with its thumbnail. Raises InputError, ShelfFull, DiskError.
 
         The caller must then remove the draft, and the file with the same name and the suffix .jpg, if they exist.
         """
@@ -132,10 +141,18 @@ class BackgroundStore:
         kind: Kind = "image" if self._is_image(draft, thumbnail) else "video"
         if kind == "video":
             self._read_video(draft, thumbnail)
-        key = keys.background(owner, draft.name, kind)
-        self._storage.put(keys.background_thumbnail(owner, draft.name), thumbnail)
-        self._storage.put(key, draft)
-        return OwnBackground(draft.name, kind, key)
+        kept = OwnBackground(draft.name, kind, keys.background(owner, draft.name, kind))
+        with self._owner_lock(owner):
+            self._storage.put(keys.background_thumbnail(owner, draft.name), thumbnail)
+            self._storage.put(kept.key, draft)
+            if len(self.uploads(owner)) > self._settings.max_backgrounds:  # also counts those of other machines
+                self.remove(owner, kept.id)
+                raise ShelfFull("there are too many backgrounds")
+        return kept
+
+    def _owner_lock(self, owner: str) -> AbstractContextManager[None]:
+        """Of requests that add backgrounds of one user at the same time, the last ones find that it is full."""
+        return locked(self._locks / PurePosixPath(keys.backgrounds(owner)).name)
 
     def remove(self, owner: str, name: str) -> None:
         """Remove a background. Live videos that show it keep it, because they have opened it. Raises BackgroundError if
@@ -161,7 +178,7 @@ class BackgroundStore:
     @contextmanager
     def _folder(self) -> Iterator[Path]:
         try:
-            self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.make_folder(self._drafts)
             folder = tempfile.TemporaryDirectory(dir=self._drafts)
         except OSError as exc:
             raise disk_error(exc, "the gallery") from exc

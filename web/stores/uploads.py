@@ -11,20 +11,22 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stream.errors import DiskError, InputError, MatteboxError, TooLarge, disk_error
+from stream import private
+from stream.errors import DiskError, InputError, MatteboxError, TooLarge, disk_error, without_paths
 from stream.limits import FILE_ID
 from stream.records.jobs import Media
 from stream.settings import Settings
-from stream.sources.probe import probe
+from stream.sources.probe import Prober
 from stream.storage import Storage, keys
-from web.http.threads import in_thread
+from web.http.threads import in_store_thread
+from web.stores.file_lock import locked
 
 _MAX_UPLOADS = 1000  # per user, of any size
 _UNNAMED = "-"  # folder of the user without a name; names begin with a letter or digit, so none is equal
@@ -117,6 +119,7 @@ class UploadStore:
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings, self._storage = settings, storage
         self._root = settings.data_dir.absolute() / "uploads"
+        self._prober = Prober(settings)
 
     def create(self, owner: str, length: int, metadata: str, title: str) -> Upload:
         """A new upload of `length` bytes. Raises TooLarge, OverQuota, DiskError."""
@@ -131,20 +134,15 @@ class UploadStore:
             with self._owner_lock(owner):
                 self._check_quota(owner, length)
                 self._folder(upload).mkdir(mode=0o700)
-                (self._folder(upload) / "data").touch(mode=0o600)
+                private.create(self._folder(upload) / "data").close()
                 self.save(upload)
         except OSError as exc:
             raise disk_error(exc, "the upload") from exc
         return upload
 
-    @contextmanager
-    def _owner_lock(self, owner: str) -> Iterator[None]:
-        """Prevent other processes from creating an upload of this user between checking the quota and creating one."""
-        folder = self._of_owner(owner)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (folder / ".lock").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _owner_lock(self, owner: str) -> AbstractContextManager[None]:
+        """Prevent other requests from creating an upload of this user between checking the quota and creating one."""
+        return locked(self._of_owner(owner) / ".lock")
 
     def _check_quota(self, owner: str, length: int) -> None:
         quota = self._settings.uploads_per_user
@@ -210,7 +208,7 @@ class UploadStore:
     def save(self, upload: Upload) -> None:
         """Write the record of an upload, atomically."""
         draft = self._folder(upload) / f"info.{secrets.token_hex(4)}"
-        draft.write_text(upload.model_dump_json())
+        private.write(draft, upload.model_dump_json())
         draft.replace(self._folder(upload) / "info")
 
     def remove(self, upload: Upload) -> None:
@@ -223,24 +221,26 @@ class UploadStore:
         self._storage.remove_all(keys.upload(upload.id))
 
     async def finish(self, upload: Upload) -> Upload:
-        """Probe a complete upload, and move it to storage if it is a video. Returns the new record. Raises DiskError.
+        """Probe a complete upload, and move it to storage if it is a video. Returns the new record. Raises DiskError,
+        and Overloaded if too many others are waiting to be probed.
 
         Call it only while the upload is open for writing. `data` is removed last, so that an interrupted call can be
         repeated.
         """
         data = self._folder(upload) / "data"
         try:
-            media = await probe(data, self._settings)
+            media = await self._prober.probe(data)
             finished = upload.model_copy(update={"state": "ready", "media": media})
         except InputError as exc:
-            fault = {"state": "unusable", "problem": exc.code, "detail": str(exc)}
+            fault = {"state": "unusable", "problem": exc.code, "detail": without_paths(str(exc))}
             finished = upload.model_copy(update=fault)
-        await in_thread(self._move_to_storage, finished, data)
+        await in_store_thread(self._move_to_storage, finished, data)
         return finished
 
     def _move_to_storage(self, upload: Upload, data: Path) -> None:
         record = data.with_name("note")
-        record.write_text(upload.model_dump_json())
+        record.unlink(missing_ok=True)  # of an interrupted call
+        private.write(record, upload.model_dump_json())
         self._storage.put(keys.upload_info(upload.id), record)
         if upload.state == "ready":
             self._storage.put(upload.source, data)

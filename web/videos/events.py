@@ -1,24 +1,27 @@
 """Progress as server-sent events: /api/jobs/events for all jobs of a user, /api/jobs/{id}/events for one until it ends.
 
-A `job` event contains the job as GET returns it, and is sent whenever the job changes. `removed` contains the id of a
+A `job` event contains the job as GET returns it, and is sent whenever the job changes. Only jobs that have changed are
+read again, so a stream costs the same however many jobs its user keeps. `removed` contains the id of a
 removed job. `notice` reports that Redis is unreachable, or reachable again. Comments keep quiet connections
 open through proxies.
 """
 
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from stream import limits
 from stream.errors import StoreDown
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner
 from web.http import openapi
 from web.http.problems import Problem
-from web.videos.jobs import PATH, job_out, owned, without_previews
+from web.videos.jobs import PATH, job_out, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _POLL_S = 0.5
@@ -38,8 +41,8 @@ _UP = {"code": "ok", "detail": "Redis can be reached again"}
     operation_id="watch_jobs", summary="Watch your jobs",
 )  # fmt: skip
 async def all_events(owner: Owner, here: Here) -> Response:
-    """Your jobs in their current state, then each job whenever it changes, until you disconnect."""
-    return _stream(here, owner, "")
+    """Your newest 50 jobs in their current state, then every job whenever it changes, until you disconnect."""
+    return _EventStream(here, owner, "")
 
 
 @router.get(
@@ -51,70 +54,108 @@ async def job_events(id: str, request: Request, owner: Owner, here: Here) -> Res
     job = await owned(here, owner, id)
     if job.state.final and request.headers.get("last-event-id") == _event_id(job):
         return Response(status_code=204)
-    return _stream(here, owner, job.id)
+    return _EventStream(here, owner, job.id)
 
 
-def _stream(here: Context, owner: str, id: str) -> Response:
-    """id: of one job; "" for all jobs of the owner. Raises Problem 429."""
-    if here.watch.open[owner] >= _MAX_STREAMS:
-        detail = f"you have {_MAX_STREAMS} event streams open, which is the limit"
-        raise Problem(429, "too_many", detail, retry_s=5)
-    events = _counted(here, owner, id)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+class _EventStream(StreamingResponse):
+    """The events of one job, or of all jobs of the owner if `id` is ""; 429 where the owner has too many streams open.
 
+    A stream is counted where it starts, with nothing awaited after the limit was checked, so that requests at the same
+    time cannot exceed it.
+    """
 
-async def _counted(here: Context, owner: str, id: str) -> AsyncIterator[str]:
-    here.watch.open[owner] += 1
-    try:
-        async for text in _events(here, owner, id):
-            yield text
-    finally:
-        here.watch.remove_stream(owner)
+    def __init__(self, here: Context, owner: str, id: str) -> None:
+        events = _events(here, owner, id)
+        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._watch, self._owner = here.watch, owner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._watch.add_stream(self._owner, _MAX_STREAMS):
+            detail = f"you have {_MAX_STREAMS} event streams open, which is the limit"
+            await Problem(429, "too_many", detail, retry_s=5).response()(scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._watch.remove_stream(self._owner)
 
 
 async def _events(here: Context, owner: str, id: str) -> AsyncIterator[str]:
-    sent: dict[str, str] = {}  # the last JSON of each job, by its id
+    jobs: _OneJob | _AllJobs = _OneJob(here, id) if id else _AllJobs(here, owner)
     down, sent_s = False, time.monotonic()
     yield f"retry: {_RECONNECT_MS}\n\n"
     while not here.watch.closed:
         texts: list[str] = []
         try:
-            jobs = await _current(here, owner, id)
+            changes = await jobs.changes(again=down)
         except StoreDown:
             texts += [] if down else [_event("notice", _DOWN)]
             down = True
         else:
             texts += [_event("notice", _UP)] if down else []
+            texts += changes
             down = False
-            texts += _changes(here, jobs, sent)
-            if id and (not jobs or jobs[0].state.final):
-                yield "".join(texts)
-                return
         if texts or time.monotonic() - sent_s > _KEEP_ALIVE_S:
             yield "".join(texts) or ": keep-alive\n\n"
             sent_s = time.monotonic()
+        if jobs.over:
+            return
         await here.watch.pause(_POLL_S)
 
 
-async def _current(here: Context, owner: str, id: str) -> Sequence[Job]:
-    if not id:
-        return without_previews(await here.watch.jobs(owner))
-    job = await here.jobs.job(id)
-    return [job] if job else []
+class _Sent:
+    """What a client knows of each job. over: whether nothing more will follow."""
+
+    over = False
+
+    def __init__(self, here: Context) -> None:
+        self._here = here
+        self._known: dict[str, int] = {}  # hash of the last JSON of each job, by its id
+
+    def _events(self, jobs: Iterable[Job], gone: Iterable[str]) -> list[str]:
+        """The events for jobs that differ from what was sent, and for jobs that no longer exist."""
+        texts = []
+        for job in jobs:
+            text = job_out(self._here, job).model_dump_json()
+            if self._known.get(job.id) != hash(text):
+                self._known[job.id] = hash(text)
+                texts.append(f"id: {_event_id(job)}\nevent: job\ndata: {text}\n\n")
+        for id in gone:
+            self._known.pop(id, None)
+            texts.append(_event("removed", {"id": id}))
+        return texts
 
 
-def _changes(here: Context, jobs: Sequence[Job], sent: dict[str, str]) -> list[str]:
-    """The events for changes since `sent`, oldest job first. Updates `sent`."""
-    texts = []
-    for job in reversed(jobs):
-        text = job_out(here, job).model_dump_json()
-        if sent.get(job.id) != text:
-            sent[job.id] = text
-            texts.append(f"id: {_event_id(job)}\nevent: job\ndata: {text}\n\n")
-    for id in sent.keys() - {job.id for job in jobs}:
-        del sent[id]
-        texts.append(_event("removed", {"id": id}))
-    return texts
+class _OneJob(_Sent):
+    def __init__(self, here: Context, id: str) -> None:
+        super().__init__(here)
+        self._id = id
+
+    async def changes(self, again: bool) -> list[str]:
+        job = await self._here.jobs.job(self._id)
+        self.over = job is None or job.state.final
+        return self._events([job], ()) if job else self._events((), [self._id])
+
+
+class _AllJobs(_Sent):
+    """The newest jobs of a user at first, then every job that changes."""
+
+    def __init__(self, here: Context, owner: str) -> None:
+        super().__init__(here)
+        self._owner, self._since = owner, 0
+
+    async def changes(self, again: bool) -> list[str]:
+        """again: Redis was unreachable, and may have lost its data."""
+        since, complete, ids = await self._here.jobs.changes(self._owner, self._since)
+        if complete and not again:
+            jobs = await self._here.jobs.read(ids)
+        else:
+            newest = await self._here.jobs.page(self._owner, limits.JOBS_PAGE)
+            ids = list(self._known)
+            jobs = newest.jobs + await self._here.jobs.read([id for id in ids if id not in {j.id for j in newest.jobs}])
+        self._since = since
+        found = {job.id for job in jobs}
+        return self._events(sorted(jobs, key=lambda job: job.created_s), [id for id in ids if id not in found])
 
 
 def _event(kind: str, data: object) -> str:

@@ -5,27 +5,30 @@ Results are in `web/videos/results.py`, events in `web/videos/events.py`.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from stream.errors import BadMove, NoJob
+from stream import limits
+from stream.errors import BadMove, JobsTooLarge, NoJob, TooManyJobs
 from stream.fetch.safe_http import redacted_url
-from stream.limits import RECORD_ID
 from stream.records import http_paths
-from stream.records.jobs import Job, JobState, Media, Output, Progress
+from stream.records.jobs import Job, JobState, Media, Output, Progress, Quota
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
 from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.read_options import public_options
-from web.videos.job_requests import PREVIEW, JobRequest, new_job
+from web.videos.job_requests import JobRequest, new_job
 
 PATH = http_paths.JOBS
 router = APIRouter(prefix=PATH, tags=["jobs"])
 _QUEUED: dict[int | str, dict[str, Any]] = {202: openapi.answer("The job.", Location="the job")}
+_PAGE: dict[int | str, dict[str, Any]] = {200: openapi.answer("A page of the list.", Link='rel="next": the next page')}
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
 _IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
 """The fields in which jobs submitted under one `Idempotency-Key` must agree."""
@@ -69,7 +72,10 @@ class JobOut(BaseModel):
 
 
 class JobList(BaseModel):
+    """next: the `cursor` of the next page; null on the last page."""
+
     jobs: list[JobOut]
+    next: str | None
 
 
 class JobChange(BaseModel):
@@ -106,15 +112,10 @@ def _result(job: Job, name: str) -> ResultOut:
 
 async def owned(here: Context, owner: str, id: str) -> Job:
     """The owner's job with this id. Raises Problem 404 if there is none, or it is another user's."""
-    job = await here.jobs.job(id) if RECORD_ID.fullmatch(id) else None
+    job = await here.jobs.job(id) if limits.RECORD_ID.fullmatch(id) else None
     if job is None or job.owner != owner:
         raise Problem(404, "not_found", "there is no such job")
     return job
-
-
-def without_previews(jobs: list[Job]) -> list[Job]:
-    """Without the jobs that only make a preview of one frame."""
-    return [job for job in jobs if job.outputs[0].name != PREVIEW]
 
 
 @router.post("", status_code=202, responses=_QUEUED, operation_id="submit_job", summary="Submit a job")
@@ -129,9 +130,8 @@ async def submit(
     """Queue a job. Repeating it with the same `Idempotency-Key` within 24 h is safe: it returns the existing job."""
     await spend(here, request, "job", owner, _SUBMITS, _SUBMITS_WINDOW_S)
     job = await new_job(here, owner, body)
-    if not await here.jobs.job_by_key(owner, idempotency_key):
-        await check_quota(here, owner)
-    submitted = await here.jobs.submit(job, idempotency_key)
+    async with quota_problems():
+        submitted = await here.jobs.submit(job, idempotency_key, quota(here))
     if submitted.id != job.id and submitted.model_dump(include=_IDENTITY) != job.model_dump(include=_IDENTITY):
         detail = "this Idempotency-Key was used for a different job"
         raise Problem(422, "key_reused", detail, field="Idempotency-Key")
@@ -139,28 +139,38 @@ async def submit(
     return job_out(here, submitted)
 
 
-async def check_quota(here: Context, owner: str) -> None:
-    """Raises Problem 429 if the user has `jobs_per_user` unfinished jobs, and 413 if the user's jobs keep
-    `uploads_per_user` bytes in storage, of results and of videos fetched from addresses."""
-    limit, quota = here.settings.jobs_per_user, here.settings.uploads_per_user
-    kept = await here.jobs.jobs(owner)
-    if sum(not job.state.final for job in kept) >= limit:
-        raise Problem(429, "too_many_jobs", f"you have {limit} unfinished jobs, which is the limit", retry_s=30)
-    if (used := sum(map(_stored_bytes, kept))) >= quota:
-        detail = f"your jobs use {used:,} of {quota:,} bytes; remove some, or wait until they expire"
-        raise Problem(413, "over_quota", detail)
+def quota(here: Context) -> Quota:
+    """What one user's jobs may use."""
+    return Quota(here.settings.jobs_per_user, here.settings.uploads_per_user)
 
 
-def _stored_bytes(job: Job) -> int:
-    """The size of its results, and of its video if that was fetched from an address."""
-    fetched = job.media.bytes if job.url and job.media else 0
-    return fetched + sum(result.bytes for result in job.results.values())
+@asynccontextmanager
+async def quota_problems() -> AsyncIterator[None]:
+    """Turns TooManyJobs into Problem 429, and JobsTooLarge into Problem 413."""
+    try:
+        yield
+    except TooManyJobs as exc:
+        raise Problem(429, exc.code, str(exc), retry_s=30) from None
+    except JobsTooLarge as exc:
+        raise Problem(413, exc.code, str(exc)) from None
 
 
-@router.get("", operation_id="list_jobs", summary="List your jobs")
-async def list_jobs(owner: Owner, here: Here) -> JobList:
-    """Your jobs, newest first, until they expire."""
-    return JobList(jobs=[job_out(here, job) for job in without_previews(await here.jobs.jobs(owner))])
+@router.get("", response_model=JobList, responses=_PAGE, operation_id="list_jobs", summary="List your jobs")
+async def list_jobs(
+    owner: Owner,
+    here: Here,
+    limit: Annotated[int, Query(ge=1, le=limits.JOBS_PAGE_MOST, description="jobs per page")] = limits.JOBS_PAGE,
+    cursor: Annotated[str, Query(max_length=64, description="`next` of the page before; empty: the newest")] = "",
+) -> Response:
+    """Your jobs, newest first, until they expire. `Link: rel="next"` has the address of the next page."""
+    try:
+        page = await here.jobs.page(owner, limit, cursor)
+    except ValueError as exc:
+        raise Problem(422, "invalid", str(exc), field="cursor") from None
+    following = f"{PATH}?{urlencode({'limit': limit, 'cursor': page.next})}"
+    headers = {"Link": f'<{following}>; rel="next"'} if page.next else {}
+    listed = JobList(jobs=[job_out(here, job) for job in page.jobs], next=page.next or None)
+    return Response(listed.model_dump_json(), headers=headers, media_type="application/json")
 
 
 @router.get("/{id}", operation_id="get_job", summary="A job")
@@ -181,9 +191,8 @@ async def change(id: str, body: JobChange, owner: Owner, here: Here) -> JobOut:
 async def retry(id: str, owner: Owner, here: Here) -> JobOut:
     """Retry a failed job. Its finished segments are kept."""
     job = await owned(here, owner, id)
-    if job.state is JobState.FAILED:
-        await check_quota(here, owner)
-    return await _changed(here, job, here.jobs.retry)
+    async with quota_problems():
+        return await _changed(here, job, partial(here.jobs.retry, quota=quota(here)))
 
 
 @router.delete("/{id}", status_code=204, operation_id="remove_job", summary="Cancel or remove a job")

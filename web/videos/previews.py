@@ -21,9 +21,9 @@ from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
 from web.http.problems import Problem
-from web.http.threads import in_thread
+from web.http.threads import in_picture_thread
 from web.videos.job_requests import PREVIEW, JobRequest, OutputIn, PartialOptions, new_job
-from web.videos.jobs import check_quota, forget
+from web.videos.jobs import forget, quota, quota_problems
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 _TIMEOUT_S = 60.0
@@ -56,12 +56,12 @@ async def preview(body: PreviewRequest, request: Request, owner: Owner, here: He
     """The frame as a JPEG, or as a PNG if it is transparent. It is processed before your other jobs."""
     await spend(here, request, "preview", owner, _PREVIEWS, _PREVIEWS_WINDOW_S)
     job = await _frame_job(here, owner, body)
-    await check_quota(here, owner)
-    await here.jobs.submit(job)
+    async with quota_problems():
+        await here.jobs.submit(job, quota=quota(here))
     try:
         ended = await _ended(here, job)
         _check_done(ended)
-        content = await in_thread(_picture, here, ended, job.options)
+        content = await in_picture_thread(_picture, here, ended, job.options)
     finally:
         await asyncio.shield(_clean_up(here, job.id))
     return Response(content, media_type="image/png" if job.options.wants_alpha else "image/jpeg")
@@ -78,7 +78,8 @@ async def _frame_job(here: Context, owner: str, request: PreviewRequest) -> Job:
     frame_s = 1 / media.fps if media and media.fps else 0.04
     at_s = min(request.at_s, max(0.0, media.duration_s - frame_s)) if media and media.duration_s else request.at_s
     outputs = (job.outputs[0].model_copy(update={"name": PREVIEW}),)
-    return job.model_copy(update={"outputs": outputs, "start_s": max(0.0, at_s - _WARM_UP_S), "end_s": at_s + frame_s})
+    times = {"start_s": max(0.0, at_s - _WARM_UP_S), "end_s": at_s + frame_s}
+    return job.model_copy(update={"outputs": outputs, "listed": False, **times})
 
 
 async def _ended(here: Context, job: Job) -> Job:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from stream.errors import BadMove
-from stream.records.jobs import Job, JobState
+from stream.records.jobs import JobState, JobSummary
 from stream.storage import keys
 from web.context import Context
 from web.http.threads import in_thread
@@ -23,7 +23,11 @@ _ORPHAN_S = 86_400.0  # until files without a record are removed: Redis may retu
 
 
 class Sweeper:
-    """Keeps the time at which it first found each job folder without a record, in Unix time."""
+    """The age of jobs is measured by the clock of Redis, which wrote their times. That of uploads and files is measured
+    by this machine's clock, as are their times; another web machine's may differ, but uploads are kept for hours.
+
+    Keeps the time at which it first found each job folder without a record, in Unix time.
+    """
 
     def __init__(self, here: Context) -> None:
         self._here = here
@@ -32,17 +36,18 @@ class Sweeper:
     async def wait_and_sweep(self) -> None:
         """One round. While Redis is unavailable it is unknown what may be removed: nothing is."""
         await asyncio.sleep(_INTERVAL_S)
-        await self.sweep(time.time())
+        await self.sweep()
 
-    async def sweep(self, now_s: float) -> None:
-        """Remove everything that has expired at `now_s` (Unix time). Raises StoreDown, DiskError."""
-        jobs = await self._here.jobs.jobs()
+    async def sweep(self, ahead_s: float = 0.0) -> None:
+        """Remove everything that will have expired `ahead_s` seconds from now. Raises StoreDown, DiskError."""
+        now_s, redis_now_s = time.time() + ahead_s, await self._here.jobs.link.now_s() + ahead_s
+        jobs = await self._here.jobs.summaries()
         needed = {job.source for job in jobs if not job.state.final or job.state is JobState.FAILED}
         await in_thread(self._sweep_uploads, needed, now_s)
-        for job in await self._here.jobs.expired(now_s - self._here.settings.jobs_keep_s):
+        for job in await self._here.jobs.expired(redis_now_s - self._here.settings.jobs_keep_s):
             with suppress(BadMove):  # retried just now
                 await forget(self._here, job)
-        await in_thread(self._sweep_files, jobs, now_s)
+        await in_thread(self._sweep_files, jobs, redis_now_s)
         for place in (self._here.background_store, self._here.storage, self._here.upload_store):
             await in_thread(place.forget_drafts, now_s - _DRAFT_S)
 
@@ -58,7 +63,7 @@ class Sweeper:
             if stored and stored.expires_s + grace_s < now_s and stored.source not in needed:
                 self._here.storage.remove_all(keys.upload(id))
 
-    def _sweep_files(self, jobs: Iterable[Job], now_s: float) -> None:
+    def _sweep_files(self, jobs: Iterable[JobSummary], now_s: float) -> None:
         records = {job.id: job for job in jobs}
         found = _ids(self._here.storage.keys(keys.JOBS))
         for id in found & records.keys():

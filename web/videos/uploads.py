@@ -18,13 +18,13 @@ from stream.records.http_paths import TUS_TYPE
 from stream.records.jobs import Media
 from web.context import Context, Here, Owner, spend
 from web.http import tus
+from web.http.disconnects import while_connected
 from web.http.problems import Problem
-from web.http.threads import in_thread
+from web.http.threads import in_lock_thread, in_thread
 from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, checksum_of, expiry, number, title_of
 from web.stores.uploads import Busy, Draft, Upload
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
-_STALL_S = 20.0  # a connection that sends nothing for so long is ended, because its client may have reconnected
 _CHUNK = 2**20  # bytes written at once
 _CREATED, _CREATED_WINDOW_S = 120, 60
 _RETRY_S = 2
@@ -63,7 +63,7 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
     length, metadata = number(request, "upload-length"), request.headers.get("upload-metadata", "")
     title = title_of(metadata)
     try:
-        upload = await in_thread(here.upload_store.create, owner, length, metadata, title)
+        upload = await in_lock_thread(here.upload_store.create, owner, length, metadata, title)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     headers = {"Location": f"{PATH}/{upload.id}"}
@@ -119,7 +119,7 @@ async def append(name: str, request: Request, owner: Owner, here: Here) -> Respo
 async def remove(name: str, request: Request, owner: Owner, here: Here) -> Response:
     check_version(request)
     upload = await _owned(here, owner, name)
-    if any(job.source == upload.source and not job.state.final for job in await here.jobs.jobs(owner)):
+    if any(job.source == upload.source for job in await here.jobs.unfinished(owner)):
         raise Problem(409, "in_use", "a job uses this upload; cancel the job first")
     async with _store_problems():
         await in_thread(here.upload_store.remove, upload)
@@ -177,10 +177,10 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
             if start != draft.offset:
                 raise _wrong_offset(draft.offset)
             upload = await in_thread(here.upload_store.touch, upload)
-            await _write_body(request, draft, upload.bytes)
+            await _write_body(request, draft, upload.bytes, here.settings.body_timeout_s)
             await in_thread(draft.sync)
             if draft.offset == upload.bytes:
-                upload = await here.upload_store.finish(upload)
+                upload = await while_connected(request, here.upload_store.finish(upload))
             return upload, draft.offset
 
 
@@ -192,10 +192,13 @@ def _repeated(upload: Upload, start: int) -> tuple[Upload, int]:
     return upload, start
 
 
-async def _write_body(request: Request, draft: Draft, length: int) -> None:
-    """Write the request body. If it ends early, the bytes received are kept, unless the request has a checksum."""
+async def _write_body(request: Request, draft: Draft, length: int, stall_s: float) -> None:
+    """Write the request body, which may stall for `stall_s` seconds.
+
+    If it ends early, the bytes received are kept, unless the request has a checksum.
+    """
     start, checksum = draft.offset, checksum_of(request)
-    body = _Body(request, length - start)
+    body = _Body(request, length - start, stall_s)
     try:
         async for chunk in body:
             if checksum:
@@ -221,8 +224,8 @@ class _Body:
     received, then raises ClientDisconnect.
     """
 
-    def __init__(self, request: Request, limit: int) -> None:
-        self.too_long = False
+    def __init__(self, request: Request, limit: int, stall_s: float) -> None:
+        self.too_long, self._stall_s = False, stall_s
         self._chunks, self._remaining = request.stream(), limit
         declared = request.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > limit:
@@ -233,7 +236,7 @@ class _Body:
         end: Exception | None = None
         while end is None:
             try:
-                async with asyncio.timeout(_STALL_S):
+                async with asyncio.timeout(self._stall_s):
                     buffer += await anext(self._chunks)
             except (StopAsyncIteration, ClientDisconnect) as exc:
                 end = exc

@@ -21,10 +21,12 @@ from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
 
+from stream.errors import MatteboxError
 from stream.picture.frames import Frame
 from stream.records.engines import ENGINES, EngineRecord
 from stream.records.job_store import JobTask
 from stream.serve.die_with_parent import die_with_kernel, die_with_watcher
+from stream.serve.heartbeat import Silence
 from stream.settings import Settings
 from stream.storage import Storage, keys, open_storage
 from workers.device import threads
@@ -35,7 +37,9 @@ from workers.files.workspace import Desk
 
 _log = logging.getLogger(__name__)
 _FIRST_PREVIEW_S, _PREVIEW_EVERY_S = 0.4, 2.0
-_STUCK_S, _LOOK_S = 600.0, 0.5  # before the first frame, large weights may have to be downloaded and warmed up
+_LOOK_S = 0.5
+_STUCK_S = 600.0  # without progress: before the first frame, large weights may have to be downloaded and warmed up
+_SILENT_S, _BEAT_S = 60.0, 1.0  # a child whose other threads run writes a heartbeat each second, at a low priority
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -45,11 +49,12 @@ class ProcessDied(Exception):  # noqa: N818
 
 class _Shared:
     """State shared by both processes. stop: set to end the task. frames: number of frames that the task has finished.
-    beats: number of heartbeats."""
+    progress: counts steps of the task. beats: counts heartbeats of the process, which do not depend on the task."""
 
     def __init__(self, context: SpawnContext) -> None:
         self.stop: Any = context.Event()
         self.frames: Any = context.Value("q", 0, lock=False)
+        self.progress: Any = context.Value("q", 0, lock=False)
         self.beats: Any = context.Value("q", 0, lock=False)
 
 
@@ -91,14 +96,15 @@ class TaskProcess:
             raise ProcessDied from None
 
     async def _kill_when_stuck(self, running: "asyncio.Future[Outcome]") -> None:
-        """Kill the child if it sends no heartbeats: a decoder, a network or a disk may hang forever."""
-        beats, since_s = -1, time.monotonic()
+        """Kill the child if its task makes no progress, because a decoder, a network or a disk hangs, or if it has no
+        heartbeats, because it was stopped or all its threads wait for each other."""
+        progress, beats = _Counter(self._shared.progress), _Counter(self._shared.beats)
         while not running.done():
             await asyncio.wait([running], timeout=_LOOK_S)
-            if self._shared.beats.value != beats:
-                beats, since_s = self._shared.beats.value, time.monotonic()
-            elif time.monotonic() - since_s > _STUCK_S:
-                _log.warning("no heartbeat for %g s: the process is killed", _STUCK_S)
+            stuck, silent = progress.unchanged_s() > _STUCK_S, beats.unchanged_s() > _SILENT_S
+            if stuck or (silent and beats.value):
+                what, limit_s = ("progress", _STUCK_S) if stuck else ("heartbeat", _SILENT_S)
+                _log.warning("no %s of the task's process for %g s: it is killed", what, limit_s)
                 for child in multiprocessing.active_children():
                     child.kill()
                 return
@@ -111,6 +117,19 @@ class TaskProcess:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+
+class _Counter:
+    """How long a shared counter has not changed, while this process runs."""
+
+    def __init__(self, shared: Any) -> None:
+        self._shared, self.value = shared, int(shared.value)
+        self._silence = Silence(time.monotonic())
+
+    def unchanged_s(self) -> float:
+        """In seconds; call it regularly."""
+        before, self.value = self.value, int(self._shared.value)
+        return self._silence.look(time.monotonic(), self.value != before)
 
 
 # From here on: code that runs in the child process.
@@ -132,7 +151,7 @@ class _SharedWatcher(Watcher):
         self._shared.frames.value = self.frames
 
     def beat(self) -> None:
-        self._shared.beats.value += 1
+        self._shared.progress.value += 1
 
 
 class _Kept:
@@ -153,8 +172,15 @@ def _begin(parent: int, settings: Settings, desk: Path, known: Mapping[str, Engi
     for number in _SIGNALS:  # a terminal sends them to every process; the worker decides when to stop
         signal.signal(number, signal.SIG_IGN)
     ENGINES.update(known)
+    threading.Thread(target=_beat, args=(shared,), name="heartbeats", daemon=True).start()
     threads.apply(settings)
     _kept = _Kept(settings, desk, shared)
+
+
+def _beat(shared: _Shared) -> None:
+    while True:
+        shared.beats.value += 1
+        time.sleep(_BEAT_S)
 
 
 def _run(task: JobTask) -> Outcome:
@@ -191,5 +217,6 @@ def _put(frame: Frame, storage: Storage, path: Path, key: str) -> None:
     try:
         write_jpeg(frame, path)
         storage.put(key, path)
-    except Exception as exc:  # noqa: BLE001 - a serious cause makes the task itself fail too
-        _log.warning("no preview: %s", exc)
+    except Exception as exc:  # noqa: BLE001 - a task can do without previews; a serious cause makes it fail too
+        expected = isinstance(exc, OSError | MatteboxError)
+        _log.warning("no preview %s: %s", key, exc, exc_info=None if expected else exc)

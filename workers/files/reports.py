@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from stream.errors import EngineError, MatteboxError, WeightsError, disk_error, is_disk_trouble
+from stream.errors import EngineError, MatteboxError, WeightsError, disk_error, is_disk_trouble, without_paths
 from stream.records.job_store import JobStore, JobTask
 from stream.records.jobs import REASONS, Job
 from workers.files.tasks import Outcome, PlanMade, ResultsJoined, SegmentDone, SegmentsMissing
@@ -42,4 +42,4 @@ def of_failure(task: JobTask, exc: Exception, store: JobStore) -> Report:
     retry = not known or isinstance(exc, EngineError | WeightsError)
     _log.warning("job %s: %s failed: %s", task.job.id, task.name, exc, exc_info=None if known else exc)
     detail = str(exc) if known else f"{type(exc).__name__}: {exc}"
-    return lambda task: store.fail(task, code, detail, retry)
+    return lambda task: store.fail(task, code, without_paths(detail), retry)

@@ -171,6 +171,7 @@ class Tasks:
         final = final or folder / f"{output.name}{output.kind.result_suffix}"
         with Whole(work) as whole:
             warnings = whole.join(output, self._parts(work, notes, output), final)
+        work.watcher.check()
         self._storage.put(key, final)
         return warnings
 

@@ -10,6 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
+from stream import private
 from stream.errors import disk_error
 
 _LOCK = "lock"
@@ -26,7 +27,7 @@ class Desk:
         folder = self.path / name
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            folder.mkdir()
+            private.make_folder(folder)
         except OSError as exc:
             raise disk_error(exc, folder) from exc
         return folder
@@ -41,7 +42,7 @@ class Workspace:
     def __init__(self, root: Path, worker_id: str) -> None:
         self._root, self.path = root, root / worker_id
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self.path)
             self._lock: int | None = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         except OSError as exc:

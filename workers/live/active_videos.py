@@ -7,8 +7,8 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from stream.errors import MatteboxError, SdpError, UsageError
-from stream.records.live import NO_STREAM, Answer, Command, Meters, Offer, Session
+from stream.errors import MatteboxError, SdpError, UsageError, without_paths
+from stream.records.live import NO_STREAM, USAGE, Answer, Command, Meters, Offer, Session
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.live.pool import Engines
@@ -37,7 +37,7 @@ class ActiveVideos:
         try:
             engine = self._engines.ready(session.options)
         except UsageError as exc:
-            await self._sessions.refuse(session, Answer(problem="usage", detail=str(exc)))
+            await self._sessions.refuse(session, Answer(problem=USAGE, detail=without_paths(str(exc))))
             return
         video = LiveVideo(session, self._settings, engine, self._connection_changed)
         self._videos[session.id] = video
@@ -78,7 +78,7 @@ class ActiveVideos:
         if viewer is None:
             return
         video = self._videos.get(viewer.of)
-        if video is not None:
+        if video is not None and not video.reason:  # it is not ending
             await self._sessions.answer(viewer, video.view(session_id, sdp))
         else:
             await self._sessions.refuse(viewer, Answer(problem=NO_STREAM, detail="the stream has ended"))
@@ -107,4 +107,4 @@ class ActiveVideos:
     def _connection_changed(self, session_id: str, state: str, reason: str) -> None:
         if state == "closed":
             self._videos.pop(session_id, None)
-        self._sessions.connection_changed(session_id, state, reason)
+        self._sessions.connection_changed(session_id, state, reason, self.end)

@@ -19,10 +19,15 @@ import numpy as np
 from stream.errors import EngineError
 from stream.log import OncePerSecond
 from stream.picture.timing import RateMeter
+from stream.serve.heartbeat import Health
 from workers.engines.base import Engine, EngineState, Prepared, Result
 
 _RECENT_S = 0.25  # a video that sent a frame within this time is expected to send another; some frames are late
 _WAITS = 512  # frames whose waiting times are remembered
+_CALLS = 512  # calls of the engine whose durations are remembered
+_STUCK_S, _STUCK_TIMES = 5.0, 20.0  # a call is stuck after this time, and after this many times the slowest known call
+_FIRST_CALL_S = 120.0  # limit for the first call with a number of frames: kernels are compiled and memory is allocated
+_NOTICEABLE_S = 1.0  # a first call that runs this long is reported as STARTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,9 @@ class DeviceThread:
         self._closed = False
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._batches, self._busy_s = 0, 0.0
+        self._call: tuple[float, bool] | None = None  # when the engine was called, and whether for the first time
+        self._sizes, self._first_s = set[int](), 0.0  # batch sizes so far; duration of the last first call with one
+        self._calls_s = deque[float](maxlen=_CALLS)  # durations of the other calls
         self._rate, self._waits_s = RateMeter(), deque[float](maxlen=_WAITS)
         self._thread = threading.Thread(target=self._run, name=f"device {engine.name}", daemon=True)
         self._thread.start()
@@ -94,6 +102,17 @@ class DeviceThread:
             batch = frames / batches if batches else 0.0
             waiting, rate = len(self._waiting), self._rate.recent
             return DeviceMeters(frames, batches, batch, self._busy_s, waiting, rate, float(median), float(late))
+
+    def health(self) -> Health:
+        """STUCK: the engine does not return from a call, as after a failure of a driver. STARTING: a first call."""
+        with self._changed:
+            call, slowest_s = self._call, max(self._calls_s, default=self._first_s)
+        if call is None:
+            return Health.OK
+        lasts_s = time.monotonic() - call[0]
+        if lasts_s > (_FIRST_CALL_S if call[1] else max(_STUCK_S, _STUCK_TIMES * slowest_s)):
+            return Health.STUCK
+        return Health.STARTING if call[1] and lasts_s > _NOTICEABLE_S else Health.OK
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Fail the waiting frames and end the thread. If the engine does not return in time, its frames fail too."""
@@ -146,6 +165,8 @@ class DeviceThread:
                 self._changed.wait_for(self._is_complete, max(0.0, left_s))
             taken = [self._waiting.popleft() for _ in range(min(self._engine.batch, len(self._waiting)))]
             self._running = [ready for ready in taken if ready.result.set_running_or_notify_cancel()]
+            if self._running:
+                self._call = time.monotonic(), len(self._running) not in self._sizes
             return self._running
 
     def _is_complete(self) -> bool:
@@ -177,6 +198,12 @@ class DeviceThread:
         with self._changed:
             self._batches += bool(batch)
             self._busy_s += time.monotonic() - began_s
+            if batch and len(batch) in self._sizes:
+                self._calls_s.append(time.monotonic() - began_s)
+            elif batch:
+                self._sizes.add(len(batch))
+                self._first_s = time.monotonic() - began_s
+            self._call = None
             for ready in batch:
                 self._rate.tick()
                 self._waits_s.append(began_s - ready.at_s)

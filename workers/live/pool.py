@@ -1,12 +1,14 @@
 """The engines of a process: each loaded once, warmed up before its first frame, and shared by all videos."""
 
 import asyncio
+import time
 from fractions import Fraction
 
 import numpy as np
 
 from stream.picture.frames import Frame
 from stream.records.options import Options
+from stream.serve.heartbeat import Health
 from stream.settings import Settings
 from workers import engines
 from workers.engines.base import Engine
@@ -15,6 +17,7 @@ from workers.scene.composite import flat
 
 _WARM_UP_PX = (640, 360)
 _GREY = (126, 128, 128)
+_LOADING_S = 1800.0  # limit for loading an engine: its weights may be downloaded first, then kernels are compiled
 
 
 class Engines:
@@ -23,6 +26,7 @@ class Engines:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loading: dict[tuple[str, object], asyncio.Task[DeviceThread]] = {}
+        self._began_s: dict[tuple[str, object], float] = {}  # when the last load began
 
     def ready(self, options: Options) -> DeviceThread | None:
         """The engine for these options, if it is loaded. Raises UsageError."""
@@ -38,6 +42,7 @@ class Engines:
         task = self._loading.get(key)
         if task is None or (task.done() and task.exception() is not None):
             task = self._loading[key] = asyncio.create_task(asyncio.to_thread(self._load, key[0], options))
+            self._began_s[key] = time.monotonic()
         return await asyncio.shield(task)
 
     def _load(self, name: str, options: Options) -> DeviceThread:
@@ -48,10 +53,25 @@ class Engines:
         warm_up(engine)
         return DeviceThread(engine)
 
+    def health(self, serving: bool) -> Health:
+        """STUCK: a device thread is, or an engine takes too long to load. STARTING: an engine is being loaded.
+
+        serving: videos are running; then a load that hangs is no reason to end them.
+        """
+        healths = [device.health() for device in self._loaded()]
+        loads_s = [time.monotonic() - self._began_s[key] for key, task in self._loading.items() if not task.done()]
+        if any(load_s < _LOADING_S for load_s in loads_s):
+            healths.append(Health.STARTING)
+        elif loads_s and not serving:
+            healths.append(Health.STUCK)
+        return next((health for health in (Health.STUCK, Health.STARTING) if health in healths), Health.OK)
+
+    def _loaded(self) -> list[DeviceThread]:
+        return [task.result() for task in self._loading.values() if task.done() and task.exception() is None]
+
     def meters(self) -> dict[str, float]:
         """Fields of `Worker`, of the busiest device; empty before the first engine is loaded."""
-        done = [task.result() for task in self._loading.values() if task.done() and task.exception() is None]
-        meters = [device.meter() for device in done]
+        meters = [device.meter() for device in self._loaded()]
         busiest = max(meters, key=lambda meter: meter.frames, default=None)
         if busiest is None:
             return {}

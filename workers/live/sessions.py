@@ -6,18 +6,21 @@ Runs on the event loop. Knows nothing about connections: `connection_changed` re
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from stream.errors import BadMove, Fenced, NoSession, SdpError, StoreDown
+from stream.errors import BadMove, Fenced, NameTaken, NoSession, SdpError, StoreDown
 from stream.loops import Loops
-from stream.records.live import Answer, Meters, Session, SessionState
+from stream.records.live import BAD_SDP, NAME_TAKEN, Answer, Meters, Session, SessionState
 from stream.records.live_store import LiveStore
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _GIVE_UP_S = 60.0  # after this a change of state that could not be stored is given up
-_FAILURES = ("connect_timeout", "engine_failed", "bad_sdp")
+_FAILURES = ("connect_timeout", "engine_failed", BAD_SDP, NAME_TAKEN)
+
+End = Callable[[str, str], Awaitable[None]]
+"""Ends a video: (session id, reason)."""
 
 
 class Sessions:
@@ -57,7 +60,7 @@ class Sessions:
         try:
             answer = Answer(sdp=await answering)
         except SdpError as exc:
-            answer = Answer(problem="bad_sdp", detail=str(exc))
+            answer = Answer(problem=BAD_SDP, detail=str(exc))
         try:
             await self._store.reply(session, answer)
         except (StoreDown, Fenced, NoSession) as exc:  # the client is gone: the connection will time out
@@ -69,15 +72,22 @@ class Sessions:
             await self._store.reply(session, answer)
         self._settle(session, SessionState.FAILED, answer.problem)
 
-    def connection_changed(self, session_id: str, state: str, reason: str) -> None:
-        """As the `changed` of a `LiveVideo`: the session's state follows its connection."""
+    def connection_changed(self, session_id: str, state: str, reason: str, end: End) -> None:
+        """As the `changed` of a `LiveVideo`: the session's state follows its connection. end: called if it may not
+        become live, because another user has taken the name of its stream."""
         session = self._held.get(session_id)
         if session is None:
             return
         if state == "connected":
-            self._settle(session, SessionState.LIVE, "")
+            self._loops.start(self._go_live(session, end))
         else:
             self._settle(session, SessionState.FAILED if reason in _FAILURES else SessionState.ENDED, reason)
+
+    async def _go_live(self, session: Session, end: End) -> None:
+        try:
+            await self._move(session, SessionState.LIVE, "")
+        except NameTaken:
+            await end(session.id, NAME_TAKEN)
 
     def _settle(self, session: Session, to: SessionState, reason: str) -> None:
         if to.final:
@@ -85,7 +95,7 @@ class Sessions:
         self._loops.start(self._move(session, to, reason))
 
     async def _move(self, session: Session, to: SessionState, reason: str) -> None:
-        """Store the state; retried every second while Redis is unavailable."""
+        """Store the state; retried every second while Redis is unavailable. Raises NameTaken."""
         until_s = time.monotonic() + _GIVE_UP_S
         while time.monotonic() < until_s:
             try:
@@ -93,6 +103,8 @@ class Sessions:
             except StoreDown:
                 await asyncio.sleep(_RETRY_S)
                 continue
+            except NameTaken:
+                raise
             except (BadMove, Fenced, NoSession) as exc:
                 _log.info("session %s: %s", session.id, exc)
                 return

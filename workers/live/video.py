@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream.errors import MatteboxError, NoVideoStream
+from stream.errors import MatteboxError, NoVideoStream, without_paths
 from stream.loops import start
 from stream.pump import pump
 from stream.records.live import Meters, Session, SessionKind
@@ -135,7 +135,7 @@ class LiveVideo:
             device=self._matte.engine.device,
             bitrate_bps=out.bitrate_bps,
             viewers=out.viewers,
-            notice=self.notice,
+            notice=without_paths(self.notice),
         )
 
     def _pump(self) -> None:

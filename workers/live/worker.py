@@ -7,9 +7,10 @@ and changes of state are stored later.
 import asyncio
 import logging
 
-from stream.loops import Loops
+from stream.loops import Loops, start
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
+from stream.serve.heartbeat import Health
 from stream.settings import Settings
 from workers.device import threads
 from workers.lifecycle import Lifecycle
@@ -20,7 +21,9 @@ from workers.live.sessions import Sessions
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 1.0
-_WAIT_S = 1.0  # for an offer or a command, in one call
+_WAIT_S = 1.0  # for a command, in one call
+_TAKE_S = 0.25  # for an offer, in one call; a worker that is shutting down waits for its end
+_TAKEN_S = 3.0  # for the end of that call while Redis is slow
 _FULL_S = 0.2  # until a full worker checks again for room
 _DRAIN_S = 2.0  # to store the last states
 
@@ -36,6 +39,7 @@ class LiveWorker:
         self._load = capacity.Load(settings.cores())
         self._sessions = Sessions(self._life.worker_id, store, self._loops)
         self._videos = ActiveVideos(settings, self._engines, self._sessions)
+        self._warm = False
 
     async def warm(self) -> None:
         """Load the engine for the default options and measure the capacity. Raises WeightsError, UsageError."""
@@ -43,7 +47,12 @@ class LiveWorker:
         engine = await self._engines.get(Options())
         videos = await asyncio.to_thread(capacity.videos, engine, self._settings)
         self._life.update(engine=engine.name, device=engine.device, capacity=videos)
+        self._warm = True
         _log.info("engine %s on %s: room for %d videos", engine.name, engine.device, videos)
+
+    def health(self) -> Health:
+        """For the heartbeats to the supervisor. Does not depend on Redis."""
+        return self._engines.health(serving=bool(self._videos)) if self._warm else Health.STARTING
 
     async def run_until_stopped(self) -> None:
         """`run` until SIGTERM, SIGINT or SIGHUP; a second signal ends the process at once."""
@@ -51,15 +60,21 @@ class LiveWorker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then take no more offers, end every video as "drained", and return."""
-        loops = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._take, 0.0), (self._obey, 0.0)
+        loops = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
         async with self._life.serving(stop, self._reap, *loops):
-            await stop.wait()
-            await self._drain()
+            taking = start(self._loops.repeat(self._take, until=stop), _log)
+            try:
+                await stop.wait()
+                await self._drain(taking)
+            finally:
+                taking.cancel()
         await self._engines.close()
 
-    async def _drain(self) -> None:
+    async def _drain(self, taking: "asyncio.Task[None]") -> None:
+        """taking: takes offers; it is not cancelled in the middle, so that none is lost that it has just been given."""
         await self._loops.attempt(self._life.beat)
         await self._videos.end_all("drained")
+        await asyncio.wait([taking], timeout=_TAKEN_S)
         await self._loops.settle(_DRAIN_S)
 
     def _meters(self) -> dict[str, object]:
@@ -80,11 +95,15 @@ class LiveWorker:
             await self._sessions.report(session_id, meters.model_copy(update={"load": self._life.record.load}))
 
     async def _take(self) -> None:
-        if self._life.leaving.is_set() or not self._has_capacity():
+        if not self._has_capacity():
             await asyncio.sleep(_FULL_S)
             return
-        taken = await self._store.take(self._life.worker_id, _WAIT_S)
-        if taken is not None:
+        taken = await self._store.take(self._life.worker_id, _TAKE_S)
+        if taken is None:
+            return
+        if self._life.leaving.is_set():
+            await self._store.hand_back(*taken)
+        else:
             self._loops.start(self._videos.start(*taken))
 
     def _has_capacity(self) -> bool:

@@ -41,3 +41,10 @@ async def finished(store: JobStore, **fields: Any) -> Job:
     await planned(store, 1, **fields)
     await store.segment_done(await taken(store), 10)
     return await store.joined(await taken(store), {})
+
+
+async def listed(store: JobStore, owner: str = "") -> list[Job]:
+    """The owner's list of jobs, which must fit on one page."""
+    page = await store.page(owner, 200)
+    assert not page.next
+    return page.jobs

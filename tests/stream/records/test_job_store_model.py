@@ -42,8 +42,10 @@ class Play:
         except (BadMove, Fenced):
             if action == "work":
                 self.held[actor] = None
-        for id in self.ids:
+        for n, id in enumerate(self.ids):
             await self._check(await self._store.job(id))
+            unfinished = [job.id for job in await self._store.unfinished(f"o{n}")]
+            assert unfinished == ([] if self.states[id].final else [id])
 
     async def _owner(self, action: str, n: int) -> None:
         await getattr(self._store, action)(self.ids[n])

@@ -42,6 +42,46 @@ async def test_an_offer_that_no_worker_takes_in_time(server: RedisServer) -> Non
 
 
 @asynctest
+async def test_an_offer_that_is_handed_back_is_taken_by_another_worker(server: RedisServer) -> None:
+    async with stores(server, 3) as (web, leaving, other):
+        session = new()
+        waiting = asyncio.create_task(web.offer(session, "v=0", 5))
+        first = await leaving.take("w1", 5)
+        assert first is not None
+        await leaving.hand_back(*first)
+        found = await web.session(session.id)
+        assert found is not None
+        assert (found.state, found.worker) == (SessionState.OFFERED, "")
+        with pytest.raises(Fenced):
+            await leaving.reply(first[0], Answer(sdp="late"))
+        second = await other.take("w2", 5)
+        assert second is not None
+        assert (second[1], second[0].fence) == (first[1], 2), "with the same deadline"
+        with pytest.raises(Fenced):
+            await leaving.hand_back(*first)
+        await other.reply(second[0], Answer(sdp="v=2"))
+        assert await waiting == Answer(sdp="v=2")
+        live = await other.move(second[0], SessionState.LIVE)
+        with pytest.raises(BadMove):
+            await other.hand_back(live, second[1])
+
+
+@asynctest
+async def test_an_offer_that_is_handed_back_expires_as_before(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        session = new()
+        waiting = asyncio.create_task(web.offer(session, "v=0", 0.6))
+        taken = await worker.take("w1", 5)
+        assert taken is not None
+        await worker.hand_back(*taken)
+        assert await waiting is None
+        found = await web.session(session.id)
+        assert found is not None
+        assert (found.state, found.reason) == (SessionState.FAILED, "no_worker")
+        assert await worker.take("w1", 0.1) is None
+
+
+@asynctest
 async def test_a_worker_that_dies_before_it_answers(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new()
@@ -344,6 +384,32 @@ async def test_workers_are_listed_while_they_send_heartbeats(server: RedisServer
         assert [worker.id for worker in await web.workers()] == ["w1"]
         await asyncio.sleep(0.25)
         assert await web.workers() == []
+
+
+@pytest.mark.usefixtures("wrong_clock")
+@asynctest
+async def test_heartbeats_have_the_time_of_redis(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        before_s = await web.link.now_s()
+        for _ in range(3):
+            at_s = await worker.beat(Worker(id="w1"))
+            await web.reap()
+            (seen,) = await web.workers()
+            assert seen.seen_s == pytest.approx(at_s, abs=0.01)
+        assert before_s - 0.01 <= at_s <= await web.link.now_s() + 0.01
+
+
+@pytest.mark.usefixtures("wrong_clock")
+@asynctest
+async def test_offers_and_leases_have_the_time_of_redis(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        before_s = await web.link.now_s()
+        session = await live(web, worker, new())
+        assert await worker.renew([session]) == set()
+        assert await web.reap() == []
+        found = await web.session(session.id)
+        assert found is not None
+        assert before_s - 0.01 <= found.created_s <= found.updated_s <= await web.link.now_s() + 0.01
 
 
 @asynctest

@@ -171,3 +171,11 @@ def test_a_link_folder_open_to_others_is_not_trusted(monkeypatch: pytest.MonkeyP
     (tmp_path / f"mattebox-{os.getuid()}").chmod(0o777)
     with pytest.raises(ServerError, match="not this user's own folder"):
         address(Path("/" + "x" * 200))
+
+
+def test_the_servers_files_are_private(tmp_path: Path) -> None:
+    assert os.umask(0o022) == 0o022, "the usual umask, with which files are readable by all"
+    with Embedded(tmp_path / "data"):
+        modes = {path: path.lstat().st_mode & 0o777 for path in (tmp_path / "data").rglob("*")}
+    assert len(modes) > 4
+    assert {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}

@@ -16,7 +16,7 @@ from tests.media import ROOT
 
 # A program: writes lines "<name> <event> <process id> <time>" to the log; `mode` says how it behaves.
 CHILD = """
-import os, signal, sys, time
+import asyncio, os, signal, sys, time
 name, log, mode = sys.argv[1:4]
 def report(event):
     with open(log, "a") as out:
@@ -26,13 +26,28 @@ def end(*_):
     if "stubborn" not in mode:
         sys.exit(0)
 signal.signal(signal.SIGTERM, end)
-from stream.serve.supervise import wait_for_turn
+from stream.serve.child import wait_for_turn
 report("loaded")
+async def wait():
+    from stream.serve.heartbeat import beating
+    async with beating():
+        await wait_for_turn()
+        report("works")
+        await asyncio.sleep(60)
+if "waits" in mode:
+    asyncio.run(wait())
 if "spare" in mode:
-    wait_for_turn()
+    asyncio.run(wait_for_turn())
 if "mute" in mode:
     time.sleep(60)
 report("works")
+if "beats" in mode:
+    from stream.serve.heartbeat import Health, beating
+    async def beat():
+        async with beating(lambda: Health.STUCK if "stuck" in mode else Health.OK):
+            await asyncio.sleep(1.5 if "blocked" in mode else 60)
+            time.sleep(60)
+    asyncio.run(beat())
 if "crash" in mode:
     sys.exit(3)
 if "refuse" in mode:
@@ -49,7 +64,8 @@ while True:
 SERVE = """
 import asyncio, sys
 from pathlib import Path
-from stream.serve import supervise
+from stream.serve import child as children, supervise
+from stream.serve.watch import Watch
 from stream.errors import ServerError
 from stream.log import configure
 configure(0, False)
@@ -60,7 +76,8 @@ def program(name, mode):
     async def ready():
         return f"{name} works" in Path(log).read_text()
     argv = [sys.executable, "-c", child, name, log, mode]
-    return supervise.Program(name, argv, {}, ready if "ready" in mode else None, "spare" in mode)
+    watch = Watch(2.5) if {"beats", "waits"} & set(mode.split(",")) else None
+    return children.Program(name, argv, {}, ready if "ready" in mode else None, "spare" in mode, watch)
 programs = [program(*mode.split(":")) for mode in modes]
 try:
     asyncio.run(supervise.Supervisor(programs, stop_s=1.5, ready_s=1.5).run())
@@ -134,8 +151,8 @@ def alive(pid: str) -> bool:
     return Path(f"/proc/{pid}/exe").exists()
 
 
-def wait_gone(pid: str) -> None:
-    until_s = time.monotonic() + 2.0
+def wait_gone(pid: str, limit_s: float = 2.0) -> None:
+    until_s = time.monotonic() + limit_s
     while alive(pid):
         assert time.monotonic() < until_s, f"process {pid} still exists"
         time.sleep(0.01)
@@ -260,25 +277,91 @@ def test_grandchildren_of_a_killed_child_are_killed(serve: Callable[..., Serve])
     wait_gone(pid)
 
 
-def test_a_killed_redis_server_comes_back_with_its_data(tmp_path: Path) -> None:
-    """The real server as a supervised program, as `serve` runs it."""
-    code = """
+@pytest.mark.parametrize("signals", [(signal.SIGSTOP,), ()], ids=["stopped", "blocked event loop"])
+def test_a_program_that_hangs_is_killed_and_restarted(serve: Callable[..., Serve], signals: tuple[int, ...]) -> None:
+    served = serve("worker:beats" if signals else "worker:beats,blocked")
+    works = served.wait_for("worker works")
+    time.sleep(1.2)  # for its first heartbeat: until then it is starting, and may take long
+    for number in signals:
+        os.kill(int(works[2]), number)
+    hung_s = time.monotonic()
+    follower = served.wait_for("worker works", 2)
+    assert follower[2] != works[2]
+    assert float(follower[3]) - hung_s < 2.5 + 1.5
+    wait_gone(works[2])
+    served.process.terminate()
+    assert f"worker (process {works[2]}) did not respond for 2.5 s and was killed" in served.end()[1]
+
+
+def test_a_program_that_reports_that_it_hangs_is_killed(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:beats,stuck", stable_s=5.0)
+    code, error = served.end()
+    assert code == 1
+    assert error.count(") reported that it hangs and was killed\n") == 5
+
+
+def test_the_spare_takes_over_from_a_program_that_hangs(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:spare,waits")
+    works, spare = served.wait_for("worker works"), served.spare()
+    time.sleep(1.2)
+    os.kill(int(works[2]), signal.SIGSTOP)
+    assert served.wait_for("worker works", 2)[2] == spare[2]
+    wait_gone(works[2])
+
+
+def test_a_spare_that_hangs_is_replaced(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:spare,waits")
+    works, spare = served.wait_for("worker works"), served.spare()
+    time.sleep(1.2)
+    os.kill(int(spare[2]), signal.SIGSTOP)
+    wait_gone(spare[2], 8.0)
+    assert served.spare()[2] not in (works[2], spare[2])
+    assert len(served.lines("worker works")) == 1
+
+
+def test_a_supervisor_that_was_stopped_kills_nobody(serve: Callable[..., Serve]) -> None:
+    """As a sleeping laptop: everything stops at once, and continues at once."""
+    served = serve("worker:beats")
+    works = served.wait_for("worker works")
+    time.sleep(1.2)
+    pids = [served.process.pid, int(works[2])]
+    for number, pause_s in ((signal.SIGSTOP, 5.0), (signal.SIGCONT, 4.0)):
+        for pid in pids:
+            os.kill(pid, number)
+        time.sleep(pause_s)
+    assert alive(works[2])
+    assert len(served.lines("worker works")) == 1
+
+
+SERVE_REDIS = """
 import asyncio, sys
 from pathlib import Path
-from stream.serve import redis_server, supervise
-folder = Path(sys.argv[1])
-async def ready():
-    return redis_server.answers(folder)
-asyncio.run(supervise.Supervisor([supervise.Program("redis", redis_server.command(folder), ready=ready)]).run())
+from stream.log import configure
+from stream.serve import redis_server, supervise, watch
+from stream.serve.child import Program
+configure(0, False)
+watch._NOTICE_S = 1.0
+folder, silent_s = Path(sys.argv[1]), float(sys.argv[2])
+def ask(question):
+    return lambda: asyncio.to_thread(question, folder)
+redis = Program("redis", redis_server.command(folder), ready=ask(redis_server.answers),
+                watch=watch.Watch(silent_s, ask(redis_server.responds)))
+asyncio.run(supervise.Supervisor([redis]).run())
 """
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_redis_server_that_dies_or_hangs_comes_back_with_its_data(tmp_path: Path, number: signal.Signals) -> None:
+    """The real server as a supervised program, as `serve` runs it."""
+    argv = [sys.executable, "-c", SERVE_REDIS, str(tmp_path), "3"]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL)
     pids = []
     for value in ("first", "second"):
-        wait_for_answer(tmp_path)
+        wait_for_answer(tmp_path, 20.0)
         with redis.Redis.from_url(redis_server.address(tmp_path), decode_responses=True) as client:
             pids.append(client.info("server")["process_id"])
             assert client.set("key", value, get=True) == (None if value == "first" else "first")
-        os.kill(pids[-1], signal.SIGKILL)
+        os.kill(pids[-1], signal.SIGKILL if value == "second" else number)
     wait_for_answer(tmp_path)
     process.terminate()
     assert process.wait(10) == 0
@@ -286,8 +369,25 @@ asyncio.run(supervise.Supervisor([supervise.Program("redis", redis_server.comman
     assert pids[0] != pids[1]
 
 
-def wait_for_answer(folder: Path) -> None:
-    until_s = time.monotonic() + 8.0
+def test_a_redis_server_that_pauses_is_not_killed(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", SERVE_REDIS, str(tmp_path), "30"]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        wait_for_answer(tmp_path)
+        assert process.stderr is not None
+        with redis.Redis.from_url(redis_server.address(tmp_path), decode_responses=True) as client:
+            pid = client.info("server")["process_id"]
+            time.sleep(2.0)  # until the supervisor has had an answer: before that, the server is starting
+            os.kill(pid, signal.SIGSTOP)
+            assert "redis has not responded for" in process.stderr.readline()
+            os.kill(pid, signal.SIGCONT)
+            assert "redis responds again" in process.stderr.readline()
+            assert client.info("server")["process_id"] == pid
+        process.terminate()
+        assert (process.wait(10), process.stderr.read()) == (0, "")
+
+
+def wait_for_answer(folder: Path, limit_s: float = 8.0) -> None:
+    until_s = time.monotonic() + limit_s
     while not redis_server.answers(folder):
         assert time.monotonic() < until_s
         time.sleep(0.01)

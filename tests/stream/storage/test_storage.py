@@ -1,5 +1,6 @@
 """Every storage keeps complete objects under their keys."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,3 +152,21 @@ def test_an_unreachable_bucket_is_a_disk_error(s3: Settings, tmp_path: Path, mon
 def test_unsupported_addresses_are_refused(address: str) -> None:
     with pytest.raises(UsageError, match="MATTEBOX_STORAGE"):
         open_storage(Settings(storage=address))
+
+
+def test_everything_in_a_folder_of_ones_own_is_private(tmp_path: Path) -> None:
+    assert os.umask(0o022) == 0o022, "the usual umask, with which files are readable by all"
+    own = tmp_path / "films"
+    own.mkdir(mode=0o755)
+    storage = open_storage(Settings(data_dir=tmp_path / "data", storage=str(own)))
+    storage.put("jobs/a/segments/0000.mp4", written(tmp_path / "new", b"put"))
+    storage.send("jobs/a/preview.jpg", [b"sent"])
+    draft = storage.draft("jobs/b/result.mp4")
+    assert draft is not None
+    storage.put("jobs/b/result.mp4", written(draft, b"drafted"))
+    found = {path.relative_to(own).as_posix(): path.stat().st_mode & 0o777 for path in own.rglob("*")}
+    assert {path: oct(mode) for path, mode in found.items() if "." in path} == {
+        "jobs/a/segments/0000.mp4": "0o600", "jobs/a/preview.jpg": "0o600", "jobs/b/result.mp4": "0o600",
+    }  # fmt: skip
+    assert {mode for path, mode in found.items() if "." not in path} == {0o700}
+    assert own.stat().st_mode & 0o777 == 0o755, "the folder itself is the user's"

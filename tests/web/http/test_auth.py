@@ -207,3 +207,33 @@ def test_with_tokens_any_host_but_only_allowed_origins(settings: Settings, redis
         link = {"kind": "view", "name": "x"}
         for origin, status in (("https://evil.example", 403), ("https://studio.example", 201)):
             assert http.post("/api/links", json=link, headers={"Origin": origin}).status_code == status
+
+
+def test_wrong_bearer_tokens_are_limited_like_sign_ins(users: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.http.token_check._SLOW_S", 0.05)
+    with users.client("alice-token") as alice, users.client() as http:
+        assert alice.get("/api/sessions").is_success
+        cookie = httpx.post(f"{users.url}/api/login", json={"token": "alice-token"}).cookies[COOKIE]
+        guesses = [http.get("/api/sessions", headers={"Authorization": f"Bearer guess{n}"}) for n in range(12)]
+        codes = [guess.status_code for guess in guesses]
+        assert codes.count(401) + codes.count(429) == 12
+        assert 8 <= codes.index(429) <= 10, "the first requests with right tokens count too"
+        problem(guesses[-1], 429, "too_many")
+        assert int(guesses[-1].headers["retry-after"]) > 0
+        problem(http.post("/api/login", json={"token": "guess"}), 429, "too_many")
+        assert alice.get("/api/sessions").is_success, "another's mistakes do not lock a known user out"
+        assert http.get("/api/sessions", headers={"Cookie": f"{COOKIE}={cookie}"}).is_success
+    with users.client("bob-token") as bob:
+        assert bob.get("/api/sessions").is_success, "nor a user who is new at this address"
+    link = users.context.gate.issue("view", "alice", "x", 60)
+    with users.client(link) as viewer:
+        problem(viewer.get("/api/sessions"), 403, "link_scope")
+
+
+def test_signing_in_works_while_redis_is_down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.http.token_check._SLOW_S", 0.05)
+    with_token = settings.model_copy(update={"token": SecretStr("mine")})
+    with running(with_token, f"unix://{settings.data_dir}/nothing.sock", worker=False) as site, site.client() as http:
+        problem(http.post("/api/login", json={"token": "wrong"}), 401, "wrong_token")
+        assert http.post("/api/login", json={"token": "mine"}).status_code == 204
+        assert http.get("/api/login").json()["user"] == "user"

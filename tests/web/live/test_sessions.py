@@ -1,5 +1,4 @@
 import json
-import time
 from dataclasses import asdict
 
 import httpx
@@ -10,10 +9,10 @@ from hypothesis import strategies as st
 
 from stream.records.engines import ENGINES
 from stream.records.live import Answer
-from stream.settings import Settings
+from tests import waiting
 from tests.web.http_checks import SDP, begin, problem, until
 from tests.web.live_worker_double import CANNED, Double
-from tests.web.running_site import running
+from tests.web.running_site import Site
 
 
 def test_a_camera_session_starts_and_ends(http: httpx.Client, camera_offer: str) -> None:
@@ -34,10 +33,7 @@ def test_a_camera_session_starts_and_ends(http: httpx.Client, camera_offer: str)
 
 def test_meters_of_a_live_video(http: httpx.Client, camera_offer: str) -> None:
     path = begin(http, camera_offer).headers["location"]
-    for _ in range(100):
-        if meters := http.get(path).json()["meters"]:
-            break
-        time.sleep(0.02)
+    meters = waiting.until(lambda: http.get(path).json()["meters"])
     assert meters["fps_out"] == 29.5
     assert meters["dropped"] == {"late": 3}
 
@@ -66,8 +62,8 @@ def test_a_new_session_replaces_the_old(http: httpx.Client, camera_offer: str) -
     assert begin(http, camera_offer, replaces="long-gone").status_code == 201
 
 
-def test_without_a_worker_an_offer_gets_503(settings: Settings, redis_url: str, camera_offer: str) -> None:
-    with running(settings, redis_url, worker=False) as site, site.client() as http:
+def test_without_a_worker_an_offer_gets_503(workerless: Site, camera_offer: str) -> None:
+    with workerless.client() as http:
         response = begin(http, camera_offer)
         problem(response, 503, "no_worker")
         assert int(response.headers["retry-after"]) >= 1
@@ -76,7 +72,7 @@ def test_without_a_worker_an_offer_gets_503(settings: Settings, redis_url: str, 
 
 @pytest.mark.parametrize(
     ("answer", "status", "retry"),
-    [("full", 503, True), ("engine", 503, True), ("bad_sdp", 422, False), ("bad_background", 422, False)],
+    [("full", 503, True), ("engine", 503, True), ("bad_sdp", 422, False), ("usage", 422, False)],
 )
 def test_a_workers_problem_becomes_an_error_response(
     worker: Double, http: httpx.Client, camera_offer: str, answer: str, status: int, retry: bool

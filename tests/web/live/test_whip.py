@@ -1,9 +1,8 @@
-import time
-
 import httpx
 import pytest
 
 from stream.settings import Settings
+from tests import waiting
 from tests.web.http_checks import FRAGMENT, SDP, begin, problem, until
 from tests.web.live_worker_double import CANNED, Double
 from tests.web.running_site import Site, running
@@ -81,7 +80,21 @@ def test_options_in_the_query(http: httpx.Client, camera_offer: str) -> None:
     problem(publish(http, camera_offer, "five", "?nonsense=1"), 422, "invalid", "options.nonsense")
 
 
-@pytest.mark.parametrize("query", ["?background=none", "?view=overlay", "?view=side-by-side"])
+ROOMS = [
+    "background=none", "view=overlay", "view=side-by-side", "background=blur:0", "background=blur:0.0",
+    "background=blur:-0", "background=blur:00", "background=blur:0e9", "background=blur:1e-9", "background=blur:0.199",
+    "background=blur:%200%20", "background=blur:0.1&view=matte",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("background", ["blur", "blur:0.2", "blur:1", "transparent", "green"])
+def test_backgrounds_that_hide_the_room_need_no_permission(
+    http: httpx.Client, camera_offer: str, background: str
+) -> None:
+    assert publish(http, camera_offer, "five", f"?background={background}").status_code == 201
+
+
+@pytest.mark.parametrize("query", [f"?{room}" for room in ROOMS])
 def test_viewers_see_the_room_only_with_show_room(http: httpx.Client, camera_offer: str, query: str) -> None:
     problem(publish(http, camera_offer, "six", query), 422, "shows_room")
     assert publish(http, camera_offer, "six", query + "&show_room=true").status_code == 201
@@ -90,6 +103,7 @@ def test_viewers_see_the_room_only_with_show_room(http: httpx.Client, camera_off
 def test_a_later_change_shows_the_room_only_with_show_room(http: httpx.Client, camera_offer: str) -> None:
     stream = live(http, camera_offer, "seven")
     problem(http.patch(stream, json={"options": {"background": "none"}}), 422, "shows_room", "options.background")
+    problem(http.patch(stream, json={"options": {"background": "blur:0"}}), 422, "shows_room", "options.background")
     assert http.get(stream).json()["options"]["background"] == "color:#00ff00"
     meant = http.patch(stream, json={"options": {"background": "none"}, "show_room": True})
     assert meant.json()["options"]["background"] == "none"
@@ -116,10 +130,7 @@ def test_trickle(http: httpx.Client, worker: Double, camera_offer: str) -> None:
     problem(patch(b"\xff\xfe", If_Match=etag), 400, "bad_sdp")
     problem(patch(b"", If_Match=etag), 400, "bad_sdp")
     problem(patch("GET / HTTP/1.1", If_Match=etag), 400, "bad_sdp")
-    for _ in range(100):
-        if sent := [c.text for c in worker.commands if c.kind == "candidates"]:
-            break
-        time.sleep(0.02)
+    sent = waiting.until(lambda: [c.text for c in worker.commands if c.kind == "candidates"])
     assert sent == [fragment]
 
 

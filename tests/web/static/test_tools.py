@@ -59,12 +59,13 @@ def screen(page: Any) -> Any:
     return np.array(Image.open(io.BytesIO(page.locator("#theatre").screenshot())).convert("RGB"))
 
 
-def options(site: Site, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The options of the newest session, once `until` holds for them."""
+def options(site: Site, until: Callable[[dict[str, Any]], bool], kind: str = "") -> dict[str, Any]:
+    """The options of the newest session, of one kind if given, once `until` holds for them."""
     end_s = time.monotonic() + 5
     with site.client() as http:
         while True:
-            found: dict[str, Any] = http.get("/api/sessions").json()["sessions"][0]["options"]
+            sessions = http.get("/api/sessions").json()["sessions"]
+            found: dict[str, Any] = next(s["options"] for s in sessions if kind in ("", s["kind"]))
             if until(found):
                 return found
             assert time.monotonic() < end_s, found
@@ -284,6 +285,9 @@ def test_going_on_air(browser: Any, live: Any, colouring: Site) -> None:
     with colouring.client() as http:
         sessions = http.get("/api/sessions").json()["sessions"]
     assert [s["options"]["background"] for s in sessions if s["kind"] == "publish"] == ["blur:1"]
+    live.check("[data-kind=blur] input")
+    live.fill("#blur", "0.05")
+    options(colouring, lambda o: o["background"] == "blur:0.2", "publish")
     live.click("#share-open")
     live.click("#share-go")
     live.wait_for_selector("#share-state:has-text('Nobody can see you.')")

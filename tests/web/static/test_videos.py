@@ -11,6 +11,7 @@ import pytest
 from stream.records.formats import DEFAULT, FORMATS
 from tests.conftest import PICTURES
 from tests.media import TALK
+from tests.stream.records.jobs import new_job
 from tests.web.running_site import Site
 from tests.web.videos.file_worker import FileWorkerDouble, submitted
 from tests.web.videos.tus import PATH, sent, uploaded
@@ -227,3 +228,23 @@ def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, size: tuple[in
     page.wait_for_selector(READY, timeout=15_000)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
     page.click(".draft button:has-text('Remove')")
+
+
+def test_a_long_list_is_shown_in_parts(page: Any, site: Site, files: FileWorkerDouble) -> None:
+    async def fill() -> list[str]:
+        jobs = [await site.context.jobs.submit(new_job(title=f"film {n}")) for n in range(60)]
+        for job in jobs:
+            await site.context.jobs.cancel(job.id)
+        return [job.id for job in jobs]
+
+    ids = site.call(fill())
+    page.reload()
+    page.wait_for_selector("#more-jobs:visible")
+    titles = [f"film {n}" for n in reversed(range(60))]
+    assert page.locator(".job h3").all_inner_texts() == titles[:50]
+    site.call(site.context.jobs.remove(ids[30]))
+    page.wait_for_selector(".job:has-text('film 30')", state="detached")
+    page.click("#more-jobs")
+    page.wait_for_selector("#more-jobs", state="hidden")
+    titles.remove("film 30")
+    assert page.locator(".job h3").all_inner_texts() == titles

@@ -76,7 +76,7 @@ class FileWorkerDouble:
 
     def clear(self) -> None:
         """Remove all jobs, so that none is left for the next test."""
-        for job in self._site.call(self._jobs.jobs()):
+        for job in self._site.call(self._jobs.summaries()):
             if not job.state.final:
                 self._site.call(self._jobs.cancel(job.id))
             self._site.call(self._jobs.remove(job.id))

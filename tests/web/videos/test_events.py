@@ -5,18 +5,21 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import redis
 
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.servers import RedisServer, start_server
+from tests.stream.records.jobs import new_job
 from tests.web.http_checks import problem
 from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import FileWorkerDouble, submitted
@@ -144,6 +147,24 @@ def test_the_events_of_all_jobs_and_their_removal(
     wait_until_streams_ended(site)
 
 
+def test_a_stream_begins_with_the_newest_jobs_and_reports_changes_of_all(
+    site: Site, files: FileWorkerDouble, valkey: str
+) -> None:
+    async def fill() -> list[str]:
+        return [(await site.context.jobs.submit(new_job())).id for _ in range(60)]
+
+    ids = site.call(fill())
+    with listening(site.url, "/api/jobs/events") as listener:
+        assert [listener.next("job")["id"] for _ in range(50)] == ids[10:]
+        with redis.Redis.from_url(valkey) as raw:
+            for id in ids[1:]:
+                raw.hset(f"mattebox:job:{id}", "progress", "not valid JSON")  # they are not read again
+            site.call(site.context.jobs.cancel(ids[0]))
+            assert listener.next("job")["id"] == ids[0]
+            raw.flushdb()
+    wait_until_streams_ended(site)
+
+
 def test_other_users_receive_no_events(users: Site, clip: bytes) -> None:
     with (
         users.client("alice-token") as alice,
@@ -171,6 +192,22 @@ def test_the_number_of_streams_is_limited(site: Site, http: httpx.Client, monkey
     with listening(site.url, "/api/jobs/events") as listener:
         assert listener.first_line.startswith(b"retry:")
         problem(http.get("/api/jobs/events"), 429, "too_many")
+    wait_until_streams_ended(site)
+
+
+def test_streams_opened_at_the_same_time_do_not_exceed_the_limit(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.videos.events._MAX_STREAMS", 3)
+    parts = urlsplit(site.url)
+    request = b"GET /api/jobs/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=20)) for _ in range(20)
+        ]
+        for connection in opened:
+            connection.sendall(request)
+        codes = [connection.recv(12)[-3:] for connection in opened]
+        assert sorted(codes) == [b"200"] * 3 + [b"429"] * 17
+        assert site.context.watch.open.total() == 3
     wait_until_streams_ended(site)
 
 

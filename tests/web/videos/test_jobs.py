@@ -119,7 +119,7 @@ def test_invalid_requests(
     if body.get("upload") == "@":
         body = body | {"upload": upload}
     problem(http.post("/api/jobs", json=body), status, code, field)
-    assert http.get("/api/jobs").json() == {"jobs": []}, "no job is queued"
+    assert http.get("/api/jobs").json() == {"jobs": [], "next": None}, "no job is queued"
 
 
 def test_an_upload_that_is_not_a_video_reaches_no_worker(http: httpx.Client) -> None:
@@ -234,7 +234,7 @@ def test_jobs_have_owners(users: Site, clip: bytes) -> None:
         id = uploaded(alice, clip)
         problem(bob.post("/api/jobs", json={"upload": id}), 404, "no_upload")
         path = done(alice, users, upload=id)
-        assert bob.get("/api/jobs").json() == {"jobs": []}
+        assert bob.get("/api/jobs").json() == {"jobs": [], "next": None}
         for method, tail in (("GET", ""), ("DELETE", ""), ("PATCH", ""), ("POST", "/retry"), ("GET", "/result"),
                              ("GET", "/preview"), ("GET", "/events"), ("POST", "/links")):  # fmt: skip
             body = {"paused": True} if method == "PATCH" else {}
@@ -279,7 +279,7 @@ def test_a_preview_of_one_frame(http: httpx.Client, files: FileWorkerDouble, upl
         assert planned.end_s is not None
         assert planned.end_s == pytest.approx(1.0, abs=0.01), "a time after the end gives the last frame"
         assert planned.start_s == pytest.approx(planned.end_s - 1 / 30 - 0.5, abs=0.01)
-        assert http.get("/api/jobs").json() == {"jobs": []}, "preview jobs are not listed"
+        assert http.get("/api/jobs").json() == {"jobs": [], "next": None}, "preview jobs are not listed"
         files.segment()
         files.join()
         response = asked.result(10)

@@ -38,7 +38,7 @@ def swept(site: Site, *after_s: float) -> None:
     """Run one sweeper at these times from now."""
     sweeper = Sweeper(site.context)
     for seconds in after_s:
-        site.call(sweeper.sweep(time.time() + seconds))
+        site.call(sweeper.sweep(seconds))
 
 
 def test_abandoned_uploads_are_removed(site: Site, http: httpx.Client, clip: bytes) -> None:
@@ -77,6 +77,18 @@ def test_expired_jobs_are_removed_with_their_results(site: Site, http: httpx.Cli
     problem(http.get(path), 404, "not_found")
     assert not site.context.storage.keys("jobs/")
     assert http.get(waiting).json()["state"] == "queued"
+
+
+def test_jobs_expire_by_the_clock_of_redis(
+    site: Site, http: httpx.Client, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = done(http, site, upload=uploaded(http, clip))
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + 8 * DAY_S)
+    swept(site, 0)
+    assert http.get(f"{path}/result").is_success
+    swept(site, 7.1 * DAY_S)
+    problem(http.get(path), 404, "not_found")
 
 
 def test_the_files_of_a_cancelled_job_are_removed(site: Site, http: httpx.Client, clip: bytes) -> None:

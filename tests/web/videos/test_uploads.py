@@ -3,24 +3,32 @@
 import asyncio
 import base64
 import hashlib
+import io
+import os
 import random
+import threading
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from starlette.requests import Request
 from starlette.types import Message
 
 from stream.settings import Settings
+from stream.sources.probe import AT_ONCE
 from stream.storage import open_storage
 from tests.media import numbered_clip
+from tests.processes import children
 from tests.servers import asynctest
 from tests.web.http_checks import problem
 from tests.web.running_site import Site, running
 from tests.web.videos.tus import BODY, PATH, TUS, begun, creation_headers, cut_off, offset_of, opened, sent, uploaded
-from web.stores.uploads import Upload, UploadStore
+from web.stores.uploads import Busy, Upload, UploadStore
 from web.videos import uploads
 
 
@@ -129,15 +137,33 @@ def test_two_web_processes_share_the_lock(http: httpx.Client, site: Site, valkey
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
-def test_a_stalled_writer_loses_its_lock(
-    http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("web.videos.uploads._STALL_S", 0.2)
+def test_a_stalled_writer_loses_its_lock(http: httpx.Client, site: Site, valkey: str, clip: bytes) -> None:
+    impatient = site.context.settings.model_copy(update={"body_timeout_s": 0.2})
     path = begun(http, len(clip))
-    with opened(site.url, path, 0, len(clip)) as connection:
+    with running(impatient, valkey, worker=False) as other, opened(other.url, path, 0, len(clip)) as connection:
         connection.sendall(clip[:100])
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
         assert patched(http, path, 100, clip[100:]).status_code == 204
+
+
+def test_what_a_server_stores_is_private(settings: Settings, redis_url: str, clip: bytes, tmp_path: Path) -> None:
+    """In a data folder and a storage folder of the user's own, which others may read."""
+    assert os.umask(0o022) == 0o022, "the usual umask, with which files are readable by all"
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 18)).save(picture, "PNG")
+    own = settings.model_copy(update={"data_dir": tmp_path / "data", "storage": str(tmp_path / "storage")})
+    for folder in ("data", "storage"):
+        (tmp_path / folder).mkdir(mode=0o755)
+    with running(own, redis_url, worker=False, tls="auto") as site, site.client() as http:
+        uploaded(http, clip)
+        assert sent(http, begun(http, len(clip)), 0, clip[:100]).status_code == 204
+        assert http.post("/api/backgrounds", content=picture.getvalue()).status_code == 201
+        assert http.get("/api/backgrounds/gallery/dusk/thumbnail").is_success
+        modes = {
+            path: path.stat().st_mode & 0o777 for path in (*own.data_dir.rglob("*"), *Path(own.storage).rglob("*"))
+        }
+    assert len(modes) > 15
+    assert {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
 
 
 def test_a_wrong_offset(http: httpx.Client, clip: bytes) -> None:
@@ -305,7 +331,7 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
     scope = {"type": "http", "headers": [(b"upload-checksum", b"sha1 " + digest)]}
     with upload_store.open(upload) as draft:
         draft.write([b"before"])
-        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30))
+        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30, 30.0))
         while draft.offset == len(b"before"):
             await asyncio.sleep(0.005)
         writing.cancel()
@@ -359,3 +385,74 @@ def test_a_full_disk(small_disk: Path, redis_url: str) -> None:
         assert 0 < at < len(content)
         (small_disk / "filler").unlink()
         assert sent(http, path, at, content[at:]).status_code == 204, "it resumes where the disk was full"
+
+
+def test_simultaneous_creations_do_not_exceed_the_quota(settings: Settings, redis_url: str) -> None:
+    small = settings.model_copy(update={"uploads_per_user": 15_000_000})
+    with running(small, redis_url, worker=False) as site, site.client() as http, ThreadPoolExecutor(8) as pool:
+        headers = creation_headers(6_000_000)
+        responses = list(pool.map(lambda _: http.post(PATH, headers=headers), range(8)))
+    assert Counter(response.status_code for response in responses) == {201: 2, 413: 6}
+
+
+def test_many_uploads_that_complete_at_once(http: httpx.Client, clip: bytes) -> None:
+    paths, numbers, over = [begun(http, len(clip)) for _ in range(16)], list[int](), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            numbers.append(len(children(os.getpid(), "stream.sources.probe")))
+
+    with ThreadPoolExecutor(17) as pool:
+        watching = pool.submit(watch)
+        responses = list(pool.map(lambda path: sent(http, path, 0, clip), paths))
+        over.set()
+        watching.result()
+    assert {response.status_code for response in responses} == {204}
+    assert {http.get(path).json()["state"] for path in paths} == {"ready"}
+    assert max(numbers) <= AT_ONCE
+
+
+def test_a_client_that_disconnects_releases_its_place_before_the_probe(
+    http: httpx.Client, site: Site, clip: bytes
+) -> None:
+    path, free = begun(http, len(clip)), site.context.upload_store._prober._free
+    for _ in range(AT_ONCE):
+        site.call(free.acquire())
+    with opened(site.url, path, 0, len(clip)) as connection:
+        connection.sendall(clip)
+        wait_for_offset(http, path, len(clip))
+        problem(sent(http, path, len(clip), b""), 423, "busy")
+    upload = site.context.upload_store.get("", path.rpartition("/")[2])
+    assert upload is not None
+    for _ in range(200):
+        try:
+            site.context.upload_store.open(upload).__exit__()
+            break
+        except Busy:
+            time.sleep(0.02)
+    else:
+        raise AssertionError("the upload stayed locked")
+    for _ in range(AT_ONCE):
+        site.call(released(free))
+    assert patched(http, path, len(clip), b"").status_code == 204
+    assert http.get(path).json()["state"] == "ready"
+
+
+async def released(free: asyncio.Semaphore) -> None:
+    free.release()
+
+
+def test_too_many_uploads_that_wait_to_be_probed(
+    http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.sources.probe.WAIT_S", 0.05)
+    path, free = begun(http, len(clip)), site.context.upload_store._prober._free
+    for _ in range(AT_ONCE):
+        site.call(free.acquire())
+    refused = sent(http, path, 0, clip)
+    problem(refused, 503, "overloaded")
+    assert refused.headers["retry-after"]
+    problem(http.post("/api/jobs", json={"upload": path.rpartition("/")[2]}), 503, "overloaded")
+    for _ in range(AT_ONCE):
+        site.call(released(free))
+    assert patched(http, path, len(clip), b"").status_code == 204

@@ -14,6 +14,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from stream.settings import Settings
 from tests.media import numbered_clip
+from tests.waiting import until
 from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import FileWorkerDouble, done, submitted
 from tests.web.videos.tus import uploaded
@@ -52,11 +53,7 @@ def http(site: Site) -> Iterator[httpx.Client]:
 
 
 def wait_for_calls(origin: Origin, calls: int) -> None:
-    for _ in range(200):
-        if len(origin.posts) >= calls:
-            return
-        time.sleep(0.03)
-    raise AssertionError(f"{len(origin.posts)} calls arrived")
+    until(lambda: len(origin.posts) >= calls, f"{calls} calls arrive")
 
 
 def test_a_signed_call_when_a_job_ends(site: Site, http: httpx.Client, origin: Origin, clip: bytes) -> None:

@@ -1,3 +1,5 @@
+from tests.waiting import PATIENCE_S
+
 """A small tus 1.0 client for tests. It can also use a raw socket, to interrupt uploads."""
 
 import base64
@@ -49,7 +51,7 @@ def cut_off(url: str, path: str, offset: int, content: bytes, after: int) -> Non
 def opened(url: str, path: str, offset: int, length: int) -> socket.socket:
     """A connection on which the headers of a PATCH of `length` bytes have been sent."""
     parts = urlsplit(url)
-    connection = socket.create_connection((parts.hostname, parts.port), timeout=10)
+    connection = socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_S)
     fields = BODY | {"Host": parts.netloc, "Upload-Offset": str(offset), "Content-Length": str(length)}
     head = "\r\n".join([f"PATCH {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""])
     connection.sendall(head.encode())

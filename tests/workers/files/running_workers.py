@@ -19,6 +19,7 @@ from stream.records.options import Options, View
 from stream.settings import Settings
 from stream.storage import Storage, open_storage
 from tests.media import ROOT
+from tests.waiting import PATIENCE_S
 from workers.files.worker import FileWorker
 
 _LIMIT_S = 60.0
@@ -69,7 +70,7 @@ class Factory:
         """End the programs. Returns their exit codes."""
         for worker in self.workers:
             worker.terminate()
-        return [worker.wait(20) for worker in self.workers]
+        return [worker.wait(PATIENCE_S) for worker in self.workers]
 
     def uploaded(self, clip: Path) -> str:
         key, copy = f"uploads/{uuid4()}/source", self.settings.data_dir / "upload"
@@ -129,7 +130,7 @@ async def factory(url: str, folder: Path, workers: int = 0, inside: int = 0) -> 
         codes = made.end()
         await made.end_inside()
         await made.store.close()
-    assert codes == [0] * len(codes), made.log.read_text()
+    assert codes == [0] * len(codes), (codes, made.log.read_text())
 
 
 BOTH = (Output(name="video", format="mp4"), Output(name="matte", format="mkv", view=View.MATTE))

@@ -40,6 +40,6 @@ def test_a_preview_that_fails_does_not_end_the_previews(
     desk.mkdir()
     with process._previews(watcher, odd, Desk(desk), "a-job"):
         watcher.newest = frame
-        until(lambda: "no preview: 'odd'" in caplog.text)
+        until(lambda: "no preview" in caplog.text and "'odd'" in caplog.text)
         watcher.newest = replace(frame)
         until(lambda: storage.keys(keys.job_preview("a-job")))

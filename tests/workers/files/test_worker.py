@@ -150,7 +150,7 @@ async def test_a_worker_sends_heartbeats(server: RedisServer, tmp_path: Path, cl
 @asynctest
 async def test_an_unexpected_exception_ends_no_loop(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     """The loops of heartbeat, cleanup, tasks and leases: each fails once, and continues."""
-    loops = {"pipeline", "job/reap", "job/take", "job/renew"}
+    loops = {"live/beat", "job/reap", "job/take", "job/renew"}
     async with factory(server.url, tmp_path) as site:
         link, stop = OddLink(server.url), asyncio.Event()
         link.odd |= loops | {"job/segment_done"}
@@ -356,6 +356,46 @@ async def test_a_plan_and_a_join_that_hang_are_killed(
         assert (await site.ended(job)).state is JobState.DONE
 
 
+@pytest.mark.slow
+@asynctest
+async def test_a_process_that_is_stopped_is_killed_and_its_task_done_by_another(
+    server: RedisServer, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_SILENT_S", 2.5)
+    async with factory(server.url, tmp_path, inside=1) as site:
+        job = await site.submit(clip, "patient")
+        await site.until(job.id, lambda job: job.progress.frames > 5)
+        await stopped_when(lambda: True)
+        assert (await site.ended(job)).state is JobState.DONE
+
+
+@pytest.mark.slow
+@asynctest
+async def test_a_worker_that_was_stopped_writes_nothing_when_it_continues(
+    server: RedisServer, tmp_path: Path, clip: Path
+) -> None:
+    """Its supervisor is stopped with it, as on a suspended machine. Another takes over when the lease expires."""
+    async with factory(server.url, tmp_path, workers=1) as site:
+        job = await site.submit(clip, outputs=BOTH)
+        await site.until(job.id, lambda job: job.progress.frames > 5)
+        stopped = [site.workers[0].pid, *descendants(site.workers[0].pid)]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        site.start()
+        done = await site.ended(job)
+        assert done.state is JobState.DONE
+        results = [site.result(done, output.name) for output in BOTH]
+        before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in results]
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        other = await site.ended(await site.submit(clip, "chroma"))
+        assert other.state is JobState.DONE
+        await asyncio.sleep(2.0)  # longer than the stopped worker needs for its segment
+        assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in results] == before
+        assert await site.store.job(job.id) == done
+        assert await site.tidied()
+
+
 async def stopped_when(reached: Callable[[], bool]) -> None:
     """Wait for a condition, then stop the child process of the worker that runs in this process."""
     while not (reached() and multiprocessing.active_children()):
@@ -389,7 +429,7 @@ async def test_200_jobs_of_two_owners_are_done_once_each_and_alternate(server: R
         for job in jobs:
             assert (await site.ended(job, 300)).state is JobState.DONE
             assert set(site.taken(job).values()) == {1}
-        ends = sorted(await site.store.jobs(), key=lambda job: job.ended_s)
+        ends = sorted(await site.store.read([job.id for job in jobs]), key=lambda job: job.ended_s)
         assert abs(sum(job.owner == "bob" for job in ends[:90]) - 45) <= 2
 
 

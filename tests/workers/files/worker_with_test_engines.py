@@ -5,12 +5,13 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from commands.serve import For, worker
+from commands import serve
 from stream.errors import EngineError
 from stream.picture.frames import Frame
 from stream.records.engines import ENGINES
@@ -75,6 +76,12 @@ RECORDS = {
     for kind in (Patient, Deadly, Greedy, Stuck, Broken)
 }
 
+
+def _itself(*_: str) -> list[str]:
+    return [sys.executable, "-m", "tests.workers.files.worker_with_test_engines"]
+
+
 if __name__ == "__main__":
     ENGINES.update(RECORDS)
-    worker(For.FILES, verbose=1)
+    serve._mattebox = _itself
+    serve.worker(serve.For.FILES, verbose=1)

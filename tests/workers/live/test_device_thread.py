@@ -13,12 +13,14 @@ import pytest
 from stream.errors import EngineError
 from stream.picture.frames import Frame
 from stream.records.options import Options
+from stream.serve.heartbeat import Health
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
 from tests.workers.engines.engine_runs import clip, run
 from workers.engines.base import Engine, EngineState, Result
 from workers.engines.chroma import Chroma
+from workers.live import device_thread
 from workers.live.device_thread import DeviceThread
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
@@ -62,6 +64,55 @@ def held(batch: int, wait_s: float = 0.0) -> tuple[DeviceThread, Slow, threading
     first = device.submit(0, None)
     assert engine.began.wait(LONG_S)
     return device, engine, gate, first
+
+
+def test_a_first_call_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_STUCK_S", 0.1), ("_NOTICEABLE_S", 0.1), ("_FIRST_CALL_S", 0.4)):
+        monkeypatch.setattr(device_thread, name, value)
+    device, _, gate, first = held(1)
+    assert changes(device, Health.STUCK) == [Health.OK, Health.STARTING, Health.STUCK]
+    gate.set()
+    first.result(LONG_S)
+    assert changes(device, Health.OK)[-1] is Health.OK
+    device.close()
+
+
+def test_a_call_that_does_not_return_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_thread, "_STUCK_S", 0.2)
+    device, engine, gate, first = held(1)
+    gate.set()
+    first.result(LONG_S)
+    device.infer([1], [None])
+    gate.clear()
+    engine.began.clear()
+    second = device.submit(2, None)
+    assert engine.began.wait(LONG_S)
+    assert changes(device, Health.STUCK)[-2:] == [Health.OK, Health.STUCK]
+    gate.set()
+    second.result(LONG_S)
+    device.close()
+
+
+def test_a_slow_engine_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_thread, "_STUCK_S", 0.01)
+    device = DeviceThread(Slow(pause_s=0.1))
+    for n in range(3):
+        device.infer([n], [None])
+    result = device.submit(3, None)
+    while not result.done():
+        assert device.health() is Health.OK, "each call takes as long as those before"
+    device.close()
+
+
+def changes(device: DeviceThread, last: Health) -> list[Health]:
+    """The health of a device until it is `last`, without repetitions."""
+    seen = [device.health()]
+    end_s = time.monotonic() + LONG_S
+    while seen[-1] is not last:
+        assert time.monotonic() < end_s, seen
+        if (health := device.health()) is not seen[-1]:
+            seen.append(health)
+    return seen
 
 
 def test_it_has_the_interface_of_its_engine() -> None:

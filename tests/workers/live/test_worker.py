@@ -5,16 +5,22 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
+from stream.records import redis_keys
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
+from stream.serve.heartbeat import Health
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.rtc import Camera, Client, until
 from tests.workers.failing_link import OddLink
+from workers.live import pool
+from workers.live.pool import Engines
 from workers.live.worker import LiveWorker
 
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -135,6 +141,64 @@ def test_a_drained_worker_ends_its_videos_with_a_reason(url: str) -> None:
     asyncio.run(run())
 
 
+class LateLink(OddLink):
+    """Sets `stop` while an offer is being taken."""
+
+    stop: asyncio.Event
+
+    async def run(self, name: str, *values: str | float) -> Any:
+        if name == "live/take":
+            self.stop.set()
+        return await super().run(name, *values)
+
+
+def test_an_offer_that_a_worker_takes_while_it_is_drained_goes_to_another(url: str) -> None:
+    async def run() -> None:
+        client, link, stop = Client(Camera(rate=10), "VP8"), LateLink(url), asyncio.Event()
+        link.stop = stop
+        store, leaving = LiveStore(url), LiveWorker(SETTINGS, LiveStore(link))
+        await leaving.warm()
+        running = asyncio.create_task(leaving.run(stop))
+        session = new()
+        calling = asyncio.create_task(offered(store, session, client))
+        await asyncio.wait_for(running, 10)
+        assert link.calls["live/hand_back"] == 1
+        async with working(url):
+            answer = await calling
+            assert answer is not None
+            assert answer.sdp
+            await until(lambda: client.pictures, what="a picture")
+        await client.close()
+        await store.close()
+        await link.close()
+
+    asyncio.run(run())
+
+
+def test_a_publisher_whose_name_is_taken_while_it_connects_is_ended(url: str) -> None:
+    async def run() -> None:
+        camera = Client(Camera(rate=10), "VP8")
+        async with working(url) as (store, _):
+            session, other = new(SessionKind.PUBLISH, name="podium", owner="ann"), new(owner="bob")
+            answer = await store.offer(session, await camera.offer(), 8.0)
+            assert answer is not None
+            with Redis.from_url(url) as raw:  # as if ann's older stream had ended meanwhile, and bob offered his
+                raw.hset(redis_keys.session(other.id), mapping=dict(batched(other.to_fields())))
+                raw.set(redis_keys.name("podium"), other.id)
+            await camera.take(answer.sdp)
+            async with asyncio.timeout(5):
+                while (now := await state(store, session))[0] == "connecting":
+                    await asyncio.sleep(0.02)
+            assert now == ("failed", "name_taken")
+        await camera.close()
+
+    asyncio.run(run())
+
+
+def batched(fields: list[str]) -> list[tuple[str, str]]:
+    return list(zip(fields[::2], fields[1::2], strict=True))
+
+
 def test_viewers_see_a_published_stream_and_end_with_it(url: str) -> None:
     async def run() -> None:
         camera, viewers = Client(Camera(rate=20), "VP8"), [Client(None, "VP8"), Client(None, "H264")]
@@ -203,9 +267,30 @@ def test_contradictory_options_are_refused(url: str) -> None:
     asyncio.run(run())
 
 
+def test_its_health_is_that_of_its_engines(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        store = LiveStore(url)
+        worker, engines = LiveWorker(SETTINGS, store), Engines(SETTINGS)
+        assert worker.health() is Health.STARTING
+        await worker.warm()
+        assert worker.health() is Health.OK
+        loading = asyncio.create_task(engines.get(Options(engine="chroma")))
+        await asyncio.sleep(0)
+        assert [engines.health(serving) for serving in (True, False)] == [Health.STARTING] * 2
+        monkeypatch.setattr(pool, "_LOADING_S", 0.0)
+        assert engines.health(serving=True) is Health.OK, "videos with other engines go on"
+        assert engines.health(serving=False) is Health.STUCK
+        await loading
+        assert engines.health(serving=False) is Health.OK
+        await engines.close()
+        await store.close()
+
+    asyncio.run(run())
+
+
 def test_an_unexpected_exception_ends_no_loop(url: str) -> None:
     """The loops of heartbeat, leases, meters, cleanup, offers and commands: each fails once, and continues."""
-    loops = {"pipeline", "live/renew", "live/report", "live/reap", "live/claim", "XREAD"}
+    loops = {"live/beat", "live/renew", "live/report", "live/reap", "live/claim", "XREAD"}
 
     async def run() -> None:
         client, link = Client(Camera(rate=10), "VP8"), OddLink(url)

@@ -9,6 +9,7 @@ from stream.errors import WeightsError
 from workers.weights.sources import Url
 
 
+@pytest.mark.clocked
 def test_an_unreachable_url_fails_soon(tmp_path: Path) -> None:
     start_s = time.monotonic()
     with pytest.raises(WeightsError, match=r"127\.0\.0\.1"):

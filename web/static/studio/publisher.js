@@ -4,7 +4,7 @@
 import { Refusal, request } from "../shared/api.js";
 import { pause } from "../shared/dom.js";
 import { gathered, preferH264 } from "../shared/live.js";
-import { ROOM_BACKGROUND, ROOM_VIEWS } from "./privacy.js";
+import { backgroundShowsRoom, LEAST_BLUR, ROOM_BACKGROUND, ROOM_VIEWS } from "./privacy.js";
 
 const CONNECT_MS = 8000;
 const RETRY_MS = 1500;
@@ -74,6 +74,7 @@ function withoutRoom(options) {
   const safe = { ...options };
   if (ROOM_VIEWS.includes(options.view)) safe.view = "composite";
   if (options.background === ROOM_BACKGROUND) safe.background = SAFE_BACKGROUND;
+  else if (backgroundShowsRoom(options.background)) safe.background = `blur:${LEAST_BLUR}`;
   return safe;
 }
 

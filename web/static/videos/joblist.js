@@ -11,7 +11,8 @@ const FINAL = ["done", "failed", "cancelled"];
 export class JobList {
   /** play(job, result): called to play a result. denied(): called when the user has to sign in. */
   constructor({ play, denied }) {
-    Object.assign(this, { play, denied, cards: new Map(), list: find("jobs") });
+    Object.assign(this, { play, denied, cards: new Map(), list: find("jobs"), more: find("more-jobs"), next: null });
+    this.more.addEventListener("click", () => this.#showMore());
     serverOptions.addEventListener("known", () => { for (const card of this.cards.values()) card.formatsKnown(); });
   }
 
@@ -30,26 +31,53 @@ export class JobList {
 
   async #reconnect() {
     try {
-      await get("/api/jobs");
+      await get("/api/jobs?limit=1");
     } catch (error) {
       if (error.status === 401) { this.denied(); return; }
     }
     this.listen();
   }
 
-  /** Drops jobs that were removed while the stream was interrupted. */
+  /** Shows the list as far as it was shown, without the jobs that were removed while the stream was interrupted. */
   async #catchUp() {
-    const { jobs } = await get("/api/jobs").catch(() => ({ jobs: null }));
-    const ids = jobs && new Set(jobs.map((job) => job.id));
-    for (const id of this.cards.keys()) if (ids && !ids.has(id)) this.#drop(id);
+    const before = [...this.cards.keys()], found = new Set();
+    const oldest = Math.min(...[...this.cards.values()].map((card) => card.job.created_s));
+    let page = { next: "" };
+    do {
+      page = await get(`/api/jobs?cursor=${page.next}`).catch(() => null);
+      if (!page) return;
+      for (const job of page.jobs) { found.add(job.id); this.#show(job); }
+    } while (page.next && page.jobs.at(-1).created_s > oldest);
+    for (const id of before) if (!found.has(id)) this.#drop(id);
+    this.#setNext(page.next);
+  }
+
+  async #showMore() {
+    this.more.disabled = true;
+    try {
+      const page = await get(`/api/jobs?cursor=${this.next}`);
+      for (const job of page.jobs) this.#show(job);
+      this.#setNext(page.next);
+    } catch (error) {
+      this.#notice(`${error.message}.`);
+    }
+    this.more.disabled = false;
+  }
+
+  #setNext(cursor) {
+    this.next = cursor;
+    this.more.hidden = !cursor;
   }
 
   #show(job) {
     let card = this.cards.get(job.id);
+    if (card?.job.updated_s > job.updated_s) return; // an event came before the list
     if (!card) {
       card = new Card(job, this);
       this.cards.set(job.id, card);
-      this.list.prepend(card.element);
+      const older = [...this.cards.values()].filter((other) => other.job.created_s < job.created_s);
+      const next = older.reduce((a, b) => (!a || b.job.created_s > a.job.created_s ? b : a), null);
+      this.list.insertBefore(card.element, next?.element ?? null);
     }
     card.update(job);
     find("none").hidden = true;
@@ -66,7 +94,7 @@ export class JobList {
 
 class Card {
   constructor(job, all) {
-    Object.assign(this, { all, path: `/api/jobs/${job.id}`, shape: "" });
+    Object.assign(this, { all, job, path: `/api/jobs/${job.id}`, shape: "" });
     this.picture = make("img", { alt: "", hidden: true });
     this.picture.addEventListener("load", () => { this.picture.hidden = false; });
     this.picture.addEventListener("error", () => { this.picture.hidden = this.noPicture = true; this.#showResult(); });

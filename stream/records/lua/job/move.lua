@@ -1,4 +1,4 @@
--- ARGV: job, "pause", "resume", "cancel" or "retry".
+-- ARGV: job, "pause", "resume", "cancel" or "retry"; for "retry" the owner's limits, as for submit.lua.
 local j = find(ARGV[1])
 if not j then return { 'gone' } end
 local FROM = {
@@ -10,6 +10,8 @@ local FROM = {
 local repeated = (ARGV[2] == 'pause' and j.state == 'paused') or (ARGV[2] == 'cancel' and j.state == 'cancelled')
 if repeated then return { 'ok', all(j.id) } end
 if not FROM[ARGV[2]][j.state] then return { 'bad', j.state } end
+local refused = ARGV[2] == 'retry' and over_quota(j.owner, ARGV[3], ARGV[4])
+if refused then return refused end
 
 local function retry() -- queue all unfinished tasks as new
   redis.call('ZREM', ENDED, j.id)

@@ -1,5 +1,6 @@
 -- Shared by the scripts of live video.
 local SESSIONS, DUE, OFFERS = PREFIX .. 'sessions', PREFIX .. 'due', PREFIX .. 'offers'
+local WORKERS = PREFIX .. 'workers'
 local FINAL = { ended = true, failed = true, lost = true }
 
 local function session_key(id) return PREFIX .. 'session:' .. id end

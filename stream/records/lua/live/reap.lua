@@ -15,7 +15,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', text(now()), 'LIMIT
   end
 end
 redis.call('ZREMRANGEBYSCORE', SESSIONS, '-inf', text(now()))
-redis.call('ZREMRANGEBYSCORE', PREFIX .. 'workers', '-inf', text(now()))
+redis.call('ZREMRANGEBYSCORE', WORKERS, '-inf', text(now()))
 local consumers = redis.pcall('XINFO', 'CONSUMERS', OFFERS, GROUP)
 for _, c in ipairs(consumers.err and {} or consumers) do -- {'name', n, 'pending', n, 'idle', n, …}
   if c[4] == 0 and c[6] > IDLE_MS then redis.call('XGROUP', 'DELCONSUMER', OFFERS, GROUP, c[2]) end

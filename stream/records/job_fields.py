@@ -1,0 +1,41 @@
+"""Conversion of job records to the fields of a Redis hash, and back. Knows nothing about Redis."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from stream.records.jobs import Job, JobState, JobSummary
+
+_TEXT_FIELDS = frozenset({"id", "owner", "title", "source", "url", "webhook", "state", "reason", "detail"})
+_PARSED = 2000  # parsed records kept, of about 7 KB each
+
+
+def to_fields(job: Job) -> list[str]:
+    """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON."""
+    values = job.model_dump(mode="json")
+    pairs = ((name, value if name in _TEXT_FIELDS else json.dumps(value)) for name, value in values.items())
+    return [text for pair in pairs for text in pair]
+
+
+def from_fields(fields: Mapping[str, str]) -> Job:
+    """The inverse of `to_fields`; ignores fields that only the store uses."""
+    texts = (
+        f'"{name}":{json.dumps(fields[name]) if name in _TEXT_FIELDS else fields[name]}'
+        for name in Job.model_fields
+        if name in fields
+    )
+    return Job.model_validate_json(f"{{{','.join(texts)}}}")
+
+
+@lru_cache(_PARSED)
+def from_json(record: str) -> Job:
+    """A record as the scripts return it: a flat list in JSON. One that has not changed is not parsed again."""
+    flat = json.loads(record)
+    return from_fields(dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
+def summary(id: str, fields: Sequence[str]) -> JobSummary:
+    """fields: state, source, ended_s and progress, as stored."""
+    state, source, ended_s, progress = fields
+    fps = json.loads(progress)["fps"] if state == JobState.RUNNING else 0.0
+    return JobSummary(id, JobState(state), source, float(ended_s), fps)
