@@ -1,6 +1,5 @@
 """The ASGI application: routes, middleware and their shared context. Built by `create_app`, run by `server.py`."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from stream.errors import MatteboxError, StoreDown
-from stream.log import OncePerSecond
+from stream.loops import Loops, Round
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
@@ -33,14 +31,14 @@ from web.stores.uploads import UploadStore
 from web.videos import events, previews, results, sources, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
-from web.videos.webhooks import deliver_forever
+from web.videos.webhooks import Deliveries
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
 _TELLERS = 4  # webhook deliveries at once, so that one slow receiver does not delay the others
 # Swagger UI puts styles into elements and pictures into style sheets
 _DOCS_CSP = guard.CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace("blob:", "data:")
-_log = OncePerSecond(logging.getLogger(__name__))
+_log = logging.getLogger(__name__)
 pages = APIRouter(include_in_schema=False)
 
 
@@ -102,26 +100,17 @@ def _split(text: str) -> list[str]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    here: Context = app.state.context
-    tellers = (deliver_forever(here) for _ in range(_TELLERS))
-    loops = [asyncio.create_task(work) for work in (_reap(here), Sweeper(here).run(), *tellers)]
-    yield
-    for loop in loops:
-        loop.cancel()
-    await asyncio.gather(*loops, return_exceptions=True)
+    async with Loops(_log, "retrying").running(*background_loops(app.state.context)):
+        yield
 
 
-async def _reap(here: Context) -> None:
-    """End or requeue the work of lost workers. Every web and worker process does so; concurrent runs are safe."""
-    while True:
-        try:
-            await here.store.reap()
-            await here.jobs.reap_jobs()
-        except StoreDown:
-            pass  # /readyz reports it
-        except MatteboxError as exc:
-            _log.warning("cannot clean up after lost workers: %s", exc)
-        await asyncio.sleep(_REAP_S)
+def background_loops(here: Context) -> list[tuple[Round, float]]:
+    """The loops of a web process: (work, seconds between rounds). Every process runs them; concurrent runs are safe.
+
+    `reap` and `reap_jobs` end or requeue the work of lost workers.
+    """
+    tellers = [(Deliveries(here).deliver_due, webhooks.IDLE_S)] * _TELLERS
+    return [(here.store.reap, _REAP_S), (here.jobs.reap_jobs, _REAP_S), (Sweeper(here).wait_and_sweep, 0.0), *tellers]
 
 
 _COMPRESSED_BYTES = 1000  # smaller files are not worth it
