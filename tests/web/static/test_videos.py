@@ -160,7 +160,7 @@ def test_a_failed_job_shows_the_reason_and_the_servers_detail(
     submitted(http, upload=uploaded(http, TALK.read_bytes()))
     files.fail(reason, detail)
     page.wait_for_selector(".job[data-state=failed]")
-    text = page.inner_text(".job .meters")
+    text = page.text_content(".job .meters")
     assert shown in text
     assert detail in text, "the detail is shown as text, not as HTML"
     assert page.locator(".job .meters *").count() == 0
