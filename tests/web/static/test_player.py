@@ -10,6 +10,7 @@ import pytest
 from stream.records.jobs import Media
 from tests.media import TALK
 from tests.web.running_site import Site
+from tests.web.static.pages import png
 from tests.web.videos.file_worker import FileWorkerDouble, done, submitted
 from tests.web.videos.tus import PATH, uploaded
 
@@ -230,3 +231,19 @@ def test_axe_finds_nothing_serious(
     page.click("#player-compare")
     audit("before and after")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
+
+
+def test_a_picture_is_compared_too(page: Any, http: httpx.Client, site: Site) -> None:
+    files = FileWorkerDouble(site, result=png("#cc2020"))
+    submitted(http, upload=uploaded(http, png("#2020cc"), "photo.png"))
+    task = files.task()
+    site.call(site.context.jobs.planned(task, "", [1], Media(width=64, height=36, still=True)))
+    files.segment()
+    files.join()
+    page.goto(f"{site.url}/videos")
+    page.click(".job button:has-text('Show')")
+    page.click("#player-compare")
+    page.wait_for_function("() => document.querySelector('#player-before img')?.naturalWidth === 64")
+    assert not page.is_visible("#player-bar"), "a picture has no time"
+    page.keyboard.press("Escape")
+    files.clear()

@@ -5,8 +5,10 @@ import { make, write } from "../shared/dom.js";
 import { isTransparent } from "./job_options.js";
 import { LookRow } from "./look_row.js";
 import { Trim } from "./trim.js";
-import { annotate, discard, exclusively, forget, isSentElsewhere, Upload } from "./tus.js";
+import { annotate, discard, exclusively, forget, GONE, isSentElsewhere, Upload } from "./tus.js";
 import { duration, sentence, size, WORDS } from "./words.js";
+
+const RETRY_MS = 2000;
 
 export class Draft {
   /** file: null for an upload of an earlier visit. address: of the upload. known: its state on the server. mark: the
@@ -105,9 +107,15 @@ export class Draft {
   /** The other tab has stopped sending. */
   async #refresh() {
     if (this.closed) return;
-    this.elsewhere = false;
-    this.known = await get(this.address).catch(() => null);
-    if (this.known && !this.closed) { this.startButton.hidden = false; this.#restored(); } else if (!this.closed) this.remove(false);
+    try {
+      this.known = await get(this.address);
+    } catch (error) {
+      if (GONE.includes(error.status)) this.remove(false); else setTimeout(() => this.#refresh(), RETRY_MS);
+      return;
+    }
+    if (this.closed) return;
+    this.startButton.hidden = this.elsewhere = false;
+    this.#restored();
   }
 
   #progress() {

@@ -4,7 +4,7 @@
 import { get } from "../shared/api.js";
 import { find, write } from "../shared/dom.js";
 import { Draft } from "./draft.js";
-import { fingerprint, forget, KEY, remembered } from "./tus.js";
+import { fingerprint, forget, GONE, KEY, remembered } from "./tus.js";
 import { WORDS } from "./words.js";
 
 export class Drafts {
@@ -22,7 +22,7 @@ export class Drafts {
   async restore() {
     for (const draft of this.drafts) if (draft.denied) draft.begin();
     for (const [address, { name, size: bytes, fingerprint: mark, look = null }] of Object.entries(remembered())) {
-      const known = await get(address).catch((error) => ({ gone: [403, 404, 410].includes(error.status), state: "" }));
+      const known = await get(address).catch((error) => ({ gone: GONE.includes(error.status), state: "" }));
       if (known.gone || (known.state && this.jobs.hasUpload(known.id))) forget(address);
       else if (known.state && !this.#listed(mark, address)) this.#show(new Draft(this, { name, bytes, address, known, mark, look }));
     }

@@ -7,7 +7,7 @@ const VERSION = { "Tus-Resumable": "1.0.0" };
 const CHUNK = 32 * 2 ** 20; // bytes per request, and the most that an interruption can lose
 export const KEY = "mattebox.uploads"; // in local storage
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-const GONE = [403, 404, 410];
+export const GONE = [403, 404, 410]; // statuses of an upload that no longer exists
 
 export class UploadError extends Error {
   constructor(status, problem) {
