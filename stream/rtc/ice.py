@@ -21,6 +21,7 @@ import aioice.ice
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCIceServer, RTCPeerConnection
 
+from stream.fetch.addresses import allowed
 from stream.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ _TURN_CREDENTIAL_S = 3600  # existing allocations outlive it; only new ones need
 _GATHER_S = 2  # longest wait of an answer for STUN and TURN servers
 _RECEIVE_BUFFER = 1 << 20  # bytes: a large keyframe arrives in one burst
 _NOT_STUN = b"\x04"  # first bytes from here on
-_METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
 
 
 def ice_servers(settings: Settings, user: str, now_s: float | None = None) -> list[dict[str, Any]]:
@@ -83,7 +83,8 @@ class CandidatePolicy:
     """Which of a client's candidate addresses packets may be sent to.
 
     A candidate makes this machine send packets to any address in it. Refused are loopback (unless media is served
-    there), link-local addresses, where cloud metadata services listen, and the operator's own TURN servers.
+    there), what `stream.fetch.addresses` never allows, such as the metadata services of clouds, and the operator's own
+    TURN servers.
     """
 
     loopback: bool = False
@@ -96,8 +97,7 @@ class CandidatePolicy:
         except ValueError:
             return False
         ip = getattr(ip, "ipv4_mapped", None) or ip
-        invalid = ip.is_multicast or ip.is_unspecified or ip.is_link_local or str(ip) == "255.255.255.255"
-        if invalid or ip in _METADATA or (str(ip), port) in self.refused:
+        if (str(ip), port) in self.refused or not allowed(str(ip), private=True):
             return False
         return self.loopback or not ip.is_loopback
 
