@@ -55,6 +55,15 @@ def send_all(port: int) -> None:
             stranger.sendto(datagram, ("127.0.0.1", port))
 
 
+async def everything_read(video: Video) -> None:
+    """Wait until the socket is empty: each turn of the loop reads one datagram."""
+    turns, received_s = 0, 0.0
+    while turns < 3 * len(DATAGRAMS):
+        await asyncio.sleep(0)
+        turns = turns + 1 if connection_of(video).received_s == received_s else 0
+        received_s = connection_of(video).received_s
+
+
 def in_a_loop_without_errors(run: Callable[[], Any]) -> None:
     errors: list[Any] = []
 
@@ -86,10 +95,10 @@ def test_datagrams_of_strangers_do_not_keep_a_video_alive() -> None:
         async with live(client, Unchanged()) as video:
             await until(lambda: client.pictures)
             client.vanish()
-            await asyncio.sleep(0.1)
+            await everything_read(video)
             received_s = connection_of(video).received_s
             send_all(port_of(video))
-            await asyncio.sleep(0.1)
+            await everything_read(video)
             assert connection_of(video).received_s == received_s
 
     in_a_loop_without_errors(run)
@@ -104,7 +113,7 @@ def test_each_of_them_is_harmless_before_the_client_connects(name: str) -> None:
             answer = await video.peer.answer(await client.offer(), video.output)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
                 stranger.sendto(DATAGRAMS[name], ("127.0.0.1", port_of(video)))
-            await asyncio.sleep(0.05)
+            await everything_read(video)
             await client.take(answer)
             video.start()
             await until(lambda: client.pictures)
