@@ -76,7 +76,7 @@ def run() -> int:
 
 
 def _readable(message: str) -> str:
-    """A message of typer without its validator's words, and with a suggestion for a misspelled value."""
+    """A message of typer without the validator's phrases, and with a suggestion for a misspelled value."""
     message = message.replace("Value error, ", "").replace(": Input should be", ": it should be")
     if message.startswith("Option '--key' requires"):  # in a shell, # starts a comment
         return f"{message.rstrip('.')}; quote the colour ('#00ff00'), or leave out the #"

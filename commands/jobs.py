@@ -132,7 +132,9 @@ def _save(remote: "Remote", job: dict[str, Any], name: str, final: Path) -> None
 
 @app.command("list")
 def list_all(
-    limit: Annotated[int | None, typer.Option(min=1, help="How many jobs, newest first; by default all.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of jobs, newest first; by default all.")
+    ] = None,
     server: Url = _LOCAL,
     token: Token = "",
     as_json: shared_options.Json = False,
@@ -213,11 +215,11 @@ def _full_id(remote: "Remote", id: str) -> str:
 
 
 def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
-    """Show the progress of a job until it ends. Returns the job. If interrupted, says that the job goes on."""
+    """Show the progress of a job until it ends. Returns the job. If interrupted, prints that the job continues."""
     try:
         return _followed(remote, id, as_json)
     except KeyboardInterrupt:
-        to_stderr(f"job {id} goes on; continue: mattebox jobs watch {id[:8]}")
+        to_stderr(f"job {id} continues on the server; follow it: mattebox jobs watch {id[:8]}")
         to_stderr(f"download its result: mattebox jobs get {id[:8]}; stop it: mattebox jobs cancel {id[:8]}")
         raise
 

@@ -2,7 +2,7 @@
 
 Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is unreachable or
 refuses the call for a reason that may pass, it raises StoreDown, and the next call tries again. Connections are bounded
-(`turns.py`): calls beyond that wait here, and this wait is not held against Redis. Knows nothing about the records:
+(`turns.py`): calls beyond that wait here, which does not count as a delay of Redis. Knows nothing about the records:
 `stream/records/live_store.py` has those of live video, `stream/records/job_store.py` those of file jobs.
 """
 
@@ -40,7 +40,7 @@ from stream.errors import StoreDown, UsageError
 from stream.records import redis_address, redis_keys, scripts
 from stream.records.lifetimes import WAITING
 from stream.records.redis_address import RedisAddress
-from stream.records.turns import Turns, patience
+from stream.records.turns import Turns, reply_timeout
 
 __all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError", "is_outage", "reason"]
 
@@ -125,7 +125,7 @@ class RedisLink:
         Blocking calls have connections of their own, so that they never keep others waiting.
         """
         try:
-            async with (self._waits if wait_s else self._calls).turn(), patience(wait_s + PATIENCE_S):
+            async with (self._waits if wait_s else self._calls).turn(), reply_timeout(wait_s + PATIENCE_S):
                 return await command
         except (RedisError, OSError) as exc:
             if is_outage(exc):

@@ -259,7 +259,7 @@ def test_an_interrupted_wait_says_that_the_job_goes_on(site: Site, tmp_path: Pat
     if process.returncode == 0:
         pytest.skip("the job ended before the interruption")
     assert process.returncode == 130
-    assert f"job {first['id']} goes on" in stderr
+    assert f"job {first['id']} continues on the server" in stderr
     assert f"mattebox jobs get {first['id'][:8]}" in stderr
     assert f"mattebox jobs cancel {first['id'][:8]}" in stderr
     assert not (tmp_path / "out.mp4").exists()

@@ -1,6 +1,6 @@
 """Limits on open connections, in all and per client, enforced where connections are accepted.
 
-When a limit is reached, the connections that have waited longest for their client make room: half-open, idle, stalled.
+When a limit is reached, the connections that have waited longest for their client are closed: half-open, idle, stalled.
 So half-open connections never lock anyone out. If every connection is in use, the new one is refused with 503.
 
 Counts sockets, not requests, so that TLS handshakes in progress count too. Knows nothing about HTTP beyond the refusal.

@@ -53,7 +53,7 @@ def test_a_folder_gives_its_videos_and_pictures(tree: Path, tmp_path: Path) -> N
     assert names(all_of_them, tree) == ["a.png", "b.jpg", "clip.mp4", "sub/clip.mkv", "sub/deep/a.png"]
     assert [str(each.folder) for each in all_of_them] == [".", ".", ".", "sub", "sub/deep"]
     assert len(find_inputs([tree, tree / "a.png", tree / "a.png"], False, results)) == 3, "each once"
-    with pytest.raises(UsageError, match="no videos or pictures; --recursive"):
+    with pytest.raises(UsageError, match="no videos or pictures; use --recursive"):
         find_inputs([tmp_path], False, results)
 
 
