@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 app = typer.Typer(
     name="mattebox",
-    help="Video matting: cut people out of video and replace the background.",
+    help="Video matting: cut people out of videos and pictures and replace the background.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

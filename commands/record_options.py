@@ -1,4 +1,4 @@
-"""Makes command line options from the fields of a record, such as `Edges` or `MattingOptions`, all at once.
+"""Makes command line options from the fields of a record, such as `Edges` or `MattingOptions`.
 
 Names, ranges, defaults and help are defined in the record. See `shared_options.py` for options that are written out.
 """

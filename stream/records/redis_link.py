@@ -187,7 +187,7 @@ def _managed(connection_class: Any) -> type[SentinelManagedConnection]:
 
 
 class _Sentinels(Sentinel):
-    """The sentinels of a group, all asked at once: one that does not answer delays nobody."""
+    """The sentinels of a group, all asked at the same time: one that does not answer causes no delay."""
 
     def __init__(self, urls: tuple[str, ...]) -> None:
         """urls: as in `RedisAddress.sentinels`. Raises ValueError or TypeError for unknown options."""

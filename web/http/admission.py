@@ -20,7 +20,7 @@ from stream.log import OncePerSecond
 from web.http.addresses import client_of
 
 _log = OncePerSecond(logging.getLogger(__name__))
-_SHARE = 16  # one in so many connections is evicted at a time, so that a flood does not sort them for each arrival
+_SHARE = 16  # one in this many connections is evicted at a time, so that a flood does not sort them for each arrival
 _CLOSING_S = 1.0  # if evicted connections are not closed by then, others are evicted
 _PER_CALL = 64  # connections refused before the event loop does something else
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
