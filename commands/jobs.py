@@ -76,7 +76,10 @@ def submit(
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:
-    """Send a video or picture to the server as a job. An interrupted upload continues when the same command is run again."""
+    """Send a video or picture to the server as a job.
+
+    An interrupted upload continues when the same command is run again.
+    """
     from commands import job_results
 
     remote, video = _remote(server, token), None if _is_url(source) else shared_options.local(source)
