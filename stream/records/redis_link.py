@@ -42,15 +42,15 @@ from stream.records.lifetimes import WAITING
 from stream.records.redis_address import RedisAddress
 from stream.records.turns import Turns, reply_timeout
 
-__all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError", "is_outage", "reason"]
+__all__ = ["REPLY_TIMEOUT_S", "SLICE_S", "RedisLink", "ResponseError", "is_outage", "reason"]
 
 T = TypeVar("T")
 
-SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected after SLICE_S + PATIENCE_S
-PATIENCE_S = 1.0  # timeout of any reply
+SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected after SLICE_S + REPLY_TIMEOUT_S
+REPLY_TIMEOUT_S = 1.0  # timeout of any reply
 _CALLS = 32  # calls at a time: Redis answers one after the other, so more would only wait there instead of here
 _WAITS = WAITING  # blocking calls at a time: one for each offer that may wait
-_SENTINEL_S = 0.4  # timeout of a sentinel; leaves time to connect to the master within PATIENCE_S
+_SENTINEL_S = 0.4  # timeout of a sentinel; leaves time to connect to the master within REPLY_TIMEOUT_S
 
 _OUTAGES = (
     *(RedisGone, RedisSlow, OSError, InvalidResponse),  # RedisGone includes LOADING, NOAUTH and WRONGPASS
@@ -120,12 +120,12 @@ class RedisLink:
         return await self.call(reply, wait_s)
 
     async def call(self, command: Coroutine[Any, Any, T], wait_s: float = 0.0) -> T:
-        """Run a command and await its reply, for `wait_s + PATIENCE_S` at most. Raises StoreDown.
+        """Run a command and await its reply, for `wait_s + REPLY_TIMEOUT_S` at most. Raises StoreDown.
 
         Blocking calls have connections of their own, so that they never keep others waiting.
         """
         try:
-            async with (self._waits if wait_s else self._calls).turn(), reply_timeout(wait_s + PATIENCE_S):
+            async with (self._waits if wait_s else self._calls).turn(), reply_timeout(wait_s + REPLY_TIMEOUT_S):
                 return await command
         except (RedisError, OSError) as exc:
             if is_outage(exc):
@@ -163,7 +163,7 @@ def _pool(address: RedisAddress) -> ConnectionPool:
         "decode_responses": True,
         "protocol": 2,
         "retry": _retry(),
-        "socket_connect_timeout": PATIENCE_S,
+        "socket_connect_timeout": REPLY_TIMEOUT_S,
         "socket_timeout": None,  # see `call`; redis-py's own swallows cancellations on Python 3.11 (wait_for)
     }
     pool: ConnectionPool
