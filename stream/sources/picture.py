@@ -112,25 +112,25 @@ def _opened(path: Path, settings: Settings) -> Iterator[Image.Image]:
     """The opened picture, of which only the header is read yet. Any error, now or in the block, is an InputError."""
     _plug_in(path)
     limit = settings.max_picture_pixels
-    said = f"the limit is {limit:,} pixels (MATTEBOX_MAX_PICTURE_PIXELS)"
+    limit_text = f"the limit is {limit:,} pixels (MATTEBOX_MAX_PICTURE_PIXELS)"
     try:
         Image.init()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures, whose limit is ours, and of odd metadata
             with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
                 if image.width * image.height > limit:
-                    raise TooLarge(f"the picture is {image.width}x{image.height}; {said}")
+                    raise TooLarge(f"the picture is {image.width}x{image.height}; {limit_text}")
                 yield image
     except (TooLarge, UnreadableMedia):
         raise
     except Image.DecompressionBombError:
-        raise TooLarge(f"the picture is over the limit: {said}") from None
+        raise TooLarge(f"the picture is over the limit: {limit_text}") from None
     except UnidentifiedImageError:
         raise UnreadableMedia(f"{path} is a picture that is damaged or of an unknown kind") from None
     except PermissionError:
         raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
     except MemoryError:
-        raise TooLarge(f"there is not enough memory for this picture; {said}") from None
+        raise TooLarge(f"there is not enough memory for this picture; {limit_text}") from None
     except Exception as exc:  # noqa: BLE001 - Pillow's decoders raise nearly anything on damaged files
         raise UnreadableMedia(f"{path} is a damaged picture ({exc})") from None
 

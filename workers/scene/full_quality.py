@@ -15,7 +15,7 @@ from stream.picture.photo import bands
 from stream.records.options import View
 
 # Alpha above which the lost part is added, rising to all of it at 255. Below, it would also bring back the old
-# background: in front of black, a green screen left up to 87 levels of green if added in proportion to alpha, 12 so.
+# background: in front of black, a green screen left up to 87 levels of green if added in proportion to alpha, 12 here.
 _OPAQUE = 230
 _SHARES = (np.clip(np.arange(256) - _OPAQUE, 0, None) / (255 - _OPAQUE)).astype(np.float32)
 """The share of the lost part that is added, 0 to 1, by alpha."""
