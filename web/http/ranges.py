@@ -32,7 +32,7 @@ async def send(request: Request, storage: Storage, key: str, etag: str, headers:
     except FileNotFoundError:
         raise Problem(404, "not_found", "the file does not exist, or no longer exists") from None
     response_headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", **headers}
-    if etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
+    if _has(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=response_headers)
     part = _part(request.headers, size, etag) if request.method == "GET" else None  # section 14.2: GET only
     start, end = part or (0, size)
@@ -43,6 +43,12 @@ async def send(request: Request, storage: Storage, key: str, etag: str, headers:
     if request.method == "HEAD" or start == end:
         return Response(status_code=status, headers=response_headers)
     return StreamingResponse(pieces(storage.read(key, start, end - start)), status, response_headers)
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Whether the client has this object. Proxies may have made its tag weak (section 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags
 
 
 def _part(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
