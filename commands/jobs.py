@@ -77,7 +77,7 @@ def submit(
     options, of_server = job_request.read_options(matting, edges)
     saved = job_request.format_of(final) if final else None
     still = _is_picture(video or Path(source))
-    if saved:
+    if saved and not _is_unknown(video):
         check_input(saved, still)
     outputs = job_request.read_outputs(result or [], saved, options, still)
     request = job_request.body(options, outputs, part.times_s(), matting.size_px) | {"priority": priority}
@@ -106,6 +106,13 @@ def _is_picture(path: Path) -> bool:
     from stream.sources.signatures import is_picture
 
     return is_picture(path) or (not path.exists() and still_for(path.suffix.lower()) is not None)
+
+
+def _is_unknown(video: Path | None) -> bool:
+    """Whether a local file is missing, or neither a video nor a picture; `check_video` says so."""
+    from stream.sources.signatures import kind_of
+
+    return video is not None and not kind_of(video)
 
 
 def _is_url(source: str) -> bool:
