@@ -25,6 +25,7 @@ from stream.records.formats import FORMATS, NAMES, check_input, still_for
 from stream.records.jobs import JobState
 from stream.records.options import Edges
 from stream.settings import settings
+from stream.signals import postponed
 
 if TYPE_CHECKING:
     from commands.client import Remote, Update
@@ -270,6 +271,12 @@ def _bar(title: str, unit: str) -> Iterator["Update"]:
         (TransferSpeedColumn(),) if unit == "bytes" else (TextColumn("{task.completed:.0f} of {task.total} frames"),)
     )
     columns = (TextColumn(title), BarColumn(None), *speed, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
-        task = bar.add_task("", total=None)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
+    task = bar.add_task("", total=None)
+    with postponed():  # interrupted halfway, it could not be stopped
+        bar.start()
+    try:
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+    finally:
+        with postponed():
+            bar.stop()
