@@ -94,6 +94,7 @@ def compared(tab: Any) -> None:
     _live(tab)
     tab.keyboard.press("6")
     tab.wait_for_timeout(10_000)  # and what the preset costs was measured
+    tab.wait_for_selector("#notice", state="hidden", timeout=120_000)  # the machine may be busy
     tab.click("#tool-compare")
     tab.wait_for_timeout(700)
 
