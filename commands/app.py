@@ -53,8 +53,11 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(bench.app, name="bench")
 
 
-def run() -> int:
-    """Run the command line. Returns the exit code; an error or an interruption is reported in one line."""
+def run(quiet: bool = False) -> int:
+    """Run the command line. Returns the exit code; an error or an interruption is reported in one line.
+
+    quiet: an interruption is not reported.
+    """
     for number in endings():
         signal.signal(number, signal.default_int_handler)
     try:
@@ -71,7 +74,7 @@ def run() -> int:
         message = exc.format_message()  # empty if the help was shown instead
         return _fail("usage", _readable(message), 2) if message else 2
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", "interrupted", INTERRUPTED)
+        return INTERRUPTED if quiet else _fail("interrupted", "interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 

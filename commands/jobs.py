@@ -25,6 +25,7 @@ from stream.records.formats import FORMATS, NAMES, check_input, still_for
 from stream.records.jobs import JobState
 from stream.records.options import Edges
 from stream.settings import settings
+from stream.signals import postponed
 
 if TYPE_CHECKING:
     from commands.client import Remote, Update
@@ -87,7 +88,7 @@ def submit(
     options, of_server = job_request.read_options(matting, edges)
     saved = job_request.format_of(final) if final else None
     still = _is_picture(video or Path(source))
-    if saved:
+    if saved and not _is_unknown(video):
         check_input(saved, still)
     outputs = job_request.read_outputs(result or [], saved, options, still)
     request = job_request.body(options, outputs, part.times_s(), matting.size_px) | {"priority": priority}
@@ -116,6 +117,13 @@ def _is_picture(path: Path) -> bool:
     from stream.sources.signatures import is_picture
 
     return is_picture(path) or (not path.exists() and still_for(path.suffix.lower()) is not None)
+
+
+def _is_unknown(video: Path | None) -> bool:
+    """Whether a local file is missing, or neither a video nor a picture; `check_video` says so."""
+    from stream.sources.signatures import kind_of
+
+    return video is not None and not kind_of(video)
 
 
 def _is_url(source: str) -> bool:
@@ -278,6 +286,12 @@ def _bar(title: str, unit: str) -> Iterator["Update"]:
         (TransferSpeedColumn(),) if unit == "bytes" else (TextColumn("{task.completed:.0f} of {task.total} frames"),)
     )
     columns = (TextColumn(title), BarColumn(None), *speed, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
-        task = bar.add_task("", total=None)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
+    task = bar.add_task("", total=None)
+    with postponed():  # interrupted halfway, it could not be stopped
+        bar.start()
+    try:
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+    finally:
+        with postponed():
+            bar.stop()

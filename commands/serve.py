@@ -3,8 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Coroutine, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,7 +144,7 @@ def worker(
     Needs REDIS_URL. Run one per GPU, on any machine.
     """
     from stream.serve import descriptors
-    from stream.serve.heartbeat import supervised
+    from stream.supervised import is_supervised
 
     log.configure(verbose, as_json)
     chosen = settings()
@@ -153,7 +152,7 @@ def worker(
     _check_redis(chosen)
     if kind is not For.LIVE:
         _check_folders(chosen)
-    if spare or (supervised() and kind is not For.ALL):
+    if spare or (is_supervised() and kind is not For.ALL):
         (_live_worker if kind is For.LIVE else _file_worker)(chosen, spare)
     else:
         _supervised_workers(chosen, kind, ["-v"] * verbose + ["--json"] * as_json)
@@ -209,8 +208,7 @@ def _live_worker(chosen: Settings, spare: bool) -> None:
             await guarded(store.link, live.run_until_stopped())
             await store.close()
 
-    with _quiet(spare):
-        asyncio.run(run())
+    asyncio.run(run())
 
 
 async def _warm(live: "LiveWorker") -> None:
@@ -222,17 +220,6 @@ async def _warm(live: "LiveWorker") -> None:
     except (WeightsError, UsageError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         sys.exit(REFUSED)
-
-
-@contextmanager
-def _quiet(spare: bool) -> Iterator[None]:
-    """An interrupted spare exits without a message."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if spare:
-            sys.exit(0)
-        raise
 
 
 def _check_redis(chosen: Settings) -> None:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from stream.picture.frames import Frame, VideoInfo
 from stream.picture.timing import RateMeter, clock
 from stream.pump import Warnings
+from stream.signals import postponed
 
 _LINE_EVERY_S = 5.0
 
@@ -201,7 +202,8 @@ class BarReporter(_Counter):
         )
         self._bar = Progress(*columns, console=self._console, transient=True, expand=True)
         self._task = self._bar.add_task(self.title, total=info.frames, text="")
-        self._bar.start()
+        with postponed():  # interrupted halfway, it could not be stopped
+            self._bar.start()
 
     def tick(self, frame: Frame) -> None:
         self._rate.tick()
@@ -222,7 +224,8 @@ class BarReporter(_Counter):
 
     def stop(self) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with postponed():
+                self._bar.stop()
             self._bar = None
 
 

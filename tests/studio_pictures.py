@@ -29,6 +29,8 @@ SCHEMES = ("light", "dark")
 README = ROOT / "docs" / "studio.webp"
 _MAX_BYTES = 600_000
 _FAILS = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', '%s') }"
+# Chromium names a camera that is a clip by the clip's path.
+_NAMED = "Object.defineProperty(MediaStreamTrack.prototype, 'label', { get() { return 'Camera' } })"
 _NEVER = "navigator.mediaDevices.getUserMedia = () => new Promise(() => {})"
 
 
@@ -92,6 +94,7 @@ def compared(tab: Any) -> None:
     _live(tab)
     tab.keyboard.press("6")
     tab.wait_for_timeout(10_000)  # and what the preset costs was measured
+    tab.wait_for_selector("#notice", state="hidden", timeout=120_000)  # the machine may be busy
     tab.click("#tool-compare")
     tab.wait_for_timeout(700)
 
@@ -237,6 +240,7 @@ def take(
     for width, height in SIZES:
         viewport = {"width": width, "height": height}
         context = browser.new_context(viewport=viewport, color_scheme=schemes[-1], permissions=["camera"])
+        context.add_init_script(_NAMED)
         tab = context.new_page()
         tab.goto(url)
         tab.wait_for_selector(".tile-choice img")

@@ -183,8 +183,8 @@ _LISTEN_HINTS = {
 
 
 def check_bind(settings: Settings, host: str) -> None:
-    """Require access tokens if `host` is not loopback. Raises UsageError."""
-    if not is_loopback(host) and not read_tokens(settings):
+    """Check the access tokens, and require some if `host` is not loopback. Raises UsageError."""
+    if not read_tokens(settings) and not is_loopback(host):
         raise UsageError(
             f"--host {host} makes the server reachable by others: set MATTEBOX_TOKEN=… (or "
             "MATTEBOX_TOKENS=name:token,…) first, and use --tls auto, because browsers allow the camera on https "

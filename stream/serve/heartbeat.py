@@ -14,12 +14,12 @@ from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
 from stream.loops import start
+from stream.supervised import HEARTBEAT_FD
 
 _log = logging.getLogger(__name__)
 INTERVAL_S = 1.0  # between two heartbeats
 STARTING_S = 120.0  # silence allowed while a program starts, loads or ends: imports can block its event loop this long
 _SUSPENDED_S = 3.0  # an observer that looks this late was itself stopped, or the computer slept
-_FD = "MATTEBOX_HEARTBEAT_FD"  # environment variable with the pipe's descriptor
 
 
 class Health(Enum):
@@ -30,18 +30,13 @@ class Health(Enum):
     STUCK = b"!"
 
 
-def supervised() -> bool:
-    """Whether this process was started by a supervisor that watches its heartbeats."""
-    return _FD in os.environ
-
-
 @asynccontextmanager
 async def beating(health: Callable[[], Health] = lambda: Health.OK) -> AsyncIterator[None]:
     """Within it, the supervisor gets `health()` once a second from this event loop. Does nothing without a supervisor.
 
     Enter it once in a process.
     """
-    descriptor = os.environ.pop(_FD, "")  # so that processes started by this one do not look for it
+    descriptor = os.environ.pop(HEARTBEAT_FD, "")  # so that processes started by this one do not look for it
     if not descriptor:
         yield
         return
@@ -98,7 +93,7 @@ class Heartbeats:
 
     def environment(self) -> dict[str, str]:
         """For the program, which must inherit the descriptor `write`."""
-        return {_FD: str(self.write)}
+        return {HEARTBEAT_FD: str(self.write)}
 
     def handed_over(self) -> None:
         """The program has been started: close its end here."""

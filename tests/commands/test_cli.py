@@ -6,6 +6,7 @@ import resource
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from stream.settings import Settings
+from stream.supervised import HEARTBEAT_FD
 from tests.media import ROOT, TALK, TALK_ALPHA, command, mattebox, numbered_clip, pattern_clip, read
 from tests.waiting import PATIENCE_S
 from workers.edges import foreground
@@ -168,12 +170,24 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, number: int, name: s
 @pytest.mark.parametrize("module", ["typer", "av"])  # imported by the command line, and by the command
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_the_start_prints_no_traceback(tmp_path: Path, module: str, number: int) -> None:
-    """Inside `exec`, because Python remembers an interruption there and exits as if it had been killed."""
+    assert interrupted_at_import(tmp_path, module, number) == (130, "error: interrupted\n")
+
+
+@pytest.mark.parametrize("module", ["typer", "av"])
+def test_interrupting_the_start_of_a_supervised_program_prints_nothing(tmp_path: Path, module: str) -> None:
+    assert interrupted_at_import(tmp_path, module, signal.SIGTERM, **{HEARTBEAT_FD: "9"}) == (130, "")
+
+
+def interrupted_at_import(tmp_path: Path, module: str, number: int, **env: str) -> tuple[int, str]:
+    """Exit code and standard error of a command that is interrupted while it imports `module`.
+
+    Inside `exec`, because Python remembers an interruption there and exits as if it had been killed.
+    """
     (tmp_path / f"{module}.py").write_text("import time\nexec('print(1, flush=True); time.sleep(60)')")
     with subprocess.Popen(
         command("file", TALK, "-o", tmp_path / "o.mp4"),
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"} | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -186,7 +200,26 @@ def test_interrupting_the_start_prints_no_traceback(tmp_path: Path, module: str,
             _, errors = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
-    assert (process.returncode, errors) == (130, "error: interrupted\n")
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["nonsense"], 2)])
+def test_the_end_runs_exit_handlers_but_does_not_free_every_object(words: list[str], code: int) -> None:
+    script = """
+import atexit, mattebox
+from commands import app
+class Large:
+    def __del__(self): print("freed")
+kept, run = Large(), app.run
+def with_handler(quiet):
+    atexit.register(print, "handler")
+    return run(quiet)
+app.run = with_handler
+mattebox.main()
+"""
+    argv = [sys.executable, "-c", script, *words]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (code, "handler")
 
 
 def test_a_limit_on_file_size_is_a_disk_error_and_leaves_nothing(tmp_path: Path) -> None:

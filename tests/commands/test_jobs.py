@@ -192,6 +192,8 @@ def test_a_background_is_uploaded_once(site: Site, tmp_path: Path) -> None:
         (["CLIP", "-o", __file__, "--result", "mp4"], 2, ".py is not an output format"),
         (["/none.mp4"], 1, "/none.mp4 does not exist"),
         ([__file__], 1, "test_jobs.py"),
+        ([__file__, "-o", "out.jpg"], 1, "is text"),
+        (["/none.jpg", "-o", "out.mp4"], 1, "/none.jpg does not exist"),
         (["CLIP", "--token", "wrong"], 1, "access token"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from commands.app import app
 from stream.errors import UsageError
-from tests.media import ROOT, command, mattebox, numbered_clip, read
+from tests.media import ROOT, TALK, command, mattebox, numbered_clip, read
 
 CHROMA = ("--engine", "chroma", "--key", "#00ff00")
 
@@ -19,8 +19,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return numbered_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", 4)
 
 
-def on_a_terminal(answer: str, *words: object) -> tuple[int, str]:
-    """Run a command on a terminal where `answer` is typed. Returns its exit code and what the terminal shows."""
+def on_a_terminal(answer: str, *words: object, after: bytes = b"[y/N]") -> tuple[int, str]:
+    """Run a command on a terminal where `answer` is typed, once `after` is shown. Returns its exit code and what the
+    terminal shows."""
     process, terminal = pty.fork()
     if not process:
         os.chdir(ROOT)
@@ -29,7 +30,7 @@ def on_a_terminal(answer: str, *words: object) -> tuple[int, str]:
     try:
         while chunk := _read(terminal):
             shown += chunk
-            if answer and b"[y/N]" in shown:
+            if answer and after in shown:
                 os.write(terminal, answer.encode())
                 answer = ""
     finally:
@@ -79,6 +80,17 @@ def test_a_folder_with_files_counts_as_existing(clip: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "note.txt").read_text() == "mine"
     assert len(list(tmp_path.glob("*.png"))) == 4
+
+
+def test_ctrl_c_while_the_progress_bar_starts_is_one_line(tmp_path: Path) -> None:
+    hides_cursor = b"\x1b[?25l"
+    out = tmp_path / "out.mp4"
+    code, shown = on_a_terminal("\x03", "file", TALK, "-o", out, "--size", "1920x", *CHROMA, after=hides_cursor)
+    assert code == 130
+    assert shown.splitlines()[-1].endswith("error: interrupted"), shown
+    assert "Traceback" not in shown
+    assert "\x1b[?25h" in shown, "the cursor is shown again"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("answer", "code", "frames"), [("y\n", 0, 4), ("n\n", 2, 0), ("\n", 2, 0), ("\x03", 130, 0)])

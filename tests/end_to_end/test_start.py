@@ -38,6 +38,13 @@ def test_listening_beyond_loopback_without_tokens(tmp_path: Path) -> None:
     assert "MATTEBOX_TOKEN" in line
 
 
+def test_two_users_with_one_token(tmp_path: Path) -> None:
+    tokens = "ann:a-token-of-some-length,bob:a-token-of-some-length"
+    code, line = refused(tmp_path, "serve", "--port", "0", MATTEBOX_TOKENS=tokens)
+    assert code == 2
+    assert line == "error: MATTEBOX_TOKENS: two users have the same token"
+
+
 def test_missing_weights_offline(tmp_path: Path) -> None:
     code, line = refused(tmp_path, "serve", "--port", "0", MATTEBOX_CACHE_DIR=str(tmp_path), MATTEBOX_OFFLINE="1")
     assert code == 1

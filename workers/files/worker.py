@@ -25,7 +25,7 @@ from workers.lifecycle import Lifecycle
 
 _log = logging.getLogger(__name__)
 BEHIND = 10  # nice value of a file worker: live video has priority
-_TAKE_S = 1.0
+_TAKE_S = 0.25  # for a task, in one call; a worker that is shutting down waits for its end
 
 
 class FileWorker:

@@ -16,6 +16,7 @@ from stream.settings import Settings
 from stream.sources.signatures import is_picture, kind_of
 from workers.runs.file import FileRun, SharedEngine, check, run_file
 
+_SUFFIXES = {suffix for kind in FORMATS.values() for suffix in (kind.suffix, *kind.aliases)}
 _OF_ALL = (WeightsError, BackgroundError, OutputClosed)  # errors that all other inputs would have too
 
 
@@ -41,7 +42,7 @@ class Summary:
 
 def find_inputs(sources: Iterable[Path], recursive: bool, results: Path) -> list[Input]:
     """The files, and the videos and pictures in the folders, in order, each once. Hidden files and those below
-    `results` are left out.
+    `results` are left out. A damaged file with the name of an output format is taken too, so that its error is seen.
 
     recursive: also those in folders of folders, whose results keep their place. Raises UsageError if there is nothing.
     """
@@ -67,7 +68,7 @@ def _in_folder(folder: Path, recursive: bool, results: Path) -> list[Input]:
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
         and (results.absolute() == folder.absolute() or results.absolute() not in path.absolute().parents)
-        and kind_of(path)
+        and (kind_of(path) or path.suffix.lower() in _SUFFIXES)
     ]
 
 

@@ -121,6 +121,20 @@ async def test_jobs_of_an_older_version_are_listed_and_counted(server: RedisServ
 
 
 @asynctest
+async def test_jobs_of_an_older_version_stay_listed_if_a_worker_continues_one_first(server: RedisServer) -> None:
+    async with job_store(server) as store:
+        await finished(store, owner="ann")
+        await submitted(store, 2)
+        before = {job.id for job in await listed(store, "ann")}
+        with server.client() as raw:
+            for name in ("listed", "unfinished", "stored", "changed"):
+                raw.delete(f"mattebox:{name}:ann")
+            await store.renew(await taken(store), 5)
+            assert {job.id for job in await listed(store, "ann")} == before
+            assert raw.scard(redis_keys.unfinished("ann")) == 2
+
+
+@asynctest
 async def test_changes(server: RedisServer) -> None:
     async with job_store(server) as store:
         since, complete, _ = await store.changes("ann", 0)

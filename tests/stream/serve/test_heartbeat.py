@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 
 from stream.serve import heartbeat
-from stream.serve.heartbeat import Health, Heartbeats, Silence, beating, supervised
+from stream.serve.heartbeat import Health, Heartbeats, Silence, beating
+from stream.supervised import is_supervised
 from tests.servers import asynctest
 
 
@@ -31,7 +32,7 @@ async def test_the_health_of_the_last_heartbeat_is_known(monkeypatch: pytest.Mon
     beats, health = Heartbeats(), Health.OK
     for name, value in beats.environment().items():
         monkeypatch.setenv(name, value)
-    assert supervised()
+    assert is_supervised()
     assert (beats.take(), beats.health) == (False, Health.STARTING)
 
     async def wait_for(expected: Health) -> None:
@@ -40,7 +41,7 @@ async def test_the_health_of_the_last_heartbeat_is_known(monkeypatch: pytest.Mon
                 await asyncio.sleep(0.005)
 
     async with beating(lambda: health):
-        assert not supervised(), "its own child processes are not"
+        assert not is_supervised(), "its own child processes are not"
         for health in (Health.OK, Health.STARTING, Health.STUCK):
             await wait_for(health)
         health = Health.OK
@@ -68,6 +69,6 @@ async def test_a_supervisor_that_does_not_read_blocks_nobody(monkeypatch: pytest
 
 @asynctest
 async def test_without_a_supervisor_there_are_no_heartbeats() -> None:
-    assert not supervised()
+    assert not is_supervised()
     async with beating():
         await asyncio.sleep(0)

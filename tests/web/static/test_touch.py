@@ -179,6 +179,9 @@ def test_a_phone_held_sideways(phone: Any, site: Site) -> None:
     assert phone.evaluate("document.documentElement.scrollWidth") <= 844
     stop, panel = (phone.locator(name).bounding_box() for name in ("#stop", ".panel"))
     assert stop["y"] + stop["height"] <= 390
+    stage, heading, start = (phone.locator(name).bounding_box() for name in ("#stage", "#card h2", "#open"))
+    assert stage["y"] <= heading["y"], "the card is not cut off"
+    assert start["y"] + start["height"] <= stage["y"] + stage["height"]
     assert stop["x"] + stop["width"] <= panel["x"], "the settings are beside the video"
     assert phone.evaluate(SMALL) == []
 

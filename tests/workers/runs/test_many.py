@@ -57,6 +57,15 @@ def test_a_folder_gives_its_videos_and_pictures(tree: Path, tmp_path: Path) -> N
         find_inputs([tmp_path], False, results)
 
 
+@pytest.mark.parametrize("name", ["broken.jpg", "broken.JPEG", "broken.mp4"])
+def test_a_damaged_picture_or_video_in_a_folder_is_not_left_out(tree: Path, tmp_path: Path, name: str) -> None:
+    (tree / name).write_text("not a picture")
+    out = tmp_path / "out"
+    runs = plan(find_inputs([tree], False, out), Formats.read((), False), out, COMMON)
+    broken = [run for run in runs if run.source == tree / name]
+    assert run_many(broken, [], SETTINGS, JsonReporter(StringIO())) == Summary(failed=1)
+
+
 def test_results_inside_the_inputs_are_no_inputs(tree: Path) -> None:
     save(tree / "sub" / "done.png", person())
     assert names(find_inputs([tree], True, tree / "sub"), tree) == ["a.png", "b.jpg", "clip.mp4"]

@@ -43,7 +43,7 @@ local function note_change(owner, id)
 end
 
 -- Update the owner's indexes from this job's record.
-local function account(id)
+local function account_one(id)
   local names = { 'owner', 'state', 'url', 'media', 'results', 'created_s', 'listed' }
   local owner, state, url, media, results, created_s, listed = unpack(redis.call('HMGET', job_key(id), unpack(names)))
   redis.call(FINAL[state] and 'SREM' or 'SADD', unfinished_key(owner), id)
@@ -57,12 +57,19 @@ local function account(id)
   end
 end
 
--- Account for the jobs that an older version of this program stored, which did not do so.
+-- Account for the jobs that an older version of this program stored, which did not do so: then none is
+-- listed.
 local function account_old(owner)
   if redis.call('EXISTS', listed_key(owner)) == 1 then return end
   for _, id in ipairs(redis.call('ZRANGE', of_key(owner), 0, -1)) do
-    if redis.call('EXISTS', job_key(id)) == 1 then account(id) end
+    if redis.call('EXISTS', job_key(id)) == 1 then account_one(id) end
   end
+end
+
+-- As `account_one`. The jobs of an older version come first: this one is listed then, so they would be taken as done.
+local function account(id)
+  account_old(redis.call('HGET', job_key(id), 'owner'))
+  account_one(id)
 end
 
 -- Whether the owner may have another job: nil if so, else the reply to return. jobs, bytes: the limits, '' for none.
