@@ -413,13 +413,13 @@ def test_simultaneous_creations_do_not_exceed_the_quota(settings: Settings, redi
 
 
 def test_many_uploads_that_complete_at_once(http: httpx.Client, clip: bytes) -> None:
-    paths, numbers, over = [begun(http, len(clip)) for _ in range(16)], list[int](), threading.Event()
+    paths, numbers, over = [begun(http, len(clip)) for _ in range(8)], list[int](), threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.01):
+        while not over.wait(0.05):
             numbers.append(len(children(os.getpid(), "stream.sources.probe")))
 
-    with ThreadPoolExecutor(17) as pool:
+    with ThreadPoolExecutor(9) as pool:
         watching = pool.submit(watch)
         responses = list(pool.map(lambda path: sent(http, path, 0, clip), paths))
         over.set()
