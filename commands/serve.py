@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -59,6 +59,8 @@ def serve(
     _check_folders(chosen)
     descriptors.raise_limit()  # the programs inherit it
     port = check_free(host, port)
+    if chosen.redis_url:
+        _check_redis(chosen)
     url = chosen.redis_url or redis_server.address(chosen.data_dir)
     env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
     common = ["-v"] * verbose + ["--json"] * as_json
@@ -77,7 +79,7 @@ def serve(
     ]
     if not chosen.redis_url:
         programs.insert(0, _embedded_redis(chosen))
-    _supervise(programs)
+    _supervise(chosen, programs)
 
 
 def _embedded_redis(chosen: Settings) -> "Program":
@@ -94,11 +96,11 @@ def _embedded_redis(chosen: Settings) -> "Program":
     )
 
 
-def _supervise(programs: Sequence["Program"], stop_s: float | None = 15.0) -> None:
+def _supervise(chosen: Settings, programs: Sequence["Program"], stop_s: float | None = 15.0) -> None:
     from stream.serve.supervise import Refusal, Supervisor
 
     try:
-        asyncio.run(Supervisor(programs, stop_s).run())
+        asyncio.run(_guarded(chosen.redis_url, Supervisor(programs, stop_s).run()))
     except Refusal:  # the program has printed the reason
         sys.exit(1)
 
@@ -117,8 +119,9 @@ def web(
 
     log.configure(verbose, as_json)
     chosen = settings()
+    _check_redis(chosen)
     descriptors.raise_limit()
-    run(chosen, LiveStore(_redis(chosen)), host, port, tls)
+    run(chosen, LiveStore(chosen.redis_url), host, port, tls)
 
 
 class For(StrEnum):
@@ -147,16 +150,16 @@ def worker(
     log.configure(verbose, as_json)
     chosen = settings()
     descriptors.raise_limit()
-    _redis(chosen)
+    _check_redis(chosen)
     if kind is not For.LIVE:
         _check_folders(chosen)
     if spare or (supervised() and kind is not For.ALL):
         (_live_worker if kind is For.LIVE else _file_worker)(chosen, spare)
     else:
-        _supervised_workers(kind, ["-v"] * verbose + ["--json"] * as_json)
+        _supervised_workers(chosen, kind, ["-v"] * verbose + ["--json"] * as_json)
 
 
-def _supervised_workers(kind: For, common: list[str]) -> None:
+def _supervised_workers(chosen: Settings, kind: For, common: list[str]) -> None:
     """A process for each kind, so that a file that kills its worker does not end live video; one that hangs is
     replaced. Only a live worker must end soon after a signal: a file worker completes its task first."""
     from stream.serve.child import Program
@@ -168,19 +171,21 @@ def _supervised_workers(kind: For, common: list[str]) -> None:
         for each, watch in watches.items()
         if kind in (each, For.ALL)
     ]
-    _supervise(programs, None if kind is For.FILES else 15.0)
+    _supervise(chosen, programs, None if kind is For.FILES else 15.0)
 
 
 def _file_worker(chosen: Settings, _spare: bool) -> None:
     from stream.records.job_store import JobStore
+    from stream.records.redis_check import guarded
     from stream.serve.heartbeat import beating
     from stream.storage import open_storage
     from workers.files.worker import BEHIND, FileWorker
 
     async def run() -> None:
-        store = JobStore(_redis(chosen))
+        store = JobStore(chosen.redis_url)
         async with beating():
-            await FileWorker(chosen, store, open_storage(chosen)).run_until_stopped()
+            worker = FileWorker(chosen, store, open_storage(chosen))
+            await guarded(store.link, worker.run_until_stopped())
             await store.close()
 
     os.nice(BEHIND)
@@ -189,18 +194,19 @@ def _file_worker(chosen: Settings, _spare: bool) -> None:
 
 def _live_worker(chosen: Settings, spare: bool) -> None:
     from stream.records.live_store import LiveStore
+    from stream.records.redis_check import guarded
     from stream.serve.child import wait_for_turn
     from stream.serve.heartbeat import beating
     from workers.live.worker import LiveWorker
 
     async def run() -> None:
-        store = LiveStore(_redis(chosen))
+        store = LiveStore(chosen.redis_url)
         live = LiveWorker(chosen, store)
         async with beating(live.health):
             await _warm(live)
             if spare:
                 await wait_for_turn()
-            await live.run_until_stopped()
+            await guarded(store.link, live.run_until_stopped())
             await store.close()
 
     with _quiet(spare):
@@ -229,10 +235,39 @@ def _quiet(spare: bool) -> Iterator[None]:
         raise
 
 
-def _redis(chosen: Settings) -> str:
+def _check_redis(chosen: Settings) -> None:
+    """Raises UsageError without a usable REDIS_URL, and ServerError if waiting for its server would be useless."""
+    from stream.errors import StoreDown
+    from stream.records.redis_check import check
+    from stream.records.redis_link import RedisLink
+
     if not chosen.redis_url:
         raise UsageError("REDIS_URL is not set; only `mattebox serve` starts its own Redis server")
-    return chosen.redis_url
+
+    async def check_now() -> None:
+        link = RedisLink(chosen.redis_url)
+        try:
+            await check(link)
+        except StoreDown:  # it may come: the programs wait for it
+            pass
+        finally:
+            await link.close()
+
+    asyncio.run(check_now())
+
+
+async def _guarded(url: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until it ends, or until the Redis at `url`, if one is given, turns out to be unusable."""
+    from stream.records.redis_check import guarded
+    from stream.records.redis_link import RedisLink
+
+    if not url:
+        return await work
+    link = RedisLink(url)
+    try:
+        await guarded(link, work)
+    finally:
+        await link.close()
 
 
 def _check_folders(chosen: Settings) -> None:

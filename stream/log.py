@@ -28,6 +28,15 @@ def configure(verbosity: int, as_json: bool) -> None:
     handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    if threading.excepthook is threading.__excepthook__:  # else pytest, for example, has its own
+        threading.excepthook = _log_thread_failure
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    """Log the exception that ended a thread, in the format of the log."""
+    if failure.exc_value is not None and not isinstance(failure.exc_value, SystemExit):
+        name = failure.thread.name if failure.thread else "?"
+        logging.getLogger(__name__).error("the thread %r failed", name, exc_info=failure.exc_value)
 
 
 class OncePerSecond:

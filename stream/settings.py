@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(
             "MATTEBOX_REDIS_URL", "redis_url"
         ),  # the latter is the environment variable REDIS_URL
-        description="redis://, rediss:// or unix:// address; empty: `serve` starts its own server",
+        description="redis://, rediss://, unix:// or redis+sentinel:// address; empty: `serve` starts its own server",
     )
     tokens: SecretStr = Field(SecretStr(""), description="users, as name:token,name:token")
     token: SecretStr = Field(SecretStr(""), description="a single user's token")

@@ -40,23 +40,29 @@ def free_port() -> int:
 class RedisServer:
     """One server with an append-only file, on a unix socket (the embedded Valkey) or a loopback port (plain Redis)."""
 
-    def __init__(self, program: str, folder: Path, over_tcp: bool) -> None:
+    def __init__(self, program: str, folder: Path, over_tcp: bool, *options: str) -> None:
         self._folder = folder
         port = free_port() if over_tcp else 0
         self.url = f"redis://127.0.0.1:{port}" if over_tcp else f"unix://{folder}/s"
-        self._argv = [program, "--port", str(port), "--unixsocket", "s", "--save", "", "--appendonly", "yes"]
+        self._argv = [program, "--port", str(port), "--unixsocket", "s", "--save", "", "--appendonly", "yes", *options]
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(tied(self._argv), cwd=self._folder, stdout=subprocess.DEVNULL)
+        self.launch()
         with self.client() as client:
             until(lambda: self._answers(client), "the server starts", pause_s=0.01)
 
     def _answers(self, client: "redis.Redis") -> bool:
         try:
             return bool(client.ping())
+        except redis.AuthenticationError:
+            return True
         except redis.ConnectionError:
             return False
+
+    def launch(self, *options: str) -> None:
+        """Start it without waiting until it answers."""
+        self.process = subprocess.Popen(tied([*self._argv, *options]), cwd=self._folder, stdout=subprocess.DEVNULL)
 
     def client(self) -> "redis.Redis":
         return redis.Redis.from_url(self.url, decode_responses=True)
@@ -72,13 +78,16 @@ class RedisServer:
         self.process.send_signal(signal.SIGCONT)
 
 
-def start_server(kind: str) -> Iterator[RedisServer]:
-    """`kind`: "valkey" (what `serve` embeds) or "redis" (redis-server on PATH; skipped where there is none)."""
+def start_server(kind: str, *options: str, over_tcp: bool | None = None) -> Iterator[RedisServer]:
+    """`kind`: "valkey" (what `serve` embeds) or "redis" (redis-server on PATH; skipped where there is none).
+
+    options: of the server's command line. over_tcp: on a loopback port; None: only "redis" is.
+    """
     program = find_server() if kind == "valkey" else shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server on PATH")
     folder = Path(tempfile.mkdtemp(prefix="mbx"))  # short, because socket paths are limited
-    server = RedisServer(program, folder, over_tcp=kind == "redis")
+    server = RedisServer(program, folder, kind == "redis" if over_tcp is None else over_tcp, *options)
     yield server
     server.kill()
     shutil.rmtree(folder)

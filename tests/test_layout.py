@@ -11,7 +11,7 @@ ORDER = {
     "stream": (
         "errors install limits log meters registry signals slot",
         "suggestions",
-        "private settings",
+        "loops private settings",
         "picture",
         "records",
         "pump storage fetch serve",

@@ -1,6 +1,5 @@
 """The ASGI application: routes, middleware and their shared context. Built by `create_app`, run by `server.py`."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from stream.errors import MatteboxError, StoreDown
-from stream.log import OncePerSecond
+from stream.loops import Loops, Round
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
@@ -27,19 +25,20 @@ from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
 from web.http.token_check import TokenCheck
 from web.live import sessions, whip
 from web.stores.backgrounds import BackgroundStore
+from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
 from web.stores.uploads import UploadStore
-from web.videos import events, previews, results, uploads, webhooks
+from web.videos import events, job_form, previews, results, sources, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
-from web.videos.webhooks import deliver_forever
+from web.videos.webhooks import Deliveries
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
 _TELLERS = 4  # webhook deliveries at once, so that one slow receiver does not delay the others
 # Swagger UI puts styles into elements and pictures into style sheets
 _DOCS_CSP = guard.CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace("blob:", "data:")
-_log = OncePerSecond(logging.getLogger(__name__))
+_log = logging.getLogger(__name__)
 pages = APIRouter(include_in_schema=False)
 
 
@@ -52,6 +51,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     openapi.install(app)
     gate, counters = Gate(settings), Counters()
     storage = open_storage(settings)
+    jobs = JobStore(store.link)
     app.state.context = Context(
         settings,
         store,
@@ -60,8 +60,9 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         counters,
         storage,
         UploadStore(settings, storage),
-        JobStore(store.link),
+        jobs,
         JobWatch(),
+        JobForecast(jobs),
         TokenCheck(gate, store.spend),
     )
     problems.install(app)
@@ -71,7 +72,9 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         backgrounds,
         options,
         uploads,
+        sources,
         events,
+        job_form,  # before the other route for POST /api/jobs
         jobs_api,
         results,
         previews,
@@ -84,7 +87,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     app.mount("/static/swagger", Revalidated(packages=[("fastapi_offline", "static")]))
     app.mount("/static", Revalidated(directory=STATIC))
     # the last middleware added is the outermost
-    app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH))
+    app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH), own_limit=job_form.is_form)
     app.add_middleware(OriginCheck, loopback_only=gate.open, origins=frozenset(_split(settings.origins)))
     app.add_middleware(RequestCounter, counters=counters)
     app.add_middleware(tus.TusHeaders)
@@ -98,26 +101,17 @@ def _split(text: str) -> list[str]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    here: Context = app.state.context
-    tellers = (deliver_forever(here) for _ in range(_TELLERS))
-    loops = [asyncio.create_task(work) for work in (_reap(here), Sweeper(here).run(), *tellers)]
-    yield
-    for loop in loops:
-        loop.cancel()
-    await asyncio.gather(*loops, return_exceptions=True)
+    async with Loops(_log, "retrying").running(*background_loops(app.state.context)):
+        yield
 
 
-async def _reap(here: Context) -> None:
-    """End or requeue the work of lost workers. Every web and worker process does so; concurrent runs are safe."""
-    while True:
-        try:
-            await here.store.reap()
-            await here.jobs.reap_jobs()
-        except StoreDown:
-            pass  # /readyz reports it
-        except MatteboxError as exc:
-            _log.warning("cannot clean up after lost workers: %s", exc)
-        await asyncio.sleep(_REAP_S)
+def background_loops(here: Context) -> list[tuple[Round, float]]:
+    """The loops of a web process: (work, seconds between rounds). Every process runs them; concurrent runs are safe.
+
+    `reap` and `reap_jobs` end or requeue the work of lost workers.
+    """
+    tellers = [(Deliveries(here).deliver_due, webhooks.IDLE_S)] * _TELLERS
+    return [(here.store.reap, _REAP_S), (here.jobs.reap_jobs, _REAP_S), (Sweeper(here).wait_and_sweep, 0.0), *tellers]
 
 
 _COMPRESSED_BYTES = 1000  # smaller files are not worth it

@@ -1,4 +1,4 @@
-"""/livez: this process runs. /readyz: Redis answers and a worker is ready. /metrics: Prometheus, for all processes.
+"""/livez: this process runs. /readyz: Redis accepts writes and a worker is ready. /metrics: for all processes.
 
 Workers write their measurements to Redis with their heartbeats and meters, so any web process can report all of them.
 """
@@ -54,7 +54,7 @@ async def ready(
 ) -> Readiness:
     """503 while no worker is ready (for this kind, if one is given). A service at capacity is still ready."""
     if not await here.store.ping():
-        raise StoreDown("Redis does not answer")
+        raise StoreDown("Redis does not answer or refuses writes")
     workers = [w for w in await here.store.workers() if w.state == "ready"]
     kinds = [kind for kind in _KINDS if any(w.kind == kind for w in workers)]
     if not kinds or (required and required not in kinds):
@@ -96,7 +96,7 @@ class RecordsCollector(Collector):
         self._meters = [s.meters for s in sessions if s.state is SessionState.LIVE and s.meters is not None]
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("mattebox_redis_up", "1 if Redis answers", value=float(self._up))
+        yield GaugeMetricFamily("mattebox_redis_up", "1 if Redis answers and accepts writes", value=float(self._up))
         yield from self._of_workers()
         yield _labelled(
             "mattebox_sessions", "sessions by kind and state; ended ones for ten minutes", ["kind", "state"],

@@ -14,7 +14,9 @@ import uvicorn
 
 from stream import private
 from stream.errors import MatteboxError, UsageError
+from stream.loops import start
 from stream.records.live_store import LiveStore
+from stream.records.redis_check import guarded
 from stream.serve.heartbeat import beating
 from stream.settings import Settings
 from stream.storage import open_storage
@@ -123,7 +125,10 @@ class Server(uvicorn.Server):
 
 
 def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "off") -> None:
-    """Serve in this process until it is stopped, then close the store. Raises UsageError, DiskError."""
+    """Serve in this process until it is stopped, then close the store.
+
+    Raises UsageError, DiskError, and ServerError when Redis cannot be used (`redis_check`).
+    """
 
     async def main() -> None:
         private.check_folder(settings.data_dir)
@@ -131,10 +136,10 @@ def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "
         server = Server(settings, store, host, port, tls)
         print(f"Mattebox: {server.url}", flush=True)
         advise(server.url, host)
-        gallery = asyncio.create_task(_prepare_gallery(BackgroundStore(settings, open_storage(settings))))
+        gallery = start(_prepare_gallery(BackgroundStore(settings, open_storage(settings))), _log)
         async with beating():
             try:
-                await server.run_until_stopped()
+                await guarded(store.link, server.run_until_stopped(), server.stop)
             finally:
                 gallery.cancel()
                 await store.close()

@@ -39,7 +39,7 @@ class LiveStore:
         return self._link
 
     async def ping(self) -> bool:
-        """Whether Redis answers. The only method that does not raise StoreDown."""
+        """Whether Redis answers and accepts writes. The only method that does not raise StoreDown."""
         return await self._link.ping()
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ mattebox:commands:<worker>   stream: commands for a worker
 mattebox:worker:<id>         string: the worker's last heartbeat
 mattebox:workers             zset: id → when the heartbeat expires
 mattebox:spent:<key>         number: uses of a rate-limited resource in the current window
+mattebox:ping                string: written by health checks
 
 mattebox:job:<id>            hash: the record of a file job, one field each; fence, told (webhook attempts), of_frames,
                              counted_s and mark_… are internal
@@ -37,6 +38,7 @@ mattebox:job-key:<n>:<owner>:<key>  string: id of the job created with an idempo
 PREFIX = "mattebox:"
 GROUP = "workers"
 
+PING = PREFIX + "ping"
 SESSIONS = PREFIX + "sessions"
 OFFERS = PREFIX + "offers"
 WORKERS = PREFIX + "workers"

@@ -1,28 +1,48 @@
 """A process's connection to Redis: commands, scripts and timeouts. The only module that imports the Redis client.
 
-Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is unreachable it
-raises StoreDown, and the next call tries again. Connections are bounded (`turns.py`): calls beyond that wait here, and
-this wait is not held against Redis. Knows nothing about the records: `stream/records/live_store.py` has
-those of live video, `stream/records/job_store.py` those of file jobs.
+Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is unreachable or
+refuses the call for a reason that may pass, it raises StoreDown, and the next call tries again. Connections are bounded
+(`turns.py`): calls beyond that wait here, and this wait is not held against Redis. Knows nothing about the records:
+`stream/records/live_store.py` has those of live video, `stream/records/job_store.py` those of file jobs.
 """
 
+import asyncio
+import re
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import redis.asyncio as aioredis
+from redis.asyncio.connection import ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import (
+    MasterNotFoundError,
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AskError,
+    ClusterError,
+    ExecAbortError,
+    InvalidResponse,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisGone
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisSlow
 
 from stream.errors import StoreDown, UsageError
-from stream.records import scripts
+from stream.records import redis_address, redis_keys, scripts
 from stream.records.lifetimes import WAITING
+from stream.records.redis_address import RedisAddress
 from stream.records.turns import Turns, patience
 
-__all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError"]
+__all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError", "is_outage", "reason"]
 
 T = TypeVar("T")
 
@@ -30,40 +50,54 @@ SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected
 PATIENCE_S = 1.0  # timeout of any reply
 _CALLS = 32  # calls at a time: Redis answers one after the other, so more would only wait there instead of here
 _WAITS = WAITING  # blocking calls at a time: one for each offer that may wait
-_UNAVAILABLE = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "OOM")  # error replies that count as an outage
+_SENTINEL_S = 0.4  # timeout of a sentinel; leaves time to connect to the master within PATIENCE_S
+
+_OUTAGES = (
+    *(RedisGone, RedisSlow, OSError, InvalidResponse),  # RedisGone includes LOADING, NOAUTH and WRONGPASS
+    *(OutOfMemoryError, ReadOnlyError, NoPermissionError, ExecAbortError),
+    *(ClusterError, AskError),  # CLUSTERDOWN, MASTERDOWN, MOVED
+)
+_OUTAGE = re.compile(
+    r"(OOM|READONLY|LOADING|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|BUSY|TRYAGAIN|CROSSSLOT|NOAUTH|NOPERM)\b"
+    r"|UNBLOCKED force"  # the server became a replica while the call waited
+    r"|DB index is out of range|SELECT is not allowed"
+    r"|ACL failure in script|The user executing the script can't"
+    r"|Script attempted to access a non local key"  # a cluster
+)
+_IN_PIPELINE = " of pipeline caused error: "
 
 
 class RedisLink:
-    """One object per process, for its event loop. address: the URL without user, password and query."""
+    """One object per process, for its event loop. address: the URL without user, password and options. place: the
+    parsed URL, with them."""
 
     def __init__(self, url: str) -> None:
-        """url: redis://, rediss:// or unix://. Connects on first use. Raises UsageError for any other."""
-        self.address = _without_password(url)
-        retry = Retry(NoBackoff(), 1, (RedisGone,))  # one retry: the pooled connection may have been cut by a restart
+        """url: as in `redis_address`. Connects on first use. Raises UsageError."""
+        self.place = redis_address.parse(url)
+        self.address = self.place.shown
         try:
-            self._redis = aioredis.Redis.from_url(
-                url,
-                decode_responses=True,
-                protocol=2,
-                retry=retry,
-                socket_connect_timeout=PATIENCE_S,
-                socket_timeout=None,  # see `call`; redis-py's own swallows cancellations on Python 3.11 (wait_for)
-            )
+            self._redis = aioredis.Redis.from_pool(_pool(self.place))
         except ValueError as exc:
             raise UsageError(f"REDIS_URL={self.address!r}: {str(exc).splitlines()[0]}") from None
+        except TypeError as exc:  # "… unexpected keyword argument 'x'"
+            option = str(exc).rpartition(" ")[2]
+            raise UsageError(f"REDIS_URL={self.address!r}: unknown option {option}") from None
         self._scripts: dict[str, Any] = {}
         self._calls, self._waits = Turns(_CALLS), Turns(_WAITS)
 
     async def ping(self) -> bool:
-        """Whether Redis answers. Does not raise StoreDown."""
+        """Whether Redis answers and accepts writes. Does not raise StoreDown."""
         try:
-            await self.ask("PING")
+            await self.ask("SET", redis_keys.PING, "", "PX", 1000)
         except StoreDown:
             return False
         return True
 
     async def close(self) -> None:
+        pool = self._redis.connection_pool
         await self._redis.aclose()
+        if isinstance(pool, SentinelConnectionPool):
+            await pool.sentinel_manager.aclose()
 
     async def now_s(self) -> float:
         """Seconds since 1970, by the clock of Redis."""
@@ -93,20 +127,109 @@ class RedisLink:
         try:
             async with (self._waits if wait_s else self._calls).turn(), patience(wait_s + PATIENCE_S):
                 return await command
-        except (RedisGone, RedisSlow, OutOfMemoryError, ReadOnlyError, OSError) as exc:
-            raise StoreDown(f"Redis at {self.address}: {_first_line(exc)}") from exc
-        except RedisError as exc:
-            if str(exc).startswith(_UNAVAILABLE):
-                raise StoreDown(f"Redis at {self.address}: {_first_line(exc)}") from exc
+        except (RedisError, OSError) as exc:
+            if is_outage(exc):
+                raise StoreDown(f"Redis at {self.address}: {reason(exc)}") from exc
             raise
         finally:
             command.close()  # it never ran if this call had no turn
 
 
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+def is_outage(exc: BaseException) -> bool:
+    """Whether an error means that Redis is unavailable or refuses calls, rather than that a call was wrong.
+
+    Errors that have no class of their own are recognised by the code with which the server's reply begins.
+    """
+    return isinstance(exc, _OUTAGES) or (isinstance(exc, ResponseError) and bool(_OUTAGE.match(reason(exc))))
 
 
-def _first_line(exc: BaseException) -> str:
-    return (str(exc) or "no reply in time").splitlines()[0]
+def reason(exc: BaseException) -> str:
+    """The server's error reply in one line, beginning with its code; without the command, which a pipeline quotes."""
+    text = str(exc)
+    if _IN_PIPELINE in text:
+        text = text.rpartition(_IN_PIPELINE)[2].strip("(),'\"")
+    code = getattr(exc, "status_code", None)
+    line = (text.splitlines() or ["no reply in time"])[0]
+    return line if code in (None, "ERR") else f"{code} {line}"
+
+
+def _pool(address: RedisAddress) -> ConnectionPool:
+    """The pool of connections to a server, or to the current master of a group with Sentinel.
+
+    Raises ValueError or TypeError for options that the client does not know.
+    """
+    options: dict[str, Any] = {
+        **parse_url(address.url),
+        "decode_responses": True,
+        "protocol": 2,
+        "retry": _retry(),
+        "socket_connect_timeout": PATIENCE_S,
+        "socket_timeout": None,  # see `call`; redis-py's own swallows cancellations on Python 3.11 (wait_for)
+    }
+    pool: ConnectionPool
+    if address.sentinels:
+        options["connection_class"] = _managed(options.get("connection_class"))
+        del options["host"]
+        sentinels = _Sentinels(address.sentinels)
+        pool = SentinelConnectionPool(address.master, sentinels, **options)  # type: ignore[no-untyped-call]
+    else:
+        pool = ConnectionPool(**options)
+    pool.make_connection()  # type: ignore[no-untyped-call]  # checks the options; does not connect
+    return pool
+
+
+def _retry() -> Retry:
+    return Retry(NoBackoff(), 1, (RedisGone,))  # one retry: the pooled connection may have been cut by a restart
+
+
+def _managed(connection_class: Any) -> type[SentinelManagedConnection]:
+    return SentinelManagedConnection if connection_class is None else SentinelManagedSSLConnection
+
+
+class _Sentinels(Sentinel):
+    """The sentinels of a group, all asked at once: one that does not answer delays nobody."""
+
+    def __init__(self, urls: tuple[str, ...]) -> None:
+        """urls: as in `RedisAddress.sentinels`. Raises ValueError or TypeError for unknown options."""
+        super().__init__([])  # type: ignore[no-untyped-call]
+        options: dict[str, Any] = {"protocol": 2, "retry": _retry(), "socket_connect_timeout": _SENTINEL_S}
+        self.sentinels = [aioredis.Redis.from_url(url, **options) for url in urls]
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Host and port of the master, as the newest configuration of a majority that answers says.
+
+        A sentinel that was cut off may still name the old master. Raises MasterNotFoundError.
+        """
+        tasks = [asyncio.ensure_future(self._state(sentinel, service_name)) for sentinel in self.sentinels]
+        states: list[dict[str, Any]] = []
+        errors: list[str] = []
+        try:
+            for coming in asyncio.as_completed(tasks, timeout=_SENTINEL_S):
+                state = await coming
+                if isinstance(state, str):
+                    errors.append(state)
+                    continue
+                states.append(state)
+                if len(states) > len(tasks) // 2:
+                    break
+        except TimeoutError:
+            errors.append("no answer in time")
+        finally:
+            for task in tasks:
+                task.cancel()
+        newest = max(states, key=lambda state: state["config-epoch"], default=None)
+        if newest is None:
+            raise MasterNotFoundError(
+                f"no sentinel knows the master {service_name!r}: {'; '.join(sorted(set(errors)))}"
+            )
+        if not self.check_master_state(newest, service_name):
+            raise MasterNotFoundError(f"the master {service_name!r} is down")
+        return newest["ip"], newest["port"]
+
+    @staticmethod
+    async def _state(sentinel: "aioredis.Redis", master: str) -> Any:
+        """The sentinel's state of the master, as in SENTINEL MASTER; a text if it does not answer."""
+        try:
+            return await sentinel.sentinel_master(master)
+        except (RedisError, OSError) as exc:
+            return reason(exc)

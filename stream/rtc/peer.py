@@ -14,6 +14,7 @@ from dataclasses import replace
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 
 from stream.errors import SdpError
+from stream.loops import Loops, start
 from stream.rtc import ice, sdp
 from stream.rtc.aiortc_overrides import Encoded, divert, listen_to_reports, request_keyframe
 from stream.rtc.capture import CaptureClock
@@ -48,6 +49,7 @@ class Peer:
         self._clock, self._skew = CaptureClock(), FollowedDelay()
         self._pc: RTCPeerConnection | None = None
         self._offer: sdp.ParsedOffer | None = None
+        self._connect_by_s = 0.0
         self._candidates = 0
         self._connections: list[ice.Connection] = []
         self._output: LiveOutput | None = None
@@ -97,7 +99,9 @@ class Peer:
         await pc.setLocalDescription()
         if self._closing is not None:
             raise SdpError("the connection was closed before it was answered")
-        self._watchdog = asyncio.create_task(self._check_deadlines())
+        self._connect_by_s = time.monotonic() + self._settings.connect_timeout_s
+        watching = Loops(_log, "checking again").repeat(self._check_deadlines, _CHECK_INTERVAL_S)
+        self._watchdog = start(watching, _log)
         text = pc.localDescription.sdp
         self._attach(lines, text)
         return sdp.finish_answer(offer, text, self._settings.max_bitrate)
@@ -171,13 +175,10 @@ class Peer:
             self._start_closing("bye")
 
     async def _check_deadlines(self) -> None:
-        deadline_s = time.monotonic() + self._settings.connect_timeout_s
-        while True:
-            await asyncio.sleep(_CHECK_INTERVAL_S)
-            if self.state == "connected" and self._silent_s() > self._settings.media_timeout_s:
-                self._start_closing("media_timeout")
-            elif self.state == "new" and time.monotonic() > deadline_s:
-                self._start_closing("connect_timeout")
+        if self.state == "connected" and self._silent_s() > self._settings.media_timeout_s:
+            self._start_closing("media_timeout")
+        elif self.state == "new" and time.monotonic() > self._connect_by_s:
+            self._start_closing("connect_timeout")
 
     def _silent_s(self) -> float:
         """Seconds since the last frame of a client that sends video, else since the last packet of any kind."""
@@ -186,7 +187,7 @@ class Peer:
 
     def _start_closing(self, reason: str) -> None:
         if self._closing is None:
-            self._closing = asyncio.create_task(self._shut_down(reason))
+            self._closing = start(self._shut_down(reason), _log)
 
     async def close(self, reason: str) -> None:
         """Close the connection. Returns when all resources are released. Idempotent."""
@@ -209,20 +210,22 @@ class Peer:
         self.state = "closed"
         if self._watchdog is not None:
             self._watchdog.cancel()
-        if self.source is not None:
-            self.source.close()
-        self._detach()
-        if self._pc is not None:
-            await _close_connection(self._pc)
-        self.on_change("closed", reason)
+        try:
+            if self.source is not None:
+                self.source.close()
+            self._detach()
+            if self._pc is not None:
+                await _close_connection(self._pc)
+        finally:  # a video that is not reported as closed would keep its place in the worker
+            self.on_change("closed", reason)
 
 
 async def _close_connection(pc: RTCPeerConnection) -> None:
     """aiortc's close, in bounded time; then stop the transceivers again, some may have started meanwhile."""
-    closing = asyncio.ensure_future(pc.close())
+    closing = start(pc.close(), _log)
     await asyncio.wait([closing], timeout=_CLOSE_S)
-    if not closing.done() or closing.exception() is not None:
-        _log.warning("a connection did not close cleanly: %r", closing.exception() if closing.done() else "too slow")
+    if not closing.done():
+        _log.warning("a connection takes more than %g s to close", _CLOSE_S)
     await asyncio.sleep(_SETTLE_S)
     for line in pc.getTransceivers():
         with contextlib.suppress(Exception):

@@ -7,11 +7,15 @@ does not return from a call. `Silence` decides when there were no heartbeats for
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
+from stream.loops import start
+
+_log = logging.getLogger(__name__)
 INTERVAL_S = 1.0  # between two heartbeats
 STARTING_S = 120.0  # silence allowed while a program starts, loads or ends: imports can block its event loop this long
 _SUSPENDED_S = 3.0  # an observer that looks this late was itself stopped, or the computer slept
@@ -44,7 +48,7 @@ async def beating(health: Callable[[], Health] = lambda: Health.OK) -> AsyncIter
     pipe = int(descriptor)
     os.set_blocking(pipe, False)
     os.set_inheritable(pipe, False)
-    task = asyncio.create_task(_beat(pipe, health))
+    task = start(_beat(pipe, health), _log)
     try:
         yield
     finally:

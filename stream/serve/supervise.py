@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 from stream.errors import ServerError
+from stream.loops import Loops, start
 from stream.serve.child import Child, Program, cancel
 from stream.signals import endings
 
@@ -158,7 +159,7 @@ class _RunnerWithSpare(_Runner):
         await self._stop_spare_task()
         spare, self._spare = self._spare, None
         child = spare if spare is not None and spare.alive else await super()._next(delay_s)
-        self._spare_task = asyncio.create_task(self._keep_spare())
+        self._spare_task = start(Loops(_log, "").repeat(self._keep_spare), _log)
         return child
 
     async def _keep_spare(self) -> None:

@@ -188,12 +188,19 @@ class RtspSource:
     def _keep_connected(self) -> None:
         stuck: list[Connection] = []
         while not self._ending.is_set():
-            stuck = [connection for connection in stuck if not connection.ended.is_set()]
-            if len(stuck) < _MAX_STUCK:
-                stuck.append(self._connect())
-            if not self._ending.is_set():
-                self._set_state(SourceState("reconnecting", stuck[-1].overdue or stuck[-1].reason))
+            try:
+                self._connect_again(stuck)
+            except Exception as exc:  # noqa: BLE001 - of `on_state`, for example; the source must go on reconnecting
+                self._log.warning("%s: %r", self.address, exc)
             self._ending.wait(self._settings.rtsp_retry_s)
+
+    def _connect_again(self, stuck: list[Connection]) -> None:
+        """Make one connection, and report its end. stuck: connections that did not end; updated."""
+        stuck[:] = [connection for connection in stuck if not connection.ended.is_set()]
+        if len(stuck) < _MAX_STUCK:
+            stuck.append(self._connect())
+        if not self._ending.is_set():
+            self._set_state(SourceState("reconnecting", stuck[-1].overdue or stuck[-1].reason))
 
     def _connect(self) -> Connection:
         """Make one connection, and wait until it ends or is abandoned."""
@@ -218,7 +225,7 @@ class RtspSource:
     def _set_state(self, state: SourceState) -> None:
         """Report each state once; again if the report was refused."""
         if state != self.state or not self._reported:
-            self.state = state
+            self.state, self._reported = state, False
             self._reported = self._on_state(state) is not False
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.end_to_end.caller import calling
 from tests.end_to_end.serving import alive, descendants, serving
 from tests.media import ROOT
 from tests.rtc import Camera, until
-from tests.servers import asynctest
+from tests.servers import asynctest, free_port, start_server
 
 
 def refused(tmp_path: Path, *words: str, **env: str) -> tuple[int, str]:
@@ -83,3 +84,47 @@ def test_after_a_kill_no_process_is_left(tmp_path: Path) -> None:
         while left := [pid for pid in family if alive(pid)]:
             assert time.monotonic() < until_s, f"orphans: {left}"
             time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[str]:
+    """HOST:PORT of a Redis with the password `a-secret`."""
+    for server in start_server("valkey", "--requirepass", "a-secret", over_tcp=True):
+        yield server.url.removeprefix("redis://")
+
+
+@pytest.mark.parametrize("words", [("serve", "--port", "0"), ("web", "--port", "0"), ("worker",)], ids=" ".join)
+def test_a_redis_that_cannot_be_used(tmp_path: Path, locked: str, words: tuple[str, ...]) -> None:
+    code, line = refused(tmp_path, *words, REDIS_URL=f"redis://:b-secret@{locked}")
+    assert code == 1
+    assert line.startswith(f"error: Redis at redis://{locked}: the user or the password is wrong (WRONGPASS ")
+    assert "b-secret" not in line
+
+
+@pytest.mark.parametrize("kind", ["live", "files"])
+def test_one_worker_with_a_redis_that_cannot_be_used(tmp_path: Path, locked: str, kind: str) -> None:
+    code, line = refused(tmp_path, "worker", "--for", kind, REDIS_URL=f"redis://{locked}")
+    assert code == 1
+    assert line.startswith(f"error: Redis at redis://{locked}: it requires a password")
+
+
+def test_a_redis_cluster(tmp_path: Path) -> None:
+    options = ["--appendonly", "no", "--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+    for server in start_server("valkey", *options, over_tcp=True):
+        code, line = refused(tmp_path, "serve", "--port", "0", REDIS_URL=server.url)
+        assert code == 1
+        assert "it is a Redis Cluster, which Mattebox does not support, because" in line
+
+
+def test_a_redis_that_comes_later_and_cannot_be_used(tmp_path: Path) -> None:
+    port = free_port()
+    env = {"MATTEBOX_DATA_DIR": str(tmp_path), "REDIS_URL": f"redis://:b-secret@127.0.0.1:{port}"}
+    argv = [sys.executable, "-m", "mattebox", "web", "--port", "0"]
+    with subprocess.Popen(argv, cwd=ROOT, env=os.environ | env, stdout=-1, stderr=-1, text=True) as web:
+        assert web.stdout is not None
+        assert web.stdout.readline().startswith("Mattebox: http://"), "it waits for Redis"
+        for _ in start_server("valkey", "--port", str(port), "--requirepass", "a-secret"):
+            _, log = web.communicate(timeout=30)
+    assert web.returncode == 1
+    assert "error: Redis at redis://127.0.0.1" in log.splitlines()[-1]
+    assert "Traceback" not in log

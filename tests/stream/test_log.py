@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,6 +11,7 @@ import pytest
 from stream.log import JsonLines, OncePerSecond, configure
 from stream.progress import JsonReporter, LineReporter, Report, Reporter, closing_line, progress_line
 from stream.sources.pattern import PatternSource
+from tests.media import ROOT
 
 
 def test_json_lines_hold_one_object_each() -> None:
@@ -87,3 +90,14 @@ def test_closing_and_progress_lines() -> None:
     figures = {"frames": 12, "total": 120, "fps": 24.0, "eta_s": 4.5}
     assert progress_line(figures) == "12/120 frames, 24.0 fps, 0:04 left"
     assert progress_line(figures | {"total": None, "eta_s": None}) == "12 frames, 24.0 fps"
+
+
+def test_a_thread_that_fails_is_logged() -> None:
+    code = (
+        "import threading; from stream.log import configure; configure(0, True);"
+        "thread = threading.Thread(target=lambda: 1 / 0, name='divider'); thread.start(); thread.join()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["message"] == "the thread 'divider' failed"
+    assert "ZeroDivisionError" in json.loads(line)["exception"]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx
 
 from stream.records.live_store import LiveStore
+from stream.records.redis_link import RedisLink
 from stream.settings import Settings
 from tests.waiting import PATIENCE_S, until
 from tests.web.live_worker_double import Double
@@ -27,15 +28,21 @@ class Site:
     """url: the server's address. worker: the double, or None."""
 
     def __init__(
-        self, settings: Settings, redis_url: str, port: int = 0, worker: bool = True, tls: str = "off", host: str = HOST
+        self,
+        settings: Settings,
+        redis: str | RedisLink,
+        port: int = 0,
+        worker: bool = True,
+        tls: str = "off",
+        host: str = HOST,
     ) -> None:
         patient = {name: limit_s for name, limit_s in _PATIENT.items() if name not in settings.model_fields_set}
         settings = settings.model_copy(update=patient)
         self._loop = asyncio.new_event_loop()
-        self.store = LiveStore(redis_url)
+        self.store = LiveStore(redis)
         self.server = Server(settings, self.store, host, port, tls)
         self.url = self.server.url
-        self.worker = Double(LiveStore(redis_url)) if worker else None
+        self.worker = Double(LiveStore(redis)) if worker else None
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
 
     async def _run(self) -> None:
@@ -80,8 +87,8 @@ class Site:
 
 
 @contextmanager
-def running(settings: Settings, redis_url: str, **kwargs: Any) -> Iterator[Site]:
-    site = Site(settings, redis_url, **kwargs)
+def running(settings: Settings, redis: str | RedisLink, **kwargs: Any) -> Iterator[Site]:
+    site = Site(settings, redis, **kwargs)
     site.start()
     try:
         yield site

@@ -7,10 +7,14 @@ from stream.records.redis_link import RedisLink
 
 
 class OddLink(RedisLink):
-    """odd: names of scripts and commands, or "pipeline", whose next call raises. calls: those that did not, by name."""
+    """odd: names of scripts and commands, or "pipeline", whose next call raises. calls: those that did not, by name.
 
-    def __init__(self, url: str) -> None:
+    error: what is raised; by default RuntimeError.
+    """
+
+    def __init__(self, url: str, error: Exception | None = None) -> None:
         super().__init__(url)
+        self._error = error
         self.odd: set[str] = set()
         self.calls: Counter[str] = Counter()
 
@@ -29,5 +33,5 @@ class OddLink(RedisLink):
     def _count(self, name: str) -> None:
         if name in self.odd:
             self.odd.remove(name)
-            raise RuntimeError(f"{name} is odd")
+            raise self._error or RuntimeError(f"{name} is odd")
         self.calls[name] += 1

@@ -1,4 +1,4 @@
-"""What every worker does: loops that outlive exceptions, heartbeats, signals, leaving."""
+"""What every worker does: heartbeats, signals, leaving."""
 
 import asyncio
 import logging
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.errors import StoreDown
+from stream.loops import Loops, Round
 from stream.records.live_store import LiveStore
 from stream.serve.redis_server import Embedded
 from tests.media import ROOT
 from tests.servers import asynctest
 from tests.workers.failing_link import OddLink
 from workers import lifecycle
-from workers.lifecycle import Lifecycle, Loops
+from workers.lifecycle import Lifecycle
 
 LOG = logging.getLogger("tests.lifecycle")
 
@@ -25,73 +25,6 @@ LOG = logging.getLogger("tests.lifecycle")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Embedded(tmp_path_factory.mktemp("data")) as server:
         yield server.url
-
-
-class Rounds:
-    """Raises what it is given, one each round; when nothing is left, `done` is set."""
-
-    def __init__(self, *raised: BaseException) -> None:
-        self.raised, self.done = list(raised), asyncio.Event()
-
-    async def work(self) -> None:
-        if self.raised:
-            raise self.raised.pop(0)
-        self.done.set()
-
-
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "_RETRY_S", 0.01)
-
-
-@pytest.mark.usefixtures("soon")
-@asynctest
-async def test_no_exception_ends_a_loop_and_each_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    rounds = Rounds(KeyError("odd"), StoreDown("Redis is away"), asyncio.CancelledError(), ValueError("odder"))
-    async with asyncio.timeout(5):
-        await Loops(LOG, "work goes on").repeat(rounds.work, until=rounds.done)
-    assert [record.getMessage() for record in caplog.records] == [
-        "worker: a round of work failed",
-        "Redis is away; work goes on",
-        "worker: a round of work failed",
-        "worker: a round of work failed",
-    ]
-    assert [record.exc_info is not None for record in caplog.records] == [True, False, True, True]
-
-
-@pytest.mark.usefixtures("soon")
-@asynctest
-async def test_redis_out_of_reach_is_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
-    rounds = Rounds(*[StoreDown("Redis is away")] * 5)
-    async with asyncio.timeout(5):
-        await Loops(LOG, "work goes on").repeat(rounds.work, until=rounds.done)
-    assert len(caplog.records) == 1
-
-
-@asynctest
-async def test_after_an_exception_a_loop_waits_a_second() -> None:
-    rounds = Rounds(KeyError("odd"))
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.9):
-            await Loops(LOG, "").repeat(rounds.work, until=rounds.done)
-    assert not rounds.raised
-
-
-@asynctest
-async def test_a_loop_that_is_cancelled_ends() -> None:
-    loop = asyncio.create_task(Loops(LOG, "").repeat(Rounds().work))
-    await asyncio.sleep(0.01)
-    loop.cancel()
-    await asyncio.wait([loop], timeout=1)
-    assert loop.cancelled()
-
-
-@asynctest
-async def test_the_exception_of_a_single_task_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    loops = Loops(LOG, "")
-    loops.start(Rounds(KeyError("odd")).work())
-    await loops.settle(1.0)
-    assert [record.getMessage() for record in caplog.records] == ["worker: 'odd'"]
 
 
 @asynctest
@@ -133,7 +66,7 @@ async def test_a_worker_with_a_wrong_clock_is_always_listed(url: str, monkeypatc
     await store.close()
 
 
-def store_reap(store: LiveStore) -> lifecycle.Round:
+def store_reap(store: LiveStore) -> Round:
     async def reap() -> None:
         await store.reap()
 
@@ -160,7 +93,8 @@ async def test_a_worker_that_fails_leaves_too(url: str) -> None:
 STUBBORN = """
 import asyncio, logging
 from stream.records.live_store import LiveStore
-from workers.lifecycle import Lifecycle, Loops
+from stream.loops import Loops
+from workers.lifecycle import Lifecycle
 
 async def run(stop):
     print("running", flush=True)

@@ -106,7 +106,9 @@ def _detail(message: str) -> str:
 
 
 async def _store_down(_: Request, exc: Exception) -> Response:
-    return Problem(503, "store_down", "Redis cannot be reached; try again soon", retry_s=_STORE_RETRY_S).response()
+    return Problem(
+        503, "store_down", "Redis cannot be reached or refuses writes; try again soon", retry_s=_STORE_RETRY_S
+    ).response()
 
 
 async def _overloaded(_: Request, exc: Exception) -> Response:

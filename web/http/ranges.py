@@ -5,15 +5,23 @@ A request for several ranges gets the whole object, which the RFC allows; player
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from stream.storage import Storage
+from web.http import openapi
 from web.http.problems import Problem
 from web.http.threads import in_thread, pieces
 
+_BYTES = openapi.binary(openapi.OCTETS)
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: openapi.answer("The file, with the media type of its format.", _BYTES, ETag="for If-Range and If-None-Match"),
+    206: openapi.answer("The part that the Range header asks for.", _BYTES, Content_Range="its place in the file"),
+}
+"""Describes the answers of `send`."""
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 

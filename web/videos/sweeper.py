@@ -4,13 +4,11 @@ Every web process runs a sweeper; removing something twice is harmless.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
-from stream.errors import BadMove, MatteboxError, StoreDown
-from stream.log import OncePerSecond
+from stream.errors import BadMove
 from stream.records.jobs import JobState, JobSummary
 from stream.storage import keys
 from web.context import Context
@@ -22,7 +20,6 @@ _INTERVAL_S = 60.0
 _CANCELLED_S = 60.0  # until the files of a cancelled job are removed; by then its workers have stopped
 _DRAFT_S = 86_400.0  # until drafts that are not written to are removed
 _ORPHAN_S = 86_400.0  # until files without a record are removed: Redis may return with its data
-_log = OncePerSecond(logging.getLogger(__name__))
 
 
 class Sweeper:
@@ -36,15 +33,10 @@ class Sweeper:
         self._here = here
         self._orphans: dict[str, float] = {}
 
-    async def run(self) -> None:
-        while True:
-            await asyncio.sleep(_INTERVAL_S)
-            try:
-                await self.sweep()
-            except StoreDown:
-                pass  # without the records, it is unknown what may be removed
-            except (MatteboxError, OSError) as exc:
-                _log.warning("could not sweep: %s", exc)
+    async def wait_and_sweep(self) -> None:
+        """One round. While Redis is unavailable it is unknown what may be removed: nothing is."""
+        await asyncio.sleep(_INTERVAL_S)
+        await self.sweep()
 
     async def sweep(self, ahead_s: float = 0.0) -> None:
         """Remove everything that will have expired `ahead_s` seconds from now. Raises StoreDown, DiskError."""

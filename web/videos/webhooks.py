@@ -6,7 +6,6 @@ the user's webhook secret (GET /api/webhook-secret). Receivers should reject old
 `stream/fetch/safe_http.py` restricts the addresses that are called.
 """
 
-import asyncio
 import hashlib
 import hmac
 import logging
@@ -18,7 +17,7 @@ from typing import NamedTuple
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from stream.errors import FetchError, MatteboxError, StoreDown
+from stream.errors import FetchError
 from stream.fetch.safe_http import redacted_url, request
 from stream.log import OncePerSecond
 from stream.records.jobs import Job
@@ -30,7 +29,7 @@ router = APIRouter(prefix="/api", tags=["jobs"])
 _LEGACY_SIGNATURE = "Mattebox-Signature"  # deprecated: stays for one release
 _GONE = 410  # the receiver wants no more calls
 _RETRY_S = (15.0, 60.0, 300.0, 900.0, 2300.0)  # delays after the failed attempts, about an hour in total
-_IDLE_S = 1.0
+IDLE_S = 1.0  # between checks for calls that are due
 _log = OncePerSecond(logging.getLogger(__name__))
 
 
@@ -53,34 +52,26 @@ async def secret(owner: Owner, here: Here) -> WebhookSecret:
     return WebhookSecret(secret=f"whsec_{b64encode(key).decode()}", legacy_secret=key.hex())
 
 
-async def deliver_forever(here: Context) -> None:
-    """Deliver webhooks as they become due. Every web process does so; the store gives each call to one of them."""
-    while True:
-        try:
-            if await deliver_next(here):
-                continue
-        except StoreDown:
-            pass  # /readyz reports it
-        except MatteboxError as exc:
-            _log.warning("webhooks: %s", exc)
-        await asyncio.sleep(_IDLE_S)
+class Deliveries:
+    """Makes the calls. Every web process does so; the store gives each call to one of them."""
 
+    def __init__(self, here: Context) -> None:
+        self._here = here
 
-async def deliver_next(here: Context) -> bool:
-    """Make one call if one is due. Returns whether one was."""
-    due = await here.jobs.next_hook()
-    if due is None:
-        return False
-    job, attempts = due
-    failure = await in_network_thread(_call, here, job)
-    if not failure:
-        await here.jobs.hook_delivered(job.id)
-    elif attempts < len(_RETRY_S) and not failure.final:
-        await here.jobs.postpone_hook(job.id, _RETRY_S[attempts])
-    else:
-        _log.warning("webhook of job %s abandoned: %s", job.id, failure.reason)
-        await here.jobs.hook_delivered(job.id)
-    return True
+    async def deliver_due(self) -> None:
+        """Make all calls that are due. Raises StoreDown."""
+        while due := await self._here.jobs.next_hook():
+            await self._deliver(*due)
+
+    async def _deliver(self, job: Job, attempts: int) -> None:
+        failure = await in_network_thread(_call, self._here, job)
+        if not failure:
+            await self._here.jobs.hook_delivered(job.id)
+        elif attempts < len(_RETRY_S) and not failure.final:
+            await self._here.jobs.postpone_hook(job.id, _RETRY_S[attempts])
+        else:
+            _log.warning("webhook of job %s abandoned: %s", job.id, failure.reason)
+            await self._here.jobs.hook_delivered(job.id)
 
 
 def _call(here: Context, job: Job) -> Failure | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from stream.errors import Fenced, NoJob, StoreDown
 from stream.log import OncePerSecond
+from stream.loops import Loops
 from stream.records.job_store import JobStore, JobTask
 from stream.records.jobs import Job
 from stream.storage import Storage
@@ -18,7 +19,6 @@ from workers.files import tasks
 from workers.files.plan import Plan
 from workers.files.process import TaskProcess
 from workers.files.reports import Report
-from workers.lifecycle import Loops
 
 _log = logging.getLogger(__name__)
 _RENEW_S = 0.4  # so that a cancelled job is stopped within a second

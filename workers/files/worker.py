@@ -9,6 +9,7 @@ import logging
 from contextlib import suppress
 
 from stream.errors import DiskError, Fenced, NoJob, StoreDown
+from stream.loops import Loops, start
 from stream.records.job_store import JobStore, JobTask
 from stream.records.jobs import Job, JobState
 from stream.records.live_store import LiveStore
@@ -20,7 +21,7 @@ from workers.files.process import ProcessDied, TaskProcess
 from workers.files.reports import Report
 from workers.files.watcher import Stopped
 from workers.files.workspace import Workspace
-from workers.lifecycle import Lifecycle, Loops
+from workers.lifecycle import Lifecycle
 
 _log = logging.getLogger(__name__)
 BEHIND = 10  # nice value of a file worker: live video has priority
@@ -82,7 +83,7 @@ class FileWorker:
     async def _do(self, task: JobTask) -> None:
         _log.info("job %s: %s", task.job.id, task.name)
         lease = TaskLease(task, self._store, self._storage, self._process, self._life.leaving)
-        keeping = asyncio.create_task(lease.keep())
+        keeping = start(lease.keep(), _log)
         try:
             report = await self._run(task)
         finally:

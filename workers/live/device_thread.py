@@ -6,6 +6,7 @@ briefly, but only for videos that sent a frame recently. Knows nothing about how
 nothing about videos.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stream.errors import EngineError
+from stream.log import OncePerSecond
 from stream.picture.timing import RateMeter
 from stream.serve.heartbeat import Health
 from workers.engines.base import Engine, EngineState, Prepared, Result
@@ -70,6 +72,7 @@ class DeviceThread:
         self._running: list[_Ready] = []
         self._seen_s: dict[Hashable, float] = {}  # when each video sent its last frame
         self._closed = False
+        self._log = OncePerSecond(logging.getLogger(__name__))
         self._batches, self._busy_s = 0, 0.0
         self._call: tuple[float, bool] | None = None  # when the engine was called, and whether for the first time
         self._sizes, self._first_s = set[int](), 0.0  # batch sizes so far; duration of the last first call with one
@@ -116,8 +119,7 @@ class DeviceThread:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            waiting = [ready for ready in self._waiting if ready.result.set_running_or_notify_cancel()]
-            self._waiting.clear()
+            waiting = self._take_waiting()
         self._settle(waiting, [self._gone()] * len(waiting))
         self._thread.join(timeout_s)
         with self._changed:
@@ -139,11 +141,20 @@ class DeviceThread:
 
     def _run(self) -> None:
         while not self._closed:
-            batch = self._next()
-            began_s = time.monotonic()
-            outcomes = self._attempt(batch)
-            self._count(batch, began_s)
-            self._settle(batch, outcomes)
+            try:
+                self._run_next()
+            except Exception as exc:  # noqa: BLE001 - a bug; it must not end the thread, which all videos share
+                self._log.warning("%s: all waiting frames fail: %r", self.name, exc)
+                with self._changed:
+                    failed = [*self._running, *self._take_waiting()]
+                self._settle(failed, [exc] * len(failed))
+
+    def _run_next(self) -> None:
+        batch = self._next()
+        began_s = time.monotonic()
+        outcomes = self._attempt(batch)
+        self._count(batch, began_s)
+        self._settle(batch, outcomes)
 
     def _next(self) -> list[_Ready]:
         """The frames to run now: none if the device was closed, or if all their futures were cancelled."""
@@ -164,6 +175,12 @@ class DeviceThread:
         self._seen_s = {video: at_s for video, at_s in self._seen_s.items() if at_s >= since_s}
         waiting = {ready.video for ready in self._waiting}
         return self._closed or len(self._waiting) >= self._engine.batch or waiting >= self._seen_s.keys()
+
+    def _take_waiting(self) -> list[_Ready]:
+        """All waiting frames, except cancelled ones. Called with `_changed` held."""
+        waiting = [ready for ready in self._waiting if ready.result.set_running_or_notify_cancel()]
+        self._waiting.clear()
+        return waiting
 
     def _attempt(self, batch: Sequence[_Ready]) -> list[Result | Exception]:
         """The result or exception of each frame. If a batch fails, each of its frames is run alone."""

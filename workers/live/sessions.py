@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from stream.errors import BadMove, Fenced, NameTaken, NoSession, SdpError, StoreDown
+from stream.loops import Loops
 from stream.records.live import BAD_SDP, NAME_TAKEN, Answer, Meters, Session, SessionState
 from stream.records.live_store import LiveStore
-from workers.lifecycle import Loops
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0

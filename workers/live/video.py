@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from stream.errors import MatteboxError, NoVideoStream, without_paths
+from stream.loops import start
 from stream.pump import pump
 from stream.records.live import Meters, Session, SessionKind
 from stream.records.options import Options
@@ -151,7 +152,7 @@ class LiveVideo:
         self._loop.call_soon_threadsafe(self._pumped, reason)
 
     def _pumped(self, reason: str) -> None:
-        self._closing = self._loop.create_task(self._peer.close(self.reason or reason))
+        self._closing = start(self._peer.close(self.reason or reason), _log)
 
     def _camera_changed(self, state: str, reason: str) -> None:
         self.reason = self.reason or reason

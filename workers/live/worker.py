@@ -7,12 +7,13 @@ and changes of state are stored later.
 import asyncio
 import logging
 
+from stream.loops import Loops, start
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.heartbeat import Health
 from stream.settings import Settings
 from workers.device import threads
-from workers.lifecycle import Lifecycle, Loops
+from workers.lifecycle import Lifecycle
 from workers.live import capacity
 from workers.live.active_videos import ActiveVideos
 from workers.live.pool import Engines
@@ -61,7 +62,7 @@ class LiveWorker:
         """Serve until `stop` is set; then take no more offers, end every video as "drained", and return."""
         loops = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
         async with self._life.serving(stop, self._reap, *loops):
-            taking = asyncio.create_task(self._loops.repeat(self._take, until=stop))
+            taking = start(self._loops.repeat(self._take, until=stop), _log)
             try:
                 await stop.wait()
                 await self._drain(taking)

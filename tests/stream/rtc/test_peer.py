@@ -196,3 +196,25 @@ def test_any_offer_is_answered_or_refused_and_leaks_nothing(text: str) -> None:
         assert open_resources() == before
 
     asyncio.run(run())
+
+
+def test_a_connection_that_fails_to_close_is_reported_as_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """A video that is never reported as closed would keep its place in the worker."""
+
+    class OddOutput(LiveOutput):
+        def detach(self, track: object) -> None:
+            raise KeyError("odd")
+
+    async def run() -> None:
+        client, changes = Client(Camera(), "VP8"), list[tuple[str, str]]()
+        peer = Peer(SETTINGS, lambda state, reason: changes.append((state, reason)))
+        await client.take(await peer.answer(await client.offer(), OddOutput(SETTINGS)))
+        await until(lambda: peer.state == "connected")
+        await client.close()
+        await until(lambda: changes[-1] == ("closed", "bye"))
+        await asyncio.sleep(0)
+        assert "Peer._shut_down failed: 'odd'" in caplog.text
+        assert peer._pc is not None
+        await peer._pc.close()
+
+    asyncio.run(run())

@@ -19,6 +19,7 @@ from stream.sources import open_source, source_address
 from stream.sources.base import LiveSource, SourceOptions, SourceState
 from stream.sources.rtsp import DEFAULT_SIZE, RtspSource
 from tests.rtsp import ROOM, RtspServer, near
+from tests.servers import free_port
 from web.http.tls import certificate
 
 SETTINGS = Settings(rtsp_timeout_s=0.8, rtsp_retry_s=0.3, slate_after_s=0.3)
@@ -146,6 +147,24 @@ def test_it_dies_and_comes_back_with_another_picture(server: RtspServer, watch: 
     assert not last.alpha[:, :40].any(), "what is beside a square picture is background"
     assert last.alpha[:, 40:280].all()
     assert near(last, ROOM)[:50, 44:276].all(), "the room keeps its shape, in the middle"
+
+
+def test_an_error_in_the_report_of_a_state_does_not_end_reconnecting(caplog: pytest.LogCaptureFixture) -> None:
+    states: list[str] = []
+
+    def tell(state: SourceState) -> None:
+        states.append(state.name)
+        raise ValueError("closed")
+
+    settings = SETTINGS.model_copy(update={"rtsp_retry_s": 0.05, "rtsp_timeout_s": 0.3})
+    source = RtspSource(Address.read(f"rtsp://127.0.0.1:{free_port()}/none"), settings, on_state=tell)
+    assert source.info
+    until_s = time.monotonic() + 10
+    while states.count("reconnecting") < 3:
+        assert time.monotonic() < until_s, states
+        time.sleep(0.01)
+    source.close()
+    assert "ValueError('closed')" in caplog.text
 
 
 def test_it_hangs_in_mid_stream(server: RtspServer, watch: Callable[..., Watched]) -> None:

@@ -34,6 +34,13 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.fixture
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Request it before `site`, whose loops read the delays when they start."""
+    monkeypatch.setattr("web.videos.webhooks._RETRY_S", (0.05,) * 3)
+    monkeypatch.setattr("web.videos.webhooks.IDLE_S", 0.05)
+
+
+@pytest.fixture
 def site(settings: Settings, redis_url: str) -> Iterator[Site]:
     with running(settings.model_copy(update={"allow_private_urls": True}), redis_url) as site:
         yield site
@@ -70,10 +77,8 @@ def test_a_signed_call_when_a_job_ends(site: Site, http: httpx.Client, origin: O
 
 
 def test_a_failed_call_is_retried(
-    site: Site, http: httpx.Client, origin: Origin, clip: bytes, monkeypatch: pytest.MonkeyPatch
+    short_delays: None, site: Site, http: httpx.Client, origin: Origin, clip: bytes
 ) -> None:
-    monkeypatch.setattr("web.videos.webhooks._RETRY_S", (0.05,) * 3)
-    monkeypatch.setattr("web.videos.webhooks._IDLE_S", 0.05)
     origin.status = 500
     submitted(http, upload=uploaded(http, clip), webhook=f"{origin.url}/hook")
     FileWorkerDouble(site).fail()
@@ -85,9 +90,8 @@ def test_a_failed_call_is_retried(
 
 
 def test_a_receiver_that_is_gone_is_not_called_again(
-    site: Site, http: httpx.Client, origin: Origin, clip: bytes, monkeypatch: pytest.MonkeyPatch
+    short_delays: None, site: Site, http: httpx.Client, origin: Origin, clip: bytes
 ) -> None:
-    monkeypatch.setattr("web.videos.webhooks._RETRY_S", (0.05,) * 3)
     origin.status = 410
     submitted(http, upload=uploaded(http, clip), webhook=f"{origin.url}/hook")
     FileWorkerDouble(site).fail()

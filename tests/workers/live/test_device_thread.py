@@ -223,6 +223,35 @@ def test_a_frame_that_fails_does_not_affect_the_others() -> None:
     device.close()
 
 
+class Odd(Slow):
+    """Its `batch` raises as often as `failures` says."""
+
+    failures = 0
+
+    @property
+    def batch(self) -> int:
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("odd")
+        return 2
+
+    @batch.setter
+    def batch(self, _: int) -> None:
+        """Ignored."""
+
+
+def test_an_unexpected_error_fails_the_waiting_frames_and_not_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Odd()
+    device = DeviceThread(engine)
+    assert number(device.submit(1, None).result(LONG_S)) == 1
+    engine.failures = 1
+    with pytest.raises(RuntimeError, match="odd"):
+        device.submit(2, None).result(LONG_S)
+    assert "all waiting frames fail: RuntimeError('odd')" in caplog.text
+    assert number(device.submit(3, None).result(LONG_S)) == 3
+    device.close()
+
+
 def test_frames_beyond_the_queue_limit_are_refused() -> None:
     gate = threading.Event()
     engine = Slow(gate=gate)
