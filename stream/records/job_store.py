@@ -93,7 +93,7 @@ class JobStore:
         """The owner's listed jobs that changed or were removed after the call that returned `since`; 0: before any.
 
         Returns the time for the next call, whether the ids are complete, and the ids. They are incomplete if that call
-        was a minute ago.
+        was more than a minute ago.
         """
         now, complete, *ids = await self._link.run("job/changes", owner, since)
         return int(now), bool(complete), ids
