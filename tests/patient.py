@@ -15,7 +15,8 @@ from tests.waiting import PATIENCE_S
 
 _LIVES = ("LEASE_S", "GRACE_S", "BEAT_S")
 _LIMITS = (
-    ("stream.records.redis_link", "PATIENCE_S"),
+    ("stream.records.redis_link", "REPLY_TIMEOUT_S"),
+    ("stream.records.live_store", "REPLY_TIMEOUT_S"),
     ("stream.serve.redis_server", "_START_S"),
     ("commands.client", "_TIMEOUT_S"),
 )
