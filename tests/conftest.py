@@ -3,20 +3,22 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 import workers  # noqa: F401 - sets environment variables that torch reads on import
 from stream.settings import Settings, settings
+from tests.patient import patient
+from tests.waiting import PATIENCE_S
 from tests.workers.models.birefnet import deterministic
 
 CLOCKED = (
     "end_to_end/", "web/static/", "web/test_server", "stream/rtc/test_chromium", "stream/rtc/test_encoder",
     "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer", "stream/rtc/test_source",
     "stream/sources/test_rtsp", "stream/records/test_store_faults", "stream/serve/", "stream/test_loops",
-    "stream/test_meters", "stream/test_pump", "stream/test_slot", "workers/bench/test_live",
+    "stream/test_pump", "workers/bench/test_live",
     "workers/files/test_worker", "workers/live/test_device_thread", "workers/live/test_matte",
     "workers/live/test_worker", "workers/test_lifecycle", "stream/rtc/test_lip_sync", "workers/runs/test_stream",
     "test_long", "test_new_engine", "commands/test_stream",
@@ -45,6 +47,15 @@ def pytest_configure(config: pytest.Config) -> None:
     # A background shell job ignores SIGINT, and so would every program that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # likewise under nohup
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Lengthen the product's time limits, unless the test is about time."""
+    if any(map(item.get_closest_marker, ("clocked", "slow"))):
+        return (yield)
+    with patient():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -104,8 +115,8 @@ def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    httpx.post(f"{s3_url}/moto-api/reset").raise_for_status()
-    httpx.put(f"{s3_url}/films").raise_for_status()
+    httpx.post(f"{s3_url}/moto-api/reset", timeout=PATIENCE_S).raise_for_status()
+    httpx.put(f"{s3_url}/films", timeout=PATIENCE_S).raise_for_status()
     return Settings(storage="s3://films/of/mattebox", s3_endpoint=s3_url)
 
 

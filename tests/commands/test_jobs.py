@@ -26,6 +26,7 @@ from stream.storage import open_storage
 from tests.media import ROOT, command, mattebox, numbered_clip, read
 from tests.servers import RedisServer, free_port, start_server
 from tests.stream.records.jobs import new_job
+from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site, running
 from workers.files.worker import FileWorker
 
@@ -256,7 +257,7 @@ def test_an_interrupted_wait_prints_that_the_job_continues(site: Site, tmp_path:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
     assert first["event"] == "progress"
     if process.returncode == 0:
         pytest.skip("the job ended before the interruption")

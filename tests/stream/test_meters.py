@@ -2,9 +2,12 @@
 
 import time
 
+import pytest
+
 from stream.meters import Stopwatch
 
 
+@pytest.mark.clocked
 def test_a_stopwatch_gives_the_mean_and_resets() -> None:
     watch = Stopwatch()
     assert watch.take_ms() == 0.0

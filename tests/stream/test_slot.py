@@ -1,7 +1,10 @@
 import threading
 import time
 
+import pytest
+
 from stream.slot import BoundedQueue, Slot
+from tests.waiting import PATIENCE_S
 
 
 def test_a_slot_keeps_the_newest_and_counts_the_rest() -> None:
@@ -48,7 +51,7 @@ def test_a_full_queue_blocks_the_writer() -> None:
     time.sleep(0.1)
     assert written == [0, 1]
     queue.cancel()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -57,7 +60,7 @@ def test_cancel_wakes_a_waiting_reader() -> None:
     thread = threading.Thread(target=lambda: list(queue), daemon=True)
     thread.start()
     queue.cancel()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -67,12 +70,13 @@ def test_put_on_a_closed_queue_returns_false() -> None:
     assert queue.put(1) is False
 
 
+@pytest.mark.clocked
 def test_take_waits_until_its_timeout() -> None:
     slot: Slot[int] = Slot()
     began_s = time.monotonic()
     assert slot.take(0.05) is None
     assert time.monotonic() - began_s >= 0.05
     slot.put(7)
-    assert slot.take(10) == 7
+    assert slot.take(PATIENCE_S) == 7
     slot.close()
-    assert slot.take(10) is None
+    assert slot.take(PATIENCE_S) is None

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from stream.records.live import Answer
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
+from tests.waiting import PATIENCE_S
 from tests.web.live_worker_double import CANNED, Double
 from tests.web.running_site import Site, running
 from tests.web.static.pages import CAMERA, CHROMIUM, FLAGS, Worker
@@ -35,7 +36,7 @@ def redis_url(valkey: str) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, offer_wait_s=30)
+    return Settings(data_dir=tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def site(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
     """A site with a worker and without tokens. All tests of a module share it, so they must undo their changes."""
     with redis.Redis.from_url(valkey) as client:
         client.flushdb()
-    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), offer_wait_s=30, max_offers=10**6)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), max_offers=10**6)
     with running(settings, valkey) as site:
         yield site
 
@@ -135,6 +136,7 @@ def browser(driver: Any, clip: Path) -> Iterator[Any]:
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(1000 * PATIENCE_S)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

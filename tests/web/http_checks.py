@@ -1,10 +1,10 @@
-from tests import waiting
-
 """HTTP requests and checks of responses that many tests of the web share."""
 
 from typing import Any
 
 import httpx
+
+from tests import waiting
 
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = "application/trickle-ice-sdpfrag"

@@ -18,6 +18,10 @@ from web.server import Server
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
+_PATIENT = {"offer_wait_s": 60.0} | dict.fromkeys(
+    ("headers_timeout_s", "body_timeout_s", "unread_timeout_s"), PATIENCE_S
+)
+"""Time limits of a site, unless its test sets them: no test may fail because the machine is slow."""
 
 
 class Site:
@@ -32,6 +36,8 @@ class Site:
         tls: str = "off",
         host: str = HOST,
     ) -> None:
+        patient = {name: limit_s for name, limit_s in _PATIENT.items() if name not in settings.model_fields_set}
+        settings = settings.model_copy(update=patient)
         self._loop = asyncio.new_event_loop()
         self.store = LiveStore(redis)
         self.server = Server(settings, self.store, host, port, tls)

@@ -1,6 +1,5 @@
 import inspect
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.routing import BaseRoute
 from stream.records.live import Worker
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
+from tests import waiting
 from tests.web.http_checks import begin, problem, until
 from tests.web.live_worker_double import Double
 from tests.web.running_site import Site, running
@@ -80,10 +80,8 @@ def test_ready_needs_a_ready_worker(http: httpx.Client, worker: Double) -> None:
     ready = http.get("/readyz").json()
     assert (ready["workers"], ready["capacity"]) == (1, 4)
     worker.state = "draining"
-    for _ in range(100):
-        if (response := http.get("/readyz")).status_code == 503:
-            break
-        time.sleep(0.02)
+    waiting.until(lambda: http.get("/readyz").status_code == 503, "the service is no longer ready")
+    response = http.get("/readyz")
     problem(response, 503, "no_worker")
     assert response.headers["retry-after"]
 
@@ -124,11 +122,9 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
 
 def test_metrics(http: httpx.Client, site: Site, worker: Double, camera_offer: str) -> None:
     path = begin(http, camera_offer).headers["location"]
-    for _ in range(200):
-        found = samples(http.get("/metrics").text)
-        if found.get(("mattebox_frames_per_second", "out")):
-            break
-        time.sleep(0.01)
+    rate = ("mattebox_frames_per_second", "out")
+    waiting.until(lambda: samples(http.get("/metrics").text).get(rate), "the worker reports")
+    found = samples(http.get("/metrics").text)
     assert found[("mattebox_redis_up",)] == 1
     assert found[("mattebox_workers", "live", "ready")] == 1
     assert found[("mattebox_capacity_sessions",)] == 4

@@ -8,6 +8,7 @@ from uuid import uuid4
 from stream.records.live import Answer, Session, SessionKind, SessionState
 from stream.records.live_store import LiveStore
 from tests.servers import RedisServer
+from tests.waiting import PATIENCE_S
 
 
 def new(kind: SessionKind = SessionKind.CAMERA, **fields: str) -> Session:
@@ -25,8 +26,8 @@ async def stores(server: RedisServer, count: int = 1) -> AsyncIterator[list[Live
 
 async def connecting(web: LiveStore, worker: LiveStore, session: Session, name: str = "w1") -> Session:
     """The session, taken and answered by a worker."""
-    waiting = asyncio.create_task(web.offer(session, "v=0", 5))
-    taken = await worker.take(name, 5)
+    waiting = asyncio.create_task(web.offer(session, "v=0", PATIENCE_S))
+    taken = await worker.take(name, PATIENCE_S)
     assert taken is not None
     await worker.reply(taken[0], Answer(sdp="v=1"))
     assert await waiting == Answer(sdp="v=1")

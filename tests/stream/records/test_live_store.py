@@ -10,24 +10,26 @@ from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from tests.servers import RedisServer, asynctest
 from tests.stream.records.live import connecting, live, new, stores
+from tests.waiting import PATIENCE_S
 
 
 @asynctest
 async def test_an_offer_reaches_a_worker_and_its_answer_comes_back(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new(owner="ann")
-        waiting = asyncio.create_task(web.offer(session, "v=0\r\nä", 5))
-        taken = await worker.take("w1", 5)
+        waiting = asyncio.create_task(web.offer(session, "v=0\r\nä", PATIENCE_S))
+        taken = await worker.take("w1", PATIENCE_S)
         assert taken is not None
         assert (taken[0].state, taken[0].worker, taken[0].fence) == (SessionState.CONNECTING, "w1", 1)
         assert taken[1].sdp == "v=0\r\nä"
-        assert taken[1].deadline_s == pytest.approx(taken[0].created_s + 5, abs=0.01)
+        assert taken[1].deadline_s == pytest.approx(taken[0].created_s + PATIENCE_S, abs=0.01)
         await worker.reply(taken[0], Answer(sdp="v=1"))
         assert await waiting == Answer(sdp="v=1")
         assert await web.session(session.id) == taken[0]
         assert await worker.take("w1", 0.1) is None
 
 
+@pytest.mark.clocked
 @asynctest
 async def test_an_offer_that_no_worker_takes_in_time(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
@@ -45,8 +47,8 @@ async def test_an_offer_that_no_worker_takes_in_time(server: RedisServer) -> Non
 async def test_an_offer_that_is_handed_back_is_taken_by_another_worker(server: RedisServer) -> None:
     async with stores(server, 3) as (web, leaving, other):
         session = new()
-        waiting = asyncio.create_task(web.offer(session, "v=0", 5))
-        first = await leaving.take("w1", 5)
+        waiting = asyncio.create_task(web.offer(session, "v=0", PATIENCE_S))
+        first = await leaving.take("w1", PATIENCE_S)
         assert first is not None
         await leaving.hand_back(*first)
         found = await web.session(session.id)
@@ -54,7 +56,7 @@ async def test_an_offer_that_is_handed_back_is_taken_by_another_worker(server: R
         assert (found.state, found.worker) == (SessionState.OFFERED, "")
         with pytest.raises(Fenced):
             await leaving.reply(first[0], Answer(sdp="late"))
-        second = await other.take("w2", 5)
+        second = await other.take("w2", PATIENCE_S)
         assert second is not None
         assert (second[1], second[0].fence) == (first[1], 2), "with the same deadline"
         with pytest.raises(Fenced):
@@ -66,12 +68,13 @@ async def test_an_offer_that_is_handed_back_is_taken_by_another_worker(server: R
             await other.hand_back(live, second[1])
 
 
+@pytest.mark.clocked
 @asynctest
 async def test_an_offer_that_is_handed_back_expires_as_before(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new()
         waiting = asyncio.create_task(web.offer(session, "v=0", 0.6))
-        taken = await worker.take("w1", 5)
+        taken = await worker.take("w1", PATIENCE_S)
         assert taken is not None
         await worker.hand_back(*taken)
         assert await waiting is None
@@ -81,12 +84,13 @@ async def test_an_offer_that_is_handed_back_expires_as_before(server: RedisServe
         assert await worker.take("w1", 0.1) is None
 
 
+@pytest.mark.clocked
 @asynctest
 async def test_a_worker_that_dies_before_it_answers(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new()
         waiting = asyncio.create_task(web.offer(session, "v=0", 0.5))
-        taken = await worker.take("w1", 5)
+        taken = await worker.take("w1", PATIENCE_S)
         assert taken is not None
         assert await waiting is None
         found = await web.session(session.id)
@@ -158,6 +162,7 @@ async def test_an_expired_lease_can_be_renewed(server: RedisServer) -> None:
         assert await worker.renew([session]) == {session.id}
 
 
+@pytest.mark.clocked
 @pytest.mark.usefixtures("short_lives")
 @asynctest
 async def test_an_abandoned_offer_is_reaped(server: RedisServer) -> None:
@@ -171,6 +176,7 @@ async def test_an_abandoned_offer_is_reaped(server: RedisServer) -> None:
         assert await web.take("w1", 0.1) is None
 
 
+@pytest.mark.clocked
 @pytest.mark.usefixtures("short_lives")
 @pytest.mark.parametrize("deaths", [1, 2, 3, 4])
 @asynctest
@@ -205,10 +211,9 @@ async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) ->
     taken: list[tuple[str, str]] = []
 
     async def work(store: LiveStore, name: str, capacity: int) -> None:
-        while True:
-            offered = await store.take(name, 0.5)
-            if offered is None:
-                return
+        while len(taken) < 100:
+            if (offered := await store.take(name, 0.2)) is None:
+                continue
             held[name] += 1
             assert held[name] <= capacity
             taken.append((offered[0].id, name))
@@ -219,7 +224,7 @@ async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) ->
 
     async with stores(server, 4) as (web1, web2, worker1, worker2):
         big = [work(worker1, "big", 3) for _ in range(3)]
-        offers = [web.offer(new(), "v=0", 8) for web in (web1, web2) for _ in range(50)]
+        offers = [web.offer(new(), "v=0", PATIENCE_S) for web in (web1, web2) for _ in range(50)]
         done = await asyncio.gather(*offers, *big, work(worker2, "small", 1))
         answers = [answer.sdp for answer in done if isinstance(answer, Answer)]
         assert len(taken) == len({id for id, _ in taken}) == len(answers) == 100
@@ -236,6 +241,7 @@ async def test_a_full_worker_leaves_offers_to_others(server: RedisServer) -> Non
         assert session.worker == "free"
 
 
+@pytest.mark.clocked
 @asynctest
 async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifetimes, "WAITING", 2)
@@ -243,7 +249,7 @@ async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypa
     async with stores(server) as (web,):
         waiting = [asyncio.create_task(web.offer(new(), "v=0", 0.5)) for _ in range(2)]
         await asyncio.sleep(0.1)
-        refused = await web.offer(new(), "v=0", 5)
+        refused = await web.offer(new(), "v=0", PATIENCE_S)
         assert refused is not None
         assert refused.problem == "full"
         assert await asyncio.gather(*waiting) == [None, None]
@@ -256,14 +262,14 @@ async def test_names_belong_to_an_owner_and_can_be_taken_over(server: RedisServe
     async with stores(server) as (store,):
         first = await live(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"))
         assert await store.stream("tv") == first
-        stranger = await store.offer(new(SessionKind.PUBLISH, name="tv", owner="bob"), "v=0", 1)
+        stranger = await store.offer(new(SessionKind.PUBLISH, name="tv", owner="bob"), "v=0", PATIENCE_S)
         assert stranger is not None
         assert stranger.problem == "name_taken"
         second = await connecting(store, store, new(SessionKind.PUBLISH, name="tv", owner="ann"), "w2")
         assert await store.stream("tv") == first  # until the second is live
         second = await store.move(second, SessionState.LIVE)
         assert await store.stream("tv") == second
-        assert await store.commands("w1", 1) == [Command(kind="end", session=first.id, reason="replaced")]
+        assert await store.commands("w1", PATIENCE_S) == [Command(kind="end", session=first.id, reason="replaced")]
         await store.move(first, SessionState.ENDED, "replaced")
         assert await store.stream("tv") == second
         await store.move(second, SessionState.ENDED, "bye")
@@ -287,13 +293,13 @@ async def test_a_name_taken_by_another_owner_meanwhile_is_refused(server: RedisS
 @asynctest
 async def test_viewers_go_to_the_publishers_worker(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
-        nothing = await web.offer(new(SessionKind.VIEW, name="tv", of="nobody"), "v=0", 1)
+        nothing = await web.offer(new(SessionKind.VIEW, name="tv", of="nobody"), "v=0", PATIENCE_S)
         assert nothing is not None
         assert nothing.problem == "no_stream"
         publisher = await live(web, worker, new(SessionKind.PUBLISH, name="tv"))
         viewer = new(SessionKind.VIEW, name="tv", of=publisher.id)
-        waiting = asyncio.create_task(web.offer(viewer, "v=0 view", 5))
-        (command,) = await worker.commands("w1", 5)
+        waiting = asyncio.create_task(web.offer(viewer, "v=0 view", PATIENCE_S))
+        (command,) = await worker.commands("w1", PATIENCE_S)
         assert command == Command(kind="view", session=viewer.id, text="v=0 view")
         assert await worker.accept("w2", viewer.id) is None
         accepted = await worker.accept("w1", viewer.id)
@@ -315,7 +321,7 @@ async def test_options_and_ends_reach_the_worker_in_order(server: RedisServer) -
         assert (await web.change(session.id, options)).options == options
         await web.send("w1", Command(kind="candidates", session=session.id, text="a=candidate"))
         await web.end(session.id, "deleted")
-        kinds = [command.kind for command in await worker.commands("w1", 1)]
+        kinds = [command.kind for command in await worker.commands("w1", PATIENCE_S)]
         assert kinds == ["options", "candidates", "end"]
         assert await worker.commands("w1", 0.05) == []
         await worker.move(session, SessionState.ENDED, "deleted")
@@ -331,16 +337,17 @@ async def test_options_and_ends_reach_the_worker_in_order(server: RedisServer) -
 @asynctest
 async def test_commands_survive_cancelled_reads_and_unknown_ones_are_ignored(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
-        reading = asyncio.create_task(worker.commands("w1", 5))
+        reading = asyncio.create_task(worker.commands("w1", PATIENCE_S))
         await asyncio.sleep(0.1)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         await web.send("w1", Command(kind="end", session="a"))
         with server.client() as raw:
             raw.xadd(redis_keys.commands("w1"), {"command": '{"kind": "dance"}'})
-        assert [command.session for command in await worker.commands("w1", 1)] == ["a"]
+        assert [command.session for command in await worker.commands("w1", PATIENCE_S)] == ["a"]
 
 
+@pytest.mark.clocked
 @asynctest
 async def test_an_ended_offer_cannot_be_taken(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
@@ -371,6 +378,7 @@ async def test_meters_and_lists(server: RedisServer) -> None:
             await worker.report(first, meters)
 
 
+@pytest.mark.clocked
 @pytest.mark.usefixtures("short_lives")
 @asynctest
 async def test_workers_are_listed_while_they_send_heartbeats(server: RedisServer) -> None:
@@ -440,7 +448,7 @@ async def test_every_key_expires(server: RedisServer) -> None:
         await worker.reply(publisher, Answer(sdp="never fetched"))
         await worker.renew([publisher])
         await web.reap()
-        waiting = asyncio.create_task(web.offer(new(), "v=0", 5))
+        waiting = asyncio.create_task(web.offer(new(), "v=0", PATIENCE_S))
         await asyncio.sleep(0.05)
         with server.client() as raw:
             lives = {key: raw.pttl(key) for key in raw.scan_iter()}

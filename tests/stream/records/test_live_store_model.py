@@ -13,6 +13,7 @@ from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from tests.servers import RedisServer
 from tests.stream.records.live import new
+from tests.waiting import PATIENCE_S
 
 STEPS = ["take", "accept", "renew", "change", "end", "lapse", *(f"move {state}" for state in SessionState)]
 
@@ -84,7 +85,7 @@ async def play(server: RedisServer, steps: list[str]) -> None:
         raw.flushall()
     store, session, model = LiveStore(server.url), new(), Model()
     held: list[Session] = []
-    waiting = asyncio.create_task(store.offer(session, "v=0", 60))
+    waiting = asyncio.create_task(store.offer(session, "v=0", PATIENCE_S))
     while await store.session(session.id) is None:
         await asyncio.sleep(0.001)
     for step in steps:

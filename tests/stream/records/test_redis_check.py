@@ -14,6 +14,7 @@ from stream.records.redis_link import RedisLink
 from tests.refusals import REFUSALS
 from tests.servers import RedisServer, asynctest, free_port, start_server
 from tests.stream.records.live import live, new, stores
+from tests.waiting import PATIENCE_S
 from web.http.tls import certificate
 
 CLUSTER = "Redis Cluster, which Mattebox does not support"
@@ -177,7 +178,7 @@ async def test_work_is_stopped_when_redis_comes_and_cannot_be_used() -> None:
     assert not guard.done()
     for _ in start_server("valkey", "--port", str(port), "--requirepass", "another-secret"):
         with pytest.raises(ServerError, match="the user or the password is wrong"):
-            await asyncio.wait_for(guard, 20)
+            await asyncio.wait_for(guard, PATIENCE_S)
     assert ended.is_set()
     await link.close()
 

@@ -6,6 +6,7 @@ import pytest
 from stream.records.redis_link import RedisLink
 from stream.records.turns import Turns, reply_timeout
 from tests.servers import RedisServer, asynctest
+from tests.waiting import PATIENCE_S
 
 
 @asynctest
@@ -80,6 +81,7 @@ async def test_the_timeout_of_a_reply_does_not_run_while_the_loop_is_busy() -> N
         await replied.wait()
 
 
+@pytest.mark.clocked
 @asynctest
 async def test_a_reply_that_came_while_the_loop_was_busy_is_not_missed(server: RedisServer) -> None:
     link = RedisLink(server.url)
@@ -99,7 +101,7 @@ async def test_connections_are_bounded_and_blocking_calls_do_not_hold_up_others(
     link = RedisLink(server.url)
     with server.client() as raw:
         before = len(raw.client_list())
-        waits = [asyncio.create_task(link.ask("BLPOP", f"none:{n}", 5, wait_s=5)) for n in range(20)]
+        waits = [asyncio.create_task(link.ask("BLPOP", f"none:{n}", PATIENCE_S, wait_s=PATIENCE_S)) for n in range(20)]
         await asyncio.sleep(0)
         assert all(await asyncio.gather(*(link.ping() for _ in range(200))))
         assert not any(wait.done() for wait in waits)

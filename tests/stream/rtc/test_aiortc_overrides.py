@@ -77,6 +77,7 @@ def test_keyframes_are_recognized(codec: str, data: bytes, key: bool) -> None:
     assert Encoded(codec, data, 0).is_keyframe is key
 
 
+@pytest.mark.clocked
 @pytest.mark.usefixtures("loopback")
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 def test_a_viewers_requests_reach_the_encoder(codec: str) -> None:

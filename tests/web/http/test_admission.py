@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from web.http.addresses import client_of, shared_by_many
 from web.http.admission import Accepted, Admission, Listener
 
@@ -33,7 +34,7 @@ class Door:
 
     def connect(self, source: str = "127.0.0.1") -> socket.socket:
         client = self._stack.enter_context(socket.socket())
-        client.settimeout(10)
+        client.settimeout(PATIENCE_S)
         client.bind((source, 0))
         client.connect(self.listener.getsockname())
         return client

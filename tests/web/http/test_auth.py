@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from stream.errors import UsageError
 from stream.settings import Settings
+from tests.waiting import PATIENCE_S
 from tests.web.http_checks import SDP, begin, problem
 from tests.web.running_site import Site, running
 from web.http.auth import COOKIE, Gate, read_tokens
@@ -213,7 +214,7 @@ def test_wrong_bearer_tokens_are_limited_like_sign_ins(users: Site, monkeypatch:
     monkeypatch.setattr("web.http.token_check._SLOW_S", 0.05)
     with users.client("alice-token") as alice, users.client() as http:
         assert alice.get("/api/sessions").is_success
-        cookie = httpx.post(f"{users.url}/api/login", json={"token": "alice-token"}).cookies[COOKIE]
+        cookie = httpx.post(f"{users.url}/api/login", json={"token": "alice-token"}, timeout=PATIENCE_S).cookies[COOKIE]
         guesses = [http.get("/api/sessions", headers={"Authorization": f"Bearer guess{n}"}) for n in range(12)]
         codes = [guess.status_code for guess in guesses]
         assert codes.count(401) + codes.count(429) == 12

@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -45,11 +46,11 @@ class Worker:
         self._process.wait()
 
 
-def state(page: Any, name: str, timeout_s: float = 15) -> None:
+def state(page: Any, name: str, timeout_s: float = PATIENCE_S) -> None:
     page.wait_for_selector(f"#status[data-state={name}]", timeout=1000 * timeout_s)
 
 
-def corner_is(page: Any, colour: tuple[int, int, int], timeout_s: float = 5) -> None:
+def corner_is(page: Any, colour: tuple[int, int, int], timeout_s: float = PATIENCE_S) -> None:
     """Wait until the video's corner has that colour, within video's accuracy."""
     end_s = time.monotonic() + timeout_s
     while True:
@@ -76,7 +77,7 @@ def opened(page: Any, site: Site) -> None:
     corner_is(page, SLATE)
 
 
-def until(page: Any, script: str, timeout_s: float = 10) -> None:
+def until(page: Any, script: str, timeout_s: float = PATIENCE_S) -> None:
     """Wait until the script's value is true; Playwright's wait_for_function needs `eval`, which the CSP forbids."""
     end_s = time.monotonic() + timeout_s
     while not page.evaluate(script):

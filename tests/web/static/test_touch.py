@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.static.pages import Worker, png, ready, state, until
 
@@ -30,6 +31,7 @@ FREEZE = "() => { window.nowMs = performance.now(); performance.now = () => nowM
 @pytest.fixture
 def phone(browser: Any) -> Iterator[Any]:
     context = browser.new_context(**PHONE)
+    context.set_default_timeout(1000 * PATIENCE_S)
     page, errors = context.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page

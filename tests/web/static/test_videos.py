@@ -13,6 +13,7 @@ from tests.conftest import PICTURES
 from tests.media import TALK
 from tests.pictures import person, save
 from tests.stream.records.jobs import new_job
+from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.videos.file_worker import FileWorkerDouble, submitted
 from tests.web.videos.tus import PATH, sent, uploaded
@@ -35,6 +36,7 @@ def browser() -> Iterator[Any]:
 def page(browser: Any, site: Site) -> Iterator[Any]:
     """The videos page, open; a script error in it fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 860}, accept_downloads=True)
+    context.set_default_timeout(1000 * PATIENCE_S)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -56,7 +58,7 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDoubl
     page.check("input[value='color:#f4f1ea']")
     page.select_option("select[name=height]", "480")
     page.set_input_files("#files", [TALK])
-    page.wait_for_selector(READY, timeout=15_000)
+    page.wait_for_selector(READY)
     page.focus("input[aria-label=Start]")
     for _ in range(20):
         page.keyboard.press("ArrowRight")  # a step is a twentieth of a second
@@ -89,7 +91,7 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDoubl
 
 def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     page.set_input_files("#files", [TALK])
-    page.wait_for_selector(READY, timeout=15_000)
+    page.wait_for_selector(READY)
     with ThreadPoolExecutor() as pool:
         made = pool.submit(files.run)
         page.click("button:has-text('Preview this frame')")
@@ -104,7 +106,7 @@ def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
 def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None:
     page.route(f"**{PATH}/*", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
     page.set_input_files("#files", [TALK])
-    page.wait_for_selector(".draft:has-text('cannot be reached')", timeout=15_000)
+    page.wait_for_selector(".draft:has-text('cannot be reached')")
     address = page.evaluate("() => Object.keys(JSON.parse(localStorage['mattebox.uploads']))[0]")
     assert sent(http, address, 0, TALK.read_bytes()[:1000]).status_code == 204, "this part has arrived"
     page.unroute(f"**{PATH}/*")
@@ -114,7 +116,7 @@ def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None
         page.set_input_files("#files", [TALK])
     assert patch.value.headers["upload-offset"] == "1000"
     assert patch.value.url.endswith(address)
-    page.wait_for_selector(READY, timeout=15_000)
+    page.wait_for_selector(READY)
     assert page.locator(".draft").count() == 1
     page.reload()
     page.wait_for_selector(READY)
@@ -129,8 +131,8 @@ def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerD
     second = tmp_path / "<img src=x>.mp4"
     second.write_bytes(TALK.read_bytes() + b"second")
     page.set_input_files("#files", [TALK, second, text])
-    page.wait_for_selector(".draft:has-text('notes.mp4'):has-text('is text, not a video')", timeout=15_000)
-    page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === 2", timeout=15_000)
+    page.wait_for_selector(".draft:has-text('notes.mp4'):has-text('is text, not a video')")
+    page.wait_for_function(f"() => document.querySelectorAll('{READY}').length === 2")
     page.click("#start-all")
     page.wait_for_function("() => document.querySelectorAll('.job').length === 2")
     assert page.locator("h3:text-is('<img src=x>.mp4')").count() == 1, "a file name is shown as text, not as HTML"
@@ -180,7 +182,7 @@ def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, file
     assert opaque == [kind.name for kind in videos if not kind.transparent]
     page.check("input[name=matte]")
     page.set_input_files("#files", [TALK])
-    page.wait_for_selector(READY, timeout=15_000)
+    page.wait_for_selector(READY)
     page.click(".draft button:has-text('Start')")
     page.wait_for_selector(".job")
     job = files.run()
@@ -193,13 +195,13 @@ def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.route("**/api/options", lambda route: route.abort())
     page.reload()
     page.set_input_files("#files", [TALK])
-    page.wait_for_selector(READY, timeout=15_000)
+    page.wait_for_selector(READY)
     page.click(".draft button:has-text('Start')")
     page.wait_for_selector(".job")
     assert [output.format for output in files.run().outputs] == [DEFAULT], "the server chooses"
     page.wait_for_selector(".job a:has-text('Download')")
     page.unroute("**/api/options")
-    page.wait_for_selector(".job button:has-text('Play')", timeout=15_000)
+    page.wait_for_selector(".job button:has-text('Play')")
 
 
 def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> None:
@@ -216,7 +218,7 @@ def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> 
 def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, size: tuple[int, int]) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.set_input_files("#files", [TALK])
-    page.wait_for_selector(READY, timeout=15_000)
+    page.wait_for_selector(READY)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
     page.click(".draft button:has-text('Remove')")
 
@@ -226,7 +228,7 @@ def test_a_picture_has_no_player_and_no_part(page: Any, site: Site, tmp_path: Pa
     save(result, person(40, 30))
     files = FileWorkerDouble(site, result=result.read_bytes())
     page.set_input_files("#files", [source])
-    page.wait_for_selector(READY, timeout=15_000)
+    page.wait_for_selector(READY)
     page.wait_for_function("() => document.querySelector('.draft .screen img:not([hidden])')?.naturalWidth === 122")
     assert page.is_hidden(".draft .trim")
     assert page.is_hidden(".draft video")

@@ -11,6 +11,7 @@ from PIL import Image
 from stream.records.job_store import JobTask
 from stream.records.jobs import Job, Media, StoredResult
 from stream.storage import keys
+from tests.waiting import PATIENCE_S
 from tests.web.http_checks import until
 from tests.web.running_site import Site
 
@@ -32,7 +33,7 @@ class FileWorkerDouble:
         self._jobs = site.context.jobs
 
     def task(self) -> JobTask:
-        task = self._site.call(self._jobs.take_task(self._name, 2))
+        task = self._site.call(self._jobs.take_task(self._name, PATIENCE_S / 2))
         assert task is not None, "there is no task"
         return task
 

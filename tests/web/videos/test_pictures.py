@@ -16,6 +16,7 @@ from stream.records.job_store import JobStore
 from stream.records.jobs import Media
 from tests.media import numbered_clip
 from tests.pictures import SKIN, person, points
+from tests.waiting import PATIENCE_S
 from tests.web.http_checks import problem
 from tests.web.running_site import Site
 from tests.web.videos.file_worker import submitted
@@ -47,11 +48,11 @@ def _file_worker(site: Site, valkey: str) -> Iterator[None]:
 
     thread = threading.Thread(target=lambda: asyncio.run(work()))
     thread.start()
-    stop.wait(20)
+    assert stop.wait(PATIENCE_S)
     yield
     loop, ended = loops[0]
     loop.call_soon_threadsafe(ended.set)
-    thread.join(30)
+    thread.join(PATIENCE_S)
 
 
 def accepted(http: httpx.Client, upload: str, **fields: Any) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def test_a_job_gives_one_picture(http: httpx.Client, upload: str) -> None:
 
 @pytest.mark.usefixtures("_file_worker")
 def test_a_preview_of_a_picture(http: httpx.Client, upload: str) -> None:
-    response = http.post("/api/previews", json={"upload": upload, "at_s": 3, "options": CHROMA}, timeout=60)
+    response = http.post("/api/previews", json={"upload": upload, "at_s": 3, "options": CHROMA})
     assert (response.status_code, response.headers["content-type"]) == (200, "image/png"), response.text
     with Image.open(io.BytesIO(response.content)) as image:
         assert (image.size, image.mode) == ((61, 45), "RGBA")

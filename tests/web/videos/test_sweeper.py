@@ -8,10 +8,11 @@ import pytest
 
 from stream.settings import Settings
 from tests.media import numbered_clip
+from tests.waiting import PATIENCE_S
 from tests.web.http_checks import problem
 from tests.web.running_site import Site, running
 from tests.web.videos.file_worker import FileWorkerDouble, done, submitted
-from tests.web.videos.tus import PATH, TUS, begun, opened, sent, uploaded
+from tests.web.videos.tus import PATH, TUS, begun, opened, sent, uploaded, writing
 from web.videos.sweeper import Sweeper
 
 DAY_S = 86_400.0
@@ -54,13 +55,15 @@ def test_abandoned_uploads_are_removed(site: Site, http: httpx.Client, clip: byt
     assert not [p for p in (site.context.settings.data_dir / "uploads").rglob("*") if p.is_file() and p.name != ".lock"]
 
 
-def test_an_upload_that_is_being_written_or_used_by_a_job_stays(site: Site, http: httpx.Client, clip: bytes) -> None:
+def test_an_upload_that_is_being_written_or_used_by_a_job_stays(
+    site: Site, http: httpx.Client, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waiting = uploaded(http, clip)
     submitted(http, upload=waiting)
-    half = begun(http, len(clip))
+    half, locked = begun(http, len(clip)), writing(monkeypatch)
     with opened(site.url, half, 0, len(clip)) as connection:
         connection.sendall(clip[:10])
-        time.sleep(0.2)
+        assert locked.wait(PATIENCE_S)
         swept(site, DAY_S + 60)
         connection.sendall(clip[10:])
         assert connection.recv(4096).startswith(b"HTTP/1.1 204")

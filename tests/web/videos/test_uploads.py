@@ -25,9 +25,22 @@ from stream.storage import open_storage
 from tests.media import numbered_clip
 from tests.processes import children
 from tests.servers import asynctest
+from tests.waiting import PATIENCE_S, until
 from tests.web.http_checks import problem
 from tests.web.running_site import Site, running
-from tests.web.videos.tus import BODY, PATH, TUS, begun, creation_headers, cut_off, offset_of, opened, sent, uploaded
+from tests.web.videos.tus import (
+    BODY,
+    PATH,
+    TUS,
+    begun,
+    creation_headers,
+    cut_off,
+    offset_of,
+    opened,
+    sent,
+    uploaded,
+    writing,
+)
 from web.stores.uploads import Busy, Upload, UploadStore
 from web.videos import uploads
 
@@ -43,21 +56,17 @@ def stored(site: Site, id: str) -> bytes:
 
 def wait_for_offset(http: httpx.Client, path: str, offset: int) -> None:
     """Poll until the server has noticed the end of a connection."""
-    for _ in range(100):
-        if offset_of(http, path) == offset:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"the offset never became {offset}")
+    until(lambda: offset_of(http, path) == offset, f"the offset is {offset}")
 
 
 def patched(http: httpx.Client, path: str, offset: int, content: bytes) -> httpx.Response:
     """Like a client after an interruption: retries while the server has not noticed the end of the old connection."""
-    for _ in range(100):
+
+    def answered() -> list[httpx.Response]:
         response = sent(http, path, offset, content)
-        if response.status_code != 423:
-            return response
-        time.sleep(0.02)
-    raise AssertionError("the upload stayed locked")
+        return [response] if response.status_code != 423 else []
+
+    return until(answered, "the upload is unlocked")[0]
 
 
 def test_the_servers_capabilities(http: httpx.Client) -> None:
@@ -111,11 +120,11 @@ def test_an_upload_survives_random_interruptions(http: httpx.Client, site: Site,
     assert stored(site, path.rpartition("/")[2]) == content
 
 
-def test_two_writers(http: httpx.Client, site: Site, clip: bytes) -> None:
-    path = begun(http, len(clip))
+def test_two_writers(http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, locked = begun(http, len(clip)), writing(monkeypatch)
     with opened(site.url, path, 0, len(clip)) as connection:
         connection.sendall(clip[:100])
-        time.sleep(0.2)
+        assert locked.wait(PATIENCE_S)
         refused = sent(http, path, 0, clip)
         problem(refused, 423, "busy")
         assert refused.headers["retry-after"]
@@ -125,18 +134,21 @@ def test_two_writers(http: httpx.Client, site: Site, clip: bytes) -> None:
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
-def test_two_web_processes_share_the_lock(http: httpx.Client, site: Site, valkey: str, clip: bytes) -> None:
+def test_two_web_processes_share_the_lock(
+    http: httpx.Client, site: Site, valkey: str, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running(site.context.settings, valkey, worker=False) as other, other.client() as client:
-        path = begun(http, len(clip))
+        path, locked = begun(http, len(clip)), writing(monkeypatch)
         with opened(site.url, path, 0, len(clip)) as connection:
             connection.sendall(clip[:100])
-            time.sleep(0.2)
+            assert locked.wait(PATIENCE_S)
             problem(sent(client, path, 0, clip), 423, "busy")
         wait_for_offset(client, path, 100)
         assert patched(client, path, 100, clip[100:]).status_code == 204
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
+@pytest.mark.clocked
 def test_a_stalled_writer_loses_its_lock(http: httpx.Client, site: Site, valkey: str, clip: bytes) -> None:
     impatient = site.context.settings.model_copy(update={"body_timeout_s": 0.2})
     path = begun(http, len(clip))
@@ -336,7 +348,7 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
     scope = {"type": "http", "headers": [(b"upload-checksum", b"sha1 " + digest)]}
     with upload_store.open(upload) as draft:
         draft.write([b"before"])
-        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30, 30.0))
+        writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30, PATIENCE_S))
         while draft.offset == len(b"before"):
             await asyncio.sleep(0.005)
         writing.cancel()
@@ -401,13 +413,13 @@ def test_simultaneous_creations_do_not_exceed_the_quota(settings: Settings, redi
 
 
 def test_many_uploads_that_complete_at_once(http: httpx.Client, clip: bytes) -> None:
-    paths, numbers, over = [begun(http, len(clip)) for _ in range(16)], list[int](), threading.Event()
+    paths, numbers, over = [begun(http, len(clip)) for _ in range(8)], list[int](), threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.01):
+        while not over.wait(0.05):
             numbers.append(len(children(os.getpid(), "stream.sources.probe")))
 
-    with ThreadPoolExecutor(17) as pool:
+    with ThreadPoolExecutor(9) as pool:
         watching = pool.submit(watch)
         responses = list(pool.map(lambda path: sent(http, path, 0, clip), paths))
         over.set()
@@ -429,18 +441,19 @@ def test_a_client_that_disconnects_releases_its_place_before_the_probe(
         problem(sent(http, path, len(clip), b""), 423, "busy")
     upload = site.context.upload_store.get("", path.rpartition("/")[2])
     assert upload is not None
-    for _ in range(200):
-        try:
-            site.context.upload_store.open(upload).__exit__()
-            break
-        except Busy:
-            time.sleep(0.02)
-    else:
-        raise AssertionError("the upload stayed locked")
+    until(lambda: unlocked(site, upload), "the upload is unlocked")
     for _ in range(AT_ONCE):
         site.call(released(free))
     assert patched(http, path, len(clip), b"").status_code == 204
     assert http.get(path).json()["state"] == "ready"
+
+
+def unlocked(site: Site, upload: Upload) -> bool:
+    try:
+        site.context.upload_store.open(upload).__exit__()
+    except Busy:
+        return False
+    return True
 
 
 async def released(free: asyncio.Semaphore) -> None:

@@ -1,12 +1,16 @@
-from tests.waiting import PATIENCE_S
-
 """A small tus 1.0 client for tests. It can also use a raw socket, to interrupt uploads."""
 
 import base64
 import socket
+import threading
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
+
+from tests.waiting import PATIENCE_S
+from web.videos import uploads
 
 PATH = "/api/uploads"
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -40,6 +44,18 @@ def uploaded(http: httpx.Client, content: bytes, name: str = "clip.mp4") -> str:
     path = begun(http, len(content), name)
     assert sent(http, path, 0, content).status_code == 204
     return path.rpartition("/")[2]
+
+
+def writing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a server of this process has locked a draft, and begins to read what its client sends."""
+    real, begun = uploads._write_body, threading.Event()
+
+    async def watched(*args: Any) -> None:
+        begun.set()
+        await real(*args)
+
+    monkeypatch.setattr(uploads, "_write_body", watched)
+    return begun
 
 
 def cut_off(url: str, path: str, offset: int, content: bytes, after: int) -> None:
