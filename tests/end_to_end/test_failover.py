@@ -90,7 +90,7 @@ async def seen(http: httpx.Client, job: str, condition: Callable[[dict[str, Any]
 
 
 async def offered_again(served: Served) -> float:
-    """When a worker has taken a new offer. An offer that Redis has accepted must be answered: "no_worker" is a fault."""
+    """When a worker has taken a new offer. One that Redis has accepted must be answered: "no_worker" is a fault."""
     until_s = time.monotonic() + LIMIT_S
     while (refusal := await offer(served)) is not None:
         assert refusal["code"] == "store_down", refusal
