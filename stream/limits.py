@@ -6,6 +6,7 @@ Configurable limits are in `stream/settings.py`; lifetimes in Redis are in `stre
 import re
 
 SIDE_PX = 16_384  # maximum width and height of a job's output
+FORM_BYTES = 100 * 2**20  # of a form with a file; larger files are uploaded with tus
 TITLE = 200  # characters of a video's title
 ADDRESS = 2048  # characters of a job's URL or webhook
 ID = 64  # characters of an id in a record

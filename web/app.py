@@ -27,7 +27,7 @@ from web.live import sessions, whip
 from web.stores.backgrounds import BackgroundStore
 from web.stores.job_watch import JobWatch
 from web.stores.uploads import UploadStore
-from web.videos import events, previews, results, uploads, webhooks
+from web.videos import events, job_form, previews, results, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
 from web.videos.webhooks import Deliveries
@@ -70,6 +70,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         options,
         uploads,
         events,
+        job_form,  # before the other route for POST /api/jobs
         jobs_api,
         results,
         previews,
@@ -82,7 +83,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     app.mount("/static/swagger", Revalidated(packages=[("fastapi_offline", "static")]))
     app.mount("/static", Revalidated(directory=STATIC))
     # the last middleware added is the outermost
-    app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH))
+    app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH), own_limit=job_form.is_form)
     app.add_middleware(OriginCheck, loopback_only=gate.open, origins=frozenset(_split(settings.origins)))
     app.add_middleware(RequestCounter, counters=counters)
     app.add_middleware(tus.TusHeaders)

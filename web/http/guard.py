@@ -6,7 +6,7 @@ can use a visitor's cookie (CSRF).
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -98,13 +98,20 @@ class BodyLimit:
     """Rejects bodies over `limit` bytes (413) and bodies that take more than 10 s to arrive (408).
 
     exempt: paths that are excluded with everything below them, because they stream their body under their own limit.
+    own_limit: whether a request is excluded for the same reason.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, exempt: Collection[str] = ()) -> None:
-        self._app, self._limit, self._exempt = app, limit, exempt
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        exempt: Collection[str] = (),
+        own_limit: Callable[[Scope], bool] = lambda scope: False,
+    ) -> None:
+        self._app, self._limit, self._exempt, self._own_limit = app, limit, exempt, own_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._is_exempt(scope["path"]):
+        if scope["type"] != "http" or self._is_exempt(scope["path"]) or self._own_limit(scope):
             await self._app(scope, receive, send)
         elif self._declared(Headers(scope=scope)) > self._limit:
             await self._too_large().response()(scope, receive, send)

@@ -44,6 +44,32 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
+FORM_TYPE = "multipart/form-data"
+FORM_BODY = {
+    "requestBody": {
+        "content": {
+            FORM_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "description": "A small file and its options; every field of Options is also a field of the form.",
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "format": {"type": "string", "description": "of the result"},
+                        "background": {"type": "string", "examples": ["color:#1f2937"]},
+                        "engine": {"type": "string"},
+                        "start_s": {"type": "number"},
+                        "end_s": {"type": "number"},
+                        "height": {"type": "integer"},
+                        "webhook": {"type": "string"},
+                    },
+                }
+            }
+        }
+    }
+}
+
+
 class OutputIn(BaseModel):
     """background, view: override those of `options`."""
 

@@ -23,7 +23,7 @@ from web.http import openapi
 from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.read_options import public_options
-from web.videos.job_requests import JobRequest, new_job
+from web.videos.job_requests import FORM_BODY, JobRequest, new_job
 
 PATH = http_paths.JOBS
 router = APIRouter(prefix=PATH, tags=["jobs"])
@@ -118,7 +118,10 @@ async def owned(here: Context, owner: str, id: str) -> Job:
     return job
 
 
-@router.post("", status_code=202, responses=_QUEUED, operation_id="submit_job", summary="Submit a job")
+@router.post(
+    "", status_code=202, responses=_QUEUED, openapi_extra=FORM_BODY,
+    operation_id="submit_job", summary="Submit a job",
+)  # fmt: skip
 async def submit(
     body: JobRequest,
     request: Request,

@@ -18,6 +18,7 @@ from stream.records.http_paths import TUS_TYPE
 from stream.records.jobs import Media
 from web.context import Context, Here, Owner, spend
 from web.http import tus
+from web.http.bodies import Chunks
 from web.http.disconnects import while_connected
 from web.http.problems import Problem
 from web.http.threads import in_lock_thread, in_thread
@@ -25,7 +26,6 @@ from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, check
 from web.stores.uploads import Busy, Draft, Upload
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
-_CHUNK = 2**20  # bytes written at once
 _CREATED, _CREATED_WINDOW_S = 120, 60
 _RETRY_S = 2
 
@@ -59,7 +59,7 @@ async def capabilities(here: Here, name: str = "") -> Response:
 async def create(request: Request, owner: Owner, here: Here) -> Response:
     """Create an upload of `Upload-Length` bytes. The body may contain its first bytes."""
     check_version(request)
-    await spend(here, request, "create", owner, _CREATED, _CREATED_WINDOW_S)
+    await spend_upload(here, request, owner)
     length, metadata = number(request, "upload-length"), request.headers.get("upload-metadata", "")
     title = title_of(metadata)
     try:
@@ -73,6 +73,11 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
     return Response(status_code=201, headers=headers | expiry(upload.expires_s))
 
 
+async def spend_upload(here: Context, request: Request, owner: str) -> None:
+    """Count a new upload. Raises Problem 429 after too many in a short time."""
+    await spend(here, request, "create", owner, _CREATED, _CREATED_WINDOW_S)
+
+
 @router.head(
     "/{name}", response_class=Response, openapi_extra=tus.HEAD_IN, responses=tus.HEAD_OUT,
     operation_id="get_upload_offset", summary="Number of bytes stored (tus)",
@@ -81,7 +86,7 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
     """The number of bytes received, from which the upload can continue."""
     check_version(request)
     upload = await _owned(here, owner, name)
-    async with _store_problems():
+    async with store_problems():
         offset = await in_thread(here.upload_store.offset, upload)
     headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.bytes)} | expiry(upload.expires_s)
     if upload.metadata:
@@ -93,7 +98,7 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
 async def get_upload(name: str, owner: Owner, here: Here) -> UploadOut:
     """The state of an upload, and the properties of its video once it is complete."""
     upload = await _owned(here, owner, name)
-    async with _store_problems():
+    async with store_problems():
         offset = await in_thread(here.upload_store.offset, upload)
     return UploadOut(**upload.model_dump(include=UploadOut.model_fields.keys() - {"offset"}), offset=offset)
 
@@ -121,7 +126,7 @@ async def remove(name: str, request: Request, owner: Owner, here: Here) -> Respo
     upload = await _owned(here, owner, name)
     if any(job.source == upload.source for job in await here.jobs.unfinished(owner)):
         raise Problem(409, "in_use", "a job uses this upload; cancel the job first")
-    async with _store_problems():
+    async with store_problems():
         await in_thread(here.upload_store.remove, upload)
     return Response(status_code=204)
 
@@ -149,7 +154,7 @@ def _missing() -> Problem:
 
 
 @asynccontextmanager
-async def _store_problems() -> AsyncIterator[None]:
+async def store_problems() -> AsyncIterator[None]:
     """Turns errors of the store into problems: 423 for a second writer, 404 for a missing upload, 507 for the disk."""
     try:
         yield
@@ -165,7 +170,7 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
     """Write the request body at `start`, and finish the upload if it is complete. Returns its record and offset."""
     if upload.state != "arriving":
         return _repeated(upload, start)
-    async with _store_problems():
+    async with store_problems():
         try:
             opened = await in_thread(here.upload_store.open, upload)
         except FileNotFoundError:  # removed, or completed by another writer after its record was read
@@ -198,7 +203,7 @@ async def _write_body(request: Request, draft: Draft, length: int, stall_s: floa
     If it ends early, the bytes received are kept, unless the request has a checksum.
     """
     start, checksum = draft.offset, checksum_of(request)
-    body = _Body(request, length - start, stall_s)
+    body = Chunks(request, length - start, stall_s, "the body is longer than Upload-Length allows")
     try:
         async for chunk in body:
             if checksum:
@@ -215,49 +220,6 @@ async def _write_body(request: Request, draft: Draft, length: int, stall_s: floa
     if checksum and checksum[0].digest() != checksum[1]:
         await in_thread(draft.truncate, start)
         raise Problem(460, "checksum", "the checksum does not match; send these bytes again")
-
-
-class _Body:
-    """The request body in large chunks, of at most `limit` bytes in total.
-
-    Raises Problem 413 for a longer body and 408 for a stalled one. If the client disconnects, yields what was
-    received, then raises ClientDisconnect.
-    """
-
-    def __init__(self, request: Request, limit: int, stall_s: float) -> None:
-        self.too_long, self._stall_s = False, stall_s
-        self._chunks, self._remaining = request.stream(), limit
-        declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > limit:
-            raise self._too_large()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        buffer = bytearray()
-        end: Exception | None = None
-        while end is None:
-            try:
-                async with asyncio.timeout(self._stall_s):
-                    buffer += await anext(self._chunks)
-            except (StopAsyncIteration, ClientDisconnect) as exc:
-                end = exc
-            except TimeoutError:
-                end = Problem(408, "slow", "the upload stalled; resume it later", Connection="close")
-            if buffer and (end or len(buffer) >= _CHUNK):
-                yield self._checked(bytes(buffer))
-                buffer.clear()
-        if not isinstance(end, StopAsyncIteration):
-            raise end
-
-    def _checked(self, chunk: bytes) -> bytes:
-        self._remaining -= len(chunk)
-        if self._remaining < 0:
-            self.too_long = True
-            raise self._too_large()
-        return chunk
-
-    @staticmethod
-    def _too_large() -> Problem:
-        return Problem(413, "too_large", "the body is longer than Upload-Length allows", Connection="close")
 
 
 def _wrong_offset(offset: int) -> Problem:
