@@ -101,13 +101,11 @@ class LiveStore:
 
     async def _take(self, worker: str, entry: str, id: str, sdp: str) -> tuple[Session, Offer] | None:
         try:
-            taken = await self._link.run("live/take", id, worker, entry)
+            got = await self._link.run("live/take", id, worker, entry)
         except StoreDown:
             self._untaken[worker] = entry, id, sdp
             raise
-        return (
-            (Session.from_fields(taken[1]), Offer(session=id, sdp=sdp, deadline_s=float(taken[0]))) if taken else None
-        )
+        return (Session.from_fields(got[1]), Offer(session=id, sdp=sdp, deadline_s=float(got[0]))) if got else None
 
     async def hand_back(self, session: Session, offer: Offer) -> None:
         """Let other workers take an offer that `take` returned and that was not answered. Raises NoSession, Fenced,
@@ -174,15 +172,15 @@ class LiveStore:
 
     async def _run_restored(self, name: str, session: Session, *values: str | float) -> Any:
         """Run a script for the session's worker. A record that Redis has lost is restored first, from this copy."""
-        reply = await self._link.run(name, *_ownership(session), *values)
+        reply = await self._link.run(name, *session.ownership(), *values)
         if reply[0] == "gone":
             await self.renew([session])
-            reply = await self._link.run(name, *_ownership(session), *values)
+            reply = await self._link.run(name, *session.ownership(), *values)
         return reply
 
     async def report(self, session: Session, meters: Meters) -> None:
         """Record the session's measurements. Raises Fenced or BadMove when it has ended."""
-        reply = await self._link.run("live/report", *_ownership(session), meters.model_dump_json())
+        reply = await self._link.run("live/report", *session.ownership(), meters.model_dump_json())
         if reply[0] != "gone":
             _check(reply, session.id)
 
@@ -218,11 +216,15 @@ class LiveStore:
         Called by all processes, about once a second. The first call after a lease expired only marks the session; a
         call 3 s later ends it. A worker that could not reach Redis can renew the lease in between.
         """
-        for id, until_s in list(self._unawaited.items()):  # else a worker would wait for a client that is gone
+        await self._withdraw()
+        return [Session.from_fields(fields) for fields in await self._link.run("live/reap")]
+
+    async def _withdraw(self) -> None:
+        """End the offers whose clients got StoreDown; otherwise a worker would wait for a client that is gone."""
+        for id, until_s in list(self._unawaited.items()):
             if until_s > time.monotonic():
                 await self._link.run("live/abandon", id)
             self._unawaited.pop(id, None)
-        return [Session.from_fields(fields) for fields in await self._link.run("live/reap")]
 
     # Workers: their commands and heartbeats.
 
@@ -276,11 +278,6 @@ class LiveStore:
         pipe.pttl(name)
         _, count, left_ms = await self._link.call(pipe.execute())
         return 0.0 if count <= limit else max(left_ms, 1) / 1000
-
-
-def _ownership(session: Session) -> tuple[str, str, int]:
-    """What proves a worker's ownership: session id, worker, fence."""
-    return session.id, session.worker, session.fence
 
 
 def _check(reply: list[str], id: str) -> None:

@@ -110,6 +110,8 @@ class Sessions:
         """Store the state; retried every second while Redis is unavailable. Raises NameTaken."""
         try:
             moved = await self._stored(lambda: self._store.move(session, to, reason), _RETRY_S)
+        except NameTaken:
+            raise
         except (BadMove, Fenced, NoSession) as exc:
             _log.info("session %s: %s", session.id, exc)
             return
