@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 app = typer.Typer(
     name="mattebox",
-    help="Video matting: cut people out of video and replace the background.",
+    help="Video matting: cut people out of videos and pictures and replace the background.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -76,7 +76,7 @@ def run() -> int:
 
 
 def _readable(message: str) -> str:
-    """A message of typer without its validator's words, and with a suggestion for a misspelled value."""
+    """A message of typer without the validator's phrases, and with a suggestion for a misspelled value."""
     message = message.replace("Value error, ", "").replace(": Input should be", ": it should be")
     if message.startswith("Option '--key' requires"):  # in a shell, # starts a comment
         return f"{message.rstrip('.')}; quote the colour ('#00ff00'), or leave out the #"

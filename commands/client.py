@@ -59,7 +59,7 @@ class Remote:
         self._known = settings.cache_dir / "uploads.json"
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Send a JSON request. Returns the JSON response, None if it is empty. headers: with `_` for `-`.
+        """Send a JSON request. Returns the JSON response, None if it is empty. headers: by name, with `_` for `-`.
 
         Retried for a minute while the server is unreachable or busy.
         """

@@ -39,11 +39,11 @@ def file(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="The format, where OUT is a folder or -; twice to name one for videos and one for pictures.",
+            help="The format, if OUT is a folder or -. Repeat it to set one for videos and one for pictures.",
         ),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("--recursive", help="Of a folder, also take the folders in it; OUT gets the same folders.")
+        bool, typer.Option("--recursive", help="Include subfolders; OUT gets the same subfolders.")
     ] = False,
     weights: shared_options.Weights = None,
     overwrite: shared_options.Overwrite = False,
@@ -52,8 +52,9 @@ def file(
 ) -> None:
     """Matte videos and pictures.
 
-    Several inputs, or a folder, need a folder as OUT; one that fails does not stop the others. With - as OUT, the
-    result goes to standard output, and messages to standard error.
+    Several inputs, or a folder, need a folder as OUT; an input that fails does not stop the others.
+
+    With - as OUT, the result is written to standard output, and messages to standard error.
     """
     from stream import log
     from stream.progress import reporter
@@ -103,7 +104,7 @@ def _output(text: str, formats: Sequence[str]) -> "Address | Path":
     from stream.sinks.stdout import check_format
 
     if len(formats) > 1:
-        raise UsageError("--format: one input has one format")
+        raise UsageError("--format: a single input takes one format only")
     if text == _PIPE:
         return Address("stdout", check_format(_one_picture(formats[0]) if formats else "").name)
     path = shared_options.local(text)

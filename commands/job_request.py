@@ -1,4 +1,4 @@
-"""The request of a job, checked on this machine and against the server before anything is uploaded."""
+"""The request for a job, checked on this machine and against the server before anything is uploaded."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from commands.client import Remote
 
 _OF_SERVER = ("gallery:", "upload:")
-"""Backgrounds that the server has, beside those of the command line."""
+"""Prefixes of backgrounds stored on the server, which the command line accepts as well."""
 
 
 def read_options(matting: MattingOptions, edges: Edges) -> tuple[Options, str]:
@@ -93,9 +93,9 @@ def check_background(background: Background, settings: Settings) -> None:
 def check_server(
     remote: "Remote", options: Options, of_server: str, outputs: Sequence[dict[str, str]], video: Path | None
 ) -> None:
-    """Check that the server can be reached, accepts the token, and knows what the job asks for.
+    """Check that the server can be reached, accepts the token, and supports what the job requests.
 
-    of_server: a background that it has, or "". video: a file to be uploaded. Raises RemoteError, UsageError, TooLarge.
+    of_server: a background stored there, or "". video: a file to be uploaded. Raises RemoteError, UsageError, TooLarge.
     """
     menu = remote.ask("GET", http_paths.OPTIONS)
     choose("--engine", options.engine, menu["options"]["properties"]["engine"]["enum"])
@@ -126,7 +126,7 @@ def uploaded_background(remote: "Remote", background: Background) -> str:
 def body(
     options: Options, outputs: Sequence[dict[str, str]], times_s: tuple[float, float | None], size: tuple[int, int]
 ) -> dict[str, Any]:
-    """The fields of the request that depend on no upload. size: (width, height) in pixels, 0 where not set."""
+    """The fields of the request that do not depend on an upload. size: (width, height) in pixels, 0 where not set."""
     return {
         "options": options.model_dump(mode="json", exclude_defaults=True),
         "outputs": list(outputs),

@@ -1,4 +1,4 @@
-"""`mattebox jobs`: sends videos to a server, follows their jobs, and downloads the results."""
+"""`mattebox jobs`: sends videos and pictures to a server, follows their jobs, and downloads the results."""
 
 import json
 import sys
@@ -33,7 +33,9 @@ _POLL_S = 0.5
 _FINAL = frozenset(state.value for state in JobState if state.final)
 _UNSUCCESSFUL = _FINAL - {JobState.DONE.value}
 
-app = typer.Typer(help="Videos processed by a server: submit, list, watch, cancel, get.", no_args_is_help=True)
+app = typer.Typer(
+    help="Videos and pictures processed by a server: submit, list, watch, cancel, get.", no_args_is_help=True
+)
 
 Url = Annotated[str, typer.Option("--server", envvar="MATTEBOX_SERVER", metavar="URL", help="Address of the server.")]
 Token = Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="Your token, if the server has users.")]
@@ -46,14 +48,19 @@ _LOCAL = "http://127.0.0.1:8080"
 @with_matting_options
 @with_flags(PartOptions)
 def submit(
-    source: Annotated[str, typer.Argument(metavar="FILE|URL", help="The video: a local file, or an http(s) address.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="The video or picture: a file, or an http(s) address.")
+    ],
     matting: MattingOptions,
     edges: Edges,
     part: PartOptions,
     output: Annotated[
         str | None,
         typer.Option(
-            "-o", "--output", metavar="OUT", help=f"Wait, and save the result; its name sets the format: {NAMES}, .zip."
+            "-o",
+            "--output",
+            metavar="OUT",
+            help=f"Wait, and save the result; its name sets the format: {NAMES}; .zip for PNG files.",
         ),
     ] = None,
     result: Annotated[
@@ -69,7 +76,10 @@ def submit(
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:
-    """Send a video to the server as a job. An interrupted upload continues when the same command is run again."""
+    """Send a video or picture to the server as a job.
+
+    An interrupted upload continues when the same command is run again.
+    """
     from commands import job_results
 
     remote, video = _remote(server, token), None if _is_url(source) else shared_options.local(source)
@@ -132,7 +142,9 @@ def _save(remote: "Remote", job: dict[str, Any], name: str, final: Path) -> None
 
 @app.command("list")
 def list_all(
-    limit: Annotated[int | None, typer.Option(min=1, help="How many jobs, newest first; by default all.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of jobs, newest first; by default all.")
+    ] = None,
     server: Url = _LOCAL,
     token: Token = "",
     as_json: shared_options.Json = False,
@@ -151,7 +163,7 @@ def watch(id: Id, server: Url = _LOCAL, token: Token = "", as_json: shared_optio
 
 @app.command()
 def cancel(id: Id, server: Url = _LOCAL, token: Token = "") -> None:
-    """Cancel a job. A job that has ended is left as it is."""
+    """Cancel a job. Has no effect on a job that has ended."""
     remote = _remote(server, token)
     remote.ask("DELETE", f"{http_paths.JOBS}/{_full_id(remote, id)}?keep=true")
 
@@ -160,7 +172,10 @@ def cancel(id: Id, server: Url = _LOCAL, token: Token = "") -> None:
 def get(
     id: Id,
     name: Annotated[str, typer.Option("--name", help="Name of the output; by default the first.")] = "",
-    to: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", help="Where to save it.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="OUT", help="Where to save it; by default a name like the video's."),
+    ] = None,
     overwrite: shared_options.Overwrite = False,
     server: Url = _LOCAL,
     token: Token = "",
@@ -213,11 +228,11 @@ def _full_id(remote: "Remote", id: str) -> str:
 
 
 def _watched(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
-    """Show the progress of a job until it ends. Returns the job. If interrupted, says that the job goes on."""
+    """Show the progress of a job until it ends. Returns the job. If interrupted, prints that the job continues."""
     try:
         return _followed(remote, id, as_json)
     except KeyboardInterrupt:
-        to_stderr(f"job {id} goes on; continue: mattebox jobs watch {id[:8]}")
+        to_stderr(f"job {id} continues on the server; follow it: mattebox jobs watch {id[:8]}")
         to_stderr(f"download its result: mattebox jobs get {id[:8]}; stop it: mattebox jobs cancel {id[:8]}")
         raise
 

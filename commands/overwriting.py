@@ -1,4 +1,4 @@
-"""The rule for outputs that exist, the same for every command that writes files.
+"""The rule for existing outputs, the same for every command that writes files.
 
 With `--overwrite` they are replaced. Otherwise a person at a terminal is asked, and a script gets an error, before any
 work is done.
@@ -48,8 +48,8 @@ def check_existing(existing: Sequence[Path], overwrite: bool) -> None:
 
 
 def keeps_existing(existing: Sequence[Path], overwrite: bool) -> bool:
-    """Of many outputs, whether those that exist are kept: with `--overwrite` they are not, a person at a terminal is
-    asked, and a script keeps them."""
+    """Whether existing outputs are kept when there are many: not with `--overwrite`; a person at a terminal is asked; a
+    script keeps them."""
     if overwrite or not existing:
         return False
     return not (_at_a_terminal() and typer.confirm(f"{_names(existing)}. Replace?", err=True))

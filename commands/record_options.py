@@ -1,4 +1,4 @@
-"""Makes command line options from the fields of a record, such as `Edges` or `MattingOptions`, all at once.
+"""Makes command line options from the fields of a record, such as `Edges` or `MattingOptions`.
 
 Names, ranges, defaults and help are defined in the record. See `shared_options.py` for options that are written out.
 """
@@ -20,7 +20,8 @@ def with_flags(record: type[Any], panel: str | None = None) -> Callable[[Command
     """Decorator of a typer command that replaces its parameter of type `record` by one option per field.
 
     record: a pydantic model, or a dataclass whose fields are annotated as parameters of a typer command. panel: the
-    heading under which the help lists the fields of a model. typer refuses numbers out of range, and names the option.
+    heading under which the help lists the fields of a model. typer refuses numbers out of range, and its message names
+    the option.
     """
 
     def decorate(command: Command) -> Command:

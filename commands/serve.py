@@ -112,7 +112,7 @@ def web(
     verbose: shared_options.Verbose = 0,
     as_json: Json = False,
 ) -> None:
-    """Run only the pages and the API. Needs REDIS_URL. Stateless: run any number of them."""
+    """Run only the pages and the API. Needs REDIS_URL. Run as many of them as needed."""
     from stream.records.live_store import LiveStore
     from stream.serve import descriptors
     from web.server import run

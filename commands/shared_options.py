@@ -26,9 +26,7 @@ def _for(option: str) -> str:
 Output = Annotated[
     str, typer.Option("-o", "--output", metavar="OUT", help=f"The output; its name sets the format: {NAMES}.")
 ]
-Overwrite = Annotated[
-    bool, typer.Option("-y", "--overwrite", help="Replace an output that exists; by default a terminal asks.")
-]
+Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output without asking.")]
 Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
 Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]

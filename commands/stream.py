@@ -44,7 +44,7 @@ def stream(
     as_json: shared_options.Json = False,
     verbose: shared_options.Verbose = 0,
 ) -> None:
-    """Record a live source, matted and without audio, until Ctrl-C.
+    """Record a live source, matted and without sound, until Ctrl-C.
 
     While the source is unavailable, only the background is recorded.
     """

@@ -94,7 +94,7 @@ class EncodeError(MatteboxError):
 
 class OutputClosed(MatteboxError):  # noqa: N818
     code = "output_closed"
-    exit_code = 141  # as of a program that SIGPIPE ends
+    exit_code = 141  # that of a program killed by SIGPIPE
 
 
 class SdpError(MatteboxError):
@@ -188,10 +188,10 @@ _FOLDERS = re.compile(r"/(?:[^\s/'\"]+/)*")
 
 
 def without_paths(text: str) -> str:
-    """The text of an error as others may read it: of each absolute path, only the last name is left.
+    """The text of an error for other people: each absolute path is reduced to its last name.
 
-    Messages for a terminal and for the log keep their paths; what is sent over HTTP or stored in records does not tell
-    how this machine's disk is laid out.
+    Messages for a terminal and for the log keep their paths; what is sent over HTTP or stored in records does not
+    reveal how this machine's disk is laid out.
     """
     parts, at = [], 0
     for match in _PATH_START.finditer(text):

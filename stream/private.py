@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from stream.errors import disk_error
 
-_PROBE_BYTES = 65_536  # more than a file system may store inside its own tables when it is full
+_PROBE_BYTES = 65_536  # more than a full file system can still store beside its metadata
 
 
 def make_folder(folder: Path) -> None:

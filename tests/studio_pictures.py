@@ -139,7 +139,7 @@ def loading(tab: Any) -> None:
 def capacity(tab: Any) -> None:
     _live(tab)
     tab.route("**/api/sessions/*", _as_if_overloaded)
-    tab.wait_for_selector("#notice:has-text('at capacity')")
+    tab.wait_for_selector("#notice:has-text('too busy')")
 
 
 def reconnecting(tab: Any) -> None:

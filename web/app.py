@@ -25,9 +25,10 @@ from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
 from web.http.token_check import TokenCheck
 from web.live import sessions, whip
 from web.stores.backgrounds import BackgroundStore
+from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
 from web.stores.uploads import UploadStore
-from web.videos import events, job_form, previews, results, uploads, webhooks
+from web.videos import events, job_form, previews, results, sources, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
 from web.videos.webhooks import Deliveries
@@ -50,6 +51,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     openapi.install(app)
     gate, counters = Gate(settings), Counters()
     storage = open_storage(settings)
+    jobs = JobStore(store.link)
     app.state.context = Context(
         settings,
         store,
@@ -58,8 +60,9 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         counters,
         storage,
         UploadStore(settings, storage),
-        JobStore(store.link),
+        jobs,
         JobWatch(),
+        JobForecast(jobs),
         TokenCheck(gate, store.spend),
     )
     problems.install(app)
@@ -69,6 +72,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         backgrounds,
         options,
         uploads,
+        sources,
         events,
         job_form,  # before the other route for POST /api/jobs
         jobs_api,

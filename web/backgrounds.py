@@ -15,7 +15,7 @@ from web.context import Context, Here, Owner, spend
 from web.http import openapi
 from web.http.problems import Problem
 from web.http.threads import in_picture_thread, in_thread
-from web.stores.backgrounds import ShelfFull
+from web.stores.backgrounds import TooManyBackgrounds
 from web.stores.painted_backgrounds import PICTURES
 
 PATH = http_paths.BACKGROUNDS
@@ -88,7 +88,7 @@ async def add(request: Request, response: Response, owner: Owner, here: Here) ->
         upload = await in_picture_thread(here.background_store.keep, owner, draft)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
-    except ShelfFull:
+    except TooManyBackgrounds:
         raise _full(here.settings.max_backgrounds) from None
     except OSError as exc:
         raise disk_error(exc, "the background") from exc
@@ -100,7 +100,7 @@ async def add(request: Request, response: Response, owner: Owner, here: Here) ->
 
 
 def _full(count: int) -> Problem:
-    return Problem(409, ShelfFull.code, f"you have {count} backgrounds, which is the limit; delete one first")
+    return Problem(409, TooManyBackgrounds.code, f"you have {count} backgrounds, which is the limit; delete one first")
 
 
 async def _receive(request: Request, draft: Path, here: Context) -> None:

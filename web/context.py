@@ -20,6 +20,7 @@ from web.http.openapi import BEARER, LINK, SIGNED_IN
 from web.http.problems import Problem
 from web.http.token_check import TokenCheck
 from web.stores.backgrounds import BackgroundStore
+from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
 from web.stores.uploads import UploadStore
 
@@ -37,6 +38,7 @@ class Context:
     upload_store: UploadStore
     jobs: JobStore
     watch: JobWatch
+    forecast: JobForecast
     tokens: TokenCheck
 
 

@@ -148,7 +148,7 @@ def run(settings: Settings, store: LiveStore, host: str, port: int, tls: str = "
 
 
 def connection_limit(settings: Settings) -> int:
-    """The setting, or less where this process may not have so many descriptors. A request may open a file too."""
+    """The setting, or less if this process may not open enough descriptors. A request may open a file too."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return settings.max_connections

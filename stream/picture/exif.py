@@ -9,7 +9,7 @@ _ORIENTATION, _UPRIGHT = Base.Orientation, 1
 _SUB_IFDS = (IFD.Exif, IFD.GPSInfo)  # IFD1, the thumbnail, is left out
 _INTEROP = 0xA005
 _WIDTH, _HEIGHT = Base.ExifImageWidth, Base.ExifImageHeight
-# How a TIFF file stores its pixels; in a TIFF these stand beside the tags that describe the picture.
+# How a TIFF file stores its pixels; in a TIFF, these tags are stored with those that describe the picture.
 _STRUCTURE = frozenset(
     {254, 255, *range(256, 260), 262, 263, 264, 265, 266, 273, *range(277, 282), 284, *range(288, 294), 301, 317, 320,
      *range(321, 326), 330, 332, 338, 339, 340, 341, 342, 347, *range(512, 522), *range(529, 533)}

@@ -27,7 +27,7 @@ class Space:
     """The colour space of an ICC profile; of an empty one, sRGB.
 
     mode: Pillow's mode of pictures in it: "RGB", "L" or "CMYK". invertible: whether `from_srgb` is possible; it is not
-    for grey, CMYK, and profiles of input devices without a table for the way back. Raises ValueError for a profile that
+    for grey, CMYK, and profiles of input devices without a table for the inverse. Raises ValueError for a profile that
     cannot be read.
     """
 

@@ -9,8 +9,8 @@ from stream.picture.frames import Plane
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """mirrored: the stored picture is first mirrored, left to right. quarters: then turned clockwise by so many
-    quarter turns, 0 to 3."""
+    """mirrored: the stored picture is first mirrored, left to right. quarters: then turned clockwise by this
+    number of quarter turns, 0 to 3."""
 
     mirrored: bool = False
     quarters: int = 0

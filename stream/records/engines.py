@@ -41,8 +41,8 @@ class EngineRecord:
     options: the special options that it supports ("key", "roi", "weights"); they are refused for engines that do not
     list them. implied_by: those of them that make `auto` select this engine, with the reason as text.
 
-    still_px: a still picture of more pixels is reduced to this many for the engine, whose memory grows with them; 0: it
-    gets all. still_passes: how often it sees a still picture; more than once for a recurrent engine.
+    still_px: a still picture of more pixels is scaled to this number for the engine, whose memory grows with it; 0: no
+    limit. still_passes: how often it gets a still picture; more than once for a recurrent engine.
 
     live, files: its rank for `auto`; None: `auto` never selects it.
 

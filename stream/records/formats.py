@@ -99,9 +99,9 @@ def still_for(suffix: str) -> OutputFormat | None:
 
 
 def for_input(chosen: OutputFormat, still: bool) -> OutputFormat:
-    """The format for an input: of a picture, a sequence is that one picture. still: the input is a picture.
+    """The format for an input: for a picture, a format of sequences becomes that of one picture.
 
-    Raises UnsupportedOutput as `check_input`.
+    still: the input is a picture. Raises UnsupportedOutput as `check_input`.
     """
     if still and chosen.pictures:
         chosen = still_for(chosen.suffix) or chosen

@@ -22,6 +22,7 @@ from stream.errors import BadMove, Fenced, JobsTooLarge, NoJob, TooManyJobs
 from stream.limits import RECORD_ID
 from stream.records import jobs, redis_keys
 from stream.records.job_fields import from_fields, from_json, summary, to_fields
+from stream.records.job_queue import READ_MOST, Place, forecast, read_queue
 from stream.records.jobs import Job, JobPage, JobSummary, Media, Quota, StoredResult
 from stream.records.redis_link import SLICE_S, RedisLink
 
@@ -92,7 +93,7 @@ class JobStore:
         """The owner's listed jobs that changed or were removed after the call that returned `since`; 0: before any.
 
         Returns the time for the next call, whether the ids are complete, and the ids. They are incomplete if that call
-        was a minute ago.
+        was more than a minute ago.
         """
         now, complete, *ids = await self._link.run("job/changes", owner, since)
         return int(now), bool(complete), ids
@@ -104,6 +105,11 @@ class JobStore:
     async def expired(self, before_s: float) -> list[Job]:
         """Jobs that ended before that time, in seconds since 1970, oldest first."""
         return await self.read(await self._link.ask("ZRANGEBYSCORE", redis_keys.ENDED, "-inf", before_s))
+
+    async def forecast(self) -> dict[str, Place]:
+        """The places in the queue of the jobs that wait to start, by id, of all owners; without those that are too far
+        back."""
+        return forecast(read_queue(await self._link.run("job/queue", READ_MOST)))
 
     async def summaries(self) -> list[JobSummary]:
         """All jobs of all owners, in no order."""

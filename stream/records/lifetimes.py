@@ -21,4 +21,4 @@ REMOVED_S = 86_400  # lifetime of the mark of a removed job, so that workers do 
 HOOK_S = 60  # reservation of a webhook for one process
 TRIES = 3  # attempts of a task after unexpected errors; errors of the job itself fail at once
 RATE_S = 2.0  # window for a job's frames per second
-CHANGES_S = 60  # how long it is known which jobs have changed; who watches and was away for longer reads them again
+CHANGES_S = 60  # how long changes of jobs are remembered; an event stream that missed more reads all jobs again

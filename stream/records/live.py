@@ -162,7 +162,7 @@ class Answer(_Record):
 
 
 WORKER_PROBLEMS = (BAD_SDP, USAGE, NO_STREAM)
-"""Problems that workers answer."""
+"""Problems that workers report."""
 
 PROBLEMS = {
     NO_STREAM: "no stream is live under this name",

@@ -20,7 +20,7 @@ from stream.errors import BadMove, Fenced, NameTaken, NoSession, StoreDown
 from stream.records import lifetimes, live, redis_keys
 from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, SessionState, Worker
 from stream.records.options import Options
-from stream.records.redis_link import PATIENCE_S, SLICE_S, RedisLink, ResponseError
+from stream.records.redis_link import REPLY_TIMEOUT_S, SLICE_S, RedisLink, ResponseError
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class LiveStore:
 
     async def _offer(self, session: Session, sdp: str, wait_s: float, until_s: float) -> Answer | None:
         command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
-        latest_s = await self._link.now_s() + 2 * PATIENCE_S
+        latest_s = await self._link.now_s() + 2 * REPLY_TIMEOUT_S
         reply = await self._link.run("live/offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
         if reply[0] == "late":
             raise StoreDown(f"Redis at {self._link.address} did not respond in time")

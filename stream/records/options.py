@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from stream.errors import UsageError
-from stream.records.engines import AUTO, special_options, taking
+from stream.records.engines import AUTO, ENGINES, special_options, taking
 from stream.suggestions import nearest
 
 Rgb = tuple[int, int, int]
@@ -178,8 +178,11 @@ class Options(BaseModel):
         return self.view is View.COMPOSITE and self.background.kind == "transparent"
 
     def misplaced(self) -> tuple[str, str] | None:
-        """A field that the chosen engine does not support, with the reason as text; None if there is none."""
-        if self.engine == AUTO:
+        """A field that the chosen engine does not support, with the reason as text; None if there is none.
+
+        None for an engine that is unknown here, too, which is reported where the engine is chosen.
+        """
+        if self.engine == AUTO or self.engine not in ENGINES:
             return None
         for name in self.special():
             if self.engine not in taking(name):

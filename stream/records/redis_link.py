@@ -2,7 +2,7 @@
 
 Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is unreachable or
 refuses the call for a reason that may pass, it raises StoreDown, and the next call tries again. Connections are bounded
-(`turns.py`): calls beyond that wait here, and this wait is not held against Redis. Knows nothing about the records:
+(`turns.py`): calls beyond that wait here, which does not count as a delay of Redis. Knows nothing about the records:
 `stream/records/live_store.py` has those of live video, `stream/records/job_store.py` those of file jobs.
 """
 
@@ -40,17 +40,17 @@ from stream.errors import StoreDown, UsageError
 from stream.records import redis_address, redis_keys, scripts
 from stream.records.lifetimes import WAITING
 from stream.records.redis_address import RedisAddress
-from stream.records.turns import Turns, patience
+from stream.records.turns import Turns, reply_timeout
 
-__all__ = ["PATIENCE_S", "SLICE_S", "RedisLink", "ResponseError", "is_outage", "reason"]
+__all__ = ["REPLY_TIMEOUT_S", "SLICE_S", "RedisLink", "ResponseError", "is_outage", "reason"]
 
 T = TypeVar("T")
 
-SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected after SLICE_S + PATIENCE_S
-PATIENCE_S = 1.0  # timeout of any reply
+SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected after SLICE_S + REPLY_TIMEOUT_S
+REPLY_TIMEOUT_S = 1.0  # timeout of any reply
 _CALLS = 32  # calls at a time: Redis answers one after the other, so more would only wait there instead of here
 _WAITS = WAITING  # blocking calls at a time: one for each offer that may wait
-_SENTINEL_S = 0.4  # timeout of a sentinel; leaves time to connect to the master within PATIENCE_S
+_SENTINEL_S = 0.4  # timeout of a sentinel; leaves time to connect to the master within REPLY_TIMEOUT_S
 
 _OUTAGES = (
     *(RedisGone, RedisSlow, OSError, InvalidResponse),  # RedisGone includes LOADING, NOAUTH and WRONGPASS
@@ -120,12 +120,12 @@ class RedisLink:
         return await self.call(reply, wait_s)
 
     async def call(self, command: Coroutine[Any, Any, T], wait_s: float = 0.0) -> T:
-        """Run a command and await its reply, for `wait_s + PATIENCE_S` at most. Raises StoreDown.
+        """Run a command and await its reply, for `wait_s + REPLY_TIMEOUT_S` at most. Raises StoreDown.
 
         Blocking calls have connections of their own, so that they never keep others waiting.
         """
         try:
-            async with (self._waits if wait_s else self._calls).turn(), patience(wait_s + PATIENCE_S):
+            async with (self._waits if wait_s else self._calls).turn(), reply_timeout(wait_s + REPLY_TIMEOUT_S):
                 return await command
         except (RedisError, OSError) as exc:
             if is_outage(exc):
@@ -177,7 +177,7 @@ def _pool(address: RedisAddress) -> ConnectionPool:
         "decode_responses": True,
         "protocol": 2,
         "retry": _retry(),
-        "socket_connect_timeout": PATIENCE_S,
+        "socket_connect_timeout": REPLY_TIMEOUT_S,
         "socket_timeout": None,  # see `call`; redis-py's own swallows cancellations on Python 3.11 (wait_for)
     }
     pool: ConnectionPool
@@ -201,7 +201,7 @@ def _managed(connection_class: Any) -> type[SentinelManagedConnection]:
 
 
 class _Sentinels(Sentinel):
-    """The sentinels of a group, all asked at once: one that does not answer delays nobody."""
+    """The sentinels of a group, all asked at the same time: one that does not answer causes no delay."""
 
     def __init__(self, urls: tuple[str, ...]) -> None:
         """urls: as in `RedisAddress.sentinels`. Raises ValueError or TypeError for unknown options."""

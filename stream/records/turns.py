@@ -11,8 +11,8 @@ _SLICE_S = 0.1
 class Turns:
     """At most `count` calls at a time; further ones wait, first come, first served.
 
-    If a call gets no reply in time, all that are waiting fail with it: otherwise they would wait for a silent server
-    one after the other.
+    If a call gets no reply in time, all that are waiting fail with it: otherwise they would wait for a server that
+    does not respond, one after the other.
     """
 
     def __init__(self, count: int) -> None:
@@ -34,9 +34,9 @@ class Turns:
 
 
 @asynccontextmanager
-async def patience(limit_s: float) -> AsyncIterator[None]:
-    """Like asyncio.timeout, but measures the awaited server, not this process: while the event loop is busy, the time
-    does not run on. Raises TimeoutError.
+async def reply_timeout(limit_s: float) -> AsyncIterator[None]:
+    """Like asyncio.timeout, but measures the awaited server, not this process: the time does not run
+    while the event loop is busy. Raises TimeoutError.
 
     The time is counted in slices of 0.1 s, each of which ends in a different iteration of the loop. A reply that has
     arrived is noticed in the iteration in which it can be read.

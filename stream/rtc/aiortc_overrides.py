@@ -119,7 +119,7 @@ class _SoundBuffer(JitterBuffer):
 
 
 def listen_to_reports(receiver: RTCRtpReceiver, reported: Callable[[int, float], None]) -> None:
-    """Call back with each sender report: (pts as in `Encoded`, the client's time in seconds). Call after `divert`."""
+    """Call `reported` with each sender report: (pts as in `Encoded`, the client's time in seconds). Needs `divert`."""
     handle = receiver._handle_rtcp_packet
 
     async def heard(packet: AnyRtcpPacket) -> None:

@@ -1,10 +1,10 @@
-"""How much longer pictures are on their way to this server than sound, by the client's sender reports.
+"""How much longer pictures take to reach this server than sound, by the client's sender reports.
 
 Browsers encode and pace pictures, so one arrives later than the sound of the same moment. Knows nothing about
 connections.
 """
 
-_LARGEST_S = 0.5  # a larger difference is no difference of transit, but of clocks
+_LARGEST_S = 0.5  # a larger difference comes from the clocks, not from the network
 _SMOOTHING = 0.05
 
 
@@ -33,7 +33,7 @@ class _Transit:
 
 
 class CaptureClock:
-    """video, audio: the client's streams. Each is told its sender reports and arrivals, in ticks of its RTP clock."""
+    """video, audio: the client's streams. Each receives its sender reports and arrivals, in ticks of its RTP clock."""
 
     def __init__(self) -> None:
         self.video, self.audio = _Transit(90_000), _Transit(48_000)

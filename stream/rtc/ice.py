@@ -21,6 +21,7 @@ import aioice.ice
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCIceServer, RTCPeerConnection
 
+from stream.fetch.addresses import allowed
 from stream.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ _LOOPBACK = "127.0.0.1"
 _TURN_CREDENTIAL_S = 3600  # existing allocations outlive it; only new ones need a valid credential
 _GATHER_S = 2  # longest wait of an answer for STUN and TURN servers
 _RECEIVE_BUFFER = 1 << 20  # bytes: a large keyframe arrives in one burst
-_METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
+_NOT_STUN = b"\x04"  # first bytes from here on
 
 
 def ice_servers(settings: Settings, user: str, now_s: float | None = None) -> list[dict[str, Any]]:
@@ -82,7 +83,8 @@ class CandidatePolicy:
     """Which of a client's candidate addresses packets may be sent to.
 
     A candidate makes this machine send packets to any address in it. Refused are loopback (unless media is served
-    there), link-local addresses, where cloud metadata services listen, and the operator's own TURN servers.
+    there), what `stream.fetch.addresses` never allows, such as the metadata services of clouds, and the operator's own
+    TURN servers.
     """
 
     loopback: bool = False
@@ -95,8 +97,7 @@ class CandidatePolicy:
         except ValueError:
             return False
         ip = getattr(ip, "ipv4_mapped", None) or ip
-        invalid = ip.is_multicast or ip.is_unspecified or ip.is_link_local or str(ip) == "255.255.255.255"
-        if invalid or ip in _METADATA or (str(ip), port) in self.refused:
+        if (str(ip), port) in self.refused or not allowed(str(ip), private=True):
             return False
         return self.loopback or not ip.is_loopback
 
@@ -118,8 +119,29 @@ async def _resolved(host: str) -> set[str]:
         return set()
 
 
+class _Datagrams(aioice.ice.StunProtocol):
+    """A UDP socket of a `Connection`. Anyone can send to its port.
+
+    Passed on are well-formed STUN, and other data from the client's addresses, told apart by the first byte (RFC 7983).
+    An empty datagram would end aiortc's connection, and malformed STUN would raise an error in the event loop.
+    """
+
+    receiver: "Connection"
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        assert isinstance(data, bytes)
+        if data[:1] < _NOT_STUN:
+            try:
+                super().datagram_received(data, addr)
+            except Exception as exc:  # noqa: BLE001 - aioice raises nearly anything on malformed STUN
+                _log.debug("dropped malformed STUN from %s: %r", addr[0], exc)
+        elif self.receiver.is_client(addr[0], addr[1]):
+            self.receiver.data_received(data, self.local_candidate.component)
+
+
 class Connection(aioice.Connection):
-    """An ICE connection on the configured addresses and ports. received_s: last packet, by `time.monotonic`."""
+    """An ICE connection on the configured addresses and ports. received_s: last packet from the client, by
+    `time.monotonic`."""
 
     settings: Settings
     received_s: float
@@ -145,7 +167,7 @@ class Connection(aioice.Connection):
         for port in _ports(self.settings):
             try:
                 transport, protocol = await loop.create_datagram_endpoint(
-                    lambda: aioice.ice.StunProtocol(self), local_addr=(address, port)
+                    lambda: _Datagrams(self), local_addr=(address, port)
                 )
             except OSError:
                 continue
@@ -173,13 +195,21 @@ class Connection(aioice.Connection):
             self._query_consent_task.cancel()
             raise ConnectionError("closed while connecting")
 
-    def data_received(self, data: bytes, component: int) -> None:
-        self.received_s = time.monotonic()
-        super().data_received(data, component)
+    def is_client(self, host: str, port: int) -> bool:
+        """Whether the address is one of the client's: in its offer, or the source of a check that it signed. True for
+        every address before the first checks are handled."""
+        known = self._remote_candidates
+        return not self._early_checks_done or any(c.port == port and c._network_host == host for c in known)
 
-    def request_received(self, *args: Any) -> None:
-        self.received_s = time.monotonic()
-        super().request_received(*args)
+    def data_received(self, data: bytes, component: int) -> None:
+        if data[:1] >= _NOT_STUN:  # aioice takes malformed STUN for data
+            self.received_s = time.monotonic()
+            super().data_received(data, component)
+
+    def request_received(self, message: Any, addr: tuple[str, int], protocol: Any) -> None:
+        super().request_received(message, addr, protocol)
+        if self.is_client(*addr):
+            self.received_s = time.monotonic()
 
 
 def connections(pc: RTCPeerConnection, settings: Settings) -> list[Connection]:

@@ -18,11 +18,11 @@ from stream.rtc.tracks import Packet
 MAX_DELAY_S = 10.0
 _RATE = 48_000  # ticks per second
 _MAX_HELD = 1000  # packets: 20 s of the usual ones; only a hostile client sends more
-_LARGE_S = 0.25  # a difference that the picture makes visible too: it stops, or skips ahead
+_LARGE_S = 0.25  # a change this large also shows in the picture, which freezes or skips ahead
 _SLEW = (0.05, 0.2)  # seconds per second: 1 to 4 ms in a packet of 20 ms, which receivers stretch or compress smoothly
 _STRAY_S = 0.5  # timestamps and arrivals differ by less, for any network and clock
 _FORGET = 0.999  # per packet: clocks drift apart by seconds in a day
-_GRID = 5760  # ticks: 120 ms, a multiple of every duration of an Opus packet
+_GRID = 5760  # ticks: 120 ms, a multiple of every possible duration of an Opus packet
 
 
 class FollowedDelay:
@@ -47,10 +47,10 @@ class FollowedDelay:
 
 
 class ContinuousTime:
-    """Timestamps that go on with the clock, whatever the client's do.
+    """Timestamps that follow the clock, whatever those of the client do.
 
-    A browser's stand still while its microphone is off, and players would take the sound that follows for very late.
-    They may also begin again elsewhere, or come in a burst after the network stalled, which would be played late.
+    A browser's timestamps stop while its microphone is off, and players would treat the next sound as very late. They
+    may also restart at another value, or arrive in a burst after the network stalled, which would be played late.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class SoundDelay:
     """Holds each packet for as long as the picture takes, and releases them in the order of their timestamps.
 
     release: called with each packet, whose `opaque` is the time of its arrival. target_s: the picture's delay; None
-    before the first picture: until then nothing is released. dropped: packets too many, too late, or received twice.
+    before the first picture: until then nothing is released. dropped: packets over the limit, late, or received twice.
     """
 
     def __init__(self, release: Callable[[Packet], None], target_s: Callable[[], float | None]) -> None:

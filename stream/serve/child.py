@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.serve.die_with_parent import tied
-from stream.serve.watch import VitalSigns, Watch
+from stream.serve.watch import Liveness, Watch
 
 REFUSED = 78  # exit code of a program that has printed why it cannot start; EX_CONFIG of sysexits.h
 _KILLED_S = 2.0  # for the end of a killed process; one that is blocked in a driver may never end, and is left behind
@@ -21,7 +21,7 @@ _GO = b"go\n"
 @dataclass(frozen=True)
 class Program:
     """A program to run. ready: polled until True; only then the next program starts. spare: keep a hot standby. watch:
-    None: only its death is noticed."""
+    None: only its exit is detected."""
 
     name: str
     argv: Sequence[str]
@@ -50,25 +50,25 @@ class Child:
     lived_s: how long it worked, once it has ended.
     """
 
-    def __init__(self, program: Program, process: asyncio.subprocess.Process, vital: VitalSigns | None) -> None:
+    def __init__(self, program: Program, process: asyncio.subprocess.Process, liveness: Liveness | None) -> None:
         self.name = f"{program.name} (process {process.pid})"
-        self._process, self._vital = process, vital
+        self._process, self._liveness = process, liveness
         self._since_s, self.lived_s = time.monotonic(), 0.0
         self._abandoned = False
 
     @classmethod
     async def start(cls, program: Program) -> "Child":
         stdin = asyncio.subprocess.PIPE if program.spare else asyncio.subprocess.DEVNULL
-        vital = None if program.watch is None else VitalSigns(program.watch, program.name)
-        env = {**os.environ, **program.env, **(vital.environment() if vital else {})}
-        pipes = vital.inherited() if vital else ()
+        liveness = None if program.watch is None else Liveness(program.watch, program.name)
+        env = {**os.environ, **program.env, **(liveness.environment() if liveness else {})}
+        pipes = liveness.inherited() if liveness else ()
         argv = tied(program.argv)
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=stdin, env=env, start_new_session=True, pass_fds=pipes
         )
-        if vital:
-            vital.started()
-        return cls(program, process, vital)
+        if liveness:
+            liveness.started()
+        return cls(program, process, liveness)
 
     @property
     def alive(self) -> bool:
@@ -80,7 +80,7 @@ class Child:
         return self._process.returncode == REFUSED
 
     def work(self) -> None:
-        """Tell a waiting child that it is its turn."""
+        """Tell a process that waits as a hot standby to begin its work."""
         self._since_s = time.monotonic()
         if self._process.stdin is not None:
             self._process.stdin.write(_GO)
@@ -89,7 +89,7 @@ class Child:
         """Wait for its end, or kill it when it hangs, and kill the rest of its process group. Returns how it ended, as
         text."""
         exited = asyncio.create_task(self._process.wait())
-        hanging = asyncio.create_task(self._vital.lost() if self._vital else asyncio.Event().wait())
+        hanging = asyncio.create_task(self._liveness.lost() if self._liveness else asyncio.Event().wait())
         try:
             await asyncio.wait([exited, hanging], return_when=asyncio.FIRST_COMPLETED)
             hung = "" if exited.done() else str(hanging.result())
@@ -98,8 +98,8 @@ class Child:
             await asyncio.wait([exited], timeout=_KILLED_S)
         finally:
             await cancel([exited, hanging])
-        if self._vital:
-            self._vital.close()
+        if self._liveness:
+            self._liveness.close()
         return self._outcome(hung)
 
     def _outcome(self, hung: str) -> str:

@@ -23,7 +23,7 @@ _FD = "MATTEBOX_HEARTBEAT_FD"  # environment variable with the pipe's descriptor
 
 
 class Health(Enum):
-    """What a heartbeat says. STARTING: silence of `STARTING_S` is allowed. STUCK: the program must be killed now."""
+    """What a heartbeat reports. STARTING: silence of `STARTING_S` is allowed. STUCK: the program must be killed now."""
 
     OK = b"."
     STARTING = b"s"

@@ -1,6 +1,6 @@
-"""How a supervisor notices that a program hangs: by its heartbeats, or by asking it.
+"""How a supervisor detects that a program hangs: by its heartbeats, or by asking it.
 
-A supervisor that was itself stopped or starved, or whose computer slept, blames nobody (`Silence`).
+Time in which the supervisor itself did not run does not count (`Silence`): it was stopped, or the computer slept.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Watch:
     responds: Callable[[], Awaitable[bool]] | None = None
 
 
-class VitalSigns:
+class Liveness:
     """The signs of life of one process. name: of its program, for the log. On the event loop."""
 
     def __init__(self, watch: Watch, name: str) -> None:
@@ -45,13 +45,13 @@ class VitalSigns:
         return (self._beats.write,) if self._beats else ()
 
     def started(self) -> None:
-        """Call it when the process runs."""
+        """Call it once the process has been started."""
         self._silence = Silence(time.monotonic())
         if self._beats:
             self._beats.handed_over()
 
     async def lost(self) -> str:
-        """Wait until the process hangs. Returns how that showed, as text. May be cancelled and called again."""
+        """Wait until the process hangs. Returns how that was detected, as text. May be cancelled and called again."""
         while True:
             await asyncio.sleep(_INTERVAL_S)
             alive = await self._alive()

@@ -1,6 +1,7 @@
 """Sink for one picture: PNG, JPEG, WebP, TIFF or AVIF, with the colours, profile and EXIF data of `Frame.photo`."""
 
 import io
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
@@ -76,7 +77,7 @@ class PictureSink:
                 file.write(content.getbuffer())
         except BrokenPipeError as exc:
             raise OutputClosed(f"the reader of {self._partial.final} has closed it") from exc
-        except (OSError, ValueError, RuntimeError) as exc:  # as Pillow's encoders raise
+        except (OSError, ValueError, ArithmeticError, RuntimeError, struct.error) as exc:  # as Pillow's encoders raise
             if isinstance(exc, OSError) and is_disk_trouble(exc):
                 raise disk_error(exc, self._partial.final) from exc
             raise EncodeError(f"cannot write {self._partial.final}: {exc}") from exc

@@ -1,6 +1,6 @@
 """What a file is if it is not a video: by its first bytes, for error messages. Parses nothing.
 
-The list is not of supported formats: it names kinds of files that people mistake for videos.
+This is no list of supported formats: it names kinds of files that people mistake for videos.
 """
 
 import re

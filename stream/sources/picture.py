@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -23,14 +23,14 @@ from stream.picture.frames import Frame, Plane, VideoInfo, split_i420
 from stream.picture.icc import Space, srgb_profile
 from stream.picture.ingest import fit
 from stream.picture.orientation import Orientation
-from stream.picture.photo import Photo
+from stream.picture.photo import Photo, bands
 from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources.base import SourceOptions
 from stream.sources.signatures import AVIF
 
 _CLOCK = Fraction(1, 25)
-_BAND = 512  # rows converted at a time, so that memory for intermediate values does not grow with the picture
+_LARGEST_DPI = 65_535  # in a JPEG
 # Formats that Pillow decodes itself. MPO: a JPEG with further pictures, such as phones write. HEIF: see `_plug_in`.
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -97,14 +97,13 @@ def _read(path: Path, settings: Settings, size: tuple[int, int], notes: Warnings
         # Only now: some formats have their metadata after the pixels, and some decoders turn the picture themselves.
         profile, orientation = image.info.get("icc_profile") or b"", image.getexif().get(Base.Orientation)
         pixels, alpha = _channels(image)
-        dpi = image.info.get("dpi")
+        dpi = _dots_per_inch(image.info.get("dpi"))
         pixels, space, profile = _in_rgb(pixels, profile, notes)
         turn = Orientation.of_exif(orientation)
         pixels = np.ascontiguousarray(turn.upright(pixels))
         alpha = None if alpha is None else np.ascontiguousarray(turn.upright(alpha))
         pixels, alpha = _scaled(pixels, alpha, size, settings)
         exif = upright_exif(image, pixels.shape[1], pixels.shape[0])
-    dpi = None if dpi is None else (float(dpi[0]), float(dpi[1]))
     return _Decoded(Photo(pixels, profile, exif, dpi), alpha, space)
 
 
@@ -113,27 +112,36 @@ def _opened(path: Path, settings: Settings) -> Iterator[Image.Image]:
     """The opened picture, of which only the header is read yet. Any error, now or in the block, is an InputError."""
     _plug_in(path)
     limit = settings.max_picture_pixels
-    said = f"the limit is {limit:,} pixels (MATTEBOX_MAX_PICTURE_PIXELS)"
+    limit_text = f"the limit is {limit:,} pixels (MATTEBOX_MAX_PICTURE_PIXELS)"
     try:
         Image.init()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures, whose limit is ours, and of odd metadata
             with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
                 if image.width * image.height > limit:
-                    raise TooLarge(f"the picture is {image.width}x{image.height}; {said}")
+                    raise TooLarge(f"the picture is {image.width}x{image.height}; {limit_text}")
                 yield image
     except (TooLarge, UnreadableMedia):
         raise
     except Image.DecompressionBombError:
-        raise TooLarge(f"the picture is over the limit: {said}") from None
+        raise TooLarge(f"the picture is over the limit: {limit_text}") from None
     except UnidentifiedImageError:
         raise UnreadableMedia(f"{path} is a picture that is damaged or of an unknown kind") from None
     except PermissionError:
         raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
     except MemoryError:
-        raise TooLarge(f"there is not enough memory for this picture; {said}") from None
+        raise TooLarge(f"there is not enough memory for this picture; {limit_text}") from None
     except Exception as exc:  # noqa: BLE001 - Pillow's decoders raise nearly anything on damaged files
         raise UnreadableMedia(f"{path} is a damaged picture ({exc})") from None
+
+
+def _dots_per_inch(found: Any) -> tuple[float, float] | None:
+    """The resolution if every format can store it, else None: files contain any numbers, 0/0 among them."""
+    try:
+        x, y = float(found[0]), float(found[1])
+    except (TypeError, ValueError, ArithmeticError, IndexError):  # none, or no numbers
+        return None
+    return (x, y) if all(1 <= value <= _LARGEST_DPI for value in (x, y)) else None
 
 
 def _plug_in(path: Path) -> None:
@@ -213,9 +221,8 @@ def _i420(decoded: _Decoded, size: tuple[int, int]) -> Plane:
     width, height = size
     out = np.empty((height * 3 // 2, width), np.uint8)
     pixels = decoded.photo.pixels
-    for top in range(0, height, _BAND):
-        rows = min(_BAND, height - top)
-        band = _evened(decoded.space.to_srgb(pixels[top : top + rows]), (width, rows))
+    for top, bottom in bands(width, height):
+        band = _evened(decoded.space.to_srgb(pixels[top:bottom]), (width, bottom - top))
         for target, plane, step in zip(split_i420(out), split_i420(rgb_to_i420(band)), (1, 2, 2), strict=True):
             target[top // step : top // step + plane.shape[0]] = plane
     return out

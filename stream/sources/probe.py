@@ -22,7 +22,7 @@ PROBE_S = 30.0
 WAIT_S = 300.0  # until a turn comes: 200 videos take a minute, longer on a busy machine
 AT_ONCE = 2  # processes: each takes about 80 MiB, and a core for a third of a second
 _MEMORY = 4 * 2**30  # bytes of address space of such a process; 20 frames of 36 megapixels take 1 GiB
-_NICE = 5  # so that the web process, which waits for it, goes on answering others
+_NICE = 5  # so that the web process, which waits for it, still answers other requests
 _LIMITS = {"max_pixels", "max_picture_pixels", "max_frames", "max_duration_s"}
 _KINDS: dict[str, type[InputError]] = {kind.code: kind for kind in (NoVideoStream, TooLarge, UnreadableMedia)}
 

@@ -244,7 +244,7 @@ def cutting_server(content: bytes, at_most: int) -> Iterator[tuple[str, list[str
             thread.join()
 
 
-def test_an_interrupted_wait_says_that_the_job_goes_on(site: Site, tmp_path: Path) -> None:
+def test_an_interrupted_wait_prints_that_the_job_continues(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 3)
     line = command("jobs", "submit", clip, "--engine", "chroma", "-o", tmp_path / "out.mp4", "--json")
     env = os.environ | {"MATTEBOX_SERVER": site.url, "MATTEBOX_TOKEN": "secret-secret-secret"}
@@ -259,7 +259,7 @@ def test_an_interrupted_wait_says_that_the_job_goes_on(site: Site, tmp_path: Pat
     if process.returncode == 0:
         pytest.skip("the job ended before the interruption")
     assert process.returncode == 130
-    assert f"job {first['id']} goes on" in stderr
+    assert f"job {first['id']} continues on the server" in stderr
     assert f"mattebox jobs get {first['id'][:8]}" in stderr
     assert f"mattebox jobs cancel {first['id'][:8]}" in stderr
     assert not (tmp_path / "out.mp4").exists()

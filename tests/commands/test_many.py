@@ -85,7 +85,7 @@ def test_the_exit_code_is_1_if_one_failed(inputs: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_wrong_usage_is_told_before_any_work(inputs: Path, words: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_is_reported_before_any_work(inputs: Path, words: tuple[str, ...], message: str) -> None:
     names = {"a": str(inputs / "a.png"), "clip": str(inputs / "clip.mp4")}
     with pytest.raises(UsageError, match=re.escape(message)):
         app(["file", *(word.format(**names) for word in words), *CHROMA], standalone_mode=False)
@@ -153,10 +153,10 @@ def test_a_closed_reader_ends_the_program_quietly(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert len(process.stdout.read(1000)) == 1000
         process.stdout.close()
-        told = process.stderr.read().decode()
+        errors = process.stderr.read().decode()
     assert process.returncode == 141
-    assert "rror" not in told
-    assert "Traceback" not in told
+    assert "rror" not in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(

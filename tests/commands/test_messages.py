@@ -13,7 +13,7 @@ from commands import app
 from tests.media import ROOT, TALK, command
 
 
-def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str]:
+def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str]:
     """Run a command in this process. Returns its exit code and the one line that it prints."""
     monkeypatch.setattr("signal.signal", lambda *_: None)  # the handlers of the test run stay
     monkeypatch.setattr("sys.argv", ["mattebox", *map(str, words)])
@@ -47,7 +47,7 @@ def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *w
 def test_misspelled_values_get_a_suggestion(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: Sequence[str], end: str
 ) -> None:
-    code, line = said(capsys, monkeypatch, "file", TALK, "-o", "o.mkv", *words)
+    code, line = printed(capsys, monkeypatch, "file", TALK, "-o", "o.mkv", *words)
     assert code == 2
     assert line.endswith(end), line
     assert "Value error" not in line
@@ -66,7 +66,7 @@ def test_misspelled_values_get_a_suggestion(
 def test_other_commands(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: Sequence[str], message: str
 ) -> None:
-    code, line = said(capsys, monkeypatch, *words)
+    code, line = printed(capsys, monkeypatch, *words)
     assert code == 2
     assert message in line
 
@@ -78,15 +78,15 @@ def test_servers_that_are_not_mattebox(capsys: pytest.CaptureFixture[str], monke
         thread.start()
         try:
             host = f"127.0.0.1:{server.server_port}"
-            found = said(capsys, monkeypatch, "jobs", "list", "--server", f"http://{host}")
+            found = printed(capsys, monkeypatch, "jobs", "list", "--server", f"http://{host}")
             assert found == (1, "the server: HTTP status 404; is it a Mattebox server?")
-            code, line = said(capsys, monkeypatch, "jobs", "list", "--server", f"https://{host}")
+            code, line = printed(capsys, monkeypatch, "jobs", "list", "--server", f"https://{host}")
             assert code == 1
             assert f"{host} does not answer over HTTPS" in line
             assert line.endswith(f"use http://{host}")
-            found = said(capsys, monkeypatch, "bench", "live", f"http://{host}")
+            found = printed(capsys, monkeypatch, "bench", "live", f"http://{host}")
             assert found == (1, "the server: HTTP status 404; is it a Mattebox server?")
-            code, line = said(capsys, monkeypatch, "serve", "--port", server.server_port)
+            code, line = printed(capsys, monkeypatch, "serve", "--port", server.server_port)
             assert code == 2
             assert "is mattebox already running? Choose another --port" in line
         finally:

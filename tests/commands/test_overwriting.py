@@ -52,7 +52,7 @@ def refused(*words: object) -> str:
     return str(caught.value)
 
 
-def test_an_existing_file_is_refused_where_nobody_can_be_asked(clip: Path, tmp_path: Path) -> None:
+def test_an_existing_file_is_refused_without_a_terminal(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out.mkv").write_text("mine")
     line = refused("file", clip, "-o", tmp_path / "out.mkv", *CHROMA)
     assert line == f"{tmp_path / 'out.mkv'} already exists; choose another name, or replace with --overwrite (-y)"

@@ -187,7 +187,7 @@ def test_another_camera_on_the_same_connection_and_after_a_reload(studio: Any, s
     studio.keyboard.press("a")
 
 
-def test_a_camera_that_vanishes_is_replaced_by_another(studio: Any) -> None:
+def test_an_unplugged_camera_is_replaced_by_another(studio: Any) -> None:
     tile = "document.getElementById('tile').querySelector('video').srcObject.getVideoTracks()[0]"
     gone = studio.evaluate(f"{tile}.label")
     studio.evaluate(f"(() => {{ const track = {tile}; track.stop(); track.dispatchEvent(new Event('ended')) }})()")
@@ -196,7 +196,7 @@ def test_a_camera_that_vanishes_is_replaced_by_another(studio: Any) -> None:
     assert still_connected(studio)
 
 
-def test_a_microphone_that_vanishes_is_replaced_by_another(studio: Any) -> None:
+def test_an_unplugged_microphone_is_replaced_by_another(studio: Any) -> None:
     studio.keyboard.press("a")
     until(studio, "mattebox.live.sound !== null")
     gone = studio.evaluate("mattebox.live.sound.label")

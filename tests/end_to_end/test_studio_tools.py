@@ -165,7 +165,7 @@ def test_links_are_copied_and_show_the_picture(studio: Any) -> None:
     viewer.wait_for_selector("#status[data-state=live]", timeout=20_000)
     studio.click("#share-go")
     studio.wait_for_selector("#share-state:has-text('Nobody can see you.')")
-    viewer.wait_for_selector("#card:has-text('The broadcast has ended')", timeout=20_000)
+    viewer.wait_for_selector("#card:has-text('The stream has ended')", timeout=20_000)
     viewer.close()
     studio.click("#share-close")
 

@@ -1,6 +1,6 @@
 """Limits on open connections, in all and per client, enforced where connections are accepted.
 
-When a limit is reached, the connections that have waited longest for their client make room: half-open, idle, stalled.
+When a limit is reached, the connections that have waited longest for their client are closed: half-open, idle, stalled.
 So half-open connections never lock anyone out. If every connection is in use, the new one is refused with 503.
 
 Counts sockets, not requests, so that TLS handshakes in progress count too. Knows nothing about HTTP beyond the refusal.
@@ -20,7 +20,7 @@ from stream.log import OncePerSecond
 from web.http.addresses import client_of
 
 _log = OncePerSecond(logging.getLogger(__name__))
-_SHARE = 16  # one in so many connections is evicted at a time, so that a flood does not sort them for each arrival
+_SHARE = 16  # one in this many connections is evicted at a time, so that a flood does not sort them for each arrival
 _CLOSING_S = 1.0  # if evicted connections are not closed by then, others are evicted
 _PER_CALL = 64  # connections refused before the event loop does something else
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

@@ -36,7 +36,8 @@ class Chunks:
             except (StopAsyncIteration, ClientDisconnect) as exc:
                 end = exc
             except TimeoutError:
-                end = Problem(408, "slow", "the upload stalled; resume it later", Connection="close")
+                sentence = f"the upload stalled: nothing arrived for {self._stall_s:g} s"
+                end = Problem(408, "slow", sentence, Connection="close")
             if buffer and (end or len(buffer) >= _CHUNK):
                 yield self._checked(bytes(buffer))
                 buffer.clear()

@@ -1,6 +1,6 @@
 """HTTP connections with deadlines: for a request's headers, for each part of its body, for reading the response.
 
-uvicorn has a deadline for idle connections only. The client that keeps the server waiting beyond a deadline loses its
+uvicorn has a deadline for idle connections only. A client that keeps the server waiting beyond a deadline loses its
 connection. A connection on which the server is at work, such as a stream of events, has no deadline.
 """
 
@@ -179,7 +179,7 @@ class Connection(H11Protocol):
         return self._since_s
 
     def _observe(self) -> Wait | None:
-        """The current wait. A wait for another thing, or for another request, begins now."""
+        """The current wait. A new kind of wait, or a wait for another request, begins now."""
         wait = self.wait
         if (wait, self.cycle) != self._seen:
             self._seen = wait, self.cycle

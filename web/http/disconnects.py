@@ -1,4 +1,4 @@
-"""Work that is given up when its client disconnects. uvicorn does not cancel the handler of a request by itself."""
+"""Work that is cancelled when its client disconnects. uvicorn does not cancel the handler of a request by itself."""
 
 import asyncio
 from collections.abc import Coroutine

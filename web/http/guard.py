@@ -95,10 +95,11 @@ def _is_127(name: str) -> bool:
 
 
 class BodyLimit:
-    """Rejects bodies over `limit` bytes (413) and bodies that take more than 10 s to arrive (408).
+    """Rejects bodies over `limit` bytes (413), bodies that take more than 10 s to arrive (408), and bodies with two
+    lengths (400).
 
-    exempt: paths that are excluded with everything below them, because they stream their body under their own limit.
-    own_limit: whether a request is excluded for the same reason.
+    exempt: paths without the first two limits, with everything below them, because they stream their body under their
+    own limit. own_limit: whether a request is exempt for the same reason.
     """
 
     def __init__(
@@ -111,12 +112,16 @@ class BodyLimit:
         self._app, self._limit, self._exempt, self._own_limit = app, limit, exempt, own_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._is_exempt(scope["path"]) or self._own_limit(scope):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._declared(Headers(scope=scope)) > self._limit:
+            return
+        exempt, headers = self._is_exempt(scope["path"]) or self._own_limit(scope), Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            await _two_lengths().response()(scope, receive, send)
+        elif not exempt and self._declared(headers) > self._limit:
             await self._too_large().response()(scope, receive, send)
         else:
-            await self._app(scope, self._counted(receive), send)
+            await self._app(scope, receive if exempt else self._counted(receive), send)
 
     def _is_exempt(self, path: str) -> bool:
         return any(path == exempt or path.startswith(f"{exempt}/") for exempt in self._exempt)
@@ -153,3 +158,10 @@ class BodyLimit:
 
     def _too_large(self) -> Problem:
         return Problem(413, "too_large", f"the request body is larger than {self._limit // 1024} KiB")
+
+
+def _two_lengths() -> Problem:
+    """A proxy may see another end of such a request, and so pass on what follows as the next one (request smuggling).
+    The connection is closed, as RFC 9112, section 6.3 requires."""
+    detail = "a request has either Content-Length or Transfer-Encoding, not both"
+    return Problem(400, "two_lengths", detail, Connection="close")

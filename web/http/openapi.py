@@ -1,6 +1,6 @@
 """The description of the HTTP API, /openapi.json: what FastAPI cannot derive from the routes.
 
-Every operation has an id of its own, which generated clients use as the name of a function, and every error is
+Every operation has a unique id, which generated clients use as the name of a function, and every error is
 described as problem+json.
 """
 
@@ -56,11 +56,11 @@ _PROBLEM = {
     },
     "examples": [
         {
-            "type": "urn:mattebox:problem:no_capacity",
+            "type": "urn:mattebox:problem:no_worker",
             "title": "Service Unavailable",
             "status": 503,
-            "code": "no_capacity",
-            "detail": "no worker has room for another video; try again soon",
+            "code": "no_worker",
+            "detail": "no worker has capacity for this video now; wait until another video ends",
         }
     ],
 }

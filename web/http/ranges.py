@@ -5,15 +5,23 @@ A request for several ranges gets the whole object, which the RFC allows; player
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from stream.storage import Storage
+from web.http import openapi
 from web.http.problems import Problem
 from web.http.threads import in_thread, pieces
 
+_BYTES = openapi.binary(openapi.OCTETS)
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: openapi.answer("The file, with the media type of its format.", _BYTES, ETag="for If-Range and If-None-Match"),
+    206: openapi.answer("The part that the Range header asks for.", _BYTES, Content_Range="its place in the file"),
+}
+"""Describes the answers of `send`."""
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -24,7 +32,7 @@ async def send(request: Request, storage: Storage, key: str, etag: str, headers:
     except FileNotFoundError:
         raise Problem(404, "not_found", "the file does not exist, or no longer exists") from None
     response_headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache", **headers}
-    if etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
+    if _has(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=response_headers)
     part = _part(request.headers, size, etag) if request.method == "GET" else None  # section 14.2: GET only
     start, end = part or (0, size)
@@ -35,6 +43,12 @@ async def send(request: Request, storage: Storage, key: str, etag: str, headers:
     if request.method == "HEAD" or start == end:
         return Response(status_code=status, headers=response_headers)
     return StreamingResponse(pieces(storage.read(key, start, end - start)), status, response_headers)
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Whether the client has this object. Proxies may have made its tag weak (section 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags
 
 
 def _part(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:

@@ -41,7 +41,7 @@ async def in_store_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwarg
 
 
 async def in_network_thread(work: Callable[..., T], *args: object) -> T:
-    """Run work that waits for remote servers, which may be slow. It goes on when the caller is cancelled."""
+    """Run work that waits for remote servers, which may be slow. It continues when the caller is cancelled."""
     return await asyncio.get_running_loop().run_in_executor(_NETWORK, work, *args)
 
 

@@ -5,12 +5,12 @@ program with an old token, or be an attacker.
 
 * A user whose token was accepted from an address before is never limited there.
 * For others, an address over the limit is not refused but slowed down: each answer takes a second, a few at a time.
-  A right token is then accepted. Only a flood of guesses, which takes all places, makes first sign-ins from the same
+  A correct token is then accepted. Only a flood of guesses, which takes all places, makes first sign-ins from the same
   address fail with 429 while it lasts.
 * Cookies and signed links are not limited: their signatures cannot be guessed.
 
-Behind a reverse proxy, MATTEBOX_TRUSTED_PROXIES tells the clients apart; without it they are one address, and whoever
-shares it with a user may guess that user's token at full speed. Tokens therefore have to be long and random.
+Behind a reverse proxy, MATTEBOX_TRUSTED_PROXIES tells the clients apart; without it they are one address, and anyone
+who shares it with a user may guess that user's token at full speed. Tokens therefore have to be long and random.
 """
 
 import asyncio

@@ -16,8 +16,8 @@ from web.context import Context
 from web.http.problems import Problem
 
 _FULL = (
-    "no worker has room for this video now; wait until another video ends, start another worker (mattebox worker), or "
-    "raise MATTEBOX_LIVE_SESSIONS if the machine can do more"
+    "no worker has capacity for this video now; wait until another video ends, start another worker (mattebox worker), "
+    "or raise MATTEBOX_LIVE_SESSIONS if the machine can do more"
 )
 _RETRY_S = 2
 CLIENT_ERRORS = {live.BAD_SDP: "sdp", live.USAGE: "options"}

@@ -91,7 +91,7 @@ def _public(here: Context, session: Session) -> SessionOut:
 
 @router.post("/sessions", status_code=201, responses=_CREATED, operation_id="start_session", summary="Start live video")
 async def start(body: OfferIn, request: Request, response: Response, owner: Owner, here: Here) -> AnswerOut:
-    """Offer a camera. Answers as soon as a worker takes it, within 10 s; 503 if no worker has room."""
+    """Offer a camera. Answers as soon as a worker takes it, within 10 s; 503 if no worker has capacity."""
     await spend_offer(here, request, owner)
     check_offer(body.sdp, SessionKind.CAMERA)
     options = await in_thread(read_options, here.background_store, owner, Options(), body.options)

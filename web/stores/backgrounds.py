@@ -35,7 +35,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _THUMBNAIL = (320, 180)  # pixels, at most
 
 
-class ShelfFull(MatteboxError):  # noqa: N818 - error names state what went wrong, without "Error"
+class TooManyBackgrounds(MatteboxError):  # noqa: N818 - error names state what went wrong, without "Error"
     """The user has as many backgrounds as allowed."""
 
     code = "full_shelf"
@@ -133,7 +133,7 @@ class BackgroundStore:
                     shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
     def keep(self, owner: str, draft: Path) -> OwnBackground:
-        """Check a received draft, and store it with its thumbnail. Raises InputError, ShelfFull, DiskError.
+        """Check a received draft, and store it with its thumbnail. Raises InputError, TooManyBackgrounds, DiskError.
 
         The caller must then remove the draft, and the file with the same name and the suffix .jpg, if they exist.
         """
@@ -147,11 +147,11 @@ class BackgroundStore:
             self._storage.put(kept.key, draft)
             if len(self.uploads(owner)) > self._settings.max_backgrounds:  # also counts those of other machines
                 self.remove(owner, kept.id)
-                raise ShelfFull("there are too many backgrounds")
+                raise TooManyBackgrounds("there are too many backgrounds")
         return kept
 
     def _owner_lock(self, owner: str) -> AbstractContextManager[None]:
-        """Of requests that add backgrounds of one user at the same time, the last ones find that it is full."""
+        """Requests that add backgrounds of one user at the same time are counted one after the other."""
         return locked(self._locks / PurePosixPath(keys.backgrounds(owner)).name)
 
     def remove(self, owner: str, name: str) -> None:

@@ -1,14 +1,14 @@
 """Progress as server-sent events: /api/jobs/events for all jobs of a user, /api/jobs/{id}/events for one until it ends.
 
-A `job` event contains the job as GET returns it, and is sent whenever the job changes. Only jobs that have changed are
-read again, so a stream costs the same however many jobs its user keeps. `removed` contains the id of a
-removed job. `notice` reports that Redis is unreachable, or reachable again. Comments keep quiet connections
+A `job` event contains the job as GET returns it, and is sent whenever the job or its place in the queue changes. Only
+jobs that have changed are read again, so a stream costs the same however many jobs its user keeps. `removed` contains
+the id of a removed job. `notice` reports that Redis is unreachable, or reachable again. Comments keep quiet connections
 open through proxies.
 """
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -17,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from stream import limits
 from stream.errors import StoreDown
-from stream.records.jobs import Job
+from stream.records.job_queue import Place
+from stream.records.jobs import Job, JobState
 from web.context import Context, Here, Owner
 from web.http import openapi
 from web.http.problems import Problem
@@ -27,6 +28,7 @@ router = APIRouter(prefix=PATH, tags=["jobs"])
 _POLL_S = 0.5
 _KEEP_ALIVE_S = 15.0
 _RECONNECT_MS = 2000
+_MOVED = 50  # events at once for jobs of which only the place in the queue has changed
 _MAX_STREAMS = 24  # per user and process; a browser opens at most six connections to a server
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: openapi.answer("Server-sent events: job, removed, notice.", openapi.text("text/event-stream"))
@@ -111,12 +113,15 @@ class _Sent:
     def __init__(self, here: Context) -> None:
         self._here = here
         self._known: dict[str, int] = {}  # hash of the last JSON of each job, by its id
+        self._queued: dict[str, Job] = {}
+        self._placed: dict[str, Place | None] = {}  # the last place of each queued job
 
-    def _events(self, jobs: Iterable[Job], gone: Iterable[str]) -> list[str]:
-        """The events for jobs that differ from what was sent, and for jobs that no longer exist."""
+    async def _events(self, jobs: Sequence[Job], gone: Sequence[str]) -> list[str]:
+        """The events for jobs that differ from what was sent or have another place in the queue, and for jobs that no
+        longer exist."""
         texts = []
-        for job in jobs:
-            text = job_out(self._here, job).model_dump_json()
+        for job, place in await self._with_moved(jobs, gone):
+            text = job_out(self._here, job, place).model_dump_json()
             if self._known.get(job.id) != hash(text):
                 self._known[job.id] = hash(text)
                 texts.append(f"id: {_event_id(job)}\nevent: job\ndata: {text}\n\n")
@@ -124,6 +129,18 @@ class _Sent:
             self._known.pop(id, None)
             texts.append(_event("removed", {"id": id}))
         return texts
+
+    async def _with_moved(self, jobs: Sequence[Job], gone: Sequence[str]) -> list[tuple[Job, Place | None]]:
+        """These jobs and those queued ones whose place has changed, with their places. Of many, some at a time."""
+        changed = {job.id for job in jobs}
+        queued = [job for id, job in self._queued.items() if id not in changed and id not in gone]
+        queued += [job for job in jobs if job.state is JobState.QUEUED]
+        places = await self._here.forecast.places(queued)
+        moved = [j for j in queued if j.id not in changed and places.get(j.id) != self._placed.get(j.id)][:_MOVED]
+        sent = {job.id: places.get(job.id) for job in (*jobs, *moved)}
+        self._queued = {job.id: job for job in queued}
+        self._placed = {id: (self._placed | sent).get(id) for id in self._queued}
+        return [(job, sent[job.id]) for job in (*jobs, *moved)]
 
 
 class _OneJob(_Sent):
@@ -134,7 +151,7 @@ class _OneJob(_Sent):
     async def changes(self, again: bool) -> list[str]:
         job = await self._here.jobs.job(self._id)
         self.over = job is None or job.state.final
-        return self._events([job], ()) if job else self._events((), [self._id])
+        return await (self._events([job], ()) if job else self._events((), [self._id]))
 
 
 class _AllJobs(_Sent):
@@ -155,7 +172,7 @@ class _AllJobs(_Sent):
             jobs = newest.jobs + await self._here.jobs.read([id for id in ids if id not in {j.id for j in newest.jobs}])
         self._since = since
         found = {job.id for job in jobs}
-        return self._events(sorted(jobs, key=lambda job: job.created_s), [id for id in ids if id not in found])
+        return await self._events(sorted(jobs, key=lambda job: job.created_s), [id for id in ids if id not in found])
 
 
 def _event(kind: str, data: object) -> str:

@@ -3,19 +3,21 @@
 Results are in `web/videos/results.py`, events in `web/videos/events.py`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
 from stream.errors import BadMove, JobsTooLarge, NoJob, TooManyJobs
 from stream.fetch.safe_http import redacted_url
 from stream.records import http_paths
+from stream.records.job_queue import Place
 from stream.records.jobs import Job, JobState, Media, Output, Progress, Quota
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
@@ -40,6 +42,14 @@ class ResultOut(BaseModel):
     mime: str
 
 
+class ProgressOut(Progress):
+    """ahead: the number of videos, of all users, of which a worker takes a task before this one starts. Both fields are
+    null unless the job is queued, and when unknown."""
+
+    ahead: int | None = None
+    starts_in_s: float | None = Field(None, description="estimated from the measured rate of running jobs; rounded")
+
+
 class JobOut(BaseModel):
     """state: queued, running or paused; done, failed and cancelled are final. reason, detail: why it failed, as a code
     and in words. upload: the id of the uploaded video. results: by the output's name. expires_s: when it will be
@@ -62,7 +72,7 @@ class JobOut(BaseModel):
     detail: str
     warnings: list[tuple[str, str]]
     media: Media | None
-    progress: Progress
+    progress: ProgressOut
     results: dict[str, ResultOut]
     created_s: float
     updated_s: float
@@ -85,11 +95,16 @@ class JobChange(BaseModel):
     paused: bool
 
 
-def job_out(here: Context, job: Job) -> JobOut:
-    """A job as its owner may read it: without paths of the server, keys in storage, and passwords in addresses."""
-    plain = job.model_dump(include=JobOut.model_fields.keys() - {"options", "outputs", "results", "webhook", "url"})
+def job_out(here: Context, job: Job, place: Place | None = None) -> JobOut:
+    """A job as its owner may read it: without paths of the server, keys in storage, and passwords in addresses.
+
+    place: of a queued job, if known.
+    """
+    made = {"options", "outputs", "results", "webhook", "url", "progress"}
+    plain = job.model_dump(include=JobOut.model_fields.keys() - made)
     return JobOut(
         **plain,
+        progress=ProgressOut(**job.progress.model_dump(), **(asdict(place) if place else {})),
         upload=keys.upload_of(job.source),
         url=redacted_url(job.url) if job.url else "",
         webhook=bool(job.webhook),
@@ -116,6 +131,12 @@ async def owned(here: Context, owner: str, id: str) -> Job:
     if job is None or job.owner != owner:
         raise Problem(404, "not_found", "there is no such job")
     return job
+
+
+async def jobs_out(here: Context, jobs: Sequence[Job]) -> list[JobOut]:
+    """As `job_out`, with the places of those that wait."""
+    places = await here.forecast.places(jobs)
+    return [job_out(here, job, places.get(job.id)) for job in jobs]
 
 
 @router.post(
@@ -172,13 +193,13 @@ async def list_jobs(
         raise Problem(422, "invalid", str(exc), field="cursor") from None
     following = f"{PATH}?{urlencode({'limit': limit, 'cursor': page.next})}"
     headers = {"Link": f'<{following}>; rel="next"'} if page.next else {}
-    listed = JobList(jobs=[job_out(here, job) for job in page.jobs], next=page.next or None)
+    listed = JobList(jobs=await jobs_out(here, page.jobs), next=page.next or None)
     return Response(listed.model_dump_json(), headers=headers, media_type="application/json")
 
 
 @router.get("/{id}", operation_id="get_job", summary="A job")
 async def get_job(id: str, owner: Owner, here: Here) -> JobOut:
-    return job_out(here, await owned(here, owner, id))
+    return (await jobs_out(here, [await owned(here, owner, id)]))[0]
 
 
 @router.patch("/{id}", operation_id="change_job", summary="Pause or resume a job")

@@ -14,15 +14,10 @@ from stream.storage import keys
 from web.context import Anyone, Here, Owner
 from web.http import openapi
 from web.http.problems import Problem
-from web.http.ranges import disposition, send
+from web.http.ranges import RESPONSES, disposition, send
 from web.videos.jobs import PATH, owned
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
-_BYTES = openapi.binary(openapi.OCTETS)
-_RESULT: dict[int | str, dict[str, Any]] = {
-    200: openapi.answer("The file, with the media type of its format.", _BYTES, ETag="for If-Range and If-None-Match"),
-    206: openapi.answer("The part that the Range header asks for.", _BYTES, Content_Range="its place in the file"),
-}
 _PREVIEW: dict[int | str, dict[str, Any]] = {200: openapi.answer("The picture.", openapi.binary("image/jpeg"))}
 OutputName = Annotated[
     str, Query(max_length=limits.OUTPUT_NAME_LENGTH, description="the name of the output; default: the first")
@@ -31,7 +26,7 @@ OutputName = Annotated[
 
 @router.head("/{id}/result", include_in_schema=False)
 @router.get(
-    "/{id}/result", response_class=Response, responses=_RESULT,
+    "/{id}/result", response_class=Response, responses=RESPONSES,
     operation_id="get_job_result", summary="Play or download a result",
 )  # fmt: skip
 async def result(

@@ -1,4 +1,4 @@
-"""Adapts an engine to still pictures: a recurrent one sees the picture several times, and none sees a huge one."""
+"""Adapts an engine to still pictures: a recurrent one gets the picture several times, and none gets a huge one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,7 +63,7 @@ def picture_options(options: Options, engine: str) -> Options:
 
 
 def reduced(frame: Frame, largest_px: int) -> Frame:
-    """The frame with at most so many pixels, and without its photo; the frame itself if it has no more."""
+    """The frame scaled to at most `largest_px` pixels, without its photo; the frame itself if it is small enough."""
     scale = (largest_px / (frame.width * frame.height)) ** 0.5
     if scale >= 1:
         return frame

@@ -1,4 +1,4 @@
-"""A worker for live video: takes offers while it has room, runs their videos, and ends them when it is drained.
+"""A worker for live video: takes offers while it has capacity, runs their videos, and ends them when it is drained.
 
 Runs on the event loop. Running videos do not need Redis: while it is unavailable they continue, no new ones are taken,
 and changes of state are stored later.
@@ -71,7 +71,7 @@ class LiveWorker:
         await self._engines.close()
 
     async def _drain(self, taking: "asyncio.Task[None]") -> None:
-        """taking: takes offers; it is not cancelled in the middle, so that none is lost that it has just been given."""
+        """taking: the task that takes offers. It is not cancelled: that could lose an offer just received."""
         await self._loops.attempt(self._life.beat)
         await self._videos.end_all("drained")
         await asyncio.wait([taking], timeout=_TAKEN_S)

@@ -10,6 +10,7 @@ from stream.errors import UsageError
 from stream.picture.frames import VideoInfo
 from stream.progress import Report, Reporter
 from stream.pump import pump
+from stream.records.engines import AUTO
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import check_input, open_sink
@@ -90,6 +91,8 @@ def check(task: FileRun) -> None:
     """Check what can be checked without opening a file. Raises UsageError."""
     if task.end_s is not None and task.end_s <= task.start_s:
         raise UsageError(f"--end {task.end_s:g} is not after --start {task.start_s:g}")
+    if task.options.engine != AUTO:
+        engines.check_known(task.options.engine)
     if fault := task.options.misplaced():
         raise UsageError(": ".join(fault))
     source, output = Address.of(task.source), Address.of(task.output)

@@ -1,4 +1,7 @@
-"""Mattes many videos and pictures into a folder, one after the other, with one engine. Goes on after one that fails."""
+"""Mattes many videos and pictures into a folder, one after the other, with one engine.
+
+An input that fails does not stop the others.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +16,7 @@ from stream.settings import Settings
 from stream.sources.signatures import is_picture, kind_of
 from workers.runs.file import FileRun, SharedEngine, check, run_file
 
-_OF_ALL = (WeightsError, BackgroundError, OutputClosed)  # errors that every other input would have too
+_OF_ALL = (WeightsError, BackgroundError, OutputClosed)  # errors that all other inputs would have too
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def find_inputs(sources: Iterable[Path], recursive: bool, results: Path) -> list
         for each in new:
             found.setdefault(each.path.absolute(), each)
     if not found:
-        more = "" if recursive else "; --recursive takes those in its folders too"
+        more = "" if recursive else "; use --recursive to include subfolders"
         raise UsageError(f"there are no videos or pictures{more}")
     return list(found.values())
 
@@ -77,7 +80,7 @@ class Formats:
 
     @classmethod
     def read(cls, names: Sequence[str], transparent: bool) -> "Formats":
-        """From the names of formats, at most one for videos and one for pictures. transparent: what is not named is a
+        """From the names of formats, at most one for videos and one for pictures. transparent: a default must be a
         format with transparency. Raises UsageError."""
         video = next(f for f in FORMATS.values() if not f.still and (f.transparent or not transparent))
         chosen = {False: video, True: FORMATS[PICTURE_DEFAULT]}

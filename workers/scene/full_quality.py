@@ -11,11 +11,11 @@ import numpy as np
 
 from stream.picture.frames import Frame, Plane, to_av
 from stream.picture.icc import Space
+from stream.picture.photo import bands
 from stream.records.options import View
 
-_BAND = 512  # rows drawn at a time, so that memory for intermediate values does not grow with the picture
 # Alpha above which the lost part is added, rising to all of it at 255. Below, it would also bring back the old
-# background: in front of black, a green screen left up to 87 levels of green if added in proportion to alpha, 12 so.
+# background: in front of black, a green screen left up to 87 levels of green if added in proportion to alpha, 12 here.
 _OPAQUE = 230
 _SHARES = (np.clip(np.arange(256) - _OPAQUE, 0, None) / (255 - _OPAQUE)).astype(np.float32)
 """The share of the lost part that is added, 0 to 1, by alpha."""
@@ -67,8 +67,7 @@ def _fill(pixels: Plane, frame: Frame, drawn: Frame, tile: _Tile) -> None:
         pixels[...] = photo.pixels
         return
     space, width = Space(photo.profile), photo.width
-    for top in range(0, photo.height, _BAND):
-        bottom = min(photo.height, top + _BAND)
+    for top, bottom in bands(width, photo.height):
         alpha = tile.alpha[top:bottom, :, None]
         shown = space.from_srgb(_rgb(drawn, top, bottom)[:, tile.left : tile.left + width])
         known = space.from_srgb(_rgb(frame, top, bottom)[:, :width])

@@ -1,7 +1,7 @@
 """A picture sequence in a folder that is new, or that already has files in it.
 
 A complete sequence has as many pictures as its `timestamps.txt` lists times. By this, a later sequence knows which
-pictures it may replace: all others belong to somebody else.
+pictures it may replace: it keeps all others.
 """
 
 import os
@@ -24,7 +24,7 @@ class PartialSequence:
     """
 
     def __init__(self, folder: Path, pattern: str) -> None:
-        """Raises UsageError if pictures of somebody else have the names of the sequence, DiskError."""
+        """Raises UsageError if other pictures have the names of the sequence, DiskError."""
         self.final, self._pattern = folder, pattern
         self._into = folder.is_dir() and any(folder.iterdir())
         if self._into:

@@ -1,4 +1,4 @@
-"""Standard output as an output: it carries the result alone, and is never half-written under a name."""
+"""Standard output as an output: it carries the result alone. Nothing appears under a name."""
 
 import functools
 import os
@@ -9,8 +9,8 @@ from stream.errors import UsageError
 
 @functools.cache
 def reserve() -> int:
-    """Keep standard output for the result. Returns its new file descriptor; all else that is printed goes to standard
-    error from now on.
+    """Keep standard output for the result. Returns its new file descriptor; everything else that is printed goes to
+    standard error from now on.
 
     Raises UsageError if it is a terminal.
     """

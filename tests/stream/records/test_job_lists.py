@@ -37,7 +37,7 @@ async def test_pages_have_every_job_once_newest_first(server: RedisServer) -> No
 
 
 @asynctest
-async def test_the_order_is_stable_while_jobs_come_and_go(server: RedisServer) -> None:
+async def test_the_order_is_stable_while_jobs_are_added_and_removed(server: RedisServer) -> None:
     async with job_store(server) as store:
         jobs = await submitted(store, 6)
         first = await store.page("ann", 2)

@@ -62,7 +62,7 @@ async def test_a_repeated_submission_is_not_counted(server: RedisServer) -> None
 
 
 @asynctest
-async def test_bytes_are_reserved_for_jobs_under_way(server: RedisServer) -> None:
+async def test_bytes_are_reserved_for_unfinished_jobs(server: RedisServer) -> None:
     """One at a time is admitted while there is room, so all together exceed the limit by less than one video."""
     async with job_store(server) as store:
         calls = [store.submit(new_job(owner="ann", media=Media(bytes=400)), "", Quota(99, 1000)) for _ in range(20)]

@@ -83,7 +83,7 @@ def test_a_link_to_a_group_needs_no_connection(url: str) -> None:
         ("redis+sentinel://a/mattes?nonsense=1", "nonsense"),
     ],
 )
-def test_what_is_no_address_is_refused_in_one_line(url: str, part: str) -> None:
+def test_an_invalid_address_is_refused_in_one_line(url: str, part: str) -> None:
     with pytest.raises(UsageError, match="REDIS_URL") as caught:
         RedisLink(url.replace("://", "://ann:secret@"))
     assert part in str(caught.value)

@@ -102,7 +102,7 @@ async def test_a_call_that_is_wrong_is_no_outage(server: RedisServer, call: tupl
 
 
 @asynctest
-async def test_what_a_user_wrote_is_not_mistaken_for_a_reply(server: RedisServer) -> None:
+async def test_values_in_a_command_are_not_mistaken_for_a_reply(server: RedisServer) -> None:
     """A pipeline's error quotes the command, with its values."""
     async with linked(server) as link:
         await link.ask("SET", "text", "")

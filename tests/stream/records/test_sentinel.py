@@ -111,7 +111,7 @@ async def test_a_sentinel_that_does_not_answer_delays_nobody(group: Group) -> No
     ],
 )
 @asynctest
-async def test_what_is_wrong_is_said_in_one_line(group: Group, old: str, new: str, line: str) -> None:
+async def test_a_problem_is_reported_in_one_line(group: Group, old: str, new: str, line: str) -> None:
     assert old in group.url()
     text = await problem(group.url().replace(old, new))
     assert line in text

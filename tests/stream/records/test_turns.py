@@ -4,7 +4,7 @@ import time
 import pytest
 
 from stream.records.redis_link import RedisLink
-from stream.records.turns import Turns, patience
+from stream.records.turns import Turns, reply_timeout
 from tests.servers import RedisServer, asynctest
 
 
@@ -50,7 +50,7 @@ async def test_calls_that_wait_for_a_silent_server_fail_together() -> None:
         nonlocal begun
         async with turns.turn():
             begun += 1
-            async with patience(0.1):
+            async with reply_timeout(0.1):
                 await asyncio.sleep(3600)
 
     results = await asyncio.gather(*(call() for _ in range(50)), return_exceptions=True)
@@ -61,21 +61,21 @@ async def test_calls_that_wait_for_a_silent_server_fail_together() -> None:
 
 
 @asynctest
-async def test_patience_ends() -> None:
+async def test_the_timeout_of_a_reply_ends_the_call() -> None:
     with pytest.raises(TimeoutError):
-        async with patience(0.1):
+        async with reply_timeout(0.1):
             await asyncio.sleep(3600)
 
 
 @asynctest
-async def test_patience_does_not_run_on_while_the_loop_is_busy() -> None:
+async def test_the_timeout_of_a_reply_does_not_run_while_the_loop_is_busy() -> None:
     replied = asyncio.Event()
 
     def work() -> None:
         time.sleep(0.5)  # a call that holds up the event loop for longer than the limit
         asyncio.get_running_loop().call_soon(replied.set)
 
-    async with patience(0.3):
+    async with reply_timeout(0.3):
         asyncio.get_running_loop().call_soon(work)
         await replied.wait()
 

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from PIL import Image
 from stream.errors import InputError, TooLarge, UnreadableMedia, UsageError
 from stream.picture.frames import Frame, to_av
 from stream.picture.icc import srgb_profile
+from stream.picture.photo import bands
+from stream.records.formats import FORMATS
 from stream.settings import Settings
+from stream.sinks.picture import ENCODINGS, encode
 from stream.sources import open_source
 from stream.sources.base import SourceOptions
 from stream.sources.file import FileSource
@@ -242,6 +246,40 @@ def test_random_changes_raise_nothing_but_input_errors(tmp_path: Path, seed: int
     path.write_bytes(bytes(data))
     with suppress(InputError):
         list(PictureSource(path, SETTINGS))
+
+
+@pytest.mark.parametrize("resolution", [(0, 0), (5, 0), (2**32 - 1, 1), (0, 1)])
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_a_senseless_resolution_is_left_out_and_every_format_is_written(
+    tmp_path: Path, resolution: tuple[int, int], name: str
+) -> None:
+    path = save(tmp_path / "in.tif", person(), dpi=(123_457, 123_457))
+    stored_value = struct.pack("<II", 123_457, 1)
+    assert path.read_bytes().count(stored_value) == 2
+    path.write_bytes(path.read_bytes().replace(stored_value, struct.pack("<II", *resolution)))
+    frame, _ = frame_of(path)
+    assert frame.photo is not None
+    assert frame.photo.dpi is None
+    written = io.BytesIO()
+    encode(frame, FORMATS[name], written)
+    with Image.open(written) as image:
+        assert image.size == (61, 45)
+
+
+def test_a_tall_picture_is_converted_in_few_bands() -> None:
+    assert len(list(bands(2, 149_000_000))) < 200, "each takes milliseconds, however few pixels it has"
+    for width, height in ((2, 149_000_000), (12_247, 12_247), (4, 3), (149_000_000, 2)):
+        found = list(bands(width, height))
+        assert [found[0][0], found[-1][1]] == [0, height]
+        assert all(top % 2 == 0 and (bottom - top) * width <= max(2**21, 2 * width) for top, bottom in found)
+        assert all(before[1] == after[0] for before, after in pairwise(found))
+
+
+def test_bands_join_without_a_seam(tmp_path: Path) -> None:
+    gradient = np.linspace(0, 255, 3001, dtype=np.uint8)[:, None, None].repeat(1001, 1).repeat(3, 2)
+    assert len(list(bands(1002, 3002))) > 1
+    frame, _ = frame_of(save(tmp_path / "in.png", gradient))
+    assert np.abs(to_av(frame, "rgb24").to_ndarray()[:3001, :1001].astype(int) - gradient).max() <= 2
 
 
 def test_one_pixel_is_a_picture(tmp_path: Path) -> None:

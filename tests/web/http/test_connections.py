@@ -168,6 +168,19 @@ def test_pipelined_requests_are_answered_in_order(settings: Settings, redis_url:
         answer(connection)
 
 
+@pytest.mark.parametrize("path", ["/api/login", "/api/uploads/x", "/livez"])
+def test_a_request_with_two_lengths_is_refused_and_nothing_after_it_is_read(
+    settings: Settings, redis_url: str, path: str
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with running(settings, redis_url, worker=False) as site, connected(site) as connection:
+        connection.sendall(head.encode() + b"0\r\n\r\n" + GET)
+        received = closed(connection)
+        assert received.count(b"HTTP/1.1 ") == 1
+        assert received.startswith(b"HTTP/1.1 400")
+        assert b'"two_lengths"' in received
+
+
 def test_expect_100_continue(settings: Settings, redis_url: str) -> None:
     with running(settings, redis_url, worker=False) as site, site.client() as http, connected(site) as connection:
         path = begun(http, 9)

@@ -67,7 +67,7 @@ async def test_a_flood_of_guesses_leaves_known_users_alone(check: TokenCheck) ->
 
 
 @asynctest
-async def test_a_right_token_is_accepted_over_the_limit_and_then_known(
+async def test_a_correct_token_is_accepted_over_the_limit_and_then_known(
     check: TokenCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await guess(check, 10)
@@ -87,7 +87,7 @@ async def test_a_client_with_a_whole_ipv6_network_is_one_client(check: TokenChec
 
 
 @asynctest
-async def test_right_tokens_work_without_redis(
+async def test_correct_tokens_work_without_redis(
     check: TokenCheck, count: Count, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.http.token_check._SLOW_S", 0.0)

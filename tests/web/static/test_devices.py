@@ -55,7 +55,7 @@ def test_the_microphone_is_off_until_switched_on(
     state(page, "live")
 
 
-def test_the_lists_follow_devices_that_come_and_go(page: Any, site: Site) -> None:
+def test_the_lists_follow_devices_that_are_plugged_in_and_unplugged(page: Any, site: Site) -> None:
     page.goto(site.url)
     state(page, "idle")
     one, two = ["videoinput", "1", "Desk"], ["videoinput", "2", "Window"]

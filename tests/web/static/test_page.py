@@ -127,7 +127,7 @@ def test_viewers_by_link(
         http.delete(f"/api/sessions/{session}")
         publisher.close()
         state(page, "ended")
-        assert "The broadcast has ended" in page.inner_text("#card")
+        assert "The stream has ended" in page.inner_text("#card")
         assert page.evaluate("document.querySelector('.stage .shown')") is None, "the last frame does not stay"
         page.goto(link.partition("#")[0])
         state(page, "denied")

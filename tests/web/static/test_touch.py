@@ -129,7 +129,7 @@ def test_the_camera_tile_is_small_and_can_be_moved_and_collapsed(
     assert phone.get_attribute("#tile", "data-x") == "right"
 
 
-def test_a_second_tap_does_not_use_what_a_button_has_become(phone: Any, site: Site) -> None:
+def test_a_second_tap_does_not_press_a_button_that_has_changed(phone: Any, site: Site) -> None:
     opened(phone, site)
     phone.tap("#share-open")
     phone.wait_for_selector("#share-watch .reveal:enabled")

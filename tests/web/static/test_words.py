@@ -64,7 +64,7 @@ def test_slower_here_follows_what_was_measured_or_else_the_device(
     assert page.evaluate(TITLES) == expected
 
 
-def test_a_server_at_capacity_says_what_helps(
+def test_a_server_that_is_too_busy_says_what_helps(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
     def overload(route: Any) -> None:
@@ -82,7 +82,9 @@ def test_a_server_at_capacity_says_what_helps(
     page.route("**/api/sessions/*", overload)
     page.wait_for_selector("#notice:has-text('12 of 30 frames per second. Choose “Smooth” under Quality.')")
     page.check("input[value=fast]")
-    page.wait_for_selector("#notice:has-text('12 of 30 frames per second. Fewer videos at once on this server help.')")
+    page.wait_for_selector(
+        "#notice:has-text('12 of 30 frames per second. It helps to run fewer videos on this server at the same time.')"
+    )
     page.unroute("**/api/sessions/*")
 
 

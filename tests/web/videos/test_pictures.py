@@ -88,22 +88,22 @@ def test_the_format_is_that_of_a_picture(http: httpx.Client, upload: str) -> Non
     assert "mp4 for a video, png-picture for a picture" in clip_default["description"]
 
 
-def test_what_does_not_fit_is_refused_with_its_field(http: httpx.Client, upload: str, tmp_path_factory: Any) -> None:
+def test_unsuitable_values_are_refused_with_their_field(http: httpx.Client, upload: str, tmp_path_factory: Any) -> None:
     def refused(code: str, field: str, id: str, **fields: Any) -> str:
         body = {"upload": id, "options": {"engine": "chroma"}} | fields
         return str(problem(http.post("/api/jobs", json=body), 422, code, field)["detail"])
 
     outputs = [{"name": "a"}, {"name": "b", "format": "mp4"}]
-    told = refused("unsupported_output", "outputs.1.format", upload, outputs=outputs)
-    assert "the input is a picture" in told
+    detail = refused("unsupported_output", "outputs.1.format", upload, outputs=outputs)
+    assert "the input is a picture" in detail
     refused("invalid", "start_s", upload, start_s=1)
     refused("invalid", "end_s", upload, end_s=1)
     opaque = [{"format": "jpg"}]
-    told = refused("unsupported_output", "outputs.0.format", upload, outputs=opaque, options=CHROMA)
-    assert "JPEG does not support transparency" in told
+    detail = refused("unsupported_output", "outputs.0.format", upload, outputs=opaque, options=CHROMA)
+    assert "JPEG does not support transparency" in detail
     clip = uploaded(http, numbered_clip(tmp_path_factory.mktemp("clip") / "c.mp4", 3).read_bytes(), "c.mp4")
-    told = refused("unsupported_output", "outputs.0.format", clip, outputs=[{"format": "webp"}])
-    assert "the input is a video" in told
+    detail = refused("unsupported_output", "outputs.0.format", clip, outputs=[{"format": "webp"}])
+    assert "the input is a video" in detail
 
 
 def test_a_damaged_picture_is_unusable(http: httpx.Client) -> None:

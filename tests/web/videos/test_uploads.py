@@ -274,7 +274,7 @@ def test_a_file_that_is_not_a_video_is_rejected_at_once(http: httpx.Client, site
         (b"", "unreadable_media", "the file is empty"),
     ],
 )
-def test_a_file_that_is_not_a_video_is_called_what_it_is(
+def test_the_error_names_the_kind_of_a_file_that_is_not_a_video(
     http: httpx.Client, content: bytes, code: str, detail: str
 ) -> None:
     known = http.get(f"{PATH}/{uploaded(http, content)}").json()

@@ -53,7 +53,7 @@ def test_a_folder_gives_its_videos_and_pictures(tree: Path, tmp_path: Path) -> N
     assert names(all_of_them, tree) == ["a.png", "b.jpg", "clip.mp4", "sub/clip.mkv", "sub/deep/a.png"]
     assert [str(each.folder) for each in all_of_them] == [".", ".", ".", "sub", "sub/deep"]
     assert len(find_inputs([tree, tree / "a.png", tree / "a.png"], False, results)) == 3, "each once"
-    with pytest.raises(UsageError, match="no videos or pictures; --recursive"):
+    with pytest.raises(UsageError, match="no videos or pictures; use --recursive"):
         find_inputs([tmp_path], False, results)
 
 
@@ -95,7 +95,7 @@ def test_results_with_the_same_name_are_refused_before_any_work(tmp_path: Path) 
         plan([Input(first)], formats, tmp_path, COMMON)
 
 
-def test_one_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results and events, one engine for all, and nothing left of the one that failed."""
     sources = [save(tmp_path / f"{n}.png", person()) for n in "abc"]
     sources[1].write_bytes(sources[1].read_bytes()[:60])
@@ -137,7 +137,7 @@ def test_each_input_has_its_line(tmp_path: Path) -> None:
     assert lines[-1] == "1 done, 1 failed, 0 skipped"
 
 
-def test_an_error_that_all_would_have_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_common_to_all_inputs_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = [save(tmp_path / f"{n}.png", person()) for n in "ab"]
 
     def unavailable(*_: object) -> Any:

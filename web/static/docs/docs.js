@@ -1,4 +1,4 @@
-// The HTTP API in Swagger UI, which a package of its own brings along, so that nothing is loaded from elsewhere.
+// The HTTP API in Swagger UI. Its files come from an installed package, so that nothing is loaded from elsewhere.
 
 SwaggerUIBundle({
   url: "/openapi.json",

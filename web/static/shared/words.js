@@ -60,7 +60,7 @@ export const STATES = {
     tone: "wait", line: "The server is full. Trying again", icon: "queue",
     title: "The server is full",
     text: "All places for live video are taken, or no worker is running yet. You will be connected as soon as one is free.",
-    fine: "For the person who runs the server: another worker, or a higher MATTEBOX_LIVE_SESSIONS, makes more places.",
+    fine: "For the person who runs the server: to add places, start another worker or raise MATTEBOX_LIVE_SESSIONS.",
   },
   unreachable: {
     tone: "wait", line: "The server cannot be reached. Trying again", icon: "cloud-off",
@@ -73,8 +73,8 @@ export const STATES = {
     text: "Sign in with the token that you got from the person who runs this server.",
   },
   ended: {
-    tone: "", line: "The broadcast has ended. Checking again", icon: "ended",
-    title: "The broadcast has ended",
+    tone: "", line: "The stream has ended. Checking again", icon: "ended",
+    title: "The stream has ended",
     text: "If it starts again under this name, the video continues here automatically.",
   },
   notLive: {
@@ -202,8 +202,8 @@ export const DEVICES = {
   moved: (from, to) => `${from || "The camera"} was disconnected. ${to || "Another camera"} is used instead.`,
   notOpened: {
     refused: "The camera was not changed: your browser does not allow this page to use it.",
-    noCamera: "The camera was not changed: that one cannot be opened.",
-    busyCamera: "The camera was not changed: another program is using that one.",
+    noCamera: "The camera was not changed: the new one cannot be opened.",
+    busyCamera: "The camera was not changed: another program is using the new one.",
   },
 };
 
@@ -227,9 +227,9 @@ export const CHARTS = {
     nothing: "none so far" },
 };
 export const WARNINGS = {
-  capacity: (matted, received) => `The server is at capacity: it processes ${matted} of ${received} frames per second.`,
+  capacity: (matted, received) => `The server is too busy: it processes ${matted} of ${received} frames per second.`,
   lighter: (title) => ` Choose “${title}” under Quality.`,
-  fewer: " Fewer videos at once on this server help.",
+  fewer: " It helps to run fewer videos on this server at the same time.",
   camera: (fps) => `Your camera sends only ${fps} frames per second. More light often helps.`,
   uplink: "Your network is too slow for the full video, so it is sent at a smaller size.",
   processor: "This computer is too busy to send the full video.",
@@ -242,7 +242,7 @@ export const SECRET = { show: "Show", hide: "Hide", copied: "Copied.", notCopied
 export const SHARE = {
   green: "Your background is green now.",
   hidden: "While you are on air, your room stays hidden: viewers get the finished picture only.",
-  start: "Go on air", stop: "Stop broadcasting", starting: "Going on air…",
+  start: "Go on air", stop: "Stop streaming", starting: "Going on air…",
   onAir: (name) => `On air as “${name}”.`, off: "Nobody can see you.",
   noCamera: "Open the camera first to go on air, or publish from OBS with the address below.",
   failed: (why) => `Could not go on air: ${why}.`,

@@ -1,7 +1,8 @@
 // The backgrounds pane: tiles, what is to be known or set of the chosen one, a colour picker, and the user's own files.
 
-import { get, request } from "../shared/api.js";
-import { find, icon, make, write } from "../shared/dom.js";
+import { get } from "../shared/api.js";
+import { addBackground, backgroundTile, colourChip, removeBackground } from "../shared/background_tiles.js";
+import { find, write } from "../shared/dom.js";
 import { BACKGROUNDS } from "../shared/words.js";
 
 const KEYS = 9;
@@ -43,7 +44,7 @@ export class Backgrounds {
       ...keyed.map((choice, index) => this.#tile(choice, key(index, ""))),
       ...[...ofKind("transparent"), room].map((choice) => this.#tile(choice, "")),
       ...own.map((choice, index) => this.#tile(choice, key(index, BACKGROUNDS.shift))), find("add"));
-    this.colours.replaceChildren(...ofKind("color").map(chip), find("any-colour"));
+    this.colours.replaceChildren(...ofKind("color").map(colourChip), find("any-colour"));
     this.mark();
   }
 
@@ -60,9 +61,7 @@ export class Backgrounds {
     for (const file of files) {
       this.note(BACKGROUNDS.adding(file.name || ""));
       try {
-        if (!/^(image|video)\//.test(file.type || "image/")) throw new Error(BACKGROUNDS.strangeFile);
-        const type = file.type || "application/octet-stream";
-        const added = await (await request("POST", "/api/backgrounds", { body: file, type })).json();
+        const added = await addBackground(file);
         await this.load();
         this.note("");
         await this.#choose(added.spec);
@@ -130,43 +129,18 @@ export class Backgrounds {
     if (gone) this.#choose(`blur:${this.blur}`);
   }
 
-  /** key: what chooses it on the keyboard, as it is shown; "" if nothing does. */
   #tile(choice, key) {
-    const radio = make("input", { type: "radio", name: "background", value: choice.spec,
-      aria: { label: key ? BACKGROUNDS.keyed(choice.title, key) : choice.title } });
-    const face = make("span", { className: `face ${choice.kind}` });
-    if (choice.thumbnail) face.append(make("img", { src: choice.thumbnail, alt: "" }));
-    if (choice.kind === "video") face.append(icon("play"));
-    if (choice.kind === "none") face.append(icon("room"));
-    const tile = make("div", { className: "tile-choice", data: { kind: choice.kind, key } }, radio, face,
-      make("span", { className: "title" }, choice.title));
-    if (key) tile.append(make("kbd", { aria: { hidden: true } }, key));
-    if (choice.own) tile.append(this.#removeButton(choice));
-    return tile;
-  }
-
-  #removeButton(choice) {
-    const button = make("button", { type: "button", className: "remove", aria: { label: BACKGROUNDS.remove(choice.title) } }, "×");
-    button.addEventListener("click", () => this.#remove(choice));
-    return button;
+    return backgroundTile(choice, { key, remove: choice.own ? () => this.#remove(choice) : null });
   }
 
   async #remove(choice) {
-    await request("DELETE", `/api/backgrounds/${choice.id}`).catch((error) => this.note(error.message, true));
+    await removeBackground(choice).catch((error) => this.note(error.message, true));
     await this.load().catch((error) => this.note(error.message, true));
     this.tiles.querySelector("input:checked")?.focus();
   }
 }
 
 const key = (index, prefix) => (index < KEYS ? `${prefix}${index + 1}` : "");
-
-function chip(choice) {
-  const radio = make("input", { type: "radio", name: "background", value: choice.spec, title: choice.title,
-    aria: { label: choice.title } });
-  const face = make("span", { className: "face" });
-  face.style.setProperty("--face", choice.spec.slice("color:".length));
-  return make("div", { className: "chip" }, radio, face);
-}
 
 /** Call take(files) with files that are dropped anywhere on the page, or pasted. */
 export function acceptFiles(take) {

@@ -34,7 +34,7 @@ export class Camera {
     return this.stream;
   }
 
-  /** Once the connected cameras are known: use the chosen one if it was found by its name, or tell that it is away. */
+  /** Once the connected cameras are known: use the chosen one if it was found by its name, or say that it is not connected. */
   async #preferChosen(track) {
     const id = this.devices.id("camera");
     const name = this.devices.chosen.camera?.label;

@@ -8,7 +8,7 @@ import { Chart } from "./charts.js";
 const PATIENCE = 3; // seconds that a warning must last before it is shown
 
 export class Measurements {
-  /** title(engine): an engine in plain words. remedy(): what helps if the server is at capacity, as text. */
+  /** title(engine): an engine in plain words. remedy(): what helps if the server is too busy, as text. */
   constructor({ title, remedy }) {
     Object.assign(this, { title, remedy });
     this.line = find("meters");

@@ -91,7 +91,7 @@ export class Microphone {
     if (level > SILENT || !this.track) this.loudMs = performance.now();
     else if (performance.now() - this.loudMs > SILENT_MS) {
       this.note(MICROPHONE.silent(this.track.label));
-      this.loudMs = Infinity; // said once
+      this.loudMs = Infinity; // shown once
     }
   }
 

@@ -48,7 +48,7 @@ export class Presets {
     this.#show();
   }
 
-  /** What helps if the server is at capacity. */
+  /** What helps if the server is too busy. */
   remedy() {
     const fast = this.#engine("fast");
     return fast && this.#current() !== "fast" ? WARNINGS.lighter(this.choices.title(fast.name)) : WARNINGS.fewer;

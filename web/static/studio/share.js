@@ -1,4 +1,4 @@
-// Sharing: broadcast the studio's video under a name, and get the addresses for viewers, OBS and publishers.
+// Sharing: publish the studio's video under a name, and get the addresses for viewers, OBS and publishers.
 
 import { request } from "../shared/api.js";
 import { find, keep, pause, read, write } from "../shared/dom.js";

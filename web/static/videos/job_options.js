@@ -1,8 +1,10 @@
-// The settings for new jobs: background, format, engine and others. Remembers them across visits.
+// The form with the settings of new jobs: background, format, engine and others. It shows those of all new videos, which
+// are remembered across visits, or those that one video has for itself.
 
-import { get } from "../shared/api.js";
 import { find, keep, make, read, write } from "../shared/dom.js";
+import { Backgrounds } from "./backgrounds.js";
 import { serverOptions } from "./server_options.js";
+import { LOOK } from "./words.js";
 
 const KEY = "mattebox.look";
 const DEFAULTS = { background: "color:#1f2937", format: "", engine: "auto", temporal: "auto", height: "0", matte: false };
@@ -10,90 +12,136 @@ const DEFAULTS = { background: "color:#1f2937", format: "", engine: "auto", temp
 /** options: of a job, in the server's format. */
 export const isTransparent = (options) => options.background === "transparent";
 
-export class JobOptions {
+export class JobOptions extends EventTarget {
+  /** Event: `change`, when settings have changed, or what is known of them. */
   constructor() {
-    this.form = find("look");
-    this.chosen = { ...DEFAULTS, ...read(KEY, {}) };
-    this.tiles = find("backgrounds");
+    super();
+    Object.assign(this, { form: find("look"), common: { ...DEFAULTS, ...read(KEY, {}) }, draft: null, others: new Set() });
+    this.backgrounds = new Backgrounds();
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", ({ target }) => {
-      if (target.name) this.#choose(target.name, target.type === "checkbox" ? target.checked : target.value);
+      if (target.name && target.name !== "background") this.#choose(target.name, target.type === "checkbox" ? target.checked : target.value);
     });
-    serverOptions.addEventListener("known", () => { this.#listEngines(serverOptions.engines); this.#listFormats(); });
-    find("colour").addEventListener("input", ({ target }) => this.#choose("background", `color:${target.value}`));
-  }
-
-  /** Lists the backgrounds. Does not need the server's records, unlike `serverOptions`, which lists the rest. */
-  async load() {
-    const { backgrounds } = await get("/api/backgrounds");
-    this.tiles.replaceChildren(...backgrounds.map(tile));
-    if (/^(upload|gallery):/.test(this.chosen.background) && !backgrounds.some((b) => b.spec === this.chosen.background)) {
-      this.chosen.background = DEFAULTS.background;
-    }
+    this.backgrounds.addEventListener("choose", ({ detail }) => this.#choose("background", detail));
+    this.backgrounds.addEventListener("known", () => this.#reconcileAll());
+    serverOptions.addEventListener("known", () => { this.#listEngines(); this.#listFormats(); this.#reconcileAll(); });
+    find("look-done").addEventListener("click", () => this.edit(null));
+    find("look-common").addEventListener("click", () => this.share(this.draft));
     this.show();
   }
 
-  #listEngines(engines) {
-    const list = this.form.elements.engine;
-    const option = ({ name, label, sentence }) => make("option", { value: name, title: sentence }, label);
-    list.replaceChildren(list.options[0], ...engines.map(option));
-    if (!engines.some(({ name }) => name === this.chosen.engine)) this.chosen.engine = DEFAULTS.engine;
+  /** Lists the backgrounds. Does not need the server's records, unlike `serverOptions`, which lists the rest. */
+  load() { return this.backgrounds.load(); }
+
+  /** The settings in the form. */
+  get chosen() { return this.draft?.look ?? this.common; }
+
+  /** The settings of a draft: its own ones, or the common ones. */
+  of(draft) { return draft.look ?? this.common; }
+
+  /** Show the settings of one draft in the form; at first they are equal to the common ones. null: the common ones. */
+  edit(draft) {
+    const before = this.draft;
+    this.draft = draft;
+    if (draft) { draft.look ??= { ...this.common }; this.others.add(draft); draft.lookChanged(); }
+    if (before && before !== draft) before.lookClosed();
+    this.show();
   }
 
-  /** The fields of a job request that these settings determine. still: for a picture, whose format the server chooses. */
-  jobFields(still) {
-    const { format, height, matte } = this.chosen;
+  /** Let a draft have the common settings again. */
+  share(draft) {
+    draft.look = null;
+    this.others.delete(draft);
+    if (this.draft === draft) this.edit(null);
+    draft.lookChanged();
+    this.#changed();
+  }
+
+  /** Called when a draft with settings of its own is restored or removed. */
+  adopt(draft) { this.others.add(draft); this.#reconcile(draft.look, "background"); }
+
+  leave(draft) {
+    this.others.delete(draft);
+    if (this.draft === draft) { this.draft = null; this.show(); }
+  }
+
+  /** The fields of a job request for a draft. still: for a picture, whose format the server chooses. */
+  jobFields(draft, still = false) {
+    const { format, height, matte } = this.of(draft);
     const outputs = [{ name: "result", ...(format && !still && { format }) }];
     const ofMatte = still ? {} : { format: serverOptions.format(format)?.matte };
     if (matte) outputs.push({ name: "matte", ...ofMatte, view: "matte", background: "color:#000000" });
-    return { options: this.options(), outputs, height: Number(height) };
+    return { options: this.options(draft), outputs, height: Number(height) };
   }
 
-  options() {
-    const { background, engine, temporal } = this.chosen;
+  options(draft) {
+    const { background, engine, temporal } = this.of(draft);
     return { background, engine, temporal };
+  }
+
+  /** The settings of a draft in a few words. */
+  summary(draft) {
+    const { background, format, height, matte, engine } = this.of(draft);
+    const still = draft.known?.media?.still; // its format is the server's choice
+    const words = [this.backgrounds.title(background) || LOOK.background, still ? "" : format.toUpperCase(), height !== "0" && LOOK.lines(height),
+      engine !== DEFAULTS.engine && serverOptions.engines.find(({ name }) => name === engine)?.title, matte && LOOK.matte];
+    return words.filter(Boolean).join(" · ");
+  }
+
+  #listEngines() {
+    const list = this.form.elements.engine;
+    const option = ({ name, label, sentence }) => make("option", { value: name, title: sentence }, label);
+    list.replaceChildren(list.options[0], ...serverOptions.engines.map(option));
   }
 
   /** The first format is the server's default. */
   #listFormats() {
     this.form.elements.format.replaceChildren(...serverOptions.videoFormats.map(({ name, title }) => make("option", { value: name }, title)));
-    if (!serverOptions.videoFormats.some(({ name }) => name === this.chosen.format)) this.chosen.format = serverOptions.videoFormats[0].name;
-    this.#reconcile("background");
-    this.show();
   }
 
   #choose(name, value) {
     this.chosen[name] = value;
-    this.#reconcile(name);
+    this.#reconcile(this.chosen, name);
     this.show();
-    keep(KEY, this.chosen);
+    if (this.draft) this.draft.lookChanged(); else keep(KEY, this.common);
   }
 
-  /** If the background is transparent and the format opaque, changes the one of them that is not `chosen`. */
-  #reconcile(chosen) {
-    if (!isTransparent(this.chosen) || serverOptions.isTransparent(this.chosen.format)) return;
-    if (chosen === "background") this.chosen.format = serverOptions.videoFormats.find((format) => format.transparent).name;
-    else this.chosen.background = DEFAULTS.background;
+  /** Replaces what the server does not offer, and shows the result. */
+  #reconcileAll() {
+    for (const look of [this.common, ...[...this.others].map((draft) => draft.look)]) this.#reconcile(look, "background");
+    this.show();
+  }
+
+  /** Replaces what the server does not offer. If the background is transparent and the format opaque, changes the one of
+   * them that is not `chosen`. */
+  #reconcile(look, chosen) {
+    const { engines, videoFormats } = serverOptions;
+    if (!this.backgrounds.exists(look.background)) look.background = DEFAULTS.background;
+    if (engines.length && !engines.some(({ name }) => name === look.engine)) look.engine = DEFAULTS.engine;
+    if (!videoFormats.length) return;
+    if (!videoFormats.some(({ name }) => name === look.format)) look.format = videoFormats[0].name;
+    if (!isTransparent(look) || serverOptions.isTransparent(look.format)) return;
+    if (chosen === "background") look.format = videoFormats.find((format) => format.transparent).name;
+    else look.background = DEFAULTS.background;
   }
 
   /** Updates the form. */
   show() {
-    for (const radio of this.tiles.querySelectorAll("input")) radio.checked = radio.value === this.chosen.background;
-    for (const name of ["format", "engine", "temporal", "height"]) this.form.elements[name].value = this.chosen[name];
-    this.form.elements.matte.checked = this.chosen.matte;
-    if (this.chosen.background.startsWith("color:")) find("colour").value = this.chosen.background.slice("color:".length);
-    for (const option of this.form.elements.format.options) {
-      option.disabled = isTransparent(this.chosen) && !serverOptions.isTransparent(option.value);
+    const { chosen, draft, form } = this;
+    this.backgrounds.show(chosen.background);
+    for (const name of ["format", "engine", "temporal", "height"]) form.elements[name].value = chosen[name];
+    form.elements.matte.checked = chosen.matte;
+    for (const option of form.elements.format.options) {
+      option.disabled = isTransparent(chosen) && !serverOptions.isTransparent(option.value);
     }
     const opaque = serverOptions.videoFormats.filter((format) => !format.transparent).map(({ name }) => name.toUpperCase()).join(", ");
-    write(find("format-note"), isTransparent(this.chosen) && opaque ? `Not available with a transparent background: ${opaque}.` : "");
+    write(find("format-note"), isTransparent(chosen) && opaque ? `Not available with a transparent background: ${opaque}.` : "");
+    form.classList.toggle("single", Boolean(draft));
+    find("look-buttons").hidden = !draft;
+    write(find("look-title"), draft ? LOOK.single : LOOK.common);
+    write(find("look-of"), draft ? draft.name : LOOK.applies);
+    this.#changed();
   }
-}
 
-function tile(choice) {
-  const radio = make("input", { type: "radio", name: "background", value: choice.spec, title: choice.title, aria: { label: choice.title } });
-  const face = make("span", { className: `swatch-face ${choice.kind}` });
-  if (choice.kind === "color") face.style.setProperty("--face", choice.spec.slice("color:".length));
-  if (choice.thumbnail) face.append(make("img", { src: choice.thumbnail, alt: "", loading: "lazy" }));
-  return make("div", { className: "swatch-tile" }, radio, face, make("span", { className: "swatch-title" }, choice.title));
+  #changed() { this.dispatchEvent(new Event("change")); }
 }

@@ -1,16 +1,18 @@
 // The list of jobs, updated by server-sent events, with the actions that each job's state allows.
 
 import { get, request } from "../shared/api.js";
-import { find, make, write } from "../shared/dom.js";
+import { find, icon, make, write } from "../shared/dom.js";
 import { isTransparent } from "./job_options.js";
 import { serverOptions } from "./server_options.js";
-import { duration, REASONS, size, STATES, WORDS } from "./words.js";
+import { duration, place, REASONS, sentence, size, STATES, WORDS } from "./words.js";
 
 const FINAL = ["done", "failed", "cancelled"];
 
-export class JobList {
-  /** play(job, result): called to play a result. denied(): called when the user has to sign in. */
+export class JobList extends EventTarget {
+  /** play(job, result, name): called to play a result. denied(): called when the user has to sign in. Event: `job`, with the
+   * job in `detail`, when it is shown or has changed. */
   constructor({ play, denied }) {
+    super();
     Object.assign(this, { play, denied, cards: new Map(), list: find("jobs"), more: find("more-jobs"), next: null });
     this.more.addEventListener("click", () => this.#showMore());
     serverOptions.addEventListener("known", () => { for (const card of this.cards.values()) card.formatsKnown(); });
@@ -64,6 +66,15 @@ export class JobList {
     this.more.disabled = false;
   }
 
+  /** Whether a job of this upload is shown. */
+  hasUpload(id) { return [...this.cards.values()].some((card) => card.job.upload === id); }
+
+  /** Shows a job that was just submitted. */
+  add(job) { if (!this.cards.has(job.id)) this.#show(job); }
+
+  /** Moves the focus to a job's first button. */
+  focus(id) { this.cards.get(id)?.buttons.querySelector("button, a")?.focus(); }
+
   #setNext(cursor) {
     this.next = cursor;
     this.more.hidden = !cursor;
@@ -81,6 +92,7 @@ export class JobList {
     }
     card.update(job);
     find("none").hidden = true;
+    this.dispatchEvent(new CustomEvent("job", { detail: job }));
   }
 
   #drop(id) {
@@ -104,7 +116,7 @@ class Card {
     this.buttons = make("div", { className: "buttons" });
     this.note = make("p", { className: "note bad", role: "alert" });
     this.element = make("li", { className: "card-row job" },
-      make("div", { className: isTransparent(job.options) ? "screen checkered" : "screen" }, this.picture),
+      make("div", { className: isTransparent(job.options) ? "screen checkered" : "screen" }, icon("film"), this.picture),
       make("div", { className: "facts" }, make("h3", { title: job.title }, job.title || "Video"),
         this.status, this.bar, this.detail, this.buttons, this.note));
   }
@@ -140,6 +152,7 @@ class Card {
       parts.push(...Object.values(job.results).map((result) => size(result.bytes)));
       parts.push(...job.warnings.map(([, sentence]) => sentence));
     } else if (!FINAL.includes(job.state)) {
+      if (job.state === "queued") parts.push(...place(job.progress));
       if (of && frames) parts.push(`${Math.floor((100 * frames) / of)} %`, `${frames} of ${of} frames`);
       if (job.state === "running" && fps) parts.push(`${fps.toFixed(1)} fps`);
       if (job.state === "running" && left) parts.push(`${duration(left)} left`);
@@ -178,7 +191,7 @@ class Card {
       const of = several ? ` ${name}` : "";
       const link = make("a", { className: index ? "button second" : "button", href: `${result.url}&download=true`, download: "" }, `Download${of}`);
       const play = make("button", { type: "button" }, `${job.media?.still ? "Show" : "Play"}${of}`);
-      play.addEventListener("click", () => this.all.play(job, result));
+      play.addEventListener("click", () => this.all.play(this.job, result, name));
       return serverOptions.isPlayable(result.mime) ? [play, link] : [link];
     });
   }
@@ -204,7 +217,7 @@ class Card {
         await act();
       } catch (error) {
         button.disabled = false;
-        write(this.note, `${error.message}.`);
+        write(this.note, sentence(error.message));
       }
     });
     return button;

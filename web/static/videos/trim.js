@@ -1,6 +1,6 @@
 // One new video or picture: a player of its file, sliders for the part to process, and a preview of one frame.
 
-import { make, write } from "../shared/dom.js";
+import { icon, make, write } from "../shared/dom.js";
 import { clock, WORDS } from "./words.js";
 
 const STEP_S = 0.05;
@@ -15,7 +15,7 @@ export class Trim {
     this.button = make("button", { type: "button", className: "quiet" }, "Preview this frame");
     this.button.addEventListener("click", () => (this.picture.hidden ? preview() : this.#back()));
     this.element = make("div", { className: "look-at" },
-      make("div", { className: "screen" }, this.video, this.picture), this.button, this.noteElement);
+      make("div", { className: "screen" }, icon("film"), this.video, this.picture), this.button, this.noteElement);
     this.from = this.#handle("Start", () => this.#move("start"));
     this.to = this.#handle("End", () => this.#move("end"));
     this.words = make("p", { className: "fine" });
@@ -23,19 +23,21 @@ export class Trim {
     this.fields.setAttribute("aria-label", "The part to process");
     this.video.addEventListener("loadedmetadata", () => this.#setLength(this.video.duration));
     this.video.addEventListener("timeupdate", () => { this.at = this.video.currentTime; });
-    this.video.addEventListener("error", () => { this.video.hidden = true; this.note(WORDS.noPlayer); });
+    this.video.addEventListener("error", () => { this.video.hidden = this.unplayable = true; this.#judge(); });
+    this.name = name;
     if (file) this.url = URL.createObjectURL(file);
-    if (file?.type.startsWith("image/")) this.#showFile(name);
-    else if (file) this.video.src = this.url;
-    else this.video.hidden = true;
+    if (file) this.#open(this.url, file.type.startsWith("image/")); else this.video.hidden = true;
   }
 
-  /** media: the properties of the video, as the server probed them. */
-  setMedia(media) {
+  /** media: the properties of the video, as the server probed them. source: where the server has it. */
+  setMedia(media, source) {
+    this.usable = true;
+    if (!this.url) this.#open(source, media.still);
     if (media.still) {
       this.still = this.video.hidden = true;
       write(this.button, "Preview");
     }
+    this.#judge();
     if (!this.length) this.#setLength(media.duration_s);
   }
 
@@ -51,10 +53,14 @@ export class Trim {
     URL.revokeObjectURL(this.picture.src);
     this.picture.src = URL.createObjectURL(blob);
     this.picture.hidden = false;
+    if (this.original) this.original.hidden = true; // a transparent preview does not hide it
     this.video.pause();
     write(this.button, this.still ? "Back to the picture" : this.video.hidden ? "Another preview" : "Back to the video");
     this.note(this.still ? "" : WORDS.preview(clock(this.at)));
   }
+
+  /** Only if the server can use the file, it matters that the browser cannot play it. */
+  #judge() { if (this.unplayable && this.usable) this.note(WORDS.noPlayer); }
 
   note(words) { write(this.noteElement, words); }
 
@@ -63,16 +69,18 @@ export class Trim {
     if (this.url) URL.revokeObjectURL(this.url);
   }
 
-  /** Shows a picture, which has no player. */
-  #showFile(name) {
-    this.video.hidden = true;
-    const original = make("img", { src: this.url, alt: name });
-    original.addEventListener("error", () => { original.hidden = true; this.note(WORDS.noPlayer); });
-    this.video.after(original);
+  /** A picture has no player. */
+  #open(url, isPicture) {
+    this.video.hidden = isPicture;
+    if (!isPicture) { this.video.src = url; return; }
+    this.original = make("img", { src: url, alt: this.name });
+    this.original.addEventListener("error", () => { this.original.remove(); this.unplayable = true; this.#judge(); });
+    this.video.after(this.original);
   }
 
   #back() {
     this.picture.hidden = true;
+    if (this.original) this.original.hidden = false;
     write(this.button, this.still ? "Preview" : "Preview this frame");
     this.note("");
   }

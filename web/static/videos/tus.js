@@ -5,9 +5,9 @@ import { keep, pause, read } from "../shared/dom.js";
 const PATH = "/api/uploads";
 const VERSION = { "Tus-Resumable": "1.0.0" };
 const CHUNK = 32 * 2 ** 20; // bytes per request, and the most that an interruption can lose
-const KEY = "mattebox.uploads";
+export const KEY = "mattebox.uploads"; // in local storage
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-const GONE = [403, 404, 410];
+export const GONE = [403, 404, 410]; // statuses of an upload that no longer exists
 
 export class UploadError extends Error {
   constructor(status, problem) {
@@ -16,7 +16,7 @@ export class UploadError extends Error {
   }
 }
 
-const fingerprint = (file) => [file.name, file.size, file.lastModified].join("|");
+export const fingerprint = (file) => [file.name, file.size, file.lastModified].join("|");
 
 /** {address: {name, size, fingerprint}} of uploads from this browser that can be resumed. */
 export const remembered = () => read(KEY, {});
@@ -26,11 +26,40 @@ export function forget(address) {
   keep(KEY, others);
 }
 
+/** Remember more about an upload. */
+export function annotate(address, fields) {
+  const { [address]: known } = remembered();
+  if (known) keep(KEY, { ...remembered(), [address]: { ...known, ...fields } });
+}
+
+/** Remove an upload from the server. */
+export async function discard(address) {
+  forget(address);
+  for (let tries = 0; tries < 5; tries++) {
+    const answer = await fetch(address, { method: "DELETE", headers: VERSION }).catch(() => null);
+    if (answer && answer.status !== 423) return; // 423: the server has not noticed yet that our last request was aborted
+    await pause(500);
+  }
+}
+
+// Only on secure pages; on others, two tabs that send the same file take turns by the server's refusals.
+const locks = navigator.locks;
+
+/** Whether another tab is sending the upload. */
+export async function isSentElsewhere(address) {
+  const { held = [] } = (await locks?.query()) ?? {};
+  return held.some(({ name }) => name === address);
+}
+
+/** Resolves when no other tab is sending the upload; `work` runs meanwhile here. */
+export const exclusively = (address, work) => (locks ? locks.request(address, work) : work());
+
 export class Upload extends EventTarget {
-  /** Events: `progress` when `sent` has changed; `trouble` when `waiting` has: whether the server is unreachable. */
+  /** Events: `progress` when `sent` has changed; `trouble` when `waiting` has: whether the server is unreachable, or
+   * `elsewhere`: whether it waits for another tab that is sending the same file. */
   constructor(file) {
     super();
-    Object.assign(this, { file, sent: 0, address: "", stopped: false, waiting: false });
+    Object.assign(this, { file, sent: 0, address: "", stopped: false, waiting: false, elsewhere: false });
   }
 
   get id() { return this.address.split("/").pop(); }
@@ -40,11 +69,17 @@ export class Upload extends EventTarget {
     for (let tries = 0; !this.stopped;) {
       try {
         if (!this.address) await this.#begin();
-        else this.#setSent(await this.#offset());
-        do { // at least once: a complete upload may have been interrupted before the server probed it
-          this.#setSent(await this.#send());
-          tries = 0;
-        } while (this.sent < this.file.size && !this.stopped);
+        this.elsewhere = await isSentElsewhere(this.address);
+        this.dispatchEvent(new Event("trouble"));
+        await exclusively(this.address, async () => {
+          this.elsewhere = false;
+          if (this.stopped) return;
+          this.#setSent(await this.#offset());
+          do { // at least once: a complete upload may have been interrupted before the server probed it
+            this.#setSent(await this.#send());
+            tries = 0;
+          } while (this.sent < this.file.size && !this.stopped);
+        });
         return;
       } catch (error) {
         if (this.stopped) return;
@@ -65,20 +100,13 @@ export class Upload extends EventTarget {
   /** Stop, and remove the upload from the server. */
   async cancel() {
     this.stop();
-    if (!this.address) return;
-    forget(this.address);
-    for (let tries = 0; tries < 5; tries++) {
-      const answer = await fetch(this.address, { method: "DELETE", headers: VERSION }).catch(() => null);
-      if (answer && answer.status !== 423) return; // 423: the server has not noticed yet that our last request was aborted
-      await pause(500);
-    }
+    if (this.address) await discard(this.address);
   }
 
   async #begin() {
     const known = Object.entries(remembered()).find(([, upload]) => upload.fingerprint === fingerprint(this.file));
     if (known) {
       [this.address] = known;
-      this.#setSent(await this.#offset());
       return;
     }
     const name = btoa(String.fromCodePoint(...new TextEncoder().encode(this.file.name)));
@@ -87,7 +115,6 @@ export class Upload extends EventTarget {
     if (!answer.ok) throw new UploadError(answer.status, await answer.json().catch(() => ({})));
     this.address = answer.headers.get("Location");
     keep(KEY, { ...remembered(), [this.address]: { name: this.file.name, size: this.file.size, fingerprint: fingerprint(this.file) } });
-    this.#setSent(0);
   }
 
   async #offset() {

@@ -1,33 +1,19 @@
 // The videos page: upload files, process them as jobs, play and download the results.
 
 import { get } from "../shared/api.js";
-import { find, make, write } from "../shared/dom.js";
+import { find } from "../shared/dom.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
+import { Taps } from "../shared/taps.js";
 import { Drafts } from "./drafts.js";
-import { isTransparent, JobOptions } from "./job_options.js";
+import { JobOptions } from "./job_options.js";
 import { JobList } from "./joblist.js";
+import { Player } from "./player.js";
 import { serverOptions } from "./server_options.js";
 
 const jobOptions = new JobOptions();
-const drafts = new Drafts(jobOptions, askToSignIn);
-const jobs = new JobList({ play, denied: askToSignIn });
-const player = find("player");
-
-function play(job, result) {
-  write(find("player-title"), job.title || "Video");
-  const picture = result.mime.startsWith("image/");
-  const shown = picture ? make("img", { src: result.url, alt: job.title })
-    : make("video", { src: result.url, controls: true, autoplay: true, loop: true, playsInline: true });
-  shown.addEventListener("error", () => write(find("player-note"), "Your browser cannot play this format. Download it instead."));
-  write(find("player-note"), "");
-  find("player-stage").replaceChildren(shown);
-  find("player-stage").classList.toggle("checkered", isTransparent(job.options));
-  player.showModal();
-}
-
-find("player-close").addEventListener("click", () => player.close());
-player.addEventListener("click", ({ target }) => { if (target === player) player.close(); });
-player.addEventListener("close", () => find("player-stage").replaceChildren());
+const player = new Player();
+const jobs = new JobList({ play: (job, result, name) => player.open(job, result, name), denied: askToSignIn });
+const drafts = new Drafts(jobOptions, jobs, askToSignIn);
 
 find("files").addEventListener("change", ({ target }) => { drafts.add([...target.files]); target.value = ""; });
 const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -37,10 +23,9 @@ addEventListener("drop", (event) => {
   find("drop").classList.remove("over");
   if (!holdsFiles(event)) return;
   event.preventDefault();
-  drafts.add([...event.dataTransfer.files]);
+  const files = [...event.dataTransfer.files];
+  if (event.target.closest?.("#look")) jobOptions.backgrounds.add(files); else drafts.add(files);
 });
-
-let restored = false;
 
 async function enter() {
   try {
@@ -53,8 +38,11 @@ async function enter() {
   serverOptions.load();
   await jobOptions.load().catch(() => {});
   jobs.listen();
-  if (!restored) { restored = true; await drafts.restore(); }
+  await drafts.restore();
 }
 
+addEventListener("pageshow", ({ persisted }) => { if (persisted) enter(); }); // connections do not survive the back/forward cache
+
+new Taps().listen();
 prepareLogin({ entered: enter, leaving: async () => {} });
 enter();

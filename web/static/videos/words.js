@@ -20,6 +20,22 @@ export const REASONS = {
   fetch: "The video could not be fetched from its address.",
 };
 
+export const LOOK = {
+  common: "Settings for all new videos", single: "Settings for one video",
+  applies: "They apply to the videos that you start from now on, except those with settings of their own.",
+  shared: "Common settings: ", own: "Own settings: ", background: "Background",
+  different: "Different settings for this video", change: "Change", useCommon: "Use the common settings",
+  lines: (height) => `${height} lines`, matte: "with matte",
+};
+
+export const PLAYER = {
+  compare: (percent) => `${percent} percent before`,
+  play: "Play", pause: "Pause", mute: "Mute", unmute: "Unmute",
+  cannotPlay: "Your browser cannot play this format. Download it instead.",
+  cannotCompare: "There is no before and after, because your browser cannot play the original file.",
+  gone: "There is no before and after, because the original file is no longer on the server.",
+};
+
 export const WORDS = {
   uploading: (percent, left) => `Uploading, ${percent} %${left ? ` · ${left} left` : ""}`,
   unreachable: "The server cannot be reached. The upload resumes when it is back.",
@@ -27,6 +43,9 @@ export const WORDS = {
   ready: "Ready.",
   queued: "Processing starts when the upload is complete.",
   interrupted: (percent) => `Interrupted at ${percent} %. Choose the same file again to resume the upload.`,
+  elsewhere: "Another tab is uploading this file.",
+  denied: "Sign in to continue the upload.",
+  twice: (names) => (names.length === 1 ? `“${names[0]}” is already in the list.` : `${names.length} of these files are already in the list.`),
   starting: "Starting…",
   storeDown: "The server's database cannot be reached. Updates resume when it is back.",
   lost: "The connection to the server was lost. Reconnecting…",
@@ -66,3 +85,15 @@ export function size(bytes) {
   const value = bytes / 1000 ** step;
   return `${step && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[step]}`;
 }
+
+/** The place of a waiting job: ["2 videos are ahead", "starts in about 3 min"]; nothing that is unknown. */
+export function place({ ahead, starts_in_s: startsInS }) {
+  const parts = [];
+  if (ahead === 0) parts.push("Next in line");
+  else if (ahead) parts.push(ahead === 1 ? "1 video is ahead" : `${ahead} videos are ahead`);
+  if (ahead !== null && startsInS) parts.push(`starts in about ${duration(startsInS)}`);
+  return parts;
+}
+
+/** An error message as a sentence: with a capital and a full stop. */
+export const sentence = (message) => `${message[0].toUpperCase()}${message.slice(1)}${/[.!?…]$/.test(message) ? "" : "."}`;

@@ -31,7 +31,7 @@ async function place(sdp, old) {
 const leave = (path) => request("DELETE", path, { token, keepalive: true });
 const iceServers = async () => (await (await request("GET", "/api/ice-servers", { token })).json()).iceServers;
 
-/** A broadcast that is away for one offer is interrupted, as when its worker is replaced; after that it has ended. */
+/** A stream that is away for one offer is interrupted, as when its worker is replaced; after that it has ended. */
 function stateChanged(state, extra) {
   wasLive ||= state === "live";
   if (state !== "notLive" || !wasLive) { showState(state, extra); return; }

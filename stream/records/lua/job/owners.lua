@@ -1,4 +1,4 @@
--- What an owner's jobs amount to: their order, the number of unfinished ones, their bytes in storage, recent changes.
+-- Indexes of an owner's jobs: their order, the unfinished ones, their bytes in storage, recent changes.
 -- `account` derives all of it from a job's record, at the end of every script that changes one, so nothing is counted
 -- twice. Records that expire are taken out by `prune`. Shared by the scripts of this folder.
 local function micros(seconds) return string.format('%.0f', seconds * 1e6) end
@@ -13,7 +13,7 @@ local function store_bytes(owner, id, bytes)
   if redis.call('HLEN', key) == 1 then redis.call('DEL', key) end -- only the total is left
 end
 
--- Remove a job that no longer exists from everything that is known of its owner's jobs.
+-- Remove a job that no longer exists from its owner's indexes.
 local function forget(owner, id)
   redis.call('ZREM', of_key(owner), id)
   redis.call('ZREM', listed_key(owner), id)
@@ -34,7 +34,7 @@ local function bytes_of(state, url, media, results)
   return kept + (url ~= '' and video or 0)
 end
 
--- Note that a job has changed or was removed, for those who watch its owner's jobs.
+-- Note that a job has changed or was removed, for clients that watch its owner's jobs.
 local function note_change(owner, id)
   local key = changed_key(owner)
   redis.call('ZADD', key, micros(now()), id)
@@ -42,7 +42,7 @@ local function note_change(owner, id)
   redis.call('EXPIRE', key, CHANGES_S)
 end
 
--- Derive what is known of the owner's jobs from the record of this one.
+-- Update the owner's indexes from this job's record.
 local function account(id)
   local names = { 'owner', 'state', 'url', 'media', 'results', 'created_s', 'listed' }
   local owner, state, url, media, results, created_s, listed = unpack(redis.call('HMGET', job_key(id), unpack(names)))

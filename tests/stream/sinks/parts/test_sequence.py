@@ -44,14 +44,14 @@ def test_other_files_are_kept(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"00001.png": "new", "me.png": "mine"}
 
 
-def test_pictures_of_somebody_else_are_never_replaced(tmp_path: Path) -> None:
+def test_pictures_of_another_program_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "00001.png").write_text("mine")
     with pytest.raises(UsageError, match=r"contains 00001\.png, which is not of an earlier output"):
         write(tmp_path, 1)
     assert contents(tmp_path) == {"00001.png": "mine"}
 
 
-def test_pictures_beyond_the_previous_sequence_are_somebody_elses(tmp_path: Path) -> None:
+def test_pictures_beyond_the_previous_sequence_are_refused(tmp_path: Path) -> None:
     write(tmp_path, 2, "old")
     (tmp_path / "00007.png").write_text("mine")
     with pytest.raises(UsageError, match=r"contains 00007\.png"):
