@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -95,6 +96,13 @@ class Group:
     def kill(self, port: int) -> None:
         self.servers[port].kill()
         self.servers[port].wait()
+
+    def freeze(self, port: int) -> None:
+        """Let a server hang: its connections stay open, but it answers no call."""
+        self.servers[port].send_signal(signal.SIGSTOP)
+
+    def thaw(self, port: int) -> None:
+        self.servers[port].send_signal(signal.SIGCONT)
 
     def revive(self, port: int) -> None:
         """Start a killed server again. The sentinels make it a replica."""

@@ -119,6 +119,10 @@ class Session(_Record):
     updated_s: float = 0.0
     meters: Meters | None = None
 
+    def ownership(self) -> tuple[str, str, int]:
+        """What proves the worker's ownership: session id, worker, fence."""
+        return self.id, self.worker, self.fence
+
     def to_fields(self) -> list[str]:
         """A flat list of name, value, name, value … as text, for the fields of a Redis hash."""
         nested = {"options", "meters"}

@@ -32,6 +32,8 @@ class LiveStore:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
         self._read: dict[str, list[str]] = {}
+        self._untaken: dict[str, tuple[str, str, str]] = {}  # by worker: the offer that it was taking in an outage
+        self._unawaited: dict[str, float] = {}  # sessions offered in an outage → when their offers expire
 
     @property
     def link(self) -> RedisLink:
@@ -53,9 +55,16 @@ class LiveStore:
         CAMERA and PUBLISH go to the first worker that takes them, VIEW to the worker of the session `of`. Returns None
         if no worker took the offer within `wait_s` seconds, or the worker did not answer in that time; the session is
         then FAILED, with the reason "no_worker" or "no_answer". If the offer cannot be placed, returns an answer with
-        one of `PROBLEMS` and creates no session.
+        one of `PROBLEMS` and creates no session. An offer that ends with StoreDown is withdrawn by the next `reap`.
         """
         until_s = time.monotonic() + wait_s
+        try:
+            return await self._offer(session, sdp, wait_s, until_s)
+        except StoreDown:
+            self._unawaited[session.id] = until_s
+            raise
+
+    async def _offer(self, session: Session, sdp: str, wait_s: float, until_s: float) -> Answer | None:
         command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
         latest_s = await self._link.now_s() + 2 * REPLY_TIMEOUT_S
         reply = await self._link.run("live/offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
@@ -77,24 +86,31 @@ class LiveStore:
         """Wait up to `block_s` seconds for an offer and take it: its session becomes CONNECTING, with a new fence and a
         lease of 4 s.
 
-        Call it only with free capacity. Also takes offers that were delivered to another worker that then died.
+        Call it only with free capacity. Also takes offers that were delivered to another worker that then died. After
+        StoreDown, the next call for the worker first tries again to take the same offer.
         """
         until_s = time.monotonic() + block_s
         while True:
             left_s = max(0.0, min(until_s - time.monotonic(), SLICE_S))
-            offered = await self._link.run("live/claim", worker) or await self._next_offer(worker, left_s)
-            if offered:
-                entry, id, sdp = offered
-                if taken := await self._link.run("live/take", id, worker, entry):
-                    return Session.from_fields(taken[1]), Offer(session=id, sdp=sdp, deadline_s=float(taken[0]))
+            offered = self._untaken.pop(worker, None) or await self._link.run("live/claim", worker)
+            if offered := offered or await self._next_offer(worker, left_s):
+                if taken := await self._take(worker, *offered):
+                    return taken
             elif time.monotonic() >= until_s:
                 return None
+
+    async def _take(self, worker: str, entry: str, id: str, sdp: str) -> tuple[Session, Offer] | None:
+        try:
+            got = await self._link.run("live/take", id, worker, entry)
+        except StoreDown:
+            self._untaken[worker] = entry, id, sdp
+            raise
+        return (Session.from_fields(got[1]), Offer(session=id, sdp=sdp, deadline_s=float(got[0]))) if got else None
 
     async def hand_back(self, session: Session, offer: Offer) -> None:
         """Let other workers take an offer that `take` returned and that was not answered. Raises NoSession, Fenced,
         BadMove."""
-        reply = await self._link.run("live/hand_back", *_ownership(session), offer.sdp, offer.deadline_s)
-        _check(reply, session.id)
+        _check(await self._run_restored("live/hand_back", session, offer.sdp, offer.deadline_s), session.id)
 
     async def _next_offer(self, worker: str, wait_s: float) -> tuple[str, str, str] | None:
         block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would block indefinitely
@@ -117,7 +133,7 @@ class LiveStore:
 
     async def reply(self, session: Session, answer: Answer) -> None:
         """Answer the client that is waiting in `offer`. Raises Fenced if it is no longer waiting, NoSession."""
-        _check(await self._link.run("live/reply", *_ownership(session), answer.model_dump_json()), session.id)
+        _check(await self._run_restored("live/reply", session, answer.model_dump_json()), session.id)
 
     # Sessions: any process reads them; their worker changes their state.
 
@@ -150,16 +166,21 @@ class LiveStore:
         ended ("replaced"). Raises BadMove; NameTaken when another owner has the name; Fenced; StoreDown.
         """
         before = "".join(f",{state}" for state in SessionState if to in MOVES[state]) + ","
-        reply = await self._link.run("live/move", *_ownership(session), to, reason, before)
-        if reply[0] == "gone":
-            await self.renew([session])
-            reply = await self._link.run("live/move", *_ownership(session), to, reason, before)
+        reply = await self._run_restored("live/move", session, to, reason, before)
         _check(reply, session.id)
         return Session.from_fields(reply[1])
 
+    async def _run_restored(self, name: str, session: Session, *values: str | float) -> Any:
+        """Run a script for the session's worker. A record that Redis has lost is restored first, from this copy."""
+        reply = await self._link.run(name, *session.ownership(), *values)
+        if reply[0] == "gone":
+            await self.renew([session])
+            reply = await self._link.run(name, *session.ownership(), *values)
+        return reply
+
     async def report(self, session: Session, meters: Meters) -> None:
         """Record the session's measurements. Raises Fenced or BadMove when it has ended."""
-        reply = await self._link.run("live/report", *_ownership(session), meters.model_dump_json())
+        reply = await self._link.run("live/report", *session.ownership(), meters.model_dump_json())
         if reply[0] != "gone":
             _check(reply, session.id)
 
@@ -195,7 +216,15 @@ class LiveStore:
         Called by all processes, about once a second. The first call after a lease expired only marks the session; a
         call 3 s later ends it. A worker that could not reach Redis can renew the lease in between.
         """
+        await self._withdraw()
         return [Session.from_fields(fields) for fields in await self._link.run("live/reap")]
+
+    async def _withdraw(self) -> None:
+        """End the offers whose clients got StoreDown; otherwise a worker would wait for a client that is gone."""
+        for id, until_s in list(self._unawaited.items()):
+            if until_s > time.monotonic():
+                await self._link.run("live/abandon", id)
+            self._unawaited.pop(id, None)
 
     # Workers: their commands and heartbeats.
 
@@ -249,11 +278,6 @@ class LiveStore:
         pipe.pttl(name)
         _, count, left_ms = await self._link.call(pipe.execute())
         return 0.0 if count <= limit else max(left_ms, 1) / 1000
-
-
-def _ownership(session: Session) -> tuple[str, str, int]:
-    """What proves a worker's ownership: session id, worker, fence."""
-    return session.id, session.worker, session.fence
 
 
 def _check(reply: list[str], id: str) -> None:

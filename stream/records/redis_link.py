@@ -8,7 +8,7 @@ refuses the call for a reason that may pass, it raises StoreDown, and the next c
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import redis.asyncio as aioredis
@@ -153,6 +153,20 @@ def reason(exc: BaseException) -> str:
     return line if code in (None, "ERR") else f"{code} {line}"
 
 
+def current_master(states: Sequence[Mapping[str, Any]]) -> tuple[str, int] | None:
+    """Host and port of the master in the newest configuration; None if all sentinels that have it say it is down.
+
+    states: of one or more sentinels, as in SENTINEL MASTER. One sentinel alone may be wrong: just after a failover,
+    before it is connected to the new master, it reports the master as down.
+    """
+    epoch = max(state["config-epoch"] for state in states)
+    for state in states:
+        down = state["is_sdown"] or state["is_odown"] or not state["is_master"]
+        if state["config-epoch"] == epoch and not down:
+            return state["ip"], state["port"]
+    return None
+
+
 def _pool(address: RedisAddress) -> ConnectionPool:
     """The pool of connections to a server, or to the current master of a group with Sentinel.
 
@@ -217,14 +231,14 @@ class _Sentinels(Sentinel):
         finally:
             for task in tasks:
                 task.cancel()
-        newest = max(states, key=lambda state: state["config-epoch"], default=None)
-        if newest is None:
+        if not states:
             raise MasterNotFoundError(
                 f"no sentinel knows the master {service_name!r}: {'; '.join(sorted(set(errors)))}"
             )
-        if not self.check_master_state(newest, service_name):
+        master = current_master(states)
+        if master is None:
             raise MasterNotFoundError(f"the master {service_name!r} is down")
-        return newest["ip"], newest["port"]
+        return master
 
     @staticmethod
     async def _state(sentinel: "aioredis.Redis", master: str) -> Any:

@@ -102,7 +102,7 @@ class LiveWorker:
         if taken is None:
             return
         if self._life.leaving.is_set():
-            await self._store.hand_back(*taken)
+            await self._sessions.hand_back(*taken)
         else:
             self._loops.start(self._videos.start(*taken))
 

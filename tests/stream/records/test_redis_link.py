@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from stream.errors import StoreDown
-from stream.records.redis_link import RedisLink, is_outage, reason
+from stream.records.redis_link import RedisLink, current_master, is_outage, reason
 from tests.refusals import REFUSALS
 from tests.servers import RedisServer, asynctest
 
@@ -111,3 +111,25 @@ async def test_values_in_a_command_are_not_mistaken_for_a_reply(server: RedisSer
         with pytest.raises(ResponseError, match="OOM") as caught:
             await link.call(pipe.execute())
         assert reason(caught.value).startswith("WRONGTYPE")
+
+
+def sentinel_state(port: int, epoch: int, **flags: bool) -> dict[str, object]:
+    """What a sentinel says about the master."""
+    well = {"is_master": True, "is_sdown": False, "is_odown": False}
+    return {"ip": "127.0.0.1", "port": port, "config-epoch": epoch} | well | flags
+
+
+@pytest.mark.parametrize(
+    ("states", "port"),
+    [
+        ([sentinel_state(1, 4)], 1),
+        ([sentinel_state(1, 4), sentinel_state(2, 5)], 2),  # the first one was cut off during the failover
+        ([sentinel_state(2, 5, is_sdown=True), sentinel_state(2, 5)], 2),  # the first one is not connected to it yet
+        ([sentinel_state(2, 5, is_sdown=True, is_odown=True), sentinel_state(2, 5)], 2),
+        ([sentinel_state(2, 5, is_sdown=True), sentinel_state(2, 5, is_odown=True)], None),
+        ([sentinel_state(1, 4), sentinel_state(2, 5, is_sdown=True)], None),  # not the old one
+        ([sentinel_state(2, 5, is_master=False)], None),
+    ],
+)
+def test_the_master_that_sentinels_name(states: list[dict[str, object]], port: int | None) -> None:
+    assert current_master(states) == (port and ("127.0.0.1", port))

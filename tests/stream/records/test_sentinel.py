@@ -72,7 +72,7 @@ async def test_no_call_hangs_on_a_master_that_does_not_answer(group: Group) -> N
         old = await asyncio.to_thread(group.master)
         waits = [asyncio.create_task(worker.take("w1", 30)), asyncio.create_task(worker.commands("w1", 30))]
         await asyncio.sleep(0.1)
-        group.servers[old].send_signal(signal.SIGSTOP)
+        group.freeze(old)
         try:
             began_s = time.monotonic()
             ended = await asyncio.gather(*waits, return_exceptions=True)
@@ -81,7 +81,7 @@ async def test_no_call_hangs_on_a_master_that_does_not_answer(group: Group) -> N
             assert await works_again(web, worker) < LIMIT_S
             assert await worker.renew([session]) == set()
         finally:
-            group.servers[old].send_signal(signal.SIGCONT)
+            group.thaw(old)
         assert await asyncio.to_thread(group.replicas) == [old]
         await web.beat(Worker(id="w1"))
         assert [seen.id for seen in await worker.workers()] == ["w1"]

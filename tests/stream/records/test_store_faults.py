@@ -2,17 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from stream.errors import StoreDown
 from stream.records import redis_keys
+from stream.records.job_store import JobStore
 from stream.records.live import Answer, Session, SessionKind, SessionState, Worker
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from tests.servers import RedisServer, asynctest, free_port
+from tests.stream.records.jobs import new_job
 from tests.stream.records.live import connecting, live, new, stores
+
+Lose = Callable[[RedisServer, LiveStore], Awaitable[None]]
 
 
 async def refused_within(limit_s: float, call: Awaitable[object]) -> None:
@@ -107,6 +111,76 @@ async def test_after_a_flush_owners_restore_their_sessions(own_server: RedisServ
         assert await waiting == Answer(sdp="v=1")
         await worker.beat(Worker(id="w1"))
         assert [seen.id for seen in await web.workers()] == ["w1"]
+
+
+async def flushed(server: RedisServer, store: LiveStore) -> None:
+    with server.client() as raw:
+        raw.flushall()
+
+
+async def restarted_empty(server: RedisServer, store: LiveStore) -> None:
+    server.kill()
+    server.launch("--appendonly", "no")
+    while not await store.ping():
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("lose", [flushed, restarted_empty])
+@asynctest
+async def test_the_first_offer_and_job_after_a_loss_of_data_are_taken_at_once(
+    own_server: RedisServer, lose: Lose
+) -> None:
+    """They are written before any worker has made the consumer group again."""
+    async with stores(own_server, 2) as (web, worker):
+        web_jobs, worker_jobs = JobStore(web.link), JobStore(worker.link)
+        await live(web, worker, new())
+        await lose(own_server, web)
+        session = new()
+        waiting = asyncio.create_task(web.offer(session, "v=0", 10))
+        while await web.session(session.id) is None:
+            await asyncio.sleep(0.01)
+        with own_server.client() as raw:
+            assert raw.xinfo_groups(redis_keys.OFFERS) == []
+        taken = await worker.take("w1", 0)  # waits for nothing
+        assert taken is not None
+        assert taken[0].id == session.id
+        await worker.reply(taken[0], Answer(sdp="v=1"))
+        assert await waiting == Answer(sdp="v=1")
+        job = await web_jobs.submit(new_job())
+        task = await worker_jobs.take_task("w2", 0)
+        assert task is not None
+        assert task.job.id == job.id
+
+
+@asynctest
+async def test_a_worker_that_waits_for_a_job_during_a_flush(own_server: RedisServer) -> None:
+    async with stores(own_server, 2) as (web, worker):
+        taking = asyncio.create_task(JobStore(worker.link).take_task("w1", 30))
+        await asyncio.sleep(0.1)
+        await flushed(own_server, web)
+        job, began_s = await JobStore(web.link).submit(new_job()), time.monotonic()
+        task = await taking
+        assert task is not None
+        assert task.job.id == job.id
+        assert time.monotonic() - began_s < 1.5
+
+
+@asynctest
+async def test_an_offer_taken_before_a_flush_is_answered_or_handed_back(server: RedisServer) -> None:
+    async with stores(server, 2) as (web, worker):
+        for back in (False, True):
+            waiting = asyncio.create_task(web.offer(new(), "v=0", 10))
+            taken = await worker.take("w1", 5)
+            assert taken is not None
+            await flushed(server, web)
+            if back:
+                await worker.hand_back(*taken)
+                again = await worker.take("w2", 5)
+                assert again is not None
+                assert again[0].id == taken[0].id
+                taken = again
+            await worker.reply(taken[0], Answer(sdp="v=1"))
+            assert await waiting == Answer(sdp="v=1")
 
 
 @asynctest

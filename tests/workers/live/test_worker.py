@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from stream.errors import StoreDown
 from stream.records import redis_keys
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.live_store import LiveStore
@@ -26,6 +27,7 @@ from workers.live.worker import LiveWorker
 pytestmark = pytest.mark.usefixtures("loopback")
 
 SETTINGS = Settings(loopback_candidates=True, udp_address="127.0.0.1", hw_encode=False, live_sessions=2, threads=1)
+DOWN = StoreDown("Redis does not answer")
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +154,13 @@ class LateLink(OddLink):
         return await super().run(name, *values)
 
 
-def test_an_offer_that_a_worker_takes_while_it_is_drained_goes_to_another(url: str) -> None:
+@pytest.mark.parametrize("refused", [(), ("live/hand_back",)])
+def test_an_offer_that_a_worker_takes_while_it_is_drained_goes_to_another(url: str, refused: tuple[str, ...]) -> None:
+    """refused: calls that Redis refuses once."""
+
     async def run() -> None:
-        client, link, stop = Client(Camera(rate=10), "VP8"), LateLink(url), asyncio.Event()
-        link.stop = stop
+        client, link, stop = Client(Camera(rate=10), "VP8"), LateLink(url, DOWN), asyncio.Event()
+        link.odd, link.stop = set(refused), stop
         store, leaving = LiveStore(url), LiveWorker(SETTINGS, LiveStore(link))
         await leaving.warm()
         running = asyncio.create_task(leaving.run(stop))
@@ -169,6 +174,41 @@ def test_an_offer_that_a_worker_takes_while_it_is_drained_goes_to_another(url: s
             assert answer.sdp
             await until(lambda: client.pictures, what="a picture")
         await client.close()
+        await store.close()
+        await link.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("refused", ["live/claim", "live/take", "live/reply", "live/move"])
+def test_an_offer_is_answered_after_a_short_outage(url: str, refused: str) -> None:
+    """A camera's, a viewer's, and one that is refused; while each is taken, Redis refuses one call of the worker."""
+
+    async def run() -> None:
+        camera, viewer, stop = Client(Camera(rate=10), "VP8"), Client(None, "VP8"), asyncio.Event()
+        store, link = LiveStore(url), OddLink(url, DOWN)
+        worker = LiveWorker(SETTINGS, LiveStore(link))
+        await worker.warm()
+        running = asyncio.create_task(worker.run(stop))
+        session, bad = new(SessionKind.PUBLISH, name="stage"), new()
+        link.odd = {refused}
+        answer = await offered(store, session, camera)
+        assert answer is not None
+        while await store.stream("stage") is None:
+            await asyncio.sleep(0.02)
+        link.odd = {refused} - {"live/claim"}
+        answer = await offered(store, new(SessionKind.VIEW, name="stage", of=session.id), viewer)
+        assert answer is not None
+        await until(lambda: viewer.pictures, what="a picture")
+        link.odd = {refused}
+        assert (answer := await store.offer(bad, "v=0", 8.0)) is not None
+        assert answer.problem == "bad_sdp"
+        while (await state(store, bad))[0] != "failed":
+            await asyncio.sleep(0.02)
+        stop.set()
+        await running
+        for client in (camera, viewer):
+            await client.close()
         await store.close()
         await link.close()
 
