@@ -17,12 +17,15 @@ _PROBE_BYTES = 65_536  # more than a full file system can still store beside its
 def make_folder(folder: Path) -> None:
     """Create the folder and its missing parents, all private; existing ones are left as they are. Raises OSError."""
     try:
-        folder.mkdir(mode=0o700)
+        _make(folder)
     except FileNotFoundError:
-        if folder.parent.is_dir():  # a file system where no folders can be created
-            raise
         make_folder(folder.parent)
-        make_folder(folder)
+        _make(folder)  # once more only: there are file systems where no folders can be created
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700)
     except FileExistsError:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None

@@ -1,6 +1,8 @@
 import os
 import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,16 @@ def test_a_read_only_file_system(small_disk: Path) -> None:
     subprocess.run([mount, "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(DiskError, match="the file system is read-only"):
         private.check_folder(small_disk / "data")
+
+
+def test_folders_are_created_by_several_at_the_same_time(tmp_path: Path) -> None:
+    for n in range(30):
+        start, folder = threading.Barrier(8), tmp_path / str(n) / "a" / "b" / "c"
+
+        def make(_: int, start: threading.Barrier = start, folder: Path = folder) -> None:
+            start.wait()
+            private.make_folder(folder)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(make, range(8)))
+        assert folder.is_dir()

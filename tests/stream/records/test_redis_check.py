@@ -105,6 +105,7 @@ def over_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, st
         yield port, str(files.chain)
 
 
+@pytest.mark.clocked  # a server without TLS does not answer
 @asynctest
 async def test_tls(over_tls: tuple[int, str], server: RedisServer) -> None:
     port, chain = over_tls

@@ -49,7 +49,11 @@ async def linked(server: RedisServer) -> AsyncIterator[RedisLink]:
         await link.close()
 
 
-@pytest.mark.parametrize("kind", REFUSALS)
+@pytest.mark.parametrize(
+    "kind",
+    # a paused server is noticed by the limit of replies
+    [pytest.param(kind, marks=pytest.mark.clocked) if kind == "paused" else kind for kind in REFUSALS],
+)
 @asynctest
 async def test_a_server_that_refuses_calls_counts_as_down(own_server: RedisServer, kind: str) -> None:
     refusal = REFUSALS[kind]
