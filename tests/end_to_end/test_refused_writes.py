@@ -45,6 +45,7 @@ def file_worker(link: OddLink, settings: Settings) -> Iterator[None]:
         loop.close()
 
 
+@pytest.mark.slow
 def test_a_file_workers_heartbeat_recovers_after_minutes_of_refused_writes(
     redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,9 +86,8 @@ async def test_the_timeout_of_a_reply_does_not_run_while_the_loop_is_busy() -> N
 async def test_a_reply_that_came_while_the_loop_was_busy_is_not_missed(server: RedisServer) -> None:
     link = RedisLink(server.url)
     await link.ping()
-    for _ in range(3):
-        asyncio.get_running_loop().call_later(0.001, time.sleep, 1.3)
-        assert await link.ask("BLPOP", "none", 0.01, wait_s=0.01) is None
+    asyncio.get_running_loop().call_later(0.001, time.sleep, 1.3)
+    assert await link.ask("BLPOP", "none", 0.01, wait_s=0.01) is None
     await link.close()
 
 

@@ -309,6 +309,7 @@ def test_the_spare_takes_over_from_a_program_that_hangs(serve: Callable[..., Ser
     wait_gone(works[2])
 
 
+@pytest.mark.slow
 def test_a_spare_that_hangs_is_replaced(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare,waits")
     works, spare = served.wait_for("worker works"), served.spare()
@@ -319,6 +320,7 @@ def test_a_spare_that_hangs_is_replaced(serve: Callable[..., Serve]) -> None:
     assert len(served.lines("worker works")) == 1
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_was_stopped_kills_nobody(serve: Callable[..., Serve]) -> None:
     """As a sleeping laptop: everything stops at once, and continues at once."""
     served = serve("worker:beats")

@@ -95,7 +95,7 @@ def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     with ThreadPoolExecutor() as pool:
         made = pool.submit(files.run)
         page.click("button:has-text('Preview this frame')")
-        made.result(10)
+        made.result(PATIENCE_S)
     page.wait_for_selector(".draft img:not([hidden])")
     assert page.evaluate("() => document.querySelector('.draft img').naturalWidth") == 64
     page.press("button:has-text('Back to the video')", "Enter")

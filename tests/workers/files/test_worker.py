@@ -147,6 +147,7 @@ async def test_a_worker_sends_heartbeats(server: RedisServer, tmp_path: Path, cl
         assert await records.workers() == []
 
 
+@pytest.mark.slow
 @asynctest
 async def test_an_unexpected_exception_ends_no_loop(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     """The loops of heartbeat, cleanup, tasks and leases: each fails once, and continues."""

@@ -328,6 +328,7 @@ def test_its_health_is_that_of_its_engines(url: str, monkeypatch: pytest.MonkeyP
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_an_unexpected_exception_ends_no_loop(url: str) -> None:
     """The loops of heartbeat, leases, meters, cleanup, offers and commands: each fails once, and continues."""
     loops = {"live/beat", "live/renew", "live/report", "live/reap", "live/claim", "XREAD"}
