@@ -57,10 +57,10 @@ check: test-install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Two tests at a time, except those that check time limits: they run alone.
+# Two tests at a time. Of those that check time limits, never two that need much of the processor (tests/conftest.py).
 test: check
 	$(BIN)/python -m pytest -n 2 -m 'not clocked and not slow and not gpu'
-	$(BIN)/python -m pytest -m 'clocked and not slow and not gpu'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'clocked and not slow and not gpu'
 
 test-slow: test-install
 	$(BIN)/python -m pytest -m slow

@@ -26,6 +26,12 @@ CLOCKED = (
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 
+DEMANDING = (
+    "end_to_end/", "web/static/", "stream/rtc/test_chromium", "stream/rtc/test_encoder", "stream/rtc/test_lip_sync",
+    "stream/rtc/test_live_path", "test_new_engine", "workers/bench/", "workers/live/",
+)  # fmt: skip
+"""Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
+
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
 
@@ -62,8 +68,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).as_posix().startswith(CLOCKED):
+        path = item.path.relative_to(tests).as_posix()
+        if path.startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
+        if path.startswith(DEMANDING):
+            item.add_marker(pytest.mark.xdist_group("demanding"))
 
 
 @pytest.fixture

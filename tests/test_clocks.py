@@ -1,7 +1,8 @@
 """No test of the parallel part passes or fails by the speed of the machine.
 
-Tests with a time limit are marked `clocked` (by module in `tests/conftest.py`, or one by one) and run alone. All others
-wait with `tests/waiting.py`, count, or compare. The product's own limits are lengthened for them by `tests/patient.py`.
+Tests with a time limit are marked `clocked` (by module in `tests/conftest.py`, or one by one) and run after all others,
+no two demanding ones at a time. All others wait with `tests/waiting.py`, count, or compare. The product's own limits
+are lengthened for them by `tests/patient.py`.
 """
 
 import ast

@@ -36,10 +36,10 @@ def test_the_microphone_is_off_until_switched_on(
     assert page.evaluate(SENT) == 0
     page.keyboard.press("a")
     page.wait_for_selector("#tool-microphone[aria-checked=true]:has-text('Microphone on')")
-    page.wait_for_timeout(600)
-    assert page.evaluate(SENT) > 0
+    until(page, f"({SENT})().then((sent) => sent > 0)")
     microphone.click()
     assert microphone.get_attribute("aria-checked") == "false"
+    page.wait_for_timeout(200)  # a packet may have been on its way
     sent = page.evaluate(SENT)
     page.wait_for_timeout(300)
     assert page.evaluate(SENT) == sent
