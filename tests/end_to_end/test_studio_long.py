@@ -21,7 +21,7 @@ SWITCH = """async key => {
   const corner = () => { c.drawImage(video, 0, 0, 32, 24); return [...c.getImageData(30, 1, 1, 1).data]; };
   const before = corner();
   const began = performance.now();
-  document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code: `Digit${key}`, bubbles: true }));
   return new Promise((done) => {
     const look = () => {
       const changed = corner().some((value, n) => Math.abs(value - before[n]) > 12);
