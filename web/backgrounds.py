@@ -1,6 +1,5 @@
 """GET, POST and DELETE /api/backgrounds: the backgrounds to choose from, including a user's own uploads."""
 
-import asyncio
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from stream.records import http_paths
 from stream.records.jobs import Job
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
+from web.http.bodies import Chunks
 from web.http.problems import Problem
 from web.http.threads import in_picture_thread, in_thread
 from web.stores.backgrounds import TooManyBackgrounds
@@ -104,20 +104,11 @@ def _full(count: int) -> Problem:
 
 
 async def _receive(request: Request, draft: Path, here: Context) -> None:
-    """Write the request body to `draft`. Raises TooLarge, Problem 408, OSError."""
-    limit, received = here.settings.max_background_bytes, 0
-    chunks = request.stream()
+    """Write the request body to `draft`. Raises Problem 408, 413, OSError."""
+    limit = here.settings.max_background_bytes
+    too_large = f"the background is larger than {limit / 2**20:.0f} MiB"
     with private.create(draft) as file:
-        while True:
-            try:
-                chunk = await asyncio.wait_for(anext(chunks), here.settings.body_timeout_s)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                raise Problem(408, "slow", "the upload stalled", Connection="close") from None
-            received += len(chunk)
-            if received > limit:
-                raise TooLarge(f"the background is larger than {limit / 2**20:.0f} MiB")
+        async for chunk in Chunks(request, limit, here.settings.body_timeout_s, too_large):
             await in_thread(file.write, chunk)
 
 
