@@ -8,9 +8,9 @@ from web.context import Here, Owner
 from web.http import openapi
 from web.http.problems import Problem
 from web.http.ranges import RESPONSES, disposition, send
-from web.http.threads import in_thread
 from web.http.tus import PATH
 from web.stores.uploads import Upload
+from web.videos.uploads import owned
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
 _UNSAFE = ("image/svg+xml",)  # may contain scripts
@@ -23,9 +23,7 @@ _UNSAFE = ("image/svg+xml",)  # may contain scripts
 )  # fmt: skip
 async def source(name: str, request: Request, owner: Owner, here: Here) -> Response:
     """The uploaded video as it was sent. Supports range requests, so that players can seek."""
-    upload = await in_thread(here.upload_store.get, owner, name)
-    if upload is None:
-        raise Problem(404, "not_found", "the upload does not exist, or no longer exists")
+    upload = await owned(here, owner, name)
     if upload.state != "ready":
         raise Problem(409, "not_ready", f"the upload is {upload.state}")
     headers = {"Content-Type": media_type(upload.title), "Content-Disposition": disposition(_file_name(upload), False)}

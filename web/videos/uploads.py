@@ -85,7 +85,7 @@ async def spend_upload(here: Context, request: Request, owner: str) -> None:
 async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Response:
     """The number of bytes received, from which the upload can continue."""
     check_version(request)
-    upload = await _owned(here, owner, name)
+    upload = await owned(here, owner, name)
     async with store_problems():
         offset = await in_thread(here.upload_store.offset, upload)
     headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.bytes)} | expiry(upload.expires_s)
@@ -97,7 +97,7 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
 @router.get("/{name}", operation_id="get_upload", summary="An upload and its video")
 async def get_upload(name: str, owner: Owner, here: Here) -> UploadOut:
     """The state of an upload, and the properties of its video once it is complete."""
-    upload = await _owned(here, owner, name)
+    upload = await owned(here, owner, name)
     async with store_problems():
         offset = await in_thread(here.upload_store.offset, upload)
     return UploadOut(**upload.model_dump(include=UploadOut.model_fields.keys() - {"offset"}), offset=offset)
@@ -113,7 +113,7 @@ async def append(name: str, request: Request, owner: Owner, here: Here) -> Respo
     if request.headers.get("content-type") not in tus.BODY_TYPES:
         raise Problem(415, "content_type", f"the request body must be sent as {TUS_TYPE}")
     start = number(request, "upload-offset")
-    upload, offset = await _receive(here, request, await _owned(here, owner, name), start)
+    upload, offset = await _receive(here, request, await owned(here, owner, name), start)
     return Response(status_code=204, headers={"Upload-Offset": str(offset)} | expiry(upload.expires_s))
 
 
@@ -123,7 +123,7 @@ async def append(name: str, request: Request, owner: Owner, here: Here) -> Respo
 )  # fmt: skip
 async def remove(name: str, request: Request, owner: Owner, here: Here) -> Response:
     check_version(request)
-    upload = await _owned(here, owner, name)
+    upload = await owned(here, owner, name)
     if any(job.source == upload.source for job in await here.jobs.unfinished(owner)):
         raise Problem(409, "in_use", "a job uses this upload; cancel the job first")
     async with store_problems():
@@ -141,7 +141,7 @@ async def overridden(name: str, request: Request, owner: Owner, here: Here) -> R
     return await method(name, request, owner, here)
 
 
-async def _owned(here: Context, owner: str, name: str) -> Upload:
+async def owned(here: Context, owner: str, name: str) -> Upload:
     """The owner's upload with this id. Raises Problem 404 if there is none, or it is another user's."""
     upload = await in_thread(here.upload_store.get, owner, name)
     if upload is None:
@@ -174,7 +174,7 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
         try:
             opened = await in_thread(here.upload_store.open, upload)
         except FileNotFoundError:  # removed, or completed by another writer after its record was read
-            upload = await _owned(here, upload.owner, upload.id)
+            upload = await owned(here, upload.owner, upload.id)
             if upload.state == "arriving":
                 raise
             return _repeated(upload, start)

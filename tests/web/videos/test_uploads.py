@@ -313,7 +313,7 @@ def test_a_patch_of_an_upload_that_was_completed_after_it_was_read(
     http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = begun(http, len(clip))
-    name, owned = path.rpartition("/")[2], uploads._owned
+    name, owned = path.rpartition("/")[2], uploads.owned
     stale = site.call(owned(site.context, "", name))
     assert sent(http, path, 0, clip).is_success
     records = [stale]
@@ -321,7 +321,7 @@ def test_a_patch_of_an_upload_that_was_completed_after_it_was_read(
     async def first_stale(*args: Any) -> Upload:
         return records.pop() if records else await owned(*args)
 
-    monkeypatch.setattr(uploads, "_owned", first_stale)
+    monkeypatch.setattr(uploads, "owned", first_stale)
     again = sent(http, path, len(clip), b"")
     assert (again.status_code, again.headers["upload-offset"]) == (204, str(len(clip)))
     records.append(stale)
