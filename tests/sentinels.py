@@ -79,9 +79,16 @@ class Group:
         return found
 
     def fail_over(self) -> None:
-        """Make the replica the master, while the master is well."""
-        with self._client(next(iter(self.sentinels))) as sentinel:
-            sentinel.execute_command("SENTINEL", "FAILOVER", MASTER)
+        """Make the replica the master, while the master is well.
+
+        A sentinel that has not read the replica's state recently refuses (NOGOODSLAVE): until it has, repeat.
+        """
+
+        def accepted() -> bool:
+            with self._client(next(iter(self.sentinels))) as sentinel:
+                return bool(sentinel.execute_command("SENTINEL", "FAILOVER", MASTER))
+
+        self._until(accepted)
 
     def master_other_than(self, port: int) -> int:
         found = [port]
