@@ -20,23 +20,26 @@ from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
+from stream.sources.raw_streams import has_rate, is_raw
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+from stream.sources.video_streams import choice, video_streams
 
 
 class FileSource:
     """Frames and audio packets of the video file at `path`, from `start_s` to `end_s` seconds after its start.
 
+    stream: the number of the video stream, see `video_streams.py`; None: the best one.
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
     warnings: (code, sentence) pairs, complete once iteration has ended.
     Raises NoVideoStream, UnreadableMedia, TooLarge, also during iteration.
     """
 
     live = False
-    takes = frozenset({"start_s", "end_s", "size"})
+    takes = frozenset({"start_s", "end_s", "size", "stream"})
 
     @classmethod
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
-        return cls(address.path, settings, options.start_s, options.end_s, options.size)
+        return cls(address.path, settings, options.start_s, options.end_s, options.size, options.stream)
 
     def __init__(
         self,
@@ -45,20 +48,25 @@ class FileSource:
         start_s: float = 0.0,
         end_s: float | None = None,
         size: tuple[int, int] = (0, 0),
+        stream: int | None = None,
     ) -> None:
         self.warnings: Warnings = []
         self._path, self._settings = path, settings
         self._container = media.open_container(path, settings)
         try:
-            stream = media.video_stream(self._container, settings)
-            self._expected_s = media.duration_s(self._container, stream)
+            video = media.video_stream(self._container, settings, stream)
+            if stream is None and (sentence := choice(self._container, video)):
+                self._warn("several_videos", sentence)
+            self._expected_s = media.duration_s(self._container, video)
             indexed = self._container.format.name not in UNINDEXED  # else the length is only estimated
             if indexed and self._expected_s and start_s >= self._expected_s:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
-            self._reader = Reader(self._container, stream, settings, start_s, end_s)
-            self._ingest = self._peek(stream.codec_context.sample_aspect_ratio, size)
-            self.info = self._info(stream, start_s, end_s)
+            self._reader = Reader(self._container, video, settings, start_s, end_s)
+            if is_raw(self._container) and not has_rate(self._container, video):
+                self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second are assumed")
+            self._ingest = self._peek(video.codec_context.sample_aspect_ratio, size)
+            self.info = self._info(video, start_s, end_s)
         except BaseException:
             self._container.close()
             raise
@@ -93,6 +101,7 @@ class FileSource:
             frames=known or (None if length_s is None else max(1, round(length_s * self._reader.rate))),
             sound=self._reader.sound,
             has_alpha=self._ingest.has_alpha,
+            video_streams=len(video_streams(self._container)),
         )
 
     @property

@@ -14,6 +14,8 @@ from stream.picture.frames import Sound
 from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.raw_streams import is_raw, raw_rate
+from stream.sources.video_streams import sounds
 
 Raw = av.VideoFrame | Sound
 TIME_TOLERANCE_S = 1e-6  # for comparing times as floats
@@ -41,9 +43,15 @@ class Reader:
         self._decoder = media.decoder(stream, settings)
         self._start_s = start_s
         self._window_s = float("inf") if end_s is None else max(0.0, end_s - start_s)
-        self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
-        self.time_base = stream.time_base or Fraction(1, 90_000)
-        self.sound = tuple(s for s in container.streams.audio if s.codec_context is not None)
+        self._counted = is_raw(container)  # frames have no times, and are decoded from the start
+        if self._counted:
+            self.rate = raw_rate(container, stream)
+            self.time_base = 1 / self.rate
+        else:
+            self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
+            self.time_base = stream.time_base or Fraction(1, 90_000)
+        self._count = 0
+        self.sound = sounds(container, stream)
         self.health = DecodeHealth()
         self._timed = container.format.name != "avi"
         self._indexed = container.format.name not in UNINDEXED
@@ -63,7 +71,7 @@ class Reader:
         return max(t.now_s for t in (self._picture, *self._sound.values())) + float(1 / self.rate)
 
     def __iter__(self) -> Iterator[Raw]:
-        if self._start_s == 0:
+        if self._start_s == 0 or self._counted:
             yield from self._decode()
             return
         if not self._timed:
@@ -114,9 +122,10 @@ class Reader:
         self._start_clocks()
 
     def _start_clocks(self) -> None:
-        splices = Splices(media.origin_s(self._container) + Fraction(self._start_s).limit_denominator(1_000_000))
-        self._picture = _Track(self._stream, self.rate, splices)
-        self._sound = {s.index: _Track(s, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
+        origin_s = Fraction(0) if self._counted else media.origin_s(self._container)
+        splices = Splices(origin_s + Fraction(self._start_s).limit_denominator(1_000_000))
+        self._picture = _Track(self.time_base, self.rate, splices)
+        self._sound = {s.index: _Track(s.time_base, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
 
     def _decode(self) -> Iterator[Raw]:
         for packet in self._demux():
@@ -151,6 +160,8 @@ class Reader:
             return
         for picture in pictures:
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
+            if self._counted:
+                pts, self._count = self._count, self._count + 1
             picture.pts, picture.time_base = self._picture.place(pts), self.time_base
             self.health.take(picture)
             if self._in_range(self._picture):
@@ -182,8 +193,8 @@ def offset(container: InputContainer, time_base: Fraction, start_s: float) -> in
 class _Track:
     """The clock of one stream. now_s: time of the last frame or packet, relative to the requested start."""
 
-    def __init__(self, stream: av.VideoStream | av.AudioStream, rate: Fraction, splices: Splices) -> None:
-        self._time_base = stream.time_base or Fraction(1, 90_000)
+    def __init__(self, time_base: Fraction | None, rate: Fraction, splices: Splices) -> None:
+        self._time_base = time_base or Fraction(1, 90_000)
         self.now_s = float("-inf")
         self._timeline = Timeline(self._time_base, round(1 / (rate * self._time_base)), splices)
 

@@ -51,7 +51,10 @@ def test_pictures(tmp_path: Path, suffix: str) -> None:
         (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "is a picture, not a video"),
         (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj", "is a PDF document, not a video"),
         (b"<!DOCTYPE html><html>", "is a web page, not a video; perhaps a download failed"),
-        (b"#EXTM3U\nhttp://host/a.ts\n", "is a playlist, not a video"),
+        (
+            b"#EXTM3U\nhttp://host/a.ts\n",
+            "is a playlist, not a video: it names other files, which are not opened",
+        ),
         (b"MZ is how this text begins, and a tab:\t\xc3\xa9\n" * 200, "is text, not a video"),
         (b"\x1f\x8b\x08" + bytes(40), "is an archive, not a video; unpack it first"),
         (b"\x7fELF" + bytes(40), "is a program, not a video"),
@@ -72,7 +75,8 @@ def test_zip_files(tmp_path: Path) -> None:
 def test_a_video_that_was_cut_off(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "a.mp4", 30)
     clip.write_bytes(clip.read_bytes()[:1000])
-    assert message(clip).startswith("is a video that is incomplete or damaged")
+    interrupted = "perhaps its recording or download was interrupted"
+    assert message(clip) == f"is a video that is incomplete: its index (moov) is missing; {interrupted}"
 
 
 def test_names_without_a_file(tmp_path: Path) -> None:
