@@ -41,6 +41,9 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
         container = av.open(f"file:{path.absolute()}", format=demuxer, options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError):
         raise explained(path) from None
+    if not container.streams:
+        container.close()
+        raise explained(path)
     if _is_encrypted(path, container):
         container.close()
         raise UnreadableMedia(f"{path} is encrypted (DRM); only a copy without this protection can be read")

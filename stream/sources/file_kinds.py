@@ -4,6 +4,7 @@ This is no list of supported formats: it names kinds of files that people mistak
 """
 
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 
 from stream.errors import InputError, NoVideoStream, UnreadableMedia
@@ -43,7 +44,6 @@ _BINARIES: tuple[tuple[bytes, str], ...] = (
     (rb"\0\x05\x16\x07", "has only the properties of another file, as macOS stores them; take the file without ._"),
     (rb"DVDVIDEO-V|MPLS0|INDX0", "is an index of a DVD or Blu-ray, not a video; take its VOB or M2TS files"),
     (rb"\0{4096}", "begins with zeros only: perhaps a download was not finished"),
-    (rb"\xff\xfe(?:[\t\r\n -~]\0){8}|\xfe\xff(?:\0[\t\r\n -~]){8}", "is text, not a video"),
     (rb"....(?:ftyp|moov|mdat|free|wide|skip)|\x1a\x45\xdf\xa3|RIFF....AVI |FLV\x01|OggS|\x30\x26\xb2\x75", _CUT_OFF),
 )  # fmt: skip
 """(regular expression of the first bytes, what such a file is); those above also match text."""
@@ -93,15 +93,16 @@ def _index_missing(path: Path) -> str:
 
 
 def _kind(start: bytes) -> str:
-    start = start.removeprefix(b"\xef\xbb\xbf")
+    start = start.removeprefix(BOM_UTF8)
     text = ((b"", "is text, not a video"),) if _is_text(start) else ()
     kinds = (*_TEXTS, *text, *_BINARIES)
     return next((kind for pattern, kind in kinds if re.match(pattern, start, re.DOTALL)), "")
 
 
 def _is_text(start: bytes) -> bool:
+    encoding = "utf-16" if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
     try:
-        text = start[: _READ - 4].decode()  # the last character read may be incomplete
+        text = start[: _READ - 4].decode(encoding)  # the last character read may be incomplete
     except UnicodeDecodeError:
         return False
     return all(letter.isprintable() or letter in "\t\r\n\f" for letter in text)

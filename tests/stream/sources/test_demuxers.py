@@ -28,8 +28,8 @@ SOUND = """aa aac aax ac3 ac4 ace acm act adp ads adx aea afc aiff aix alaw alp 
     spdif svag svs tak truehd tta u16be u16le u24be u24le u32be u32le u8 vag vidc voc vpk vqf w64 wady wav wavarc wsaud
     wsd wv wve xa xmd xvag xwma argo_cvg"""
 GAMES_AND_OLD_COMPUTERS = """3dostr 4xm anm argo_brp avs bethsoftvid bfi bink bmv c93 cdg cdxl dfa dsicin dxa ea
-    film_cpk filmstrip flic frm gdv hnm idcin ipmovie jv mgsts mm mods moflex mtv mv mvi paf pdv pmp psxstr rl2 roq rpl sga siff
-    simbiosis_imx smjpeg smk smush swf thp tiertexseq tmv usm vividas vivo vmd wc3movie wsvqa xmv yop"""
+    film_cpk filmstrip flic frm gdv hnm idcin ipmovie jv mgsts mm mods moflex mtv mv mvi paf pdv pmp psxstr rl2 roq rpl
+    sga siff simbiosis_imx smjpeg smk smush swf thp tiertexseq tmv usm vividas vivo vmd wc3movie wsvqa xmv yop"""
 NO_DECODER = "avs2 avs3 evc r3d"
 NEVER_TRIED = "apv cine dhav hxvs ifv ingenient ivr iv8 lmlm4 luodat lvf lxf mpjpeg mxg nc nsv nuv pva ser ty"
 """Formats of cameras and recorders for which there is neither a muxer nor a sample that could be tested."""

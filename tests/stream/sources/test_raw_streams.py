@@ -15,21 +15,22 @@ from stream.sources.scan import scan
 from stream.sources.signatures import kind_of
 from tests.media import drain, number_of, numbered, numbered_clip, read, write_video
 
+How = tuple[str, dict[str, Any]]
 NTSC = Fraction(30_000, 1001)
 BFRAMES = {"bf": "3", "g": "12"}
-RAW = [
+RAW: list[How] = [
     ("a.h264", {"codec": "libx264", "options": BFRAMES}),
     ("a.hevc", {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=12"}}),
     ("a.m2v", {"codec": "mpeg2video", "container": "mpeg2video", "options": {"bf": "2"}}),
     ("a.m1v", {"codec": "mpeg1video", "container": "mpeg1video"}),
     ("a.m4v", {"codec": "mpeg4", "options": {"bf": "2"}}),
 ]
-RATELESS = [
+RATELESS: list[How] = [
     ("a.mjpeg", {"codec": "mjpeg", "pix_fmt": "yuvj420p"}),
     ("a.obu", {"codec": "libsvtav1", "options": {"svtav1-params": "keyint=12"}}),
     ("a.dnxhd", {"codec": "dnxhd", "pix_fmt": "yuv422p", "options": {"profile": "dnxhr_lb"}, "size": (320, 240)}),
 ]
-CONTAINERS = [
+CONTAINERS: list[How] = [
     ("a.y4m", {"codec": "rawvideo"}),
     ("a.ivf", {"codec": "libvpx", "options": {"g": "10"}}),
     ("a.mxf", {"codec": "mpeg2video", "options": {"bf": "2"}}),
