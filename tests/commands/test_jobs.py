@@ -185,6 +185,7 @@ def test_a_background_is_uploaded_once(site: Site, tmp_path: Path) -> None:
         (["CLIP", "--result", "mp4:mate"], 2, "did you mean matte?"),
         (["CLIP", "--start", "2", "--end", "1"], 2, "--end 1 is not after --start 2"),
         (["CLIP", "--start", "99"], 2, "is after its end"),
+        (["CLIP", "--stream", "1"], 1, "has no video stream 1, only stream 0"),
         (["CLIP", "-o", "mkv:matte"], 2, "--result mkv:matte"),
         (["CLIP", "-o", "out.avi"], 2, ".avi is not an output format"),
         (["CLIP", "-o", "out.mp4", "--no-watch"], 2, "--no-watch"),

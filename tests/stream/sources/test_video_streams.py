@@ -2,65 +2,26 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import av
-import numpy as np
 import pytest
 from av.stream import Disposition
 from PIL import Image
 
 from stream.errors import InputError, NoVideoStream
-from stream.picture.frames import Frame, Sound
+from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceOptions
 from stream.sources.file import FileSource
 from stream.sources.scan import scan
 from stream.sources.stdin import StdinSource
 from tests.media import number_of, numbered, numbered_clip
+from tests.tracks import Video, write_streams
 
-PLAIN = Disposition(0)
 DEFAULT = Disposition.default
 SMALL, LARGE = (64, 48), (128, 96)
 FRAMES = 12
-_FORMATS = {".m4a": "mp4", ".m4v": "mp4"}  # FFmpeg's own for these names takes no cover
-
-
-@dataclass(frozen=True)
-class Video:
-    """One video stream. first: the number drawn into its first frame."""
-
-    size: tuple[int, int]
-    disposition: Disposition = PLAIN
-    first: int = 0
-    codec: str = "mpeg2video"
-
-
-def write(path: Path, videos: Sequence[Video], sounds: int = 0, codec: str = "mp2") -> Path:
-    with av.open(str(path), "w", format=_FORMATS.get(path.suffix)) as out:
-        streams = []
-        for video in videos:
-            stream = cast(av.VideoStream, out.add_stream(video.codec, rate=25))
-            stream.width, stream.height = video.size
-            stream.pix_fmt = "rgb24" if video.codec == "png" else "yuv420p"
-            stream.disposition = video.disposition
-            streams.append(stream)
-        tracks = [cast(av.AudioStream, out.add_stream(codec, rate=48_000)) for _ in range(sounds)]
-        for n in range(FRAMES):
-            for stream, video in zip(streams, videos, strict=True):
-                if n == 0 or video.codec != "png":
-                    picture = av.VideoFrame.from_ndarray(numbered(video.first + n, *video.size), format="rgb24")
-                    picture.pts = n
-                    out.mux(stream.encode(picture))
-            for track in tracks:
-                samples = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), format="s16", layout="mono")
-                samples.sample_rate, samples.pts = 48_000, n * 1920
-                out.mux(track.encode(samples))
-        for each in (*streams, *tracks):
-            out.mux(each.encode(None))
-    return path
 
 
 def opened(path: Path, stream: int | None = None) -> tuple[tuple[int, int], list[int], list[str]]:
@@ -87,7 +48,7 @@ def opened(path: Path, stream: int | None = None) -> tuple[tuple[int, int], list
 def test_the_best_stream_is_taken_and_it_is_said_which(
     tmp_path: Path, videos: list[Video], size: tuple[int, int]
 ) -> None:
-    found, numbers, warnings = opened(write(tmp_path / "a.mkv", videos))
+    found, numbers, warnings = opened(write_streams(tmp_path / "a.mkv", videos))
     assert (found, len(numbers)) == (size, FRAMES)
     taken = [video.size for video in videos].index(size)
     names = [f"{n} ({video.size[0]}x{video.size[1]})" for n, video in enumerate(videos)]
@@ -99,7 +60,7 @@ def test_the_best_stream_is_taken_and_it_is_said_which(
 
 @pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.mp4", "a.avi"])
 def test_a_stream_is_selected_by_its_number(tmp_path: Path, name: str) -> None:
-    path = write(tmp_path / name, [Video(SMALL, first=100), Video(LARGE)])
+    path = write_streams(tmp_path / name, [Video(SMALL, first=100), Video(LARGE)])
     for number, size, first in ((0, SMALL, 100), (1, LARGE, 0)):
         assert opened(path, number) == (size, list(range(first, first + FRAMES)), [])
         assert len(scan(path, Settings(), stream=number).times) == FRAMES
@@ -119,7 +80,7 @@ def test_one_stream_is_no_choice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.m4v"])
 def test_cover_art_is_never_taken_and_has_no_number(tmp_path: Path, name: str) -> None:
-    path = write(
+    path = write_streams(
         tmp_path / name, [Video(LARGE, Disposition.attached_pic, codec="png"), Video(SMALL, codec="mpeg4")], 1, "aac"
     )
     assert opened(path) == opened(path, 0) == (SMALL, list(range(FRAMES)), [])
@@ -131,7 +92,7 @@ def test_a_picture_attached_to_matroska_is_never_taken(tmp_path: Path) -> None:
     Image.new("RGB", (640, 480)).save(tmp_path / "cover.jpg")
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as out:
-        stream = cast(av.VideoStream, out.add_stream("mpeg4", rate=25))
+        stream = out.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = *SMALL, "yuv420p"
         out.add_attachment("cover.jpg", "image/jpeg", (tmp_path / "cover.jpg").read_bytes())
         for n in range(FRAMES):
@@ -145,7 +106,7 @@ def test_a_picture_attached_to_matroska_is_never_taken(tmp_path: Path) -> None:
 def test_thumbnails_of_chapters_are_never_taken(tmp_path: Path) -> None:
     """QuickTime's chapters refer to a track of pictures. FFmpeg does not write them: the reference to the second track
     replaces the edit list of the first."""
-    path = write(tmp_path / "a.mp4", [Video(SMALL, codec="mpeg4"), Video(LARGE, codec="mpeg4")])
+    path = write_streams(tmp_path / "a.mp4", [Video(SMALL, codec="mpeg4"), Video(LARGE, codec="mpeg4")])
     content = path.read_bytes()
     at = content.index(b"edts") - 4
     assert content[at : at + 4] == (36).to_bytes(4)
@@ -156,13 +117,13 @@ def test_thumbnails_of_chapters_are_never_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp3", "libmp3lame"), ("a.flac", "flac"), ("a.m4a", "aac")])
 def test_a_song_with_a_cover_has_only_sound(tmp_path: Path, name: str, codec: str) -> None:
-    path = write(tmp_path / name, [Video(LARGE, Disposition.attached_pic, codec="png")], 1, codec)
+    path = write_streams(tmp_path / name, [Video(LARGE, Disposition.attached_pic, codec="png")], 1, codec)
     with pytest.raises(NoVideoStream, match=r"has only sound( and cover art)?, no video$"):
         opened(path)
 
 
 def test_standard_input_is_named_in_every_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "a.mp3", [Video(LARGE, Disposition.attached_pic, codec="png")], 1, "libmp3lame")
+    path = write_streams(tmp_path / "a.mp3", [Video(LARGE, Disposition.attached_pic, codec="png")], 1, "libmp3lame")
     with path.open("rb") as file:
         monkeypatch.setattr("sys.stdin", file)
         with pytest.raises(InputError, match=r"^standard input has only sound"):
@@ -173,7 +134,7 @@ def sounds_used(path: Path, stream: int | None) -> list[int]:
     """The indices of the audio streams that are read, of which each has packets."""
     source = FileSource(path, Settings(), stream=stream)
     try:
-        heard = {item.stream.index for item in source if isinstance(item, Sound)}
+        heard = {item.stream.index for item in source if isinstance(item, av.Packet)}
         assert heard == {track.index for track in source.info.sound}
         return sorted(heard)
     finally:
@@ -182,7 +143,7 @@ def sounds_used(path: Path, stream: int | None) -> list[int]:
 
 def test_sound_of_other_programmes_is_left_out(tmp_path: Path) -> None:
     """A broadcast: each programme has a video stream and two tracks of sound."""
-    path = write(tmp_path / "a.ts", [Video(SMALL), Video(LARGE)], sounds=4)
+    path = write_streams(tmp_path / "a.ts", [Video(SMALL), Video(LARGE)], sounds=4)
     assert sounds_used(path, None) == [2, 3, 4, 5], "one programme"
     two = _in_programmes(path, [(0, 2, 3), (1, 4, 5)])
     assert opened(two)[0] == LARGE
@@ -191,7 +152,7 @@ def test_sound_of_other_programmes_is_left_out(tmp_path: Path) -> None:
 
 
 def test_sound_that_programmes_share_is_kept(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.ts", [Video(SMALL), Video(LARGE)], sounds=1)
+    path = write_streams(tmp_path / "a.ts", [Video(SMALL), Video(LARGE)], sounds=1)
     shared = _in_programmes(path, [(0, 2), (1, 2)])
     assert [sounds_used(shared, number) for number in (0, 1)] == [[1], [1]]
 
