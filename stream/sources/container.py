@@ -4,9 +4,11 @@ Only media containers in a local file are read: scripts and playlists, which mak
 refused before they are parsed. Limits are checked against the headers, before anything is decoded.
 """
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -95,6 +97,14 @@ def duration_s(container: InputContainer, stream: av.VideoStream) -> float | Non
         with suppress(UsageError):  # the tag may be any text
             return parse_time(tag.strip("\0 "))
     return container.duration / av.time_base if container.duration else None
+
+
+def packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Any]:
+    """The packets of these streams; empty ones at the end. Raises av.error.FFmpegError."""
+    try:
+        yield from container.demux(streams)
+    except IndexError:  # by PyAV at the end of a file in which streams appeared while it was read
+        return
 
 
 def origin_s(container: InputContainer) -> Fraction:

@@ -10,6 +10,7 @@ from pathlib import Path
 from stream.errors import InputError, NoVideoStream, UnreadableMedia
 from stream.sources import mp4_boxes
 from stream.sources.demuxers import READ
+from stream.sources.signatures import kind_of
 
 _READ = 4096
 _SOUND = "has only sound, no video"
@@ -59,7 +60,7 @@ def refuse(path: Path) -> None:
 
 def explained(path: Path) -> InputError:
     """The error that says what kind of file this is. path: not a video that can be read."""
-    kind = _kind(_start(path)) or _UNKNOWN
+    kind = _kind(_start(path)) or (_CUT_OFF if kind_of(path) == "video" else _UNKNOWN)
     return _error(path, _index_missing(path) if kind is _CUT_OFF else kind)
 
 

@@ -40,9 +40,11 @@ def _entries(file: BinaryIO, begin: int, end: int, path: tuple[bytes, ...]) -> I
 
 def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
     for _ in range(_MOST):
+        if begin + 8 > end:
+            return
         file.seek(begin)
         head = file.read(16)
-        if begin + 8 > end or len(head) < 8:
+        if len(head) < 8:
             return
         size, kind = struct.unpack(">I4s", head[:8])
         inside = begin + 8

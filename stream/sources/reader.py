@@ -141,7 +141,7 @@ class Reader:
 
     def _demux(self) -> Iterator[Any]:
         try:
-            for packet in self._container.demux([self._stream, *self.sound]):
+            for packet in media.packets(self._container, [self._stream, *self.sound]):
                 if packet.size:
                     yield packet
         except av.error.FFmpegError:

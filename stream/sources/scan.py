@@ -51,7 +51,7 @@ def scan(
         last = 2**62 if end_s is None else round(min((end_s - start_s) / tick, 2**62))
         times, keys, plain = array("q"), array("q"), container.format.name in _EXACT
         try:
-            for number, packet in enumerate(container.demux(video)):
+            for number, packet in enumerate(media.packets(container, [video])):
                 beat()
                 if not packet.size or packet.is_discard:
                     continue
