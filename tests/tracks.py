@@ -18,12 +18,14 @@ _PLAIN = Disposition(0)
 
 @dataclass(frozen=True)
 class Video:
-    """One video stream. first: the number drawn into its first frame. codec: png for cover art, of one picture."""
+    """One video stream. first: the number drawn into its first frame. codec: png for cover art, of one picture.
+    keyframes: frames from one to the next."""
 
     size: tuple[int, int]
     disposition: Disposition = _PLAIN
     first: int = 0
     codec: str = "mpeg2video"
+    keyframes: int = 12
 
 
 def write_streams(path: Path, videos: Sequence[Video], sounds: int = 0, codec: str = "mp2", frames: int = 12) -> Path:
@@ -53,4 +55,5 @@ def _video(out: av.container.OutputContainer, video: Video) -> av.VideoStream:
     stream.width, stream.height = video.size
     stream.pix_fmt = "rgb24" if video.codec == "png" else "yuv420p"
     stream.disposition = video.disposition
+    stream.codec_context.gop_size = video.keyframes
     return stream

@@ -15,7 +15,7 @@ from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.raw_streams import is_raw, raw_rate
-from stream.sources.video_streams import sounds
+from stream.sources.video_streams import sounds, video_streams
 
 Raw = av.VideoFrame | Sound
 TIME_TOLERANCE_S = 1e-6  # for comparing times as floats
@@ -71,7 +71,7 @@ class Reader:
         return max(t.now_s for t in (self._picture, *self._sound.values())) + float(1 / self.rate)
 
     def __iter__(self) -> Iterator[Raw]:
-        if self._start_s == 0 or self._counted:
+        if self._start_s == 0 or self._unseekable():
             yield from self._decode()
             return
         if not self._timed:
@@ -84,6 +84,11 @@ class Reader:
                 yield from ahead
                 yield from items
                 return
+
+    def _unseekable(self) -> bool:
+        """Whether seeking fails or misses keyframes, so that all before a part is decoded."""
+        name = self._container.format.name
+        return self._counted or name == "rm" or (name == "asf" and len(video_streams(self._container)) > 1)
 
     def sounds(self) -> Iterator[Sound]:
         """Only the audio packets of the iteration; no video is decoded."""
@@ -116,7 +121,8 @@ class Reader:
         if target_s < 0 and not self._indexed:
             self._container.seek(0, unsupported_byte_offset=True, stream=self._stream)
         else:
-            self._container.seek(int(origin_s * av.time_base), backward=True)
+            # Of this stream: the keyframes of another one, which FFmpeg may choose, are elsewhere.
+            self._container.seek(int(origin_s / self.time_base), backward=True, stream=self._stream)
         self._decoder.flush_buffers()
         self.health = DecodeHealth()
         self._start_clocks()

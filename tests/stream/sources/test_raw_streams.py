@@ -35,7 +35,7 @@ CONTAINERS: list[How] = [
     ("a.ivf", {"codec": "libvpx", "options": {"g": "10"}}),
     ("a.mxf", {"codec": "mpeg2video", "options": {"bf": "2"}}),
     ("a.nut", {"codec": "libx264", "options": BFRAMES}),
-    ("a.rm", {"codec": "rv20", "size": (176, 144)}),
+    ("a.rm", {"codec": "rv20", "size": (176, 144), "options": {"g": "50"}}),
     ("a.wmv", {"codec": "wmv2", "container": "asf"}),
     ("a.vob", {"codec": "mpeg2video", "options": BFRAMES}),
     ("a.3gp", {"codec": "libx264", "options": BFRAMES}),

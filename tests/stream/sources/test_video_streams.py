@@ -71,6 +71,16 @@ def test_a_stream_is_selected_by_its_number(tmp_path: Path, name: str) -> None:
         opened(path, 2)
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts", "a.wmv"])
+def test_a_part_begins_at_a_keyframe_of_the_selected_stream(tmp_path: Path, name: str) -> None:
+    videos = [Video(SMALL, codec="mpeg4"), Video(LARGE, first=100, codec="mpeg4", keyframes=45)]
+    path = write_streams(tmp_path / name, videos, sounds=1, frames=100)
+    for start in (25, 50, 75, 90):
+        source = FileSource(path, Settings(), start_s=start / 25, stream=1)
+        assert [number_of(f) for f in source if isinstance(f, Frame)] == list(range(100 + start, 200))
+        source.close()
+
+
 def test_one_stream_is_no_choice(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "a.mp4", 3)
     assert opened(path) == opened(path, 0) == (SMALL, [0, 1, 2], [])
