@@ -15,7 +15,9 @@ from av.video.reformatter import ColorRange
 
 from stream.errors import TooLarge, UnreadableMedia
 from stream.picture import tonemap
+from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame, from_av, has_alpha
+from stream.picture.orientation import Orientation
 
 Filter = tuple[str, str]
 
@@ -28,7 +30,17 @@ _MATRIX = {  # number in ITU-T H.273 → name in FFmpeg's filters setparams, sca
     7: ("smpte240m", "smpte240m", "smpte240m"),
     9: ("bt2020nc", "bt2020", "bt2020"),
 }
-_QUARTER_TURNS = {90: ["transpose=cclock"], 180: ["hflip", "vflip"], 270: ["transpose=clock"]}
+_TURNS = {  # by the number of quarter turns clockwise
+    Orientation(): [],
+    Orientation(quarters=1): ["transpose=clock"],
+    Orientation(quarters=2): ["vflip", "hflip"],
+    Orientation(quarters=3): ["transpose=cclock"],
+    Orientation(mirrored=True): ["hflip"],
+    Orientation(mirrored=True, quarters=1): ["transpose=clock_flip"],
+    Orientation(mirrored=True, quarters=2): ["vflip"],
+    Orientation(mirrored=True, quarters=3): ["transpose=cclock_flip"],
+}
+_UNCOPIED = ("vflip", "crop", "setparams")  # filters that copy no pixels, but change their addresses or tags
 _SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 _SD_LINES = 576  # untagged frames of up to this many lines are BT.601, larger ones BT.709, as players assume
 
@@ -44,13 +56,14 @@ class Shape:
     matrix: int
     full_range: bool
     trc: int
-    rotation: int
+    orientation: Orientation
     interlaced: bool
     sar: Fraction
 
     @classmethod
     def of(cls, frame: av.VideoFrame, sar: Fraction) -> "Shape":
-        name = frame.format.name
+        name, display = frame.format.name, Display.of_frame(frame)
+        sar = display.sar or sar
         return cls(
             frame.width,
             frame.height,
@@ -59,7 +72,7 @@ class Shape:
             _matrix(frame),
             frame.color_range == ColorRange.JPEG or name.startswith(("yuvj", "gray", "ya8")),
             frame.color_trc,
-            round(frame.rotation) % 360,
+            display.orientation,
             bool(frame.interlaced_frame),
             sar if Fraction(1, 8) <= sar <= 8 else Fraction(1),
         )
@@ -77,10 +90,10 @@ class Shape:
         return self.trc in (tonemap.PQ, tonemap.HLG)
 
     def upright_size(self) -> tuple[int, int]:
-        """(width, height) in square pixels after rotation, before cropping to even sides."""
+        """(width, height) in square pixels, turned upright, before cropping to even sides."""
         width = round(self.width * max(self.sar, Fraction(1)))
         height = round(self.height * max(1 / self.sar, Fraction(1)))
-        return (height, width) if self.rotation in (90, 270) else (width, height)
+        return (height, width) if self.orientation.swaps_sides else (width, height)
 
 
 def _matrix(frame: av.VideoFrame) -> int:
@@ -123,7 +136,7 @@ class Ingest:
 
     def push(self, frame: av.VideoFrame) -> Iterator[Frame]:
         shape = Shape.of(frame, self._sar)
-        if shape != self._shape:  # cameras and broadcasts change size, rotation or interlacing in mid-stream
+        if shape != self._shape:  # cameras and broadcasts change size, orientation or interlacing in mid-stream
             check_size(shape.width, shape.height, self._max_pixels)
             yield from self.flush()
             self._shape = shape
@@ -148,10 +161,10 @@ class Ingest:
         geometry = _geometry(self._shape, self.size)
         colour = _colour(self._shape)
         needs_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8")
-        self._alpha = Graph(self._shape, ["alphaextract", *geometry, "format=gray"]) if needs_alpha else None
+        self._alpha = Graph(self._shape, ["alphaextract", *_top_down(geometry), "format=gray"]) if needs_alpha else None
         self._picture = None
         if geometry or colour or self._shape.pix_fmt != "yuv420p":
-            self._picture = Graph(self._shape, [*geometry, *colour, "format=yuv420p"])
+            self._picture = Graph(self._shape, [*_top_down([*geometry, *colour]), "format=yuv420p"])
 
     def _pull(self) -> Iterator[Frame]:
         assert self._picture is not None
@@ -184,15 +197,23 @@ def _up_to_even(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:
-    """Filters that deinterlace, rotate and scale a frame to `size`."""
+    """Filters that deinterlace a frame, turn it upright and scale it to `size`."""
     steps = ["bwdif=mode=send_frame:deint=interlaced"] if shape.interlaced else []
-    steps += _QUARTER_TURNS.get(shape.rotation, [])
-    upright = (shape.height, shape.width) if shape.rotation in (90, 270) else (shape.width, shape.height)
+    steps += _TURNS[shape.orientation]
+    upright = (shape.height, shape.width) if shape.orientation.swaps_sides else (shape.width, shape.height)
     if upright == size:
         return steps
     if shape.sar == 1 and _even(upright) == size:
         return [*steps, f"crop={size[0]}:{size[1]}:0:0:exact=1"]
     return [*steps, f"scale={size[0]}:{size[1]}:flags={_SCALE_FLAGS}{_same_colour(shape)}", "setsar=1"]
+
+
+def _top_down(steps: list[str]) -> list[str]:
+    """The filters, with a copy where no other filter copies the rows that `vflip` only addresses from the last to the
+    first: PyAV 16 reads such frames wrongly."""
+    if "vflip" in steps and all(step.partition("=")[0] in _UNCOPIED for step in steps[steps.index("vflip") :]):
+        return [*steps, "copy"]
+    return steps
 
 
 def _same_colour(shape: Shape) -> str:

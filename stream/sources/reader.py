@@ -10,6 +10,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
 from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
@@ -115,6 +116,7 @@ class Reader:
 
     def _start_clocks(self) -> None:
         splices = Splices(media.origin_s(self._container) + Fraction(self._start_s).limit_denominator(1_000_000))
+        self._displays = Displays()
         self._picture = _Track(self._stream, self.rate, splices)
         self._sound = {s.index: _Track(s, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
 
@@ -150,6 +152,7 @@ class Reader:
                 self.health.lose_one()
             return
         for picture in pictures:
+            self._displays.apply(picture)
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
             picture.pts, picture.time_base = self._picture.place(pts), self.time_base
             self.health.take(picture)
