@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stream.address import Address
+from stream.picture.display_matrix import Display
+from stream.picture.orientation import Orientation
 from stream.settings import Settings
+from stream.sources.connection import Connection, Picture
 from stream.sources.file import FileSource
 from tests.media import drain, mattebox, read, write_video
 from tests.orientations import MATRIX, UPRIGHT, corners, quartered, set_matrix, with_message
@@ -113,6 +117,14 @@ def test_the_container_overrides_messages(tmp_path: Path) -> None:
     set_matrix(path, MATRIX[4])
     (top_left, top_right), (bottom_left, bottom_right) = UPRIGHT
     assert {corners(frame) for frame in read(path)} == {((bottom_right, bottom_left), (top_right, top_left))}
+
+
+def test_a_message_holds_for_the_pictures_of_a_camera(tmp_path: Path) -> None:
+    pictures: list[Picture] = []
+    connection = Connection(Address.read("rtsp://camera/1"), {}, Settings(), pictures.append)
+    with av.open(str(messages(tmp_path / "a.ts", 5))) as container:
+        connection._read(container)
+    assert [Display.of_frame(item.decoded).orientation for item in pictures] == [Orientation.of_exif(5)] * 12
 
 
 @ALL
