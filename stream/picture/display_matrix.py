@@ -54,7 +54,10 @@ class Display:
     @classmethod
     def of_frame(cls, frame: av.VideoFrame) -> "Display":
         """That of the frame's display matrix, or that which `Displays` carried to it; upright without either."""
-        return _stored(frame) or (carried if isinstance(carried := frame.opaque, cls) else cls())
+        return _stored(frame) or (carried if isinstance(carried := frame.opaque, cls) else _PLAIN)
+
+
+_PLAIN = Display()
 
 
 class Displays:
@@ -65,14 +68,14 @@ class Displays:
     """
 
     def __init__(self) -> None:
-        self._last = Display()
+        self._last = _PLAIN
 
     def apply(self, frame: av.VideoFrame) -> None:
         """Call for every decoded frame, in order."""
         stored = _stored(frame)
         if stored is not None or frame.key_frame:
-            self._last = stored or Display()
-        elif self._last != Display():
+            self._last = stored or _PLAIN
+        elif self._last != _PLAIN:
             frame.opaque = replace(self._last)  # a copy: PyAV forgets the object of all frames that share it, with one
 
 
