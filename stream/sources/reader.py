@@ -50,6 +50,7 @@ class Reader:
         self._indexed = container.format.name not in UNINDEXED
         self._first_dts: int | None = None
         self._delay: int | None = None
+        self._displays = Displays()  # a seek leads to a keyframe, which starts again
         if not self._timed:
             self._decoder.thread_type = "SLICE"  # frame threading would delay frames by more than reordering
         self._start_clocks()
@@ -116,7 +117,6 @@ class Reader:
 
     def _start_clocks(self) -> None:
         splices = Splices(media.origin_s(self._container) + Fraction(self._start_s).limit_denominator(1_000_000))
-        self._displays = Displays()
         self._picture = _Track(self._stream, self.rate, splices)
         self._sound = {s.index: _Track(s, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
 
