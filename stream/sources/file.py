@@ -13,6 +13,7 @@ import av
 
 from stream.address import Address
 from stream.errors import TooLarge, UnreadableMedia
+from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.ingest import Ingest
 from stream.picture.timing import clock
@@ -23,6 +24,8 @@ from stream.sources.base import SourceOptions
 from stream.sources.raw_streams import has_rate, is_raw
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
 from stream.sources.video_streams import choice, video_streams
+
+_LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding errors
 
 
 class FileSource:
@@ -65,14 +68,14 @@ class FileSource:
             self._reader = Reader(self._container, video, settings, start_s, end_s)
             if is_raw(self._container) and not has_rate(self._container, video):
                 self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second are assumed")
-            self._ingest = self._peek(video.codec_context.sample_aspect_ratio, size)
+            self._ingest = self._peek(video.sample_aspect_ratio, size)
             self.info = self._info(video, start_s, end_s)
         except BaseException:
             self._container.close()
             raise
 
     def _peek(self, sar: Fraction | None, size: tuple[int, int]) -> Ingest:
-        """Decode up to the first frame: only it has the rotation, pixel format and actual size."""
+        """Decode up to the first frame: only it has the orientation, pixel format and actual size."""
         self._raw = iter(self._reader)
         self._ahead: list[Raw] = []
         for item in self._raw:
@@ -82,11 +85,17 @@ class FileSource:
         else:
             part = "" if self._whole else " of that part"
             raise UnreadableMedia(f"{self._path}: not a single frame{part} could be decoded")
+        self._check_angle(Display.of_frame(item).off_deg)
         ingest = Ingest(item, sar, *size, max_pixels=self._settings.max_pixels)
         if ingest.trimmed:
             (width, height), (even_w, even_h) = ingest.upright, ingest.size
             self._warn("odd_size", f"cropped from {width}x{height} to {even_w}x{even_h}: video needs even sides")
         return ingest
+
+    def _check_angle(self, off_deg: float) -> None:
+        if off_deg > _LEVEL_DEG:
+            rest = f"the remaining {off_deg:.0f}° of its rotation were left out"
+            self._warn("odd_angle", f"the picture was turned by whole quarter turns only: {rest}")
 
     def _info(self, stream: av.VideoStream, start_s: float, end_s: float | None) -> VideoInfo:
         length_s = self._expected_s
