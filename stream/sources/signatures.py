@@ -40,6 +40,7 @@ _RAW = re.compile(  # start codes of raw streams
 )
 _START_OF_JPEG = b"\xff\xd8\xff"
 _JPEG = 2**23  # bytes in which the first picture of a motion JPEG ends
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of a JPEG
 _CHUNKS = 100  # of a PNG, before its pixels
 _PACKETS = ((0, 188), (4, 192))  # of MPEG transport streams: where a sync byte is, and the distance to the next
 _HEAD = 4 + 192 + 1
@@ -85,29 +86,35 @@ def _is_video(head: bytes) -> bool:
 
 
 def is_motion_jpeg(path: Path) -> bool:
-    """Whether the file is a sequence of JPEGs, one right after the other. Photos with a second picture (MPO) are not:
-    theirs is named in the first one's header."""
+    """Whether the file is a sequence of JPEGs of one size, one right after the other.
+
+    A photo followed by its preview, or by a second picture that its header names (MPO), is none.
+    """
     with path.open("rb") as file:
         if file.read(3) != _START_OF_JPEG:
             return False
         file.seek(0)
         content = file.read(_JPEG)
-    end = _end_of_jpeg(content)
-    return content.startswith(_START_OF_JPEG, end) and b"MPF\0" not in content[:end]
+    end, size = _jpeg(content, 0)
+    if not content.startswith(_START_OF_JPEG, end) or b"MPF\0" in content[:end]:
+        return False
+    return _jpeg(content, end)[1] == size
 
 
-def _end_of_jpeg(content: bytes) -> int:
-    """Where the first picture ends, in bytes; the end of the content if that is not found."""
-    at = 2
+def _jpeg(content: bytes, begin: int) -> tuple[int, bytes]:
+    """Where the JPEG that begins here ends, or the end of the content; and its height and width, as stored."""
+    at, size = begin + 2, b""
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
         if marker == 0xD9:  # the end of the picture
-            return at + 2
+            return at + 2, size
+        if marker in _FRAME_HEADERS:
+            size = content[at + 5 : at + 9]
         at += 2 + int.from_bytes(content[at + 2 : at + 4])
         if marker == 0xDA:  # a scan follows, in which 0xFF comes before 0, or restarts
             found = _NEXT_MARKER.search(content, at)
             at = found.start() if found else len(content)
-    return len(content)
+    return len(content), size
 
 
 def _is_apng(path: Path) -> bool:

@@ -143,7 +143,8 @@ def test_a_photo_is_no_motion_jpeg(tmp_path: Path) -> None:
     video = clip(tmp_path, "a.mjpeg", 2, **RATELESS[0][1]).read_bytes()
     end = video.index(b"\xff\xd8", 2)
     photo = tmp_path / "a.jpg"
-    for rest in (b"", b"\0" * 40, b"\0\0\0\x18ftypmp42"):
+    preview = clip(tmp_path, "small.mjpeg", 2, size=(32, 24), **RATELESS[0][1]).read_bytes()
+    for rest in (b"", b"\0" * 40, b"\0\0\0\x18ftypmp42", preview):
         photo.write_bytes(video[:end] + rest)
         assert kind_of(photo) == "picture"
     photo.write_bytes(video[:2] + b"\xff\xe2\0\x08MPF\0\0\0" + video[2:])
