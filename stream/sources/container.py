@@ -1,7 +1,7 @@
 """Opening of untrusted media files, and the limits on their video stream.
 
-Only media containers in a local file are read: scripts and playlists, which make FFmpeg open other files or URLs, are
-refused before they are parsed. Limits are checked against the headers, before anything is decoded.
+Only containers and raw streams in a local file are read: scripts and playlists, which make FFmpeg open other files or
+URLs, are refused before they are parsed. Limits are checked against the headers, before anything is decoded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,10 @@ from stream.sources.raw_streams import is_raw
 from stream.sources.signatures import is_motion_jpeg, kind_of
 from stream.sources.video_streams import choose
 
-_ASF_ENCRYPTION = bytes.fromhex("fbb31122 23bd d211 b4b7 00a0c955fc6e")  # the object that such a file's header has
+_ASF_ENCRYPTION = (  # the objects that the header of such a file has, by their GUIDs
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+)
 
 
 def open_container(path: Path, settings: Settings) -> InputContainer:
@@ -139,7 +142,8 @@ def _is_encrypted(path: Path, container: InputContainer) -> bool:
         return mp4_boxes.is_encrypted(path)
     if container.format.name == "asf":
         with path.open("rb") as file:
-            return _ASF_ENCRYPTION in file.read(65_536)
+            header = file.read(65_536)
+        return any(guid in header for guid in _ASF_ENCRYPTION)
     return any("enc_key_id" in stream.metadata for stream in container.streams.video)  # Matroska
 
 

@@ -28,7 +28,7 @@ _TEXTS: tuple[tuple[bytes, str], ...] = (
      "is a playlist, not a video: it names other files, which are not opened"),
     (rb"v=0\r?\no=", "describes a stream in the network (SDP), and has no video of its own"),
     (rb"WEBVTT|\[Script Info\]|1\r?\n\d\d:\d\d:\d\d,\d{3} -->|\{\d+\}\{\d+\}", _SUBTITLES),
-    (rb"d\d*:?(?:8:announce|13:announce-list|10:created by|7:comment|4:info)|magnet:\?",
+    (rb"d\d+:(?:announce|comment|created by|creation date|info)|magnet:\?",
      "is a torrent, not a video: it only names one; download that first"),
     (rb"version https://git-lfs", "is a pointer of Git LFS, not the video itself; fetch that with: git lfs pull"),
     (rb"\{\\rtf", "is a text document, not a video"),

@@ -130,6 +130,16 @@ def test_encrypted_videos(tmp_path: Path) -> None:
     assert message(path) == "is encrypted (DRM); only a copy without this protection can be read"
 
 
+def test_encrypted_windows_media(tmp_path: Path) -> None:
+    """The list of codecs in the header becomes the object with the keys."""
+    path = write_video(tmp_path / "a.wmv", map(numbered, range(5)), codec="wmv2", container="asf")
+    codecs, keys = "4052d1861d31d011a3a400a0c90348f6", "14e68a292226174cb935dae07ee9289c"
+    content = path.read_bytes()
+    assert content.count(bytes.fromhex(codecs)) == 1
+    path.write_bytes(content.replace(bytes.fromhex(codecs), bytes.fromhex(keys)))
+    assert message(path) == "is encrypted (DRM); only a copy without this protection can be read"
+
+
 def test_zip_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.mp4", "w") as file:
         file.writestr("a", "b")
