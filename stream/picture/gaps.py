@@ -50,7 +50,7 @@ class Missing:
         places = "1 place" if self.places == 1 else f"{self.places} places"
         missing = f"{self.frames if bad else 'they'} are missing in {places} ({listed}{more})"
         others = ", for the others the last good one stayed" if bad else ""
-        found = f"{self.frames + bad} of about {self.total} frames were damaged or never stored"
+        found = f"{self.frames + bad} of about {self.total} frames were damaged or lost"
         return f"{found}: {missing}{others}; sound and picture stay in sync"
 
 

@@ -70,9 +70,16 @@ class Reader:
         return max([self.picture_reached_s, *(track.now_s + float(1 / self.rate) for track in self._sound.values())])
 
     def __iter__(self) -> Iterator[Raw]:
-        if self._start_s == 0:
-            yield from self._decode()
-            return
+        """Where no frame begins in the range, the frame that is visible at its start is passed on, at time 0."""
+        empty = True
+        for item in self._decode() if self._start_s == 0 else self._decode_range():
+            empty = empty and not isinstance(item, av.VideoFrame)
+            yield item
+        if empty and self._before is not None and self._picture.now_s > -self._last_duration_s:
+            self._before.pts = 0
+            yield self._before
+
+    def _decode_range(self) -> Iterator[Raw]:
         if not self._timed:
             self._read_to_frame(self._decode())  # to measure the decoder's delay
         for back_s in _LOOK_BACK_S if self._indexed else _LOOK_BACK_S[1:]:
@@ -105,7 +112,9 @@ class Reader:
         return ahead
 
     def _begins_at_start(self, ahead: list[Raw]) -> bool:
-        """Whether the first decoded frame is at the start: without an index, seeking may land after a keyframe."""
+        """Whether no frame was missed: without an index, seeking may land after a keyframe."""
+        if self._before is not None and self._picture.now_s >= 0:
+            return True  # the frames on both sides of the start were decoded
         first = ahead[-1] if ahead else None
         return isinstance(first, av.VideoFrame) and self._picture.now_s < min(1.5 / self.rate, 0.5)
 
@@ -125,6 +134,7 @@ class Reader:
         self._picture = _Track(self._stream, self.rate, splices)
         self._sound = {s.index: _Track(s, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
         self._last_duration_s = 0.0
+        self._before: av.VideoFrame | None = None  # the last frame before the range
         self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s)
 
     def _decode(self) -> Iterator[Raw]:
@@ -166,6 +176,8 @@ class Reader:
             self.health.take(picture)
             if self._in_range(self._picture):
                 yield picture
+            elif self._picture.now_s < 0:
+                self._before = picture
 
     def _note_time(self, packet: Any) -> None:
         """Pass the packet's time to `gaps`, if it is in the range."""
