@@ -66,7 +66,7 @@ class GapFinder:
         self._last: int | None = None
         self._classes: dict[int, tuple[int, int]] = {}  # number and sum of the intervals of a class
         self._usual = 0  # the largest class
-        self._long: list[tuple[int, int]] = []  # the first long intervals: time before, length
+        self._long: list[tuple[float, int]] = []  # the first long intervals: begin in seconds, length in ticks
         self._frames = 0
         self._complete = True
 
@@ -92,8 +92,8 @@ class GapFinder:
         singles, single_frames = self._wider(step, _SINGLE, _GAP)
         if 0 < singles <= 2 * places:  # at the edges of gaps, where frames are stored out of order
             frames += single_frames
-        gaps = [(begin, length) for begin, length in self._long if length >= _GAP * step][:_SHOWN]
-        shown = tuple(Gap(self._seconds(begin), self._seconds(begin + length)) for begin, length in gaps)
+        gaps = [(begin_s, length) for begin_s, length in self._long if length >= _GAP * step][:_SHOWN]
+        shown = tuple(Gap(begin_s, begin_s + length * self._tick_s) for begin_s, length in gaps)
         return Missing(frames, places, shown, self._frames + frames)
 
     def _wider(self, step: float, least: float, below: float) -> tuple[int, int]:
@@ -128,7 +128,7 @@ class GapFinder:
         if number + 1 > usual:
             self._usual, usual, usual_total = name, *self._classes[name]
         if len(self._long) < _KEPT and length >= _GAP * usual_total / usual:
-            self._long.append((begin, length))
+            self._long.append((self._shift_s + begin * self._tick_s, length))
 
     def _step(self) -> float | None:
         """The mean interval in ticks; None if the rate is variable or unknown."""
@@ -144,9 +144,6 @@ class GapFinder:
         gaps = sum(n for n, t in self._classes.values() if t / n >= _GAP * usual)
         known = count >= _LEAST and count >= _REGULAR * intervals and covered >= _COVERED * length
         return covered / count if known and gaps <= max(_FEW, _RARE * intervals) else None
-
-    def _seconds(self, ticks: int) -> float:
-        return self._shift_s + ticks * self._tick_s
 
 
 def _clock(seconds: float) -> str:

@@ -23,7 +23,7 @@ from stream.picture.timing import parse_time
 
 _WITH_LENGTH = ("avi", "mxf", "mpegts", "mpeg")
 _LATE_S = Fraction(1, 2)  # an earlier start makes no difference worth a second look at the file
-_WRAP_S = Fraction(2**33, 90_000)  # of MPEG's clock, after 26.5 hours
+WRAP = 2**33  # ticks of 1/90,000 s, 26.5 hours: the clock of MPEG-TS and MPEG-PS then begins again at 0
 _SOON_S = 6 * 3600  # most recordings are shorter
 _UNWRAP = {"correct_ts_overflow": "1"}
 _MOST_PACKETS = 20_000  # of that look: many times a group of pictures
@@ -59,7 +59,7 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     start = origin if stream.start_time is None else stream.start_time * tick
     whole = Fraction(container.duration, av.time_base) if container.duration else None
     track = stream.duration * tick if stream.duration else _tagged_s(stream)
-    if container.format.name.startswith("mpeg") and origin > _WRAP_S - _SOON_S:
+    if container.format.name.startswith("mpeg") and origin > Fraction(WRAP, 90_000) - _SOON_S:
         track, whole = _across_the_wrap(container, stream)
     own = track is not None and container.format.name.startswith(("mov", "matroska"))
     if track is not None:

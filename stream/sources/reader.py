@@ -15,13 +15,14 @@ from stream.picture.gaps import GapFinder
 from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
-from stream.sources.extent import origin_s
+from stream.sources.extent import WRAP, origin_s
 
 Raw = av.VideoFrame | Sound
 TIME_TOLERANCE_S = 1e-6  # for comparing times as floats
 _PRIMING_S = 0.1  # audio may start this long before the video: the decoder's priming samples
 # In these containers seeking by time does not lead to a keyframe, and timestamps may repeat.
 UNINDEXED = ("mpegts", "mpeg")
+_NEAR_S = 10  # around a wrap of the clock
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
 
@@ -135,6 +136,7 @@ class Reader:
         self._sound = {s.index: _Track(s, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
         self._last_duration_s = 0.0
         self._before: av.VideoFrame | None = None  # the last frame before the range
+        self._noted = 0
         self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s)
 
     def _decode(self) -> Iterator[Raw]:
@@ -184,9 +186,13 @@ class Reader:
         if packet.pts is None or not self._timed:
             self.gaps.lose_track()
         elif not packet.is_discard:
-            since_start = packet.pts + self.offset
+            ticks = packet.pts
+            if abs(ticks + WRAP - self._noted) * self.time_base < _NEAR_S and not self._indexed:
+                ticks += WRAP  # the clock has wrapped; frames stored out of order may precede the wrap
+            self._noted = ticks
+            since_start = ticks + self.offset
             if (self._start_s == 0 or since_start >= 0) and since_start * self.time_base < self._window_s:
-                self.gaps.take(packet.pts)
+                self.gaps.take(ticks)
 
     def _untimed_pts(self, picture: av.VideoFrame, packet: Any) -> int | None:
         """AVI stores no presentation times. Frames come in order, each with the time of the packet that made the
