@@ -206,6 +206,15 @@ def test_a_hole_stays_where_it_is_and_is_reported_once(tmp_path: Path, holed: Pa
         assert packets(ours, "audio") == packets(theirs, "audio")
 
 
+def test_a_hole_in_a_job_that_is_not_cut_is_reported_once(tmp_path: Path, holed: Path) -> None:
+    job = job_of()
+    engine = engines.load("chroma", job.options, SETTINGS)
+    plan, _, warnings = make_plan(job, holed, engine, SETTINGS)
+    assert plan.whole
+    note = segments.run_segment(Segment(Work(job, plan, holed, SETTINGS, Watcher()), 0), tmp_path, engine)
+    assert [code for code, _ in [*warnings, *judge([note], SETTINGS)]] == ["gap"]
+
+
 def test_a_preview_in_a_hole_shows_the_frame_before_it(tmp_path: Path, holed: Path) -> None:
     job = job_of(Output(format="png"), start_s=2.2, end_s=2.3)
     plan, (ours,) = in_segments(job, holed, tmp_path)
