@@ -22,6 +22,8 @@ TIME_TOLERANCE_S = 1e-6  # for comparing times as floats
 _PRIMING_S = 0.1  # audio may start this long before the video: the decoder's priming samples
 # In these containers seeking by time does not lead to a keyframe, and timestamps may repeat.
 UNINDEXED = ("mpegts", "mpeg")
+# AVI stores no times, and GIF how long each frame is meant to stay.
+_WITHOUT_GAPS = ("avi", "gif")
 _NEAR_S = 10  # around a wrap of the clock
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
@@ -183,7 +185,7 @@ class Reader:
 
     def _note_time(self, packet: Any) -> None:
         """Pass the packet's time to `gaps`, if it is in the range."""
-        if packet.pts is None or not self._timed:
+        if packet.pts is None or self._container.format.name in _WITHOUT_GAPS:
             self.gaps.lose_track()
         elif not packet.is_discard:
             ticks = packet.pts

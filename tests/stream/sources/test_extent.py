@@ -235,6 +235,65 @@ def test_formats_of_broadcast(tmp_path: Path, name: str) -> None:
     assert source.info.frames == pytest.approx(len(frames), abs=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("a.mkv", {}),
+        ("a.mp4", {}),
+        ("a.mov", {}),
+        ("a.ts", {}),
+        ("a.flv", {}),
+        ("a.webm", {"codec": "libvpx", "sound_codec": "libopus"}),
+    ],
+)
+@pytest.mark.parametrize("sound_lost", [False, True])
+def test_frames_missing_in_the_middle_are_counted(
+    tmp_path: Path, name: str, settings: dict[str, Any], sound_lost: bool
+) -> None:
+    clip = numbered_clip(tmp_path / name, 180, sound_s=6.0, options={"g": "1", "bf": "0"}, **settings)
+    path = remuxed(clip, tmp_path / f"holed-{name}", lost=(2.01, 3.62), sound_lost=sound_lost)
+    source = FileSource(path, Settings())
+    items = list(source)
+    source.close()
+    (code, sentence), *others = source.warnings
+    assert (code, others) == ("gap", [])
+    missing = 180 - sum(isinstance(item, Frame) for item in items)
+    assert sentence.startswith(
+        f"{missing} of about 180 frames were damaged or lost: they are missing in 1 place (0:02.0-0:03.6)"
+    )
+    pictures = {number_of(item): item.time_s for item in items if isinstance(item, Frame)}
+    assert pictures[150] - pictures[10] == pytest.approx(140 / 30, abs=0.002)
+    sounds = [float(item.pts * item.time_base) for item in items if not isinstance(item, Frame)]  # type: ignore[operator]
+    assert sounds[-1] - pictures[179] == pytest.approx(0.02, abs=0.05)
+
+
+def test_a_gif_whose_frames_stay_longer_has_no_gap(tmp_path: Path) -> None:
+    times = [40 * n + (2000 if n >= 60 else 0) for n in range(120)]
+    path = write_video(tmp_path / "a.gif", map(numbered, range(120)), codec="gif", pix_fmt="rgb8", times_ms=times)
+    assert drain(path)[1] == []
+
+
+def test_frames_that_cannot_be_decoded_are_counted_with_the_missing_ones(tmp_path: Path) -> None:
+    """One warning for both: the numbers add up."""
+    clip = numbered_clip(tmp_path / "a.mkv", 180, options={"g": "1", "bf": "0"})
+    path = remuxed(clip, tmp_path / "b.mkv", lost=(2.01, 3.62))
+    with av.open(str(path)) as container:
+        damaged = [packet for packet in container.demux(video=0) if packet.size][20]
+        picture = bytes(damaged)
+    content = path.read_bytes()
+    at = content.index(picture)
+    path.write_bytes(content[:at] + b"\xff" * len(picture) + content[at + len(picture) :])
+    frames, _ = drain(path)
+    source = FileSource(path, Settings())
+    list(source)
+    source.close()
+    (code, sentence), *others = source.warnings
+    assert (code, others) == ("gap", [])
+    assert sentence.startswith("49 of about 180 frames")
+    assert "48 are missing in 1 place" in sentence
+    assert len(frames) <= 132
+
+
 def test_the_start_of_a_webm_with_opus_is_before_zero(tmp_path: Path, clips: dict[str, Path]) -> None:
     """The decoder's delay: the sound begins 6.5 ms before the picture, and keeps doing so."""
     info, pictures, sounds, _ = opened(clips[".webm"])
