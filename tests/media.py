@@ -149,8 +149,10 @@ def remuxed(
     with av.open(str(source)) as whole, av.open(str(path), "w", options=options or {}) as out:
         streams = {stream.index: out.add_stream_from_template(stream) for stream in whole.streams}
         for packet in whole.demux():
-            if not packet.size or packet.pts is None or packet.dts is None:
+            if not packet.size:
                 continue
+            assert packet.pts is not None
+            assert packet.dts is not None, "Matroska stores no decoding times of reordered frames"
             is_picture = packet.stream.type == "video"
             if lost and (is_picture or sound_lost) and lost[0] <= packet.pts * packet.time_base < lost[1]:
                 continue

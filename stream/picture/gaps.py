@@ -15,6 +15,7 @@ from fractions import Fraction
 _REGULAR = 0.95  # share of the intervals
 _COVERED = 0.5  # share of the time
 _FEW, _RARE = 3, 0.025  # gaps: a number, or a share of the intervals
+_UNTIMED = 0.05  # share of the frames
 _LEAST = 24  # intervals by which a rate is known
 _JITTER = 0.1  # of an interval
 _GAP, _SINGLE = 2.5, 1.5  # intervals with at least two and with one missing frame, in frames
@@ -68,7 +69,7 @@ class GapFinder:
         self._usual = 0  # the largest class
         self._long: list[tuple[float, int]] = []  # the first long intervals: begin in seconds, length in ticks
         self._frames = 0
-        self._complete = True
+        self._untimed = 0
 
     def take(self, ticks: int) -> None:
         if self._waiting and self._is_restart(ticks):
@@ -77,16 +78,16 @@ class GapFinder:
         if len(self._waiting) > _REORDERED:
             self._count(heapq.heappop(self._waiting))
 
-    def lose_track(self) -> None:
-        """A frame has no time: where it belongs is unknown, so nothing is reported as missing."""
-        self._complete = False
+    def take_untimed(self) -> None:
+        """A frame without a time. Where more than a few have none, nothing is reported as missing."""
+        self._untimed += 1
 
     def missing(self) -> Missing:
         """The result for all frames so far; no further ones may follow."""
         while self._waiting:
             self._count(heapq.heappop(self._waiting))
         step = self._step()
-        if step is None or not self._complete:
+        if step is None or self._untimed > _UNTIMED * self._frames:
             return Missing(0, 0, (), self._frames)
         places, frames = self._wider(step, _GAP, math.inf)
         singles, single_frames = self._wider(step, _SINGLE, _GAP)

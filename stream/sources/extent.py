@@ -10,10 +10,12 @@ on the number in a file's header, and formats differ in its meaning:
   later, the number is a length if it is less than the start, or if the file has frames after it; otherwise the end.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import av
 from av.container import InputContainer
@@ -99,13 +101,20 @@ def _is_length(container: InputContainer, stream: av.VideoStream, number_s: Frac
         return True
     if number_s <= start_s:
         return True
-    return start_s > _LATE_S and _has_frames_after(container, stream, number_s + start_s / 2)
+    if start_s <= _LATE_S:
+        return False
+    options, changed_ns = tuple(container.options.items()), os.stat(container.name.removeprefix("file:")).st_mtime_ns
+    return _has_frames_after(container.name, changed_ns, options, stream.index, number_s + start_s / 2)
 
 
-def _has_frames_after(container: InputContainer, stream: av.VideoStream, time_s: Fraction) -> bool:
-    with suppress(av.error.FFmpegError), av.open(container.name, options=container.options) as second:
+@lru_cache(maxsize=16)  # a file is opened several times, and without an index FFmpeg reads all of it to find a time
+def _has_frames_after(
+    name: str, changed_ns: int, options: tuple[tuple[str, str], ...], index: int, time_s: Fraction
+) -> bool:
+    """Whether the stream has frames after a time on its own clock. changed_ns: when the file was last changed."""
+    with suppress(av.error.FFmpegError), av.open(name, options=dict(options)) as second:
         second.seek(int(time_s * av.time_base), backward=True)
-        return any(time > time_s for time in _times(second, stream.index))
+        return any(time > time_s for time in _times(second, index))
     return False
 
 

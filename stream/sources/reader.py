@@ -186,7 +186,7 @@ class Reader:
     def _note_time(self, packet: Any) -> None:
         """Pass the packet's time to `gaps`, if it is in the range."""
         if packet.pts is None or self._container.format.name in _WITHOUT_GAPS:
-            self.gaps.lose_track()
+            self.gaps.take_untimed()
         elif not packet.is_discard:
             ticks = packet.pts
             if abs(ticks + WRAP - self._noted) * self.time_base < _NEAR_S and not self._indexed:

@@ -100,12 +100,15 @@ def test_a_clock_that_jumps_forward_once_is_a_gap_only_if_it_is_shorter_than_the
     assert missing([*range(0, 10_000, 40), *range(3_600_000, 3_610_000, 40)]).frames == 0
 
 
-def test_nothing_is_reported_where_a_frame_has_no_time() -> None:
+@pytest.mark.parametrize(("untimed", "frames"), [(1, 40), (100, 0)])
+def test_nothing_is_reported_where_many_frames_have_no_time(untimed: int, frames: int) -> None:
+    """A damaged packet may have none."""
     finder = GapFinder(MS)
     for ticks in regular(Fraction(30), [*range(60), *range(100, 160)]):
         finder.take(ticks)
-    finder.lose_track()
-    assert finder.missing().frames == 0
+    for _ in range(untimed):
+        finder.take_untimed()
+    assert finder.missing().frames == frames
 
 
 def test_memory_does_not_grow_with_the_video() -> None:
