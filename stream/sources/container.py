@@ -5,22 +5,20 @@ URLs, are refused before they are parsed. Limits are checked against the headers
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
 
-from stream.errors import TooLarge, UnreadableMedia, UsageError
+from stream.errors import TooLarge, UnreadableMedia
 from stream.picture.ingest import check_size
-from stream.picture.timing import clock, parse_time
+from stream.picture.timing import clock
 from stream.settings import Settings
 from stream.sources import mp4_boxes
 from stream.sources.demuxers import WHITELIST
+from stream.sources.extent import extent
 from stream.sources.file_kinds import explained, refuse
-from stream.sources.raw_streams import is_raw
 from stream.sources.signatures import is_motion_jpeg, kind_of
 from stream.sources.video_streams import choose
 
@@ -84,22 +82,10 @@ def video_stream(container: InputContainer, settings: Settings, number: int | No
     check_size(width, height, settings.max_pixels)
     if stream.frames > settings.max_frames:
         raise TooLarge(f"the video has {stream.frames:,} frames; the limit is {settings.max_frames:,}")
-    length_s = duration_s(container, stream)
+    length_s = extent(container, stream).end_s
     if length_s is not None and length_s > settings.max_duration_s:
         raise TooLarge(f"the video lasts {clock(length_s)}; the limit is {clock(settings.max_duration_s)}")
     return stream
-
-
-def duration_s(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """Length of the video by the headers, in seconds; that of the file where the stream has none; else None."""
-    if is_raw(container):
-        return None  # FFmpeg's figures are guesses
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if tag := stream.metadata.get("DURATION"):  # Matroska's per-track length, 00:00:04.000000000
-        with suppress(UsageError):  # the tag may be any text
-            return parse_time(tag.strip("\0 "))
-    return container.duration / av.time_base if container.duration else None
 
 
 def packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Any]:
@@ -108,11 +94,6 @@ def packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Any]:
         yield from container.demux(streams)
     except IndexError:  # by PyAV at the end of a file in which streams appeared while it was read
         return
-
-
-def origin_s(container: InputContainer) -> Fraction:
-    """Start time of the file on its own clock, in seconds."""
-    return Fraction(container.start_time or 0, av.time_base)
 
 
 def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:

@@ -10,6 +10,7 @@ import av
 
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.extent import extent
 from stream.sources.raw_streams import is_raw, raw_rate
 from stream.sources.reader import offset
 
@@ -64,7 +65,7 @@ def scan(
                         keys.append(pts + shift)
         except av.error.FFmpegError:
             plain = False
-        expected_s = media.duration_s(container, video)
+        expected_s = extent(container, video).end_s
     ordered = array("q", sorted(times))
     plain = plain and len(set(ordered)) == len(ordered) > 0
     if plain and end_s is None and expected_s is not None:  # a truncated file is reported when it is read as a whole
