@@ -3,8 +3,8 @@
 All times count from the start of the file, the earliest time of its streams, wherever its clock begins. FFmpeg passes
 on the number in a file's header, and formats differ in its meaning:
 
-* MP4 and MOV with an index, AVI, MXF and WTV: the length of the track. MPEG-TS and MPEG-PS have no header; FFmpeg estimates
-  a length from the first and the last times.
+* MP4 and MOV with an index, AVI, MXF and WTV: the length of the track. MPEG-TS and MPEG-PS have no header; FFmpeg
+  estimates a length from the first and the last times.
 * Matroska and WebM, ASF, NUT, Ogg, FLV and MP4 in fragments: some writers (FFmpeg, libwebm) store the end on the file's
   clock, others (GStreamer, mkvmerge) the length. Both are the same in a file that begins at 0. In one that begins
   later, the number is a length if it is less than the start, or if the file has frames after it; otherwise the end.
