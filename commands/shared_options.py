@@ -57,6 +57,14 @@ Key = Annotated[
 ]
 Start = Annotated[str, typer.Option(metavar="S", help="Where to start: seconds or h:mm:ss.")]
 End = Annotated[str | None, typer.Option(metavar="S", help="Where to stop; by default at the end.")]
+Stream = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Of a file with several video streams, the one to use, from 0 and without cover art; by default the best.",
+    ),
+]
 Size = Annotated[
     str | None, typer.Option(metavar="WxH", help="Scale to this size; 1280x or x720 keeps the aspect ratio.")
 ]

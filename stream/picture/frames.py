@@ -81,6 +81,7 @@ class VideoInfo:
     rate: frames per second, an estimate for variable frame rates. duration_s, frames: None where unknown.
     sound: the input's audio streams, in the order of the packets' stream index.
     has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
+    video_streams: number of video streams in the file, of which one is read.
     still: width and height of a picture, whose only frame has a `Frame.photo` of this size; None for a video.
     """
 
@@ -95,6 +96,7 @@ class VideoInfo:
     gray: bool = False
     others: tuple["VideoInfo", ...] = ()
     still: tuple[int, int] | None = None
+    video_streams: int = 1
 
 
 def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:

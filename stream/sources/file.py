@@ -22,7 +22,9 @@ from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
 from stream.sources.extent import extent
+from stream.sources.raw_streams import has_rate, is_raw
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+from stream.sources.video_streams import choice, video_streams
 
 _LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding errors
 
@@ -30,17 +32,18 @@ _LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding er
 class FileSource:
     """Frames and audio packets of the video file at `path`, from `start_s` to `end_s` seconds after its start.
 
+    stream: the number of the video stream, see `video_streams.py`; None: the best one.
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
     warnings: (code, sentence) pairs, complete once iteration has ended.
     Raises NoVideoStream, UnreadableMedia, TooLarge, also during iteration.
     """
 
     live = False
-    takes = frozenset({"start_s", "end_s", "size"})
+    takes = frozenset({"start_s", "end_s", "size", "stream"})
 
     @classmethod
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
-        return cls(address.path, settings, options.start_s, options.end_s, options.size)
+        return cls(address.path, settings, options.start_s, options.end_s, options.size, options.stream)
 
     def __init__(
         self,
@@ -49,21 +52,26 @@ class FileSource:
         start_s: float = 0.0,
         end_s: float | None = None,
         size: tuple[int, int] = (0, 0),
+        stream: int | None = None,
     ) -> None:
         self.warnings: Warnings = []
         self._path, self._settings = path, settings
         self._container = media.open_container(path, settings)
         try:
-            stream = media.video_stream(self._container, settings)
-            self._extent = extent(self._container, stream)
+            video = media.video_stream(self._container, settings, stream)
+            if stream is None and (sentence := choice(self._container, video)):
+                self._warn("several_videos", sentence)
+            self._extent = extent(self._container, video)
             self._expected_s = self._extent.end_s
             indexed = self._container.format.name not in UNINDEXED  # else the length is only estimated
             if indexed and self._expected_s and start_s >= self._expected_s:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
-            self._reader = Reader(self._container, stream, settings, start_s, end_s)
-            self._ingest = self._peek(stream.sample_aspect_ratio, size)
-            self.info = self._info(stream, start_s, end_s)
+            self._reader = Reader(self._container, video, settings, start_s, end_s)
+            if is_raw(self._container) and not has_rate(self._container, video):
+                self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second are assumed")
+            self._ingest = self._peek(video.sample_aspect_ratio, size)
+            self.info = self._info(video, start_s, end_s)
         except BaseException:
             self._container.close()
             raise
@@ -104,6 +112,7 @@ class FileSource:
             frames=self._stored_frames(stream) or estimate,
             sound=self._reader.sound,
             has_alpha=self._ingest.has_alpha,
+            video_streams=len(video_streams(self._container)),
         )
 
     def _stored_frames(self, stream: av.VideoStream) -> int:

@@ -131,8 +131,8 @@ def _opened(path: Path, settings: Settings) -> Iterator[Image.Image]:
         raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
     except MemoryError:
         raise TooLarge(f"there is not enough memory for this picture; {limit_text}") from None
-    except Exception as exc:  # noqa: BLE001 - Pillow's decoders raise nearly anything on damaged files
-        raise UnreadableMedia(f"{path} is a damaged picture ({exc})") from None
+    except Exception:  # noqa: BLE001 - Pillow's decoders raise nearly anything on damaged files
+        raise UnreadableMedia(f"{path} is a damaged picture: it is incomplete, or cannot be decoded") from None
 
 
 def _dots_per_inch(found: Any) -> tuple[float, float] | None:

@@ -5,7 +5,7 @@ import typer
 from commands.app import app
 
 _COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-PART = {"start", "end"}
+PART = {"start", "end", "stream"}
 """Not of live video, which has no beginning."""
 WEIGHTS = {"weights", "verbose"}
 """Not of a job: the server chooses its weights, and keeps its own log."""

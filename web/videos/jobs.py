@@ -32,7 +32,7 @@ router = APIRouter(prefix=PATH, tags=["jobs"])
 _QUEUED: dict[int | str, dict[str, Any]] = {202: openapi.answer("The job.", Location="the job")}
 _PAGE: dict[int | str, dict[str, Any]] = {200: openapi.answer("A page of the list.", Link='rel="next": the next page')}
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
-_IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
+_IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "stream", "width", "height"}
 """The fields in which jobs submitted under one `Idempotency-Key` must agree."""
 
 
@@ -63,6 +63,7 @@ class JobOut(BaseModel):
     outputs: list[dict[str, Any]]
     start_s: float
     end_s: float | None
+    stream: int | None
     width: int
     height: int
     priority: int

@@ -29,7 +29,7 @@ class Whole:
     def __init__(self, work: Work) -> None:
         self._work, job, settings = work, work.job, work.settings
         self._container = container.open_container(work.path, settings)
-        stream = container.video_stream(self._container, settings)
+        stream = container.video_stream(self._container, settings, job.stream)
         self._reader = Reader(self._container, stream, settings, job.start_s, job.end_s)
         self._info = VideoInfo(*work.plan.size, work.plan.time_base, self._reader.rate, sound=self._reader.sound)
 

@@ -93,8 +93,9 @@ def make_plan(
         formats.check_input(output.kind, is_still)
     if is_still:
         return _picture_plan(job, path, engine, settings)
-    found = scan(path, settings, job.start_s, job.end_s, beat)
-    with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
+    found = scan(path, settings, job.start_s, job.end_s, job.stream, beat)
+    size = (job.width, job.height)
+    with closing(FileSource(path, settings, job.start_s, job.end_s, size, job.stream)) as source:
         info, offset, warnings = source.info, source.offset, list(source.warnings)
         first = next((item for item in source if isinstance(item, Frame)), None)
     if first is None:
@@ -149,6 +150,7 @@ def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:
         width=out.width,
         height=out.height,
         sound=bool(info.sound),
+        video_streams=info.video_streams,
         bytes=path.stat().st_size,
     )
 

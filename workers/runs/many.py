@@ -103,7 +103,7 @@ class Formats:
 
 
 def plan(sources: Sequence[Input], formats: Formats, results: Path, common: FileRun) -> list[FileRun]:
-    """One run for each input. common: what all have in common; its times are for videos only.
+    """One run for each input. common: what all have in common; its times and its stream are for videos only.
 
     Raises UsageError if two results would have the same name, or one would replace an input.
     """

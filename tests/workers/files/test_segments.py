@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, to_av
@@ -19,7 +20,8 @@ from stream.records.options import Background, Options, View
 from stream.settings import Settings
 from stream.sinks.parts.joined import Part
 from stream.sources.pattern import PatternSource
-from tests.media import numbered, read, remuxed, write_video
+from tests.media import number_of, numbered, read, remuxed, write_video
+from tests.tracks import Video, write_streams
 from workers import engines
 from workers.engines.rvm import Rvm
 from workers.engines.selfie import Selfie
@@ -68,7 +70,7 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
 def in_one_pass(job: Job, output: Output, clip: Path, folder: Path) -> Path:
     path = folder / ("pictures" if output.format == "png" else f"one.{output.format}")
     size = (job.width, job.height)
-    task = FileRun(clip, path, output.options(job.options), job.start_s, job.end_s, size)
+    task = FileRun(clip, path, output.options(job.options), job.start_s, job.end_s, size, job.stream)
     run_file(task, SETTINGS, LineReporter(io.StringIO()))
     return path
 
@@ -338,3 +340,31 @@ def test_a_frame_at_the_end_time_is_excluded(tmp_path: Path, clip: Path, start_s
     plan, (ours,) = in_segments(job, clip, tmp_path)
     assert len(plan.spans) > 1
     assert apart(read(ours), read(in_one_pass(job, job.outputs[0], clip, tmp_path))) == 0.0
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("stream", [0, 1, None])
+def test_every_segment_reads_the_same_video_stream(tmp_path: Path, stream: int | None) -> None:
+    both = Disposition.default
+    videos = [Video((64, 48), both, codec="mpeg4"), Video((128, 96), both, first=100, codec="mpeg4")]
+    clip = write_streams(tmp_path / "two.mp4", videos, sounds=1, codec="aac", frames=120)
+    job = job_of(options={"background": "none"}, stream=stream)
+    plan, (joined,) = in_segments(job, clip, tmp_path)
+    assert len(plan.spans) == 4
+    video = videos[1 if stream is None else stream]
+    assert plan.size == video.size
+    frames = read(joined)
+    assert [number_of(frame) for frame in frames] == list(range(video.first, video.first + 120))
+    theirs = in_one_pass(job, job.outputs[0], clip, tmp_path)
+    assert apart(frames, read(theirs)) == 0
+    assert packets(joined, "audio") == packets(theirs, "audio") != []
+
+
+def test_a_raw_stream_is_one_segment_whose_length_is_known(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "a.h264", (numbered(n) for n in range(90)), options={"g": "10", "bf": "2"})
+    job = job_of(options={"background": "none"}, start_s=1.0)
+    engine = engines.load(job.options.engine, job.options, SETTINGS)
+    plan, media, warnings = make_plan(job, clip, engine, SETTINGS)
+    assert (plan.frames, media.duration_s, media.fps, warnings) == ((60,), 2.0, 30.0, [])
+    _, (result,) = in_segments(job, clip, tmp_path)
+    assert [number_of(frame) for frame in read(result)] == list(range(30, 90))
