@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from stream.picture.extras import Extras
 from stream.picture.photo import Photo
 
 Plane = npt.NDArray[np.uint8]
@@ -82,6 +83,7 @@ class VideoInfo:
     sound: the input's audio streams, in the order of the packets' stream index.
     has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
     still: width and height of a picture, whose only frame has a `Frame.photo` of this size; None for a video.
+    extras: what the file carries besides pictures and sound; None if the input is no file.
     """
 
     width: int
@@ -95,6 +97,7 @@ class VideoInfo:
     gray: bool = False
     others: tuple["VideoInfo", ...] = ()
     still: tuple[int, int] | None = None
+    extras: Extras | None = None
 
 
 def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:

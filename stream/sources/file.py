@@ -4,6 +4,7 @@ Lossless and tolerant of damage: decodes what can be decoded, and reports the re
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -17,9 +18,11 @@ from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.ingest import Ingest
 from stream.picture.timing import clock
 from stream.pump import Warnings
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
+from stream.sources.extras import Request, read_extras
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
 
 
@@ -27,6 +30,7 @@ class FileSource:
     """Frames and audio packets of the video file at `path`, from `start_s` to `end_s` seconds after its start.
 
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
+    metadata: what `info.extras` has of the file's metadata.
     warnings: (code, sentence) pairs, complete once iteration has ended.
     Raises NoVideoStream, UnreadableMedia, TooLarge, also during iteration.
     """
@@ -36,7 +40,7 @@ class FileSource:
 
     @classmethod
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
-        return cls(address.path, settings, options.start_s, options.end_s, options.size)
+        return cls(address.path, settings, options.start_s, options.end_s, options.size, options.metadata)
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class FileSource:
         start_s: float = 0.0,
         end_s: float | None = None,
         size: tuple[int, int] = (0, 0),
+        metadata: Metadata = Metadata.KEEP,
     ) -> None:
         self.warnings: Warnings = []
         self._path, self._settings = path, settings
@@ -58,7 +63,10 @@ class FileSource:
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, stream, settings, start_s, end_s)
             self._ingest = self._peek(stream.codec_context.sample_aspect_ratio, size)
-            self.info = self._info(stream, start_s, end_s)
+            request = Request(path, settings, start_s, end_s, metadata)
+            extras, notes = read_extras(self._container, stream, request)
+            self.warnings += notes
+            self.info = replace(self._info(stream, start_s, end_s), extras=extras)
         except BaseException:
             self._container.close()
             raise

@@ -22,6 +22,7 @@ from stream.records.formats import (
     still_for,
 )
 from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title
+from stream.records.metadata import Metadata
 from stream.records.options import Options, View
 from web.context import Context
 from web.http.problems import Problem, invalid
@@ -61,6 +62,7 @@ FORM_BODY = {
                         "start_s": {"type": "number"},
                         "end_s": {"type": "number"},
                         "height": {"type": "integer"},
+                        "metadata": {"type": "string", "enum": [choice.value for choice in Metadata]},
                         "webhook": {"type": "string"},
                     },
                 }
@@ -97,6 +99,11 @@ class JobRequest(BaseModel):
     end_s: float | None = Field(None, gt=0)
     width: Side = Field(0, description="pixels; 0: follows from the height, or is that of the video")
     height: Side = 0
+    metadata: Metadata = Field(
+        Metadata.NO_LOCATION,
+        description="what the results keep of dates, titles, chapters, attachments and EXIF data: "
+        "keep, no-location (all but places), drop",
+    )
     priority: Priority = Field(limits.PRIORITY, description="among your own jobs; higher comes first")
     webhook: Address = Field("", description="address that is called when the job ends")
 
@@ -125,7 +132,9 @@ async def new_job(here: Context, owner: str, request: JobRequest) -> Job:
 
 
 def _job(owner: str, request: JobRequest, **fields: Any) -> Job:
-    copied = request.model_dump(include={"url", "start_s", "end_s", "width", "height", "priority", "webhook"})
+    copied = request.model_dump(
+        include={"url", "start_s", "end_s", "width", "height", "metadata", "priority", "webhook"}
+    )
     try:
         return Job(id=str(uuid4()), owner=owner, **copied, **fields)
     except ValidationError as exc:

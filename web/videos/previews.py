@@ -17,6 +17,7 @@ from stream import limits
 from stream.errors import StoreError
 from stream.records.formats import TIMES
 from stream.records.jobs import Job, JobState
+from stream.records.metadata import Metadata
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
@@ -71,7 +72,11 @@ async def _frame_job(here: Context, owner: str, request: PreviewRequest) -> Job:
     """A job with the highest priority whose last frame is the requested one."""
     output = OutputIn(format="png")  # lossless, with transparency
     job_request = JobRequest(
-        upload=request.upload, options=request.options, outputs=[output], priority=limits.PRIORITY_MOST
+        upload=request.upload,
+        options=request.options,
+        outputs=[output],
+        priority=limits.PRIORITY_MOST,
+        metadata=Metadata.DROP,
     )
     job = await new_job(here, owner, job_request)
     outputs = (job.outputs[0].model_copy(update={"name": PREVIEW}),)
