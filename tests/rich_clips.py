@@ -153,7 +153,8 @@ def covers_of(path: Path) -> list[bytes]:
 
 
 def _ms(packet: Any, ticks: Any) -> int:
-    return round(ticks * packet.time_base / MS)
+    time_s: Fraction = ticks * packet.time_base
+    return round(time_s / MS)
 
 
 def _chapter(number: int, begin: int, end: int, title: str) -> Any:

@@ -19,6 +19,7 @@ from stream.picture.frames import VideoInfo, has_alpha, tag_bt709
 from stream.picture.timing import plausible_rate
 from stream.records import formats
 from stream.settings import Settings
+from stream.sinks.tags import ITUNES, QUICKTIME
 
 Extra = Literal["tags", "chapters", "attachments", "cover", "data", "timecode"]
 
@@ -31,7 +32,8 @@ class Encoding:
     the codec's pixel formats for opaque, transparent and matte frames; alpha_pix_fmt is "" if there is no transparency.
     largest_px: the codec's maximum width and height. sound: audio codecs that are copied, None for all. sound_codec:
     the codec to which others are converted, "" if the format has no sound. subtitles, subtitle_codec: the same for
-    subtitles; only text is converted. holds: what else of a source's `Extras` the format can store.
+    subtitles; only text is converted. holds: what else of a source's `Extras` the format can store. common_tags: the
+    tags that MP4 and MOV hold in their older place (`tags.py`).
     """
 
     kind: formats.OutputFormat
@@ -49,6 +51,7 @@ class Encoding:
     subtitles: frozenset[str] = frozenset()
     subtitle_codec: str = ""
     holds: frozenset[Extra] = frozenset()
+    common_tags: frozenset[str] | None = None
 
     @property
     def name(self) -> str:
@@ -80,6 +83,7 @@ _ENCODINGS = (
         subtitles=frozenset({"mov_text"}),
         subtitle_codec="mov_text",
         holds=frozenset({"tags", "chapters", "cover", "data", "timecode"}),
+        common_tags=ITUNES,
     ),
     Encoding(
         formats.FORMATS["webm"],
@@ -108,6 +112,7 @@ _ENCODINGS = (
         subtitles=frozenset({"mov_text"}),
         subtitle_codec="mov_text",
         holds=frozenset({"tags", "chapters", "data", "timecode"}),
+        common_tags=QUICKTIME,
     ),
     Encoding(
         formats.FORMATS["mkv"],

@@ -14,9 +14,9 @@ from stream.picture.extras import Chapter, Extras, SidePacket, SideTrack, SideTr
 from stream.picture.frames import VideoInfo
 from stream.picture.timing import plausible_rate
 from stream.sinks.encodings import Encoding
-from stream.sinks.parts import tags as vocabulary
 from stream.sinks.parts.left_out import holds_tracks, left_out, left_out_tracks, no_cover
 from stream.sinks.parts.subtitles import ConvertedSubtitles, CopiedPackets, add_subtitles
+from stream.sinks.tags import needs_all_names, of_track, with_apple_names
 
 _MILLISECOND = Fraction(1, 1000)
 _LONGEST_WAIT_US = 1_000_000  # the muxer holds packets back until all tracks have some: subtitles are rare
@@ -89,12 +89,13 @@ class ExtrasWriter:
                 self.warnings.append(no_cover(self._format))
 
     def _add_tags(self, extras: Extras, info: VideoInfo) -> None:
-        container, muxer = self._container, self._format.container
-        if "tags" in self._format.holds:
-            container.metadata.update(vocabulary.in_container(muxer, extras.tags))
-            if flags := vocabulary.muxer_flags(muxer, extras.tags):
-                options = container.container_options
-                options["movflags"] = container.options.get("movflags", "") + flags
+        container, tags = self._container, extras.tags
+        if "tags" in self._format.holds and needs_all_names(self._format.common_tags, tags):
+            container.metadata.update(with_apple_names(tags))
+            flags = container.options.get("movflags", "")
+            container.container_options["movflags"] = f"{flags}+use_metadata_tags"
+        elif "tags" in self._format.holds:
+            container.metadata.update(tags)
         sources = [extras.video, *(stream.index for stream in info.sound)]
         for stream, index in zip([*container.streams.video[:1], *container.streams.audio], sources, strict=False):
             self._describe(stream, extras.track_tags.get(index, {}))
@@ -106,7 +107,7 @@ class ExtrasWriter:
     def _describe(self, stream: Any, tags: Tags) -> None:
         for name in ("language", "title", "handler_name"):
             stream.metadata.pop(name, None)
-        stream.metadata.update(vocabulary.of_track(self._format.container, tags))
+        stream.metadata.update(of_track(self._format.container, tags))
 
     def _add_tracks(self, extras: Extras, opened: SideTracks) -> None:
         lost = []
@@ -133,7 +134,7 @@ class ExtrasWriter:
         """Whether the cover is added: as an attachment in Matroska, as a tag of iTunes in MP4."""
         cover = extras.cover
         packet = opened.picture(cover.index) if cover else None
-        if cover is None or packet is None or vocabulary.muxer_flags(self._format.container, extras.tags):
+        if cover is None or packet is None or needs_all_names(self._format.common_tags, extras.tags):
             return False
         if "attachments" in self._format.holds:
             self._container.add_attachment(cover.name, cover.mime, bytes(packet))

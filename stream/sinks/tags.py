@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from stream.picture.extras import Tags
 
-_ITUNES = frozenset(
+ITUNES = frozenset(
     [
         "title",
         "artist",
@@ -38,7 +38,7 @@ _ITUNES = frozenset(
         "creation_time",
     ]
 )
-_QUICKTIME = frozenset(
+QUICKTIME = frozenset(
     [
         "title",
         "artist",
@@ -55,7 +55,7 @@ _QUICKTIME = frozenset(
         "creation_time",
     ]
 )
-_OF_MUXER = {"mp4": _ITUNES, "mov": _QUICKTIME}
+"""The tags of the older place, in MP4 and in MOV."""
 # Names that players read in QuickTime's newer place; the plain ones are FFmpeg's own.
 _APPLE = {
     name: f"com.apple.quicktime.{name}"
@@ -69,16 +69,13 @@ _BIBLIOGRAPHIC = {
 }  # fmt: skip
 
 
-def muxer_flags(container: str, tags: Tags) -> str:
-    """Flags to add to the muxer's `movflags`."""
-    known = _OF_MUXER.get(container)
-    return "" if known is None or known >= tags.keys() else "+use_metadata_tags"
+def needs_all_names(common: frozenset[str] | None, tags: Tags) -> bool:
+    """Whether the tags need QuickTime's newer place. common: names of the older place; None for other containers."""
+    return common is not None and not common >= tags.keys()
 
 
-def in_container(container: str, tags: Tags) -> dict[str, str]:
-    """The tags of a file as the muxer takes them."""
-    if not muxer_flags(container, tags):
-        return dict(tags)
+def with_apple_names(tags: Tags) -> dict[str, str]:
+    """The tags of a file for QuickTime's newer place: also under the names that Apple's programs read there."""
     return {name: tags[tag] for tag, name in _APPLE.items() if tag in tags} | dict(tags)
 
 
