@@ -14,6 +14,7 @@ import av
 
 from stream.address import Address
 from stream.errors import TooLarge, UnreadableMedia
+from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.ingest import Ingest
 from stream.picture.timing import clock
@@ -24,6 +25,8 @@ from stream.sources import container as media
 from stream.sources.base import SourceOptions
 from stream.sources.extras import Request, read_extras
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+
+_LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding errors
 
 
 class FileSource:
@@ -62,17 +65,17 @@ class FileSource:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, stream, settings, start_s, end_s)
-            self._ingest = self._peek(stream.codec_context.sample_aspect_ratio, size)
-            request = Request(path, settings, start_s, end_s, metadata)
-            extras, notes = read_extras(self._container, stream, request)
+            self._ingest = self._peek(stream.sample_aspect_ratio, size)
+            self.info = self._info(stream, start_s, end_s)
+            extras, notes = read_extras(self._container, stream, Request(path, settings, start_s, end_s, metadata))
+            self.info = replace(self.info, extras=extras)
             self.warnings += notes
-            self.info = replace(self._info(stream, start_s, end_s), extras=extras)
         except BaseException:
             self._container.close()
             raise
 
     def _peek(self, sar: Fraction | None, size: tuple[int, int]) -> Ingest:
-        """Decode up to the first frame: only it has the rotation, pixel format and actual size."""
+        """Decode up to the first frame: only it has the orientation, pixel format and actual size."""
         self._raw = iter(self._reader)
         self._ahead: list[Raw] = []
         for item in self._raw:
@@ -82,11 +85,17 @@ class FileSource:
         else:
             part = "" if self._whole else " of that part"
             raise UnreadableMedia(f"{self._path}: not a single frame{part} could be decoded")
+        self._check_angle(Display.of_frame(item).off_deg)
         ingest = Ingest(item, sar, *size, max_pixels=self._settings.max_pixels)
         if ingest.trimmed:
             (width, height), (even_w, even_h) = ingest.upright, ingest.size
             self._warn("odd_size", f"cropped from {width}x{height} to {even_w}x{even_h}: video needs even sides")
         return ingest
+
+    def _check_angle(self, off_deg: float) -> None:
+        if off_deg > _LEVEL_DEG:
+            rest = f"the remaining {off_deg:.0f}° of its rotation were left out"
+            self._warn("odd_angle", f"the picture was turned by whole quarter turns only: {rest}")
 
     def _info(self, stream: av.VideoStream, start_s: float, end_s: float | None) -> VideoInfo:
         length_s = self._expected_s
