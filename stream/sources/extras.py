@@ -57,7 +57,7 @@ def read_extras(container: InputContainer, video: av.VideoStream, request: Reque
     cover = _cover(container) if request.location else None
     extras = Extras(
         tags=tags,
-        track_tags={s.index: _track_tags(s, request) for s in container.streams if s.type in ("video", "audio")},
+        track_tags=_described(container, request),
         video=video.index,
         timecode=_timecode(container, video, request) if keep else "",
         chapters=_cut(found_chapters, _last_s(container, video, request), request) if keep else (),
@@ -77,6 +77,14 @@ def _all_tags(container: InputContainer, video: av.VideoStream) -> Tags:
     if container.format.name in _STREAM_TAGS:
         return video.metadata | container.metadata
     return container.metadata
+
+
+def _described(container: InputContainer, request: Request) -> dict[int, Tags]:
+    """The tags of video and sound tracks. In Ogg, the title of a track is that of the file."""
+    found = {s.index: _track_tags(s, request) for s in (*container.streams.video, *container.streams.audio)}
+    if container.format.name not in _STREAM_TAGS:
+        return found
+    return {index: {name: text for name, text in tags.items() if name != "title"} for index, tags in found.items()}
 
 
 def _track_tags(stream: Any, request: Request) -> Tags:

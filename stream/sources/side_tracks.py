@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.stream import Discard, Disposition
 
 from stream import limits
 from stream.picture.extras import SidePacket, SideTrack
@@ -35,6 +36,9 @@ class OpenedTracks:
         location: bool,
     ) -> None:
         self._container = media.open_container(path, settings)
+        for stream in (*self._container.streams.video, *self._container.streams.audio):
+            if not stream.disposition & Disposition.attached_pic:
+                stream.discard = Discard.all
         self._tracks = {track.index: track for track in tracks}
         self._origin_s = media.origin_s(self._container) + Fraction(start_s).limit_denominator(1_000_000)
         self._window_s = None if end_s is None else Fraction(end_s - start_s).limit_denominator(1_000_000)

@@ -18,15 +18,16 @@ _SPELLINGS = {name.lower(): name for name in (_QUICKTIME_LOCATION,)}
 _TECHNICAL = re.compile(
     r"major_brand|minor_version|compatible_brands|rotate|duration|timecode|vendor_id|handler_name|language|filename|"
     r"mimetype|alpha_mode|stereo_mode|bps|number_of_(?:frames|bytes)|_statistics_.*|source_id|"
-    r"encod(?:er|ing)(?:[ _].*)?|software-lavf|"
+    r"encod(?:er|ing)(?:[ _].*)?|"
     r"itun.*|gapless_playback|hd_video|media_type|creation_time-.*|variant_bitrate|service_(?:name|provider)|"
     r"(?:has|can)(?:video|audio|metadata|keyframes|cuepoints|seektoend)|last(?:key)?(?:frame)?timestamp|"
     r"(?:video|audio)(?:datarate|codecid|size|samplerate|samplesize|channels|delay)|datasize|filesize|"
-    r"metadatacreator|.*_umid|(?:generation_|instance_)?uid|company_name|product_(?:name|version|uid)|modification_date|toolkit_version|"
+    r"metadatacreator|.*_umid|(?:generation_|instance_)?uid|company_name|product_(?:name|version|uid)|modification_date|toolkit_version|(?:product|toolkit)_version_num|"
     r"application_platform|operational_pattern_ul|project_name|"
     r"wmfsdk.*|isvbr|is_protected|deviceconformancetemplate|wm/(?:encodingtime|mediaprimaryclassid|isvbr)",
     re.IGNORECASE,
 )
+_FFMPEG = re.compile(r"Lav[cf]\d")  # as software or tool of a file that FFmpeg has written
 _LANGUAGE = re.compile(r"-[a-z]{3}$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
@@ -50,7 +51,7 @@ def file_tags(found: Mapping[str, str], location: bool) -> tuple[Tags, int]:
     excess = 0
     for name, text in _named(found):
         base = _LANGUAGE.sub("", name)
-        if _TECHNICAL.fullmatch(name) or _TECHNICAL.fullmatch(base) or (base != name and found.get(base) == text):
+        if _TECHNICAL.fullmatch(base) or _FFMPEG.match(text) or (base != name and found.get(base) == text):
             continue
         if not location and (names_position(name) or has_position(text)):
             continue

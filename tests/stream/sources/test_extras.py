@@ -12,6 +12,7 @@ from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources.file import FileSource
 from stream.sources.tags import file_tags, track_tags
+from tests.media import numbered, write_video
 from tests.rich_clips import rich_clip
 
 
@@ -32,6 +33,26 @@ _ENCODING = (
 @pytest.mark.parametrize("name", [name for line in _ENCODING for name in line.split()])
 def test_tags_of_the_encoding_are_left_out(name: str) -> None:
     assert file_tags({name: "1", "title": "kept"}, location=True) == ({"title": "kept"}, 0)
+
+
+def test_names_of_ffmpeg_are_left_out() -> None:
+    assert file_tags({"software": "Lavf60.3.100", "title": "A"}, location=True) == ({"title": "A"}, 0)
+    assert file_tags({"software": "14.1"}, location=True) == ({"software": "14.1"}, 0)
+
+
+def test_ogg_stores_the_tags_of_the_file_in_its_tracks(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "in.mkv", (numbered(n) for n in range(6)), codec="libvpx", sound_s=0.2)
+    ogg = tmp_path / "in.ogv"
+    with av.open(str(clip)) as container, av.open(str(ogg), "w", format="ogg") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        stream.metadata.update({"title": "Holiday", "ARTIST": "Ada"})
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    extras, _ = extras_of(ogg)
+    assert extras.tags == {"title": "Holiday", "artist": "Ada"}
+    assert not any("title" in tags for tags in extras.track_tags.values())
 
 
 def test_texts_are_cleaned() -> None:
