@@ -47,8 +47,9 @@ def left_out_tracks(chosen: Encoding, tracks: Sequence[SideTrack]) -> Warnings:
 
 
 def no_cover(chosen: Encoding) -> tuple[str, str]:
-    """The warning that the cover picture is lost."""
-    return "no_cover", f"{chosen.name} cannot hold the video's cover picture; it was left out"
+    """The warning that the cover picture is lost. MP4 can hold it only beside common tags."""
+    beside = " beside its other metadata" if "cover" in chosen.holds else ""
+    return "no_cover", f"{chosen.name} cannot hold the video's cover picture{beside}; it was left out"
 
 
 def _name(track: SideTrack) -> str:

@@ -176,6 +176,27 @@ def test_a_cover_is_kept_from_mp4_to_mp4_and_matroska(tmp_path: Path) -> None:
     assert [code for code, _ in convert(clip, "out.mov")[1]] == ["no_cover"]
 
 
+def test_mp4_holds_a_cover_only_beside_common_tags(tmp_path: Path) -> None:
+    cover = [("cover.jpg", "image/jpeg", rich_clips.jpeg())]
+    clip = rich_clip(tmp_path / "in.mkv", PHONE, attachments=cover)
+    path, warnings = convert(clip, "out.mp4")
+    lost = "MP4 (H.264) cannot hold the video's cover picture beside its other metadata; it was left out"
+    assert warnings == [("no_cover", lost)]
+    assert tags_of(path)["model"] == "iPhone 12"
+
+
+def test_chapters_and_subtitles_of_one_file_are_not_confused(tmp_path: Path) -> None:
+    """MP4 stores both in text tracks."""
+    chapters = [(n * 5, n * 5 + 5, f"c{n}") for n in range(400)]
+    clip = rich_clip(tmp_path / "in.mp4", chapters=chapters, subtitles="mov_text")
+    for out in ("out.mp4", "out.mkv"):
+        path, warnings = convert(clip, out)
+        assert (chapters_of(path), warnings) == (chapters, [])
+        assert [(begin, end) for begin, end, _ in cues_of(path)] == [(200, 900), (1000, 1500)]
+    with av.open(str(clip.with_name("out.mkv"))) as container:
+        assert len(container.streams.subtitles) == 1
+
+
 def test_data_of_cameras_is_copied_or_its_loss_reported(tmp_path: Path) -> None:
     clip = rich_clips.camera_clip(tmp_path / "in.mp4")
     before = data_of(clip)
