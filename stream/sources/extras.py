@@ -19,7 +19,7 @@ from stream.picture.timing import plausible_rate
 from stream.pump import Warnings
 from stream.records.metadata import Metadata
 from stream.settings import Settings
-from stream.sources import container as media
+from stream.sources.extent import extent, origin_s
 from stream.sources.side_tracks import OpenedTracks
 from stream.sources.tags import file_tags, one_line, track_tags
 
@@ -105,15 +105,15 @@ def _timecode(container: InputContainer, video: av.VideoStream, request: Request
 
 def _chapters(container: InputContainer, location: bool, notes: Warnings) -> list[Chapter]:
     """With times from the start of the file."""
-    origin_s, found = media.origin_s(container), container.chapters()
+    start_s, found = origin_s(container), container.chapters()
     if len(found) > limits.CHAPTERS:
         notes.append(
             ("metadata_limit", f"the file has {len(found):,} chapters; the first {limits.CHAPTERS:,} were kept")
         )
     chapters = [
         Chapter(
-            each["start"] * each["time_base"] - origin_s,
-            each["end"] * each["time_base"] - origin_s,
+            each["start"] * each["time_base"] - start_s,
+            each["end"] * each["time_base"] - start_s,
             _title(each["metadata"], location),
         )
         for each in found[: limits.CHAPTERS]
@@ -129,11 +129,7 @@ def _title(tags: Any, location: bool) -> str:
 
 def _last_s(container: InputContainer, video: av.VideoStream, request: Request) -> Fraction:
     """Where the requested part ends, from the start of the file."""
-    known = [
-        container.duration / av.time_base if container.duration else 0.0,
-        media.duration_s(container, video) or 0.0,
-    ]
-    length_s = max(known) or request.settings.max_duration_s
+    length_s = extent(container, video).end_s or request.settings.max_duration_s
     last_s = length_s if request.end_s is None else min(length_s, request.end_s)
     return Fraction(last_s).limit_denominator(1_000_000)
 

@@ -16,6 +16,7 @@ from stream.picture.extras import SidePacket, SideTrack
 from stream.picture.position import has_position
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.extent import origin_s
 
 _EMPTY_CUE = b"\0\0"  # of mov_text: fills the time between two cues; muxers write their own
 
@@ -40,7 +41,7 @@ class OpenedTracks:
             if not stream.disposition & Disposition.attached_pic:
                 stream.discard = Discard.all
         self._tracks = {track.index: track for track in tracks}
-        self._origin_s = media.origin_s(self._container) + Fraction(start_s).limit_denominator(1_000_000)
+        self._origin_s = origin_s(self._container) + Fraction(start_s).limit_denominator(1_000_000)
         self._window_s = None if end_s is None else Fraction(end_s - start_s).limit_denominator(1_000_000)
         self._location = location
 
