@@ -54,12 +54,17 @@ def rich_clip(
     language: str = "deu",
     timecode: str = "",
     frames: int = 60,
+    late_s: int = 0,
 ) -> Path:
-    """Numbered frames of 64x48, 30 per second. subtitles, data: the codec of such a track. Times are in ms."""
+    """Numbered frames of 64x48, 30 per second. subtitles, data: the codec of such a track. Times are in ms.
+
+    late_s: where the clock of the file begins.
+    """
+    late_ms = late_s * 1000
     options = {"movflags": "use_metadata_tags"} if not cover else {}
     out = av.open(str(path), "w", container_options=options if path.suffix in (".mp4", ".mov") else {})
     out.metadata.update(tags or {})
-    out.set_chapters([_chapter(n, *each) for n, each in enumerate(chapters, 1)])
+    out.set_chapters([_chapter(n, a + late_ms, b + late_ms, title) for n, (a, b, title) in enumerate(chapters, 1)])
     video = out.add_stream("libvpx-vp9" if path.suffix == ".webm" else "libx264", rate=30)
     video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
     video.codec_context.options = {"g": "20"}
@@ -73,12 +78,12 @@ def rich_clip(
     for begin, end, cue in cues if text else ():
         line = f"0,0,Default,,0,0,0,,{cue}".encode()
         made = text.codec_context.encode_subtitle(SubtitleSet.create(line, 0, end - begin, pts=0))
-        out.mux(_packet(text, bytes(made), begin, end - begin))
+        out.mux(_packet(text, bytes(made), begin + late_ms, end - begin))
     for begin, end, content in cues if other else ():
         out.mux(_packet(other, content.encode(), begin, end - begin))
     for n in range(frames):
         frame = av.VideoFrame.from_ndarray(numbered(n), format="rgb24")
-        frame.pts = n
+        frame.pts = n + late_s * 30
         out.mux(video.encode(frame))
     out.mux(video.encode(None))
     out.close()

@@ -99,6 +99,15 @@ def test_a_part_has_its_chapters_and_subtitles_and_the_date(tmp_path: Path) -> N
         assert container.streams.video[0].metadata["TIMECODE"] == "01:00:00:15"
 
 
+def test_chapters_and_subtitles_of_a_file_that_starts_late_stay_in_step(tmp_path: Path) -> None:
+    """Matroska's clock may begin at any time, in captures for example."""
+    late = rich_clip(tmp_path / "late.mkv", chapters=CHAPTERS, subtitles="subrip", late_s=10)
+    assert chapters_of(late)[0][0] == 10_000
+    path, warnings = convert(late, "out.mkv")
+    assert (chapters_of(path), warnings) == (CHAPTERS, [])
+    assert [(begin, end) for begin, end, _ in cues_of(path)] == [(200, 900), (1000, 1500)]
+
+
 @pytest.mark.parametrize(
     ("source", "codec", "out", "stored"),
     [
