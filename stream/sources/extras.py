@@ -1,5 +1,6 @@
 """Reads what a file carries besides pictures and sound. Untrusted: numbers and sizes are limited, texts are cleaned."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,7 @@ from stream.sources.tags import file_tags, one_line, track_tags
 
 _MILLISECOND = Fraction(1, 1000)
 _STREAM_TAGS = ("ogg", "nut")  # these store the tags of the file in its first stream
+_FONT = re.compile("font|truetype|opentype")
 _PICTURES = {"mjpeg": "image/jpeg", "png": "image/png"}
 _KEPT = Disposition.default | Disposition.dub | Disposition.original | Disposition.comment | Disposition.forced
 _KEPT |= Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.captions | Disposition.descriptions
@@ -190,7 +192,7 @@ def _shows_chapters(stream: Any, chapters: Sequence[Chapter], request: Request) 
     track = SideTrack(stream.index, "subtitle", "mov_text", {})
     opened = OpenedTracks(request.path, request.settings, [track], 0.0, None, location=True)
     try:
-        for packet in opened.packets():
+        for packet, _ in zip(opened.packets(), range(limits.CHAPTERS), strict=False):
             time_ms = round(packet.start_s / _MILLISECOND)
             if not starts_ms & {time_ms - 1, time_ms, time_ms + 1}:
                 return False
@@ -208,7 +210,7 @@ def _attachments(container: InputContainer, request: Request, notes: Warnings) -
     room = limits.ATTACHMENT_BYTES
     for stream in container.streams.attachments:
         mime = one_line(stream.metadata.get("mimetype", ""), limits.TAG_NAME)
-        if not (request.location or "font" in mime):
+        if not (request.location or _FONT.search(mime)):
             continue
         content = b"" if room <= 0 or len(found) == limits.ATTACHMENTS else stream.data
         room -= len(content)

@@ -102,6 +102,15 @@ def test_chapters_are_limited_and_end_with_the_video(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("count", [2, 200, limits.CHAPTERS + 10])
+def test_the_text_track_of_chapters_is_no_subtitle(tmp_path: Path, count: int) -> None:
+    """FFmpeg reads up to 255 chapters from another place, and then takes the track for subtitles."""
+    clip = rich_clip(tmp_path / "in.mp4", chapters=[(n, n + 1, f"c{n}") for n in range(count)])
+    extras, _ = extras_of(clip)
+    assert extras.tracks == ()
+    assert len(extras.chapters) == min(count, limits.CHAPTERS)
+
+
 def test_attachments_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ATTACHMENT_BYTES", 2500)
     fonts = [(f"C:\\fonts\\.{n}.ttf", "font/ttf", bytes(1000)) for n in range(4)]
@@ -111,11 +120,12 @@ def test_attachments_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_only_fonts_are_attachments_without_places(tmp_path: Path) -> None:
-    files = [("a.ttf", "application/x-truetype-font", b"font"), ("track.gpx", "text/xml", b"<gpx/>")]
+    fonts = ["application/x-truetype-font", "application/vnd.ms-opentype", "font/otf"]
+    files = [(f"{n}.ttf", mime, b"font") for n, mime in enumerate(fonts)] + [("track.gpx", "text/xml", b"<gpx/>")]
     clip = rich_clip(tmp_path / "in.mkv", attachments=files, frames=4)
     for metadata in (Metadata.NO_LOCATION, Metadata.DROP):
-        assert [each.name for each in extras_of(clip, metadata)[0].attachments] == ["a.ttf"]
-    assert len(extras_of(clip)[0].attachments) == 2
+        assert [each.name for each in extras_of(clip, metadata)[0].attachments] == ["0.ttf", "1.ttf", "2.ttf"]
+    assert len(extras_of(clip)[0].attachments) == 4
 
 
 def test_tracks_of_subtitles_and_data_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
