@@ -6,7 +6,7 @@ from stream.picture.extras import Extras, SideTrack
 from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
 
-_TOLD = {"title": "title", "creation_time": "date of recording", "date": "date", "location": "location"}
+_REPORTED = {"title": "title", "creation_time": "date of recording", "date": "date", "location": "location"}
 """The tags whose loss is reported, with their names in sentences. Without these, a file has no tags of worth."""
 _KINDS = {"subtitle": ("no_subtitles", "subtitles"), "data": ("no_data", "data tracks")}
 
@@ -16,7 +16,7 @@ def left_out(chosen: Encoding, extras: Extras | None) -> Warnings:
     if extras is None:
         return []
     found = Warnings()
-    if (names := [name for tag, name in _TOLD.items() if tag in extras.tags]) and "tags" not in chosen.holds:
+    if (names := [name for tag, name in _REPORTED.items() if tag in extras.tags]) and "tags" not in chosen.holds:
         found.append(("no_metadata", f"{chosen.name} holds no metadata; the {_and(names)} were left out"))
     for kind in ("chapters", "attachments"):
         if (entries := getattr(extras, kind)) and kind not in chosen.holds:

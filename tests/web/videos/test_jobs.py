@@ -67,7 +67,7 @@ def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: File
     assert (job["title"], job["upload"], job["media"]["fps"]) == ("Tänze im Mai.mp4", upload, 30)
     assert job["options"]["background"] == "gallery:dusk", "no path of the server is visible"
     assert [(o["name"], o["view"]) for o in job["outputs"]] == [("film", None), ("matte", "matte")]
-    assert job["metadata"] == "no-location", "results of the service name no places"
+    assert job["metadata"] == "no-location", "results of the service contain no location"
     assert [j["id"] for j in http.get("/api/jobs").json()["jobs"]] == [job["id"]]
     planned = files.plan(2)
     assert planned.metadata is Metadata.NO_LOCATION
