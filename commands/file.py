@@ -13,6 +13,7 @@ from commands.overwriting import check_output, keeps_existing
 from commands.record_options import with_flags
 from stream.errors import UsageError
 from stream.records.formats import FORMATS, OutputFormat, still_for
+from stream.records.metadata import Metadata
 from stream.records.options import Edges
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def file(
     log.configure(verbose, as_json)
     options = matting.options(edges, weights)
     settings = shared_options.settings_with(weights, options.engine)
-    common = FileRun(Path(), Path(), options, *part.times_s(), matting.size_px, part.stream)
+    common = FileRun(
+        Path(), Path(), options, *part.times_s(), matting.size_px, part.stream, part.metadata or Metadata.KEEP
+    )
     report = reporter(as_json)
     if _is_many(sources, output, formats or []):
         _many([shared_options.local(source) for source in sources], output, formats or [], recursive, overwrite,

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from stream.picture.extras import Extras
 from stream.picture.photo import Photo
 
 Plane = npt.NDArray[np.uint8]
@@ -83,6 +84,7 @@ class VideoInfo:
     has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
     video_streams: number of video streams in the file, of which one is read.
     still: width and height of a picture, whose only frame has a `Frame.photo` of this size; None for a video.
+    extras: what the file carries besides pictures and sound; None if the input is no file.
     """
 
     width: int
@@ -97,6 +99,7 @@ class VideoInfo:
     others: tuple["VideoInfo", ...] = ()
     still: tuple[int, int] | None = None
     video_streams: int = 1
+    extras: Extras | None = None
 
 
 def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:

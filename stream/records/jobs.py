@@ -23,6 +23,7 @@ from stream.errors import (
     WeightsError,
 )
 from stream.records.formats import DEFAULT, FORMATS, FormatName, OutputFormat
+from stream.records.metadata import Metadata
 from stream.records.options import Background, Options, View
 
 OutputName = Annotated[str, Field(pattern=f"^{limits.OUTPUT_NAME}$")]
@@ -155,6 +156,7 @@ class Job(_Record):
     stream: VideoStreamNumber = None
     width: Side = Field(0, description="of the outputs; 0: from the height and the aspect ratio, or as the source")
     height: Side = 0
+    metadata: Metadata = Field(Metadata.NO_LOCATION, description="what the outputs keep of tags, chapters and the like")
     priority: Priority = Field(limits.PRIORITY, description="among its owner's jobs; higher runs first")
     webhook: Address = Field("", description="URL that is notified when the job ends")
     listed: bool = Field(True, description="whether it is in the owner's list; previews are not")

@@ -15,6 +15,7 @@ from stream.pump import Warnings
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.encodings import Encoding, add_video, check_alpha, encoding_of
+from stream.sinks.parts.extras import ExtrasWriter
 from stream.sinks.parts.gif import Palette
 from stream.sinks.parts.partial import Partial
 from stream.sinks.parts.sound import CopiedTrack, EncodedTrack, add_sound
@@ -39,6 +40,7 @@ class FileSink:
         self._format, self._settings = chosen, settings
         self._partial = path if isinstance(path, Stdout) else Partial(path)
         self._container: av.container.OutputContainer | None = None
+        self._extras: ExtrasWriter | None = None
 
     def open(self, info: VideoInfo) -> None:
         with named_errors(self._partial.final):
@@ -53,7 +55,9 @@ class FileSink:
             for source in info.sound:
                 if track := add_sound(self._container, self._format, source):
                     self._tracks[source.index] = track
+            self._extras = ExtrasWriter(self._container, self._format, info)
             self._container.start_encoding()
+        self.warnings += self._extras.warnings
         if len(self._tracks) < len(info.sound):
             self._warn_once("no_sound", f"{self._format.name} holds no sound; the video's own was left out")
         self._prepare = self._preparation(info)
@@ -68,6 +72,7 @@ class FileSink:
 
     def write(self, item: Frame | Sound) -> None:
         assert self._container is not None
+        assert self._extras is not None
         with named_errors(self._partial.final):
             if not isinstance(item, Frame):
                 if track := self._tracks.get(item.stream.index):
@@ -75,6 +80,7 @@ class FileSink:
                 return
             ticks = self._ticks(item)
             if ticks is not None:
+                self._extras.write_until(item.time_s)
                 picture = self._prepare(item)
                 picture.pts, picture.time_base = ticks, self._clock
                 self._container.mux(self._video.encode(picture))
@@ -94,10 +100,12 @@ class FileSink:
 
     def close(self) -> None:
         assert self._container is not None
+        assert self._extras is not None
         with named_errors(self._partial.final):
             self._container.mux(self._video.encode(None))
             for track in self._tracks.values():
                 track.close()
+            self._extras.close()
             self._container.close()
         self._partial.publish()
 
@@ -107,6 +115,8 @@ class FileSink:
                 with contextlib.suppress(av.error.FFmpegError, ValueError):  # the file is discarded anyway
                     self._container.close()
         finally:
+            if self._extras is not None:
+                self._extras.abort()
             self._partial.discard()
 
 

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from stream.address import Address
 from stream.errors import UsageError
 from stream.pump import Item, Source
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.slot import Slot
 
@@ -36,6 +37,7 @@ class SourceOptions:
     duration_s: a live source ends this long after its first frame; None: it does not end by itself.
     on_state: called with each new state of a live source, in any thread; if it returns False, it is called again later.
     Without it the states are logged. A recording has no states.
+    metadata: what is kept of a recording's metadata, see `VideoInfo.extras`; live sources have none.
     """
 
     start_s: float = 0.0
@@ -44,6 +46,7 @@ class SourceOptions:
     stream: int | None = None
     duration_s: float | None = None
     on_state: Callable[[SourceState], object] | None = None
+    metadata: Metadata = Metadata.KEEP
 
     def check(self, kind: str, takes: frozenset[str]) -> None:
         """Raise UsageError for options that the source does not support. kind: its key in `SOURCES`. takes: the fields

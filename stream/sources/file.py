@@ -4,6 +4,7 @@ Lossless and tolerant of damage: decodes what can be decoded, and reports the re
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -18,10 +19,12 @@ from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.ingest import Ingest
 from stream.picture.timing import clock
 from stream.pump import Warnings
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
 from stream.sources.extent import extent
+from stream.sources.extras import Request, read_extras
 from stream.sources.raw_streams import has_rate, is_raw
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
 from stream.sources.video_streams import choice, video_streams
@@ -34,6 +37,7 @@ class FileSource:
 
     stream: the number of the video stream, see `video_streams.py`; None: the best one.
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
+    metadata: what `info.extras` has of the file's metadata.
     warnings: (code, sentence) pairs, complete once iteration has ended.
     Raises NoVideoStream, UnreadableMedia, TooLarge, also during iteration.
     """
@@ -43,7 +47,8 @@ class FileSource:
 
     @classmethod
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
-        return cls(address.path, settings, options.start_s, options.end_s, options.size, options.stream)
+        requested = options.stream, options.metadata
+        return cls(address.path, settings, options.start_s, options.end_s, options.size, *requested)
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class FileSource:
         end_s: float | None = None,
         size: tuple[int, int] = (0, 0),
         stream: int | None = None,
+        metadata: Metadata = Metadata.KEEP,
     ) -> None:
         self.warnings: Warnings = []
         self._path, self._settings = path, settings
@@ -71,7 +77,9 @@ class FileSource:
             if is_raw(self._container) and not has_rate(self._container, video):
                 self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second are assumed")
             self._ingest = self._peek(video.sample_aspect_ratio, size)
-            self.info = self._info(video, start_s, end_s)
+            extras, notes = read_extras(self._container, video, Request(path, settings, start_s, end_s, metadata))
+            self.info = replace(self._info(video, start_s, end_s), extras=extras)
+            self.warnings += notes
         except BaseException:
             self._container.close()
             raise

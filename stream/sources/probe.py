@@ -16,6 +16,7 @@ from typing import Any
 
 from stream.errors import InputError, MatteboxError, NoVideoStream, Overloaded, TooLarge, UnreadableMedia
 from stream.records.jobs import Media
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 
 PROBE_S = 30.0
@@ -87,7 +88,7 @@ def look(path: Path, settings: Settings, stream: int | None = None) -> Media:
     from stream.sources import open_source
     from stream.sources.base import SourceOptions
 
-    source = open_source(path, SourceOptions(stream=stream), settings)
+    source = open_source(path, SourceOptions(stream=stream, metadata=Metadata.DROP), settings)
     try:
         info = source.info
     finally:

@@ -73,10 +73,12 @@ def jobs(site: Site, *words: object) -> tuple[int, str, str]:
 def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 30)
     code, stdout, stderr = jobs(
-        site, "submit", clip, "--engine", "chroma", "--result", "mp4", "--result", "mkv:matte", "--json"
-    )
+        site, "submit", clip, "--engine", "chroma", "--result", "mp4", "--result", "mkv:matte", "--json",
+        "--metadata", "keep",
+    )  # fmt: skip
     assert (code, stderr) == (0, "")
     job = json.loads(stdout.splitlines()[-1])
+    assert job["metadata"] == "keep"
     assert (job["state"], sorted(job["results"]), job["title"]) == ("done", ["mkv-matte", "mp4"], "clip.mp4")
     code, stdout, _ = jobs(site, "list")
     assert code == 0

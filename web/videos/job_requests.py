@@ -22,6 +22,7 @@ from stream.records.formats import (
     still_for,
 )
 from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title, VideoStreamNumber
+from stream.records.metadata import Metadata
 from stream.records.options import Options, View
 from web.context import Context
 from web.http.problems import Problem, invalid
@@ -32,7 +33,7 @@ from web.stores.uploads import Busy, Upload
 PREVIEW = "preview"
 """The name of the only output of a preview job; reserved, so that clients cannot use it."""
 
-_COPIED = {"url", "start_s", "end_s", "stream", "width", "height", "priority", "webhook"}
+_COPIED = {"url", "start_s", "end_s", "stream", "width", "height", "metadata", "priority", "webhook"}
 
 PartialOptions = Annotated[dict[str, Any], Field(description="as in POST /api/sessions; null is the default")]
 _STATUS = {"too_large": 413}
@@ -64,6 +65,7 @@ FORM_BODY = {
                         "end_s": {"type": "number"},
                         "stream": {"type": "integer"},
                         "height": {"type": "integer"},
+                        "metadata": {"type": "string", "enum": [choice.value for choice in Metadata]},
                         "webhook": {"type": "string"},
                     },
                 }
@@ -101,6 +103,11 @@ class JobRequest(BaseModel):
     stream: VideoStreamNumber = None
     width: Side = Field(0, description="pixels; 0: follows from the height, or is that of the video")
     height: Side = 0
+    metadata: Metadata = Field(
+        Metadata.NO_LOCATION,
+        description="what the results keep of dates, titles, chapters, attachments and EXIF data: "
+        "keep, no-location (all but places), drop",
+    )
     priority: Priority = Field(limits.PRIORITY, description="among your own jobs; higher comes first")
     webhook: Address = Field("", description="address that is called when the job ends")
 

@@ -17,6 +17,7 @@ from stream import limits
 from stream.errors import StoreError
 from stream.records.formats import TIMES
 from stream.records.jobs import Job, JobState, VideoStreamNumber
+from stream.records.metadata import Metadata
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
@@ -74,7 +75,7 @@ async def _frame_job(here: Context, owner: str, request: PreviewRequest) -> Job:
     output = OutputIn(format="png")  # lossless, with transparency
     job_request = JobRequest(
         upload=request.upload, options=request.options, outputs=[output], stream=request.stream,
-        priority=limits.PRIORITY_MOST,
+        priority=limits.PRIORITY_MOST, metadata=Metadata.DROP,
     )  # fmt: skip
     job = await new_job(here, owner, job_request)
     outputs = (job.outputs[0].model_copy(update={"name": PREVIEW}),)

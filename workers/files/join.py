@@ -14,6 +14,7 @@ from stream.sinks.parts import segment
 from stream.sinks.parts.joined import Part
 from stream.sinks.parts.sequential import FirstPass
 from stream.sources import container
+from stream.sources.extras import Request, read_extras
 from stream.sources.reader import Reader
 from workers.files.segments import encoding_of
 from workers.files.work import Work
@@ -31,7 +32,11 @@ class Whole:
         self._container = container.open_container(work.path, settings)
         stream = container.video_stream(self._container, settings, job.stream)
         self._reader = Reader(self._container, stream, settings, job.start_s, job.end_s)
-        self._info = VideoInfo(*work.plan.size, work.plan.time_base, self._reader.rate, sound=self._reader.sound)
+        request = Request(work.path, settings, job.start_s, job.end_s, job.metadata)
+        extras, _ = read_extras(self._container, stream, request)  # the plan has reported the warnings
+        self._info = VideoInfo(
+            *work.plan.size, work.plan.time_base, self._reader.rate, sound=self._reader.sound, extras=extras
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ import av
 from stream.picture.frames import Sound, VideoInfo, tag_bt709
 from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
+from stream.sinks.parts.extras import ExtrasWriter
 from stream.sinks.parts.sound import CopiedTrack, EncodedTrack, add_sound
 
 _B_PYRAMID = 2  # x264's largest reorder delay in frames, which it signals for every stream
@@ -45,19 +46,23 @@ class JoinedOutput:
         self.warnings: Warnings = []
         self._format, self._info = chosen, info
         self._container = av.open(out, "w", format=chosen.container, options=options)
+        self._extras: ExtrasWriter | None = None
 
     def steps(self, parts: Iterable[Part], sound: Iterable[Sound]) -> Iterator[None]:
         """Mux everything except the trailer; yields after each packet."""
         packets = self._packets(iter(parts))
         first = next(packets)  # the first part defines the stream's parameters
         tracks = self._tracks()
+        self._extras = extras = ExtrasWriter(self._container, self._format, self._info)
+        self.warnings += extras.warnings
         self._container.start_encoding()
         merged = heapq.merge(
             ((_time_s(p), 0, p) for p in chain([first], packets)),
             ((_time_s(p), 1, p) for p in sound),
             key=lambda entry: entry[:2],
         )
-        for _, is_sound, packet in merged:
+        for time_s, is_sound, packet in merged:
+            extras.write_until(time_s)
             if not is_sound:
                 packet.stream = self._video
                 self._container.mux(packet)
@@ -66,11 +71,14 @@ class JoinedOutput:
             yield
         for track in tracks.values():
             track.close()
+        extras.close()
 
     def close(self) -> None:
         self._container.close()
 
     def abort(self) -> None:
+        if self._extras is not None:
+            self._extras.abort()
         with suppress(av.error.FFmpegError, ValueError):  # the file is discarded anyway
             self._container.close()
 

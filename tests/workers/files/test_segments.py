@@ -16,11 +16,13 @@ from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, to_av
 from stream.progress import LineReporter
 from stream.records.jobs import Job, Output
+from stream.records.metadata import Metadata
 from stream.records.options import Background, Options, View
 from stream.settings import Settings
 from stream.sinks.parts.joined import Part
 from stream.sources.pattern import PatternSource
 from tests.media import number_of, numbered, read, remuxed, write_video
+from tests.rich_clips import CHAPTERS, PHONE, attachments_of, chapters_of, cues_of, rich_clip, tags_of
 from tests.tracks import Video, write_streams
 from workers import engines
 from workers.engines.rvm import Rvm
@@ -69,8 +71,8 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
 
 def in_one_pass(job: Job, output: Output, clip: Path, folder: Path) -> Path:
     path = folder / ("pictures" if output.format == "png" else f"one.{output.format}")
-    size = (job.width, job.height)
-    task = FileRun(clip, path, output.options(job.options), job.start_s, job.end_s, size, job.stream)
+    requested = (job.start_s, job.end_s, (job.width, job.height), job.stream, job.metadata)
+    task = FileRun(clip, path, output.options(job.options), *requested)
     run_file(task, SETTINGS, LineReporter(io.StringIO()))
     return path
 
@@ -120,6 +122,72 @@ def test_every_format_is_the_same_as_in_one_pass(
         assert sorted(pts for pts, _ in packets(ours, "video")) == sorted(pts for pts, _ in packets(theirs, "video"))
         assert apart(read(ours), read(theirs)) <= (0.0 if output.format in ("mkv", "gif") else 1.0)
         assert abs(length_s(ours) - length_s(theirs)) < 1 / 30
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("metadata", list(Metadata))
+def test_metadata_is_the_same_as_in_one_pass(tmp_path: Path, metadata: Metadata) -> None:
+    """Also if the output is written in two passes, for storage that cannot seek."""
+    font = ("font.ttf", "application/x-truetype-font", b"font")
+    clip = rich_clip(
+        tmp_path / "in.mkv", PHONE, chapters=CHAPTERS, subtitles="subrip", attachments=[font], timecode="01:00:00:00",
+        frames=120,
+    )  # fmt: skip
+    outputs = tuple(Output(name=name, format=name) for name in ("mp4", "mov", "mkv", "webm"))
+    job = job_of(*outputs, start_s=0.5, metadata=metadata)
+    plan, joined = in_segments(job, clip, tmp_path)
+    assert len(plan.spans) == 3
+    work = Work(job, plan, clip, SETTINGS, Watcher())
+    for n, (output, ours) in enumerate(zip(outputs, joined, strict=True)):
+        theirs = carried(in_one_pass(job, output, clip, tmp_path))
+        assert carried(ours) == theirs
+        assert len(theirs["cues"]) == 2
+        assert len(theirs["chapters"]) == (0 if metadata is Metadata.DROP else 2)
+        assert ("location" in theirs["tags"]) == (metadata is Metadata.KEEP)
+        parts = [Part(Segment(work, number).files(tmp_path)[n], span[0] or 0) for number, span in enumerate(plan.spans)]
+        with Whole(work) as whole:
+            first = whole.first_pass(output, parts)
+        with Whole(work) as whole:
+            sent = tmp_path / f"sent.{output.format}"
+            sent.write_bytes(b"".join(whole.second_pass(first, output, parts)))
+        assert carried(sent) == theirs
+
+
+def carried(path: Path) -> dict[str, Any]:
+    with av.open(str(path)) as container:
+        tracks = [
+            (
+                stream.type,
+                {name.lower(): text for name, text in stream.metadata.items()}.get("timecode"),
+                stream.metadata.get("language"),
+                int(stream.disposition),
+            )
+            for stream in container.streams
+        ]
+    return {
+        "tags": tags_of(path),
+        "chapters": chapters_of(path),
+        "cues": cues_of(path),
+        "attachments": attachments_of(path),
+        "tracks": tracks,
+    }
+
+
+@pytest.mark.usefixtures("short")
+def test_lost_metadata_is_reported_as_in_one_pass(tmp_path: Path) -> None:
+    clip = rich_clip(tmp_path / "in.mkv", PHONE, chapters=CHAPTERS, subtitles="subrip", frames=120)
+    job = job_of(Output(name="gif", format="gif"), Output(name="png", format="png"))
+    engine = engines.load("chroma", job.options, SETTINGS)
+    plan, _, _ = make_plan(job, clip, engine, SETTINGS)
+    work = Work(job, plan, clip, SETTINGS, Watcher())
+    parts = [Segment(work, number) for number in range(len(plan.spans))]
+    notes = [segments.run_segment(part, tmp_path, engine) for part in parts]
+    assert [note.warnings for note in notes] == [[], [], [], []]
+    for n, output in enumerate(job.outputs):
+        files = [Part(part.files(tmp_path)[n], note.first) for part, note in zip(parts, notes, strict=True)]
+        with Whole(work) as whole:
+            warnings = whole.join(output, files, tmp_path / f"joined{output.kind.result_suffix}")
+        assert [code for code, _ in warnings] == ["no_metadata", "no_chapters", "no_subtitles"]
 
 
 def length_s(path: Path) -> float:
