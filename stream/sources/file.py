@@ -5,6 +5,7 @@ Lossless and tolerant of damage: decodes what can be decoded, and reports the re
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -21,6 +22,7 @@ from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+from stream.sources.sound_changes import changing_sound
 
 
 class FileSource:
@@ -57,6 +59,8 @@ class FileSource:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, stream, settings, start_s, end_s)
+            for track in self._reader.unknown_sound:
+                self._warn("sound_left_out", f"there is no decoder for the codec of {track}; it was left out")
             self._ingest = self._peek(stream.codec_context.sample_aspect_ratio, size)
             self.info = self._info(stream, start_s, end_s)
         except BaseException:
@@ -92,6 +96,7 @@ class FileSource:
             duration_s=length_s,
             frames=known or (None if length_s is None else max(1, round(length_s * self._reader.rate))),
             sound=self._reader.sound,
+            changing_sound=cache(partial(changing_sound, self._path, self._settings)),
             has_alpha=self._ingest.has_alpha,
         )
 
@@ -147,6 +152,10 @@ class FileSource:
             self._warn(
                 "damaged", f"{health.bad} of {health.total} frames were damaged: the last good one stayed instead"
             )
+
+        if health.overlapping:
+            count = f"{health.overlapping} frames"
+            self._warn("overlap", f"{count} overlapped earlier ones in time (joined recordings) and were left out")
 
     def _warn(self, code: str, sentence: str) -> None:
         self.warnings.append((code, sentence))

@@ -26,7 +26,8 @@ _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 class Reader:
     """Iterate for `av.VideoFrame`s and audio packets from `start_s` to `end_s`, with times relative to `start_s`.
 
-    health: decoding errors. reached_s: end time of the last frame or packet.
+    health: decoding errors. reached_s: end time of the last frame or packet. sound: the audio streams; unknown_sound:
+    names of those without a decoder.
     """
 
     def __init__(
@@ -44,6 +45,9 @@ class Reader:
         self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
         self.time_base = stream.time_base or Fraction(1, 90_000)
         self.sound = tuple(s for s in container.streams.audio if s.codec_context is not None)
+        self.unknown_sound = tuple(
+            f"sound track {number}" for number, s in enumerate(container.streams.audio, 1) if s.codec_context is None
+        )
         self.health = DecodeHealth()
         self._timed = container.format.name != "avi"
         self._indexed = container.format.name not in UNINDEXED
@@ -83,7 +87,7 @@ class Reader:
             self._seek(self._start_s - _LOOK_BACK_S[1])
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
-                packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
+                packet.pts = packet.dts = track.locate(packet.dts if packet.pts is None else packet.pts)
                 if self._in_range(track):
                     yield packet
             if all(self._past_end(track) for track in self._sound.values()):
@@ -121,7 +125,7 @@ class Reader:
     def _decode(self) -> Iterator[Raw]:
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
-                packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
+                packet.pts = packet.dts = track.locate(packet.dts if packet.pts is None else packet.pts)
                 if self._in_range(track):
                     yield packet
             elif not self._past_end(self._picture):
@@ -151,7 +155,11 @@ class Reader:
             return
         for picture in pictures:
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
-            picture.pts, picture.time_base = self._picture.place(pts), self.time_base
+            time = self._picture.place_or_drop(pts)
+            if time is None:
+                self.health.overlapping += 1
+                continue
+            picture.pts, picture.time_base = time, self.time_base
             self.health.take(picture)
             if self._in_range(self._picture):
                 yield picture
@@ -191,19 +199,28 @@ class _Track:
     def begun(self) -> bool:
         return self.now_s > float("-inf")
 
-    def place(self, pts: int | None) -> int:
-        placed = self._timeline.place(pts)
-        self.now_s = float(placed * self._time_base)
+    def locate(self, pts: int | None) -> int:
+        """The time of a packet in ticks. It may overlap the packet before."""
+        located = self._timeline.locate(pts)
+        self.now_s = float(located * self._time_base)
+        return located
+
+    def place_or_drop(self, pts: int | None) -> int | None:
+        """The time of a frame in ticks, later than the one before; None if that time has been shown already."""
+        placed = self._timeline.place_or_drop(pts)
+        if placed is not None:
+            self.now_s = float(placed * self._time_base)
         return placed
 
 
 class DecodeHealth:
     """Decoding errors. cut: the file could not be read to its end. lost: frames that could not be decoded. damaged:
-    frames decoded with errors. ended_badly: the last frame was lost or damaged."""
+    frames decoded with errors. ended_badly: the last frame was lost or damaged. overlapping: frames left out because
+    their times overlap an earlier recording; no errors."""
 
     def __init__(self) -> None:
         self.cut = self.ended_badly = False
-        self.good = self.damaged = self.lost = 0
+        self.good = self.damaged = self.lost = self.overlapping = 0
 
     def take(self, picture: av.VideoFrame) -> None:
         self.damaged += picture.is_corrupt

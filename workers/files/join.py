@@ -4,6 +4,7 @@ Knows nothing about Redis or storage.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ from stream.sinks.parts.joined import Part
 from stream.sinks.parts.sequential import FirstPass
 from stream.sources import container
 from stream.sources.reader import Reader
+from stream.sources.sound_changes import changing_sound
 from workers.files.segments import encoding_of
 from workers.files.work import Work
 from workers.scene.composite import shape
@@ -31,7 +33,13 @@ class Whole:
         self._container = container.open_container(work.path, settings)
         stream = container.video_stream(self._container, settings)
         self._reader = Reader(self._container, stream, settings, job.start_s, job.end_s)
-        self._info = VideoInfo(*work.plan.size, work.plan.time_base, self._reader.rate, sound=self._reader.sound)
+        self._info = VideoInfo(
+            *work.plan.size,
+            work.plan.time_base,
+            self._reader.rate,
+            sound=self._reader.sound,
+            changing_sound=cache(partial(changing_sound, work.path, settings, work.watcher.beat)),
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -1,73 +1,141 @@
 """Audio tracks of output files: packets are copied where the container supports the codec, else re-encoded."""
 
-from collections.abc import Iterable
-from typing import Any, cast
+import io
+from contextlib import suppress
+from fractions import Fraction
 
 import av
 from av.container import OutputContainer
 
-from stream.picture.frames import Sound
+from stream.picture.frames import Sound, VideoInfo
+from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
+from stream.sinks.parts.encoded_sound import EncodedTrack
+from stream.sinks.parts.sound_format import is_unknown
 
-_BIT_RATE_PER_CHANNEL_BPS = 96_000
+
+class SoundTracks:
+    """The audio tracks of an output file, one for each of the input's that can be decoded.
+
+    Make it after the output's video stream and before its header is written.
+    """
+
+    def __init__(self, container: OutputContainer, chosen: Encoding, info: VideoInfo) -> None:
+        self._tracks: dict[int, CopiedTrack | EncodedTrack] = {}
+        self._warnings: Warnings = []
+        if info.sound and not chosen.sound_codec:
+            self._warnings.append(("no_sound", f"{chosen.name} holds no sound; the video's own was left out"))
+            return
+        for number, source in enumerate(info.sound, 1):
+            name = f"sound track {number}" if len(info.sound) > 1 else "the sound"
+            if not _is_known(source):
+                self._warnings.append(("sound_left_out", f"{name} holds nothing that can be decoded; it was left out"))
+                continue
+            self._tracks[source.index] = _track(container, chosen, source, name, info)
+
+    def write(self, packet: Sound) -> None:
+        if track := self._tracks.get(packet.stream.index):
+            track.write(packet)
+
+    def close(self) -> None:
+        """Write what the encoders still hold."""
+        for track in self._tracks.values():
+            track.close()
+
+    @property
+    def warnings(self) -> Warnings:
+        """What was changed or lost; complete after `close`."""
+        return self._warnings + [warning for track in self._tracks.values() for warning in track.warnings]
 
 
 class CopiedTrack:
-    """Copies the input's packets unchanged."""
+    """Copies the input's packets unchanged, at increasing times. Packets wholly within earlier sound are left out."""
 
-    def __init__(self, container: OutputContainer, source: av.AudioStream) -> None:
-        self._container = container
-        self._stream = container.add_stream_from_template(source)
-        _describe(self._stream, source)
+    def __init__(self, container: OutputContainer, source: av.AudioStream, name: str) -> None:
+        """name: of the track, for warnings."""
+        self._container, self._name = container, name
+        self.stream = container.add_stream_from_template(source)
+        self._last: int | None = None
+        self._last_written: int | None = None
+        self._overlap_s = 0.0
 
     def write(self, packet: Sound) -> None:
-        packet.stream = self._stream
+        """Times within the last half of the packet before become its end less that half: two recordings that overlap
+        by less than a packet are not told from jitter."""
+        time, duration, clock = packet.pts or 0, packet.duration or 0, packet.time_base or self.stream.time_base
+        assert clock is not None
+        if self._last is not None:
+            if time < self._last:
+                self._overlap_s += float(duration * clock)
+                return
+            time = max(time, self._last + duration // 2)
+        self._last = time
+        self._mux(packet, time * clock, duration * clock)
+
+    def _mux(self, packet: Sound, time_s: Fraction, duration_s: Fraction) -> None:
+        """Write the packet at a time later than the one before in the output's ticks: the muxer refuses others. Only
+        packets that are shorter than a tick may share one."""
+        tick = self.stream.time_base
+        assert tick is not None
+        ticks, least = round(time_s / tick), 0 if 0 < duration_s < tick else 1
+        if self._last_written is not None:
+            ticks = max(ticks, self._last_written + least)
+        packet.stream, packet.time_base = self.stream, tick
+        packet.pts = packet.dts = self._last_written = ticks
+        packet.duration = round(duration_s / tick)
         self._container.mux(packet)
 
     def close(self) -> None:
         """Nothing to flush."""
 
-
-class EncodedTrack:
-    """Re-encodes at the source's sample rate (Opus: 48 kHz) and layout, keeping the times."""
-
-    def __init__(self, container: OutputContainer, source: av.AudioStream, codec: str) -> None:
-        self._container, self._decoder = container, source.codec_context
-        rate = 48_000 if codec == "libopus" else self._decoder.sample_rate
-        self._stream = cast(av.AudioStream, container.add_stream(codec, rate=rate))
-        layout = _standard_layout(self._decoder.layout, codec)
-        _describe(self._stream, source)
-        self._stream.codec_context.layout = layout
-        if codec != "flac":
-            self._stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * layout.nb_channels
-        formats = self._stream.codec_context.codec.audio_formats or [self._decoder.format]
-        self._resampler = av.AudioResampler(formats[0], layout, rate)
-
-    def write(self, packet: Sound) -> None:
-        try:
-            frames = self._decoder.decode(packet)
-        except av.error.InvalidDataError:
-            return  # a damaged packet becomes a short gap instead of a failure
-        self._encode(frames)
-
-    def close(self) -> None:
-        self._encode(self._decoder.decode(None))
-        self._encode([None])
-        self._container.mux(self._stream.encode(None))
-
-    def _encode(self, frames: Iterable[Any]) -> None:
-        for frame in frames:
-            for resampled in self._resampler.resample(frame):
-                self._container.mux(self._stream.encode(resampled))
+    @property
+    def warnings(self) -> Warnings:
+        """What was lost; complete after `close`."""
+        if not self._overlap_s:
+            return []
+        return [("sound_overlap", f"{self._overlap_s:.1f} s of {self._name} overlapped earlier sound and was left out")]
 
 
-def _standard_layout(layout: av.AudioLayout, codec: str) -> av.AudioLayout:
-    """A layout that the encoder supports. Raw audio may have only a number of channels, without a layout, and Opus
-    supports one layout per number of channels."""
-    if "channels" not in layout.name and codec != "libopus":
-        return layout
-    known = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-    return av.AudioLayout(known.get(layout.nb_channels, "stereo"))
+def _track(
+    container: OutputContainer, chosen: Encoding, source: av.AudioStream, name: str, info: VideoInfo
+) -> CopiedTrack | EncodedTrack:
+    track: CopiedTrack | EncodedTrack
+    if _is_stored(chosen, source) and source.index not in info.changing_sound():
+        track = CopiedTrack(container, source, name)
+    else:
+        track = EncodedTrack(container, source, chosen.sound_codec, name)
+    _describe(track.stream, source)
+    return track
+
+
+def _is_known(source: av.AudioStream) -> bool:
+    """Whether the format is known; not where a container announces a track of which it has no packet."""
+    context = source.codec_context
+    return context.sample_rate > 0 and context.layout.nb_channels > 0 and context.format is not None
+
+
+def _is_stored(chosen: Encoding, source: av.AudioStream) -> bool:
+    """Whether the output's container can store the packets as they are, with their channel layout."""
+    codec, layout = source.codec_context.codec.canonical_name, source.codec_context.layout
+    if chosen.sound is not None and codec not in chosen.sound:
+        return False
+    if chosen.container == "matroska" and codec.startswith("pcm_") and layout.nb_channels > 2:
+        return is_unknown(layout)  # Matroska stores only the number of channels of PCM
+    return _is_accepted(chosen, source)
+
+
+def _is_accepted(chosen: Encoding, source: av.AudioStream) -> bool:
+    """Whether the muxer accepts the codec, which only writing a header shows."""
+    trial = av.open(io.BytesIO(), "w", format=chosen.container, options=chosen.muxer_options)
+    try:
+        trial.add_stream_from_template(source)
+        trial.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    finally:
+        with suppress(av.error.FFmpegError, ValueError):  # a file without packets
+            trial.close()
+    return True
 
 
 def _describe(stream: av.AudioStream, source: av.AudioStream) -> None:
@@ -76,17 +144,3 @@ def _describe(stream: av.AudioStream, source: av.AudioStream) -> None:
         if value := source.metadata.get(name):
             stream.metadata[name] = value
     stream.disposition = source.disposition
-
-
-def add_sound(
-    container: OutputContainer, chosen: Encoding, source: av.AudioStream
-) -> CopiedTrack | EncodedTrack | None:
-    """A track for one of the input's audio streams; None if the format has no audio."""
-    if not chosen.sound_codec:
-        return None
-    if chosen.sound is None or source.codec_context.codec.canonical_name in chosen.sound:
-        try:
-            return CopiedTrack(container, source)
-        except (av.error.FFmpegError, ValueError):
-            pass  # this container cannot store the codec after all
-    return EncodedTrack(container, source, chosen.sound_codec)

@@ -1,0 +1,160 @@
+"""An audio track that is decoded and encoded again, in one format and without overlaps."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.container import OutputContainer
+
+from stream.picture.frames import Sound
+from stream.pump import Warnings
+from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unknown
+
+_BIT_RATE_PER_CHANNEL_BPS = 96_000
+_SLACK_S = 0.03  # smaller differences between times and samples are jitter
+_MAX_SILENCE_S = 60
+_MOST_MAPPED = 8  # channels; above, swresample does not know where those of an unknown layout belong
+
+
+class EncodedTrack:
+    """Encodes the sound of `source` with `codec`, in the format of the encoder nearest to that of the start.
+
+    Samples follow each other without overlap, in step with the input's times to within 30 ms: what overlaps earlier
+    sound is cut off, and gaps of up to a minute are filled with silence.
+    """
+
+    def __init__(self, container: OutputContainer, source: av.AudioStream, codec: str, name: str) -> None:
+        """name: of the track, for warnings."""
+        self._container, self._decoder, self._name = container, source.codec_context, name
+        context = source.codec_context
+        self._format = encoder_format(codec, context.sample_rate, context.layout, context.format.bytes)
+        self._stream = cast(av.AudioStream, container.add_stream(codec, rate=self._format.rate))
+        self._stream.codec_context.layout = av.AudioLayout(self._format.layout)
+        if codec == "flac":
+            self._stream.codec_context.format = av.AudioFormat(self._format.samples)
+        else:
+            self._stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * self._format.channels
+        self.stream = self._stream
+        self._input: tuple[str, str, int] | None = None
+        self._next: int | None = None
+        self._changes = self._damaged = self._overlap = 0
+        self._from = f"{source.codec_context.name}, {_described(context.sample_rate, context.layout.name)}"
+        self._to = f"{codec.removeprefix('lib')}, {_described(self._format.rate, self._format.layout)}"
+        self._mixed = context.layout.nb_channels > self._format.channels
+        self._converted = is_converted(self._format, context)
+
+    def write(self, packet: Sound) -> None:
+        """Decode and encode a packet. One that cannot be decoded becomes silence."""
+        try:
+            frames = self._decoder.decode(packet)
+        except av.error.FFmpegError:
+            self._damaged += 1
+            return
+        for frame in frames:
+            self._convert(frame)
+
+    def close(self) -> None:
+        try:
+            rest = self._decoder.decode(None)
+        except av.error.FFmpegError:
+            rest = []
+        for frame in rest:
+            self._convert(frame)
+        self._flush()
+        self._container.mux(self._stream.encode(None))
+
+    @property
+    def warnings(self) -> Warnings:
+        """What was changed or lost; complete after `close`."""
+        found: Warnings = []
+        if self._converted or self._mixed:
+            mixed = "; its channels were mixed down" if self._mixed else ""
+            found.append(("sound_converted", f"{self._name} was converted from {self._from} to {self._to}{mixed}"))
+        if self._changes:
+            found.append(("sound_changes", f"{self._name} changes its format; all of it is now {self._to}"))
+        if self._damaged:
+            found.append(("damaged_sound", f"{self._damaged} packets of {self._name} were damaged and are silent"))
+        if (seconds := self._overlap / self._format.rate) > _SLACK_S:
+            found.append(
+                ("sound_overlap", f"{seconds:.1f} s of {self._name} overlapped earlier sound and was left out")
+            )
+        return found
+
+    def _convert(self, frame: Any) -> None:
+        """Bring a decoded frame to the encoder's format; the format of the input may change at any frame."""
+        found = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if found != self._input:
+            self._flush()
+            self._changes += self._input is not None and found[1:] != self._input[1:]
+            self._mixed |= frame.layout.nb_channels > self._format.channels
+            self._input = found
+            self._resampler = av.AudioResampler(self._format.samples, self._format.layout, self._format.rate)
+        try:
+            for converted in self._resampler.resample(_mixed_down(frame)):
+                self._place(converted)
+        except ValueError:  # not a frame that swresample can convert
+            self._damaged += 1
+            self._input = None
+
+    def _flush(self) -> None:
+        if self._input is not None:
+            for converted in self._resampler.resample(None):
+                self._place(converted)
+
+    def _place(self, frame: Any) -> None:
+        rate = self._format.rate
+        time = self._next if frame.pts is None else round(frame.pts * frame.time_base * rate)
+        if self._next is None:
+            self._next = time or 0
+        ahead = 0 if time is None else time - self._next
+        if ahead > _MAX_SILENCE_S * rate:
+            self._next += ahead
+        elif ahead > _SLACK_S * rate:
+            for silence in self._silence(ahead):
+                self._encode(silence)
+        elif ahead < -_SLACK_S * rate:
+            self._overlap += min(-ahead, frame.samples)
+            frame = self._without_start(frame, -ahead)
+        if frame is not None:
+            self._encode(frame)
+
+    def _silence(self, samples: int) -> Iterator[Any]:
+        kind = np.dtype({"flt": "f4", "s16": "i2", "s32": "i4"}[self._format.samples])
+        for start in range(0, samples, self._format.rate):
+            count = min(self._format.rate, samples - start)
+            yield self._frame(np.zeros((1, count * self._format.channels), kind))
+
+    def _without_start(self, frame: Any, samples: int) -> Any | None:
+        if samples >= frame.samples:
+            return None
+        return self._frame(frame.to_ndarray()[:, samples * self._format.channels :])
+
+    def _frame(self, samples: Any) -> Any:
+        return av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples), format=self._format.samples, layout=self._format.layout
+        )
+
+    def _encode(self, frame: Any) -> None:
+        assert self._next is not None
+        frame.sample_rate, frame.pts, frame.time_base = self._format.rate, self._next, Fraction(1, self._format.rate)
+        self._next += frame.samples
+        self._container.mux(self._stream.encode(frame))
+
+
+def _described(rate: int, layout: str) -> str:
+    return f"{rate / 1000:g} kHz, {layout}"
+
+
+def _mixed_down(frame: Any) -> Any:
+    """The frame; if it has more channels of unknown places than there are layouts for, all of them in both of two."""
+    count = frame.layout.nb_channels
+    if count <= _MOST_MAPPED or not is_unknown(frame.layout):
+        return frame
+    [packed] = av.AudioResampler("flt").resample(frame)
+    mean = packed.to_ndarray().reshape(-1, count).mean(axis=1) * count**0.5
+    both = np.repeat(mean.clip(-1, 1), 2)[None].astype(np.float32)
+    mixed = av.AudioFrame.from_ndarray(both, format="flt", layout="stereo")
+    mixed.sample_rate, mixed.pts, mixed.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return mixed
