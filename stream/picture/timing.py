@@ -35,13 +35,14 @@ class Timeline:
 
     A step back by less than half a second is one of three things. Audio packets keep their times (`locate`), because
     only their duration shows how much of them overlaps. Frames (`place_or_drop`) out of order by up to two steps move
-    behind the one before, a quarter of a step apart; those further back overlap an earlier recording.
+    behind the one before, a quarter of a step apart; those further back overlap an earlier recording, up to its end.
     """
 
     def __init__(self, time_base: Fraction, step: int, splices: Splices) -> None:
         self._time_base, self._step, self._splices = time_base, max(1, step), splices
         self._jump = round(_JUMP_S / time_base)
         self._last: int | None = None
+        self._overlapping = False
 
     def place(self, pts: int | None) -> int:
         """The corrected time of the next frame, in ticks. pts: None where unknown."""
@@ -56,11 +57,15 @@ class Timeline:
         """As `place`, for a stream of which frames may be left out: None if the frame is of a time already shown."""
         latest = self._last
         located = self.locate(pts)
-        if latest is not None and located <= latest:
-            if latest - located > min(2 * self._step, round(_OUT_OF_ORDER_S / self._time_base)):
-                return None
-            self._last = located = latest + max(1, min(self._step, self._jump) // 4)
-        return located
+        if latest is None or located > latest:
+            self._overlapping = False
+            return located
+        allowed = min(2 * self._step, round(_OUT_OF_ORDER_S / self._time_base))
+        self._overlapping |= latest - located > allowed
+        if self._overlapping:
+            return None
+        self._last = latest + max(1, min(self._step, self._jump) // 4)
+        return self._last
 
     def locate(self, pts: int | None) -> int:
         """As `place`, but the time may be earlier than that of the frame before, by up to half a second."""

@@ -50,45 +50,48 @@ def changing_sound(path: Path, settings: Settings, beat: Callable[[], None] = la
 
 
 class _Format:
-    """The format of one stream at its start. changes: whether a packet with another one was seen."""
+    """The format of one stream. changes: whether another one was seen than at first, twice running: a damaged packet
+    may look like one."""
 
     def __init__(self, stream: av.AudioStream) -> None:
         self.changes = False
         self._decoder = stream.codec_context
         self._parameters = bytes(self._decoder.extradata or b"")
-        self._header: bytes | None = None
-        self._decoded: tuple[int, str] | None = None
+        self._first: object = None
+        self._latest: object = None
         self._next_s = float("-inf")
 
     def see(self, packet: Sound) -> None:
-        if self.changes:
-            return
-        self._compare_parameters(packet)
-        if self._decoder.name == "aac" and (header := _adts(packet)):
-            self.changes |= self._header not in (None, header)
-            self._header = header
-            return
-        time = packet.pts if packet.dts is None else packet.dts
-        now_s = self._next_s if time is None or packet.time_base is None else float(time * packet.time_base)
-        if now_s >= self._next_s or now_s < self._next_s - 2 * _EVERY_S:  # or the clock has been restarted
-            self._next_s = now_s + _EVERY_S
-            self._decode(packet)
-
-    def _compare_parameters(self, packet: Sound) -> None:
         if packet.has_sidedata("new_extradata"):
             parameters = bytes(packet.get_sidedata("new_extradata"))
             self.changes |= self._parameters not in (b"", parameters)
             self._parameters = parameters
+        if self._decoder.name == "aac" and (header := _adts(packet)):
+            self._compare(header)
+        elif self._is_due(packet):
+            self._decode(packet)
+
+    def _is_due(self, packet: Sound) -> bool:
+        time = packet.pts if packet.dts is None else packet.dts
+        now_s = self._next_s if time is None or packet.time_base is None else float(time * packet.time_base)
+        due = now_s >= self._next_s or now_s < self._next_s - 2 * _EVERY_S  # or the clock was restarted
+        if due:
+            self._next_s = now_s + _EVERY_S
+        return due
 
     def _decode(self, packet: Sound) -> None:
         try:
             frames: list[Any] = self._decoder.decode(packet)
         except av.error.FFmpegError:
             return  # damaged, or it needs the packets before it
-        for frame in frames:
-            found = frame.sample_rate, frame.layout.name
-            self.changes |= self._decoded not in (None, found)
-            self._decoded = found
+        for frame in frames[:1]:
+            self._compare((frame.sample_rate, frame.layout.name))
+
+    def _compare(self, found: object) -> None:
+        if found == self._latest:
+            self.changes |= self._first not in (None, found)
+            self._first = found
+        self._latest = found
 
 
 def _adts(packet: Sound) -> bytes | None:

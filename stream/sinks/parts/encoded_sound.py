@@ -10,11 +10,12 @@ from av.container import OutputContainer
 
 from stream.picture.frames import Sound
 from stream.pump import Warnings
-from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unknown
+from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unknown, loses_channels
 
 _BIT_RATE_PER_CHANNEL_BPS = 96_000
 _SLACK_S = 0.03  # smaller differences between times and samples are jitter
 _MAX_SILENCE_S = 60
+_STEADY_FRAMES = 3  # a damaged frame may look like one in another format
 _MOST_MAPPED = 8  # channels; above, swresample does not know where those of an unknown layout belong
 
 
@@ -39,14 +40,20 @@ class EncodedTrack:
         self.stream = self._stream
         self._input: tuple[str, str, int] | None = None
         self._next: int | None = None
-        self._changes = self._damaged = self._overlap = 0
-        self._from = f"{source.codec_context.name}, {_described(context.sample_rate, context.layout.name)}"
+        self._steady: tuple[str, int] | None = None
+        self._run = self._damaged = self._overlap = 0
+        self._changes = False
+        self.empty = True
+        self._from = (
+            f"{source.codec_context.codec.canonical_name}, {_described(context.sample_rate, context.layout.name)}"
+        )
         self._to = f"{codec.removeprefix('lib')}, {_described(self._format.rate, self._format.layout)}"
-        self._mixed = context.layout.nb_channels > self._format.channels
+        self._mixed = loses_channels(context.layout, self._format.layout)
         self._converted = is_converted(self._format, context)
 
     def write(self, packet: Sound) -> None:
         """Decode and encode a packet. One that cannot be decoded becomes silence."""
+        self.empty = False
         try:
             frames = self._decoder.decode(packet)
         except av.error.FFmpegError:
@@ -69,16 +76,16 @@ class EncodedTrack:
     def warnings(self) -> Warnings:
         """What was changed or lost; complete after `close`."""
         found: Warnings = []
-        if self._converted or self._mixed:
-            mixed = "; its channels were mixed down" if self._mixed else ""
-            found.append(("sound_converted", f"{self._name} was converted from {self._from} to {self._to}{mixed}"))
+        mixed = "; its channels were mixed down" if self._mixed else ""
         if self._changes:
-            found.append(("sound_changes", f"{self._name} changes its format; all of it is now {self._to}"))
+            found.append(("sound_changes", f"{self._name} changes its format; all of it is now {self._to}{mixed}"))
+        elif self._converted or self._mixed:
+            found.append(("sound_converted", f"{self._name} was converted from {self._from} to {self._to}{mixed}"))
         if self._damaged:
             found.append(("damaged_sound", f"{self._damaged} packets of {self._name} were damaged and are silent"))
         if (seconds := self._overlap / self._format.rate) > _SLACK_S:
             found.append(
-                ("sound_overlap", f"{seconds:.1f} s of {self._name} overlapped earlier sound and was left out")
+                ("sound_overlap", f"{seconds:.2f} s of {self._name} overlapped earlier sound and was left out")
             )
         return found
 
@@ -87,10 +94,13 @@ class EncodedTrack:
         found = (frame.format.name, frame.layout.name, frame.sample_rate)
         if found != self._input:
             self._flush()
-            self._changes += self._input is not None and found[1:] != self._input[1:]
-            self._mixed |= frame.layout.nb_channels > self._format.channels
-            self._input = found
+            self._input, self._run = found, 0
             self._resampler = av.AudioResampler(self._format.samples, self._format.layout, self._format.rate)
+        self._run += 1
+        if self._run == _STEADY_FRAMES:
+            self._changes |= self._steady not in (None, found[1:])
+            self._mixed |= loses_channels(frame.layout, self._format.layout)
+            self._steady = found[1:]
         try:
             for converted in self._resampler.resample(_mixed_down(frame)):
                 self._place(converted)

@@ -22,6 +22,7 @@ class SoundTracks:
 
     def __init__(self, container: OutputContainer, chosen: Encoding, info: VideoInfo) -> None:
         self._tracks: dict[int, CopiedTrack | EncodedTrack] = {}
+        self._names: dict[int, str] = {}
         self._warnings: Warnings = []
         if info.sound and not chosen.sound_codec:
             self._warnings.append(("no_sound", f"{chosen.name} holds no sound; the video's own was left out"))
@@ -32,6 +33,7 @@ class SoundTracks:
                 self._warnings.append(("sound_left_out", f"{name} holds nothing that can be decoded; it was left out"))
                 continue
             self._tracks[source.index] = _track(container, chosen, source, name, info)
+            self._names[source.index] = name
 
     def write(self, packet: Sound) -> None:
         if track := self._tracks.get(packet.stream.index):
@@ -45,7 +47,12 @@ class SoundTracks:
     @property
     def warnings(self) -> Warnings:
         """What was changed or lost; complete after `close`."""
-        return self._warnings + [warning for track in self._tracks.values() for warning in track.warnings]
+        empty = [name for index, name in self._names.items() if self._tracks[index].empty]
+        return [
+            *self._warnings,
+            *(("empty_sound", f"{name} is empty") for name in empty),
+            *(warning for track in self._tracks.values() for warning in track.warnings),
+        ]
 
 
 class CopiedTrack:
@@ -55,6 +62,7 @@ class CopiedTrack:
         """name: of the track, for warnings."""
         self._container, self._name = container, name
         self.stream = container.add_stream_from_template(source)
+        self.empty = True
         self._last: int | None = None
         self._last_written: int | None = None
         self._overlap_s = 0.0
@@ -62,6 +70,7 @@ class CopiedTrack:
     def write(self, packet: Sound) -> None:
         """Times within the last half of the packet before become its end less that half: two recordings that overlap
         by less than a packet are not told from jitter."""
+        self.empty = False
         time, duration, clock = packet.pts or 0, packet.duration or 0, packet.time_base or self.stream.time_base
         assert clock is not None
         if self._last is not None:
@@ -93,14 +102,14 @@ class CopiedTrack:
         """What was lost; complete after `close`."""
         if not self._overlap_s:
             return []
-        return [("sound_overlap", f"{self._overlap_s:.1f} s of {self._name} overlapped earlier sound and was left out")]
+        return [("sound_overlap", f"{self._overlap_s:.2f} s of {self._name} overlapped earlier sound and was left out")]
 
 
 def _track(
     container: OutputContainer, chosen: Encoding, source: av.AudioStream, name: str, info: VideoInfo
 ) -> CopiedTrack | EncodedTrack:
     track: CopiedTrack | EncodedTrack
-    if _is_stored(chosen, source) and source.index not in info.changing_sound():
+    if _is_stored(container, chosen, source) and source.index not in info.changing_sound():
         track = CopiedTrack(container, source, name)
     else:
         track = EncodedTrack(container, source, chosen.sound_codec, name)
@@ -114,9 +123,11 @@ def _is_known(source: av.AudioStream) -> bool:
     return context.sample_rate > 0 and context.layout.nb_channels > 0 and context.format is not None
 
 
-def _is_stored(chosen: Encoding, source: av.AudioStream) -> bool:
+def _is_stored(container: OutputContainer, chosen: Encoding, source: av.AudioStream) -> bool:
     """Whether the output's container can store the packets as they are, with their channel layout."""
     codec, layout = source.codec_context.codec.canonical_name, source.codec_context.layout
+    if codec == "aac" and not source.codec_context.extradata and container.name.startswith("pipe:"):
+        return False  # the parameters are in the packets: the muxer would add them to the header later
     if chosen.sound is not None and codec not in chosen.sound:
         return False
     if chosen.container == "matroska" and codec.startswith("pcm_") and layout.nb_channels > 2:

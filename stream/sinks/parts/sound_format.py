@@ -20,8 +20,9 @@ _STAND_INS = {
     "BL": {"SL"},
     "BR": {"SR"},
     "BC": {"BL", "BR"},
-    "FLC": {"FL"},
-    "FRC": {"FR"},
+    "FC": {"FL", "FR"},
+    "DL": {"FL"},
+    "DR": {"FR"},
 }
 """Channels to which libswresample moves one that a layout does not have."""
 
@@ -81,9 +82,18 @@ def nearest_layout(layout: av.AudioLayout, encoder: str) -> str:
         layout = av.AudioLayout(_BY_COUNT[layout.nb_channels])
     if layout.name in _LAYOUTS[encoder] or (encoder in _ANY_LAYOUT and layout.nb_channels <= 8):
         return layout.name
-    channels = _channels(layout)
-    choices = [choice for choice in _LAYOUTS[encoder] if _holds(_channels(av.AudioLayout(choice)), channels)]
-    return choices[0] if choices else _LAYOUTS[encoder][-1]
+    fitting = [choice for choice in _LAYOUTS[encoder] if not loses_channels(layout, choice)]
+    return fitting[0] if fitting else _LAYOUTS[encoder][-1]
+
+
+def loses_channels(layout: av.AudioLayout, choice: str) -> bool:
+    """Whether channels of `layout` are mixed into others, or lost, when it is converted to the layout `choice`."""
+    if is_unknown(layout):
+        return layout.nb_channels > av.AudioLayout(choice).nb_channels
+    channels, places = _channels(layout), _channels(av.AudioLayout(choice))
+    moved = channels - places
+    used = [place for channel in moved for place in _STAND_INS.get(channel, {""})]
+    return not set(used) <= places - channels or len(set(used)) < len(used)
 
 
 def is_unknown(layout: av.AudioLayout) -> bool:
@@ -93,12 +103,3 @@ def is_unknown(layout: av.AudioLayout) -> bool:
 
 def _channels(layout: av.AudioLayout) -> set[str]:
     return {channel.name for channel in layout.channels}
-
-
-def _holds(choice: set[str], channels: set[str]) -> bool:
-    def has_place(channel: str) -> bool:
-        stand_ins = _STAND_INS.get(channel, set())
-        taken = stand_ins & channels if channel[0] in "SB" and len(stand_ins) == 1 else set()
-        return channel in choice or (bool(stand_ins) and stand_ins <= choice and not taken)
-
-    return all(has_place(channel) for channel in channels)
