@@ -41,9 +41,8 @@ class EncodedTrack:
         self._input: tuple[str, str, int] | None = None
         self._next: int | None = None
         self._steady: tuple[str, int] | None = None
-        self._run = self._damaged = self._overlap = 0
+        self._run = self._packets = self._damaged = self._overlap = 0
         self._changes = False
-        self.empty = True
         self._from = (
             f"{source.codec_context.codec.canonical_name}, {_described(context.sample_rate, context.layout.name)}"
         )
@@ -53,7 +52,7 @@ class EncodedTrack:
 
     def write(self, packet: Sound) -> None:
         """Decode and encode a packet. One that cannot be decoded becomes silence."""
-        self.empty = False
+        self._packets += 1
         try:
             frames = self._decoder.decode(packet)
         except av.error.FFmpegError:
@@ -73,6 +72,11 @@ class EncodedTrack:
         self._container.mux(self._stream.encode(None))
 
     @property
+    def empty(self) -> bool:
+        """Whether no packet was written."""
+        return self._packets == 0
+
+    @property
     def warnings(self) -> Warnings:
         """What was changed or lost; complete after `close`."""
         found: Warnings = []
@@ -82,7 +86,12 @@ class EncodedTrack:
         elif self._converted or self._mixed:
             found.append(("sound_converted", f"{self._name} was converted from {self._from} to {self._to}{mixed}"))
         if self._damaged:
-            found.append(("damaged_sound", f"{self._damaged} packets of {self._name} were damaged and are silent"))
+            found.append(
+                (
+                    "damaged_sound",
+                    f"{self._damaged} of {self._packets} packets of {self._name} were damaged and are silent",
+                )
+            )
         if (seconds := self._overlap / self._format.rate) > _SLACK_S:
             found.append(
                 ("sound_overlap", f"{seconds:.2f} s of {self._name} overlapped earlier sound and was left out")
