@@ -64,11 +64,11 @@ class _Format:
     def see(self, packet: Sound) -> None:
         if packet.has_sidedata("new_extradata"):
             parameters = bytes(packet.get_sidedata("new_extradata"))
-            self.changes |= self._parameters not in (b"", parameters)
+            self.changes |= self._parameters != parameters
             self._parameters = parameters
         if self._decoder.name == "aac" and (header := _adts(packet)):
             self._compare(header)
-        elif self._is_due(packet):
+        elif packet.is_keyframe and self._is_due(packet):
             self._decode(packet)
 
     def _is_due(self, packet: Sound) -> bool:

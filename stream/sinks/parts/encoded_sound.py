@@ -93,9 +93,7 @@ class EncodedTrack:
                 )
             )
         if (seconds := self._overlap / self._format.rate) > _SLACK_S:
-            found.append(
-                ("sound_overlap", f"{seconds:.2f} s of {self._name} overlapped earlier sound and was left out")
-            )
+            found.append(overlap_warning(seconds, self._name))
         return found
 
     def _convert(self, frame: Any) -> None:
@@ -160,6 +158,11 @@ class EncodedTrack:
         frame.sample_rate, frame.pts, frame.time_base = self._format.rate, self._next, Fraction(1, self._format.rate)
         self._next += frame.samples
         self._container.mux(self._stream.encode(frame))
+
+
+def overlap_warning(seconds: float, name: str) -> tuple[str, str]:
+    """name: of the track."""
+    return "sound_overlap", f"{seconds:.2f} s of {name} overlapped earlier sound and was left out"
 
 
 def _described(rate: int, layout: str) -> str:

@@ -1,7 +1,5 @@
 """Audio tracks of output files: packets are copied where the container supports the codec, else re-encoded."""
 
-import io
-from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -10,8 +8,9 @@ from av.container import OutputContainer
 from stream.picture.frames import Sound, VideoInfo
 from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
-from stream.sinks.parts.encoded_sound import EncodedTrack
+from stream.sinks.parts.encoded_sound import EncodedTrack, overlap_warning
 from stream.sinks.parts.sound_format import is_unknown
+from stream.sinks.parts.trial import Trial, plain_copy
 
 
 class SoundTracks:
@@ -58,19 +57,19 @@ class SoundTracks:
 class CopiedTrack:
     """Copies the input's packets unchanged, at increasing times. Packets wholly within earlier sound are left out."""
 
-    def __init__(self, container: OutputContainer, source: av.AudioStream, name: str) -> None:
+    def __init__(self, container: OutputContainer, source: av.AudioStream, name: str, trial: Trial) -> None:
         """name: of the track, for warnings."""
-        self._container, self._name = container, name
+        self._container, self._name, self._trial = container, name, trial
         self.stream = container.add_stream_from_template(source)
-        self.empty = True
         self._last: int | None = None
         self._last_written: int | None = None
         self._overlap_s = 0.0
+        self._packets = self._damaged = 0
 
     def write(self, packet: Sound) -> None:
         """Times within the last half of the packet before become its end less that half: two recordings that overlap
         by less than a packet are not told from jitter."""
-        self.empty = False
+        self._packets += 1
         time, duration, clock = packet.pts or 0, packet.duration or 0, packet.time_base or self.stream.time_base
         assert clock is not None
         if self._last is not None:
@@ -89,28 +88,44 @@ class CopiedTrack:
         ticks, least = round(time_s / tick), 0 if 0 < duration_s < tick else 1
         if self._last_written is not None:
             ticks = max(ticks, self._last_written + least)
+        if packet.has_sidedata("new_extradata"):  # the muxer would take it for a change of parameters
+            packet = plain_copy(packet)
         packet.stream, packet.time_base = self.stream, tick
         packet.pts = packet.dts = self._last_written = ticks
         packet.duration = round(duration_s / tick)
-        self._container.mux(packet)
+        if self._trial.accepts(packet):
+            self._container.mux(packet)
+        else:
+            self._damaged += 1
 
     def close(self) -> None:
         """Nothing to flush."""
+        self._trial.close()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no packet was written."""
+        return self._packets == 0
 
     @property
     def warnings(self) -> Warnings:
         """What was lost; complete after `close`."""
-        if not self._overlap_s:
-            return []
-        return [("sound_overlap", f"{self._overlap_s:.2f} s of {self._name} overlapped earlier sound and was left out")]
+        found: Warnings = []
+        if self._damaged:
+            count = f"{self._damaged} of {self._packets} packets of {self._name}"
+            found.append(("damaged_sound", f"{count} were damaged and were left out"))
+        if self._overlap_s:
+            found.append(overlap_warning(self._overlap_s, self._name))
+        return found
 
 
 def _track(
     container: OutputContainer, chosen: Encoding, source: av.AudioStream, name: str, info: VideoInfo
 ) -> CopiedTrack | EncodedTrack:
     track: CopiedTrack | EncodedTrack
-    if _is_stored(container, chosen, source) and source.index not in info.changing_sound():
-        track = CopiedTrack(container, source, name)
+    trial = Trial(chosen, source) if _is_stored(container, chosen, source) else None
+    if trial and trial.accepted and source.index not in info.changing_sound():
+        track = CopiedTrack(container, source, name, trial)
     else:
         track = EncodedTrack(container, source, chosen.sound_codec, name)
     _describe(track.stream, source)
@@ -124,7 +139,7 @@ def _is_known(source: av.AudioStream) -> bool:
 
 
 def _is_stored(container: OutputContainer, chosen: Encoding, source: av.AudioStream) -> bool:
-    """Whether the output's container can store the packets as they are, with their channel layout."""
+    """Whether the output's format stores the codec, with its channel layout."""
     codec, layout = source.codec_context.codec.canonical_name, source.codec_context.layout
     if codec == "aac" and not source.codec_context.extradata and container.name.startswith("pipe:"):
         return False  # the parameters are in the packets: the muxer would add them to the header later
@@ -132,20 +147,6 @@ def _is_stored(container: OutputContainer, chosen: Encoding, source: av.AudioStr
         return False
     if chosen.container == "matroska" and codec.startswith("pcm_") and layout.nb_channels > 2:
         return is_unknown(layout)  # Matroska stores only the number of channels of PCM
-    return _is_accepted(chosen, source)
-
-
-def _is_accepted(chosen: Encoding, source: av.AudioStream) -> bool:
-    """Whether the muxer accepts the codec, which only writing a header shows."""
-    trial = av.open(io.BytesIO(), "w", format=chosen.container, options=chosen.muxer_options)
-    try:
-        trial.add_stream_from_template(source)
-        trial.start_encoding()
-    except (av.error.FFmpegError, ValueError):
-        return False
-    finally:
-        with suppress(av.error.FFmpegError, ValueError):  # a file without packets
-            trial.close()
     return True
 
 
