@@ -13,7 +13,7 @@ from stream.pump import Warnings
 from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unknown, loses_channels
 
 _BIT_RATE_PER_CHANNEL_BPS = 96_000
-_SLACK_S = 0.03  # smaller differences between times and samples are jitter
+_SLACK_S = (0.03, 0.06)  # differences between times and samples of up to a packet, within these limits, are jitter
 _MAX_SILENCE_S = 60
 _STEADY_FRAMES = 3  # a damaged frame may look like one in another format
 _MOST_MAPPED = 8  # channels; above, swresample does not know where those of an unknown layout belong
@@ -22,8 +22,8 @@ _MOST_MAPPED = 8  # channels; above, swresample does not know where those of an 
 class EncodedTrack:
     """Encodes the sound of `source` with `codec`, in the format of the encoder nearest to that of the start.
 
-    Samples follow each other without overlap, in step with the input's times to within 30 ms: what overlaps earlier
-    sound is cut off, and gaps of up to a minute are filled with silence.
+    Samples follow each other without overlap, in step with the input's times to within a packet (30 to 60 ms): what
+    overlaps earlier sound is cut off, and gaps of up to a minute are filled with silence.
     """
 
     def __init__(self, container: OutputContainer, source: av.AudioStream, codec: str, name: str) -> None:
@@ -40,6 +40,7 @@ class EncodedTrack:
         self.stream = self._stream
         self._input: tuple[str, str, int] | None = None
         self._next: int | None = None
+        self._slack = 0
         self._steady: tuple[str, int] | None = None
         self._run = self._packets = self._damaged = self._overlap = 0
         self._changes = False
@@ -92,7 +93,7 @@ class EncodedTrack:
                     f"{self._damaged} of {self._packets} packets of {self._name} were damaged and are silent",
                 )
             )
-        if (seconds := self._overlap / self._format.rate) > _SLACK_S:
+        if (seconds := self._overlap / self._format.rate) > _SLACK_S[0]:
             found.append(overlap_warning(seconds, self._name))
         return found
 
@@ -104,6 +105,7 @@ class EncodedTrack:
             self._input, self._run = found, 0
             self._resampler = av.AudioResampler(self._format.samples, self._format.layout, self._format.rate)
         self._run += 1
+        self._slack = round(min(max(frame.samples / frame.sample_rate, _SLACK_S[0]), _SLACK_S[1]) * self._format.rate)
         if self._run == _STEADY_FRAMES:
             self._changes |= self._steady not in (None, found[1:])
             self._mixed |= loses_channels(frame.layout, self._format.layout)
@@ -128,10 +130,10 @@ class EncodedTrack:
         ahead = 0 if time is None else time - self._next
         if ahead > _MAX_SILENCE_S * rate:
             self._next += ahead
-        elif ahead > _SLACK_S * rate:
+        elif ahead > self._slack:
             for silence in self._silence(ahead):
                 self._encode(silence)
-        elif ahead < -_SLACK_S * rate:
+        elif ahead < -self._slack:
             self._overlap += min(-ahead, frame.samples)
             frame = self._without_start(frame, -ahead)
         if frame is not None:

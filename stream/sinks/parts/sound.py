@@ -67,8 +67,8 @@ class CopiedTrack:
         self._packets = self._damaged = 0
 
     def write(self, packet: Sound) -> None:
-        """Times within the last half of the packet before become its end less that half: two recordings that overlap
-        by less than a packet are not told from jitter."""
+        """Write a packet. One that is earlier than the packet before holds nothing new and is left out. Any other is
+        written at least half of its duration after it, because small overlaps may be jitter."""
         self._packets += 1
         time, duration, clock = packet.pts or 0, packet.duration or 0, packet.time_base or self.stream.time_base
         assert clock is not None

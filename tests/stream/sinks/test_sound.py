@@ -192,22 +192,34 @@ def test_gaps_are_filled_with_silence(tmp_path: Path, suffix: str, codec: str) -
     assert loud[int(1.1 * rate) : int(1.9 * rate)].any()
 
 
+def damage(number: int, packet: Any) -> Any:
+    """For `with_packets`: three packets of ones."""
+    if number not in (5, 6, 7):
+        return packet
+    broken = av.Packet(b"\xff" * packet.size)
+    broken.pts, broken.dts, broken.time_base = packet.pts, packet.dts, packet.time_base
+    return broken
+
+
 @pytest.mark.parametrize(("suffix", "codec"), [(".webm", "aac"), (".mp4", "flac")])
 def test_damaged_packets_are_silent_and_reported(tmp_path: Path, suffix: str, codec: str) -> None:
     clip = clip_with(tmp_path / "in.mkv", tones(1, 2.0), layout="mono", codec=codec)
-
-    def damage(number: int, packet: Any) -> Any:
-        if number not in (5, 6, 7):
-            return packet
-        broken = av.Packet(b"\xff" * packet.size)
-        broken.pts, broken.dts, broken.time_base = packet.pts, packet.dts, packet.time_base
-        return broken
-
     warnings = convert(with_packets(tmp_path / "damaged.mkv", clip, damage), tmp_path / f"out{suffix}")
     assert "3 of " in warnings["damaged_sound"]
     wave, rate, _ = heard(tmp_path / f"out{suffix}")
     assert len(wave) / rate == pytest.approx(2, abs=0.06)
     assert "sound_changes" not in warnings
+
+
+def test_packets_that_the_muxer_refuses_are_left_out(tmp_path: Path) -> None:
+    """The muxer of MP4 reads the headers of E-AC-3, and would fail when the next frame is written."""
+    clip = clip_with(tmp_path / "in.mkv", tones(2, 2.0), codec="eac3")
+    warnings = convert(with_packets(tmp_path / "damaged.mkv", clip, damage), tmp_path / "out.mp4")
+    assert warnings == {
+        "damaged_sound": f"3 of {len(times_of(clip))} packets of the sound were damaged and were left out"
+    }
+    assert tones_in(tmp_path / "out.mp4") == [[0], [1]]
+    assert len(times_of(tmp_path / "out.mp4")) == len(times_of(clip)) - 3
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
