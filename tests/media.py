@@ -69,10 +69,12 @@ def write_video(
     colour: tuple[int, int, int, int] | None = None,
     sar: Fraction | None = None,
     container: str | None = None,
+    display: Sequence[float] | None = None,
 ) -> Path:
     """Encode `images` (RGB arrays, or frames already in `pix_fmt`), with `sound_s` seconds of beeps.
 
     times_ms: one presentation time per frame. colour: matrix, range, primaries, transfer as numbers of ITU-T H.273.
+    display: a, b, c and d of a display matrix.
     """
     out = av.open(str(path), "w", format=container)
     stream = cast(av.VideoStream, out.add_stream(codec, rate=rate))
@@ -83,6 +85,9 @@ def write_video(
         context.colorspace, context.color_range, context.color_primaries, context.color_trc = colour
     if sar is not None:
         context.sample_aspect_ratio = sar
+    if display is not None:
+        a, b, c, d = (round(v * 65536) for v in display)
+        stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
     sound = _beep(out, sound_s, sound_codec) if sound_s else iter(())
     for n, image in enumerate(images):
         frame = av.VideoFrame.from_ndarray(image, format="rgb24") if isinstance(image, np.ndarray) else image

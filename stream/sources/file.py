@@ -14,6 +14,7 @@ import av
 
 from stream.address import Address
 from stream.errors import TooLarge, UnreadableMedia
+from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.ingest import Ingest
 from stream.picture.timing import clock
@@ -23,6 +24,8 @@ from stream.sources import container as media
 from stream.sources.base import SourceOptions
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
 from stream.sources.sound_changes import changing_sound
+
+_LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding errors
 
 
 class FileSource:
@@ -61,14 +64,14 @@ class FileSource:
             self._reader = Reader(self._container, stream, settings, start_s, end_s)
             for track in self._reader.unknown_sound:
                 self._warn("sound_left_out", f"there is no decoder for the codec of {track}; it was left out")
-            self._ingest = self._peek(stream.codec_context.sample_aspect_ratio, size)
+            self._ingest = self._peek(stream.sample_aspect_ratio, size)
             self.info = self._info(stream, start_s, end_s)
         except BaseException:
             self._container.close()
             raise
 
     def _peek(self, sar: Fraction | None, size: tuple[int, int]) -> Ingest:
-        """Decode up to the first frame: only it has the rotation, pixel format and actual size."""
+        """Decode up to the first frame: only it has the orientation, pixel format and actual size."""
         self._raw = iter(self._reader)
         self._ahead: list[Raw] = []
         for item in self._raw:
@@ -78,11 +81,17 @@ class FileSource:
         else:
             part = "" if self._whole else " of that part"
             raise UnreadableMedia(f"{self._path}: not a single frame{part} could be decoded")
+        self._check_angle(Display.of_frame(item).off_deg)
         ingest = Ingest(item, sar, *size, max_pixels=self._settings.max_pixels)
         if ingest.trimmed:
             (width, height), (even_w, even_h) = ingest.upright, ingest.size
             self._warn("odd_size", f"cropped from {width}x{height} to {even_w}x{even_h}: video needs even sides")
         return ingest
+
+    def _check_angle(self, off_deg: float) -> None:
+        if off_deg > _LEVEL_DEG:
+            rest = f"the remaining {off_deg:.0f}° of its rotation were left out"
+            self._warn("odd_angle", f"the picture was turned by whole quarter turns only: {rest}")
 
     def _info(self, stream: av.VideoStream, start_s: float, end_s: float | None) -> VideoInfo:
         length_s = self._expected_s

@@ -10,6 +10,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
 from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
@@ -53,6 +54,7 @@ class Reader:
         self._indexed = container.format.name not in UNINDEXED
         self._first_dts: int | None = None
         self._delay: int | None = None
+        self._displays = Displays()  # a seek leads to a keyframe, which starts again
         if not self._timed:
             self._decoder.thread_type = "SLICE"  # frame threading would delay frames by more than reordering
         self._start_clocks()
@@ -154,6 +156,7 @@ class Reader:
                 self.health.lose_one()
             return
         for picture in pictures:
+            self._displays.apply(picture)
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
             time = self._picture.place_or_drop(pts)
             if time is None:
