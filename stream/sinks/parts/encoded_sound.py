@@ -10,6 +10,7 @@ from av.container import OutputContainer
 
 from stream.picture.frames import Sound
 from stream.pump import Warnings
+from stream.sinks.parts.drift import Drift
 from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unknown, loses_channels
 
 _BIT_RATE_PER_CHANNEL_BPS = 96_000
@@ -31,22 +32,20 @@ class EncodedTrack:
         self._container, self._decoder, self._name = container, source.codec_context, name
         context = source.codec_context
         self._format = encoder_format(codec, context.sample_rate, context.layout, context.format.bytes)
-        self._stream = cast(av.AudioStream, container.add_stream(codec, rate=self._format.rate))
-        self._stream.codec_context.layout = av.AudioLayout(self._format.layout)
+        self.stream = cast(av.AudioStream, container.add_stream(codec, rate=self._format.rate))
+        self.stream.codec_context.layout = av.AudioLayout(self._format.layout)
         if codec == "flac":
-            self._stream.codec_context.format = av.AudioFormat(self._format.samples)
+            self.stream.codec_context.format = av.AudioFormat(self._format.samples)
         else:
-            self._stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * self._format.channels
-        self.stream = self._stream
+            self.stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * self._format.channels
         self._input: tuple[str, str, int] | None = None
         self._next: int | None = None
         self._slack = 0
+        self._drift = Drift()
         self._steady: tuple[str, int] | None = None
         self._run = self._packets = self._damaged = self._overlap = 0
         self._changes = False
-        self._from = (
-            f"{source.codec_context.codec.canonical_name}, {_described(context.sample_rate, context.layout.name)}"
-        )
+        self._from = f"{context.codec.canonical_name}, {_described(context.sample_rate, context.layout.name)}"
         self._to = f"{codec.removeprefix('lib')}, {_described(self._format.rate, self._format.layout)}"
         self._mixed = loses_channels(context.layout, self._format.layout)
         self._converted = is_converted(self._format, context)
@@ -70,7 +69,7 @@ class EncodedTrack:
         for frame in rest:
             self._convert(frame)
         self._flush()
-        self._container.mux(self._stream.encode(None))
+        self._container.mux(self.stream.encode(None))
 
     @property
     def empty(self) -> bool:
@@ -87,12 +86,8 @@ class EncodedTrack:
         elif self._converted or self._mixed:
             found.append(("sound_converted", f"{self._name} was converted from {self._from} to {self._to}{mixed}"))
         if self._damaged:
-            found.append(
-                (
-                    "damaged_sound",
-                    f"{self._damaged} of {self._packets} packets of {self._name} were damaged and are silent",
-                )
-            )
+            count = f"{self._damaged} of {self._packets} packets of {self._name}"
+            found.append(("damaged_sound", f"{count} were damaged and are silent"))
         if (seconds := self._overlap / self._format.rate) > _SLACK_S[0]:
             found.append(overlap_warning(seconds, self._name))
         return found
@@ -111,11 +106,12 @@ class EncodedTrack:
             self._mixed |= loses_channels(frame.layout, self._format.layout)
             self._steady = found[1:]
         try:
-            for converted in self._resampler.resample(_mixed_down(frame)):
-                self._place(converted)
-        except ValueError:  # not a frame that swresample can convert
-            self._damaged += 1
-            self._input = None
+            frames = self._resampler.resample(_mixed_down(frame))
+        except ValueError:  # also FFmpeg's errors of invalid arguments: swresample cannot convert the frame
+            self._damaged, self._input = self._damaged + 1, None
+            return
+        for converted in frames:
+            self._place(converted)
 
     def _flush(self) -> None:
         if self._input is not None:
@@ -128,12 +124,14 @@ class EncodedTrack:
         if self._next is None:
             self._next = time or 0
         ahead = 0 if time is None else time - self._next
-        if ahead > _MAX_SILENCE_S * rate:
+        if not self._drift.is_real(ahead / rate, self._slack / rate):
+            pass
+        elif ahead > _MAX_SILENCE_S * rate:
             self._next += ahead
-        elif ahead > self._slack:
+        elif ahead > 0:
             for silence in self._silence(ahead):
                 self._encode(silence)
-        elif ahead < -self._slack:
+        else:
             self._overlap += min(-ahead, frame.samples)
             frame = self._without_start(frame, -ahead)
         if frame is not None:
@@ -159,7 +157,7 @@ class EncodedTrack:
         assert self._next is not None
         frame.sample_rate, frame.pts, frame.time_base = self._format.rate, self._next, Fraction(1, self._format.rate)
         self._next += frame.samples
-        self._container.mux(self._stream.encode(frame))
+        self._container.mux(self.stream.encode(frame))
 
 
 def overlap_warning(seconds: float, name: str) -> tuple[str, str]:

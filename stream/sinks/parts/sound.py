@@ -8,9 +8,12 @@ from av.container import OutputContainer
 from stream.picture.frames import Sound, VideoInfo
 from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
+from stream.sinks.parts.drift import Drift
 from stream.sinks.parts.encoded_sound import EncodedTrack, overlap_warning
 from stream.sinks.parts.sound_format import is_unknown
 from stream.sinks.parts.trial import Trial, plain_copy
+
+_LEAST_SLACK_S = 0.01  # some packets last less than a millisecond, which is the tick of many files
 
 
 class SoundTracks:
@@ -55,29 +58,37 @@ class SoundTracks:
 
 
 class CopiedTrack:
-    """Copies the input's packets unchanged, at increasing times. Packets wholly within earlier sound are left out."""
+    """Copies the input's packets unchanged, at increasing times. Those that overlap earlier sound are left out."""
 
     def __init__(self, container: OutputContainer, source: av.AudioStream, name: str, trial: Trial) -> None:
         """name: of the track, for warnings."""
         self._container, self._name, self._trial = container, name, trial
         self.stream = container.add_stream_from_template(source)
+        self._drift = Drift()
         self._last: int | None = None
+        self._end = 0
         self._last_written: int | None = None
         self._overlap_s = 0.0
         self._packets = self._damaged = 0
 
     def write(self, packet: Sound) -> None:
-        """Write a packet. One that is earlier than the packet before holds nothing new and is left out. Any other is
-        written at least half of its duration after it, because small overlaps may be jitter."""
+        """Write a packet, unless it overlaps the sound before: see `Drift`. Jitter of more than half a packet is
+        evened out."""
         self._packets += 1
         time, duration, clock = packet.pts or 0, packet.duration or 0, packet.time_base or self.stream.time_base
         assert clock is not None
         if self._last is not None:
-            if time < self._last:
+            ahead = time - self._end
+            if not duration:  # unknown: there is no telling a gap from a longer packet
+                ahead = min(ahead, 0)
+            slack_s = max(float(duration * clock) / 2, _LEAST_SLACK_S)
+            real = self._drift.is_real(float(ahead * clock), slack_s)
+            if real and ahead < 0:
                 self._overlap_s += float(duration * clock)
                 return
-            time = max(time, self._last + duration // 2)
-        self._last = time
+            jitter = not real and abs(ahead * clock) > slack_s
+            time = self._end if jitter else max(time, self._last + duration // 2)
+        self._last, self._end = time, time + duration
         self._mux(packet, time * clock, duration * clock)
 
     def _mux(self, packet: Sound, time_s: Fraction, duration_s: Fraction) -> None:

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from stream.picture.frames import Frame
 from stream.pump import pump
 from stream.records.options import Options
 from stream.settings import Settings
@@ -177,6 +178,46 @@ def test_packets_of_192_khz_never_share_a_tick(tmp_path: Path) -> None:
     convert(source, out)
     assert increasing(times_of(out))
     assert len(times_of(out)) == len(times_of(clip))
+
+
+class Shaken:
+    """A source whose packets of sound have times that are off by up to 50 ms, as those of some recorders.
+
+    known: whether their durations are.
+    """
+
+    def __init__(self, source: FileSource, known: bool) -> None:
+        self.info, self.warnings, self._source, self._known = source.info, source.warnings, source, known
+
+    def __iter__(self) -> Any:
+        rng = np.random.default_rng(1)
+        for item in self._source:
+            if not isinstance(item, Frame) and item.time_base and item.pts is not None:
+                item.pts = item.dts = item.pts + round(rng.uniform(-0.05, 0.05) / float(item.time_base))
+                item.duration = item.duration if self._known else 0
+            yield item
+
+    def close(self) -> None:
+        self._source.close()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_jitter_loses_no_sound(tmp_path: Path, suffix: str) -> None:
+    clip = clip_with(tmp_path / "in.mkv", tones(2, 2.0))
+    sink = open_sink(tmp_path / f"out{suffix}", Options(), SETTINGS)
+    pump(Shaken(FileSource(clip, SETTINGS), known=True), Unchanged(), sink)
+    wave, rate, _ = heard(tmp_path / f"out{suffix}")
+    assert len(wave) / rate == pytest.approx(2, abs=0.1)
+    assert increasing(times_of(tmp_path / f"out{suffix}"))
+
+
+def test_packets_of_unknown_duration_keep_their_times(tmp_path: Path) -> None:
+    clip = clip_with(tmp_path / "in.mkv", tones(2, 2.0))
+    sink = open_sink(tmp_path / "out.mkv", Options(), SETTINGS)
+    pump(Shaken(FileSource(clip, SETTINGS), known=False), Unchanged(), sink)
+    apart = np.diff([float(time) for time in times_of(tmp_path / "out.mkv")])
+    assert apart.mean() == pytest.approx(1024 / 48_000, abs=0.01)
+    assert apart.min() > 0
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".webm", "aac"), (".mp4", "flac"), (".mp4", "pcm_f32le")])
