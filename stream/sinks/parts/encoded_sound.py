@@ -16,6 +16,7 @@ from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unk
 _BIT_RATE_PER_CHANNEL_BPS = 96_000
 _SLACK_S = (0.03, 0.06)  # differences between times and samples of up to a packet, within these limits, are jitter
 _MAX_SILENCE_S = 60
+_USUAL_OVERLAP_S = 0.05  # the last packet of a recording is longer than the picture
 _STEADY_FRAMES = 3  # a damaged frame may look like one in another format
 _MOST_MAPPED = 8  # channels; above, swresample does not know where those of an unknown layout belong
 
@@ -31,7 +32,8 @@ class EncodedTrack:
         """name: of the track, for warnings."""
         self._container, self._decoder, self._name = container, source.codec_context, name
         context = source.codec_context
-        self._format = encoder_format(codec, context.sample_rate, context.layout, context.format.bytes)
+        sample_bytes = context.format.bytes if context.format else 2  # some are known only after decoding
+        self._format = encoder_format(codec, context.sample_rate, context.layout, sample_bytes)
         self.stream = cast(av.AudioStream, container.add_stream(codec, rate=self._format.rate))
         self.stream.codec_context.layout = av.AudioLayout(self._format.layout)
         if codec == "flac":
@@ -88,9 +90,7 @@ class EncodedTrack:
         if self._damaged:
             count = f"{self._damaged} of {self._packets} packets of {self._name}"
             found.append(("damaged_sound", f"{count} were damaged and are silent"))
-        if (seconds := self._overlap / self._format.rate) > _SLACK_S[0]:
-            found.append(overlap_warning(seconds, self._name))
-        return found
+        return found + overlap_warnings(self._overlap / self._format.rate, self._name)
 
     def _convert(self, frame: Any) -> None:
         """Bring a decoded frame to the encoder's format; the format of the input may change at any frame."""
@@ -160,9 +160,11 @@ class EncodedTrack:
         self._container.mux(self.stream.encode(frame))
 
 
-def overlap_warning(seconds: float, name: str) -> tuple[str, str]:
-    """name: of the track."""
-    return "sound_overlap", f"{seconds:.2f} s of {name} overlapped earlier sound and was left out"
+def overlap_warnings(seconds: float, name: str) -> Warnings:
+    """A warning of sound that was left out, unless it is as little as at every seam. name: of the track."""
+    if seconds <= _USUAL_OVERLAP_S:
+        return []
+    return [("sound_overlap", f"{seconds:.2f} s of {name} overlapped earlier sound and was left out")]
 
 
 def _described(rate: int, layout: str) -> str:

@@ -9,7 +9,7 @@ from stream.picture.frames import Sound, VideoInfo
 from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
 from stream.sinks.parts.drift import Drift
-from stream.sinks.parts.encoded_sound import EncodedTrack, overlap_warning
+from stream.sinks.parts.encoded_sound import EncodedTrack, overlap_warnings
 from stream.sinks.parts.sound_format import is_unknown
 from stream.sinks.parts.trial import Trial, plain_copy
 
@@ -125,9 +125,7 @@ class CopiedTrack:
         if self._damaged:
             count = f"{self._damaged} of {self._packets} packets of {self._name}"
             found.append(("damaged_sound", f"{count} were damaged and were left out"))
-        if self._overlap_s:
-            found.append(overlap_warning(self._overlap_s, self._name))
-        return found
+        return found + overlap_warnings(self._overlap_s, self._name)
 
 
 def _track(
@@ -146,7 +144,7 @@ def _track(
 def _is_known(source: av.AudioStream) -> bool:
     """Whether the format is known; not where a container announces a track of which it has no packet."""
     context = source.codec_context
-    return context.sample_rate > 0 and context.layout.nb_channels > 0 and context.format is not None
+    return context.sample_rate > 0 and context.layout.nb_channels > 0
 
 
 def _is_stored(container: OutputContainer, chosen: Encoding, source: av.AudioStream) -> bool:

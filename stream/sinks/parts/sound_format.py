@@ -54,7 +54,8 @@ def is_converted(to: SoundFormat, source: av.AudioCodecContext) -> bool:
     """Whether more changes than the codec: the rate, the layout, or the precision of raw audio of over 16 bits."""
     layout = source.layout
     same_layout = layout.name == to.layout or (is_unknown(layout) and layout.nb_channels == to.channels <= 2)
-    precise = source.name.startswith("pcm_") and source.format.bytes > 2 and to.samples == "flt"
+    is_raw = source.name.startswith("pcm_") and source.format is not None
+    precise = is_raw and source.format.bytes > 2 and to.samples == "flt"
     return source.sample_rate != to.rate or not same_layout or precise
 
 
