@@ -137,6 +137,36 @@ def numbered_clip(path: Path, frames: int = 12, width: int = 64, height: int = 4
     return write_video(path, (numbered(n, width, height) for n in range(frames)), **settings)
 
 
+def remuxed(
+    source: Path,
+    path: Path,
+    *,
+    picture_s: float = 0.0,
+    sound_s: float = 0.0,
+    lost: tuple[float, float] | None = None,
+    sound_lost: bool = False,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """The same packets in another file, later by `picture_s` and `sound_s`.
+
+    lost: without the frames between these two times, in seconds; with `sound_lost`, also without the sound there.
+    """
+    with av.open(str(source)) as whole, av.open(str(path), "w", options=options or {}) as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in whole.streams}
+        for packet in whole.demux():
+            if not packet.size:
+                continue
+            assert packet.pts is not None
+            assert packet.dts is not None, "Matroska stores no decoding times of reordered frames"
+            is_picture = packet.stream.type == "video"
+            if lost and (is_picture or sound_lost) and lost[0] <= packet.pts * packet.time_base < lost[1]:
+                continue
+            later = round((picture_s if is_picture else sound_s) / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, streams[packet.stream.index]
+            out.mux(packet)
+    return path
+
+
 def pattern_clip(path: Path, width: int, height: int, frames: int, scene: str = "screen") -> Path:
     """A file with the frames of `PatternSource`, written by the product's own sink."""
     pump(PatternSource(width, height, frames, scene=scene), Unchanged(), open_sink(path, Options(), Settings()))

@@ -22,6 +22,7 @@ from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
+from stream.sources.extent import extent
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
 from stream.sources.sound_changes import changing_sound
 
@@ -56,7 +57,8 @@ class FileSource:
         self._container = media.open_container(path, settings)
         try:
             stream = media.video_stream(self._container, settings)
-            self._expected_s = media.duration_s(self._container, stream)
+            self._extent = extent(self._container, stream)
+            self._expected_s = self._extent.end_s
             indexed = self._container.format.name not in UNINDEXED  # else the length is only estimated
             if indexed and self._expected_s and start_s >= self._expected_s:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
@@ -97,17 +99,23 @@ class FileSource:
         length_s = self._expected_s
         if length_s is not None:
             length_s = max(0.0, (length_s if end_s is None else min(length_s, end_s)) - start_s)
-        known = stream.frames if self._whole else 0
+        estimate = self._extent.frames(self._reader.rate, start_s, end_s)
         return VideoInfo(
             *self._ingest.size,
             time_base=self._reader.time_base,
             rate=self._reader.rate,
             duration_s=length_s,
-            frames=known or (None if length_s is None else max(1, round(length_s * self._reader.rate))),
+            frames=self._stored_frames(stream) or estimate,
             sound=self._reader.sound,
             changing_sound=cache(partial(changing_sound, self._path, self._settings)),
             has_alpha=self._ingest.has_alpha,
         )
+
+    def _stored_frames(self, stream: av.VideoStream) -> int:
+        """The number of frames in the header; 0 where it has none, or where only a part of them is shown."""
+        shown = self._extent.frames(stream.average_rate) if stream.average_rate else None
+        trimmed = shown is not None and stream.frames - shown > max(2, 0.02 * shown)  # by an edit list
+        return stream.frames if self._whole and not trimmed else 0
 
     @property
     def offset(self) -> int:
@@ -152,16 +160,20 @@ class FileSource:
         if health.bad > self._settings.max_decode_errors * health.total:
             found = f"{health.bad} of {health.total} frames could not be decoded"
             raise UnreadableMedia(f"{self._path} is damaged: {found}")
+        if self._extent.own:
+            reached_s = self._reader.picture_reached_s
         expected_s = self._expected_s if self._whole else None
         short = expected_s is not None and expected_s - reached_s > max(0.5, 0.02 * expected_s)
         if health.cut or health.ended_badly or short:
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")
-        if health.bad > health.ended_badly:
+        missing = self._reader.gaps.missing()
+        if missing.frames:
+            self._warn("gap", missing.sentence(health.bad))
+        elif health.bad > health.ended_badly:
             self._warn(
                 "damaged", f"{health.bad} of {health.total} frames were damaged: the last good one stayed instead"
             )
-
         if health.overlapping:
             count = f"{health.overlapping} frames"
             self._warn("overlap", f"{count} overlapped earlier ones in time (joined recordings) and were left out")
