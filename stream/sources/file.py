@@ -6,6 +6,7 @@ Lossless and tolerant of damage: decodes what can be decoded, and reports the re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -27,6 +28,7 @@ from stream.sources.extent import extent
 from stream.sources.extras import Request, read_extras
 from stream.sources.raw_streams import has_rate, is_raw
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+from stream.sources.sound_changes import changing_sound
 from stream.sources.video_streams import choice, video_streams
 
 _LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding errors
@@ -76,6 +78,8 @@ class FileSource:
             self._reader = Reader(self._container, video, settings, start_s, end_s)
             if is_raw(self._container) and not has_rate(self._container, video):
                 self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second are assumed")
+            for track in self._reader.unknown_sound:
+                self._warn("sound_left_out", f"there is no decoder for the codec of {track}; it was left out")
             self._ingest = self._peek(video.sample_aspect_ratio, size)
             extras, notes = read_extras(self._container, video, Request(path, settings, start_s, end_s, metadata))
             self.info = replace(self._info(video, start_s, end_s), extras=extras)
@@ -119,6 +123,7 @@ class FileSource:
             duration_s=length_s,
             frames=self._stored_frames(stream) or estimate,
             sound=self._reader.sound,
+            changing_sound=cache(partial(changing_sound, self._path, self._settings)),
             has_alpha=self._ingest.has_alpha,
             video_streams=len(video_streams(self._container)),
         )
@@ -186,6 +191,9 @@ class FileSource:
             self._warn(
                 "damaged", f"{health.bad} of {health.total} frames were damaged: the last good one stayed instead"
             )
+        if health.overlapping:
+            count = f"{health.overlapping} frames"
+            self._warn("overlap", f"{count} overlapped earlier ones in time (joined recordings) and were left out")
 
     def _warn(self, code: str, sentence: str) -> None:
         self.warnings.append((code, sentence))

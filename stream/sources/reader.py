@@ -36,6 +36,7 @@ class Reader:
 
     health: decoding errors. gaps: missing frames, by the times of packets, whether or not they can be decoded.
     picture_reached_s: end time of the last frame. reached_s: that of the last frame or audio packet.
+    sound: the audio streams. unknown_sound: names of those without a decoder.
     """
 
     def __init__(
@@ -59,6 +60,9 @@ class Reader:
             self.time_base = stream.time_base or Fraction(1, 90_000)
         self._count = 0
         self.sound = sounds(container, stream)
+        self.unknown_sound = tuple(
+            f"sound track {number}" for number, s in enumerate(container.streams.audio, 1) if s.codec_context is None
+        )
         self.health = DecodeHealth()
         self._timed = container.format.name != "avi"
         self._indexed = container.format.name not in UNINDEXED
@@ -115,7 +119,7 @@ class Reader:
             self._seek(self._start_s - _LOOK_BACK_S[1])
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
-                packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
+                packet.pts = packet.dts = track.locate(packet.dts if packet.pts is None else packet.pts)
                 if self._in_range(track):
                     yield packet
             if all(self._past_end(track) for track in self._sound.values()):
@@ -161,7 +165,7 @@ class Reader:
     def _decode(self) -> Iterator[Raw]:
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
-                packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
+                packet.pts = packet.dts = track.locate(packet.dts if packet.pts is None else packet.pts)
                 if self._in_range(track):
                     yield packet
             elif not self._past_end(self._picture):
@@ -195,7 +199,11 @@ class Reader:
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
             if self._counted:
                 pts, self._count = self._count, self._count + 1
-            picture.pts, picture.time_base = self._picture.place(pts), self.time_base
+            time = self._picture.place_or_drop(pts)
+            if time is None:
+                self.health.overlapping += 1
+                continue
+            picture.pts, picture.time_base = time, self.time_base
             self._last_duration_s = 0.0 if self._counted else float((picture.duration or 0) * self.time_base)
             self.health.take(picture)
             if self._in_range(self._picture):
@@ -251,19 +259,28 @@ class _Track:
     def begun(self) -> bool:
         return self.now_s > float("-inf")
 
-    def place(self, pts: int | None) -> int:
-        placed = self._timeline.place(pts)
-        self.now_s = float(placed * self._time_base)
+    def locate(self, pts: int | None) -> int:
+        """The time of a packet in ticks. It may overlap the packet before."""
+        located = self._timeline.locate(pts)
+        self.now_s = float(located * self._time_base)
+        return located
+
+    def place_or_drop(self, pts: int | None) -> int | None:
+        """The time of a frame in ticks, later than the one before; None if that time has been shown already."""
+        placed = self._timeline.place_or_drop(pts)
+        if placed is not None:
+            self.now_s = float(placed * self._time_base)
         return placed
 
 
 class DecodeHealth:
     """Decoding errors. cut: the file could not be read to its end. lost: frames that could not be decoded. damaged:
-    frames decoded with errors. ended_badly: the last frame was lost or damaged."""
+    frames decoded with errors. ended_badly: the last frame was lost or damaged. overlapping: frames left out because
+    their times overlap an earlier recording; no errors."""
 
     def __init__(self) -> None:
         self.cut = self.ended_badly = False
-        self.good = self.damaged = self.lost = 0
+        self.good = self.damaged = self.lost = self.overlapping = 0
 
     def take(self, picture: av.VideoFrame) -> None:
         self.damaged += picture.is_corrupt

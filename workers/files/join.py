@@ -4,6 +4,7 @@ Knows nothing about Redis or storage.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ from stream.sinks.parts.sequential import FirstPass
 from stream.sources import container
 from stream.sources.extras import Request, read_extras
 from stream.sources.reader import Reader
+from stream.sources.sound_changes import changing_sound
 from workers.files.segments import encoding_of
 from workers.files.work import Work
 from workers.scene.composite import shape
@@ -35,7 +37,12 @@ class Whole:
         request = Request(work.path, settings, job.start_s, job.end_s, job.metadata)
         extras, _ = read_extras(self._container, stream, request)  # the plan has reported the warnings
         self._info = VideoInfo(
-            *work.plan.size, work.plan.time_base, self._reader.rate, sound=self._reader.sound, extras=extras
+            *work.plan.size,
+            work.plan.time_base,
+            self._reader.rate,
+            sound=self._reader.sound,
+            changing_sound=cache(partial(changing_sound, work.path, settings, work.watcher.beat)),
+            extras=extras,
         )
 
     def __enter__(self) -> Self:

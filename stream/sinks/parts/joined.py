@@ -15,7 +15,7 @@ from stream.picture.frames import Sound, VideoInfo, tag_bt709
 from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
 from stream.sinks.parts.extras import ExtrasWriter
-from stream.sinks.parts.sound import CopiedTrack, EncodedTrack, add_sound
+from stream.sinks.parts.sound import SoundTracks
 
 _B_PYRAMID = 2  # x264's largest reorder delay in frames, which it signals for every stream
 
@@ -52,7 +52,7 @@ class JoinedOutput:
         """Mux everything except the trailer; yields after each packet."""
         packets = self._packets(iter(parts))
         first = next(packets)  # the first part defines the stream's parameters
-        tracks = self._tracks()
+        tracks = SoundTracks(self._container, self._format, self._info)
         self._extras = extras = ExtrasWriter(self._container, self._format, self._info)
         self.warnings += extras.warnings
         self._container.start_encoding()
@@ -66,11 +66,11 @@ class JoinedOutput:
             if not is_sound:
                 packet.stream = self._video
                 self._container.mux(packet)
-            elif track := tracks.get(packet.stream.index):
-                track.write(packet)
+            else:
+                tracks.write(packet)
             yield
-        for track in tracks.values():
-            track.close()
+        tracks.close()
+        self.warnings += tracks.warnings
         extras.close()
 
     def close(self) -> None:
@@ -81,13 +81,6 @@ class JoinedOutput:
             self._extras.abort()
         with suppress(av.error.FFmpegError, ValueError):  # the file is discarded anyway
             self._container.close()
-
-    def _tracks(self) -> dict[int, CopiedTrack | EncodedTrack]:
-        found = {s.index: add_sound(self._container, self._format, s) for s in self._info.sound}
-        tracks = {index: track for index, track in found.items() if track is not None}
-        if len(tracks) < len(found):
-            self.warnings.append(("no_sound", f"{self._format.name} holds no sound; the video's own was left out"))
-        return tracks
 
     def _packets(self, parts: Iterator[Part]) -> Iterator[Any]:
         """All video packets, part by part, with increasing decoding times.

@@ -23,6 +23,7 @@ from stream.sinks.parts.joined import Part
 from stream.sources.pattern import PatternSource
 from tests.media import number_of, numbered, read, remuxed, write_video
 from tests.rich_clips import CHAPTERS, PHONE, attachments_of, chapters_of, cues_of, rich_clip, tags_of
+from tests.sounds import clip_with, heard, tones
 from tests.tracks import Video, write_streams
 from workers import engines
 from workers.engines.rvm import Rvm
@@ -188,6 +189,48 @@ def test_lost_metadata_is_reported_as_in_one_pass(tmp_path: Path) -> None:
         with Whole(work) as whole:
             warnings = whole.join(output, files, tmp_path / f"joined{output.kind.result_suffix}")
         assert [code for code, _ in warnings] == ["no_metadata", "no_chapters", "no_subtitles"]
+
+
+@pytest.mark.usefixtures("short")
+def test_sound_that_changes_is_the_same_as_in_one_pass(tmp_path: Path, clip: Path) -> None:
+    """AC-3 that goes on in 5.1, in the MP4 that a recorder made of it."""
+    sounds = [
+        clip_with(tmp_path / f"{layout}.ts", tones(count, 2.0), layout=layout, codec="ac3")
+        for layout, count in (("stereo", 2), ("5.1(side)", 6))
+    ]
+    video = with_sound(tmp_path / "in.mp4", clip, sounds)
+    job = job_of(Output(name="a", format="mp4"), Output(name="b", format="webm"), Output(name="c", format="mkv"))
+    plan, results = in_segments(job, video, tmp_path)
+    assert len(plan.spans) == 4
+    for output, ours in zip(job.outputs, results, strict=True):
+        theirs = in_one_pass(job, output, video, tmp_path)
+        assert packets(ours, "audio") == packets(theirs, "audio")
+        wave, rate, layout = heard(ours)
+        assert len(wave) / rate == pytest.approx(4, abs=0.1)
+        assert layout == "stereo"
+
+
+def with_sound(path: Path, clip: Path, sounds: list[Path]) -> Path:
+    """The video of `clip` with the sound of `sounds` one after the other."""
+    with av.open(str(clip)) as pictures, av.open(str(path), "w") as out:
+        first = av.open(str(sounds[0]))
+        video = out.add_stream_from_template(pictures.streams.video[0])
+        sound = out.add_stream_from_template(first.streams.audio[0])
+        for number, source in enumerate(sounds):
+            with av.open(str(source)) as container:
+                start = None
+                for packet in container.demux(audio=0):
+                    if packet.size and packet.pts is not None and packet.time_base is not None:
+                        start = packet.pts if start is None else start
+                        packet.pts = packet.dts = packet.pts - start + round(2 * number / packet.time_base)
+                        packet.stream = sound
+                        out.mux(packet)
+        for picture in pictures.demux(video=0):
+            if picture.size:
+                picture.stream = video
+                out.mux(picture)
+        first.close()
+    return path
 
 
 def length_s(path: Path) -> float:
