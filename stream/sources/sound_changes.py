@@ -37,8 +37,7 @@ def changing_sound(path: Path, settings: Settings, beat: Callable[[], None] = la
         if not watched:
             return frozenset()
         try:
-            packet: Any
-            for packet in container.demux([container.streams[index] for index in watched]):
+            for packet in media.packets(container, [container.streams[index] for index in watched]):
                 beat()
                 if packet.size:
                     watched[packet.stream.index].see(packet)

@@ -15,6 +15,7 @@ from stream.settings import Settings
 from stream.sources.base import SourceOptions
 from stream.sources.file import FileSource
 from stream.sources.scan import scan
+from stream.sources.sound_changes import changing_sound
 from stream.sources.stdin import StdinSource
 from tests.media import number_of, numbered, numbered_clip
 from tests.tracks import Video, write_streams
@@ -151,6 +152,7 @@ def test_streams_may_appear_later(tmp_path: Path) -> None:
     source.close()
     assert numbers == [*range(FRAMES)] * times + [*range(FRAMES, 2 * FRAMES)] + [*range(FRAMES)] * times
     assert len(scan(path, Settings()).times) == (2 * times + 1) * FRAMES
+    assert changing_sound(path, Settings()) == frozenset()
 
 
 def sounds_used(path: Path, stream: int | None) -> list[int]:
