@@ -18,6 +18,7 @@ from stream.loops import Loops, start
 from stream.rtc import ice, sdp
 from stream.rtc.aiortc_overrides import Encoded, divert, listen_to_reports, request_keyframe
 from stream.rtc.capture import CaptureClock
+from stream.rtc.dtls_overrides import DtlsTransport, dtls_transports
 from stream.rtc.sink import LiveOutput
 from stream.rtc.sound import FollowedDelay
 from stream.rtc.source import WebRtcSource
@@ -35,9 +36,10 @@ class Peer:
     """One connection, for one offer.
 
     source: the incoming video, once `answer` has returned; None where none was offered. on_change: called with
-    ("connected", "") once and with ("closed", reason) once; reason is "connect_timeout", "media_timeout" (silent for
-    too long), "bye" (the client hung up) or the argument of `close`. on_sound: called with each incoming audio packet,
-    whose `arrived_s` is that of a picture of the same moment.
+    ("connected", "") once and with ("closed", reason) once; reason is "connect_timeout" (ICE found no way to the
+    client), "dtls_failed" (no encryption was agreed on), "media_timeout" (silent for too long), "bye" (the client hung
+    up) or the argument of `close`. on_sound: called with each incoming audio packet, whose `arrived_s` is that of a
+    picture of the same moment.
     """
 
     def __init__(self, settings: Settings, on_change: Callable[[str, str], None] | None = None) -> None:
@@ -52,6 +54,8 @@ class Peer:
         self._connect_by_s = 0.0
         self._candidates = 0
         self._connections: list[ice.Connection] = []
+        self._transports: list[DtlsTransport] = []
+        self._user = ""
         self._output: LiveOutput | None = None
         self._tracks: list[VideoTrack | SoundTrack] = []
         self._watchdog: asyncio.Task[None] | None = None
@@ -63,9 +67,10 @@ class Peer:
         """Return the answer to an offer. From then on the client has `connect_timeout_s` to connect.
 
         outgoing: the media sent to the client. incoming: whether the client sends its camera; its audio then goes to
-        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential. Raises SdpError, with
-        everything released.
+        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential and in logs. Raises SdpError,
+        with everything released.
         """
+        self._user = user
         try:
             directions = sdp.MediaDirections(video_in=incoming, video_out=outgoing is not None)
             offer = sdp.read_offer(
@@ -75,7 +80,7 @@ class Peer:
                 (outgoing and outgoing.codecs) or _PREFERRED,
             )
             self._offer = offer
-            return await asyncio.wait_for(self._negotiate(offer, outgoing, user), self._settings.connect_timeout_s)
+            return await asyncio.wait_for(self._negotiate(offer, outgoing), self._settings.connect_timeout_s)
         except SdpError:
             await self._abandon("bad_sdp")
             raise
@@ -87,12 +92,12 @@ class Peer:
             await self._abandon("cancelled")
             raise
 
-    async def _negotiate(self, offer: sdp.ParsedOffer, outgoing: LiveOutput | None, user: str) -> str:
-        servers = ice.aiortc_servers(self._settings, user)
+    async def _negotiate(self, offer: sdp.ParsedOffer, outgoing: LiveOutput | None) -> str:
+        servers = ice.aiortc_servers(self._settings, self._user)
         pc = self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         pc.on("connectionstatechange", self._connection_state_changed)
         await pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
-        self._connections = ice.connections(pc, self._settings)
+        self._connections, self._transports = ice.connections(pc, self._settings), dtls_transports(pc)
         lines = {t.kind: t for t in pc.getTransceivers()}
         self._receive(lines, offer, outgoing)
         self._send(lines, offer, outgoing)
@@ -169,8 +174,10 @@ class Peer:
             if self.source is not None:
                 self.source.received_s = time.monotonic()
             self.on_change("connected", "")
+        elif state == "failed" and self.state == "new":
+            self._give_up()
         elif state == "failed":
-            self._start_closing("media_timeout" if self.state == "connected" else "connect_timeout")
+            self._start_closing("media_timeout")
         elif state == "closed":
             self._start_closing("bye")
 
@@ -178,6 +185,25 @@ class Peer:
         if self.state == "connected" and self._silent_s() > self._settings.media_timeout_s:
             self._start_closing("media_timeout")
         elif self.state == "new" and time.monotonic() > self._connect_by_s:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Close a connection that was never established, and log why it was not."""
+        if self._closing is not None:
+            return
+        unencrypted = [t for t in self._transports if t.transport.state == "completed" and t.state != "connected"]
+        if unencrypted:
+            failure = next((t.failure for t in unencrypted if t.failure), "the client did not complete it in time")
+            _log.warning("session %s: the DTLS handshake failed: %s", self._user, failure)
+            self._start_closing("dtls_failed")
+        else:
+            checks = sum(connection.checks for connection in self._connections)
+            seen = (
+                f"of its checks {checks} arrived, but none of ours was answered"
+                if checks
+                else "nothing arrived from it"
+            )
+            _log.warning("session %s: no connection to the client: %s; %s", self._user, seen, ice.REMEDY)
             self._start_closing("connect_timeout")
 
     def _silent_s(self) -> float:
