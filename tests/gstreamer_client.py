@@ -21,7 +21,8 @@ from gi.repository import GLib, Gst, GstSdp, GstWebRTC
 
 ENCODERS = {
     "H264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile={profile} "
-    "! rtph264pay config-interval=-1 aggregate-mode=zero-latency ! application/x-rtp,media=video,encoding-name=H264,payload=96",
+    "! rtph264pay config-interval=-1 aggregate-mode=zero-latency "
+    "! application/x-rtp,media=video,encoding-name=H264,payload=96",
     "VP8": "vp8enc deadline=1 cpu-used=8 keyframe-max-dist=30 ! rtpvp8pay picture-id-mode=2 "
     "! application/x-rtp,media=video,encoding-name=VP8,payload=96",
 }
@@ -32,6 +33,7 @@ SOUND = (
     "audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! rtpopuspay "
     "! application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! webrtc. "
 )
+DECODERS = {"H264": "rtph264depay ! avdec_h264", "VP8": "rtpvp8depay ! vp8dec"}
 CAPS = {
     "H264": "application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=96,"
     "packetization-mode=(string)1,profile-level-id=(string)42e01f",
@@ -44,12 +46,15 @@ class Client:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.loop, self.frames = options, GLib.MainLoop(), 0
-        self.session, self.etag, self.waiting, self.negotiating = "", "", [], False
+        self.session, self.etag, self.negotiating = "", "", False
+        self.waiting: list[tuple[int, str]] = []  # candidates found before the session's address was known
         publishes = options.role == "publish"
         encoder = ENCODERS[options.codec].format(profile=options.profile)
         parts = VIDEO.format(encoder=encoder) + (SOUND if options.sound else "") if publishes else ""
-        self.pipeline = Gst.parse_launch(f"webrtcbin name=webrtc bundle-policy={options.bundle} {parts}")
-        self.webrtc = self.pipeline.get_by_name("webrtc")
+        description = f"webrtcbin name=webrtc bundle-policy={options.bundle} {parts}"
+        self.pipeline, self.bin = Gst.Pipeline.new(), Gst.parse_bin_from_description(description, False)
+        self.pipeline.add(self.bin)
+        self.webrtc = self.bin.get_by_name("webrtc")
         self.ice = self.webrtc.get_property("ice-agent")  # kept: the last reference in Python would free it
         self.ice.emit("add-local-ip-address", "127.0.0.1")
         self.ice.get_property("agent").set_property("upnp", False)
@@ -145,10 +150,13 @@ class Client:
     def pad_added(self, _: Any, pad: Any) -> None:
         if pad.direction != Gst.PadDirection.SRC:
             return
-        sink = Gst.parse_bin_from_description("decodebin ! identity name=counter ! fakesink sync=false", True)
+        description = (
+            f"queue ! {DECODERS[self.options.codec]} ! identity name=counter ! fakesink sync=false async=false"
+        )
+        sink = Gst.parse_bin_from_description(description, True)
         sink.get_by_name("counter").connect("handoff", self.frame_decoded)
-        self.pipeline.add(sink)
-        sink.sync_state_with_parent()
+        self.bin.add(sink)
+        sink.set_state(Gst.State.PLAYING)
         pad.link(sink.get_static_pad("sink"))
 
     def frame_decoded(self, *_: Any) -> None:

@@ -203,7 +203,9 @@ class Worker(_Record):
     wait_ms: float = Field(0.0, ge=0, description="median wait of the last 512 frames for the device")
     late_ms: float = Field(0.0, ge=0, description="95th percentile of that wait")
     busy_s: float = Field(0.0, ge=0, description="busy time of the device since the start, in seconds")
-    failures: dict[str, int] = Field(default_factory=dict, description="failed live sessions since the start, by reason")
+    failures: dict[str, int] = Field(
+        default_factory=dict, description="failed live sessions since the start, by reason"
+    )
     memory_bytes: int = Field(0, ge=0, description="resident memory")
     device_bytes: int = Field(0, ge=0, description="GPU memory used by this process; 0 on a CPU")
     started_s: float = Field(0.0, description="first heartbeat; 0 in that one")

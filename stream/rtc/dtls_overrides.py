@@ -96,14 +96,16 @@ class DtlsTransport(RTCDtlsTransport):
             self.encrypted = True
 
     def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803 - aiortc's name
-        super()._validate_peer_identity(remoteParameters)
-        if self._state is State.FAILED:
-            self.failure = "the client's certificate does not match the fingerprint in its offer"
+        self.failure = "the client's certificate does not match the fingerprint in its offer"
+        super()._validate_peer_identity(remoteParameters)  # if it fails, listeners read the cause
+        if self._state is not State.FAILED:
+            self.failure = ""
 
     def _setup_srtp(self) -> None:
+        self.failure = "the client supports none of our SRTP profiles"
         super()._setup_srtp()
-        if self._state is State.FAILED:
-            self.failure = "the client supports none of our SRTP profiles"
+        if self._state is not State.FAILED:
+            self.failure = ""
 
     def _fail(self, failure: str) -> None:
         self.failure = failure

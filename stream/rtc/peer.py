@@ -35,7 +35,8 @@ _SETTLE_S = 0.03  # aioice's connect loop notices within 20 ms that it is closed
 class Peer:
     """One connection, for one offer.
 
-    source: the incoming video, once `answer` has returned; None where none was offered. on_change: called with
+    source: the incoming video, once `answer` has returned; None where none was offered. reason: why it is closing or
+    closed; empty before. on_change: called with
     ("connected", "") once and with ("closed", reason) once; reason is "connect_timeout" (ICE found no way to the
     client), "dtls_failed" (no encryption was agreed on), "media_timeout" (silent for too long), "bye" (the client hung
     up) or the argument of `close`. on_sound: called with each incoming audio packet, whose `arrived_s` is that of a
@@ -46,7 +47,7 @@ class Peer:
         self.source: WebRtcSource | None = None
         self.on_change = on_change or (lambda state, reason: None)
         self.on_sound: Callable[[Encoded], None] | None = None
-        self.state = "new"
+        self.state, self.reason = "new", ""
         self._settings = settings
         self._clock, self._skew = CaptureClock(), FollowedDelay()
         self._pc: RTCPeerConnection | None = None
@@ -213,6 +214,7 @@ class Peer:
 
     def _start_closing(self, reason: str) -> None:
         if self._closing is None:
+            self.reason = reason
             self._closing = start(self._shut_down(reason), _log)
 
     async def close(self, reason: str) -> None:

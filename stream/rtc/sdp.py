@@ -67,9 +67,11 @@ def read_offer(
         raise SdpError(f"the offer's video is {video.direction}: the client receives none")
     codecs = {"video": video_codecs(video, prefer, receives_only=not directions.video_out)}
     if not codecs["video"]:
-        offered = excerpt(", ".join(offered_names(video)))
-        modes = "packetization mode 1" if directions.video_out else "packetization mode 0 or 1"
-        raise UnsupportedCodec(f"the offer has neither VP8 nor H.264 ({modes}) that is supported here, but {offered}")
+        offered = ", ".join(offered_names(video))[:80] or "none"
+        modes = "1" if directions.video_out else "0 or 1"
+        raise UnsupportedCodec(
+            f"no offered video codec is supported ({offered}); offer H.264 with packetization mode {modes}, or VP8"
+        )
     sound = _first_active(sections, "audio")
     if sound is not None:
         codecs["audio"] = sound_codecs(sound)

@@ -1,7 +1,7 @@
 """The usable codecs of an offer: H.264, VP8, Opus, and RTX.
 
-aiortc negotiates H.264 in the Baseline profiles and packetization mode 1 only, but receives every profile and mode 0 the
-same way. So it is shown those, and the answer to the client is completed with the parameters that the client offered.
+aiortc negotiates H.264 in the Baseline profiles and packetization mode 1 only, but receives the others the same way. So
+it is shown those, and the answer to the client is completed with the parameters that the client offered.
 """
 
 import re

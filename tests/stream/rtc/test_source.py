@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
@@ -143,3 +144,27 @@ def test_a_failing_transform_ends_the_pump_while_the_camera_is_silent() -> None:
     with pytest.raises(ValueError, match="transform broke"):
         pump(source, Unchanged(fails_at=0), ListSink(), read=source.slot)
     assert time.monotonic() - start_s < 2
+
+
+@pytest.mark.parametrize(
+    ("profile", "pixels"),
+    [("Constrained Baseline", "yuv420p"), ("Main", "yuv420p"), ("High", "yuv420p"), ("High 10", "yuv420p10le"),
+     ("High 4:2:2", "yuv422p"), ("High 4:4:4 Predictive", "yuv444p")],
+)  # fmt: skip
+def test_every_h264_profile_that_publishers_may_offer_is_decoded(profile: str, pixels: str) -> None:
+    context = cast(av.VideoCodecContext, av.CodecContext.create("libx264", "w"))
+    context.width, context.height, context.pix_fmt, context.time_base = 128, 96, pixels, Fraction(1, 90_000)
+    context.options, context.profile = {"preset": "ultrafast", "tune": "zerolatency", "cabac": "1"}, profile
+
+    def pictures() -> Iterator[Encoded]:
+        for n in range(12):
+            rgb = av.VideoFrame.from_ndarray(numbered(n, 128, 96), format="rgb24")
+            picture = rgb.reformat(format=pixels, dst_colorspace=1, dst_color_range=1)
+            picture.pts, picture.time_base = 3000 * n, Fraction(1, 90_000)
+            for packet in context.encode(picture):
+                yield Encoded("H264", bytes(packet), 3000 * n)
+
+    source = WebRtcSource(SETTINGS, lambda: None)
+    frames = drained(source, pictures())
+    assert [number_of(frame) for frame in frames] == list(range(12))
+    assert source.dropped == {}
