@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.end_to_end.gstreamer import gstreamer, require_gstreamer
 from tests.end_to_end.serving import Served
-from tests.gstreamer import gstreamer, require_gstreamer
 from tests.media import ROOT
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def certificate(folder: Path) -> list[str]:
 
 
 def ffmpeg(url: str, *words: str) -> "subprocess.Popen[str]":
-    argv = [sys.executable, "-m", "tests.ffmpeg_publisher", url, *words]
+    argv = [sys.executable, "-m", "tests.end_to_end.ffmpeg_publisher", url, *words]
     return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -33,14 +33,10 @@ class Certificate(RTCCertificate):
 
 
 def client_with(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, ciphers: str) -> Client:
-    client = Client.__new__(Client)
-    plain = aiortc.rtcpeerconnection.RTCCertificate
-    aiortc.rtcpeerconnection.RTCCertificate = _Fixed(Certificate(key, ciphers))  # type: ignore[assignment,misc]
-    try:
-        client.__init__(Camera(), "VP8")  # type: ignore[misc]
-    finally:
-        aiortc.rtcpeerconnection.RTCCertificate = plain  # type: ignore[misc]
-    return client
+    """A client with this key. aiortc takes no certificate from outside; it makes its own before the first transport."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aiortc.rtcpeerconnection.RTCCertificate", _Fixed(Certificate(key, ciphers)))
+        return Client(Camera(), "VP8")
 
 
 class _Fixed:
@@ -126,7 +122,9 @@ def test_clients_with_other_curves_connect(key: str) -> None:
     asyncio.run(run())
 
 
-def test_a_client_that_never_answers_the_handshake_fails_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_never_answers_the_handshake_fails_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """ICE succeeds, then there is silence."""
     caplog.set_level(logging.WARNING)
 
@@ -136,7 +134,7 @@ def test_a_client_that_never_answers_the_handshake_fails_at_the_deadline(caplog:
         peer = Peer(settings, lambda state, reason: changes.append((state, reason)))
         answer = await peer.answer(await client.offer())
         for line in client.pc.getTransceivers():
-            line.receiver.transport.start = _never  # type: ignore[method-assign]
+            monkeypatch.setattr(line.receiver.transport, "start", _never)
         await client.take(answer)
         await until(lambda: changes, 4.0)
         assert changes == [("closed", "dtls_failed")]

@@ -110,22 +110,21 @@ class Sender:
         await asyncio.sleep(0)
         return True
 
-    def check(self, drop: tuple[str, ...] = (), **attributes: Any) -> None:
+    def check(self, drop: tuple[str, ...], **attributes: Any) -> None:
         """A signed connectivity check with other attributes than usual."""
         pair = next(iter(self.ice._nominated.values()))
         request = self.ice.build_request(pair, nominate=False)
         request.attributes |= attributes
         for name in drop:
             request.attributes.pop(name, None)
-        request.add_message_integrity(self.ice.remote_password.encode())
+        request.add_message_integrity(str(self.ice.remote_password).encode())
         pair.protocol.send_stun(request, pair.remote_addr)
 
 
 def payload_types(client: Client) -> tuple[int, int]:
-    codecs = client.pc.getTransceivers()[0]._codecs
-    return next(c.payloadType for c in codecs if c.name != "rtx"), next(
-        c.payloadType for c in codecs if c.name == "rtx"
-    )
+    """Of the video's codec and of its retransmissions."""
+    numbers = {codec.name == "rtx": int(codec.payloadType or 0) for codec in client.pc.getTransceivers()[0]._codecs}
+    return numbers[False], numbers[True]
 
 
 def server_ssrc(video: Video) -> int:
@@ -186,7 +185,7 @@ def test_a_clients_odd_checks_do_not_end_its_video(caplog: pytest.LogCaptureFixt
                 for breaker in (0, 2**64 - 1):
                     for _ in range(12):
                         sender.check(("ICE-CONTROLLING", "ICE-CONTROLLED"), **{name: breaker})
-            sender.check(**{"USE-CANDIDATE": None, "SOFTWARE": "ä" * 300})
+            sender.check((), **{"USE-CANDIDATE": None}, SOFTWARE="ä" * 300)
             await until(lambda: video.peer._connections[0].checks > before + 40, what="the checks")
             await goes_on(client)
             assert video.peer.state == client.state == "connected"
@@ -228,7 +227,9 @@ def test_a_client_that_answers_each_check_with_an_error_fails_quietly(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_client_whose_checks_have_no_priority_connects(known: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_whose_checks_have_no_priority_connects(
+    known: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """As those of FFmpeg 8.0. known: its address is in its offer; otherwise the first check reveals it."""
     errors: list[Any] = []
 
@@ -244,7 +245,7 @@ def test_a_client_whose_checks_have_no_priority_connects(known: bool, caplog: py
             del request.attributes["PRIORITY"]
             return request
 
-        connection.build_request = without_priority
+        monkeypatch.setattr(connection, "build_request", without_priority)
         offer = offer if known else "\r\n".join(ln for ln in offer.split("\r\n") if not ln.startswith("a=candidate"))
         await client.take(await video.peer.answer(offer, video.output))
         video.start()

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import cast
 
 import av
 import numpy as np
@@ -152,7 +151,7 @@ def test_a_failing_transform_ends_the_pump_while_the_camera_is_silent() -> None:
      ("High 4:2:2", "yuv422p"), ("High 4:4:4 Predictive", "yuv444p")],
 )  # fmt: skip
 def test_every_h264_profile_that_publishers_may_offer_is_decoded(profile: str, pixels: str) -> None:
-    context = cast(av.VideoCodecContext, av.CodecContext.create("libx264", "w"))
+    context = av.CodecContext.create("libx264", "w")
     context.width, context.height, context.pix_fmt, context.time_base = 128, 96, pixels, Fraction(1, 90_000)
     context.options, context.profile = {"preset": "ultrafast", "tune": "zerolatency", "cabac": "1"}, profile
 

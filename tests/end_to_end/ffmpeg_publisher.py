@@ -23,26 +23,23 @@ def main() -> None:
     parser.add_argument("--profile", default="Constrained Baseline")
     parser.add_argument("--option", action="append", default=[], help="an option of the muxer, NAME=VALUE")
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--debug", action="store_true")
-    options = parser.parse_args()
-    if options.debug:
-        av.logging.set_level(av.logging.DEBUG)
-        av.logging.set_libav_level(av.logging.DEBUG)
-    publish(options)
+    publish(parser.parse_args())
 
 
 def publish(options: argparse.Namespace) -> None:
-    with av.open(options.url, "w", format="whip", options=dict(pair.split("=", 1) for pair in options.option)) as out:
-        video = out.add_stream("libx264", rate=_RATE, options={"preset": "ultrafast", "tune": "zerolatency", "bf": "0"})
+    muxer = dict(pair.split("=", 1) for pair in options.option)
+    with av.open(options.url, "w", format="whip", options=muxer) as out:
+        video = out.add_stream("libx264", rate=_RATE, options={"preset": "ultrafast", "tune": "zerolatency"})
         video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
-        video.codec_context.profile = options.profile
-        video.codec_context.gop_size = _RATE
+        video.codec_context.profile, video.codec_context.gop_size = options.profile, _RATE
+        video.codec_context.max_b_frames = 0
         sound = out.add_stream("libopus", rate=48_000, layout="stereo") if options.sound else None
-        start_s = time.monotonic()
+        start_s, heard = time.monotonic(), 0
         for n in range(round(options.seconds * _RATE)):
             out.mux(video.encode(picture(n)))
-            while sound is not None and (sound.codec_context.frame_size or 0) >= 0 and heard(sound) < (n + 1) / _RATE:
-                out.mux(sound.encode(silence(sound)))
+            while sound is not None and heard * _RATE < n * 48_000:
+                out.mux(sound.encode(silence(heard)))
+                heard += _SAMPLES
             time.sleep(max(0.0, start_s + n / _RATE - time.monotonic()))
 
 
@@ -52,18 +49,9 @@ def picture(n: int) -> av.VideoFrame:
     return frame
 
 
-_position: dict[int, int] = {}
-
-
-def heard(sound: av.AudioStream) -> float:
-    return _position.get(id(sound), 0) / 48_000
-
-
-def silence(sound: av.AudioStream) -> av.AudioFrame:
+def silence(pts: int) -> av.AudioFrame:
     frame = av.AudioFrame.from_ndarray(np.zeros((1, 2 * _SAMPLES), np.int16), format="s16", layout="stereo")
-    frame.sample_rate, frame.time_base = 48_000, Fraction(1, 48_000)
-    frame.pts = _position.get(id(sound), 0)
-    _position[id(sound)] = frame.pts + _SAMPLES
+    frame.sample_rate, frame.pts, frame.time_base = 48_000, pts, Fraction(1, 48_000)
     return frame
 
 

@@ -1,7 +1,7 @@
 """A WHIP publisher or WHEP viewer made of GStreamer's webrtcbin, run as a program.
 
-For the system's Python, which has the package `gi`; imports nothing of this repository. `tests.gstreamer` runs it.
-It prints the status of the HTTP response, then each change of the connection's state, and at the end, as a viewer, the
+For the system's Python, which has the package `gi`; imports nothing of this repository. `gstreamer.py` runs it. It
+prints the status of the HTTP response, then each change of the connection's state, and at the end, as a viewer, the
 number of decoded frames.
 """
 

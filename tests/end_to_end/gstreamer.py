@@ -1,4 +1,4 @@
-"""GStreamer's webrtcbin as WHIP publisher and WHEP viewer: `tests/gstreamer_client.py`, run by the system's Python."""
+"""GStreamer's webrtcbin as WHIP publisher and WHEP viewer: runs `gstreamer_client.py` with the system's Python."""
 
 import subprocess
 from collections.abc import Iterator
