@@ -131,9 +131,17 @@ def read_fragment(text: str, offer: ParsedOffer, policy: CandidatePolicy) -> Ite
         if name == "mid" and not offer.bundled:
             mid = value
         if name == "candidate" and _usable(value, policy):
-            candidate = candidate_from_sdp(value.removeprefix("candidate:"))
-            candidate.sdpMid = mid
-            yield candidate
+            yield _candidate(value, mid)
+
+
+def _candidate(value: str, mid: str) -> RTCIceCandidate:
+    """Raises SdpError, also where its extensions are malformed, such as a port that is not a number."""
+    try:
+        candidate = candidate_from_sdp(value.removeprefix("candidate:"))
+    except ValueError:
+        raise SdpError(f"invalid SDP line: {excerpt(f'a=candidate:{value}')}") from None
+    candidate.sdpMid = mid
+    return candidate
 
 
 def _first_active(sections: list[MediaSection], kind: str) -> MediaSection | None:

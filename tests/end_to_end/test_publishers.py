@@ -52,8 +52,7 @@ def test_gstreamer_publishes(served: Served, words: tuple[str, ...]) -> None:
     name = f"gst{abs(hash(words))}"
     with gstreamer("publish", f"{served.url}/whip/{name}?{OPTIONS}", *words, "--seconds", "12"):
         meters = live(served, name)["meters"]
-    assert meters["fps_in"] >= _MIN_FPS
-    assert (meters["width"], meters["height"]) in ((320, 240), (0, 0)), "nobody views it"
+    assert (meters["width"], meters["height"]) == (320, 240)
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])

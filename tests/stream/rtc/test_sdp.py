@@ -274,7 +274,14 @@ def test_a_fragment_adds_candidates() -> None:
 
 
 @pytest.mark.parametrize(
-    "fragment", ["", "garbage", FRAGMENT.format("else", "1 1 udp 1 192.0.2.9 9 typ host"), "a=candidate:1 1"]
+    "fragment",
+    [
+        "",
+        "garbage",
+        FRAGMENT.format("else", "1 1 udp 1 192.0.2.9 9 typ host"),
+        "a=candidate:1 1",
+        "a=candidate:1 1 udp 1 192.0.2.9 9 typ srflx raddr 192.0.2.1 rport x",
+    ],
 )
 def test_an_unusable_fragment_is_refused(fragment: str) -> None:
     with pytest.raises(SdpError):

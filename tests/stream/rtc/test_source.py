@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -34,7 +34,7 @@ def encoded(codec: str = "H264", count: int = 30, first: int = 0) -> Iterator[En
             yield Encoded(codec, bytes(packet), 3000 * n)
 
 
-def drained(source: WebRtcSource, pictures: Iterator[Encoded]) -> list[Frame]:
+def drained(source: WebRtcSource, pictures: Iterable[Encoded]) -> list[Frame]:
     """All decoded frames; each is taken before the next arrives."""
     frames: list[Frame] = []
     thread = threading.Thread(target=lambda: frames.extend(source))
@@ -167,3 +167,17 @@ def test_every_h264_profile_that_publishers_may_offer_is_decoded(profile: str, p
     frames = drained(source, pictures())
     assert [number_of(frame) for frame in frames] == list(range(12))
     assert source.dropped == {}
+
+
+def test_a_picture_of_a_senseless_size_is_dropped() -> None:
+    """Damaged packets may claim any size."""
+    tiny = av.CodecContext.create("libvpx", "w")
+    tiny.width, tiny.height, tiny.pix_fmt, tiny.time_base = 1, 1, "yuv420p", Fraction(1, 90_000)
+    tiny.options = {"lag-in-frames": "0", "deadline": "realtime"}
+    picture = av.VideoFrame(1, 1, "yuv420p")
+    picture.pts, picture.time_base = 0, Fraction(1, 90_000)
+    (packet,) = [*tiny.encode(picture), *tiny.encode(None)]
+    source = WebRtcSource(SETTINGS, lambda: None)
+    frames = drained(source, [Encoded("VP8", bytes(packet), 0), *encoded("VP8", 5)])
+    assert [number_of(frame) for frame in frames] == list(range(5))
+    assert source.dropped == {"decode": 1}
