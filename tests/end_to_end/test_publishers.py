@@ -24,14 +24,15 @@ _MIN_FPS = 20.0  # of 30
 
 
 def live(served: Served, name: str) -> dict[str, Any]:
-    """The session that publishes this name, once a second of its video was measured."""
+    """The session that publishes this name, once its video was measured, in and out."""
     end_s = time.monotonic() + _LIMIT_S
     with httpx.Client(base_url=served.url) as http:
         while time.monotonic() < end_s:
             found = [s for s in http.get("/api/sessions").json()["sessions"] if s["name"] == name]
             if found and found[0]["state"] == "failed":
                 raise AssertionError(f"{found[0]['reason']}: {found[0]['detail']}")
-            if found and (found[0]["meters"] or {}).get("fps_in", 0) >= _MIN_FPS:
+            meters = (found[0]["meters"] or {}) if found else {}
+            if meters.get("fps_in", 0) >= _MIN_FPS and meters["width"]:
                 return dict(found[0])
             time.sleep(0.1)
     raise AssertionError(f"{name} is not live: {found[:1]}\n{served.log.read_text()[-2000:]}")
