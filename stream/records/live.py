@@ -53,6 +53,12 @@ NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"
 BAD_SDP, USAGE = "bad_sdp", "usage"
 NO_WORKER, NO_ANSWER = "no_worker", "no_answer"
 
+UDP_ADVICE = (
+    "check the network and that firewalls let UDP through to the server (MATTEBOX_UDP_PORTS, MATTEBOX_PUBLIC_ADDRESS), "
+    "or set up a TURN server (MATTEBOX_ICE_SERVERS)"
+)
+"""What to do where packets do not get through."""
+
 REASONS = {
     NO_WORKER: "no worker took the offer in time",
     NO_ANSWER: "the worker that took the offer did not answer in time",
@@ -62,9 +68,7 @@ REASONS = {
     NAME_TAKEN: "another user took the name of the stream before its publisher was connected",
     BAD_SDP: "the worker could not answer the offer",
     "cancelled": "the worker stopped before it had answered the offer",
-    "connect_timeout": "no connection was established: packets did not get through between client and server. "
-    "Check the network and that firewalls let UDP through to the server (MATTEBOX_UDP_PORTS, MATTEBOX_PUBLIC_ADDRESS), "
-    "or set up a TURN server (MATTEBOX_ICE_SERVERS)",
+    "connect_timeout": f"no connection was established: packets did not get through; {UDP_ADVICE}",
     "dtls_failed": "no connection was established: client and server could not agree on encryption (DTLS)",
     "media_timeout": "the client sent nothing for too long",
     "engine_failed": "an unexpected error ended the video",

@@ -34,13 +34,6 @@ _RECEIVE_BUFFER = 1 << 20  # bytes: a large keyframe arrives in one burst
 _NOT_STUN = b"\x04"  # first bytes from here on
 
 
-REMEDY = (
-    "check the network and that its firewalls let UDP through to the server (MATTEBOX_UDP_PORTS, "
-    "MATTEBOX_PUBLIC_ADDRESS), or set up a TURN server (MATTEBOX_ICE_SERVERS)"
-)
-"""What to do where no packets get through."""
-
-
 def ice_servers(settings: Settings, user: str, now_s: float | None = None) -> list[dict[str, Any]]:
     """The STUN and TURN servers in the form of browsers' `iceServers`; TURN with a credential for one hour.
 

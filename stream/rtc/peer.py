@@ -15,6 +15,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSe
 
 from stream.errors import SdpError
 from stream.loops import Loops, start
+from stream.records.live import UDP_ADVICE
 from stream.rtc import ice, sdp
 from stream.rtc.aiortc_overrides import Encoded, divert, listen_to_reports, request_keyframe
 from stream.rtc.capture import CaptureClock
@@ -193,19 +194,15 @@ class Peer:
         if self._closing is not None:
             return
         unencrypted = [t for t in self._transports if t.transport.state == "completed" and t.state != "connected"]
-        if unencrypted:
-            failure = next((t.failure for t in unencrypted if t.failure), "the client did not complete it in time")
-            _log.warning("session %s: the DTLS handshake failed: %s", self._user, failure)
-            self._start_closing("dtls_failed")
-        else:
-            checks = sum(connection.checks for connection in self._connections)
-            seen = (
-                f"of its checks {checks} arrived, but none of ours was answered"
-                if checks
-                else "nothing arrived from it"
-            )
-            _log.warning("session %s: no connection to the client: %s; %s", self._user, seen, ice.REMEDY)
-            self._start_closing("connect_timeout")
+        reason = "dtls_failed" if unencrypted else "connect_timeout"
+        cause = _handshake_failure(unencrypted) if unencrypted else self._path_failure()
+        _log.warning("session %s: %s", self._user, cause)
+        self._start_closing(reason)
+
+    def _path_failure(self) -> str:
+        checks = sum(connection.checks for connection in self._connections)
+        heard = f"{checks} of its checks arrived, but ours were not answered" if checks else "nothing arrived from it"
+        return f"no connection to the client: {heard}; {UDP_ADVICE}"
 
     def _silent_s(self) -> float:
         """Seconds since the last frame of a client that sends video, else since the last packet of any kind."""
@@ -246,6 +243,11 @@ class Peer:
                 await _close_connection(self._pc)
         finally:  # a video that is not reported as closed would keep its place in the worker
             self.on_change("closed", reason)
+
+
+def _handshake_failure(transports: list[DtlsTransport]) -> str:
+    failure = next((t.failure for t in transports if t.failure), "the client did not complete it in time")
+    return f"the DTLS handshake failed: {failure}"
 
 
 async def _close_connection(pc: RTCPeerConnection) -> None:

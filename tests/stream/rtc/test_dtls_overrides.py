@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from dataclasses import replace
 
 import aiortc
 import pytest
@@ -44,13 +45,13 @@ class _Fixed:
         self.generateCertificate = lambda: certificate
 
 
-async def connected(client: Client, role: str = "actpass", **replaced: str) -> tuple[str, str]:
+async def connected(client: Client, role: str = "actpass", **attributes: str) -> tuple[str, str]:
     """What the peer of this client reports first."""
     changes: list[tuple[str, str]] = []
     peer = Peer(SETTINGS, lambda state, reason: changes.append((state, reason)))
     offer = (await client.offer()).replace("a=setup:actpass", f"a=setup:{role}")
-    for pattern, text in replaced.items():
-        offer = re.sub(f"a={pattern}:.*", f"a={pattern}:{text}", offer)
+    for name, text in attributes.items():
+        offer = re.sub(f"a={name}:.*", f"a={name}:{text}", offer)
     await client.take(await peer.answer(offer))
     await until(lambda: changes, what="the handshake")
     await peer.close("deleted")
@@ -77,9 +78,29 @@ def test_clients_with_rsa_certificates_connect(role: str, suite: str) -> None:
     async def run() -> None:
         client = client_with(RSA_KEY, f"ECDHE-{'ECDSA' if role == 'active' else 'RSA'}-{suite}")
         assert await connected(client, role) == ("connected", "")
-        assert SRTP_PROFILES, "and all of aiortc's SRTP profiles stay"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("profile", SRTP_PROFILES, ids=lambda profile: profile.openssl_profile.decode())
+def test_each_srtp_profile_is_still_supported(profile: SRTPProtectionProfile) -> None:
+    async def run() -> None:
+        client = client_with(RSA_KEY, CIPHERS)
+        client.pc.getTransceivers()[0].receiver.transport._srtp_profiles = [profile]
+        assert await connected(client, "passive") == ("connected", "")
+
+    asyncio.run(run())
+
+
+def test_a_client_without_a_common_srtp_profile_fails(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        client = client_with(RSA_KEY, CIPHERS)
+        weak = replace(SRTP_PROFILES[-1], openssl_profile=b"SRTP_AES128_CM_SHA1_32")
+        client.pc.getTransceivers()[0].receiver.transport._srtp_profiles = [weak]
+        assert await connected(client, "passive") == ("closed", "dtls_failed")
+
+    asyncio.run(run())
+    assert "SRTP profile" in caplog.text
 
 
 @pytest.mark.parametrize("role", ["passive", "active"])

@@ -87,7 +87,7 @@ def test_a_connection_that_is_never_made_is_explained_in_one_line(
     asyncio.run(run())
     (line,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert line.startswith("session 1234: no connection to the client: ")
-    assert ("none of ours was answered" if heard else "nothing arrived from it") in line
+    assert ("ours were not answered" if heard else "nothing arrived from it") in line
     assert all(word in line for word in ("UDP", "MATTEBOX_UDP_PORTS", "MATTEBOX_PUBLIC_ADDRESS", "TURN"))
 
 
