@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import pytest
 from cryptography import x509
@@ -82,6 +83,8 @@ def certificate(folder: Path) -> list[str]:
 
 
 def ffmpeg(url: str, *words: str) -> "subprocess.Popen[str]":
+    if "whip" not in av.formats_available:
+        pytest.skip(f"PyAV's FFmpeg {av.ffmpeg_version_info} has no whip muxer")
     argv = [sys.executable, "-m", "tests.end_to_end.ffmpeg_publisher", url, *words]
     return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -97,21 +100,3 @@ def test_ffmpeg_publishes(served: Served, tmp_path: Path, words: tuple[str, ...]
         live(served, name)
         said, _ = process.communicate(timeout=_LIMIT_S)
     assert process.returncode == 0, said
-
-
-def test_a_failed_handshake_is_told(served: Served) -> None:
-    """FFmpeg's own certificate has a curve that OpenSSL refuses."""
-    with ffmpeg(f"{served.url}/whip/refused?{OPTIONS}") as process, httpx.Client(base_url=served.url) as http:
-        process.communicate(timeout=_LIMIT_S)
-        sessions = [s for s in http.get("/api/sessions").json()["sessions"] if s["name"] == "refused"]
-        end_s = time.monotonic() + _LIMIT_S
-        while 'reason="dtls_failed"' not in http.get("/metrics").text and time.monotonic() < end_s:
-            time.sleep(0.1)  # workers report about once a second
-        metrics = [line for line in http.get("/metrics").text.splitlines() if 'reason="dtls_failed"' in line]
-    assert process.returncode != 0
-    assert [(s["state"], s["reason"]) for s in sessions] == [("failed", "dtls_failed")]
-    assert "encryption" in sessions[0]["detail"]
-    assert metrics
-    assert metrics[0].startswith("mattebox_sessions_failed_total{")
-    lines = [line for line in served.log.read_text().splitlines() if sessions[0]["id"] in line]
-    assert len([line for line in lines if "DTLS handshake failed: " in line]) == 1, lines

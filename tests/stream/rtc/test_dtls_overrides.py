@@ -7,42 +7,15 @@ from dataclasses import replace
 
 import aiortc
 import pytest
-from aiortc import RTCCertificate
-from aiortc.rtcdtlstransport import SRTP_PROFILES, SRTPProtectionProfile, generate_certificate
+from aiortc.rtcdtlstransport import SRTP_PROFILES, SRTPProtectionProfile
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from OpenSSL import SSL
 
 from stream.rtc.dtls_overrides import CIPHERS
 from stream.rtc.peer import Peer
-from tests.rtc import SETTINGS, Camera, Client, until
+from tests.rtc import SETTINGS, Camera, Client, client_with, until
 
 pytestmark = pytest.mark.usefixtures("loopback")
 RSA_KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-
-
-class Certificate(RTCCertificate):
-    """A client's certificate, used with some cipher suites only."""
-
-    def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, ciphers: str) -> None:
-        super().__init__(key, generate_certificate(key))  # type: ignore[arg-type]
-        self._ciphers = ciphers
-
-    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
-        context = super()._create_ssl_context(srtp_profiles)
-        context.set_cipher_list(self._ciphers.encode())
-        return context
-
-
-def client_with(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, ciphers: str) -> Client:
-    """A client with this key. aiortc takes no certificate from outside; it makes its own before the first transport."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aiortc.rtcpeerconnection.RTCCertificate", _Fixed(Certificate(key, ciphers)))
-        return Client(Camera(), "VP8")
-
-
-class _Fixed:
-    def __init__(self, certificate: Certificate) -> None:
-        self.generateCertificate = lambda: certificate
 
 
 async def connected(client: Client, role: str = "actpass", **attributes: str) -> tuple[str, str]:
