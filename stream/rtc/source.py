@@ -19,7 +19,7 @@ from typing import cast
 import av
 from av.video.reformatter import Colorspace
 
-from stream.errors import NoVideoStream
+from stream.errors import MatteboxError, NoVideoStream
 from stream.meters import Recent, Stopwatch
 from stream.picture.canvas import fitted
 from stream.picture.display_matrix import Displays
@@ -160,8 +160,15 @@ class _Decoder:
             self._displays.apply(picture)
             if encoded.codec == "VP8":
                 picture.colorspace = Colorspace.ITU601  # RFC 6386, section 9.2: the only colour space of VP8
-            for frame in self._canvas(picture):
+            for frame in self._scaled(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
+
+    def _scaled(self, picture: av.VideoFrame) -> list[Frame]:
+        try:
+            return list(self._canvas(picture))
+        except (MatteboxError, av.error.FFmpegError):  # of a senseless size, for example: its packets were damaged
+            self._dropped["decode"] += 1
+            return []
 
     def _decode(self, encoded: Encoded) -> list[av.VideoFrame]:
         if encoded.codec != self._codec:

@@ -4,9 +4,7 @@ Only containers and raw streams in a local file are read: scripts and playlists,
 URLs, are refused before they are parsed. Limits are checked against the headers, before anything is decoded.
 """
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import av
 from av.container import InputContainer
@@ -86,14 +84,6 @@ def video_stream(container: InputContainer, settings: Settings, number: int | No
     if length_s is not None and length_s > settings.max_duration_s:
         raise TooLarge(f"the video lasts {clock(length_s)}; the limit is {clock(settings.max_duration_s)}")
     return stream
-
-
-def packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Any]:
-    """The packets of these streams; empty ones at the end. Raises av.error.FFmpegError."""
-    try:
-        yield from container.demux(streams)
-    except IndexError:  # by PyAV at the end of a file in which streams appeared while it was read
-        return
 
 
 def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:

@@ -22,6 +22,7 @@ from av.container import InputContainer
 
 from stream.errors import UsageError
 from stream.picture.timing import parse_time
+from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw
 
 _WITH_LENGTH = ("avi", "mxf", "mpegts", "mpeg", "wtv")
@@ -122,6 +123,6 @@ def _has_frames_after(
 
 
 def _times(container: InputContainer, index: int) -> Iterator[Fraction]:
-    for packet, _ in zip(container.demux(container.streams[index]), range(_MOST_PACKETS), strict=False):
+    for packet, _ in zip(packets(container, [container.streams[index]]), range(_MOST_PACKETS), strict=False):
         if packet.size and packet.pts is not None:
             yield packet.pts * packet.time_base

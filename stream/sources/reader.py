@@ -17,6 +17,7 @@ from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.extent import WRAP, origin_s
+from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
 from stream.sources.video_streams import sounds, video_streams
 
@@ -177,7 +178,7 @@ class Reader:
 
     def _demux(self) -> Iterator[Any]:
         try:
-            for packet in media.packets(self._container, [self._stream, *self.sound]):
+            for packet in packets(self._container, [self._stream, *self.sound]):
                 if packet.size:
                     yield packet
         except av.error.FFmpegError:

@@ -11,6 +11,7 @@ import av
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.extent import extent
+from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
 from stream.sources.reader import offset
 
@@ -52,7 +53,7 @@ def scan(
         last = 2**62 if end_s is None else round(min((end_s - start_s) / tick, 2**62))
         times, keys, plain = array("q"), array("q"), container.format.name in _EXACT
         try:
-            for number, packet in enumerate(media.packets(container, [video])):
+            for number, packet in enumerate(packets(container, [video])):
                 beat()
                 if not packet.size or packet.is_discard:
                     continue

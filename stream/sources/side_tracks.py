@@ -17,6 +17,7 @@ from stream.picture.position import has_position
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.extent import origin_s
+from stream.sources.packets import packets
 
 _EMPTY_CUE = b"\0\0"  # of mov_text: fills the time between two cues; muxers write their own
 
@@ -51,7 +52,7 @@ class OpenedTracks:
     def picture(self, index: int) -> Any:
         """None also for a picture that is too large. FFmpeg returns cover pictures before all other packets."""
         try:
-            packet = next(self._container.demux(self._container.streams[index]), None)
+            packet = next(packets(self._container, [self._container.streams[index]]), None)
         except av.error.FFmpegError:
             return None
         return packet if packet and 0 < packet.size <= limits.ATTACHMENT_BYTES else None
@@ -63,7 +64,7 @@ class OpenedTracks:
             return
         latest_s = dict.fromkeys(self._tracks, Fraction(0))
         try:
-            for packet in self._container.demux(streams):
+            for packet in packets(self._container, streams):
                 placed = self._placed(packet)
                 if placed is not None and placed.start_s >= latest_s[placed.index]:
                     latest_s[placed.index] = placed.start_s

@@ -13,6 +13,7 @@ from av.stream import Discard
 from stream.picture.frames import Sound
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.packets import packets
 
 _EVERY_S = 0.1  # of each tenth of a second one packet is decoded
 _ADTS_SYNC = 0xFFF
@@ -37,7 +38,8 @@ def changing_sound(path: Path, settings: Settings, beat: Callable[[], None] = la
         if not watched:
             return frozenset()
         try:
-            for packet in media.packets(container, [container.streams[index] for index in watched]):
+            packet: Any
+            for packet in packets(container, [container.streams[index] for index in watched]):
                 beat()
                 if packet.size:
                     watched[packet.stream.index].see(packet)

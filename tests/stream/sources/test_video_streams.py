@@ -143,15 +143,16 @@ def test_standard_input_is_named_in_every_error(tmp_path: Path, monkeypatch: pyt
 
 def test_streams_may_appear_later(tmp_path: Path) -> None:
     """Neither at the beginning nor near the end, where FFmpeg looks for streams when it opens a file."""
-    first = write_streams(tmp_path / "first.ts", [Video(SMALL)], sounds=4).read_bytes()
-    second = write_streams(tmp_path / "second.ts", [Video(SMALL, first=FRAMES)], sounds=6).read_bytes()
+    count = 2 * FRAMES  # nearly a second: a step back of less than half a second is an overlap
+    first = write_streams(tmp_path / "first.ts", [Video(SMALL)], sounds=4, frames=count).read_bytes()
+    second = write_streams(tmp_path / "second.ts", [Video(SMALL, first=count)], sounds=6, frames=count).read_bytes()
     path, times = tmp_path / "a.ts", 1 + 300_000 // len(first)
     path.write_bytes(first * times + second + first * times)
     source = FileSource(path, Settings())
     numbers = [number_of(item) for item in source if isinstance(item, Frame)]
     source.close()
-    assert numbers == [*range(FRAMES)] * times + [*range(FRAMES, 2 * FRAMES)] + [*range(FRAMES)] * times
-    assert len(scan(path, Settings()).times) == (2 * times + 1) * FRAMES
+    assert numbers == [*range(count)] * times + [*range(count, 2 * count)] + [*range(count)] * times
+    assert len(scan(path, Settings()).times) == (2 * times + 1) * count
     assert changing_sound(path, Settings()) == frozenset()
 
 
