@@ -4,6 +4,8 @@
 * H.264 may be tagged, and what leaves here is. But some receivers ignore the tags and assume BT.601, and Chromium 156,
   which reads them, converts BT.709 in software with errors of up to 12 levels in blue (1.6 on average over a colour
   chart); with BT.601 the error is at most 3 (0.6 on average).
+* The primaries are tagged BT.709: where Chromium draws on a GPU, it converts those of SMPTE 170M on the screen, and is
+  then 6.7 levels off on average (69 at most), as it is for VP8, which cannot be tagged.
 * Browsers assume BT.601 for pictures without tags in every size, also above 576 lines, where players of files assume
   BT.709: Firefox ESR shows VP8 so, and Chromium sends cameras so, without tags.
 
