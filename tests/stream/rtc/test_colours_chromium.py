@@ -78,8 +78,8 @@ const drawn = async (video) => {
 
 @pytest.fixture(autouse=True)
 def best_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encoders keep their best bit rate. Chromium's estimates follow what it receives, which is little of a still chart,
-    and VP8 would show the chart coarsely: this is about colours."""
+    """Encoders keep their best bit rate. Chromium's estimates follow what it receives, which is little of a still
+    chart, and VP8 would show the chart coarsely: this is about colours."""
     monkeypatch.setattr(RateControl, "follow", lambda *args: False)
 
 

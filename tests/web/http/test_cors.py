@@ -5,6 +5,7 @@ import pytest
 from pydantic import SecretStr
 
 from stream.settings import Settings
+from tests.waiting import PATIENCE_S
 from tests.web.http_checks import FRAGMENT, SDP, problem
 from tests.web.running_site import Site, running
 from web.http.auth import COOKIE
@@ -93,7 +94,7 @@ def test_a_plain_options_request_says_which_methods_there_are(users: Site) -> No
 
 def test_a_cookie_is_of_no_use_to_other_sites(users: Site, camera_offer: str) -> None:
     """Even with a token of its own, such a page acts with what that token allows, never as the visitor."""
-    cookie = httpx.post(f"{users.url}/api/login", json={"token": "alice-token"}).cookies[COOKIE]
+    cookie = httpx.post(f"{users.url}/api/login", json={"token": "alice-token"}, timeout=PATIENCE_S).cookies[COOKIE]
     signed_in = SDP | {"Cookie": f"{COOKIE}={cookie}"}
     with users.client() as http:
         assert http.post("/whip/cookie", content=camera_offer, headers=signed_in).status_code == 201
