@@ -5,7 +5,7 @@ before. Frames that are not taken in time are replaced in `slot`, which is passe
 
 Size: browsers change it in mid-stream with the bandwidth. The video keeps the largest size seen so far and smaller
 frames are scaled up; it changes with a larger frame or another aspect ratio (a phone was turned). Rotation: the header
-extension for it is not negotiated, so that browsers rotate the pixels themselves.
+extension for it is not negotiated, so that browsers rotate the pixels themselves; messages in H.264 are followed.
 """
 
 import threading
@@ -21,8 +21,9 @@ import av
 from stream.errors import NoVideoStream
 from stream.meters import Recent, Stopwatch
 from stream.picture.canvas import fitted
+from stream.picture.display_matrix import Displays
 from stream.picture.frames import Frame, VideoInfo
-from stream.picture.ingest import Ingest
+from stream.picture.ingest import Ingest, Shape
 from stream.picture.timing import Splices, Timeline
 from stream.pump import Item, Warnings
 from stream.rtc.aiortc_overrides import Encoded
@@ -150,11 +151,13 @@ class _Decoder:
         self._settings, self._request_keyframe, self._dropped = settings, request_keyframe, dropped
         self._timeline = Timeline(CLOCK, round(1 / (_RATE * CLOCK)), Splices(Fraction(0)))
         self._codec = ""
+        self._displays = Displays()
         self._canvas = _LargestSize(settings.live_pixels)
 
     def __call__(self, encoded: Encoded) -> Iterator[Frame]:
         for picture in self._decode(encoded):
             picture.pts, picture.time_base = self._timeline.place(encoded.pts), CLOCK
+            self._displays.apply(picture)
             assume_bt601(picture, encoded.codec)
             for frame in self._canvas(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
@@ -188,14 +191,14 @@ class _LargestSize:
         self._ingest: Ingest | None = None
 
     def __call__(self, picture: av.VideoFrame) -> Iterator[Frame]:
-        if self._ingest is None or not self._holds(picture, self._ingest.size):
-            self._ingest = Ingest(picture, None, *self._fitted(picture.width, picture.height))
+        width, height = Shape.of(picture, Fraction(1)).upright_size()
+        if self._ingest is None or not self._holds(width, height, self._ingest.size):
+            self._ingest = Ingest(picture, None, *self._fitted(width, height))
         return self._ingest.push(picture)
 
-    def _holds(self, picture: av.VideoFrame, size: tuple[int, int]) -> bool:
-        width, height = size
-        same_aspect = abs(picture.width * height / (picture.height * width) - 1) < 0.04
-        return same_aspect and (picture.width * picture.height <= width * height * 1.02 or self._full(size))
+    def _holds(self, width: int, height: int, size: tuple[int, int]) -> bool:
+        same_aspect = abs(width * size[1] / (height * size[0]) - 1) < 0.04
+        return same_aspect and (width * height <= size[0] * size[1] * 1.02 or self._full(size))
 
     def _full(self, size: tuple[int, int]) -> bool:
         return size[0] * size[1] > 0.95 * self._max_pixels

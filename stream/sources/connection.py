@@ -17,6 +17,7 @@ import av
 from av.container import InputContainer
 
 from stream.address import Address
+from stream.picture.display_matrix import Displays
 from stream.picture.timing import plausible_rate
 from stream.settings import Settings
 
@@ -122,7 +123,7 @@ class Connection:
 
     def _decode(self, container: InputContainer, stream: av.VideoStream, context: Any) -> str:
         """Deliver all pictures until the connection ends. Returns the reason for the end."""
-        limit_s, decoded_s = self._settings.rtsp_timeout_s, self._heard_s
+        limit_s, decoded_s, displays = self._settings.rtsp_timeout_s, self._heard_s, Displays()
         rate = plausible_rate(stream.average_rate, stream.guessed_rate)
         for packet in container.demux(stream):
             now_s = time.monotonic()
@@ -133,6 +134,7 @@ class Connection:
                 return "the source's video cannot be decoded"
             for decoded in _decoded(context, packet):
                 decoded_s = now_s
+                displays.apply(decoded)
                 self._picture(decoded, stream.time_base, context.sample_aspect_ratio, rate)
         return _CLOSED
 

@@ -4,18 +4,17 @@ Only media containers in a local file are read: scripts and playlists, which mak
 refused before they are parsed. Limits are checked against the headers, before anything is decoded.
 """
 
-from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.stream import Disposition
 
-from stream.errors import NoVideoStream, TooLarge, UnreadableMedia, UsageError
+from stream.errors import NoVideoStream, TooLarge, UnreadableMedia
 from stream.picture.ingest import check_size
-from stream.picture.timing import clock, parse_time
+from stream.picture.timing import clock
 from stream.settings import Settings
+from stream.sources.extent import extent
 from stream.sources.file_kinds import explained
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,gif,nut,yuv4mpegpipe,ivf"
@@ -69,25 +68,10 @@ def video_stream(container: InputContainer, settings: Settings) -> av.VideoStrea
     check_size(width, height, settings.max_pixels)
     if stream.frames > settings.max_frames:
         raise TooLarge(f"the video has {stream.frames:,} frames; the limit is {settings.max_frames:,}")
-    length_s = duration_s(container, stream)
+    length_s = extent(container, stream).end_s
     if length_s is not None and length_s > settings.max_duration_s:
         raise TooLarge(f"the video lasts {clock(length_s)}; the limit is {clock(settings.max_duration_s)}")
     return stream
-
-
-def duration_s(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """Length of the video by the headers, in seconds; that of the file where the stream has none; else None."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if tag := stream.metadata.get("DURATION"):  # Matroska's per-track length, 00:00:04.000000000
-        with suppress(UsageError):  # the tag may be any text
-            return parse_time(tag.strip("\0 "))
-    return container.duration / av.time_base if container.duration else None
-
-
-def origin_s(container: InputContainer) -> Fraction:
-    """Start time of the file on its own clock, in seconds."""
-    return Fraction(container.start_time or 0, av.time_base)
 
 
 def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:

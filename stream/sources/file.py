@@ -13,6 +13,7 @@ import av
 
 from stream.address import Address
 from stream.errors import TooLarge, UnreadableMedia
+from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.ingest import Ingest
 from stream.picture.timing import clock
@@ -20,7 +21,10 @@ from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
+from stream.sources.extent import extent
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+
+_LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding errors
 
 
 class FileSource:
@@ -51,20 +55,21 @@ class FileSource:
         self._container = media.open_container(path, settings)
         try:
             stream = media.video_stream(self._container, settings)
-            self._expected_s = media.duration_s(self._container, stream)
+            self._extent = extent(self._container, stream)
+            self._expected_s = self._extent.end_s
             indexed = self._container.format.name not in UNINDEXED  # else the length is only estimated
             if indexed and self._expected_s and start_s >= self._expected_s:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, stream, settings, start_s, end_s)
-            self._ingest = self._peek(stream.codec_context.sample_aspect_ratio, size)
+            self._ingest = self._peek(stream.sample_aspect_ratio, size)
             self.info = self._info(stream, start_s, end_s)
         except BaseException:
             self._container.close()
             raise
 
     def _peek(self, sar: Fraction | None, size: tuple[int, int]) -> Ingest:
-        """Decode up to the first frame: only it has the rotation, pixel format and actual size."""
+        """Decode up to the first frame: only it has the orientation, pixel format and actual size."""
         self._raw = iter(self._reader)
         self._ahead: list[Raw] = []
         for item in self._raw:
@@ -74,26 +79,38 @@ class FileSource:
         else:
             part = "" if self._whole else " of that part"
             raise UnreadableMedia(f"{self._path}: not a single frame{part} could be decoded")
+        self._check_angle(Display.of_frame(item).off_deg)
         ingest = Ingest(item, sar, *size, max_pixels=self._settings.max_pixels)
         if ingest.trimmed:
             (width, height), (even_w, even_h) = ingest.upright, ingest.size
             self._warn("odd_size", f"cropped from {width}x{height} to {even_w}x{even_h}: video needs even sides")
         return ingest
 
+    def _check_angle(self, off_deg: float) -> None:
+        if off_deg > _LEVEL_DEG:
+            rest = f"the remaining {off_deg:.0f}° of its rotation were left out"
+            self._warn("odd_angle", f"the picture was turned by whole quarter turns only: {rest}")
+
     def _info(self, stream: av.VideoStream, start_s: float, end_s: float | None) -> VideoInfo:
         length_s = self._expected_s
         if length_s is not None:
             length_s = max(0.0, (length_s if end_s is None else min(length_s, end_s)) - start_s)
-        known = stream.frames if self._whole else 0
+        estimate = self._extent.frames(self._reader.rate, start_s, end_s)
         return VideoInfo(
             *self._ingest.size,
             time_base=self._reader.time_base,
             rate=self._reader.rate,
             duration_s=length_s,
-            frames=known or (None if length_s is None else max(1, round(length_s * self._reader.rate))),
+            frames=self._stored_frames(stream) or estimate,
             sound=self._reader.sound,
             has_alpha=self._ingest.has_alpha,
         )
+
+    def _stored_frames(self, stream: av.VideoStream) -> int:
+        """The number of frames in the header; 0 where it has none, or where only a part of them is shown."""
+        shown = self._extent.frames(stream.average_rate) if stream.average_rate else None
+        trimmed = shown is not None and stream.frames - shown > max(2, 0.02 * shown)  # by an edit list
+        return stream.frames if self._whole and not trimmed else 0
 
     @property
     def offset(self) -> int:
@@ -138,12 +155,17 @@ class FileSource:
         if health.bad > self._settings.max_decode_errors * health.total:
             found = f"{health.bad} of {health.total} frames could not be decoded"
             raise UnreadableMedia(f"{self._path} is damaged: {found}")
+        if self._extent.own:
+            reached_s = self._reader.picture_reached_s
         expected_s = self._expected_s if self._whole else None
         short = expected_s is not None and expected_s - reached_s > max(0.5, 0.02 * expected_s)
         if health.cut or health.ended_badly or short:
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")
-        if health.bad > health.ended_badly:
+        missing = self._reader.gaps.missing()
+        if missing.frames:
+            self._warn("gap", missing.sentence(health.bad))
+        elif health.bad > health.ended_badly:
             self._warn(
                 "damaged", f"{health.bad} of {health.total} frames were damaged: the last good one stayed instead"
             )

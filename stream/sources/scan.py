@@ -10,6 +10,7 @@ import av
 
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.extent import extent
 from stream.sources.reader import offset
 
 _EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}  # seeking by time is exact, and times are reliable
@@ -59,7 +60,7 @@ def scan(
                         keys.append(packet.pts + shift)
         except av.error.FFmpegError:
             plain = False
-        expected_s = media.duration_s(container, stream)
+        expected_s = extent(container, stream).end_s
     ordered = array("q", sorted(times))
     plain = plain and len(set(ordered)) == len(ordered) > 0
     if plain and end_s is None and expected_s is not None:  # a truncated file is reported when it is read as a whole

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, VideoInfo
+from stream.picture.gaps import GapFinder
 from stream.pump import Warnings
 from stream.records import formats
 from stream.records.jobs import Job, Media, segment_name
@@ -102,6 +103,8 @@ def make_plan(
     overlaps = _overlaps(job, engine)
     warmup, ahead = overlaps or (0, 0)
     cuts = _cuts(found, warmup + ahead) if shared is not None and overlaps is not None else []
+    if cuts:  # otherwise the source reports gaps, because it reads the whole video
+        warnings += _gaps(found, info.time_base, job.start_s)
     total = len(found.times) or info.frames or 0
     plan = Plan(
         clock=(info.time_base.numerator, info.time_base.denominator),
@@ -158,6 +161,15 @@ def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float,
     if measured is None or (tint is None and job.options.edges.spill > 0):
         return None
     return measured, tint
+
+
+def _gaps(found: Scan, clock: Fraction, start_s: float) -> Warnings:
+    """The warning about missing frames, which may span several segments."""
+    finder = GapFinder(clock, start_s)
+    for ticks in found.times:
+        finder.take(ticks)
+    missing = finder.missing()
+    return [("gap", missing.sentence())] if missing.frames else []
 
 
 def _overlaps(job: Job, engine: Engine) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange
 
 from stream.errors import UnreadableMedia
+from stream.picture.display_matrix import Display, Displays
 from stream.picture.frames import Plane, has_alpha
 from stream.settings import Settings
 from stream.sources import container as media
@@ -27,7 +28,7 @@ _PLAIN_ALPHA = ("yuva420p", "yuva422p", "yuva444p")
 
 
 class AlphaVideo:
-    """The alpha of a video, frame by frame, as uint8 (H, W), 0-255.
+    """The alpha of a video, frame by frame, as uint8 (H, W), 0-255, upright.
 
     path: a video, a folder of PNG files, a pattern such as `%05d.png`, or one PNG file. Alpha is the video's
     transparency if its pixel format has any, otherwise its brightness, expanded to full range. GIF always has a pixel
@@ -67,12 +68,15 @@ class AlphaVideo:
         stream = media.video_stream(container, self._settings)
         decoder = media.decoder(stream, self._settings)
         grey = None if stream.codec_context.name == "gif" else False
+        displays = Displays()
         try:
             for packet in container.demux(stream):
                 for picture in decoder.decode(packet if packet.size else None):
                     if grey is None:
                         grey = bool(_transparency(picture).min() == 255)
-                    yield _brightness(picture) if grey else _alpha(picture)
+                    displays.apply(picture)
+                    plane = _brightness(picture) if grey else _alpha(picture)
+                    yield np.ascontiguousarray(Display.of_frame(picture).orientation.upright(plane))
         except av.error.FFmpegError as exc:
             raise UnreadableMedia(f"{container.name.removeprefix('file:')} is damaged ({exc.strerror})") from None
 

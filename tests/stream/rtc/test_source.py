@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -18,16 +19,22 @@ from stream.rtc.encoder import LiveEncoder
 from stream.rtc.source import WebRtcSource
 from stream.settings import Settings
 from tests.fakes import ListSink, Unchanged
-from tests.media import number_of, numbered
+from tests.media import Image, number_of, numbered
+from tests.orientations import UPRIGHT, corners, quartered, with_message
+from tests.pictures import stored
 
 SETTINGS = Settings(hw_encode=False)
 
 
 def encoded(codec: str = "H264", count: int = 30, first: int = 0) -> Iterator[Encoded]:
-    width, height = 128, 96
+    yield from encoded_images(codec, [numbered(n, 128, 96) for n in range(first, first + count)], first)
+
+
+def encoded_images(codec: str, images: list[Image], first: int = 0) -> Iterator[Encoded]:
+    height, width = images[0].shape[:2]
     encoder = LiveEncoder(codec, width, height, 1_000_000, SETTINGS)
-    for n in range(first, first + count):
-        rgb = av.VideoFrame.from_ndarray(numbered(n, width, height), format="rgb24")
+    for n, image in enumerate(images, first):
+        rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
         picture = rgb.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
         picture.pts, picture.time_base = 3000 * n, Fraction(1, 90_000)
         for packet in encoder.encode(picture, key=False):
@@ -47,6 +54,17 @@ def drained(source: WebRtcSource, pictures: Iterator[Encoded]) -> list[Frame]:
     thread.join(5)
     assert not thread.is_alive()
     return frames
+
+
+@pytest.mark.parametrize(("limit", "size"), [(128 * 96, (96, 128)), (64 * 48, (48, 64))])
+def test_orientation_messages_of_h264_are_followed(limit: int, size: tuple[int, int]) -> None:
+    """Those of some hardware encoders; each message holds for the pictures after it."""
+    pictures = [
+        replace(item, data=with_message(item.data, 6)) if item.is_keyframe else item
+        for item in encoded_images("H264", [stored(quartered(96, 128), 6)] * 5)
+    ]
+    frames = drained(WebRtcSource(Settings(live_pixels=limit), lambda: None), iter(pictures))
+    assert [(frame.width, frame.height, corners(frame)) for frame in frames] == [(*size, UPRIGHT)] * 5
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])

@@ -10,7 +10,7 @@ import pytest
 
 from stream.records.formats import DEFAULT, FORMATS
 from tests.conftest import PICTURES
-from tests.media import TALK
+from tests.media import TALK, numbered_clip, remuxed
 from tests.pictures import person, save
 from tests.stream.records.jobs import new_job
 from tests.waiting import PATIENCE_S
@@ -87,6 +87,23 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDoubl
     assert Path(download.value.path()).read_bytes() == TALK.read_bytes()
     page.click(".job button:has-text('Remove')")
     page.wait_for_selector(".job", state="detached")
+
+
+def test_the_part_of_a_video_whose_clock_begins_late(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
+    """Chromium keeps the file's clock; the server counts from the file's start."""
+    clip = numbered_clip(tmp_path / "a.webm", 120, codec="libvpx", options={"g": "30"})
+    page.set_input_files("#files", [remuxed(clip, tmp_path / "late.webm", picture_s=3600, sound_s=3600)])
+    page.wait_for_selector(READY)
+    page.wait_for_selector(".trim:has-text('0:00.0 to 0:04.0')")
+    page.focus("input[aria-label=Start]")
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".trim:has-text('0:01.0 to 0:04.0')")
+    page.wait_for_function("() => Math.abs(document.querySelector('.draft video').currentTime - 3601) < 0.06")
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job:has-text('Waiting for a worker')")
+    job = files.plan(1)
+    assert (job.start_s, job.end_s) == (1.0, None)
 
 
 def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:

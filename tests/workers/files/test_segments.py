@@ -19,7 +19,7 @@ from stream.records.options import Background, Options, View
 from stream.settings import Settings
 from stream.sinks.parts.joined import Part
 from stream.sources.pattern import PatternSource
-from tests.media import numbered, read, write_video
+from tests.media import numbered, read, remuxed, write_video
 from workers import engines
 from workers.engines.rvm import Rvm
 from workers.engines.selfie import Selfie
@@ -166,6 +166,62 @@ def test_part_of_a_video_with_variable_frame_rate(tmp_path: Path) -> None:
     theirs = in_one_pass(job, job.outputs[0], video, tmp_path)
     assert apart(read(ours), read(theirs)) < 1.0
     assert packets(ours, "audio") == packets(theirs, "audio")
+
+
+@pytest.fixture(scope="module")
+def holed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording whose clock begins at 3600 s, without its frames from 1.6 s to 2.8 s; its sound is complete."""
+    folder = tmp_path_factory.mktemp("holed")
+    whole = write_video(
+        folder / "whole.mkv", (numbered(n) for n in range(150)), sound_s=5.0, options={"g": "12", "bf": "0"}
+    )
+    return remuxed(whole, folder / "holed.mkv", picture_s=3600, sound_s=3600, lost=(1.59, 2.79))
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("formats", [("mp4", "mkv", "webm"), ("mov", "gif", "png")])
+def test_a_hole_stays_where_it_is_and_is_reported_once(tmp_path: Path, holed: Path, formats: tuple[Any, ...]) -> None:
+    job = job_of(*(Output(name=f"o-{name}", format=name) for name in formats))
+    engine = engines.load("chroma", job.options, SETTINGS)
+    _, media, warnings = make_plan(job, holed, engine, SETTINGS)
+    plan, joined = in_segments(job, holed, tmp_path)
+    assert len(plan.spans) == 3
+    assert [code for code, _ in warnings] == ["gap"]
+    assert warnings[0][1].startswith(
+        "36 of about 150 frames were damaged or lost: they are missing in 1 place (0:01.6-"
+    )
+    assert media.duration_s == pytest.approx(5, abs=0.05)
+    first_s = read(holed)[0].time_s
+    times_s = [first_s + n / 30 for n in range(150) if not 48 <= n < 84]
+    for output, ours in zip(job.outputs, joined, strict=True):
+        theirs = in_one_pass(job, output, holed, tmp_path)
+        if output.format == "png":
+            with zipfile.ZipFile(ours) as packed:
+                lines = packed.read("timestamps.txt").decode().splitlines()[1:]
+            assert [float(line) / 1000 for line in lines] == pytest.approx(times_s, abs=0.002)
+            continue
+        origin_s = 0.0 if packets(ours, "audio") else first_s
+        assert [frame.time_s + origin_s for frame in read(ours)] == pytest.approx(times_s, abs=0.011)
+        assert [frame.time_s + origin_s for frame in read(theirs)] == pytest.approx(times_s, abs=0.011)
+        assert packets(ours, "audio") == packets(theirs, "audio")
+
+
+def test_a_hole_in_a_job_that_is_not_cut_is_reported_once(tmp_path: Path, holed: Path) -> None:
+    job = job_of()
+    engine = engines.load("chroma", job.options, SETTINGS)
+    plan, _, warnings = make_plan(job, holed, engine, SETTINGS)
+    assert plan.whole
+    note = segments.run_segment(Segment(Work(job, plan, holed, SETTINGS, Watcher()), 0), tmp_path, engine)
+    assert [code for code, _ in [*warnings, *judge([note], SETTINGS)]] == ["gap"]
+
+
+def test_a_preview_in_a_hole_shows_the_frame_before_it(tmp_path: Path, holed: Path) -> None:
+    job = job_of(Output(format="png"), start_s=2.2, end_s=2.3)
+    plan, (ours,) = in_segments(job, holed, tmp_path)
+    assert plan.whole
+    whole = in_one_pass(job_of(), Output(format="png"), holed, tmp_path)
+    with zipfile.ZipFile(ours) as packed:
+        assert packed.read("00001.png") == sorted(whole.glob("*.png"))[47].read_bytes()
 
 
 @pytest.mark.usefixtures("short")

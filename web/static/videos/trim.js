@@ -1,6 +1,7 @@
 // One new video or picture: a player of its file, sliders for the part to process, and a preview of one frame.
 
 import { icon, make, write } from "../shared/dom.js";
+import { clockStart } from "./clock_start.js";
 import { clock, WORDS } from "./words.js";
 
 const STEP_S = 0.05;
@@ -8,7 +9,7 @@ const STEP_S = 0.05;
 export class Trim {
   /** file: null if only the server has it. preview(): called when the user asks for a preview of the frame at `at`. */
   constructor(file, name, preview) {
-    Object.assign(this, { start: 0, end: null, length: 0, at: 0 });
+    Object.assign(this, { start: 0, end: null, length: 0, at: 0, origin: 0 });
     this.video = make("video", { muted: true, playsInline: true, preload: "metadata", controls: true, aria: { label: name } });
     this.picture = make("img", { alt: "Preview of the frame", hidden: true });
     this.noteElement = make("p", { className: "fine", role: "status" });
@@ -22,7 +23,8 @@ export class Trim {
     this.fields = make("div", { className: "trim", hidden: true, role: "group" }, make("div", { className: "rail" }, this.from, this.to), this.words);
     this.fields.setAttribute("aria-label", "The part to process");
     this.video.addEventListener("loadedmetadata", () => this.#setLength(this.video.duration));
-    this.video.addEventListener("timeupdate", () => { this.at = this.video.currentTime; });
+    this.video.addEventListener("loadeddata", () => this.#setOrigin(clockStart(this.video)), { once: true });
+    this.video.addEventListener("timeupdate", () => { this.at = Math.max(0, this.video.currentTime - this.origin); });
     this.video.addEventListener("error", () => { this.video.hidden = this.unplayable = true; this.#judge(); });
     this.name = name;
     if (file) this.url = URL.createObjectURL(file);
@@ -94,6 +96,14 @@ export class Trim {
     this.#showPart();
   }
 
+  /** Times count from the start of the file, as on the server. */
+  #setOrigin(seconds) {
+    if (!seconds || this.start || this.end !== null) return; // once it was moved, its start is unknown
+    this.origin = seconds;
+    this.at = 0;
+    this.#setLength(this.video.duration - seconds);
+  }
+
   #handle(label, onInput) {
     const slider = make("input", { type: "range", min: 0, max: 1, step: STEP_S, value: 0, aria: { label } });
     slider.addEventListener("input", onInput);
@@ -106,7 +116,7 @@ export class Trim {
     this.start = Number(this.from.value);
     this.end = Number(this.to.value);
     this.at = which === "start" ? this.start : Math.max(0, this.end - STEP_S);
-    if (!this.video.hidden) this.video.currentTime = this.at;
+    if (!this.video.hidden) this.video.currentTime = this.origin + this.at;
     if (!this.picture.hidden) this.#back();
     this.#showPart();
   }
