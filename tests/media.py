@@ -69,14 +69,16 @@ def write_video(
     colour: tuple[int, int, int, int] | None = None,
     sar: Fraction | None = None,
     container: str | None = None,
+    muxing: dict[str, str] | None = None,
     display: Sequence[float] | None = None,
 ) -> Path:
     """Encode `images` (RGB arrays, or frames already in `pix_fmt`), with `sound_s` seconds of beeps.
 
     times_ms: one presentation time per frame. colour: matrix, range, primaries, transfer as numbers of ITU-T H.273.
+    muxing: options of the container.
     display: a, b, c and d of a display matrix.
     """
-    out = av.open(str(path), "w", format=container)
+    out = av.open(str(path), "w", format=container, options=muxing or {})
     stream = cast(av.VideoStream, out.add_stream(codec, rate=rate))
     context = stream.codec_context
     context.pix_fmt, context.options, context.thread_count = pix_fmt, options or {}, 1

@@ -18,7 +18,7 @@ from typing import cast
 
 import av
 
-from stream.errors import NoVideoStream
+from stream.errors import MatteboxError, NoVideoStream
 from stream.meters import Recent, Stopwatch
 from stream.picture.canvas import fitted
 from stream.picture.display_matrix import Displays
@@ -159,8 +159,15 @@ class _Decoder:
             picture.pts, picture.time_base = self._timeline.place(encoded.pts), CLOCK
             self._displays.apply(picture)
             assume_bt601(picture, encoded.codec)
-            for frame in self._canvas(picture):
+            for frame in self._scaled(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
+
+    def _scaled(self, picture: av.VideoFrame) -> list[Frame]:
+        try:
+            return list(self._canvas(picture))
+        except (MatteboxError, av.error.FFmpegError):  # of a senseless size, for example: its packets were damaged
+            self._dropped["decode"] += 1
+            return []
 
     def _decode(self, encoded: Encoded) -> list[av.VideoFrame]:
         if encoded.codec != self._codec:

@@ -20,6 +20,7 @@ from stream.address import Address
 from stream.picture.display_matrix import Displays
 from stream.picture.timing import plausible_rate
 from stream.settings import Settings
+from stream.sources.video_streams import choose
 
 _REFUSALS: dict[type[Exception], str] = {
     av.error.HTTPBadRequestError: "bad request (400)",
@@ -112,7 +113,7 @@ class Connection:
         self.opened, self._heard_s = True, time.monotonic()
         if not container.streams.video:
             return "the source sends no video"
-        stream = container.streams.video[0]
+        stream = choose(container)
         context = stream.codec_context
         if context is None:
             return "the source sends video in an unknown codec"
@@ -162,7 +163,9 @@ class Connection:
             return _CLOSED
         if isinstance(exc, OSError) and exc.errno == errno.EIO and not self.opened:
             return "the host is unknown or cannot be reached"
-        return str(getattr(exc, "strerror", "") or type(exc).__name__).lower()
+        if isinstance(exc, OSError) and exc.errno != errno.EINVAL:  # of the system, such as "connection refused"
+            return str(exc.strerror or type(exc).__name__).lower()
+        return "the source's answer cannot be read"
 
 
 def _decoded(context: Any, packet: Any) -> list[av.VideoFrame]:

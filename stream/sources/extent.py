@@ -3,8 +3,8 @@
 All times count from the start of the file, the earliest time of its streams, wherever its clock begins. FFmpeg passes
 on the number in a file's header, and formats differ in its meaning:
 
-* MP4 and MOV with an index, AVI and MXF: the length of the track. MPEG-TS and MPEG-PS have no header; FFmpeg estimates
-  a length from the first and the last times.
+* MP4 and MOV with an index, AVI, MXF and WTV: the length of the track. MPEG-TS and MPEG-PS have no header; FFmpeg
+  estimates a length from the first and the last times.
 * Matroska and WebM, ASF, NUT, Ogg, FLV and MP4 in fragments: some writers (FFmpeg, libwebm) store the end on the file's
   clock, others (GStreamer, mkvmerge) the length. Both are the same in a file that begins at 0. In one that begins
   later, the number is a length if it is less than the start, or if the file has frames after it; otherwise the end.
@@ -22,8 +22,10 @@ from av.container import InputContainer
 
 from stream.errors import UsageError
 from stream.picture.timing import parse_time
+from stream.sources.packets import packets
+from stream.sources.raw_streams import is_raw
 
-_WITH_LENGTH = ("avi", "mxf", "mpegts", "mpeg")
+_WITH_LENGTH = ("avi", "mxf", "mpegts", "mpeg", "wtv")
 _LATE_S = Fraction(1, 2)  # an earlier start makes no difference worth a second look at the file
 WRAP = 2**33  # ticks of 1/90,000 s, 26.5 hours: the clock of MPEG-TS and MPEG-PS then begins again at 0
 _SOON_S = 6 * 3600  # most recordings are shorter
@@ -57,6 +59,8 @@ def origin_s(container: InputContainer) -> Fraction:
 
 def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     """The time span of the picture. Reads a few packets of a second copy of the file where its header is ambiguous."""
+    if is_raw(container):
+        return Extent(0.0, None, False)  # FFmpeg's figures are guesses
     origin, tick = origin_s(container), stream.time_base or Fraction(1, 90_000)
     start = origin if stream.start_time is None else stream.start_time * tick
     whole = Fraction(container.duration, av.time_base) if container.duration else None
@@ -119,6 +123,6 @@ def _has_frames_after(
 
 
 def _times(container: InputContainer, index: int) -> Iterator[Fraction]:
-    for packet, _ in zip(container.demux(container.streams[index]), range(_MOST_PACKETS), strict=False):
+    for packet, _ in zip(packets(container, [container.streams[index]]), range(_MOST_PACKETS), strict=False):
         if packet.size and packet.pts is not None:
             yield packet.pts * packet.time_base

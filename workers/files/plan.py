@@ -93,8 +93,9 @@ def make_plan(
         formats.check_input(output.kind, is_still)
     if is_still:
         return _picture_plan(job, path, engine, settings)
-    found = scan(path, settings, job.start_s, job.end_s, beat)
-    with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
+    found = scan(path, settings, job.start_s, job.end_s, job.stream, beat)
+    requested = (job.start_s, job.end_s, (job.width, job.height), job.stream, job.metadata)
+    with closing(FileSource(path, settings, *requested)) as source:
         info, offset, warnings = source.info, source.offset, list(source.warnings)
         first = next((item for item in source if isinstance(item, Frame)), None)
     if first is None:
@@ -124,7 +125,7 @@ def make_plan(
 
 def _picture_plan(job: Job, path: Path, engine: Engine, settings: Settings) -> tuple[Plan, Media, Warnings]:
     """The plan for a picture: one task that writes the results."""
-    with closing(PictureSource(path, settings, (job.width, job.height))) as source:
+    with closing(PictureSource(path, settings, (job.width, job.height), job.metadata)) as source:
         info, warnings = source.info, list(source.warnings)
     plan = Plan(
         clock=(info.time_base.numerator, info.time_base.denominator),
@@ -149,6 +150,7 @@ def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:
         width=out.width,
         height=out.height,
         sound=bool(info.sound),
+        video_streams=info.video_streams,
         bytes=path.stat().st_size,
     )
 

@@ -77,8 +77,8 @@ class AlphaVideo:
                     displays.apply(picture)
                     plane = _brightness(picture) if grey else _alpha(picture)
                     yield np.ascontiguousarray(Display.of_frame(picture).orientation.upright(plane))
-        except av.error.FFmpegError as exc:
-            raise UnreadableMedia(f"{container.name.removeprefix('file:')} is damaged ({exc.strerror})") from None
+        except av.error.FFmpegError:
+            raise UnreadableMedia(f"{container.name.removeprefix('file:')} is damaged: it cannot be decoded") from None
 
 
 def _alpha(picture: av.VideoFrame) -> Plane:
@@ -109,8 +109,10 @@ def _open_png(path: Path, settings: Settings) -> InputContainer:
             if file.read(8) != b"\x89PNG\r\n\x1a\n":
                 raise UnreadableMedia(f"{path} is not a PNG file")
         return av.open(f"file:{path.absolute()}", format="png_pipe", options=options)
-    except (OSError, av.error.FFmpegError) as exc:
-        raise UnreadableMedia(f"{path} cannot be read ({exc.strerror})") from None
+    except av.error.FFmpegError:
+        raise UnreadableMedia(f"{path} is a damaged PNG file") from None
+    except OSError as exc:
+        raise UnreadableMedia(f"{path} cannot be read: {exc.strerror}") from None
 
 
 def _sequence(path: Path) -> list[Path]:

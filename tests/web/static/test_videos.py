@@ -13,6 +13,7 @@ from tests.conftest import PICTURES
 from tests.media import TALK, numbered_clip, remuxed
 from tests.pictures import person, save
 from tests.stream.records.jobs import new_job
+from tests.tracks import Video, write_streams
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.videos.file_worker import FileWorkerDouble, submitted
@@ -118,6 +119,21 @@ def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     page.press("button:has-text('Back to the video')", "Enter")
     page.click(".draft button:has-text('Remove')")
     page.wait_for_selector("#drafts-part", state="hidden")
+
+
+def test_one_of_several_video_streams_is_selected(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
+    page.set_input_files("#files", [TALK])
+    page.wait_for_selector(READY)
+    assert page.is_hidden("select[aria-label='Video stream']"), "there is no choice"
+    page.click(".draft button:has-text('Remove')")
+    page.set_input_files("#files", [write_streams(tmp_path / "two.ts", [Video((64, 48)), Video((128, 96))])])
+    page.wait_for_selector(READY)
+    choices = page.locator("select[aria-label='Video stream'] option").all_inner_texts()
+    assert choices == ["The best video stream", "Video stream 0", "Video stream 1"]
+    page.select_option("select[aria-label='Video stream']", "Video stream 0")
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job:has-text('Waiting for a worker')")
+    assert files.plan().stream == 0
 
 
 def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None:

@@ -1,4 +1,5 @@
-// One new video or picture: a player of its file, sliders for the part to process, and a preview of one frame.
+// One new video or picture: a player of its file, sliders for the part to process, a choice among several video
+// streams, and a preview of one frame.
 
 import { icon, make, write } from "../shared/dom.js";
 import { clockStart } from "./clock_start.js";
@@ -15,8 +16,10 @@ export class Trim {
     this.noteElement = make("p", { className: "fine", role: "status" });
     this.button = make("button", { type: "button", className: "quiet" }, "Preview this frame");
     this.button.addEventListener("click", () => (this.picture.hidden ? preview() : this.#back()));
+    this.streams = make("select", { hidden: true, aria: { label: "Video stream" } });
+    this.streams.addEventListener("change", () => this.#back());
     this.element = make("div", { className: "look-at" },
-      make("div", { className: "screen" }, icon("film"), this.video, this.picture), this.button, this.noteElement);
+      make("div", { className: "screen" }, icon("film"), this.video, this.picture), this.streams, this.button, this.noteElement);
     this.from = this.#handle("Start", () => this.#move("start"));
     this.to = this.#handle("End", () => this.#move("end"));
     this.words = make("p", { className: "fine" });
@@ -41,6 +44,7 @@ export class Trim {
     }
     this.#judge();
     if (!this.length) this.#setLength(media.duration_s);
+    if (media.video_streams > 1) this.#offerStreams(media.video_streams);
   }
 
   /** The fields of a job request for the chosen part. */
@@ -48,6 +52,9 @@ export class Trim {
     const whole = this.end === null || this.end >= this.length - STEP_S;
     return { start_s: this.start, ...(!whole && { end_s: this.end }) };
   }
+
+  /** The field of a request for the chosen video stream; none for the best one. */
+  stream() { return this.streams.value && { stream: Number(this.streams.value) }; }
 
   /** Shows a preview. transparent: on a checkerboard. */
   show(blob, transparent) {
@@ -85,6 +92,12 @@ export class Trim {
     if (this.original) this.original.hidden = false;
     write(this.button, this.still ? "Preview" : "Preview this frame");
     this.note("");
+  }
+
+  #offerStreams(count) {
+    const numbers = Array.from({ length: count }, (_, number) => make("option", { value: number }, WORDS.stream(number)));
+    this.streams.replaceChildren(make("option", { value: "" }, WORDS.bestStream), ...numbers);
+    this.streams.hidden = false;
   }
 
   #setLength(seconds) {
