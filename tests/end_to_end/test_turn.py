@@ -128,6 +128,6 @@ async def test_whip_clients_get_credentials_that_the_turn_server_accepts(relayed
 
 @asynctest
 async def test_expired_credentials_are_refused(turn: Turn) -> None:
-    (server,) = ice_servers(Settings(**turn.settings), "ann", now_s=time.time() - 3600 - 60)
+    (server,) = ice_servers(Settings().model_copy(update=turn.settings), "ann", now_s=time.time() - 3600 - 60)
     with pytest.raises(stun.TransactionFailed, match="401"):
         await allocate(turn, server["username"], server["credential"])
