@@ -21,7 +21,7 @@ CLOCKED = (
     "stream/rtc/test_source", "stream/sources/test_rtsp", "stream/records/test_store_faults", "stream/serve/",
     "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
-    "workers/test_lifecycle", "stream/rtc/test_lip_sync", "workers/runs/test_stream", "test_long", "test_new_engine",
+    "workers/test_lifecycle", "stream/rtc/test_lip_sync", "workers/runs/test_stream", "test_new_engine",
     "commands/test_stream",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
@@ -31,6 +31,14 @@ DEMANDING = (
     "stream/rtc/test_live_path", "test_new_engine", "workers/bench/", "workers/live/",
 )  # fmt: skip
 """Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
+
+WAITING = (
+    "end_to_end/test_failover",
+    "end_to_end/test_hang",
+    "end_to_end/test_refused_writes",
+    "end_to_end/test_service",
+)
+"""Modules whose slow tests mostly wait, and send small pictures: one of them at a time, also beside a demanding one."""
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
@@ -71,7 +79,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(tests).as_posix()
         if path.startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
-        if path.startswith(DEMANDING):
+        if path.startswith(WAITING) and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("waiting"))
+        elif path.startswith(DEMANDING):
             item.add_marker(pytest.mark.xdist_group("demanding"))
 
 
