@@ -59,6 +59,11 @@ _PLAYED = """() => {
   c.drawImage(document.querySelector('#player video'), 4, 4, 1, 1, 0, 0, 1, 1);
   return [...c.getImageData(0, 0, 1, 1).data].slice(0, 3);
 }"""
+# With sound; null while the viewer reconnects.
+_PLAYS = """() => {
+  const video = document.querySelector('.stage video.shown');
+  return video && !video.muted && video.currentTime > 1;
+}"""
 _PRESS = (
     "(text) => [...document.querySelectorAll('.draft button, .job button')].find((b) => b.textContent === text).click()"
 )
@@ -136,10 +141,7 @@ def test_the_viewers_page(scene_server: Served, tab: Tab) -> None:
     viewer.wait_for_selector("#status[data-state=live]")
     corner_becomes(viewer, SLATE)
     viewer.click("#sound")
-    playing = (
-        "(() => { const v = document.querySelector('.stage video.shown'); return !v.muted && v.currentTime > 1; })()"
-    )
-    viewer.wait_for_function(playing)
+    viewer.wait_for_function(_PLAYS)
     PICTURES.mkdir(exist_ok=True)
     viewer.screenshot(PICTURES / "firefox_viewer.png")
     viewer.close()
