@@ -124,6 +124,8 @@ def test_the_studio(scene_server: Served, tab: Tab, tmp_path: Path) -> None:
     assert loudest > 0.01
     tab.wait_for_timeout(1000 * max(0.0, SILENT_S - (time.monotonic() - switched_on_s)))
     assert "No sound" not in tab.evaluate("document.querySelector('#note').textContent")
+    tab.click("#tool-microphone")
+    tab.wait_for_function("mattebox.live.connection.getSenders().every((sender) => sender.track?.kind !== 'audio')")
     tab.click("#stop")
     tab.wait_for_selector("#status[data-state=idle]")
 
