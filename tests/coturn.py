@@ -26,19 +26,20 @@ class Turn:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Settings of Mattebox for this server, without MATTEBOX_."""
-        return {"ice_servers": f"turn:127.0.0.1:{self.port}", "turn_secret": SECRET}
+        """Settings of Mattebox for this server, over UDP and over TCP, without MATTEBOX_."""
+        url = f"turn:127.0.0.1:{self.port}"
+        return {"ice_servers": f"{url},{url}?transport=tcp", "turn_secret": SECRET}
 
 
 @contextmanager
 def turn_server(folder: Path) -> Iterator[Turn]:
-    """Serve TURN over UDP, with its files in `folder`."""
+    """Serve TURN over UDP and TCP, with its files in `folder`."""
     assert TURNSERVER
     turn = Turn(free_port())
     address = ["--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1", "--listening-port", str(turn.port)]
     access = ["--use-auth-secret", "--static-auth-secret", SECRET, "--realm", "test", "--allow-loopback-peers"]
     files = ["--pidfile", str(folder / "turn.pid"), "--userdb", str(folder / "turn.db"), "--log-file", "stdout"]
-    line = [TURNSERVER, "-n", "--no-tls", "--no-dtls", "--no-tcp", "--no-cli", *address, *access, *files]
+    line = [TURNSERVER, "-n", "--no-tls", "--no-dtls", "--no-cli", *address, *access, *files]
     with (folder / "turn.log").open("wb") as log:
         process = subprocess.Popen(tied(line), stdout=log, stderr=log)
     try:

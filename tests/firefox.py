@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -167,9 +167,13 @@ class Tab:
 
 
 @contextmanager
-def firefox(profile: Path, width: int = 1280, height: int = 800) -> Iterator[Tab]:
-    """A tab of a Firefox with a new profile in the folder `profile`. A script error in the page fails the test."""
-    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in _PREFERENCES.items()]
+def firefox(profile: Path, preferences: Mapping[str, bool] | None = None) -> Iterator[Tab]:
+    """A tab of a Firefox with a new profile in the folder `profile`. A script error in the page fails the test.
+
+    preferences: further ones, as in about:config.
+    """
+    chosen = {**_PREFERENCES, **(preferences or {})}
+    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in chosen.items()]
     (profile / "user.js").write_text("\n".join(lines))
     assert FIREFOX
     line = [FIREFOX, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0"]
@@ -181,7 +185,7 @@ def firefox(profile: Path, width: int = 1280, height: int = 800) -> Iterator[Tab
         with connect(f"{_address(process, log)}/session", max_size=None) as socket:
             session = _Session(socket)
             tab = Tab(session, session.command("browsingContext.getTree")["contexts"][0]["context"])
-            tab.set_viewport(width, height)
+            tab.set_viewport(1280, 800)
             yield tab
             assert not session.errors
     finally:

@@ -1,4 +1,4 @@
-"""Clients that reach the server only through a TURN server: `mattebox serve`, coturn and Chromium."""
+"""Clients that reach the server only through a TURN server: `mattebox serve`, coturn, Chromium and Firefox."""
 
 import asyncio
 import re
@@ -23,8 +23,10 @@ from tests.servers import asynctest
 from tests.web.static.pages import until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("websockets", reason="websockets is not installed")
 from tests.end_to_end.browser import CHROMIUM, go_live, page
 from tests.end_to_end.page_video import Pictures, becomes, look
+from tests.firefox import FIREFOX, firefox
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,6 +54,11 @@ _KINDS = """async () => {
   }
   return kinds;
 }"""
+_FIREFOX_KIND = """async () => {
+  const reports = await mattebox.live.connection.getStats();
+  const pair = [...reports.values()].find((each) => each.type === 'candidate-pair' && each.selected);
+  return reports.get(pair.localCandidateId).candidateType;
+}"""
 _LINK = re.compile(
     r'<(turn:\S+)>; rel="ice-server"; username="([^"]+)"; credential="([^"]+)"; credential-type="password"'
 )
@@ -71,10 +78,10 @@ def relayed(turn: Turn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         yield running
 
 
-async def allocate(turn: Turn, user: str, password: str) -> None:
+async def allocate(turn: Turn, user: str, password: str, over: str = "udp") -> None:
     """Ask the TURN server for a relayed address. Raises stun.TransactionFailed."""
     address = ("127.0.0.1", turn.port)
-    transport, _ = await create_turn_endpoint(asyncio.DatagramProtocol, address, user, password)
+    transport, _ = await create_turn_endpoint(asyncio.DatagramProtocol, address, user, password, transport=over)
     transport.close()
     await asyncio.sleep(0.1)  # a message gives the allocation up
 
@@ -108,6 +115,14 @@ def test_studio_publisher_and_viewer_through_the_relay(relayed: Served, scene: P
         until(tab, f"({_KINDS})().then((kinds) => kinds.join() === 'relay,relay')", 10.0)  # publisher and own viewer
 
 
+@pytest.mark.skipif(FIREFOX is None, reason="firefox-esr is not installed")
+def test_a_studio_in_firefox_through_the_relay(relayed: Served, tmp_path: Path) -> None:
+    with firefox(tmp_path, {"media.peerconnection.ice.relay_only": True}) as tab:
+        go_live(tab, relayed.url, "input[value='color:#1f2937']")
+        becomes(lambda: off(tab, CORNER, SLATE), lambda levels: levels < 20)
+        assert tab.evaluate(_FIREFOX_KIND) == "relay"
+
+
 @asynctest
 async def test_whip_clients_get_credentials_that_the_turn_server_accepts(relayed: Served, turn: Turn) -> None:
     publisher = Client(Camera())
@@ -117,11 +132,11 @@ async def test_whip_clients_get_credentials_that_the_turn_server_accepts(relayed
         await http.delete(posted.headers["location"])
     await publisher.close()
     assert posted.status_code == 201, posted.text
-    (found,) = [_LINK.fullmatch(link) for link in posted.headers.get_list("link")]
-    assert found
-    url, user, password = found.groups()
-    assert url == f"turn:127.0.0.1:{turn.port}"
+    found = [_LINK.fullmatch(link) for link in posted.headers.get_list("link")]
+    urls, (user, *_), (password, *_) = zip(*(link.groups() for link in found if link), strict=True)
+    assert list(urls) == turn.settings["ice_servers"].split(",")
     await allocate(turn, user, password)
+    await allocate(turn, user, password, "tcp")
     with pytest.raises(stun.TransactionFailed, match="401"):
         await allocate(turn, user, "wrong")
 
