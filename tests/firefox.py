@@ -1,7 +1,8 @@
 """Debian's Firefox, headless, driven by WebDriver BiDi over its own websocket.
 
 `Tab` has the methods of Playwright's page that the tests use, so functions such as `go_live` work with both. Playwright
-itself drives only its own builds of Firefox, which would have to be downloaded.
+itself drives its own builds of Firefox, which would have to be downloaded; of Debian's it asks for commands that this
+Firefox lacks.
 """
 
 import base64
@@ -29,6 +30,7 @@ _PREFERENCES: dict[str, bool | int | str] = {
     "media.peerconnection.ice.loopback": True,
     "media.peerconnection.ice.obfuscate_host_addresses": False,
     # nothing leaves this machine
+    "network.proxy.type": 0,
     "network.dns.disabled": True,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
@@ -182,7 +184,7 @@ def firefox(profile: Path, preferences: Mapping[str, bool] | None = None) -> Ite
         home = os.environ | {"HOME": str(profile)}
         process = subprocess.Popen(line, stdout=output, stderr=output, env=home, start_new_session=True)
     try:
-        with connect(f"{_address(process, log)}/session", max_size=None) as socket:
+        with connect(f"{_address(process, log)}/session", max_size=None, proxy=None) as socket:
             session = _Session(socket)
             tab = Tab(session, session.command("browsingContext.getTree")["contexts"][0]["context"])
             tab.set_viewport(1280, 800)
