@@ -32,14 +32,6 @@ DEMANDING = (
 )  # fmt: skip
 """Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
 
-WAITING = (
-    "end_to_end/test_failover",
-    "end_to_end/test_hang",
-    "end_to_end/test_refused_writes",
-    "end_to_end/test_service",
-)
-"""Modules whose slow tests mostly wait, and send small pictures: one of them at a time, also beside a demanding one."""
-
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
 
@@ -79,9 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(tests).as_posix()
         if path.startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
-        if path.startswith(WAITING) and item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.xdist_group("waiting"))
-        elif path.startswith(DEMANDING):
+        if path.startswith(DEMANDING):
             item.add_marker(pytest.mark.xdist_group("demanding"))
 
 
