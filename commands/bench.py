@@ -8,6 +8,7 @@ import typer
 
 from commands import bench_jobs, bench_live, shared_options
 from commands.messages import to_stderr
+from commands.overwriting import check_saved
 
 app = typer.Typer(help="Benchmarks of this machine.", no_args_is_help=True)
 app.command("live")(bench_live.live)
@@ -46,6 +47,7 @@ def model(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
     ] = None,
+    overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:
     """Speed of BiRefNet alone: milliseconds per frame, and share of the device's matrix multiplication rate."""
@@ -54,6 +56,7 @@ def model(
     from stream.settings import settings
     from workers.bench import model
 
+    check_saved(save, overwrite)
     rows = [asdict(row) for row in model.bench_model(settings(), repeats, to_stderr)]
     if save is not None:
         save.write_text(json.dumps(rows, indent=1))
@@ -75,6 +78,7 @@ def temporal(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="PNG", help="Also plot MAD and dtSSD into this file.")
     ] = None,
+    overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:
     """Quality of temporal smoothing against the true alpha: ours, moving averages, a median."""
@@ -84,6 +88,7 @@ def temporal(
     from workers.bench.plot import draw
     from workers.bench.temporal import bench_temporal
 
+    check_saved(save, overwrite)
     rows = bench_temporal(clip, truth, engine, settings(), to_stderr)
     if save is not None:
         draw(rows, f"{engine} on {clip.name}", save)

@@ -10,6 +10,7 @@ import typer
 from commands import shared_options
 from commands.bench_live import listed
 from commands.messages import to_stderr
+from commands.overwriting import check_saved
 from stream.records.engines import ENGINES
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def jobs(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
     ] = None,
+    overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:
     """Speed of jobs with several workers, one core each, compared with one worker and with `mattebox file`."""
@@ -39,6 +41,7 @@ def jobs(
 
     ((width, _, height),) = (pair.partition("x") for pair in listed(size, "x"))
     counts = [int(number) for number in listed(workers)]
+    check_saved(save, overwrite)
     rows = []
 
     async def run() -> None:

@@ -16,6 +16,7 @@ import typer
 
 from commands import shared_options
 from commands.messages import to_stderr
+from commands.overwriting import check_saved
 from stream.errors import ServerError, UsageError
 from stream.records import http_paths
 from stream.records.engines import names
@@ -35,6 +36,7 @@ def live(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
     ] = None,
+    overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:
     """Simulated cameras over WebRTC: frame rate, glass-to-glass latency and CPU time, with and without a matte."""
@@ -42,6 +44,7 @@ def live(
     from stream.settings import settings
     from workers.bench.live import bench_live
 
+    check_saved(save, overwrite)
     if url:
         Remote(url, token, settings()).ask("GET", http_paths.OPTIONS)
     sizes = [(int(width), int(height)) for width, _, height in (pair.partition("x") for pair in listed(size, r"x"))]

@@ -1,6 +1,7 @@
 """`mattebox file`: mattes videos and pictures: one, many, or from standard input to standard output."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from commands.overwriting import check_output, keeps_existing
 from commands.record_options import with_flags
 from stream.errors import UsageError
 from stream.records.formats import FORMATS, OutputFormat, still_for
+from stream.records.metadata import Metadata
 from stream.records.options import Edges
 
 if TYPE_CHECKING:
@@ -67,15 +69,15 @@ def file(
     log.configure(verbose, as_json)
     options = matting.options(edges, weights)
     settings = shared_options.settings_with(weights, options.engine)
-    common = FileRun(Path(), Path(), options, *part.times_s(), matting.size_px)
+    common = FileRun(
+        Path(), Path(), options, *part.times_s(), matting.size_px, part.stream, part.metadata or Metadata.KEEP
+    )
     report = reporter(as_json)
     if _is_many(sources, output, formats or []):
         _many([shared_options.local(source) for source in sources], output, formats or [], recursive, overwrite,
               common, settings, report)  # fmt: skip
         return
-    task = FileRun(
-        _source(sources[0]), _output(output, formats or []), options, common.start_s, common.end_s, common.size
-    )
+    task = replace(common, source=_source(sources[0]), output=_output(output, formats or []))
     check(task)
     check_output(task.output, overwrite)
     report.done(run_file(task, settings, report))

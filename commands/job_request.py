@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.matting_options import MattingOptions
+from commands.matting_options import MattingOptions, PartOptions
 from stream.errors import BackgroundError, TooLarge, UsageError
 from stream.limits import OUTPUTS
 from stream.picture.timing import clock
@@ -74,7 +74,7 @@ def check_video(path: Path, request: dict[str, Any], settings: Settings) -> None
     """Raises InputError if the file is neither a video nor a picture, UsageError if the request does not fit it."""
     from stream.sources.probe import look
 
-    media, start_s = look(path, settings), request["start_s"]
+    media, start_s = look(path, settings, request.get("stream")), request["start_s"]
     for output in request["outputs"]:
         for_input(FORMATS[output["format"]], media.still)
     if media.still and (start_s or request["end_s"] is not None):
@@ -124,14 +124,15 @@ def uploaded_background(remote: "Remote", background: Background) -> str:
 
 
 def body(
-    options: Options, outputs: Sequence[dict[str, str]], times_s: tuple[float, float | None], size: tuple[int, int]
+    options: Options, outputs: Sequence[dict[str, str]], part: PartOptions, size: tuple[int, int]
 ) -> dict[str, Any]:
     """The fields of the request that do not depend on an upload. size: (width, height) in pixels, 0 where not set."""
+    start_s, end_s = part.times_s()
     return {
         "options": options.model_dump(mode="json", exclude_defaults=True),
         "outputs": list(outputs),
-        "start_s": times_s[0],
-        "end_s": times_s[1],
+        "start_s": start_s,
+        "end_s": end_s,
         "width": size[0],
         "height": size[1],
-    }
+    } | ({} if part.stream is None else {"stream": part.stream})

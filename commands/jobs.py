@@ -91,7 +91,8 @@ def submit(
     if saved and not _is_unknown(video):
         check_input(saved, still)
     outputs = job_request.read_outputs(result or [], saved, options, still)
-    request = job_request.body(options, outputs, part.times_s(), matting.size_px) | {"priority": priority}
+    request = job_request.body(options, outputs, part, matting.size_px) | {"priority": priority}
+    request |= {"metadata": part.metadata.value} if part.metadata else {}
     if final:
         if not watch:
             raise UsageError("-o waits until the job has ended; leave out --no-watch, or -o")
@@ -262,6 +263,8 @@ def _followed(remote: "Remote", id: str, as_json: bool) -> dict[str, Any]:
 
 def _conclude(job: dict[str, Any], as_json: bool) -> None:
     print(json.dumps({"event": "job", **job}) if as_json else _line(job))
+    for _, sentence in () if as_json else job["warnings"]:
+        to_stderr(f"warning: {sentence}")
     if job["state"] in _UNSUCCESSFUL:
         raise typer.Exit(1)
 

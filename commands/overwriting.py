@@ -30,6 +30,12 @@ def check_file(path: Path, overwrite: bool) -> None:
     check_existing([path] if path.exists() else [], overwrite)
 
 
+def check_saved(path: Path | None, overwrite: bool) -> None:
+    """Like `check_file`, for the results of a benchmark, which are saved after minutes of work. None: not saved."""
+    if path is not None:
+        check_file(path, overwrite)
+
+
 def check_not_input(source: Path, output: Path) -> None:
     """Raise UsageError if both are the same file."""
     if source.exists() and output.exists() and source.samefile(output):

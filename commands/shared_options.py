@@ -12,6 +12,7 @@ import typer
 from stream.errors import UsageError
 from stream.records.engines import AUTO, implied_by, names, taking
 from stream.records.formats import NAMES
+from stream.records.metadata import Metadata
 from stream.records.options import BACKGROUND_SPECS, Temporal, View
 
 if TYPE_CHECKING:
@@ -57,8 +58,23 @@ Key = Annotated[
 ]
 Start = Annotated[str, typer.Option(metavar="S", help="Where to start: seconds or h:mm:ss.")]
 End = Annotated[str | None, typer.Option(metavar="S", help="Where to stop; by default at the end.")]
+Stream = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Of a file with several video streams, the one to use, from 0 and without cover art; by default the best.",
+    ),
+]
 Size = Annotated[
     str | None, typer.Option(metavar="WxH", help="Scale to this size; 1280x or x720 keeps the aspect ratio.")
+]
+Kept = Annotated[
+    Metadata | None,
+    typer.Option(
+        help="What to keep of dates, titles, chapters, attachments, data tracks and EXIF data. "
+        "By default, a server drops places, and everything else is kept."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Print more messages; twice for all.")]

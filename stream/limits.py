@@ -16,6 +16,10 @@ PRIORITY, PRIORITY_MOST = 5, 9  # of a job: default and maximum; the minimum is 
 JOBS_KEEP_S = 7 * 86_400  # a job after its end: upper limit of the operator's setting
 STREAM_LINK_S = 30 * 86_400  # longest lifetime of a link to view or publish a stream
 DOWNLOAD_LINK_S = JOBS_KEEP_S  # lifetime of a link to a result: no result is kept longer
+TAGS, TAG_NAME, TAG_TEXT = 128, 128, 16_384  # of a media file that results keep: number, characters of name and text
+CHAPTERS, CHAPTER_TITLE = 1000, 512  # number, characters
+ATTACHMENTS, ATTACHMENT_BYTES = 64, 32 * 2**20  # number, bytes of all together
+SIDE_TRACKS, SIDE_PACKET_BYTES = 32, 4 * 2**20  # tracks of subtitles and data, bytes of a packet
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """Pattern of the names of users and streams: they become folder names and parts of URLs."""

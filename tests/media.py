@@ -69,12 +69,16 @@ def write_video(
     colour: tuple[int, int, int, int] | None = None,
     sar: Fraction | None = None,
     container: str | None = None,
+    muxing: dict[str, str] | None = None,
+    display: Sequence[float] | None = None,
 ) -> Path:
     """Encode `images` (RGB arrays, or frames already in `pix_fmt`), with `sound_s` seconds of beeps.
 
     times_ms: one presentation time per frame. colour: matrix, range, primaries, transfer as numbers of ITU-T H.273.
+    muxing: options of the container.
+    display: a, b, c and d of a display matrix.
     """
-    out = av.open(str(path), "w", format=container)
+    out = av.open(str(path), "w", format=container, options=muxing or {})
     stream = cast(av.VideoStream, out.add_stream(codec, rate=rate))
     context = stream.codec_context
     context.pix_fmt, context.options, context.thread_count = pix_fmt, options or {}, 1
@@ -83,6 +87,9 @@ def write_video(
         context.colorspace, context.color_range, context.color_primaries, context.color_trc = colour
     if sar is not None:
         context.sample_aspect_ratio = sar
+    if display is not None:
+        a, b, c, d = (round(v * 65536) for v in display)
+        stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
     sound = _beep(out, sound_s, sound_codec) if sound_s else iter(())
     for n, image in enumerate(images):
         frame = av.VideoFrame.from_ndarray(image, format="rgb24") if isinstance(image, np.ndarray) else image
@@ -130,6 +137,36 @@ def _beep(out: Any, seconds: float, codec: str) -> Any:
 
 def numbered_clip(path: Path, frames: int = 12, width: int = 64, height: int = 48, **settings: Any) -> Path:
     return write_video(path, (numbered(n, width, height) for n in range(frames)), **settings)
+
+
+def remuxed(
+    source: Path,
+    path: Path,
+    *,
+    picture_s: float = 0.0,
+    sound_s: float = 0.0,
+    lost: tuple[float, float] | None = None,
+    sound_lost: bool = False,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """The same packets in another file, later by `picture_s` and `sound_s`.
+
+    lost: without the frames between these two times, in seconds; with `sound_lost`, also without the sound there.
+    """
+    with av.open(str(source)) as whole, av.open(str(path), "w", options=options or {}) as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in whole.streams}
+        for packet in whole.demux():
+            if not packet.size:
+                continue
+            assert packet.pts is not None
+            assert packet.dts is not None, "Matroska stores no decoding times of reordered frames"
+            is_picture = packet.stream.type == "video"
+            if lost and (is_picture or sound_lost) and lost[0] <= packet.pts * packet.time_base < lost[1]:
+                continue
+            later = round((picture_s if is_picture else sound_s) / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, streams[packet.stream.index]
+            out.mux(packet)
+    return path
 
 
 def pattern_clip(path: Path, width: int, height: int, frames: int, scene: str = "screen") -> Path:

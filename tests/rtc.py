@@ -10,15 +10,20 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 from aiortc import (
     AudioStreamTrack,
     MediaStreamTrack,
+    RTCCertificate,
     RTCConfiguration,
     RTCPeerConnection,
     RTCRtpSender,
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcdtlstransport import SRTPProtectionProfile, generate_certificate
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from OpenSSL import SSL
 
 from stream.picture.frames import tag_bt709
 from stream.pump import Transform, pump
@@ -115,6 +120,33 @@ class Client:
     @property
     def state(self) -> str:
         return str(self.pc.connectionState)
+
+
+class _Certificate(RTCCertificate):
+    """A client's certificate, used with some cipher suites only."""
+
+    def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, ciphers: str) -> None:
+        super().__init__(key, generate_certificate(key))  # type: ignore[arg-type]
+        self._ciphers = ciphers
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(self._ciphers.encode())
+        return context
+
+
+class _Generator:
+    """Generates a certificate that is known already."""
+
+    def __init__(self, certificate: RTCCertificate) -> None:
+        self.generateCertificate = lambda: certificate
+
+
+def client_with(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, ciphers: str) -> Client:
+    """A client with this key. aiortc takes no certificate from outside; it generates its own at the start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aiortc.rtcpeerconnection.RTCCertificate", _Generator(_Certificate(key, ciphers)))
+        return Client(Camera(), "VP8")
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 8.0, what: str = "") -> None:

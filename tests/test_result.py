@@ -1,10 +1,12 @@
 """The output of `mattebox file`, pixel by pixel: the input at the subject, the background everywhere else."""
 
+import math
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from stream.progress import JsonReporter
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
-from tests.media import GREEN_YUV, TALK, TALK_ALPHA, pattern_clip, read
+from tests.media import GREEN_YUV, TALK, TALK_ALPHA, numbered_clip, pattern_clip, read, remuxed
 from workers.measure.evaluate import evaluate
 from workers.runs.file import FileRun, run_file
 from workers.scene.composite import BLACK
@@ -152,3 +154,26 @@ def _off(picture: Sequence[Plane], expected: Sequence[Any], where: np.ndarray[An
     where = np.ones(picture[0].shape, bool) if where is None else where
     assert where.sum() > 100
     return max(float(np.abs(p.astype(float) - w)[where].mean()) for p, w in zip(picture, expected, strict=True))
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.webm", "out.mov"])
+@pytest.mark.parametrize(("picture_s", "sound_s"), [(7.0, 5.0), (5.0, 7.0)])
+def test_picture_and_sound_that_begin_apart_stay_apart(
+    tmp_path: Path, output: str, picture_s: float, sound_s: float
+) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 30, sound_s=1.0)
+    late = remuxed(clip, tmp_path / "late.mkv", picture_s=picture_s, sound_s=sound_s)
+    matted(late, tmp_path / output, engine="chroma", temporal="off")
+    assert _picture_after_sound_s(late) == pytest.approx(picture_s - sound_s, abs=0.03)
+    assert _picture_after_sound_s(tmp_path / output) == pytest.approx(picture_s - sound_s, abs=0.03)
+
+
+def _picture_after_sound_s(path: Path) -> float:
+    """By the first packet of each."""
+    first_s = {"video": math.inf, "audio": math.inf}
+    with av.open(str(path)) as container:
+        for packet in container.demux():
+            if packet.size and packet.pts is not None:
+                kind = packet.stream.type
+                first_s[kind] = min(first_s[kind], float(packet.pts * packet.time_base))
+    return first_s["video"] - first_s["audio"]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel
 
@@ -114,6 +114,13 @@ class RecordsCollector(Collector):
         yield _labelled("mattebox_workers", "workers alive, by kind and state", ["kind", "state"], states)
         capacity = sum(w.capacity for w in live if w.state == "ready")
         yield GaugeMetricFamily("mattebox_capacity_sessions", "live videos that ready workers can run", value=capacity)
+        failed = CounterMetricFamily(
+            "mattebox_sessions_failed", "live sessions that failed, by reason", labels=["worker", "reason"]
+        )
+        for worker in live:
+            for reason, count in worker.failures.items():
+                failed.add_metric([worker.id, reason], count)
+        yield failed
         for name, text, value in _WORKER_GAUGES:
             family = GaugeMetricFamily(name, text, labels=["worker", "device"])
             for worker in live:

@@ -5,9 +5,11 @@ from contextlib import suppress
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
+from stream.picture.position import has_position
+
 _ORIENTATION, _UPRIGHT = Base.Orientation, 1
 _SUB_IFDS = (IFD.Exif, IFD.GPSInfo)  # IFD1, the thumbnail, is left out
-_INTEROP = 0xA005
+_INTEROP, _MAKER_NOTE = 0xA005, Base.MakerNote
 _WIDTH, _HEIGHT = Base.ExifImageWidth, Base.ExifImageHeight
 # How a TIFF file stores its pixels; in a TIFF, these tags are stored with those that describe the picture.
 _STRUCTURE = frozenset(
@@ -17,14 +19,21 @@ _STRUCTURE = frozenset(
 _EMBEDDED = frozenset({700, 33723, 34377, 34675})  # XMP, IPTC, Photoshop's data, the ICC profile
 
 
-def upright_exif(image: Image.Image, width: int, height: int) -> bytes:
-    """The EXIF data of an opened picture, with the orientation "upright" and these sides; empty if it has none."""
+def upright_exif(image: Image.Image, width: int, height: int, location: bool = True) -> bytes:
+    """The EXIF data of an opened picture, with the orientation "upright" and these sides; empty if it has none.
+
+    location: keep places. Without, the maker's notes are left out too, in which some cameras repeat them.
+    """
     kept = Image.Exif()
     with suppress(Exception):  # damaged EXIF data is left out; Pillow raises nearly anything
         found = image.getexif()
         dropped = {*_STRUCTURE, *_EMBEDDED, *_SUB_IFDS, _INTEROP, _ORIENTATION}
         tags = {tag: value for tag, value in found.items() if tag not in dropped}
         subs = {ifd: dict(values) for ifd in _SUB_IFDS if (values := found.get_ifd(ifd))}
+        if not location:
+            subs.pop(IFD.GPSInfo, None)
+            tags = {tag: value for tag, value in tags.items() if not _is_place(tag, value)}
+            subs = {ifd: {t: v for t, v in values.items() if not _is_place(t, v)} for ifd, values in subs.items()}
         if not (tags or subs):
             return b""
         for tag, value in tags.items():
@@ -35,3 +44,8 @@ def upright_exif(image: Image.Image, width: int, height: int) -> bytes:
         kept[_ORIENTATION] = _UPRIGHT
         return kept.tobytes()
     return b""
+
+
+def _is_place(tag: int, value: object) -> bool:
+    text = value.replace(b"\0", b"").decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return tag == _MAKER_NOTE or (isinstance(text, str) and has_position(text))

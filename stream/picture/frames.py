@@ -4,7 +4,8 @@ Every frame is upright I420 (planar YUV 4:2:0, 8 bit) in BT.709, limited range, 
 a single grey plane. `stream/picture/ingest.py` converts decoded frames to this format.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from stream.picture.extras import Extras
 from stream.picture.photo import Photo
 
 Plane = npt.NDArray[np.uint8]
@@ -80,8 +82,11 @@ class VideoInfo:
 
     rate: frames per second, an estimate for variable frame rates. duration_s, frames: None where unknown.
     sound: the input's audio streams, in the order of the packets' stream index.
+    changing_sound: returns the indexes of those whose format changes on the way. Reads the whole file when called.
     has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
+    video_streams: number of video streams in the file, of which one is read.
     still: width and height of a picture, whose only frame has a `Frame.photo` of this size; None for a video.
+    extras: what the file carries besides pictures and sound; None if the input is no file.
     """
 
     width: int
@@ -91,10 +96,13 @@ class VideoInfo:
     duration_s: float | None = None
     frames: int | None = None
     sound: tuple[av.AudioStream, ...] = ()
+    changing_sound: Callable[[], frozenset[int]] = field(default=frozenset, compare=False)
     has_alpha: bool = False
     gray: bool = False
     others: tuple["VideoInfo", ...] = ()
     still: tuple[int, int] | None = None
+    video_streams: int = 1
+    extras: Extras | None = None
 
 
 def split_i420(pixels: Plane) -> tuple[Plane, Plane, Plane]:

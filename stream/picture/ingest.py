@@ -15,7 +15,9 @@ from av.video.reformatter import ColorRange
 
 from stream.errors import TooLarge, UnreadableMedia
 from stream.picture import tonemap
+from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame, from_av, has_alpha
+from stream.picture.orientation import Orientation
 
 Filter = tuple[str, str]
 
@@ -28,7 +30,16 @@ _MATRIX = {  # number in ITU-T H.273 → name in FFmpeg's filters setparams, sca
     7: ("smpte240m", "smpte240m", "smpte240m"),
     9: ("bt2020nc", "bt2020", "bt2020"),
 }
-_QUARTER_TURNS = {90: ["transpose=cclock"], 180: ["hflip", "vflip"], 270: ["transpose=clock"]}
+_TURNS = {  # the result is in rows from top to bottom, which `vflip` alone does not ensure: PyAV 16 misreads others
+    Orientation(): [],
+    Orientation(quarters=1): ["transpose=clock"],
+    Orientation(quarters=2): ["vflip", "hflip"],
+    Orientation(quarters=3): ["transpose=cclock"],
+    Orientation(mirrored=True): ["hflip"],
+    Orientation(mirrored=True, quarters=1): ["transpose=clock_flip"],
+    Orientation(mirrored=True, quarters=2): ["vflip", "copy"],
+    Orientation(mirrored=True, quarters=3): ["transpose=cclock_flip"],
+}
 _SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 _SD_LINES = 576  # untagged frames of up to this many lines are BT.601, larger ones BT.709, as players assume
 
@@ -44,13 +55,14 @@ class Shape:
     matrix: int
     full_range: bool
     trc: int
-    rotation: int
+    orientation: Orientation
     interlaced: bool
     sar: Fraction
 
     @classmethod
     def of(cls, frame: av.VideoFrame, sar: Fraction) -> "Shape":
-        name = frame.format.name
+        name, display = frame.format.name, Display.of_frame(frame)
+        sar = display.sar or sar
         return cls(
             frame.width,
             frame.height,
@@ -59,7 +71,7 @@ class Shape:
             _matrix(frame),
             frame.color_range == ColorRange.JPEG or name.startswith(("yuvj", "gray", "ya8")),
             frame.color_trc,
-            round(frame.rotation) % 360,
+            display.orientation,
             bool(frame.interlaced_frame),
             sar if Fraction(1, 8) <= sar <= 8 else Fraction(1),
         )
@@ -77,10 +89,10 @@ class Shape:
         return self.trc in (tonemap.PQ, tonemap.HLG)
 
     def upright_size(self) -> tuple[int, int]:
-        """(width, height) in square pixels after rotation, before cropping to even sides."""
+        """(width, height) in square pixels, turned upright, before cropping to even sides."""
         width = round(self.width * max(self.sar, Fraction(1)))
         height = round(self.height * max(1 / self.sar, Fraction(1)))
-        return (height, width) if self.rotation in (90, 270) else (width, height)
+        return (height, width) if self.orientation.swaps_sides else (width, height)
 
 
 def _matrix(frame: av.VideoFrame) -> int:
@@ -123,7 +135,7 @@ class Ingest:
 
     def push(self, frame: av.VideoFrame) -> Iterator[Frame]:
         shape = Shape.of(frame, self._sar)
-        if shape != self._shape:  # cameras and broadcasts change size, rotation or interlacing in mid-stream
+        if shape != self._shape:  # cameras and broadcasts change size, orientation or interlacing in mid-stream
             check_size(shape.width, shape.height, self._max_pixels)
             yield from self.flush()
             self._shape = shape
@@ -145,13 +157,16 @@ class Ingest:
             yield from self._pull()
 
     def _build(self) -> None:
-        geometry = _geometry(self._shape, self.size)
+        """Frames are turned last, in 4:2:0: for other formats FFmpeg adds conversions that change colours."""
+        turn = _TURNS[self._shape.orientation]
+        geometry = _geometry(self._shape, self.size[::-1] if self._shape.orientation.swaps_sides else self.size)
         colour = _colour(self._shape)
         needs_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8")
-        self._alpha = Graph(self._shape, ["alphaextract", *geometry, "format=gray"]) if needs_alpha else None
+        self._alpha = Graph(self._shape, ["alphaextract", *geometry, "format=gray", *turn]) if needs_alpha else None
         self._picture = None
-        if geometry or colour or self._shape.pix_fmt != "yuv420p":
-            self._picture = Graph(self._shape, [*geometry, *colour, "format=yuv420p"])
+        if geometry or colour or turn or self._shape.pix_fmt != "yuv420p":
+            tags = _tags(self._shape) if geometry else []
+            self._picture = Graph(self._shape, [*tags, *geometry, *colour, "format=yuv420p", *turn])
 
     def _pull(self) -> Iterator[Frame]:
         assert self._picture is not None
@@ -184,15 +199,21 @@ def _up_to_even(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:
-    """Filters that deinterlace, rotate and scale a frame to `size`."""
+    """Filters that deinterlace a frame and scale or crop it to `size`; it is not turned yet."""
     steps = ["bwdif=mode=send_frame:deint=interlaced"] if shape.interlaced else []
-    steps += _QUARTER_TURNS.get(shape.rotation, [])
-    upright = (shape.height, shape.width) if shape.rotation in (90, 270) else (shape.width, shape.height)
-    if upright == size:
+    stored = (shape.width, shape.height)
+    if stored == size:
         return steps
-    if shape.sar == 1 and _even(upright) == size:
+    if shape.sar == 1 and _even(stored) == size:
         return [*steps, f"crop={size[0]}:{size[1]}:0:0:exact=1"]
     return [*steps, f"scale={size[0]}:{size[1]}:flags={_SCALE_FLAGS}{_same_colour(shape)}", "setsar=1"]
+
+
+def _tags(shape: Shape) -> list[str]:
+    """A filter that names the colour space. Without it, FFmpeg's conversions between pixel formats change colours."""
+    if shape.is_rgb or shape.is_gray:
+        return []
+    return [f"setparams=range={'pc' if shape.full_range else 'tv'}:colorspace={_MATRIX[shape.matrix][0]}"]
 
 
 def _same_colour(shape: Shape) -> str:
@@ -205,21 +226,21 @@ def _same_colour(shape: Shape) -> str:
 
 def _colour(shape: Shape) -> list[str]:
     """Filters that convert the frame's colour space to BT.709 limited range."""
-    params, scale, colorspace = _MATRIX[shape.matrix]
+    _, scale, colorspace = _MATRIX[shape.matrix]
     source_range = "pc" if shape.full_range else "tv"
     to_bt709 = f"scale=out_color_matrix=bt709:out_range=tv:flags={_SCALE_FLAGS}"
     if shape.is_rgb or shape.is_gray:
         return [to_bt709]
-    tags = f"setparams=range={source_range}:colorspace={params}"
+    tags = _tags(shape)
     if shape.is_hdr:
         table = str(tonemap.cube_file(shape.trc)).replace("\\", "/").replace(":", "\\:").replace("'", "\\'")
         to_rgb = f"scale=in_color_matrix={scale}:in_range={source_range}:flags={_SCALE_FLAGS}"
-        return [tags, to_rgb, "format=gbrp10le", f"lut3d=file={table}", to_bt709]
+        return [*tags, to_rgb, "format=gbrp10le", f"lut3d=file={table}", to_bt709]
     if shape.matrix == _BT709 and not shape.full_range:
-        return [] if shape.pix_fmt == "yuv420p" else [tags]
+        return [] if shape.pix_fmt == "yuv420p" else tags
     fast = 0 if shape.matrix == _BT2020 else 1  # BT.2020's primaries are far from ours; BT.601's are not
     return [
-        tags,
+        *tags,
         "format=" + ("yuv420p10le" if av.VideoFormat(shape.pix_fmt).components[0].bits > 8 else "yuv420p"),
         f"colorspace=all=bt709:iall={colorspace}:range=tv:irange={source_range}:format=yuv420p:fast={fast}",
     ]

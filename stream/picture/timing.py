@@ -7,6 +7,7 @@ from fractions import Fraction
 from stream.errors import UsageError
 
 _JUMP_S = Fraction(1, 2)  # a larger step back is the start of a concatenated recording, not a frame out of order
+_OUT_OF_ORDER_S = Fraction(1, 10)
 _RATES = (Fraction(1, 60), Fraction(240))
 
 
@@ -31,12 +32,17 @@ class Timeline:
     """Puts the frames of one stream on the file's clock, each later than the one before.
 
     step: ticks between frames where the file has no timestamps, at least 1.
+
+    A step back by less than half a second is one of three things. Audio packets keep their times (`locate`), because
+    only their duration shows how much of them overlaps. Frames (`place_or_drop`) out of order by up to two steps move
+    behind the one before, a quarter of a step apart; those further back overlap an earlier recording, up to its end.
     """
 
     def __init__(self, time_base: Fraction, step: int, splices: Splices) -> None:
         self._time_base, self._step, self._splices = time_base, max(1, step), splices
         self._jump = round(_JUMP_S / time_base)
         self._last: int | None = None
+        self._overlapping = False
 
     def place(self, pts: int | None) -> int:
         """The corrected time of the next frame, in ticks. pts: None where unknown."""
@@ -47,10 +53,35 @@ class Timeline:
         self._last = max(next_pts, self._last + 1)
         return self._last
 
+    def place_or_drop(self, pts: int | None) -> int | None:
+        """As `place`, for a stream of which frames may be left out: None if the frame is of a time already shown."""
+        latest = self._last
+        located = self.locate(pts)
+        if latest is None or located > latest:
+            self._overlapping = False
+            return located
+        allowed = min(2 * self._step, round(_OUT_OF_ORDER_S / self._time_base))
+        self._overlapping |= latest - located > allowed
+        if self._overlapping:
+            return None
+        self._last = latest + max(1, min(self._step, self._jump) // 4)
+        return self._last
+
+    def locate(self, pts: int | None) -> int:
+        """As `place`, but the time may be earlier than that of the frame before, by up to half a second."""
+        if self._last is None or pts is None:
+            return self.place(pts)
+        located = self._nearest(pts, self._last)
+        self._last = max(self._last, located)
+        return located
+
     def _nearest(self, pts: int, last: int) -> int:
         following = last + min(self._step, self._jump)  # the frame rate is a mean: pauses make the step too long
         shifts = [round(shift_s / self._time_base) for shift_s in self._splices.recent()]
-        placed = min((pts + shift for shift in shifts), key=lambda ticks: abs(ticks - following))
+        choices = [pts + shift for shift in shifts]
+        # If another stream has found a new recording, this one need not step back.
+        forward = [ticks for ticks in choices if last < ticks <= last + self._jump]
+        placed = min(forward or choices, key=lambda ticks: abs(ticks - following))
         if placed >= last - self._jump:
             return placed
         self._splices.add((following - pts) * self._time_base)

@@ -23,6 +23,7 @@ from stream.errors import (
     WeightsError,
 )
 from stream.records.formats import DEFAULT, FORMATS, FormatName, OutputFormat
+from stream.records.metadata import Metadata
 from stream.records.options import Background, Options, View
 
 OutputName = Annotated[str, Field(pattern=f"^{limits.OUTPUT_NAME}$")]
@@ -30,6 +31,10 @@ Title = Annotated[str, Field(max_length=limits.TITLE)]
 Address = Annotated[str, Field(max_length=limits.ADDRESS)]
 Side = Annotated[int, Field(ge=0, le=limits.SIDE_PX)]
 """Width or height of a picture in pixels; 0: not set."""
+VideoStreamNumber = Annotated[
+    int | None,
+    Field(ge=0, description="which video stream of the file: from 0, without cover art; null: the best"),
+]
 Priority = Annotated[int, Field(ge=0, le=limits.PRIORITY_MOST)]
 
 PLAN, JOIN = "plan", "join"
@@ -105,6 +110,7 @@ class Media(_Record):
     width: int = Field(0, ge=0, description="of the output, in pixels")
     height: int = Field(0, ge=0)
     sound: bool = False
+    video_streams: int = Field(0, ge=0, description="in the file, of which one is used; 0: unknown, or a picture")
     still: bool = Field(False, description="a picture: it has no duration and no frame rate")
     bytes: int = Field(0, ge=0)
 
@@ -147,8 +153,10 @@ class Job(_Record):
     outputs: tuple[Output, ...] = Field((Output(),), min_length=1, max_length=limits.OUTPUTS)
     start_s: float = Field(0.0, ge=0, description="where to start, in seconds of the source")
     end_s: float | None = Field(None, description="where to stop; null: at the end")
+    stream: VideoStreamNumber = None
     width: Side = Field(0, description="of the outputs; 0: from the height and the aspect ratio, or as the source")
     height: Side = 0
+    metadata: Metadata = Field(Metadata.NO_LOCATION, description="what the outputs keep of tags, chapters and the like")
     priority: Priority = Field(limits.PRIORITY, description="among its owner's jobs; higher runs first")
     webhook: Address = Field("", description="URL that is notified when the job ends")
     listed: bool = Field(True, description="whether it is in the owner's list; previews are not")

@@ -51,17 +51,25 @@ MOVES: dict[SessionState, frozenset[SessionState]] = {
 
 NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"
 BAD_SDP, USAGE = "bad_sdp", "usage"
+NO_WORKER, NO_ANSWER = "no_worker", "no_answer"
+
+UDP_ADVICE = (
+    "check the network and that firewalls let UDP through to the server (MATTEBOX_UDP_PORTS, MATTEBOX_PUBLIC_ADDRESS), "
+    "or set up a TURN server (MATTEBOX_ICE_SERVERS)"
+)
+"""What to do where packets do not get through."""
 
 REASONS = {
-    "no_worker": "no worker took the offer in time",
-    "no_answer": "the worker that took the offer did not answer in time",
+    NO_WORKER: "no worker took the offer in time",
+    NO_ANSWER: "the worker that took the offer did not answer in time",
     POISON: "too many workers died before they took the offer",
     USAGE: "the worker does not support the options",
     NO_STREAM: "the stream ended before its viewer was connected",
     NAME_TAKEN: "another user took the name of the stream before its publisher was connected",
     BAD_SDP: "the worker could not answer the offer",
     "cancelled": "the worker stopped before it had answered the offer",
-    "connect_timeout": "no connection was established in time",
+    "connect_timeout": f"no connection was established: packets did not get through; {UDP_ADVICE}",
+    "dtls_failed": "no connection was established: client and server could not agree on encryption (DTLS)",
     "media_timeout": "the client sent nothing for too long",
     "engine_failed": "an unexpected error ended the video",
     "bye": "the client closed the connection",
@@ -199,6 +207,9 @@ class Worker(_Record):
     wait_ms: float = Field(0.0, ge=0, description="median wait of the last 512 frames for the device")
     late_ms: float = Field(0.0, ge=0, description="95th percentile of that wait")
     busy_s: float = Field(0.0, ge=0, description="busy time of the device since the start, in seconds")
+    failures: dict[str, int] = Field(
+        default_factory=dict, description="failed live sessions since the start, by reason"
+    )
     memory_bytes: int = Field(0, ge=0, description="resident memory")
     device_bytes: int = Field(0, ge=0, description="GPU memory used by this process; 0 on a CPU")
     started_s: float = Field(0.0, description="first heartbeat; 0 in that one")

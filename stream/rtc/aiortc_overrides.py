@@ -1,4 +1,4 @@
-"""Overrides of aiortc 1.16. The only module that uses its internals, which is why the version is pinned.
+"""Overrides of aiortc 1.16. This module and `dtls_overrides` use its internals, which is why the version is pinned.
 
 * A receiver decodes in its own thread into an unbounded queue, with as many decoder threads as there are cores:
   complete frames are diverted to us before they are decoded.
@@ -11,7 +11,9 @@ Knows nothing about sessions, files or matting. tests/stream/rtc/test_aiortc_ove
 version differs.
 """
 
+import contextlib
 import queue
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,6 +67,19 @@ def divert(receiver: RTCRtpReceiver, take: Callable[[Encoded | None], None]) -> 
     is_video = receiver.track is not None and receiver.track.kind == "video"
     buffer = _PromptBuffer(capacity=512, is_video=True) if is_video else _SoundBuffer(take)
     _set(receiver, "_RTCRtpReceiver__jitter_buffer", buffer)
+    _guard_reports(receiver)
+
+
+def _guard_reports(receiver: RTCRtpReceiver) -> None:
+    """Drop a report that cannot be packed: the jitter of odd timestamps exceeds its 32 bits, which would end the task
+    that sends reports."""
+    send = receiver._send_rtcp
+
+    async def guarded(packet: AnyRtcpPacket) -> None:
+        with contextlib.suppress(struct.error):
+            await send(packet)
+
+    _set(receiver, "_send_rtcp", guarded)
 
 
 def request_keyframe(receiver: RTCRtpReceiver) -> None:
@@ -179,9 +194,12 @@ def intercept_feedback(
 
 
 def round_trip_s(sender: RTCRtpSender) -> float | None:
-    """Round-trip time in seconds by the viewer's last receiver report (RFC 3550, 6.4.1); None before the first."""
+    """Round-trip time in seconds by the viewer's last receiver report (RFC 3550, 6.4.1); None before the first.
+
+    Not below 0, although the client states a part of it.
+    """
     found: float | None = _get(sender, "_RTCRtpSender__rtt")
-    return found
+    return None if found is None else max(0.0, found)
 
 
 def _estimate(fci: bytes, ssrc: int) -> int | None:

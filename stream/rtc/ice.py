@@ -22,6 +22,7 @@ from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCIceServer, RTCPeerConnection
 
 from stream.fetch.addresses import allowed
+from stream.rtc.ice_overrides import TolerantConnection
 from stream.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class _Datagrams(aioice.ice.StunProtocol):
             self.receiver.data_received(data, self.local_candidate.component)
 
 
-class Connection(aioice.Connection):
+class Connection(TolerantConnection):
     """An ICE connection on the configured addresses and ports. received_s: last packet from the client, by
     `time.monotonic`."""
 
@@ -158,6 +159,8 @@ class Connection(aioice.Connection):
         found += await super().get_component_candidates(
             component, [], _GATHER_S
         )  # without addresses it gathers only TURN's
+        for relayed in self._protocols:
+            relayed.__class__ = _Datagrams
         if self._closing:  # closed while gathering: these sockets were not closed with it
             await asyncio.gather(*(protocol.close() for protocol in self._protocols))
         return found
@@ -221,6 +224,7 @@ def connections(pc: RTCPeerConnection, settings: Settings) -> list[Connection]:
     for connection in found:
         connection.__class__ = Connection
         connection.settings, connection.received_s = settings, time.monotonic()  # type: ignore[attr-defined]
+        connection.reset()  # type: ignore[attr-defined]
     return list(found)  # type: ignore[arg-type]
 
 

@@ -15,9 +15,11 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSe
 
 from stream.errors import SdpError
 from stream.loops import Loops, start
+from stream.records.live import UDP_ADVICE
 from stream.rtc import ice, sdp
 from stream.rtc.aiortc_overrides import Encoded, divert, listen_to_reports, request_keyframe
 from stream.rtc.capture import CaptureClock
+from stream.rtc.dtls_overrides import DtlsTransport, dtls_transports
 from stream.rtc.sink import LiveOutput
 from stream.rtc.sound import FollowedDelay
 from stream.rtc.source import WebRtcSource
@@ -34,17 +36,19 @@ _SETTLE_S = 0.03  # aioice's connect loop notices within 20 ms that it is closed
 class Peer:
     """One connection, for one offer.
 
-    source: the incoming video, once `answer` has returned; None where none was offered. on_change: called with
-    ("connected", "") once and with ("closed", reason) once; reason is "connect_timeout", "media_timeout" (silent for
-    too long), "bye" (the client hung up) or the argument of `close`. on_sound: called with each incoming audio packet,
-    whose `arrived_s` is that of a picture of the same moment.
+    source: the incoming video, once `answer` has returned; None where none was offered. reason: why it is closing or
+    closed; empty before. on_change: called with
+    ("connected", "") once and with ("closed", reason) once; reason is "connect_timeout" (ICE found no way to the
+    client), "dtls_failed" (no encryption was agreed on), "media_timeout" (silent for too long), "bye" (the client hung
+    up) or the argument of `close`. on_sound: called with each incoming audio packet, whose `arrived_s` is that of a
+    picture of the same moment.
     """
 
     def __init__(self, settings: Settings, on_change: Callable[[str, str], None] | None = None) -> None:
         self.source: WebRtcSource | None = None
         self.on_change = on_change or (lambda state, reason: None)
         self.on_sound: Callable[[Encoded], None] | None = None
-        self.state = "new"
+        self.state, self.reason = "new", ""
         self._settings = settings
         self._clock, self._skew = CaptureClock(), FollowedDelay()
         self._pc: RTCPeerConnection | None = None
@@ -52,6 +56,8 @@ class Peer:
         self._connect_by_s = 0.0
         self._candidates = 0
         self._connections: list[ice.Connection] = []
+        self._transports: list[DtlsTransport] = []
+        self._user = ""
         self._output: LiveOutput | None = None
         self._tracks: list[VideoTrack | SoundTrack] = []
         self._watchdog: asyncio.Task[None] | None = None
@@ -63,9 +69,10 @@ class Peer:
         """Return the answer to an offer. From then on the client has `connect_timeout_s` to connect.
 
         outgoing: the media sent to the client. incoming: whether the client sends its camera; its audio then goes to
-        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential. Raises SdpError, with
-        everything released.
+        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential and in logs. Raises SdpError,
+        with everything released.
         """
+        self._user = user
         try:
             directions = sdp.MediaDirections(video_in=incoming, video_out=outgoing is not None)
             offer = sdp.read_offer(
@@ -75,7 +82,7 @@ class Peer:
                 (outgoing and outgoing.codecs) or _PREFERRED,
             )
             self._offer = offer
-            return await asyncio.wait_for(self._negotiate(offer, outgoing, user), self._settings.connect_timeout_s)
+            return await asyncio.wait_for(self._negotiate(offer, outgoing), self._settings.connect_timeout_s)
         except SdpError:
             await self._abandon("bad_sdp")
             raise
@@ -87,12 +94,12 @@ class Peer:
             await self._abandon("cancelled")
             raise
 
-    async def _negotiate(self, offer: sdp.ParsedOffer, outgoing: LiveOutput | None, user: str) -> str:
-        servers = ice.aiortc_servers(self._settings, user)
+    async def _negotiate(self, offer: sdp.ParsedOffer, outgoing: LiveOutput | None) -> str:
+        servers = ice.aiortc_servers(self._settings, self._user)
         pc = self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         pc.on("connectionstatechange", self._connection_state_changed)
         await pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
-        self._connections = ice.connections(pc, self._settings)
+        self._connections, self._transports = ice.connections(pc, self._settings), dtls_transports(pc)
         lines = {t.kind: t for t in pc.getTransceivers()}
         self._receive(lines, offer, outgoing)
         self._send(lines, offer, outgoing)
@@ -169,8 +176,10 @@ class Peer:
             if self.source is not None:
                 self.source.received_s = time.monotonic()
             self.on_change("connected", "")
+        elif state == "failed" and self.state == "new":
+            self._give_up()
         elif state == "failed":
-            self._start_closing("media_timeout" if self.state == "connected" else "connect_timeout")
+            self._start_closing("media_timeout")
         elif state == "closed":
             self._start_closing("bye")
 
@@ -178,7 +187,22 @@ class Peer:
         if self.state == "connected" and self._silent_s() > self._settings.media_timeout_s:
             self._start_closing("media_timeout")
         elif self.state == "new" and time.monotonic() > self._connect_by_s:
-            self._start_closing("connect_timeout")
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Close a connection that was never established, and log why it was not."""
+        if self._closing is not None:
+            return
+        unencrypted = [t for t in self._transports if t.transport.state == "completed" and t.state != "connected"]
+        reason = "dtls_failed" if unencrypted else "connect_timeout"
+        cause = _handshake_failure(unencrypted) if unencrypted else self._path_failure()
+        _log.warning("session %s: %s", self._user, cause)
+        self._start_closing(reason)
+
+    def _path_failure(self) -> str:
+        checks = sum(connection.checks for connection in self._connections)
+        heard = f"{checks} of its checks arrived, but ours were not answered" if checks else "nothing arrived from it"
+        return f"no connection to the client: {heard}; {UDP_ADVICE}"
 
     def _silent_s(self) -> float:
         """Seconds since the last frame of a client that sends video, else since the last packet of any kind."""
@@ -187,6 +211,7 @@ class Peer:
 
     def _start_closing(self, reason: str) -> None:
         if self._closing is None:
+            self.reason = reason
             self._closing = start(self._shut_down(reason), _log)
 
     async def close(self, reason: str) -> None:
@@ -218,6 +243,11 @@ class Peer:
                 await _close_connection(self._pc)
         finally:  # a video that is not reported as closed would keep its place in the worker
             self.on_change("closed", reason)
+
+
+def _handshake_failure(transports: list[DtlsTransport]) -> str:
+    failure = next((t.failure for t in transports if t.failure), "the client did not complete it in time")
+    return f"the DTLS handshake failed: {failure}"
 
 
 async def _close_connection(pc: RTCPeerConnection) -> None:

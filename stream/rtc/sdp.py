@@ -15,7 +15,7 @@ from aiortc.sdp import candidate_from_sdp
 from stream.errors import SdpError, UnsupportedCodec
 from stream.rtc.encoder import fitting_bps
 from stream.rtc.ice import CandidatePolicy
-from stream.rtc.sdp_codecs import Codec, sound_codecs, video_codecs
+from stream.rtc.sdp_codecs import Codec, offered_names, sound_codecs, video_codecs
 from stream.rtc.sdp_parts import CANDIDATE, MediaSection, check_syntax, excerpt, lines_of, parse, split_sections
 
 MAX_CANDIDATES = 32
@@ -38,7 +38,8 @@ class MediaDirections:
 
 @dataclass(frozen=True)
 class ParsedOffer:
-    """A validated offer. sdp: rewritten for aiortc. sections: all, in order. kept: mids of those not declined."""
+    """A validated offer. sdp: rewritten for aiortc. sections: all, in order. kept: mids of those not declined. h264:
+    payload types of H.264 with their format parameters in the answer."""
 
     sdp: str
     sections: tuple[MediaSection, ...]
@@ -49,6 +50,7 @@ class ParsedOffer:
     sound_in: bool
     sound_out: bool
     ufrag: str
+    h264: dict[int, str]
 
 
 def read_offer(
@@ -63,9 +65,13 @@ def read_offer(
         raise SdpError(f"the offer's video is {video.direction}: the client sends no camera")
     if directions.video_out and not directions.video_in and not video.receives:
         raise SdpError(f"the offer's video is {video.direction}: the client receives none")
-    codecs = {"video": video_codecs(video, prefer)}
+    codecs = {"video": video_codecs(video, prefer, receives_only=not directions.video_out)}
     if not codecs["video"]:
-        raise UnsupportedCodec("the offer has neither H.264 (constrained baseline, packetization mode 1) nor VP8")
+        offered = ", ".join(offered_names(video))[:80] or "none"
+        modes = "1" if directions.video_out else "0 or 1"
+        raise UnsupportedCodec(
+            f"no offered video codec is supported ({offered}); offer H.264 with packetization mode {modes}, or VP8"
+        )
     sound = _first_active(sections, "audio")
     if sound is not None:
         codecs["audio"] = sound_codecs(sound)
@@ -84,6 +90,7 @@ def read_offer(
         sound_in=directions.video_in and sound is not None and sound.sends,
         sound_out=directions.video_out and sound is not None and sound.receives,
         ufrag=video.first("ice-ufrag"),
+        h264={codec.number: codec.answer for codec in codecs["video"] if codec.name == "H264"},
     )
 
 
@@ -97,7 +104,9 @@ def finish_answer(offer: ParsedOffer, answer: str, max_bps: int, width: int = 12
     bps = fitting_bps(width, height, 30.0, max_bps)
     lines = session if offer.bundled else [line for line in session if not line.startswith("a=group:BUNDLE")]
     for section in offer.sections:
-        lines = lines + (_with_settings(answered[section.mid], bps) if section.mid in answered else _declined(section))
+        lines = lines + (
+            _with_settings(answered[section.mid], bps, offer.h264) if section.mid in answered else _declined(section)
+        )
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -122,9 +131,17 @@ def read_fragment(text: str, offer: ParsedOffer, policy: CandidatePolicy) -> Ite
         if name == "mid" and not offer.bundled:
             mid = value
         if name == "candidate" and _usable(value, policy):
-            candidate = candidate_from_sdp(value.removeprefix("candidate:"))
-            candidate.sdpMid = mid
-            yield candidate
+            yield _candidate(value, mid)
+
+
+def _candidate(value: str, mid: str) -> RTCIceCandidate:
+    """Raises SdpError, also where its extensions are malformed, such as a port that is not a number."""
+    try:
+        candidate = candidate_from_sdp(value.removeprefix("candidate:"))
+    except ValueError:
+        raise SdpError(f"invalid SDP line: {excerpt(f'a=candidate:{value}')}") from None
+    candidate.sdpMid = mid
+    return candidate
 
 
 def _first_active(sections: list[MediaSection], kind: str) -> MediaSection | None:
@@ -135,10 +152,16 @@ def _first_active(sections: list[MediaSection], kind: str) -> MediaSection | Non
 
 
 def _bundle(session: dict[str, list[str]], sections: list[MediaSection]) -> list[str]:
-    """The mids that share one transport; they get the transport attributes of the first."""
-    group = next((g.split()[1:] for g in session.get("group", []) if g.startswith("BUNDLE")), [])
-    if missing := set(group) - {section.mid for section in sections}:
-        raise SdpError(f"the offer is cut off: it has no m-line for mid {excerpt(min(missing))}")
+    """The mids that share one transport; they get the transport attributes of the first.
+
+    A name without an m-line is ignored: FFmpeg 8.0 names audio and video even where it sends one of them. But where the
+    last of several m-lines is missing, the offer was cut off.
+    """
+    named = next((g.split()[1:] for g in session.get("group", []) if g.startswith("BUNDLE")), [])
+    mids = {section.mid for section in sections}
+    group = [mid for mid in named if mid in mids]
+    if named and named[-1] not in mids and len(sections) > 1:
+        raise SdpError(f"the offer is cut off: it has no m-line for mid {excerpt(named[-1])}")
     lead = next((section for section in sections if group and section.mid == group[0]), None)
     for section in sections:
         if lead is not None and section.mid in group:  # RFC 9143: the first one's attributes hold for all
@@ -228,8 +251,9 @@ def _mid(lines: list[str]) -> str:
     return next((line.removeprefix("a=mid:") for line in lines if line.startswith("a=mid:")), "")
 
 
-def _with_settings(lines: list[str], bps: int) -> list[str]:
+def _with_settings(lines: list[str], bps: int, h264: dict[int, str]) -> list[str]:
     """Add Chromium's bit rate parameters, in kilobits per second, to each video codec, and error correction to Opus.
+    Replace aiortc's parameters of H.264 by those in `h264`.
 
     Lost packets of sound are not sent again: with error correction the next packet repeats them, at a lower quality.
     """
@@ -243,7 +267,8 @@ def _with_settings(lines: list[str], bps: int) -> list[str]:
         if match and fmtp is None:
             found += [line, f"a=fmtp:{match[1]} {settings[match[2]]}"]
         elif line.startswith("a=fmtp:") and "packetization-mode" in line:
-            found.append(f"{line};{video}")
+            number = line.removeprefix("a=fmtp:").split()[0]
+            found.append(f"a=fmtp:{number} {';'.join(filter(None, [h264[int(number)], video]))}")
         else:
             found.append(line)
     return found

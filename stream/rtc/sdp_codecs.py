@@ -1,4 +1,8 @@
-"""The usable codecs of an offer: H.264 (constrained baseline, packetization mode 1), VP8, Opus, and RTX."""
+"""The usable codecs of an offer: H.264, VP8, Opus, and RTX.
+
+aiortc negotiates H.264 in the Baseline profiles and packetization mode 1 only, but receives the others the same way. So
+it is shown those, and the answer to the client is completed with the parameters that the client offered.
+"""
 
 import re
 from collections.abc import Collection
@@ -10,14 +14,25 @@ from stream.rtc.sdp_parts import MediaSection
 
 _FEEDBACK = ("nack", "nack pli", "goog-remb")
 _PAYLOADS = range(96, 128)  # aiortc renumbers payload types outside this range
+_BASELINE = "42e01f"  # also meant by an offer without profile-level-id, as in browsers
+_PROFILES = (0x42, 0x4D, 0x64, 0x6E, 0x7A, 0xF4, 0x2C)  # profile_idc: Baseline, Main, and the High ones; not Extended
+_SYMMETRIC = (
+    "level-asymmetry-allowed",
+    "packetization-mode",
+    "profile-level-id",
+)  # RFC 6184, 8.2.2: answered as offered
 
 
 @dataclass
 class Codec:
+    """fmtp: the parameters that aiortc is shown. answer: of H.264, those for the answer. is_baseline: its profile."""
+
     number: int
     name: str
     fmtp: str = ""
     feedback: list[str] = field(default_factory=list)
+    answer: str = ""
+    is_baseline: bool = False
 
     def lines(self, clock: str) -> list[str]:
         lines = [f"a=rtpmap:{self.number} {self.name}/{clock}"]
@@ -43,10 +58,16 @@ def _feedback(section: MediaSection, number: str) -> list[str]:
     return [kind for target, _, kind in values if target in (number, "*") and kind in _FEEDBACK]
 
 
-def video_codecs(section: MediaSection, prefer: Collection[str]) -> list[Codec]:
-    """The usable video codecs, each followed by its RTX codec; those in `prefer` first."""
+def video_codecs(section: MediaSection, prefer: Collection[str], receives_only: bool) -> list[Codec]:
+    """The usable video codecs, each followed by its RTX codec; those in `prefer` first.
+
+    receives_only: this server sends no video on the connection. Then any H.264 that can be decoded is usable. Otherwise
+    it must be what the encoder makes, Constrained Baseline; clients that offer only other profiles decode that too.
+    """
     codecs = _codecs(section)
-    usable = [codec for codec in codecs if _normalize(codec)]
+    usable = [codec for codec in codecs if _normalize(codec, receives_only)]
+    if not receives_only and any(codec.name == "H264" and codec.is_baseline for codec in usable):
+        usable = [codec for codec in usable if codec.name != "H264" or codec.is_baseline]
     usable.sort(key=lambda codec: codec.name not in prefer)
     found = []
     for codec in usable:
@@ -55,18 +76,36 @@ def video_codecs(section: MediaSection, prefer: Collection[str]) -> list[Codec]:
     return found
 
 
-def _normalize(codec: Codec) -> bool:
+def offered_names(section: MediaSection) -> list[str]:
+    """The names of a section's codecs, without those for retransmission and error correction."""
+    names = dict.fromkeys(value.split()[1].split("/")[0] for value in section.attributes.get("rtpmap", []))
+    return [name for name in names if name.lower() not in ("rtx", "red", "ulpfec", "flexfec-03")]
+
+
+def _normalize(codec: Codec, receives_only: bool) -> bool:
+    """Make it a codec that aiortc knows; returns False for one that cannot be used."""
     name = codec.name.upper()
     if name == "VP8/90000":
         codec.name, codec.fmtp = "VP8", ""
         return True
     values = dict(pair.strip().partition("=")[::2] for pair in codec.fmtp.split(";"))
-    level = values.get("profile-level-id", "")
-    if name != "H264/90000" or values.get("packetization-mode") != "1" or not _is_baseline(level):
+    modes = ("0", "1") if receives_only else ("1",)  # aiortc sends fragments, which mode 0 excludes
+    if name != "H264/90000" or values.get("packetization-mode", "0") not in modes:
         return False
-    codec.name = "H264"
+    level = values.get("profile-level-id", _BASELINE)
+    if not _is_decodable(level):
+        return False
+    codec.name, codec.is_baseline = "H264", _is_baseline(level)
+    codec.answer = ";".join(f"{key}={values[key]}" for key in _SYMMETRIC if key in values)
+    level = level if codec.is_baseline else _BASELINE
     codec.fmtp = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={level}"
     return True
+
+
+def _is_decodable(level: str) -> bool:
+    return re.fullmatch(r"[0-9A-Fa-f]{6}", level) is not None and (
+        int(level[:2], 16) in _PROFILES or _is_baseline(level)
+    )
 
 
 def _is_baseline(level: str) -> bool:

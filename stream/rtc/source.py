@@ -5,7 +5,7 @@ before. Frames that are not taken in time are replaced in `slot`, which is passe
 
 Size: browsers change it in mid-stream with the bandwidth. The video keeps the largest size seen so far and smaller
 frames are scaled up; it changes with a larger frame or another aspect ratio (a phone was turned). Rotation: the header
-extension for it is not negotiated, so that browsers rotate the pixels themselves.
+extension for it is not negotiated, so that browsers rotate the pixels themselves; messages in H.264 are followed.
 """
 
 import threading
@@ -19,11 +19,12 @@ from typing import cast
 import av
 from av.video.reformatter import Colorspace
 
-from stream.errors import NoVideoStream
+from stream.errors import MatteboxError, NoVideoStream
 from stream.meters import Recent, Stopwatch
 from stream.picture.canvas import fitted
+from stream.picture.display_matrix import Displays
 from stream.picture.frames import Frame, VideoInfo
-from stream.picture.ingest import Ingest
+from stream.picture.ingest import Ingest, Shape
 from stream.picture.timing import Splices, Timeline
 from stream.pump import Item, Warnings
 from stream.rtc.aiortc_overrides import Encoded
@@ -150,15 +151,24 @@ class _Decoder:
         self._settings, self._request_keyframe, self._dropped = settings, request_keyframe, dropped
         self._timeline = Timeline(CLOCK, round(1 / (_RATE * CLOCK)), Splices(Fraction(0)))
         self._codec = ""
+        self._displays = Displays()
         self._canvas = _LargestSize(settings.live_pixels)
 
     def __call__(self, encoded: Encoded) -> Iterator[Frame]:
         for picture in self._decode(encoded):
             picture.pts, picture.time_base = self._timeline.place(encoded.pts), CLOCK
+            self._displays.apply(picture)
             if encoded.codec == "VP8":
                 picture.colorspace = Colorspace.ITU601  # RFC 6386, section 9.2: the only colour space of VP8
-            for frame in self._canvas(picture):
+            for frame in self._scaled(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
+
+    def _scaled(self, picture: av.VideoFrame) -> list[Frame]:
+        try:
+            return list(self._canvas(picture))
+        except (MatteboxError, av.error.FFmpegError):  # of a senseless size, for example: its packets were damaged
+            self._dropped["decode"] += 1
+            return []
 
     def _decode(self, encoded: Encoded) -> list[av.VideoFrame]:
         if encoded.codec != self._codec:
@@ -189,14 +199,14 @@ class _LargestSize:
         self._ingest: Ingest | None = None
 
     def __call__(self, picture: av.VideoFrame) -> Iterator[Frame]:
-        if self._ingest is None or not self._holds(picture, self._ingest.size):
-            self._ingest = Ingest(picture, None, *self._fitted(picture.width, picture.height))
+        width, height = Shape.of(picture, Fraction(1)).upright_size()
+        if self._ingest is None or not self._holds(width, height, self._ingest.size):
+            self._ingest = Ingest(picture, None, *self._fitted(width, height))
         return self._ingest.push(picture)
 
-    def _holds(self, picture: av.VideoFrame, size: tuple[int, int]) -> bool:
-        width, height = size
-        same_aspect = abs(picture.width * height / (picture.height * width) - 1) < 0.04
-        return same_aspect and (picture.width * picture.height <= width * height * 1.02 or self._full(size))
+    def _holds(self, width: int, height: int, size: tuple[int, int]) -> bool:
+        same_aspect = abs(width * size[1] / (height * size[0]) - 1) < 0.04
+        return same_aspect and (width * height <= size[0] * size[1] * 1.02 or self._full(size))
 
     def _full(self, size: tuple[int, int]) -> bool:
         return size[0] * size[1] > 0.95 * self._max_pixels

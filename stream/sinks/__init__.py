@@ -1,8 +1,9 @@
 """Where frames go. A new sink is one file here and one line in `SINKS`; `base.py` defines its interface.
 
 Sinks: `file` (one video), `images` (a folder of pictures), `picture` (one picture) and `stdout`. `encodings` has the
-codec of each format, `parts/` the parts of sinks and the segments of jobs. The sink for viewers over WebRTC
-(`stream/rtc/sink.py`) is not listed here, because a peer connection creates it; no address opens it.
+codec of each format, `tags` the names of tags in each container, `parts/` the parts of sinks and the segments of jobs.
+The sink for viewers over WebRTC (`stream/rtc/sink.py`) is not listed here, because a peer connection creates it; no
+address opens it.
 """
 
 from pathlib import Path

@@ -9,7 +9,7 @@ import functools
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import av
 from av.container import OutputContainer
@@ -19,6 +19,9 @@ from stream.picture.frames import VideoInfo, has_alpha, tag_bt709
 from stream.picture.timing import plausible_rate
 from stream.records import formats
 from stream.settings import Settings
+from stream.sinks.tags import ITUNES, QUICKTIME
+
+Extra = Literal["tags", "chapters", "attachments", "cover", "data", "timecode"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class Encoding:
     kind: its shared record. container: FFmpeg's muxer, "" for picture sequences. pix_fmt, alpha_pix_fmt, gray_pix_fmt:
     the codec's pixel formats for opaque, transparent and matte frames; alpha_pix_fmt is "" if there is no transparency.
     largest_px: the codec's maximum width and height. sound: audio codecs that are copied, None for all. sound_codec:
-    the codec to which others are converted, "" if the format has no sound.
+    the codec to which others are converted, "" if the format has no sound. subtitles, subtitle_codec: the same for
+    subtitles; only text is converted. holds: what else of a source's `Extras` the format can store. common_tags: the
+    tags that MP4 and MOV hold in their older place (`tags.py`).
     """
 
     kind: formats.OutputFormat
@@ -43,6 +48,10 @@ class Encoding:
     largest_px: int = 65_535
     sound: frozenset[str] | None = frozenset()
     sound_codec: str = ""
+    subtitles: frozenset[str] = frozenset()
+    subtitle_codec: str = ""
+    holds: frozenset[Extra] = frozenset()
+    common_tags: frozenset[str] | None = None
 
     @property
     def name(self) -> str:
@@ -58,6 +67,7 @@ class Encoding:
 
 _VP9 = {"deadline": "good", "cpu-used": "5", "crf": "22", "b": "0", "row-mt": "1"}
 _QUICKTIME_SOUND = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
+_BITMAP_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"})
 
 _ENCODINGS = (
     Encoding(
@@ -70,6 +80,10 @@ _ENCODINGS = (
         largest_px=16_384,
         sound=_QUICKTIME_SOUND - {"alac"},
         sound_codec="aac",
+        subtitles=frozenset({"mov_text"}),
+        subtitle_codec="mov_text",
+        holds=frozenset({"tags", "chapters", "cover", "data", "timecode"}),
+        common_tags=ITUNES,
     ),
     Encoding(
         formats.FORMATS["webm"],
@@ -81,6 +95,9 @@ _ENCODINGS = (
         alpha_options={"auto-alt-ref": "0"},
         sound=frozenset({"opus", "vorbis"}),
         sound_codec="libopus",
+        subtitles=frozenset({"webvtt"}),
+        subtitle_codec="webvtt",
+        holds=frozenset({"tags", "chapters", "timecode"}),
     ),
     Encoding(
         formats.FORMATS["mov"],
@@ -92,6 +109,10 @@ _ENCODINGS = (
         alpha_options={"profile": "4"},
         sound=_QUICKTIME_SOUND | {"pcm_s16le", "pcm_s24le"},
         sound_codec="aac",
+        subtitles=frozenset({"mov_text"}),
+        subtitle_codec="mov_text",
+        holds=frozenset({"tags", "chapters", "data", "timecode"}),
+        common_tags=QUICKTIME,
     ),
     Encoding(
         formats.FORMATS["mkv"],
@@ -103,6 +124,9 @@ _ENCODINGS = (
         options={"level": "3", "g": "1", "slicecrc": "1"},
         sound=None,
         sound_codec="flac",
+        subtitles=frozenset({"subrip", "ass", "ssa", "webvtt"}) | _BITMAP_SUBTITLES,
+        subtitle_codec="subrip",
+        holds=frozenset({"tags", "chapters", "attachments", "cover", "timecode"}),
     ),
     Encoding(formats.FORMATS["gif"], "gif", "gif", "pal8", alpha_pix_fmt="pal8"),
     Encoding(formats.FORMATS["png"], "", "png", "rgb24", alpha_pix_fmt="rgba", gray_pix_fmt="gray"),

@@ -15,9 +15,10 @@ from stream.pump import Warnings
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.encodings import Encoding, add_video, check_alpha, encoding_of
+from stream.sinks.parts.extras import ExtrasWriter
 from stream.sinks.parts.gif import Palette
 from stream.sinks.parts.partial import Partial
-from stream.sinks.parts.sound import CopiedTrack, EncodedTrack, add_sound
+from stream.sinks.parts.sound import SoundTracks
 from stream.sinks.parts.stdout import Stdout
 
 _GIF_TICK = Fraction(1, 100)
@@ -39,6 +40,7 @@ class FileSink:
         self._format, self._settings = chosen, settings
         self._partial = path if isinstance(path, Stdout) else Partial(path)
         self._container: av.container.OutputContainer | None = None
+        self._extras: ExtrasWriter | None = None
 
     def open(self, info: VideoInfo) -> None:
         with named_errors(self._partial.final):
@@ -49,13 +51,10 @@ class FileSink:
                 options=self._format.muxer_options,
             )
             self._video = add_video(self._container, self._format, info, self._settings)
-            self._tracks: dict[int, CopiedTrack | EncodedTrack] = {}
-            for source in info.sound:
-                if track := add_sound(self._container, self._format, source):
-                    self._tracks[source.index] = track
+            self._sound = SoundTracks(self._container, self._format, info)
+            self._extras = ExtrasWriter(self._container, self._format, info)
             self._container.start_encoding()
-        if len(self._tracks) < len(info.sound):
-            self._warn_once("no_sound", f"{self._format.name} holds no sound; the video's own was left out")
+        self.warnings += self._extras.warnings
         self._prepare = self._preparation(info)
         self._clock = _GIF_TICK if self._format.codec == "gif" else info.time_base
         self._last: int | None = None
@@ -68,13 +67,14 @@ class FileSink:
 
     def write(self, item: Frame | Sound) -> None:
         assert self._container is not None
+        assert self._extras is not None
         with named_errors(self._partial.final):
             if not isinstance(item, Frame):
-                if track := self._tracks.get(item.stream.index):
-                    track.write(item)
+                self._sound.write(item)
                 return
             ticks = self._ticks(item)
             if ticks is not None:
+                self._extras.write_until(item.time_s)
                 picture = self._prepare(item)
                 picture.pts, picture.time_base = ticks, self._clock
                 self._container.mux(self._video.encode(picture))
@@ -94,11 +94,13 @@ class FileSink:
 
     def close(self) -> None:
         assert self._container is not None
+        assert self._extras is not None
         with named_errors(self._partial.final):
             self._container.mux(self._video.encode(None))
-            for track in self._tracks.values():
-                track.close()
+            self._sound.close()
+            self._extras.close()
             self._container.close()
+        self.warnings += self._sound.warnings
         self._partial.publish()
 
     def abort(self) -> None:
@@ -107,6 +109,8 @@ class FileSink:
                 with contextlib.suppress(av.error.FFmpegError, ValueError):  # the file is discarded anyway
                     self._container.close()
         finally:
+            if self._extras is not None:
+                self._extras.abort()
             self._partial.discard()
 
 

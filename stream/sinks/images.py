@@ -13,6 +13,7 @@ from stream.records.formats import FORMATS, PICTURE, TIMES
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.encodings import Encoding, encoding_of
+from stream.sinks.parts.left_out import left_out
 from stream.sinks.parts.sequence import HEADER, PartialSequence
 
 NO_SOUND = ("no_sound", "pictures hold no sound; the video's own was left out")
@@ -60,6 +61,7 @@ class ImagesSink:
         self._times: list[str] = []
         if info.sound:
             self.warnings.append(NO_SOUND)
+        self.warnings += left_out(self._format, info.extras)
         try:
             self._partial.path.mkdir()
         except OSError as exc:

@@ -8,10 +8,12 @@ from typing import Literal, Protocol
 from stream.address import Address
 from stream.errors import UsageError
 from stream.pump import Item, Source
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.slot import Slot
 
-_DESCRIPTIONS = {"start_s": "a start", "end_s": "an end", "size": "a size", "duration_s": "a duration"}
+_DESCRIPTIONS = {"start_s": "a start", "end_s": "an end", "size": "a size", "duration_s": "a duration",
+                 "stream": "a choice of stream"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,20 @@ class SourceOptions:
 
     start_s, end_s: the part of a recording, in seconds from its start; end_s None: to its end.
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
+    stream: the number of the video stream of a recording, see `video_streams.py`; None: the best one.
     duration_s: a live source ends this long after its first frame; None: it does not end by itself.
     on_state: called with each new state of a live source, in any thread; if it returns False, it is called again later.
     Without it the states are logged. A recording has no states.
+    metadata: what is kept of a recording's metadata, see `VideoInfo.extras`; live sources have none.
     """
 
     start_s: float = 0.0
     end_s: float | None = None
     size: tuple[int, int] = (0, 0)
+    stream: int | None = None
     duration_s: float | None = None
     on_state: Callable[[SourceState], object] | None = None
+    metadata: Metadata = Metadata.KEEP
 
     def check(self, kind: str, takes: frozenset[str]) -> None:
         """Raise UsageError for options that the source does not support. kind: its key in `SOURCES`. takes: the fields

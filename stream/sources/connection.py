@@ -17,8 +17,10 @@ import av
 from av.container import InputContainer
 
 from stream.address import Address
+from stream.picture.display_matrix import Displays
 from stream.picture.timing import plausible_rate
 from stream.settings import Settings
+from stream.sources.video_streams import choose
 
 _REFUSALS: dict[type[Exception], str] = {
     av.error.HTTPBadRequestError: "bad request (400)",
@@ -111,7 +113,7 @@ class Connection:
         self.opened, self._heard_s = True, time.monotonic()
         if not container.streams.video:
             return "the source sends no video"
-        stream = container.streams.video[0]
+        stream = choose(container)
         context = stream.codec_context
         if context is None:
             return "the source sends video in an unknown codec"
@@ -122,7 +124,7 @@ class Connection:
 
     def _decode(self, container: InputContainer, stream: av.VideoStream, context: Any) -> str:
         """Deliver all pictures until the connection ends. Returns the reason for the end."""
-        limit_s, decoded_s = self._settings.rtsp_timeout_s, self._heard_s
+        limit_s, decoded_s, displays = self._settings.rtsp_timeout_s, self._heard_s, Displays()
         rate = plausible_rate(stream.average_rate, stream.guessed_rate)
         for packet in container.demux(stream):
             now_s = time.monotonic()
@@ -133,6 +135,7 @@ class Connection:
                 return "the source's video cannot be decoded"
             for decoded in _decoded(context, packet):
                 decoded_s = now_s
+                displays.apply(decoded)
                 self._picture(decoded, stream.time_base, context.sample_aspect_ratio, rate)
         return _CLOSED
 
@@ -160,7 +163,9 @@ class Connection:
             return _CLOSED
         if isinstance(exc, OSError) and exc.errno == errno.EIO and not self.opened:
             return "the host is unknown or cannot be reached"
-        return str(getattr(exc, "strerror", "") or type(exc).__name__).lower()
+        if isinstance(exc, OSError) and exc.errno != errno.EINVAL:  # of the system, such as "connection refused"
+            return str(exc.strerror or type(exc).__name__).lower()
+        return "the source's answer cannot be read"
 
 
 def _decoded(context: Any, packet: Any) -> list[av.VideoFrame]:

@@ -1,43 +1,54 @@
-"""Opening of untrusted media files, and selection of their video stream.
+"""Opening of untrusted media files, and the limits on their video stream.
 
-Only media containers in a local file are read: scripts and playlists, which make FFmpeg open other files or URLs, are
-refused before they are parsed. Limits are checked against the headers, before anything is decoded.
+Only containers and raw streams in a local file are read: scripts and playlists, which make FFmpeg open other files or
+URLs, are refused before they are parsed. Limits are checked against the headers, before anything is decoded.
 """
 
-from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
 
-from stream.errors import NoVideoStream, TooLarge, UnreadableMedia, UsageError
+from stream.errors import TooLarge, UnreadableMedia
 from stream.picture.ingest import check_size
-from stream.picture.timing import clock, parse_time
+from stream.picture.timing import clock
 from stream.settings import Settings
-from stream.sources.file_kinds import explained
+from stream.sources import mp4_boxes
+from stream.sources.demuxers import WHITELIST
+from stream.sources.extent import extent
+from stream.sources.file_kinds import explained, refuse
+from stream.sources.signatures import is_motion_jpeg, kind_of
+from stream.sources.video_streams import choose
 
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,gif,nut,yuv4mpegpipe,ivf"
+_ASF_ENCRYPTION = (  # the objects that the header of such a file has, by their GUIDs
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+)
 
 
 def open_container(path: Path, settings: Settings) -> InputContainer:
     """Open the file. Raises UnreadableMedia or NoVideoStream with a readable reason."""
     check_file(path)
+    if kind_of(path) != "video":
+        refuse(path)
     options = {
-        "format_whitelist": CONTAINERS,
+        "format_whitelist": WHITELIST,
         "protocol_whitelist": "file",
         "max_pixels": _rough_limit(settings),  # opening decodes a few frames to probe the streams
         "correct_ts_overflow": "0",  # a clock that restarts is a new recording to `Timeline`, not a 26-hour wrap
     }
+    demuxer = "mjpeg" if is_motion_jpeg(path) else None  # else it is taken for a still picture
     try:
-        return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
-    except PermissionError:
-        raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
-    except (av.error.FFmpegError, ValueError) as exc:
-        if kind := explained(path):
-            raise kind from None
-        raise UnreadableMedia(f"{path} is not a video that can be read ({_reason(exc)})") from None
+        container = av.open(f"file:{path.absolute()}", format=demuxer, options=options, metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError):
+        raise explained(path) from None
+    if not container.streams:
+        container.close()
+        raise explained(path)
+    if _is_encrypted(path, container):
+        container.close()
+        raise UnreadableMedia(f"{path} is encrypted (DRM); only a copy without this protection can be read")
+    return container
 
 
 def check_file(path: Path) -> None:
@@ -53,14 +64,14 @@ def check_file(path: Path) -> None:
         raise UnreadableMedia(f"{path} is empty")
 
 
-def video_stream(container: InputContainer, settings: Settings) -> av.VideoStream:
-    """The video stream, with size and length within the limits. Raises NoVideoStream, UnreadableMedia, TooLarge."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not streams:
-        raise NoVideoStream(f"{_name(container)} {_contents(container)}")
-    stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
+def video_stream(container: InputContainer, settings: Settings, number: int | None = None) -> av.VideoStream:
+    """The video stream with this number, or the best one, with size and length within the limits.
+
+    Raises NoVideoStream, UnreadableMedia, TooLarge.
+    """
+    stream = choose(container, number)
     if stream.codec_context is None:
-        raise UnreadableMedia(f"{_name(container)} holds video of an unknown codec")
+        raise UnreadableMedia(f"{_name(container)} holds video of a codec that cannot be decoded")
     width, height = stream.codec_context.width, stream.codec_context.height
     if not width or not height:
         raise TooLarge(
@@ -69,25 +80,10 @@ def video_stream(container: InputContainer, settings: Settings) -> av.VideoStrea
     check_size(width, height, settings.max_pixels)
     if stream.frames > settings.max_frames:
         raise TooLarge(f"the video has {stream.frames:,} frames; the limit is {settings.max_frames:,}")
-    length_s = duration_s(container, stream)
+    length_s = extent(container, stream).end_s
     if length_s is not None and length_s > settings.max_duration_s:
         raise TooLarge(f"the video lasts {clock(length_s)}; the limit is {clock(settings.max_duration_s)}")
     return stream
-
-
-def duration_s(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """Length of the video by the headers, in seconds; that of the file where the stream has none; else None."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if tag := stream.metadata.get("DURATION"):  # Matroska's per-track length, 00:00:04.000000000
-        with suppress(UsageError):  # the tag may be any text
-            return parse_time(tag.strip("\0 "))
-    return container.duration / av.time_base if container.duration else None
-
-
-def origin_s(container: InputContainer) -> Fraction:
-    """Start time of the file on its own clock, in seconds."""
-    return Fraction(container.start_time or 0, av.time_base)
 
 
 def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:
@@ -111,18 +107,16 @@ def _rough_limit(settings: Settings) -> str:
     return str(2 * settings.max_pixels + 65_536)
 
 
-def _contents(container: InputContainer) -> str:
-    """What a file without video has."""
-    kinds = {"cover art" if s.type == "video" else s.type for s in container.streams}
-    if "audio" in kinds and kinds <= {"audio", "cover art"}:
-        return f"has only sound{' and cover art' if 'cover art' in kinds else ''}, no video"
-    return f"has no video, only {' and '.join(sorted(kinds)) or 'unknown data'}"
+def _is_encrypted(path: Path, container: InputContainer) -> bool:
+    """Whether the video is encrypted: FFmpeg decodes it to nothing, or to noise."""
+    if container.format.name.startswith("mov"):
+        return mp4_boxes.is_encrypted(path)
+    if container.format.name == "asf":
+        with path.open("rb") as file:
+            header = file.read(65_536)
+        return any(guid in header for guid in _ASF_ENCRYPTION)
+    return any("enc_key_id" in stream.metadata for stream in container.streams.video)  # Matroska
 
 
 def _name(container: InputContainer) -> str:
     return container.name.removeprefix("file:")
-
-
-def _reason(exc: Exception) -> str:
-    text = getattr(exc, "strerror", None) or str(exc)
-    return text[:1].lower() + text[1:]

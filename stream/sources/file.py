@@ -4,7 +4,9 @@ Lossless and tolerant of damage: decodes what can be decoded, and reports the re
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -13,30 +15,42 @@ import av
 
 from stream.address import Address
 from stream.errors import TooLarge, UnreadableMedia
+from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame, Sound, VideoInfo
 from stream.picture.ingest import Ingest
 from stream.picture.timing import clock
 from stream.pump import Warnings
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
+from stream.sources.extent import extent
+from stream.sources.extras import Request, read_extras
+from stream.sources.raw_streams import has_rate, is_raw
 from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+from stream.sources.sound_changes import changing_sound
+from stream.sources.video_streams import choice, video_streams
+
+_LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding errors
 
 
 class FileSource:
     """Frames and audio packets of the video file at `path`, from `start_s` to `end_s` seconds after its start.
 
+    stream: the number of the video stream, see `video_streams.py`; None: the best one.
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
+    metadata: what `info.extras` has of the file's metadata.
     warnings: (code, sentence) pairs, complete once iteration has ended.
     Raises NoVideoStream, UnreadableMedia, TooLarge, also during iteration.
     """
 
     live = False
-    takes = frozenset({"start_s", "end_s", "size"})
+    takes = frozenset({"start_s", "end_s", "size", "stream"})
 
     @classmethod
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
-        return cls(address.path, settings, options.start_s, options.end_s, options.size)
+        requested = options.stream, options.metadata
+        return cls(address.path, settings, options.start_s, options.end_s, options.size, *requested)
 
     def __init__(
         self,
@@ -45,26 +59,37 @@ class FileSource:
         start_s: float = 0.0,
         end_s: float | None = None,
         size: tuple[int, int] = (0, 0),
+        stream: int | None = None,
+        metadata: Metadata = Metadata.KEEP,
     ) -> None:
         self.warnings: Warnings = []
         self._path, self._settings = path, settings
         self._container = media.open_container(path, settings)
         try:
-            stream = media.video_stream(self._container, settings)
-            self._expected_s = media.duration_s(self._container, stream)
+            video = media.video_stream(self._container, settings, stream)
+            if stream is None and (sentence := choice(self._container, video)):
+                self._warn("several_videos", sentence)
+            self._extent = extent(self._container, video)
+            self._expected_s = self._extent.end_s
             indexed = self._container.format.name not in UNINDEXED  # else the length is only estimated
             if indexed and self._expected_s and start_s >= self._expected_s:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
-            self._reader = Reader(self._container, stream, settings, start_s, end_s)
-            self._ingest = self._peek(stream.codec_context.sample_aspect_ratio, size)
-            self.info = self._info(stream, start_s, end_s)
+            self._reader = Reader(self._container, video, settings, start_s, end_s)
+            if is_raw(self._container) and not has_rate(self._container, video):
+                self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second are assumed")
+            for track in self._reader.unknown_sound:
+                self._warn("sound_left_out", f"there is no decoder for the codec of {track}; it was left out")
+            self._ingest = self._peek(video.sample_aspect_ratio, size)
+            extras, notes = read_extras(self._container, video, Request(path, settings, start_s, end_s, metadata))
+            self.info = replace(self._info(video, start_s, end_s), extras=extras)
+            self.warnings += notes
         except BaseException:
             self._container.close()
             raise
 
     def _peek(self, sar: Fraction | None, size: tuple[int, int]) -> Ingest:
-        """Decode up to the first frame: only it has the rotation, pixel format and actual size."""
+        """Decode up to the first frame: only it has the orientation, pixel format and actual size."""
         self._raw = iter(self._reader)
         self._ahead: list[Raw] = []
         for item in self._raw:
@@ -74,26 +99,40 @@ class FileSource:
         else:
             part = "" if self._whole else " of that part"
             raise UnreadableMedia(f"{self._path}: not a single frame{part} could be decoded")
+        self._check_angle(Display.of_frame(item).off_deg)
         ingest = Ingest(item, sar, *size, max_pixels=self._settings.max_pixels)
         if ingest.trimmed:
             (width, height), (even_w, even_h) = ingest.upright, ingest.size
             self._warn("odd_size", f"cropped from {width}x{height} to {even_w}x{even_h}: video needs even sides")
         return ingest
 
+    def _check_angle(self, off_deg: float) -> None:
+        if off_deg > _LEVEL_DEG:
+            rest = f"the remaining {off_deg:.0f}° of its rotation were left out"
+            self._warn("odd_angle", f"the picture was turned by whole quarter turns only: {rest}")
+
     def _info(self, stream: av.VideoStream, start_s: float, end_s: float | None) -> VideoInfo:
         length_s = self._expected_s
         if length_s is not None:
             length_s = max(0.0, (length_s if end_s is None else min(length_s, end_s)) - start_s)
-        known = stream.frames if self._whole else 0
+        estimate = self._extent.frames(self._reader.rate, start_s, end_s)
         return VideoInfo(
             *self._ingest.size,
             time_base=self._reader.time_base,
             rate=self._reader.rate,
             duration_s=length_s,
-            frames=known or (None if length_s is None else max(1, round(length_s * self._reader.rate))),
+            frames=self._stored_frames(stream) or estimate,
             sound=self._reader.sound,
+            changing_sound=cache(partial(changing_sound, self._path, self._settings)),
             has_alpha=self._ingest.has_alpha,
+            video_streams=len(video_streams(self._container)),
         )
+
+    def _stored_frames(self, stream: av.VideoStream) -> int:
+        """The number of frames in the header; 0 where it has none, or where only a part of them is shown."""
+        shown = self._extent.frames(stream.average_rate) if stream.average_rate else None
+        trimmed = shown is not None and stream.frames - shown > max(2, 0.02 * shown)  # by an edit list
+        return stream.frames if self._whole and not trimmed else 0
 
     @property
     def offset(self) -> int:
@@ -138,15 +177,23 @@ class FileSource:
         if health.bad > self._settings.max_decode_errors * health.total:
             found = f"{health.bad} of {health.total} frames could not be decoded"
             raise UnreadableMedia(f"{self._path} is damaged: {found}")
+        if self._extent.own:
+            reached_s = self._reader.picture_reached_s
         expected_s = self._expected_s if self._whole else None
         short = expected_s is not None and expected_s - reached_s > max(0.5, 0.02 * expected_s)
         if health.cut or health.ended_badly or short:
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")
-        if health.bad > health.ended_badly:
+        missing = self._reader.gaps.missing()
+        if missing.frames:
+            self._warn("gap", missing.sentence(health.bad))
+        elif health.bad > health.ended_badly:
             self._warn(
                 "damaged", f"{health.bad} of {health.total} frames were damaged: the last good one stayed instead"
             )
+        if health.overlapping:
+            count = f"{health.overlapping} frames"
+            self._warn("overlap", f"{count} overlapped earlier ones in time (joined recordings) and were left out")
 
     def _warn(self, code: str, sentence: str) -> None:
         self.warnings.append((code, sentence))

@@ -25,6 +25,7 @@ from stream.picture.ingest import fit
 from stream.picture.orientation import Orientation
 from stream.picture.photo import Photo, bands
 from stream.pump import Warnings
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources.base import SourceOptions
 from stream.sources.signatures import AVIF
@@ -40,6 +41,7 @@ class PictureSource:
     """The picture at `path`, as a single frame at time 0.
 
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
+    metadata: what is kept of the EXIF data.
     Raises UnreadableMedia, TooLarge; before any pixel is decoded for a picture over the limit.
     """
 
@@ -48,11 +50,17 @@ class PictureSource:
 
     @classmethod
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
-        return cls(address.path, settings, options.size)
+        return cls(address.path, settings, options.size, options.metadata)
 
-    def __init__(self, path: Path, settings: Settings, size: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings,
+        size: tuple[int, int] = (0, 0),
+        metadata: Metadata = Metadata.KEEP,
+    ) -> None:
         self.warnings: Warnings = []
-        decoded = _read(path, settings, size, self.warnings)
+        decoded = _read(path, settings, size, metadata, self.warnings)
         self._decoded: _Decoded | None = decoded
         photo = decoded.photo
         width, height = photo.width + photo.width % 2, photo.height + photo.height % 2
@@ -87,7 +95,7 @@ class _Decoded:
     space: Space
 
 
-def _read(path: Path, settings: Settings, size: tuple[int, int], notes: Warnings) -> _Decoded:
+def _read(path: Path, settings: Settings, size: tuple[int, int], metadata: Metadata, notes: Warnings) -> _Decoded:
     with _opened(path, settings) as image:
         if image.format != "MPO" and getattr(image, "is_animated", False):
             notes.append(("first_picture", f"{path.name} has several pictures; the first one was used"))
@@ -103,7 +111,9 @@ def _read(path: Path, settings: Settings, size: tuple[int, int], notes: Warnings
         pixels = np.ascontiguousarray(turn.upright(pixels))
         alpha = None if alpha is None else np.ascontiguousarray(turn.upright(alpha))
         pixels, alpha = _scaled(pixels, alpha, size, settings)
-        exif = upright_exif(image, pixels.shape[1], pixels.shape[0])
+        sides = pixels.shape[1], pixels.shape[0]
+        drop, location = metadata is Metadata.DROP, metadata is Metadata.KEEP
+        exif = b"" if drop else upright_exif(image, *sides, location=location)
     return _Decoded(Photo(pixels, profile, exif, dpi), alpha, space)
 
 
@@ -131,8 +141,8 @@ def _opened(path: Path, settings: Settings) -> Iterator[Image.Image]:
         raise UnreadableMedia(f"{path} cannot be read: permission denied") from None
     except MemoryError:
         raise TooLarge(f"there is not enough memory for this picture; {limit_text}") from None
-    except Exception as exc:  # noqa: BLE001 - Pillow's decoders raise nearly anything on damaged files
-        raise UnreadableMedia(f"{path} is a damaged picture ({exc})") from None
+    except Exception:  # noqa: BLE001 - Pillow's decoders raise nearly anything on damaged files
+        raise UnreadableMedia(f"{path} is a damaged picture: it is incomplete, or cannot be decoded") from None
 
 
 def _dots_per_inch(found: Any) -> tuple[float, float] | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from stream.errors import InputError, MatteboxError, NoVideoStream, Overloaded, TooLarge, UnreadableMedia
 from stream.records.jobs import Media
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 
 PROBE_S = 30.0
@@ -79,12 +80,15 @@ def _parsed(output: bytes) -> Media:
     return Media.model_validate(answer)
 
 
-def look(path: Path, settings: Settings) -> Media:
-    """Inspect the file in this process, decoding one frame. Raises UnreadableMedia, NoVideoStream, TooLarge."""
+def look(path: Path, settings: Settings, stream: int | None = None) -> Media:
+    """Inspect the file in this process, decoding one frame. stream: as in `SourceOptions`.
+
+    Raises UnreadableMedia, NoVideoStream, TooLarge, and UsageError for a stream of a picture.
+    """
     from stream.sources import open_source
     from stream.sources.base import SourceOptions
 
-    source = open_source(path, SourceOptions(), settings)
+    source = open_source(path, SourceOptions(stream=stream, metadata=Metadata.DROP), settings)
     try:
         info = source.info
     finally:
@@ -98,6 +102,7 @@ def look(path: Path, settings: Settings) -> Media:
         width=info.width,
         height=info.height,
         sound=bool(info.sound),
+        video_streams=info.video_streams,
         bytes=size,
     )
 

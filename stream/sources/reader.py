@@ -10,23 +10,34 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
+from stream.picture.gaps import GapFinder
 from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.extent import WRAP, origin_s
+from stream.sources.packets import packets
+from stream.sources.raw_streams import is_raw, raw_rate
+from stream.sources.video_streams import sounds, video_streams
 
 Raw = av.VideoFrame | Sound
 TIME_TOLERANCE_S = 1e-6  # for comparing times as floats
 _PRIMING_S = 0.1  # audio may start this long before the video: the decoder's priming samples
 # In these containers seeking by time does not lead to a keyframe, and timestamps may repeat.
 UNINDEXED = ("mpegts", "mpeg")
+# AVI stores no times, and GIF how long each frame is meant to stay.
+_WITHOUT_GAPS = ("avi", "gif")
+_NEAR_S = 10  # around a wrap of the clock
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
 
 class Reader:
     """Iterate for `av.VideoFrame`s and audio packets from `start_s` to `end_s`, with times relative to `start_s`.
 
-    health: decoding errors. reached_s: end time of the last frame or packet.
+    health: decoding errors. gaps: missing frames, by the times of packets, whether or not they can be decoded.
+    picture_reached_s: end time of the last frame. reached_s: that of the last frame or audio packet.
+    sound: the audio streams. unknown_sound: names of those without a decoder.
     """
 
     def __init__(
@@ -41,14 +52,24 @@ class Reader:
         self._decoder = media.decoder(stream, settings)
         self._start_s = start_s
         self._window_s = float("inf") if end_s is None else max(0.0, end_s - start_s)
-        self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
-        self.time_base = stream.time_base or Fraction(1, 90_000)
-        self.sound = tuple(s for s in container.streams.audio if s.codec_context is not None)
+        self._counted = is_raw(container)  # frames have no times, and are decoded from the start
+        if self._counted:
+            self.rate = raw_rate(container, stream)
+            self.time_base = 1 / self.rate
+        else:
+            self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
+            self.time_base = stream.time_base or Fraction(1, 90_000)
+        self._count = 0
+        self.sound = sounds(container, stream)
+        self.unknown_sound = tuple(
+            f"sound track {number}" for number, s in enumerate(container.streams.audio, 1) if s.codec_context is None
+        )
         self.health = DecodeHealth()
         self._timed = container.format.name != "avi"
         self._indexed = container.format.name not in UNINDEXED
         self._first_dts: int | None = None
         self._delay: int | None = None
+        self._displays = Displays()  # a seek leads to a keyframe, which starts again
         if not self._timed:
             self._decoder.thread_type = "SLICE"  # frame threading would delay frames by more than reordering
         self._start_clocks()
@@ -59,13 +80,24 @@ class Reader:
         return offset(self._container, self.time_base, self._start_s)
 
     @property
+    def picture_reached_s(self) -> float:
+        return self._picture.now_s + max(float(1 / self.rate), self._last_duration_s)
+
+    @property
     def reached_s(self) -> float:
-        return max(t.now_s for t in (self._picture, *self._sound.values())) + float(1 / self.rate)
+        return max([self.picture_reached_s, *(track.now_s + float(1 / self.rate) for track in self._sound.values())])
 
     def __iter__(self) -> Iterator[Raw]:
-        if self._start_s == 0:
-            yield from self._decode()
-            return
+        """Where no frame begins in the range, the frame that is visible at its start is passed on, at time 0."""
+        empty = True
+        for item in self._decode() if self._start_s == 0 or self._unseekable() else self._decode_range():
+            empty = empty and not isinstance(item, av.VideoFrame)
+            yield item
+        if empty and self._before is not None and self._picture.now_s > -self._last_duration_s:
+            self._before.pts = 0
+            yield self._before
+
+    def _decode_range(self) -> Iterator[Raw]:
         if not self._timed:
             self._read_to_frame(self._decode())  # to measure the decoder's delay
         for back_s in _LOOK_BACK_S if self._indexed else _LOOK_BACK_S[1:]:
@@ -77,13 +109,18 @@ class Reader:
                 yield from items
                 return
 
+    def _unseekable(self) -> bool:
+        """Whether seeking fails or misses keyframes, so that all before a part is decoded."""
+        name = self._container.format.name
+        return self._counted or name == "rm" or (name == "asf" and len(video_streams(self._container)) > 1)
+
     def sounds(self) -> Iterator[Sound]:
         """Only the audio packets of the iteration; no video is decoded."""
         if self._start_s > 0:
             self._seek(self._start_s - _LOOK_BACK_S[1])
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
-                packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
+                packet.pts = packet.dts = track.locate(packet.dts if packet.pts is None else packet.pts)
                 if self._in_range(track):
                     yield packet
             if all(self._past_end(track) for track in self._sound.values()):
@@ -98,33 +135,42 @@ class Reader:
         return ahead
 
     def _begins_at_start(self, ahead: list[Raw]) -> bool:
-        """Whether the first decoded frame is at the start: without an index, seeking may land after a keyframe."""
+        """Whether no frame was missed: without an index, seeking may land after a keyframe."""
+        if self._before is not None and self._picture.now_s >= 0:
+            return True  # the frames on both sides of the start were decoded
         first = ahead[-1] if ahead else None
         return isinstance(first, av.VideoFrame) and self._picture.now_s < min(1.5 / self.rate, 0.5)
 
     def _seek(self, target_s: float) -> None:
         target_s = max(-1.0, target_s)  # before the first frame, or seeking by time may miss it
-        origin_s = media.origin_s(self._container) + Fraction(target_s).limit_denominator(1_000_000)
+        target = origin_s(self._container) + Fraction(target_s).limit_denominator(1_000_000)
         if target_s < 0 and not self._indexed:
             self._container.seek(0, unsupported_byte_offset=True, stream=self._stream)
         else:
-            self._container.seek(int(origin_s * av.time_base), backward=True)
+            # Of this stream: the keyframes of another one, which FFmpeg may choose, are elsewhere.
+            self._container.seek(int(target / self.time_base), backward=True, stream=self._stream)
         self._decoder.flush_buffers()
         self.health = DecodeHealth()
         self._start_clocks()
 
     def _start_clocks(self) -> None:
-        splices = Splices(media.origin_s(self._container) + Fraction(self._start_s).limit_denominator(1_000_000))
-        self._picture = _Track(self._stream, self.rate, splices)
-        self._sound = {s.index: _Track(s, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
+        origin = Fraction(0) if self._counted else origin_s(self._container)
+        splices = Splices(origin + Fraction(self._start_s).limit_denominator(1_000_000))
+        self._picture = _Track(self.time_base, self.rate, splices)
+        self._sound = {s.index: _Track(s.time_base, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
+        self._last_duration_s = 0.0
+        self._before: av.VideoFrame | None = None  # the last frame before the range
+        self._noted = 0
+        self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s)
 
     def _decode(self) -> Iterator[Raw]:
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
-                packet.pts = packet.dts = track.place(packet.dts if packet.pts is None else packet.pts)
+                packet.pts = packet.dts = track.locate(packet.dts if packet.pts is None else packet.pts)
                 if self._in_range(track):
                     yield packet
             elif not self._past_end(self._picture):
+                self._note_time(packet)
                 yield from self._pictures(packet)
             if self._past_end(self._picture) and all(self._past_end(track) for track in self._sound.values()):
                 return
@@ -132,7 +178,7 @@ class Reader:
 
     def _demux(self) -> Iterator[Any]:
         try:
-            for packet in self._container.demux([self._stream, *self.sound]):
+            for packet in packets(self._container, [self._stream, *self.sound]):
                 if packet.size:
                     yield packet
         except av.error.FFmpegError:
@@ -150,11 +196,34 @@ class Reader:
                 self.health.lose_one()
             return
         for picture in pictures:
+            self._displays.apply(picture)
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
-            picture.pts, picture.time_base = self._picture.place(pts), self.time_base
+            if self._counted:
+                pts, self._count = self._count, self._count + 1
+            time = self._picture.place_or_drop(pts)
+            if time is None:
+                self.health.overlapping += 1
+                continue
+            picture.pts, picture.time_base = time, self.time_base
+            self._last_duration_s = 0.0 if self._counted else float((picture.duration or 0) * self.time_base)
             self.health.take(picture)
             if self._in_range(self._picture):
                 yield picture
+            elif self._picture.now_s < 0:
+                self._before = picture
+
+    def _note_time(self, packet: Any) -> None:
+        """Pass the packet's time to `gaps`, if it is in the range."""
+        if self._counted or packet.pts is None or self._container.format.name in _WITHOUT_GAPS:
+            self.gaps.take_untimed()
+        elif not packet.is_discard:
+            ticks = packet.pts
+            if abs(ticks + WRAP - self._noted) * self.time_base < _NEAR_S and not self._indexed:
+                ticks += WRAP  # the clock has wrapped; frames stored out of order may precede the wrap
+            self._noted = ticks
+            since_start = ticks + self.offset
+            if (self._start_s == 0 or since_start >= 0) and since_start * self.time_base < self._window_s:
+                self.gaps.take(ticks)
 
     def _untimed_pts(self, picture: av.VideoFrame, packet: Any) -> int | None:
         """AVI stores no presentation times. Frames come in order, each with the time of the packet that made the
@@ -176,14 +245,14 @@ class Reader:
 def offset(container: InputContainer, time_base: Fraction, start_s: float) -> int:
     """Ticks from the file's own clock to one that is 0 at `start_s` seconds after the start of the file."""
     start = Fraction(start_s).limit_denominator(1_000_000)
-    return round(-(media.origin_s(container) + start) / time_base)
+    return round(-(origin_s(container) + start) / time_base)
 
 
 class _Track:
     """The clock of one stream. now_s: time of the last frame or packet, relative to the requested start."""
 
-    def __init__(self, stream: av.VideoStream | av.AudioStream, rate: Fraction, splices: Splices) -> None:
-        self._time_base = stream.time_base or Fraction(1, 90_000)
+    def __init__(self, time_base: Fraction | None, rate: Fraction, splices: Splices) -> None:
+        self._time_base = time_base or Fraction(1, 90_000)
         self.now_s = float("-inf")
         self._timeline = Timeline(self._time_base, round(1 / (rate * self._time_base)), splices)
 
@@ -191,19 +260,28 @@ class _Track:
     def begun(self) -> bool:
         return self.now_s > float("-inf")
 
-    def place(self, pts: int | None) -> int:
-        placed = self._timeline.place(pts)
-        self.now_s = float(placed * self._time_base)
+    def locate(self, pts: int | None) -> int:
+        """The time of a packet in ticks. It may overlap the packet before."""
+        located = self._timeline.locate(pts)
+        self.now_s = float(located * self._time_base)
+        return located
+
+    def place_or_drop(self, pts: int | None) -> int | None:
+        """The time of a frame in ticks, later than the one before; None if that time has been shown already."""
+        placed = self._timeline.place_or_drop(pts)
+        if placed is not None:
+            self.now_s = float(placed * self._time_base)
         return placed
 
 
 class DecodeHealth:
     """Decoding errors. cut: the file could not be read to its end. lost: frames that could not be decoded. damaged:
-    frames decoded with errors. ended_badly: the last frame was lost or damaged."""
+    frames decoded with errors. ended_badly: the last frame was lost or damaged. overlapping: frames left out because
+    their times overlap an earlier recording; no errors."""
 
     def __init__(self) -> None:
         self.cut = self.ended_badly = False
-        self.good = self.damaged = self.lost = 0
+        self.good = self.damaged = self.lost = self.overlapping = 0
 
     def take(self, picture: av.VideoFrame) -> None:
         self.damaged += picture.is_corrupt

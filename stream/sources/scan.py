@@ -10,6 +10,9 @@ import av
 
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.extent import extent
+from stream.sources.packets import packets
+from stream.sources.raw_streams import is_raw, raw_rate
 from stream.sources.reader import offset
 
 _EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}  # seeking by time is exact, and times are reliable
@@ -33,33 +36,37 @@ def scan(
     settings: Settings,
     start_s: float = 0.0,
     end_s: float | None = None,
+    stream: int | None = None,
     beat: Callable[[], None] = lambda: None,
 ) -> Scan:
-    """The frames between two times, in seconds from the start of the file. beat: called at each packet.
+    """The frames between two times, in seconds from the start of the file. stream: the number of the video stream, as
+    for `FileSource`. beat: called at each packet.
 
     Raises UnreadableMedia, NoVideoStream, TooLarge.
     """
     with media.open_container(path, settings) as container:
-        stream = media.video_stream(container, settings)
-        tick = stream.time_base or Fraction(1, 90_000)
-        shift = offset(container, tick, start_s)
+        video = media.video_stream(container, settings, stream)
+        counted = is_raw(container)
+        tick = 1 / raw_rate(container, video) if counted else video.time_base or Fraction(1, 90_000)
+        shift = round(-start_s / tick) if counted else offset(container, tick, start_s)
         first = 0 if start_s > 0 else -(2**62)
         last = 2**62 if end_s is None else round(min((end_s - start_s) / tick, 2**62))
         times, keys, plain = array("q"), array("q"), container.format.name in _EXACT
         try:
-            for packet in container.demux(stream):
+            for number, packet in enumerate(packets(container, [video])):
                 beat()
                 if not packet.size or packet.is_discard:
                     continue
-                if packet.pts is None:
+                pts = number if counted else packet.pts
+                if pts is None:
                     plain = False
-                elif first <= packet.pts + shift < last:
-                    times.append(packet.pts + shift)
+                elif first <= pts + shift < last:
+                    times.append(pts + shift)
                     if packet.is_keyframe:
-                        keys.append(packet.pts + shift)
+                        keys.append(pts + shift)
         except av.error.FFmpegError:
             plain = False
-        expected_s = media.duration_s(container, stream)
+        expected_s = extent(container, video).end_s
     ordered = array("q", sorted(times))
     plain = plain and len(set(ordered)) == len(ordered) > 0
     if plain and end_s is None and expected_s is not None:  # a truncated file is reported when it is read as a whole

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from stream.address import Address
-from stream.errors import TooLarge, UnreadableMedia, UsageError, disk_error
+from stream.errors import InputError, TooLarge, UnreadableMedia, UsageError, disk_error
 from stream.picture.frames import VideoInfo
 from stream.pump import Item, Source, Warnings
 from stream.settings import Settings
@@ -27,7 +27,7 @@ class StdinSource:
     """
 
     live = False
-    takes = frozenset({"start_s", "end_s", "size"})
+    takes = frozenset({"start_s", "end_s", "size", "stream"})
 
     @classmethod
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
@@ -39,9 +39,9 @@ class StdinSource:
         self._path = _stored(settings)
         try:
             self._source: Source = open_source(self._path, options, settings)
-        except UnreadableMedia as exc:
+        except InputError as exc:
             self._path.unlink(missing_ok=True)
-            raise type(exc)(str(exc).replace(str(self._path), NAME)) from None
+            raise self._named(exc) from None
         except BaseException:
             self._path.unlink(missing_ok=True)
             raise
@@ -55,7 +55,14 @@ class StdinSource:
         return self._source.warnings
 
     def __iter__(self) -> Iterator[Item]:
-        return iter(self._source)
+        try:
+            yield from self._source
+        except InputError as exc:
+            raise self._named(exc) from None
+
+    def _named(self, exc: InputError) -> InputError:
+        """The error with the name of the temporary file replaced."""
+        return type(exc)(str(exc).replace(str(self._path), NAME))
 
     def close(self) -> None:
         self._source.close()

@@ -17,6 +17,7 @@ import pytest
 from stream.settings import Settings
 from stream.supervised import HEARTBEAT_FD
 from tests.media import ROOT, TALK, TALK_ALPHA, command, mattebox, numbered_clip, pattern_clip, read
+from tests.rich_clips import PHONE, rich_clip, tags_of
 from tests.waiting import PATIENCE_S
 from workers.edges import foreground
 
@@ -54,6 +55,17 @@ def test_warnings_are_printed_at_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "title", "place"),
+    [((), True, True), (("--metadata", "no-location"), True, False), (("--metadata", "drop"), False, False)],
+)
+def test_metadata_is_kept_by_default(tmp_path: Path, words: tuple[str, ...], title: bool, place: bool) -> None:
+    clip, out = rich_clip(tmp_path / "in.mov", PHONE, frames=6), tmp_path / "out.mp4"
+    done = mattebox("file", clip, "-o", out, "--engine", "chroma", "--key", "#00ff00", *words)
+    assert done.returncode == 0, done.stderr
+    assert ("title" in tags_of(out), "location" in tags_of(out)) == (title, place)
+
+
+@pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["file"], 2, "IN"),
@@ -67,6 +79,7 @@ def test_warnings_are_printed_at_the_end(tmp_path: Path) -> None:
         (["file", TALK, "-o", "o.mp4", "--background", "plaid"], 2, "'plaid' is not a background"),
         (["file", TALK, "-o", "o.mp4", "--background", "image:/none.jpg"], 1, "/none.jpg"),
         (["file", TALK, "-o", "o.mp4", "--view", "sideways"], 2, "sideways"),
+        (["file", TALK, "-o", "o.mp4", "--metadata", "some"], 2, "'keep', 'no-location', 'drop'"),
         (
             ["file", TALK, "-o", "o.mp4", "--engine", "magic"],
             2,

@@ -18,9 +18,10 @@ from PIL import Image
 
 from commands.app import app
 from commands.client import Remote
-from commands.jobs import _listed
+from commands.jobs import _conclude, _listed
 from stream.errors import MatteboxError, RemoteError, UsageError
 from stream.records.job_store import JobStore
+from stream.records.jobs import Job, JobState
 from stream.settings import Settings
 from stream.storage import open_storage
 from tests.media import ROOT, command, mattebox, numbered_clip, read
@@ -81,10 +82,12 @@ def jobs(site: Site, *words: object) -> tuple[int, str, str]:
 def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 30)
     code, stdout, stderr = jobs(
-        site, "submit", clip, "--engine", "chroma", "--result", "mp4", "--result", "mkv:matte", "--json"
-    )
+        site, "submit", clip, "--engine", "chroma", "--result", "mp4", "--result", "mkv:matte", "--json",
+        "--metadata", "keep",
+    )  # fmt: skip
     assert (code, stderr) == (0, "")
     job = json.loads(stdout.splitlines()[-1])
+    assert job["metadata"] == "keep"
     assert (job["state"], sorted(job["results"]), job["title"]) == ("done", ["mkv-matte", "mp4"], "clip.mp4")
     code, stdout, _ = jobs(site, "list")
     assert code == 0
@@ -194,6 +197,7 @@ def test_a_background_is_uploaded_once(site: Site, tmp_path: Path) -> None:
         (["CLIP", "--result", "mp4:mate"], 2, "did you mean matte?"),
         (["CLIP", "--start", "2", "--end", "1"], 2, "--end 1 is not after --start 2"),
         (["CLIP", "--start", "99"], 2, "is after its end"),
+        (["CLIP", "--stream", "1"], 1, "has no video stream 1, only stream 0"),
         (["CLIP", "-o", "mkv:matte"], 2, "--result mkv:matte"),
         (["CLIP", "-o", "out.avi"], 2, ".avi is not an output format"),
         (["CLIP", "-o", "out.mp4", "--no-watch"], 2, "--no-watch"),
@@ -301,3 +305,14 @@ def test_a_refusal_is_one_line(site: Site, tmp_path: Path) -> None:
         Remote(site.url, "wrong", Settings(cache_dir=tmp_path)).ask("GET", "/api/jobs")
     with pytest.raises(RemoteError, match="no such job"):
         remote(site, tmp_path).ask("GET", "/api/jobs/x")
+
+
+def test_the_warnings_of_a_job_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    job = Job(id="j" * 8, state=JobState.DONE, warnings=(("several_videos", "the file has 2 video streams"),))
+    record = job.model_dump(mode="json")
+    _conclude(record, as_json=False)
+    assert capsys.readouterr().err == "warning: the file has 2 video streams\n"
+    _conclude(record, as_json=True)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert json.loads(printed.out)["warnings"] == [["several_videos", "the file has 2 video streams"]]

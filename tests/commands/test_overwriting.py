@@ -102,3 +102,14 @@ def test_a_terminal_is_asked(clip: Path, tmp_path: Path, answer: str, code: int,
     assert f"{out} already exists. Replace? [y/N]" in "".join(shown.splitlines())
     assert "Traceback" not in shown
     assert (len(read(out)) if frames else out.read_text()) == (frames or "mine")
+
+
+@pytest.mark.parametrize(
+    "words", [("jobs",), ("live", "--videos", "1"), ("model",), ("temporal", TALK, "--truth", TALK)], ids=lambda w: w[0]
+)
+def test_saved_results_of_a_benchmark(tmp_path: Path, words: tuple[object, ...]) -> None:
+    """They are refused before the work, which takes minutes."""
+    saved = tmp_path / "rows.json"
+    saved.write_text("mine")
+    assert f"{saved} already exists" in refused("bench", *words, "--save", saved)
+    assert saved.read_text() == "mine"

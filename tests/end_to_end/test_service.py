@@ -10,13 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.end_to_end.caller import Caller, apart, calling, patch
 from tests.end_to_end.serving import Served, descriptors, memory_mib
-from tests.rtc import Camera, Client, until
+from tests.rtc import Camera, Client, client_with, until
 from tests.servers import asynctest
 from tests.web.http_checks import problem
 
@@ -152,6 +153,33 @@ async def test_metrics_of_the_device(served: Served) -> None:
         assert found["mattebox_worker_memory_bytes"] > 50e6
         assert found["mattebox_device_memory_bytes"] == 0
         await caller.hang_up()
+
+
+@asynctest
+async def test_a_failed_handshake_is_told(served: Served) -> None:
+    """By the session, a metric, and one line of the log."""
+    client = client_with(rsa.generate_private_key(public_exponent=65_537, key_size=2048), "AES128-GCM-SHA256")
+    async with httpx.AsyncClient(base_url=served.url) as http:
+        sdp = {"Content-Type": "application/sdp"}
+        answer = await http.post("/whip/handshake", content=await client.offer(), headers=sdp, timeout=20)
+        assert answer.status_code == 201, answer.text
+        await client.take(answer.text)
+        id = answer.headers["location"].rpartition("/")[2]
+
+        async def failed() -> bool:
+            session = (await http.get(f"/api/sessions/{id}")).json()
+            return (session["state"], session["reason"]) == ("failed", "dtls_failed") and "DTLS" in session["detail"]
+
+        async def counted() -> bool:
+            lines = (await http.get("/metrics")).text.splitlines()
+            counts = [line for line in lines if line.startswith("mattebox_sessions_failed_total")]
+            return any('reason="dtls_failed"' in line for line in counts)
+
+        await eventually(failed, 5.0, "the failure")
+        await eventually(counted, 5.0, "the metric")
+    lines = [line for line in served.log.read_text().splitlines() if id in line and "DTLS handshake failed: " in line]
+    assert len(lines) == 1, lines
+    await client.close()
 
 
 @asynctest

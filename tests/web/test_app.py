@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import BaseRoute
 
@@ -19,6 +20,7 @@ from tests.web.http_checks import begin, problem, until
 from tests.web.live_worker_double import Double
 from tests.web.running_site import Site, running
 from web.app import create_app
+from web.health import RecordsCollector
 
 STATIC = Path(__file__).parents[2] / "web/static"
 
@@ -140,6 +142,19 @@ def test_metrics(http: httpx.Client, site: Site, worker: Double, camera_offer: s
     assert found[("mattebox_http_requests_total", "POST", "/api/sessions", "201")] >= 1
     http.delete(path)
     until(http, path, state="ended")
+
+
+def test_failed_sessions_are_counted_by_reason() -> None:
+    workers = [
+        Worker(id="a", failures={"dtls_failed": 2, "connect_timeout": 1}),
+        Worker(id="b"),
+        Worker(id="c", kind="files"),
+    ]
+    registry = CollectorRegistry()
+    registry.register(RecordsCollector(True, workers, [], []))
+    found = samples(generate_latest(registry).decode())
+    counts = {key[1:]: value for key, value in found.items() if key[0] == "mattebox_sessions_failed_total"}
+    assert counts == {("dtls_failed", "a"): 2, ("connect_timeout", "a"): 1}
 
 
 def test_unknown_paths_create_no_metric_labels(http: httpx.Client) -> None:

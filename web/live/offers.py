@@ -7,6 +7,7 @@ from uuid import uuid4
 from stream.errors import SdpError
 from stream.limits import RECORD_ID
 from stream.records import live
+from stream.records.jobs import POISON
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.ice import CandidatePolicy, ice_servers
@@ -19,6 +20,8 @@ _FULL = (
     "no worker has capacity for this video now; wait until another video ends, start another worker (mattebox worker), "
     "or raise MATTEBOX_LIVE_SESSIONS if the machine can do more"
 )
+_UNANSWERED = {reason: live.REASONS[reason] for reason in (live.NO_ANSWER, POISON)} | {live.NO_WORKER: _FULL}
+"""Why an offer was not answered, by the session's reason."""
 _RETRY_S = 2
 CLIENT_ERRORS = {live.BAD_SDP: "sdp", live.USAGE: "options"}
 """Problems of workers that the client caused, and the field of the request that did."""
@@ -36,7 +39,7 @@ async def place(here: Context, session: Session, sdp: str) -> str:
     began_s = time.perf_counter()
     answer = await here.store.offer(session, sdp, here.settings.offer_wait_s)
     here.counters.offer_seconds.observe(time.perf_counter() - began_s)
-    problem = _problem(answer)
+    problem = await _unanswered(here, session) if answer is None else _problem(answer)
     here.counters.offers.labels(session.kind.value, problem.code if problem else "answered").inc()
     if problem is not None:
         raise problem
@@ -56,10 +59,15 @@ def check_offer(sdp: str, kind: SessionKind) -> None:
         raise Problem(422, exc.code, str(exc), field="sdp") from None
 
 
-def _problem(answer: Answer | None) -> Problem | None:
+async def _unanswered(here: Context, session: Session) -> Problem:
+    """The problem of an offer that nobody answered in time; its code is the reason in the session's record."""
+    found = await here.store.session(session.id)
+    reason = found.reason if found is not None and found.reason in _UNANSWERED else live.NO_WORKER
+    return Problem(503, reason, _UNANSWERED[reason], retry_s=_RETRY_S)
+
+
+def _problem(answer: Answer) -> Problem | None:
     """The worker's error as a problem: 422 where the client must change its offer, else usually 503 to retry."""
-    if answer is None:
-        return Problem(503, "no_worker", _FULL, retry_s=_RETRY_S)
     if answer.problem == live.NO_STREAM:
         return not_live()
     if answer.problem == live.NAME_TAKEN:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
-from stream.records.live import Meters, Session, SessionKind
+from stream.records.live import REASONS, Meters, Session, SessionKind
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
 from web.http import openapi
@@ -62,13 +62,15 @@ class SessionChange(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """state: offered, connecting or live; ended, failed and lost are final. reason: a code for why it ended."""
+    """state: offered, connecting or live; ended, failed and lost are final. reason: a code for why it ended, which
+    `detail` explains."""
 
     id: str
     kind: SessionKind
     name: str
     state: str
     reason: str
+    detail: str
     options: dict[str, Any]
     worker: str
     created_s: float
@@ -85,6 +87,7 @@ def _public(here: Context, session: Session) -> SessionOut:
     return SessionOut(
         **session.model_dump(include={"id", "kind", "name", "reason", "worker", "created_s", "updated_s", "meters"}),
         state=session.state.value,
+        detail=REASONS.get(session.reason, ""),
         options=public_options(here.background_store, session.options),
     )
 

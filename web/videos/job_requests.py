@@ -21,7 +21,8 @@ from stream.records.formats import (
     for_input,
     still_for,
 )
-from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title
+from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title, VideoStreamNumber
+from stream.records.metadata import Metadata
 from stream.records.options import Options, View
 from web.context import Context
 from web.http.problems import Problem, invalid
@@ -31,6 +32,8 @@ from web.stores.uploads import Busy, Upload
 
 PREVIEW = "preview"
 """The name of the only output of a preview job; reserved, so that clients cannot use it."""
+
+_COPIED = {"url", "start_s", "end_s", "stream", "width", "height", "metadata", "priority", "webhook"}
 
 PartialOptions = Annotated[dict[str, Any], Field(description="as in POST /api/sessions; null is the default")]
 _STATUS = {"too_large": 413}
@@ -60,7 +63,9 @@ FORM_BODY = {
                         "engine": {"type": "string"},
                         "start_s": {"type": "number"},
                         "end_s": {"type": "number"},
+                        "stream": {"type": "integer"},
                         "height": {"type": "integer"},
+                        "metadata": {"type": "string", "enum": [choice.value for choice in Metadata]},
                         "webhook": {"type": "string"},
                     },
                 }
@@ -95,8 +100,14 @@ class JobRequest(BaseModel):
     outputs: list[OutputIn] = Field(default_factory=lambda: [OutputIn()], min_length=1, max_length=limits.OUTPUTS)
     start_s: float = Field(0.0, ge=0)
     end_s: float | None = Field(None, gt=0)
+    stream: VideoStreamNumber = None
     width: Side = Field(0, description="pixels; 0: follows from the height, or is that of the video")
     height: Side = 0
+    metadata: Metadata = Field(
+        Metadata.NO_LOCATION,
+        description="what the results keep of dates, titles, chapters, attachments and EXIF data: "
+        "keep, no-location (all but places), drop",
+    )
     priority: Priority = Field(limits.PRIORITY, description="among your own jobs; higher comes first")
     webhook: Address = Field("", description="address that is called when the job ends")
 
@@ -117,6 +128,7 @@ async def new_job(here: Context, owner: str, request: JobRequest) -> Job:
     for field in ("url", "webhook"):
         if address := getattr(request, field):
             await _check_address(here, field, address)
+    _check_stream(request.stream, media)
     _check_times(request, media)
     return _job(
         owner, request, options=options, outputs=outputs, media=media,
@@ -125,7 +137,7 @@ async def new_job(here: Context, owner: str, request: JobRequest) -> Job:
 
 
 def _job(owner: str, request: JobRequest, **fields: Any) -> Job:
-    copied = request.model_dump(include={"url", "start_s", "end_s", "width", "height", "priority", "webhook"})
+    copied = request.model_dump(include=_COPIED)
     try:
         return Job(id=str(uuid4()), owner=owner, **copied, **fields)
     except ValidationError as exc:
@@ -199,12 +211,22 @@ async def _finished(here: Context, upload: Upload) -> Upload:
     raise Problem(409, "incomplete", detail, field="upload", retry_s=1)
 
 
+def _check_stream(number: int | None, media: Media | None) -> None:
+    if number is None or media is None:
+        return
+    if media.still:
+        raise Problem(422, "invalid", "a picture has no video streams", field="stream")
+    if media.video_streams and number >= media.video_streams:
+        found = f"the video streams are 0 to {media.video_streams - 1}" if media.video_streams > 1 else "it is 0"
+        raise Problem(422, "no_video_stream", f"the file has no video stream {number}: {found}", field="stream")
+
+
 def _check_times(request: JobRequest, media: Media | None) -> None:
     if media and media.still and (request.start_s or request.end_s is not None):
         raise Problem(
             422, "invalid", "a picture has no start and no end", field="start_s" if request.start_s else "end_s"
         )
-    length_s = media.duration_s if media else 0.0
+    length_s = media.duration_s if media and request.stream is None else 0.0  # that of the best stream
     if length_s and request.start_s >= length_s:
         raise Problem(422, "invalid", f"the video is only {length_s:.2f} s long", field="start_s")
 

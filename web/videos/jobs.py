@@ -19,6 +19,7 @@ from stream.fetch.safe_http import redacted_url
 from stream.records import http_paths
 from stream.records.job_queue import Place
 from stream.records.jobs import Job, JobState, Media, Output, Progress, Quota
+from stream.records.metadata import Metadata
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
@@ -32,7 +33,7 @@ router = APIRouter(prefix=PATH, tags=["jobs"])
 _QUEUED: dict[int | str, dict[str, Any]] = {202: openapi.answer("The job.", Location="the job")}
 _PAGE: dict[int | str, dict[str, Any]] = {200: openapi.answer("A page of the list.", Link='rel="next": the next page')}
 _SUBMITS, _SUBMITS_WINDOW_S = 300, 60
-_IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "width", "height"}
+_IDENTITY = {"source", "url", "options", "outputs", "start_s", "end_s", "stream", "width", "height", "metadata"}
 """The fields in which jobs submitted under one `Idempotency-Key` must agree."""
 
 
@@ -63,8 +64,10 @@ class JobOut(BaseModel):
     outputs: list[dict[str, Any]]
     start_s: float
     end_s: float | None
+    stream: int | None
     width: int
     height: int
+    metadata: Metadata
     priority: int
     webhook: bool
     state: JobState

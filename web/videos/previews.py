@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream import limits
 from stream.errors import StoreError
 from stream.records.formats import TIMES
-from stream.records.jobs import Job, JobState
+from stream.records.jobs import Job, JobState, VideoStreamNumber
+from stream.records.metadata import Metadata
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
@@ -36,7 +37,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 class PreviewRequest(BaseModel):
-    """upload: the id of a complete upload. at_s: the time of the frame, in seconds from the start of the video."""
+    """upload: the id of a complete upload. at_s: the time of the frame, in seconds from the start of the video. stream:
+    as in POST /api/jobs."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -46,6 +48,7 @@ class PreviewRequest(BaseModel):
     upload: str = Field(min_length=1, max_length=limits.ID)
     at_s: Annotated[float, Field(ge=0)] = 0.0
     options: PartialOptions = Field(default_factory=dict)
+    stream: VideoStreamNumber = None
 
 
 @router.post(
@@ -71,8 +74,9 @@ async def _frame_job(here: Context, owner: str, request: PreviewRequest) -> Job:
     """A job with the highest priority whose last frame is the requested one."""
     output = OutputIn(format="png")  # lossless, with transparency
     job_request = JobRequest(
-        upload=request.upload, options=request.options, outputs=[output], priority=limits.PRIORITY_MOST
-    )
+        upload=request.upload, options=request.options, outputs=[output], stream=request.stream,
+        priority=limits.PRIORITY_MOST, metadata=Metadata.DROP,
+    )  # fmt: skip
     job = await new_job(here, owner, job_request)
     outputs = (job.outputs[0].model_copy(update={"name": PREVIEW}),)
     media = job.media

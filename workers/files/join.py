@@ -4,6 +4,7 @@ Knows nothing about Redis or storage.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +15,9 @@ from stream.sinks.parts import segment
 from stream.sinks.parts.joined import Part
 from stream.sinks.parts.sequential import FirstPass
 from stream.sources import container
+from stream.sources.extras import Request, read_extras
 from stream.sources.reader import Reader
+from stream.sources.sound_changes import changing_sound
 from workers.files.segments import encoding_of
 from workers.files.work import Work
 from workers.scene.composite import shape
@@ -29,9 +32,18 @@ class Whole:
     def __init__(self, work: Work) -> None:
         self._work, job, settings = work, work.job, work.settings
         self._container = container.open_container(work.path, settings)
-        stream = container.video_stream(self._container, settings)
+        stream = container.video_stream(self._container, settings, job.stream)
         self._reader = Reader(self._container, stream, settings, job.start_s, job.end_s)
-        self._info = VideoInfo(*work.plan.size, work.plan.time_base, self._reader.rate, sound=self._reader.sound)
+        request = Request(work.path, settings, job.start_s, job.end_s, job.metadata)
+        extras, _ = read_extras(self._container, stream, request)  # the plan has reported the warnings
+        self._info = VideoInfo(
+            *work.plan.size,
+            work.plan.time_base,
+            self._reader.rate,
+            sound=self._reader.sound,
+            changing_sound=cache(partial(changing_sound, work.path, settings, work.watcher.beat)),
+            extras=extras,
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, VideoInfo
+from stream.picture.gaps import GapFinder
 from stream.pump import Warnings
 from stream.records import formats
 from stream.records.jobs import Job, Media, segment_name
@@ -92,8 +93,9 @@ def make_plan(
         formats.check_input(output.kind, is_still)
     if is_still:
         return _picture_plan(job, path, engine, settings)
-    found = scan(path, settings, job.start_s, job.end_s, beat)
-    with closing(FileSource(path, settings, job.start_s, job.end_s, (job.width, job.height))) as source:
+    found = scan(path, settings, job.start_s, job.end_s, job.stream, beat)
+    requested = (job.start_s, job.end_s, (job.width, job.height), job.stream, job.metadata)
+    with closing(FileSource(path, settings, *requested)) as source:
         info, offset, warnings = source.info, source.offset, list(source.warnings)
         first = next((item for item in source if isinstance(item, Frame)), None)
     if first is None:
@@ -102,6 +104,8 @@ def make_plan(
     overlaps = _overlaps(job, engine)
     warmup, ahead = overlaps or (0, 0)
     cuts = _cuts(found, warmup + ahead) if shared is not None and overlaps is not None else []
+    if cuts:  # otherwise the source reports gaps, because it reads the whole video
+        warnings += _gaps(found, info.time_base, job.start_s)
     total = len(found.times) or info.frames or 0
     plan = Plan(
         clock=(info.time_base.numerator, info.time_base.denominator),
@@ -121,7 +125,7 @@ def make_plan(
 
 def _picture_plan(job: Job, path: Path, engine: Engine, settings: Settings) -> tuple[Plan, Media, Warnings]:
     """The plan for a picture: one task that writes the results."""
-    with closing(PictureSource(path, settings, (job.width, job.height))) as source:
+    with closing(PictureSource(path, settings, (job.width, job.height), job.metadata)) as source:
         info, warnings = source.info, list(source.warnings)
     plan = Plan(
         clock=(info.time_base.numerator, info.time_base.denominator),
@@ -146,6 +150,7 @@ def _media(path: Path, info: VideoInfo, job: Job, frames: int) -> Media:
         width=out.width,
         height=out.height,
         sound=bool(info.sound),
+        video_streams=info.video_streams,
         bytes=path.stat().st_size,
     )
 
@@ -158,6 +163,15 @@ def _measured(job: Job, engine: Engine, first: Frame) -> tuple[str, tuple[float,
     if measured is None or (tint is None and job.options.edges.spill > 0):
         return None
     return measured, tint
+
+
+def _gaps(found: Scan, clock: Fraction, start_s: float) -> Warnings:
+    """The warning about missing frames, which may span several segments."""
+    finder = GapFinder(clock, start_s)
+    for ticks in found.times:
+        finder.take(ticks)
+    missing = finder.missing()
+    return [("gap", missing.sentence())] if missing.frames else []
 
 
 def _overlaps(job: Job, engine: Engine) -> tuple[int, int] | None:

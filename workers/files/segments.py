@@ -19,6 +19,7 @@ from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Item, Sink, Source, Warnings, pump
 from stream.records.formats import check_alpha
 from stream.records.jobs import Job, Output, segment_name
+from stream.records.metadata import Metadata
 from stream.sinks.encodings import ENCODINGS, Encoding
 from stream.sinks.file import FileSink
 from stream.sinks.parts import segment as parts
@@ -97,7 +98,8 @@ def _open_source(segment: Segment) -> "Source | _SegmentSource":
     work, job = segment.work, segment.work.job
     if not work.plan.whole:
         return _SegmentSource(segment)
-    return open_source(work.path, SourceOptions(job.start_s, job.end_s, (job.width, job.height)), work.settings)
+    requested = SourceOptions(job.start_s, job.end_s, (job.width, job.height), stream=job.stream, metadata=job.metadata)
+    return open_source(work.path, requested, work.settings)
 
 
 def _open_renditions(work: Work, info: VideoInfo, opened: ExitStack) -> list[Rendition]:
@@ -148,13 +150,14 @@ class _SegmentSource:
         # The join judges the damage of the whole video, so no number of damaged frames is too many here.
         settings = work.settings.model_copy(update={"max_decode_errors": 1.0})
         size = (job.width, job.height)
-        self._source = FileSource(work.path, settings, start_s, end_s, size)
+        requested = (job.stream, Metadata.DROP)
+        self._source = FileSource(work.path, settings, start_s, end_s, size, *requested)
         if (self._source.info.width, self._source.info.height) != plan.size:  # the video changes size
             self._source.close()
-            self._source = FileSource(work.path, settings, start_s, end_s, plan.size)
+            self._source = FileSource(work.path, settings, start_s, end_s, plan.size, *requested)
         self._shift_s = (plan.offset - self._source.offset) * clock
         self._window_s = None if job.end_s is None else job.end_s - job.start_s
-        self.info = replace(self._source.info, sound=(), frames=plan.frames[segment.number])
+        self.info = replace(self._source.info, sound=(), extras=None, frames=plan.frames[segment.number])
         # A copy, because the source adds warnings at its end: `judge` adds those for the whole video.
         self.warnings: Warnings = list(self._source.warnings)
 

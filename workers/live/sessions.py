@@ -6,6 +6,7 @@ Runs on the event loop. Knows nothing about connections: `connection_changed` re
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _REPLY_RETRY_S = 0.2  # while a client waits
 _GIVE_UP_S = 60.0  # after this a write that could not be stored is given up
-_FAILURES = ("connect_timeout", "engine_failed", BAD_SDP, NAME_TAKEN)
+_FAILURES = ("connect_timeout", "dtls_failed", "engine_failed", BAD_SDP, NAME_TAKEN)
 
 T = TypeVar("T")
 End = Callable[[str, str], Awaitable[None]]
@@ -27,11 +28,12 @@ End = Callable[[str, str], Awaitable[None]]
 
 
 class Sessions:
-    """The worker's sessions by id."""
+    """The worker's sessions by id. failures: those that failed since the start, by reason."""
 
     def __init__(self, worker_id: str, store: LiveStore, loops: Loops) -> None:
         self._worker_id, self._store, self._loops = worker_id, store, loops
         self._held: dict[str, Session] = {}
+        self.failures: Counter[str] = Counter()
 
     def hold(self, session: Session) -> None:
         """Renew its lease from now on."""
@@ -104,6 +106,8 @@ class Sessions:
     def _settle(self, session: Session, to: SessionState, reason: str) -> None:
         if to.final:
             self._held.pop(session.id, None)
+        if to is SessionState.FAILED:
+            self.failures[reason] += 1
         self._loops.start(self._move(session, to, reason))
 
     async def _move(self, session: Session, to: SessionState, reason: str) -> None:

@@ -80,7 +80,9 @@ class LiveWorker:
     def _meters(self) -> dict[str, object]:
         """Fields of `Worker`."""
         load = round(self._load(), 3)
-        return {"load": load, "sessions": len(self._videos), **self._engines.meters(), **capacity.memory()}
+        failures = dict(self._sessions.failures)
+        own = {"load": load, "sessions": len(self._videos), "failures": failures}
+        return own | self._engines.meters() | capacity.memory()
 
     async def _reap(self) -> None:
         for session in await self._store.reap():

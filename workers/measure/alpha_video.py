@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange
 
 from stream.errors import UnreadableMedia
+from stream.picture.display_matrix import Display, Displays
 from stream.picture.frames import Plane, has_alpha
 from stream.settings import Settings
 from stream.sources import container as media
@@ -27,7 +28,7 @@ _PLAIN_ALPHA = ("yuva420p", "yuva422p", "yuva444p")
 
 
 class AlphaVideo:
-    """The alpha of a video, frame by frame, as uint8 (H, W), 0-255.
+    """The alpha of a video, frame by frame, as uint8 (H, W), 0-255, upright.
 
     path: a video, a folder of PNG files, a pattern such as `%05d.png`, or one PNG file. Alpha is the video's
     transparency if its pixel format has any, otherwise its brightness, expanded to full range. GIF always has a pixel
@@ -67,14 +68,17 @@ class AlphaVideo:
         stream = media.video_stream(container, self._settings)
         decoder = media.decoder(stream, self._settings)
         grey = None if stream.codec_context.name == "gif" else False
+        displays = Displays()
         try:
             for packet in container.demux(stream):
                 for picture in decoder.decode(packet if packet.size else None):
                     if grey is None:
                         grey = bool(_transparency(picture).min() == 255)
-                    yield _brightness(picture) if grey else _alpha(picture)
-        except av.error.FFmpegError as exc:
-            raise UnreadableMedia(f"{container.name.removeprefix('file:')} is damaged ({exc.strerror})") from None
+                    displays.apply(picture)
+                    plane = _brightness(picture) if grey else _alpha(picture)
+                    yield np.ascontiguousarray(Display.of_frame(picture).orientation.upright(plane))
+        except av.error.FFmpegError:
+            raise UnreadableMedia(f"{container.name.removeprefix('file:')} is damaged: it cannot be decoded") from None
 
 
 def _alpha(picture: av.VideoFrame) -> Plane:
@@ -105,8 +109,10 @@ def _open_png(path: Path, settings: Settings) -> InputContainer:
             if file.read(8) != b"\x89PNG\r\n\x1a\n":
                 raise UnreadableMedia(f"{path} is not a PNG file")
         return av.open(f"file:{path.absolute()}", format="png_pipe", options=options)
-    except (OSError, av.error.FFmpegError) as exc:
-        raise UnreadableMedia(f"{path} cannot be read ({exc.strerror})") from None
+    except av.error.FFmpegError:
+        raise UnreadableMedia(f"{path} is a damaged PNG file") from None
+    except OSError as exc:
+        raise UnreadableMedia(f"{path} cannot be read: {exc.strerror}") from None
 
 
 def _sequence(path: Path) -> list[Path]:

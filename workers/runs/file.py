@@ -11,6 +11,7 @@ from stream.picture.frames import VideoInfo
 from stream.progress import Report, Reporter
 from stream.pump import pump
 from stream.records.engines import AUTO
+from stream.records.metadata import Metadata
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import check_input, open_sink
@@ -26,7 +27,7 @@ from workers.scene.backgrounds import Backdrop, open_background
 
 @dataclass(frozen=True)
 class FileRun:
-    """A recording to matte. source, output: addresses or paths. start_s, end_s, size: as in `SourceOptions`."""
+    """A recording to matte. source, output: addresses or paths. The other fields are as in `SourceOptions`."""
 
     source: Address | Path
     output: Address | Path
@@ -34,6 +35,8 @@ class FileRun:
     start_s: float = 0.0
     end_s: float | None = None
     size: tuple[int, int] = (0, 0)
+    stream: int | None = None
+    metadata: Metadata = Metadata.KEEP
 
 
 class SharedEngine:
@@ -62,7 +65,8 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     engines.choose(task.options, live=False, settings=settings)  # raises UsageError early
     sink = open_sink(task.output, task.options, settings)
     with ExitStack() as unless_pumped:
-        source = open_source(task.source, SourceOptions(task.start_s, task.end_s, task.size), settings)
+        requested = SourceOptions(task.start_s, task.end_s, task.size, stream=task.stream, metadata=task.metadata)
+        source = open_source(task.source, requested, settings)
         unless_pumped.callback(source.close)
         check_input(task.output, source.info)
         backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)

@@ -103,7 +103,7 @@ class Formats:
 
 
 def plan(sources: Sequence[Input], formats: Formats, results: Path, common: FileRun) -> list[FileRun]:
-    """One run for each input. common: what all have in common; its times are for videos only.
+    """One run for each input. common: what all have in common; its times and its stream are for videos only.
 
     Raises UsageError if two results would have the same name, or one would replace an input.
     """
@@ -117,7 +117,7 @@ def plan(sources: Sequence[Input], formats: Formats, results: Path, common: File
             raise UsageError(f"{other} and {source.path} would both be written to {result}; rename one of them")
         if result.absolute() in paths:
             raise UsageError(f"the result of {source.path} would replace the input {result}; choose another folder")
-        part = FileRun(Path(), Path(), common.options, size=common.size) if is_picture(source.path) else common
+        part = replace(common, start_s=0.0, end_s=None) if is_picture(source.path) else common
         runs.append(replace(part, source=source.path, output=result))
     return runs
 

@@ -1,4 +1,5 @@
-"""Parts of sinks: `partial` (an output gets its name only when it is complete), `sound`, `gif`.
+"""Parts of sinks: `partial` (an output gets its name only when it is complete), `gif`, and for audio tracks `sound`,
+`encoded_sound`, `sound_format`, `drift` and `trial` (whether the muxer accepts a packet).
 
 For jobs: `several` (one video into several outputs), `segment` (writes one segment of an output), `joined` and
 `sequential` (write the joined output).

@@ -14,7 +14,8 @@ import av
 from stream.picture.frames import Sound, VideoInfo, tag_bt709
 from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
-from stream.sinks.parts.sound import CopiedTrack, EncodedTrack, add_sound
+from stream.sinks.parts.extras import ExtrasWriter
+from stream.sinks.parts.sound import SoundTracks
 
 _B_PYRAMID = 2  # x264's largest reorder delay in frames, which it signals for every stream
 
@@ -45,41 +46,41 @@ class JoinedOutput:
         self.warnings: Warnings = []
         self._format, self._info = chosen, info
         self._container = av.open(out, "w", format=chosen.container, options=options)
+        self._extras: ExtrasWriter | None = None
 
     def steps(self, parts: Iterable[Part], sound: Iterable[Sound]) -> Iterator[None]:
         """Mux everything except the trailer; yields after each packet."""
         packets = self._packets(iter(parts))
         first = next(packets)  # the first part defines the stream's parameters
-        tracks = self._tracks()
+        tracks = SoundTracks(self._container, self._format, self._info)
+        self._extras = extras = ExtrasWriter(self._container, self._format, self._info)
+        self.warnings += extras.warnings
         self._container.start_encoding()
         merged = heapq.merge(
             ((_time_s(p), 0, p) for p in chain([first], packets)),
             ((_time_s(p), 1, p) for p in sound),
             key=lambda entry: entry[:2],
         )
-        for _, is_sound, packet in merged:
+        for time_s, is_sound, packet in merged:
+            extras.write_until(time_s)
             if not is_sound:
                 packet.stream = self._video
                 self._container.mux(packet)
-            elif track := tracks.get(packet.stream.index):
-                track.write(packet)
+            else:
+                tracks.write(packet)
             yield
-        for track in tracks.values():
-            track.close()
+        tracks.close()
+        self.warnings += tracks.warnings
+        extras.close()
 
     def close(self) -> None:
         self._container.close()
 
     def abort(self) -> None:
+        if self._extras is not None:
+            self._extras.abort()
         with suppress(av.error.FFmpegError, ValueError):  # the file is discarded anyway
             self._container.close()
-
-    def _tracks(self) -> dict[int, CopiedTrack | EncodedTrack]:
-        found = {s.index: add_sound(self._container, self._format, s) for s in self._info.sound}
-        tracks = {index: track for index, track in found.items() if track is not None}
-        if len(tracks) < len(found):
-            self.warnings.append(("no_sound", f"{self._format.name} holds no sound; the video's own was left out"))
-        return tracks
 
     def _packets(self, parts: Iterator[Part]) -> Iterator[Any]:
         """All video packets, part by part, with increasing decoding times.

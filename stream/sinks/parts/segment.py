@@ -29,6 +29,7 @@ from stream.sinks.encodings import ENCODINGS, Encoding
 from stream.sinks.file import FileSink, named_errors
 from stream.sinks.images import NO_SOUND, ImagesSink
 from stream.sinks.parts.joined import JoinedOutput, Part, part_container
+from stream.sinks.parts.left_out import left_out
 from stream.sinks.parts.partial import Partial
 from stream.sinks.parts.sequential import EditRecorder, FirstPass, OutputBuffer, PatchingBuffer
 
@@ -97,7 +98,7 @@ def join(
                 warnings = _join_packets(parts, info, sound, partial.path, chosen)
             else:
                 with partial.path.open("wb") as file:
-                    warnings = deque(_zipped(parts, info, file), maxlen=1).pop()
+                    warnings = deque(_zipped(parts, info, chosen, file), maxlen=1).pop()
     except BaseException:
         partial.discard()
         raise
@@ -122,7 +123,7 @@ def _join_packets(
 def first_pass(parts: Iterable[Part], info: VideoInfo, sound: Iterable[Sound], chosen: Encoding) -> FirstPass:
     """Mux the output without storing it, to find out what `second_pass` needs. Not for GIF. Raises EncodeError."""
     if not chosen.container:
-        return FirstPass([NO_SOUND] if info.sound else [])
+        return FirstPass(_lost(info, chosen))
     with named_errors(Path(chosen.name)):
         recorder = EditRecorder()
         joined = _sequential(chosen, info, recorder)
@@ -143,7 +144,9 @@ def second_pass(
     """The output's bytes in order, in pieces of about 1 MiB. Needs the same parts and audio as `first_pass`. Raises
     EncodeError."""
     with named_errors(Path(chosen.name)):
-        yield from (_second_pass(first, parts, info, sound, chosen) if chosen.container else _zip_pieces(parts, info))
+        yield from (
+            _second_pass(first, parts, info, sound, chosen) if chosen.container else _zip_pieces(parts, info, chosen)
+        )
 
 
 def _second_pass(
@@ -162,9 +165,9 @@ def _second_pass(
     yield from buffer.rest()
 
 
-def _zip_pieces(parts: Iterable[Part], info: VideoInfo) -> Iterator[bytes]:
+def _zip_pieces(parts: Iterable[Part], info: VideoInfo, chosen: Encoding) -> Iterator[bytes]:
     buffer = OutputBuffer()
-    for _ in _zipped(parts, info, buffer):
+    for _ in _zipped(parts, info, chosen, buffer):
         yield from buffer.full()
     yield from buffer.rest()
 
@@ -174,7 +177,7 @@ def _sequential(chosen: Encoding, info: VideoInfo, out: EditRecorder | PatchingB
     return JoinedOutput(out, chosen, info, {"fflags": "+bitexact"})
 
 
-def _zipped(parts: Iterable[Part], info: VideoInfo, out: Any) -> Iterator[Warnings]:
+def _zipped(parts: Iterable[Part], info: VideoInfo, chosen: Encoding, out: Any) -> Iterator[Warnings]:
     """Write the output's zip file to `out`, yielding after each image; the last value is the warnings."""
     times, count = ["# timestamp format v2"], 0
     with zipfile.ZipFile(out, "w") as whole:
@@ -186,7 +189,12 @@ def _zipped(parts: Iterable[Part], info: VideoInfo, out: Any) -> Iterator[Warnin
                     yield []
                 times += packed.read(TIMES).decode().split("\n")[1:-1]
         whole.writestr(TIMES, "\n".join([*times, ""]))
-    yield [NO_SOUND] if info.sound else []
+    yield _lost(info, chosen)
+
+
+def _lost(info: VideoInfo, chosen: Encoding) -> Warnings:
+    """The warnings of a sequence of pictures, as `ImagesSink` reports them."""
+    return [*([NO_SOUND] if info.sound else []), *left_out(chosen, info.extras)]
 
 
 def _encode_again(

@@ -1,73 +1,162 @@
 """Audio tracks of output files: packets are copied where the container supports the codec, else re-encoded."""
 
-from collections.abc import Iterable
-from typing import Any, cast
+from fractions import Fraction
 
 import av
 from av.container import OutputContainer
 
-from stream.picture.frames import Sound
+from stream.picture.frames import Sound, VideoInfo
+from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
+from stream.sinks.parts.drift import Drift
+from stream.sinks.parts.encoded_sound import EncodedTrack, overlap_warnings
+from stream.sinks.parts.sound_format import is_unknown
+from stream.sinks.parts.trial import Trial, plain_copy
 
-_BIT_RATE_PER_CHANNEL_BPS = 96_000
+_LEAST_SLACK_S = 0.01  # some packets last less than a millisecond, which is the tick of many files
+
+
+class SoundTracks:
+    """The audio tracks of an output file, one for each of the input's that can be decoded.
+
+    Make it after the output's video stream and before its header is written.
+    """
+
+    def __init__(self, container: OutputContainer, chosen: Encoding, info: VideoInfo) -> None:
+        self._tracks: dict[int, CopiedTrack | EncodedTrack] = {}
+        self._names: dict[int, str] = {}
+        self._warnings: Warnings = []
+        if info.sound and not chosen.sound_codec:
+            self._warnings.append(("no_sound", f"{chosen.name} holds no sound; the video's own was left out"))
+            return
+        for number, source in enumerate(info.sound, 1):
+            name = f"sound track {number}" if len(info.sound) > 1 else "the sound"
+            if not _is_known(source):
+                self._warnings.append(("sound_left_out", f"{name} holds nothing that can be decoded; it was left out"))
+                continue
+            self._tracks[source.index] = _track(container, chosen, source, name, info)
+            self._names[source.index] = name
+
+    def write(self, packet: Sound) -> None:
+        if track := self._tracks.get(packet.stream.index):
+            track.write(packet)
+
+    def close(self) -> None:
+        """Write what the encoders still hold."""
+        for track in self._tracks.values():
+            track.close()
+
+    @property
+    def warnings(self) -> Warnings:
+        """What was changed or lost; complete after `close`."""
+        empty = [name for index, name in self._names.items() if self._tracks[index].empty]
+        return [
+            *self._warnings,
+            *(("empty_sound", f"{name} is empty") for name in empty),
+            *(warning for track in self._tracks.values() for warning in track.warnings),
+        ]
 
 
 class CopiedTrack:
-    """Copies the input's packets unchanged."""
+    """Copies the input's packets unchanged, at increasing times. Those that overlap earlier sound are left out."""
 
-    def __init__(self, container: OutputContainer, source: av.AudioStream) -> None:
-        self._container = container
-        self._stream = container.add_stream_from_template(source)
-        _describe(self._stream, source)
+    def __init__(self, container: OutputContainer, source: av.AudioStream, name: str, trial: Trial) -> None:
+        """name: of the track, for warnings."""
+        self._container, self._name, self._trial = container, name, trial
+        self.stream = container.add_stream_from_template(source)
+        self._drift = Drift()
+        self._last: int | None = None
+        self._end = 0
+        self._last_written: int | None = None
+        self._overlap_s = 0.0
+        self._packets = self._damaged = 0
 
     def write(self, packet: Sound) -> None:
-        packet.stream = self._stream
-        self._container.mux(packet)
+        """Write a packet, unless it overlaps the sound before: see `Drift`. Jitter of more than half a packet is
+        evened out."""
+        self._packets += 1
+        time, duration, clock = packet.pts or 0, packet.duration or 0, packet.time_base or self.stream.time_base
+        assert clock is not None
+        if self._last is not None:
+            ahead = time - self._end
+            if not duration:  # unknown: there is no telling a gap from a longer packet
+                ahead = min(ahead, 0)
+            slack_s = max(float(duration * clock) / 2, _LEAST_SLACK_S)
+            real = self._drift.is_real(float(ahead * clock), slack_s)
+            if real and ahead < 0:
+                self._overlap_s += float(duration * clock)
+                return
+            jitter = not real and abs(ahead * clock) > slack_s
+            time = self._end if jitter else max(time, self._last + duration // 2)
+        self._last, self._end = time, time + duration
+        self._mux(packet, time * clock, duration * clock)
+
+    def _mux(self, packet: Sound, time_s: Fraction, duration_s: Fraction) -> None:
+        """Write the packet at a time later than the one before in the output's ticks: the muxer refuses others. Only
+        packets that are shorter than a tick may share one."""
+        tick = self.stream.time_base
+        assert tick is not None
+        ticks, least = round(time_s / tick), 0 if 0 < duration_s < tick else 1
+        if self._last_written is not None:
+            ticks = max(ticks, self._last_written + least)
+        if packet.has_sidedata("new_extradata"):  # the muxer would take it for a change of parameters
+            packet = plain_copy(packet)
+        packet.stream, packet.time_base = self.stream, tick
+        packet.pts = packet.dts = self._last_written = ticks
+        packet.duration = round(duration_s / tick)
+        if self._trial.accepts(packet):
+            self._container.mux(packet)
+        else:
+            self._damaged += 1
 
     def close(self) -> None:
         """Nothing to flush."""
+        self._trial.close()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no packet was written."""
+        return self._packets == 0
+
+    @property
+    def warnings(self) -> Warnings:
+        """What was lost; complete after `close`."""
+        found: Warnings = []
+        if self._damaged:
+            count = f"{self._damaged} of {self._packets} packets of {self._name}"
+            found.append(("damaged_sound", f"{count} were damaged and were left out"))
+        return found + overlap_warnings(self._overlap_s, self._name)
 
 
-class EncodedTrack:
-    """Re-encodes at the source's sample rate (Opus: 48 kHz) and layout, keeping the times."""
-
-    def __init__(self, container: OutputContainer, source: av.AudioStream, codec: str) -> None:
-        self._container, self._decoder = container, source.codec_context
-        rate = 48_000 if codec == "libopus" else self._decoder.sample_rate
-        self._stream = cast(av.AudioStream, container.add_stream(codec, rate=rate))
-        layout = _standard_layout(self._decoder.layout, codec)
-        _describe(self._stream, source)
-        self._stream.codec_context.layout = layout
-        if codec != "flac":
-            self._stream.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL_BPS * layout.nb_channels
-        formats = self._stream.codec_context.codec.audio_formats or [self._decoder.format]
-        self._resampler = av.AudioResampler(formats[0], layout, rate)
-
-    def write(self, packet: Sound) -> None:
-        try:
-            frames = self._decoder.decode(packet)
-        except av.error.InvalidDataError:
-            return  # a damaged packet becomes a short gap instead of a failure
-        self._encode(frames)
-
-    def close(self) -> None:
-        self._encode(self._decoder.decode(None))
-        self._encode([None])
-        self._container.mux(self._stream.encode(None))
-
-    def _encode(self, frames: Iterable[Any]) -> None:
-        for frame in frames:
-            for resampled in self._resampler.resample(frame):
-                self._container.mux(self._stream.encode(resampled))
+def _track(
+    container: OutputContainer, chosen: Encoding, source: av.AudioStream, name: str, info: VideoInfo
+) -> CopiedTrack | EncodedTrack:
+    track: CopiedTrack | EncodedTrack
+    trial = Trial(chosen, source) if _is_stored(container, chosen, source) else None
+    if trial and trial.accepted and source.index not in info.changing_sound():
+        track = CopiedTrack(container, source, name, trial)
+    else:
+        track = EncodedTrack(container, source, chosen.sound_codec, name)
+    _describe(track.stream, source)
+    return track
 
 
-def _standard_layout(layout: av.AudioLayout, codec: str) -> av.AudioLayout:
-    """A layout that the encoder supports. Raw audio may have only a number of channels, without a layout, and Opus
-    supports one layout per number of channels."""
-    if "channels" not in layout.name and codec != "libopus":
-        return layout
-    known = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-    return av.AudioLayout(known.get(layout.nb_channels, "stereo"))
+def _is_known(source: av.AudioStream) -> bool:
+    """Whether the format is known; not where a container announces a track of which it has no packet."""
+    context = source.codec_context
+    return context.sample_rate > 0 and context.layout.nb_channels > 0
+
+
+def _is_stored(container: OutputContainer, chosen: Encoding, source: av.AudioStream) -> bool:
+    """Whether the output's format stores the codec, with its channel layout."""
+    codec, layout = source.codec_context.codec.canonical_name, source.codec_context.layout
+    if codec == "aac" and not source.codec_context.extradata and container.name.startswith("pipe:"):
+        return False  # the parameters are in the packets: the muxer would add them to the header later
+    if chosen.sound is not None and codec not in chosen.sound:
+        return False
+    if chosen.container == "matroska" and codec.startswith("pcm_") and layout.nb_channels > 2:
+        return is_unknown(layout)  # Matroska stores only the number of channels of PCM
+    return True
 
 
 def _describe(stream: av.AudioStream, source: av.AudioStream) -> None:
@@ -76,17 +165,3 @@ def _describe(stream: av.AudioStream, source: av.AudioStream) -> None:
         if value := source.metadata.get(name):
             stream.metadata[name] = value
     stream.disposition = source.disposition
-
-
-def add_sound(
-    container: OutputContainer, chosen: Encoding, source: av.AudioStream
-) -> CopiedTrack | EncodedTrack | None:
-    """A track for one of the input's audio streams; None if the format has no audio."""
-    if not chosen.sound_codec:
-        return None
-    if chosen.sound is None or source.codec_context.codec.canonical_name in chosen.sound:
-        try:
-            return CopiedTrack(container, source)
-        except (av.error.FFmpegError, ValueError):
-            pass  # this container cannot store the codec after all
-    return EncodedTrack(container, source, chosen.sound_codec)

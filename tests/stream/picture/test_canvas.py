@@ -1,4 +1,5 @@
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from stream.picture.canvas import Canvas, fitted
 from stream.picture.frames import Frame, to_av
 from stream.settings import Settings
+from tests.media import write_video
+from tests.orientations import MATRIX, UPRIGHT, corners, quartered
+from tests.pictures import stored
 
 
 @pytest.mark.parametrize(
@@ -60,3 +64,12 @@ def test_non_square_pixels_are_scaled() -> None:
     (frame,) = Canvas((64, 48), Settings())(picture(32, 48), Fraction(2))
     assert frame.alpha is None
     assert frame.pixels.shape == (72, 64)
+
+
+def test_turned_pictures_fill_the_canvas_upright(tmp_path: Path) -> None:
+    """A camera whose pictures are portrait and mirrored."""
+    path = write_video(tmp_path / "a.mp4", [stored(quartered(48, 64), 5)], display=MATRIX[5])
+    with av.open(str(path)) as container:
+        (frame,) = Canvas((24, 32), Settings())(next(container.decode(video=0)), None)
+    assert (frame.width, frame.height, corners(frame)) == (24, 32, UPRIGHT)
+    assert frame.alpha is None

@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -12,8 +13,11 @@ import pytest
 
 from stream.errors import TooLarge, UnreadableMedia
 from stream.picture import tonemap
+from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame
 from stream.picture.ingest import Ingest, check_size
+from stream.picture.orientation import Orientation
+from tests.media import write_video
 
 WIDTH, HEIGHT = 96, 64
 LUMA = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
@@ -89,6 +93,34 @@ def test_scaling_does_not_change_colours(pix_fmt: str, full: bool, matrix: int, 
     assert scaled.width == width
     for plane, mean in zip(scaled.planes(), (y, u, v), strict=True):
         assert abs(float(plane.mean()) - mean) < 0.8
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv422p10le", "yuv440p"])
+@pytest.mark.parametrize("matrix", [1, 5])
+def test_turning_does_not_change_colours(pix_fmt: str, matrix: int, orientation: int) -> None:
+    """4:2:2, as portrait recordings in ProRes are, is not halved in both directions after a quarter turn."""
+    frame = decoded("yuv422p" if pix_fmt == "yuv440p" else pix_fmt, matrix, False)
+    frame = frame.reformat(format=pix_fmt, src_colorspace=matrix, dst_colorspace=matrix)
+    frame.colorspace, frame.color_range = matrix, 1
+    upright, turn = ingest(frame), Orientation.of_exif(orientation)
+    frame.opaque = Display(turn)
+    for plane, expected in zip(ingest(frame).planes(), upright.planes(), strict=True):
+        assert np.array_equal(plane, turn.upright(expected))
+
+
+@pytest.mark.parametrize("pix_fmt", ["uyvy422", "yuv422p"])
+def test_deinterlacing_does_not_change_colours(tmp_path: Path, pix_fmt: str) -> None:
+    """Also in formats that the filter has to convert, such as uncompressed video."""
+    image = decoded("yuv422p", 1, False).reformat(format=pix_fmt, src_colorspace=1, dst_colorspace=1)
+    path = write_video(
+        tmp_path / "a.mkv", [image] * 3, codec="rawvideo", pix_fmt=pix_fmt, colour=(1, 1, 1, 1),
+        options={"field_order": "tt"},
+    )  # fmt: skip
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+    assert frame.interlaced_frame
+    assert worst_mean_error(ingest(frame)) < 0.6
 
 
 @pytest.mark.parametrize("pix_fmt", ["rgb24", "bgra", "gbrp"])

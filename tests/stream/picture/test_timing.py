@@ -49,6 +49,52 @@ def test_video_and_audio_of_a_concatenated_recording_shift_together() -> None:
     assert sound.place(21 * 48) == 861 * 48
 
 
+def show(*pts: int | None, step: int = 40) -> list[int | None]:
+    line = Timeline(MS, step, Splices(Fraction(0)))
+    return [line.place_or_drop(p) for p in pts]
+
+
+def test_frames_that_overlap_an_earlier_recording_are_dropped() -> None:
+    assert show(0, 40, 80, 120, 160, 200, 40, 80, 120, 160, 200, 240) == [
+        *(0, 40, 80, 120, 160, 200),
+        *[None] * 5,
+        240,
+    ]
+
+
+def test_frames_slightly_out_of_order_are_spaced() -> None:
+    """Some files have the times of frames in the order of decoding."""
+    assert show(0, 80, 40, 160, 120, 200) == [0, 80, 90, 160, 170, 200]
+    assert show(0, 40, 40, 120) == [0, 40, 50, 120]
+
+
+def test_packets_that_overlap_keep_their_times_until_a_new_recording() -> None:
+    line = Timeline(MS, 20, Splices(Fraction(0)))
+    assert [line.locate(p) for p in (0, 20, 400, 100, 120, 140)] == [0, 20, 400, 100, 120, 140]
+    assert [line.locate(p) for p in (420, 900, 380, 400)] == [420, 900, 920, 940]
+
+
+@pytest.mark.parametrize("order", ["picture first", "sound first"])
+def test_streams_that_step_back_by_about_half_a_second_stay_together(order: str) -> None:
+    """One steps back by more than half a second and finds a new recording; the other one follows it."""
+    splices = Splices(Fraction(0))
+    picture, sound = Timeline(MS, 40, splices), Timeline(MS, 20, splices)
+    for ticks in range(0, 1000, 40):
+        picture.place_or_drop(ticks)
+    for ticks in range(0, 1060, 20):
+        sound.locate(ticks)
+    first, second = (picture.place_or_drop, sound.locate) if order == "picture first" else (sound.locate, picture.place)
+    first(490)
+    second(490)
+    assert picture.place_or_drop(1400) == sound.locate(1400)
+
+
+@given(st.lists(st.none() | st.integers(-(2**40), 2**40), min_size=1, max_size=60))
+def test_frames_that_are_shown_have_increasing_times(pts: list[int | None]) -> None:
+    shown = [time for time in show(*pts) if time is not None]
+    assert all(b > a for a, b in itertools.pairwise(shown))
+
+
 @given(st.lists(st.none() | st.integers(-(2**40), 2**40), min_size=1, max_size=60))
 def test_placed_times_always_increase(pts: list[int | None]) -> None:
     placed = place(*pts)

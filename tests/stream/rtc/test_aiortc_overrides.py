@@ -1,6 +1,7 @@
 """The contract with aiortc 1.16: the overridden internals still exist, and work with a real client."""
 
 import asyncio
+import struct
 from itertools import pairwise
 from typing import Any
 
@@ -13,12 +14,14 @@ from aiortc.rtp import (
     RTCP_PSFB_FIR,
     RTCP_PSFB_PLI,
     RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
     RtcpSrPacket,
     RtpPacket,
     pack_remb_fci,
 )
 
-from stream.rtc.aiortc_overrides import Encoded, _PromptBuffer, _SoundBuffer
+from stream.rtc.aiortc_overrides import Encoded, _guard_reports, _PromptBuffer, _SoundBuffer, round_trip_s
 from stream.rtc.peer import Peer
 from tests.fakes import Unchanged
 from tests.rtc import SETTINGS, Camera, Client, live, until
@@ -176,3 +179,34 @@ def _listen(receiver: Any, found: list[tuple[float, float]]) -> None:
         await handle(packet)
 
     receiver._handle_rtcp_packet = rtcp
+
+
+def test_a_report_that_cannot_be_packed_is_dropped() -> None:
+    """Odd timestamps give a jitter of more than 32 bits; the task that sends reports must go on."""
+
+    async def run() -> None:
+        pc = aiortc.RTCPeerConnection()
+        receiver = pc.addTransceiver("video").receiver
+        beyond = RtcpReceiverInfo(1, fraction_lost=0, packets_lost=0, highest_sequence=0, jitter=2**32, lsr=0, dlsr=0)
+        with pytest.raises(struct.error):
+            await receiver._send_rtcp(RtcpRrPacket(ssrc=1, reports=[beyond]))
+        _guard_reports(receiver)
+        await receiver._send_rtcp(RtcpRrPacket(ssrc=1, reports=[beyond]))
+        await pc.close()
+
+    asyncio.run(run())
+
+
+def test_a_round_trip_time_is_never_negative() -> None:
+    """A client may state any delay of its own, which is subtracted."""
+
+    async def run() -> None:
+        pc = aiortc.RTCPeerConnection()
+        sender = pc.addTransceiver("video").sender
+        assert round_trip_s(sender) is None
+        for measured_s, expected_s in ((0.05, 0.05), (-65_535.0, 0.0)):
+            sender._RTCRtpSender__rtt = measured_s  # type: ignore[attr-defined]
+            assert round_trip_s(sender) == expected_s
+        await pc.close()
+
+    asyncio.run(run())

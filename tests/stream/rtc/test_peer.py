@@ -66,6 +66,31 @@ def test_offers_that_never_connect_are_released_at_their_deadline() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_connection_that_is_never_made_is_explained_in_one_line(
+    heard: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """heard: the client's checks arrive, but ours do not reach it."""
+
+    async def run() -> None:
+        client, changes = Client(Camera(), "VP8"), list[tuple[str, str]]()
+        peer = Peer(SHORT_TIMEOUTS, lambda state, reason: changes.append((state, reason)))
+        answer = await peer.answer(await client.offer(), user="1234")
+        if heard:
+            connection = client.pc.getTransceivers()[0].receiver.transport.transport._connection
+            monkeypatch.setattr(connection, "request_received", lambda *_: None)
+            await client.take(answer)
+        await until(lambda: changes, 3.0)
+        assert changes == [("closed", "connect_timeout")]
+        await client.close()
+
+    asyncio.run(run())
+    (line,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith("session 1234: no connection to the client: ")
+    assert ("ours were not answered" if heard else "nothing arrived from it") in line
+    assert all(word in line for word in ("UDP", "MATTEBOX_UDP_PORTS", "MATTEBOX_PUBLIC_ADDRESS", "TURN"))
+
+
 def test_closing_at_any_moment_of_connecting_leaks_nothing() -> None:
     async def run() -> None:
         before, tasks = open_resources(), len(asyncio.all_tasks())

@@ -86,6 +86,96 @@ def test_h264_with_packetization_mode_0_only_is_refused() -> None:
         parsed(only("H264").replace("packetization-mode=1", "packetization-mode=0"))
 
 
+PUBLISHER = MediaDirections(video_in=True, video_out=False)
+VIEWER = MediaDirections(video_in=False, video_out=True)
+
+
+def h264(*parameters: str) -> str:
+    """A video-only offer, as publishers make it, with H.264 under the payload types from 96, with these parameters."""
+    head, _, video = without("a=candidate").partition("m=video")
+    transport = [
+        ln for ln in video.split("\r\n") if ln.startswith(("a=ice-", "a=finger", "a=setup", "a=mid", "a=rtcp-mux"))
+    ]
+    numbers = range(96, 96 + len(parameters))
+    lines = [f"m=video 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}", "a=sendrecv", *transport]
+    for number, fmtp in zip(numbers, parameters, strict=True):
+        lines += [f"a=rtpmap:{number} H264/90000"] + ([f"a=fmtp:{number} {fmtp}"] if fmtp else [])
+    session = head[: head.index("m=")].replace("BUNDLE 0 1 2", "BUNDLE 1")
+    return session + "\r\n".join(lines) + "\r\n"
+
+
+def answered(text: str, directions: MediaDirections = PUBLISHER) -> list[str]:
+    """The H.264 parameters of the answer, by payload type, without the bit rate hint."""
+    offer = parsed(text, directions)
+    shown = set(re.findall(r"a=fmtp:\d+ (\S*profile-level-id=\S+)", offer.sdp))
+    assert all(re.fullmatch(r"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42\w+", s) for s in shown)
+    answer = finish_answer(offer, offer.sdp, 8_000_000)
+    return [re.sub(";?x-google.*", "", found) for found in re.findall(r"a=fmtp:\d+ (.*)\r\n", answer)]
+
+
+@pytest.mark.parametrize(
+    "level", ["42c01e", "42001f", "42E034", "4d001f", "4d4028", "64001f", "640c1f", "6e0020", "7a0033"]
+)
+@pytest.mark.parametrize("mode", ["0", "1"])
+def test_a_publishers_h264_is_answered_as_it_was_offered(level: str, mode: str) -> None:
+    """RFC 6184, section 8.2.2: profile and packetization mode must be the same."""
+    fmtp = f"level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={level}"
+    assert answered(h264(fmtp)) == [fmtp]
+    assert answered(h264(f"profile-level-id={level}; packetization-mode={mode}")) == [
+        f"packetization-mode={mode};profile-level-id={level}"
+    ], "level asymmetry needs both sides"
+
+
+def test_each_payload_type_keeps_its_parameters() -> None:
+    offered = ["packetization-mode=0;profile-level-id=42e01f", "packetization-mode=1;profile-level-id=640028", ""]
+    assert answered(h264(*offered)) == offered
+    unusable = ["packetization-mode=2;profile-level-id=42e01f", "packetization-mode=1;profile-level-id=58001f"]
+    assert answered(h264(*unusable, offered[1])) == [offered[1]]
+
+
+@pytest.mark.parametrize(
+    "fmtp",
+    [
+        "packetization-mode=2;profile-level-id=42e01f",
+        "packetization-mode=1;profile-level-id=58001f",
+        "packetization-mode=1;profile-level-id=ff001f",
+        "packetization-mode=1;profile-level-id=64",
+    ],
+)
+def test_h264_that_cannot_be_received_is_refused(fmtp: str) -> None:
+    with pytest.raises(UnsupportedCodec):
+        parsed(h264(fmtp), PUBLISHER)
+
+
+@pytest.mark.parametrize("directions", [CAMERA, VIEWER])
+def test_h264_that_this_server_sends_is_constrained_baseline_where_the_client_offers_it(
+    directions: MediaDirections,
+) -> None:
+    baseline, high = ("packetization-mode=1;profile-level-id=" + level for level in ("42e01f", "64001f"))
+    assert answered(h264(high, baseline), directions) == [baseline]
+    assert answered(h264(high), directions) == [high], "a decoder of High decodes it too"
+    with pytest.raises(UnsupportedCodec, match="packetization mode 1,"):
+        parsed(h264("packetization-mode=0;profile-level-id=42e01f"), directions)
+
+
+def test_the_refusal_names_what_was_offered() -> None:
+    with pytest.raises(UnsupportedCodec, match=r"\(AV1, VP9\)"):
+        parsed(only("AV1", "VP9", "rtx"), PUBLISHER)
+    with pytest.raises(UnsupportedCodec) as failed:
+        parsed(h264("").replace("H264/90000", f"{'X' * 500}/90000"), PUBLISHER)
+    assert len(str(failed.value)) < 200
+
+
+@pytest.mark.parametrize("names", ["0 1", "1 0", "1", "1 9 8"])
+def test_names_of_absent_lines_in_a_group_are_ignored(names: str) -> None:
+    """FFmpeg 8.0 names audio and video where it sends video only."""
+    offer = parsed(
+        h264("packetization-mode=1;profile-level-id=42e01f").replace("BUNDLE 1", f"BUNDLE {names}"), PUBLISHER
+    )
+    assert offer.bundled
+    assert "a=group:BUNDLE 1\r\n" in offer.sdp
+
+
 def test_a_viewer_must_receive_video() -> None:
     viewer = MediaDirections(video_in=False, video_out=True)
     assert parsed(CHROMIUM.replace("a=sendrecv", "a=recvonly"), viewer).video_out
@@ -184,7 +274,14 @@ def test_a_fragment_adds_candidates() -> None:
 
 
 @pytest.mark.parametrize(
-    "fragment", ["", "garbage", FRAGMENT.format("else", "1 1 udp 1 192.0.2.9 9 typ host"), "a=candidate:1 1"]
+    "fragment",
+    [
+        "",
+        "garbage",
+        FRAGMENT.format("else", "1 1 udp 1 192.0.2.9 9 typ host"),
+        "a=candidate:1 1",
+        "a=candidate:1 1 udp 1 192.0.2.9 9 typ srflx raddr 192.0.2.1 rport x",
+    ],
 )
 def test_an_unusable_fragment_is_refused(fragment: str) -> None:
     with pytest.raises(SdpError):

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -18,23 +19,29 @@ from stream.rtc.encoder import LiveEncoder
 from stream.rtc.source import WebRtcSource
 from stream.settings import Settings
 from tests.fakes import ListSink, Unchanged
-from tests.media import number_of, numbered
+from tests.media import Image, number_of, numbered
+from tests.orientations import UPRIGHT, corners, quartered, with_message
+from tests.pictures import stored
 
 SETTINGS = Settings(hw_encode=False)
 
 
 def encoded(codec: str = "H264", count: int = 30, first: int = 0) -> Iterator[Encoded]:
-    width, height = 128, 96
+    yield from encoded_images(codec, [numbered(n, 128, 96) for n in range(first, first + count)], first)
+
+
+def encoded_images(codec: str, images: list[Image], first: int = 0) -> Iterator[Encoded]:
+    height, width = images[0].shape[:2]
     encoder = LiveEncoder(codec, width, height, 1_000_000, SETTINGS)
-    for n in range(first, first + count):
-        rgb = av.VideoFrame.from_ndarray(numbered(n, width, height), format="rgb24")
+    for n, image in enumerate(images, first):
+        rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
         picture = rgb.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
         picture.pts, picture.time_base = 3000 * n, Fraction(1, 90_000)
         for packet in encoder.encode(picture, key=False):
             yield Encoded(codec, bytes(packet), 3000 * n)
 
 
-def drained(source: WebRtcSource, pictures: Iterator[Encoded]) -> list[Frame]:
+def drained(source: WebRtcSource, pictures: Iterable[Encoded]) -> list[Frame]:
     """All decoded frames; each is taken before the next arrives."""
     frames: list[Frame] = []
     thread = threading.Thread(target=lambda: frames.extend(source))
@@ -47,6 +54,17 @@ def drained(source: WebRtcSource, pictures: Iterator[Encoded]) -> list[Frame]:
     thread.join(5)
     assert not thread.is_alive()
     return frames
+
+
+@pytest.mark.parametrize(("limit", "size"), [(128 * 96, (96, 128)), (64 * 48, (48, 64))])
+def test_orientation_messages_of_h264_are_followed(limit: int, size: tuple[int, int]) -> None:
+    """Those of some hardware encoders; each message holds for the pictures after it."""
+    pictures = [
+        replace(item, data=with_message(item.data, 6)) if item.is_keyframe else item
+        for item in encoded_images("H264", [stored(quartered(96, 128), 6)] * 5)
+    ]
+    frames = drained(WebRtcSource(Settings(live_pixels=limit), lambda: None), iter(pictures))
+    assert [(frame.width, frame.height, corners(frame)) for frame in frames] == [(*size, UPRIGHT)] * 5
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
@@ -143,3 +161,41 @@ def test_a_failing_transform_ends_the_pump_while_the_camera_is_silent() -> None:
     with pytest.raises(ValueError, match="transform broke"):
         pump(source, Unchanged(fails_at=0), ListSink(), read=source.slot)
     assert time.monotonic() - start_s < 2
+
+
+@pytest.mark.parametrize(
+    ("profile", "pixels"),
+    [("Constrained Baseline", "yuv420p"), ("Main", "yuv420p"), ("High", "yuv420p"), ("High 10", "yuv420p10le"),
+     ("High 4:2:2", "yuv422p"), ("High 4:4:4 Predictive", "yuv444p")],
+)  # fmt: skip
+def test_every_h264_profile_that_publishers_may_offer_is_decoded(profile: str, pixels: str) -> None:
+    context = av.CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = 128, 96, pixels, Fraction(1, 90_000)
+    context.options, context.profile = {"preset": "ultrafast", "tune": "zerolatency", "cabac": "1"}, profile
+
+    def pictures() -> Iterator[Encoded]:
+        for n in range(12):
+            rgb = av.VideoFrame.from_ndarray(numbered(n, 128, 96), format="rgb24")
+            picture = rgb.reformat(format=pixels, dst_colorspace=1, dst_color_range=1)
+            picture.pts, picture.time_base = 3000 * n, Fraction(1, 90_000)
+            for packet in context.encode(picture):
+                yield Encoded("H264", bytes(packet), 3000 * n)
+
+    source = WebRtcSource(SETTINGS, lambda: None)
+    frames = drained(source, pictures())
+    assert [number_of(frame) for frame in frames] == list(range(12))
+    assert source.dropped == {}
+
+
+def test_a_picture_of_a_senseless_size_is_dropped() -> None:
+    """Damaged packets may claim any size."""
+    tiny = av.CodecContext.create("libvpx", "w")
+    tiny.width, tiny.height, tiny.pix_fmt, tiny.time_base = 1, 1, "yuv420p", Fraction(1, 90_000)
+    tiny.options = {"lag-in-frames": "0", "deadline": "realtime"}
+    picture = av.VideoFrame(1, 1, "yuv420p")
+    picture.pts, picture.time_base = 0, Fraction(1, 90_000)
+    (packet,) = [*tiny.encode(picture), *tiny.encode(None)]
+    source = WebRtcSource(SETTINGS, lambda: None)
+    frames = drained(source, [Encoded("VP8", bytes(packet), 0), *encoded("VP8", 5)])
+    assert [number_of(frame) for frame in frames] == list(range(5))
+    assert source.dropped == {"decode": 1}

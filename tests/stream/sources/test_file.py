@@ -62,37 +62,6 @@ def test_starting_past_the_end_is_refused(tmp_path: Path) -> None:
         FileSource(numbered_clip(tmp_path / "a.mp4", 12), Settings(), start_s=9)
 
 
-@pytest.mark.parametrize(
-    ("matrix", "corner"),
-    [((0, 1, -1, 0), "top right"), ((-1, 0, 0, -1), "bottom right"), ((0, -1, 1, 0), "bottom left")],
-)
-def test_rotated_recordings_become_upright(tmp_path: Path, matrix: tuple[int, ...], corner: str) -> None:
-    """ISO 14496-12 6.2.2: (a, b, c, d) maps x' = ax + cy, y' = bx + dy, so the first rotates by 90° clockwise."""
-    image = np.full((48, 96, 3), 40, np.uint8)
-    image[:24, :48] = 230
-    path = write_video(tmp_path / "r.mp4", [image] * 3)
-    _set_matrix(path, matrix)
-    frame = read(path)[1]
-    assert (frame.width, frame.height) == ((96, 48) if matrix[0] else (48, 96))
-    rows, columns = frame.height // 2, frame.width // 2
-    luma = frame.planes()[0]
-    quarters = {
-        "top left": luma[:rows, :columns],
-        "top right": luma[:rows, columns:],
-        "bottom left": luma[rows:, :columns],
-        "bottom right": luma[rows:, columns:],
-    }
-    assert max(quarters, key=lambda name: float(quarters[name].mean())) == corner
-
-
-def _set_matrix(path: Path, abcd: tuple[int, ...]) -> None:
-    a, b, c, d = (round(v * 65536) for v in abcd)
-    content = bytearray(path.read_bytes())
-    at = content.index(b"tkhd") + 4 + 40
-    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
-
-
 def test_non_square_pixels_are_made_square(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "sar.mp4", 3, sar=Fraction(4, 3))
     assert {(f.width, f.height) for f in read(path)} == {(86, 48)}

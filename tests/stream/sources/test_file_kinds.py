@@ -1,5 +1,6 @@
 """Files that are not videos are called what they are."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import cast
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stream.errors import NoVideoStream, UnreadableMedia
+from stream.errors import InputError, NoVideoStream, UnreadableMedia
 from stream.settings import Settings
+from stream.sources.demuxers import READ
 from stream.sources.file import FileSource
-from tests.media import numbered_clip
+from tests.media import numbered, numbered_clip, write_video
+
+PLAYLIST = "is a playlist, not a video: it names other files, which are not opened"
 
 
 def message(path: Path, kind: type[Exception] = UnreadableMedia) -> str:
@@ -51,8 +55,32 @@ def test_pictures(tmp_path: Path, suffix: str) -> None:
         (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "is a picture, not a video"),
         (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj", "is a PDF document, not a video"),
         (b"<!DOCTYPE html><html>", "is a web page, not a video; perhaps a download failed"),
-        (b"#EXTM3U\nhttp://host/a.ts\n", "is a playlist, not a video"),
+        (
+            b"#EXTM3U\nhttp://host/a.ts\n",
+            PLAYLIST,
+        ),
         (b"MZ is how this text begins, and a tab:\t\xc3\xa9\n" * 200, "is text, not a video"),
+        (b"<ASX version='3.0'><entry/></ASX>", PLAYLIST),
+        (b"ffconcat version 1.0\nfile a.mp4\n", PLAYLIST),
+        (b"<?xml version='1.0'?>\n<MPD xmlns='urn:mpeg:dash:schema:mpd:2011'/>", PLAYLIST),
+        (
+            b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n",
+            "describes a stream in the network (SDP), and has no video of its own",
+        ),
+        (
+            b"d8:announce35:http://tracker.example/announce13:creation date\xff",
+            "is a torrent, not a video: it only names one; download that first",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "is a pointer of Git LFS, not the video itself; fetch that with: git lfs pull",
+        ),
+        (b"\xef\xbb\xbf  <!-- saved -->\n<HTML>", "is a web page, not a video; perhaps a download failed"),
+        (b'{"error": "not found"}', "is text, not a video"),
+        ("Zürich\r\n".encode("utf-16"), "is text, not a video"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(40), "is an Office document, not a video"),
+        (b"DVDVIDEO-VMG" + bytes(40), "is an index of a DVD or Blu-ray, not a video; take its VOB or M2TS files"),
+        (bytes(9000), "begins with zeros only: perhaps a download was not finished"),
         (b"\x1f\x8b\x08" + bytes(40), "is an archive, not a video; unpack it first"),
         (b"\x7fELF" + bytes(40), "is a program, not a video"),
         (b"", "is empty"),
@@ -63,6 +91,55 @@ def test_other_files(tmp_path: Path, content: bytes, words: str) -> None:
     assert message(tmp_path / "a.mp4") == words
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["1\n00:00:00,000 --> 00:00:02,000\nhello\n", "WEBVTT\n\n00:00.000 --> 00:02.000\nhello\n", "[Script Info]\n"],
+)
+def test_subtitles(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.mp4").write_text(content)
+    assert message(tmp_path / "a.mp4", NoVideoStream) == "has only subtitles, no video"
+
+
+def test_a_format_that_is_not_read_gets_a_list_of_those_that_are(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "a.swf", map(numbered, range(5)), codec="mjpeg", pix_fmt="yuvj420p", container="smjpeg"
+    )
+    assert message(path) == f"is not in a format that is read. These are: {READ}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [np.random.default_rng(1).bytes(100_000), b"BIKi" + bytes(range(256)) * 20, b"\0\0\1\xb6" * 500, b"\0\0\0\1\x67"],
+)
+def test_nothing_of_ffmpegs_words_reaches_the_user(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        FileSource(tmp_path / "a.mp4", Settings())
+    assert not re.search("(?i)invalid|argument|processing input|errno", str(caught.value))
+
+
+ENCRYPTION = {
+    "encryption_scheme": "cenc-aes-ctr",
+    "encryption_key": "00112233445566778899aabbccddeeff",
+    "encryption_kid": "00112233445566778899aabbccddeeff",
+}
+
+
+def test_encrypted_videos(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", map(numbered, range(5)), muxing=ENCRYPTION)
+    assert message(path) == "is encrypted (DRM); only a copy without this protection can be read"
+
+
+def test_encrypted_windows_media(tmp_path: Path) -> None:
+    """The list of codecs in the header becomes the object with the keys."""
+    path = write_video(tmp_path / "a.wmv", map(numbered, range(5)), codec="wmv2", container="asf")
+    codecs, keys = "4052d1861d31d011a3a400a0c90348f6", "14e68a292226174cb935dae07ee9289c"
+    content = path.read_bytes()
+    assert content.count(bytes.fromhex(codecs)) == 1
+    path.write_bytes(content.replace(bytes.fromhex(codecs), bytes.fromhex(keys)))
+    assert message(path) == "is encrypted (DRM); only a copy without this protection can be read"
+
+
 def test_zip_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.mp4", "w") as file:
         file.writestr("a", "b")
@@ -71,8 +148,12 @@ def test_zip_files(tmp_path: Path) -> None:
 
 def test_a_video_that_was_cut_off(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "a.mp4", 30)
-    clip.write_bytes(clip.read_bytes()[:1000])
-    assert message(clip).startswith("is a video that is incomplete or damaged")
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[:1000])
+    interrupted = "perhaps its recording or download was interrupted"
+    assert message(clip) == f"is a video that is incomplete: its index (moov) is missing; {interrupted}"
+    clip.write_bytes(whole[: whole.index(b"moov") + 40])
+    assert message(clip) == f"is a video that is incomplete: its index (moov) is cut off; {interrupted}"
 
 
 def test_names_without_a_file(tmp_path: Path) -> None:

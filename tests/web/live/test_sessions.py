@@ -8,11 +8,12 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from stream.records.engines import ENGINES
-from stream.records.live import Answer
+from stream.records.live import REASONS, Answer
+from stream.settings import Settings
 from tests import waiting
 from tests.web.http_checks import SDP, begin, problem, until
 from tests.web.live_worker_double import CANNED, Double
-from tests.web.running_site import Site
+from tests.web.running_site import Site, running
 
 
 def test_a_camera_session_starts_and_ends(http: httpx.Client, camera_offer: str) -> None:
@@ -68,6 +69,31 @@ def test_without_a_worker_an_offer_gets_503(workerless: Site, camera_offer: str)
         problem(response, 503, "no_worker")
         assert int(response.headers["retry-after"]) >= 1
         assert http.get("/api/sessions").json()["sessions"][0]["reason"] == "no_worker"
+
+
+def test_an_offer_that_a_worker_took_but_did_not_answer_gets_503(
+    settings: Settings, redis_url: str, camera_offer: str
+) -> None:
+    """The response, the record and the metric name the same cause."""
+    with running(settings.model_copy(update={"offer_wait_s": 1.0}), redis_url) as site, site.client() as http:
+        assert site.worker is not None
+        site.worker.answer = None
+        response = begin(http, camera_offer)
+        assert "did not answer" in problem(response, 503, "no_answer")["detail"]
+        assert int(response.headers["retry-after"]) >= 1
+        record = http.get("/api/sessions").json()["sessions"][0]
+        assert (record["state"], record["reason"]) == ("failed", "no_answer")
+        assert 'mattebox_offers_total{kind="camera",result="no_answer"} 1.0' in http.get("/metrics").text
+
+
+def test_a_session_explains_why_it_ended(http: httpx.Client, site: Site, camera_offer: str) -> None:
+    path = begin(http, camera_offer).headers["location"]
+    assert until(http, path, state="live")["detail"] == ""
+    http.delete(path)
+    assert until(http, path, state="ended")["detail"] == REASONS["deleted"]
+    for reason in ("connect_timeout", "dtls_failed"):
+        assert "no connection was established" in REASONS[reason]
+    assert all(word in REASONS["connect_timeout"] for word in ("network", "UDP", "TURN"))
 
 
 @pytest.mark.parametrize(

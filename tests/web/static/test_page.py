@@ -54,6 +54,24 @@ def test_it_connects_and_applies_the_choices(
         assert record["reason"] == "deleted"
 
 
+def test_a_connection_that_never_succeeded_points_at_the_network(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
+    """The server answers, but no packet gets through. The page does not claim that a video had stopped."""
+    page.add_init_script(
+        "Object.defineProperty(RTCPeerConnection.prototype, 'connectionState', { get: () => 'failed' });"
+        "HTMLVideoElement.prototype.requestVideoFrameCallback = () => 0;"
+    )
+    start_worker("one")
+    ready(workerless, 1)
+    page.goto(workerless.url)
+    page.click("#open")
+    state(page, "blocked")
+    text = page.inner_text("main")
+    assert all(word in text for word in ("UDP", "network", "TURN", "MATTEBOX_UDP_PORTS"))
+    assert "stopped" not in text
+
+
 def test_a_killed_worker_is_noticed_and_replaced(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from stream.records.jobs import Media
-from tests.media import TALK
+from tests.media import TALK, numbered_clip, remuxed
 from tests.web.running_site import Site
 from tests.web.static.pages import png
 from tests.web.videos.file_worker import FileWorkerDouble, done, submitted
@@ -74,6 +75,25 @@ def test_source_and_result_play_in_step_from_the_trimmed_start(
     page.wait_for_function("() => document.querySelector('#player-before video').playbackRate > 1.7")
     page.keyboard.press("Escape")
     page.wait_for_function("() => !document.querySelector('#player video')")
+
+
+def test_a_source_whose_clock_begins_late_plays_in_step(
+    page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, tmp_path: Path
+) -> None:
+    """Chromium keeps the file's clock."""
+    clip = numbered_clip(tmp_path / "a.webm", 120, 640, 480, codec="libvpx", options={"g": "30"})
+    late = remuxed(clip, tmp_path / "late.webm", picture_s=3600, sound_s=3600)
+    ended(http, site, uploaded(http, late.read_bytes(), "late.webm"), start_s=1.25)
+    played(page, site)
+    page.click("#player-compare")
+    in_step(page, 3601.25)
+    page.click("#player-play")
+    page.wait_for_function("() => document.querySelector('#player-before video').paused")
+    page.evaluate("() => { document.querySelector('.result').currentTime = 2; }")
+    page.wait_for_function(
+        "() => Math.abs(document.querySelector('#player-before video').currentTime - 3603.25) < 0.06"
+    )
+    page.keyboard.press("Escape")
 
 
 def test_the_line_is_a_slider(page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str) -> None:

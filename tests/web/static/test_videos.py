@@ -10,9 +10,10 @@ import pytest
 
 from stream.records.formats import DEFAULT, FORMATS
 from tests.conftest import PICTURES
-from tests.media import TALK
+from tests.media import TALK, numbered_clip, remuxed
 from tests.pictures import person, save
 from tests.stream.records.jobs import new_job
+from tests.tracks import Video, write_streams
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.videos.file_worker import FileWorkerDouble, submitted
@@ -89,6 +90,23 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDoubl
     page.wait_for_selector(".job", state="detached")
 
 
+def test_the_part_of_a_video_whose_clock_begins_late(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
+    """Chromium keeps the file's clock; the server counts from the file's start."""
+    clip = numbered_clip(tmp_path / "a.webm", 120, codec="libvpx", options={"g": "30"})
+    page.set_input_files("#files", [remuxed(clip, tmp_path / "late.webm", picture_s=3600, sound_s=3600)])
+    page.wait_for_selector(READY)
+    page.wait_for_selector(".trim:has-text('0:00.0 to 0:04.0')")
+    page.focus("input[aria-label=Start]")
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".trim:has-text('0:01.0 to 0:04.0')")
+    page.wait_for_function("() => Math.abs(document.querySelector('.draft video').currentTime - 3601) < 0.06")
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job:has-text('Waiting for a worker')")
+    job = files.plan(1)
+    assert (job.start_s, job.end_s) == (1.0, None)
+
+
 def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY)
@@ -101,6 +119,21 @@ def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     page.press("button:has-text('Back to the video')", "Enter")
     page.click(".draft button:has-text('Remove')")
     page.wait_for_selector("#drafts-part", state="hidden")
+
+
+def test_one_of_several_video_streams_is_selected(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
+    page.set_input_files("#files", [TALK])
+    page.wait_for_selector(READY)
+    assert page.is_hidden("select[aria-label='Video stream']"), "there is no choice"
+    page.click(".draft button:has-text('Remove')")
+    page.set_input_files("#files", [write_streams(tmp_path / "two.ts", [Video((64, 48)), Video((128, 96))])])
+    page.wait_for_selector(READY)
+    choices = page.locator("select[aria-label='Video stream'] option").all_inner_texts()
+    assert choices == ["The best video stream", "Video stream 0", "Video stream 1"]
+    page.select_option("select[aria-label='Video stream']", "Video stream 0")
+    page.click(".draft button:has-text('Start')")
+    page.wait_for_selector(".job:has-text('Waiting for a worker')")
+    assert files.plan().stream == 0
 
 
 def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 
 from stream import limits
 from tests.media import TALK
+from tests.tracks import Video, write_streams
 from tests.web.http_checks import problem
 from tests.web.running_site import Site
 from tests.web.videos.file_worker import FileWorkerDouble
@@ -56,6 +58,7 @@ def test_with_curl(site: Site, files: FileWorkerDouble) -> None:
 @pytest.mark.parametrize(("fields", "field"), [
     ({"format": "tea"}, "outputs.0.format"), ({"background": "plaid"}, "options.background"),
     ({"engin": "chroma"}, "options.engin"), ({"start_s": "soon"}, "start_s"), ({"upload": "x"}, "options.upload"),
+    ({"stream": "-1"}, "stream"),
 ])  # fmt: skip
 def test_a_refused_request_keeps_no_file(http: httpx.Client, site: Site, fields: dict[str, str], field: str) -> None:
     before = kept(site)
@@ -63,6 +66,17 @@ def test_a_refused_request_keeps_no_file(http: httpx.Client, site: Site, fields:
     assert response.status_code == 422
     assert [fault["field"] for fault in response.json()["errors"]] == [field]
     assert kept(site) == before
+
+
+def test_a_video_stream_is_selected_by_its_number(
+    http: httpx.Client, site: Site, files: FileWorkerDouble, tmp_path: Path
+) -> None:
+    content = write_streams(tmp_path / "two.ts", [Video((64, 48)), Video((128, 96))]).read_bytes()
+    job = posted(http, content, stream="0").json()
+    assert (job["stream"], job["media"]["video_streams"]) == (0, 2)
+    assert posted(http, content).json()["stream"] is None
+    refused = problem(posted(http, content, stream="2"), 422, "no_video_stream", field="stream")
+    assert refused["detail"] == "the file has no video stream 2: the video streams are 0 to 1"
 
 
 def test_what_is_no_video_is_refused_and_not_kept(http: httpx.Client, site: Site) -> None:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from stream.records.jobs import Job
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 from tests.media import numbered_clip
 from tests.waiting import PATIENCE_S
@@ -66,8 +67,10 @@ def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: File
     assert (job["title"], job["upload"], job["media"]["fps"]) == ("Tänze im Mai.mp4", upload, 30)
     assert job["options"]["background"] == "gallery:dusk", "no path of the server is visible"
     assert [(o["name"], o["view"]) for o in job["outputs"]] == [("film", None), ("matte", "matte")]
+    assert job["metadata"] == "no-location", "results of the service contain no location"
     assert [j["id"] for j in http.get("/api/jobs").json()["jobs"]] == [job["id"]]
     planned = files.plan(2)
+    assert planned.metadata is Metadata.NO_LOCATION
     assert planned.source == f"uploads/{upload}/source"
     assert planned.options.background.path == "storage://gallery/dusk.jpg", "readable on any machine"
     files.segment()
@@ -84,6 +87,15 @@ def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: File
     assert http.get(ended["results"]["matte"]["url"]).content == RESULT
     assert http.delete(path).status_code == 204
     problem(http.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("metadata", list(Metadata))
+def test_a_job_names_the_metadata_that_it_keeps(
+    http: httpx.Client, files: FileWorkerDouble, upload: str, metadata: Metadata
+) -> None:
+    path = submitted(http, upload=upload, metadata=metadata.value)
+    assert http.get(path).json()["metadata"] == metadata.value
+    assert files.plan().metadata is metadata
 
 
 @pytest.mark.parametrize(("body", "status", "code", "field"), [
@@ -107,6 +119,7 @@ def test_a_job_from_its_submission_to_its_result(http: httpx.Client, files: File
     ({"upload": "@", "start_s": 1e9}, 422, "invalid", "start_s"),
     ({"upload": "@", "start_s": 0.5, "end_s": 0.5}, 422, "invalid", ""),
     ({"upload": "@", "width": 1e9}, 422, "invalid", "width"),
+    ({"upload": "@", "metadata": "some"}, 422, "invalid", "metadata"),
     ({"upload": "@", "unknown": 1}, 422, "invalid", "unknown"),
     ({"upload": "@", "webhook": "http://127.0.0.1/x"}, 422, "fetch", "webhook"),
     ({"url": "file:///etc/passwd"}, 422, "fetch", "url"),
@@ -277,6 +290,7 @@ def test_a_preview_of_one_frame(http: httpx.Client, files: FileWorkerDouble, upl
         asked = pool.submit(http.post, "/api/previews", json={"upload": upload, "at_s": 99})
         planned = files.plan()
         assert (planned.priority, planned.outputs[0].format) == (9, "png")
+        assert planned.metadata is Metadata.DROP
         assert planned.end_s is not None
         assert planned.end_s == pytest.approx(1.0, abs=0.01), "a time after the end gives the last frame"
         assert planned.start_s == pytest.approx(planned.end_s - 1 / 30 - 0.5, abs=0.01)

@@ -5,6 +5,7 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from stream.records.job_store import JobStore
 from stream.records.jobs import Media
 from tests.media import numbered_clip
 from tests.pictures import SKIN, person, points
+from tests.tracks import Video, write_streams
 from tests.waiting import PATIENCE_S
 from tests.web.http_checks import problem
 from tests.web.running_site import Site
@@ -138,3 +140,14 @@ def test_a_preview_of_a_picture(http: httpx.Client, upload: str) -> None:
     assert (response.status_code, response.headers["content-type"]) == (200, "image/png"), response.text
     with Image.open(io.BytesIO(response.content)) as image:
         assert (image.size, image.mode) == ((61, 45), "RGBA")
+    problem(http.post("/api/previews", json={"upload": upload, "stream": 0}), 422, "invalid", field="stream")
+
+
+@pytest.mark.usefixtures("_file_worker")
+def test_a_preview_of_a_video_stream(http: httpx.Client, tmp_path: Path) -> None:
+    video = uploaded(http, write_streams(tmp_path / "two.ts", [Video((64, 48)), Video((128, 96))]).read_bytes())
+    for stream, size in ((0, (64, 48)), (1, (128, 96)), (None, (128, 96))):
+        response = http.post("/api/previews", json={"upload": video, "stream": stream, "options": CHROMA})
+        assert response.status_code == 200, response.text
+        with Image.open(io.BytesIO(response.content)) as image:
+            assert image.size == size

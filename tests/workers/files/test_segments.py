@@ -10,16 +10,21 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, to_av
 from stream.progress import LineReporter
 from stream.records.jobs import Job, Output
+from stream.records.metadata import Metadata
 from stream.records.options import Background, Options, View
 from stream.settings import Settings
 from stream.sinks.parts.joined import Part
 from stream.sources.pattern import PatternSource
-from tests.media import numbered, read, write_video
+from tests.media import number_of, numbered, read, remuxed, write_video
+from tests.rich_clips import CHAPTERS, PHONE, attachments_of, chapters_of, cues_of, rich_clip, tags_of
+from tests.sounds import clip_with, heard, tones
+from tests.tracks import Video, write_streams
 from workers import engines
 from workers.engines.rvm import Rvm
 from workers.engines.selfie import Selfie
@@ -67,8 +72,8 @@ def in_segments(job: Job, clip: Path, folder: Path) -> tuple[Plan, list[Path]]:
 
 def in_one_pass(job: Job, output: Output, clip: Path, folder: Path) -> Path:
     path = folder / ("pictures" if output.format == "png" else f"one.{output.format}")
-    size = (job.width, job.height)
-    task = FileRun(clip, path, output.options(job.options), job.start_s, job.end_s, size)
+    requested = (job.start_s, job.end_s, (job.width, job.height), job.stream, job.metadata)
+    task = FileRun(clip, path, output.options(job.options), *requested)
     run_file(task, SETTINGS, LineReporter(io.StringIO()))
     return path
 
@@ -120,6 +125,114 @@ def test_every_format_is_the_same_as_in_one_pass(
         assert abs(length_s(ours) - length_s(theirs)) < 1 / 30
 
 
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("metadata", list(Metadata))
+def test_metadata_is_the_same_as_in_one_pass(tmp_path: Path, metadata: Metadata) -> None:
+    """Also if the output is written in two passes, for storage that cannot seek."""
+    font = ("font.ttf", "application/x-truetype-font", b"font")
+    clip = rich_clip(
+        tmp_path / "in.mkv", PHONE, chapters=CHAPTERS, subtitles="subrip", attachments=[font], timecode="01:00:00:00",
+        frames=120,
+    )  # fmt: skip
+    outputs = tuple(Output(name=name, format=name) for name in ("mp4", "mov", "mkv", "webm"))
+    job = job_of(*outputs, start_s=0.5, metadata=metadata)
+    plan, joined = in_segments(job, clip, tmp_path)
+    assert len(plan.spans) == 3
+    work = Work(job, plan, clip, SETTINGS, Watcher())
+    for n, (output, ours) in enumerate(zip(outputs, joined, strict=True)):
+        theirs = carried(in_one_pass(job, output, clip, tmp_path))
+        assert carried(ours) == theirs
+        assert len(theirs["cues"]) == 2
+        assert len(theirs["chapters"]) == (0 if metadata is Metadata.DROP else 2)
+        assert ("location" in theirs["tags"]) == (metadata is Metadata.KEEP)
+        parts = [Part(Segment(work, number).files(tmp_path)[n], span[0] or 0) for number, span in enumerate(plan.spans)]
+        with Whole(work) as whole:
+            first = whole.first_pass(output, parts)
+        with Whole(work) as whole:
+            sent = tmp_path / f"sent.{output.format}"
+            sent.write_bytes(b"".join(whole.second_pass(first, output, parts)))
+        assert carried(sent) == theirs
+
+
+def carried(path: Path) -> dict[str, Any]:
+    with av.open(str(path)) as container:
+        tracks = [
+            (
+                stream.type,
+                {name.lower(): text for name, text in stream.metadata.items()}.get("timecode"),
+                stream.metadata.get("language"),
+                int(stream.disposition),
+            )
+            for stream in container.streams
+        ]
+    return {
+        "tags": tags_of(path),
+        "chapters": chapters_of(path),
+        "cues": cues_of(path),
+        "attachments": attachments_of(path),
+        "tracks": tracks,
+    }
+
+
+@pytest.mark.usefixtures("short")
+def test_lost_metadata_is_reported_as_in_one_pass(tmp_path: Path) -> None:
+    clip = rich_clip(tmp_path / "in.mkv", PHONE, chapters=CHAPTERS, subtitles="subrip", frames=120)
+    job = job_of(Output(name="gif", format="gif"), Output(name="png", format="png"))
+    engine = engines.load("chroma", job.options, SETTINGS)
+    plan, _, _ = make_plan(job, clip, engine, SETTINGS)
+    work = Work(job, plan, clip, SETTINGS, Watcher())
+    parts = [Segment(work, number) for number in range(len(plan.spans))]
+    notes = [segments.run_segment(part, tmp_path, engine) for part in parts]
+    assert [note.warnings for note in notes] == [[], [], [], []]
+    for n, output in enumerate(job.outputs):
+        files = [Part(part.files(tmp_path)[n], note.first) for part, note in zip(parts, notes, strict=True)]
+        with Whole(work) as whole:
+            warnings = whole.join(output, files, tmp_path / f"joined{output.kind.result_suffix}")
+        assert [code for code, _ in warnings] == ["no_metadata", "no_chapters", "no_subtitles"]
+
+
+@pytest.mark.usefixtures("short")
+def test_sound_that_changes_is_the_same_as_in_one_pass(tmp_path: Path, clip: Path) -> None:
+    """AC-3 that goes on in 5.1, in the MP4 that a recorder made of it."""
+    sounds = [
+        clip_with(tmp_path / f"{layout}.ts", tones(count, 2.0), layout=layout, codec="ac3")
+        for layout, count in (("stereo", 2), ("5.1(side)", 6))
+    ]
+    video = with_sound(tmp_path / "in.mp4", clip, sounds)
+    job = job_of(Output(name="a", format="mp4"), Output(name="b", format="webm"), Output(name="c", format="mkv"))
+    plan, results = in_segments(job, video, tmp_path)
+    assert len(plan.spans) == 4
+    for output, ours in zip(job.outputs, results, strict=True):
+        theirs = in_one_pass(job, output, video, tmp_path)
+        assert packets(ours, "audio") == packets(theirs, "audio")
+        wave, rate, layout = heard(ours)
+        assert len(wave) / rate == pytest.approx(4, abs=0.1)
+        assert layout == "stereo"
+
+
+def with_sound(path: Path, clip: Path, sounds: list[Path]) -> Path:
+    """The video of `clip` with the sound of `sounds` one after the other."""
+    with av.open(str(clip)) as pictures, av.open(str(path), "w") as out:
+        first = av.open(str(sounds[0]))
+        video = out.add_stream_from_template(pictures.streams.video[0])
+        sound = out.add_stream_from_template(first.streams.audio[0])
+        for number, source in enumerate(sounds):
+            with av.open(str(source)) as container:
+                start = None
+                for packet in container.demux(audio=0):
+                    if packet.size and packet.pts is not None and packet.time_base is not None:
+                        start = packet.pts if start is None else start
+                        packet.pts = packet.dts = packet.pts - start + round(2 * number / packet.time_base)
+                        packet.stream = sound
+                        out.mux(packet)
+        for picture in pictures.demux(video=0):
+            if picture.size:
+                picture.stream = video
+                out.mux(picture)
+        first.close()
+    return path
+
+
 def length_s(path: Path) -> float:
     with av.open(str(path)) as container:
         return float(Fraction(container.duration or 0, av.time_base))
@@ -166,6 +279,62 @@ def test_part_of_a_video_with_variable_frame_rate(tmp_path: Path) -> None:
     theirs = in_one_pass(job, job.outputs[0], video, tmp_path)
     assert apart(read(ours), read(theirs)) < 1.0
     assert packets(ours, "audio") == packets(theirs, "audio")
+
+
+@pytest.fixture(scope="module")
+def holed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording whose clock begins at 3600 s, without its frames from 1.6 s to 2.8 s; its sound is complete."""
+    folder = tmp_path_factory.mktemp("holed")
+    whole = write_video(
+        folder / "whole.mkv", (numbered(n) for n in range(150)), sound_s=5.0, options={"g": "12", "bf": "0"}
+    )
+    return remuxed(whole, folder / "holed.mkv", picture_s=3600, sound_s=3600, lost=(1.59, 2.79))
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("formats", [("mp4", "mkv", "webm"), ("mov", "gif", "png")])
+def test_a_hole_stays_where_it_is_and_is_reported_once(tmp_path: Path, holed: Path, formats: tuple[Any, ...]) -> None:
+    job = job_of(*(Output(name=f"o-{name}", format=name) for name in formats))
+    engine = engines.load("chroma", job.options, SETTINGS)
+    _, media, warnings = make_plan(job, holed, engine, SETTINGS)
+    plan, joined = in_segments(job, holed, tmp_path)
+    assert len(plan.spans) == 3
+    assert [code for code, _ in warnings] == ["gap"]
+    assert warnings[0][1].startswith(
+        "36 of about 150 frames were damaged or lost: they are missing in 1 place (0:01.6-"
+    )
+    assert media.duration_s == pytest.approx(5, abs=0.05)
+    first_s = read(holed)[0].time_s
+    times_s = [first_s + n / 30 for n in range(150) if not 48 <= n < 84]
+    for output, ours in zip(job.outputs, joined, strict=True):
+        theirs = in_one_pass(job, output, holed, tmp_path)
+        if output.format == "png":
+            with zipfile.ZipFile(ours) as packed:
+                lines = packed.read("timestamps.txt").decode().splitlines()[1:]
+            assert [float(line) / 1000 for line in lines] == pytest.approx(times_s, abs=0.002)
+            continue
+        origin_s = 0.0 if packets(ours, "audio") else first_s
+        assert [frame.time_s + origin_s for frame in read(ours)] == pytest.approx(times_s, abs=0.011)
+        assert [frame.time_s + origin_s for frame in read(theirs)] == pytest.approx(times_s, abs=0.011)
+        assert packets(ours, "audio") == packets(theirs, "audio")
+
+
+def test_a_hole_in_a_job_that_is_not_cut_is_reported_once(tmp_path: Path, holed: Path) -> None:
+    job = job_of()
+    engine = engines.load("chroma", job.options, SETTINGS)
+    plan, _, warnings = make_plan(job, holed, engine, SETTINGS)
+    assert plan.whole
+    note = segments.run_segment(Segment(Work(job, plan, holed, SETTINGS, Watcher()), 0), tmp_path, engine)
+    assert [code for code, _ in [*warnings, *judge([note], SETTINGS)]] == ["gap"]
+
+
+def test_a_preview_in_a_hole_shows_the_frame_before_it(tmp_path: Path, holed: Path) -> None:
+    job = job_of(Output(format="png"), start_s=2.2, end_s=2.3)
+    plan, (ours,) = in_segments(job, holed, tmp_path)
+    assert plan.whole
+    whole = in_one_pass(job_of(), Output(format="png"), holed, tmp_path)
+    with zipfile.ZipFile(ours) as packed:
+        assert packed.read("00001.png") == sorted(whole.glob("*.png"))[47].read_bytes()
 
 
 @pytest.mark.usefixtures("short")
@@ -282,3 +451,31 @@ def test_a_frame_at_the_end_time_is_excluded(tmp_path: Path, clip: Path, start_s
     plan, (ours,) = in_segments(job, clip, tmp_path)
     assert len(plan.spans) > 1
     assert apart(read(ours), read(in_one_pass(job, job.outputs[0], clip, tmp_path))) == 0.0
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("stream", [0, 1, None])
+def test_every_segment_reads_the_same_video_stream(tmp_path: Path, stream: int | None) -> None:
+    both = Disposition.default
+    videos = [Video((64, 48), both, codec="mpeg4"), Video((128, 96), both, first=100, codec="mpeg4")]
+    clip = write_streams(tmp_path / "two.mp4", videos, sounds=1, codec="aac", frames=120)
+    job = job_of(options={"background": "none"}, stream=stream)
+    plan, (joined,) = in_segments(job, clip, tmp_path)
+    assert len(plan.spans) == 4
+    video = videos[1 if stream is None else stream]
+    assert plan.size == video.size
+    frames = read(joined)
+    assert [number_of(frame) for frame in frames] == list(range(video.first, video.first + 120))
+    theirs = in_one_pass(job, job.outputs[0], clip, tmp_path)
+    assert apart(frames, read(theirs)) == 0
+    assert packets(joined, "audio") == packets(theirs, "audio") != []
+
+
+def test_a_raw_stream_is_one_segment_whose_length_is_known(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "a.h264", (numbered(n) for n in range(90)), options={"g": "10", "bf": "2"})
+    job = job_of(options={"background": "none"}, start_s=1.0)
+    engine = engines.load(job.options.engine, job.options, SETTINGS)
+    plan, media, warnings = make_plan(job, clip, engine, SETTINGS)
+    assert (plan.frames, media.duration_s, media.fps, warnings) == ((60,), 2.0, 30.0, [])
+    _, (result,) = in_segments(job, clip, tmp_path)
+    assert [number_of(frame) for frame in read(result)] == list(range(30, 90))

@@ -23,6 +23,8 @@ from stream.sinks import open_sink
 from stream.sources.pattern import PatternSource
 from tests.fakes import Unchanged
 from tests.media import TALK, TALK_ALPHA, write_video
+from tests.orientations import MATRIX, quartered
+from tests.pictures import stored
 from workers.measure import evaluate as metrics
 from workers.measure.alpha_video import AlphaVideo
 from workers.measure.evaluate import Scores, evaluate
@@ -245,6 +247,14 @@ def test_full_range_video_is_not_stretched(suffix: str, codec: str, tmp_path: Pa
     path = write_video(tmp_path / f"a.{suffix}", [picture], codec=codec, options=options, colour=(1, 2, 1, 1))
     [plane] = read(path)
     assert np.abs(plane.astype(int) - RAMP).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_video_is_compared_upright(tmp_path: Path, orientation: int) -> None:
+    images = [grey(np.ascontiguousarray(stored(quartered(), orientation)[..., 0]))]
+    path = write_video(tmp_path / "a.mkv", images, codec="ffv1", pix_fmt="gray", display=MATRIX[orientation])
+    (plane,) = read(path)
+    assert np.array_equal(plane, quartered()[..., 0])
 
 
 def coloured_with_alpha(pix_fmt: str) -> av.VideoFrame:

@@ -13,6 +13,7 @@ from PIL.ExifTags import IFD, Base
 from stream.errors import UnsupportedOutput
 from stream.progress import LineReporter, Report
 from stream.records.formats import FORMATS
+from stream.records.metadata import Metadata
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import numbered_clip
@@ -24,9 +25,12 @@ STILL = [kind.suffix for kind in FORMATS.values() if kind.still]
 EXACT = (".png", ".tif")
 
 
-def run(source: Path, output: Path, size: tuple[int, int] = (0, 0), **options: Any) -> Report:
+def run(
+    source: Path, output: Path, size: tuple[int, int] = (0, 0), metadata: Metadata = Metadata.KEEP, **options: Any
+) -> Report:
     chosen = Options.read(**{"engine": "chroma", "background": "transparent", **options})
-    return run_file(FileRun(source, output, chosen, size=size), SETTINGS, LineReporter(StringIO()))
+    task = FileRun(source, output, chosen, size=size, metadata=metadata)
+    return run_file(task, SETTINGS, LineReporter(StringIO()))
 
 
 def with_thumbnail() -> bytes:
@@ -225,6 +229,29 @@ def test_a_picture_too_large_for_the_format_is_refused(tmp_path: Path) -> None:
     source = save(tmp_path / "in.png", np.zeros((2, 16_384, 3), np.uint8))
     with pytest.raises(UnsupportedOutput, match="WebP supports up to 16383 pixels per side, not 16384"):
         run(source, tmp_path / "out.webp")
+
+
+@pytest.mark.parametrize("suffix", STILL)
+def test_places_and_exif_data_can_be_left_out(tmp_path: Path, suffix: str) -> None:
+    data, profile = exif(6), wide_gamut()
+    data[Base.ImageDescription], data[Base.Artist] = "at +48.2082+016.3738/", "Ada"
+    data[IFD.Exif][Base.MakerNote] = b"48 north"
+    source = save(tmp_path / "in.jpg", stored(person(), 6), exif=data, icc_profile=profile)
+    run(source, tmp_path / f"private{suffix}", metadata=Metadata.NO_LOCATION, background="color:#ffffff")
+    with Image.open(tmp_path / f"private{suffix}") as image:
+        kept = image.getexif()
+        assert (image.size, kept.get(Base.Orientation, 1)) == ((61, 45), 1)
+        assert (kept[Base.Make], kept[Base.Artist]) == ("Maker", "Ada")
+        assert kept.get_ifd(IFD.Exif)[Base.DateTimeOriginal] == "2024:05:06 07:08:09"
+        assert not kept.get_ifd(IFD.GPSInfo)
+        assert Base.ImageDescription not in kept
+        assert Base.MakerNote not in kept.get_ifd(IFD.Exif)
+        assert image.info["icc_profile"] == profile
+    run(source, tmp_path / f"bare{suffix}", metadata=Metadata.DROP, background="color:#ffffff")
+    with Image.open(tmp_path / f"bare{suffix}") as image:
+        assert image.size == (61, 45)
+        assert not {Base.Make, Base.Artist, IFD.Exif, IFD.GPSInfo} & set(image.getexif())
+        assert image.info["icc_profile"] == profile
 
 
 def test_exif_data_that_is_too_long_for_a_jpeg_is_left_out_with_a_warning(tmp_path: Path) -> None:

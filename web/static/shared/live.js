@@ -35,6 +35,7 @@ export class Live {
     this.id = null;
     this.connection = null;
     this.running = false;
+    this.connected = this.wasLive = false; // whether a connection was ever established, and has ever shown a frame
     this.reconnects = 0;
     this.gapMs = 0; // the longest gap between recent frames
     this.stalls = 0; // recent connections that were closed because no frame came
@@ -126,6 +127,9 @@ export class Live {
     this.endReason = undefined;
     const connection = new RTCPeerConnection({ iceServers: await this.iceServers(), bundlePolicy: "max-bundle" });
     this.connection = connection;
+    connection.addEventListener("connectionstatechange", () => {
+      this.connected ||= connection.connectionState === "connected";
+    });
     const transceiver = this.#transceiver(connection);
     const video = this.videos.find((v) => !v.classList.contains("shown"));
     connection.addEventListener("track", (event) => {
@@ -180,6 +184,7 @@ export class Live {
       if (other !== video) other.srcObject = null;
     }
     this.lastFrameMs = performance.now();
+    this.wasLive = true;
     this.state("live");
     this.onShow(video);
     const next = () => {
@@ -256,7 +261,7 @@ export class Live {
   async #backOff(error, failures) {
     const delay = BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)];
     if (!(error instanceof Refusal)) {
-      this.state(error instanceof TypeError ? "unreachable" : "reconnecting");
+      this.state(error instanceof TypeError ? "unreachable" : this.#missing());
       await pause(delay);
       return;
     }
@@ -265,6 +270,12 @@ export class Live {
       this.state(names[error.status] || "unreachable", `in ${left} s.`);
       await pause(1000);
     }
+  }
+
+  /** The name of the state to show while there is no video although the server answers. */
+  #missing() {
+    if (this.wasLive) return "reconnecting";
+    return this.connected ? "connecting" : "blocked";
   }
 
   #close() {

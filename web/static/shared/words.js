@@ -51,6 +51,12 @@ export const STATES = {
     title: "Reconnecting…",
     text: "The video stopped. You don't need to do anything: the last frame stays until the video is back.",
   },
+  blocked: {
+    tone: "bad", line: "No video connection to the server. Trying again…", icon: "cloud-off",
+    title: "No video connection to the server",
+    text: "The server answers, but video does not get through. A firewall, a VPN or this network may block UDP: try another network.",
+    fine: "For the person who runs the server: let UDP through to it (MATTEBOX_UDP_PORTS, MATTEBOX_PUBLIC_ADDRESS), or set up a TURN server (MATTEBOX_ICE_SERVERS).",
+  },
   draining: {
     tone: "wait", line: "The server is being restarted. Moving to another one…", icon: "link",
     title: "Moving to another server…",

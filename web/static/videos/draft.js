@@ -155,7 +155,7 @@ export class Draft {
   async #submit() {
     this.#show("wait", WORDS.starting);
     const headers = { "Idempotency-Key": (this.key ??= crypto.getRandomValues(new Uint32Array(4)).join("-")) };
-    const json = { upload: this.known.id, ...this.trim.range(), ...this.all.jobOptions.jobFields(this, this.known.media?.still) };
+    const json = { upload: this.known.id, ...this.trim.range(), ...this.trim.stream(), ...this.all.jobOptions.jobFields(this, this.known.media?.still) };
     try {
       const job = await (await request("POST", "/api/jobs", { json, headers })).json();
       this.all.become(this, job);
@@ -171,7 +171,7 @@ export class Draft {
     if (!this.complete) { this.trim.note(WORDS.incomplete); return; }
     this.trim.note(WORDS.previewing);
     try {
-      const json = { upload: this.known.id, at_s: this.trim.at, options: this.all.jobOptions.options(this) };
+      const json = { upload: this.known.id, at_s: this.trim.at, ...this.trim.stream(), options: this.all.jobOptions.options(this) };
       const picture = await (await request("POST", "/api/previews", { json })).blob();
       this.trim.show(picture, isTransparent(json.options));
     } catch (error) {

@@ -1,5 +1,7 @@
 // Two videos that play in step: the source, muted, follows the result. Knows nothing about the page.
 
+import { clockStart } from "./clock_start.js";
+
 const JUMP_S = 0.3; // a larger drift is corrected by seeking, a smaller one by playing slightly faster or slower
 const DRIFT_S = 0.02;
 const GAIN = 0.5; // of the rate, per second of drift
@@ -15,12 +17,13 @@ export function correction(drift, rate, playing) {
 export class InStep {
   /** leader: the result. follower: its source. startS: the time of the source at which the result begins. */
   constructor(leader, follower, startS) {
-    Object.assign(this, { leader, follower, startS, stopped: new AbortController() });
+    Object.assign(this, { leader, follower, startS, originS: null, stopped: new AbortController() });
     const { signal } = this.stopped;
     for (const type of ["play", "pause", "seeking", "seeked", "ratechange", "timeupdate"]) {
       leader.addEventListener(type, () => this.#follow(), { signal });
     }
-    for (const type of ["loadedmetadata", "canplay"]) follower.addEventListener(type, () => this.#follow(), { signal });
+    follower.addEventListener("loadeddata", () => this.#begin(), { signal, once: true });
+    follower.addEventListener("canplay", () => this.#follow(), { signal });
     this.#tick();
   }
 
@@ -34,7 +37,13 @@ export class InStep {
 
   #target() {
     const end = Number.isFinite(this.follower.duration) ? this.follower.duration : Infinity;
-    return Math.min(end, this.startS + this.leader.currentTime);
+    return Math.min(end, this.originS + this.startS + this.leader.currentTime);
+  }
+
+  /** The follower is first moved after this: before, its position is the start of its clock. */
+  #begin() {
+    this.originS = clockStart(this.follower);
+    this.#follow();
   }
 
   #tick() {
@@ -45,8 +54,12 @@ export class InStep {
 
   #follow() {
     const { leader, follower } = this;
-    if (follower.readyState < HTMLMediaElement.HAVE_METADATA || follower.seeking) return;
     const playing = !leader.paused && !leader.seeking && leader.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
+    if (this.originS === null) {
+      if (playing && follower.readyState >= HTMLMediaElement.HAVE_METADATA) follower.play().catch(() => {}); // loads data
+      return;
+    }
+    if (follower.readyState < HTMLMediaElement.HAVE_METADATA || follower.seeking) return;
     const { seek, rate } = correction(this.drift, leader.playbackRate, playing);
     if (seek) follower.currentTime = this.#target();
     follower.playbackRate = rate ?? leader.playbackRate;

@@ -1,6 +1,8 @@
-// One new video or picture: a player of its file, sliders for the part to process, and a preview of one frame.
+// One new video or picture: a player of its file, sliders for the part to process, a choice among several video
+// streams, and a preview of one frame.
 
 import { icon, make, write } from "../shared/dom.js";
+import { clockStart } from "./clock_start.js";
 import { clock, WORDS } from "./words.js";
 
 const STEP_S = 0.05;
@@ -8,21 +10,24 @@ const STEP_S = 0.05;
 export class Trim {
   /** file: null if only the server has it. preview(): called when the user asks for a preview of the frame at `at`. */
   constructor(file, name, preview) {
-    Object.assign(this, { start: 0, end: null, length: 0, at: 0 });
+    Object.assign(this, { start: 0, end: null, length: 0, at: 0, origin: 0 });
     this.video = make("video", { muted: true, playsInline: true, preload: "metadata", controls: true, aria: { label: name } });
     this.picture = make("img", { alt: "Preview of the frame", hidden: true });
     this.noteElement = make("p", { className: "fine", role: "status" });
     this.button = make("button", { type: "button", className: "quiet" }, "Preview this frame");
     this.button.addEventListener("click", () => (this.picture.hidden ? preview() : this.#back()));
+    this.streams = make("select", { hidden: true, aria: { label: "Video stream" } });
+    this.streams.addEventListener("change", () => this.#back());
     this.element = make("div", { className: "look-at" },
-      make("div", { className: "screen" }, icon("film"), this.video, this.picture), this.button, this.noteElement);
+      make("div", { className: "screen" }, icon("film"), this.video, this.picture), this.streams, this.button, this.noteElement);
     this.from = this.#handle("Start", () => this.#move("start"));
     this.to = this.#handle("End", () => this.#move("end"));
     this.words = make("p", { className: "fine" });
     this.fields = make("div", { className: "trim", hidden: true, role: "group" }, make("div", { className: "rail" }, this.from, this.to), this.words);
     this.fields.setAttribute("aria-label", "The part to process");
     this.video.addEventListener("loadedmetadata", () => this.#setLength(this.video.duration));
-    this.video.addEventListener("timeupdate", () => { this.at = this.video.currentTime; });
+    this.video.addEventListener("loadeddata", () => this.#setOrigin(clockStart(this.video)), { once: true });
+    this.video.addEventListener("timeupdate", () => { this.at = Math.max(0, this.video.currentTime - this.origin); });
     this.video.addEventListener("error", () => { this.video.hidden = this.unplayable = true; this.#judge(); });
     this.name = name;
     if (file) this.url = URL.createObjectURL(file);
@@ -39,6 +44,7 @@ export class Trim {
     }
     this.#judge();
     if (!this.length) this.#setLength(media.duration_s);
+    if (media.video_streams > 1) this.#offerStreams(media.video_streams);
   }
 
   /** The fields of a job request for the chosen part. */
@@ -46,6 +52,9 @@ export class Trim {
     const whole = this.end === null || this.end >= this.length - STEP_S;
     return { start_s: this.start, ...(!whole && { end_s: this.end }) };
   }
+
+  /** The field of a request for the chosen video stream; none for the best one. */
+  stream() { return this.streams.value && { stream: Number(this.streams.value) }; }
 
   /** Shows a preview. transparent: on a checkerboard. */
   show(blob, transparent) {
@@ -85,6 +94,12 @@ export class Trim {
     this.note("");
   }
 
+  #offerStreams(count) {
+    const numbers = Array.from({ length: count }, (_, number) => make("option", { value: number }, WORDS.stream(number)));
+    this.streams.replaceChildren(make("option", { value: "" }, WORDS.bestStream), ...numbers);
+    this.streams.hidden = false;
+  }
+
   #setLength(seconds) {
     if (!Number.isFinite(seconds) || seconds <= 0) return;
     this.length = seconds;
@@ -92,6 +107,14 @@ export class Trim {
     this.to.value = seconds;
     this.fields.hidden = false;
     this.#showPart();
+  }
+
+  /** Times count from the start of the file, as on the server. */
+  #setOrigin(seconds) {
+    if (!seconds || this.start || this.end !== null) return; // once it was moved, its start is unknown
+    this.origin = seconds;
+    this.at = 0;
+    this.#setLength(this.video.duration - seconds);
   }
 
   #handle(label, onInput) {
@@ -106,7 +129,7 @@ export class Trim {
     this.start = Number(this.from.value);
     this.end = Number(this.to.value);
     this.at = which === "start" ? this.start : Math.max(0, this.end - STEP_S);
-    if (!this.video.hidden) this.video.currentTime = this.at;
+    if (!this.video.hidden) this.video.currentTime = this.origin + this.at;
     if (!this.picture.hidden) this.#back();
     this.#showPart();
   }

@@ -58,6 +58,7 @@ export const WORDS = {
   part: (start, end) => `${clock(start)} to ${clock(end)}`,
   whole: "the whole video",
   long: (seconds) => `${clock(seconds)} long`,
+  bestStream: "The best video stream", stream: (number) => `Video stream ${number}`,
 };
 
 /** 83.4 → "1:23"; with tenths below a minute. */

@@ -1,0 +1,88 @@
+"""Which of a file's video streams is read, and which audio streams belong to it. The only place that chooses.
+
+Streams are numbered from 0 in the file's order. Cover art, thumbnails and still images have no number.
+"""
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from stream.errors import NoVideoStream
+
+_STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+_SPECIAL = Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.dependent
+
+
+def video_streams(container: InputContainer) -> list[av.VideoStream]:
+    """The streams of moving pictures, by number."""
+    return [stream for stream in container.streams.video if not stream.disposition & _STILL]
+
+
+def choose(container: InputContainer, number: int | None = None) -> av.VideoStream:
+    """The video stream with this number, or the best one.
+
+    The best has a known codec, is no version for impaired people and no supplement to another stream, is marked as the
+    default, and has the most pixels; among equals the first is taken. Raises NoVideoStream.
+    """
+    streams = video_streams(container)
+    if not streams:
+        raise NoVideoStream(f"{_name(container)} {_contents(container)}")
+    if number is None:
+        return max(streams, key=_rank)
+    if number >= len(streams):
+        last = len(streams) - 1
+        known = f"streams 0 to {last}" if last else "stream 0"
+        raise NoVideoStream(f"{_name(container)} has no video stream {number}, only {known}")
+    return streams[number]
+
+
+def choice(container: InputContainer, stream: av.VideoStream) -> str:
+    """A sentence that says which of several video streams is read; "" where there is no other."""
+    streams = video_streams(container)
+    if len(streams) < 2:
+        return ""
+    sizes = [f"{number} ({_size(each)})" for number, each in enumerate(streams)]
+    taken = sizes.pop(streams.index(stream))
+    return (
+        f"the file has {len(streams)} video streams: stream {taken} is used, not {', '.join(sizes)}; "
+        "another can be selected with --stream or, in a request, with stream"
+    )
+
+
+def sounds(container: InputContainer, stream: av.VideoStream) -> tuple[av.AudioStream, ...]:
+    """The audio streams of known codecs that belong to a video stream: in a broadcast of several programmes those of
+    its own, else all."""
+    known = [each for each in container.streams.audio if each.codec_context is not None]
+    own = _programme(container, stream)
+    # A track may be shared, and is then known as that of the first programme alone: the best one is always taken.
+    return tuple(each for each in known if each is own[1] or _programme(container, each) == own)
+
+
+def _programme(container: InputContainer, stream: Stream) -> tuple[Stream | None, Stream | None]:
+    """The best video and the best sound of a stream's programme, which tell it from others. Without programmes, the
+    best of the file."""
+    return container.streams.best("video", related=stream), container.streams.best("audio", related=stream)
+
+
+def _rank(stream: av.VideoStream) -> tuple[bool, bool, bool, int]:
+    known = stream.codec_context is not None
+    disposition = stream.disposition
+    pixels = stream.codec_context.width * stream.codec_context.height if known else 0
+    return known, not disposition & _SPECIAL, bool(disposition & Disposition.default), pixels
+
+
+def _size(stream: av.VideoStream) -> str:
+    context = stream.codec_context
+    return "unknown codec" if context is None else f"{context.width}x{context.height}"
+
+
+def _contents(container: InputContainer) -> str:
+    """What a file without video has."""
+    kinds = {"cover art" if s.type == "video" else s.type for s in container.streams}
+    if "audio" in kinds and kinds <= {"audio", "cover art"}:
+        return f"has only sound{' and cover art' if 'cover art' in kinds else ''}, no video"
+    return f"has no video, only {' and '.join(sorted(kinds)) or 'unknown data'}"
+
+
+def _name(container: InputContainer) -> str:
+    return container.name.removeprefix("file:")
