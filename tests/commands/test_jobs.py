@@ -101,8 +101,14 @@ def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: 
 
 
 def test_a_failed_job_has_exit_code_1(site: Site, tmp_path: Path) -> None:
-    clip = numbered_clip(tmp_path / "clip.mp4", 5)
-    code, stdout, stderr = jobs(site, "submit", clip, "--engine", "chroma", "--start", "0.01", "--end", "0.02")
+    clip = numbered_clip(tmp_path / "clip.mp4", 40)
+    content = bytearray(clip.read_bytes())
+    start = content.index(b"mdat")
+    size = int.from_bytes(content[start - 4 : start])
+    most = slice(start + size * 55 // 100, start + size - 8)
+    content[most] = bytes(most.stop - most.start)  # the first frame is whole, most others are lost
+    clip.write_bytes(content)
+    code, stdout, stderr = jobs(site, "submit", clip, "--engine", "chroma")
     assert (code, stderr) == (1, "")
     assert "failed" in stdout
     assert jobs(site, "watch", "zzz")[0] == 1
