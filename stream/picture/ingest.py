@@ -30,7 +30,7 @@ _MATRIX = {  # number in ITU-T H.273 → name in FFmpeg's filters setparams, sca
     7: ("smpte240m", "smpte240m", "smpte240m"),
     9: ("bt2020nc", "bt2020", "bt2020"),
 }
-_TURNS = {  # the result is in rows from top to bottom, which `vflip` alone does not ensure: PyAV 16 misreads others
+_TURNS = {  # `vflip` alone returns frames with a negative line size; the filter after it puts the rows into order
     Orientation(): [],
     Orientation(quarters=1): ["transpose=clock"],
     Orientation(quarters=2): ["vflip", "hflip"],
