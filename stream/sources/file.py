@@ -24,10 +24,11 @@ from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
+from stream.sources.decode_health import DecodeHealth, damaged_frames
 from stream.sources.extent import extent
 from stream.sources.extras import Request, read_extras
 from stream.sources.raw_streams import has_rate, is_raw
-from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+from stream.sources.reader import UNINDEXED, Raw, Reader
 from stream.sources.sound_changes import changing_sound
 from stream.sources.video_streams import choice, video_streams
 
@@ -195,8 +196,3 @@ class FileSource:
 
     def _warn(self, code: str, sentence: str) -> None:
         self.warnings.append((code, sentence))
-
-
-def damaged_frames(bad: int, total: int) -> tuple[str, str]:
-    """The warning about frames that could not be decoded. bad: their number, of total."""
-    return "damaged", f"{bad} of {total} frames were damaged: the last good frame is shown instead"

@@ -16,6 +16,7 @@ from stream.picture.gaps import GapFinder
 from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.decode_health import DecodeHealth
 from stream.sources.extent import WRAP, origin_s
 from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
@@ -272,30 +273,3 @@ class _Track:
         if placed is not None:
             self.now_s = float(placed * self._time_base)
         return placed
-
-
-class DecodeHealth:
-    """Decoding errors. cut: the file could not be read to its end. lost: frames that could not be decoded. damaged:
-    frames decoded with errors. ended_badly: the last frame was lost or damaged. overlapping: frames left out because
-    their times overlap an earlier recording, which is not an error."""
-
-    def __init__(self) -> None:
-        self.cut = self.ended_badly = False
-        self.good = self.damaged = self.lost = self.overlapping = 0
-
-    def take(self, picture: av.VideoFrame) -> None:
-        self.damaged += picture.is_corrupt
-        self.good += not picture.is_corrupt
-        self.ended_badly = picture.is_corrupt
-
-    def lose_one(self) -> None:
-        self.lost += 1
-        self.ended_badly = True
-
-    @property
-    def bad(self) -> int:
-        return self.damaged + self.lost
-
-    @property
-    def total(self) -> int:
-        return self.good + self.bad

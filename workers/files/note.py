@@ -9,7 +9,7 @@ from typing import Self
 from stream.errors import UnreadableMedia
 from stream.pump import Warnings
 from stream.settings import Settings
-from stream.sources.file import damaged_frames
+from stream.sources.decode_health import damaged_frames
 from workers.files.plan import Plan
 
 
