@@ -33,7 +33,7 @@ class Timeline:
 
     step: ticks between frames where the file has no timestamps, at least 1.
 
-    A step back by half a second or more is the start of another recording. Shorter steps back depend on the method:
+    A step back by more than half a second is always the start of another recording. Shorter ones depend on the method:
 
     * `place` moves the frame one tick after the one before.
     * `locate`, for audio packets, keeps the time, because only a packet's duration shows how much of it overlaps.
