@@ -157,7 +157,7 @@ class Ingest:
             yield from self._pull()
 
     def _build(self) -> None:
-        """Frames are rotated and mirrored last, in 4:2:0: for other formats FFmpeg adds conversions that change colours."""
+        """Frames are rotated last, in 4:2:0. In other formats FFmpeg adds conversions that change colours."""
         turn = _TURNS[self._shape.orientation]
         geometry = _geometry(self._shape, self.size[::-1] if self._shape.orientation.swaps_sides else self.size)
         colour = _colour(self._shape)
@@ -199,7 +199,7 @@ def _up_to_even(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:
-    """Filters that deinterlace a frame and scale or crop it. size: (width, height) in pixels, as stored, not upright."""
+    """Filters that deinterlace a frame and scale or crop it. size: (width, height) in pixels, before rotation."""
     steps = ["bwdif=mode=send_frame:deint=interlaced"] if shape.interlaced else []
     stored = (shape.width, shape.height)
     if stored == size:
