@@ -48,13 +48,13 @@ class MattingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PartOptions:
-    """Which stream and part of a recording is matted, and what its result keeps of the metadata, as the user wrote it.
-    Of `file` and `jobs submit`; live video has none of them."""
+    """Which stream and part of a recording is matted, and which metadata the result keeps, as the user wrote it. For
+    `file` and `jobs submit`; live video has none of these options."""
 
     start: shared_options.Start = "0"
     end: shared_options.End = None
     stream: shared_options.Stream = None
-    metadata: shared_options.Kept = None
+    metadata: shared_options.MetadataOption = None
 
     def times_s(self) -> tuple[float, float | None]:
         """(start, end) in seconds; end None: that of the video. Raises UsageError."""

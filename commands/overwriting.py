@@ -31,7 +31,7 @@ def check_file(path: Path, overwrite: bool) -> None:
 
 
 def check_saved(path: Path | None, overwrite: bool) -> None:
-    """Like `check_file`, for the results of a benchmark, which are saved after minutes of work. None: not saved."""
+    """As `check_file`, for the results of a benchmark, before its minutes of work. path: None if they are not saved."""
     if path is not None:
         check_file(path, overwrite)
 

@@ -63,17 +63,17 @@ Stream = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="Of a file with several video streams, the one to use, from 0 and without cover art; by default the best.",
+        help="Number of the video stream to use, from 0, cover art not counted; by default the best stream.",
     ),
 ]
 Size = Annotated[
     str | None, typer.Option(metavar="WxH", help="Scale to this size; 1280x or x720 keeps the aspect ratio.")
 ]
-Kept = Annotated[
+MetadataOption = Annotated[
     Metadata | None,
     typer.Option(
         help="What to keep of dates, titles, chapters, attachments, data tracks and EXIF data. "
-        "By default, a server drops places, and everything else is kept."
+        "By default everything; jobs on a server leave out locations by default."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]

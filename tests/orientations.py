@@ -1,4 +1,4 @@
-"""Clips that are stored in one of EXIF's eight orientations, and the places in which files say so."""
+"""Clips that are stored in one of EXIF's eight orientations, and writers of the headers and messages that state it."""
 
 import struct
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Clips that carry tags, chapters, subtitles, attachments, a cover and data, and a reader of what a file carries."""
+"""Clips that carry tags, chapters, subtitles, attachments, a cover and data, and functions that read these."""
 
 import io
 import re

@@ -136,14 +136,14 @@ class _Certificate(RTCCertificate):
 
 
 class _Generator:
-    """Generates a certificate that is known already."""
+    """Stands in for aiortc's generator of certificates: returns a given one."""
 
     def __init__(self, certificate: RTCCertificate) -> None:
         self.generateCertificate = lambda: certificate
 
 
 def client_with(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, ciphers: str) -> Client:
-    """A client with this key. aiortc takes no certificate from outside; it generates its own at the start."""
+    """A client with this key and these cipher suites. aiortc accepts no certificate; it always generates one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aiortc.rtcpeerconnection.RTCCertificate", _Generator(_Certificate(key, ciphers)))
         return Client(Camera(), "VP8")

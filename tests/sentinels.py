@@ -81,7 +81,7 @@ class Group:
     def fail_over(self) -> None:
         """Make the replica the master, while the master is well.
 
-        A sentinel that has not read the replica's state recently refuses (NOGOODSLAVE): until it has, repeat.
+        A sentinel that has not read the replica's state recently refuses (NOGOODSLAVE), so the command is repeated.
         """
 
         def accepted() -> bool:

@@ -1,4 +1,4 @@
-"""Clips with sound of any rate, layout and codec, a tone per channel, and what is heard in a file."""
+"""Clips with sound of any rate, layout and codec, with one tone per channel, and functions that detect the tones."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -101,14 +101,14 @@ def heard(path: Path) -> tuple[Wave, int, str]:
 
 
 def pitches(path: Path, part: slice = slice(None)) -> dict[str, list[int]]:
-    """For each channel of the first audio track the numbers of the tones in it, 0 for that of 300 Hz."""
+    """The numbers of the tones in each channel of the first audio track; 0 is the tone of 300 Hz."""
     layout = heard(path)[2]
     names = [channel.name for channel in av.AudioLayout(layout).channels]
     return dict(zip(names, tones_in(path, part), strict=True))
 
 
 def tones_in(path: Path, part: slice = slice(None)) -> list[list[int]]:
-    """As `pitches`, in the order of the channels, which need no names. part: of the samples; the middle by default."""
+    """As `pitches`, as a list in the order of the channels. part: of the samples; the middle by default."""
     wave, rate, _ = heard(path)
     wave = wave[part] if part != slice(None) else wave[len(wave) // 4 : len(wave) * 3 // 4]
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))[:, None], axis=0)) / len(wave)

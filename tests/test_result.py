@@ -158,7 +158,7 @@ def _off(picture: Sequence[Plane], expected: Sequence[Any], where: np.ndarray[An
 
 @pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.webm", "out.mov"])
 @pytest.mark.parametrize(("picture_s", "sound_s"), [(7.0, 5.0), (5.0, 7.0)])
-def test_picture_and_sound_that_begin_apart_stay_apart(
+def test_the_distance_between_the_starts_of_picture_and_sound_is_kept(
     tmp_path: Path, output: str, picture_s: float, sound_s: float
 ) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 30, sound_s=1.0)

@@ -18,8 +18,8 @@ _PLAIN = Disposition(0)
 
 @dataclass(frozen=True)
 class Video:
-    """One video stream. first: the number drawn into its first frame. codec: png for cover art, of one picture.
-    keyframes: frames from one to the next."""
+    """One video stream. first: the number drawn into its first frame. codec: png is for cover art, a single picture.
+    keyframes: number of frames from one keyframe to the next."""
 
     size: tuple[int, int]
     disposition: Disposition = _PLAIN

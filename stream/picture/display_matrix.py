@@ -1,7 +1,7 @@
 """The orientation in which a decoded frame is shown, from its display matrix.
 
-FFmpeg translates to a display matrix what it finds in the track header of MP4 and MOV, in the projection of Matroska,
-in display orientation messages (SEI) of H.264 and H.265, and in EXIF data of JPEG pictures.
+FFmpeg converts four sources to a display matrix: the track header of MP4 and MOV, the projection of Matroska, display
+orientation messages (SEI) of H.264 and H.265, and EXIF data of JPEG pictures.
 """
 
 import math
@@ -18,7 +18,7 @@ from av.sidedata.sidedata import SideData, Type
 from stream.picture.orientation import Orientation
 
 _UPRIGHT = Orientation()
-_DEGENERATE = 0.1  # sine of the angle between the axes below which a matrix shows no picture
+_DEGENERATE = 0.1  # sine of the angle between the axes, below which a matrix shows no picture
 _SAME_ASPECT = 0.01  # relative difference of the axes' lengths up to which pixels keep their shape, as in FFmpeg
 
 
@@ -26,9 +26,9 @@ _SAME_ASPECT = 0.01  # relative difference of the axes' lengths up to which pixe
 class Display:
     """How a frame is shown.
 
-    orientation: the nearest of the eight cases. off_deg: angle between it and the one that the matrix asks for, 0 to
-    45 degrees; halfway between two cases, the picture is turned less. sar: width over height of a stored pixel where
-    the matrix scales the two axes differently, which overrides other aspect ratios; None otherwise.
+    orientation: the one of the eight that is nearest to the matrix; halfway between two, the one with the smaller
+    rotation. off_deg: rotation that remains, 0 to 45 degrees. sar: width over height of a stored pixel if the matrix
+    scales the axes differently, which overrides other aspect ratios; otherwise None.
     """
 
     orientation: Orientation = _UPRIGHT
@@ -53,7 +53,7 @@ class Display:
 
     @classmethod
     def of_frame(cls, frame: av.VideoFrame) -> "Display":
-        """That of the frame's display matrix, or that which `Displays` carried to it; upright without either."""
+        """From the frame's own display matrix, or the one that `Displays` carried to it; upright without either."""
         return _stored(frame) or (carried if isinstance(carried := frame.opaque, cls) else _PLAIN)
 
 
@@ -63,24 +63,25 @@ _PLAIN = Display()
 class Displays:
     """Gives every frame of a stream its display.
 
-    An orientation message of H.264 or H.265 holds until the next keyframe. FFmpeg attaches its matrix only to the frame
-    whose message it is, and encoders write it only to keyframes.
+    An orientation message of H.264 or H.265 holds until the next keyframe, but FFmpeg attaches its matrix only to the
+    frame that has the message, and encoders write messages only to keyframes.
     """
 
     def __init__(self) -> None:
         self._last = _PLAIN
 
     def apply(self, frame: av.VideoFrame) -> None:
-        """Call for every decoded frame, in order."""
+        """Carry the display over to a frame without its own matrix. Call for every decoded frame, in order."""
         stored = _stored(frame)
         if stored is not None or frame.key_frame:
             self._last = stored or _PLAIN
         elif self._last != _PLAIN:
-            frame.opaque = replace(self._last)  # a copy: PyAV forgets the object of all frames that share it, with one
+            # A copy for each frame: PyAV drops an object that frames share when the first of them is freed.
+            frame.opaque = replace(self._last)
 
 
 def _stored(frame: av.VideoFrame) -> Display | None:
-    """By the first matrix: that of the container, which comes before that of the bitstream."""
+    """By the first matrix; None if there is none. The container's matrix comes before that of the bitstream."""
     for data in cast(Iterable[SideData], frame.side_data):
         if data.type is Type.DISPLAYMATRIX:
             return _parsed(bytes(data))
@@ -89,13 +90,13 @@ def _stored(frame: av.VideoFrame) -> Display | None:
 
 @lru_cache(maxsize=64)
 def _parsed(matrix: bytes) -> Display:
-    """matrix: nine int32, of which a, b, c and d are fixed-point numbers with 16 bits after the point."""
+    """matrix: nine int32 in native byte order; a, b, c and d are 16.16 fixed-point numbers."""
     a, b, _, c, d = struct.unpack_from("5i", matrix)
     return Display.of_matrix(a, b, c, d)
 
 
 def _unknown(cls: type[Type], value: object) -> Type:
-    """A kind of side data that PyAV does not list, such as EXIF data: by default `side_data` raises ValueError."""
+    """A type of side data that PyAV does not list, such as EXIF data. Without this, `side_data` raises ValueError."""
     member = object.__new__(cls)
     vars(member).update(_name_=f"UNKNOWN_{value}", _value_=value)
     return member

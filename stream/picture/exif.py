@@ -5,7 +5,7 @@ from contextlib import suppress
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from stream.picture.position import has_position
+from stream.picture.location import has_location
 
 _ORIENTATION, _UPRIGHT = Base.Orientation, 1
 _SUB_IFDS = (IFD.Exif, IFD.GPSInfo)  # IFD1, the thumbnail, is left out
@@ -22,7 +22,7 @@ _EMBEDDED = frozenset({700, 33723, 34377, 34675})  # XMP, IPTC, Photoshop's data
 def upright_exif(image: Image.Image, width: int, height: int, location: bool = True) -> bytes:
     """The EXIF data of an opened picture, with the orientation "upright" and these sides; empty if it has none.
 
-    location: keep places. Without, the maker's notes are left out too, in which some cameras repeat them.
+    location: whether locations are kept. Without them the maker note is left out too: some cameras repeat them there.
     """
     kept = Image.Exif()
     with suppress(Exception):  # damaged EXIF data is left out; Pillow raises nearly anything
@@ -32,8 +32,8 @@ def upright_exif(image: Image.Image, width: int, height: int, location: bool = T
         subs = {ifd: dict(values) for ifd in _SUB_IFDS if (values := found.get_ifd(ifd))}
         if not location:
             subs.pop(IFD.GPSInfo, None)
-            tags = {tag: value for tag, value in tags.items() if not _is_place(tag, value)}
-            subs = {ifd: {t: v for t, v in values.items() if not _is_place(t, v)} for ifd, values in subs.items()}
+            tags = {tag: value for tag, value in tags.items() if not _is_location(tag, value)}
+            subs = {ifd: {t: v for t, v in values.items() if not _is_location(t, v)} for ifd, values in subs.items()}
         if not (tags or subs):
             return b""
         for tag, value in tags.items():
@@ -46,6 +46,6 @@ def upright_exif(image: Image.Image, width: int, height: int, location: bool = T
     return b""
 
 
-def _is_place(tag: int, value: object) -> bool:
+def _is_location(tag: int, value: object) -> bool:
     text = value.replace(b"\0", b"").decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return tag == _MAKER_NOTE or (isinstance(text, str) and has_position(text))
+    return tag == _MAKER_NOTE or (isinstance(text, str) and has_location(text))

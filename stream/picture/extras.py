@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 Tags = Mapping[str, str]
-"""Text by name. Names are those of FFmpeg, in lower case unless a name has a usual spelling: title, creation_time."""
+"""Text by name. Names are FFmpeg's, such as title and creation_time, in lower case if no standard has another."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Cover:
-    """A cover picture. index: of its stream in the source. name, mime: as an attachment."""
+    """A cover picture. index: of its stream in the source. name, mime: for storing it as an attachment."""
 
     index: int
     name: str
@@ -41,8 +41,8 @@ class Cover:
 
 @dataclass(frozen=True)
 class SideTrack:
-    """A track of subtitles or of data. index: of its stream in the source. codec: FFmpeg's name of the codec, empty if
-    unknown. disposition: FFmpeg's flags, such as default and forced."""
+    """A track of subtitles or data. index: of its stream in the source. kind: "subtitle" or "data". codec: FFmpeg's
+    name of the codec, empty if unknown. disposition: FFmpeg's flags, such as default and forced."""
 
     index: int
     kind: str
@@ -73,7 +73,7 @@ class SideTracks(Protocol):
         ...
 
     def packets(self) -> Iterator[SidePacket]:
-        """All packets of the side tracks, in about the order of their times."""
+        """All packets of the side tracks, approximately in the order of their times."""
         ...
 
     def close(self) -> None: ...
@@ -81,9 +81,12 @@ class SideTracks(Protocol):
 
 @dataclass(frozen=True)
 class Extras:
-    """tags: of the file. track_tags: language, title and handler_name of its video and sound tracks, by index of the
+    """What one file carries.
+
+    tags: of the file. track_tags: language, title and handler_name of its video and sound tracks, by index of the
     stream. video: index of the video stream. timecode: of the first frame, empty if unknown. open_tracks: opens
-    `tracks` and the cover; None if there are none."""
+    `tracks` and the cover for reading; None if there are none.
+    """
 
     tags: Tags = field(default_factory=dict)
     track_tags: Mapping[int, Tags] = field(default_factory=dict)

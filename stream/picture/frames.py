@@ -82,11 +82,11 @@ class VideoInfo:
 
     rate: frames per second, an estimate for variable frame rates. duration_s, frames: None where unknown.
     sound: the input's audio streams, in the order of the packets' stream index.
-    changing_sound: returns the indexes of those whose format changes on the way. Reads the whole file when called.
+    changing_sound: returns the indexes of those whose format changes in mid-stream. Reads the whole file when called.
     has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
     video_streams: number of video streams in the file, of which one is read.
     still: width and height of a picture, whose only frame has a `Frame.photo` of this size; None for a video.
-    extras: what the file carries besides pictures and sound; None if the input is no file.
+    extras: what the file carries besides pictures and sound; None if the input is not a file.
     """
 
     width: int

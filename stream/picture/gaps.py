@@ -16,14 +16,14 @@ _REGULAR = 0.95  # share of the intervals
 _COVERED = 0.5  # share of the time
 _FEW, _RARE = 3, 0.025  # gaps: a number, or a share of the intervals
 _UNTIMED = 0.05  # share of the frames
-_LEAST = 24  # intervals by which a rate is known
+_LEAST = 24  # intervals needed to know the rate
 _JITTER = 0.1  # of an interval
-_GAP, _SINGLE = 2.5, 1.5  # intervals with at least two and with one missing frame, in frames
+_GAP, _SINGLE = 2.5, 1.5  # shortest intervals with two and with one missing frame, in frames
 _BUCKET = math.log(1.02)  # intervals are counted in classes of 2 %, so memory does not grow with the video
 _REORDERED = 32  # frames that may be stored out of order: more than any codec allows
 _JUMP_S = 0.5  # a larger step back is a recording that was joined to the one before
 _SHOWN = 3  # gaps listed in the warning
-_KEPT = 64  # candidates for them: the rate is only known at the end
+_KEPT = 64  # candidates for the list: the rate is only known at the end
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Gap:
 
 @dataclass(frozen=True)
 class Missing:
-    """frames: number of missing frames, by the rate. places: number of gaps, of which `gaps` are the first. total:
-    number of frames, including the missing ones."""
+    """What is missing in a video. frames: number of missing frames, computed from the rate. places: number of gaps, of
+    which `gaps` has the first. total: number of frames, including the missing ones."""
 
     frames: int
     places: int
@@ -50,15 +50,15 @@ class Missing:
         more = ", …" if self.places > len(self.gaps) else ""
         places = "1 place" if self.places == 1 else f"{self.places} places"
         missing = f"{self.frames if bad else 'they'} are missing in {places} ({listed}{more})"
-        others = ", for the others the last good one stayed" if bad else ""
+        others = ", the others show the last good frame" if bad else ""
         found = f"{self.frames + bad} of about {self.total} frames were damaged or lost"
         return f"{found}: {missing}{others}; sound and picture stay in sync"
 
 
 class GapFinder:
-    """Takes the times of a video's frames in any order that a codec may store them in. Constant memory.
+    """Takes the times of a video's frames, in the order of storage, and finds gaps. Memory is constant.
 
-    time_base: length of a tick in seconds. shift_s: added to times in the result.
+    time_base: length of a tick in seconds. shift_s: added to the times of gaps, in seconds.
     """
 
     def __init__(self, time_base: Fraction, shift_s: float = 0.0) -> None:
@@ -72,6 +72,7 @@ class GapFinder:
         self._untimed = 0
 
     def take(self, ticks: int) -> None:
+        """A frame. ticks: its time."""
         if self._waiting and self._is_restart(ticks):
             self._restart(ticks)
         heapq.heappush(self._waiting, ticks)
@@ -79,11 +80,11 @@ class GapFinder:
             self._count(heapq.heappop(self._waiting))
 
     def take_untimed(self) -> None:
-        """A frame without a time. Where more than a few have none, nothing is reported as missing."""
+        """A frame without a time. If more than 5 % have none, nothing is reported as missing."""
         self._untimed += 1
 
     def missing(self) -> Missing:
-        """The result for all frames so far; no further ones may follow."""
+        """The result for all frames. Call it once, after the last frame."""
         while self._waiting:
             self._count(heapq.heappop(self._waiting))
         step = self._step()
@@ -103,7 +104,7 @@ class GapFinder:
         return sum(n for n, _ in found), sum(round(total / step) - n for n, total in found)
 
     def _is_restart(self, ticks: int) -> bool:
-        """Whether the clock jumped back; a frame that is only stored out of order is later than all counted ones."""
+        """Whether the clock jumped back. A frame that is only stored out of order is later than all counted ones."""
         earliest = self._waiting[0] if self._last is None else self._last
         return ticks <= earliest and (max(self._waiting) - ticks) * self._tick_s > _JUMP_S
 
@@ -122,12 +123,12 @@ class GapFinder:
         self._last = ticks
 
     def _add(self, begin: int, length: int) -> None:
-        name = round(math.log(length) / _BUCKET)
-        number, total = self._classes.get(name, (0, 0))
-        self._classes[name] = number + 1, total + length
+        bucket = round(math.log(length) / _BUCKET)
+        number, total = self._classes.get(bucket, (0, 0))
+        self._classes[bucket] = number + 1, total + length
         usual, usual_total = self._classes.get(self._usual, (0, 0))
         if number + 1 > usual:
-            self._usual, usual, usual_total = name, *self._classes[name]
+            self._usual, usual, usual_total = bucket, *self._classes[bucket]
         if len(self._long) < _KEPT and length >= _GAP * usual_total / usual:
             self._long.append((self._shift_s + begin * self._tick_s, length))
 

@@ -30,7 +30,7 @@ _MATRIX = {  # number in ITU-T H.273 → name in FFmpeg's filters setparams, sca
     7: ("smpte240m", "smpte240m", "smpte240m"),
     9: ("bt2020nc", "bt2020", "bt2020"),
 }
-_TURNS = {  # the result is in rows from top to bottom, which `vflip` alone does not ensure: PyAV 16 misreads others
+_TURNS = {  # `vflip` alone returns frames with a negative line size; the filter after it puts the rows into order
     Orientation(): [],
     Orientation(quarters=1): ["transpose=clock"],
     Orientation(quarters=2): ["vflip", "hflip"],
@@ -89,7 +89,7 @@ class Shape:
         return self.trc in (tonemap.PQ, tonemap.HLG)
 
     def upright_size(self) -> tuple[int, int]:
-        """(width, height) in square pixels, turned upright, before cropping to even sides."""
+        """(width, height) in square pixels, upright, before cropping to even sides."""
         width = round(self.width * max(self.sar, Fraction(1)))
         height = round(self.height * max(1 / self.sar, Fraction(1)))
         return (height, width) if self.orientation.swaps_sides else (width, height)
@@ -157,7 +157,7 @@ class Ingest:
             yield from self._pull()
 
     def _build(self) -> None:
-        """Frames are turned last, in 4:2:0: for other formats FFmpeg adds conversions that change colours."""
+        """Frames are rotated last, in 4:2:0. In other formats FFmpeg adds conversions that change colours."""
         turn = _TURNS[self._shape.orientation]
         geometry = _geometry(self._shape, self.size[::-1] if self._shape.orientation.swaps_sides else self.size)
         colour = _colour(self._shape)
@@ -199,7 +199,7 @@ def _up_to_even(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:
-    """Filters that deinterlace a frame and scale or crop it to `size`; it is not turned yet."""
+    """Filters that deinterlace a frame and scale or crop it. size: (width, height) in pixels, before rotation."""
     steps = ["bwdif=mode=send_frame:deint=interlaced"] if shape.interlaced else []
     stored = (shape.width, shape.height)
     if stored == size:

@@ -10,7 +10,7 @@ _DAY_S = 86_400
 def shifted(timecode: str, seconds: Fraction, rate: Fraction) -> str:
     """The timecode of the frame that is `seconds` after the one with this timecode.
 
-    rate: frames per second, at most 99. Empty for text that is no timecode at this rate.
+    rate: frames per second, at most 99. The result is empty if the text is not a timecode at this rate.
     """
     match, nominal = _TIMECODE.fullmatch(timecode.strip()), round(rate)
     if match is None or not 1 <= nominal <= 99 or int(match[5]) >= nominal:
@@ -26,12 +26,12 @@ def shifted(timecode: str, seconds: Fraction, rate: Fraction) -> str:
 
 
 def _per_minute(nominal: int) -> int:
-    """The numbers that drop-frame timecodes skip at the start of each minute that is not a multiple of ten."""
+    """How many numbers drop-frame timecodes skip at the start of each minute that is not a multiple of ten."""
     return nominal // 15
 
 
 def _undropped(number: int, nominal: int) -> int:
-    """The number of a frame if skipped numbers are counted too."""
+    """The number of a frame in drop-frame timecode: with skipped numbers counted."""
     skip = _per_minute(nominal)
     minute = nominal * 60 - skip
     tens, rest = divmod(number, minute * 10 + skip)

@@ -33,9 +33,13 @@ class Timeline:
 
     step: ticks between frames where the file has no timestamps, at least 1.
 
-    A step back by less than half a second is one of three things. Audio packets keep their times (`locate`), because
-    only their duration shows how much of them overlaps. Frames (`place_or_drop`) out of order by up to two steps move
-    behind the one before, a quarter of a step apart; those further back overlap an earlier recording, up to its end.
+    A step back by more than half a second is always the start of another recording. Shorter ones depend on the method:
+
+    * `place` moves the frame one tick after the one before.
+    * `locate`, for audio packets, keeps the time, because only a packet's duration shows how much of it overlaps.
+    * `place_or_drop`, for the frames of files, moves a frame that is out of order by up to two steps and 0.1 s to a
+      quarter of a step after the one before. One that is further back overlaps an earlier recording: all frames are
+      dropped until the overlap ends.
     """
 
     def __init__(self, time_base: Fraction, step: int, splices: Splices) -> None:
@@ -59,7 +63,7 @@ class Timeline:
         return self._last
 
     def place_or_drop(self, pts: int | None) -> int | None:
-        """As `place`, for a stream of which frames may be left out: None if the frame is of a time already shown."""
+        """As `place`, but None for a frame whose time has already been shown."""
         latest = self._last
         located = self.locate(pts)
         if latest is None or located > latest:

@@ -33,7 +33,7 @@ Side = Annotated[int, Field(ge=0, le=limits.SIDE_PX)]
 """Width or height of a picture in pixels; 0: not set."""
 VideoStreamNumber = Annotated[
     int | None,
-    Field(ge=0, description="which video stream of the file: from 0, without cover art; null: the best"),
+    Field(ge=0, description="number of the video stream, from 0, cover art not counted; null: the best stream"),
 ]
 Priority = Annotated[int, Field(ge=0, le=limits.PRIORITY_MOST)]
 
@@ -110,7 +110,9 @@ class Media(_Record):
     width: int = Field(0, ge=0, description="of the output, in pixels")
     height: int = Field(0, ge=0)
     sound: bool = False
-    video_streams: int = Field(0, ge=0, description="in the file, of which one is used; 0: unknown, or a picture")
+    video_streams: int = Field(
+        0, ge=0, description="number of video streams in the file, of which one is used; 0: unknown, or a picture"
+    )
     still: bool = Field(False, description="a picture: it has no duration and no frame rate")
     bytes: int = Field(0, ge=0)
 
@@ -156,7 +158,9 @@ class Job(_Record):
     stream: VideoStreamNumber = None
     width: Side = Field(0, description="of the outputs; 0: from the height and the aspect ratio, or as the source")
     height: Side = 0
-    metadata: Metadata = Field(Metadata.NO_LOCATION, description="what the outputs keep of tags, chapters and the like")
+    metadata: Metadata = Field(
+        Metadata.NO_LOCATION, description="which tags, chapters, attachments and the like the outputs keep"
+    )
     priority: Priority = Field(limits.PRIORITY, description="among its owner's jobs; higher runs first")
     webhook: Address = Field("", description="URL that is notified when the job ends")
     listed: bool = Field(True, description="whether it is in the owner's list; previews are not")

@@ -69,7 +69,7 @@ REASONS = {
     BAD_SDP: "the worker could not answer the offer",
     "cancelled": "the worker stopped before it had answered the offer",
     "connect_timeout": f"no connection was established: packets did not get through; {UDP_ADVICE}",
-    "dtls_failed": "no connection was established: client and server could not agree on encryption (DTLS)",
+    "dtls_failed": "no connection was established: the DTLS handshake failed; the worker's log has the cause",
     "media_timeout": "the client sent nothing for too long",
     "engine_failed": "an unexpected error ended the video",
     "bye": "the client closed the connection",

@@ -71,8 +71,8 @@ def divert(receiver: RTCRtpReceiver, take: Callable[[Encoded | None], None]) -> 
 
 
 def _guard_reports(receiver: RTCRtpReceiver) -> None:
-    """Drop a report that cannot be packed: the jitter of odd timestamps exceeds its 32 bits, which would end the task
-    that sends reports."""
+    """Drop a report that cannot be packed. Irregular timestamps give a jitter of more than 32 bits; the error would end
+    the task that sends reports."""
     send = receiver._send_rtcp
 
     async def guarded(packet: AnyRtcpPacket) -> None:
@@ -196,7 +196,7 @@ def intercept_feedback(
 def round_trip_s(sender: RTCRtpSender) -> float | None:
     """Round-trip time in seconds by the viewer's last receiver report (RFC 3550, 6.4.1); None before the first.
 
-    Not below 0, although the client states a part of it.
+    Never negative, although it is computed from a delay that the client states.
     """
     found: float | None = _get(sender, "_RTCRtpSender__rtt")
     return None if found is None else max(0.0, found)

@@ -1,7 +1,7 @@
 """Overrides of aiortc 1.16's DTLS transport: cipher suites, why a handshake failed, and packets that cannot be parsed.
 
-* aiortc offers cipher suites for ECDSA certificates only. A client that is the DTLS server with an RSA certificate, as
-  GStreamer is, finds none in common.
+* aiortc offers cipher suites for ECDSA certificates only. A client that is the DTLS server and has an RSA certificate,
+  such as GStreamer, finds none in common.
 * Its transport does not keep why a handshake failed, and does not tell the client.
 * An exception while it handles a packet ends the connection with a traceback: ours drops the packet.
 
@@ -25,10 +25,10 @@ CIPHERS = ":".join(
         "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA",  # aiortc's last resort
     ]
 )  # fmt: skip
-"""All have forward secrecy. Those for RSA only have authenticated encryption, which every client with RSA supports."""
+"""All have forward secrecy. Those for RSA all have authenticated encryption, which every client with RSA supports."""
 
 MAX_SSRCS = 31
-"""Streams of one connection: an RTCP report has room for so many, and aiortc keeps statistics for each."""
+"""Limit on the streams of one connection: an RTCP report has room for no more, and aiortc keeps statistics for each."""
 
 
 class _Certificate(RTCCertificate):
@@ -46,7 +46,7 @@ class _Router(RtpRouter):
 
 
 class _Connection(SSL.Connection):
-    """Keeps the first error. aiortc reads after each datagram, which continues the handshake, and ignores errors."""
+    """Keeps the first error: aiortc reads after each datagram, which continues the handshake, and ignores errors."""
 
     error: SSL.Error | None = None
 
@@ -61,7 +61,7 @@ class _Connection(SSL.Connection):
 
 
 class DtlsTransport(RTCDtlsTransport):
-    """failure: why the handshake failed; empty while it has not."""
+    """A DTLS transport that drops malformed packets. failure: why the handshake failed; empty if it has not."""
 
     failure: str = ""
 
@@ -72,7 +72,7 @@ class DtlsTransport(RTCDtlsTransport):
             self._fail(repr(exc))
 
     async def _do_handshake(self) -> None:
-        """As aiortc's, but keeps why it failed, and sends the alert that tells the client."""
+        """As aiortc's, but keeps the reason of a failure, and sends the client the alert about it."""
         assert self._ssl is not None
         self._ssl.__class__ = _Connection
         try:
@@ -97,7 +97,7 @@ class DtlsTransport(RTCDtlsTransport):
 
     def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803 - aiortc's name
         self.failure = "the client's certificate does not match the fingerprint in its offer"
-        super()._validate_peer_identity(remoteParameters)  # if it fails, listeners read the cause
+        super()._validate_peer_identity(remoteParameters)  # if it fails, listeners read `failure` at once
         if self._state is not State.FAILED:
             self.failure = ""
 
@@ -142,6 +142,6 @@ def dtls_transports(pc: RTCPeerConnection) -> list[DtlsTransport]:
 
 
 def _reason(exc: SSL.Error) -> str:
-    """OpenSSL's own words, as "no shared cipher"."""
+    """OpenSSL's reason, such as "no shared cipher"."""
     errors = exc.args[0] if exc.args and isinstance(exc.args[0], list) else []
-    return "; ".join(str(error[-1]) for error in errors) or "the client ended it"
+    return "; ".join(str(error[-1]) for error in errors) or "the client ended the handshake"

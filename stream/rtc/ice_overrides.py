@@ -1,8 +1,8 @@
-"""Overrides of aioice 0.13's connection: checks that other clients send or leave unanswered.
+"""Overrides of aioice 0.13's connection, for clients whose connectivity checks differ from those of browsers.
 
 * A check without PRIORITY, as FFmpeg 8.0 sends it, raises KeyError in aioice.
-* A client that answers every check with a role conflict makes it recurse without end.
-* It ends a connection whose client answers no consent checks, although the client sends checks itself (FFmpeg 8.1).
+* A client that answers every check with a role conflict makes aioice recurse without end.
+* aioice ends a connection whose client answers no consent checks, although the client sends checks itself (FFmpeg 8.1).
 
 Knows nothing about settings, addresses or media.
 """
@@ -28,9 +28,9 @@ _ROLE_SWITCHES = 8  # one is usual where both sides begin in the same role
 
 
 class Consent:
-    """Whether the client still agrees to be sent media (RFC 7675): 30 s long after it has last shown so.
+    """Whether the client still agrees to receive media (RFC 7675). It expires 30 s after it was last given.
 
-    clock: seconds, monotonic.
+    clock: returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,14 +45,14 @@ class Consent:
 
 
 class TolerantConnection(aioice.Connection):
-    """checks: number of the client's connectivity checks that were signed for this connection."""
+    """An ICE connection. checks: number of the client's connectivity checks with a valid signature."""
 
     consent: Consent
     checks: int
     _role_switches: int
 
     def reset(self) -> None:
-        """Set the fields of this class, for an object that was created as an `aioice.Connection`."""
+        """Initialize the fields of this class: the object was created as an `aioice.Connection`."""
         self.consent, self.checks, self._role_switches = Consent(), 0, 0
 
     async def check_start(self, pair: aioice.ice.CandidatePair) -> None:
@@ -77,7 +77,7 @@ class TolerantConnection(aioice.Connection):
         RFC 7675 counts only responses to our checks. FFmpeg 8.1 answers none once it sends media, but keeps sending
         checks. These are signed with the password of this session, which only its client has, and must come from the
         address in use, which answered a check while connecting. So media never goes to a host that did not take part,
-        and stops 30 s after the client fell silent.
+        and stops 30 s after the client's last check or answer.
         """
         self.consent.give()
         while not self.consent.expired:

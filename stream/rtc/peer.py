@@ -36,12 +36,11 @@ _SETTLE_S = 0.03  # aioice's connect loop notices within 20 ms that it is closed
 class Peer:
     """One connection, for one offer.
 
-    source: the incoming video, once `answer` has returned; None where none was offered. reason: why it is closing or
-    closed; empty before. on_change: called with
-    ("connected", "") once and with ("closed", reason) once; reason is "connect_timeout" (ICE found no way to the
-    client), "dtls_failed" (no encryption was agreed on), "media_timeout" (silent for too long), "bye" (the client hung
-    up) or the argument of `close`. on_sound: called with each incoming audio packet, whose `arrived_s` is that of a
-    picture of the same moment.
+    source: the incoming video, once `answer` has returned; None if none was offered. reason: why it is closing or
+    closed; empty before. on_change: called with ("connected", "") once and with ("closed", reason) once; reason is
+    "connect_timeout" (ICE found no way to the client), "dtls_failed" (the DTLS handshake failed), "media_timeout"
+    (silent for too long), "bye" (the client hung up) or the argument of `close`. on_sound: called with each incoming
+    audio packet, whose `arrived_s` is that of a picture of the same moment.
     """
 
     def __init__(self, settings: Settings, on_change: Callable[[str, str], None] | None = None) -> None:

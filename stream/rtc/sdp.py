@@ -39,7 +39,7 @@ class MediaDirections:
 @dataclass(frozen=True)
 class ParsedOffer:
     """A validated offer. sdp: rewritten for aiortc. sections: all, in order. kept: mids of those not declined. h264:
-    payload types of H.264 with their format parameters in the answer."""
+    format parameters of H.264 in the answer, by payload type."""
 
     sdp: str
     sections: tuple[MediaSection, ...]
@@ -135,7 +135,7 @@ def read_fragment(text: str, offer: ParsedOffer, policy: CandidatePolicy) -> Ite
 
 
 def _candidate(value: str, mid: str) -> RTCIceCandidate:
-    """Raises SdpError, also where its extensions are malformed, such as a port that is not a number."""
+    """Raises SdpError if any part of it is malformed, such as a port that is not a number."""
     try:
         candidate = candidate_from_sdp(value.removeprefix("candidate:"))
     except ValueError:
@@ -154,7 +154,7 @@ def _first_active(sections: list[MediaSection], kind: str) -> MediaSection | Non
 def _bundle(session: dict[str, list[str]], sections: list[MediaSection]) -> list[str]:
     """The mids that share one transport; they get the transport attributes of the first.
 
-    A name without an m-line is ignored: FFmpeg 8.0 names audio and video even where it sends one of them. But where the
+    A mid without an m-line is ignored: FFmpeg 8.0 names audio and video even if it sends only one of them. But if the
     last of several m-lines is missing, the offer was cut off.
     """
     named = next((g.split()[1:] for g in session.get("group", []) if g.startswith("BUNDLE")), [])
@@ -253,7 +253,7 @@ def _mid(lines: list[str]) -> str:
 
 def _with_settings(lines: list[str], bps: int, h264: dict[int, str]) -> list[str]:
     """Add Chromium's bit rate parameters, in kilobits per second, to each video codec, and error correction to Opus.
-    Replace aiortc's parameters of H.264 by those in `h264`.
+    Replace aiortc's parameters of H.264 with those in `h264`.
 
     Lost packets of sound are not sent again: with error correction the next packet repeats them, at a lower quality.
     """

@@ -1,7 +1,7 @@
 """The usable codecs of an offer: H.264, VP8, Opus, and RTX.
 
 aiortc negotiates H.264 in the Baseline profiles and packetization mode 1 only, but receives the others the same way. So
-it is shown those, and the answer to the client is completed with the parameters that the client offered.
+the offer that aiortc gets names those, and the answer to the client names the parameters that the client offered.
 """
 
 import re
@@ -25,7 +25,8 @@ _SYMMETRIC = (
 
 @dataclass
 class Codec:
-    """fmtp: the parameters that aiortc is shown. answer: of H.264, those for the answer. is_baseline: its profile."""
+    """number: payload type. fmtp: the parameters in the offer that aiortc gets. answer: of H.264, those in the answer
+    to the client. is_baseline: whether the profile of H.264 is one of the Baseline profiles."""
 
     number: int
     name: str
@@ -61,8 +62,8 @@ def _feedback(section: MediaSection, number: str) -> list[str]:
 def video_codecs(section: MediaSection, prefer: Collection[str], receives_only: bool) -> list[Codec]:
     """The usable video codecs, each followed by its RTX codec; those in `prefer` first.
 
-    receives_only: this server sends no video on the connection. Then any H.264 that can be decoded is usable. Otherwise
-    it must be what the encoder makes, Constrained Baseline; clients that offer only other profiles decode that too.
+    receives_only: this server sends no video on the connection, so any H.264 that can be decoded is usable. Otherwise
+    Constrained Baseline is preferred, which the encoder makes; clients that offer only other profiles decode that too.
     """
     codecs = _codecs(section)
     usable = [codec for codec in codecs if _normalize(codec, receives_only)]
@@ -83,7 +84,7 @@ def offered_names(section: MediaSection) -> list[str]:
 
 
 def _normalize(codec: Codec, receives_only: bool) -> bool:
-    """Make it a codec that aiortc knows; returns False for one that cannot be used."""
+    """Change the codec to one that aiortc supports. Returns False if it cannot be used."""
     name = codec.name.upper()
     if name == "VP8/90000":
         codec.name, codec.fmtp = "VP8", ""

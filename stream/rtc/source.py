@@ -5,7 +5,8 @@ before. Frames that are not taken in time are replaced in `slot`, which is passe
 
 Size: browsers change it in mid-stream with the bandwidth. The video keeps the largest size seen so far and smaller
 frames are scaled up; it changes with a larger frame or another aspect ratio (a phone was turned). Rotation: the header
-extension for it is not negotiated, so that browsers rotate the pixels themselves; messages in H.264 are followed.
+extension for it is not negotiated, so that browsers rotate the pixels themselves; orientation messages (SEI) in H.264
+are applied.
 """
 
 import threading
@@ -165,7 +166,7 @@ class _Decoder:
     def _scaled(self, picture: av.VideoFrame) -> list[Frame]:
         try:
             return list(self._canvas(picture))
-        except (MatteboxError, av.error.FFmpegError):  # of a senseless size, for example: its packets were damaged
+        except (MatteboxError, av.error.FFmpegError):  # such as an invalid size, from damaged packets
             self._dropped["decode"] += 1
             return []
 

@@ -33,7 +33,7 @@ class Encoding:
     largest_px: the codec's maximum width and height. sound: audio codecs that are copied, None for all. sound_codec:
     the codec to which others are converted, "" if the format has no sound. subtitles, subtitle_codec: the same for
     subtitles; only text is converted. holds: what else of a source's `Extras` the format can store. common_tags: the
-    tags that MP4 and MOV hold in their older place (`tags.py`).
+    tags that fit into the older tag format of MP4 and MOV (`tags.py`); None for other formats.
     """
 
     kind: formats.OutputFormat

@@ -1,8 +1,8 @@
 """Tags in the vocabulary of each container, as FFmpeg's muxers write them.
 
-MP4 has two places for tags. The older one, of iTunes, has a fixed list of names; players know it best. The newer one,
-of QuickTime, takes all names. The muxer writes only one of them, so the newer one is used for tags that the older does
-not have, such as those of phones. MOV likewise.
+MP4 has two tag formats. The older one, of iTunes, has a fixed list of names, and all players read it. The newer one, of
+QuickTime, allows all names. The muxer writes only one of them, so the newer one is used if a file has tags that the
+older one does not allow, such as those of phones. MOV also has two: an older one of QuickTime, and the newer one.
 """
 
 from collections.abc import Mapping
@@ -55,13 +55,13 @@ QUICKTIME = frozenset(
         "creation_time",
     ]
 )
-"""The tags of the older place, in MP4 and in MOV."""
-# Names that players read in QuickTime's newer place; the plain ones are FFmpeg's own.
+"""The names that the older formats allow: iTunes' in MP4, QuickTime's in MOV."""
+# Names that players read in QuickTime's newer format; the plain ones are FFmpeg's own.
 _APPLE = {
     name: f"com.apple.quicktime.{name}"
     for name in ("title", "artist", "author", "album", "comment", "genre", "copyright", "description", "make", "model")
 }
-# MOV knows these languages by their older codes of ISO 639-2.
+# For these languages, FFmpeg's MOV muxer knows only the other code of ISO 639-2.
 _BIBLIOGRAPHIC = {
     "ces": "cze", "cym": "wel", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per", "fre": "fra", "hye": "arm",
     "isl": "ice", "kat": "geo", "mkd": "mac", "mri": "mao", "msa": "may", "mya": "bur", "nld": "dut", "ron": "rum",
@@ -70,17 +70,17 @@ _BIBLIOGRAPHIC = {
 
 
 def needs_all_names(common: frozenset[str] | None, tags: Tags) -> bool:
-    """Whether the tags need QuickTime's newer place. common: names of the older place; None for other containers."""
+    """Whether the tags need QuickTime's newer format. common: names that the older one allows; None elsewhere."""
     return common is not None and not common >= tags.keys()
 
 
 def with_apple_names(tags: Tags) -> dict[str, str]:
-    """The tags of a file for QuickTime's newer place: also under the names that Apple's programs read there."""
+    """The tags of a file for QuickTime's newer format: also under the names that Apple's programs read."""
     return {name: tags[tag] for tag, name in _APPLE.items() if tag in tags} | dict(tags)
 
 
 def of_track(container: str, tags: Tags) -> Mapping[str, str]:
-    """The tags of a track as the muxer takes them."""
+    """The tags of a track, for the muxer `container`."""
     language = tags.get("language", "")
     if container == "mov" and language in _BIBLIOGRAPHIC:
         return {**tags, "language": _BIBLIOGRAPHIC[language]}

@@ -20,7 +20,7 @@ from stream.sources.file_kinds import explained, refuse
 from stream.sources.signatures import is_motion_jpeg, kind_of
 from stream.sources.video_streams import choose
 
-_ASF_ENCRYPTION = (  # the objects that the header of such a file has, by their GUIDs
+_ASF_ENCRYPTION = (  # GUIDs of objects that only the headers of encrypted files have
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
 )
@@ -37,7 +37,7 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
         "max_pixels": _rough_limit(settings),  # opening decodes a few frames to probe the streams
         "correct_ts_overflow": "0",  # a clock that restarts is a new recording to `Timeline`, not a 26-hour wrap
     }
-    demuxer = "mjpeg" if is_motion_jpeg(path) else None  # else it is taken for a still picture
+    demuxer = "mjpeg" if is_motion_jpeg(path) else None  # FFmpeg would take it for a still picture
     try:
         container = av.open(f"file:{path.absolute()}", format=demuxer, options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError):
@@ -108,7 +108,7 @@ def _rough_limit(settings: Settings) -> str:
 
 
 def _is_encrypted(path: Path, container: InputContainer) -> bool:
-    """Whether the video is encrypted: FFmpeg decodes it to nothing, or to noise."""
+    """Whether the video is encrypted. FFmpeg would decode it to nothing, or to noise."""
     if container.format.name.startswith("mov"):
         return mp4_boxes.is_encrypted(path)
     if container.format.name == "asf":

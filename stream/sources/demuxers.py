@@ -1,9 +1,9 @@
 """Which of FFmpeg's demuxers read input files. The one list of the kinds of files that are read.
 
-Refused are demuxers that open other files or URLs which the file names (hls, dash, concat, image2, imf, vobsub, sdp,
-rtsp, mlv), that compute pictures from text (tty, bin, lavfi), that need parameters which no file holds (rawvideo), that
-find no video (sound, subtitles), that match random data (h261, h263), that read single pictures, devices, games and
-other formats in which nobody records. `tests/stream/sources/test_demuxers.py` names each of them.
+Demuxers are refused if they open other files or URLs that the file names (hls, dash, concat, image2, imf, vobsub, sdp,
+rtsp, mlv), draw text as pictures (tty, bin, lavfi), need parameters that the file does not have (rawvideo), find no
+video (sound, subtitles), or match random data (h261, h263); also those of single pictures, devices, games and other
+formats that are not used for recordings. `tests/stream/sources/test_demuxers.py` names each of them.
 """
 
 _CONTAINERS = {
@@ -32,7 +32,7 @@ _RAW = {
     "hevc": "HEVC",
     "vvc": "VVC",
     "obu": "AV1",
-    "av1": "",  # the same in the format of its Annex B
+    "av1": "",  # AV1 too, in the format of its Annex B
     "m4v": "MPEG-4",
     "mpegvideo": "MPEG-1 and MPEG-2",
     "mjpeg": "MJPEG",
@@ -48,5 +48,5 @@ RAW = frozenset(_RAW)
 WHITELIST = ",".join([*_CONTAINERS, *_RAW])
 """For FFmpeg's option `format_whitelist`."""
 
-READ = f"{', '.join(filter(None, _CONTAINERS.values()))}; raw streams of {', '.join(filter(None, _RAW.values()))}"
-"""The kinds of files that are read, for messages."""
+SUPPORTED = f"{', '.join(filter(None, _CONTAINERS.values()))}; raw streams of {', '.join(filter(None, _RAW.values()))}"
+"""The containers and raw streams that are read, for error messages."""

@@ -1,7 +1,7 @@
-"""When a file's picture begins and ends, by its headers. The one owner of this rule.
+"""When a file's picture begins and ends, by its headers. Nothing else interprets these.
 
-All times count from the start of the file, the earliest time of its streams, wherever its clock begins. FFmpeg passes
-on the number in a file's header, and formats differ in its meaning:
+Times are measured from the start of the file, the earliest time of its streams, wherever its clock begins. FFmpeg
+reports the number in a file's header unchanged, and its meaning depends on the format:
 
 * MP4 and MOV with an index, AVI, MXF and WTV: the length of the track. MPEG-TS and MPEG-PS have no header; FFmpeg
   estimates a length from the first and the last times.
@@ -26,11 +26,11 @@ from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw
 
 _WITH_LENGTH = ("avi", "mxf", "mpegts", "mpeg", "wtv")
-_LATE_S = Fraction(1, 2)  # an earlier start makes no difference worth a second look at the file
+_LATE_S = Fraction(1, 2)  # for an earlier start the difference is too small to open the file again
 WRAP = 2**33  # ticks of 1/90,000 s, 26.5 hours: the clock of MPEG-TS and MPEG-PS then begins again at 0
-_SOON_S = 6 * 3600  # most recordings are shorter
+_SOON_S = 6 * 3600  # a clock that begins this close to its wrap may wrap during the recording
 _UNWRAP = {"correct_ts_overflow": "1"}
-_MOST_PACKETS = 20_000  # of that look: many times a group of pictures
+_MOST_PACKETS = 20_000  # read to look for frames after a time: many times a group of pictures
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def origin_s(container: InputContainer) -> Fraction:
 
 
 def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
-    """The time span of the picture. Reads a few packets of a second copy of the file where its header is ambiguous."""
+    """The time span of the picture. Opens the file a second time and reads a few packets if its header is ambiguous."""
     if is_raw(container):
         return Extent(0.0, None, False)  # FFmpeg's figures are guesses
     origin, tick = origin_s(container), stream.time_base or Fraction(1, 90_000)
@@ -80,9 +80,10 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
 
 
 def _across_the_wrap(container: InputContainer, stream: av.VideoStream) -> tuple[Fraction | None, Fraction | None]:
-    """The lengths of the track and the file if FFmpeg assumes that the clock has wrapped, not restarted.
+    """The lengths in seconds of the track and the file, as FFmpeg reports them when it assumes that the clock wraps.
 
-    The reader makes the other assumption, for joined recordings; FFmpeg then ignores all times after the wrap.
+    `open_container` makes it assume that the clock was restarted, for joined recordings; FFmpeg then ignores all times
+    after the wrap.
     """
     with suppress(av.error.FFmpegError), av.open(container.name, options=container.options | _UNWRAP) as second:
         copy = second.streams[stream.index]

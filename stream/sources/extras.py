@@ -14,7 +14,7 @@ from av.stream import Discard, Disposition
 
 from stream import limits
 from stream.picture.extras import Attachment, Chapter, Cover, Extras, SideTrack, Tags
-from stream.picture.position import has_position
+from stream.picture.location import has_location
 from stream.picture.timecode import shifted
 from stream.picture.timing import plausible_rate
 from stream.pump import Warnings
@@ -44,12 +44,13 @@ class Request:
 
     @property
     def location(self) -> bool:
-        """Whether places are kept."""
+        """Whether locations are kept."""
         return self.metadata is Metadata.KEEP
 
 
 def read_extras(container: InputContainer, video: av.VideoStream, request: Request) -> tuple[Extras, Warnings]:
-    """The extras of an opened file, and warnings of limits that it exceeds. Reads packets of small tracks only."""
+    """The extras of an opened file, and warnings about limits that it exceeds. Of packets, only those
+    of text tracks are read."""
     keep, notes = request.metadata is not Metadata.DROP, Warnings()
     found_chapters = _chapters(container, request.location, notes)
     tracks = tuple(_tracks(container, found_chapters, request, notes))
@@ -82,7 +83,7 @@ def _all_tags(container: InputContainer, video: av.VideoStream) -> Tags:
 
 
 def _described(container: InputContainer, request: Request) -> dict[int, Tags]:
-    """The tags of video and sound tracks. In Ogg, the title of a track is that of the file."""
+    """The tags of video and sound tracks, by index; in Ogg without titles, which are those of the file."""
     found = {s.index: _track_tags(s, request) for s in (*container.streams.video, *container.streams.audio)}
     if container.format.name not in _STREAM_TAGS:
         return found
@@ -106,7 +107,7 @@ def _timecode(container: InputContainer, video: av.VideoStream, request: Request
 
 
 def _chapters(container: InputContainer, location: bool, notes: Warnings) -> list[Chapter]:
-    """With times from the start of the file."""
+    """All chapters, sorted, with times from the start of the file."""
     start_s, found = origin_s(container), container.chapters()
     if len(found) > limits.CHAPTERS:
         notes.append(
@@ -126,7 +127,7 @@ def _chapters(container: InputContainer, location: bool, notes: Warnings) -> lis
 
 def _title(tags: Any, location: bool) -> str:
     text = one_line({name.lower(): text for name, text in tags.items()}.get("title", ""), limits.CHAPTER_TITLE)
-    return text if location or not has_position(text) else ""
+    return text if location or not has_location(text) else ""
 
 
 def _last_s(container: InputContainer, video: av.VideoStream, request: Request) -> Fraction:
@@ -156,7 +157,7 @@ def _cut(chapters: Sequence[Chapter], last_s: Fraction, request: Request) -> tup
 def _tracks(
     container: InputContainer, chapters: Sequence[Chapter], request: Request, notes: Warnings
 ) -> Iterator[SideTrack]:
-    """Data tracks are read only if all metadata is kept: they may contain positions."""
+    """Data tracks are read only if all metadata is kept, because they may contain locations."""
     found = 0
     for stream in container.streams:
         if stream.type not in ("subtitle", "data") or stream.discard == Discard.all:
@@ -185,7 +186,8 @@ def _is_timecode(stream: Any) -> bool:
 
 
 def _shows_chapters(stream: Any, chapters: Sequence[Chapter], request: Request) -> bool:
-    """Whether a text track of an MP4 stores the chapters, as QuickTime does: the muxer writes such a track itself."""
+    """Whether a text track of an MP4 has the chapters, as in QuickTime. Such a track is not copied: muxers write their
+    own."""
     if stream.disposition & Disposition.default:
         return False
     starts_ms = {round(chapter.start_s / _MILLISECOND) for chapter in chapters}
@@ -205,7 +207,7 @@ def _shows_chapters(stream: Any, chapters: Sequence[Chapter], request: Request) 
 
 
 def _attachments(container: InputContainer, request: Request, notes: Warnings) -> tuple[Attachment, ...]:
-    """Fonts, which subtitles need; all others only if all metadata is kept: they may contain places."""
+    """Fonts, which subtitles need; others only if all metadata is kept, because they may contain locations."""
     found: list[Attachment] = []
     room = limits.ATTACHMENT_BYTES
     for stream in container.streams.attachments:

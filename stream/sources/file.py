@@ -24,14 +24,15 @@ from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.base import SourceOptions
+from stream.sources.decode_health import DecodeHealth, damaged_frames
 from stream.sources.extent import extent
 from stream.sources.extras import Request, read_extras
 from stream.sources.raw_streams import has_rate, is_raw
-from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+from stream.sources.reader import UNINDEXED, Raw, Reader
 from stream.sources.sound_changes import changing_sound
 from stream.sources.video_streams import choice, video_streams
 
-_LEVEL_DEG = 1.0  # rotations closer than this to a quarter turn are rounding errors
+_LEVEL_DEG = 1.0  # rotations closer than this to a multiple of 90° are rounding errors
 
 
 class FileSource:
@@ -77,7 +78,7 @@ class FileSource:
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, video, settings, start_s, end_s)
             if is_raw(self._container) and not has_rate(self._container, video):
-                self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second are assumed")
+                self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second were assumed")
             for track in self._reader.unknown_sound:
                 self._warn("sound_left_out", f"there is no decoder for the codec of {track}; it was left out")
             self._ingest = self._peek(video.sample_aspect_ratio, size)
@@ -109,7 +110,7 @@ class FileSource:
     def _check_angle(self, off_deg: float) -> None:
         if off_deg > _LEVEL_DEG:
             rest = f"the remaining {off_deg:.0f}° of its rotation were left out"
-            self._warn("odd_angle", f"the picture was turned by whole quarter turns only: {rest}")
+            self._warn("odd_angle", f"the picture was rotated by a multiple of 90° only; {rest}")
 
     def _info(self, stream: av.VideoStream, start_s: float, end_s: float | None) -> VideoInfo:
         length_s = self._expected_s
@@ -129,14 +130,14 @@ class FileSource:
         )
 
     def _stored_frames(self, stream: av.VideoStream) -> int:
-        """The number of frames in the header; 0 where it has none, or where only a part of them is shown."""
+        """The number of frames in the header; 0 if it has none, or if only a part of them is shown."""
         shown = self._extent.frames(stream.average_rate) if stream.average_rate else None
         trimmed = shown is not None and stream.frames - shown > max(2, 0.02 * shown)  # by an edit list
         return stream.frames if self._whole and not trimmed else 0
 
     @property
     def offset(self) -> int:
-        """Ticks from the file's own clock to that of the frames."""
+        """Ticks that are added to the file's own times to get those of the frames."""
         return self._reader.offset
 
     @property
@@ -188,9 +189,7 @@ class FileSource:
         if missing.frames:
             self._warn("gap", missing.sentence(health.bad))
         elif health.bad > health.ended_badly:
-            self._warn(
-                "damaged", f"{health.bad} of {health.total} frames were damaged: the last good one stayed instead"
-            )
+            self.warnings.append(damaged_frames(health.bad, health.total))
         if health.overlapping:
             count = f"{health.overlapping} frames"
             self._warn("overlap", f"{count} overlapped earlier ones in time (joined recordings) and were left out")

@@ -1,4 +1,5 @@
-"""The boxes of an MP4 or QuickTime file, read for error messages: is its index there, is its video encrypted."""
+"""The boxes of an MP4 or QuickTime file, read for error messages: whether its index is
+missing, and whether its video is encrypted."""
 
 import struct
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ _TO_ENTRIES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 _MOST = 10_000  # boxes that are read at one level
 
 Box = tuple[bytes, int, int]
-"""(type, begin of its content, its end), in bytes from the beginning of the file. The end may be past the file's."""
+"""(type, start of the content, end of the content), in bytes from the start of the file. The end of a box that is cut
+off is past the end of the file."""
 
 
 def top_level(path: Path) -> list[Box]:

@@ -10,5 +10,5 @@ def packets(container: InputContainer, streams: Sequence[Any]) -> Iterator[Any]:
     """The packets of these streams; empty ones at the end. Raises av.error.FFmpegError."""
     try:
         yield from container.demux(streams)
-    except IndexError:  # by PyAV at the end of a file in which streams appeared while it was read
+    except IndexError:  # raised by PyAV at the end of a file in which streams appeared while it was read
         return

@@ -16,6 +16,7 @@ from stream.picture.gaps import GapFinder
 from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.decode_health import DecodeHealth
 from stream.sources.extent import WRAP, origin_s
 from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
@@ -69,7 +70,7 @@ class Reader:
         self._indexed = container.format.name not in UNINDEXED
         self._first_dts: int | None = None
         self._delay: int | None = None
-        self._displays = Displays()  # a seek leads to a keyframe, which starts again
+        self._displays = Displays()  # valid after a seek too, because a keyframe resets it
         if not self._timed:
             self._decoder.thread_type = "SLICE"  # frame threading would delay frames by more than reordering
         self._start_clocks()
@@ -110,7 +111,7 @@ class Reader:
                 return
 
     def _unseekable(self) -> bool:
-        """Whether seeking fails or misses keyframes, so that all before a part is decoded."""
+        """Whether seeking fails or misses keyframes, so that a part is found by decoding from the start."""
         name = self._container.format.name
         return self._counted or name == "rm" or (name == "asf" and len(video_streams(self._container)) > 1)
 
@@ -147,7 +148,7 @@ class Reader:
         if target_s < 0 and not self._indexed:
             self._container.seek(0, unsupported_byte_offset=True, stream=self._stream)
         else:
-            # Of this stream: the keyframes of another one, which FFmpeg may choose, are elsewhere.
+            # In this stream: FFmpeg might choose another one, whose keyframes are at other times.
             self._container.seek(int(target / self.time_base), backward=True, stream=self._stream)
         self._decoder.flush_buffers()
         self.health = DecodeHealth()
@@ -219,7 +220,7 @@ class Reader:
         elif not packet.is_discard:
             ticks = packet.pts
             if abs(ticks + WRAP - self._noted) * self.time_base < _NEAR_S and not self._indexed:
-                ticks += WRAP  # the clock has wrapped; frames stored out of order may precede the wrap
+                ticks += WRAP  # the clock has wrapped, and this frame is near the wrap
             self._noted = ticks
             since_start = ticks + self.offset
             if (self._start_s == 0 or since_start >= 0) and since_start * self.time_base < self._window_s:
@@ -243,7 +244,7 @@ class Reader:
 
 
 def offset(container: InputContainer, time_base: Fraction, start_s: float) -> int:
-    """Ticks from the file's own clock to one that is 0 at `start_s` seconds after the start of the file."""
+    """Ticks to add to the file's own times, so that time 0 is `start_s` seconds after the start of the file."""
     start = Fraction(start_s).limit_denominator(1_000_000)
     return round(-(origin_s(container) + start) / time_base)
 
@@ -261,7 +262,7 @@ class _Track:
         return self.now_s > float("-inf")
 
     def locate(self, pts: int | None) -> int:
-        """The time of a packet in ticks. It may overlap the packet before."""
+        """The time of a packet in ticks; the packet may overlap the one before."""
         located = self._timeline.locate(pts)
         self.now_s = float(located * self._time_base)
         return located
@@ -272,30 +273,3 @@ class _Track:
         if placed is not None:
             self.now_s = float(placed * self._time_base)
         return placed
-
-
-class DecodeHealth:
-    """Decoding errors. cut: the file could not be read to its end. lost: frames that could not be decoded. damaged:
-    frames decoded with errors. ended_badly: the last frame was lost or damaged. overlapping: frames left out because
-    their times overlap an earlier recording; no errors."""
-
-    def __init__(self) -> None:
-        self.cut = self.ended_badly = False
-        self.good = self.damaged = self.lost = self.overlapping = 0
-
-    def take(self, picture: av.VideoFrame) -> None:
-        self.damaged += picture.is_corrupt
-        self.good += not picture.is_corrupt
-        self.ended_badly = picture.is_corrupt
-
-    def lose_one(self) -> None:
-        self.lost += 1
-        self.ended_badly = True
-
-    @property
-    def bad(self) -> int:
-        return self.damaged + self.lost
-
-    @property
-    def total(self) -> int:
-        return self.good + self.bad

@@ -1,6 +1,6 @@
 """The subtitles and data tracks of a file, read by a separate demuxer, independently of the frames.
 
-Nothing is decoded. The demuxer skips picture and sound; MP4 and MOV files have an index, so they are hardly read.
+Nothing is decoded. The demuxer skips picture and sound; with the index of MP4 and MOV it reads little else.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from av.stream import Discard, Disposition
 
 from stream import limits
 from stream.picture.extras import SidePacket, SideTrack
-from stream.picture.position import has_position
+from stream.picture.location import has_location
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.extent import origin_s
@@ -23,9 +23,9 @@ _EMPTY_CUE = b"\0\0"  # of mov_text: fills the time between two cues; muxers wri
 
 
 class OpenedTracks:
-    """The side tracks of the file at `path`, with times from `start_s` to `end_s`.
+    """The side tracks of the file at `path`, from `start_s` to `end_s`, with times relative to `start_s`.
 
-    location: pass on subtitles that contain positions, such as those of drones. Raises UnreadableMedia.
+    location: whether subtitle cues with locations, such as those of drones, are passed on. Raises UnreadableMedia.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class OpenedTracks:
         return self._container.streams[index]
 
     def picture(self, index: int) -> Any:
-        """None also for a picture that is too large. FFmpeg returns cover pictures before all other packets."""
+        """None also if the picture is too large. FFmpeg returns cover pictures before all other packets."""
         try:
             packet = next(packets(self._container, [self._container.streams[index]]), None)
         except av.error.FFmpegError:
@@ -97,4 +97,4 @@ class OpenedTracks:
         content = bytes(packet)
         if track.codec == "mov_text" and content[:2] == _EMPTY_CUE:
             return True
-        return not self._location and has_position(content.decode(errors="replace"))
+        return not self._location and has_location(content.decode(errors="replace"))

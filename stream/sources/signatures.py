@@ -39,7 +39,7 @@ _RAW = re.compile(  # start codes of raw streams
     rb"|\x0f)"  # VC-1
 )
 _START_OF_JPEG = b"\xff\xd8\xff"
-_JPEG = 2**23  # bytes in which the first picture of a motion JPEG ends
+_JPEG_BYTES = 2**23  # read to find the end of the first picture of a motion JPEG
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of a JPEG
 _CHUNKS = 100  # of a PNG, before its pixels
 _PACKETS = ((0, 188), (4, 192))  # of MPEG transport streams: where a sync byte is, and the distance to the next
@@ -88,13 +88,13 @@ def _is_video(head: bytes) -> bool:
 def is_motion_jpeg(path: Path) -> bool:
     """Whether the file is a sequence of JPEGs of one size, one right after the other.
 
-    A photo followed by its preview, or by a second picture that its header names (MPO), is none.
+    A photo that is followed by its preview, or by a second picture that its header names (MPO), is not one.
     """
     with path.open("rb") as file:
         if file.read(3) != _START_OF_JPEG:
             return False
         file.seek(0)
-        content = file.read(_JPEG)
+        content = file.read(_JPEG_BYTES)
     end, size = _jpeg(content, 0)
     if not content.startswith(_START_OF_JPEG, end) or b"MPF\0" in content[:end]:
         return False
@@ -102,7 +102,8 @@ def is_motion_jpeg(path: Path) -> bool:
 
 
 def _jpeg(content: bytes, begin: int) -> tuple[int, bytes]:
-    """Where the JPEG that begins here ends, or the end of the content; and its height and width, as stored."""
+    """(end, size) of the JPEG that begins at `begin`. end: in bytes; that of the content if the JPEG is cut off. size:
+    the four bytes that store its height and width; empty if not found."""
     at, size = begin + 2, b""
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
@@ -111,14 +112,14 @@ def _jpeg(content: bytes, begin: int) -> tuple[int, bytes]:
         if marker in _FRAME_HEADERS:
             size = content[at + 5 : at + 9]
         at += 2 + int.from_bytes(content[at + 2 : at + 4])
-        if marker == 0xDA:  # a scan follows, in which 0xFF comes before 0, or restarts
+        if marker == 0xDA:  # a scan follows, in which 0xFF is followed by 0 or the number of a restart
             found = _NEXT_MARKER.search(content, at)
             at = found.start() if found else len(content)
     return len(content), size
 
 
 def _is_apng(path: Path) -> bool:
-    """Whether a PNG has several frames: the chunk acTL, before the pixels, has their number."""
+    """Whether a PNG has several frames. Their number is in the chunk acTL, before the pixels."""
     with path.open("rb") as file:
         file.seek(len(_PNG))
         for _ in range(_CHUNKS):

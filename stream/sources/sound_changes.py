@@ -1,6 +1,6 @@
-"""Finds audio streams whose format changes on the way: rate, channels, or the codec's parameters.
+"""Finds audio streams whose format changes in mid-stream: rate, channels, or the codec's parameters.
 
-An output's header holds these once, so such a stream cannot be copied. Nothing but a sample of its packets is decoded.
+An output's header has only one format, so such a stream cannot be copied. Only a sample of its packets is decoded.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.packets import packets
 
-_EVERY_S = 0.1  # of each tenth of a second one packet is decoded
+_EVERY_S = 0.1  # one packet is decoded per interval
 _ADTS_SYNC = 0xFFF
 _FIXED = "pcm_"  # the format of these codecs is in the container's header
 
@@ -51,8 +51,8 @@ def changing_sound(path: Path, settings: Settings, beat: Callable[[], None] = la
 
 
 class _Format:
-    """The format of one stream. changes: whether another one was seen than at first, twice running: a damaged packet
-    may look like one."""
+    """The format of one stream. changes: whether another format than the first was seen, twice in a row, because a
+    damaged packet may look like one."""
 
     def __init__(self, stream: av.AudioStream) -> None:
         self.changes = False
@@ -75,7 +75,7 @@ class _Format:
     def _is_due(self, packet: Sound) -> bool:
         time = packet.pts if packet.dts is None else packet.dts
         now_s = self._next_s if time is None or packet.time_base is None else float(time * packet.time_base)
-        due = now_s >= self._next_s or now_s < self._next_s - 2 * _EVERY_S  # or the clock was restarted
+        due = now_s >= self._next_s or now_s < self._next_s - 2 * _EVERY_S  # the latter: the clock was restarted
         if due:
             self._next_s = now_s + _EVERY_S
         return due
@@ -96,7 +96,7 @@ class _Format:
 
 
 def _adts(packet: Sound) -> bytes | None:
-    """Profile, sample rate and channels in an AAC packet's own header; None if it has none."""
+    """The bytes with profile, sample rate and channels of an AAC packet's ADTS header; None without such a header."""
     head = bytes(memoryview(packet)[:4])
     if len(head) < 4 or int.from_bytes(head[:2]) >> 4 != _ADTS_SYNC:
         return None

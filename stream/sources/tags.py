@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from stream import limits
 from stream.picture.extras import Tags
-from stream.picture.position import has_position, names_position
+from stream.picture.location import has_location, names_location
 
 LOCATION = "location"
 _QUICKTIME_LOCATION = "com.apple.quicktime.location.ISO6709"
@@ -22,12 +22,13 @@ _TECHNICAL = re.compile(
     r"itun.*|gapless_playback|hd_video|media_type|creation_time-.*|variant_bitrate|service_(?:name|provider)|"
     r"(?:has|can)(?:video|audio|metadata|keyframes|cuepoints|seektoend)|last(?:key)?(?:frame)?timestamp|"
     r"(?:video|audio)(?:datarate|codecid|size|samplerate|samplesize|channels|delay)|datasize|filesize|"
-    r"metadatacreator|.*_umid|(?:generation_|instance_)?uid|company_name|product_(?:name|version|uid)|modification_date|toolkit_version|(?:product|toolkit)_version_num|"
+    r"metadatacreator|.*_umid|(?:generation_|instance_)?uid|company_name|product_(?:name|version|uid)|"
+    r"modification_date|toolkit_version|(?:product|toolkit)_version_num|"
     r"application_platform|operational_pattern_ul|project_name|"
     r"wmfsdk.*|isvbr|is_protected|deviceconformancetemplate|wm/(?:encodingtime|mediaprimaryclassid|isvbr)",
     re.IGNORECASE,
 )
-_FFMPEG = re.compile(r"Lav[cf]\d")  # as software or tool of a file that FFmpeg has written
+_FFMPEG = re.compile(r"Lav[cf]\d")  # named as the software or tool by a file that FFmpeg has written
 _LANGUAGE = re.compile(r"-[a-z]{3}$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
@@ -45,7 +46,7 @@ def one_line(text: str, most: int) -> str:
 def file_tags(found: Mapping[str, str], location: bool) -> tuple[Tags, int]:
     """The tags of a file that describe the recording, and the number of those that exceed the limits.
 
-    location: keep places.
+    location: whether locations are kept.
     """
     kept: dict[str, str] = {}
     excess = 0
@@ -53,7 +54,7 @@ def file_tags(found: Mapping[str, str], location: bool) -> tuple[Tags, int]:
         base = _LANGUAGE.sub("", name)
         if _TECHNICAL.fullmatch(base) or _FFMPEG.match(text) or (base != name and found.get(base) == text):
             continue
-        if not location and (names_position(name) or has_position(text)):
+        if not location and (names_location(name) or has_location(text)):
             continue
         value = cleaned(text, limits.TAG_TEXT)
         if len(text) > limits.TAG_TEXT or len(kept) >= limits.TAGS:
@@ -66,17 +67,17 @@ def file_tags(found: Mapping[str, str], location: bool) -> tuple[Tags, int]:
 
 
 def track_tags(found: Mapping[str, str], names: Iterable[str], location: bool) -> Tags:
-    """The tags of a track with these names: of language, title, handler_name."""
+    """The tags of a track. names: those to keep, of language, title and handler_name. location: as in `file_tags`."""
     tags = dict(_named(found))
     tags.setdefault("title", tags.get("name", ""))  # MP4's name of a track
     if tags.get("handler_name", "").endswith("Handler"):  # FFmpeg's default
         del tags["handler_name"]
     picked = {name: one_line(tags.get(name, ""), limits.TAG_NAME) for name in names}
-    return {name: text for name, text in picked.items() if text and (location or not has_position(text))}
+    return {name: text for name, text in picked.items() if text and (location or not has_location(text))}
 
 
 def _named(found: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """Names are in lower case where the file has them in upper case, as Matroska does."""
+    """(name, text) pairs. Names that the file has in upper case, as Matroska does, become lower case."""
     for name, text in found.items():
         plain = one_line(name, limits.TAG_NAME + 1)
         if 0 < len(plain) <= limits.TAG_NAME and "=" not in plain:

@@ -1,4 +1,4 @@
-"""Which of a file's video streams is read, and which audio streams belong to it. The only place that chooses.
+"""Which of a file's video streams is read, and which audio streams belong to it. Nothing else chooses streams.
 
 Streams are numbered from 0 in the file's order. Cover art, thumbnails and still images have no number.
 """
@@ -21,8 +21,8 @@ def video_streams(container: InputContainer) -> list[av.VideoStream]:
 def choose(container: InputContainer, number: int | None = None) -> av.VideoStream:
     """The video stream with this number, or the best one.
 
-    The best has a known codec, is no version for impaired people and no supplement to another stream, is marked as the
-    default, and has the most pixels; among equals the first is taken. Raises NoVideoStream.
+    Criteria, the first one first: a known codec; not a version for impaired people nor a supplement to another stream;
+    marked as the default; the most pixels; the first in the file. Raises NoVideoStream.
     """
     streams = video_streams(container)
     if not streams:
@@ -37,7 +37,7 @@ def choose(container: InputContainer, number: int | None = None) -> av.VideoStre
 
 
 def choice(container: InputContainer, stream: av.VideoStream) -> str:
-    """A sentence that says which of several video streams is read; "" where there is no other."""
+    """A sentence that says which of several video streams is read; "" if there is only one."""
     streams = video_streams(container)
     if len(streams) < 2:
         return ""
@@ -45,7 +45,7 @@ def choice(container: InputContainer, stream: av.VideoStream) -> str:
     taken = sizes.pop(streams.index(stream))
     return (
         f"the file has {len(streams)} video streams: stream {taken} is used, not {', '.join(sizes)}; "
-        "another can be selected with --stream or, in a request, with stream"
+        "select another with --stream, or with the field stream of a request"
     )
 
 
@@ -54,13 +54,13 @@ def sounds(container: InputContainer, stream: av.VideoStream) -> tuple[av.AudioS
     its own, else all."""
     known = [each for each in container.streams.audio if each.codec_context is not None]
     own = _programme(container, stream)
-    # A track may be shared, and is then known as that of the first programme alone: the best one is always taken.
+    # FFmpeg assigns a stream that programmes share to the first of them only, so the best one is always taken.
     return tuple(each for each in known if each is own[1] or _programme(container, each) == own)
 
 
 def _programme(container: InputContainer, stream: Stream) -> tuple[Stream | None, Stream | None]:
-    """The best video and the best sound of a stream's programme, which tell it from others. Without programmes, the
-    best of the file."""
+    """The best video and audio streams of a stream's programme, which identify the programme. In a file without
+    programmes, those of the file."""
     return container.streams.best("video", related=stream), container.streams.best("audio", related=stream)
 
 

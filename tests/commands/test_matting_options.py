@@ -6,7 +6,7 @@ from commands.app import app
 
 _COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 PART = {"start", "end", "stream", "metadata"}
-"""Not of live video, which has no beginning, one video stream, and no metadata."""
+"""Options that live video lacks: it has no start, only one video stream, and no metadata."""
 WEIGHTS = {"weights", "verbose"}
 """Not of a job: the server chooses its weights, and keeps its own log."""
 SERVER = {"server", "token"}

@@ -108,7 +108,7 @@ def test_a_terminal_is_asked(clip: Path, tmp_path: Path, answer: str, code: int,
     "words", [("jobs",), ("live", "--videos", "1"), ("model",), ("temporal", TALK, "--truth", TALK)], ids=lambda w: w[0]
 )
 def test_saved_results_of_a_benchmark(tmp_path: Path, words: tuple[object, ...]) -> None:
-    """They are refused before the work, which takes minutes."""
+    """An existing file is refused before the minutes of work."""
     saved = tmp_path / "rows.json"
     saved.write_text("mine")
     assert f"{saved} already exists" in refused("bench", *words, "--save", saved)

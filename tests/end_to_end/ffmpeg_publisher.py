@@ -1,6 +1,6 @@
-"""A WHIP publisher made of the whip muxer of PyAV's FFmpeg, run as a program. It ends with status 0 if all was sent.
+"""A WHIP publisher with the whip muxer of PyAV's FFmpeg, run as a program. Its exit code is 0 if everything was sent.
 
-It is an implementation of ICE, DTLS and SRTP of its own, which shares no code with aiortc.
+The muxer has its own ICE, DTLS and SRTP, and shares no code with aiortc.
 """
 
 import argparse

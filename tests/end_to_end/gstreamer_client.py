@@ -1,6 +1,6 @@
-"""A WHIP publisher or WHEP viewer made of GStreamer's webrtcbin, run as a program.
+"""A WHIP publisher or WHEP viewer with GStreamer's webrtcbin, run as a program.
 
-For the system's Python, which has the package `gi`; imports nothing of this repository. `gstreamer.py` runs it. It
+For the system's Python, which has the package `gi`; imports nothing from this repository. `gstreamer.py` runs it. It
 prints the status of the HTTP response, then each change of the connection's state, and at the end, as a viewer, the
 number of decoded frames.
 """
@@ -77,7 +77,7 @@ class Client:
             self.request("DELETE", self.session)
         self.pipeline.set_state(Gst.State.NULL)
         if self.options.role == "view":
-            say(f"frames {self.frames}")
+            report(f"frames {self.frames}")
 
     def negotiate(self, _: Any = None) -> None:
         if self.negotiating:  # webrtcbin asks once per line
@@ -104,9 +104,9 @@ class Client:
 
     def place(self, sdp: str) -> None:
         status, headers, answer = self.request("POST", self.options.url, sdp, "application/sdp")
-        say(f"status {status}")
+        report(f"status {status}")
         if status != 201:
-            say(answer)
+            report(answer)
             self.loop.quit()
             return
         self.session = urllib.parse.urljoin(self.options.url, headers["Location"])
@@ -133,7 +133,7 @@ class Client:
             f"a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\nm=video 9 RTP/AVP 0\r\na=mid:{mid}\r\na={candidate}\r\n"
         )
         status, _, _ = self.request("PATCH", self.session, fragment, "application/trickle-ice-sdpfrag")
-        say(f"trickle {status}")
+        report(f"trickle {status}")
 
     def request(self, method: str, url: str, body: str | None = None, kind: str = "") -> tuple[int, Any, str]:
         headers = {"Content-Type": kind, "If-Match": self.etag} if kind else {}
@@ -145,7 +145,7 @@ class Client:
             return exc.code, exc.headers, exc.read().decode()
 
     def state_changed(self, *_: Any) -> None:
-        say(f"state {self.webrtc.get_property('connection-state').value_nick}")
+        report(f"state {self.webrtc.get_property('connection-state').value_nick}")
 
     def pad_added(self, _: Any, pad: Any) -> None:
         if pad.direction != Gst.PadDirection.SRC:
@@ -163,7 +163,7 @@ class Client:
         self.frames += 1
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

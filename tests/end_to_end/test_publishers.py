@@ -64,9 +64,9 @@ def test_gstreamer_views_what_gstreamer_publishes(served: Served, codec: str) ->
         live(served, f"view{codec}")
         with gstreamer("view", f"{served.url}/whep/view{codec}", "--codec", codec, "--seconds", "6") as viewer:
             assert viewer.stdout is not None
-            said = viewer.stdout.read()
-    assert "state connected" in said
-    assert int(said.split("frames ")[1]) > 40, said
+            output = viewer.stdout.read()
+    assert "state connected" in output
+    assert int(output.split("frames ")[1]) > 40, output
 
 
 def certificate(folder: Path) -> list[str]:
@@ -98,5 +98,5 @@ def test_ffmpeg_publishes(served: Served, tmp_path: Path, words: tuple[str, ...]
     name = f"ffmpeg{abs(hash(words))}"
     with ffmpeg(f"{served.url}/whip/{name}?{OPTIONS}", *words, *certificate(tmp_path), "--seconds", "5") as process:
         live(served, name)
-        said, _ = process.communicate(timeout=_LIMIT_S)
-    assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=_LIMIT_S)
+    assert process.returncode == 0, output

@@ -156,7 +156,7 @@ async def test_metrics_of_the_device(served: Served) -> None:
 
 
 @asynctest
-async def test_a_failed_handshake_is_told(served: Served) -> None:
+async def test_a_failed_handshake_is_reported(served: Served) -> None:
     """By the session, a metric, and one line of the log."""
     client = client_with(rsa.generate_private_key(public_exponent=65_537, key_size=2048), "AES128-GCM-SHA256")
     async with httpx.AsyncClient(base_url=served.url) as http:

@@ -33,6 +33,7 @@ from web.stores.uploads import Busy, Upload
 PREVIEW = "preview"
 """The name of the only output of a preview job; reserved, so that clients cannot use it."""
 
+# The fields of a request that a job has too.
 _COPIED = {"url", "start_s", "end_s", "stream", "width", "height", "metadata", "priority", "webhook"}
 
 PartialOptions = Annotated[dict[str, Any], Field(description="as in POST /api/sessions; null is the default")]
@@ -106,7 +107,7 @@ class JobRequest(BaseModel):
     metadata: Metadata = Field(
         Metadata.NO_LOCATION,
         description="what the results keep of dates, titles, chapters, attachments and EXIF data: "
-        "keep, no-location (all but places), drop",
+        "keep, no-location (all but locations), drop",
     )
     priority: Priority = Field(limits.PRIORITY, description="among your own jobs; higher comes first")
     webhook: Address = Field("", description="address that is called when the job ends")
@@ -217,8 +218,8 @@ def _check_stream(number: int | None, media: Media | None) -> None:
     if media.still:
         raise Problem(422, "invalid", "a picture has no video streams", field="stream")
     if media.video_streams and number >= media.video_streams:
-        found = f"the video streams are 0 to {media.video_streams - 1}" if media.video_streams > 1 else "it is 0"
-        raise Problem(422, "no_video_stream", f"the file has no video stream {number}: {found}", field="stream")
+        known = f"streams 0 to {media.video_streams - 1}" if media.video_streams > 1 else "stream 0"
+        raise Problem(422, "no_video_stream", f"the file has no video stream {number}, only {known}", field="stream")
 
 
 def _check_times(request: JobRequest, media: Media | None) -> None:
@@ -226,7 +227,9 @@ def _check_times(request: JobRequest, media: Media | None) -> None:
         raise Problem(
             422, "invalid", "a picture has no start and no end", field="start_s" if request.start_s else "end_s"
         )
-    length_s = media.duration_s if media and request.stream is None else 0.0  # that of the best stream
+    length_s = (
+        media.duration_s if media and request.stream is None else 0.0
+    )  # `media` has the length of the best stream
     if length_s and request.start_s >= length_s:
         raise Problem(422, "invalid", f"the video is only {length_s:.2f} s long", field="start_s")
 

@@ -9,6 +9,7 @@ from typing import Self
 from stream.errors import UnreadableMedia
 from stream.pump import Warnings
 from stream.settings import Settings
+from stream.sources.decode_health import damaged_frames
 from workers.files.plan import Plan
 
 
@@ -43,5 +44,5 @@ def judge(notes: Sequence[Note], settings: Settings) -> Warnings:
         raise UnreadableMedia(f"the video is damaged: {bad} of {total} frames could not be decoded")
     warnings = list(dict.fromkeys(warning for note in notes for warning in note.warnings))
     if bad:
-        warnings.append(("damaged", f"{bad} of {total} frames were damaged: the last good one stayed instead"))
+        warnings.append(damaged_frames(bad, total))
     return warnings

@@ -28,8 +28,9 @@ from stream.sinks.picture import PictureSink
 from stream.sources import container as media
 from stream.sources import open_source
 from stream.sources.base import SourceOptions
+from stream.sources.decode_health import DecodeHealth
 from stream.sources.file import FileSource
-from stream.sources.reader import TIME_TOLERANCE_S, DecodeHealth
+from stream.sources.reader import TIME_TOLERANCE_S
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine
 from workers.engines.for_pictures import ForPictures, picture_options

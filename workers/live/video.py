@@ -95,7 +95,9 @@ class LiveVideo:
 
     async def end(self, reason: str) -> None:
         """Close all connections, the viewers' too, and free everything. A second call does nothing."""
-        self.reason = self.reason or self._peer.reason or reason  # a connection that failed is not "deleted"
+        self.reason = (
+            self.reason or self._peer.reason or reason
+        )  # keep "dtls_failed", for example, if it is deleted afterwards
         peers = [self._peer, *self._viewers.values()]
         await asyncio.gather(*(peer.close(reason) for peer in peers))
         if self._thread is not None:

@@ -14,22 +14,22 @@ from stream.sinks.parts.drift import Drift
 from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unknown, loses_channels
 
 _BIT_RATE_PER_CHANNEL_BPS = 96_000
-_SLACK_S = (0.03, 0.06)  # differences between times and samples of up to a packet, within these limits, are jitter
+_SLACK_S = (0.03, 0.06)  # limits of the slack, which is the length of a packet: smaller differences are jitter
 _MAX_SILENCE_S = 60
-_USUAL_OVERLAP_S = 0.05  # the last packet of a recording is longer than the picture
-_STEADY_FRAMES = 3  # a damaged frame may look like one in another format
-_MOST_MAPPED = 8  # channels; above, swresample does not know where those of an unknown layout belong
+_USUAL_OVERLAP_S = 0.05  # at each seam: the last sound packet of a recording ends later than its last frame
+_STEADY_FRAMES = 3  # a shorter run in another format may be a damaged frame
+_MOST_MAPPED = 8  # channels; swresample cannot map more if their layout is unknown
 
 
 class EncodedTrack:
     """Encodes the sound of `source` with `codec`, in the format of the encoder nearest to that of the start.
 
-    Samples follow each other without overlap, in step with the input's times to within a packet (30 to 60 ms): what
+    Samples follow each other without overlap and follow the input's times to within a packet (30 to 60 ms): sound that
     overlaps earlier sound is cut off, and gaps of up to a minute are filled with silence.
     """
 
     def __init__(self, container: OutputContainer, source: av.AudioStream, codec: str, name: str) -> None:
-        """name: of the track, for warnings."""
+        """codec: name of FFmpeg's encoder. name: of the track, for warnings."""
         self._container, self._decoder, self._name = container, source.codec_context, name
         context = source.codec_context
         sample_bytes = context.format.bytes if context.format else 2  # some are known only after decoding
@@ -107,7 +107,7 @@ class EncodedTrack:
             self._steady = found[1:]
         try:
             frames = self._resampler.resample(_mixed_down(frame))
-        except ValueError:  # also FFmpeg's errors of invalid arguments: swresample cannot convert the frame
+        except ValueError:  # swresample cannot convert the frame; FFmpeg's "invalid argument" is a ValueError too
             self._damaged, self._input = self._damaged + 1, None
             return
         for converted in frames:
@@ -161,7 +161,7 @@ class EncodedTrack:
 
 
 def overlap_warnings(seconds: float, name: str) -> Warnings:
-    """A warning of sound that was left out, unless it is as little as at every seam. name: of the track."""
+    """The warning about sound that was left out; none for as little as at every seam. name: of the track."""
     if seconds <= _USUAL_OVERLAP_S:
         return []
     return [("sound_overlap", f"{seconds:.2f} s of {name} overlapped earlier sound and was left out")]
@@ -172,7 +172,7 @@ def _described(rate: int, layout: str) -> str:
 
 
 def _mixed_down(frame: Any) -> Any:
-    """The frame; if it has more channels of unknown places than there are layouts for, all of them in both of two."""
+    """Mix more than eight channels of unknown layout into stereo, all in both channels. Other frames are unchanged."""
     count = frame.layout.nb_channels
     if count <= _MOST_MAPPED or not is_unknown(frame.layout):
         return frame

@@ -19,14 +19,14 @@ from stream.sinks.parts.subtitles import ConvertedSubtitles, CopiedPackets, add_
 from stream.sinks.tags import needs_all_names, of_track, with_apple_names
 
 _MILLISECOND = Fraction(1, 1000)
-_LONGEST_WAIT_US = 1_000_000  # the muxer holds packets back until all tracks have some: subtitles are rare
+_LONGEST_WAIT_US = 1_000_000  # the muxer holds packets back until every track has one, but subtitles are rare
 _COPIED_DATA = "bin_data"  # FFmpeg's name for data that its MP4 muxer can write, such as that of GoPro cameras
 
 
 class ExtrasWriter:
-    """The extras of an output whose picture and sound tracks have been added, and whose header is not written yet.
+    """Writes the extras of one output. Create it after the picture and sound tracks were added, before the header.
 
-    warnings: one per kind that the format cannot hold.
+    warnings: one for each kind that the format cannot hold.
     """
 
     def __init__(self, container: OutputContainer, chosen: Encoding, info: VideoInfo) -> None:
@@ -46,7 +46,7 @@ class ExtrasWriter:
                 raise
 
     def write_until(self, time_s: float) -> None:
-        """Write everything that begins at this time or earlier."""
+        """Write all packets that begin at this time or earlier. time_s: on the clock of the frames."""
         if not self._begun:
             self._begin()
         while self._waiting is not None and self._waiting.start_s <= time_s:
@@ -54,7 +54,7 @@ class ExtrasWriter:
             self._waiting = self._next()
 
     def _begin(self) -> None:
-        """Only now, because the header must be written before."""
+        """Write the cover and open the tracks. Not earlier, because the header must be written first."""
         self._begun = True
         if self._cover is not None:
             stream, packet = self._cover
@@ -65,7 +65,7 @@ class ExtrasWriter:
             self._waiting = self._next()
 
     def close(self) -> None:
-        """Write the rest, before the trailer."""
+        """Write the remaining packets. Call it before the trailer is written."""
         self.write_until(float("inf"))
         self.abort()
 
@@ -154,7 +154,7 @@ def _entry(number: int, chapter: Chapter) -> Any:
 
 
 def _takes(container: str, template: Any) -> bool:
-    """Whether the muxer accepts such a stream. Only writing a header tells."""
+    """Whether the muxer accepts such a stream, which only writing a header shows."""
     with suppress(av.error.FFmpegError, ValueError), closing(av.open(io.BytesIO(), "w", format=container)) as trial:
         trial.add_stream_from_template(template)
         trial.start_encoding()

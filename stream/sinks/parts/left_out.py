@@ -1,4 +1,4 @@
-"""Warnings of what the source carries and an output's format cannot hold: one for each kind."""
+"""Warnings about what the source carries and the output's format cannot hold: one for each kind."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,18 @@ from stream.pump import Warnings
 from stream.sinks.encodings import Encoding
 
 _REPORTED = {"title": "title", "creation_time": "date of recording", "date": "date", "location": "location"}
-"""The tags whose loss is reported, with their names in sentences. Without these, a file has no tags of worth."""
+"""The tags whose loss is reported, with their names in sentences. The loss of others alone is not worth a warning."""
 _KINDS = {"subtitle": ("no_subtitles", "subtitles"), "data": ("no_data", "data tracks")}
 
 
 def left_out(chosen: Encoding, extras: Extras | None) -> Warnings:
-    """Of tags, chapters, attachments and the cover picture, and of all tracks if the format has none."""
+    """The warnings about tags, chapters, attachments and the cover; also about tracks, if the format can hold none."""
     if extras is None:
         return []
     found = Warnings()
     if (names := [name for tag, name in _REPORTED.items() if tag in extras.tags]) and "tags" not in chosen.holds:
-        found.append(("no_metadata", f"{chosen.name} holds no metadata; the {_and(names)} were left out"))
+        verb = "was" if len(names) == 1 else "were"
+        found.append(("no_metadata", f"{chosen.name} holds no metadata; the {_and(names)} {verb} left out"))
     for kind in ("chapters", "attachments"):
         if (entries := getattr(extras, kind)) and kind not in chosen.holds:
             found.append(
@@ -36,7 +37,7 @@ def holds_tracks(chosen: Encoding) -> bool:
 
 
 def left_out_tracks(chosen: Encoding, tracks: Sequence[SideTrack]) -> Warnings:
-    """Of these tracks, which the format cannot hold."""
+    """The warnings about these tracks, which the format cannot hold."""
     found = Warnings()
     for kind, (code, plural) in _KINDS.items():
         if lost := [track for track in tracks if track.kind == kind]:
@@ -47,9 +48,9 @@ def left_out_tracks(chosen: Encoding, tracks: Sequence[SideTrack]) -> Warnings:
 
 
 def no_cover(chosen: Encoding) -> tuple[str, str]:
-    """The warning that the cover picture is lost. MP4 can hold it only beside common tags."""
-    beside = " beside its other metadata" if "cover" in chosen.holds else ""
-    return "no_cover", f"{chosen.name} cannot hold the video's cover picture{beside}; it was left out"
+    """The warning about the cover picture. MP4 can hold one only with tags of the older format."""
+    together = " together with its other metadata" if "cover" in chosen.holds else ""
+    return "no_cover", f"{chosen.name} cannot hold the video's cover picture{together}; it was left out"
 
 
 def _name(track: SideTrack) -> str:

@@ -19,7 +19,7 @@ _LEAST_SLACK_S = 0.01  # some packets last less than a millisecond, which is the
 class SoundTracks:
     """The audio tracks of an output file, one for each of the input's that can be decoded.
 
-    Make it after the output's video stream and before its header is written.
+    Create it after the output's video stream and before its header is written.
     """
 
     def __init__(self, container: OutputContainer, chosen: Encoding, info: VideoInfo) -> None:
@@ -72,14 +72,14 @@ class CopiedTrack:
         self._packets = self._damaged = 0
 
     def write(self, packet: Sound) -> None:
-        """Write a packet, unless it overlaps the sound before: see `Drift`. Jitter of more than half a packet is
-        evened out."""
+        """Write a packet, unless `Drift` finds that it overlaps the sound before. A packet whose jitter exceeds half a
+        packet is moved to the end of the one before."""
         self._packets += 1
         time, duration, clock = packet.pts or 0, packet.duration or 0, packet.time_base or self.stream.time_base
         assert clock is not None
         if self._last is not None:
             ahead = time - self._end
-            if not duration:  # unknown: there is no telling a gap from a longer packet
+            if not duration:  # unknown, so a gap cannot be told from a longer packet
                 ahead = min(ahead, 0)
             slack_s = max(float(duration * clock) / 2, _LEAST_SLACK_S)
             real = self._drift.is_real(float(ahead * clock), slack_s)
@@ -92,8 +92,8 @@ class CopiedTrack:
         self._mux(packet, time * clock, duration * clock)
 
     def _mux(self, packet: Sound, time_s: Fraction, duration_s: Fraction) -> None:
-        """Write the packet at a time later than the one before in the output's ticks: the muxer refuses others. Only
-        packets that are shorter than a tick may share one."""
+        """Write the packet at a later tick of the output than the one before, as the muxer requires. Only packets that
+        are shorter than a tick may share one."""
         tick = self.stream.time_base
         assert tick is not None
         ticks, least = round(time_s / tick), 0 if 0 < duration_s < tick else 1
@@ -142,7 +142,7 @@ def _track(
 
 
 def _is_known(source: av.AudioStream) -> bool:
-    """Whether the format is known; not where a container announces a track of which it has no packet."""
+    """Whether the format is known. It is unknown if a container announces a track and has no packet of it."""
     context = source.codec_context
     return context.sample_rate > 0 and context.layout.nb_channels > 0
 
@@ -151,7 +151,7 @@ def _is_stored(container: OutputContainer, chosen: Encoding, source: av.AudioStr
     """Whether the output's format stores the codec, with its channel layout."""
     codec, layout = source.codec_context.codec.canonical_name, source.codec_context.layout
     if codec == "aac" and not source.codec_context.extradata and container.name.startswith("pipe:"):
-        return False  # the parameters are in the packets: the muxer would add them to the header later
+        return False  # the muxer would copy the parameters from the packets to the header later, which a pipe prevents
     if chosen.sound is not None and codec not in chosen.sound:
         return False
     if chosen.container == "matroska" and codec.startswith("pcm_") and layout.nb_channels > 2:

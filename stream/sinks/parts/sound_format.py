@@ -8,8 +8,8 @@ _MAX_RATE_HZ = 655_350  # of FLAC
 _MIN_RATE_HZ = 8_000  # AAC has 7350 Hz too, which few players support
 _RATES_HZ = {"libopus": (48_000,)}  # others: as the encoder says
 _LAYOUTS = {
-    "aac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1"),  # those with a number in AAC's header
-    "libopus": ("mono", "stereo", "quad", "5.1", "7.1"),  # FFmpeg swaps channels of its others
+    "aac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1"),  # those that AAC's header has a number for
+    "libopus": ("mono", "stereo", "quad", "5.1", "7.1"),  # in its other layouts FFmpeg swaps channels
     "flac": ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1"),
 }
 _ANY_LAYOUT = {"flac"}  # encoders that store any layout of up to eight channels
@@ -29,8 +29,8 @@ _STAND_INS = {
 
 @dataclass(frozen=True)
 class SoundFormat:
-    """rate: samples per second. layout: FFmpeg's name of the channel layout. samples: its name of the sample format,
-    interleaved."""
+    """rate: samples per second. layout: FFmpeg's name of the channel layout. samples: FFmpeg's name of the interleaved
+    sample format: flt, s16 or s32."""
 
     rate: int
     layout: str
@@ -51,7 +51,7 @@ def encoder_format(encoder: str, rate: int, layout: av.AudioLayout, sample_bytes
 
 
 def is_converted(to: SoundFormat, source: av.AudioCodecContext) -> bool:
-    """Whether more changes than the codec: the rate, the layout, or the precision of raw audio of over 16 bits."""
+    """Whether more than the codec changes: the rate, the layout, or the precision of PCM of over 16 bits."""
     layout = source.layout
     same_layout = layout.name == to.layout or (is_unknown(layout) and layout.nb_channels == to.channels <= 2)
     is_raw = source.name.startswith("pcm_") and source.format is not None
@@ -76,7 +76,7 @@ def nearest_rate(rate: int, rates: tuple[int, ...]) -> int:
 
 
 def nearest_layout(layout: av.AudioLayout, encoder: str) -> str:
-    """The smallest layout of the encoder that has a place for every channel; its largest if none has."""
+    """The smallest layout of the encoder into which every channel fits separately; its largest if there is none."""
     if is_unknown(layout):
         if layout.nb_channels not in _BY_COUNT:
             return "stereo"
@@ -98,7 +98,7 @@ def loses_channels(layout: av.AudioLayout, choice: str) -> bool:
 
 
 def is_unknown(layout: av.AudioLayout) -> bool:
-    """Whether the layout is only a number of channels, as that of much raw audio."""
+    """Whether the layout is only a number of channels, as that of most PCM."""
     return "channels" in layout.name
 
 

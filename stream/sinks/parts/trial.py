@@ -1,6 +1,6 @@
-"""A muxer whose output is discarded, to find out what the output's muxer accepts before it is passed on.
+"""A muxer whose output is discarded, to find out whether the output's muxer will accept a packet.
 
-Muxers parse the packets of some codecs. If one refuses a packet, the error may only appear when another stream's packet
+Muxers parse the packets of some codecs. If one refuses a packet, the error may appear only when another stream's packet
 is written, and the output cannot be continued.
 """
 

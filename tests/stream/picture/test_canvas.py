@@ -66,7 +66,7 @@ def test_non_square_pixels_are_scaled() -> None:
     assert frame.pixels.shape == (72, 64)
 
 
-def test_turned_pictures_fill_the_canvas_upright(tmp_path: Path) -> None:
+def test_rotated_pictures_fill_the_canvas_upright(tmp_path: Path) -> None:
     """A camera whose pictures are portrait and mirrored."""
     path = write_video(tmp_path / "a.mp4", [stored(quartered(48, 64), 5)], display=MATRIX[5])
     with av.open(str(path)) as container:

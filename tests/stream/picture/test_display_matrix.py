@@ -34,7 +34,7 @@ def turned(orientation: int, angle_deg: float) -> tuple[float, float, float, flo
 
 @ALL
 @pytest.mark.parametrize("angle_deg", [-44, -1, 0.3, 44])
-def test_any_angle_counts_as_the_nearest_quarter_turn(orientation: int, angle_deg: float) -> None:
+def test_any_angle_counts_as_the_nearest_multiple_of_90_degrees(orientation: int, angle_deg: float) -> None:
     display = Display.of_matrix(*turned(orientation, angle_deg))
     assert display.orientation == Orientation.of_exif(orientation)
     assert display.off_deg == pytest.approx(abs(angle_deg))
@@ -42,7 +42,7 @@ def test_any_angle_counts_as_the_nearest_quarter_turn(orientation: int, angle_de
 
 
 @pytest.mark.parametrize("abcd", [(1, 1, -1, 1), (1, -1, 1, 1)])
-def test_halfway_between_two_quarter_turns_the_picture_is_turned_less(abcd: tuple[float, ...]) -> None:
+def test_halfway_between_two_orientations_the_smaller_rotation_is_used(abcd: tuple[float, ...]) -> None:
     assert Display.of_matrix(*abcd) == Display(off_deg=45)
 
 
@@ -58,7 +58,7 @@ def test_axes_of_different_length_stretch_pixels(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_the_stretching_is_that_of_stored_pixels(orientation: int) -> None:
+def test_the_aspect_ratio_is_that_of_stored_pixels(orientation: int) -> None:
     _, b, c, _ = MATRIX[orientation]
     assert Display.of_matrix(0, 4 * b, 3 * c, 0) == Display(Orientation.of_exif(orientation), sar=Fraction(4, 3))
 

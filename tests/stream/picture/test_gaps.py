@@ -63,11 +63,11 @@ def test_a_variable_rate_has_no_gaps(times: list[int]) -> None:
     assert missing(times).frames == 0
 
 
-def test_single_frames_dropped_by_a_camera_are_no_gaps() -> None:
+def test_single_frames_dropped_by_a_camera_are_not_gaps() -> None:
     assert missing(regular(Fraction(30), [n for n in range(900) if n % 30 != 7])).frames == 0
 
 
-def test_jitter_of_a_camera_hides_no_gap() -> None:
+def test_gaps_are_found_in_spite_of_jitter() -> None:
     draw = random.Random(3)
     numbers = [*range(200), *range(230, 400)]
     found = missing([round(n * 3000 + draw.uniform(-120, 120)) for n in numbers], Fraction(1, 90_000))
@@ -86,7 +86,7 @@ def test_single_frames_at_the_edge_of_a_gap_are_counted_with_it() -> None:
     assert missing(regular(Fraction(30), numbers)).frames == 48
 
 
-def test_a_clock_that_restarts_is_no_gap_and_later_times_follow_on() -> None:
+def test_a_clock_that_restarts_is_not_a_gap_and_later_times_follow_on() -> None:
     part = [n for n in range(150) if n < 100 or n >= 130]
     times = regular(Fraction(30), part)
     found = missing([*times, *times], shift_s=2.0)
@@ -129,4 +129,4 @@ def test_the_sentence_lists_the_first_places() -> None:
     text = Missing(200, 5, gaps, 9000).sentence(bad=3)
     assert "203 of about 9000 frames" in text
     assert "200 are missing in 5 places (0:01.0-0:02.6, 1:01.0-1:02.6, 1:01:01.0-1:01:02.6, …)" in text
-    assert "for the others the last good one stayed" in text
+    assert "the others show the last good frame" in text

@@ -98,7 +98,7 @@ def test_scaling_does_not_change_colours(pix_fmt: str, full: bool, matrix: int, 
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv422p10le", "yuv440p"])
 @pytest.mark.parametrize("matrix", [1, 5])
-def test_turning_does_not_change_colours(pix_fmt: str, matrix: int, orientation: int) -> None:
+def test_rotation_does_not_change_colours(pix_fmt: str, matrix: int, orientation: int) -> None:
     """4:2:2, as portrait recordings in ProRes are, is not halved in both directions after a quarter turn."""
     frame = decoded("yuv422p" if pix_fmt == "yuv440p" else pix_fmt, matrix, False)
     frame = frame.reformat(format=pix_fmt, src_colorspace=matrix, dst_colorspace=matrix)

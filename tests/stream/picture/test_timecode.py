@@ -29,5 +29,5 @@ def test_frames_are_counted(timecode: str, frames: int, rate: Fraction, expected
 
 
 @pytest.mark.parametrize("text", ["", "now", "1:2:3:4", "00:00:61:00", "00:00:00:25", "01:00:00:00\n01:00:00:00"])
-def test_other_texts_are_no_timecode(text: str) -> None:
+def test_other_texts_are_not_timecodes(text: str) -> None:
     assert shifted(text, Fraction(0), Fraction(25)) == ""

@@ -1,4 +1,4 @@
-"""Handshakes with clients of other certificates and cipher suites than aiortc's own; how failures are told."""
+"""Handshakes with clients of other certificates and cipher suites than aiortc's own, and how failures are reported."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ RSA_KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
 
 
 async def connected(client: Client, role: str = "actpass", **attributes: str) -> tuple[str, str]:
-    """What the peer of this client reports first."""
+    """The first change that the peer of this client reports, as (state, reason)."""
     changes: list[tuple[str, str]] = []
     peer = Peer(SETTINGS, lambda state, reason: changes.append((state, reason)))
     offer = (await client.offer()).replace("a=setup:actpass", f"a=setup:{role}")

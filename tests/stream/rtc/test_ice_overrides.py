@@ -1,4 +1,4 @@
-"""Consent to send (RFC 7675) of clients that answer our checks, of those that only send their own, and of none."""
+"""Consent to send (RFC 7675): of clients that answer our checks, that only send their own, or that do neither."""
 
 import asyncio
 import time

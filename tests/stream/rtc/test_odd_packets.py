@@ -1,4 +1,4 @@
-"""Packets that the client itself sends, encrypted and signed like its media, but malformed: the video goes on."""
+"""Malformed packets that a client encrypts and signs like its media: its video continues."""
 
 import asyncio
 import itertools
@@ -85,7 +85,7 @@ def odd_rtcp(ssrc: int, sent: int) -> Iterator[bytes]:
 
 
 def unencrypted() -> Iterator[bytes]:
-    """Not SRTP: DTLS records, and what only looks like media."""
+    """Datagrams other than SRTP: DTLS records, and some that only look like media."""
     for kind in (20, 21, 22, 23, 24, 63):
         yield bytes([kind])
         yield bytes([kind, 0xFE, 0xFD]) + bytes(8) + b"\x00\x02\x02\x28"
@@ -101,7 +101,7 @@ class Sender:
         self.ice = self.dtls.transport._connection
 
     async def media(self, packet: bytes) -> bool:
-        """Send an RTP or RTCP packet, encrypted. False: that is impossible."""
+        """Send an RTP or RTCP packet, encrypted. Returns False if it cannot be encrypted."""
         protect = self.dtls._tx_srtp.protect_rtcp if 192 <= packet[1] <= 208 else self.dtls._tx_srtp.protect
         try:
             await self.ice.send(protect(packet))
@@ -199,7 +199,7 @@ def test_a_clients_odd_checks_do_not_end_its_video(caplog: pytest.LogCaptureFixt
 def test_a_client_that_answers_each_check_with_an_error_fails_quietly(
     code: int | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With 487, a role conflict, aioice would ask again without end. The client's own checks have no PRIORITY."""
+    """With 487, a role conflict, aioice would repeat the check without end. Its own checks have no PRIORITY."""
     errors: list[Any] = []
 
     def refuse(self: Any, message: Any, addr: tuple[str, int], protocol: Any) -> None:

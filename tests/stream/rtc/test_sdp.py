@@ -167,7 +167,7 @@ def test_the_refusal_names_what_was_offered() -> None:
 
 
 @pytest.mark.parametrize("names", ["0 1", "1 0", "1", "1 9 8"])
-def test_names_of_absent_lines_in_a_group_are_ignored(names: str) -> None:
+def test_mids_without_an_m_line_in_a_group_are_ignored(names: str) -> None:
     """FFmpeg 8.0 names audio and video where it sends video only."""
     offer = parsed(
         h264("packetization-mode=1;profile-level-id=42e01f").replace("BUNDLE 1", f"BUNDLE {names}"), PUBLISHER

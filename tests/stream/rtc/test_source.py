@@ -57,7 +57,7 @@ def drained(source: WebRtcSource, pictures: Iterable[Encoded]) -> list[Frame]:
 
 
 @pytest.mark.parametrize(("limit", "size"), [(128 * 96, (96, 128)), (64 * 48, (48, 64))])
-def test_orientation_messages_of_h264_are_followed(limit: int, size: tuple[int, int]) -> None:
+def test_orientation_messages_of_h264_are_applied(limit: int, size: tuple[int, int]) -> None:
     """Those of some hardware encoders; each message holds for the pictures after it."""
     pictures = [
         replace(item, data=with_message(item.data, 6)) if item.is_keyframe else item
@@ -187,7 +187,7 @@ def test_every_h264_profile_that_publishers_may_offer_is_decoded(profile: str, p
     assert source.dropped == {}
 
 
-def test_a_picture_of_a_senseless_size_is_dropped() -> None:
+def test_a_picture_of_an_invalid_size_is_dropped() -> None:
     """Damaged packets may claim any size."""
     tiny = av.CodecContext.create("libvpx", "w")
     tiny.width, tiny.height, tiny.pix_fmt, tiny.time_base = 1, 1, "yuv420p", Fraction(1, 90_000)

@@ -76,7 +76,7 @@ def _exact_tags(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_common_tags_are_where_all_players_read_them(tmp_path: Path, suffix: str) -> None:
-    """In iTunes' and QuickTime's older places, which hold no other tags."""
+    """In the older formats of iTunes and QuickTime, which allow no other tags."""
     clip = rich_clip(
         tmp_path / "in.mkv", {"title": "Holiday", "artist": "Ada", "creation_time": PHONE["creation_time"]}
     )
@@ -185,11 +185,11 @@ def test_a_cover_is_kept_from_mp4_to_mp4_and_matroska(tmp_path: Path) -> None:
     assert [code for code, _ in convert(clip, "out.mov")[1]] == ["no_cover"]
 
 
-def test_mp4_holds_a_cover_only_beside_common_tags(tmp_path: Path) -> None:
+def test_mp4_holds_a_cover_only_together_with_common_tags(tmp_path: Path) -> None:
     cover = [("cover.jpg", "image/jpeg", rich_clips.jpeg())]
     clip = rich_clip(tmp_path / "in.mkv", PHONE, attachments=cover)
     path, warnings = convert(clip, "out.mp4")
-    lost = "MP4 (H.264) cannot hold the video's cover picture beside its other metadata; it was left out"
+    lost = "MP4 (H.264) cannot hold the video's cover picture together with its other metadata; it was left out"
     assert warnings == [("no_cover", lost)]
     assert tags_of(path)["model"] == "iPhone 12"
 
@@ -274,7 +274,7 @@ def test_formats_without_metadata_report_what_is_lost(phone: Path, out: str, lab
     ]
 
 
-def test_tags_of_the_encoding_are_no_loss(tmp_path: Path) -> None:
+def test_the_loss_of_tags_of_the_encoding_is_not_reported(tmp_path: Path) -> None:
     clip = rich_clip(tmp_path / "in.mkv", {"encoder": "x", "software": "y"})
     warnings: Warnings = convert(clip, "out.gif")[1]
     assert warnings == []

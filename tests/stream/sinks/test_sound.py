@@ -224,8 +224,8 @@ def test_packets_of_unknown_duration_keep_their_times(tmp_path: Path) -> None:
 def test_gaps_are_filled_with_silence(tmp_path: Path, suffix: str, codec: str) -> None:
     clip = clip_with(tmp_path / "in.mkv", tones(1, 2.0), layout="mono", codec=codec)
     total = len(times_of(clip))
-    holed = with_packets(tmp_path / "gap.mkv", clip, lambda n, p: None if total // 4 <= n < total // 2 else p)
-    convert(holed, tmp_path / f"out{suffix}")
+    with_gap = with_packets(tmp_path / "gap.mkv", clip, lambda n, p: None if total // 4 <= n < total // 2 else p)
+    convert(with_gap, tmp_path / f"out{suffix}")
     wave, rate, _ = heard(tmp_path / f"out{suffix}")
     assert len(wave) / rate == pytest.approx(2, abs=0.06)
     loud = np.abs(wave[:, 0]) > 0.05

@@ -5,7 +5,7 @@ from collections import Counter
 import av
 from av.format import formats_available
 
-from stream.sources.demuxers import RAW, READ, WHITELIST
+from stream.sources.demuxers import RAW, SUPPORTED, WHITELIST
 
 OTHER_FILES = "concat hls image2 image2pipe mlv msnwctcp rtp rtsp sap sdp vobsub webm_dash_manifest"
 DEVICES = "alsa fbdev kmsgrab lavfi oss video4linux2,v4l2 x11grab"
@@ -61,6 +61,6 @@ def test_every_demuxer_is_read_or_refused_for_one_reason() -> None:
 
 
 def test_the_kinds_that_are_read_are_listed_for_messages() -> None:
-    assert READ.startswith("MP4, MOV, 3GP, MKV, WebM, AVI, ")
-    assert "raw streams of H.264, HEVC, " in READ
-    assert ", ," not in READ
+    assert SUPPORTED.startswith("MP4, MOV, 3GP, MKV, WebM, AVI, ")
+    assert "raw streams of H.264, HEVC, " in SUPPORTED
+    assert ", ," not in SUPPORTED

@@ -252,7 +252,7 @@ def test_frames_missing_in_the_middle_are_counted(
     tmp_path: Path, name: str, settings: dict[str, Any], sound_lost: bool
 ) -> None:
     clip = numbered_clip(tmp_path / name, 180, sound_s=6.0, options={"g": "1", "bf": "0"}, **settings)
-    path = remuxed(clip, tmp_path / f"holed-{name}", lost=(2.01, 3.62), sound_lost=sound_lost)
+    path = remuxed(clip, tmp_path / f"gap-{name}", lost=(2.01, 3.62), sound_lost=sound_lost)
     source = FileSource(path, Settings())
     items = list(source)
     source.close()

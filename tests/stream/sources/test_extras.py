@@ -66,12 +66,12 @@ def test_long_and_many_tags_are_counted() -> None:
     assert (len(tags), excess) == (limits.TAGS, 6)
 
 
-def test_a_language_in_a_name_is_no_tag_of_its_own() -> None:
+def test_a_tag_name_with_a_language_is_not_a_separate_tag() -> None:
     found = {"title": "A", "title-eng": "A", "title-deu": "B"}
     assert file_tags(found, location=True) == ({"title": "A", "title-deu": "B"}, 0)
 
 
-def test_places_are_removed_from_names_and_texts() -> None:
+def test_locations_are_removed_by_name_and_by_text() -> None:
     found = {"location-eng": "x", "©xyz": "y", "comment": "at +48.2082+016.3738/", "title": "Vienna", "make": "DJI"}
     assert file_tags(found, location=False) == ({"title": "Vienna", "make": "DJI"}, 0)
     assert track_tags({"title": "GPS 48.2, 16.3"}, ("title",), location=False) == {}
@@ -82,7 +82,7 @@ def test_the_location_of_apple_is_also_the_plain_one() -> None:
     assert tags == {"com.apple.quicktime.location.ISO6709": "+48+016/", "location": "+48+016/"}
 
 
-def test_text_that_is_no_utf_8_is_read(tmp_path: Path) -> None:
+def test_text_that_is_not_utf_8_is_read(tmp_path: Path) -> None:
     clip = rich_clip(tmp_path / "in.mkv", {"title": "caf#"}, frames=4)
     clip.write_bytes(clip.read_bytes().replace(b"caf#", b"caf\xe9"))
     assert extras_of(clip)[0].tags == {"title": "caf\ufffd"}
@@ -103,7 +103,7 @@ def test_chapters_are_limited_and_end_with_the_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 200, limits.CHAPTERS + 10])
-def test_the_text_track_of_chapters_is_no_subtitle(tmp_path: Path, count: int) -> None:
+def test_the_text_track_of_chapters_is_not_a_subtitle_track(tmp_path: Path, count: int) -> None:
     """FFmpeg reads up to 255 chapters from another place, and then takes the track for subtitles."""
     clip = rich_clip(tmp_path / "in.mp4", chapters=[(n, n + 1, f"c{n}") for n in range(count)])
     extras, _ = extras_of(clip)
@@ -119,7 +119,7 @@ def test_attachments_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert warnings == ["the attachments exceed the limits; some were left out"]
 
 
-def test_only_fonts_are_attachments_without_places(tmp_path: Path) -> None:
+def test_without_locations_only_fonts_stay_attached(tmp_path: Path) -> None:
     fonts = ["application/x-truetype-font", "application/vnd.ms-opentype", "font/otf"]
     files = [(f"{n}.ttf", mime, b"font") for n, mime in enumerate(fonts)] + [("track.gpx", "text/xml", b"<gpx/>")]
     clip = rich_clip(tmp_path / "in.mkv", attachments=files, frames=4)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from stream.errors import InputError, NoVideoStream, UnreadableMedia
 from stream.settings import Settings
-from stream.sources.demuxers import READ
+from stream.sources.demuxers import SUPPORTED
 from stream.sources.file import FileSource
 from tests.media import numbered, numbered_clip, write_video
 
@@ -20,7 +20,7 @@ PLAYLIST = "is a playlist, not a video: it names other files, which are not open
 
 
 def message(path: Path, kind: type[Exception] = UnreadableMedia) -> str:
-    """What is said about the file, without its name."""
+    """The error message about the file, without its name."""
     with pytest.raises(kind) as caught:
         FileSource(path, Settings())
     assert type(caught.value) is kind
@@ -65,22 +65,22 @@ def test_pictures(tmp_path: Path, suffix: str) -> None:
         (b"<?xml version='1.0'?>\n<MPD xmlns='urn:mpeg:dash:schema:mpd:2011'/>", PLAYLIST),
         (
             b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n",
-            "describes a stream in the network (SDP), and has no video of its own",
+            "describes a network stream (SDP) and contains no video",
         ),
         (
             b"d8:announce35:http://tracker.example/announce13:creation date\xff",
-            "is a torrent, not a video: it only names one; download that first",
+            "is a torrent, not a video; download the video itself first",
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-            "is a pointer of Git LFS, not the video itself; fetch that with: git lfs pull",
+            "is a Git LFS pointer, not the video itself; fetch the video with: git lfs pull",
         ),
         (b"\xef\xbb\xbf  <!-- saved -->\n<HTML>", "is a web page, not a video; perhaps a download failed"),
         (b'{"error": "not found"}', "is text, not a video"),
         ("Zürich\r\n".encode("utf-16"), "is text, not a video"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(40), "is an Office document, not a video"),
-        (b"DVDVIDEO-VMG" + bytes(40), "is an index of a DVD or Blu-ray, not a video; take its VOB or M2TS files"),
-        (bytes(9000), "begins with zeros only: perhaps a download was not finished"),
+        (b"DVDVIDEO-VMG" + bytes(40), "is an index of a DVD or Blu-ray, not a video; use its VOB or M2TS files"),
+        (bytes(9000), "contains only zeros at its start; perhaps a download was not finished"),
         (b"\x1f\x8b\x08" + bytes(40), "is an archive, not a video; unpack it first"),
         (b"\x7fELF" + bytes(40), "is a program, not a video"),
         (b"", "is empty"),
@@ -104,14 +104,14 @@ def test_a_format_that_is_not_read_gets_a_list_of_those_that_are(tmp_path: Path)
     path = write_video(
         tmp_path / "a.swf", map(numbered, range(5)), codec="mjpeg", pix_fmt="yuvj420p", container="smjpeg"
     )
-    assert message(path) == f"is not in a format that is read. These are: {READ}"
+    assert message(path) == f"is not in a supported format; convert it to one of these: {SUPPORTED}"
 
 
 @pytest.mark.parametrize(
     "content",
     [np.random.default_rng(1).bytes(100_000), b"BIKi" + bytes(range(256)) * 20, b"\0\0\1\xb6" * 500, b"\0\0\0\1\x67"],
 )
-def test_nothing_of_ffmpegs_words_reaches_the_user(tmp_path: Path, content: bytes) -> None:
+def test_messages_of_ffmpeg_do_not_reach_the_user(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(InputError) as caught:
         FileSource(tmp_path / "a.mp4", Settings())
@@ -131,7 +131,7 @@ def test_encrypted_videos(tmp_path: Path) -> None:
 
 
 def test_encrypted_windows_media(tmp_path: Path) -> None:
-    """The list of codecs in the header becomes the object with the keys."""
+    """The header's object with the list of codecs is replaced by the one with the keys."""
     path = write_video(tmp_path / "a.wmv", map(numbered, range(5)), codec="wmv2", container="asf")
     codecs, keys = "4052d1861d31d011a3a400a0c90348f6", "14e68a292226174cb935dae07ee9289c"
     content = path.read_bytes()

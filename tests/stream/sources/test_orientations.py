@@ -1,4 +1,4 @@
-"""Videos that are stored turned or mirrored: every place in which a file says so, in all eight orientations."""
+"""Videos that are stored rotated or mirrored: all eight orientations, in each header and message."""
 
 import io
 from fractions import Fraction
@@ -47,7 +47,7 @@ def test_by_the_header_of_other_containers(tmp_path: Path, suffix: str, orientat
 
 
 def test_by_the_movie_header_and_the_track_header_together(tmp_path: Path) -> None:
-    """Turned by the track, then mirrored by the movie: 180° and left to right are top to bottom."""
+    """Rotated by the track, then mirrored by the movie: 180° and a horizontal flip are a vertical flip."""
     path = write_video(tmp_path / "a.mp4", [stored(quartered(), 4)])
     set_matrix(path, MATRIX[3])
     set_matrix(path, MATRIX[2], box="mvhd")
@@ -128,7 +128,7 @@ def test_a_message_holds_for_the_pictures_of_a_camera(tmp_path: Path) -> None:
 
 
 @ALL
-def test_a_turned_video_is_scaled_to_the_requested_size(tmp_path: Path, orientation: int) -> None:
+def test_a_rotated_video_is_scaled_to_the_requested_size(tmp_path: Path, orientation: int) -> None:
     path = write_video(tmp_path / "a.mp4", [stored(quartered(), orientation)], colour=BT709)
     set_matrix(path, MATRIX[orientation])
     (frame,) = read(path, size=(48, 0))
@@ -136,7 +136,7 @@ def test_a_turned_video_is_scaled_to_the_requested_size(tmp_path: Path, orientat
 
 
 @pytest.mark.parametrize("orientation", [2, 4, 5, 6])
-def test_non_square_pixels_of_a_turned_video_are_made_square(tmp_path: Path, orientation: int) -> None:
+def test_non_square_pixels_of_a_rotated_video_are_made_square(tmp_path: Path, orientation: int) -> None:
     """The aspect ratio is that of stored pixels. ProRes has it only in the container."""
     images = [stored(quartered(), orientation)]
     path = write_video(
@@ -157,7 +157,7 @@ def test_a_matrix_that_scales_the_axes_differently_stretches(
 
 
 @pytest.mark.parametrize("orientation", [2, 4, 7])
-def test_alpha_is_turned_with_the_picture(tmp_path: Path, orientation: int) -> None:
+def test_alpha_is_rotated_with_the_picture(tmp_path: Path, orientation: int) -> None:
     alpha = np.where(quartered()[..., :1] > 100, 255, 0)  # the lower half
     rgba = stored(np.dstack([quartered(), alpha]).astype(np.uint8), orientation)
     images = [av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format="argb")]
@@ -169,7 +169,7 @@ def test_alpha_is_turned_with_the_picture(tmp_path: Path, orientation: int) -> N
 
 
 @pytest.mark.parametrize("orientation", [2, 4, 5])
-def test_hdr_and_interlaced_video_is_turned(tmp_path: Path, orientation: int) -> None:
+def test_hdr_and_interlaced_video_is_rotated(tmp_path: Path, orientation: int) -> None:
     deep = av.VideoFrame.from_ndarray(stored(quartered(), orientation), format="rgb24").reformat(format="yuv420p10le")
     hdr = write_video(
         tmp_path / "a.mkv", [deep], codec="ffv1", pix_fmt="yuv420p10le", colour=(9, 1, 9, 18),

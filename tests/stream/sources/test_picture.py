@@ -94,10 +94,10 @@ def test_heic_is_read_and_turned() -> None:
         (b"imir\0", (64, 96), (48, 16)), (b"imir\1", (64, 96), (48, 48)),
     ],
 )  # fmt: skip
-def test_heic_is_turned_and_mirrored_by_its_own_properties_only(
+def test_heic_is_rotated_and_mirrored_by_its_own_properties_only(
     tmp_path: Path, box: bytes, size: tuple[int, int], subject: tuple[int, int]
 ) -> None:
-    """ISO 23008-12: `irot` turns anticlockwise, `imir` exchanges top and bottom (0) or left and right (1). EXIF's
+    """ISO 23008-12: `irot` rotates anticlockwise, `imir` exchanges top and bottom (0) or left and right (1). EXIF's
     orientation does not count. subject: a position (row, column) in the half that is not the screen."""
     pytest.importorskip("pi_heif")
     path = tmp_path / "in.heic"

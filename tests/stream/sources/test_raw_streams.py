@@ -70,7 +70,7 @@ def test_unusual_rates_are_read(tmp_path: Path, name: str, how: dict[str, Any], 
 
 
 @pytest.mark.parametrize(("name", "how"), RATELESS, ids=[name for name, _ in RATELESS])
-def test_a_stream_without_a_rate_has_25_frames_per_second_which_is_said(
+def test_a_stream_without_a_rate_gets_25_frames_per_second_and_a_warning(
     tmp_path: Path, name: str, how: dict[str, Any]
 ) -> None:
     path = clip(tmp_path, name, **how)
@@ -138,7 +138,7 @@ def test_limits_of_a_raw_stream_are_checked_while_decoding(tmp_path: Path) -> No
         read(path, start_s=60)
 
 
-def test_a_photo_is_no_motion_jpeg(tmp_path: Path) -> None:
+def test_a_photo_is_not_a_motion_jpeg(tmp_path: Path) -> None:
     """Bytes after a photo are a thumbnail, a second view or a short video, and no next frame."""
     video = clip(tmp_path, "a.mjpeg", 2, **RATELESS[0][1]).read_bytes()
     end = video.index(b"\xff\xd8", 2)

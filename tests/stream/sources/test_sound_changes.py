@@ -32,7 +32,7 @@ def test_joined_recordings(tmp_path: Path, codec: str, layout: str, rate: int, c
     assert calls
 
 
-def test_a_damaged_packet_is_no_change(tmp_path: Path) -> None:
+def test_a_damaged_packet_is_not_a_change(tmp_path: Path) -> None:
     stereo = clip_with(tmp_path / "in.mkv", tones(2, 2.0), codec="ac3")
     surround = clip_with(tmp_path / "other.mkv", tones(6, 1.0), codec="ac3", layout="5.1(side)")
     with av.open(str(surround)) as container:

@@ -46,7 +46,7 @@ def opened(path: Path, stream: int | None = None) -> tuple[tuple[int, int], list
     ],
     ids=["large-last", "large-first", "marked", "all-marked", "for-impaired"],
 )
-def test_the_best_stream_is_taken_and_it_is_said_which(
+def test_the_best_stream_is_read_and_the_warning_names_it(
     tmp_path: Path, videos: list[Video], size: tuple[int, int]
 ) -> None:
     found, numbers, warnings = opened(write_streams(tmp_path / "a.mkv", videos))
@@ -55,7 +55,7 @@ def test_the_best_stream_is_taken_and_it_is_said_which(
     names = [f"{n} ({video.size[0]}x{video.size[1]})" for n, video in enumerate(videos)]
     assert warnings == [
         f"the file has 2 video streams: stream {names[taken]} is used, not {names[1 - taken]}; "
-        "another can be selected with --stream or, in a request, with stream"
+        "select another with --stream, or with the field stream of a request"
     ]
 
 
@@ -82,7 +82,7 @@ def test_a_part_begins_at_a_keyframe_of_the_selected_stream(tmp_path: Path, name
         source.close()
 
 
-def test_one_stream_is_no_choice(tmp_path: Path) -> None:
+def test_a_single_stream_gives_no_warning(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "a.mp4", 3)
     assert opened(path) == opened(path, 0) == (SMALL, [0, 1, 2], [])
     with pytest.raises(NoVideoStream, match="has no video stream 1, only stream 0"):
@@ -225,7 +225,7 @@ def _streams(packet: bytes) -> list[bytes]:
 
 
 def _section(pid: int, counter: int, body: bytes) -> bytes:
-    """A packet with a table: of programmes (PID 0), or of streams."""
+    """A packet with a table: of programmes (PID 0), or of streams (other PIDs)."""
     table = bytes([2 if pid else 0]) + (0xB000 | len(body) + 4).to_bytes(2) + body
     packet = b"G" + (0x4000 | pid).to_bytes(2) + bytes([0x10 | counter, 0]) + table + _crc(table).to_bytes(4)
     return packet.ljust(188, b"\xff")

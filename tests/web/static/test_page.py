@@ -57,7 +57,7 @@ def test_it_connects_and_applies_the_choices(
 def test_a_connection_that_never_succeeded_points_at_the_network(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
-    """The server answers, but no packet gets through. The page does not claim that a video had stopped."""
+    """The server answers, but no packet gets through. The page does not say that a video has stopped."""
     page.add_init_script(
         "Object.defineProperty(RTCPeerConnection.prototype, 'connectionState', { get: () => 'failed' });"
         "HTMLVideoElement.prototype.requestVideoFrameCallback = () => 0;"

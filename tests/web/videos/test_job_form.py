@@ -76,7 +76,7 @@ def test_a_video_stream_is_selected_by_its_number(
     assert (job["stream"], job["media"]["video_streams"]) == (0, 2)
     assert posted(http, content).json()["stream"] is None
     refused = problem(posted(http, content, stream="2"), 422, "no_video_stream", field="stream")
-    assert refused["detail"] == "the file has no video stream 2: the video streams are 0 to 1"
+    assert refused["detail"] == "the file has no video stream 2, only streams 0 to 1"
 
 
 def test_what_is_no_video_is_refused_and_not_kept(http: httpx.Client, site: Site) -> None:

@@ -282,32 +282,32 @@ def test_part_of_a_video_with_variable_frame_rate(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def holed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_gap(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording whose clock begins at 3600 s, without its frames from 1.6 s to 2.8 s; its sound is complete."""
-    folder = tmp_path_factory.mktemp("holed")
+    folder = tmp_path_factory.mktemp("with_gap")
     whole = write_video(
         folder / "whole.mkv", (numbered(n) for n in range(150)), sound_s=5.0, options={"g": "12", "bf": "0"}
     )
-    return remuxed(whole, folder / "holed.mkv", picture_s=3600, sound_s=3600, lost=(1.59, 2.79))
+    return remuxed(whole, folder / "with_gap.mkv", picture_s=3600, sound_s=3600, lost=(1.59, 2.79))
 
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("formats", [("mp4", "mkv", "webm"), ("mov", "gif", "png")])
-def test_a_hole_stays_where_it_is_and_is_reported_once(tmp_path: Path, holed: Path, formats: tuple[Any, ...]) -> None:
+def test_a_gap_stays_where_it_is_and_is_reported_once(tmp_path: Path, with_gap: Path, formats: tuple[Any, ...]) -> None:
     job = job_of(*(Output(name=f"o-{name}", format=name) for name in formats))
     engine = engines.load("chroma", job.options, SETTINGS)
-    _, media, warnings = make_plan(job, holed, engine, SETTINGS)
-    plan, joined = in_segments(job, holed, tmp_path)
+    _, media, warnings = make_plan(job, with_gap, engine, SETTINGS)
+    plan, joined = in_segments(job, with_gap, tmp_path)
     assert len(plan.spans) == 3
     assert [code for code, _ in warnings] == ["gap"]
     assert warnings[0][1].startswith(
         "36 of about 150 frames were damaged or lost: they are missing in 1 place (0:01.6-"
     )
     assert media.duration_s == pytest.approx(5, abs=0.05)
-    first_s = read(holed)[0].time_s
+    first_s = read(with_gap)[0].time_s
     times_s = [first_s + n / 30 for n in range(150) if not 48 <= n < 84]
     for output, ours in zip(job.outputs, joined, strict=True):
-        theirs = in_one_pass(job, output, holed, tmp_path)
+        theirs = in_one_pass(job, output, with_gap, tmp_path)
         if output.format == "png":
             with zipfile.ZipFile(ours) as packed:
                 lines = packed.read("timestamps.txt").decode().splitlines()[1:]
@@ -319,20 +319,20 @@ def test_a_hole_stays_where_it_is_and_is_reported_once(tmp_path: Path, holed: Pa
         assert packets(ours, "audio") == packets(theirs, "audio")
 
 
-def test_a_hole_in_a_job_that_is_not_cut_is_reported_once(tmp_path: Path, holed: Path) -> None:
+def test_a_gap_in_a_job_that_is_not_cut_is_reported_once(tmp_path: Path, with_gap: Path) -> None:
     job = job_of()
     engine = engines.load("chroma", job.options, SETTINGS)
-    plan, _, warnings = make_plan(job, holed, engine, SETTINGS)
+    plan, _, warnings = make_plan(job, with_gap, engine, SETTINGS)
     assert plan.whole
-    note = segments.run_segment(Segment(Work(job, plan, holed, SETTINGS, Watcher()), 0), tmp_path, engine)
+    note = segments.run_segment(Segment(Work(job, plan, with_gap, SETTINGS, Watcher()), 0), tmp_path, engine)
     assert [code for code, _ in [*warnings, *judge([note], SETTINGS)]] == ["gap"]
 
 
-def test_a_preview_in_a_hole_shows_the_frame_before_it(tmp_path: Path, holed: Path) -> None:
+def test_a_preview_in_a_gap_shows_the_frame_before_it(tmp_path: Path, with_gap: Path) -> None:
     job = job_of(Output(format="png"), start_s=2.2, end_s=2.3)
-    plan, (ours,) = in_segments(job, holed, tmp_path)
+    plan, (ours,) = in_segments(job, with_gap, tmp_path)
     assert plan.whole
-    whole = in_one_pass(job_of(), Output(format="png"), holed, tmp_path)
+    whole = in_one_pass(job_of(), Output(format="png"), with_gap, tmp_path)
     with zipfile.ZipFile(ours) as packed:
         assert packed.read("00001.png") == sorted(whole.glob("*.png"))[47].read_bytes()
 

@@ -250,7 +250,7 @@ def test_full_range_video_is_not_stretched(suffix: str, codec: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_video_is_compared_upright(tmp_path: Path, orientation: int) -> None:
+def test_a_rotated_video_is_compared_upright(tmp_path: Path, orientation: int) -> None:
     images = [grey(np.ascontiguousarray(stored(quartered(), orientation)[..., 0]))]
     path = write_video(tmp_path / "a.mkv", images, codec="ffv1", pix_fmt="gray", display=MATRIX[orientation])
     (plane,) = read(path)

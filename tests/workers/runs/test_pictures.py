@@ -232,7 +232,7 @@ def test_a_picture_too_large_for_the_format_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", STILL)
-def test_places_and_exif_data_can_be_left_out(tmp_path: Path, suffix: str) -> None:
+def test_locations_and_exif_data_can_be_left_out(tmp_path: Path, suffix: str) -> None:
     data, profile = exif(6), wide_gamut()
     data[Base.ImageDescription], data[Base.Artist] = "at +48.2082+016.3738/", "Ada"
     data[IFD.Exif][Base.MakerNote] = b"48 north"

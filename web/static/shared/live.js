@@ -37,7 +37,7 @@ export class Live extends Sender {
     this.id = null;
     this.connection = null;
     this.running = false;
-    this.connected = this.wasLive = false; // whether a connection was ever established, and has ever shown a frame
+    this.connected = this.wasLive = false; // whether a connection was ever established, and whether a frame was ever shown
     this.reconnects = 0;
     this.gapMs = 0; // the longest gap between recent frames
     this.stalls = 0; // recent connections that were closed because no frame came
@@ -247,7 +247,7 @@ export class Live extends Sender {
   async #backOff(error, failures) {
     const delay = BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)];
     if (!(error instanceof Refusal)) {
-      this.state(error instanceof TypeError ? "unreachable" : this.#missing());
+      this.state(error instanceof TypeError ? "unreachable" : this.#stateWithoutVideo());
       await pause(delay);
       return;
     }
@@ -258,8 +258,8 @@ export class Live extends Sender {
     }
   }
 
-  /** The name of the state to show while there is no video although the server answers. */
-  #missing() {
+  /** The state to show while the server answers but there is no video. */
+  #stateWithoutVideo() {
     if (this.wasLive) return "reconnecting";
     return this.connected ? "connecting" : "blocked";
   }

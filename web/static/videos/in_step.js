@@ -40,7 +40,7 @@ export class InStep {
     return Math.min(end, this.originS + this.startS + this.leader.currentTime);
   }
 
-  /** The follower is first moved after this: before, its position is the start of its clock. */
+  /** Before the first seek, the follower's position is the start of its clock. */
   #begin() {
     this.originS = clockStart(this.follower);
     this.#follow();

@@ -111,7 +111,7 @@ export class Trim {
 
   /** Times count from the start of the file, as on the server. */
   #setOrigin(seconds) {
-    if (!seconds || this.start || this.end !== null) return; // once it was moved, its start is unknown
+    if (!seconds || this.start || this.end !== null) return; // after a seek, the start of its clock is unknown
     this.origin = seconds;
     this.at = 0;
     this.#setLength(this.video.duration - seconds);

@@ -60,7 +60,7 @@ def test_layouts_that_are_mixed_down(layout: str, chosen: str) -> None:
     assert loses_channels(found, chosen)
 
 
-def test_an_encoder_gets_no_layout_that_is_unknown() -> None:
+def test_an_encoder_never_gets_an_unknown_layout() -> None:
     for count in range(1, 33):
         for encoder in ("aac", "libopus", "flac"):
             chosen = av.AudioLayout(nearest_layout(av.AudioLayout(f"{count} channels"), encoder))

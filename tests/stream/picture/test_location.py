@@ -1,8 +1,8 @@
-"""Positions are found in texts of phones, drones and players; dates, times and numbers are none."""
+"""Locations are found in texts of phones, drones and players; dates, times and numbers are not locations."""
 
 import pytest
 
-from stream.picture.position import has_position, names_position
+from stream.picture.location import has_location, names_location
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from stream.picture.position import has_position, names_position
         "48.2082 N, 16.3738 E",
     ],
 )
-def test_positions(text: str) -> None:
-    assert has_position(text)
+def test_locations(text: str) -> None:
+    assert has_location(text)
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_positions(text: str) -> None:
     ],
 )
 def test_other_texts(text: str) -> None:
-    assert not has_position(text)
+    assert not has_location(text)
 
 
 @pytest.mark.parametrize("name", ["location", "LOCATION-eng", "com.apple.quicktime.location.ISO6709", "©xyz", "gps"])
-def test_names_of_places(name: str) -> None:
-    assert names_position(name)
+def test_names_of_locations(name: str) -> None:
+    assert names_location(name)
 
 
 @pytest.mark.parametrize("name", ["title", "creation_time", "make", "com.apple.quicktime.creationdate", "genre"])
 def test_other_names(name: str) -> None:
-    assert not names_position(name)
+    assert not names_location(name)

@@ -1,4 +1,4 @@
-"""Recognition of geographic positions in text, such as tags and subtitles, in order to remove them."""
+"""Recognition of geographic locations in text, such as tags and subtitles, in order to remove them."""
 
 import re
 
@@ -10,11 +10,11 @@ _POSITION = re.compile(f"(?<![\\d.]){_ISO_6709}|{_NAMED}|{_PAIR}|{_DEGREES}", re
 _NAMES = re.compile(r"location|gps|geo|latitude|longitude|altitude|xyz|loci|coordinates|place|\bcity\b|country", re.I)
 
 
-def names_position(key: str) -> bool:
-    """Whether a tag with this name contains a place."""
+def names_location(key: str) -> bool:
+    """Whether a tag with this name contains a location."""
     return _NAMES.search(key) is not None
 
 
-def has_position(text: str) -> bool:
-    """Whether the text contains a position: in ISO 6709, as two decimal degrees, or after a word such as GPS."""
+def has_location(text: str) -> bool:
+    """Whether the text contains a location: in ISO 6709, as degrees, or as a number after a word such as GPS."""
     return _POSITION.search(text) is not None
