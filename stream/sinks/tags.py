@@ -80,8 +80,11 @@ def with_apple_names(tags: Tags) -> dict[str, str]:
 
 
 def of_track(container: str, tags: Tags) -> Mapping[str, str]:
-    """The tags of a track as the muxer takes them."""
+    """The tags of a track as the muxer takes them. In MP4 and MOV, many players show the name of the handler as title."""
+    written = dict(tags)
+    if container in ("mp4", "mov") and "title" in tags:
+        written.setdefault("handler_name", tags["title"])
     language = tags.get("language", "")
     if container == "mov" and language in _BIBLIOGRAPHIC:
-        return {**tags, "language": _BIBLIOGRAPHIC[language]}
-    return tags
+        written["language"] = _BIBLIOGRAPHIC[language]
+    return written

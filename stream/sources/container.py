@@ -35,6 +35,7 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
         "format_whitelist": WHITELIST,
         "protocol_whitelist": "file",
         "max_pixels": _rough_limit(settings),  # opening decodes a few frames to probe the streams
+        "scan_all_pmts": "1",  # as FFmpeg's programs do: sound may begin with a later table of MPEG-TS
         "correct_ts_overflow": "0",  # a clock that restarts is a new recording to `Timeline`, not a 26-hour wrap
     }
     demuxer = "mjpeg" if is_motion_jpeg(path) else None  # else it is taken for a still picture

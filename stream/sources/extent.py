@@ -65,6 +65,8 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     start = origin if stream.start_time is None else stream.start_time * tick
     whole = Fraction(container.duration, av.time_base) if container.duration else None
     track = stream.duration * tick if stream.duration else _tagged_s(stream)
+    if track is not None and container.format.name == "avi":  # of a file that was cut off, FFmpeg estimates the rest
+        track = max(track, stream.frames * tick)
     if container.format.name.startswith("mpeg") and origin > Fraction(WRAP, 90_000) - _SOON_S:
         track, whole = _across_the_wrap(container, stream)
     own = track is not None and container.format.name.startswith(("mov", "matroska"))

@@ -26,8 +26,8 @@ TIME_TOLERANCE_S = 1e-6  # for comparing times as floats
 _PRIMING_S = 0.1  # audio may start this long before the video: the decoder's priming samples
 # In these containers seeking by time does not lead to a keyframe, and timestamps may repeat.
 UNINDEXED = ("mpegts", "mpeg")
-# AVI stores no times, and GIF how long each frame is meant to stay.
-_WITHOUT_GAPS = ("avi", "gif")
+# AVI stores no times, GIF how long each frame is meant to stay, and Theora no frames equal to the one before.
+_WITHOUT_GAPS = ("avi", "gif", "ogg")
 _NEAR_S = 10  # around a wrap of the clock
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 

@@ -17,7 +17,8 @@ def left_out(chosen: Encoding, extras: Extras | None) -> Warnings:
         return []
     found = Warnings()
     if (names := [name for tag, name in _REPORTED.items() if tag in extras.tags]) and "tags" not in chosen.holds:
-        found.append(("no_metadata", f"{chosen.name} holds no metadata; the {_and(names)} were left out"))
+        was = "was" if len(names) == 1 else "were"
+        found.append(("no_metadata", f"{chosen.name} holds no metadata; the {_and(names)} {was} left out"))
     for kind in ("chapters", "attachments"):
         if (entries := getattr(extras, kind)) and kind not in chosen.holds:
             found.append(
