@@ -80,7 +80,7 @@ def with_apple_names(tags: Tags) -> dict[str, str]:
 
 
 def of_track(container: str, tags: Tags) -> Mapping[str, str]:
-    """The tags of a track as the muxer takes them. In MP4 and MOV, many players show the name of the handler as title."""
+    """The tags of a track as the muxer takes them. Many players of MP4 show the name of the handler as the title."""
     written = dict(tags)
     if container in ("mp4", "mov") and "title" in tags:
         written.setdefault("handler_name", tags["title"])
