@@ -65,7 +65,7 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     origin, tick = origin_s(container), stream.time_base or Fraction(1, 90_000)
     start = origin if stream.start_time is None else stream.start_time * tick
     whole = Fraction(container.duration, av.time_base) if container.duration else None
-    track = stream.duration * tick if stream.duration else _tagged_s(stream)
+    track = stream.duration * tick if stream.duration else tagged_s(stream)
     if _has_leap(container, whole):
         return Extent(float(start - origin), None, False)
     if track is not None and container.format.name == "avi":  # of a file that was cut off, FFmpeg estimates the rest
@@ -101,7 +101,7 @@ def _across_the_wrap(container: InputContainer, stream: av.VideoStream) -> tuple
     return None, None
 
 
-def _tagged_s(stream: av.VideoStream) -> Fraction | None:
+def tagged_s(stream: av.VideoStream) -> Fraction | None:
     """Matroska's tag DURATION of the track, 00:00:04.000000000."""
     with suppress(UsageError):  # the tag may be any text
         return Fraction(parse_time(stream.metadata.get("DURATION", "").strip("\0 "))).limit_denominator(1_000_000)
