@@ -12,13 +12,14 @@ from av.stream import Disposition
 from tests.media import numbered
 
 _FORMATS = {".m4a": "mp4", ".m4v": "mp4"}  # FFmpeg's own for these names takes no cover
+_STILLS = {"png": "rgb24", "mjpeg": "yuvj420p"}  # pixel formats
 _RATE = 25
 _PLAIN = Disposition(0)
 
 
 @dataclass(frozen=True)
 class Video:
-    """One video stream. first: the number drawn into its first frame. codec: png is for cover art, a single picture.
+    """One video stream. first: the number drawn into its first frame. codec: one of `_STILLS` for a single picture.
     keyframes: number of frames from one keyframe to the next."""
 
     size: tuple[int, int]
@@ -35,7 +36,7 @@ def write_streams(path: Path, videos: Sequence[Video], sounds: int = 0, codec: s
         tracks = [cast(av.AudioStream, out.add_stream(codec, rate=48_000)) for _ in range(sounds)]
         for n in range(frames):
             for stream, video in zip(streams, videos, strict=True):
-                if n == 0 or video.codec != "png":
+                if n == 0 or video.codec not in _STILLS:
                     picture = av.VideoFrame.from_ndarray(numbered(video.first + n, *video.size), format="rgb24")
                     picture.pts = n
                     out.mux(stream.encode(picture))
@@ -53,7 +54,7 @@ def write_streams(path: Path, videos: Sequence[Video], sounds: int = 0, codec: s
 def _video(out: av.container.OutputContainer, video: Video) -> av.VideoStream:
     stream = cast(av.VideoStream, out.add_stream(video.codec, rate=_RATE))
     stream.width, stream.height = video.size
-    stream.pix_fmt = "rgb24" if video.codec == "png" else "yuv420p"
+    stream.pix_fmt = _STILLS.get(video.codec, "yuv420p")
     stream.disposition = video.disposition
     stream.codec_context.gop_size = video.keyframes
     return stream

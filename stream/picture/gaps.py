@@ -9,6 +9,7 @@ cameras drop single frames.
 
 import heapq
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,6 +23,7 @@ _GAP, _SINGLE = 2.5, 1.5  # shortest intervals with two and with one missing fra
 _BUCKET = math.log(1.02)  # intervals are counted in classes of 2 %, so memory does not grow with the video
 _REORDERED = 32  # frames that may be stored out of order: more than any codec allows
 _JUMP_S = 0.5  # a larger step back is a recording that was joined to the one before
+_JUMP_AROUND_S = 2.0  # the streams of a file are interleaved this roughly
 _SHOWN = 3  # gaps listed in the warning
 _KEPT = 64  # candidates for the list: the rate is only known at the end
 
@@ -58,11 +60,13 @@ class Missing:
 class GapFinder:
     """Takes the times of a video's frames, in the order of storage, and finds gaps. Memory is constant.
 
-    time_base: length of a tick in seconds. shift_s: added to the times of gaps, in seconds.
+    time_base: length of a tick in seconds. shift_s: added to the times of gaps, in seconds. far_s: longer intervals may
+    turn out to be jumps of the clock.
     """
 
-    def __init__(self, time_base: Fraction, shift_s: float = 0.0) -> None:
-        self._tick_s, self._shift_s = float(time_base), shift_s
+    def __init__(self, time_base: Fraction, shift_s: float = 0.0, far_s: float | Fraction = math.inf) -> None:
+        self._tick_s, self._shift_s, self._far_s = float(time_base), shift_s, far_s
+        self._far: list[tuple[float, int]] = []  # as `_long`
         self._waiting: list[int] = []
         self._last: int | None = None
         self._classes: dict[int, tuple[int, int]] = {}  # number and sum of the intervals of a class
@@ -83,10 +87,14 @@ class GapFinder:
         """A frame without a time. If more than 5 % have none, nothing is reported as missing."""
         self._untimed += 1
 
-    def missing(self) -> Missing:
-        """The result for all frames. Call it once, after the last frame."""
+    def missing(self, jumps_s: Sequence[float] = ()) -> Missing:
+        """The result for all frames. Call it once, after the last frame. jumps_s: lengths of jumps of the clock."""
         while self._waiting:
             self._count(heapq.heappop(self._waiting))
+        for begin_s, length in self._far:
+            if all(abs(length * self._tick_s - jump_s) > _JUMP_AROUND_S for jump_s in jumps_s):
+                self._add(begin_s, length)
+        self._long.sort()
         step = self._step()
         if step is None or self._untimed > _UNTIMED * self._frames:
             return Missing(0, 0, (), self._frames)
@@ -119,10 +127,14 @@ class GapFinder:
     def _count(self, ticks: int) -> None:
         self._frames += 1
         if self._last is not None and ticks > self._last:
-            self._add(self._last, ticks - self._last)
+            begin_s, length = self._shift_s + self._last * self._tick_s, ticks - self._last
+            if length * self._tick_s > self._far_s and len(self._far) < _KEPT:
+                self._far.append((begin_s, length))
+            else:
+                self._add(begin_s, length)
         self._last = ticks
 
-    def _add(self, begin: int, length: int) -> None:
+    def _add(self, begin_s: float, length: int) -> None:
         bucket = round(math.log(length) / _BUCKET)
         number, total = self._classes.get(bucket, (0, 0))
         self._classes[bucket] = number + 1, total + length
@@ -130,7 +142,7 @@ class GapFinder:
         if number + 1 > usual:
             self._usual, usual, usual_total = bucket, *self._classes[bucket]
         if len(self._long) < _KEPT and length >= _GAP * usual_total / usual:
-            self._long.append((self._shift_s + begin * self._tick_s, length))
+            self._long.append((begin_s, length))
 
     def _step(self) -> float | None:
         """The mean interval in ticks; None if the rate is variable or unknown."""

@@ -7,6 +7,8 @@ from fractions import Fraction
 from stream.errors import UsageError
 
 _JUMP_S = Fraction(1, 2)  # a larger step back is the start of a concatenated recording, not a frame out of order
+_SLIDES = 3  # steps
+_LEAPS_KEPT = 64
 _OUT_OF_ORDER_S = Fraction(1, 10)
 _RATES = (Fraction(1, 60), Fraction(240))
 
@@ -15,10 +17,16 @@ class Splices:
     """The time shift of each recording in a file, in seconds: each concatenated recording restarts its clock.
 
     Shared by a file's streams, so that video and audio of a recording shift together and stay in sync.
+    leap_s: a time that is this far ahead of all streams begins a new recording too; None: it ends a pause.
+    leaps: (time, length) of the first such steps, in seconds. leapt_s: length of all.
     """
 
-    def __init__(self, origin_s: Fraction) -> None:
+    def __init__(self, origin_s: Fraction, leap_s: Fraction | None = None) -> None:
         self._shifts_s = [-origin_s]
+        self._leap_s = leap_s
+        self._reached_s: Fraction | None = None
+        self.leaps: list[tuple[float, float]] = []
+        self.leapt_s = 0.0
 
     def recent(self) -> list[Fraction]:
         """Shifts of the current recording and the one before it: streams are not interleaved to the frame."""
@@ -26,6 +34,29 @@ class Splices:
 
     def add(self, shift_s: Fraction) -> None:
         self._shifts_s.append(shift_s)
+
+    def reach(self, time_s: Fraction) -> None:
+        """Call with the time of each frame and packet."""
+        if self._leap_s is not None and (self._reached_s is None or time_s > self._reached_s):
+            self._reached_s = time_s
+
+    def leaps_to(self, time_s: Fraction, step_s: Fraction) -> bool:
+        """Whether a time begins a new recording. step_s: between frames of its stream, which may be a slide show."""
+        if self._leap_s is None or self._reached_s is None:
+            return False
+        return time_s - self._reached_s > max(self._leap_s, _SLIDES * step_s)
+
+    def add_leap(self, time_s: Fraction, to_s: Fraction, shift_s: Fraction) -> None:
+        """Begin a recording at time_s that would begin at to_s by its own clock."""
+        if len(self.leaps) < _LEAPS_KEPT:
+            self.leaps.append((float(time_s), float(to_s - time_s)))
+        self.leapt_s += float(to_s - time_s)
+        self.add(shift_s)
+
+    @property
+    def end_s(self) -> Fraction:
+        """The latest time of all streams; 0 before the first."""
+        return self._reached_s or Fraction(0)
 
 
 class Timeline:
@@ -54,12 +85,11 @@ class Timeline:
     def place(self, pts: int | None) -> int:
         """The corrected time of the next frame, in ticks. pts: None where unknown."""
         if self._last is None:
-            shift = round(self._splices.recent()[-1] / self._time_base)
-            self._last = 0 if pts is None else pts + shift
-            self._enter(shift, self._last)
-            return self._last
-        next_pts = self._last + self._step if pts is None else self._nearest(pts, self._last)
-        self._last = max(next_pts, self._last + 1)
+            self._last = self._first(pts)
+        else:
+            next_pts = self._last + self._step if pts is None else self._nearest(pts, self._last)
+            self._last = max(next_pts, self._last + 1)
+        self._splices.reach(self._last * self._time_base)
         return self._last
 
     def place_or_drop(self, pts: int | None) -> int | None:
@@ -81,7 +111,17 @@ class Timeline:
             return self.place(pts)
         located = self._nearest(pts, self._last)
         self._last = max(self._last, located)
+        self._splices.reach(self._last * self._time_base)
         return located
+
+    def _first(self, pts: int | None) -> int:
+        shift = round(self._splices.recent()[-1] / self._time_base)
+        placed = 0 if pts is None else pts + shift
+        if pts is not None and self._leaps_to(placed):
+            placed = self._leap(pts, placed, round(self._splices.end_s / self._time_base))
+            shift = placed - pts
+        self._enter(shift, placed)
+        return placed
 
     def _nearest(self, pts: int, last: int) -> int:
         following = last + min(self._step, self._jump)  # the frame rate is a mean: pauses make the step too long
@@ -90,7 +130,9 @@ class Timeline:
         # If another stream has found a new recording, this one need not step back.
         forward = [ticks for ticks in choices if last < ticks <= last + self._jump]
         placed = min(forward or choices, key=lambda ticks: abs(ticks - following))
-        if placed < last - self._jump or (placed <= self._begin and last - placed > self._out_of_order):
+        if self._leaps_to(placed):
+            placed = self._leap(pts, placed, following)
+        elif placed < last - self._jump or (placed <= self._begin and last - placed > self._out_of_order):
             self._splices.add((following - pts) * self._time_base)
             placed = following
         self._enter(placed - pts, placed)
@@ -100,6 +142,14 @@ class Timeline:
         """Note where a recording begins: one that returns to there is a new one, however short the step back is."""
         if shift != self._shift:
             self._shift, self._begin = shift, placed
+
+    def _leaps_to(self, placed: int) -> bool:
+        return self._splices.leaps_to(placed * self._time_base, self._step * self._time_base)
+
+    def _leap(self, pts: int, placed: int, following: int) -> int:
+        times = (ticks * self._time_base for ticks in (following, placed, following - pts))
+        self._splices.add_leap(*times)
+        return following
 
 
 class ArrivalClock:

@@ -79,9 +79,15 @@ def with_apple_names(tags: Tags) -> dict[str, str]:
     return {name: tags[tag] for tag, name in _APPLE.items() if tag in tags} | dict(tags)
 
 
-def of_track(container: str, tags: Tags) -> Mapping[str, str]:
-    """The tags of a track, for the muxer `container`."""
+def of_track(container: str, common: frozenset[str] | None, tags: Tags) -> Mapping[str, str]:
+    """The tags of a track, for the muxer `container`. common: as above.
+
+    Many players of MP4 show the name of the handler as the title.
+    """
+    written = dict(tags)
+    if common is not None and "title" in tags:
+        written.setdefault("handler_name", tags["title"])
     language = tags.get("language", "")
     if container == "mov" and language in _BIBLIOGRAPHIC:
-        return {**tags, "language": _BIBLIOGRAPHIC[language]}
-    return tags
+        written["language"] = _BIBLIOGRAPHIC[language]
+    return written

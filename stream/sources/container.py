@@ -24,6 +24,8 @@ _ASF_ENCRYPTION = (  # GUIDs of objects that only the headers of encrypted files
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
 )
+# FFmpeg's programs always set this. It may make the format of a track that of its end.
+_ALL_TABLES = {"scan_all_pmts": "1"}
 
 
 def open_container(path: Path, settings: Settings) -> InputContainer:
@@ -39,7 +41,10 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
     }
     demuxer = "mjpeg" if is_motion_jpeg(path) else None  # FFmpeg would take it for a still picture
     try:
-        container = av.open(f"file:{path.absolute()}", format=demuxer, options=options, metadata_errors="replace")
+        container = _opened(path, demuxer, options)
+        if _lacks_sound(container):
+            container.close()
+            container = _opened(path, demuxer, options | _ALL_TABLES)
     except (av.error.FFmpegError, ValueError):
         raise explained(path) from None
     if not container.streams:
@@ -49,6 +54,16 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
         container.close()
         raise UnreadableMedia(f"{path} is encrypted (DRM); only a copy without this protection can be read")
     return container
+
+
+def _opened(path: Path, demuxer: str | None, options: dict[str, str]) -> InputContainer:
+    return av.open(f"file:{path.absolute()}", format=demuxer, options=options, metadata_errors="replace")
+
+
+def _lacks_sound(container: InputContainer) -> bool:
+    """Whether an MPEG-TS has sound that FFmpeg did not read far enough to know, because it begins later."""
+    known = [s.codec_context.sample_rate for s in container.streams.audio if s.codec_context is not None]
+    return container.format.name == "mpegts" and not all(known)
 
 
 def check_file(path: Path) -> None:

@@ -29,6 +29,7 @@ _WITH_LENGTH = ("avi", "mxf", "mpegts", "mpeg", "wtv")
 _LATE_S = Fraction(1, 2)  # for an earlier start the difference is too small to open the file again
 WRAP = 2**33  # ticks of 1/90,000 s, 26.5 hours: the clock of MPEG-TS and MPEG-PS then begins again at 0
 _SOON_S = 6 * 3600  # a clock that begins this close to its wrap may wrap during the recording
+_LEAST_BPS = 10_000  # the tables of MPEG-TS alone need more
 _UNWRAP = {"correct_ts_overflow": "1"}
 _MOST_PACKETS = 20_000  # read to look for frames after a time: many times a group of pictures
 
@@ -64,7 +65,11 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     origin, tick = origin_s(container), stream.time_base or Fraction(1, 90_000)
     start = origin if stream.start_time is None else stream.start_time * tick
     whole = Fraction(container.duration, av.time_base) if container.duration else None
-    track = stream.duration * tick if stream.duration else _tagged_s(stream)
+    track = stream.duration * tick if stream.duration else tagged_s(stream)
+    if _has_leap(container, whole):
+        return Extent(float(start - origin), None, False)
+    if track is not None and container.format.name == "avi":  # of a file that was cut off, FFmpeg estimates the rest
+        track = max(track, stream.frames * tick)
     if container.format.name.startswith("mpeg") and origin > Fraction(WRAP, 90_000) - _SOON_S:
         track, whole = _across_the_wrap(container, stream)
     own = track is not None and container.format.name.startswith(("mov", "matroska"))
@@ -77,6 +82,11 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     else:
         return Extent(float(start - origin), None, own)
     return Extent(float(start - origin), max(0.0, float(end)), own)
+
+
+def _has_leap(container: InputContainer, whole: Fraction | None) -> bool:
+    """Whether the clock of an MPEG-TS or MPEG-PS must have jumped on its way: it is too small for its length."""
+    return bool(whole) and container.format.name.startswith("mpeg") and container.size * 8 < _LEAST_BPS * (whole or 0)
 
 
 def _across_the_wrap(container: InputContainer, stream: av.VideoStream) -> tuple[Fraction | None, Fraction | None]:
@@ -92,7 +102,7 @@ def _across_the_wrap(container: InputContainer, stream: av.VideoStream) -> tuple
     return None, None
 
 
-def _tagged_s(stream: av.VideoStream) -> Fraction | None:
+def tagged_s(stream: av.VideoStream) -> Fraction | None:
     """Matroska's tag DURATION of the track, 00:00:04.000000000."""
     with suppress(UsageError):  # the tag may be any text
         return Fraction(parse_time(stream.metadata.get("DURATION", "").strip("\0 "))).limit_denominator(1_000_000)

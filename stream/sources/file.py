@@ -3,7 +3,7 @@
 Lossless and tolerant of damage: decodes what can be decoded, and reports the rest in `warnings`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache, partial
@@ -181,11 +181,16 @@ class FileSource:
         if self._extent.own:
             reached_s = self._reader.picture_reached_s
         expected_s = self._expected_s if self._whole else None
+        splices = self._reader.splices
+        if expected_s is not None and splices.leaps:
+            expected_s = max(0.0, expected_s - splices.leapt_s)
         short = expected_s is not None and expected_s - reached_s > max(0.5, 0.02 * expected_s)
         if health.cut or health.ended_badly or short:
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")
-        missing = self._reader.gaps.missing()
+        if splices.leaps:
+            self._warn("clock_jump", _jumps(splices.leaps))
+        missing = self._reader.gaps.missing([length_s for _, length_s in splices.leaps])
         if missing.frames:
             self._warn("gap", missing.sentence(health.bad))
         elif health.bad > health.ended_badly:
@@ -196,3 +201,12 @@ class FileSource:
 
     def _warn(self, code: str, sentence: str) -> None:
         self.warnings.append((code, sentence))
+
+
+def _jumps(leaps: Sequence[tuple[float, float]]) -> str:
+    """A sentence on the jumps of a file's clock: (time, length) in seconds."""
+    count = "1 place" if len(leaps) == 1 else f"{len(leaps)} places"
+    time_s, length_s = leaps[0]
+    first = "" if len(leaps) == 1 else "first "
+    found = f"the file's clock jumps ahead in {count} ({first}by {clock(length_s)} at {clock(time_s)})"
+    return f"{found}: the parts play one after the other"

@@ -41,6 +41,8 @@ _BINARIES: tuple[tuple[bytes, str], ...] = (
     (rb"PK(?:\x03\x04|\x05\x06)", "is a zip file or an Office document, not a video"),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an Office document, not a video"),
     (rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|.{257}ustar", _ARCHIVE),
+    (rb"....(?:styp|moof|sidx|emsg)",
+     "is one segment of a stream (DASH or HLS); append it to the stream's initialization segment"),
     (rb"\x7fELF|MZ|\xcf\xfa\xed\xfe|[FCZ]WS[\x01-\x40]", "is a program, not a video"),
     (rb"\0\x05\x16\x07", "has only the properties of another file, stored by macOS; use the file whose name has no ._"),
     (rb"DVDVIDEO-V|MPLS0|INDX0", "is an index of a DVD or Blu-ray, not a video; use its VOB or M2TS files"),

@@ -1,7 +1,4 @@
-"""Decodes a range of one file: video frames, and audio packets unchanged, on one corrected clock.
-
-Knows nothing about the conversion of frames.
-"""
+"""Decodes a range of one file: video frames, and audio packets unchanged, on one corrected clock."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -27,8 +24,9 @@ TIME_TOLERANCE_S = 1e-6  # for comparing times as floats
 _PRIMING_S = 0.1  # audio may start this long before the video: the decoder's priming samples
 # In these containers seeking by time does not lead to a keyframe, and timestamps may repeat.
 UNINDEXED = ("mpegts", "mpeg")
-# AVI stores no times, and GIF how long each frame is meant to stay.
-_WITHOUT_GAPS = ("avi", "gif")
+# AVI stores no times, GIF how long each frame is meant to stay, and Theora no frames equal to the one before.
+_WITHOUT_GAPS = ("avi", "gif", "ogg")
+_LEAP_S = Fraction(10)  # their clock may jump ahead too; FFmpeg's programs have the same threshold
 _NEAR_S = 10  # around a wrap of the clock
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
@@ -38,7 +36,7 @@ class Reader:
 
     health: decoding errors. gaps: missing frames, by the times of packets, whether or not they can be decoded.
     picture_reached_s: end time of the last frame. reached_s: that of the last frame or audio packet.
-    sound: the audio streams. unknown_sound: names of those without a decoder.
+    sound: the audio streams. unknown_sound: names of those without a decoder. splices: of joined recordings.
     """
 
     def __init__(
@@ -156,13 +154,15 @@ class Reader:
 
     def _start_clocks(self) -> None:
         origin = Fraction(0) if self._counted else origin_s(self._container)
-        splices = Splices(origin + Fraction(self._start_s).limit_denominator(1_000_000))
-        self._picture = _Track(self.time_base, self.rate, splices)
-        self._sound = {s.index: _Track(s.time_base, Fraction(s.rate or 48_000, 1024), splices) for s in self.sound}
+        start = origin + Fraction(self._start_s).limit_denominator(1_000_000)
+        self.splices = Splices(start, None if self._indexed else _LEAP_S)
+        self._picture = _Track(self.time_base, self.rate, self.splices)
+        frames = {s.index: Fraction(s.rate or 48_000, 1024) for s in self.sound}
+        self._sound = {s.index: _Track(s.time_base, frames[s.index], self.splices) for s in self.sound}
         self._last_duration_s = 0.0
         self._before: av.VideoFrame | None = None  # the last frame before the range
         self._noted = 0
-        self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s)
+        self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s, _LEAP_S)
 
     def _decode(self) -> Iterator[Raw]:
         for packet in self._demux():

@@ -3,14 +3,20 @@
 Streams are numbered from 0 in the file's order. Cover art, thumbnails and still images have no number.
 """
 
+from fractions import Fraction
+from functools import partial
+
 import av
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from stream.errors import NoVideoStream
+from stream.sources.extent import tagged_s
 
 _STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _SPECIAL = Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.dependent
+
+_BRIEF = Fraction(1, 10)  # of the file's length
 
 
 def video_streams(container: InputContainer) -> list[av.VideoStream]:
@@ -21,14 +27,14 @@ def video_streams(container: InputContainer) -> list[av.VideoStream]:
 def choose(container: InputContainer, number: int | None = None) -> av.VideoStream:
     """The video stream with this number, or the best one.
 
-    Criteria, the first one first: a known codec; not a version for impaired people nor a supplement to another stream;
-    marked as the default; the most pixels; the first in the file. Raises NoVideoStream.
+    Criteria, the first one first: a known codec; more than one frame; not a version for impaired people nor a
+    supplement to another stream; marked as the default; the most pixels; the first in the file. Raises NoVideoStream.
     """
     streams = video_streams(container)
     if not streams:
         raise NoVideoStream(f"{_name(container)} {_contents(container)}")
     if number is None:
-        return max(streams, key=_rank)
+        return max(streams, key=partial(_rank, container))
     if number >= len(streams):
         last = len(streams) - 1
         known = f"streams 0 to {last}" if last else "stream 0"
@@ -64,11 +70,26 @@ def _programme(container: InputContainer, stream: Stream) -> tuple[Stream | None
     return container.streams.best("video", related=stream), container.streams.best("audio", related=stream)
 
 
-def _rank(stream: av.VideoStream) -> tuple[bool, bool, bool, int]:
+def _rank(container: InputContainer, stream: av.VideoStream) -> tuple[bool, bool, bool, bool, int]:
     known = stream.codec_context is not None
     disposition = stream.disposition
     pixels = stream.codec_context.width * stream.codec_context.height if known else 0
-    return known, not disposition & _SPECIAL, bool(disposition & Disposition.default), pixels
+    return (
+        known,
+        not _is_brief(container, stream),
+        not disposition & _SPECIAL,
+        bool(disposition & Disposition.default),
+        pixels,
+    )
+
+
+def _is_brief(container: InputContainer, stream: av.VideoStream) -> bool:
+    """Whether this is one picture, such as a cover that is not marked as one: by the number of frames, or by the length
+    that Matroska has as a tag."""
+    if stream.frames:
+        return stream.frames == 1
+    length_s = tagged_s(stream)
+    return length_s is not None and length_s < Fraction(container.duration or 0, av.time_base) * _BRIEF
 
 
 def _size(stream: av.VideoStream) -> str:

@@ -11,7 +11,7 @@ from av.container import OutputContainer
 from stream.picture.frames import Sound
 from stream.pump import Warnings
 from stream.sinks.parts.drift import Drift
-from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unknown, loses_channels
+from stream.sinks.parts.sound_format import encoder_format, is_converted, is_unknown, layout_name, loses_channels
 
 _BIT_RATE_PER_CHANNEL_BPS = 96_000
 _SLACK_S = (0.03, 0.06)  # limits of the slack, which is the length of a packet: smaller differences are jitter
@@ -47,7 +47,7 @@ class EncodedTrack:
         self._steady: tuple[str, int] | None = None
         self._run = self._packets = self._damaged = self._overlap = 0
         self._changes = False
-        self._from = f"{context.codec.canonical_name}, {_described(context.sample_rate, context.layout.name)}"
+        self._from = f"{context.codec.canonical_name}, {_described(context.sample_rate, layout_name(context.layout))}"
         self._to = f"{codec.removeprefix('lib')}, {_described(self._format.rate, self._format.layout)}"
         self._mixed = loses_channels(context.layout, self._format.layout)
         self._converted = is_converted(self._format, context)
@@ -81,6 +81,8 @@ class EncodedTrack:
     @property
     def warnings(self) -> Warnings:
         """What was changed or lost; complete after `close`."""
+        if self._packets and self._damaged == self._packets:
+            return [("damaged_sound", f"nothing of {self._name} could be decoded; it is silent")]
         found: Warnings = []
         mixed = "; its channels were mixed down" if self._mixed else ""
         if self._changes:

@@ -107,7 +107,7 @@ class ExtrasWriter:
     def _describe(self, stream: Any, tags: Tags) -> None:
         for name in ("language", "title", "handler_name"):
             stream.metadata.pop(name, None)
-        stream.metadata.update(of_track(self._format.container, tags))
+        stream.metadata.update(of_track(self._format.container, self._format.common_tags, tags))
 
     def _add_tracks(self, extras: Extras, opened: SideTracks) -> None:
         lost = []

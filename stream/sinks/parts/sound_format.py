@@ -102,5 +102,10 @@ def is_unknown(layout: av.AudioLayout) -> bool:
     return "channels" in layout.name
 
 
+def layout_name(layout: av.AudioLayout) -> str:
+    """FFmpeg's name of the layout, for users: that of one or two channels is known even if the container has none."""
+    return _BY_COUNT[layout.nb_channels] if is_unknown(layout) and layout.nb_channels <= 2 else layout.name
+
+
 def _channels(layout: av.AudioLayout) -> set[str]:
     return {channel.name for channel in layout.channels}

@@ -100,6 +100,14 @@ def test_a_clock_that_jumps_forward_once_is_a_gap_only_if_it_is_shorter_than_the
     assert missing([*range(0, 10_000, 40), *range(3_600_000, 3_610_000, 40)]).frames == 0
 
 
+@pytest.mark.parametrize(("jumps_s", "frames"), [([], 899), ([30.1], 0), ([50.0], 899)])
+def test_a_jump_of_the_clock_is_no_gap(jumps_s: list[float], frames: int) -> None:
+    finder = GapFinder(MS, far_s=10)
+    for ticks in regular(Fraction(30), [*range(900), *range(1800, 2700)]):
+        finder.take(ticks)
+    assert finder.missing(jumps_s).frames == pytest.approx(frames, abs=1)
+
+
 @pytest.mark.parametrize(("untimed", "frames"), [(1, 40), (100, 0)])
 def test_nothing_is_reported_where_many_frames_have_no_time(untimed: int, frames: int) -> None:
     """A damaged packet may have none."""

@@ -49,6 +49,31 @@ def test_video_and_audio_of_a_concatenated_recording_shift_together() -> None:
     assert sound.place(21 * 48) == 861 * 48
 
 
+def test_a_jump_ahead_of_all_streams_is_left_out() -> None:
+    splices = Splices(Fraction(0), leap_s=Fraction(10))
+    picture, sound = Timeline(MS, 40, splices), Timeline(MS, 20, splices)
+    for ticks in (0, 400, 800):
+        assert picture.place_or_drop(ticks) == ticks
+        assert sound.locate(ticks) == ticks
+    assert picture.place_or_drop(60_000) == 840
+    assert sound.locate(822) == 822  # of the recording before
+    assert sound.locate(60_000) == 840
+    assert sound.locate(60_020) == 860
+    assert picture.place_or_drop(60_040) == 880
+    assert Timeline(MS, 20, splices).locate(60_060) == 900, "a track that begins after the jump"
+    assert (splices.leaps, splices.leapt_s) == ([(0.84, 59.16)], 59.16)
+
+
+def test_a_pause_of_one_stream_or_between_slides_is_no_jump() -> None:
+    splices = Splices(Fraction(0), leap_s=Fraction(10))
+    picture, sound = Timeline(MS, 40, splices), Timeline(MS, 20, splices)
+    assert [sound.locate(n) for n in range(0, 60_000, 400)] == list(range(0, 60_000, 400))
+    assert [picture.place(n) for n in (0, 60_000)] == [0, 60_000]
+    slides = Timeline(MS, 20_000, Splices(Fraction(0), leap_s=Fraction(10)))
+    assert [slides.place(n) for n in (0, 20_000, 40_000)] == [0, 20_000, 40_000]
+    assert splices.leaps == []
+
+
 def show(*pts: int | None, step: int = 40) -> list[int | None]:
     line = Timeline(MS, step, Splices(Fraction(0)))
     return [line.place_or_drop(p) for p in pts]

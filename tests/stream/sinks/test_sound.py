@@ -15,7 +15,7 @@ from stream.settings import Settings
 from stream.sinks import open_sink
 from stream.sources.file import FileSource
 from tests.fakes import Unchanged
-from tests.media import command, read
+from tests.media import command, numbered_clip, read
 from tests.sounds import (
     clip_with,
     heard,
@@ -250,6 +250,22 @@ def test_damaged_packets_are_silent_and_reported(tmp_path: Path, suffix: str, co
     wave, rate, _ = heard(tmp_path / f"out{suffix}")
     assert len(wave) / rate == pytest.approx(2, abs=0.06)
     assert "sound_changes" not in warnings
+
+
+def test_sound_of_which_nothing_can_be_decoded_is_reported_once(tmp_path: Path) -> None:
+    clip = clip_with(tmp_path / "in.mkv", tones(1, 0.5), layout="mono", codec="flac")
+    broken = with_packets(tmp_path / "broken.mkv", clip, lambda n, p: damage(5, p))
+    warnings = convert(broken, tmp_path / "out.mp4")
+    assert warnings == {"damaged_sound": "nothing of the sound could be decoded; it is silent"}
+
+
+def test_sound_that_begins_later_in_a_broadcast_is_kept(tmp_path: Path) -> None:
+    """The first table of streams has no sound; a later one announces it."""
+    silent = numbered_clip(tmp_path / "silent.ts", 30)
+    loud = clip_with(tmp_path / "loud.ts", tones(1), layout="mono")
+    later = moved(tmp_path / "later.ts", loud, by_s=1)
+    assert convert(joined(tmp_path / "in.ts", silent, later), tmp_path / "out.mp4") == {}
+    assert onset_s(tmp_path / "out.mp4") == pytest.approx(1, abs=0.05)
 
 
 def test_packets_that_the_muxer_refuses_are_left_out(tmp_path: Path) -> None:

@@ -157,6 +157,15 @@ def test_a_late_file_that_is_cut_off_ends_early(tmp_path: Path, suffix: str) -> 
     assert not scan(path, Settings()).plain
 
 
+def test_an_avi_that_is_cut_off_ends_early(tmp_path: Path) -> None:
+    """FFmpeg lowers the length of the track in the header to an estimate, but not the number of frames."""
+    sound: dict[str, Any] = {"sound_s": 4.0, "sound_codec": "pcm_s16le"}
+    clip = numbered_clip(tmp_path / "a.avi", 120, codec="mjpeg", pix_fmt="yuvj420p", **sound)
+    assert opened(clip)[3] == []
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    assert opened(clip)[3] == ["truncated"]
+
+
 def test_picture_that_ends_long_before_the_sound_ends_early_once(tmp_path: Path) -> None:
     """The track's tag has the length that was recorded; the last frames are lost, the sound is not."""
     clip = numbered_clip(tmp_path / "a.mkv", 180, sound_s=6.0, options={"g": "1", "bf": "0"})
@@ -271,6 +280,13 @@ def test_frames_missing_in_the_middle_are_counted(
 def test_a_gif_whose_frames_stay_longer_has_no_gap(tmp_path: Path) -> None:
     times = [40 * n + (2000 if n >= 60 else 0) for n in range(120)]
     path = write_video(tmp_path / "a.gif", map(numbered, range(120)), codec="gif", pix_fmt="rgb8", times_ms=times)
+    assert drain(path)[1] == []
+
+
+def test_an_ogg_whose_frames_stay_longer_has_no_gap(tmp_path: Path) -> None:
+    """Theora, which cannot be encoded here, has no frame where the picture stands still."""
+    clip = numbered_clip(tmp_path / "a.webm", 180, codec="libvpx", options={"g": "1"})
+    path = remuxed(clip, tmp_path / "a.ogv", lost=(2.01, 2.09))
     assert drain(path)[1] == []
 
 

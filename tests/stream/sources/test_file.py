@@ -16,6 +16,7 @@ from stream.settings import Settings
 from stream.sources.file import FileSource
 from tests import media
 from tests.media import drain, number_of, numbered, numbered_clip, read, write_video
+from tests.sounds import joined, moved
 
 INTRA = {"g": "1", "bf": "0"}
 
@@ -238,6 +239,24 @@ def test_avi_keeps_its_times_after_damage_and_after_seeking(tmp_path: Path) -> N
     assert len(frames) >= 55
     late = [f for f in frames if f.time_s > 1.2]
     assert [number_of(f) for f in late] == [round(f.time_s * 30) for f in late]
+
+
+@pytest.mark.parametrize("later_s", [20, 1000, 90_000])
+def test_a_broadcast_whose_clock_jumps_ahead_plays_in_sequence(tmp_path: Path, later_s: int) -> None:
+    """Also by more than the limit on the length of a video."""
+    part = numbered_clip(tmp_path / "part.ts", 60, sound_s=2.0, options={"bf": "0"})
+    path = joined(tmp_path / "in.ts", part, moved(tmp_path / "later.ts", part, by_s=later_s))
+    source = FileSource(path, Settings())
+    items = list(source)
+    source.close()
+    assert [code for code, _ in source.warnings] == ["clock_jump"]
+    assert "1 place" in source.warnings[0][1]
+    frames = [item for item in items if isinstance(item, Frame)]
+    assert [number_of(frame) for frame in frames] == [*range(60)] * 2
+    assert frames[-1].time_s - frames[0].time_s == pytest.approx(119 / 30, abs=0.1)
+    sounds = [float(item.pts * item.time_base) for item in items if isinstance(item, av.Packet)]  # type: ignore[operator]
+    assert max(sounds) == pytest.approx(4, abs=0.1)
+    assert next(number_of(frame) for frame in read(path, start_s=2.5, end_s=3.0)) == pytest.approx(15, abs=2)
 
 
 def test_a_range_of_concatenated_recordings(tmp_path: Path) -> None:

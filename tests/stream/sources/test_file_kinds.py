@@ -82,6 +82,10 @@ def test_pictures(tmp_path: Path, suffix: str) -> None:
         (b"DVDVIDEO-VMG" + bytes(40), "is an index of a DVD or Blu-ray, not a video; use its VOB or M2TS files"),
         (bytes(9000), "contains only zeros at its start; perhaps a download was not finished"),
         (b"\x1f\x8b\x08" + bytes(40), "is an archive, not a video; unpack it first"),
+        (
+            b"\0\0\0\x18stypmsdh\0\0\0\0msdhmsix" + bytes(40),
+            "is one segment of a stream (DASH or HLS); append it to the stream's initialization segment",
+        ),
         (b"\x7fELF" + bytes(40), "is a program, not a video"),
         (b"", "is empty"),
     ],

@@ -59,6 +59,15 @@ def test_the_best_stream_is_read_and_the_warning_names_it(
     ]
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
+def test_a_cover_that_is_marked_as_a_video_is_not_taken(tmp_path: Path, name: str) -> None:
+    path = write_streams(tmp_path / name, [Video(LARGE, DEFAULT, codec="mjpeg"), Video(SMALL)], frames=36)
+    size, numbers, warnings = opened(path)
+    assert (size, len(numbers)) == (SMALL, 36)
+    assert "stream 1 (64x48) is used, not 0 (128x96)" in warnings[0]
+    assert opened(path, 0)[0] == LARGE, "it can be selected"
+
+
 @pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.mp4", "a.avi"])
 def test_a_stream_is_selected_by_its_number(tmp_path: Path, name: str) -> None:
     path = write_streams(tmp_path / name, [Video(SMALL, first=100), Video(LARGE)])
