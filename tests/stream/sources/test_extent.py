@@ -166,6 +166,20 @@ def test_an_avi_that_is_cut_off_ends_early(tmp_path: Path) -> None:
     assert opened(clip)[3] == ["truncated"]
 
 
+@pytest.mark.parametrize("number", [2**30, 2**31 - 1])
+def test_an_avi_whose_header_was_never_completed_has_no_length(tmp_path: Path, number: int) -> None:
+    """Programs that write an AVI to a pipe, or crash, leave a number of frames that no file of this size has."""
+    clip = numbered_clip(tmp_path / "a.avi", 60, codec="mjpeg", pix_fmt="yuvj420p")
+    content = bytearray(clip.read_bytes())
+    for name, offset in ((b"avih", 24), (b"strh", 40)):
+        at = content.index(name) + offset
+        content[at : at + 4] = number.to_bytes(4, "little")
+    clip.write_bytes(content)
+    info, pictures, _, warnings = opened(clip)
+    assert (len(pictures), warnings) == (60, [])
+    assert (info.duration_s, info.frames) == (None, None)
+
+
 def test_picture_that_ends_long_before_the_sound_ends_early_once(tmp_path: Path) -> None:
     """The track's tag has the length that was recorded; the last frames are lost, the sound is not."""
     clip = numbered_clip(tmp_path / "a.mkv", 180, sound_s=6.0, options={"g": "1", "bf": "0"})
