@@ -27,8 +27,9 @@ from stream.sources import mp4_boxes
 from stream.sources.base import SourceOptions
 from stream.sources.extent import extent, stored_frames
 from stream.sources.extras import Request, read_extras
+from stream.sources.health import DecodeHealth
 from stream.sources.raw_streams import has_rate, is_raw
-from stream.sources.reader import UNINDEXED, DecodeHealth, Raw, Reader
+from stream.sources.reader import UNINDEXED, Raw, Reader
 from stream.sources.sound_changes import changing_sound
 from stream.sources.video_streams import choice, video_streams
 

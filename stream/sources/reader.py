@@ -14,6 +14,7 @@ from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.extent import WRAP, origin_s
+from stream.sources.health import DecodeHealth
 from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
 from stream.sources.video_streams import sounds, video_streams
@@ -88,7 +89,7 @@ class Reader:
     def __iter__(self) -> Iterator[Raw]:
         """Where no frame begins in the range, the frame that is visible at its start is passed on, at time 0."""
         empty = True
-        for item in self._decode() if self._start_s == 0 or self._unseekable() else self._decode_range():
+        for item in self._decode() if self._from_beginning() else self._decode_range():
             empty = empty and not isinstance(item, av.VideoFrame)
             yield item
         if empty and self._before is not None and self._picture.now_s > -self._last_duration_s:
@@ -107,14 +108,18 @@ class Reader:
                 yield from items
                 return
 
-    def _unseekable(self) -> bool:
-        """Whether seeking fails or misses keyframes, so that all before a part is decoded."""
+    def _from_beginning(self) -> bool:
+        """Whether all before a part is decoded: where seeking fails or misses keyframes, or leads past the sound that
+        comes before the first keyframe."""
+        first_s = self._stream.start_time * self.time_base if self._stream.start_time is not None else 0
+        if self._start_s == 0 or self._start_s <= first_s - origin_s(self._container):
+            return True
         name = self._container.format.name
         return self._counted or name == "rm" or (name == "asf" and len(video_streams(self._container)) > 1)
 
     def sounds(self) -> Iterator[Sound]:
         """Only the audio packets of the iteration; no video is decoded."""
-        if self._start_s > 0:
+        if not self._from_beginning():
             self._seek(self._start_s - _LOOK_BACK_S[1])
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):
@@ -272,30 +277,3 @@ class _Track:
         if placed is not None:
             self.now_s = float(placed * self._time_base)
         return placed
-
-
-class DecodeHealth:
-    """Decoding errors. cut: the file could not be read to its end. lost: frames that could not be decoded. damaged:
-    frames decoded with errors. ended_badly: the last frame was lost or damaged. overlapping: frames left out because
-    their times overlap an earlier recording; no errors."""
-
-    def __init__(self) -> None:
-        self.cut = self.ended_badly = False
-        self.good = self.damaged = self.lost = self.overlapping = 0
-
-    def take(self, picture: av.VideoFrame) -> None:
-        self.damaged += picture.is_corrupt
-        self.good += not picture.is_corrupt
-        self.ended_badly = picture.is_corrupt
-
-    def lose_one(self) -> None:
-        self.lost += 1
-        self.ended_badly = True
-
-    @property
-    def bad(self) -> int:
-        return self.damaged + self.lost
-
-    @property
-    def total(self) -> int:
-        return self.good + self.bad

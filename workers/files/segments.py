@@ -29,7 +29,8 @@ from stream.sources import container as media
 from stream.sources import open_source
 from stream.sources.base import SourceOptions
 from stream.sources.file import FileSource
-from stream.sources.reader import TIME_TOLERANCE_S, DecodeHealth
+from stream.sources.health import DecodeHealth
+from stream.sources.reader import TIME_TOLERANCE_S
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine
 from workers.engines.for_pictures import ForPictures, picture_options
