@@ -15,7 +15,7 @@ from stream.picture.timing import clock
 from stream.settings import Settings
 from stream.sources import mp4_boxes
 from stream.sources.demuxers import WHITELIST
-from stream.sources.extent import extent
+from stream.sources.extent import extent, stored_frames
 from stream.sources.file_kinds import explained, refuse
 from stream.sources.signatures import is_motion_jpeg, kind_of
 from stream.sources.video_streams import choose
@@ -93,8 +93,9 @@ def video_stream(container: InputContainer, settings: Settings, number: int | No
             f"{_name(container)}: the picture is over the limit of {settings.max_pixels:,} pixels, or has no size"
         )
     check_size(width, height, settings.max_pixels)
-    if stream.frames > settings.max_frames:
-        raise TooLarge(f"the video has {stream.frames:,} frames; the limit is {settings.max_frames:,}")
+    frames = stored_frames(container, stream)
+    if frames > settings.max_frames:
+        raise TooLarge(f"the video has {frames:,} frames; the limit is {settings.max_frames:,}")
     length_s = extent(container, stream).end_s
     if length_s is not None and length_s > settings.max_duration_s:
         raise TooLarge(f"the video lasts {clock(length_s)}; the limit is {clock(settings.max_duration_s)}")

@@ -30,6 +30,7 @@ _LATE_S = Fraction(1, 2)  # for an earlier start the difference is too small to 
 WRAP = 2**33  # ticks of 1/90,000 s, 26.5 hours: the clock of MPEG-TS and MPEG-PS then begins again at 0
 _SOON_S = 6 * 3600  # a clock that begins this close to its wrap may wrap during the recording
 _LEAST_BPS = 10_000  # the tables of MPEG-TS alone need more
+_LEAST_CHUNK = 8  # bytes of a frame in an AVI
 _UNWRAP = {"correct_ts_overflow": "1"}
 _MOST_PACKETS = 20_000  # read to look for frames after a time: many times a group of pictures
 
@@ -66,7 +67,7 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     start = origin if stream.start_time is None else stream.start_time * tick
     whole = Fraction(container.duration, av.time_base) if container.duration else None
     track = stream.duration * tick if stream.duration else tagged_s(stream)
-    if _has_leap(container, whole):
+    if _has_leap(container, whole) or (stream.frames and not stored_frames(container, stream)):
         return Extent(float(start - origin), None, False)
     if track is not None and container.format.name == "avi":  # of a file that was cut off, FFmpeg estimates the rest
         track = max(track, stream.frames * tick)
@@ -82,6 +83,13 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     else:
         return Extent(float(start - origin), None, own)
     return Extent(float(start - origin), max(0.0, float(end)), own)
+
+
+def stored_frames(container: InputContainer, stream: av.VideoStream) -> int:
+    """The number of frames in the header; 0 where it has none, or one that an AVI of this size cannot have: recorders
+    write a large number first, and the right one at the end."""
+    impossible = container.format.name == "avi" and stream.frames * _LEAST_CHUNK > container.size
+    return 0 if impossible else stream.frames
 
 
 def _has_leap(container: InputContainer, whole: Fraction | None) -> bool:

@@ -23,9 +23,10 @@ from stream.pump import Warnings
 from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources import mp4_boxes
 from stream.sources.base import SourceOptions
 from stream.sources.decode_health import DecodeHealth, damaged_frames
-from stream.sources.extent import extent
+from stream.sources.extent import extent, stored_frames
 from stream.sources.extras import Request, read_extras
 from stream.sources.raw_streams import has_rate, is_raw
 from stream.sources.reader import UNINDEXED, Raw, Reader
@@ -77,6 +78,8 @@ class FileSource:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, video, settings, start_s, end_s)
+            if (parts := mp4_boxes.joined_files(path)) > 1 and self._container.format.name.startswith("mov"):
+                self._warn("joined_files", f"the file is {parts} MP4 files in a row; only the first of them was read")
             if is_raw(self._container) and not has_rate(self._container, video):
                 self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second were assumed")
             for track in self._reader.unknown_sound:
@@ -132,8 +135,9 @@ class FileSource:
     def _stored_frames(self, stream: av.VideoStream) -> int:
         """The number of frames in the header; 0 if it has none, or if only a part of them is shown."""
         shown = self._extent.frames(stream.average_rate) if stream.average_rate else None
-        trimmed = shown is not None and stream.frames - shown > max(2, 0.02 * shown)  # by an edit list
-        return stream.frames if self._whole and not trimmed else 0
+        frames = stored_frames(self._container, stream)
+        trimmed = shown is not None and frames - shown > max(2, 0.02 * shown)  # by an edit list
+        return frames if self._whole and not trimmed else 0
 
     @property
     def offset(self) -> int:

@@ -24,6 +24,12 @@ def top_level(path: Path) -> list[Box]:
         return list(_boxes(file, 0, path.stat().st_size))
 
 
+def joined_files(path: Path) -> int:
+    """The number of files that were joined byte by byte, by their indexes. Fragments follow one index, or repeat it."""
+    kinds = [kind for kind, _, _ in top_level(path)]
+    return 1 if b"moof" in kinds else kinds.count(b"moov")
+
+
 def is_encrypted(path: Path) -> bool:
     """Whether a video track's samples are encrypted, by the type of its sample entry."""
     with path.open("rb") as file:

@@ -89,7 +89,7 @@ class Reader:
     def __iter__(self) -> Iterator[Raw]:
         """Where no frame begins in the range, the frame that is visible at its start is passed on, at time 0."""
         empty = True
-        for item in self._decode() if self._start_s == 0 or self._unseekable() else self._decode_range():
+        for item in self._decode() if self._from_beginning() else self._decode_range():
             empty = empty and not isinstance(item, av.VideoFrame)
             yield item
         if empty and self._before is not None and self._picture.now_s > -self._last_duration_s:
@@ -108,14 +108,18 @@ class Reader:
                 yield from items
                 return
 
-    def _unseekable(self) -> bool:
-        """Whether seeking fails or misses keyframes, so that a part is found by decoding from the start."""
+    def _from_beginning(self) -> bool:
+        """Whether a part is found by decoding from the start: seeking fails, misses keyframes, or would skip the sound
+        that comes before the first keyframe."""
+        first_s = self._stream.start_time * self.time_base if self._stream.start_time is not None else 0
+        if self._start_s == 0 or self._start_s <= first_s - origin_s(self._container):
+            return True
         name = self._container.format.name
         return self._counted or name == "rm" or (name == "asf" and len(video_streams(self._container)) > 1)
 
     def sounds(self) -> Iterator[Sound]:
         """Only the audio packets of the iteration; no video is decoded."""
-        if self._start_s > 0:
+        if not self._from_beginning():
             self._seek(self._start_s - _LOOK_BACK_S[1])
         for packet in self._demux():
             if track := self._sound.get(packet.stream.index):

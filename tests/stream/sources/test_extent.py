@@ -166,6 +166,31 @@ def test_an_avi_that_is_cut_off_ends_early(tmp_path: Path) -> None:
     assert opened(clip)[3] == ["truncated"]
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts", ".flv"])
+def test_a_part_that_begins_before_the_picture_has_its_sound(tmp_path: Path, suffix: str) -> None:
+    clip = numbered_clip(tmp_path / f"a{suffix}", 60, sound_s=4.0, options={"bf": "0"})
+    path = remuxed(clip, tmp_path / f"late{suffix}", picture_s=2.0)
+    source = FileSource(path, Settings(), start_s=1.0, end_s=2.5)
+    items = list(source)
+    source.close()
+    sounds = [float(item.pts * item.time_base) for item in items if not isinstance(item, Frame)]  # type: ignore[operator]
+    assert (sounds[0], sounds[-1]) == pytest.approx((0.0, 1.48), abs=0.06)
+
+
+@pytest.mark.parametrize("number", [2**30, 2**31 - 1])
+def test_an_avi_whose_header_was_never_completed_has_no_length(tmp_path: Path, number: int) -> None:
+    """Programs that write an AVI to a pipe, or crash, leave a number of frames that no file of this size has."""
+    clip = numbered_clip(tmp_path / "a.avi", 60, codec="mjpeg", pix_fmt="yuvj420p")
+    content = bytearray(clip.read_bytes())
+    for name, offset in ((b"avih", 24), (b"strh", 40)):
+        at = content.index(name) + offset
+        content[at : at + 4] = number.to_bytes(4, "little")
+    clip.write_bytes(content)
+    info, pictures, _, warnings = opened(clip)
+    assert (len(pictures), warnings) == (60, [])
+    assert (info.duration_s, info.frames) == (None, None)
+
+
 def test_picture_that_ends_long_before_the_sound_ends_early_once(tmp_path: Path) -> None:
     """The track's tag has the length that was recorded; the last frames are lost, the sound is not."""
     clip = numbered_clip(tmp_path / "a.mkv", 180, sound_s=6.0, options={"g": "1", "bf": "0"})

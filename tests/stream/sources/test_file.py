@@ -259,6 +259,14 @@ def test_a_broadcast_whose_clock_jumps_ahead_plays_in_sequence(tmp_path: Path, l
     assert next(number_of(frame) for frame in read(path, start_s=2.5, end_s=3.0)) == pytest.approx(15, abs=2)
 
 
+@pytest.mark.parametrize("options", [{}, {"movflags": "frag_keyframe+empty_moov"}])
+def test_mp4_files_in_a_row_are_reported_as_such(tmp_path: Path, options: dict[str, str]) -> None:
+    part = numbered_clip(tmp_path / "part.mp4", 60, options=INTRA, muxing=options)
+    frames, warnings = drain(joined(tmp_path / "in.mp4", part, part))
+    assert warnings == ([] if options else ["joined_files"])
+    assert len(frames) > 100 if options else len(frames) == 60
+
+
 def test_a_range_of_concatenated_recordings(tmp_path: Path) -> None:
     part = numbered_clip(tmp_path / "part.ts", 60)
     joined = tmp_path / "joined.ts"
