@@ -62,8 +62,10 @@ test: check
 	$(BIN)/python -m pytest -n 2 -m 'not clocked and not slow and not gpu'
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'clocked and not slow and not gpu'
 
+# Two tests at a time, except those with time limits.
 test-slow: test-install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m 'slow and not clocked'
+	$(BIN)/python -m pytest -m 'slow and clocked'
 
 bench: install
 	$(BIN)/mattebox bench file

@@ -20,6 +20,8 @@ _REQUESTS = {f"httpx.{name}" for name in ("get", "post", "put", "patch", "delete
 _SHORT_S = 60.0
 
 EXCEPTIONS = {
+    "coturn.py": "asks again after half a second, for slow tests",
+    "firefox.py": "a browser with time limits as in Playwright, for slow tests",
     "web/static/pages.py": "waits as PATIENCE_S says, except where a clocked test sets a limit",
     "rtc.py": "cameras and clients of live video, for clocked tests",
     "rtsp_server.py": "a camera that sends in real time, for clocked tests",

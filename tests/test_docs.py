@@ -108,3 +108,12 @@ def test_every_flag_on_the_cli_page_exists() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_cli_page_has_every_flag(name: str) -> None:
     assert flags(name) <= set().union(*(listed for names, listed in sections() if name in names))
+
+
+def test_readme_names_the_packages_that_ci_installs() -> None:
+    listed = re.search(r"^packages=\((.*?)\)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE | re.DOTALL)
+    paragraph = re.search(r"^The tests use these Debian packages.*?\n\n", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert listed
+    assert paragraph
+    names = [re.sub("^-", "gstreamer1.0-plugins-", name) for name in re.findall(r"`([a-z0-9.-]+)`", paragraph[0])]
+    assert sorted(names) == sorted(listed[1].split())

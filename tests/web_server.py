@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Origin(ThreadingHTTPServer):
-    """files: content by path. redirects: target by path. posts: (path, headers, body) of every POST. gets: headers of
-    every GET. status: the response to a POST.
+    """files: content by path. types: media types by path, where they matter. redirects: target by path. posts: (path,
+    headers, body) of every POST. gets: headers of every GET. status: the response to a POST.
 
     cut: bytes of a file after which it closes the connection. sized: send Content-Length. slow_s: pause in seconds
     between chunks of 10,000 bytes.
@@ -20,6 +20,7 @@ class Origin(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.files: dict[str, bytes] = {}
+        self.types: dict[str, str] = {}
         self.redirects: dict[str, str] = {}
         self.posts: list[tuple[str, dict[str, str], bytes]] = []
         self.gets: list[dict[str, str]] = []
@@ -46,6 +47,8 @@ class _Answers(BaseHTTPRequestHandler):
         elif path in self.server.files:
             content = self.server.files[path]
             self.send_response(200)
+            if path in self.server.types:
+                self.send_header("Content-Type", self.server.types[path])
             if self.server.sized:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -20,6 +20,7 @@ from web import backgrounds, health, login, options
 from web.context import Context, StreamName
 from web.http import guard, openapi, problems, tus
 from web.http.auth import Gate
+from web.http.cors import CrossOrigin
 from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
 from web.http.token_check import TokenCheck
@@ -88,7 +89,9 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     app.mount("/static", Revalidated(directory=STATIC))
     # the last middleware added is the outermost
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH), own_limit=job_form.is_form)
-    app.add_middleware(OriginCheck, loopback_only=gate.open, origins=frozenset(_split(settings.origins)))
+    origins = frozenset(_split(settings.origins))
+    app.add_middleware(OriginCheck, loopback_only=gate.open, origins=origins)
+    app.add_middleware(CrossOrigin, paths=whip.PATHS, open=gate.open, origins=origins, is_link=gate.is_link)
     app.add_middleware(RequestCounter, counters=counters)
     app.add_middleware(tus.TusHeaders)
     app.add_middleware(SecurityHeaders)

@@ -154,6 +154,9 @@ def _time_limit(connection: "_PinnedConnection") -> Iterator[None]:
     timer.start()
     try:
         yield
+    except (http.client.HTTPException, OSError):  # such as a reset, because the server went on sending
+        if not expired.is_set():
+            raise
     finally:
         timer.cancel()
     if expired.is_set():  # what was received may look like a complete response

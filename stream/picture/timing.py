@@ -72,13 +72,18 @@ class Timeline:
     def __init__(self, time_base: Fraction, step: int, splices: Splices) -> None:
         self._time_base, self._step, self._splices = time_base, max(1, step), splices
         self._jump = round(_JUMP_S / time_base)
+        self._out_of_order = min(2 * self._step, round(_OUT_OF_ORDER_S / time_base))
         self._last: int | None = None
+        self._shift: int | None = None
+        self._begin = 0
         self._overlapping = False
 
     def place(self, pts: int | None) -> int:
         """The corrected time of the next frame, in ticks. pts: None where unknown."""
         if self._last is None:
-            self._last = 0 if pts is None else self._first(pts)
+            shift = round(self._splices.recent()[-1] / self._time_base)
+            self._last = 0 if pts is None else self._first(pts, shift)
+            self._enter(shift if pts is None else self._last - pts, self._last)
         else:
             next_pts = self._last + self._step if pts is None else self._nearest(pts, self._last)
             self._last = max(next_pts, self._last + 1)
@@ -92,8 +97,7 @@ class Timeline:
         if latest is None or located > latest:
             self._overlapping = False
             return located
-        allowed = min(2 * self._step, round(_OUT_OF_ORDER_S / self._time_base))
-        self._overlapping |= latest - located > allowed
+        self._overlapping |= latest - located > self._out_of_order
         if self._overlapping:
             return None
         self._last = latest + max(1, min(self._step, self._jump) // 4)
@@ -108,11 +112,10 @@ class Timeline:
         self._splices.reach(self._last * self._time_base)
         return located
 
-    def _first(self, pts: int) -> int:
-        placed = pts + round(self._splices.recent()[-1] / self._time_base)
-        if not self._leaps_to(placed):
-            return placed
-        return self._leap(pts, placed, round(self._splices.end_s / self._time_base))
+    def _first(self, pts: int, shift: int) -> int:
+        if not self._leaps_to(pts + shift):
+            return pts + shift
+        return self._leap(pts, pts + shift, round(self._splices.end_s / self._time_base))
 
     def _nearest(self, pts: int, last: int) -> int:
         following = last + min(self._step, self._jump)  # the frame rate is a mean: pauses make the step too long
@@ -122,11 +125,17 @@ class Timeline:
         forward = [ticks for ticks in choices if last < ticks <= last + self._jump]
         placed = min(forward or choices, key=lambda ticks: abs(ticks - following))
         if self._leaps_to(placed):
-            return self._leap(pts, placed, following)
-        if placed >= last - self._jump:
-            return placed
-        self._splices.add((following - pts) * self._time_base)
-        return following
+            placed = self._leap(pts, placed, following)
+        elif placed < last - self._jump or (placed <= self._begin and last - placed > self._out_of_order):
+            self._splices.add((following - pts) * self._time_base)
+            placed = following
+        self._enter(placed - pts, placed)
+        return placed
+
+    def _enter(self, shift: int, placed: int) -> None:
+        """Note where a recording begins: one that returns to there is a new one, however short the step back is."""
+        if shift != self._shift:
+            self._shift, self._begin = shift, placed
 
     def _leaps_to(self, placed: int) -> bool:
         return self._splices.leaps_to(placed * self._time_base, self._step * self._time_base)

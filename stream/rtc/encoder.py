@@ -14,8 +14,7 @@ import av
 from av.video.frame import PictureType
 
 from stream.errors import EncodeError
-from stream.picture.frames import tag_bt709
-from stream.picture.ingest import Graph, Shape
+from stream.rtc.colours import tag_bt601
 from stream.settings import Settings
 from stream.sinks.encodings import encoder_opens
 
@@ -30,7 +29,6 @@ _log = logging.getLogger(__name__)
 _X264 = {"preset": "superfast", "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0"}
 _NVENC = {"preset": "p3", "tune": "ull", "rc": "cbr", "zerolatency": "1", "forced-idr": "1", "no-scenecut": "1"}
 _NVENC |= {"profile": "baseline", "delay": "0"}
-_TO_BT601 = "colorspace=space=bt470bg:trc=bt709:primaries=bt709:range=tv:iall=bt709:irange=tv:format=yuv420p:fast=1"
 _VPX = {"deadline": "realtime", "cpu-used": "-12", "lag-in-frames": "0", "error-resilient": "default"}
 
 
@@ -49,15 +47,13 @@ class LiveEncoder:
         self.codec, self.size, self.bps = codec, (width, height), bps
         self._settings = settings
         self._last = -1
-        self._converter: Graph | None = None
         self._context = self._open()
 
     def encode(self, picture: av.VideoFrame, key: bool) -> "list[av.Packet[av.VideoStream]]":
-        """The packets of one frame. picture: yuv420p, its pts in ticks of `CLOCK`. key: force a keyframe."""
+        """The packets of one frame. picture: yuv420p in BT.601 (`ToBt601`), its pts in ticks of `CLOCK`. key: force a
+        keyframe."""
         picture.pts = self._last = max(self._last + 1, picture.pts or 0)
         picture.time_base = CLOCK
-        if self.codec == "VP8":
-            picture = self._bt601(picture)
         picture.pict_type = PictureType.I if key else PictureType.NONE
         try:
             return self._context.encode(picture)
@@ -65,15 +61,6 @@ class LiveEncoder:
             raise EncodeError(
                 f"{self._context.name} rejected a frame of {picture.width}x{picture.height}: {exc}"
             ) from exc
-
-    def _bt601(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """Convert to BT.601, the only colour space of VP8 (RFC 6386), which browsers assume for it."""
-        if self._converter is None:
-            self._converter = Graph(Shape.of(picture, Fraction(1)), [_TO_BT601])
-        self._converter.push(picture)
-        converted = self._converter.pull()
-        assert converted is not None
-        return converted
 
     def change_rate(self, bps: int) -> None:
         """Set bits per second. x264 and NVENC adapt at once; FFmpeg's libvpx has to be reopened, with a keyframe."""
@@ -101,7 +88,7 @@ class LiveEncoder:
         context.options = options | {"maxrate": str(self.bps), "bufsize": str(self.bps // 2)}
         context.thread_count = 1
         if self.codec == "H264":
-            tag_bt709(context)
+            tag_bt601(context)
             context.profile = "Baseline"
         try:
             context.open()

@@ -1,8 +1,8 @@
 """The output of one live video: frames are encoded once per codec and sent to all viewers.
 
-Frames are written and encoded in the pump's thread; packets are sent on the event loop. Only codecs that a viewer uses
-are encoded. Nothing is sent before the first frame was written. Audio arrives on the event loop and is delayed there by
-the latency of the video.
+Frames are written, converted once to the colours of WebRTC and encoded in the pump's thread; packets are sent on the
+event loop. Only codecs that a viewer uses are encoded. Nothing is sent before the first frame was written. Audio
+arrives on the event loop and is delayed there by the latency of the video.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from stream.meters import OutputMeter, OutputMeters, Stopwatch
 from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.pump import Item, Warnings
 from stream.rtc.aiortc_overrides import Encoded, intercept_feedback, report_arrival_times, round_trip_s
+from stream.rtc.colours import ToBt601
 from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
 from stream.rtc.sound import SoundDelay
 from stream.rtc.tracks import EncodeRequests, Packet, SoundTrack, VideoTrack
@@ -44,6 +45,7 @@ class LiveOutput:
         self._sounds: list[SoundTrack] = []
         self._sound_delay = SoundDelay(self._send_sound, self._picture_delay_s)
         self._encoders: dict[str, _Encoding] = {}  # used by the writing thread only
+        self._to_bt601 = ToBt601()
         self._requests = EncodeRequests()
         self._meter = OutputMeter()
         self._encoding = Stopwatch()
@@ -153,7 +155,7 @@ class LiveOutput:
         if not requested:
             return
         with self._encoding:
-            picture = to_av(item, "yuv420p")
+            picture = self._to_bt601(to_av(item, "yuv420p"))
             picture.pts = round(item.pts * item.time_base / CLOCK)
             for codec, estimates in requested.items():
                 self._encode(codec, picture, estimates, item.arrived_s)

@@ -17,7 +17,6 @@ from fractions import Fraction
 from typing import cast
 
 import av
-from av.video.reformatter import Colorspace
 
 from stream.errors import MatteboxError, NoVideoStream
 from stream.meters import Recent, Stopwatch
@@ -28,6 +27,7 @@ from stream.picture.ingest import Ingest, Shape
 from stream.picture.timing import Splices, Timeline
 from stream.pump import Item, Warnings
 from stream.rtc.aiortc_overrides import Encoded
+from stream.rtc.colours import assume_bt601
 from stream.settings import Settings
 from stream.slot import Slot
 
@@ -158,8 +158,7 @@ class _Decoder:
         for picture in self._decode(encoded):
             picture.pts, picture.time_base = self._timeline.place(encoded.pts), CLOCK
             self._displays.apply(picture)
-            if encoded.codec == "VP8":
-                picture.colorspace = Colorspace.ITU601  # RFC 6386, section 9.2: the only colour space of VP8
+            assume_bt601(picture, encoded.codec)
             for frame in self._scaled(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
 

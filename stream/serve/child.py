@@ -85,11 +85,17 @@ class Child:
         if self._process.stdin is not None:
             self._process.stdin.write(_GO)
 
-    async def ended(self) -> str:
+    @property
+    def loaded(self) -> bool:
+        """Whether it is alive and its heartbeats say that it can work."""
+        return self.alive and self._liveness is not None and self._liveness.loaded
+
+    async def ended(self, spare_loaded: Callable[[], bool] = lambda: False) -> str:
         """Wait for its end, or kill it when it hangs, and kill the rest of its process group. Returns how it ended, as
-        text."""
+        text. spare_loaded: whether another process of the program can take over."""
+        liveness = self._liveness
         exited = asyncio.create_task(self._process.wait())
-        hanging = asyncio.create_task(self._liveness.lost() if self._liveness else asyncio.Event().wait())
+        hanging = asyncio.create_task(liveness.lost(spare_loaded) if liveness else asyncio.Event().wait())
         try:
             await asyncio.wait([exited, hanging], return_when=asyncio.FIRST_COMPLETED)
             hung = "" if exited.done() else str(hanging.result())
@@ -98,8 +104,8 @@ class Child:
             await asyncio.wait([exited], timeout=_KILLED_S)
         finally:
             await cancel([exited, hanging])
-        if self._liveness:
-            self._liveness.close()
+        if liveness:
+            liveness.close()
         return self._outcome(hung)
 
     def _outcome(self, hung: str) -> str:

@@ -19,11 +19,12 @@ from stream.supervised import HEARTBEAT_FD
 _log = logging.getLogger(__name__)
 INTERVAL_S = 1.0  # between two heartbeats
 STARTING_S = 120.0  # silence allowed while a program starts, loads or ends: imports can block its event loop this long
+REPLACEABLE_STARTING_S = 10.0  # the same where a spare is loaded: taking over is sooner than waiting
 _SUSPENDED_S = 3.0  # an observer that looks this late was itself stopped, or the computer slept
 
 
 class Health(Enum):
-    """What a heartbeat reports. STARTING: silence of `STARTING_S` is allowed. STUCK: the program must be killed now."""
+    """What a heartbeat reports. STARTING: a longer silence is allowed. STUCK: the program must be killed now."""
 
     OK = b"."
     STARTING = b"s"
@@ -60,6 +61,16 @@ async def _beat(pipe: int, health: Callable[[], Health]) -> None:
 def _write(pipe: int, health: Health) -> None:
     with suppress(OSError):  # full, because the supervisor is stopped; or closed, because it is gone
         os.write(pipe, health.value)
+
+
+def silence_allowed_s(health: Health, silent_s: float, spare_loaded: bool) -> float:
+    """The seconds of silence after which a program with that last `health` counts as hung.
+
+    silent_s: of a program that works. spare_loaded: another process of the program can take over.
+    """
+    if health is not Health.STARTING:
+        return silent_s
+    return max(silent_s, REPLACEABLE_STARTING_S if spare_loaded else STARTING_S)
 
 
 class Silence:

@@ -109,7 +109,7 @@ class _Runner:
         while was_stable or failures < TRIES:
             child = await self._next(_DELAYS_S[min(failures, TRIES - 1)])
             child.work()
-            outcome = await child.ended()
+            outcome = await child.ended(self._spare_loaded)
             if child.refused:
                 raise Refusal(f"{self._program.name} cannot start")
             _log.warning("%s %s", child.name, outcome)
@@ -121,6 +121,9 @@ class _Runner:
     async def _next(self, delay_s: float) -> Child:
         await asyncio.sleep(delay_s)
         return await self._start()
+
+    def _spare_loaded(self) -> bool:
+        return False
 
     async def _start(self) -> Child:
         child = await Child.start(self._program)
@@ -161,6 +164,9 @@ class _RunnerWithSpare(_Runner):
         child = spare if spare is not None and spare.alive else await super()._next(delay_s)
         self._spare_task = start(Loops(_log, "").repeat(self._keep_spare), _log)
         return child
+
+    def _spare_loaded(self) -> bool:
+        return self._spare is not None and self._spare.loaded
 
     async def _keep_spare(self) -> None:
         """Keep a spare running. A spare that keeps dying does not stop the others."""

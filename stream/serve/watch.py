@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from stream.serve.heartbeat import STARTING_S, Health, Heartbeats, Silence
+from stream.serve.heartbeat import Health, Heartbeats, Silence, silence_allowed_s
 
 _log = logging.getLogger(__name__)
 _INTERVAL_S = 0.25
@@ -50,12 +50,20 @@ class Liveness:
         if self._beats:
             self._beats.handed_over()
 
-    async def lost(self) -> str:
-        """Wait until the process hangs. Returns how that was detected, as text. May be cancelled and called again."""
+    @property
+    def loaded(self) -> bool:
+        """Whether its last heartbeat said that it works or can begin to."""
+        return self._beats is not None and self._beats.health is Health.OK
+
+    async def lost(self, spare_loaded: Callable[[], bool]) -> str:
+        """Wait until the process hangs. Returns how that was detected, as text. May be cancelled and called again.
+
+        spare_loaded: whether another process of the program can take over.
+        """
         while True:
             await asyncio.sleep(_INTERVAL_S)
             alive = await self._alive()
-            silent_s, limit_s = self._silence.look(time.monotonic(), alive), self._limit_s()
+            silent_s, limit_s = self._silence.look(time.monotonic(), alive), self._limit_s(spare_loaded())
             if self._beats and self._beats.health is Health.STUCK:
                 return "reported that it hangs"
             if silent_s > limit_s:
@@ -73,9 +81,9 @@ class Liveness:
             return await self._watch.responds()
         return self._beats is not None and self._beats.take()
 
-    def _limit_s(self) -> float:
-        starting = self._beats is not None and self._beats.health is Health.STARTING
-        return max(STARTING_S, self._watch.silent_s) if starting else self._watch.silent_s
+    def _limit_s(self, spare_loaded: bool) -> float:
+        health = self._beats.health if self._beats else Health.OK
+        return silence_allowed_s(health, self._watch.silent_s, spare_loaded)
 
     def _report(self, silent_s: float) -> None:
         """Log a silence that is not that of a program which is still starting, and its end."""

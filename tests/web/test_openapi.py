@@ -85,7 +85,8 @@ def test_bodies_and_headers_that_routes_read_themselves(operations: Operations) 
         "Tus-Resumable": True, "Upload-Length": True, "Upload-Metadata": False, "Upload-Checksum": False
     }  # fmt: skip
     assert headers("append_to_upload") == {"Tus-Resumable": True, "Upload-Offset": True, "Upload-Checksum": False}
-    assert headers("add_viewer_candidates") == {"If-Match": True}
+    assert headers("add_publisher_candidates") == {"If-Match": True}
+    assert headers("add_viewer_candidates") == {"If-Match": False}, "viewers need none"
     assert given("create_upload", "201") == {"Location", "Upload-Expires", "Upload-Offset"}
     assert given("publish_stream", "201") == {"Location", "ETag", "Link"}
     assert sent("append_to_upload") == "application/offset+octet-stream"

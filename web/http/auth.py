@@ -114,6 +114,10 @@ class Gate:
         visitor = self.verify(signed)
         return visitor if visitor is not None and visitor.scope != "login" else None
 
+    def is_link(self, signed: str) -> bool:
+        """Whether the text is the token of a valid signed link."""
+        return self.link(signed) is not None
+
     def _from_cookie(self, request: Request) -> Visitor | None:
         visitor = self.verify(request.cookies.get(COOKIE, ""))
         return visitor if visitor is not None and visitor.scope == "login" else None

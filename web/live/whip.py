@@ -23,6 +23,7 @@ from web.privacy import keep_private
 from web.read_options import read_options
 
 router = APIRouter(tags=["WHIP and WHEP"])
+PATHS = ("/whip/", "/whep/")
 _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 _OFFER = openapi.body(openapi.binary(_SDP, openapi.OCTETS))
 _ANSWER: dict[int | str, dict[str, Any]] = {
@@ -35,9 +36,9 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
     )
 }
 _CLOSED: dict[int | str, dict[str, Any]] = {200: {"description": "The session has ended."}}
-_TRICKLE = openapi.body(openapi.binary(_FRAGMENT, openapi.OCTETS)) | openapi.request_headers(
-    If_Match="the ETag of the session"
-)
+_CANDIDATES = openapi.body(openapi.binary(_FRAGMENT, openapi.OCTETS))
+_TRICKLE_IN = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session")
+_TRICKLE_OUT = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session?")
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
 _SDP_LINE = re.compile(r"[a-z]=\S")
 _NOT_OPTIONS = frozenset({"token", "show_room"})  # the other parameters of the query
@@ -57,7 +58,7 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     options = await in_thread(read_options, here.background_store, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
     session = new_session(SessionKind.PUBLISH, owner, options, name)
-    return _created(here, session, await place(here, session, sdp), "whip")
+    return _created(here, session, await place(here, session, sdp), "whip", request)
 
 
 @router.post(
@@ -73,7 +74,7 @@ async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) 
     if stream is None or stream.owner != owner:
         raise not_live()
     session = new_session(SessionKind.VIEW, owner, stream.options, name, of=stream.id)
-    return _created(here, session, await place(here, session, sdp), "whep")
+    return _created(here, session, await place(here, session, sdp), "whep", request)
 
 
 @router.options("/whip/{name}", include_in_schema=False)
@@ -83,7 +84,7 @@ async def endpoint_options(name: StreamName) -> Response:
 
 
 @router.patch(
-    "/whip/{name}/{session}", status_code=204, openapi_extra=_TRICKLE,
+    "/whip/{name}/{session}", status_code=204, openapi_extra=_TRICKLE_IN,
     operation_id="add_publisher_candidates", summary="Send a publisher's further ICE candidates",
 )  # fmt: skip
 async def trickle_in(name: StreamName, session: str, request: Request, visitor: Anyone, here: Here) -> Response:
@@ -91,7 +92,7 @@ async def trickle_in(name: StreamName, session: str, request: Request, visitor: 
 
 
 @router.patch(
-    "/whep/{name}/{session}", status_code=204, openapi_extra=_TRICKLE,
+    "/whep/{name}/{session}", status_code=204, openapi_extra=_TRICKLE_OUT,
     operation_id="add_viewer_candidates", summary="Send a viewer's further ICE candidates",
 )  # fmt: skip
 async def trickle_out(name: StreamName, session: str, request: Request, visitor: Anyone, here: Here) -> Response:
@@ -154,8 +155,14 @@ def _text(body: bytes, what: str) -> str:
     return text
 
 
-def _created(here: Context, session: Session, sdp: str, endpoint: Literal["whip", "whep"]) -> Response:
+def _created(
+    here: Context, session: Session, sdp: str, endpoint: Literal["whip", "whep"], request: Request
+) -> Response:
+    """A link's token in the request's address is in that of the session, too: its client sends no other credentials."""
     location = f"/{endpoint}/{session.name}/{session.id}"
+    token = request.query_params.get("token", "")
+    if here.gate.is_link(token):
+        location += f"?token={token}"
     response = Response(sdp, 201, {"Location": location, "ETag": _etag(session)}, _SDP)
     for server in ice(here.settings, session.owner):
         for link in _links(server):
@@ -189,13 +196,7 @@ async def _trickle(here: Context, session: Session, request: Request) -> Respons
     """Pass further ICE candidates to the session's worker. ICE restarts are not supported: 422, as the RFC requires."""
     if _content_type(request) not in (_FRAGMENT, openapi.OCTETS):
         raise Problem(415, "content_type", f"candidates must be sent as {_FRAGMENT}", Accept_Patch=_FRAGMENT)
-    match = request.headers.get("if-match")
-    if match is None:
-        raise Problem(428, "if_match", "the If-Match header is missing; it must hold the session's ETag")
-    if match.strip() == "*":
-        raise Problem(422, "ice_restart", "ICE restarts are not supported; send a new offer")
-    if _etag(session) not in (tag.strip() for tag in match.split(",")):
-        raise Problem(412, "if_match", "these candidates are for another session")
+    _check_match(session, request)
     fragment = _text(await request.body(), "fragment")
     if not all(_SDP_LINE.match(line) for line in fragment.splitlines() if line):
         raise Problem(400, "bad_sdp", "the fragment is not SDP")
@@ -203,6 +204,23 @@ async def _trickle(here: Context, session: Session, request: Request) -> Respons
         raise Problem(409, "over", f"the session is {session.state.value}")
     await here.store.send(session.worker, Command(kind="candidates", session=session.id, text=fragment))
     return Response(status_code=204)
+
+
+def _check_match(session: Session, request: Request) -> None:
+    """Raises Problem 412, 422 or 428 unless the request is for this session.
+
+    @eyevinn/whip-web-client sends the tag in the header ETag. Viewers need none: drafts of WHEP do not ask for it, and
+    whip-whep sends none.
+    """
+    match = request.headers.get("if-match") or request.headers.get("etag")
+    if match is None and session.kind is SessionKind.VIEW:
+        return
+    if match is None:
+        raise Problem(428, "if_match", "the If-Match header is missing; it must hold the session's ETag")
+    if match.strip() == "*":
+        raise Problem(422, "ice_restart", "ICE restarts are not supported; send a new offer")
+    if _etag(session) not in (tag.strip() for tag in match.split(",")):
+        raise Problem(412, "if_match", "these candidates are for another session")
 
 
 async def _close(here: Context, session: Session) -> Response:

@@ -20,6 +20,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from stream.errors import ServerError
 from stream.picture.frames import Frame, Plane, to_av
+from stream.rtc.colours import ToBt601
 from stream.rtc.encoder import LiveEncoder, fitting_bps
 from stream.settings import Settings
 from stream.sources import open_source, source_address
@@ -55,9 +56,9 @@ def film(clip: Path | None, width: int, height: int, settings: Settings) -> list
 def encoded(frames: list[Frame], width: int, height: int, settings: Settings) -> list[bytes]:
     """H.264 packets of the frames, each marked with its number, to be sent in a loop; every 15th is a keyframe."""
     encoder = LiveEncoder("H264", width, height, fitting_bps(width, height, RATE, settings.max_bitrate), settings)
-    packets = []
+    packets, to_bt601 = [], ToBt601()
     for n, frame in enumerate(frames):
-        picture = to_av(frame.with_pixels(_marked(frame, n)), "yuv420p")
+        picture = to_bt601(to_av(frame.with_pixels(_marked(frame, n)), "yuv420p"))
         picture.pts = n * 3000
         (packet,) = encoder.encode(picture, n % _KEY_EVERY == 0)
         packets.append(bytes(packet))

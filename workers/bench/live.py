@@ -91,12 +91,13 @@ def bench_live(
         for count in videos:
             for options in ({"background": "none"}, {"view": "overlay", "engine": engine}):
                 say(f"{width}x{height}, {count} videos, {options}: {seconds:g} s")
-                yield _measure(url, token, count, (width, height), options, seconds, pictures)
+                yield measure(url, token, count, (width, height), options, seconds, pictures)
 
 
-def _measure(
+def measure(
     url: str, token: str, count: int, size: tuple[int, int], options: dict[str, str], seconds: float, film: list[bytes]
 ) -> Row:
+    """Measure `count` videos with these options. film: from `encoded`, at `size`. Raises ServerError."""
     begin_s = time.monotonic() + _CONNECT_S + _WARM_UP_S + 0.5 * count
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
         running = [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stream.picture.frames import to_av
 from stream.records.options import Options
+from stream.rtc.colours import ToBt601
 from stream.rtc.encoder import LiveEncoder, fitting_bps
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
@@ -41,10 +42,12 @@ def _cost_s(engine: Engine, settings: Settings) -> tuple[float, float]:
     """CPU time and elapsed time per frame, in seconds."""
     source = PatternSource(*_SIZE, _WARM_UP + _FRAMES)
     encoder = LiveEncoder("H264", *_SIZE, fitting_bps(*_SIZE, _RATE, settings.max_bitrate), settings)
+    to_bt601 = ToBt601()
     matte = LiveMatte(Options(), engine, settings)
     matte.open(source.info)
     try:
-        frames = (encoder.encode(to_av(done, "yuv420p"), False) for frame in source for done in matte(frame))
+        pictures = (to_bt601(to_av(done, "yuv420p")) for frame in source for done in matte(frame))
+        frames = (encoder.encode(picture, False) for picture in pictures)
         _run(frames, _WARM_UP)
         cpu_s, wall_s = time.process_time(), time.monotonic()
         _run(frames, _FRAMES)

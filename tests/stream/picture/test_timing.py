@@ -87,6 +87,10 @@ def test_frames_that_overlap_an_earlier_recording_are_dropped() -> None:
     ]
 
 
+def test_recordings_of_less_than_half_a_second_play_one_after_the_other() -> None:
+    assert show(*[0, 40, 80, 120, 160] * 3) == [*range(0, 600, 40)]
+
+
 def test_frames_slightly_out_of_order_are_spaced() -> None:
     """Some files have the times of frames in the order of decoding."""
     assert show(0, 80, 40, 160, 120, 200) == [0, 80, 90, 160, 170, 200]

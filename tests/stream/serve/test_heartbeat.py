@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from stream.serve import heartbeat
-from stream.serve.heartbeat import Health, Heartbeats, Silence, beating
+from stream.serve.heartbeat import Health, Heartbeats, Silence, beating, silence_allowed_s
 from stream.supervised import is_supervised
 from tests.servers import asynctest
 
@@ -24,6 +24,24 @@ def test_time_in_which_the_observer_did_not_run_does_not_count(pause_s: float) -
     assert silence.look(102.0, False) == 2.0
     assert silence.look(102.0 + pause_s, False) == 0.0, "it starts again"
     assert silence.look(103.0 + pause_s, False) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("health", "silent_s", "spare_loaded", "allowed_s"),
+    [
+        (Health.OK, 5.0, False, 5.0),
+        (Health.OK, 5.0, True, 5.0),
+        (Health.STARTING, 5.0, False, 120.0),
+        (Health.STARTING, 5.0, True, 10.0),
+        (Health.STARTING, 15.0, True, 15.0),
+        (Health.STARTING, 600.0, False, 600.0),
+        (Health.STUCK, 5.0, False, 5.0),
+    ],
+)
+def test_a_program_that_starts_may_be_silent_for_longer_unless_a_spare_is_loaded(
+    health: Health, silent_s: float, spare_loaded: bool, allowed_s: float
+) -> None:
+    assert silence_allowed_s(health, silent_s, spare_loaded) == allowed_s
 
 
 @asynctest

@@ -29,8 +29,9 @@ signal.signal(signal.SIGTERM, end)
 from stream.serve.child import wait_for_turn
 report("loaded")
 async def wait():
-    from stream.serve.heartbeat import beating
-    async with beating():
+    from stream.serve.heartbeat import Health, beating
+    starts = "starts" in mode and open(log).read().count(name + " loaded") == 1
+    async with beating(lambda: Health.STARTING if starts else Health.OK):
         await wait_for_turn()
         report("works")
         await asyncio.sleep(60)
@@ -64,7 +65,7 @@ while True:
 SERVE = """
 import asyncio, sys
 from pathlib import Path
-from stream.serve import child as children, supervise
+from stream.serve import child as children, heartbeat, supervise
 from stream.serve.watch import Watch
 from stream.errors import ServerError
 from stream.log import configure
@@ -72,6 +73,7 @@ configure(0, False)
 log, child, stable_s, spare_s, *modes = sys.argv[1:]
 supervise.STABLE_S, supervise.SPARE_AFTER_S = float(stable_s), float(spare_s)
 supervise._DELAYS_S = (0.0, 0.05, 0.1, 0.1, 0.1)
+heartbeat.REPLACEABLE_STARTING_S = 1.0
 def program(name, mode):
     async def ready():
         return f"{name} works" in Path(log).read_text()
@@ -304,6 +306,14 @@ def test_the_spare_takes_over_from_a_program_that_hangs(serve: Callable[..., Ser
     served = serve("worker:spare,waits")
     works, spare = served.wait_for("worker works"), served.spare()
     time.sleep(1.2)
+    os.kill(int(works[2]), signal.SIGSTOP)
+    assert served.wait_for("worker works", 2)[2] == spare[2]
+    wait_gone(works[2])
+
+
+def test_the_spare_takes_over_from_a_program_that_hangs_while_it_starts(serve: Callable[..., Serve]) -> None:
+    served = serve("worker:spare,waits,starts")
+    works, spare = served.wait_for("worker works"), served.spare()
     os.kill(int(works[2]), signal.SIGSTOP)
     assert served.wait_for("worker works", 2)[2] == spare[2]
     wait_gone(works[2])

@@ -15,6 +15,7 @@ from stream.settings import Settings
 from stream.sources.base import SourceOptions
 from stream.sources.file import FileSource
 from stream.sources.scan import scan
+from stream.sources.sound_changes import changing_sound
 from stream.sources.stdin import StdinSource
 from tests.media import number_of, numbered, numbered_clip
 from tests.tracks import Video, write_streams
@@ -161,6 +162,7 @@ def test_streams_may_appear_later(tmp_path: Path) -> None:
     source.close()
     assert numbers == [*range(count)] * times + [*range(count, 2 * count)] + [*range(count)] * times
     assert len(scan(path, Settings()).times) == (2 * times + 1) * count
+    assert changing_sound(path, Settings()) == frozenset()
 
 
 def sounds_used(path: Path, stream: int | None) -> list[int]:

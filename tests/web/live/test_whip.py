@@ -134,6 +134,43 @@ def test_trickle(http: httpx.Client, worker: Double, camera_offer: str) -> None:
     assert sent == [fragment]
 
 
+def test_candidates_of_a_viewer_need_no_tag(
+    http: httpx.Client, worker: Double, camera_offer: str, viewer_offer: str
+) -> None:
+    """whip-whep sends none."""
+    live(http, camera_offer, "trickling")
+    viewer = http.post("/whep/trickling", content=viewer_offer, headers=SDP)
+    location, etag = viewer.headers["location"], viewer.headers["etag"]
+    until(http, f"/api/sessions/{location.rpartition('/')[2]}", state="live")
+    for headers in ({}, {"If-Match": etag}, {"If-Match": f'"x", {etag}'}):
+        sent = http.patch(location, content="a=mid:0\r\n", headers={"Content-Type": FRAGMENT} | headers)
+        assert sent.status_code == 204
+    wrong = http.patch(location, content="a=mid:0\r\n", headers={"Content-Type": FRAGMENT, "If-Match": '"other"'})
+    problem(wrong, 412, "if_match")
+    waiting.until(lambda: sum(c.kind == "candidates" for c in worker.commands) == 3)
+
+
+def test_a_publisher_may_send_the_tag_in_the_header_etag(http: httpx.Client, camera_offer: str) -> None:
+    """@eyevinn/whip-web-client does."""
+    made = publish(http, camera_offer, "tagged")
+    location, etag = made.headers["location"], made.headers["etag"]
+    until(http, f"/api/sessions/{location.rpartition('/')[2]}", state="live")
+    for tag, status in ((etag, 204), ('"other"', 412)):
+        sent = http.patch(location, content="a=mid:0\r\n", headers={"Content-Type": FRAGMENT, "ETag": tag})
+        assert sent.status_code == status
+
+
+def test_a_links_token_stays_in_the_address_of_the_session(users: Site, camera_offer: str) -> None:
+    """Clients that get a link as an address send no other credentials."""
+    with users.client("alice-token") as alice, users.client() as encoder:
+        link = alice.post("/api/links", json={"kind": "publish", "name": "linked"}).json()
+        location = encoder.post(link["url"], content=camera_offer, headers=SDP).headers["location"]
+        problem(encoder.delete(location.partition("?")[0]), 401, "sign_in")
+        assert encoder.delete(location).status_code == 200
+        as_bearer = SDP | {"Authorization": f"Bearer {link['token']}"}
+        assert "?" not in encoder.post("/whip/linked", content=camera_offer, headers=as_bearer).headers["location"]
+
+
 def test_methods_and_types(http: httpx.Client, camera_offer: str) -> None:
     for endpoint in ("whip", "whep"):
         for method in ("GET", "PUT", "DELETE", "PATCH"):

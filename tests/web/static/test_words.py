@@ -88,6 +88,73 @@ def test_a_server_that_is_too_busy_says_what_helps(
     page.unroute("**/api/sessions/*")
 
 
+def test_a_busy_server_does_not_advise_what_is_in_use(
+    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
+) -> None:
+    """Automatic chooses the engine of Smooth on most computers."""
+    start_worker("one")
+    ready(workerless, 1)
+
+    def light(route: Any) -> None:
+        answer = route.fetch()
+        menu = answer.json()
+        menu["workers"] = [worker | {"engine": "selfie"} for worker in menu["workers"]]
+        route.fulfill(response=answer, json=menu)
+
+    page.route("**/api/options", light)
+    opened(page, workerless)
+    assert "Now: Smooth." in page.inner_text(".preset:has([value=balanced])")
+    remedy = """async () => {
+      const { Choices } = await import('/static/studio/choices.js');
+      const { Presets } = await import('/static/studio/presets.js');
+      const choices = new Choices(() => false), presets = new Presets(choices);
+      const menu = await (await fetch('/api/options')).json();
+      choices.learn(menu); presets.learn(menu);
+      const advice = [];
+      for (const part of [{ engine: null }, { engine: 'rvm' }, { engine: null, refine: 'on' }]) {
+        choices.choose(part); advice.push(presets.remedy());
+      }
+      return advice;
+    }"""
+    fewer, lighter, custom = page.evaluate(remedy)
+    assert "fewer videos" in fewer
+    assert "Smooth" in lighter
+    assert "Smooth" in custom, "it has lighter settings of the same engine"
+
+
+def test_sharing_says_that_live_video_is_never_transparent(page: Any, site: Site) -> None:
+    opened(page, site)
+    warning = "You chose Transparent"
+    for tab, button in (("watch", "#share-watch .use-green"), ("obs", "#share-for-obs .use-green")):
+        page.check("input[value=transparent]")
+        page.click("#share-open")
+        page.click(f"#share-tab-{tab}")
+        panel = page.locator("[role=tabpanel]:not([inert])")
+        assert warning in panel.inner_text()
+        assert "checkerboard" in panel.inner_text()
+        page.click(button)
+        page.wait_for_selector("#share-copied:has-text('Your background is green now.')")
+        assert page.is_checked("input[value='color:#00ff00']")
+        assert warning not in panel.inner_text()
+        page.click("#share-close")
+    page.click("#share-open")
+    page.click("#share-tab-publish")
+    assert "OBS 30 or newer" in page.inner_text("#share-publish")
+
+
+@pytest.mark.parametrize("width", [1280, 1440, 390])
+def test_names_of_backgrounds_are_not_cut(page: Any, site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    opened(page, site)
+    for spec in ("blur:0.7", "transparent"):
+        page.check(f"input[value='{spec}']")
+        cut = page.evaluate(
+            "[...document.querySelectorAll('#backgrounds .title')].filter(e => e.scrollWidth > e.clientWidth)"
+            ".map(e => e.textContent)"
+        )
+        assert cut == []
+
+
 def test_it_says_what_viewers_see_of_transparent_and_of_the_room(page: Any, site: Site) -> None:
     opened(page, site)
     page.check("input[value=none]")

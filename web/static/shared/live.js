@@ -3,6 +3,7 @@
 
 import { Refusal } from "./api.js";
 import { pause } from "./dom.js";
+import { Sender } from "./sender.js";
 
 // Without a new frame for this long, the video has stalled. The limit is raised for slower engines: it grows with the
 // measured time between frames and with recent stalls.
@@ -16,7 +17,7 @@ const SUSPENDED_MS = 2500; // a timer this late means that the computer slept or
 const BACKOFF_MS = [250, 500, 1000, 2000, 3000];
 const FATAL = [400, 401, 403, 406, 409, 413, 415, 422];
 
-export class Live {
+export class Live extends Sender {
   /**
    * stage: element with two videos and a canvas. track: the camera's track to send, or null to view only. sound: the
    * microphone's track to send with it, or null.
@@ -28,7 +29,8 @@ export class Live {
    */
   constructor({ stage, track = null, sound = null, place, leave, onState, onShow = () => {},
     reason = async () => "reconnecting", iceServers, delayMs = () => 0, fit = true }) {
-    Object.assign(this, { stage, track, sound, place, leave, onState, onShow, reason, iceServers, delayMs, fit });
+    super(track, sound);
+    Object.assign(this, { stage, place, leave, onState, onShow, reason, iceServers, delayMs, fit });
     this.videos = [...stage.querySelectorAll("video")];
     this.videos.forEach((video) => video.addEventListener("resize", () => video === this.shown && this.#fit(video)));
     this.canvas = stage.querySelector("canvas");
@@ -77,18 +79,6 @@ export class Live {
     const id = this.id;
     this.id = null;
     if (id) await this.leave(id).catch(() => {});
-  }
-
-  /** Send another camera's track from now on, on the same connection. */
-  setCamera(track) {
-    this.track = track;
-    return this.cameraLine?.sender.replaceTrack(track).catch(() => {}); // the next connection sends it
-  }
-
-  /** Send this microphone's track from now on, on the same connection; null: no sound. */
-  setSound(track) {
-    this.sound = track;
-    return this.soundLine?.sender.replaceTrack(track).catch(() => {});
   }
 
   /** The server has ended the session: reconnect without waiting for frames to stop. */
@@ -155,11 +145,7 @@ export class Live {
       connection.addTransceiver("audio", { direction: "recvonly" });
       return connection.addTransceiver("video", { direction: "recvonly" });
     }
-    const streams = [new MediaStream([this.track])]; // one stream: players keep picture and sound in sync
-    const sendEncodings = [{ maxBitrate: 4_000_000, maxFramerate: 30 }];
-    this.cameraLine = connection.addTransceiver(this.track, { direction: "sendrecv", streams, sendEncodings });
-    this.soundLine = connection.addTransceiver(this.sound ?? "audio", { direction: "sendrecv", streams });
-    return this.cameraLine;
+    return this.plugInto(connection, "sendrecv");
   }
 
   async #firstFrame(video) {
@@ -280,7 +266,8 @@ export class Live {
 
   #close() {
     this.connection?.close();
-    this.connection = this.cameraLine = this.soundLine = null;
+    this.connection = null;
+    this.unplug();
   }
 }
 

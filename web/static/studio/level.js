@@ -4,7 +4,7 @@ const INTERVAL_MS = 100;
 const QUIETEST_DB = -60; // level 0; full scale is level 1
 
 export class Level {
-  /** heard(level): called with the peak level, 0 to 1. */
+  /** heard(level): called with the peak level, 0 to 1; null while it cannot be measured. */
   constructor(heard) { Object.assign(this, { heard, source: null }); }
 
   /** track: measured from now on; null: none. */
@@ -21,6 +21,7 @@ export class Level {
     this.source.connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
     this.timer = setInterval(() => {
+      if (this.context.state !== "running") { this.heard(null); return; } // in Firefox without a loudspeaker it never runs
       analyser.getFloatTimeDomainData(samples);
       this.heard(level(samples));
     }, INTERVAL_MS);

@@ -85,10 +85,11 @@ export class Microphone {
     this.note(this.track ? MICROPHONE.moved(old.label, this.track.label) : MICROPHONE.lost(old.label));
   }
 
+  /** level: 0 to 1; null: unknown. */
   #heard(level) {
-    this.devices.showLevel(level);
-    this.button.style.setProperty("--level", level);
-    if (level > SILENT || !this.track) this.loudMs = performance.now();
+    this.devices.showLevel(level ?? 0);
+    this.button.style.setProperty("--level", level ?? 0);
+    if (level === null || level > SILENT || !this.track) this.loudMs = performance.now();
     else if (performance.now() - this.loudMs > SILENT_MS) {
       this.note(MICROPHONE.silent(this.track.label));
       this.loudMs = Infinity; // shown once

@@ -48,10 +48,11 @@ export class Presets {
     this.#show();
   }
 
-  /** What helps if the server is too busy. */
+  /** What helps if the server is too busy: the lightest preset, unless the chosen one uses its engine already. */
   remedy() {
     const fast = this.#engine("fast");
-    return fast && this.#current() !== "fast" ? WARNINGS.lighter(this.choices.title(fast.name)) : WARNINGS.fewer;
+    const used = this.#engine(this.#current())?.name;
+    return fast && used !== fast.name ? WARNINGS.lighter(this.choices.title(fast.name)) : WARNINGS.fewer;
   }
 
   #show() {
@@ -97,8 +98,9 @@ export class Presets {
 
   get #gpu() { return this.workers.some(isGpu); }
 
-  /** The server's description of a preset's engine; undefined if it is unknown. */
+  /** The server's description of a preset's engine; undefined if it is unknown. name: null for custom settings. */
   #engine(name) {
+    if (name === null) return undefined;
     if (name === "fast") return best(this.engines, "live", false);
     if (name === "best") return best(this.engines, "files", this.#gpu);
     return this.engines.find((engine) => engine.name === this.workers[0]?.engine);

@@ -4,29 +4,19 @@
 import { Refusal, request } from "../shared/api.js";
 import { pause } from "../shared/dom.js";
 import { gathered, preferH264 } from "../shared/live.js";
+import { Sender } from "../shared/sender.js";
 import { backgroundShowsRoom, LEAST_BLUR, ROOM_BACKGROUND, ROOM_VIEWS } from "./privacy.js";
 
 const CONNECT_MS = 8000;
 const RETRY_MS = 1500;
 const SAFE_BACKGROUND = "blur:1"; // instead of the room
 
-export class Publisher {
+export class Publisher extends Sender {
   /** track: the camera's. sound: the microphone's, or null. options(): the chosen options. iceServers(): in the format
    * of RTCPeerConnection. */
   constructor({ name, track, sound, options, iceServers }) {
-    Object.assign(this, { name, track, sound, options, iceServers, id: null, running: true });
-  }
-
-  /** Send another camera's track from now on, on the same connection. */
-  setCamera(track) {
-    this.track = track;
-    return this.cameraLine?.sender.replaceTrack(track).catch(() => {}); // the next connection sends it
-  }
-
-  /** Send this microphone's track from now on, on the same connection; null: no sound. */
-  setSound(track) {
-    this.sound = track;
-    return this.soundLine?.sender.replaceTrack(track).catch(() => {});
+    super(track, sound);
+    Object.assign(this, { name, options, iceServers, id: null, running: true });
   }
 
   /** Connect for the first time, and then stay connected until `stop`. Throws Refusal or Error. */
@@ -53,11 +43,7 @@ export class Publisher {
     this.connection?.close();
     const connection = new RTCPeerConnection({ iceServers: await this.iceServers(), bundlePolicy: "max-bundle" });
     this.connection = connection;
-    const streams = [new MediaStream([this.track])]; // one stream: players keep picture and sound in sync
-    const sendEncodings = [{ maxBitrate: 4_000_000, maxFramerate: 30 }];
-    this.cameraLine = connection.addTransceiver(this.track, { direction: "sendonly", streams, sendEncodings });
-    this.soundLine = connection.addTransceiver(this.sound ?? "audio", { direction: "sendonly", streams });
-    preferH264(this.cameraLine);
+    preferH264(this.plugInto(connection, "sendonly"));
     await connection.setLocalDescription();
     await gathered(connection);
     const { edges, ...flat } = withoutRoom(this.options());

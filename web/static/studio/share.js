@@ -8,12 +8,14 @@ import { Secret } from "./secret.js";
 import { makeTabs } from "./tabs.js";
 
 const KEY = "mattebox.share";
+const TRANSPARENT = "transparent"; // the background that live video cannot carry
 const FIELDS = { view: "share-view", obs: "share-obs", whip: "share-whip", token: "share-token" };
 const SCOPES = { "share-watch": "view", "share-for-obs": "view", "share-publish": "publish" }; // the link of each tab
 
 export class Share {
-  /** start(name) and stop() put the studio on air and take it off air; both may throw. */
-  constructor({ start, stop }) {
+  /** start(name) and stop() put the studio on air and take it off air; both may throw. useGreen(): choose green as the
+   * background. */
+  constructor({ choices, start, stop, useGreen }) {
     Object.assign(this, { start, stop, tab: "share-watch", made: {} });
     this.dialog = find("share");
     this.name = find("share-name");
@@ -27,6 +29,15 @@ export class Share {
     find("share-go").addEventListener("click", () => this.#toggle());
     this.tabs = makeTabs(find("share-tabs"), (id) => { this.tab = id; if (this.dialog.open) this.#addresses(); });
     this.tabs.select(this.tab);
+    for (const button of this.dialog.querySelectorAll(".use-green")) {
+      button.addEventListener("click", () => { useGreen(); write(find("share-copied"), SHARE.green); });
+    }
+    const warn = () => {
+      const clear = choices.value("background") === TRANSPARENT;
+      for (const text of this.dialog.querySelectorAll(".transparent")) text.hidden = !clear;
+    };
+    choices.addEventListener("change", warn);
+    warn();
     this.show(null, false);
   }
 

@@ -1,7 +1,7 @@
 // The studio: sends the camera to the server, shows the matted video, and connects the page's parts.
 
 import { get, Refusal, request } from "../shared/api.js";
-import { find, pause, write } from "../shared/dom.js";
+import { find, pause } from "../shared/dom.js";
 import { Live } from "../shared/live.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { Measure } from "../shared/measure.js";
@@ -47,7 +47,7 @@ const devices = new Devices();
 const microphone = new Microphone({ devices, changed: (track) => sending().forEach((each) => each.setSound(track)), note });
 const source = new Camera({ devices, asking: () => showState("asking"), lost: () => close("cameraLost"), note,
   replaced: (track) => sending().forEach((each) => each.setCamera(track)) });
-const share = new Share({ start: goOnAir, stop: () => offAir() });
+const share = new Share({ choices, start: goOnAir, stop: () => offAir(), useGreen: () => backgrounds.useGreen() });
 
 const session = (id) => `/api/sessions/${id}`;
 const leave = (id) => request("DELETE", session(id), { keepalive: true });
@@ -258,7 +258,6 @@ prepareLogin({ entered: begin, leaving: () => close(null) });
 new Taps().listen();
 new Tile();
 followShape(find("tile").querySelector("video"));
-find("obs-green").addEventListener("click", () => { backgrounds.useGreen(); write(find("share-copied"), SHARE.green); });
 tools.enable(false);
 microphone.enable(false);
 follow();
