@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import cast
 
 import av
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
 
 from stream.picture.orientation import Orientation
 
@@ -82,7 +82,9 @@ class Displays:
 
 def _stored(frame: av.VideoFrame) -> Display | None:
     """By the first matrix; None if there is none. The container's matrix comes before that of the bitstream."""
-    for data in cast(Iterable[SideData], frame.side_data):
+    # With `frame.side_data` the frame refers to itself: its pixels stay in memory until garbage is collected.
+    found = SideDataContainer(frame)  # type: ignore[call-arg]
+    for data in cast(Iterable[SideData], found):
         if data.type is Type.DISPLAYMATRIX:
             return _parsed(bytes(data))
     return None

@@ -1,6 +1,7 @@
 """Display matrices as one of the eight orientations."""
 
 import math
+import sys
 from fractions import Fraction
 
 import av
@@ -72,3 +73,12 @@ def test_a_frame_without_a_matrix_is_upright() -> None:
     Displays().apply(frame)
     assert Display.of_frame(frame) == Display()
     assert frame.opaque is None
+
+
+def test_frames_do_not_refer_to_themselves() -> None:
+    """Their pixels would stay in memory until garbage is collected."""
+    frame = av.VideoFrame(16, 16, "yuv420p")
+    before = sys.getrefcount(frame)
+    Displays().apply(frame)
+    assert Display.of_frame(frame) == Display()
+    assert sys.getrefcount(frame) == before
