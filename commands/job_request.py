@@ -128,6 +128,7 @@ def body(
 ) -> dict[str, Any]:
     """The fields of the request that do not depend on an upload. size: (width, height) in pixels, 0 where not set."""
     start_s, end_s = part.times_s()
+    chosen = {"stream": part.stream, "metadata": part.metadata and part.metadata.value}
     return {
         "options": options.model_dump(mode="json", exclude_defaults=True),
         "outputs": list(outputs),
@@ -135,4 +136,4 @@ def body(
         "end_s": end_s,
         "width": size[0],
         "height": size[1],
-    } | ({} if part.stream is None else {"stream": part.stream})
+    } | {field: value for field, value in chosen.items() if value is not None}

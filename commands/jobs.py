@@ -92,7 +92,6 @@ def submit(
         check_input(saved, still)
     outputs = job_request.read_outputs(result or [], saved, options, still)
     request = job_request.body(options, outputs, part, matting.size_px) | {"priority": priority}
-    request |= {"metadata": part.metadata.value} if part.metadata else {}
     if final:
         if not watch:
             raise UsageError("-o waits until the job has ended; leave out --no-watch, or -o")

@@ -78,7 +78,7 @@ class FileSource:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, video, settings, start_s, end_s)
-            if (parts := mp4_boxes.joined_files(path)) > 1 and self._container.format.name.startswith("mov"):
+            if self._container.format.name.startswith("mov") and (parts := mp4_boxes.joined_files(path)) > 1:
                 self._warn("joined_files", f"the file is {parts} MP4 files in a row; only the first of them was read")
             if is_raw(self._container) and not has_rate(self._container, video):
                 self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second were assumed")

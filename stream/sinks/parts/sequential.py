@@ -14,6 +14,7 @@ import numpy as np
 
 from stream.errors import EncodeError
 from stream.pump import Warnings
+from stream.sinks.parts.discarded import Discarded
 
 _PIECE_BYTES = 2**20
 _HEAD_BYTES = 4096  # the first boxes of an MP4 begin within these
@@ -30,11 +31,11 @@ class FirstPass:
     edits: list[tuple[int, int, bytes]] = field(default_factory=list)
 
 
-class EditRecorder:
+class EditRecorder(Discarded):
     """A write-only file that keeps only what `FirstPass` needs."""
 
     def __init__(self) -> None:
-        self._at = self._size = 0
+        super().__init__()
         self._head, self._overwritten = bytearray(), dict[int, int]()
         self._end: tuple[int, bytearray] | None = None
 
@@ -45,16 +46,7 @@ class EditRecorder:
         self._head += new[: max(0, _HEAD_BYTES - len(self._head))]
         if self._end:
             self._end[1].extend(new)
-        self._at += len(data)
-        self._size = max(self._size, self._at)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
+        return super().write(data)
 
     def keep_rest(self) -> None:
         """Keep everything written from now on."""

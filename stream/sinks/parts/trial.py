@@ -11,6 +11,7 @@ import av
 
 from stream.picture.frames import Sound
 from stream.sinks.encodings import Encoding
+from stream.sinks.parts.discarded import Discarded
 
 
 class Trial:
@@ -18,7 +19,7 @@ class Trial:
 
     def __init__(self, chosen: Encoding, source: av.AudioStream) -> None:
         options = {name: value for name, value in chosen.muxer_options.items() if "faststart" not in value}
-        self._container = av.open(_Nowhere(), "w", format=chosen.container, options=options)
+        self._container = av.open(Discarded(), "w", format=chosen.container, options=options)
         try:
             self._stream = self._container.add_stream_from_template(source)
             self._container.start_encoding()
@@ -49,22 +50,3 @@ def plain_copy(packet: Sound) -> Sound:
     copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
     copy.is_keyframe = packet.is_keyframe
     return copy
-
-
-class _Nowhere:
-    """A file that forgets what is written."""
-
-    def __init__(self) -> None:
-        self._at = self._size = 0
-
-    def write(self, data: bytes) -> int:
-        self._at += len(data)
-        self._size = max(self._size, self._at)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
