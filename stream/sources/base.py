@@ -18,9 +18,9 @@ _DESCRIPTIONS = {"start_s": "a start", "end_s": "an end", "size": "a size", "dur
 
 @dataclass(frozen=True)
 class SourceState:
-    """The state of a live source's connection. reason: why the connection was lost."""
+    """The state of a live source's connection. reason: why the connection was lost, or why it is closed ("idle")."""
 
-    name: Literal["connecting", "live", "reconnecting"] = "connecting"
+    name: Literal["connecting", "live", "reconnecting", "idle"] = "connecting"
     reason: str = ""
 
     def __str__(self) -> str:

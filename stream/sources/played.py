@@ -12,8 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-import av
-
 from stream.address import Address
 from stream.picture.canvas import fitted
 from stream.picture.frames import Frame, Sound, VideoInfo
@@ -197,5 +195,5 @@ class _Timeline:
         return packet
 
 
-def _time_s(packet: av.Packet) -> float:
+def _time_s(packet: Sound) -> float:
     return float((packet.pts or 0) * (packet.time_base or 0))

@@ -54,7 +54,7 @@ def _is_running(environ: Mapping[str, str]) -> bool:
 
 def _has_plugin() -> bool:
     names = ("pipewiresink", "rawvideoparse")
-    return all(_succeeds([_INSPECT, "--exists", name]) for name in names)
+    return all(_succeeds([_INSPECT, name]) for name in names)  # --exists also compares the version with GStreamer's
 
 
 def _succeeds(argv: list[str]) -> bool:
