@@ -13,14 +13,14 @@ from stream.settings import Settings
 from stream.slot import LiveSlot, Slot
 
 _DESCRIPTIONS = {"start_s": "a start", "end_s": "an end", "size": "a size", "duration_s": "a duration",
-                 "stream": "a choice of stream"}  # fmt: skip
+                 "stream": "a choice of stream", "loop": "a loop"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SourceState:
-    """The state of a live source's connection. reason: why the connection was lost."""
+    """The state of a live source's connection. reason: why the connection was lost, or why it is closed ("idle")."""
 
-    name: Literal["connecting", "live", "reconnecting"] = "connecting"
+    name: Literal["connecting", "live", "reconnecting", "idle"] = "connecting"
     reason: str = ""
 
     def __str__(self) -> str:
@@ -35,6 +35,7 @@ class SourceOptions:
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
     stream: the number of the video stream of a recording, see `video_streams.py`; None: the best one.
     duration_s: a live source ends this long after its first frame; None: it does not end by itself.
+    loop: a file as a live source begins again at its end.
     on_state: called with each new state of a live source, in any thread; if it returns False, it is called again later.
     Without it the states are logged. A recording has no states.
     insecure: a live source accepts any TLS certificate; others have no connections.
@@ -46,6 +47,7 @@ class SourceOptions:
     size: tuple[int, int] = (0, 0)
     stream: int | None = None
     duration_s: float | None = None
+    loop: bool = False
     on_state: Callable[[SourceState], object] | None = None
     insecure: bool = False
     metadata: Metadata = Metadata.KEEP
@@ -56,7 +58,7 @@ class SourceOptions:
         default = SourceOptions()
         requested = [field for field in _DESCRIPTIONS if getattr(self, field) != getattr(default, field)]
         if refused := [_DESCRIPTIONS[field] for field in requested if field not in takes]:
-            name = "a picture" if kind == "picture" else f"{kind}://"
+            name = {"picture": "a picture", "played": "a file as a live source"}.get(kind, f"{kind}://")
             raise UsageError(f"{name} does not support {' or '.join(refused)}")
 
 
