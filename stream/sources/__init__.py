@@ -1,9 +1,10 @@
 """Sources of frames. A new source is a file here and a line in `SOURCES`; `base.py` defines its interface.
 
-Sources: `file`, `picture`, `pattern`, `stdin`, `rtsp`. The other files are parts of these: `demuxers`, `container`,
+Sources: `file`, `picture`, `pattern`, `stdin`, `network`. The other files are parts of these: `demuxers`, `container`,
 `extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `decode_health`, `scan`, `sound_changes`, `signatures`,
 `file_kinds`, `mp4_boxes` and `probe` read files; `extras`, `tags` and `side_tracks` read what files carry besides
-pictures and sound; `connection` reads a network stream. The source for a WebRTC camera (`stream/rtc/source.py`) is not
+pictures and sound; `connection`, `protocols`, `connection_errors`, `live_sound`, `live_format` and `sound_converter`
+are parts of `network`. The source for a WebRTC camera (`stream/rtc/source.py`) is not
 listed here, because a peer connection creates it; no address opens it.
 """
 
@@ -16,6 +17,7 @@ from stream.pump import Source
 from stream.registry import find
 from stream.settings import Settings
 from stream.sources.base import LiveSource, SourceClass, SourceOptions
+from stream.sources.protocols import PROTOCOLS
 from stream.sources.signatures import is_picture
 
 SOURCES = {
@@ -24,8 +26,7 @@ SOURCES = {
     "played": "stream.sources.played:PlayedSource",
     "pattern": "stream.sources.pattern:PatternSource",
     "stdin": "stream.sources.stdin:StdinSource",
-    "rtsp": "stream.sources.rtsp:RtspSource",
-    "rtsps": "stream.sources.rtsp:RtspSource",
+    **dict.fromkeys(PROTOCOLS, "stream.sources.network:NetworkSource"),
 }
 """By the scheme of the address; "picture" instead of "file" for a file that is a picture, "played" for a file that is
 opened as a live source."""

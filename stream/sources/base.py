@@ -38,6 +38,7 @@ class SourceOptions:
     loop: a file as a live source begins again at its end.
     on_state: called with each new state of a live source, in any thread; if it returns False, it is called again later.
     Without it the states are logged. A recording has no states.
+    insecure: a live source accepts any TLS certificate; others have no connections.
     metadata: what is kept of a recording's metadata, see `VideoInfo.extras`; live sources have none.
     """
 
@@ -48,6 +49,7 @@ class SourceOptions:
     duration_s: float | None = None
     loop: bool = False
     on_state: Callable[[SourceState], object] | None = None
+    insecure: bool = False
     metadata: Metadata = Metadata.KEEP
 
     def check(self, kind: str, takes: frozenset[str]) -> None:
@@ -70,10 +72,12 @@ class LiveSource(Source, Protocol):
     """
 
     dropped: Counter[str]
-    state: SourceState
 
     @property
     def slot(self) -> Slot[Item] | LiveSlot[Item]: ...
+
+    @property
+    def state(self) -> SourceState: ...
 
     def end(self) -> None:
         """Stop producing frames; those already delivered are still processed. Safe in a signal handler."""
@@ -84,7 +88,7 @@ class SourceClass(Protocol):
     """The class that an entry of `SOURCES` names.
 
     live: its instances are `LiveSource`s. takes: the fields of `SourceOptions` that it supports; `open_source` refuses
-    the others. `on_state` is not listed: every source accepts it.
+    the others. `on_state` and `insecure` are not listed: every source accepts them.
     """
 
     live: bool
