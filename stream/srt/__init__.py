@@ -1,0 +1,11 @@
+"""SRT connections, through a program that has the SRT library: PyAV's FFmpeg does not have it.
+
+`address` parses srt:// addresses, `programs` finds a program and writes its command, `connection` runs it. A connection
+is a file object of MPEG-TS, which PyAV reads or writes.
+"""
+
+from stream.srt.address import SrtAddress
+from stream.srt.connection import SrtReader, SrtWriter
+from stream.srt.programs import Program, find_program
+
+__all__ = ["Program", "SrtAddress", "SrtReader", "SrtWriter", "find_program"]
