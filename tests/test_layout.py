@@ -11,7 +11,7 @@ ORDER = {
     "stream": (
         "errors install limits log meters registry signals slot supervised",
         "suggestions",
-        "loops private settings",
+        "devices loops private settings",
         "picture",
         "records",
         "pump storage fetch serve",

@@ -76,7 +76,7 @@ def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
         loaded_s = time.monotonic()
         matte = _run(task, source, sink, space, engine, settings, reporter)
     names = str(origin), str(output), name, engine.device
-    warnings = [*source.warnings, *space.warnings, *_dropped(source), *sink.warnings]
+    warnings = [*source.warnings, *space.warnings, *dropped(source), *sink.warnings]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
@@ -130,7 +130,8 @@ class _DiskSpace:
             return False
 
 
-def _dropped(source: LiveSource) -> Warnings:
+def dropped(source: LiveSource) -> Warnings:
+    """Warnings about frames that a live source dropped."""
     counts = {"late": source.slot.dropped + source.dropped["convert"], "unusable": source.dropped["unusable"]}
     return [(code, f"{n} frames were dropped: {_CAUSES[code]}") for code, n in counts.items() if n]
 
