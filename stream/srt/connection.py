@@ -6,9 +6,11 @@ address, so they are never passed on.
 """
 
 import os
+import select
 import signal
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -21,6 +23,7 @@ _KILLED_S = 2.0
 _CHECK_S = 0.05
 _FLUSH_S = 2.0  # at most, for packets that were written and not yet delivered
 _LINE = 4096  # bytes of a message
+_NOTHING = (b"\x47\x1f\xff\x10" + bytes(184)) * (PACKET // 188)  # empty packets of MPEG-TS
 
 _REASONS = (
     ("Incorrect passphrase", "wrong passphrase"),
@@ -84,7 +87,11 @@ class _SrtConnection:
 
     @property
     def reason(self) -> str:
-        """Why the connection ended, or was not made."""
+        """Why the connection ended, or was not made; "" while it has not ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GOODBYE_S)  # its pipes may be closed before it ends
+        if self._process.poll() is None:
+            return ""
         self._messages.join(_GOODBYE_S)
         if self._reason < len(_REASONS):
             return _REASONS[self._reason][1]
@@ -92,13 +99,17 @@ class _SrtConnection:
             return "the other side closed the connection"
         return "nobody called" if self._address.mode == "listener" else "nobody listens at this address"
 
+    def kill(self) -> None:
+        """End the child. A read or write that waits returns or raises soon. From any thread."""
+        self._end(signal.SIGTERM, _GOODBYE_S)
+        self._end(signal.SIGKILL, _KILLED_S)
+
     def close(self) -> None:
-        """End the connection within about 3 s. Idempotent."""
+        """End the connection within about 3 s, and release everything. Idempotent."""
         with self._closing:
             if not self._closed:
                 self._closed = True
-                self._end(signal.SIGTERM, _GOODBYE_S)
-                self._end(signal.SIGKILL, _KILLED_S)
+                self.kill()
                 with self._using:  # a read or write that waited has ended with the process
                     for file in (self._process.stdin, self._process.stdout):
                         if file is not None:
@@ -151,29 +162,48 @@ class SrtReader(_SrtConnection):
 
 
 class SrtWriter(_SrtConnection):
-    """Sends MPEG-TS: `av.open(writer, "w", format="mpegts", container_options={"flush_packets": "1"})`.
+    """Sends MPEG-TS: `av.open(writer, "w", format="mpegts", options={"flush_packets": "1"})`.
 
-    Arguments as for `SrtReader`.
+    Arguments as for `SrtReader`. stall_s: limit on the time in which the child accepts nothing.
     """
 
-    def __init__(self, address: SrtAddress, connect_s: float, program: Program | None = None) -> None:
-        program = program or find_program()
-        self._connects_first = program.connects_first
-        super().__init__(address, program.write, connect_s, subprocess.PIPE, subprocess.DEVNULL)
+    def __init__(
+        self, address: SrtAddress, connect_s: float, program: Program | None = None, stall_s: float = 10.0
+    ) -> None:
+        self._stall_s = stall_s
+        command_for = (program or find_program()).write
+        super().__init__(address, command_for, connect_s, subprocess.PIPE, subprocess.DEVNULL)
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+
+    def connect(self) -> None:
+        """Wait until the other side has answered; a listener waits without limit. Before the first `write`, because
+        srt-live-transmit discards what it gets earlier. Raises ConnectionError with the reason."""
+        self._send(_NOTHING)  # ffmpeg connects when it has something to send
+        while not self.connected.wait(_CHECK_S):
+            if self._process.poll() is not None:
+                raise ConnectionError(self.reason)
 
     def write(self, data: bytes) -> int:
-        """Send bytes, a multiple of 188; waits while the child takes none. Raises ConnectionError with the reason."""
-        assert self._process.stdin is not None
+        """Send bytes, a multiple of 188. Raises ConnectionError with the reason, or TimeoutError."""
         view = memoryview(data)
+        for start in range(0, len(view), PACKET):  # so short a write to a pipe is never split
+            self._send(view[start : start + PACKET])
+        return len(view)
+
+    def _send(self, packet: bytes | memoryview) -> None:
+        assert self._process.stdin is not None
+        deadline_s = time.monotonic() + self._stall_s
         try:
             with self._using:
-                while self._connects_first and self._process.poll() is None and not self.connected.wait(_CHECK_S):
-                    pass
-                for start in range(0, len(view), PACKET):  # so short a write to a pipe is never split
-                    self._process.stdin.write(view[start : start + PACKET])
+                while not self._process.stdin.write(packet):
+                    select.select([], [self._process.stdin], [], _CHECK_S)
+                    if time.monotonic() > deadline_s:
+                        raise TimeoutError(f"the child has accepted nothing for {self._stall_s:g} s")
+        except TimeoutError:
+            raise
         except (OSError, ValueError):  # ValueError: closed meanwhile
             raise ConnectionError(self.reason) from None
-        return len(view)
 
     def close(self) -> None:
         """End the connection, after the last packets have been delivered. Takes up to 5 s."""

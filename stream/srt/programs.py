@@ -40,16 +40,11 @@ CommandFor = Callable[[SrtAddress, float, int], Command]
 
 @dataclass(frozen=True)
 class Program:
-    """A program on this machine.
-
-    hides_secrets: whether passphrases stay out of the process list. connects_first: whether it connects before it reads
-    its stdin, and loses what is written before that; otherwise it connects after the first write.
-    """
+    """A program on this machine. hides_secrets: whether passphrases stay out of the process list."""
 
     name: str
     path: str
     hides_secrets: bool
-    connects_first: bool
     read: CommandFor
     write: CommandFor
 
@@ -57,10 +52,10 @@ class Program:
 def find_program(path: str | None = None) -> Program:
     """The first program on PATH that has SRT. path: folders to search instead. Raises UsageError with the packages."""
     if (ffmpeg := shutil.which("ffmpeg", path=path)) and _has_srt(ffmpeg):
-        return Program("ffmpeg", ffmpeg, True, False, partial(_ffmpeg_read, ffmpeg), partial(_ffmpeg_write, ffmpeg))
+        return Program("ffmpeg", ffmpeg, True, partial(_ffmpeg_read, ffmpeg), partial(_ffmpeg_write, ffmpeg))
     if transmit := shutil.which("srt-live-transmit", path=path):
         commands = partial(_transmit_read, transmit), partial(_transmit_write, transmit)
-        return Program("srt-live-transmit", transmit, False, True, *commands)
+        return Program("srt-live-transmit", transmit, False, *commands)
     raise UsageError(MISSING)
 
 

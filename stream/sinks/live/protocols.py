@@ -53,6 +53,7 @@ PROTOCOLS: dict[str, OutputProtocol] = {
     "rtmp": _RTMP,
     "rtmps": OutputProtocol(_PUSH, muxer="flv", options=_RTMP.options, sound=_RTMP.sound, tls=True),
     "udp": OutputProtocol(_PUSH, muxer="mpegts", options={"pkt_size": "1316"}, sound=_MPEG_TS),
+    "srt": OutputProtocol("stream.sinks.live.srt:SrtOutput", muxer="mpegts", sound=_MPEG_TS),
     "m3u8": OutputProtocol(
         "stream.sinks.live.hls:HlsWriter", muxer="hls", sound=frozenset({"aac", "mp3"}), network=False
     ),
