@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     ca_file: Path | None = Field(
         None, description="certificate authorities trusted for streams over TLS; empty: those of the system"
     )
+    output_timeout_s: float = Field(
+        10.0, gt=0, le=60, description="a live output that accepts nothing for this long is disconnected and retried"
+    )
     slate_after_s: float = Field(1.0, gt=0, description="a live source without a frame for this long shows the slate")
     live_sessions: int = Field(0, ge=0, description="live videos per worker; 0: measured at start")
 

@@ -102,6 +102,8 @@ class Connection:
     @property
     def overdue(self) -> str:
         """The reason to stop waiting for the source; empty while the time limit has not passed."""
+        if getattr(self._pipe, "waits_for_caller", False):
+            self._heard_s = time.monotonic()
         if time.monotonic() - self._heard_s <= self._settings.rtsp_timeout_s:
             return ""
         return self._silence()

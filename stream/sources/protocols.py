@@ -13,6 +13,7 @@ from stream.address import Address
 from stream.errors import UsageError
 from stream.fetch.certificates import tls_options
 from stream.settings import Settings
+from stream.srt.address import SrtAddress
 
 Options = Callable[[Settings], dict[str, str]]
 """FFmpeg's options for a protocol."""
@@ -42,7 +43,8 @@ class Protocol:
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
     returns a URL, the name of a device, or an object with `read(size)`, `close()`, and, because FFmpeg's call cannot be
     interrupted, `kill()`, which makes `read` return and may be called from any thread. If it has a text `reason`, that
-    explains why it ended. It may raise MatteboxError, whose message is shown.
+    explains why it ended; while it has a true `waits_for_caller`, no time limit applies. It may raise MatteboxError,
+    whose message is shown.
     forbidden: what a refusal without further information means.
     """
 
@@ -91,6 +93,10 @@ def udp_url(address: Address, settings: Settings) -> str:
     return f"udp://{parts.netloc}?{'&'.join(filter(None, fields))}"
 
 
+def _check_srt(address: Address) -> None:
+    SrtAddress.parse(address)
+
+
 _UNPUBLISHED = "nothing is published there yet, or it may not be played"
 
 PROTOCOLS = {
@@ -103,5 +109,6 @@ PROTOCOLS = {
     "udp": Protocol(
         "udp", "mpegts", _udp, demuxer="mpegts", check=_check_udp, opener="stream.sources.protocols:udp_url"
     ),
+    "srt": Protocol("pipe", "mpegts", demuxer="mpegts", check=_check_srt, opener="stream.srt:open_source"),
 }
 """By the scheme of the address."""
