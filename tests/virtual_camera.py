@@ -1,5 +1,6 @@
 """A stand-in for a v4l2loopback device, and clips whose frames can be told apart after a virtual camera showed them."""
 
+import fcntl
 import os
 import select
 import shutil
@@ -73,6 +74,7 @@ class LoopbackDevice:
         if size:
             self.environment["LOOPBACK_SIZE"] = size
         self._file = os.open(self.path, os.O_RDWR)  # a FIFO without a writer would end
+        fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, 2**20)  # room for what is written while nobody reads
         self._buffer = b""
 
     def pictures(self, timeout_s: float = 60.0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Iterator[Picture]:

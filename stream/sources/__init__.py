@@ -72,9 +72,8 @@ def is_live(address: Address) -> bool:
 
 def listed(live: bool) -> str:
     """The schemes of all live sources, or of all others, as text."""
-    return ", ".join(
-        f"{scheme}://" for scheme in _schemes() if scheme != "stdin" and find(SOURCES[scheme]).live == live
-    )
+    schemes = [scheme for scheme in _schemes() if scheme != "stdin" and find(SOURCES[scheme]).live == live]
+    return ", ".join(f"{scheme}:" if _is_local(scheme) else f"{scheme}://" for scheme in schemes)
 
 
 def _source_class(kind: str) -> SourceClass:
@@ -83,6 +82,10 @@ def _source_class(kind: str) -> SourceClass:
         raise UsageError(f"{kind}:// is not supported as a source; use one of: {known}")
     found: SourceClass = find(SOURCES[kind])
     return found
+
+
+def _is_local(scheme: str) -> bool:
+    return scheme in PROTOCOLS and not PROTOCOLS[scheme].network
 
 
 def _schemes() -> list[str]:

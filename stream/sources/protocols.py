@@ -45,6 +45,8 @@ class Protocol:
     interrupted, `kill()`, which makes `read` return and may be called from any thread. If it has a text `reason`, that
     explains why it ended; while it has a true `waits_for_caller`, no time limit applies. It may raise MatteboxError,
     whose message is shown.
+    device: "module:function" for devices of this computer: called with the name in the address and the requested size,
+    returns how to open it, best first (`stream/devices/capture.py`). Then only `network` and `check` are used.
     forbidden: what a refusal without further information means.
     """
 
@@ -57,6 +59,7 @@ class Protocol:
     network: bool = True
     check: Callable[[Address], object] = Address.check_host
     opener: str = ""
+    device: str = ""
     forbidden: str = "access is forbidden"
 
     def all_options(self, settings: Settings, insecure: bool) -> dict[str, str]:
@@ -97,6 +100,12 @@ def _check_srt(address: Address) -> None:
     SrtAddress.parse(address)
 
 
+def _check_camera(address: Address) -> None:
+    from stream.devices.capture import inputs_of
+
+    inputs_of(address.name)
+
+
 _UNPUBLISHED = "nothing is published there yet, or it may not be played"
 
 PROTOCOLS = {
@@ -106,6 +115,13 @@ PROTOCOLS = {
     "rtmps": Protocol("rtmps,rtmp,tcp,tls", "flv,live_flv", tls=True, forbidden=_UNPUBLISHED),
     "http": Protocol(_HTTP, _HTTP_FORMATS, paced=True),
     "https": Protocol(_HTTP, _HTTP_FORMATS, tls=True, paced=True),
+    "camera": Protocol(
+        *("", ""),
+        network=False,
+        check=_check_camera,
+        device="stream.devices.capture:inputs_of",
+        forbidden="no permission to use the camera",
+    ),
     "udp": Protocol(
         "udp", "mpegts", _udp, demuxer="mpegts", check=_check_udp, opener="stream.sources.protocols:udp_url"
     ),
