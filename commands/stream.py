@@ -44,9 +44,9 @@ def stream(
     as_json: shared_options.Json = False,
     verbose: shared_options.Verbose = 0,
 ) -> None:
-    """Record a live source, matted and without sound, until Ctrl-C.
+    """Record a live source, matted and with its sound, until Ctrl-C.
 
-    While the source is unavailable, only the background is recorded.
+    While the source is unavailable, only the background and silence are recorded.
     """
     from stream import log
     from stream.address import with_password

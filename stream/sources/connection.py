@@ -97,11 +97,13 @@ class Connection:
         """Deliver nothing more, and end as soon as FFmpeg returns."""
         self._abandoned.set()
         if self._pipe is not None:
-            self._pipe.kill()
+            self._pipe.close()
 
     @property
     def overdue(self) -> str:
         """The reason to stop waiting for the source; empty while the time limit has not passed."""
+        if getattr(self._pipe, "waits_for_caller", False):
+            self._heard_s = time.monotonic()
         if time.monotonic() - self._heard_s <= self._settings.rtsp_timeout_s:
             return ""
         return self._silence()
@@ -128,10 +130,10 @@ class Connection:
         with closing(target):
             self._pipe = target
             if self._abandoned.is_set():
-                target.kill()
+                return CLOSED
             with self._open(target) as container:
                 reason = self._read(container)
-            return getattr(target, "reason", "") or reason
+            return getattr(target, "reason", CLOSED) if reason == CLOSED else reason
 
     def _open(self, target: Any) -> InputContainer:
         limit_s = self._settings.rtsp_timeout_s

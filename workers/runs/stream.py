@@ -1,7 +1,7 @@
 """Records a live source, matted: the implementation of `mattebox stream`. Knows no concrete source or sink.
 
-The recording has no gaps: while the source is unavailable, only the background is recorded. Ctrl-C or SIGTERM ends the
-recording and keeps it; a second one discards it.
+The recording has no gaps: while the source is unavailable, only the background and silence are recorded. Ctrl-C or
+SIGTERM ends the recording and keeps it; a second one discards it.
 """
 
 import shutil
