@@ -162,7 +162,7 @@ def test_unsupported_options_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "output", "message"),
     [
-        ("nowhere://u:hush@x", "o.mkv", r"\(rtsp://, rtsps://, beacon://\); for a file, use mattebox file"),
+        ("nowhere://u:hush@x", "o.mkv", r"\(rtsp://, .*, udp://, beacon://\); for a file, use mattebox file"),
         ("film.mp4", "o.mkv", "beacon://"),
         ("beacon://x", "nowhere://u:hush@x", "such as out.mkv, or tally://"),
     ],
@@ -174,7 +174,7 @@ def test_an_unsupported_address_is_refused_with_the_supported_schemes(source: st
 
 
 def test_an_unknown_source_is_refused_with_the_supported_schemes() -> None:
-    with pytest.raises(UsageError, match=r"file://, pattern://, live: rtsp://, rtsps://, beacon://"):
+    with pytest.raises(UsageError, match=r"file://, pattern://, live: rtsp://, .*, udp://, beacon://"):
         open_source(source_address("nowhere://u:hush@x"), SourceOptions(), SETTINGS)
 
 

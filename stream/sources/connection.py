@@ -101,7 +101,7 @@ class Connection:
         """Deliver nothing more, and end as soon as FFmpeg returns."""
         self._abandoned.set()
         if self._pipe is not None:
-            self._pipe.kill()
+            self._pipe.close()
 
     @property
     def overdue(self) -> str:
@@ -137,10 +137,10 @@ class Connection:
         with closing(target):
             self._pipe = target
             if self._abandoned.is_set():
-                target.kill()
+                return CLOSED
             with self._open(target) as container:
                 reason = self._read(container)
-            return getattr(target, "reason", "") or reason
+            return getattr(target, "reason", CLOSED) if reason == CLOSED else reason
 
     def _open(self, target: Any) -> InputContainer:
         limit_s = self._settings.rtsp_timeout_s

@@ -27,7 +27,7 @@ _QUICK = {  # with the defaults the first picture is a second old when it is del
 _PATIENT = {  # formats whose sound and picture may begin seconds apart; opening ends when both are known
     "probesize": "2000000",
     "analyzeduration": "3000000",
-    "fpsprobesize": "0",
+    "fpsprobesize": "2",
 }
 
 
@@ -41,10 +41,9 @@ class Protocol:
     paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
     network: addresses have a host. check: raises UsageError for an address that cannot be opened.
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
-    returns a URL, the name of a device, or an object with `read(size)`, `close()`, and, because FFmpeg's call cannot be
-    interrupted, `kill()`, which makes `read` return and may be called from any thread. If it has a text `reason`, that
-    explains why it ended; while it has a true `waits_for_caller`, no time limit applies. It may raise MatteboxError,
-    whose message is shown.
+    returns a URL, the name of a device, or a file object of a child process. FFmpeg's calls have no time limit there:
+    `close()` may be called from any thread, and makes a waiting `read(size)` return. Its `reason`, if it has one, says
+    why it ended; while its `waits_for_caller` is true, there is no time limit. It may raise MatteboxError.
     device: "module:function" for devices of this computer: called with the name in the address and the requested size,
     returns how to open it, best first (`stream/devices/capture.py`). Then only `network` and `check` are used.
     forbidden: what a refusal without further information means.
