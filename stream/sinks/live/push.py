@@ -13,7 +13,6 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from stream.fetch.certificates import tls_options
 from stream.serve.die_with_parent import tied
 from stream.settings import Settings
 from stream.sinks.live import reasons
+from stream.sinks.live.base import EncodeControl
 from stream.sinks.live.packets import Packet, Tracks
 from stream.sinks.live.protocols import protocol_of
 from stream.sinks.live.spec import OutputSpec
@@ -57,7 +57,7 @@ class PushWriter:
         spec.address.check_host()
 
     @classmethod
-    def from_spec(cls, spec: OutputSpec, settings: Settings, request_key: Callable[[], None]) -> Self:
+    def from_spec(cls, spec: OutputSpec, settings: Settings, control: EncodeControl) -> Self:
         return cls(spec, settings)
 
     def __init__(self, spec: OutputSpec, settings: Settings) -> None:
