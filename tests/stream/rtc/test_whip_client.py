@@ -11,8 +11,8 @@ from stream.picture.frames import split_i420
 from stream.rtc.whip_output import WhipOutput
 from stream.settings import Settings
 from stream.sinks.live.spec import OutputSpec
+from tests.clip_feed import feeding
 from tests.colours import PATCHES, chart
-from tests.feeding import feeding
 from tests.media import write_video
 from tests.servers import free_port
 from tests.waiting import until
