@@ -37,7 +37,7 @@ class Feed:
                 self.fan_out.open(source.info)
                 opened = True
             for item in source:
-                shift = round(start_s / item.time_base)  # type: ignore[operator]
+                shift = round(start_s / item.time_base)
                 if isinstance(item, Frame):
                     last_s = item.time_s
                     self._ending.wait(max(0.0, began_s + start_s + last_s - time.monotonic()))
@@ -59,7 +59,7 @@ class Feed:
 
     def until(self, state: str, count: int = 1) -> None:
         """Wait until the first output has been in this state so often."""
-        until(lambda: [s.state for s in self.states].count(state) >= count, f"{state} {count}x, {self.states}")  # type: ignore[comparison-overlap]
+        until(lambda: sum(s.state == state for s in self.states) >= count, f"{state} {count}x, {self.states}")
 
     def close(self) -> None:
         self._ending.set()
