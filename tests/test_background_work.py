@@ -24,6 +24,7 @@ SEEN = {
     "stream/pump.py:_Flow.__init__": "raised in the thread that calls `pump`",
     "stream/sources/connection.py:Connection.start": "the reason of the connection's end",
     "stream/sources/connections.py:Connections.__init__": "logged; the source connects again",
+    "stream/rtc/whip_output.py:WhipOutput.open": "raised there, or reported by `write`",
     "stream/srt/connection.py:_SrtConnection.__init__": "only reads messages; without them the reason is a general one",
     "stream/sources/idle.py:IdleSource.__init__": "raised by the reading thread",
     "stream/sinks/camera.py:CameraSink.open": "raised by `CameraSink.write`",
