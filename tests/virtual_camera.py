@@ -64,18 +64,22 @@ def number_shown(picture: Picture) -> int:
 class LoopbackDevice:
     """A FIFO, which programs started with `environment` take for a v4l2loopback device. Skips where gcc is missing.
 
-    environment: for programs. This process has the device open, so that it is watched.
+    environment: for programs. size: WxH that it insists on. fifo: False for an empty file, which grows. This process
+    has a FIFO open, so that it is watched.
     """
 
-    def __init__(self, folder: Path, size: str = "") -> None:
+    def __init__(self, folder: Path, size: str = "", fifo: bool = True) -> None:
         self.path = folder / "video10"
-        os.mkfifo(self.path)
         self.environment = os.environ | {"LD_PRELOAD": str(_library(folder)), "LOOPBACK_DEVICE": str(self.path)}
         if size:
             self.environment["LOOPBACK_SIZE"] = size
+        self._buffer = b""
+        if not fifo:
+            self.path.touch()
+            return
+        os.mkfifo(self.path)
         self._file = os.open(self.path, os.O_RDWR)  # a FIFO without a writer would end
         fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, 2**20)  # room for what is written while nobody reads
-        self._buffer = b""
 
     def pictures(self, timeout_s: float = 60.0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Iterator[Picture]:
         """All pictures written to it, until there is none for so long."""

@@ -1,6 +1,7 @@
 """A source that is closed while nobody watches, with files as its camera."""
 
 import threading
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,12 +88,12 @@ def test_the_camera_is_on_only_while_somebody_watches(tmp_path: Path) -> None:
         for round_number in (1, 2):
             camera.watched = True
             count = len(reading.frames)
-            until(lambda count=count: reading.pictures(count))  # type: ignore[misc]
+            until(partial(reading.pictures, count))
             assert camera.is_on
             camera.watched = False
             until(lambda: not camera.is_on)
             count = len(reading.frames)
-            until(lambda count=count: reading.slates(count))  # type: ignore[misc]
+            until(partial(reading.slates, count))
             assert len(camera.opened) == 1 + round_number
     finally:
         reading.end()
