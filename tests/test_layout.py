@@ -16,6 +16,7 @@ ORDER = {
         "records",
         "pump storage fetch serve",
         "address",
+        "srt",
         "progress sinks",
         "sources",
         "rtc",

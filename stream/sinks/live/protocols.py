@@ -46,6 +46,13 @@ _RTSP = OutputProtocol(
 _RTMP = OutputProtocol(
     _PUSH, muxer="flv", options={"flvflags": "no_duration_filesize"}, sound=frozenset({"aac", "mp3"})
 )
+_WHIP = OutputProtocol(
+    "stream.rtc.whip_output:WhipOutput",
+    sound=frozenset({"opus"}),
+    sound_codec="libopus",
+    colours="bt601",
+    baseline=True,
+)
 
 PROTOCOLS: dict[str, OutputProtocol] = {
     "rtsp": _RTSP,
@@ -53,6 +60,9 @@ PROTOCOLS: dict[str, OutputProtocol] = {
     "rtmp": _RTMP,
     "rtmps": OutputProtocol(_PUSH, muxer="flv", options=_RTMP.options, sound=_RTMP.sound, tls="tunnel"),
     "udp": OutputProtocol(_PUSH, muxer="mpegts", options={"pkt_size": "1316"}, sound=_MPEG_TS),
+    "srt": OutputProtocol("stream.sinks.live.srt:SrtOutput", muxer="mpegts", sound=_MPEG_TS),
+    "whip+https": _WHIP,
+    "whip+http": _WHIP,
     "m3u8": OutputProtocol(
         "stream.sinks.live.hls:HlsWriter", muxer="hls", sound=frozenset({"aac", "mp3"}), retried=False
     ),

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from stream.fetch.tls_tunnel import TlsTunnel
 from stream.serve.die_with_parent import tied
 from stream.settings import Settings
 from stream.sinks.live import reasons
+from stream.sinks.live.base import EncodeControl
 from stream.sinks.live.packets import Packet, Tracks
 from stream.sinks.live.protocols import OutputProtocol, protocol_of
 from stream.sinks.live.spec import OutputSpec
@@ -63,7 +63,7 @@ class PushWriter:
         spec.address.check_host()
 
     @classmethod
-    def from_spec(cls, spec: OutputSpec, settings: Settings, request_key: Callable[[], None]) -> Self:
+    def from_spec(cls, spec: OutputSpec, settings: Settings, control: EncodeControl) -> Self:
         return cls(spec, settings)
 
     def __init__(self, spec: OutputSpec, settings: Settings) -> None:
