@@ -24,6 +24,7 @@ SEEN = {
     "stream/pump.py:_Flow.__init__": "raised in the thread that calls `pump`",
     "stream/sources/connection.py:Connection.start": "the reason of the connection's end",
     "stream/sources/connections.py:Connections.__init__": "logged; the source connects again",
+    "stream/sources/paced.py:Paced.__iter__": "raised there",
     "stream/fetch/safe_http.py:_time_limit": "only shuts a socket down",
     "web/http/disconnects.py:while_connected": "raised there",
     "workers/files/process.py:TaskProcess.run": "raised there",
