@@ -110,7 +110,7 @@ def test_chromium_plays_the_camera_in_the_right_colours(session: PipeWire, tmp_p
 def played(session: PipeWire, address: str) -> Any:
     flags = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--enable-features=WebRtcPipeWireCamera"]
     with sync_playwright() as run:
-        browser = run.chromium.launch(executable_path=CHROMIUM, args=flags, env=session.environment)
+        browser = run.chromium.launch(executable_path=CHROMIUM, args=flags, env={**session.environment})
         try:
             page = browser.new_page()
             page.goto(address)
