@@ -41,10 +41,9 @@ class Protocol:
     paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
     network: addresses have a host. check: raises UsageError for an address that cannot be opened.
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
-    returns a URL, the name of a device, or an object with `read(size)`, `close()`, and, because FFmpeg's call cannot be
-    interrupted, `kill()`, which makes `read` return and may be called from any thread. If it has a text `reason`, that
-    explains why it ended; while it has a true `waits_for_caller`, no time limit applies. It may raise MatteboxError,
-    whose message is shown.
+    returns a URL, the name of a device, or a file object of a child process. FFmpeg's calls have no time limit there:
+    `close()` may be called from any thread, and makes a waiting `read(size)` return. Its `reason`, if it has one, says
+    why it ended; while its `waits_for_caller` is true, there is no time limit. It may raise MatteboxError.
     forbidden: what a refusal without further information means.
     """
 
