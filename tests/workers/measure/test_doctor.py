@@ -25,8 +25,10 @@ def findings(name: str) -> list[Finding]:
 
 
 def test_the_program_for_srt_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, remedy in (("ffmpeg", ""), ("srt-live-transmit", "install ffmpeg with SRT to keep passphrases out of")):
-        program = only(name, tmp_path / name)
+    remedies = {"ffmpeg": "", "srt-live-transmit": "install ffmpeg with SRT to keep passphrases out of"}
+    programs = {name: only(name, tmp_path / name) for name in remedies}
+    for name, remedy in remedies.items():
+        program = programs[name]
         monkeypatch.setenv("PATH", str(tmp_path / name))
         (found,) = findings("srt")
         assert (found.ok, found.detail) == (True, f"{name} at {program.path}")
