@@ -26,6 +26,8 @@ SEEN = {
     "stream/sources/connections.py:Connections.__init__": "logged; the source connects again",
     "stream/rtc/whip_output.py:WhipOutput.open": "raised there, or reported by `write`",
     "stream/srt/connection.py:_SrtConnection.__init__": "only reads messages; without them the reason is a general one",
+    "stream/sources/idle.py:IdleSource.__init__": "raised by the reading thread",
+    "stream/sinks/camera.py:CameraSink.open": "raised by `CameraSink.write`",
     "stream/fetch/safe_http.py:_time_limit": "only shuts a socket down",
     "web/http/disconnects.py:while_connected": "raised there",
     "workers/files/process.py:TaskProcess.run": "raised there",
