@@ -50,7 +50,8 @@ def stream(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File whose first line is the password of the user in SRC; keeps it out of the process list.",
+            help="File whose first line is the password of the user in SRC, or the passphrase of SRT; "
+            "keeps it out of the process list.",
         ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again at its end.")] = False,
