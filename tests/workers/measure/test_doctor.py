@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.devices.capture import Camera
 from stream.records.engines import ENGINES, EngineRecord
 from stream.settings import Settings
 from stream.srt.programs import MISSING
@@ -46,3 +47,21 @@ def test_what_outputs_need_is_there() -> None:
     (found,) = findings("outputs")
     assert found.ok
     assert "whip+https" in found.detail
+
+
+def test_cameras_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.devices.capture.cameras", lambda: [Camera("/dev/video0", "Webcam"), Camera("b", "b")])
+    assert findings("camera") == [Finding("camera", True, "/dev/video0 (Webcam), b")]
+    monkeypatch.setattr("stream.devices.capture.cameras", list)
+    assert findings("camera") == [Finding("camera", None, "none was found")]
+
+
+def test_a_missing_virtual_camera_is_no_fault_and_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("stream.sinks.cameras.devices", list)
+    monkeypatch.setattr("stream.sinks.cameras.obstacle", lambda: "start PipeWire")
+    (found,) = findings("virtual camera")
+    assert (found.ok, found.detail) == (None, "no virtual camera")
+    assert "sudo modprobe v4l2loopback exclusive_caps=1 card_label=Mattebox" in found.remedy
+    monkeypatch.setattr("stream.sinks.cameras.obstacle", lambda: None)
+    assert findings("virtual camera") == [Finding("virtual camera", True, "the camera in PipeWire")]
