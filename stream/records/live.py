@@ -123,6 +123,7 @@ class Session(_Record):
     worker: str = ""
     fence: int = 0
     of: str = Field("", description="VIEW: id of the publishing session")
+    alpha: Literal["", "stacked"] = Field("", description="VIEW: stacked shows colour above alpha")
     created_s: float = 0.0
     updated_s: float = 0.0
     meters: Meters | None = None
