@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from playwright.async_api import async_playwright
 
 from stream.errors import EngineError, SdpError
 from stream.picture.colour import rgb_to_i420
-from stream.picture.frames import Frame, VideoInfo
+from stream.picture.frames import Frame, VideoInfo, split_i420
 from stream.records.options import Options
 from stream.rtc.peer import Peer
 from stream.rtc.sink import LiveOutput
@@ -38,10 +39,14 @@ Image8 = npt.NDArray[np.uint8]
 _STATIC = ROOT / "web/static"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _RATE = 20
+STEP_PX = 4
 
 
 class Scene:
-    """colours: RGB (H, W, 3) of the subject everywhere. alpha: uint8 (H, W). frame: what the camera sees, I420."""
+    """colours: RGB (H, W, 3) of the subject everywhere. alpha: uint8 (H, W). frame: what the camera sees, I420.
+
+    In motion everything moves to the right by `STEP_PX` pixels from frame to frame, and comes in again on the left.
+    """
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -56,7 +61,17 @@ class Scene:
         self.alpha = (255 * np.max([soft, sharp, half, floor], axis=0)).round().astype(np.uint8)
         room = np.random.default_rng(1).integers(120, 256, (height, width, 3))
         share = self.alpha[..., None] / 255
+        self.foreground = rgb_to_i420(self.colours)
         self.frame = rgb_to_i420((self.colours * share + room * (1 - share)).round().astype(np.uint8))
+
+    def moved(self, n: int) -> "Scene":
+        """The scene at frame `n`."""
+        if not n:
+            return self
+        moved = copy(self)
+        moved.colours, moved.alpha = (np.roll(each, n * STEP_PX, axis=1) for each in (self.colours, self.alpha))
+        moved.frame, moved.foreground = _moved(self.frame, n), _moved(self.foreground, n)
+        return moved
 
     def over(self, page: tuple[int, int, int]) -> Image8:
         """The exact blend with a page of one colour."""
@@ -64,14 +79,20 @@ class Scene:
         return np.asarray(np.rint(self.colours * share + np.array(page) * (1 - share)), np.uint8)
 
 
+def _moved(pixels: Image8, n: int) -> Image8:
+    out = pixels.copy()
+    for plane, step in zip(split_i420(out), (STEP_PX, STEP_PX // 2, STEP_PX // 2), strict=True):
+        plane[...] = np.roll(plane, n * step, axis=1)
+    return out
+
+
 class SceneEngine(Engine):
-    """Knows the scene. Raises while `broken`."""
+    """Knows the scene that the camera sees now. Raises while `broken`."""
 
     name, device = "scene", "test"
 
     def __init__(self, scene: Scene) -> None:
-        self.broken = False
-        self._result = Result((scene.alpha / 255).astype(np.float32), foreground=rgb_to_i420(scene.colours))
+        self.scene, self.broken = scene, False
 
     def prepare(self, frame: Frame) -> None:
         return None
@@ -79,14 +100,18 @@ class SceneEngine(Engine):
     def infer(self, prepared: Sequence[None], states: Sequence[EngineState]) -> list[Result]:
         if self.broken:
             raise EngineError("broken for a test")
-        return [self._result] * len(prepared)
+        alpha = (self.scene.alpha / 255).astype(np.float32)
+        return [Result(alpha, foreground=self.scene.foreground) for _ in prepared]
 
 
 class Stream:
-    """A live stream of the scene, published on green, that the page views. Ends and starts again by `live`."""
+    """A live stream of the scene, published on green, that the page views. Ends and starts again by `live`.
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene, self.engine = scene, SceneEngine(scene)
+    steps: number of frames after which its motion repeats; 1: a still.
+    """
+
+    def __init__(self, scene: Scene, steps: int = 1) -> None:
+        self.scene, self.engine, self._steps = scene, SceneEngine(scene), steps
         self.output = LiveOutput(SETTINGS)
         self.live = True
         self.sending = threading.Event()
@@ -103,7 +128,10 @@ class Stream:
         n = 0
         while not self._stopped.wait(1 / _RATE):
             if self.sending.is_set():
-                frame = Frame(self.scene.frame, n * 90_000 // _RATE, Fraction(1, 90_000), arrived_s=time.monotonic())
+                self.engine.scene = self.scene.moved(n % self._steps)
+                frame = Frame(
+                    self.engine.scene.frame, n * 90_000 // _RATE, Fraction(1, 90_000), arrived_s=time.monotonic()
+                )
                 for done in matte(frame):
                     self.output.write(done)
             n += 1
@@ -180,12 +208,26 @@ async def paint(tab: Any, colour: tuple[int, int, int]) -> None:
     await tab.evaluate(f"document.body.style.background = 'rgb{colour}'")
 
 
-async def screenshots(tab: Any, count: int = 5) -> Image8:
-    """The median of several screenshots, RGBA (H, W, 4)."""
+async def screenshot(tab: Any) -> Image8:
+    """RGBA (H, W, 4)."""
+    png = await tab.screenshot(omit_background=True)
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"), np.uint8)
+
+
+async def live_screenshot(tab: Any) -> Image8:
+    """One taken while the page was live: on a busy machine, the video may stall, and the page is empty then."""
+    for _ in range(20):
+        await until_state(tab, "live")
+        shot = await screenshot(tab)
+        if await tab.evaluate("document.body.dataset.state") == "live" and shot[..., 3].any():
+            return shot
+    raise AssertionError("the page is empty")
+
+
+async def median_screenshot(tab: Any) -> Image8:
     shots = []
-    for _ in range(count):
-        png = await tab.screenshot(omit_background=True)
-        shots.append(np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"), np.uint8))
+    for _ in range(5):
+        shots.append(await live_screenshot(tab))
         await asyncio.sleep(0.1)
     return np.asarray(np.median(shots, axis=0), np.uint8)
 

@@ -10,7 +10,18 @@ from tests.conftest import PICTURES
 
 pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 from tests.end_to_end.browser import CHROMIUM
-from tests.end_to_end.obs_scene import Image8, Scene, Stream, obs_page, paint, save, screenshots, until_state
+from tests.end_to_end.obs_scene import (
+    Image8,
+    Scene,
+    Stream,
+    live_screenshot,
+    median_screenshot,
+    obs_page,
+    paint,
+    save,
+    screenshot,
+    until_state,
+)
 from tests.servers import asynctest
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -29,7 +40,7 @@ def errors(shown: Image8, truth: Image8, where: Any, what: str) -> tuple[float, 
 async def nothing_is_shown(tab: Any) -> None:
     """Within 3 s, every pixel is the page's own."""
     for _ in range(30):
-        shot = await screenshots(tab, 1)
+        shot = await screenshot(tab)
         if not shot.any():
             return
         await asyncio.sleep(0.1)
@@ -44,14 +55,14 @@ async def test_the_page_shines_through_and_edges_are_the_exact_blend(size: tuple
         await until_state(tab, "live")
         await asyncio.sleep(SETTLED_S)
         clear, mixed, solid = scene.alpha == 0, (scene.alpha > 0) & (scene.alpha < 255), scene.alpha == 255
-        shown = await screenshots(tab)
+        shown = await median_screenshot(tab)
         assert shown.shape[:2] == scene.alpha.shape
         assert errors(shown[..., 3], scene.alpha, clear, "alpha where 0")[0] <= 2
         assert errors(shown[..., 3], scene.alpha, mixed, "alpha between")[0] <= 6
         assert errors(shown[..., 3], scene.alpha, solid, "alpha where 255")[0] <= 2
         for page in PAGES:
             await paint(tab, page)
-            shown = (await screenshots(tab))[..., :3]
+            shown = (await median_screenshot(tab))[..., :3]
             truth = scene.over(page)
             p99, worst = errors(shown, truth, clear, f"{page} where alpha is 0")
             assert p99 <= 4
@@ -62,6 +73,30 @@ async def test_the_page_shines_through_and_edges_are_the_exact_blend(size: tuple
         level = int(stream.answer.partition("profile-level-id=")[2][4:6], 16)
         assert level == (40 if size[1] == 720 else 31), "a level that allows the stack"
         assert await tab.evaluate("document.body.innerText.trim()") == ""
+
+
+@pytest.mark.slow
+@asynctest
+async def test_the_blend_is_exact_while_everything_moves() -> None:
+    """Each screenshot is compared with the frame that it shows."""
+    scene, steps, page = Scene(640, 360), 40, PAGES[0]
+    async with Stream(scene, steps).running() as stream, obs_page(stream) as tab:
+        await until_state(tab, "live")
+        await paint(tab, page)
+        await asyncio.sleep(SETTLED_S)
+        scenes = [scene.moved(n) for n in range(steps)]
+        truths = [each.over(page) for each in scenes]
+        found = []
+        for _ in range(7):
+            shown = (await live_screenshot(tab))[..., :3]
+            n = int(np.argmin([np.abs(shown[::4, ::4].astype(int) - truth[::4, ::4]).mean() for truth in truths]))
+            alpha = scenes[n].alpha
+            clear, mixed = alpha == 0, (alpha > 0) & (alpha < 255)
+            found.append([errors(shown, truths[n], where, f"frame {n}")[0] for where in (clear, mixed)])
+        assert len({tuple(each) for each in found}) > 1, "it moves"
+        clear_p99, mixed_p99 = np.median(found, axis=0)
+        assert clear_p99 <= 4
+        assert mixed_p99 <= 8
 
 
 @asynctest
@@ -79,7 +114,7 @@ async def test_it_is_empty_while_the_engine_fails_and_comes_back() -> None:
 
 async def until_shown(tab: Any) -> None:
     for _ in range(100):
-        if (await screenshots(tab, 1))[..., 3].max() > 250:
+        if (await screenshot(tab))[..., 3].max() > 250:
             return
         await asyncio.sleep(0.1)
     raise AssertionError("nothing is shown")
@@ -124,14 +159,14 @@ async def test_a_refused_link_shows_nothing_and_is_tried_again() -> None:
             await until_state(tab, "live")
 
 
-@pytest.mark.parametrize(
-    ("address", "muted"),
-    [("cam#token=t", False), ("cam?muted=1#token=t", True), ("cam#token=t&muted=1", True), ("cam?muted=0", False)],
-)
 @asynctest
-async def test_sound_is_on_unless_muted(address: str, muted: bool) -> None:
+async def test_sound_is_on_unless_muted() -> None:
     stream = Stream(Scene(320, 192))
     stream.live = False
-    async with obs_page(stream, f"http://127.0.0.1/obs/{address}") as tab:
-        await until_state(tab, "notLive")
-        assert await tab.evaluate("[...document.querySelectorAll('video')].map(v => v.muted)") == [muted, muted]
+    muted = {"cam#token=t": False, "cam?muted=1#token=t": True, "cam#token=t&muted=1": True, "cam?muted=0": False}
+    async with obs_page(stream) as tab:
+        for address, expected in muted.items():
+            await tab.goto("about:blank")
+            await tab.goto(f"http://127.0.0.1/obs/{address}")
+            await until_state(tab, "notLive")
+            assert await tab.evaluate("[...document.querySelectorAll('video')].map(v => v.muted)") == [expected] * 2
