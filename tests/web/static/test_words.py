@@ -164,7 +164,7 @@ def test_it_says_what_viewers_see_of_transparent_and_of_the_room(page: Any, site
     )
     assert page.is_hidden("#use-green")
     page.check("input[value=transparent]")
-    assert page.inner_text("#about") == "Viewers see this checkerboard; OBS does not."
+    assert page.inner_text("#about") == "Viewers see this checkerboard. For OBS, use Share."
     page.click("#use-green")
     assert page.is_checked("input[value='color:#00ff00']")
     assert page.is_hidden("#use-green")
