@@ -183,10 +183,12 @@ class Stream:
 
 
 @asynccontextmanager
-async def obs_page(stream: Stream, address: str = "http://127.0.0.1/obs/cam#token=t") -> AsyncIterator[Any]:
+async def obs_page(
+    stream: Stream, address: str = "http://127.0.0.1/obs/cam#token=t", flags: Sequence[str] = ()
+) -> AsyncIterator[Any]:
     """A tab of the stream's size that shows the page. An error in its scripts fails the test."""
     async with async_playwright() as run:
-        browser = await run.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await run.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         try:
             tab = await browser.new_page(viewport={"width": stream.scene.width, "height": stream.scene.height})
             faults: list[str] = []

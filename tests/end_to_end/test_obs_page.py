@@ -47,11 +47,20 @@ async def nothing_is_shown(tab: Any) -> None:
     raise AssertionError(f"alpha up to {shot[..., 3].max()}")
 
 
-@pytest.mark.parametrize("size", [(640, 360), pytest.param((1280, 720), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("size", "flags"),
+    [
+        ((640, 360), []),
+        pytest.param((640, 360), ["--disable-3d-apis"], marks=pytest.mark.slow),  # without WebGL
+        pytest.param((1280, 720), [], marks=pytest.mark.slow),
+    ],
+)
 @asynctest
-async def test_the_page_shines_through_and_edges_are_the_exact_blend(size: tuple[int, int]) -> None:
+async def test_the_page_shines_through_and_edges_are_the_exact_blend(size: tuple[int, int], flags: list[str]) -> None:
     scene = Scene(*size)
-    async with Stream(scene).running() as stream, obs_page(stream) as tab:
+    async with Stream(scene).running() as stream, obs_page(stream, flags=flags) as tab:
+        has_webgl = "Boolean(document.createElement('canvas').getContext('webgl'))"
+        assert await tab.evaluate(has_webgl) is not bool(flags)
         await until_state(tab, "live")
         await asyncio.sleep(SETTLED_S)
         clear, mixed, solid = scene.alpha == 0, (scene.alpha > 0) & (scene.alpha < 255), scene.alpha == 255
@@ -110,6 +119,27 @@ async def test_it_is_empty_while_the_engine_fails_and_comes_back() -> None:
             await until_shown(tab)
             stream.engine.broken = True
             await nothing_is_shown(tab)
+
+
+@asynctest
+async def test_it_survives_the_loss_of_its_webgl_context() -> None:
+    """As when a graphics driver is restarted. If the context does not come back, the page is loaded again."""
+    async with Stream(Scene(320, 192)).running() as stream, obs_page(stream) as tab:
+        await until_state(tab, "live")
+        await until_shown(tab)
+        await tab.evaluate("""() => {
+          window.lost = document.getElementById('picture').getContext('webgl').getExtension('WEBGL_lose_context');
+          lost.loseContext();
+        }""")
+        await nothing_is_shown(tab)
+        await tab.evaluate("lost.restoreContext()")
+        await until_shown(tab)
+        await tab.clock.install()
+        await tab.evaluate("lost.loseContext()")
+        await nothing_is_shown(tab)
+        await tab.clock.fast_forward(11_000)
+        await until_shown(tab)
+        assert await tab.evaluate("typeof lost") == "undefined", "it was loaded again"
 
 
 async def until_shown(tab: Any) -> None:

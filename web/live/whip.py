@@ -40,7 +40,7 @@ _CANDIDATES = openapi.body(openapi.binary(_FRAGMENT, openapi.OCTETS))
 _TRICKLE_IN = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session")
 _TRICKLE_OUT = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session?")
 Alpha = Annotated[
-    Literal["stacked"],
+    Literal["stacked"] | None,
     Query(description="stacked: colour above alpha in one picture of double height, whatever the background"),
 ]
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
@@ -69,7 +69,7 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     "/whep/{name}", status_code=201, response_class=Response, openapi_extra=_OFFER, responses=_ANSWER,
     operation_id="view_stream", summary="View a stream (WHEP)",
 )  # fmt: skip
-async def view(name: StreamName, request: Request, visitor: Anyone, here: Here, alpha: Alpha | None = None) -> Response:
+async def view(name: StreamName, request: Request, visitor: Anyone, here: Here, alpha: Alpha = None) -> Response:
     """View a stream. 404 with Retry-After while nobody publishes it."""
     owner = _allowed(visitor, "view", name)
     await spend_offer(here, request, owner)

@@ -10,8 +10,9 @@ const VERTEX = `
     at = vec2(corner.x, 1.0 - corner.y);
     gl_Position = vec4(corner * 2.0 - 1.0, 0.0, 1.0);
   }`;
-// Half a texel from the seam: filtering never mixes the two halves. An alpha of one or two levels is a trace that the
-// encoder left where it is 0.
+const RESTORED_MS = 10_000; // a lost context that is not restored by then never is
+const TRACE = 3; // lower levels of alpha are traces that the encoder left where it is 0
+// Half a texel from the seam: filtering never mixes the two halves.
 const FRAGMENT = `
   precision highp float;
   varying vec2 at;
@@ -20,19 +21,29 @@ const FRAGMENT = `
   void main() {
     float y = clamp(at.y, 0.5 / rows, 1.0 - 0.5 / rows) * 0.5;
     float alpha = texture2D(stack, vec2(at.x, y + 0.5)).g;
-    alpha *= step(2.5 / 255.0, alpha);
+    alpha *= step(${TRACE - 0.5} / 255.0, alpha);
     gl_FragColor = vec4(texture2D(stack, vec2(at.x, y)).rgb * alpha, alpha);
   }`;
 
-export class Joined {
-  /** canvas: shows the pictures. Throws an Error where the browser has no WebGL. */
-  constructor(canvas) {
-    this.canvas = canvas;
-    const options = { alpha: true, premultipliedAlpha: true, antialias: false, depth: false };
-    this.gl = canvas.getContext("webgl", options);
-    if (!this.gl) throw new Error("this browser has no WebGL");
-    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault()); // then it is restored
-    canvas.addEventListener("webglcontextrestored", () => this.#prepare());
+/** Shows joined pictures on the canvas, by WebGL where the browser has it: OBS has none without a GPU. */
+export function joinOn(canvas) {
+  const options = { alpha: true, premultipliedAlpha: true, antialias: false, depth: false };
+  const gl = canvas.getContext("webgl", options);
+  return gl ? new JoinedByWebGl(canvas, gl) : new JoinedByProcessor(canvas);
+}
+
+class JoinedByWebGl {
+  constructor(canvas, gl) {
+    Object.assign(this, { canvas, gl });
+    canvas.addEventListener("webglcontextlost", (event) => {
+      event.preventDefault(); // then it is restored
+      canvas.style.visibility = "hidden"; // otherwise the last picture stands still
+      setTimeout(() => gl.isContextLost() && location.reload(), RESTORED_MS);
+    });
+    canvas.addEventListener("webglcontextrestored", () => {
+      this.#prepare();
+      canvas.style.visibility = "visible";
+    });
     this.#prepare();
   }
 
@@ -77,5 +88,30 @@ export class Joined {
     this.gl.shaderSource(shader, source);
     this.gl.compileShader(shader);
     return shader;
+  }
+}
+
+class JoinedByProcessor {
+  constructor(canvas) {
+    Object.assign(this, { canvas, out: canvas.getContext("2d") });
+    this.stack = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  }
+
+  /** As with WebGL. The canvas multiplies the colour by alpha itself. */
+  draw(video) {
+    const [width, height] = [video.videoWidth, video.videoHeight / 2];
+    if (!width) return;
+    for (const [canvas, rows] of [[this.canvas, height], [this.stack.canvas, 2 * height]]) {
+      if (canvas.width !== width || canvas.height !== rows) Object.assign(canvas, { width, height: rows });
+    }
+    this.stack.drawImage(video, 0, 0);
+    const picture = this.stack.getImageData(0, 0, width, height);
+    const { data: alpha } = this.stack.getImageData(0, height, width, height);
+    for (let at = 3; at < alpha.length; at += 4) picture.data[at] = alpha[at - 2] < TRACE ? 0 : alpha[at - 2];
+    this.out.putImageData(picture, 0, 0);
+  }
+
+  clear() {
+    this.out.clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
 }

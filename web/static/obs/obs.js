@@ -4,7 +4,7 @@
 import { request } from "../shared/api.js";
 import { find, pause } from "../shared/dom.js";
 import { Live } from "../shared/live.js";
-import { Joined } from "./joined.js";
+import { joinOn } from "./joined.js";
 
 const RETRY_MS = 30_000; // after an answer that is usually final, such as that a link has expired
 
@@ -43,13 +43,7 @@ function show(video) {
 }
 
 let shown = null; // the element whose pictures are drawn
-let joined;
-try {
-  joined = new Joined(find("picture"));
-} catch (error) {
-  document.body.dataset.state = "unsupported";
-  throw error;
-}
+const joined = joinOn(find("picture"));
 const live = new Live({ stage: find("stage"), place, leave, onState: stateChanged, onShow: show, iceServers, fit: false });
 live.videos.forEach((video) => { video.muted = muted; });
 addEventListener("pagehide", () => { if (live.id) leave(live.id).catch(() => {}); });
