@@ -117,13 +117,13 @@ class Session(_Record):
     kind: SessionKind
     owner: str = Field("", description="user; empty where the server has no tokens")
     name: str = Field("", description="of the stream: PUBLISH and VIEW")
+    alpha: Literal["", "stacked"] = Field("", description="VIEW: stacked shows colour above alpha")
     state: SessionState = SessionState.OFFERED
     reason: str = ""
     options: Options = Options()
     worker: str = ""
     fence: int = 0
     of: str = Field("", description="VIEW: id of the publishing session")
-    alpha: Literal["", "stacked"] = Field("", description="VIEW: stacked shows colour above alpha")
     created_s: float = 0.0
     updated_s: float = 0.0
     meters: Meters | None = None

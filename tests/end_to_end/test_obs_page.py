@@ -117,6 +117,11 @@ async def test_it_is_empty_while_the_engine_fails_and_comes_back() -> None:
             await nothing_is_shown(tab)
             stream.engine.broken = False
             await until_shown(tab)
+            await tab.set_viewport_size({"width": 320, "height": 320})
+            alpha = (await live_screenshot(tab))[..., 3]
+            assert not alpha[:62].any(), "a source of another shape: the picture keeps its own, in the middle"
+            assert not alpha[258:].any()
+            assert alpha[252:255, 10:90].min() > 240
             stream.engine.broken = True
             await nothing_is_shown(tab)
 
