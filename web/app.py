@@ -150,6 +150,11 @@ async def viewer(name: StreamName) -> FileResponse:
     return _page("view/view.html")
 
 
+@pages.get("/obs/{name}")
+async def obs_source(name: StreamName) -> FileResponse:
+    return _page("obs/obs.html")
+
+
 @pages.get("/docs")
 async def api_docs() -> FileResponse:
     page = _page("docs/docs.html")

@@ -117,6 +117,7 @@ class Session(_Record):
     kind: SessionKind
     owner: str = Field("", description="user; empty where the server has no tokens")
     name: str = Field("", description="of the stream: PUBLISH and VIEW")
+    alpha: Literal["", "stacked"] = Field("", description="VIEW: stacked shows colour above alpha")
     state: SessionState = SessionState.OFFERED
     reason: str = ""
     options: Options = Options()

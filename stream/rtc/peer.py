@@ -20,6 +20,7 @@ from stream.rtc import ice, sdp
 from stream.rtc.aiortc_overrides import Encoded, divert, listen_to_reports, request_keyframe
 from stream.rtc.capture import CaptureClock
 from stream.rtc.dtls_overrides import DtlsTransport, dtls_transports
+from stream.rtc.h264_levels import max_blocks
 from stream.rtc.sink import LiveOutput
 from stream.rtc.sound import FollowedDelay
 from stream.rtc.source import WebRtcSource
@@ -29,6 +30,7 @@ from stream.settings import Settings
 _log = logging.getLogger(__name__)
 _CHECK_INTERVAL_S = 0.25
 _PREFERRED = ("H264",)  # supports BT.709, and has better quality than VP8 at the same bit rate and cost
+_TYPICAL = (1280, 720)  # the size that is assumed before the first frame
 _CLOSE_S = 3.0
 _SETTLE_S = 0.03  # aioice's connect loop notices within 20 ms that it is closed
 
@@ -56,29 +58,34 @@ class Peer:
         self._candidates = 0
         self._connections: list[ice.Connection] = []
         self._transports: list[DtlsTransport] = []
-        self._user = ""
+        self._user, self._stacked = "", False
         self._output: LiveOutput | None = None
         self._tracks: list[VideoTrack | SoundTrack] = []
         self._watchdog: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def answer(
-        self, offer_sdp: str, outgoing: LiveOutput | None = None, incoming: bool = True, user: str = "worker"
+        self,
+        offer_sdp: str,
+        outgoing: LiveOutput | None = None,
+        incoming: bool = True,
+        user: str = "worker",
+        stacked: bool = False,
     ) -> str:
         """Return the answer to an offer. From then on the client has `connect_timeout_s` to connect.
 
         outgoing: the media sent to the client. incoming: whether the client sends its camera; its audio then goes to
-        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential and in logs. Raises SdpError,
-        with everything released.
+        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential and in logs. stacked: send
+        colour above alpha, instead of the published view. Raises SdpError, with everything released.
         """
-        self._user = user
+        self._user, self._stacked = user, stacked
         try:
             directions = sdp.MediaDirections(video_in=incoming, video_out=outgoing is not None)
             offer = sdp.read_offer(
                 offer_sdp,
                 directions,
                 await ice.candidate_policy(self._settings),
-                (outgoing and outgoing.codecs) or _PREFERRED,
+                self._codecs_in_use(outgoing) or _PREFERRED,
             )
             self._offer = offer
             return await asyncio.wait_for(self._negotiate(offer, outgoing), self._settings.connect_timeout_s)
@@ -110,7 +117,15 @@ class Peer:
         self._watchdog = start(watching, _log)
         text = pc.localDescription.sdp
         self._attach(lines, text)
+        if self._stacked and outgoing is not None:
+            width, height = outgoing.size if outgoing.size[0] else _TYPICAL
+            offer = sdp.with_level_for(offer, width, 2 * height)
         return sdp.finish_answer(offer, text, self._settings.max_bitrate)
+
+    def _codecs_in_use(self, outgoing: LiveOutput | None) -> set[str]:
+        if outgoing is None:
+            return set()
+        return outgoing.stacked_codecs if self._stacked else outgoing.codecs
 
     def _receive(
         self, lines: dict[str, RTCRtpTransceiver], offer: sdp.ParsedOffer, outgoing: LiveOutput | None
@@ -142,7 +157,7 @@ class Peer:
         assert self._pc is not None
         self._output = outgoing
         if outgoing is not None and offer.video_out:
-            self._tracks.append(outgoing.video_track())
+            self._tracks.append(outgoing.video_track(self._stacked))
         if outgoing is not None and offer.sound_out:
             self._tracks.append(outgoing.sound_track())
         for track in self._tracks:
@@ -154,7 +169,20 @@ class Peer:
     def _attach(self, lines: dict[str, RTCRtpTransceiver], answer: str) -> None:
         for track in self._tracks:
             if self._output is not None:
-                self._output.attach(lines[track.kind].sender, track, sdp.first_codec(answer, track.kind))
+                codec = sdp.first_codec(answer, track.kind)
+                limit = self._largest_stack(answer) if self._stacked else 0
+                self._output.attach(lines[track.kind].sender, track, codec, limit)
+
+    def _largest_stack(self, answer: str) -> int:
+        """The size in macroblocks that the client's level of H.264 allows; 0: any."""
+        assert self._offer is not None
+        payload = sdp.first_payload(answer, "video")
+        limit = max_blocks(self._offer.h264[payload]) if payload in self._offer.h264 else 0
+        if limit:
+            _log.info(
+                "session %s: its level of H.264 allows %d macroblocks; larger stacks are scaled down", self._user, limit
+            )
+        return limit
 
     async def add_candidates(self, fragment: str) -> None:
         """Add candidates of the client (trickle ICE, RFC 8840). Raises SdpError; those added before it stay."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from stream.records.engines import ENGINES
-from stream.records.live import Session, SessionKind
+from stream.records.live import Session, SessionKind, SessionState
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.redis_server import Embedded
@@ -214,6 +214,68 @@ async def test_a_picture_that_changes_its_size(url: str) -> None:
         sizes = {(picture.width, picture.height) for _, picture in seen.client.pictures}
         assert len(sizes) > 1
         seen.assert_never()
+
+
+@asynccontextmanager
+async def stacked(seen: Video) -> AsyncIterator[Client]:
+    """A viewer of the session's colour above alpha."""
+    while (found := await seen.store.session(seen.session.id)) is None or found.state is not SessionState.LIVE:
+        await asyncio.sleep(0.02)
+    client = Client(None, "H264")
+    try:
+        view = Session(id=f"v{time.monotonic_ns()}", kind=SessionKind.VIEW, of=seen.session.id, alpha="stacked")
+        answer = await seen.store.offer(view, await client.offer(), 8.0)
+        assert answer is not None
+        await client.take(answer.sdp)
+        yield client
+    finally:
+        await client.close()
+
+
+def alpha_of(client: Client) -> int:
+    """Alpha in the upper half of the newest stack, where the subject is."""
+    return max(patch(client.pictures[-1][1], 0.3, 0.6)) if client.pictures else -1
+
+
+def assert_stacks_never_show_the_room(client: Client) -> None:
+    assert client.pictures
+    for _, picture in client.pictures:
+        assert (picture.width, picture.height) == (128, 192)
+        colour, alpha = patch(picture, 0.5, 0.375), patch(picture, 0.5, 0.875)
+        assert max(*colour, *alpha) < 24, f"the room's colour {colour}, its alpha {alpha}"
+
+
+@pytest.mark.parametrize("background", ["color:#ff0000", "blur", "none"])
+@asynctest
+async def test_stacks_while_the_engine_loads_and_when_it_raises(url: str, background: str) -> None:
+    Broken.broken.clear()
+    async with video(url, engine="heavy", background=background) as seen, stacked(seen) as viewer:
+        await until(lambda: alpha_of(viewer) > 230, what="the subject")
+        await seen.change(engine="broken", background=background)
+        await asyncio.sleep(0.3)
+        await until(lambda: alpha_of(viewer) > 230, what="the subject, by another engine")
+        Broken.broken.set()
+        await until(lambda: alpha_of(viewer) < 24, what="nothing")
+        Broken.broken.clear()
+        await seen.change(engine="broken", background="color:#0000ff", view="overlay")
+        await until(lambda: alpha_of(viewer) > 230, what="the subject again")
+        assert_stacks_never_show_the_room(viewer)
+
+
+@asynctest
+async def test_stacks_of_an_overloaded_engine_and_of_a_camera_that_is_lost(url: str) -> None:
+    camera = Camera()
+    async with video(url, camera, engine="slow") as seen, stacked(seen) as viewer:
+        await until(lambda: len(viewer.pictures) > 8, what="stacks")
+        assert alpha_of(viewer) > 230
+        camera.paused = True
+        await asyncio.sleep(1.0)
+        count = len(viewer.pictures)
+        await asyncio.sleep(0.5)
+        assert len(viewer.pictures) <= count + 1, "the last stack stays; the page clears it"
+        camera.paused = False
+        await until(lambda: len(viewer.pictures) > count + 5, what="more stacks")
+        assert_stacks_never_show_the_room(viewer)
 
 
 @asynctest

@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Literal
 from uuid import uuid4
 
 from stream.errors import SdpError
@@ -27,8 +28,10 @@ CLIENT_ERRORS = {live.BAD_SDP: "sdp", live.USAGE: "options"}
 """Problems of workers that the client caused, and the field of the request that did."""
 
 
-def new_session(kind: SessionKind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
-    return Session(id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options)
+def new_session(
+    kind: SessionKind, owner: str, options: Options, name: str = "", of: str = "", alpha: Literal["", "stacked"] = ""
+) -> Session:
+    return Session(id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, alpha=alpha, options=options)
 
 
 async def place(here: Context, session: Session, sdp: str) -> str:

@@ -7,9 +7,9 @@ is refused, with 409.
 
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from stream.records.live import Command, Session, SessionKind
 from stream.records.options import Options
@@ -39,6 +39,10 @@ _CLOSED: dict[int | str, dict[str, Any]] = {200: {"description": "The session ha
 _CANDIDATES = openapi.body(openapi.binary(_FRAGMENT, openapi.OCTETS))
 _TRICKLE_IN = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session")
 _TRICKLE_OUT = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session?")
+Alpha = Annotated[
+    Literal["stacked"] | None,
+    Query(description="stacked: colour above alpha in one picture of double height, whatever the background"),
+]
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
 _SDP_LINE = re.compile(r"[a-z]=\S")
 _NOT_OPTIONS = frozenset({"token", "show_room"})  # the other parameters of the query
@@ -65,7 +69,7 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     "/whep/{name}", status_code=201, response_class=Response, openapi_extra=_OFFER, responses=_ANSWER,
     operation_id="view_stream", summary="View a stream (WHEP)",
 )  # fmt: skip
-async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
+async def view(name: StreamName, request: Request, visitor: Anyone, here: Here, alpha: Alpha = None) -> Response:
     """View a stream. 404 with Retry-After while nobody publishes it."""
     owner = _allowed(visitor, "view", name)
     await spend_offer(here, request, owner)
@@ -73,7 +77,7 @@ async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) 
     stream = await here.store.stream(name)
     if stream is None or stream.owner != owner:
         raise not_live()
-    session = new_session(SessionKind.VIEW, owner, stream.options, name, of=stream.id)
+    session = new_session(SessionKind.VIEW, owner, stream.options, name, of=stream.id, alpha=alpha or "")
     return _created(here, session, await place(here, session, sdp), "whep", request)
 
 

@@ -37,7 +37,7 @@ class LiveVideo:
         self.id, self._kind, self._settings, self._changed = session.id, session.kind, settings, changed
         self._loop = asyncio.get_running_loop()
         self._output = LiveOutput(settings)
-        self._matte = LiveMatte(session.options, engine, settings)
+        self._matte = LiveMatte(session.options, engine, settings, lambda: self._output.wants_stack)
         self._peer = Peer(settings, self._camera_changed)
         self._viewers: dict[str, Peer] = {}
         self._thread: threading.Thread | None = None
@@ -62,12 +62,13 @@ class LiveVideo:
         self._thread.start()
         return text
 
-    async def view(self, viewer_id: str, sdp: str) -> str:
-        """The answer to the offer of a further viewer. Raises SdpError."""
+    async def view(self, viewer_id: str, sdp: str, stacked: bool = False) -> str:
+        """The answer to the offer of a further viewer, of the published view or of colour above alpha. Raises
+        SdpError."""
         peer = Peer(self._settings, lambda state, reason: self._viewer_changed(viewer_id, state, reason))
         self._viewers[viewer_id] = peer
         try:
-            return await peer.answer(sdp, self._output, incoming=False, user=viewer_id)
+            return await peer.answer(sdp, self._output, incoming=False, user=viewer_id, stacked=stacked)
         except BaseException:
             self._viewers.pop(viewer_id, None)
             raise

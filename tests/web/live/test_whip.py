@@ -49,6 +49,19 @@ def test_several_viewers_of_one_stream(
     assert sum(c.kind == "view" for c in worker.commands) == 3
 
 
+def test_a_viewer_may_ask_for_colour_above_alpha(
+    http: httpx.Client, worker: Double, camera_offer: str, viewer_offer: str
+) -> None:
+    live(http, camera_offer, "cut")
+    for query, alpha in (("", ""), ("?alpha=stacked", "stacked")):
+        seen = http.post(f"/whep/cut{query}", content=viewer_offer, headers=SDP)
+        assert seen.status_code == 201
+        session = seen.headers["location"].rpartition("/")[2]
+        assert worker.sessions[session].alpha == alpha
+    for query in ("?alpha=straight", "?alpha="):
+        problem(http.post(f"/whep/cut{query}", content=viewer_offer, headers=SDP), 422, "invalid", "alpha")
+
+
 def test_viewing_before_anyone_publishes_gets_404_with_retry_after(http: httpx.Client, viewer_offer: str) -> None:
     response = http.post("/whep/nobody", content=viewer_offer, headers=SDP)
     problem(response, 404, "not_live")

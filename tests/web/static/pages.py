@@ -16,7 +16,7 @@ from tests.web.running_site import Site
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-SHARE_TABS = {"view": "watch", "obs": "obs", "whip": "publish", "token": "publish"}
+SHARE_TABS = {"view": "watch", "obs": "obs", "clean": "obs", "whip": "publish", "token": "publish"}
 """The tab of the share dialog with each field."""
 SLATE, PAPER = (31, 41, 55), (244, 241, 234)
 CORNER = """() => {

@@ -122,22 +122,23 @@ def test_a_busy_server_does_not_advise_what_is_in_use(
     assert "Smooth" in custom, "it has lighter settings of the same engine"
 
 
-def test_sharing_says_that_live_video_is_never_transparent(page: Any, site: Site) -> None:
+def test_sharing_says_who_sees_transparency(page: Any, site: Site) -> None:
     opened(page, site)
-    warning = "You chose Transparent"
-    for tab, button in (("watch", "#share-watch .use-green"), ("obs", "#share-for-obs .use-green")):
-        page.check("input[value=transparent]")
-        page.click("#share-open")
-        page.click(f"#share-tab-{tab}")
-        panel = page.locator("[role=tabpanel]:not([inert])")
-        assert warning in panel.inner_text()
-        assert "checkerboard" in panel.inner_text()
-        page.click(button)
-        page.wait_for_selector("#share-copied:has-text('Your background is green now.')")
-        assert page.is_checked("input[value='color:#00ff00']")
-        assert warning not in panel.inner_text()
-        page.click("#share-close")
+    warning = "You chose Transparent: viewers see a checkerboard."
+    page.check("input[value=transparent]")
     page.click("#share-open")
+    panel = page.locator("[role=tabpanel]:not([inert])")
+    page.click("#share-tab-obs")
+    assert "checkerboard" not in panel.inner_text()
+    assert "Browser source" in panel.inner_text()
+    assert "1280 wide and 720 high" in panel.inner_text()
+    page.click("#share-tab-watch")
+    assert warning in panel.inner_text()
+    assert "use the tab OBS" in panel.inner_text()
+    page.click("#share-watch .use-green")
+    page.wait_for_selector("#share-copied:has-text('Your background is green now.')")
+    assert page.is_checked("input[value='color:#00ff00']")
+    assert warning not in panel.inner_text()
     page.click("#share-tab-publish")
     assert "OBS 30 or newer" in page.inner_text("#share-publish")
 
@@ -163,7 +164,7 @@ def test_it_says_what_viewers_see_of_transparent_and_of_the_room(page: Any, site
     )
     assert page.is_hidden("#use-green")
     page.check("input[value=transparent]")
-    assert "Viewers and OBS see this checkerboard" in page.inner_text("#about")
+    assert page.inner_text("#about") == "Viewers see this checkerboard. For OBS, use Share."
     page.click("#use-green")
     assert page.is_checked("input[value='color:#00ff00']")
     assert page.is_hidden("#use-green")
@@ -223,7 +224,7 @@ def test_tokens_are_masked_until_asked_for_and_made_only_when_needed(page: Any, 
     page.click("#share-open")
     page.wait_for_selector("#share-watch .copy:enabled")
     assert made == ["view"]
-    for name in ("view", "obs", "token"):
+    for name in ("view", "obs", "clean", "token"):
         page.click(f"#share-tab-{SHARE_TABS[name]}")
         page.evaluate("navigator.clipboard.writeText('')")
         page.click(f".address:has(#share-{name}) .copy")

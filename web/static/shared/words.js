@@ -166,7 +166,7 @@ export const TILE = {
 export const BACKGROUNDS = {
   shift: "⇧", hint: "Press 1 to 9, or drop or paste a file. ⇧1 to ⇧9 choose your own.",
   about: {
-    transparent: "Viewers and OBS see this checkerboard.", // three lines beside the button: longer texts cover tiles
+    transparent: "Viewers see this checkerboard. For OBS, use Share.", // three lines beside the button: longer texts cover tiles
     none: "Only you see your room. Viewers never do: on air, they see a strong blur instead.",
   },
   blur: "Blur", none: "Your room",
