@@ -26,7 +26,11 @@ export const LOOK = {
   shared: "Common settings: ", own: "Own settings: ", background: "Background",
   different: "Different settings for this video", change: "Change", useCommon: "Use the common settings",
   lines: (height) => `${height} lines`, matte: "with matte",
+  metadata: { keep: "with locations", drop: "without metadata" },
 };
+
+/** What results keep of the file's metadata, the default first. */
+export const METADATA = { "no-location": "Keep all but locations", keep: "Keep all", drop: "Remove" };
 
 export const PLAYER = {
   compare: (percent) => `${percent} percent before`,
