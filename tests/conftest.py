@@ -33,6 +33,9 @@ DEMANDING = (
 )  # fmt: skip
 """Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
 
+LIGHT = ("end_to_end/test_start", "end_to_end/test_apart")
+"""Modules below those that only start and end servers, or process files: they may run beside another."""
+
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
 
@@ -72,7 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(tests).as_posix()
         if path.startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
-        if path.startswith(DEMANDING):
+        if path.startswith(DEMANDING) and not path.startswith(LIGHT):
             item.add_marker(pytest.mark.xdist_group("demanding"))
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from stream.records.formats import DEFAULT, FORMATS
+from stream.records.metadata import Metadata
 from tests.conftest import PICTURES
 from tests.media import TALK, numbered_clip, remuxed
 from tests.pictures import person, save
@@ -58,8 +59,10 @@ def files(site: Site) -> Iterator[FileWorkerDouble]:
 def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDouble, tmp_path: Path) -> None:
     page.check("input[value='color:#f4f1ea']")
     page.select_option("select[name=height]", "480")
+    page.select_option("select[name=metadata]", "keep")
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY)
+    assert page.inner_text(".look-row .summary").endswith(" · 480 lines · with locations")
     page.focus("input[aria-label=Start]")
     for _ in range(20):
         page.keyboard.press("ArrowRight")  # a step is a twentieth of a second
@@ -69,6 +72,7 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDoubl
     job = files.plan(2)
     assert (job.start_s, job.end_s, job.height, job.title) == (1.0, None, 480, "talk_bikes.mp4")
     assert job.options.background.spec() == "color:#f4f1ea"
+    assert job.metadata is Metadata.KEEP
     files.segment()
     page.wait_for_selector(".job:has-text('30 of 60 frames')")
     files.segment()
@@ -220,10 +224,12 @@ def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, file
     page.wait_for_selector(".job")
     job = files.run()
     assert [(output.name, output.format) for output in job.outputs] == [("result", "webm"), ("matte", "mkv")]
+    assert job.metadata is Metadata.NO_LOCATION
     page.wait_for_selector(".job button:has-text('Play result')")
     assert not page.is_visible(".job button:has-text('Play matte')"), "no browser plays FFV1"
 
 
+@pytest.mark.usefixtures("hasty")
 def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.route("**/api/options", lambda route: route.abort())
     page.reload()
@@ -237,6 +243,7 @@ def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.wait_for_selector(".job button:has-text('Play')")
 
 
+@pytest.mark.usefixtures("hasty")
 def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> None:
     """As while Redis is away: /api/options needs it, /api/backgrounds does not."""
     page.route("**/api/options", lambda route: route.fulfill(status=503, body="{}"))
