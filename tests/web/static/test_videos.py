@@ -184,25 +184,28 @@ def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerD
     page.click(".draft button:has-text('Remove')")
 
 
-@pytest.mark.parametrize(
-    ("reason", "detail", "shown"),
-    [
-        ("poison", "it killed the process that worked on it 3 times", "crashed or were lost too often"),
-        ("poison", "25 workers were lost while working on it", "crashed or were lost too often"),
-        ("unreadable_media", "not a video: <b>moov</b> is missing", "cannot be read as a video"),
-        ("encode", "the encoder refuses the frame", ""),
-    ],
-)
+FAILURES = [
+    ("poison", "it killed the process that worked on it 3 times", "crashed or were lost too often"),
+    ("poison", "25 workers were lost while working on it", "crashed or were lost too often"),
+    ("unreadable_media", "not a video: <b>moov</b> is missing", "cannot be read as a video (not a video: "),
+    ("encode", "the encoder refuses the frame", ""),
+]
+
+
 def test_a_failed_job_shows_the_reason_and_the_servers_detail(
-    page: Any, http: httpx.Client, files: FileWorkerDouble, reason: str, detail: str, shown: str
+    page: Any, http: httpx.Client, files: FileWorkerDouble
 ) -> None:
-    submitted(http, upload=uploaded(http, TALK.read_bytes()))
-    files.fail(reason, detail)
-    page.wait_for_selector(".job[data-state=failed]")
-    text = page.text_content(".job .meters")
-    assert shown in text
-    assert detail in text, "the detail is shown as text, not as HTML"
-    assert page.locator(".job .meters *").count() == 0
+    upload = uploaded(http, TALK.read_bytes())
+    for n, (reason, detail, shown) in enumerate(FAILURES):
+        submitted(http, upload=upload, title=f"film {n}")
+        files.fail(reason, detail)
+        card = page.locator(f".job[data-state=failed]:has-text('film {n}')")
+        card.wait_for()
+        text = card.locator(".meters").text_content()
+        assert shown in text
+        assert detail in text, "the detail is shown as text, not as HTML"
+        assert ". (" not in text, "the detail is part of the sentence"
+        assert card.locator(".meters *").count() == 0
 
 
 def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, files: FileWorkerDouble) -> None:
@@ -254,12 +257,17 @@ def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> 
     page.wait_for_selector("select[name=engine] option[value=rvm]", state="attached")
 
 
-@pytest.mark.parametrize("size", [(390, 844), (820, 1100), (1920, 1080)])
-def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, size: tuple[int, int]) -> None:
-    page.set_viewport_size({"width": size[0], "height": size[1]})
+def test_nothing_is_cut_off_on_small_and_large_screens(page: Any) -> None:
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
+    for width, height in ((390, 844), (820, 1100), (1440, 900), (1920, 1080), (2560, 1300)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+        cut = "all => all.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent)"
+        assert page.eval_on_selector_all("#backgrounds .title", cut) == [], width
+        if width > 900:
+            box = page.locator("#look").bounding_box()
+            assert box["y"] + box["height"] <= height, "the settings are in view"
     page.click(".draft button:has-text('Remove')")
 
 

@@ -229,7 +229,7 @@ export const METERS = {
   measured: "measured", estimated: "estimated",
 };
 export const CHARTS = {
-  fps: "Frames per second, in and out", glass: "Delay (ms)", dropped: "Dropped per second", load: "Server load (%)",
+  fps: "Frames per second, in and out", fpsShort: "FPS in, out", glass: "Delay (ms)", dropped: "Dropped per second", load: "Server load (%)",
   none: "–",
   facts: { delay: "Delay from camera to screen", size: "Size", bitrate: "Bit rate", server: "Delay in the server",
     capacity: "Server capacity", network: "Network round trip", causes: "Dropped frames",

@@ -58,7 +58,7 @@ export const WORDS = {
   preview: (time) => `Preview of the frame at ${time}.`,
   noPreview: (why) => `The preview failed: ${why}.`,
   noPlayer: "Your browser cannot play this file, but the server may still be able to process it.",
-  failed: (sentence, detail) => (sentence && detail ? `${sentence} (${detail})` : sentence || detail),
+  failed: (sentence, detail) => (sentence && detail ? sentence.replace(/\.$/, ` (${detail}).`) : sentence || detail),
   part: (start, end) => `${clock(start)} to ${clock(end)}`,
   whole: "the whole video",
   long: (seconds) => `${clock(seconds)} long`,
