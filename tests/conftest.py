@@ -69,6 +69,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """For the clocked parts, import only modules with clocked tests: importing all takes longer than many tests."""
+    words = config.option.markexpr.split()
+    if "clocked" not in words or "not clocked" in config.option.markexpr or "or" in words:
+        return None
+    if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    path = collection_path.relative_to(Path(__file__).parent).as_posix()
+    return None if path.startswith(CLOCKED) or "clocked" in collection_path.read_text() else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
