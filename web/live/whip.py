@@ -37,8 +37,8 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 }
 _CLOSED: dict[int | str, dict[str, Any]] = {200: {"description": "The session has ended."}}
 _CANDIDATES = openapi.body(openapi.binary(_FRAGMENT, openapi.OCTETS))
-_TRICKLE_IN = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session")
-_TRICKLE_OUT = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session?")
+_TRICKLE_IN = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session, or *")
+_TRICKLE_OUT = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session, or *?")
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
 _SDP_LINE = re.compile(r"[a-z]=\S")
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
