@@ -15,7 +15,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSe
 
 from stream.errors import SdpError
 from stream.loops import Loops, start
-from stream.records.live import UDP_ADVICE
+from stream.records.live import BAD_SDP, BYE, CANCELLED, CONNECT_TIMEOUT, DTLS_FAILED, MEDIA_TIMEOUT, UDP_ADVICE
 from stream.rtc import ice, sdp
 from stream.rtc.aiortc_overrides import Encoded, divert, listen_to_reports, request_keyframe
 from stream.rtc.capture import CaptureClock
@@ -40,9 +40,9 @@ class Peer:
 
     source: the incoming video, once `answer` has returned; None if none was offered. reason: why it is closing or
     closed; empty before. on_change: called with ("connected", "") once and with ("closed", reason) once; reason is
-    "connect_timeout" (ICE found no way to the client), "dtls_failed" (the DTLS handshake failed), "media_timeout"
-    (silent for too long), "bye" (the client hung up) or the argument of `close`. on_sound: called with each incoming
-    audio packet, whose `arrived_s` is that of a picture of the same moment.
+    CONNECT_TIMEOUT (ICE found no way to the client), DTLS_FAILED (the DTLS handshake failed), MEDIA_TIMEOUT (silent for
+    too long), BYE (the client hung up) or the argument of `close`. on_sound: called with each incoming audio packet,
+    whose `arrived_s` is that of a picture of the same moment.
     """
 
     def __init__(self, settings: Settings, on_change: Callable[[str, str], None] | None = None) -> None:
@@ -90,14 +90,14 @@ class Peer:
             self._offer = offer
             return await asyncio.wait_for(self._negotiate(offer, outgoing), self._settings.connect_timeout_s)
         except SdpError:
-            await self._abandon("bad_sdp")
+            await self._abandon(BAD_SDP)
             raise
         except Exception as exc:  # aiortc raises arbitrary exceptions on offers it cannot use
             _log.info("the offer was refused: %r", exc)
-            await self._abandon("bad_sdp")
+            await self._abandon(BAD_SDP)
             raise SdpError("the offer cannot be answered") from exc
         except BaseException:
-            await self._abandon("cancelled")
+            await self._abandon(CANCELLED)
             raise
 
     async def _negotiate(self, offer: sdp.ParsedOffer, outgoing: LiveOutput | None) -> str:
@@ -206,13 +206,13 @@ class Peer:
         elif state == "failed" and self.state == "new":
             self._give_up()
         elif state == "failed":
-            self._start_closing("media_timeout")
+            self._start_closing(MEDIA_TIMEOUT)
         elif state == "closed":
-            self._start_closing("bye")
+            self._start_closing(BYE)
 
     async def _check_deadlines(self) -> None:
         if self.state == "connected" and self._silent_s() > self._settings.media_timeout_s:
-            self._start_closing("media_timeout")
+            self._start_closing(MEDIA_TIMEOUT)
         elif self.state == "new" and time.monotonic() > self._connect_by_s:
             self._give_up()
 
@@ -221,7 +221,7 @@ class Peer:
         if self._closing is not None:
             return
         unencrypted = [t for t in self._transports if t.transport.state == "completed" and t.state != "connected"]
-        reason = "dtls_failed" if unencrypted else "connect_timeout"
+        reason = DTLS_FAILED if unencrypted else CONNECT_TIMEOUT
         cause = _handshake_failure(unencrypted) if unencrypted else self._path_failure()
         _log.warning("session %s: %s", self._user, cause)
         self._start_closing(reason)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from stream.records.engines import ENGINES
-from stream.records.live import Session, SessionKind, SessionState
+from stream.records.live import Meters, Session, SessionKind, SessionState
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.redis_server import Embedded
@@ -68,9 +68,15 @@ class Video:
         count = len(self.client.pictures)
         await until(lambda: len(self.client.pictures) >= count + 5, what="more pictures")
 
-    async def notice(self) -> str:
+    async def meters(self) -> Meters | None:
         found = await self.store.session(self.session.id)
-        return found.meters.notice if found is not None and found.meters is not None else ""
+        return found.meters if found is not None else None
+
+    async def told(self, text: str) -> None:
+        """Wait until the notice contains this text."""
+        async with asyncio.timeout(8):
+            while (meters := await self.meters()) is None or text not in meters.notice:
+                await asyncio.sleep(0.02)
 
     def is_subject(self) -> bool:
         """Whether the upper half is the camera's: then it shows the frame number in black or white."""
@@ -119,7 +125,7 @@ async def test_an_engine_of_150_ms(url: str) -> None:
     async with video(url, camera, engine="slow") as seen:
         await seen.shows(seen.is_subject, "the subject")
         del seen.client.pictures[:]
-        await asyncio.sleep(4.0)
+        await asyncio.sleep(3.5)
         pictures = seen.client.pictures[:]
         sent_s = [camera.sent_s[number_in(picture)] for _, picture in pictures]
         seen_s = [at_s for at_s, _ in pictures]
@@ -127,7 +133,7 @@ async def test_an_engine_of_150_ms(url: str) -> None:
         before = [sum(at_s > begin_s for at_s in seen_s[:n]) for n, begin_s in enumerate(sent_s)]
         half = len(late_ms) // 2
         p50_ms, p95_ms = np.percentile(late_ms, [50, 95])
-        print(f"{len(late_ms) / 4:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms, before {before}")
+        print(f"{len(late_ms) / 3.5:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms, before {before}")
         assert np.percentile(before, 95) <= 3, "pictures seen between sending a frame and seeing it"
         assert np.median(late_ms[half:]) < np.median(late_ms[:half]) + 60, "the delay does not grow"
         found = await seen.store.session(seen.session.id)
@@ -157,9 +163,8 @@ async def test_an_engine_that_raises(url: str) -> None:
 async def test_an_engine_that_is_unavailable(url: str) -> None:
     async with video(url, engine="unloadable") as seen:
         await seen.shows(seen.is_subject, "another engine's matte")
+        await seen.told("its file is damaged")
         seen.assert_never()
-        await asyncio.sleep(1.2)
-        assert "its file is damaged" in await seen.notice()
 
 
 @asynctest
@@ -168,11 +173,10 @@ async def test_a_new_engine_takes_over_when_it_is_warm(url: str) -> None:
         await seen.shows(seen.is_subject, "the subject")
         first = len(seen.client.pictures)
         await seen.change(engine="heavy", background="color:#ff0000")
-        await asyncio.sleep(1.8)
-        found = await seen.store.session(seen.session.id)
-        assert found is not None
-        assert found.meters is not None
-        assert found.meters.engine == "heavy"
+        async with asyncio.timeout(8):
+            while (meters := await seen.meters()) is None or meters.engine != "heavy":
+                await asyncio.sleep(0.02)
+        await seen.shows(seen.is_subject, "the subject")
         covered = [colour for colour in seen.upper[first:] if apart(colour, RED) < 60]
         assert not covered, "the old engine works until then"
         seen.assert_never()
@@ -200,15 +204,14 @@ async def test_a_background_that_cannot_be_read(url: str, tmp_path: Path) -> Non
         await seen.shows(lambda: apart(seen.lower[-1], (0, 255, 0)) < 60, "green")
         picture.write_bytes(b"not a picture")
         await seen.change(background=f"image:{tmp_path / 'gone.png'}")
-        await asyncio.sleep(1.5)
-        assert apart(seen.lower[-1], (0, 255, 0)) < 60, "the old background stays"
-        assert "gone.png" in await seen.notice()
+        await seen.told("gone.png")
+        await seen.shows(lambda: apart(seen.lower[-1], (0, 255, 0)) < 60, "the old background")
         seen.assert_never()
 
 
 @asynctest
 async def test_a_picture_that_changes_its_size(url: str) -> None:
-    camera = Camera(rate=20, size_of=lambda n: (128, 96) if n % 20 < 10 else (256, 192) if n < 60 else (96, 128))
+    camera = Camera(rate=30, size_of=lambda n: (128, 96) if n % 20 < 10 else (256, 192) if n < 60 else (96, 128))
     async with video(url, camera) as seen:
         await seen.shows(lambda: camera.sent > 70 and seen.is_subject(), "all sizes")
         sizes = {(picture.width, picture.height) for _, picture in seen.client.pictures}

@@ -330,9 +330,8 @@ def test_the_bit_rate_follows_the_slowest_viewer() -> None:
             bandwidth_estimated = video.output._bandwidth_estimated
             video.output._bandwidth_estimated = lambda track, bps: None  # type: ignore[method-assign]  # ignore real ones
             bandwidth_estimated(track, 80_000)
-            await asyncio.sleep(2.5)
-            assert video.output._encoders[Variant("H264")].encoder.bps == 72_000
-            assert video.output.meters().bitrate_bps < 0.6 * full
+            await until(lambda: video.output._encoders[Variant("H264")].encoder.bps == 72_000, 2.5, "the new bit rate")
+            await until(lambda: video.output.meters().bitrate_bps < 0.6 * full, 2.5, "fewer bits")
 
     asyncio.run(run())
 

@@ -26,6 +26,10 @@ CORNER = """() => {
   const x = c.getContext('2d'); x.drawImage(shown, 0, 0, 64, 48);
   return [...x.getImageData(3, 3, 1, 1).data].slice(0, 3);
 }"""
+HASTE = """(() => {
+  const real = setTimeout;
+  window.setTimeout = (call, ms, ...args) => real(call, ms >= 1000 ? ms / 5 : ms, ...args);
+})()"""
 WATCH = """() => {
   window.seen = { states: [], held: false };
   new MutationObserver(() => {
