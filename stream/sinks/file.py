@@ -52,7 +52,7 @@ class FileSink:
             )
             self._video = add_video(self._container, self._format, info, self._settings)
             self._sound = SoundTracks(self._container, self._format, info)
-            self._extras = ExtrasWriter(self._container, self._format, info)
+            self._extras = ExtrasWriter(self._container, self._format, info, self._sound)
             self._container.start_encoding()
         self.warnings += self._extras.warnings
         self._prepare = self._preparation(info)
