@@ -189,6 +189,12 @@ class FileSource:
         if expected_s is not None and splices.leaps:
             expected_s = max(0.0, expected_s - splices.leapt_s)
         short = expected_s is not None and expected_s - reached_s > max(0.5, 0.02 * expected_s)
+        if repaired := self._reader.repair.repaired:
+            short = False  # the length, which is an estimate here, may come from a damaged time
+            count = "one packet was" if repaired == 1 else f"{repaired} packets were"
+            self._warn(
+                "damaged_times", f"{count} stored with a damaged time, which was computed from the times around it"
+            )
         if health.cut or health.ended_badly or short:
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")

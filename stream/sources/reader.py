@@ -13,6 +13,7 @@ from stream.picture.gaps import GapFinder
 from stream.picture.timing import Splices, Timeline, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.damaged_times import TimeRepair
 from stream.sources.decode_health import DecodeHealth
 from stream.sources.extent import WRAP, origin_s
 from stream.sources.packets import packets
@@ -36,7 +37,8 @@ class Reader:
 
     health: decoding errors. gaps: missing frames, by the times of packets, whether or not they can be decoded.
     picture_reached_s: end time of the last frame. reached_s: that of the last frame or audio packet.
-    sound: the audio streams. unknown_sound: names of those without a decoder. splices: of joined recordings.
+    sound: the audio streams. unknown_sound: names of those without a decoder. splices: of joined recordings. repair:
+    of damaged times.
     """
 
     def __init__(
@@ -159,6 +161,7 @@ class Reader:
     def _start_clocks(self) -> None:
         origin = Fraction(0) if self._counted else origin_s(self._container)
         start = origin + Fraction(self._start_s).limit_denominator(1_000_000)
+        self.repair = TimeRepair()
         self.splices = Splices(start, None if self._indexed else _LEAP_S)
         self._picture = _Track(self.time_base, self.rate, self.splices)
         frames = {s.index: Fraction(s.rate or 48_000, 1024) for s in self.sound}
@@ -182,10 +185,9 @@ class Reader:
         yield from self._pictures(None)
 
     def _demux(self) -> Iterator[Any]:
+        found = (packet for packet in packets(self._container, [self._stream, *self.sound]) if packet.size)
         try:
-            for packet in packets(self._container, [self._stream, *self.sound]):
-                if packet.size:
-                    yield packet
+            yield from found if self._indexed else self.repair.packets(found)
         except av.error.FFmpegError:
             self.health.cut = True
 
