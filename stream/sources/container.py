@@ -5,6 +5,7 @@ URLs, are refused before they are parsed. Limits are checked against the headers
 """
 
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -112,6 +113,15 @@ def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:
         with_alpha = av.VideoCodecContext.create("libvpx" if context.name == "vp8" else "libvpx-vp9", "r")
         with_alpha.extradata = context.extradata
         context = with_alpha
+    return _limited(context, settings)
+
+
+def decoder_of(codec: str, settings: Settings) -> av.VideoCodecContext:
+    """A decoder for packets of another codec than that of their stream. codec: FFmpeg's name of the decoder."""
+    return _limited(cast(av.VideoCodecContext, av.VideoCodecContext.create(codec, "r")), settings)
+
+
+def _limited(context: av.VideoCodecContext, settings: Settings) -> av.VideoCodecContext:
     context.options = {"max_pixels": _rough_limit(settings)}  # streams may change size
     context.thread_count = settings.codec_threads()
     context.thread_type = "AUTO"

@@ -128,6 +128,7 @@ class FileSource:
             frames=self._stored_frames(stream) or estimate,
             sound=self._reader.sound,
             changing_sound=cache(partial(changing_sound, self._path, self._settings)),
+            other_codec=self._reader.other_codec,
             has_alpha=self._ingest.has_alpha,
             video_streams=len(video_streams(self._container)),
         )

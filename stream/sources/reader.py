@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import av
@@ -18,6 +20,7 @@ from stream.sources.decode_health import DecodeHealth
 from stream.sources.extent import WRAP, origin_s
 from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
+from stream.sources.ts_tables import CodecChanges, codec_changes
 from stream.sources.video_streams import sounds, video_streams
 
 Raw = av.VideoFrame | Sound
@@ -49,8 +52,9 @@ class Reader:
         start_s: float = 0.0,
         end_s: float | None = None,
     ) -> None:
-        self._container, self._stream = container, stream
-        self._decoder = media.decoder(stream, settings)
+        self._container, self._stream, self._settings = container, stream, settings
+        self._decoder = self._own_decoder = media.decoder(stream, settings)
+        self._codec = ""  # of the decoder, if it is not the stream's own
         self._start_s = start_s
         self._window_s = float("inf") if end_s is None else max(0.0, end_s - start_s)
         self._counted = is_raw(container)  # frames have no times, and are decoded from the start
@@ -154,6 +158,7 @@ class Reader:
         else:
             # In this stream: FFmpeg might choose another one, whose keyframes are at other times.
             self._container.seek(int(target / self.time_base), backward=True, stream=self._stream)
+        self._codec, self._decoder = "", self._own_decoder
         self._decoder.flush_buffers()
         self.health = DecodeHealth()
         self._start_clocks()
@@ -179,6 +184,7 @@ class Reader:
                     yield packet
             elif not self._past_end(self._picture):
                 self._note_time(packet)
+                yield from self._change_codec(packet)
                 yield from self._pictures(packet)
             if self._past_end(self._picture) and all(self._past_end(track) for track in self._sound.values()):
                 return
@@ -191,7 +197,29 @@ class Reader:
         except av.error.FFmpegError:
             self.health.cut = True
 
+    def other_codec(self, packet: Any) -> str:
+        """See `VideoInfo.other_codec`; also for packets of video."""
+        return self._changes.codec(packet.stream.id, packet.pos)
+
+    @cached_property
+    def _changes(self) -> CodecChanges:
+        name = self._container.name.removeprefix("file:")
+        return codec_changes(Path(name)) if self._container.format.name == "mpegts" else CodecChanges()
+
+    def _change_codec(self, packet: Any) -> Iterator[av.VideoFrame]:
+        """Switch to the decoder for this packet. Yields the last frames of the one before."""
+        codec = self.other_codec(packet)
+        if codec == self._codec:
+            return
+        yield from self._pictures(None)
+        self._codec, self._decoder = codec, self._own_decoder
+        if codec:
+            self._decoder = media.decoder_of(codec, self._settings)
+        else:
+            self._decoder.flush_buffers()
+
     def _pictures(self, packet: Any) -> Iterator[av.VideoFrame]:
+        """The frames that the decoder returns for a packet; None: the last ones."""
         if self._first_dts is None and packet is not None:
             self._first_dts = packet.dts
         try:

@@ -142,7 +142,7 @@ def _track(
     if trial and trial.accepted and source.index not in info.changing_sound():
         track = CopiedTrack(container, source, name, trial)
     else:
-        track = EncodedTrack(container, source, chosen.sound_codec, name)
+        track = EncodedTrack(container, source, chosen.sound_codec, name, info.other_codec)
     track.stream.disposition = source.disposition
     return track
 
