@@ -199,6 +199,10 @@ class FileSource:
         if health.cut or health.ended_badly or short:
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")
+        known = {stream.id for stream in self._container.streams}
+        if later := sorted(codec for pid, codec in self._reader.tables.announced.items() if pid not in known):
+            streams = "a stream that begins" if len(later) == 1 else f"{len(later)} streams that begin"
+            self._warn("later_streams", f"{streams} in mid-file ({', '.join(later)}) could not be read")
         if splices.leaps:
             self._warn("clock_jump", _jumps(splices.leaps))
         missing = self._reader.gaps.missing([length_s for _, length_s in splices.leaps])

@@ -20,7 +20,7 @@ from stream.sources.decode_health import DecodeHealth
 from stream.sources.extent import WRAP, origin_s
 from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
-from stream.sources.ts_tables import CodecChanges, codec_changes
+from stream.sources.ts_tables import Tables, read_tables
 from stream.sources.video_streams import sounds, video_streams
 
 Raw = av.VideoFrame | Sound
@@ -199,12 +199,13 @@ class Reader:
 
     def other_codec(self, packet: Any) -> str:
         """See `VideoInfo.other_codec`; also for packets of video."""
-        return self._changes.codec(packet.stream.id, packet.pos)
+        return self.tables.codec(packet.stream.id, packet.pos)
 
     @cached_property
-    def _changes(self) -> CodecChanges:
+    def tables(self) -> Tables:
+        """Of an MPEG-TS; empty for other files."""
         name = self._container.name.removeprefix("file:")
-        return codec_changes(Path(name)) if self._container.format.name == "mpegts" else CodecChanges()
+        return read_tables(Path(name)) if self._container.format.name == "mpegts" else Tables()
 
     def _change_codec(self, packet: Any) -> Iterator[av.VideoFrame]:
         """Switch to the decoder for this packet. Yields the last frames of the one before."""

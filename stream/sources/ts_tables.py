@@ -1,4 +1,4 @@
-"""The codecs that the tables of an MPEG-TS announce, and where they change. Parses only the tables of programmes.
+"""The streams and codecs that the tables of an MPEG-TS announce, and where they change. Parses only these tables.
 
 FFmpeg's demuxer follows such a change, but reports a stream's codec only once, as it was at the start.
 """
@@ -6,6 +6,7 @@ FFmpeg's demuxer follows such a change, but reports a stream's codec only once, 
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,21 @@ _NONE: Numbers = np.empty(0, np.int64)
 Codecs = dict[int, str]
 """FFmpeg's decoder by the PID of a stream."""
 
+Table = tuple[int, int, Codecs]
+"""(offset in bytes, PID of the table, codecs of the programme's streams)"""
+
 
 @dataclass(frozen=True)
-class CodecChanges:
-    """Where streams change their codec. By the PID of such a stream: sorted (offset in bytes, codec from there on); the
-    first offset is 0."""
+class Tables:
+    """What the tables of a file say.
 
+    moved: whether all streams of a programme get other PIDs in mid-file. announced: the first codec of every stream,
+    without the PIDs that streams get later.
+    spans: of the streams that change their codec: sorted (offset in bytes, codec from there on), the first at 0.
+    """
+
+    announced: Codecs = field(default_factory=dict)
+    moved: bool = False
     spans: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
 
     def codec(self, pid: int, offset: int | None) -> str:
@@ -47,19 +57,31 @@ class CodecChanges:
         return "" if found == spans[0][1] else found
 
 
-def codec_changes(path: Path) -> CodecChanges:
-    """The changes in an MPEG-TS. In files of over 300 MB, those that last for less than a 250th may be missed."""
+def read_tables(path: Path) -> Tables:
+    """The tables of an MPEG-TS. In files of over 300 MB, changes that last for less than a 250th may be missed."""
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)  # a file is opened several times
+def _read(path: Path, changed_ns: int) -> Tables:
     spans: dict[int, list[tuple[int, str]]] = {}
-    for offset, codecs in _tables(path):
+    latest: dict[int, Codecs] = {}
+    announced, new_pids = Codecs(), Codecs()
+    for offset, programme, codecs in _tables(path):
+        before = latest.get(programme, {})
+        moves = bool(before) and len(before) == len(codecs) and not before.keys() & codecs.keys()
+        latest[programme] = codecs
+        (new_pids if moves else announced).update({pid: codec for pid, codec in codecs.items() if pid not in announced})
         for pid, codec in codecs.items():
-            known = spans.setdefault(pid, [(0, codec)])
-            if codec != known[-1][1]:
-                known.append((offset, codec))
-    return CodecChanges({pid: known for pid, known in spans.items() if len(known) > 1})
+            span = spans.setdefault(pid, [(0, codec)])
+            if codec != span[-1][1]:
+                span.append((offset, codec))
+    known = {pid: codec for pid, codec in announced.items() if pid not in new_pids}
+    return Tables(known, bool(new_pids), {pid: span for pid, span in spans.items() if len(span) > 1})
 
 
-def _tables(path: Path) -> Iterator[tuple[int, Codecs]]:
-    """(offset, codecs) of the tables, sorted by offset."""
+def _tables(path: Path) -> Iterator[Table]:
+    """The tables, sorted by offset."""
     size = path.stat().st_size
     step = max(1, size // _CHUNK // _SAMPLES) * _CHUNK
     programmes: set[int] = set()
@@ -70,23 +92,24 @@ def _tables(path: Path) -> Iterator[tuple[int, Codecs]]:
             found = list(_tables_at(file.seek(at) or at, file.read(_CHUNK), programmes))
             if not found:
                 continue
-            if any(latest.get(pid, codec) != codec for _, codecs in found for pid, codec in codecs.items()):
+            if any(latest.get(pid, codec) != codec for _, _, codecs in found for pid, codec in codecs.items()):
                 for between in range(done, at, _CHUNK):
                     yield from _tables_at(file.seek(between) or between, file.read(_CHUNK), programmes)
             yield from found
-            latest |= {pid: codec for _, codecs in found for pid, codec in codecs.items()}
+            latest |= {pid: codec for _, _, codecs in found for pid, codec in codecs.items()}
             done = at + _CHUNK
 
 
-def _tables_at(offset: int, content: bytes, programmes: set[int]) -> Iterator[tuple[int, Codecs]]:
+def _tables_at(offset: int, content: bytes, programmes: set[int]) -> Iterator[Table]:
     """The tables in a part of the file. programmes: the known PIDs of tables; those that are found are added."""
     starts, pids = _starts(content)
     for at in starts[pids == 0]:
         programmes |= _programmes(_section(content[at : at + _PACKET]))
-    for at in starts[np.isin(pids, sorted(programmes))]:
+    is_table = np.isin(pids, sorted(programmes))
+    for at, pid in zip(starts[is_table], pids[is_table], strict=True):
         section = _section(content[at : at + _PACKET])
         if section[:1] == b"\2":
-            yield offset + int(at), _codecs(section)
+            yield offset + int(at), int(pid), _codecs(section)
 
 
 def _starts(content: bytes) -> tuple[Numbers, Numbers]:

@@ -15,9 +15,9 @@ from stream.sinks import open_sink
 from stream.sources import ts_tables
 from stream.sources.decode_health import damaged_frames
 from stream.sources.file import FileSource
-from stream.sources.ts_tables import codec_changes
+from stream.sources.ts_tables import read_tables
 from tests.fakes import Unchanged
-from tests.media import number_of, numbered, write_video
+from tests.media import number_of, numbered, remuxed, write_video
 from tests.sounds import clip_with, heard, joined, tones, tones_in
 
 SETTINGS = Settings(threads=1)
@@ -46,7 +46,7 @@ def test_the_tables_say_where_codecs_change(tmp_path: Path, suffix: str) -> None
         for video, sound in (("libx264", "aac"), ("mpeg2video", "ac3"))
     ]
     size = clips[0].stat().st_size
-    found = codec_changes(joined(tmp_path / "in.ts", *clips, clips[0]))
+    found = read_tables(joined(tmp_path / "in.ts", *clips, clips[0]))
     spans = list(found.spans.values())
     sound = [["aac", "ac3", "aac"]] if suffix == ".ts" else []  # an M2TS has no type for AAC
     assert [[codec for _, codec in span] for span in spans] == [["h264", "mpeg2video", "h264"], *sound]
@@ -63,7 +63,7 @@ def test_a_large_file_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ts_tables, "_SAMPLES", 8)
     a, b = part(tmp_path / "a.ts"), part(tmp_path / "b.ts", "mpeg2video")
     clip = joined(tmp_path / "in.ts", *[a] * 8, *[b] * 8)
-    spans = codec_changes(clip).spans
+    spans = read_tables(clip).spans
     assert list(spans) == [VIDEO]
     offset, codec = spans[VIDEO][1]
     assert codec == "mpeg2video"
@@ -75,10 +75,10 @@ def test_a_large_file_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_damaged_tables_are_ignored(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "in.ts").write_bytes(content)
-    assert codec_changes(tmp_path / "in.ts").spans == {}
+    assert read_tables(tmp_path / "in.ts").spans == {}
     clip = part(tmp_path / "a.ts").read_bytes()
     (tmp_path / "in.ts").write_bytes(clip[:5000] + content + clip[5000:])
-    assert codec_changes(tmp_path / "in.ts").spans == {}
+    assert read_tables(tmp_path / "in.ts").spans == {}
 
 
 def test_there_is_a_decoder_for_every_codec() -> None:
@@ -113,3 +113,24 @@ def test_sound_of_all_codecs_is_heard(tmp_path: Path, first: str, second: str, s
     for part_s in (0.3, 1.3, 2.3):
         assert tones_in(tmp_path / f"out{suffix}", slice(round(part_s * rate), round((part_s + 0.5) * rate))) == [[0]]
     assert [*source.warnings, *sink.warnings] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "frames", "codes"),
+    [
+        ({"mpegts_start_pid": "0x200"}, 58, []),
+        ({"mpegts_start_pid": "0x200", "mpegts_pmt_start_pid": "0x1100"}, 30, ["later_streams"]),
+    ],
+)
+def test_streams_of_other_pids_are_read_or_reported(
+    tmp_path: Path, options: dict[str, str], frames: int, codes: list[str]
+) -> None:
+    """Recordings of different programmes or cameras; a new table of the same programme is read."""
+    second = remuxed(part(tmp_path / "a.ts"), tmp_path / "b.ts", options=options)
+    with closing(FileSource(joined(tmp_path / "in.ts", tmp_path / "a.ts", second), SETTINGS)) as source:
+        items = list(source)
+    assert sum(isinstance(item, Frame) for item in items) == pytest.approx(frames, abs=2)
+    assert sum(not isinstance(item, Frame) for item in items) == (96 if frames > 30 else 48)
+    assert [code for code, _ in source.warnings] == codes
+    if codes:
+        assert source.warnings[0][1] == "2 streams that begin in mid-file (aac, h264) could not be read"
