@@ -26,8 +26,8 @@ _ASF_ENCRYPTION = (  # GUIDs of objects that only the headers of encrypted files
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
 )
-# FFmpeg's programs always set this. It may make the format of a track that of its end.
-_ALL_TABLES = {"scan_all_pmts": "1"}
+# FFmpeg's programs always set the first of these. It may make the format of a track that of its end.
+_ALL_TABLES = {"scan_all_pmts": "1", "probesize": str(50 * 2**20), "analyzeduration": str(600 * av.time_base)}
 _MERGED = {"merge_pmt_versions": "1"}  # where a programme's streams get other PIDs, they are the same streams
 
 

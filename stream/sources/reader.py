@@ -184,6 +184,7 @@ class Reader:
                     yield packet
             elif not self._past_end(self._picture):
                 self._note_time(packet)
+                self._picture.announce(packet.pts)
                 yield from self._change_codec(packet)
                 yield from self._pictures(packet)
             if self._past_end(self._picture) and all(self._past_end(track) for track in self._sound.values()):
@@ -301,6 +302,10 @@ class _Track:
         located = self._timeline.locate(pts)
         self.now_s = float(located * self._time_base)
         return located
+
+    def announce(self, pts: int | None) -> None:
+        """The time of a frame that is not decoded yet."""
+        self._timeline.announce(pts)
 
     def place_or_drop(self, pts: int | None) -> int | None:
         """The time of a frame in ticks, later than the one before; None if that time has been shown already."""
