@@ -77,7 +77,7 @@ class TimeRepair:
         time = packet.pts if packet.dts is None else packet.dts
         held = _Held(packet, time)
         self._held.append(held)
-        if time is None or not packet.time_base:
+        if time is None or not packet.time_base or packet.stream.type not in ("video", "audio"):
             return
         stream.step = Fraction(packet.duration or 0) or stream.step or _UNKNOWN_STEP_S / packet.time_base
         self._check_presentation(packet, stream.step)

@@ -12,7 +12,7 @@ from av.container import InputContainer
 from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
 from stream.picture.gaps import GapFinder
-from stream.picture.timing import Splices, Timeline, plausible_rate
+from stream.picture.timing import Splices, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.damaged_times import TimeRepair
@@ -20,6 +20,7 @@ from stream.sources.decode_health import DecodeHealth
 from stream.sources.extent import WRAP, origin_s
 from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
+from stream.sources.track_clock import TrackClock, sound_clock
 from stream.sources.ts_tables import Tables, read_tables
 from stream.sources.video_streams import sounds, video_streams
 
@@ -30,7 +31,7 @@ _PRIMING_S = 0.1  # audio may start this long before the video: the decoder's pr
 UNINDEXED = ("mpegts", "mpeg")
 # AVI stores no times, GIF how long each frame is meant to stay, and Theora no frames equal to the one before.
 _WITHOUT_GAPS = ("avi", "gif", "ogg")
-_LEAP_S = Fraction(10)  # their clock may jump ahead too; FFmpeg's programs have the same threshold
+LEAP_S = Fraction(10)  # their clock may jump ahead too; FFmpeg's programs have the same threshold
 _NEAR_S = 10  # around a wrap of the clock
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
@@ -167,14 +168,13 @@ class Reader:
         origin = Fraction(0) if self._counted else origin_s(self._container)
         start = origin + Fraction(self._start_s).limit_denominator(1_000_000)
         self.repair = TimeRepair()
-        self.splices = Splices(start, None if self._indexed else _LEAP_S)
-        self._picture = _Track(self.time_base, self.rate, self.splices)
-        frames = {s.index: Fraction(s.rate or 48_000, 1024) for s in self.sound}
-        self._sound = {s.index: _Track(s.time_base, frames[s.index], self.splices) for s in self.sound}
+        self.splices = Splices(start, None if self._indexed else LEAP_S)
+        self._picture = TrackClock(self.time_base, self.rate, self.splices)
+        self._sound = {s.index: sound_clock(s, self.splices) for s in self.sound}
         self._last_duration_s = 0.0
         self._before: av.VideoFrame | None = None  # the last frame before the range
         self._noted = 0
-        self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s, _LEAP_S)
+        self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s, LEAP_S)
 
     def _decode(self) -> Iterator[Raw]:
         for packet in self._demux():
@@ -271,11 +271,11 @@ class Reader:
             self._delay = picture.dts - (self._first_dts or 0)
         return picture.dts - self._delay
 
-    def _in_range(self, track: "_Track") -> bool:
+    def _in_range(self, track: TrackClock) -> bool:
         earliest_s = -TIME_TOLERANCE_S if self._start_s > 0 else -_PRIMING_S
         return track.now_s > earliest_s and not self._past_end(track)
 
-    def _past_end(self, track: "_Track") -> bool:
+    def _past_end(self, track: TrackClock) -> bool:
         return track.now_s > self._window_s - TIME_TOLERANCE_S
 
 
@@ -283,33 +283,3 @@ def offset(container: InputContainer, time_base: Fraction, start_s: float) -> in
     """Ticks to add to the file's own times, so that time 0 is `start_s` seconds after the start of the file."""
     start = Fraction(start_s).limit_denominator(1_000_000)
     return round(-(origin_s(container) + start) / time_base)
-
-
-class _Track:
-    """The clock of one stream. now_s: time of the last frame or packet, relative to the requested start."""
-
-    def __init__(self, time_base: Fraction | None, rate: Fraction, splices: Splices) -> None:
-        self._time_base = time_base or Fraction(1, 90_000)
-        self.now_s = float("-inf")
-        self._timeline = Timeline(self._time_base, round(1 / (rate * self._time_base)), splices)
-
-    @property
-    def begun(self) -> bool:
-        return self.now_s > float("-inf")
-
-    def locate(self, pts: int | None) -> int:
-        """The time of a packet in ticks; the packet may overlap the one before."""
-        located = self._timeline.locate(pts)
-        self.now_s = float(located * self._time_base)
-        return located
-
-    def announce(self, pts: int | None) -> None:
-        """The time of a frame that is not decoded yet."""
-        self._timeline.announce(pts)
-
-    def place_or_drop(self, pts: int | None) -> int | None:
-        """The time of a frame in ticks, later than the one before; None if that time has been shown already."""
-        placed = self._timeline.place_or_drop(pts)
-        if placed is not None:
-            self.now_s = float(placed * self._time_base)
-        return placed

@@ -23,7 +23,7 @@ STEP = 3_000
 def packets(times: Sequence[int | None], stream: int = 0, delay: int = 0) -> list[Any]:
     return [
         SimpleNamespace(
-            stream=SimpleNamespace(index=stream),
+            stream=SimpleNamespace(index=stream, type="video"),
             pts=None if time is None else time + delay,
             dts=time,
             duration=STEP,
