@@ -2,9 +2,10 @@
 
 Sources: `file`, `picture`, `pattern`, `stdin`, `rtsp`. The other files are parts of these: `demuxers`, `container`,
 `extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `track_clock`, `damaged_times`, `decode_health`, `scan`,
-`ts_tables`, `sound_changes`, `signatures`, `file_kinds`, `mp4_boxes` and `probe` read files; `extras`, `tags` and
-`side_tracks` read what files carry besides pictures and sound; `connection` reads a network stream. The source for a
-WebRTC camera (`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address opens it.
+`ts_tables`, `sound_changes`, `signatures`, `file_kinds`, `mp4_boxes`, `joined_files` and `probe` read files; `extras`,
+`tags` and `side_tracks` read what files carry besides pictures and sound; `connection` reads a network stream. The
+source for a WebRTC camera (`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address
+opens it.
 """
 
 from pathlib import Path

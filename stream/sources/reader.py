@@ -9,6 +9,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from stream.picture.captions import has_captions
 from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
 from stream.picture.gaps import GapFinder
@@ -42,7 +43,7 @@ class Reader:
     health: decoding errors. gaps: missing frames, by the times of packets, whether or not they can be decoded.
     picture_reached_s: end time of the last frame. reached_s: that of the last frame or audio packet.
     sound: the audio streams. unknown_sound: names of those without a decoder. splices: of joined recordings. repair:
-    of damaged times.
+    of damaged times. captions: whether a frame with closed captions was decoded.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Reader:
             self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
             self.time_base = stream.time_base or Fraction(1, 90_000)
         self._count = 0
+        self.captions = False
         self.sound = sounds(container, stream)
         self.unknown_sound = tuple(
             f"sound track {number}" for number, s in enumerate(container.streams.audio, 1) if s.codec_context is None
@@ -234,6 +236,7 @@ class Reader:
             return
         for picture in pictures:
             self._displays.apply(picture)
+            self.captions = self.captions or has_captions(picture)
             pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
             if self._counted:
                 pts, self._count = self._count, self._count + 1

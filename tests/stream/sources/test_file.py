@@ -267,6 +267,41 @@ def test_mp4_files_in_a_row_are_reported_as_such(tmp_path: Path, options: dict[s
     assert len(frames) > 100 if options else len(frames) == 60
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec", "name"),
+    [
+        ("flv", "flv", "FLV"),
+        ("wmv", "msmpeg4v3", "WMV"),
+        ("nut", "mpeg4", "NUT"),
+        ("mxf", "mpeg2video", "MXF"),
+        ("ivf", "libvpx", "IVF"),
+        ("y4m", "rawvideo", "Y4M"),
+    ],
+)
+def test_other_files_in_a_row_are_reported_too(tmp_path: Path, suffix: str, codec: str, name: str) -> None:
+    muxer = {"y4m": "yuv4mpegpipe"}.get(suffix)
+    clip = numbered_clip(tmp_path / f"one.{suffix}", 12, codec=codec, rate=Fraction(25), container=muxer)
+    assert "joined_files" not in drain(clip)[1]
+    twice = tmp_path / f"twice.{suffix}"
+    twice.write_bytes(clip.read_bytes() * 2)
+    source = FileSource(twice, Settings())
+    frames = [item for item in source if isinstance(item, Frame)]
+    source.close()
+    assert [number_of(frame) for frame in frames][:11] == [*range(11)]
+    assert (
+        dict(source.warnings)["joined_files"] == f"the file is 2 {name} files in a row; only the first of them was read"
+    )
+    assert "truncated" not in dict(source.warnings)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("avi", "mpeg4"), ("mkv", "mpeg4"), ("mpg", "mpeg2video")])
+def test_all_of_other_files_in_a_row_are_read(tmp_path: Path, suffix: str, codec: str) -> None:
+    clip = numbered_clip(tmp_path / f"one.{suffix}", 25, codec=codec, rate=Fraction(25))
+    twice = tmp_path / f"twice.{suffix}"
+    twice.write_bytes(clip.read_bytes() * 2)
+    assert [number_of(frame) for frame in drain(twice)[0]] == [*range(25)] * 2
+
+
 def test_a_range_of_concatenated_recordings(tmp_path: Path) -> None:
     part = numbered_clip(tmp_path / "part.ts", 60)
     joined = tmp_path / "joined.ts"
