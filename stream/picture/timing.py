@@ -26,6 +26,7 @@ class Splices:
     def __init__(self, origin_s: Fraction, leap_s: Fraction | None = None) -> None:
         self._shifts_s = [-origin_s]
         self._leap_s = leap_s
+        self._begun_s: Fraction | None = None
         self._reached_s: Fraction | None = None
         self.leaps: list[tuple[float, float]] = []
         self.leapt_s = 0.0
@@ -41,6 +42,7 @@ class Splices:
         """Call with the time of each frame and packet."""
         if self._leap_s is not None and (self._reached_s is None or time_s > self._reached_s):
             self._reached_s = time_s
+            self._begun_s = time_s if self._begun_s is None else self._begun_s
 
     def leaps_to(self, time_s: Fraction, step_s: Fraction) -> bool:
         """Whether a time begins a new recording. step_s: between frames of its stream, which may be a slide show."""
@@ -49,8 +51,11 @@ class Splices:
         return time_s - self._reached_s > max(self._leap_s, _SLIDES * step_s)
 
     def falls_behind(self, time_s: Fraction) -> bool:
-        """Whether a time is so much earlier than the latest one of all streams that it begins a new recording."""
-        return self._reached_s is not None and time_s < self._reached_s - _LATE_S
+        """Whether a time is so much earlier than the latest one of all streams that it begins a new recording. Not
+        where streams have only just begun, because they may begin at different times."""
+        if self._reached_s is None or self._begun_s is None:
+            return False
+        return time_s < self._reached_s - _LATE_S and self._begun_s < self._reached_s - _LATE_S
 
     def add_leap(self, time_s: Fraction, to_s: Fraction, shift_s: Fraction) -> None:
         """Begin a recording at time_s that would begin at to_s by its own clock."""
@@ -143,7 +148,9 @@ class Timeline:
         # If another stream has found a new recording, this one need not step back.
         forward = [ticks for ticks in choices if last < ticks <= last + self._jump]
         placed = min(forward or choices, key=lambda ticks: abs(ticks - following))
-        in_file = self._in_file(pts, placed, max(following, round(self._splices.end_s / self._time_base)))
+        if self._splices.falls_behind(following * self._time_base):
+            following = round(self._splices.end_s / self._time_base)
+        in_file = self._in_file(pts, placed, following)
         if in_file != placed:
             placed = in_file
         elif placed < last - self._jump or (placed <= self._begin and last - placed > self._out_of_order):
@@ -163,7 +170,7 @@ class Timeline:
         following_s, shift_s = following * self._time_base, (following - pts) * self._time_base
         if self._splices.leaps_to(time_s, self._step * self._time_base):
             self._splices.add_leap(following_s, time_s, shift_s)
-        elif self._splices.falls_behind(time_s):
+        elif placed - pts != self._shift and self._splices.falls_behind(time_s):
             self._splices.add(shift_s)
         else:
             return placed

@@ -53,7 +53,8 @@ def read_extras(container: InputContainer, video: av.VideoStream, request: Reque
     """The extras of an opened file, and warnings about limits that it exceeds. Of packets, only those
     of text tracks are read."""
     keep, notes = request.metadata is not Metadata.DROP, Warnings()
-    found_chapters = _chapters(container, request.location, notes)
+    needed = keep or any(_codec(stream) == "mov_text" for stream in container.streams.subtitles)
+    found_chapters = _chapters(container, request.location, notes) if needed else []
     tracks = tuple(_tracks(container, found_chapters, request, notes))
     tags, excess = file_tags(_all_tags(container, video), request.location) if keep else ({}, 0)
     if excess:
