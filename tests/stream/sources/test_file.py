@@ -117,6 +117,16 @@ def test_alpha_of_the_input_is_read(
         assert frame.alpha[:, :24].max() <= 5
 
 
+def test_video_with_a_palette_is_read(tmp_path: Path) -> None:
+    """As old screen recorders write it."""
+    palette = np.stack([np.full(256, 255, np.uint8), *[np.arange(256, dtype=np.uint8)] * 3], axis=1)
+    frames = [av.VideoFrame.from_ndarray((numbered(n)[:, :, 0].copy(), palette), format="pal8") for n in range(6)]
+    clip = write_video(tmp_path / "in.avi", frames, codec="rawvideo", pix_fmt="pal8")
+    found = read(clip)
+    assert [number_of(frame) for frame in found] == [*range(6)]
+    assert all(frame.alpha is None or frame.alpha.min() == 255 for frame in found)
+
+
 def test_a_million_fps_keep_order_and_the_rate_is_estimated(tmp_path: Path) -> None:
     path = write_video(tmp_path / "fast.mkv", [numbered(n) for n in range(5)], codec="ffv1", rate=Fraction(1_000_000))
     source = FileSource(path, Settings())
