@@ -127,6 +127,14 @@ def test_video_with_a_palette_is_read(tmp_path: Path) -> None:
     assert all(frame.alpha is None or frame.alpha.min() == 255 for frame in found)
 
 
+@pytest.mark.parametrize("cut", [1, 100, 187])
+def test_a_transport_stream_that_is_cut_inside_a_packet_is_read(tmp_path: Path, cut: int) -> None:
+    """Its first bytes may look like those of an MP3."""
+    clip = numbered_clip(tmp_path / "in.ts", 30, sound_s=1.0)
+    clip.write_bytes(clip.read_bytes()[cut:])
+    assert [number_of(frame) for frame in read(clip)] == [*range(30)]
+
+
 def test_a_million_fps_keep_order_and_the_rate_is_estimated(tmp_path: Path) -> None:
     path = write_video(tmp_path / "fast.mkv", [numbered(n) for n in range(5)], codec="ffv1", rate=Fraction(1_000_000))
     source = FileSource(path, Settings())
