@@ -23,6 +23,7 @@ from stream.pump import Warnings
 from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources import mp4_boxes
 from stream.sources.base import SourceOptions
 from stream.sources.decode_health import DecodeHealth, damaged_frames
 from stream.sources.extent import extent, stored_frames
@@ -208,7 +209,8 @@ class FileSource:
                 "damaged_times", f"{count} stored with a damaged time, which was computed from the times around it"
             )
         joined = self._whole and not self._is_mp4 and self._warn_of_joined()
-        if not joined and (health.cut or health.ended_badly or short):
+        cut = health.cut or (self._whole and self._is_mp4 and mp4_boxes.is_cut_off(self._path))
+        if not joined and (cut or health.ended_badly or short):
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")
         known = {stream.id for stream in self._container.streams}

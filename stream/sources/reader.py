@@ -20,6 +20,7 @@ from stream.sources.damaged_times import TimeRepair
 from stream.sources.decode_health import DecodeHealth
 from stream.sources.extent import WRAP, origin_s
 from stream.sources.packets import packets
+from stream.sources.presentation import PresentationTimes
 from stream.sources.raw_streams import is_raw, raw_rate
 from stream.sources.track_clock import TrackClock, sound_clock
 from stream.sources.ts_tables import Tables, read_tables
@@ -170,6 +171,7 @@ class Reader:
         origin = Fraction(0) if self._counted else origin_s(self._container)
         start = origin + Fraction(self._start_s).limit_denominator(1_000_000)
         self.repair = TimeRepair()
+        self._presentation = PresentationTimes()
         self.splices = Splices(start, None if self._indexed else LEAP_S)
         self._picture = TrackClock(self.time_base, self.rate, self.splices)
         self._sound = {s.index: sound_clock(s, self.splices) for s in self.sound}
@@ -237,7 +239,10 @@ class Reader:
         for picture in pictures:
             self._displays.apply(picture)
             self.captions = self.captions or has_captions(picture)
-            pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
+            if self._timed:
+                pts = self._presentation.choose(picture.pts, picture.dts)
+            else:
+                pts = self._untimed_pts(picture, packet)
             if self._counted:
                 pts, self._count = self._count, self._count + 1
             time = self._picture.place_or_drop(pts)

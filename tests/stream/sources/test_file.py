@@ -5,6 +5,7 @@ import re
 import struct
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.file import FileSource
+from stream.sources.scan import scan
 from tests import media
 from tests.media import drain, number_of, numbered, numbered_clip, read, write_video
 from tests.sounds import joined, moved
@@ -120,7 +122,8 @@ def test_alpha_of_the_input_is_read(
 def test_video_with_a_palette_is_read(tmp_path: Path) -> None:
     """As old screen recorders write it."""
     palette = np.stack([np.full(256, 255, np.uint8), *[np.arange(256, dtype=np.uint8)] * 3], axis=1)
-    frames = [av.VideoFrame.from_ndarray((numbered(n)[:, :, 0].copy(), palette), format="pal8") for n in range(6)]
+    images: list[Any] = [(numbered(n)[:, :, 0].copy(), palette) for n in range(6)]
+    frames = [av.VideoFrame.from_ndarray(image, format="pal8") for image in images]
     clip = write_video(tmp_path / "in.avi", frames, codec="rawvideo", pix_fmt="pal8")
     found = read(clip)
     assert [number_of(frame) for frame in found] == [*range(6)]
@@ -133,6 +136,23 @@ def test_a_transport_stream_that_is_cut_inside_a_packet_is_read(tmp_path: Path, 
     clip = numbered_clip(tmp_path / "in.ts", 30, sound_s=1.0)
     clip.write_bytes(clip.read_bytes()[cut:])
     assert [number_of(frame) for frame in read(clip)] == [*range(30)]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_reordered_frames_with_decoding_times_only_are_all_read(tmp_path: Path, suffix: str) -> None:
+    """As some programs write raw streams into MP4."""
+    clip, wrong = numbered_clip(tmp_path / "in.mp4", 60, options={"bf": "3"}), tmp_path / f"wrong.{suffix}"
+    with av.open(str(clip)) as container, av.open(str(wrong), "w") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        packets = [packet for packet in container.demux() if packet.size]
+        for number, packet in enumerate(packets):
+            packet.pts = packet.dts = round(number / 30 / packet.time_base)
+            packet.stream = stream
+            out.mux(packet)
+    found = read(wrong)
+    assert (scan(clip, Settings()).plain, scan(wrong, Settings()).plain) == (True, False)
+    assert [number_of(frame) for frame in found] == [*range(60)]
+    assert [frame.time_s for frame in found] == pytest.approx([n / 30 for n in range(60)], abs=0.12)
 
 
 def test_a_million_fps_keep_order_and_the_rate_is_estimated(tmp_path: Path) -> None:
