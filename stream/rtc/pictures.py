@@ -9,9 +9,9 @@ from itertools import groupby
 
 import av
 
+from stream.picture.bt601 import ToBt601
 from stream.picture.frames import Frame, to_av
 from stream.picture.stack import scaled
-from stream.rtc.colours import ToBt601
 from stream.rtc.encoder import CLOCK
 from stream.rtc.h264_levels import blocks
 from stream.rtc.tracks import Variant
