@@ -30,7 +30,9 @@ def stream(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SRC", help="Address of a live source, such as rtsp://[USER[:PASSWORD]@]HOST[:PORT]/PATH."
+            metavar="SRC",
+            help="Address of a live source, such as rtsp://[USER[:PASSWORD]@]HOST[:PORT]/PATH; camera: for a camera of "
+            "this computer; or a video file, which plays at its own pace.",
         ),
     ],
     outputs: Annotated[
@@ -50,7 +52,8 @@ def stream(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File whose first line is the password of the user in SRC; keeps it out of the process list.",
+            help="File whose first line is the password of the user in SRC, or the passphrase of SRT; "
+            "keeps it out of the process list.",
         ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again at its end.")] = False,

@@ -32,6 +32,7 @@ SEEN = {
     "stream/fetch/tls_tunnel.py:TlsTunnel._run": "only copies bytes; the connection ends",
     "stream/sources/idle.py:IdleSource.__init__": "raised by the reading thread",
     "stream/sinks/camera.py:CameraSink.open": "raised by `CameraSink.write`",
+    "stream/sources/paced.py:Paced.__iter__": "raised there",
     "stream/fetch/safe_http.py:_time_limit": "only shuts a socket down",
     "web/http/disconnects.py:while_connected": "raised there",
     "workers/files/process.py:TaskProcess.run": "raised there",

@@ -70,7 +70,10 @@ class LoopbackDevice:
 
     def __init__(self, folder: Path, size: str = "", fifo: bool = True) -> None:
         self.path = folder / "video10"
-        self.environment = os.environ | {"LD_PRELOAD": str(_library(folder)), "LOOPBACK_DEVICE": str(self.path)}
+        self.environment = os.environ | {
+            "LD_PRELOAD": preloaded(folder, "loopback_device"),
+            "LOOPBACK_DEVICE": str(self.path),
+        }
         if size:
             self.environment["LOOPBACK_SIZE"] = size
         self._buffer = b""
@@ -101,15 +104,15 @@ class LoopbackDevice:
         os.close(self._file)
 
 
-def _library(folder: Path) -> Path:
-    """The compiled stand-in."""
+def preloaded(folder: Path, name: str) -> str:
+    """The path of a stand-in in tests/data, compiled into the folder. Skips the test where gcc is missing."""
     if sys.platform != "linux":
-        pytest.skip("the stand-in for a virtual camera runs on Linux only")
-    compiler = shutil.which("gcc") or pytest.skip("the stand-in for a virtual camera needs gcc")
-    library = folder / "loopback_device.so"
-    source = DATA / "loopback_device.c"
+        pytest.skip("stand-ins for V4L2 devices run on Linux only")
+    compiler = shutil.which("gcc") or pytest.skip("stand-ins for V4L2 devices need gcc")
+    library = folder / f"{name}.so"
+    source = DATA / f"{name}.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    return str(library)
 
 
 def rate_of(times_s: list[float]) -> float:

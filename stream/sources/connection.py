@@ -8,7 +8,7 @@ own error messages may quote the address and its password, so they are never pas
 import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,10 +26,12 @@ from stream.fetch import certificates
 from stream.picture.bt601 import assume_bt601
 from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
-from stream.picture.timing import Pace, plausible_rate
+from stream.picture.timing import plausible_rate
 from stream.registry import find
 from stream.settings import Settings
 from stream.sources.connection_errors import CLOSED, explained
+from stream.sources.paced import Paced
+from stream.sources.playlist import PLAYLIST_NAMES, PLAYLIST_OPTIONS, Parts
 from stream.sources.protocols import Protocol
 from stream.sources.video_streams import choose, sounds
 
@@ -87,8 +89,8 @@ class Connection:
         self._insecure, self._number, self._size = insecure, number, size
         self._abandoned = threading.Event()
         self._heard_s = time.monotonic()
-        self._pipe: Any = None
-        self._pace: Pace | None = None
+        self._reader: Any = None  # what reads the source for FFmpeg, if not FFmpeg itself; may know why it ended
+        self._pipe: Any = None  # the same, if it can be closed while it is read
         self.opened = False
         self.has_sound: bool | None = None
         self.ended = threading.Event()
@@ -132,26 +134,36 @@ class Connection:
         opener = self._protocol.opener
         target = find(opener)(self._address, self._settings) if opener else self._address.url
         if isinstance(target, str):
-            with self._open(target) as container:
-                return self._read(container)
+            with self._open_url(target) as container:
+                return self._ended(self._read(container))
         with closing(target):
-            self._pipe = target
+            self._reader = self._pipe = target
             if self._abandoned.is_set():
                 return CLOSED
             with self._open(target) as container:
-                reason = self._read(container)
-            return getattr(target, "reason", CLOSED) if reason == CLOSED else reason
+                return self._ended(self._read(container))
 
-    def _open(self, target: Any) -> InputContainer:
+    def _open_url(self, url: str) -> InputContainer:
+        """Playlists are read by `Parts`; what is none is found out by trying, without the demuxer of playlists."""
         limit_s = self._settings.rtsp_timeout_s
+        timeout = (limit_s, limit_s)
+        if not self._protocol.playlists:
+            return self._open(url, timeout=timeout)
+        if not urlsplit(url).path.endswith(PLAYLIST_NAMES):
+            with suppress(av.error.InvalidDataError):
+                return self._open(url, timeout=timeout)
+        self._reader = Parts(self._address, self._settings, self._insecure)
+        return self._open(url, PLAYLIST_OPTIONS, timeout=timeout, io_open=self._reader)
+
+    def _open(self, target: Any, more: Mapping[str, str] | None = None, **fields: Any) -> InputContainer:
         options = {
             **self._protocol.all_options(self._settings, self._insecure),
             "flags": "low_delay",
             "max_pixels": str(self._settings.max_pixels),
+            **(more or {}),
         }
         demuxer = self._protocol.demuxer or None
-        limits = (limit_s, limit_s) if isinstance(target, str) else None
-        opened = av.open(target, format=demuxer, options=options, timeout=limits, metadata_errors="replace")
+        opened = av.open(target, format=demuxer, options=options, metadata_errors="replace", **fields)
         return cast(InputContainer, opened)
 
     def _open_device(self) -> InputContainer:
@@ -163,8 +175,13 @@ class Connection:
         return self._opened(last)
 
     def _opened(self, wanted: CaptureInput) -> InputContainer:
-        limit_s = self._settings.rtsp_timeout_s
-        return av.open(wanted.url, format=wanted.format, options=wanted.options, timeout=(limit_s, limit_s))
+        limit_s = self._settings.rtsp_timeout_s  # not `options`: decoders would assume the requested size
+        limits, options = (limit_s, limit_s), wanted.options
+        return av.open(wanted.url, format=wanted.format, container_options=options, timeout=limits)
+
+    def _ended(self, reason: str) -> str:
+        """The reason for an end, by what read the source if that knows more."""
+        return (getattr(self._reader, "reason", "") or reason) if reason == CLOSED else reason
 
     def _read(self, container: InputContainer) -> str:
         self.opened, self._heard_s = True, time.monotonic()
@@ -183,20 +200,24 @@ class Connection:
         context.thread_type = "SLICE"  # frame threading delays pictures
         context.thread_count = self._settings.codec_threads()
         context.options = {"max_pixels": str(self._settings.max_pixels)}
-        if self._protocol.paced and container.format.name not in _WITHOUT_CLOCK:
-            self._pace = Pace()
-        return self._decode(container, stream, used)
+        has_clock = container.format.name not in _WITHOUT_CLOCK
+        packets: Iterable[Any] = container.demux(used)
+        if self._protocol.paced and has_clock:
+            packets = Paced(packets, len(used), self._abandoned)
+        if self._protocol.device:
+            packets = map(_copied, packets)
+        return self._decode(packets, stream, has_clock)
 
-    def _decode(self, container: InputContainer, stream: av.VideoStream, used: list[Any]) -> str:
+    def _decode(self, packets: Iterable[Any], stream: av.VideoStream, has_clock: bool) -> str:
         """Deliver all pictures and sound until the connection ends. Returns the reason for the end."""
         limit_s, seen_s, decoded_s = self._settings.rtsp_timeout_s, self._heard_s, self._heard_s
         displays, rate = Displays(), plausible_rate(stream.average_rate, stream.guessed_rate)
-        context, has_clock = stream.codec_context, container.format.name not in _WITHOUT_CLOCK
-        for packet in container.demux(used):
+        context = stream.codec_context
+        for packet in packets:
             now_s = time.monotonic()
             if self._abandoned.is_set() or now_s - self._heard_s > _TIMED_OUT * limit_s:
                 return self._silence()  # this packet is old: FFmpeg's parser held it back until the timeout
-            self._heard_s = now_s = self._wait_for(packet)
+            self._heard_s = now_s
             if packet.stream is stream:
                 seen_s = now_s
             if now_s - decoded_s > _MAX_BLIND * limit_s:
@@ -216,13 +237,6 @@ class Connection:
                 self._send(Picture(decoded, time_s, self._heard_s, sar, rate, self._number))
         return CLOSED
 
-    def _wait_for(self, packet: Any) -> float:
-        """Wait for a packet's time, if the source may send ahead of it. Returns the time by `time.monotonic`."""
-        time_s = _seconds(packet.dts, packet.time_base)
-        if self._pace is not None and time_s is not None:
-            self._abandoned.wait(self._pace.wait_s(time_s, time.monotonic()))
-        return time.monotonic()
-
     def _pass_on(self, packet: Any) -> None:
         time_s = _seconds(packet.pts, packet.time_base)
         if packet.size and time_s is not None:
@@ -234,7 +248,7 @@ class Connection:
 
     def _explain(self, exc: Exception) -> str:
         """The reason for an error, without FFmpeg's message, which quotes the address and its password."""
-        if reason := getattr(self._pipe, "reason", ""):
+        if reason := getattr(self._reader, "reason", ""):
             return str(reason)
         refused = isinstance(exc, av.error.HTTPError | MatteboxError)
         timed_out = isinstance(exc, av.error.TimeoutError | av.error.ExitError | TimeoutError)
@@ -260,6 +274,14 @@ class Connection:
 
 def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
     return None if ticks is None or time_base is None else float(ticks * time_base)
+
+
+def _copied(packet: Any) -> Any:
+    """A packet with memory of its own. Those of V4L2 are in memory of the device, which is gone when it is closed; raw
+    pictures refer to it, and freeing a packet later would crash."""
+    copy: Any = av.Packet(bytes(packet))
+    copy.pts, copy.dts, copy.time_base, copy.stream = packet.pts, packet.dts, packet.time_base, packet.stream
+    return copy
 
 
 def _decoded(context: Any, packet: Any) -> list[av.VideoFrame]:

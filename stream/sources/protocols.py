@@ -19,7 +19,7 @@ Options = Callable[[Settings], dict[str, str]]
 """FFmpeg's options for a protocol."""
 
 _HTTP = "http,https,tcp,tls,crypto,data"
-_HTTP_FORMATS = "hls,mpegts,mov,mp4,flv,matroska,webm,mpjpeg,mjpeg,aac,mp3"
+_HTTP_FORMATS = "mpegts,mov,mp4,flv,matroska,webm,mpjpeg,mjpeg,aac,mp3"
 _QUICK = {  # with the defaults the first picture is a second old when it is delivered
     "probesize": "32768",
     "analyzeduration": "100000",
@@ -39,13 +39,14 @@ class Protocol:
     options: FFmpeg's options. demuxer: the one that reads all these addresses; "": FFmpeg recognises the format.
     tls: connections are encrypted; certificates are verified.
     paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
-    network: addresses have a host. check: raises UsageError for an address that cannot be opened.
+    playlists: addresses may be those of HLS playlists, which `playlist` reads.
+    check: raises UsageError for an address that cannot be opened.
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
     returns a URL, the name of a device, or a file object of a child process. FFmpeg's calls have no time limit there:
     `close()` may be called from any thread, and makes a waiting `read(size)` return. Its `reason`, if it has one, says
     why it ended; while its `waits_for_caller` is true, there is no time limit. It may raise MatteboxError.
     device: "module:function" for devices of this computer: called with the name in the address and the requested size,
-    returns how to open it, best first (`stream/devices/capture.py`). Then only `network` and `check` are used.
+    returns how to open it, best first (`stream/devices/capture.py`). Then only `check` is used besides.
     forbidden: what a refusal without further information means.
     """
 
@@ -55,7 +56,7 @@ class Protocol:
     demuxer: str = ""
     tls: bool = False
     paced: bool = False
-    network: bool = True
+    playlists: bool = False
     check: Callable[[Address], object] = Address.check_host
     opener: str = ""
     device: str = ""
@@ -112,11 +113,10 @@ PROTOCOLS = {
     "rtsps": Protocol("rtsps,rtsp,rtp,tcp,udp,tls", "rtsp", _rtsp, tls=True),
     "rtmp": Protocol("rtmp,tcp", "flv,live_flv", forbidden=_UNPUBLISHED),
     "rtmps": Protocol("rtmps,rtmp,tcp,tls", "flv,live_flv", tls=True, forbidden=_UNPUBLISHED),
-    "http": Protocol(_HTTP, _HTTP_FORMATS, paced=True),
-    "https": Protocol(_HTTP, _HTTP_FORMATS, tls=True, paced=True),
+    "http": Protocol(_HTTP, _HTTP_FORMATS, paced=True, playlists=True),
+    "https": Protocol(_HTTP, _HTTP_FORMATS, tls=True, paced=True, playlists=True),
     "camera": Protocol(
         *("", ""),
-        network=False,
         check=_check_camera,
         device="stream.devices.capture:inputs_of",
         forbidden="no permission to use the camera",

@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -13,7 +15,7 @@ from tests.flashes import make_clip, measured, offsets_s
 from tests.media import ROOT, command, mattebox
 from tests.rtmp import RtmpServer
 from tests.servers import free_port
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 QUICK = {"MATTEBOX_RTSP_RETRY_S": "0.3", "MATTEBOX_OUTPUT_TIMEOUT_S": "5"}
 SECRET = "hush-hush"
@@ -87,3 +89,22 @@ def test_an_existing_output_of_several_is_not_replaced(tmp_path: Path) -> None:
     assert "already exists" in done.stderr
     assert kept.read_text() == "kept"
     assert not (tmp_path / "a.mkv").exists()
+
+
+def test_a_recording_to_a_single_file_survives_sigkill(tmp_path: Path) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", 4), tmp_path / "out" / "out.mp4"
+    out.parent.mkdir()
+    running = start(clip, out, "--loop")
+    try:
+        until(lambda: sum(part.read_bytes().count(b"moof") for part in out.parent.iterdir()) >= 5)
+    finally:
+        running.kill()
+        running.communicate()
+    (left,) = out.parent.iterdir()
+    assert left.suffix == ".part"
+    kinds: Counter[str] = Counter()
+    with av.open(left) as container, suppress(av.error.InvalidDataError):  # the last fragment may be cut
+        for packet in container.demux():
+            kinds[packet.stream.type] += len(packet.decode())
+    assert kinds["video"] >= 3 * 25
+    assert kinds["audio"] >= 3 * 46

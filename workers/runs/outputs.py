@@ -1,7 +1,7 @@
 """The outputs of `mattebox stream`: one file, or several outputs of any kind at once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +11,11 @@ from stream.pump import Sink
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import device_schemes, existing, open_sink
+from stream.sinks.encodings import check_alpha, encoding_of
+from stream.sinks.file import FileSink
 from stream.sinks.live.fan_out import FanOut
 from stream.sinks.live.protocols import is_playlist, schemes
+from stream.sinks.live.recording import FRAGMENTS
 from stream.sinks.live.spec import OutputSpec, OutputStatus
 
 
@@ -55,12 +58,22 @@ def open_outputs(
     up each other. Raises UsageError, DiskError.
     """
     if len(addresses) == 1 and _is_plain(addresses[0], sending):
-        return open_sink(addresses[0], options, settings)
+        return _plain(addresses[0], options, settings)
     specs = [
         OutputSpec(address, sending.bitrate, sending.rate, sending.audio, sending.token, sending.insecure)
         for address in addresses
     ]
     return FanOut(specs, options, settings, on_state)
+
+
+def _plain(address: Address, options: Options, settings: Settings) -> Sink:
+    """The address's own sink. An MP4 file is written in fragments, so that a crash leaves a file that plays."""
+    if address.scheme == "file" and address.path.suffix.lower() == ".mp4" and not address.path.is_dir():
+        encoding = replace(encoding_of(address.path), muxer_options=FRAGMENTS)
+        if options.wants_alpha:
+            check_alpha(encoding)
+        return FileSink(address.path, encoding, settings)
+    return open_sink(address, options, settings)
 
 
 def _is_plain(address: Address, sending: Sending) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.errors import DeviceError
 from stream.picture.canvas import grey
 from stream.picture.frames import Frame
 from stream.settings import Settings
@@ -34,6 +35,7 @@ class Camera:
         self.sizes: list[tuple[int, int]] = []
         self.closed = 0
         self.watched: bool | None = False
+        self.unplugged = False
 
     def open(self, size: tuple[int, int]) -> PlayedSource:
         camera = self
@@ -43,6 +45,8 @@ class Camera:
                 camera.closed += 1
                 super().close()
 
+        if self.unplugged:
+            raise DeviceError("no camera was found")
         self.sizes.append(size)
         self.opened.append(Source(self.clip, Settings(), size, loop=True))
         return self.opened[-1]
@@ -122,3 +126,18 @@ def test_it_ends_while_idle(tmp_path: Path) -> None:
     until(lambda: reading.slates(0))
     reading.end()
     assert not camera.is_on
+
+
+def test_a_camera_that_was_unplugged_meanwhile_is_retried(tmp_path: Path) -> None:
+    camera = Camera(tmp_path)
+    reading = Reading(camera)
+    try:
+        until(lambda: reading.slates(0))
+        camera.unplugged = camera.watched = True
+        until(lambda: "reconnecting: no camera was found" in map(str, reading.states))
+        count = len(reading.frames)
+        until(partial(reading.slates, count))
+        camera.unplugged = False
+        until(partial(reading.pictures, count))
+    finally:
+        reading.end()
