@@ -24,7 +24,8 @@ CLOCKED = (
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
     "workers/test_lifecycle", "stream/rtc/test_lip_sync", "stream/rtc/test_whip_client",
     "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream", "test_new_engine",
-    "commands/test_stream", "commands/test_camera", "stream/sources/test_played", "stream/sources/test_idle",
+    "commands/test_stream", "stream/sinks/live/", "commands/test_camera", "stream/sources/test_played",
+    "stream/sources/test_idle",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 
