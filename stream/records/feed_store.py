@@ -5,8 +5,8 @@ and the `worker` and `fence` of its copy match the record: `claim` sets both and
 extends every half second. When a lease expires, the next call of any process gives the feed to other workers; from then
 on calls of the old owner raise Fenced. After an outage, in which no process reached Redis, owners have 3 s more.
 
-Changes by the owner increase the record's `version`. `renew` returns it, and the worker reads the feed again: no change is
-missed. Feeds have no expiry. When Redis was flushed, workers restore the feeds that they run.
+Changes by the owner increase the record's `version`. `renew` returns it, and the worker reads the feed again: no change
+is missed. Feeds have no expiry. When Redis was flushed, workers restore the feeds that they run.
 """
 
 import json
