@@ -143,7 +143,7 @@ class TooManyFeeds(StoreError):  # noqa: N818
 
 
 class FeedNameTaken(StoreError):  # noqa: N818
-    code = "name_taken"
+    code = "name_in_use"
 
 
 class FeedChanged(StoreError):  # noqa: N818

@@ -180,7 +180,7 @@ def _check(reply: list[Any], id: str, name: str = "") -> None:
             raise Fenced(f"feed {id} is no longer owned by this worker")
         case "changed":
             raise FeedChanged(f"feed {id} was changed at the same time; try again")
-        case "name_taken":
+        case "name_in_use":
             raise FeedNameTaken(f"you have another feed with the name {name!r}")
         case "key_reused":
             raise KeyReused("this idempotency key was used for a different feed")

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
-from stream.records.jobs import POISON
+from stream.records.jobs import POISON, Side
 from stream.records.live import Meters
 from stream.records.options import Options
 
@@ -102,6 +102,8 @@ class Feed(_Record):
     name: FeedName
     source: str
     insecure: bool = Field(False, description="accept any TLS certificate of the source")
+    width: Side = Field(0, description="of the outputs; 0: from the height and the aspect ratio, or as the source")
+    height: Side = 0
     outputs: tuple[FeedOutput, ...] = Field((), max_length=limits.FEED_OUTPUTS)
     options: Options = Options()
     state: FeedState = FeedState.WAITING

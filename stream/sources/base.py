@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from stream.address import Address
 from stream.errors import UsageError
+from stream.meters import Recent, Stopwatch
 from stream.pump import Item, Source
 from stream.records.metadata import Metadata
 from stream.settings import Settings
@@ -63,12 +64,14 @@ class LiveSource(Source, Protocol):
 
     slot: the slot that `pump` reads from; `slot.dropped` counts frames for which the transform was too slow.
     dropped: frames dropped before that, by cause: "convert" (a newer one arrived first) and "unusable".
-    state: the current state.
+    state: the current state. rate: of received pictures. converting: time to convert one.
     """
 
     slot: Slot[Item]
     dropped: Counter[str]
     state: SourceState
+    rate: Recent
+    converting: Stopwatch
 
     def end(self) -> None:
         """Stop producing frames; those already delivered are still processed. Safe in a signal handler."""

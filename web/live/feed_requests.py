@@ -23,6 +23,7 @@ from stream.records.feeds import (
     OutputId,
     OutputSecret,
 )
+from stream.records.jobs import Side
 from stream.records.options import Options
 from stream.sources import SOURCES
 from web.context import Context
@@ -66,6 +67,8 @@ class FeedRequest(BaseModel):
     name: FeedName
     source: Url
     insecure: bool = Field(False, description="accept any TLS certificate of the source")
+    width: Side = Field(0, description="pixels; 0: follows from the height, or is that of the source")
+    height: Side = 0
     outputs: list[FeedOutputIn] = Field(default_factory=list, max_length=limits.FEED_OUTPUTS)
     options: PartialOptions = Field(default_factory=dict)
     show_room: bool = False
@@ -117,7 +120,7 @@ async def new_feed(here: Context, owner: str, request: FeedRequest) -> tuple[Fee
     state = FeedState.WAITING if request.running else FeedState.STOPPED
     feed = Feed(
         id=str(uuid4()), owner=owner, name=request.name, source=str(source), insecure=request.insecure,
-        outputs=outputs, options=options, state=state,
+        width=request.width, height=request.height, outputs=outputs, options=options, state=state,
     )  # fmt: skip
     return feed, FeedSecrets(source.url, secrets)
 

@@ -24,6 +24,7 @@ router = APIRouter(prefix=PATH, tags=["feeds"])
 _CREATED: dict[int | str, dict[str, Any]] = {201: openapi.answer("The feed.", Location="the feed")}
 _PAGE: dict[int | str, dict[str, Any]] = {200: openapi.answer("A page of the list.", Link='rel="next": the next page')}
 _CREATES, _CREATES_WINDOW_S = 300, 60
+_COPIED = {"id", "name", "width", "height", "state", "reason", "worker", "created_s", "updated_s"}
 _ATTEMPTS = 5  # of a change, while others change the same feed
 
 
@@ -65,6 +66,8 @@ class FeedOut(BaseModel):
     reason: str
     detail: str
     source: SourceOut
+    width: int
+    height: int
     outputs: list[FeedOutputOut]
     options: dict[str, Any]
     worker: str
@@ -86,7 +89,7 @@ def feed_out(here: Context, feed: Feed) -> FeedOut:
     reports = {report.id: report for report in feed.report.outputs}
     running = feed.state is FeedState.RUNNING
     return FeedOut(
-        **feed.model_dump(include={"id", "name", "state", "reason", "worker", "created_s", "updated_s"}),
+        **feed.model_dump(include=_COPIED),
         detail=feed.detail or REASONS.get(feed.reason, ""),
         source=SourceOut(
             address=feed.source,

@@ -119,14 +119,14 @@ def test_a_repeated_request_with_a_key_returns_the_first_feed(http: httpx.Client
 
 def test_names_and_numbers_are_limited(http: httpx.Client) -> None:
     created(http, "a")
-    problem(http.post("/api/feeds", json=body("a")), 409, "name_taken", "name")
+    problem(http.post("/api/feeds", json=body("a")), 409, "name_in_use", "name")
     for name in "bcd":
         created(http, name, running=False)
     refused = http.post("/api/feeds", json=body("e"))
     problem(refused, 429, "too_many_feeds")
     assert int(refused.headers["retry-after"]) > 0
     id = http.get("/api/feeds").json()["feeds"][0]["id"]
-    problem(http.patch(f"/api/feeds/{id}", json={"name": "a"}), 409, "name_taken", "name")
+    problem(http.patch(f"/api/feeds/{id}", json={"name": "a"}), 409, "name_in_use", "name")
 
 
 def test_the_list_has_pages(http: httpx.Client) -> None:

@@ -4,7 +4,7 @@ local f, run, name = find(ARGV[1]), ARGV[3] == '1', ARGV[4]
 if not f then return { 'gone' } end
 if f.version ~= ARGV[2] then return { 'changed' } end
 if name ~= f.name then
-  if redis.call('HEXISTS', names_key(f.owner), name) == 1 then return { 'name_taken' } end
+  if redis.call('HEXISTS', names_key(f.owner), name) == 1 then return { 'name_in_use' } end
   redis.call('HDEL', names_key(f.owner), f.name)
   redis.call('HSET', names_key(f.owner), name, f.id)
 end

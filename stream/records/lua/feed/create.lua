@@ -11,7 +11,7 @@ if known and find(known) then
   return { 'ok', all(known) }
 end
 if find(id) then return { 'ok', all(id) } end -- a repeat: the first reply was lost
-if redis.call('HEXISTS', names_key(owner), name) == 1 then return { 'name_taken' } end
+if redis.call('HEXISTS', names_key(owner), name) == 1 then return { 'name_in_use' } end
 if redis.call('ZCARD', of_key(owner)) >= most then return { 'too_many' } end
 
 local at_s = now()
