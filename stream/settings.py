@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     rtsp_transport: Literal["tcp", "udp"] = Field("tcp", description="transport of RTSP sources: tcp or udp")
     rtsp_timeout_s: float = Field(5.0, gt=0, le=60, description="an RTSP source silent for this long counts as lost")
     rtsp_retry_s: float = Field(5.0, gt=0, description="pause before reconnecting to a lost RTSP source")
+    output_timeout_s: float = Field(
+        10.0, gt=0, le=60, description="a live output that accepts nothing for this long is disconnected and retried"
+    )
     slate_after_s: float = Field(1.0, gt=0, description="a live source without a frame for this long shows the slate")
     live_sessions: int = Field(0, ge=0, description="live videos per worker; 0: measured at start")
 

@@ -1,4 +1,5 @@
-"""Hand-over between threads: `Slot` for live video (newest wins), `BoundedQueue` for files (lossless).
+"""Hand-over between threads: `Slot` for live video (newest wins), `LiveSlot` for live video with sound, `BoundedQueue`
+for files (lossless).
 
 `close()` lets the reader take the remaining items and then ends its loop.
 """
@@ -6,10 +7,12 @@
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+MAX_SOUND = 1000  # packets of sound that may wait in a LiveSlot: about 20 s
 
 
 class Handover(ABC, Generic[T]):
@@ -81,6 +84,40 @@ class Slot(Handover[T]):
             self._items.append(item)
             self._changed.notify_all()
             return True
+
+
+class LiveSlot(Handover[T]):
+    """Holds the newest frame, and packets of sound in order with it. `put` never waits.
+
+    is_frame: distinguishes frames from packets of sound. max_sound: packets that may wait. A frame that is put while
+    another one waits replaces it and takes its place behind the packets that came before it.
+    dropped: frames replaced before they were taken. sound_dropped: packets over the limit, the oldest ones.
+    """
+
+    def __init__(self, is_frame: Callable[[T], bool], max_sound: int = MAX_SOUND) -> None:
+        super().__init__()
+        self._is_frame, self._max_sound = is_frame, max_sound
+        self.dropped = self.sound_dropped = 0
+
+    def put(self, item: T) -> bool:
+        with self._changed:
+            if self._closed:
+                return False
+            if self._is_frame(item):
+                self.dropped += self._remove_first(frame=True)
+            elif sum(not self._is_frame(waiting) for waiting in self._items) >= self._max_sound:
+                self.sound_dropped += self._remove_first(frame=False)
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def _remove_first(self, frame: bool) -> bool:
+        """Remove the first frame, or the first packet of sound. Returns whether there was one."""
+        for index, waiting in enumerate(self._items):
+            if self._is_frame(waiting) == frame:
+                del self._items[index]
+                return True
+        return False
 
 
 class BoundedQueue(Handover[T]):

@@ -32,10 +32,13 @@ class RtspServer:
         self.start(*arguments)
 
     def start(self, *arguments: object) -> None:
-        argv = [sys.executable, "-m", "tests.rtsp_server", str(self.port), *map(str, arguments)]
-        self.process = subprocess.Popen(tied(argv), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.process = self._launch(*arguments)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"
+
+    def _launch(self, *arguments: object) -> "subprocess.Popen[str]":
+        argv = [sys.executable, "-m", "tests.rtsp_server", str(self.port), *map(str, arguments)]
+        return subprocess.Popen(tied(argv), cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
     def url(self, path: str = "cam", user: str = "") -> str:
         return f"rtsp://{user}{'@' if user else ''}127.0.0.1:{self.port}/{path}"

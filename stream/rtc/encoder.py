@@ -14,7 +14,7 @@ import av
 from av.video.frame import PictureType
 
 from stream.errors import EncodeError
-from stream.rtc.colours import tag_bt601
+from stream.picture.bt601 import tag_bt601
 from stream.settings import Settings
 from stream.sinks.encodings import encoder_opens
 

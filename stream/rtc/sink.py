@@ -15,10 +15,10 @@ import av
 from aiortc import RTCRtpSender
 
 from stream.meters import OutputMeter, OutputMeters, Stopwatch
+from stream.picture.bt601 import ToBt601
 from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.pump import Item, Warnings
 from stream.rtc.aiortc_overrides import Encoded, intercept_feedback, report_arrival_times, round_trip_s
-from stream.rtc.colours import ToBt601
 from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
 from stream.rtc.sound import SoundDelay
 from stream.rtc.tracks import EncodeRequests, Packet, SoundTrack, VideoTrack

@@ -21,6 +21,7 @@ import av
 
 from stream.errors import MatteboxError, NoVideoStream
 from stream.meters import Recent, Stopwatch
+from stream.picture.bt601 import assume_bt601
 from stream.picture.canvas import fitted
 from stream.picture.display_matrix import Displays
 from stream.picture.frames import Frame, VideoInfo
@@ -28,7 +29,6 @@ from stream.picture.ingest import Ingest, Shape
 from stream.picture.timing import Splices, Timeline
 from stream.pump import Item, Warnings
 from stream.rtc.aiortc_overrides import Encoded
-from stream.rtc.colours import assume_bt601
 from stream.settings import Settings
 from stream.slot import Slot
 

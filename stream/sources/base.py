@@ -11,7 +11,7 @@ from stream.meters import Recent, Stopwatch
 from stream.pump import Item, Source
 from stream.records.metadata import Metadata
 from stream.settings import Settings
-from stream.slot import Slot
+from stream.slot import LiveSlot, Slot
 
 _DESCRIPTIONS = {"start_s": "a start", "end_s": "an end", "size": "a size", "duration_s": "a duration",
                  "stream": "a choice of stream"}  # fmt: skip
@@ -62,16 +62,19 @@ class SourceOptions:
 class LiveSource(Source, Protocol):
     """A source that never blocks its producer: it provides the newest frame, until `end` or `close` is called.
 
-    slot: the slot that `pump` reads from; `slot.dropped` counts frames for which the transform was too slow.
+    slot: the slot that `pump` reads from, a `LiveSlot` if the source has sound; `slot.dropped` counts frames for which
+    the transform was too slow.
     dropped: frames dropped before that, by cause: "convert" (a newer one arrived first) and "unusable".
     state: the current state. rate: of received pictures. converting: time to convert one.
     """
 
-    slot: Slot[Item]
     dropped: Counter[str]
     state: SourceState
     rate: Recent
     converting: Stopwatch
+
+    @property
+    def slot(self) -> Slot[Item] | LiveSlot[Item]: ...
 
     def end(self) -> None:
         """Stop producing frames; those already delivered are still processed. Safe in a signal handler."""

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from stream.slot import BoundedQueue, Slot
+from stream.slot import BoundedQueue, LiveSlot, Slot
 from tests.waiting import PATIENCE_S
 
 
@@ -20,6 +20,70 @@ def test_put_on_a_closed_slot_is_ignored() -> None:
     slot: Slot[int] = Slot()
     slot.close()
     slot.put(1)
+    assert list(slot) == []
+
+
+def live_slot(max_sound: int = 3) -> LiveSlot[str]:
+    """Upper-case letters are frames, all others are packets of sound."""
+    return LiveSlot(str.isupper, max_sound)
+
+
+@pytest.mark.parametrize(
+    ("put", "taken", "dropped", "sound_dropped"),
+    [
+        ("", "", 0, 0),
+        ("ABC", "C", 2, 0),
+        ("aAbc", "aAbc", 0, 0),
+        ("aAbBc", "abBc", 1, 0),
+        ("AaBbC", "abC", 2, 0),
+        ("abcde", "cde", 0, 2),
+        ("Aabcd", "Abcd", 0, 1),
+        ("aAbcde", "Acde", 0, 2),
+        ("aAbcdB", "bcdB", 1, 1),
+    ],
+)
+def test_a_live_slot_keeps_the_newest_frame_and_the_sound_in_order(
+    put: str, taken: str, dropped: int, sound_dropped: int
+) -> None:
+    slot = live_slot()
+    assert all(slot.put(item) for item in put)
+    slot.close()
+    assert "".join(slot) == taken
+    assert (slot.dropped, slot.sound_dropped) == (dropped, sound_dropped)
+
+
+def test_a_live_slot_replaces_only_a_frame_that_waits() -> None:
+    slot = live_slot()
+    slot.put("A")
+    slot.put("a")
+    assert slot.take(0) == "A"
+    slot.put("B")
+    slot.close()
+    assert list(slot) == ["a", "B"]
+    assert slot.dropped == 0
+
+
+def test_a_live_slot_compares_frames_by_identity() -> None:
+    """Frames hold arrays, whose comparison is not a truth value."""
+
+    class Incomparable:
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("compared")
+
+    slot: LiveSlot[object] = LiveSlot(lambda item: isinstance(item, Incomparable))
+    newest = Incomparable()
+    for item in (Incomparable(), "a", Incomparable(), newest):
+        slot.put(item)
+    assert slot.take(0) == "a"
+    assert slot.take(0) is newest
+
+
+def test_a_live_slot_that_is_closed_accepts_nothing() -> None:
+    slot = live_slot()
+    slot.put("a")
+    slot.cancel()
+    assert not slot.put("A")
+    assert not slot.put("b")
     assert list(slot) == []
 
 

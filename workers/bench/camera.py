@@ -19,8 +19,8 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtp
 from aiortc.mediastreams import MediaStreamError
 
 from stream.errors import ServerError
+from stream.picture.bt601 import ToBt601
 from stream.picture.frames import Frame, Plane, to_av
-from stream.rtc.colours import ToBt601
 from stream.rtc.encoder import LiveEncoder, fitting_bps
 from stream.settings import Settings
 from stream.sources import open_source, source_address

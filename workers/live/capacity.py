@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from stream.picture.bt601 import ToBt601
 from stream.picture.frames import to_av
 from stream.records.options import Options
-from stream.rtc.colours import ToBt601
 from stream.rtc.encoder import LiveEncoder, fitting_bps
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pytest
 from av.video.reformatter import ColorRange
 
+from stream.picture.bt601 import ToBt601, tag_bt601
 from stream.picture.colour import rgb_to_i420, rgb_to_yuv
 from stream.picture.frames import Frame, to_av
 from stream.rtc.aiortc_overrides import Encoded
-from stream.rtc.colours import ToBt601, tag_bt601
 from stream.rtc.encoder import LiveEncoder
 from stream.rtc.source import WebRtcSource
 from stream.settings import Settings

@@ -1,0 +1,314 @@
+"""One output of live video: its thread, its connections one after the other, its state and its counters."""
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from stream.address import Address
+from stream.errors import MatteboxError, RemoteError, UsageError
+from stream.log import OncePerSecond
+from stream.picture.frames import Frame
+from stream.pump import Item, Warnings
+from stream.records.options import Options
+from stream.registry import find
+from stream.settings import Settings
+from stream.sinks.live.encodes import Encodes, Subscription
+from stream.sinks.live.packets import Packet
+from stream.sinks.live.protocols import OutputProtocol
+from stream.sinks.live.ring import FrameRing, PacketRing, Ring
+from stream.sinks.live.spec import OutputSpec, OutputStatus, State
+
+_POLL_S = 0.1
+_GRACE_S = 3.0  # for the end of a connection; then it is aborted
+_FILE_GRACE_S = 30.0  # for completing a file
+_log = OncePerSecond(logging.getLogger(__name__))
+OnState = Callable[[OutputStatus], object]
+
+
+class Output(ABC):
+    """Base class. id: set by the owner before `start`. warnings: what files could not keep; complete at the end.
+
+    Raises UsageError, DiskError if the request cannot work.
+    """
+
+    def __init__(
+        self, spec: OutputSpec, protocol: OutputProtocol, options: Options, settings: Settings, on_state: OnState
+    ) -> None:
+        self.id = 0
+        self.warnings: Warnings = []
+        self.spec, self._protocol, self._options, self._settings = spec, protocol, options, settings
+        self._writers = _writer_class(spec, protocol)
+        self._writers.check(spec, settings)
+        self._on_state = on_state
+        self._state: State = "paused" if spec.paused else "connecting"
+        self._reason, self._since_s = "", time.time()
+        self._ending, self._pausing, self._finishing = False, spec.paused, False
+        self._wake = threading.Event()
+        self._was_live = False
+        self._missed = self._frames = self._connections = 0
+        self._sent = Sent()
+        self._writer: Any = None
+        self._thread: threading.Thread | None = None
+
+    # From any thread.
+
+    def start(self, encodes: Encodes) -> None:
+        """Connect, and keep connected."""
+        self._encodes = encodes
+        self._thread = threading.Thread(target=self._run, name=f"output {self.id}", daemon=True)
+        self._thread.start()
+
+    def offer(self, item: Item) -> None:
+        """An item of the video. Never waits."""
+        if isinstance(item, Frame) and self._state == "reconnecting" and self._was_live:
+            self._missed += 1
+
+    def pause(self) -> None:
+        self._pausing = True
+        self._wake.set()
+
+    def resume(self) -> None:
+        self._pausing = False
+        self._wake.set()
+
+    def finish(self) -> Callable[[], None]:
+        """Send what is queued, then end. Returns a function that waits for the end, a limited time."""
+        self._finishing = True
+        self._wake.set()
+        return self._wait
+
+    def close(self) -> None:
+        """End without sending what is queued; complete a file."""
+        self._ending = True
+        self._wake.set()
+        self._wait()
+
+    def abort(self) -> Callable[[], None]:
+        """End at once."""
+        self._ending = True
+        self._wake.set()
+        self._abort_writer()
+        return self._wait
+
+    def _wait(self) -> None:
+        if self._thread is None:
+            return
+        self._thread.join(_GRACE_S if self._protocol.network else _FILE_GRACE_S)
+        if self._thread.is_alive():
+            self._ending = True
+            self._abort_writer()
+            self._thread.join(_GRACE_S)
+
+    def _abort_writer(self) -> None:
+        writer = self._writer
+        if writer is not None:
+            writer.abort()
+
+    def status(self) -> OutputStatus:
+        dropped = self._missed + self._dropped()
+        address, bitrate = str(self.spec.address), self._sent.per_second_bps()
+        return OutputStatus(self.id, address, self._state, self._reason, self._frames, dropped, bitrate, self._since_s)
+
+    # In the output's thread.
+
+    def _run(self) -> None:
+        while not self._over:
+            if self._pausing:
+                self._set("paused")
+                self._wake.wait()
+                self._wake.clear()
+                continue
+            if not self._connect():
+                return
+            if not self._over and not self._pausing:
+                self._wake.wait(self._settings.rtsp_retry_s)
+                self._wake.clear()
+        self._set("ended")
+
+    @property
+    def _over(self) -> bool:
+        return self._ending or self._finishing
+
+    def _connect(self) -> bool:
+        """Make one connection, until it ends. Returns whether the output goes on."""
+        if self._state == "paused":
+            self._set("connecting")
+        try:
+            self._connections += 1
+            self._connection()
+        except RemoteError as exc:
+            self._set("reconnecting", str(exc))
+            return True
+        except MatteboxError as exc:
+            self._set("ended", str(exc))
+            return False
+        except Exception as exc:  # noqa: BLE001 - a bug in one output must not end the others
+            _log.warning("output %d %s: %r", self.id, self.spec.address, exc)
+            self._set("reconnecting", "internal error")
+            return True
+        return True
+
+    @abstractmethod
+    def _connection(self) -> None:
+        """Connect, and write until the output is paused or ends. Raises MatteboxError."""
+
+    @abstractmethod
+    def _dropped(self) -> int: ...
+
+    def _live(self) -> None:
+        self._was_live = True
+        self._set("live")
+
+    def _transfer(self, ring: Ring[Any], write: Callable[[Any], None]) -> None:
+        """Write what comes until the output ends or pauses; at the end of the video also what is still queued."""
+        while not self._ending and not self._pausing:
+            item = ring.take(_POLL_S)
+            if item is not None:
+                write(item)
+            elif self._finishing:
+                return
+
+    def _set(self, state: State, reason: str = "") -> None:
+        """Report each state once."""
+        if (state, reason) == (self._state, self._reason):
+            return
+        self._state, self._reason, self._since_s = state, reason, time.time()
+        try:
+            self._on_state(self.status())
+        except Exception as exc:  # noqa: BLE001 - of the callback; the output goes on
+            _log.warning("output %d: %r", self.id, exc)
+
+    def _spec(self) -> OutputSpec:
+        """The request, for the next connection. A file that is continued gets another name."""
+        if self.spec.address.scheme != "file" or self._connections == 1:
+            return self.spec
+        path, number = self.spec.address.path, self._connections
+        while (free := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
+            number += 1
+        return replace(self.spec, address=Address.file(free))
+
+
+class PacketOutput(Output):
+    """Sends encoded packets."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._ring = PacketRing()
+        self._share: Subscription | None = None
+        self._accepting = False
+
+    def _dropped(self) -> int:
+        share = self._share
+        return self._ring.dropped + (share.dropped if share is not None and self._state == "live" else 0)
+
+    def _connection(self) -> None:
+        share = self._share = self._encodes.join(self._spec(), self._protocol, self._put)
+        writer = None
+        try:
+            writer = self._writer = self._writers.from_spec(self._spec(), self._settings, share.request_key)
+            self._accept(share, not self._protocol.network)  # a file has all frames
+            writer.open(share.tracks)
+            self._accept(share, self._protocol.network)  # a connection starts with the newest
+            self._live()
+            self._origin_s: Any = None
+            self._transfer(self._ring, lambda packet: self._write(writer, packet))
+            writer.close()
+        except BaseException:
+            if writer is not None:
+                writer.abort()
+            raise
+        finally:
+            self._writer, self._accepting = None, False
+            share.leave()
+
+    def _put(self, packet: Packet) -> None:
+        if self._accepting:
+            self._ring.put(packet)
+
+    def _accept(self, share: Subscription, is_time: bool) -> None:
+        """Start queueing, with a keyframe, if it is time to."""
+        if is_time:
+            self._ring.restart()
+            share.request_key()
+            self._accepting = True
+
+    def _write(self, writer: Any, packet: Packet) -> None:
+        """Write a packet with times that start at 0 with the first keyframe."""
+        if self._origin_s is None:
+            self._origin_s = packet.dts * packet.time_base
+        start = round(self._origin_s / packet.time_base)
+        if packet.dts < start:
+            return
+        writer.write(replace(packet, pts=packet.pts - start, dts=packet.dts - start))
+        self._frames += packet.kind == "video"
+        self._sent.add(len(packet.data))
+
+
+class FrameOutput(Output):
+    """Writes frames."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._ring = FrameRing()
+
+    def offer(self, item: Item) -> None:
+        super().offer(item)
+        if self._state == "live":
+            self._ring.put(item)
+
+    def _dropped(self) -> int:
+        return self._ring.dropped
+
+    def _connection(self) -> None:
+        writer = self._writer = self._writers.from_spec(self._spec(), self._options, self._settings)
+        try:
+            writer.open(self._encodes.info)
+            self._ring.restart()
+            self._live()
+            self._transfer(self._ring, lambda item: self._write(writer, item))
+            writer.close()
+        except BaseException:
+            writer.abort()
+            raise
+        finally:
+            self._writer = None
+            self.warnings += writer.warnings
+
+    def _write(self, writer: Any, item: Item) -> None:
+        writer.write(item)
+        self._frames += isinstance(item, Frame)
+
+
+class Sent:
+    """Counts bytes over the last second. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sizes: deque[tuple[float, int]] = deque()
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self._sizes.append((time.monotonic(), size))
+            self._drop_old()
+
+    def per_second_bps(self) -> int:
+        with self._lock:
+            self._drop_old()
+            return 8 * sum(size for _, size in self._sizes)
+
+    def _drop_old(self) -> None:
+        since_s = time.monotonic() - 1
+        while self._sizes and self._sizes[0][0] < since_s:
+            self._sizes.popleft()
+
+
+def _writer_class(spec: OutputSpec, protocol: OutputProtocol) -> Any:
+    try:
+        return find(protocol.writer)
+    except ModuleNotFoundError as exc:
+        raise UsageError(f"{spec.address.scheme}:// needs {exc.name}, which is not installed") from None

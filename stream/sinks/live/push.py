@@ -1,0 +1,219 @@
+"""Writes packets through a child process, which opens the connection and can be killed.
+
+FFmpeg's writing calls hang for as long as a peer is frozen, whatever time limits are set. Here they hang in the child
+(`push_child.py`); this side writes to its pipe with a time limit, and kills it. The address, which may contain a
+password or a stream key, is sent through the pipe, never as an argument.
+"""
+
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+from stream.address import Address
+from stream.errors import MatteboxError, RemoteError
+from stream.serve.die_with_parent import tied
+from stream.settings import Settings
+from stream.sinks.live import reasons
+from stream.sinks.live.certificates import certificate_file
+from stream.sinks.live.packets import Packet, Tracks
+from stream.sinks.live.protocols import protocol_of
+from stream.sinks.live.spec import OutputSpec
+
+CHILD = Path(__file__).with_name("push_child.py")
+FRAME = struct.Struct("<BBqqqI")  # track, key, pts, dts, duration, size of the data; as in push_child.py
+LENGTH = struct.Struct("<I")
+_POLL_S = 0.1
+_END_S = 3.0
+
+
+@dataclass(frozen=True)
+class PushRequest:
+    """What the child opens. url: complete, with secrets. muxer, options: FFmpeg's.
+
+    command: a program that gets the muxer's output on its standard input instead; `url` is then not used.
+    """
+
+    url: str = field(repr=False)
+    muxer: str
+    options: dict[str, str] = field(default_factory=dict, repr=False)
+    command: list[str] = field(default_factory=list, repr=False)
+
+
+class PushWriter:
+    """A `PacketWriter` for everything that FFmpeg muxes. Subclasses change `request`."""
+
+    @classmethod
+    def check(cls, spec: OutputSpec, settings: Settings) -> None:
+        spec.address.check_host()
+
+    @classmethod
+    def from_spec(cls, spec: OutputSpec, settings: Settings, request_key: Callable[[], None]) -> Self:
+        return cls(spec, settings)
+
+    def __init__(self, spec: OutputSpec, settings: Settings) -> None:
+        self._spec, self._settings = spec, settings
+        self._child: subprocess.Popen[bytes] | None = None
+        self._aborted = False
+        self._answers = b""
+
+    def request(self) -> PushRequest:
+        """What to open. Raises MatteboxError."""
+        protocol, address = protocol_of(self._spec.address), self._spec.address
+        options = dict(protocol.options)
+        if protocol.tls and not self._spec.insecure:
+            options |= {"tls_verify": "1", "ca_file": certificate_file()}
+        return PushRequest(_url(address, protocol.options), protocol.muxer, options)
+
+    def open(self, tracks: Tracks) -> None:
+        self._start()
+        request = json.dumps(asdict(self.request())).encode()
+        self._send(LENGTH.pack(len(request)) + request + LENGTH.pack(len(tracks.header)) + tracks.header)
+        self._await_open()
+
+    def write(self, packet: Packet) -> None:
+        track = 0 if packet.kind == "video" else 1
+        head = FRAME.pack(track, packet.key, packet.pts, packet.dts, packet.duration, len(packet.data))
+        self._send(head + packet.data)
+
+    def close(self) -> None:
+        child = self._running()
+        assert child.stdin is not None
+        with suppress(OSError):
+            child.stdin.close()
+        try:
+            code = child.wait(self._end_s)
+        except subprocess.TimeoutExpired:
+            self.abort()
+            raise RemoteError(reasons.FROZEN.format(self._end_s)) from None
+        if code:
+            raise self._failure()
+        self._discard()
+
+    _end_s = _END_S  # for the child to write what is buffered
+
+    def abort(self) -> None:
+        self._aborted = True
+        child = self._child
+        if child is not None and child.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+    def _start(self) -> None:
+        argv = tied([sys.executable, "-P", str(CHILD)])
+        self._child = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+        assert self._child.stdin is not None
+        os.set_blocking(self._child.stdin.fileno(), False)
+        if self._aborted:
+            self.abort()
+
+    def _send(self, data: bytes) -> None:
+        """Write to the child. Raises RemoteError if it accepts nothing for the time limit, or has ended."""
+        child, rest = self._running(), memoryview(data)
+        assert child.stdin is not None
+        pipe, progress_s = child.stdin.fileno(), time.monotonic()
+        while rest:
+            _, writable, _ = select.select([], [pipe], [], _POLL_S)
+            if self._aborted:
+                raise RemoteError(reasons.ABORTED)
+            if writable:
+                try:
+                    rest = rest[os.write(pipe, rest) :]
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    raise self._failure() from None
+                progress_s = time.monotonic()
+            elif time.monotonic() - progress_s > self._settings.output_timeout_s:
+                self.abort()
+                raise RemoteError(reasons.FROZEN.format(self._settings.output_timeout_s))
+
+    def _await_open(self) -> None:
+        """Wait until the child has opened the output."""
+        deadline_s = time.monotonic() + self._settings.output_timeout_s
+        while b"\n" not in self._answers:
+            if time.monotonic() > deadline_s:
+                self.abort()
+                raise RemoteError(reasons.MUTE.format(self._settings.output_timeout_s))
+            if not self._read_answers():
+                raise self._failure()
+        line, _, self._answers = self._answers.partition(b"\n")
+        if json.loads(line) != {"state": "open"}:
+            self._answers = line
+            raise self._failure()
+
+    def _read_answers(self) -> bool:
+        """Read what the child has written, waiting a little. Returns whether there may be more."""
+        child = self._running()
+        assert child.stdout is not None
+        readable, _, _ = select.select([child.stdout], [], [], _POLL_S)
+        if self._aborted:
+            raise RemoteError(reasons.ABORTED)
+        if not readable:
+            return True
+        found = os.read(child.stdout.fileno(), 4096)
+        self._answers += found
+        return bool(found)
+
+    def _failure(self) -> MatteboxError:
+        """The error for the child's end, and the end of the child."""
+        deadline_s = time.monotonic() + _END_S
+        with suppress(RemoteError):
+            while time.monotonic() < deadline_s and self._read_answers():
+                pass
+        self.abort()
+        self._discard()
+        try:
+            told = json.loads(self._answers.splitlines()[-1])
+        except (ValueError, IndexError):
+            return RemoteError(reasons.DIED)
+        return self.failure(told.get("error", ""), int(told.get("errno", 0)), bool(told.get("opened")))
+
+    def failure(self, name: str, errno: int, opened: bool) -> MatteboxError:
+        """The error to raise for an error of the child. name: of the class, in `av.error` or built in."""
+        return RemoteError(reasons.of_error(name, errno, opened, self._spec.address.has_user))
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._child is None:
+            raise RemoteError(reasons.ABORTED)
+        return self._child
+
+    def _discard(self) -> None:
+        """Close the pipes."""
+        if self._child is not None:
+            for pipe in (self._child.stdin, self._child.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+
+
+def _url(address: Address, options: dict[str, str]) -> str:
+    """The address for FFmpeg, which reads the options of UDP only from the address itself."""
+    if address.scheme != "udp" or "pkt_size=" in address.url:
+        return address.url
+    return f"{address.url}{'&' if '?' in address.url else '?'}pkt_size={options['pkt_size']}"
+
+
+def disk_failure(errno: int, path: object) -> MatteboxError | None:
+    """A DiskError if the number means trouble with a file; else None."""
+    from stream.errors import disk_error, is_disk_trouble
+
+    exc = OSError(errno, os.strerror(errno))
+    return disk_error(exc, path) if is_disk_trouble(exc) else None

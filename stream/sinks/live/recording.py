@@ -1,0 +1,62 @@
+"""A recording in MP4 that survives a crash: written in fragments beside its final name, and completed at the end."""
+
+from collections.abc import Callable
+from typing import Self
+
+from stream.errors import MatteboxError
+from stream.settings import Settings
+from stream.sinks.live.packets import Packet
+from stream.sinks.live.push import PushRequest, PushWriter, disk_failure
+from stream.sinks.live.spec import OutputSpec
+from stream.sinks.parts.partial import Partial
+
+FRAGMENTS = {"movflags": "hybrid_fragmented", "frag_duration": "1000000"}
+"""Options of FFmpeg's MP4 muxer: a fragment a second (in microseconds), completed to an ordinary file at the end."""
+
+
+class RecordingWriter(PushWriter):
+    """Writes an .mp4 file. After a crash, a hidden file beside its name, ending in .part, has all but the last second.
+
+    `abort` keeps what was written, if it is anything.
+    """
+
+    _end_s = 30.0
+
+    @classmethod
+    def check(cls, spec: OutputSpec, settings: Settings) -> None:
+        Partial(spec.address.path)
+
+    @classmethod
+    def from_spec(cls, spec: OutputSpec, settings: Settings, request_key: Callable[[], None]) -> Self:
+        return cls(spec, settings)
+
+    def __init__(self, spec: OutputSpec, settings: Settings) -> None:
+        super().__init__(spec, settings)
+        self._partial = Partial(spec.address.path)
+        self._written = False
+
+    def request(self) -> PushRequest:
+        return PushRequest(self._partial.url, "mp4", FRAGMENTS)
+
+    def write(self, packet: Packet) -> None:
+        super().write(packet)
+        self._written = True
+
+    def close(self) -> None:
+        super().close()
+        self._finish()
+
+    def abort(self) -> None:
+        super().abort()
+        self._finish()
+
+    def failure(self, name: str, errno: int, opened: bool) -> MatteboxError:
+        return disk_failure(errno, self._partial.final) or super().failure(name, errno, opened)
+
+    def _finish(self) -> None:
+        """Give the file its name; once."""
+        if self._partial.path.exists():
+            if self._written:
+                self._partial.publish()
+            else:
+                self._partial.discard()

@@ -1,0 +1,56 @@
+"""GStreamer's RTSP server as a process that can be frozen, killed and restarted: runs `gst_rtsp_server.py` with the
+system's Python."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stream.serve.die_with_parent import tied
+from tests.rtsp import RtspServer
+
+PYTHON = "/usr/bin/python3"  # Debian's python3-gi belongs to it
+_PROGRAM = Path(__file__).parent / "gst_rtsp_server.py"
+_NEEDS = (
+    "x264enc",
+    "x265enc",
+    "jpegenc",
+    "opusenc",
+    "aacparse",
+    "matroskademux",
+    "matroskamux",
+    "rtph264pay",
+    "rtpmp4gpay",
+)
+_CHECK = f"""
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+missing = [name for name in {_NEEDS} if Gst.ElementFactory.find(name) is None]
+raise SystemExit(f"no elements {{missing}}" if missing else 0)
+"""
+
+
+def require_gst_rtsp_server() -> None:
+    """Skip the test, with the reason, where GStreamer's RTSP server or its Python bindings are not installed."""
+    try:
+        found = subprocess.run([PYTHON, "-c", _CHECK], capture_output=True, text=True, timeout=60, check=False)
+    except OSError as exc:
+        pytest.skip(f"GStreamer is not installed: {exc}")
+    if found.returncode:
+        reason = found.stderr.strip().splitlines()[-1]
+        pytest.skip(f"GStreamer's RTSP server is not complete ({reason}); see the Debian packages in README.md")
+
+
+class GstRtspServer(RtspServer):
+    """arguments: those of `tests.gst_rtsp_server`. Skips the test where it is not installed."""
+
+    def __init__(self, *arguments: object) -> None:
+        require_gst_rtsp_server()
+        super().__init__(*arguments)
+
+    def _launch(self, *arguments: object) -> "subprocess.Popen[str]":
+        argv = [PYTHON, str(_PROGRAM), str(self.port), *map(str, arguments)]
+        return subprocess.Popen(tied(argv), stdout=subprocess.PIPE, text=True)
