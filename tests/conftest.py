@@ -22,8 +22,8 @@ CLOCKED = (
     "stream/sources/test_rtsp", "stream/records/test_store_faults", "stream/serve/",
     "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
-    "workers/test_lifecycle", "stream/rtc/test_lip_sync", "workers/runs/test_stream", "test_new_engine",
-    "commands/test_stream",
+    "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync", "workers/runs/test_stream",
+    "test_new_engine", "commands/test_stream",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 

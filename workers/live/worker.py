@@ -66,9 +66,9 @@ class LiveWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then take no more offers, end every video as "drained", hand feeds back, and
         return."""
-        loops = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
-        loops += (self._feeds.renew, _RENEW_FEEDS_S), (self._feeds.report, _EVERY_S)
-        async with self._life.serving(stop, self._reap, *loops):
+        videos = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
+        feeds = (self._feeds.renew, _RENEW_FEEDS_S), (self._feeds.report, _EVERY_S)
+        async with self._life.serving(stop, self._reap, *videos, *feeds):
             taking = start(self._loops.repeat(self._take, until=stop), _log)
             try:
                 await stop.wait()

@@ -144,8 +144,8 @@ def test_the_list_has_pages(http: httpx.Client) -> None:
 
 def test_a_feed_of_another_user_does_not_exist(http: httpx.Client, feed_site: Site) -> None:
     path = f"/api/feeds/{created(http)['id']}"
-    for method, more in (("GET", {}), ("DELETE", {}), ("PATCH", {"json": {"running": False}})):
-        problem(http.request(method, path, headers=BOB, **more), 404, "not_found")
+    for method, change in (("GET", None), ("DELETE", None), ("PATCH", {"running": False})):
+        problem(http.request(method, path, headers=BOB, json=change), 404, "not_found")
     assert http.get("/api/feeds", headers=BOB).json() == {"feeds": [], "next": None}
     with feed_site.client() as anyone:
         problem(anyone.get(path), 401, "sign_in")
