@@ -17,6 +17,7 @@ MatteboxError                    exit code 1
 ├── SdpError                     an SDP offer or its ICE candidates cannot be used (nothing was kept)
 │   └── UnsupportedCodec         the offer has neither H.264 nor VP8 as browsers send them
 ├── DiskError                    no space, or no permission to write
+├── DeviceError                  a camera or a virtual camera is missing, in use, or has failed
 ├── StoreError                   the records of live video and of file jobs
 │   ├── StoreDown                Redis is unreachable or refuses writes
 │   ├── NoSession                no session with that id (any more)
@@ -112,6 +113,10 @@ class UnsupportedCodec(SdpError):  # noqa: N818
 
 class DiskError(MatteboxError):
     code = "disk"
+
+
+class DeviceError(MatteboxError):
+    code = "device"
 
 
 class StoreError(MatteboxError):

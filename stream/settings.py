@@ -108,8 +108,13 @@ class Settings(BaseSettings):
     )
     max_bitrate: int = Field(8_000_000, ge=100_000, description="maximum bits per second sent to a viewer")
     rtsp_transport: Literal["tcp", "udp"] = Field("tcp", description="transport of RTSP sources: tcp or udp")
-    rtsp_timeout_s: float = Field(5.0, gt=0, le=60, description="an RTSP source silent for this long counts as lost")
-    rtsp_retry_s: float = Field(5.0, gt=0, description="pause before reconnecting to a lost RTSP source")
+    rtsp_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="a live source of any scheme that is silent for this long counts as lost"
+    )
+    rtsp_retry_s: float = Field(5.0, gt=0, description="pause before reconnecting to a lost live source of any scheme")
+    ca_file: Path | None = Field(
+        None, description="certificate authorities trusted for streams over TLS; empty: those of the system"
+    )
     output_timeout_s: float = Field(
         10.0, gt=0, le=60, description="a live output that accepts nothing for this long is disconnected and retried"
     )

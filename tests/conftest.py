@@ -19,7 +19,7 @@ CLOCKED = (
     "web/static/test_devices", "web/static/test_touch", "web/test_server", "stream/rtc/test_chromium",
     "stream/rtc/test_encoder", "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer",
     "stream/rtc/test_dtls_overrides", "stream/rtc/test_odd_packets", "stream/rtc/test_source",
-    "stream/sources/test_rtsp", "stream/records/test_store_faults", "stream/serve/",
+    "stream/sources/test_network", "stream/records/test_store_faults", "stream/serve/",
     "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
     "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync", "workers/runs/test_stream",

@@ -11,11 +11,12 @@ ORDER = {
     "stream": (
         "errors install limits log meters registry signals slot supervised",
         "suggestions",
-        "loops private settings",
+        "devices loops private settings",
         "picture",
         "records",
         "pump storage fetch serve",
         "address",
+        "srt",
         "progress sinks",
         "sources",
         "rtc",

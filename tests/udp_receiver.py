@@ -55,11 +55,11 @@ class UdpReceiver:
         """The pictures in the packets kept, RGB (H, W, 3); none before a keyframe came."""
         content = b"".join(data for _, data in list(self._packets))
         try:
-            with av.open(BytesIO(content), format="mpegts") as container:
+            with av.open(BytesIO(content), "r", format="mpegts") as container:
                 frames = list(container.decode(video=0))
         except (av.FFmpegError, IndexError):
             return []
-        return [frame.to_ndarray(format="rgb24") for frame in frames]
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames]
 
     def longest_pause_s(self, since_s: float) -> float:
         """The longest time between two packets since that time by `time.monotonic`, and until now."""

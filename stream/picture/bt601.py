@@ -25,20 +25,33 @@ _CONVERT = "colorspace=space=smpte170m:trc=bt709:primaries=bt709:range=tv:iall=b
 
 
 class ToBt601:
-    """Converts yuv420p pictures from BT.709 to BT.601, both in limited range. Measured: 0.2 ms at 720p."""
+    """Converts yuv420p pictures from BT.709 to BT.601, both in limited range. Measured: 0.2 ms at 720p.
 
-    def __init__(self) -> None:
+    size: (width, height) that pictures are scaled to, aspect ratio kept, with black beside them; None: not scaled.
+    """
+
+    def __init__(self, size: tuple[int, int] | None = None) -> None:
+        self._size = size
         self._shape: Shape | None = None
 
     def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
         """The converted picture, tagged, with the same time."""
         shape = Shape.of(picture, Fraction(1))
         if shape != self._shape:
-            self._shape, self._graph = shape, Graph(shape, [_CONVERT])
+            self._shape, self._graph = shape, Graph(shape, [*self._scaling(shape), _CONVERT])
         self._graph.push(picture)
         converted = self._graph.pull()
         assert converted is not None
         return converted
+
+    def _scaling(self, shape: Shape) -> list[str]:
+        if self._size is None or self._size == (shape.width, shape.height):
+            return []
+        width, height = self._size
+        within = "force_original_aspect_ratio=decrease:force_divisible_by=2"
+        colours = "in_color_matrix=bt709:out_color_matrix=bt709:in_range=tv:out_range=tv"  # else it converts them
+        scale = f"scale={width}:{height}:flags=bicubic:{within}:{colours}"
+        return [scale, f"pad={width}:{height}:trunc((ow-iw)/4)*2:trunc((oh-ih)/4)*2", "setsar=1"]
 
 
 def tag_bt601(context: av.VideoCodecContext) -> None:

@@ -72,7 +72,7 @@ class OutputReport(_Record):
     """The state of an output, by the worker that runs the feed."""
 
     id: str
-    state: Literal["connecting", "live", "reconnecting", "paused", "ended"] = "connecting"
+    state: str = Field("connecting", description="connecting, live, reconnecting, paused or ended")
     reason: str = Field("", description="why the connection was lost")
     frames: int = Field(0, ge=0, description="sent since the start")
     dropped: int = Field(0, ge=0, description="not sent, because the receiver was too slow or away")
@@ -83,7 +83,7 @@ class OutputReport(_Record):
 class FeedReport(_Record):
     """What the worker that runs a feed reports every second. A feed without a worker has an empty one."""
 
-    source_state: Literal["", "connecting", "live", "reconnecting", "ended"] = ""
+    source_state: str = Field("", description="connecting, live, reconnecting or idle")
     source_reason: str = ""
     outputs: tuple[OutputReport, ...] = ()
     meters: Meters | None = None

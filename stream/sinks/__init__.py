@@ -1,7 +1,8 @@
 """Where frames go. A new sink is one file here and one line in `SINKS`; `base.py` defines its interface.
 
-Sinks: `file` (one video), `images` (a folder of pictures), `picture` (one picture) and `stdout`. `encodings` has the
-codec of each format, `tags` the names of tags in each container, `parts/` the parts of sinks and the segments of jobs.
+Sinks: `file` (one video), `images` (a folder of pictures), `picture` (one picture), `stdout`, and `camera` (a virtual
+camera of one of the kinds in `cameras/`). `encodings` has the codec of each format, `tags` the names of tags in each
+container, `parts/` the parts of sinks and the segments of jobs.
 The sink for viewers over WebRTC (`stream/rtc/sink.py`) is not listed here, because a peer connection creates it; no
 address opens it.
 """
@@ -22,6 +23,7 @@ from stream.sinks.images import folder_and_pattern
 from stream.sinks.picture import check_picture
 
 SINKS = {
+    "camera": "stream.sinks.camera:CameraSink",
     "file": "stream.sinks.file:FileSink",
     "images": "stream.sinks.images:ImagesSink",
     "picture": "stream.sinks.picture:PictureSink",

@@ -1,9 +1,10 @@
 """Sources of frames. A new source is a file here and a line in `SOURCES`; `base.py` defines its interface.
 
-Sources: `file`, `picture`, `pattern`, `stdin`, `rtsp`. The other files are parts of these: `demuxers`, `container`,
+Sources: `file`, `picture`, `pattern`, `stdin`, `network`. The other files are parts of these: `demuxers`, `container`,
 `extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `decode_health`, `scan`, `sound_changes`, `signatures`,
 `file_kinds`, `mp4_boxes` and `probe` read files; `extras`, `tags` and `side_tracks` read what files carry besides
-pictures and sound; `connection` reads a network stream. The source for a WebRTC camera (`stream/rtc/source.py`) is not
+pictures and sound; `connection`, `protocols`, `connection_errors`, `live_sound`, `live_format` and `sound_converter`
+are parts of `network`. The source for a WebRTC camera (`stream/rtc/source.py`) is not
 listed here, because a peer connection creates it; no address opens it.
 """
 
@@ -16,17 +17,20 @@ from stream.pump import Source
 from stream.registry import find
 from stream.settings import Settings
 from stream.sources.base import LiveSource, SourceClass, SourceOptions
+from stream.sources.protocols import PROTOCOLS
 from stream.sources.signatures import is_picture
 
 SOURCES = {
     "file": "stream.sources.file:FileSource",
     "picture": "stream.sources.picture:PictureSource",
+    "played": "stream.sources.played:PlayedSource",
     "pattern": "stream.sources.pattern:PatternSource",
     "stdin": "stream.sources.stdin:StdinSource",
-    "rtsp": "stream.sources.rtsp:RtspSource",
-    "rtsps": "stream.sources.rtsp:RtspSource",
+    **dict.fromkeys(PROTOCOLS, "stream.sources.network:NetworkSource"),
 }
-"""By the scheme of the address; "picture" instead of "file" for a file that is a picture."""
+"""By the scheme of the address; "picture" instead of "file" for a file that is a picture, "played" for a file that is
+opened as a live source."""
+_OF_FILES = ("picture", "played")
 
 
 def source_address(text: str) -> Address:
@@ -40,24 +44,30 @@ def open_source(address: Address | Path, options: SourceOptions, settings: Setti
     Raises UsageError for an unknown scheme and for options that the source does not support, InputError.
     """
     address = Address.of(address)
-    found = _source_class(address)
-    options.check(_kind(address), found.takes)
+    return _open(address, _kind(address), options, settings)
+
+
+def open_live_source(address: Address, options: SourceOptions, settings: Settings) -> LiveSource:
+    """Like `open_source`, for live sources; a video file plays at its own pace. Raises UsageError also for others."""
+    kind = "played" if _kind(address) == "file" else _kind(address)
+    if kind in SOURCES and not find(SOURCES[kind]).live:
+        raise UsageError(f"the source must be live ({listed(live=True)}), or the name of a video file")
+    return cast(LiveSource, _open(address, kind, options, settings))
+
+
+def _open(address: Address, kind: str, options: SourceOptions, settings: Settings) -> Source:
+    """kind: the key in `SOURCES`."""
+    found = _source_class(kind)
+    options.check(kind, found.takes)
     try:
         return found.from_address(address, options, settings)
     except ModuleNotFoundError as exc:
         raise UsageError(f"{address.scheme}:// needs {exc.name}, which is not installed") from None
 
 
-def open_live_source(address: Address, options: SourceOptions, settings: Settings) -> LiveSource:
-    """Like `open_source`, for live sources. Raises UsageError also for a source that is not live."""
-    if not is_live(address):
-        raise UsageError(f"the source must be live ({listed(live=True)}); for a file, use mattebox file")
-    return cast(LiveSource, open_source(address, options, settings))
-
-
 def is_live(address: Address) -> bool:
     """Whether the address is that of a live source. False for an unknown scheme."""
-    return address.scheme in _schemes() and _source_class(address).live
+    return address.scheme in _schemes() and _source_class(_kind(address)).live
 
 
 def listed(live: bool) -> str:
@@ -67,16 +77,16 @@ def listed(live: bool) -> str:
     )
 
 
-def _source_class(address: Address) -> SourceClass:
-    if address.scheme not in _schemes():
+def _source_class(kind: str) -> SourceClass:
+    if kind not in SOURCES:
         known = f"{listed(live=False)}, live: {listed(live=True)}"
-        raise UsageError(f"{address.scheme}:// is not supported as a source; use one of: {known}")
-    found: SourceClass = find(SOURCES[_kind(address)])
+        raise UsageError(f"{kind}:// is not supported as a source; use one of: {known}")
+    found: SourceClass = find(SOURCES[kind])
     return found
 
 
 def _schemes() -> list[str]:
-    return [kind for kind in SOURCES if kind != "picture"]
+    return [kind for kind in SOURCES if kind not in _OF_FILES]
 
 
 def _kind(address: Address) -> str:

@@ -7,21 +7,20 @@ from typing import Literal, Protocol
 
 from stream.address import Address
 from stream.errors import UsageError
-from stream.meters import Recent, Stopwatch
 from stream.pump import Item, Source
 from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.slot import LiveSlot, Slot
 
 _DESCRIPTIONS = {"start_s": "a start", "end_s": "an end", "size": "a size", "duration_s": "a duration",
-                 "stream": "a choice of stream"}  # fmt: skip
+                 "stream": "a choice of stream", "loop": "a loop"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SourceState:
-    """The state of a live source's connection. reason: why the connection was lost."""
+    """The state of a live source's connection. reason: why the connection was lost, or why it is closed ("idle")."""
 
-    name: Literal["connecting", "live", "reconnecting"] = "connecting"
+    name: Literal["connecting", "live", "reconnecting", "idle"] = "connecting"
     reason: str = ""
 
     def __str__(self) -> str:
@@ -36,8 +35,10 @@ class SourceOptions:
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
     stream: the number of the video stream of a recording, see `video_streams.py`; None: the best one.
     duration_s: a live source ends this long after its first frame; None: it does not end by itself.
+    loop: a file as a live source begins again at its end.
     on_state: called with each new state of a live source, in any thread; if it returns False, it is called again later.
     Without it the states are logged. A recording has no states.
+    insecure: a live source accepts any TLS certificate; others have no connections.
     metadata: what is kept of a recording's metadata, see `VideoInfo.extras`; live sources have none.
     """
 
@@ -46,7 +47,9 @@ class SourceOptions:
     size: tuple[int, int] = (0, 0)
     stream: int | None = None
     duration_s: float | None = None
+    loop: bool = False
     on_state: Callable[[SourceState], object] | None = None
+    insecure: bool = False
     metadata: Metadata = Metadata.KEEP
 
     def check(self, kind: str, takes: frozenset[str]) -> None:
@@ -55,7 +58,7 @@ class SourceOptions:
         default = SourceOptions()
         requested = [field for field in _DESCRIPTIONS if getattr(self, field) != getattr(default, field)]
         if refused := [_DESCRIPTIONS[field] for field in requested if field not in takes]:
-            name = "a picture" if kind == "picture" else f"{kind}://"
+            name = {"picture": "a picture", "played": "a file as a live source"}.get(kind, f"{kind}://")
             raise UsageError(f"{name} does not support {' or '.join(refused)}")
 
 
@@ -65,16 +68,16 @@ class LiveSource(Source, Protocol):
     slot: the slot that `pump` reads from, a `LiveSlot` if the source has sound; `slot.dropped` counts frames for which
     the transform was too slow.
     dropped: frames dropped before that, by cause: "convert" (a newer one arrived first) and "unusable".
-    state: the current state. rate: of received pictures. converting: time to convert one.
+    state: the current state.
     """
 
     dropped: Counter[str]
-    state: SourceState
-    rate: Recent
-    converting: Stopwatch
 
     @property
     def slot(self) -> Slot[Item] | LiveSlot[Item]: ...
+
+    @property
+    def state(self) -> SourceState: ...
 
     def end(self) -> None:
         """Stop producing frames; those already delivered are still processed. Safe in a signal handler."""
@@ -85,7 +88,7 @@ class SourceClass(Protocol):
     """The class that an entry of `SOURCES` names.
 
     live: its instances are `LiveSource`s. takes: the fields of `SourceOptions` that it supports; `open_source` refuses
-    the others. `on_state` is not listed: every source accepts it.
+    the others. `on_state` and `insecure` are not listed: every source accepts them.
     """
 
     live: bool

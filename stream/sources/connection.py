@@ -1,6 +1,6 @@
-"""One connection to a network source: a thread that reads and decodes it until it ends, and the reason for the end.
+"""One connection to a live source: a thread that reads it until it ends, and the reason for the end.
 
-Knows nothing about protocols: FFmpeg's options for them come from the source. A call into FFmpeg may hang in spite of
+Knows nothing about schemes: FFmpeg's options for them come from `protocols`. A call into FFmpeg may hang in spite of
 its time limits, so the thread can be abandoned: it then delivers nothing more and ends when the call returns. FFmpeg's
 own error messages may quote the address and its password, so they are never passed on.
 """
@@ -8,33 +8,33 @@ own error messages may quote the address and its password, so they are never pas
 import errno
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
+from av.stream import Discard
 
 from stream.address import Address
+from stream.errors import MatteboxError
+from stream.fetch import certificates
 from stream.picture.display_matrix import Displays
-from stream.picture.timing import plausible_rate
+from stream.picture.frames import Sound
+from stream.picture.timing import Pace, plausible_rate
+from stream.registry import find
 from stream.settings import Settings
-from stream.sources.video_streams import choose
+from stream.sources.connection_errors import CLOSED, explained
+from stream.sources.protocols import Protocol
+from stream.sources.video_streams import choose, sounds
 
-_REFUSALS: dict[type[Exception], str] = {
-    av.error.HTTPBadRequestError: "bad request (400)",
-    av.error.HTTPUnauthorizedError: "wrong user or password (401)",
-    av.error.HTTPForbiddenError: "access forbidden (403)",
-    av.error.HTTPNotFoundError: "not found (404)",
-    av.error.HTTPTooManyRequestsError: "too many requests (429)",
-    av.error.HTTPOtherClientError: "the source refused the request (4xx)",
-    av.error.HTTPServerError: "the source has an internal error (5xx)",
-}
-_NO_CREDENTIALS = "a user and a password are required (401)"
-_CLOSED = "the source closed the connection"
 _TIMED_OUT = 0.9  # share of a time limit that counts as all of it: FFmpeg's clock and ours differ a little
 _MAX_BLIND = 4  # time limits without a decoded picture: the decoder may have to wait for a keyframe
+_WITHOUT_CLOCK = ("mpjpeg", "mjpeg")  # formats for which FFmpeg invents times
+_TLS_PORTS = {"rtsps": 322, "rtmps": 443, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Picture:
     """A decoded picture.
 
     time_s: by the source's clock, if it has one. arrived_s: by `time.monotonic`. sar: sample aspect ratio, a pixel's
-    width over its height. rate: estimated pictures per second.
+    width over its height. rate: estimated pictures per second. connection: number of the connection it came by.
     """
 
     decoded: av.VideoFrame
@@ -50,23 +50,43 @@ class Picture:
     arrived_s: float
     sar: Fraction | None
     rate: Fraction
+    connection: int = 0
+
+
+@dataclass(frozen=True)
+class SoundPacket:
+    """A packet of sound, whose stream belongs to the connection. The other fields are as in `Picture`."""
+
+    packet: Sound
+    time_s: float
+    connection: int = 0
 
 
 class Connection:
     """Reads the source in its own thread after `start`.
 
-    protocol: FFmpeg's options for the scheme of the address, including `protocol_whitelist`.
-    deliver: called in that thread with each picture. opened: the source has answered. ended, reason: set when the
-    thread ends; read `ended` first.
+    insecure: accept any TLS certificate. number: passed on with what is delivered.
+    deliver: called in that thread with each picture and packet of sound. opened: the source has answered. has_sound:
+    whether it has sound; None until that is known. ended, reason: set when the thread ends; read `ended` first.
     """
 
     def __init__(
-        self, address: Address, protocol: Mapping[str, str], settings: Settings, deliver: Callable[[Picture], object]
+        self,
+        address: Address,
+        protocol: Protocol,
+        settings: Settings,
+        deliver: Callable[[Picture | SoundPacket], object],
+        insecure: bool = False,
+        number: int = 0,
     ) -> None:
         self._address, self._protocol, self._settings, self._deliver = address, protocol, settings, deliver
-        self._abandoned = False
+        self._insecure, self._number = insecure, number
+        self._abandoned = threading.Event()
         self._heard_s = time.monotonic()
+        self._pipe: Any = None
+        self._pace: Pace | None = None
         self.opened = False
+        self.has_sound: bool | None = None
         self.ended = threading.Event()
         self.reason = ""
 
@@ -75,11 +95,15 @@ class Connection:
 
     def abandon(self) -> None:
         """Deliver nothing more, and end as soon as FFmpeg returns."""
-        self._abandoned = True
+        self._abandoned.set()
+        if self._pipe is not None:
+            self._pipe.kill()
 
     @property
     def overdue(self) -> str:
         """The reason to stop waiting for the source; empty while the time limit has not passed."""
+        if getattr(self._pipe, "waits_for_caller", False):
+            self._heard_s = time.monotonic()
         if time.monotonic() - self._heard_s <= self._settings.rtsp_timeout_s:
             return ""
         return self._silence()
@@ -90,24 +114,38 @@ class Connection:
 
     def _run(self) -> None:
         try:
-            with self._open() as container:
-                self.reason = self._read(container)
+            self.reason = self._read_all()
         except Exception as exc:  # noqa: BLE001 - the owner reconnects after any error
             self.reason = self._explain(exc)
         finally:
             self.ended.set()
 
-    def _open(self) -> InputContainer:
+    def _read_all(self) -> str:
+        """Open the source and read it to its end. Returns the reason for the end."""
+        opener = self._protocol.opener
+        target = find(opener)(self._address, self._settings) if opener else self._address.url
+        if isinstance(target, str):
+            with self._open(target) as container:
+                return self._read(container)
+        with closing(target):
+            self._pipe = target
+            if self._abandoned.is_set():
+                target.kill()
+            with self._open(target) as container:
+                reason = self._read(container)
+            return getattr(target, "reason", "") or reason
+
+    def _open(self, target: Any) -> InputContainer:
         limit_s = self._settings.rtsp_timeout_s
         options = {
-            **self._protocol,
-            "fflags": "nobuffer",
+            **self._protocol.all_options(self._settings, self._insecure),
             "flags": "low_delay",
-            "probesize": "32768",  # with the defaults the first picture is a second old when it is delivered
-            "analyzeduration": "100000",
             "max_pixels": str(self._settings.max_pixels),
         }
-        return av.open(self._address.url, options=options, timeout=(limit_s, limit_s), metadata_errors="replace")
+        demuxer = self._protocol.demuxer or None
+        limits = (limit_s, limit_s) if isinstance(target, str) else None
+        opened = av.open(target, format=demuxer, options=options, timeout=limits, metadata_errors="replace")
+        return cast(InputContainer, opened)
 
     def _read(self, container: InputContainer) -> str:
         self.opened, self._heard_s = True, time.monotonic()
@@ -117,55 +155,90 @@ class Connection:
         context = stream.codec_context
         if context is None:
             return "the source sends video in an unknown codec"
+        sound = next(iter(sounds(container, stream)), None)
+        self.has_sound = sound is not None
+        used = [stream] if sound is None else [stream, sound]
+        for unused in container.streams:
+            if unused not in used:
+                unused.discard = Discard.all  # variants of a playlist that are not used are not downloaded
         context.thread_type = "SLICE"  # frame threading delays pictures
         context.thread_count = self._settings.codec_threads()
         context.options = {"max_pixels": str(self._settings.max_pixels)}
-        return self._decode(container, stream, context)
+        if self._protocol.paced and container.format.name not in _WITHOUT_CLOCK:
+            self._pace = Pace()
+        return self._decode(container, stream, used)
 
-    def _decode(self, container: InputContainer, stream: av.VideoStream, context: Any) -> str:
-        """Deliver all pictures until the connection ends. Returns the reason for the end."""
-        limit_s, decoded_s, displays = self._settings.rtsp_timeout_s, self._heard_s, Displays()
-        rate = plausible_rate(stream.average_rate, stream.guessed_rate)
-        for packet in container.demux(stream):
+    def _decode(self, container: InputContainer, stream: av.VideoStream, used: list[Any]) -> str:
+        """Deliver all pictures and sound until the connection ends. Returns the reason for the end."""
+        limit_s, seen_s, decoded_s = self._settings.rtsp_timeout_s, self._heard_s, self._heard_s
+        displays, rate = Displays(), plausible_rate(stream.average_rate, stream.guessed_rate)
+        context, has_clock = stream.codec_context, container.format.name not in _WITHOUT_CLOCK
+        for packet in container.demux(used):
             now_s = time.monotonic()
-            if self._abandoned or now_s - self._heard_s > _TIMED_OUT * limit_s:
+            if self._abandoned.is_set() or now_s - self._heard_s > _TIMED_OUT * limit_s:
                 return self._silence()  # this packet is old: FFmpeg's parser held it back until the timeout
-            self._heard_s = now_s
+            self._heard_s = now_s = self._wait_for(packet)
+            if packet.stream is stream:
+                seen_s = now_s
             if now_s - decoded_s > _MAX_BLIND * limit_s:
                 return "the source's video cannot be decoded"
+            if now_s - seen_s > limit_s:
+                return f"the source sent no picture for {limit_s:g} s"
+            if packet.stream is not stream:
+                self._pass_on(packet)
+                continue
             for decoded in _decoded(context, packet):
                 decoded_s = now_s
                 displays.apply(decoded)
-                self._picture(decoded, stream.time_base, context.sample_aspect_ratio, rate)
-        return _CLOSED
+                time_s = _seconds(decoded.pts, stream.time_base) if has_clock else None
+                sar = context.sample_aspect_ratio
+                self._send(Picture(decoded, time_s, self._heard_s, sar, rate, self._number))
+        return CLOSED
 
-    def _picture(
-        self, decoded: av.VideoFrame, time_base: Fraction | None, sar: Fraction | None, rate: Fraction
-    ) -> None:
-        if not self._abandoned:
-            known = decoded.pts is not None and time_base is not None
-            time_s = float(decoded.pts * time_base) if known else None  # type: ignore[operator]
-            self._deliver(Picture(decoded, time_s, self._heard_s, sar, rate))
+    def _wait_for(self, packet: Any) -> float:
+        """Wait for a packet's time, if the source may send ahead of it. Returns the time by `time.monotonic`."""
+        time_s = _seconds(packet.dts, packet.time_base)
+        if self._pace is not None and time_s is not None:
+            self._abandoned.wait(self._pace.wait_s(time_s, time.monotonic()))
+        return time.monotonic()
+
+    def _pass_on(self, packet: Any) -> None:
+        time_s = _seconds(packet.pts, packet.time_base)
+        if packet.size and time_s is not None:
+            self._send(SoundPacket(cast(Sound, packet), time_s, self._number))
+
+    def _send(self, item: Picture | SoundPacket) -> None:
+        if not self._abandoned.is_set():
+            self._deliver(item)
 
     def _explain(self, exc: Exception) -> str:
         """The reason for an error, without FFmpeg's message, which quotes the address and its password."""
-        if isinstance(exc, av.error.HTTPUnauthorizedError) and not self._address.has_user:
-            return _NO_CREDENTIALS
-        if refusal := _REFUSALS.get(type(exc)):
-            return refusal
-        silent_s = time.monotonic() - self._heard_s
+        if reason := getattr(self._pipe, "reason", ""):
+            return str(reason)
+        refused = isinstance(exc, av.error.HTTPError | MatteboxError)
         timed_out = isinstance(exc, av.error.TimeoutError | av.error.ExitError | TimeoutError)
-        if timed_out or silent_s > _TIMED_OUT * self._settings.rtsp_timeout_s:
+        silent_s = time.monotonic() - self._heard_s
+        if timed_out or (not refused and silent_s > _TIMED_OUT * self._settings.rtsp_timeout_s):
             return self._silence()
-        if isinstance(exc, av.error.InvalidDataError):
-            return "the source sends invalid data" if self.opened else "the source did not answer with a video stream"
-        if isinstance(exc, av.error.EOFError):
-            return _CLOSED
+        if isinstance(exc, PermissionError) and not refused and not self.opened:
+            return self._protocol.forbidden
         if isinstance(exc, OSError) and exc.errno == errno.EIO and not self.opened:
-            return "the host is unknown or cannot be reached"
-        if isinstance(exc, OSError) and exc.errno != errno.EINVAL:  # of the system, such as "connection refused"
-            return str(exc.strerror or type(exc).__name__).lower()
-        return "the source's answer cannot be read"
+            return self._unreachable()
+        return explained(exc, self._address.has_user, self.opened)
+
+    def _unreachable(self) -> str:
+        """The reason why no connection was made. For TLS it tries again, because FFmpeg does not say what is wrong."""
+        if self._protocol.tls and not self._insecure:
+            parts = urlsplit(self._address.url)
+            port = parts.port or _TLS_PORTS.get(self._address.scheme, 443)
+            limit_s = self._settings.rtsp_timeout_s
+            if problem := certificates.problem(parts.hostname or "", port, self._settings, limit_s):
+                return f"its certificate is not trusted ({problem})"
+        return "the host is unknown or cannot be reached"
+
+
+def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
+    return None if ticks is None or time_base is None else float(ticks * time_base)
 
 
 def _decoded(context: Any, packet: Any) -> list[av.VideoFrame]:

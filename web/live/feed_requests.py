@@ -25,7 +25,8 @@ from stream.records.feeds import (
 )
 from stream.records.jobs import Side
 from stream.records.options import Options
-from stream.sources import SOURCES
+from stream.sinks.live import protocols as output_protocols
+from stream.sources import protocols as source_protocols
 from web.context import Context
 from web.http.problems import Problem
 from web.http.threads import in_network_thread, in_thread
@@ -34,6 +35,9 @@ from web.read_options import read_options
 
 PartialOptions = Annotated[dict[str, Any], Field(description="as in POST /api/sessions; null is the default")]
 Url = Annotated[str, Field(min_length=1, max_length=limits.ADDRESS)]
+_SOURCES = [scheme for scheme in SOURCE_SCHEMES if scheme in source_protocols.PROTOCOLS]
+_OUTPUTS = [scheme for scheme in OUTPUT_SCHEMES if scheme in output_protocols.PROTOCOLS]
+"""The schemes that users may give, as far as this version has them."""
 _TOKEN_SCHEMES = frozenset(scheme for scheme in OUTPUT_SCHEMES if scheme.startswith("whip"))
 
 _EXAMPLE: dict[str, Any] = {
@@ -113,7 +117,7 @@ class FeedChange(BaseModel):
 
 async def new_feed(here: Context, owner: str, request: FeedRequest) -> tuple[Feed, FeedSecrets]:
     """The feed for a request. Raises Problem 422, naming the invalid field."""
-    source = await _checked(here, "source", request.source, _source_schemes())
+    source = await _checked(here, "source", request.source, _SOURCES)
     outputs, secrets = await _outputs(here, "outputs", request.outputs)
     options = await in_thread(read_options, here.background_store, owner, Options(), request.options)
     keep_private(options, request.show_room)
@@ -168,7 +172,7 @@ async def _outputs(
     outputs: list[FeedOutput] = []
     secrets: dict[str, OutputSecret] = {}
     for number, request in enumerate(requests):
-        address = await _checked(here, f"{field}.{number}.address", request.address, OUTPUT_SCHEMES)
+        address = await _checked(here, f"{field}.{number}.address", request.address, _OUTPUTS)
         if request.token and address.scheme not in _TOKEN_SCHEMES:
             detail = f"a token is sent only to {' and '.join(sorted(_TOKEN_SCHEMES))} addresses"
             raise Problem(422, "invalid", detail, field=f"{field}.{number}.token")
@@ -186,8 +190,3 @@ async def _checked(here: Context, field: str, text: str, schemes: Collection[str
         return Address.read(text, (DEVICE,))
     except (FetchError, UsageError) as exc:
         raise Problem(422, FetchError.code, str(exc), field=field) from None
-
-
-def _source_schemes() -> list[str]:
-    """Those of `SOURCE_SCHEMES` that this version reads."""
-    return [scheme for scheme in SOURCE_SCHEMES if scheme in SOURCES]

@@ -45,8 +45,12 @@ class ActiveFeeds:
         if self._leaving:
             await self._release(claimed.feed, self._store.hand_back)
             return
+        running = self._feeds.get(claimed.feed.id)
         self._held[claimed.feed.id] = claimed
-        self._loops.start(self._start(claimed))
+        if running is None:
+            self._loops.start(self._start(claimed))
+        else:  # its lease had expired before this worker could renew it
+            self._loops.start(self._apply(running, claimed))
 
     async def _start(self, claimed: ClaimedFeed) -> None:
         feed = claimed.feed
@@ -66,9 +70,11 @@ class ActiveFeeds:
 
     async def renew(self) -> None:
         """Renew all leases; end the feeds that were lost, and apply the changes of others. Raises StoreDown."""
-        lost, changed = await self._store.renew(list(self._held.values()))
+        held = dict(self._held)
+        lost, changed = await self._store.renew(list(held.values()))
         for feed_id in lost:
-            self._loops.start(self._end_lost(feed_id))
+            if (current := self._held.get(feed_id)) and current.feed.fence == held[feed_id].feed.fence:
+                self._loops.start(self._end_lost(feed_id))  # else it was claimed again meanwhile
         for feed_id in changed:
             await self._change(feed_id)
 

@@ -9,19 +9,19 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream.sinks.live.fan_out import FanOut
-from stream.sinks.live.spec import OutputSpec, OutputStatus
-
 from stream.address import Address
-from stream.errors import MatteboxError, NoVideoStream, without_paths
+from stream.errors import MatteboxError, NoVideoStream, UsageError, without_paths
 from stream.fetch.live_urls import DEVICE
 from stream.pump import pump
 from stream.records.feeds import ClaimedFeed, FeedOutput, FeedReport, OutputReport
 from stream.records.live import Meters
 from stream.records.options import Options
 from stream.settings import Settings
-from stream.sources import open_live_source
+from stream.sinks.live.fan_out import FanOut
+from stream.sinks.live.spec import OutputSpec, OutputStatus
 from stream.sources.base import SourceOptions, SourceState
+from stream.sources.network import NetworkSource
+from stream.sources.protocols import PROTOCOLS
 from workers.engines.base import Engine
 from workers.live.matte import LiveMatte
 from workers.live.rates import Rates
@@ -46,8 +46,7 @@ class LiveFeed:
         self.id, self._ended = feed.id, ended
         self._loop = asyncio.get_running_loop()
         self._matte = LiveMatte(feed.options, engine, settings)
-        requested = SourceOptions(size=(feed.width, feed.height), on_state=self._source_changed)
-        self._source = open_live_source(Address.read(claimed.secrets.source, (DEVICE,)), requested, settings)
+        self._source = _source(claimed, settings, self._source_changed)
         self._fan_out = FanOut((), Options(), settings)
         self._wanted: dict[str, FeedOutput] = {}
         self._numbers: dict[str, int] = {}  # of the FanOut, by id
@@ -175,6 +174,15 @@ class LiveFeed:
 
     def _source_changed(self, state: SourceState) -> None:
         _log.info("feed %s: source %s", self.id, state)
+
+
+def _source(claimed: ClaimedFeed, settings: Settings, on_state: Callable[[SourceState], object]) -> NetworkSource:
+    """Raises UsageError if the source cannot work; never opens a file."""
+    feed, address = claimed.feed, Address.read(claimed.secrets.source, (DEVICE,))
+    if address.scheme not in PROTOCOLS:
+        raise UsageError(f"{address.scheme}:// is not supported here as the source of a feed")
+    requested = SourceOptions(size=(feed.width, feed.height), insecure=feed.insecure, on_state=on_state)
+    return NetworkSource(address, settings, requested)
 
 
 def _output(id: str, status: OutputStatus | None, now_s: float) -> OutputReport:

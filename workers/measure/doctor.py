@@ -24,7 +24,18 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield each finding as soon as it is known. A check that raises becomes a finding and does not end the run."""
-    for check in (_machine, _disk, _ffmpeg, _hardware_encoder, _opencv, _onnxruntime, _torch, _downloads):
+    for check in (
+        _machine,
+        _disk,
+        _ffmpeg,
+        _hardware_encoder,
+        _opencv,
+        _onnxruntime,
+        _torch,
+        _downloads,
+        _cameras,
+        _virtual_camera,
+    ):
         yield _guarded(check, settings)
     yield from _missing_modules()
     yield from _weights(settings)
@@ -122,6 +133,24 @@ def _downloads(settings: Settings) -> Finding:
     if importlib.util.find_spec("pip") is None:
         return Finding("downloads", None, "no pip: weights come from public releases only", "python -m ensurepip")
     return Finding("downloads", True, "weights are downloaded when they are first needed")
+
+
+def _cameras(settings: Settings) -> Finding:
+    from stream.devices.capture import cameras
+
+    found = ", ".join(map(str, cameras()))
+    return Finding("camera", True, found) if found else Finding("camera", None, "none was found")
+
+
+def _virtual_camera(settings: Settings) -> Finding:
+    from stream.errors import DeviceError
+    from stream.sinks.cameras import open_camera
+
+    try:
+        return Finding("virtual camera", True, open_camera("").name)
+    except DeviceError as exc:
+        problem, _, remedy = str(exc).partition(": ")
+        return Finding("virtual camera", None, problem, remedy)
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:

@@ -1,16 +1,19 @@
-"""Records a live source, matted: the implementation of `mattebox stream`. Knows no concrete source or sink.
+"""Sends a live source, matted, to one or more outputs: the implementation of `mattebox stream`.
 
-The recording has no gaps: while the source is unavailable, only the background is recorded. Ctrl-C or SIGTERM ends the
-recording and keeps it; a second one discards it.
+Knows no concrete source or protocol.
+
+The outputs have no gaps: while the source is unavailable, only the background is shown. Ctrl-C or SIGTERM ends them and
+keeps recordings; a second one discards the recording to a single file.
 """
 
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from stream.address import Address
 from stream.errors import DiskError, UsageError
@@ -20,13 +23,14 @@ from stream.pump import Sink, Warnings, pump
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.signals import endings
-from stream.sinks import open_sink, sink_address
+from stream.sinks.live.fan_out import FanOut
 from stream.sources import open_live_source, source_address
 from stream.sources.base import LiveSource, SourceOptions
 from workers import engines
 from workers.device import threads
 from workers.engines.base import Engine
 from workers.matte import Matte
+from workers.runs.outputs import Sending, open_outputs, output_addresses
 from workers.scene.backgrounds import check_background, open_background
 
 _CAUSES = {"late": "newer ones arrived before they could be processed", "unusable": "they could not be used"}
@@ -38,25 +42,33 @@ _CHECK_S = 1.0  # between checks of the disk
 
 @dataclass(frozen=True)
 class StreamRun:
-    """A recording of a live source. source, output: addresses, which may contain passwords. duration_s, size: as in
-    `SourceOptions`."""
+    """source, output, others: addresses, which may contain passwords; others: further outputs. duration_s, size, loop:
+    as in `SourceOptions`."""
 
     source: str = field(repr=False)
     output: str = field(repr=False)
     options: Options
     duration_s: float | None = None
     size: tuple[int, int] = (0, 0)
+    others: tuple[str, ...] = field(default=(), repr=False)
+    loop: bool = False
+    sending: Sending = field(default_factory=Sending)
 
 
 def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
     """Matte a live source until it ends or is stopped. All checks of the request are made before weights are downloaded
     and before the source is contacted.
 
-    Raises MatteboxError, KeyboardInterrupt; then nothing is left of the output.
+    Raises MatteboxError, KeyboardInterrupt; then nothing is left of a single file. Errors of several outputs, and
+    of one on the network, are reported as their states.
     """
-    origin, output = source_address(task.source), sink_address(task.output)
+    origin, outputs = source_address(task.source), output_addresses([task.output, *task.others])
     requested = SourceOptions(
-        size=task.size, duration_s=task.duration_s, on_state=lambda state: reporter.message(f"source {state}")
+        size=task.size,
+        duration_s=task.duration_s,
+        loop=task.loop,
+        insecure=task.sending.insecure,
+        on_state=lambda state: reporter.message(f"source {state}"),
     )
     began_s = time.monotonic()
     with ExitStack() as cleanup:
@@ -66,17 +78,17 @@ def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
             raise UsageError(f"--duration {task.duration_s:g} would record nothing")
         threads.apply(settings)
         name, reason = engines.choose(task.options, live=True, settings=settings)
-        sink = open_sink(output, task.options, settings)
+        sink = open_outputs(outputs, task.sending, task.options, settings, lambda status: reporter.message(str(status)))
         check_background(task.options.background, settings)
-        space = _DiskSpace(output)
+        space = _DiskSpace(outputs)
         engine = engines.load(name, task.options, settings, reporter.message)
         reporter.message(f"engine {name} on {engine.device}: {reason}")
         reporter.start(source.info, {"input": str(origin), "engine": name, "device": engine.device})
         cleanup.callback(reporter.stop)
         loaded_s = time.monotonic()
         matte = _run(task, source, sink, space, engine, settings, reporter)
-    names = str(origin), str(output), name, engine.device
-    warnings = [*source.warnings, *space.warnings, *_dropped(source), *sink.warnings]
+    names = str(origin), ", ".join(map(str, outputs)), name, engine.device
+    warnings = [*source.warnings, *space.warnings, *dropped(source), *sink.warnings]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
@@ -92,9 +104,11 @@ def _run(
     backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
     matte = Matte(task.options, engine, backdrop, live=True)
 
+    end_files = sink.end_files if isinstance(sink, FanOut) else source.end
+
     def tick(frame: Frame) -> None:
         reporter.tick(frame)
-        space.check(source)
+        space.check(end_files)
 
     with ended_by_signals(source.end):
         pump(source, matte, sink, tick)
@@ -102,35 +116,40 @@ def _run(
 
 
 class _DiskSpace:
-    """Ends a recording to a file before the disk is full. Raises DiskError if it is full at the start."""
+    """Ends recordings to files before the disk is full. Raises DiskError if it is full at the start."""
 
-    def __init__(self, output: Address) -> None:
+    def __init__(self, outputs: Sequence[Address]) -> None:
         self.warnings: Warnings = []
-        self._folder = output.path.absolute().parent if output.scheme == "file" else None
+        files = [output for output in outputs if output.scheme == "file"]
+        self._folders = {output.path.absolute().parent for output in files}
         self._next_s = 0.0
         if self._is_short():
-            raise DiskError(f"cannot record to {output}: less than {_SPARE_BYTES // 2**20} MiB are free")
+            names = ", ".join(map(str, files))
+            raise DiskError(f"cannot record to {names}: less than {_SPARE_BYTES // 2**20} MiB are free")
 
-    def check(self, source: LiveSource) -> None:
+    def check(self, end: Callable[[], object]) -> None:
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
         self._next_s = now_s + _CHECK_S
         if self._is_short():
             self.warnings.append(("disk", "the disk is nearly full: the recording was stopped"))
-            self._folder = None  # reported once
-            source.end()
+            self._folders = set()  # reported once
+            end()
 
     def _is_short(self) -> bool:
-        if self._folder is None:
-            return False
-        try:
-            return shutil.disk_usage(self._folder).free < _SPARE_BYTES
-        except OSError:  # the sink reports what is wrong with the folder
-            return False
+        return any(_free_bytes(folder) < _SPARE_BYTES for folder in self._folders)
 
 
-def _dropped(source: LiveSource) -> Warnings:
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:  # the sink reports what is wrong with the folder
+        return _SPARE_BYTES
+
+
+def dropped(source: LiveSource) -> Warnings:
+    """Warnings about frames that a live source dropped."""
     counts = {"late": source.slot.dropped + source.dropped["convert"], "unusable": source.dropped["unusable"]}
     return [(code, f"{n} frames were dropped: {_CAUSES[code]}") for code, n in counts.items() if n]
 

@@ -5,6 +5,6 @@ schemes; `base` the interfaces that a new kind of output implements; `packets` a
 
 `encodes` shares the encoders of `video` and `sound` among outputs of equal settings. `output` is one output: its state,
 its retries and its thread; `ring` the queue in front of it; `reasons` why it is not live. `push` writes packets through
-a child process, `push_child`, which can be killed when its peer hangs; `certificates` are for TLS. `recording` and
-`hls` write files in this way, `frame_files` those of all other formats.
+a child process, `push_child`, which can be killed when its peer hangs. `recording` and
+`hls` write files in this way, `frame_sink` writes frames to virtual cameras and to files of other formats.
 """

@@ -9,9 +9,8 @@ states. A writer therefore makes one connection, raises when it fails, and knows
 
 Errors that a writer raises:
 
-* `RemoteError`: the connection failed or was lost; the text is the reason ("connection refused"). It is retried after
-  the setting `rtsp_retry_s`.
-* Any other `MatteboxError`, such as DiskError: the output ends with this text as its reason.
+* Any `MatteboxError`, such as RemoteError ("connection refused") or DeviceError: its text is the reason. The output
+  connects again after the setting `rtsp_retry_s`, or ends, as its line in `PROTOCOLS` says (`retried`).
 
 The text must not contain the address, credentials, or a message of FFmpeg, which may quote them. Other exceptions are
 bugs: they are logged and retried, without their text in the state.
@@ -86,6 +85,6 @@ class FrameWriterClass(Protocol):
         have alpha."""
         ...
 
-    def check(self, spec: OutputSpec, settings: Settings) -> None:
+    def check(self, spec: OutputSpec, options: Options, settings: Settings) -> None:
         """A class method. As `PacketWriterClass.check`."""
         ...

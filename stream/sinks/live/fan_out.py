@@ -73,6 +73,13 @@ class FanOut:
         """Connect a paused output again. Raises UsageError for an unknown number."""
         self._find(number).resume()
 
+    def end_files(self) -> None:
+        """Complete the outputs that are files, without waiting. The others go on."""
+        with self._lock:
+            files = [output for output in self._outputs.values() if output.spec.address.scheme == "file"]
+        for output in files:
+            output.pause()
+
     def outputs(self) -> list[OutputStatus]:
         """The status of all outputs, in the order in which they were added."""
         with self._lock:

@@ -19,10 +19,11 @@ class HeaderFile:
     def header(self) -> bytes:
         """The header of the streams, which also opens their encoders. Raises av.error.FFmpegError, ValueError."""
         self.container.start_encoding()
-        first = av.Packet(bytes(8))  # the demuxer reads no header that is not followed by a packet
-        first.stream, first.time_base, first.is_keyframe = self.container.streams[0], Fraction(1, 1000), True
-        first.pts = first.dts = 0
-        self.container.mux(first)
+        for stream in self.container.streams:  # the demuxer reads no header that is not followed by packets
+            first = av.Packet(bytes(8))
+            first.stream, first.time_base, first.is_keyframe = stream, Fraction(1, 1000), True
+            first.pts = first.dts = 0
+            self.container.mux(first)
         return self._file.getvalue()
 
 

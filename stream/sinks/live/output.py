@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from stream.address import Address
-from stream.errors import MatteboxError, RemoteError, UsageError
+from stream.errors import MatteboxError, UnsupportedOutput, UsageError
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame
 from stream.pump import Item, Warnings
@@ -22,6 +23,7 @@ from stream.sinks.live.packets import Packet
 from stream.sinks.live.protocols import OutputProtocol
 from stream.sinks.live.ring import FrameRing, PacketRing, Ring
 from stream.sinks.live.spec import OutputSpec, OutputStatus, State
+from stream.sinks.live.video import Pace
 
 _POLL_S = 0.1
 _GRACE_S = 3.0  # for the end of a connection; then it is aborted
@@ -43,7 +45,7 @@ class Output(ABC):
         self.warnings: Warnings = []
         self.spec, self._protocol, self._options, self._settings = spec, protocol, options, settings
         self._writers = _writer_class(spec, protocol)
-        self._writers.check(spec, settings)
+        self._check()
         self._on_state = on_state
         self._state: State = "paused" if spec.paused else "connecting"
         self._reason, self._since_s = "", time.time()
@@ -98,7 +100,7 @@ class Output(ABC):
     def _wait(self) -> None:
         if self._thread is None:
             return
-        self._thread.join(_GRACE_S if self._protocol.network else _FILE_GRACE_S)
+        self._thread.join(_GRACE_S if self._protocol.retried else _FILE_GRACE_S)
         if self._thread.is_alive():
             self._ending = True
             self._abort_writer()
@@ -141,17 +143,19 @@ class Output(ABC):
         try:
             self._connections += 1
             self._connection()
-        except RemoteError as exc:
-            self._set("reconnecting", str(exc))
-            return True
         except MatteboxError as exc:
-            self._set("ended", str(exc))
-            return False
+            retried = self._protocol.retried
+            self._set("reconnecting" if retried else "ended", str(exc))
+            return retried
         except Exception as exc:  # noqa: BLE001 - a bug in one output must not end the others
             _log.warning("output %d %s: %r", self.id, self.spec.address, exc)
             self._set("reconnecting", "internal error")
             return True
         return True
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Raise UsageError, DiskError if the request cannot work."""
 
     @abstractmethod
     def _connection(self) -> None:
@@ -202,6 +206,13 @@ class PacketOutput(Output):
         self._share: Subscription | None = None
         self._accepting = False
 
+    def _check(self) -> None:
+        if self._options.wants_alpha:
+            scheme, path = self.spec.address.scheme, self.spec.address.rest
+            name = Path(path).suffix if scheme == "file" else f"{scheme}://"
+            raise UnsupportedOutput(f"{name} has no transparency; choose a background")
+        self._writers.check(self.spec, self._settings)
+
     def _dropped(self) -> int:
         share = self._share
         return self._ring.dropped + (share.dropped if share is not None and self._state == "live" else 0)
@@ -211,9 +222,9 @@ class PacketOutput(Output):
         writer = None
         try:
             writer = self._writer = self._writers.from_spec(self._spec(), self._settings, share.request_key)
-            self._accept(share, not self._protocol.network)  # a file has all frames
+            self._accept(share, not self._protocol.retried)  # a file has all frames
             writer.open(share.tracks)
-            self._accept(share, self._protocol.network)  # a connection starts with the newest
+            self._accept(share, self._protocol.retried)  # a connection starts with the newest
             self._live()
             self._origin_s: Any = None
             self._transfer(self._ring, lambda packet: self._write(writer, packet))
@@ -255,11 +266,16 @@ class FrameOutput(Output):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._ring = FrameRing()
+        self._accepting = False
+        self._pace = Pace(self.spec.rate)
 
     def offer(self, item: Item) -> None:
         super().offer(item)
-        if self._state == "live":
+        if self._accepting and (not isinstance(item, Frame) or self._pace.takes(item.time_s)):
             self._ring.put(item)
+
+    def _check(self) -> None:
+        self._writers.check(self.spec, self._options, self._settings)
 
     def _dropped(self) -> int:
         return self._ring.dropped
@@ -267,8 +283,9 @@ class FrameOutput(Output):
     def _connection(self) -> None:
         writer = self._writer = self._writers.from_spec(self._spec(), self._options, self._settings)
         try:
-            writer.open(self._encodes.info)
             self._ring.restart()
+            self._accepting = True
+            writer.open(self._encodes.info)
             self._live()
             self._transfer(self._ring, lambda item: self._write(writer, item))
             writer.close()
@@ -276,7 +293,7 @@ class FrameOutput(Output):
             writer.abort()
             raise
         finally:
-            self._writer = None
+            self._writer, self._accepting = None, False
             self.warnings += writer.warnings
 
     def _write(self, writer: Any, item: Item) -> None:

@@ -20,7 +20,7 @@ class OutputProtocol:
     writer: "module:Class", see `base.py`. takes: "packets" or "frames". muxer, options: FFmpeg's, for `push.py`. sound:
     the codecs that are sent as they are, by FFmpeg's names; others are converted to `sound_codec` (FFmpeg's encoder).
     colours: of the video. baseline: H.264 as WebRTC requires it. tls: certificates are verified, unless the output is
-    insecure. network: a failed connection is retried.
+    insecure. retried: it connects again after an error; other outputs end.
     """
 
     writer: str
@@ -32,11 +32,11 @@ class OutputProtocol:
     colours: Colours = "bt709"
     baseline: bool = False
     tls: bool = False
-    network: bool = True
+    retried: bool = True
 
 
 _PUSH = "stream.sinks.live.push:PushWriter"
-_FRAMES = "stream.sinks.live.frame_files:FrameFile"
+_FRAMES = "stream.sinks.live.frame_sink:FrameSink"
 _RTSP = OutputProtocol(
     _PUSH,
     muxer="rtsp",
@@ -53,16 +53,18 @@ PROTOCOLS: dict[str, OutputProtocol] = {
     "rtmp": _RTMP,
     "rtmps": OutputProtocol(_PUSH, muxer="flv", options=_RTMP.options, sound=_RTMP.sound, tls=True),
     "udp": OutputProtocol(_PUSH, muxer="mpegts", options={"pkt_size": "1316"}, sound=_MPEG_TS),
+    "srt": OutputProtocol("stream.sinks.live.srt:SrtOutput", muxer="mpegts", sound=_MPEG_TS),
     "m3u8": OutputProtocol(
-        "stream.sinks.live.hls:HlsWriter", muxer="hls", sound=frozenset({"aac", "mp3"}), network=False
+        "stream.sinks.live.hls:HlsWriter", muxer="hls", sound=frozenset({"aac", "mp3"}), retried=False
     ),
     "mp4": OutputProtocol(
         "stream.sinks.live.recording:RecordingWriter",
         muxer="mp4",
         sound=frozenset({"aac", "mp3", "ac3"}),
-        network=False,
+        retried=False,
     ),
-    "frames": OutputProtocol(_FRAMES, takes="frames", network=False),
+    "frames": OutputProtocol(_FRAMES, takes="frames", retried=False),
+    "camera": OutputProtocol(_FRAMES, takes="frames"),
 }
 """By the scheme of the address; for files "m3u8" and "mp4" by the name's suffix, and "frames" for all other formats."""
 _OF_FILES = ("m3u8", "mp4", "frames")
@@ -76,6 +78,11 @@ def protocol_of(address: Address) -> OutputProtocol:
     if address.scheme not in PROTOCOLS or address.scheme in _OF_FILES:
         raise UsageError(f"{address.scheme}:// is not supported as an output; use a file name or {listed()}")
     return PROTOCOLS[address.scheme]
+
+
+def is_playlist(address: Address) -> bool:
+    """Whether the output is a folder with an HLS playlist."""
+    return address.scheme == "file" and address.path.suffix.lower() == ".m3u8"
 
 
 def schemes() -> list[str]:

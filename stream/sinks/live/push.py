@@ -21,10 +21,10 @@ from typing import Self
 
 from stream.address import Address
 from stream.errors import MatteboxError, RemoteError
+from stream.fetch.certificates import tls_options
 from stream.serve.die_with_parent import tied
 from stream.settings import Settings
 from stream.sinks.live import reasons
-from stream.sinks.live.certificates import certificate_file
 from stream.sinks.live.packets import Packet, Tracks
 from stream.sinks.live.protocols import protocol_of
 from stream.sinks.live.spec import OutputSpec
@@ -70,8 +70,8 @@ class PushWriter:
         """What to open. Raises MatteboxError."""
         protocol, address = protocol_of(self._spec.address), self._spec.address
         options = dict(protocol.options)
-        if protocol.tls and not self._spec.insecure:
-            options |= {"tls_verify": "1", "ca_file": certificate_file()}
+        if protocol.tls:
+            options |= tls_options(self._settings, self._spec.insecure)
         return PushRequest(_url(address, protocol.options), protocol.muxer, options)
 
     def open(self, tracks: Tracks) -> None:

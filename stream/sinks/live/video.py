@@ -59,7 +59,7 @@ class VideoEncoder:
         self.key = key
         self._settings = settings
         self._rate = min(float(plausible_rate(info.rate)), key.rate or 1000.0)
-        self._to_bt601 = ToBt601() if key.colours == "bt601" else None
+        self._to_bt601 = ToBt601((key.width, key.height)) if key.colours == "bt601" else None
         self._pace = Pace(key.rate)
         self._requested = False
         self._last = -1
@@ -99,10 +99,10 @@ class VideoEncoder:
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         picture = to_av(frame, "yuv420p")
-        if (frame.width, frame.height) != (self.key.width, self.key.height):
-            picture = picture.reformat(width=self.key.width, height=self.key.height)
         if self._to_bt601 is not None:
             picture = self._to_bt601(picture)
+        elif (frame.width, frame.height) != (self.key.width, self.key.height):
+            picture = picture.reformat(width=self.key.width, height=self.key.height)
         self._last = max(self._last + 1, round(frame.pts * frame.time_base / CLOCK))
         picture.pts, picture.time_base = self._last, CLOCK
         return picture

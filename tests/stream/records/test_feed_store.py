@@ -266,6 +266,21 @@ async def test_a_worker_restores_its_feeds_after_redis_lost_its_data(server: Red
 
 
 @asynctest
+async def test_a_claim_that_redis_lost_when_it_was_killed_is_made_again(server: RedisServer) -> None:
+    """The append-only file may lack the last second or two."""
+    async with stores(server) as (store,):
+        feed = await created(store)
+        held = await claimed(store)
+        with server.client() as raw:
+            raw.hset(redis_keys.feed(feed.id), mapping={"state": "waiting", "worker": "", "fence": 0})
+            raw.zrem(f"{redis_keys.PREFIX}feeds-leased", feed.id)
+            raw.zadd(f"{redis_keys.PREFIX}feeds-waiting", {feed.id: 1})
+        assert await store.renew([held]) == (set(), set())
+        assert (await found(store, feed)).ownership() == held.feed.ownership()
+        assert await store.claim("w2") is None
+
+
+@asynctest
 async def test_feeds_are_kept_over_a_restart_of_redis(own_server: RedisServer) -> None:
     async with stores(own_server) as (store,):
         await created(store)

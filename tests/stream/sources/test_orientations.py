@@ -14,8 +14,9 @@ from stream.address import Address
 from stream.picture.display_matrix import Display
 from stream.picture.orientation import Orientation
 from stream.settings import Settings
-from stream.sources.connection import Connection, Picture
+from stream.sources.connection import Connection, Picture, SoundPacket
 from stream.sources.file import FileSource
+from stream.sources.protocols import PROTOCOLS
 from tests.media import drain, mattebox, read, write_video
 from tests.orientations import MATRIX, UPRIGHT, corners, quartered, set_matrix, with_message
 from tests.pictures import exif, stored
@@ -120,10 +121,11 @@ def test_the_container_overrides_messages(tmp_path: Path) -> None:
 
 
 def test_a_message_holds_for_the_pictures_of_a_camera(tmp_path: Path) -> None:
-    pictures: list[Picture] = []
-    connection = Connection(Address.read("rtsp://camera/1"), {}, Settings(), pictures.append)
+    received: list[Picture | SoundPacket] = []
+    connection = Connection(Address.read("rtsp://camera/1"), PROTOCOLS["rtsp"], Settings(), received.append)
     with av.open(str(messages(tmp_path / "a.ts", 5))) as container:
         connection._read(container)
+    pictures = [item for item in received if isinstance(item, Picture)]
     assert [Display.of_frame(item.decoded).orientation for item in pictures] == [Orientation.of_exif(5)] * 12
 
 

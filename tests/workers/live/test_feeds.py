@@ -248,7 +248,7 @@ def test_a_source_that_cannot_work_fails_the_feed(url: str) -> None:
             feed = await created(store, "ndi://127.0.0.1:1/cam")
             found = await eventually(store, feed, lambda f: f.state == "failed", "failed")
             assert found.reason == "usage"
-            assert "rtsp://" in found.detail
+            assert "not supported" in found.detail
 
     asyncio.run(run())
 

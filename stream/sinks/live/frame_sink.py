@@ -1,4 +1,5 @@
-"""Files of live video in formats with a codec of their own (.mkv, .webm, .mov, pictures), by the sinks for files."""
+"""Outputs that get frames, by the sinks for addresses: virtual cameras, and files in formats with a codec of their own
+(.mkv, .webm, .mov, pictures)."""
 
 from dataclasses import replace
 from typing import Self, cast
@@ -16,14 +17,15 @@ from stream.sinks.live.sound import sound_header
 from stream.sinks.live.spec import OutputSpec
 
 
-class FrameFile:
-    """A `FrameWriter` for a file. Its sound is copied from the packets, which other outputs use too.
+class FrameSink:
+    """A `FrameWriter` for everything in `SINKS`. Its sound is a copy, because other outputs use the packets too.
 
-    `abort` completes the file, if it has a frame: a live recording is never discarded.
+    `abort` completes a file if it has a frame: a live recording is never discarded.
     """
 
     @classmethod
-    def check(cls, spec: OutputSpec, settings: Settings) -> None: ...
+    def check(cls, spec: OutputSpec, options: Options, settings: Settings) -> None:
+        open_sink(spec.address, options, settings)
 
     @classmethod
     def from_spec(cls, spec: OutputSpec, options: Options, settings: Settings) -> Self:

@@ -1,4 +1,4 @@
-"""RTSP sources that die, hang, refuse and come back: a real server in a process of its own, frozen and killed."""
+"""Network sources that die, hang, refuse and come back: a real server in a process of its own, frozen and killed."""
 
 import itertools
 import logging
@@ -13,11 +13,11 @@ import pytest
 
 from stream.address import Address
 from stream.errors import NoVideoStream, UsageError
-from stream.picture.frames import Frame
+from stream.picture.frames import Frame, Sound
 from stream.settings import Settings
 from stream.sources import open_source, source_address
 from stream.sources.base import LiveSource, SourceOptions, SourceState
-from stream.sources.rtsp import DEFAULT_SIZE, RtspSource
+from stream.sources.network import DEFAULT_SIZE, NetworkSource
 from tests.rtsp import ROOM, RtspServer, near
 from tests.servers import free_port
 from web.http.tls import certificate
@@ -32,15 +32,20 @@ class Watched:
     def __init__(self, url: str, settings: Settings = SETTINGS, **fields: object) -> None:
         self.states: list[SourceState] = []
         self.frames: list[Frame] = []
+        self.sound: list[Sound] = []
         self.error: Exception | None = None
-        self.source = RtspSource(Address.read(url), settings, on_state=self.states.append, **fields)  # type: ignore[arg-type]
+        options = SourceOptions(on_state=self.states.append, **fields)  # type: ignore[arg-type]
+        self.source = NetworkSource(Address.read(url), settings, options)
         self._reading = threading.Thread(target=self._read)
         self._reading.start()
 
     def _read(self) -> None:
         try:
-            for frame in self.source:
-                self.frames.append(frame)
+            for item in self.source:
+                if isinstance(item, Frame):
+                    self.frames.append(item)
+                else:
+                    self.sound.append(item)
         except NoVideoStream as exc:
             self.error = exc
 
@@ -60,6 +65,10 @@ class Watched:
         self.source.close()
         self._reading.join(5)
         assert not self._reading.is_alive()
+
+
+def first_frame(source: NetworkSource) -> Frame:
+    return next(item for item in source if isinstance(item, Frame))
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +127,10 @@ def test_it_may_be_encrypted(tmp_path: Path) -> None:
     both = tmp_path / "both.pem"
     both.write_bytes(files.chain.read_bytes() + files.key.read_bytes())
     server = RtspServer("--user", "ann:s3cr@t", "--tls", both)
-    source = RtspSource(Address.read(server.url(user=f"ann:{PASSWORD}").replace("rtsp:", "rtsps:")), Settings())
+    settings = Settings(ca_file=files.chain)
+    source = NetworkSource(Address.read(server.url(user=f"ann:{PASSWORD}").replace("rtsp:", "rtsps:")), settings)
     try:
-        assert not next(iter(source)).slate
+        assert not first_frame(source).slate
         assert source.state == SourceState("live")
     finally:
         source.close()
@@ -157,7 +167,7 @@ def test_an_error_in_the_report_of_a_state_does_not_end_reconnecting(caplog: pyt
         raise ValueError("closed")
 
     settings = SETTINGS.model_copy(update={"rtsp_retry_s": 0.05, "rtsp_timeout_s": 0.3})
-    source = RtspSource(Address.read(f"rtsp://127.0.0.1:{free_port()}/none"), settings, on_state=tell)
+    source = NetworkSource(Address.read(f"rtsp://127.0.0.1:{free_port()}/none"), settings, SourceOptions(on_state=tell))
     assert source.info
     until_s = time.monotonic() + 10
     while states.count("reconnecting") < 3:
@@ -219,7 +229,7 @@ def guarded() -> Iterator[RtspServer]:
     ],
 )
 def test_what_is_refused_is_said(guarded: RtspServer, user: str, path: str, reason: str) -> None:
-    source = RtspSource(Address.read(guarded.url(path, user)), SETTINGS)
+    source = NetworkSource(Address.read(guarded.url(path, user)), SETTINGS)
     assert (source.info.width, source.info.height) == DEFAULT_SIZE
     assert source.state == SourceState("reconnecting", reason)
     source.close()
@@ -229,11 +239,11 @@ def test_the_password_is_told_to_nobody(
     guarded: RtspServer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    refused = RtspSource(Address.read(guarded.url(user="ann:wr0ng")), SETTINGS)
-    welcome = RtspSource(Address.read(guarded.url(user=f"ann:{PASSWORD}")), SETTINGS, duration_s=0.2)
-    lost = RtspSource(Address.read("rtsp://ann:s3cr%40t@127.0.0.1:1/cam?password=s3cr"), SETTINGS)
-    assert [frame.slate for frame in welcome].count(False) >= 3, "with the right one it works"
-    assert next(iter(lost)).slate
+    refused = NetworkSource(Address.read(guarded.url(user="ann:wr0ng")), SETTINGS)
+    welcome = NetworkSource(Address.read(guarded.url(user=f"ann:{PASSWORD}")), SETTINGS, SourceOptions(duration_s=0.2))
+    lost = NetworkSource(Address.read("rtsp://ann:s3cr%40t@127.0.0.1:1/cam?password=s3cr"), SETTINGS)
+    assert [isinstance(item, Frame) and item.slate for item in welcome].count(False) >= 3, "with the right one it works"
+    assert first_frame(lost).slate
     said = [str(source.state) + repr(source) + repr(source.address) for source in (refused, welcome, lost)]
     for source in (refused, welcome, lost):
         source.close()
@@ -248,7 +258,7 @@ def test_the_password_is_told_to_nobody(
 @pytest.mark.parametrize(
     "url",
     [
-        "http://u:hush@cam/x",
+        "gopher://u:hush@cam/x",
         "rtsp://",
         "rtsp://u:hush@:554/x",
         "rtsp://u:hush@cam:port/x",
@@ -271,15 +281,16 @@ def test_what_is_no_address_is_refused_without_quoting_it(url: str) -> None:
 
 def test_the_log_is_told_once_not_with_each_attempt(caplog: pytest.LogCaptureFixture) -> None:
     impatient = SETTINGS.model_copy(update={"rtsp_retry_s": 0.01})
-    source = RtspSource(Address.read("rtsp://u:hush@127.0.0.1:1/cam"), impatient)
-    for frame in itertools.islice(source, 20):
+    source = NetworkSource(Address.read("rtsp://u:hush@127.0.0.1:1/cam"), impatient)
+    frames = (item for item in source if isinstance(item, Frame))
+    for frame in itertools.islice(frames, 20):
         assert frame.slate
     source.close()
     assert caplog.messages == ["rtsp://127.0.0.1:1/cam: reconnecting: connection refused"]
 
 
 def test_nothing_is_asked_of_the_camera_before_its_picture_is_wanted(caplog: pytest.LogCaptureFixture) -> None:
-    source: LiveSource = RtspSource(Address.read("rtsp://127.0.0.1:1/cam"), SETTINGS)  # mypy checks the protocol
+    source: LiveSource = NetworkSource(Address.read("rtsp://127.0.0.1:1/cam"), SETTINGS)  # mypy checks the protocol
     time.sleep(0.2)
     source.close()
     assert source.state == SourceState("connecting")

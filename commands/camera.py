@@ -1,0 +1,52 @@
+"""`mattebox camera`: shows a camera or another live source, matted, as a virtual camera."""
+
+from typing import Annotated
+
+import typer
+
+from commands import shared_options
+from commands.matting_options import MattingOptions, with_matting_options
+from stream.records.options import Edges
+
+
+@with_matting_options
+def camera(
+    matting: MattingOptions,
+    edges: Edges,
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="SRC",
+            help="A camera (camera:, camera:/dev/video2), the address of another live source, or a video file.",
+        ),
+    ] = "camera:",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEV",
+            help="The virtual camera: camera: for the first one, camera:/dev/video10, or camera:pipewire.",
+        ),
+    ] = "camera:",
+    loop: Annotated[bool, typer.Option("--loop", help="Begin a video file again at its end.")] = False,
+    idle: Annotated[
+        bool,
+        typer.Option("--idle", help="Close the source while no program reads from the virtual camera (Linux only)."),
+    ] = False,
+    weights: shared_options.Weights = None,
+    as_json: shared_options.Json = False,
+    verbose: shared_options.Verbose = 0,
+) -> None:
+    """Show a camera, matted, as a virtual camera for programs such as Zoom, until Ctrl-C.
+
+    While the source is unavailable, only the background is shown.
+    """
+    from stream import log
+    from stream.progress import reporter
+    from workers.runs.camera import CameraRun, show
+
+    log.configure(verbose, as_json)
+    options = matting.options(edges, weights)
+    shared_options.check_name(source)
+    task = CameraRun(source, device, options, matting.size_px, loop, idle=idle)
+    report = reporter(as_json)
+    report.done(show(task, shared_options.settings_with(weights, options.engine), report))

@@ -1,0 +1,57 @@
+"""Certificates of TLS servers: which authorities FFmpeg trusts, and what is wrong with a server's certificate.
+
+FFmpeg verifies no certificate unless it is told to, and then needs a file with the trusted authorities.
+"""
+
+import importlib
+import os
+import socket
+import ssl
+from pathlib import Path
+
+from stream.errors import UsageError
+from stream.settings import Settings
+
+_SYSTEM_FILES = (  # where systems keep the trusted authorities in one file
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+def ca_file(settings: Settings) -> str:
+    """The file of trusted authorities: MATTEBOX_CA_FILE, SSL_CERT_FILE, the system's, or that of the package certifi.
+
+    Raises UsageError where there is none.
+    """
+    if settings.ca_file is not None:
+        return str(settings.ca_file)
+    system = (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile, *_SYSTEM_FILES)
+    for path in filter(None, system):
+        if Path(path).is_file():
+            return path
+    try:
+        return str(importlib.import_module("certifi").where())
+    except ModuleNotFoundError:
+        raise UsageError("no file of trusted certificate authorities was found; set MATTEBOX_CA_FILE") from None
+
+
+def tls_options(settings: Settings, insecure: bool) -> dict[str, str]:
+    """FFmpeg's options for a TLS connection. insecure: accept any certificate. Raises UsageError as `ca_file`."""
+    return {"tls_verify": "0"} if insecure else {"tls_verify": "1", "ca_file": ca_file(settings)}
+
+
+def problem(host: str, port: int, settings: Settings, timeout_s: float) -> str:
+    """Connect to a TLS server, and return what is wrong with its certificate; "" if it is trusted or unknown."""
+    context = ssl.create_default_context(cafile=ca_file(settings))
+    try:
+        with (
+            socket.create_connection((host, port), timeout_s) as connection,
+            context.wrap_socket(connection, server_hostname=host),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as exc:
+        return exc.verify_message
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,114 @@
+"""How FFmpeg opens live sources on the network and other devices. A new scheme is a line in `PROTOCOLS`.
+
+Every scheme is used with a whitelist of FFmpeg's protocols and formats: what a server sends, such as a playlist or a
+redirect, may name others. Imports nothing from FFmpeg, because `SOURCES` lists these schemes.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from stream.address import Address
+from stream.errors import UsageError
+from stream.fetch.certificates import tls_options
+from stream.settings import Settings
+from stream.srt.address import SrtAddress
+
+Options = Callable[[Settings], dict[str, str]]
+"""FFmpeg's options for a protocol."""
+
+_HTTP = "http,https,tcp,tls,crypto,data"
+_HTTP_FORMATS = "hls,mpegts,mov,mp4,flv,matroska,webm,mpjpeg,mjpeg,aac,mp3"
+_QUICK = {  # with the defaults the first picture is a second old when it is delivered
+    "probesize": "32768",
+    "analyzeduration": "100000",
+}
+_PATIENT = {  # formats whose sound and picture may begin seconds apart; opening ends when both are known
+    "probesize": "2000000",
+    "analyzeduration": "3000000",
+    "fpsprobesize": "0",
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the addresses of a scheme are opened.
+
+    whitelist, formats: FFmpeg's protocols and demuxers that may be used, with commas.
+    options: FFmpeg's options. demuxer: the one that reads all these addresses; "": FFmpeg recognises the format.
+    tls: connections are encrypted; certificates are verified.
+    paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
+    network: addresses have a host. check: raises UsageError for an address that cannot be opened.
+    opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
+    returns a URL, the name of a device, or an object with `read(size)`, `close()`, and, because FFmpeg's call cannot be
+    interrupted, `kill()`, which makes `read` return and may be called from any thread. If it has a text `reason`, that
+    explains why it ended; while it has a true `waits_for_caller`, no time limit applies. It may raise MatteboxError,
+    whose message is shown.
+    forbidden: what a refusal without further information means.
+    """
+
+    whitelist: str
+    formats: str
+    options: Options = lambda settings: _PATIENT
+    demuxer: str = ""
+    tls: bool = False
+    paced: bool = False
+    network: bool = True
+    check: Callable[[Address], object] = Address.check_host
+    opener: str = ""
+    forbidden: str = "access is forbidden"
+
+    def all_options(self, settings: Settings, insecure: bool) -> dict[str, str]:
+        """FFmpeg's options for opening. insecure: accept any certificate. Raises UsageError if none can be verified."""
+        whitelists = {"protocol_whitelist": self.whitelist, "format_whitelist": self.formats}
+        return {**self.options(settings), **whitelists, **(tls_options(settings, insecure) if self.tls else {})}
+
+
+def _rtsp(settings: Settings) -> dict[str, str]:
+    timeout_us = str(round(settings.rtsp_timeout_s * 1e6))
+    transport = {"rtsp_transport": settings.rtsp_transport, "timeout": timeout_us}
+    return {**_QUICK, **transport, "allowed_media_types": "video+audio"}
+
+
+def _udp(settings: Settings) -> dict[str, str]:
+    return {**_PATIENT, "overrun_nonfatal": "1"}
+
+
+def _check_udp(address: Address) -> None:
+    address.check_host()
+    parts = urlsplit(address.url)
+    if not parts.port or not parts.hostname:
+        raise UsageError("write the address as udp://HOST:PORT, with the address to receive on")
+
+
+def udp_url(address: Address, settings: Settings) -> str:
+    """The URL that receives on the address's host only; FFmpeg receives on all of the machine's by default."""
+    parts = urlsplit(address.url)
+    try:
+        local = not ipaddress.ip_address(parts.hostname or "").is_multicast
+    except ValueError:
+        local = True
+    fields = [parts.query, f"localaddr={parts.hostname}" if local and "localaddr=" not in parts.query else ""]
+    return f"udp://{parts.netloc}?{'&'.join(filter(None, fields))}"
+
+
+def _check_srt(address: Address) -> None:
+    SrtAddress.parse(address)
+
+
+_UNPUBLISHED = "nothing is published there yet, or it may not be played"
+
+PROTOCOLS = {
+    "rtsp": Protocol("rtsp,rtp,tcp,udp", "rtsp", _rtsp),
+    "rtsps": Protocol("rtsps,rtsp,rtp,tcp,udp,tls", "rtsp", _rtsp, tls=True),
+    "rtmp": Protocol("rtmp,tcp", "flv,live_flv", forbidden=_UNPUBLISHED),
+    "rtmps": Protocol("rtmps,rtmp,tcp,tls", "flv,live_flv", tls=True, forbidden=_UNPUBLISHED),
+    "http": Protocol(_HTTP, _HTTP_FORMATS, paced=True),
+    "https": Protocol(_HTTP, _HTTP_FORMATS, tls=True, paced=True),
+    "udp": Protocol(
+        "udp", "mpegts", _udp, demuxer="mpegts", check=_check_udp, opener="stream.sources.protocols:udp_url"
+    ),
+    "srt": Protocol("pipe", "mpegts", demuxer="mpegts", check=_check_srt, opener="stream.srt:open_source"),
+}
+"""By the scheme of the address."""

@@ -1,0 +1,98 @@
+"""Shows a live source, matted, as a virtual camera: the implementation of `mattebox camera`.
+
+Ctrl-C or SIGTERM ends it. Knows no concrete source or sink.
+"""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from stream.errors import UsageError
+from stream.progress import Report, Reporter
+from stream.pump import pump
+from stream.records.options import Options
+from stream.settings import Settings
+from stream.sinks import open_sink, sink_address
+from stream.sinks.camera import CameraSink
+from stream.sources import open_live_source, source_address
+from stream.sources.base import LiveSource, SourceOptions
+from stream.sources.idle import IdleSource
+from workers import engines
+from workers.device import threads
+from workers.matte import Matte
+from workers.runs.stream import dropped, ended_by_signals
+from workers.scene.backgrounds import check_background, open_background
+
+_CANNOT_TELL = (
+    "--idle needs a system that tells whether a program reads from the virtual camera: Linux with v4l2loopback, or "
+    "with PipeWire and its command pw-dump"
+)
+
+
+@dataclass(frozen=True)
+class CameraRun:
+    """source, device: addresses; that of the source may contain a password. size, loop, duration_s: as in
+    `SourceOptions`. idle: the source is open only while a program reads from the virtual camera."""
+
+    source: str = field(repr=False)
+    device: str
+    options: Options
+    size: tuple[int, int] = (0, 0)
+    loop: bool = False
+    duration_s: float | None = None
+    idle: bool = False
+
+
+def show(task: CameraRun, settings: Settings, reporter: Reporter) -> Report:
+    """Show the source until it ends or is stopped. All checks of the request are made before weights are downloaded
+    and before the source is contacted.
+
+    Raises MatteboxError, KeyboardInterrupt.
+    """
+    began_s = time.monotonic()
+    sink = _virtual_camera(task, settings)
+    with ExitStack() as cleanup:
+        source = _source(task, sink, settings, reporter)
+        cleanup.callback(source.close)
+        threads.apply(settings)
+        name, reason = engines.choose(task.options, live=True, settings=settings)
+        check_background(task.options.background, settings)
+        engine = engines.load(name, task.options, settings, reporter.message)
+        reporter.message(f"engine {name} on {engine.device}: {reason}")
+        origin = str(source_address(task.source))
+        reporter.start(source.info, {"input": origin, "engine": name, "device": engine.device})
+        cleanup.callback(reporter.stop)
+        loaded_s = time.monotonic()
+        backdrop = open_background(task.options.background, source.info.width, source.info.height, settings)
+        matte = Matte(task.options, engine, backdrop, live=True)
+        with ended_by_signals(source.end):
+            pump(source, matte, sink, reporter.tick)
+    names = origin, sink.camera.name, name, engine.device
+    warnings = [*source.warnings, *dropped(source), *sink.warnings]
+    return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
+
+
+def _virtual_camera(task: CameraRun, settings: Settings) -> CameraSink:
+    sink = open_sink(sink_address(task.device), task.options, settings)
+    if not isinstance(sink, CameraSink):
+        raise UsageError("--device must be a virtual camera: camera:, or camera:NAME such as camera:/dev/video10")
+    if task.idle and sink.camera.watched() is None:
+        raise UsageError(_CANNOT_TELL)
+    return sink
+
+
+def _source(task: CameraRun, sink: CameraSink, settings: Settings, reporter: Reporter) -> LiveSource:
+    address = source_address(task.source)
+
+    def report(state: object) -> None:
+        reporter.message(f"source {state}")
+
+    requested = SourceOptions(size=task.size, loop=task.loop, duration_s=task.duration_s, on_state=report)
+    if not task.idle:
+        return open_live_source(address, requested, settings)
+
+    def opened(size: tuple[int, int]) -> LiveSource:
+        sized = replace(requested, size=size if any(size) else task.size, on_state=lambda state: None)
+        return open_live_source(address, sized, settings)
+
+    return IdleSource(opened, sink.camera.watched, report)

@@ -1,0 +1,68 @@
+"""The outputs of `mattebox stream`: one file, or several outputs of any kind at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from stream.address import Address
+from stream.errors import UsageError
+from stream.pump import Sink
+from stream.records.options import Options
+from stream.settings import Settings
+from stream.sinks import existing, open_sink
+from stream.sinks.live.fan_out import FanOut
+from stream.sinks.live.protocols import is_playlist, schemes
+from stream.sinks.live.spec import OutputSpec, OutputStatus
+
+
+@dataclass(frozen=True)
+class Sending:
+    """How outputs are encoded and connected; fields as in `OutputSpec`."""
+
+    bitrate: int | None = None
+    rate: float | None = None
+    audio: Literal["copy", "off"] = "copy"
+    token: str | None = field(default=None, repr=False)
+    insecure: bool = False
+
+
+def output_addresses(texts: Sequence[str]) -> list[Address]:
+    """Parse addresses of outputs. Raises UsageError, which does not quote them, also if two are equal."""
+    found = [Address.read(text, ("stdout", *schemes())) for text in texts]
+    if len(set(found)) < len(found):
+        raise UsageError("two outputs have the same address")
+    return found
+
+
+def existing_files(addresses: Sequence[Address]) -> list[Path]:
+    """The files and folders that outputs would replace. Raises UnsupportedOutput."""
+    plain = [address for address in addresses if not is_playlist(address)]
+    playlists = [address.path for address in addresses if is_playlist(address) and address.path.exists()]
+    return [path for address in plain if (path := existing(address))] + playlists
+
+
+def open_outputs(
+    addresses: Sequence[Address],
+    sending: Sending,
+    options: Options,
+    settings: Settings,
+    on_state: Callable[[OutputStatus], object],
+) -> Sink:
+    """The sink for these outputs. Nothing is written or contacted before its `open`.
+
+    A single file without special settings gets the sink for files, which waits for the disk, and fails with it; other
+    outputs never hold up each other. Raises UsageError, DiskError.
+    """
+    if len(addresses) == 1 and _is_plain_file(addresses[0], sending):
+        return open_sink(addresses[0], options, settings)
+    specs = [
+        OutputSpec(address, sending.bitrate, sending.rate, sending.audio, sending.token, sending.insecure)
+        for address in addresses
+    ]
+    return FanOut(specs, options, settings, on_state)
+
+
+def _is_plain_file(address: Address, sending: Sending) -> bool:
+    changed = sending.bitrate is not None or sending.rate is not None or sending.audio == "off"
+    return address.scheme in ("file", "stdout") and not changed and not is_playlist(address)
