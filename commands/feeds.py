@@ -11,6 +11,7 @@ import typer
 
 from commands import job_request, shared_options
 from commands.matting_options import MattingOptions, with_matting_options
+from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
 from commands.passwords import PasswordFile, with_password_of
 from commands.remote_options import LOCAL, Token, Url, remote_at
 from stream import limits
@@ -29,10 +30,6 @@ Ref = Annotated[str, typer.Argument(metavar="NAME", help="Name of the feed, or i
 OutputRef = Annotated[
     list[str] | None, typer.Option(metavar="ID", help="Id of an output, as `show` prints it; repeatable.")
 ]
-Bitrate = Annotated[
-    int | None, typer.Option(min=100_000, max=limits.FEED_BITRATE, metavar="BPS", help="Video bit rate of the outputs.")
-]
-Audio = Annotated[str, typer.Option(metavar="copy|off", help="Whether the outputs get the source's sound.")]
 WhipToken = Annotated[
     str, typer.Option(envvar="MATTEBOX_WHIP_TOKEN", help="Bearer token of the WHIP servers among the outputs.")
 ]
@@ -52,7 +49,7 @@ def add(
         typer.Argument(metavar="[DST]...", help="Addresses of the outputs, such as rtmp://HOST/APP/KEY."),
     ] = None,
     bitrate: Bitrate = None,
-    audio: Audio = "copy",
+    audio: AudioOption = Audio.COPY,
     whip_token: WhipToken = "",
     insecure: Insecure = False,
     show_room: ShowRoom = False,
@@ -83,8 +80,8 @@ def add(
     _print(remote.create(http_paths.FEEDS, body), as_json)
 
 
-def _output(address: str, bitrate: int | None, audio: str, token: str, insecure: bool) -> dict[str, Any]:
-    output = {"address": address, "bitrate": bitrate, "audio": audio, "insecure": insecure}
+def _output(address: str, bitrate: str | None, audio: Audio, token: str, insecure: bool) -> dict[str, Any]:
+    output = {"address": address, "bitrate": parse_bitrate(bitrate), "audio": audio.value, "insecure": insecure}
     return output | ({"token": token} if token and address.lower().startswith("whip") else {})
 
 
@@ -133,7 +130,7 @@ def change(
     name: Annotated[str | None, typer.Option(help="A new name for the feed.")] = None,
     start: Annotated[bool | None, typer.Option("--start/--stop", help="Start or stop the feed.")] = None,
     bitrate: Bitrate = None,
-    audio: Audio = "copy",
+    audio: AudioOption = Audio.COPY,
     whip_token: WhipToken = "",
     insecure: Insecure = False,
     show_room: ShowRoom = False,

@@ -26,6 +26,7 @@ from stream.records.feeds import (
     OutputSecret,
     secret_field,
 )
+from stream.records.jobs import TOO_MANY
 from stream.records.redis_link import RedisLink
 
 _CURSOR = re.compile(f"([0-9]{{1,16}})_({RECORD_ID.pattern})")
@@ -55,7 +56,7 @@ class FeedStore:
         reply = await self._link.run(
             "feed/create", name, request, most, len(hidden), *hidden, *feed.to_fields()
         )  # fmt: skip
-        if reply[0] == "too_many":
+        if reply[0] == TOO_MANY:
             raise TooManyFeeds(f"you have {most} feeds, which is the limit; remove one, or change it")
         return self._feed(reply, feed)
 

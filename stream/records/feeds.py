@@ -22,7 +22,9 @@ FeedName = Annotated[str, Field(pattern=f"^{limits.NAME}$")]
 OutputId = Annotated[str, Field(pattern=f"^{limits.FEED_OUTPUT_ID}$")]
 Bitrate = Annotated[
     int | None,
-    Field(ge=100_000, le=limits.FEED_BITRATE, description="bits per second of the video; null: by its size"),
+    Field(
+        ge=limits.BITRATE_LEAST, le=limits.BITRATE_MOST, description="bits per second of the video; null: by its size"
+    ),
 ]
 Audio = Literal["copy", "off"]
 

@@ -59,7 +59,8 @@ def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -
     password.write_text("pass-word\n")
     code, stdout, stderr = feeds(
         site, "add", "stage", "rtsp://ann@127.0.0.1:1/cam", OUTPUT, "--background", "blur:0.9", "--engine", "chroma",
-        "--feather", "2", "--bitrate", "3000000", "--audio", "off", "--size", "x720", "--password-file", password, "--json",
+        "--feather", "2", "--bitrate", "3M", "--audio", "off", "--size", "x720", "--password-file", password,
+        "--json",
     )  # fmt: skip
     assert (code, stderr) == (0, "")
     feed = json.loads(stdout)

@@ -12,7 +12,7 @@ if known and find(known) then
 end
 if find(id) then return { 'ok', all(id) } end -- a repeat: the first reply was lost
 if redis.call('HEXISTS', names_key(owner), name) == 1 then return { 'name_in_use' } end
-if redis.call('ZCARD', of_key(owner)) >= most then return { 'too_many' } end
+if redis.call('ZCARD', of_key(owner)) >= most then return { TOO_MANY } end
 
 local at_s = now()
 redis.call('HSET', feed_key(id), unpack(fields))
