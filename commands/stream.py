@@ -50,8 +50,8 @@ def stream(
 ) -> None:
     """Send a live source, matted, to one or more outputs until Ctrl-C.
 
-    While the source is unavailable, only the background is shown. Outputs on the network are retried until they work,
-    and do not hold up the others.
+    While the source is unavailable, only the background is shown, in silence. Outputs on the network are retried
+    until they work, and do not hold up the others.
     """
     from stream import log
     from stream.progress import reporter

@@ -184,7 +184,10 @@ class ServerError(MatteboxError):
 
 
 class RemoteError(MatteboxError):
+    """retry_after_s: the server asked for this pause before the next request."""
+
     code = "remote"
+    retry_after_s = 0.0
 
 
 _DISK_REASONS = {

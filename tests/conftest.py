@@ -23,7 +23,8 @@ CLOCKED = (
     "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
     "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync", "workers/runs/test_stream",
-    "test_new_engine", "commands/test_stream",
+    "test_new_engine", "commands/test_stream", "commands/test_camera", "stream/sources/test_played",
+    "stream/sources/test_idle",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 

@@ -16,6 +16,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 from PIL import Image
 
 from tests.playing import play
@@ -36,14 +37,14 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header("WWW-Authenticate", 'Basic realm="cam"')
             self.end_headers()
             return
-        with suppress(OSError, ValueError):  # the client has gone
+        with suppress(OSError, av.error.FFmpegError):  # the client has gone
             self._answer()
 
     def _answer(self) -> None:
         match self.path.partition("?")[0]:
             case "/live.ts":
                 self._head("video/mp2t")
-                play(self._clip, self.wfile, "mpegts", {"muxdelay": "0"})
+                play(self._clip, self.wfile, "mpegts", {})
             case "/cam.mjpeg":
                 self._head("multipart/x-mixed-replace; boundary=picture")
                 self._pictures()

@@ -24,6 +24,7 @@ EXCEPTIONS = {
     "firefox.py": "a browser with time limits as in Playwright, for slow tests",
     "web/static/pages.py": "waits as PATIENCE_S says, except where a clocked test sets a limit",
     "rtc.py": "cameras and clients of live video, for clocked tests",
+    "playing.py": "a publisher that sends in real time, for clocked tests",
     "udp_receiver.py": "measures pauses, which only clocked and slow tests read",
     "rtsp_server.py": "a camera that sends in real time, for clocked tests",
     "workers/files/running_workers.py": "programs of workers, for a clocked module",

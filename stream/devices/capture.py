@@ -88,6 +88,14 @@ def cameras() -> list[Camera]:
     return [Camera(found.description, found.description) for found in listed if "video" in found.media_types]
 
 
+def inputs_of(name: str, size: tuple[int, int] = (0, 0)) -> list[CaptureInput]:
+    """How to open the camera with this id or name, best first; "" for the first camera. size: as in `capture_inputs`.
+
+    Raises DeviceError if there is none, with those that exist.
+    """
+    return capture_inputs(find_camera(name, cameras()), size)
+
+
 def find_camera(name: str, known: Sequence[Camera], platform: str = sys.platform) -> str:
     """The id of a camera. name: its id or name, or "" for the first one. known: from `cameras`.
 

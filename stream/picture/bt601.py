@@ -62,7 +62,8 @@ def tag_bt601(context: av.VideoCodecContext) -> None:
     context.color_trc = ColorTrc.BT709
 
 
-def assume_bt601(picture: av.VideoFrame, codec: str) -> None:
-    """Tag a received picture as BT.601 unless its H.264 stream names another matrix. codec: "H264" or "VP8"."""
+def assume_bt601(picture: av.VideoFrame, codec: str = "") -> None:
+    """Tag a picture of a camera, or one received by WebRTC, as BT.601 unless it names another matrix. codec: of WebRTC;
+    pictures of VP8 have no other matrix."""
     if codec == "VP8" or picture.colorspace == _UNSPECIFIED:
         picture.colorspace = BT601

@@ -223,7 +223,7 @@ class Peer:
         await self.close(reason)
         self._detach()  # again, because negotiation may have gone on while it was being closed
         if self._pc is not None:
-            await _close_connection(self._pc)
+            await close_connection(self._pc)
 
     def _detach(self) -> None:
         for track in self._tracks:
@@ -239,7 +239,7 @@ class Peer:
                 self.source.close()
             self._detach()
             if self._pc is not None:
-                await _close_connection(self._pc)
+                await close_connection(self._pc)
         finally:  # a video that is not reported as closed would keep its place in the worker
             self.on_change("closed", reason)
 
@@ -249,7 +249,7 @@ def _handshake_failure(transports: list[DtlsTransport]) -> str:
     return f"the DTLS handshake failed: {failure}"
 
 
-async def _close_connection(pc: RTCPeerConnection) -> None:
+async def close_connection(pc: RTCPeerConnection) -> None:
     """aiortc's close, in bounded time; then stop the transceivers again, some may have started meanwhile."""
     closing = start(pc.close(), _log)
     await asyncio.wait([closing], timeout=_CLOSE_S)

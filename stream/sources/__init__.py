@@ -3,9 +3,9 @@
 Sources: `file`, `picture`, `pattern`, `stdin`, `network`. The other files are parts of these: `demuxers`, `container`,
 `extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `decode_health`, `scan`, `sound_changes`, `signatures`,
 `file_kinds`, `mp4_boxes` and `probe` read files; `extras`, `tags` and `side_tracks` read what files carry besides
-pictures and sound; `connection`, `protocols`, `connection_errors`, `live_sound`, `live_format` and `sound_converter`
-are parts of `network`. The source for a WebRTC camera (`stream/rtc/source.py`) is not
-listed here, because a peer connection creates it; no address opens it.
+pictures and sound; `connections`, `connection`, `protocols`, `connection_errors`, `live_sound`, `live_format` and
+`sound_converter` are parts of `network`. `idle` closes a source while nobody watches. The source for a WebRTC camera
+(`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address opens it.
 """
 
 from pathlib import Path
@@ -72,9 +72,8 @@ def is_live(address: Address) -> bool:
 
 def listed(live: bool) -> str:
     """The schemes of all live sources, or of all others, as text."""
-    return ", ".join(
-        f"{scheme}://" for scheme in _schemes() if scheme != "stdin" and find(SOURCES[scheme]).live == live
-    )
+    schemes = [scheme for scheme in _schemes() if scheme != "stdin" and find(SOURCES[scheme]).live == live]
+    return ", ".join(f"{scheme}:" if _is_local(scheme) else f"{scheme}://" for scheme in schemes)
 
 
 def _source_class(kind: str) -> SourceClass:
@@ -83,6 +82,10 @@ def _source_class(kind: str) -> SourceClass:
         raise UsageError(f"{kind}:// is not supported as a source; use one of: {known}")
     found: SourceClass = find(SOURCES[kind])
     return found
+
+
+def _is_local(scheme: str) -> bool:
+    return scheme in PROTOCOLS and not PROTOCOLS[scheme].network
 
 
 def _schemes() -> list[str]:

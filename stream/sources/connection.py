@@ -9,7 +9,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, cast
@@ -20,8 +20,10 @@ from av.container import InputContainer
 from av.stream import Discard
 
 from stream.address import Address
+from stream.devices.capture import CaptureInput
 from stream.errors import MatteboxError
 from stream.fetch import certificates
+from stream.picture.bt601 import assume_bt601
 from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
 from stream.picture.timing import Pace, plausible_rate
@@ -65,7 +67,8 @@ class SoundPacket:
 class Connection:
     """Reads the source in its own thread after `start`.
 
-    insecure: accept any TLS certificate. number: passed on with what is delivered.
+    insecure: accept any TLS certificate. size: (width, height) to request from a device. number: passed on with what is
+    delivered.
     deliver: called in that thread with each picture and packet of sound. opened: the source has answered. has_sound:
     whether it has sound; None until that is known. ended, reason: set when the thread ends; read `ended` first.
     """
@@ -78,9 +81,10 @@ class Connection:
         deliver: Callable[[Picture | SoundPacket], object],
         insecure: bool = False,
         number: int = 0,
+        size: tuple[int, int] = (0, 0),
     ) -> None:
         self._address, self._protocol, self._settings, self._deliver = address, protocol, settings, deliver
-        self._insecure, self._number = insecure, number
+        self._insecure, self._number, self._size = insecure, number, size
         self._abandoned = threading.Event()
         self._heard_s = time.monotonic()
         self._pipe: Any = None
@@ -97,7 +101,7 @@ class Connection:
         """Deliver nothing more, and end as soon as FFmpeg returns."""
         self._abandoned.set()
         if self._pipe is not None:
-            self._pipe.kill()
+            self._pipe.close()
 
     @property
     def overdue(self) -> str:
@@ -122,6 +126,9 @@ class Connection:
 
     def _read_all(self) -> str:
         """Open the source and read it to its end. Returns the reason for the end."""
+        if self._protocol.device:
+            with self._open_device() as container:
+                return self._read(container)
         opener = self._protocol.opener
         target = find(opener)(self._address, self._settings) if opener else self._address.url
         if isinstance(target, str):
@@ -130,10 +137,10 @@ class Connection:
         with closing(target):
             self._pipe = target
             if self._abandoned.is_set():
-                target.kill()
+                return CLOSED
             with self._open(target) as container:
                 reason = self._read(container)
-            return getattr(target, "reason", "") or reason
+            return getattr(target, "reason", CLOSED) if reason == CLOSED else reason
 
     def _open(self, target: Any) -> InputContainer:
         limit_s = self._settings.rtsp_timeout_s
@@ -146,6 +153,18 @@ class Connection:
         limits = (limit_s, limit_s) if isinstance(target, str) else None
         opened = av.open(target, format=demuxer, options=options, timeout=limits, metadata_errors="replace")
         return cast(InputContainer, opened)
+
+    def _open_device(self) -> InputContainer:
+        """Open a device of this computer in the first way that it accepts."""
+        *preferred, last = find(self._protocol.device)(self._address.name, self._size)
+        for wanted in preferred:
+            with suppress(av.error.FFmpegError):
+                return self._opened(wanted)
+        return self._opened(last)
+
+    def _opened(self, wanted: CaptureInput) -> InputContainer:
+        limit_s = self._settings.rtsp_timeout_s
+        return av.open(wanted.url, format=wanted.format, options=wanted.options, timeout=(limit_s, limit_s))
 
     def _read(self, container: InputContainer) -> str:
         self.opened, self._heard_s = True, time.monotonic()
@@ -190,6 +209,8 @@ class Connection:
             for decoded in _decoded(context, packet):
                 decoded_s = now_s
                 displays.apply(decoded)
+                if self._protocol.device:
+                    assume_bt601(decoded)
                 time_s = _seconds(decoded.pts, stream.time_base) if has_clock else None
                 sar = context.sample_aspect_ratio
                 self._send(Picture(decoded, time_s, self._heard_s, sar, rate, self._number))

@@ -88,9 +88,15 @@ class NetworkSource:
         on_state = self._options.on_state or (lambda state: self._log.warning("%s: %s", self.address, state))
         self._connections = Connections(
             self._ending,
-            lambda number: Connection(address, self._protocol, settings, self._receive, self._options.insecure, number),
+            self._connection,
             on_state,
             settings,
+        )
+
+    def _connection(self, number: int) -> Connection:
+        requested = self._options
+        return Connection(
+            self.address, self._protocol, self._settings, self._receive, requested.insecure, number, requested.size
         )
 
     @property

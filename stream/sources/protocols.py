@@ -27,7 +27,7 @@ _QUICK = {  # with the defaults the first picture is a second old when it is del
 _PATIENT = {  # formats whose sound and picture may begin seconds apart; opening ends when both are known
     "probesize": "2000000",
     "analyzeduration": "3000000",
-    "fpsprobesize": "0",
+    "fpsprobesize": "2",
 }
 
 
@@ -41,10 +41,11 @@ class Protocol:
     paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
     network: addresses have a host. check: raises UsageError for an address that cannot be opened.
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
-    returns a URL, the name of a device, or an object with `read(size)`, `close()`, and, because FFmpeg's call cannot be
-    interrupted, `kill()`, which makes `read` return and may be called from any thread. If it has a text `reason`, that
-    explains why it ended; while it has a true `waits_for_caller`, no time limit applies. It may raise MatteboxError,
-    whose message is shown.
+    returns a URL, the name of a device, or a file object of a child process. FFmpeg's calls have no time limit there:
+    `close()` may be called from any thread, and makes a waiting `read(size)` return. Its `reason`, if it has one, says
+    why it ended; while its `waits_for_caller` is true, there is no time limit. It may raise MatteboxError.
+    device: "module:function" for devices of this computer: called with the name in the address and the requested size,
+    returns how to open it, best first (`stream/devices/capture.py`). Then only `network` and `check` are used.
     forbidden: what a refusal without further information means.
     """
 
@@ -57,6 +58,7 @@ class Protocol:
     network: bool = True
     check: Callable[[Address], object] = Address.check_host
     opener: str = ""
+    device: str = ""
     forbidden: str = "access is forbidden"
 
     def all_options(self, settings: Settings, insecure: bool) -> dict[str, str]:
@@ -97,6 +99,12 @@ def _check_srt(address: Address) -> None:
     SrtAddress.parse(address)
 
 
+def _check_camera(address: Address) -> None:
+    from stream.devices.capture import inputs_of
+
+    inputs_of(address.name)
+
+
 _UNPUBLISHED = "nothing is published there yet, or it may not be played"
 
 PROTOCOLS = {
@@ -106,6 +114,13 @@ PROTOCOLS = {
     "rtmps": Protocol("rtmps,rtmp,tcp,tls", "flv,live_flv", tls=True, forbidden=_UNPUBLISHED),
     "http": Protocol(_HTTP, _HTTP_FORMATS, paced=True),
     "https": Protocol(_HTTP, _HTTP_FORMATS, tls=True, paced=True),
+    "camera": Protocol(
+        *("", ""),
+        network=False,
+        check=_check_camera,
+        device="stream.devices.capture:inputs_of",
+        forbidden="no permission to use the camera",
+    ),
     "udp": Protocol(
         "udp", "mpegts", _udp, demuxer="mpegts", check=_check_udp, opener="stream.sources.protocols:udp_url"
     ),

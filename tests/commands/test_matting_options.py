@@ -33,6 +33,13 @@ def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
     assert all(file[name] == stream[name] for name in (file.keys() & stream.keys()) - {"output"})
 
 
+def test_camera_has_the_options_of_file_for_matting() -> None:
+    file, camera = parameters("file"), parameters("camera")
+    assert file.keys() - camera.keys() == PART | MANY | {"output", "overwrite"}
+    assert camera.keys() - file.keys() == {"device", "loop", "idle"}
+    assert all(file[name] == camera[name] for name in file.keys() & camera.keys())
+
+
 def test_jobs_submit_has_the_options_of_file() -> None:
     file, submit = parameters("file"), parameters("jobs", "submit")
     assert file.keys() - submit.keys() == WEIGHTS | MANY

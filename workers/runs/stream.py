@@ -2,8 +2,8 @@
 
 Knows no concrete source or protocol.
 
-The outputs have no gaps: while the source is unavailable, only the background is shown. Ctrl-C or SIGTERM ends them and
-keeps recordings; a second one discards the recording to a single file.
+The outputs have no gaps: while the source is unavailable, only the background is shown, in silence. Ctrl-C or SIGTERM
+ends them and keeps recordings; a second one discards the recording to a single file.
 """
 
 import shutil

@@ -18,6 +18,7 @@ from typing import Any
 
 from stream.errors import DeviceError
 from stream.picture.frames import Plane
+from stream.serve.die_with_parent import tied
 
 NAME = "Mattebox"
 
@@ -85,11 +86,11 @@ class PipeWireCamera:
 
     def __init__(self, device: str) -> None:
         self.name = "the camera in PipeWire"
-        self._mark = f"{os.getpid()}.{id(self)}"
+        self._mark = f"mattebox-{os.getpid()}-{id(self)}"  # PipeWire would round a number
         self._child: subprocess.Popen[bytes] | None = None
 
     def open(self, size: tuple[int, int], rate: Fraction) -> tuple[int, int]:
-        argv = pipeline(size, rate, self._mark)
+        argv = tied(pipeline(size, rate, self._mark))
         try:
             self._child = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

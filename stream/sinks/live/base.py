@@ -16,7 +16,6 @@ The text must not contain the address, credentials, or a message of FFmpeg, whic
 bugs: they are logged and retried, without their text in the state.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from stream.picture.frames import VideoInfo
@@ -25,6 +24,19 @@ from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.live.packets import Packet, Tracks
 from stream.sinks.live.spec import OutputSpec
+
+
+class EncodeControl(Protocol):
+    """What a writer may request of the encoder of its packets. From any thread."""
+
+    def request_key(self) -> None:
+        """Ask for a keyframe; at most one a second is made."""
+        ...
+
+    def limit(self, bps: int) -> None:
+        """Encode at most this many bits per second from now on, because the connection takes no more. Where outputs
+        share an encode, the lowest limit counts."""
+        ...
 
 
 class PacketWriter(Protocol):
@@ -52,9 +64,9 @@ class PacketWriter(Protocol):
 class PacketWriterClass(Protocol):
     """The class that a packet output's line in `PROTOCOLS` names."""
 
-    def from_spec(self, spec: OutputSpec, settings: Settings, request_key: Callable[[], None]) -> PacketWriter:
-        """A class method. Does not connect. request_key: asks the encoder for a keyframe, from any thread; at most
-        one a second is made. Optional packages are imported here. Raises UsageError, DiskError."""
+    def from_spec(self, spec: OutputSpec, settings: Settings, control: EncodeControl) -> PacketWriter:
+        """A class method. Does not connect. control: of the encoder. Optional packages are imported here. Raises
+        UsageError, DiskError."""
         ...
 
     def check(self, spec: OutputSpec, settings: Settings) -> None:

@@ -34,6 +34,8 @@ class VideoGroup:
         self.encoder = VideoEncoder(key, info, settings)
         self.outputs: tuple[Put, ...] = ()
         self._inbox = FrameRing()
+        self._limits: dict[object, int] = {}
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"encode {key.width}x{key.height}", daemon=True)
         self._thread.start()
 
@@ -43,6 +45,14 @@ class VideoGroup:
 
     def write(self, frame: Frame) -> None:
         self._inbox.put(frame)
+
+    def limit(self, owner: object, bps: int | None) -> None:
+        """Limit the bits per second for an output; None: no longer. The lowest limit counts."""
+        with self._lock:
+            self._limits.pop(owner, None)
+            if bps is not None:
+                self._limits[owner] = bps
+            self.encoder.wanted_bps = min([self.encoder.key.bitrate, *self._limits.values()])
 
     def close(self) -> None:
         """Encode what waits, and end."""
@@ -93,12 +103,16 @@ class Subscription:
     def request_key(self) -> None:
         self._video.encoder.request_key()
 
+    def limit(self, bps: int) -> None:
+        self._video.limit(self, bps)
+
     @property
     def dropped(self) -> int:
         """Frames dropped since the subscription because encoding was too slow."""
         return self._video.dropped - self._dropped_before
 
     def leave(self) -> None:
+        self._video.limit(self, None)
         self._encodes.leave(self._video, self._sound, self._put)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.address import Address
-from stream.errors import MatteboxError, UnsupportedOutput, UsageError
+from stream.errors import MatteboxError, RemoteError, UnsupportedOutput, UsageError
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame
 from stream.pump import Item, Warnings
@@ -52,6 +52,7 @@ class Output(ABC):
         self._ending, self._pausing, self._finishing = False, spec.paused, False
         self._wake = threading.Event()
         self._was_live = False
+        self._retry_after_s = 0.0
         self._missed = self._frames = self._connections = 0
         self._sent = Sent()
         self._writer: Any = None
@@ -73,6 +74,8 @@ class Output(ABC):
     def pause(self) -> None:
         self._pausing = True
         self._wake.set()
+        if self._state in ("connecting", "reconnecting"):
+            self._abort_writer()  # which may wait for an answer
 
     def resume(self) -> None:
         self._pausing = False
@@ -128,7 +131,7 @@ class Output(ABC):
             if not self._connect():
                 return
             if not self._over and not self._pausing:
-                self._wake.wait(self._settings.rtsp_retry_s)
+                self._wake.wait(max(self._settings.rtsp_retry_s, self._retry_after_s))
                 self._wake.clear()
         self._set("ended")
 
@@ -145,6 +148,7 @@ class Output(ABC):
             self._connection()
         except MatteboxError as exc:
             retried = self._protocol.retried
+            self._retry_after_s = exc.retry_after_s if isinstance(exc, RemoteError) else 0.0
             self._set("reconnecting" if retried else "ended", str(exc))
             return retried
         except Exception as exc:  # noqa: BLE001 - a bug in one output must not end the others
@@ -221,7 +225,7 @@ class PacketOutput(Output):
         share = self._share = self._encodes.join(self._spec(), self._protocol, self._put)
         writer = None
         try:
-            writer = self._writer = self._writers.from_spec(self._spec(), self._settings, share.request_key)
+            writer = self._writer = self._writers.from_spec(self._spec(), self._settings, share)
             self._accept(share, not self._protocol.retried)  # a file has all frames
             writer.open(share.tracks)
             self._accept(share, self._protocol.retried)  # a connection starts with the newest

@@ -19,8 +19,8 @@ class OutputProtocol:
 
     writer: "module:Class", see `base.py`. takes: "packets" or "frames". muxer, options: FFmpeg's, for `push.py`. sound:
     the codecs that are sent as they are, by FFmpeg's names; others are converted to `sound_codec` (FFmpeg's encoder).
-    colours: of the video. baseline: H.264 as WebRTC requires it. tls: certificates are verified, unless the output is
-    insecure. retried: it connects again after an error; other outputs end.
+    colours: of the video. baseline: H.264 as WebRTC requires it. tls: who verifies certificates, unless the output is
+    insecure: FFmpeg, or a tunnel where it does not. retried: it connects again after an error; other outputs end.
     """
 
     writer: str
@@ -31,7 +31,7 @@ class OutputProtocol:
     sound_codec: Literal["aac", "libopus"] = "aac"
     colours: Colours = "bt709"
     baseline: bool = False
-    tls: bool = False
+    tls: Literal["", "ffmpeg", "tunnel"] = ""
     retried: bool = True
 
 
@@ -46,14 +46,23 @@ _RTSP = OutputProtocol(
 _RTMP = OutputProtocol(
     _PUSH, muxer="flv", options={"flvflags": "no_duration_filesize"}, sound=frozenset({"aac", "mp3"})
 )
+_WHIP = OutputProtocol(
+    "stream.rtc.whip_output:WhipOutput",
+    sound=frozenset({"opus"}),
+    sound_codec="libopus",
+    colours="bt601",
+    baseline=True,
+)
 
 PROTOCOLS: dict[str, OutputProtocol] = {
     "rtsp": _RTSP,
-    "rtsps": OutputProtocol(_PUSH, muxer="rtsp", options=_RTSP.options, sound=_RTSP.sound, tls=True),
+    "rtsps": OutputProtocol(_PUSH, muxer="rtsp", options=_RTSP.options, sound=_RTSP.sound, tls="ffmpeg"),
     "rtmp": _RTMP,
-    "rtmps": OutputProtocol(_PUSH, muxer="flv", options=_RTMP.options, sound=_RTMP.sound, tls=True),
+    "rtmps": OutputProtocol(_PUSH, muxer="flv", options=_RTMP.options, sound=_RTMP.sound, tls="tunnel"),
     "udp": OutputProtocol(_PUSH, muxer="mpegts", options={"pkt_size": "1316"}, sound=_MPEG_TS),
     "srt": OutputProtocol("stream.sinks.live.srt:SrtOutput", muxer="mpegts", sound=_MPEG_TS),
+    "whip+https": _WHIP,
+    "whip+http": _WHIP,
     "m3u8": OutputProtocol(
         "stream.sinks.live.hls:HlsWriter", muxer="hls", sound=frozenset({"aac", "mp3"}), retried=False
     ),

@@ -5,6 +5,7 @@ FFmpeg's writing calls hang for as long as a peer is frozen, whatever time limit
 password or a stream key, is sent through the pipe, never as an argument.
 """
 
+import errno as numbers
 import json
 import os
 import select
@@ -12,21 +13,25 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from stream.address import Address
-from stream.errors import MatteboxError, RemoteError
+from stream.errors import MatteboxError, RemoteError, disk_error, is_disk_trouble
+from stream.fetch import certificates
 from stream.fetch.certificates import tls_options
+from stream.fetch.tls_tunnel import TlsTunnel
 from stream.serve.die_with_parent import tied
 from stream.settings import Settings
 from stream.sinks.live import reasons
+from stream.sinks.live.base import EncodeControl
 from stream.sinks.live.packets import Packet, Tracks
-from stream.sinks.live.protocols import protocol_of
+from stream.sinks.live.protocols import OutputProtocol, protocol_of
 from stream.sinks.live.spec import OutputSpec
 
 CHILD = Path(__file__).with_name("push_child.py")
@@ -34,6 +39,7 @@ FRAME = struct.Struct("<BBqqqI")  # track, key, pts, dts, duration, size of the 
 LENGTH = struct.Struct("<I")
 _POLL_S = 0.1
 _END_S = 3.0
+_RTMPS_PORT, _RTSPS_PORT = 443, 322
 
 
 @dataclass(frozen=True)
@@ -57,24 +63,39 @@ class PushWriter:
         spec.address.check_host()
 
     @classmethod
-    def from_spec(cls, spec: OutputSpec, settings: Settings, request_key: Callable[[], None]) -> Self:
+    def from_spec(cls, spec: OutputSpec, settings: Settings, control: EncodeControl) -> Self:
         return cls(spec, settings)
 
     def __init__(self, spec: OutputSpec, settings: Settings) -> None:
         self._spec, self._settings = spec, settings
         self._child: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None  # the one that uses the pipes, and closes them
         self._aborted = False
         self._answers = b""
+        self._tunnel: TlsTunnel | None = None
 
     def request(self) -> PushRequest:
         """What to open. Raises MatteboxError."""
         protocol, address = protocol_of(self._spec.address), self._spec.address
-        options = dict(protocol.options)
-        if protocol.tls:
-            options |= tls_options(self._settings, self._spec.insecure)
-        return PushRequest(_url(address, protocol.options), protocol.muxer, options)
+        if protocol.tls == "tunnel":
+            return self._through_tunnel(protocol)
+        options = tls_options(self._settings, self._spec.insecure) if protocol.tls else {}
+        return PushRequest(_url(address, protocol.options), protocol.muxer, protocol.options | options)
+
+    def _through_tunnel(self, protocol: OutputProtocol) -> PushRequest:
+        """A request for RTMP to a tunnel, in which the server's own address is named as RTMP requires it."""
+        parts = urlsplit(self._spec.address.url)
+        host, port = str(parts.hostname), parts.port or _RTMPS_PORT
+        self._tunnel = TlsTunnel(host, port, self._settings, self._spec.insecure, self._settings.output_timeout_s)
+        user, at, server = parts.netloc.rpartition("@")
+        url = parts._replace(scheme="rtmp", netloc=f"{user}{at}127.0.0.1:{self._tunnel.port}").geturl()
+        names = parts.path.removeprefix("/").split("/")
+        application = "/".join(names[:-1][:2])
+        options = {"rtmp_tcurl": f"rtmps://{server}/{application}"}
+        return PushRequest(url, protocol.muxer, protocol.options | options)
 
     def open(self, tracks: Tracks) -> None:
+        self._thread = threading.current_thread()
         self._start()
         request = json.dumps(asdict(self.request())).encode()
         self._send(LENGTH.pack(len(request)) + request + LENGTH.pack(len(tracks.header)) + tracks.header)
@@ -108,6 +129,8 @@ class PushWriter:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+        if threading.current_thread() is self._thread:
+            self._discard()
 
     def _start(self) -> None:
         argv = tied([sys.executable, "-P", str(CHILD)])
@@ -179,7 +202,6 @@ class PushWriter:
             while time.monotonic() < deadline_s and self._read_answers():
                 pass
         self.abort()
-        self._discard()
         try:
             told = json.loads(self._answers.splitlines()[-1])
         except (ValueError, IndexError):
@@ -188,7 +210,20 @@ class PushWriter:
 
     def failure(self, name: str, errno: int, opened: bool) -> MatteboxError:
         """The error to raise for an error of the child. name: of the class, in `av.error` or built in."""
+        if self._tunnel is not None and self._tunnel.reason:
+            return RemoteError(self._tunnel.reason)
+        if errno == numbers.EIO and not opened and (problem := self._certificate_problem()):
+            return RemoteError(f"its certificate is not trusted ({problem})")
         return RemoteError(reasons.of_error(name, errno, opened, self._spec.address.has_user))
+
+    def _certificate_problem(self) -> str:
+        """FFmpeg does not say what is wrong with a certificate."""
+        if self._spec.insecure or protocol_of(self._spec.address).tls != "ffmpeg":
+            return ""
+        parts = urlsplit(self._spec.address.url)
+        return certificates.problem(
+            str(parts.hostname), parts.port or _RTSPS_PORT, self._settings, self._settings.output_timeout_s
+        )
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._child is None:
@@ -196,7 +231,9 @@ class PushWriter:
         return self._child
 
     def _discard(self) -> None:
-        """Close the pipes."""
+        """Close the pipes and the tunnel."""
+        if self._tunnel is not None:
+            self._tunnel.close()
         if self._child is not None:
             for pipe in (self._child.stdin, self._child.stdout):
                 if pipe is not None:
@@ -213,7 +250,5 @@ def _url(address: Address, options: dict[str, str]) -> str:
 
 def disk_failure(errno: int, path: object) -> MatteboxError | None:
     """A DiskError if the number means trouble with a file; else None."""
-    from stream.errors import disk_error, is_disk_trouble
-
     exc = OSError(errno, os.strerror(errno))
     return disk_error(exc, path) if is_disk_trouble(exc) else None

@@ -1,10 +1,10 @@
 """A recording in MP4 that survives a crash: written in fragments beside its final name, and completed at the end."""
 
-from collections.abc import Callable
 from typing import Self
 
 from stream.errors import MatteboxError
 from stream.settings import Settings
+from stream.sinks.live.base import EncodeControl
 from stream.sinks.live.packets import Packet
 from stream.sinks.live.push import PushRequest, PushWriter, disk_failure
 from stream.sinks.live.spec import OutputSpec
@@ -27,7 +27,7 @@ class RecordingWriter(PushWriter):
         Partial(spec.address.path)
 
     @classmethod
-    def from_spec(cls, spec: OutputSpec, settings: Settings, request_key: Callable[[], None]) -> Self:
+    def from_spec(cls, spec: OutputSpec, settings: Settings, control: EncodeControl) -> Self:
         return cls(spec, settings)
 
     def __init__(self, spec: OutputSpec, settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """An SRT output: packets muxed to MPEG-TS here, and sent by a child process that has the SRT library."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self, cast
 
@@ -9,6 +8,7 @@ import av
 from stream.errors import RemoteError
 from stream.settings import Settings
 from stream.sinks.live import reasons
+from stream.sinks.live.base import EncodeControl
 from stream.sinks.live.header import templates
 from stream.sinks.live.packets import Packet, Tracks
 from stream.sinks.live.spec import OutputSpec
@@ -26,7 +26,7 @@ class SrtOutput:
         find_program()
 
     @classmethod
-    def from_spec(cls, spec: OutputSpec, settings: Settings, request_key: Callable[[], None]) -> Self:
+    def from_spec(cls, spec: OutputSpec, settings: Settings, control: EncodeControl) -> Self:
         return cls(SrtAddress.parse(spec.address), settings)
 
     def __init__(self, address: SrtAddress, settings: Settings) -> None:

@@ -52,7 +52,8 @@ def default_bitrate(width: int, height: int, rate: float) -> int:
 class VideoEncoder:
     """Encodes frames for one `VideoKey`; frames of another size are scaled. Not thread-safe, except `request_key`.
 
-    info: of the frames. Raises EncodeError.
+    info: of the frames. wanted_bps: bits per second from the next frame on, at most those of the key; set from any
+    thread. Raises EncodeError.
     """
 
     def __init__(self, key: VideoKey, info: VideoInfo, settings: Settings) -> None:
@@ -62,6 +63,7 @@ class VideoEncoder:
         self._to_bt601 = ToBt601((key.width, key.height)) if key.colours == "bt601" else None
         self._pace = Pace(key.rate)
         self._requested = False
+        self.wanted_bps = key.bitrate
         self._last = -1
         self._key_s: float | None = None
         self._forced_s = -_FORCED_INTERVAL_S
@@ -81,6 +83,8 @@ class VideoEncoder:
         picture = self._picture(frame)
         is_key = self._is_key(frame.time_s)
         picture.pict_type = PictureType.I if is_key else PictureType.NONE
+        if self.wanted_bps != self._context.bit_rate:
+            self._context.bit_rate = self.wanted_bps  # x264 and NVENC adapt at once
         try:
             return [self._packet(packet) for packet in self._context.encode(picture)]
         except (av.error.FFmpegError, ValueError) as exc:

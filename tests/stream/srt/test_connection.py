@@ -40,6 +40,7 @@ def check_reading(reader: SrtReader, enough: int = 30) -> None:
     """Read until there are `enough` frames and pieces of sound; no frame is missing in between."""
     numbers, sounds = [], 0
     with av.open(reader, format="mpegts") as container:
+        assert isinstance(container, av.container.InputContainer)
         for packet in container.demux():
             if isinstance(packet.stream, av.AudioStream):
                 sounds += len(packet.decode())
