@@ -114,17 +114,21 @@ async def test_while_the_engine_loads_and_on_the_first_frame(url: str) -> None:
 
 @asynctest
 async def test_an_engine_of_150_ms(url: str) -> None:
+    """The delay is bounded in units of the engine's time: a queue would show more pictures before the newest one."""
     camera = Camera()
     async with video(url, camera, engine="slow") as seen:
         await seen.shows(seen.is_subject, "the subject")
         del seen.client.pictures[:]
         await asyncio.sleep(4.0)
         pictures = seen.client.pictures[:]
-        late_ms = [1000 * (at_s - camera.sent_s[number_in(picture)]) for at_s, picture in pictures]
+        sent_s = [camera.sent_s[number_in(picture)] for _, picture in pictures]
+        seen_s = [at_s for at_s, _ in pictures]
+        late_ms = [1000 * (at_s - begin_s) for begin_s, at_s in zip(sent_s, seen_s, strict=True)]
+        before = [sum(at_s > begin_s for at_s in seen_s[:n]) for n, begin_s in enumerate(sent_s)]
         half = len(late_ms) // 2
         p50_ms, p95_ms = np.percentile(late_ms, [50, 95])
-        print(f"{len(late_ms) / 4:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms")
-        assert p95_ms < 450
+        print(f"{len(late_ms) / 4:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms, before {before}")
+        assert np.percentile(before, 95) <= 3, "pictures seen between sending a frame and seeing it"
         assert np.median(late_ms[half:]) < np.median(late_ms[:half]) + 60, "the delay does not grow"
         found = await seen.store.session(seen.session.id)
         assert found is not None
