@@ -28,6 +28,7 @@ SEEN = {
     "stream/srt/connection.py:_SrtConnection.__init__": "only reads messages; without them the reason is a general one",
     "stream/sources/idle.py:IdleSource.__init__": "raised by the reading thread",
     "stream/sinks/camera.py:CameraSink.open": "raised by `CameraSink.write`",
+    "stream/fetch/gateway.py:Gateway.__init__": "of a request: that request fails, which http.server reports",
     "stream/fetch/safe_http.py:_time_limit": "only shuts a socket down",
     "web/http/disconnects.py:while_connected": "raised there",
     "workers/files/process.py:TaskProcess.run": "raised there",

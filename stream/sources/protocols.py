@@ -6,7 +6,8 @@ redirect, may name others. Imports nothing from FFmpeg, because `SOURCES` lists 
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 from urllib.parse import urlsplit
 
 from stream.address import Address
@@ -65,6 +66,13 @@ class Protocol:
         """FFmpeg's options for opening. insecure: accept any certificate. Raises UsageError if none can be verified."""
         whitelists = {"protocol_whitelist": self.whitelist, "format_whitelist": self.formats}
         return {**self.options(settings), **whitelists, **(tls_options(settings, insecure) if self.tls else {})}
+
+    def through(self, proxy: str) -> Self:
+        """The same by an HTTP proxy: for a scheme over HTTP, also what its playlists and redirects name."""
+        if not proxy or "http" not in self.whitelist.split(","):
+            return self
+        options = {"http_proxy": proxy}
+        return replace(self, whitelist=f"{self.whitelist},httpproxy", options=lambda s: {**self.options(s), **options})
 
 
 def _rtsp(settings: Settings) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from stream.errors import Fenced, FetchError, MatteboxError, NoFeed, UsageError, without_paths
+from stream.fetch.gateway import Gateway
 from stream.loops import Loops
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import ENGINE_FAILED, UNUSABLE, ClaimedFeed, Feed
@@ -32,7 +33,13 @@ class ActiveFeeds:
         self._worker_id, self._loops = worker_id, loops
         self._held: dict[str, ClaimedFeed] = {}
         self._feeds: dict[str, LiveFeed] = {}
+        self._gateway: Gateway | None = None
         self._leaving = False
+
+    def _proxy(self) -> str:
+        """The URL of the gateway for sources over HTTP, which is opened for the first feed."""
+        self._gateway = self._gateway or Gateway(self._settings)
+        return self._gateway.url
 
     def __len__(self) -> int:
         return len(self._held)
@@ -57,7 +64,7 @@ class ActiveFeeds:
         _log.info("feed %s (%s) from %s", feed.id, feed.name, feed.source)
         try:
             engine = self._engines.ready(feed.options)
-            running = LiveFeed(claimed, self._settings, engine, self._ended)
+            running = LiveFeed(claimed, self._settings, engine, self._proxy(), self._ended)
         except (UsageError, FetchError) as exc:
             self._held.pop(feed.id, None)
             detail = without_paths(str(exc))
@@ -135,6 +142,9 @@ class ActiveFeeds:
         """End all feeds, each then waiting for another worker, and take no more."""
         self._leaving = True
         await asyncio.gather(*(self._hand_back(feed_id) for feed_id in list(self._held)))
+        if self._gateway is not None:
+            await asyncio.to_thread(self._gateway.close)
+            self._gateway = None
 
     async def _hand_back(self, feed_id: str) -> None:
         held, running = self._held.get(feed_id), self._feeds.pop(feed_id, None)

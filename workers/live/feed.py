@@ -34,19 +34,21 @@ Ended = Callable[[str], None]
 
 
 class LiveFeed:
-    """claimed: what to run. engine: None while it is being loaded; the background is shown until `set_engine`. ended:
-    called when it ends although `end` was not called.
+    """claimed: what to run. engine: None while it is being loaded; the background is shown until `set_engine`. proxy:
+    URL of the HTTP proxy for sources over HTTP. ended: called when it ends although `end` was not called.
 
     Raises UsageError if the source cannot work; nothing is contacted before `start`. An output that cannot work is
     reported as ended, with the reason, and does not affect the others.
     """
 
-    def __init__(self, claimed: ClaimedFeed, settings: Settings, engine: Engine | None, ended: Ended) -> None:
+    def __init__(
+        self, claimed: ClaimedFeed, settings: Settings, engine: Engine | None, proxy: str, ended: Ended
+    ) -> None:
         feed = claimed.feed
         self.id, self._ended = feed.id, ended
         self._loop = asyncio.get_running_loop()
         self._matte = LiveMatte(feed.options, engine, settings)
-        self._source = _source(claimed, settings, self._source_changed)
+        self._source = _source(claimed, settings, proxy, self._source_changed)
         self._fan_out = FanOut((), Options(), settings)
         self._wanted: dict[str, FeedOutput] = {}
         self._numbers: dict[str, int] = {}  # of the FanOut, by id
@@ -176,12 +178,15 @@ class LiveFeed:
         _log.info("feed %s: source %s", self.id, state)
 
 
-def _source(claimed: ClaimedFeed, settings: Settings, on_state: Callable[[SourceState], object]) -> NetworkSource:
+def _source(
+    claimed: ClaimedFeed, settings: Settings, proxy: str, on_state: Callable[[SourceState], object]
+) -> NetworkSource:
     """Raises UsageError if the source cannot work; never opens a file."""
     feed, address = claimed.feed, Address.read(claimed.secrets.source, (DEVICE,))
     if address.scheme not in PROTOCOLS:
         raise UsageError(f"{address.scheme}:// is not supported here as the source of a feed")
-    requested = SourceOptions(size=(feed.width, feed.height), insecure=feed.insecure, on_state=on_state)
+    size = (feed.width, feed.height)
+    requested = SourceOptions(size=size, insecure=feed.insecure, proxy=proxy, on_state=on_state)
     return NetworkSource(address, settings, requested)
 
 

@@ -1,0 +1,126 @@
+"""The proxy for FFmpeg, in front of a web server on loopback. Nothing else is connected to."""
+
+import http.client
+import socket
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+import pytest
+
+from stream.fetch import gateway as module
+from stream.fetch.gateway import Gateway
+from stream.settings import Settings
+from stream.sources.protocols import PROTOCOLS
+from tests.media import numbered_clip
+from tests.waiting import PATIENCE_S
+from tests.web_server import Origin, serving
+
+INSIDE = Settings(allow_private_urls=True)
+METADATA = "169.254.169.254"
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with serving() as origin:
+        yield origin
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    gateway = Gateway(INSIDE)
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses to which the gateway connected; those elsewhere fail, and so do names."""
+    connected: list[str] = []
+    dialled, resolve = module._dialled, socket.getaddrinfo
+
+    def dial(address: str, port: int) -> socket.socket:
+        connected.append(address)
+        assert address == "127.0.0.1"
+        return dialled(address, port)
+
+    monkeypatch.setattr(module, "_dialled", dial)
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, port, *rest, **more: resolve(host, port, flags=socket.AI_NUMERICHOST)
+    )
+    return connected
+
+
+def asked(gateway: Gateway, method: str, target: str, password: bool = True) -> tuple[int, bytes]:
+    parts = urlsplit(gateway.url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE_S)
+    login = b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+    connection.request(method, target, headers={"Proxy-Authorization": f"Basic {login}"} if password else {})
+    response = connection.getresponse()
+    try:
+        return response.status, b"" if method == "CONNECT" else response.read()
+    finally:
+        connection.close()
+
+
+def options(gateway: Gateway) -> dict[str, str]:
+    return PROTOCOLS["http"].through(gateway.url).all_options(INSIDE, insecure=True)
+
+
+def test_requests_are_passed_on_without_the_password(gateway: Gateway, origin: Origin) -> None:
+    origin.files["/a"] = b"content"
+    assert asked(gateway, "GET", f"{origin.url}/a?x=1") == (200, b"content")
+    assert "Proxy-Authorization" not in origin.gets[0]
+    assert asked(gateway, "CONNECT", urlsplit(origin.url).netloc)[0] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "CONNECT"])
+def test_addresses_that_are_never_allowed(gateway: Gateway, only_loopback: list[str], method: str) -> None:
+    for host in (METADATA, "[fd00:ec2::254]", "224.0.0.1", "0.0.0.0"):
+        assert asked(gateway, method, f"{host}:80" if method == "CONNECT" else f"http://{host}/latest")[0] == 403
+    assert only_loopback == []
+
+
+def test_private_addresses_only_if_the_operator_allows_them(origin: Origin, only_loopback: list[str]) -> None:
+    strict = Gateway(Settings())
+    for method, target in (("GET", f"{origin.url}/a"), ("CONNECT", urlsplit(origin.url).netloc)):
+        assert asked(strict, method, target)[0] == 403
+    strict.close()
+    assert (only_loopback, origin.gets) == ([], [])
+
+
+def test_programs_without_the_password_are_refused(gateway: Gateway, origin: Origin) -> None:
+    assert asked(gateway, "GET", f"{origin.url}/a", password=False)[0] == 407
+    assert asked(gateway, "CONNECT", urlsplit(origin.url).netloc, password=False)[0] == 407
+    assert origin.gets == []
+
+
+def test_ffmpeg_opens_playlists_and_redirects_through_it(
+    gateway: Gateway, origin: Origin, only_loopback: list[str], tmp_path: Path
+) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 10)
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "clip.ts"), "w") as output:
+        video = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                output.mux(packet)
+    origin.files["/clip.ts"] = (tmp_path / "clip.ts").read_bytes()
+    playlist = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nclip.ts\n#EXT-X-ENDLIST\n"
+    origin.files["/list.m3u8"] = playlist.encode()
+    origin.redirects["/moved.ts"] = "/clip.ts"
+    origin.redirects["/out.ts"] = f"http://{METADATA}/clip.ts"
+    for path in ("clip.ts", "list.m3u8", "moved.ts"):
+        with av.open(f"{origin.url}/{path}", "r", options=options(gateway)) as container:
+            assert len(list(container.decode(video=0))) == 10, path
+    assert len(only_loopback) >= len(origin.gets), "all requests came through the gateway"
+    origin.files["/bad.m3u8"] = playlist.replace("clip.ts", f"http://{METADATA}/clip.ts").encode()
+    for path in ("out.ts", "bad.m3u8"):
+        with (
+            pytest.raises((av.FFmpegError, IndexError)),
+            av.open(f"{origin.url}/{path}", "r", options=options(gateway), timeout=PATIENCE_S) as container,
+        ):
+            next(container.decode(video=0))
+    assert set(only_loopback) == {"127.0.0.1"}
