@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from stream.sources.protocols import PROTOCOLS
 from tests.media import numbered_clip
 from tests.waiting import PATIENCE_S
 from tests.web_server import Origin, serving
+from web.http.tls import certificate
 
 INSIDE = Settings(allow_private_urls=True)
 METADATA = "169.254.169.254"
@@ -65,8 +67,8 @@ def asked(gateway: Gateway, method: str, target: str, password: bool = True) -> 
         connection.close()
 
 
-def options(gateway: Gateway) -> dict[str, str]:
-    return PROTOCOLS["http"].through(gateway.url).all_options(INSIDE, insecure=True)
+def options(gateway: Gateway, scheme: str = "http") -> dict[str, str]:
+    return PROTOCOLS[scheme].through(gateway.url).all_options(INSIDE, insecure=True)
 
 
 def test_requests_are_passed_on_without_the_password(gateway: Gateway, origin: Origin) -> None:
@@ -97,9 +99,8 @@ def test_programs_without_the_password_are_refused(gateway: Gateway, origin: Ori
     assert origin.gets == []
 
 
-def test_ffmpeg_opens_playlists_and_redirects_through_it(
-    gateway: Gateway, origin: Origin, only_loopback: list[str], tmp_path: Path
-) -> None:
+def transport_stream(tmp_path: Path) -> bytes:
+    """Ten frames of MPEG-TS."""
     clip = numbered_clip(tmp_path / "clip.mp4", 10)
     with av.open(str(clip)) as source, av.open(str(tmp_path / "clip.ts"), "w") as output:
         video = output.add_stream_from_template(source.streams.video[0])
@@ -107,7 +108,13 @@ def test_ffmpeg_opens_playlists_and_redirects_through_it(
             if packet.dts is not None:
                 packet.stream = video
                 output.mux(packet)
-    origin.files["/clip.ts"] = (tmp_path / "clip.ts").read_bytes()
+    return (tmp_path / "clip.ts").read_bytes()
+
+
+def test_ffmpeg_opens_playlists_and_redirects_through_it(
+    gateway: Gateway, origin: Origin, only_loopback: list[str], tmp_path: Path
+) -> None:
+    origin.files["/clip.ts"] = transport_stream(tmp_path)
     playlist = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nclip.ts\n#EXT-X-ENDLIST\n"
     origin.files["/list.m3u8"] = playlist.encode()
     origin.redirects["/moved.ts"] = "/clip.ts"
@@ -124,3 +131,18 @@ def test_ffmpeg_opens_playlists_and_redirects_through_it(
         ):
             next(container.decode(video=0))
     assert set(only_loopback) == {"127.0.0.1"}
+
+
+def test_ffmpeg_opens_https_through_it(
+    gateway: Gateway, origin: Origin, only_loopback: list[str], tmp_path: Path
+) -> None:
+    files = certificate("auto", tmp_path, "127.0.0.1")
+    assert files is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.chain, files.key)
+    origin.socket = context.wrap_socket(origin.socket, server_side=True)
+    origin.files["/clip.ts"] = transport_stream(tmp_path)
+    url = origin.url.replace("http:", "https:")
+    with av.open(f"{url}/clip.ts", "r", options=options(gateway, "https")) as container:
+        assert len(list(container.decode(video=0))) == 10
+    assert only_loopback

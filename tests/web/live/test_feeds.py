@@ -2,6 +2,7 @@
 addresses are in tests/stream/fetch/test_live_urls.py."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,19 @@ SRT = "srt://127.0.0.1:1?passphrase=pass-phrase"
 WHIP = "whip+http://bob:pass-word@127.0.0.1:1/whip/stream-key"
 SECRET = ("pass-word", "query-secret", "stream-key", "pass-phrase", "bearer-token")
 ALICE, BOB = ({"Authorization": f"Bearer {name}-token"} for name in ("alice", "bob"))
+
+
+@pytest.fixture(autouse=True)
+def no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are not resolved, also those that fuzzing makes up."""
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, port, family=0, type=0, proto=0, flags=0: real(
+            host, port, family, type, proto, flags | socket.AI_NUMERICHOST
+        ),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Feeds of live workers: a real Redis, a real RTSP camera, and outputs that receive for real."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,15 +10,18 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
+from stream.fetch import gateway
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import Feed, FeedOutput, FeedSecrets, OutputSecret
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
+from tests.media import numbered_clip
 from tests.rtc import until
 from tests.rtsp import RtspServer
 from tests.udp_receiver import UdpReceiver
+from tests.web_server import serving
 from workers.live import feed as live_feed
 from workers.live.worker import LiveWorker
 
@@ -192,6 +196,29 @@ def test_only_the_background_is_sent_while_the_source_is_away(url: str, camera: 
                 assert np.abs(picture - (0, 0, 255)).max() < 40, "nothing but the background"
                 camera.start("--user", "ann:pass-word")
                 await eventually(store, feed, source_live, "live again")
+
+    asyncio.run(run())
+
+
+def test_a_source_over_http_is_opened_through_the_gateway(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialled: list[str] = []
+    real = gateway._dialled
+
+    def dial(address: str, port: int) -> socket.socket:
+        dialled.append(address)
+        return real(address, port)
+
+    async def run() -> None:
+        monkeypatch.setattr(gateway, "_dialled", dial)
+        with serving() as origin:
+            origin.files["/cam.mp4"] = numbered_clip(tmp_path / "clip.mp4", 300).read_bytes()
+            async with working(url) as store:
+                feed = await created(store, f"{origin.url}/cam.mp4")
+                await eventually(store, feed, source_live, "live")
+            assert origin.gets
+            assert len(dialled) >= len(origin.gets)
 
     asyncio.run(run())
 
