@@ -62,9 +62,11 @@ class Feed:
         until(lambda: sum(s.state == state for s in self.states) >= count, f"{state} {count}x, {self.states}")
 
     def close(self) -> None:
-        self._ending.set()
-        self._thread.join()
-        self.fan_out.close()
+        """Idempotent."""
+        if not self._ending.is_set():
+            self._ending.set()
+            self._thread.join()
+            self.fan_out.close()
 
 
 @contextmanager

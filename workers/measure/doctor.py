@@ -35,6 +35,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _downloads,
         _cameras,
         _virtual_camera,
+        _srt,
+        _outputs,
     ):
         yield _guarded(check, settings)
     yield from _missing_modules()
@@ -151,6 +153,37 @@ def _virtual_camera(settings: Settings) -> Finding:
     except DeviceError as exc:
         problem, _, remedy = str(exc).partition(": ")
         return Finding("virtual camera", None, problem, remedy)
+
+
+def _srt(settings: Settings) -> Finding:
+    from stream.errors import UsageError
+    from stream.srt import find_program
+
+    try:
+        program = find_program()
+    except UsageError as exc:
+        problem, _, remedy = str(exc).partition("; ")
+        return Finding("srt", None, problem, remedy)
+    if program.hides_secrets:
+        return Finding("srt", True, f"{program.name} at {program.path}")
+    remedy = "install ffmpeg with SRT to keep passphrases out of the process list"
+    return Finding("srt", True, f"{program.name} at {program.path}", remedy)
+
+
+def _outputs(settings: Settings) -> Finding:
+    """What outputs on the network need: muxers, protocols, the encoder of Opus, trusted certificates."""
+    import av
+
+    from stream.fetch.certificates import ca_file
+    from stream.sinks.live.protocols import PROTOCOLS, schemes
+
+    protocols = PROTOCOLS.values()
+    needed = {p.muxer for p in protocols if p.muxer} - av.formats_available
+    needed |= {p.sound_codec for p in protocols} - av.codecs_available
+    if needed:
+        remedy = f"install PyAV from its wheel: {install_command('av')}"
+        return Finding("outputs", False, f"FFmpeg is without {', '.join(sorted(needed))}", remedy)
+    return Finding("outputs", True, f"{' '.join(schemes())}; trusted certificates: {ca_file(settings)}")
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:

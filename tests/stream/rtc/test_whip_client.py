@@ -18,9 +18,7 @@ from tests.servers import free_port
 from tests.waiting import until
 from tests.whip_server import TOKEN, WhipServer, whip_server
 
-SETTINGS = Settings(
-    loopback_candidates=True, udp_address="127.0.0.1", hw_encode=False, rtsp_retry_s=0.3, media_timeout_s=2.0
-)
+SETTINGS = Settings(loopback_candidates=True, udp_address="127.0.0.1", hw_encode=False, rtsp_retry_s=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +146,7 @@ def test_nobody_listens(clip: Path) -> None:
 
 
 def test_a_server_that_vanishes_and_comes_back(clip: Path, server: WhipServer) -> None:
-    with feeding(clip, spec(server.url), settings=SETTINGS) as feed:
+    with feeding(clip, spec(server.url), settings=SETTINGS.model_copy(update={"media_timeout_s": 2.0})) as feed:
         feed.until("live")
         until(lambda: server.frames, "frames")
         server.vanish()

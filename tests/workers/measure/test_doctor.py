@@ -1,11 +1,14 @@
 """The checks of `mattebox doctor`."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from stream.records.engines import ENGINES, EngineRecord
 from stream.settings import Settings
+from stream.srt.programs import MISSING
+from tests.srt import only
 from workers.measure.doctor import Finding, examine
 
 
@@ -15,3 +18,29 @@ def test_an_engine_without_its_modules_is_reported_with_its_extra(monkeypatch: p
     remedy = f"{sys.executable} -m pip install 'mattebox[gpu]'"
     expected = Finding("engine new", None, "not installed: no_runtime", remedy)
     assert [finding for finding in examine(Settings()) if finding.name == "engine new"] == [expected]
+
+
+def findings(name: str) -> list[Finding]:
+    return [finding for finding in examine(Settings()) if finding.name == name]
+
+
+def test_the_program_for_srt_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, remedy in (("ffmpeg", ""), ("srt-live-transmit", "install ffmpeg with SRT to keep passphrases out of")):
+        program = only(name, tmp_path / name)
+        monkeypatch.setenv("PATH", str(tmp_path / name))
+        (found,) = findings("srt")
+        assert (found.ok, found.detail) == (True, f"{name} at {program.path}")
+        assert found.remedy.startswith(remedy)
+
+
+def test_a_missing_program_for_srt_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (found,) = findings("srt")
+    assert found.ok is None
+    assert f"{found.detail}; {found.remedy}" == MISSING
+
+
+def test_what_outputs_need_is_there() -> None:
+    (found,) = findings("outputs")
+    assert found.ok
+    assert "whip+https" in found.detail
