@@ -64,18 +64,25 @@ def number_shown(picture: Picture) -> int:
 class LoopbackDevice:
     """A FIFO, which programs started with `environment` take for a v4l2loopback device. Skips where gcc is missing.
 
-    environment: for programs. This process has the device open, so that it is watched.
+    environment: for programs. size: WxH that it insists on. fifo: False for an empty file, which grows. This process
+    has a FIFO open, so that it is watched.
     """
 
-    def __init__(self, folder: Path, size: str = "") -> None:
+    def __init__(self, folder: Path, size: str = "", fifo: bool = True) -> None:
         self.path = folder / "video10"
-        os.mkfifo(self.path)
-        self.environment = os.environ | {"LD_PRELOAD": str(_library(folder)), "LOOPBACK_DEVICE": str(self.path)}
+        self.environment = os.environ | {
+            "LD_PRELOAD": preloaded(folder, "loopback_device"),
+            "LOOPBACK_DEVICE": str(self.path),
+        }
         if size:
             self.environment["LOOPBACK_SIZE"] = size
+        self._buffer = b""
+        if not fifo:
+            self.path.touch()
+            return
+        os.mkfifo(self.path)
         self._file = os.open(self.path, os.O_RDWR)  # a FIFO without a writer would end
         fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, 2**20)  # room for what is written while nobody reads
-        self._buffer = b""
 
     def pictures(self, timeout_s: float = 60.0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Iterator[Picture]:
         """All pictures written to it, until there is none for so long."""
@@ -97,15 +104,15 @@ class LoopbackDevice:
         os.close(self._file)
 
 
-def _library(folder: Path) -> Path:
-    """The compiled stand-in."""
+def preloaded(folder: Path, name: str) -> str:
+    """The path of a stand-in in tests/data, compiled into the folder. Skips the test where gcc is missing."""
     if sys.platform != "linux":
-        pytest.skip("the stand-in for a virtual camera runs on Linux only")
-    compiler = shutil.which("gcc") or pytest.skip("the stand-in for a virtual camera needs gcc")
-    library = folder / "loopback_device.so"
-    source = DATA / "loopback_device.c"
+        pytest.skip("stand-ins for V4L2 devices run on Linux only")
+    compiler = shutil.which("gcc") or pytest.skip("stand-ins for V4L2 devices need gcc")
+    library = folder / f"{name}.so"
+    source = DATA / f"{name}.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    return str(library)
 
 
 def rate_of(times_s: list[float]) -> float:

@@ -15,6 +15,8 @@ FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
 DEFAULT_SIZE, DEFAULT_RATE = (1280, 720), Fraction(30)
 _RAW_PIXELS_S = 640 * 480 * 30  # a second; over USB 2, raw pictures are slow above this, and most cameras send MJPEG
+_QUICK = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
+"""A device's format is known at once. By default FFmpeg reads it for more than a second, which is shown late."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def capture_inputs(
     width, height = size if all(size) else DEFAULT_SIZE
     wanted = {"video_size": f"{width}x{height}", "framerate": _text(rate)}
     url, options = _INPUTS[platform](camera, wanted, width * height * rate > _RAW_PIXELS_S)
-    return [CaptureInput(url, FORMATS[platform], each) for each in options]
+    return [CaptureInput(url, FORMATS[platform], _QUICK | each) for each in options]
 
 
 def _v4l2(camera: str, wanted: dict[str, str], fast: bool) -> tuple[str, list[dict[str, str]]]:

@@ -163,8 +163,9 @@ class Connection:
         return self._opened(last)
 
     def _opened(self, wanted: CaptureInput) -> InputContainer:
-        limit_s = self._settings.rtsp_timeout_s
-        return av.open(wanted.url, format=wanted.format, options=wanted.options, timeout=(limit_s, limit_s))
+        limit_s = self._settings.rtsp_timeout_s  # not `options`: decoders would assume the requested size
+        limits, options = (limit_s, limit_s), wanted.options
+        return av.open(wanted.url, format=wanted.format, container_options=options, timeout=limits)
 
     def _read(self, container: InputContainer) -> str:
         self.opened, self._heard_s = True, time.monotonic()
@@ -192,7 +193,8 @@ class Connection:
         limit_s, seen_s, decoded_s = self._settings.rtsp_timeout_s, self._heard_s, self._heard_s
         displays, rate = Displays(), plausible_rate(stream.average_rate, stream.guessed_rate)
         context, has_clock = stream.codec_context, container.format.name not in _WITHOUT_CLOCK
-        for packet in container.demux(used):
+        packets = container.demux(used)
+        for packet in map(_copied, packets) if self._protocol.device else packets:
             now_s = time.monotonic()
             if self._abandoned.is_set() or now_s - self._heard_s > _TIMED_OUT * limit_s:
                 return self._silence()  # this packet is old: FFmpeg's parser held it back until the timeout
@@ -260,6 +262,14 @@ class Connection:
 
 def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
     return None if ticks is None or time_base is None else float(ticks * time_base)
+
+
+def _copied(packet: Any) -> Any:
+    """A packet with memory of its own. Those of V4L2 are in memory of the device, which is gone when it is closed; raw
+    pictures refer to it, and freeing a packet later would crash."""
+    copy: Any = av.Packet(bytes(packet))
+    copy.pts, copy.dts, copy.time_base, copy.stream = packet.pts, packet.dts, packet.time_base, packet.stream
+    return copy
 
 
 def _decoded(context: Any, packet: Any) -> list[av.VideoFrame]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
+from stream.errors import MatteboxError
 from stream.picture.canvas import grey
 from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Item, Warnings
@@ -66,7 +67,13 @@ class IdleSource:
 
     def _frames(self) -> Iterator[Item]:
         if self._source is None:
-            self._source = self._open((self.info.width, self.info.height))
+            try:
+                self._source = self._open((self.info.width, self.info.height))
+            except MatteboxError as exc:  # such as a camera that was unplugged meanwhile
+                self._set(SourceState("reconnecting", str(exc)))
+                yield self._slate()
+                self._ending.wait(_SLATE_S)
+                return
         self._set(SourceState("live"))
         began_s = time.monotonic() - self._origin_s
         for item in self._source:
@@ -81,13 +88,14 @@ class IdleSource:
     def _slates(self) -> Iterator[Frame]:
         self._close_source()
         self._set(SourceState("idle", "nobody watches the camera"))
-        pixels = grey((self.info.width, self.info.height))
         while not self._active and not self._ending.is_set():
-            now_s = time.monotonic()
-            slate = Frame(pixels, 0, CLOCK, arrived_s=now_s, slate=True)
-            yield self._placed(slate, now_s - self._origin_s)
+            yield self._slate()
             self._changed.wait(_SLATE_S)
             self._changed.clear()
+
+    def _slate(self) -> Frame:
+        now_s, pixels = time.monotonic(), grey((self.info.width, self.info.height))
+        return self._placed(Frame(pixels, 0, CLOCK, arrived_s=now_s, slate=True), now_s - self._origin_s)
 
     def _placed(self, frame: Frame, time_s: float) -> Frame:
         self._last = max(round(time_s / CLOCK), self._last + 1)

@@ -12,27 +12,29 @@ from stream.settings import Settings
 from stream.sources import open_live_source, source_address
 from stream.sources.base import SourceOptions
 
+QUICK = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 KNOWN = [Camera("/dev/video0", "Webcam"), Camera("/dev/video2", "Phone")]
 
 
 def test_v4l2_prefers_mjpeg_where_raw_pictures_are_too_many_for_usb() -> None:
     best, raw, anything = capture_inputs("/dev/video2", (1280, 720), platform="linux")
-    wanted = {"video_size": "1280x720", "framerate": "30"}
+    wanted = QUICK | {"video_size": "1280x720", "framerate": "30"}
     assert best == CaptureInput("/dev/video2", "v4l2", wanted | {"input_format": "mjpeg"})
     assert raw == CaptureInput("/dev/video2", "v4l2", wanted)
-    assert anything == CaptureInput("/dev/video2", "v4l2", {})
+    assert anything == CaptureInput("/dev/video2", "v4l2", QUICK)
 
 
 def test_v4l2_prefers_raw_pictures_at_low_rates() -> None:
     best, compressed, _ = capture_inputs("/dev/video0", (640, 480), Fraction(30000, 1001), platform="linux")
-    assert best.options == {"video_size": "640x480", "framerate": "30000/1001"}
+    assert best.options == QUICK | {"video_size": "640x480", "framerate": "30000/1001"}
     assert compressed.options == {**best.options, "input_format": "mjpeg"}
 
 
 def test_avfoundation_has_no_sound_and_a_default_camera() -> None:
     first, second, last = capture_inputs("", (0, 0), platform="darwin")
-    assert first == CaptureInput("default:none", "avfoundation", {"video_size": "1280x720", "framerate": "30"})
-    assert (second.options, last.options) == ({"framerate": "30"}, {})
+    wanted = QUICK | {"video_size": "1280x720", "framerate": "30"}
+    assert first == CaptureInput("default:none", "avfoundation", wanted)
+    assert (second.options, last.options) == (QUICK | {"framerate": "30"}, QUICK)
     assert capture_inputs("FaceTime HD Camera", platform="darwin")[0].url == "FaceTime HD Camera:none"
 
 
@@ -42,7 +44,7 @@ def test_directshow_names_its_devices_as_video() -> None:
     assert best.options["vcodec"] == "mjpeg"
     assert "vcodec" not in raw.options
     assert raw.options["video_size"] == "1920x1080"
-    assert anything.options == {}
+    assert anything.options == QUICK
 
 
 def test_a_size_with_one_side_asks_for_the_default() -> None:

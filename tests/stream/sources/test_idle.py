@@ -1,11 +1,13 @@
 """A source that is closed while nobody watches, with files as its camera."""
 
 import threading
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from stream.errors import DeviceError
 from stream.picture.canvas import grey
 from stream.picture.frames import Frame
 from stream.settings import Settings
@@ -33,6 +35,7 @@ class Camera:
         self.sizes: list[tuple[int, int]] = []
         self.closed = 0
         self.watched: bool | None = False
+        self.unplugged = False
 
     def open(self, size: tuple[int, int]) -> PlayedSource:
         camera = self
@@ -42,6 +45,8 @@ class Camera:
                 camera.closed += 1
                 super().close()
 
+        if self.unplugged:
+            raise DeviceError("no camera was found")
         self.sizes.append(size)
         self.opened.append(Source(self.clip, Settings(), size, loop=True))
         return self.opened[-1]
@@ -87,12 +92,12 @@ def test_the_camera_is_on_only_while_somebody_watches(tmp_path: Path) -> None:
         for round_number in (1, 2):
             camera.watched = True
             count = len(reading.frames)
-            until(lambda count=count: reading.pictures(count))  # type: ignore[misc]
+            until(partial(reading.pictures, count))
             assert camera.is_on
             camera.watched = False
             until(lambda: not camera.is_on)
             count = len(reading.frames)
-            until(lambda count=count: reading.slates(count))  # type: ignore[misc]
+            until(partial(reading.slates, count))
             assert len(camera.opened) == 1 + round_number
     finally:
         reading.end()
@@ -121,3 +126,18 @@ def test_it_ends_while_idle(tmp_path: Path) -> None:
     until(lambda: reading.slates(0))
     reading.end()
     assert not camera.is_on
+
+
+def test_a_camera_that_was_unplugged_meanwhile_is_retried(tmp_path: Path) -> None:
+    camera = Camera(tmp_path)
+    reading = Reading(camera)
+    try:
+        until(lambda: reading.slates(0))
+        camera.unplugged = camera.watched = True
+        until(lambda: "reconnecting: no camera was found" in map(str, reading.states))
+        count = len(reading.frames)
+        until(partial(reading.slates, count))
+        camera.unplugged = False
+        until(partial(reading.pictures, count))
+    finally:
+        reading.end()

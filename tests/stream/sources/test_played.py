@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_a_file_plays_once_with_all_its_frames(clip: Path) -> None:
     assert [frame.time_s for frame in frames(items)] == pytest.approx([n / RATE for n in range(FRAMES)])
     assert all(frame.arrived_s > 0 for frame in frames(items))
     assert [str(state) for state in states] == ["live"]
-    assert (source.info.width, source.info.height, source.info.rate) == (WIDTH, HEIGHT, RATE)
+    assert (source.info.width, source.info.height, source.info.rate) == (WIDTH, HEIGHT, Fraction(RATE))
     assert source.info.duration_s is None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_the_command_has_size_rate_and_mark() -> None:
 
 
 def test_the_state_is_that_of_the_marked_node() -> None:
-    nodes = [
+    nodes: list[dict[str, Any]] = [
         {"info": None},
         {"info": {"state": "running", "props": {"mattebox.process": "7.2"}}},
         {"info": {"state": "suspended", "props": {"mattebox.process": "7.1"}}},
