@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
@@ -52,11 +52,11 @@ class Feed:
             self._sink.write(frame(self.next))
             self.next += 1
 
-    def stop(self) -> None:
-        """End the feed and close the sink."""
+    def stop(self, end: Callable[[], object] | None = None) -> None:
+        """End the feed, and close the sink, or end it by calling `end`."""
         self._stopping.set()
         self._thread.join()
-        self._sink.close()
+        (end or self._sink.close)()
 
 
 class Receiver:

@@ -186,7 +186,12 @@ def test_a_camera_that_freezes(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["rtsp://u:hush@cam/x", "rtsp://u:hush@server/y"], "rtsp:// is not supported as an output"),
+        (["rtsp://u:hush@cam/x", "gopher://u:hush@server/y"], "gopher:// is not supported as an output"),
+        (["rtsp://u:hush@cam/x", "a.mkv", "gopher://u:hush@server/y"], "gopher:// is not supported as an output"),
+        (["rtsp://u:hush@cam/x", "rtmp://u:hush@server/y", "a.mkv", "a.mkv"], "two outputs have the same address"),
+        (["rtsp://u:hush@cam/x", "rtmp:hush"], "write the address as rtmp://HOST"),
+        (["rtsp://cam/x", "rtmp://server/hush", "--bitrate", "fast"], "--bitrate 'fast': write bits per second"),
+        (["rtsp://cam/x", "rtmp://server/hush", "--background", "transparent"], "rtmp:// has no transparency"),
         (["film.mp4", "out.mp4"], "for a file, use mattebox file"),
         (["rtsp://u:hush@cam:x/", "out.mp4"], "write the address as rtsp://HOST"),
         (["rtsp://u:hush@cam/x", "-"], "'-' is not a file name"),

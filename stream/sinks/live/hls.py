@@ -29,15 +29,15 @@ class HlsWriter(PushWriter):
 
     def request(self) -> PushRequest:
         path = self._spec.address.path.absolute()
-        return PushRequest(f"file:{path}", "hls", hls_options(path))
+        return PushRequest(f"file:{path}", "hls", hls_options(path, time.time()))
 
     def failure(self, name: str, errno: int, opened: bool) -> MatteboxError:
         return disk_failure(errno, self._spec.address) or super().failure(name, errno, opened)
 
 
-def hls_options(path: Path) -> dict[str, str]:
-    """Options of FFmpeg's HLS muxer for a playlist at this path."""
-    start = int(time.time())
+def hls_options(path: Path, now_s: float) -> dict[str, str]:
+    """Options of FFmpeg's HLS muxer for a playlist at this path. now_s: since 1970; segments are numbered from it."""
+    start = int(now_s)
     return {
         "hls_time": str(_SEGMENT_S),
         "hls_list_size": str(_LISTED),

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from stream.settings import Settings
 from stream.sinks.live.encodes import Encodes, Subscription
 from stream.sinks.live.packets import Packet
 from stream.sinks.live.protocols import OutputProtocol
-from stream.sinks.live.ring import FrameRing, PacketRing, Ring
+from stream.sinks.live.ring import PACKETS, FrameRing, PacketRing, Ring
 from stream.sinks.live.spec import OutputSpec, OutputStatus, State
 from stream.sinks.live.video import Pace
 
@@ -63,6 +64,9 @@ class Output(ABC):
     def start(self, encodes: Encodes) -> None:
         """Connect, and keep connected."""
         self._encodes = encodes
+        if not self._protocol.retried and not self._pausing:
+            with suppress(MatteboxError):  # the thread will report it
+                self._prepare()
         self._thread = threading.Thread(target=self._run, name=f"output {self.id}", daemon=True)
         self._thread.start()
 
@@ -94,10 +98,11 @@ class Output(ABC):
         self._wait()
 
     def abort(self) -> Callable[[], None]:
-        """End at once."""
+        """End at once; complete a file. Returns a function that waits for the end, a limited time."""
         self._ending = True
         self._wake.set()
-        self._abort_writer()
+        if self._protocol.retried:
+            self._abort_writer()
         return self._wait
 
     def _wait(self) -> None:
@@ -110,6 +115,7 @@ class Output(ABC):
             self._thread.join(_GRACE_S)
 
     def _abort_writer(self) -> None:
+        """Interrupt a call of the writer, from another thread. Not all can be interrupted: see `FrameOutput`."""
         writer = self._writer
         if writer is not None:
             writer.abort()
@@ -162,6 +168,10 @@ class Output(ABC):
         """Raise UsageError, DiskError if the request cannot work."""
 
     @abstractmethod
+    def _prepare(self) -> None:
+        """Queue from now on, before the connection, so that a file has all frames."""
+
+    @abstractmethod
     def _connection(self) -> None:
         """Connect, and write until the output is paused or ends. Raises MatteboxError."""
 
@@ -206,7 +216,7 @@ class PacketOutput(Output):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._ring = PacketRing()
+        self._ring = PacketRing(PACKETS)
         self._share: Subscription | None = None
         self._accepting = False
 
@@ -219,16 +229,18 @@ class PacketOutput(Output):
 
     def _dropped(self) -> int:
         share = self._share
-        return self._ring.dropped + (share.dropped if share is not None and self._state == "live" else 0)
+        return self._ring.dropped + (share.dropped if share is not None else 0)
 
     def _connection(self) -> None:
-        share = self._share = self._encodes.join(self._spec(), self._protocol, self._put)
+        self._prepare()
+        share = self._share
+        assert share is not None
         writer = None
         try:
             writer = self._writer = self._writers.from_spec(self._spec(), self._settings, share)
-            self._accept(share, not self._protocol.retried)  # a file has all frames
             writer.open(share.tracks)
-            self._accept(share, self._protocol.retried)  # a connection starts with the newest
+            if self._protocol.retried:  # a connection starts with the newest frame
+                self._accept(share)
             self._live()
             self._origin_s: Any = None
             self._transfer(self._ring, lambda packet: self._write(writer, packet))
@@ -239,18 +251,24 @@ class PacketOutput(Output):
             raise
         finally:
             self._writer, self._accepting = None, False
+            self._share = None
             share.leave()
+
+    def _prepare(self) -> None:
+        if self._share is None:
+            self._share = self._encodes.join(self.spec, self._protocol, self._put)
+            if not self._protocol.retried:
+                self._accept(self._share)
 
     def _put(self, packet: Packet) -> None:
         if self._accepting:
             self._ring.put(packet)
 
-    def _accept(self, share: Subscription, is_time: bool) -> None:
-        """Start queueing, with a keyframe, if it is time to."""
-        if is_time:
-            self._ring.restart()
-            share.request_key()
-            self._accepting = True
+    def _accept(self, share: Subscription) -> None:
+        """Queue from the next keyframe on."""
+        self._ring.restart()
+        share.request_key()
+        self._accepting = True
 
     def _write(self, writer: Any, packet: Packet) -> None:
         """Write a packet with times that start at 0 with the first keyframe."""
@@ -281,14 +299,21 @@ class FrameOutput(Output):
     def _check(self) -> None:
         self._writers.check(self.spec, self._options, self._settings)
 
+    def _prepare(self) -> None:
+        if not self._accepting:
+            self._ring.restart()
+            self._accepting = True
+
+    def _abort_writer(self) -> None:
+        """A codec must not be closed while it runs. A sink that hangs is left behind with its thread."""
+
     def _dropped(self) -> int:
         return self._ring.dropped
 
     def _connection(self) -> None:
         writer = self._writer = self._writers.from_spec(self._spec(), self._options, self._settings)
         try:
-            self._ring.restart()
-            self._accepting = True
+            self._prepare()
             writer.open(self._encodes.info)
             self._live()
             self._transfer(self._ring, lambda item: self._write(writer, item))

@@ -61,7 +61,7 @@ class PacketRing(Ring[Packet]):
     """Up to `capacity` packets. When it is full, everything before the next keyframe is dropped, so that what remains
     can be decoded. Packets before the first keyframe are ignored and not counted."""
 
-    def __init__(self, capacity: int = PACKETS) -> None:
+    def __init__(self, capacity: int) -> None:
         super().__init__()
         self._capacity = capacity
         self._waits_for_key, self._counts = True, False

@@ -3,6 +3,7 @@
 import threading
 import time
 from fractions import Fraction
+from typing import Any
 
 from stream.sinks.live.packets import CLOCK, Packet
 from stream.sinks.live.ring import FrameRing, PacketRing
@@ -18,7 +19,7 @@ def sound(number: int) -> Packet:
 
 
 def drain(ring: PacketRing) -> list[tuple[str, int]]:
-    found = []
+    found: list[tuple[str, int]] = []
     while (packet := ring.take(0)) is not None:
         found.append((packet.kind, packet.dts))
     return found
@@ -64,16 +65,16 @@ def test_a_slow_frame_output_loses_the_oldest_frames_and_no_sound() -> None:
     ring.put(packet)  # type: ignore[arg-type]
     for number in range(11):
         ring.put(frame(number))
-    kept = []
+    kept: list[Any] = []
     while (item := ring.take(0)) is not None:
         kept.append(item)
     assert kept[0] is packet
-    assert [item.pts // 3600 for item in kept[1:]] == list(range(3, 11))  # type: ignore[union-attr]
+    assert [item.pts // 3600 for item in kept[1:]] == list(range(3, 11))
     assert ring.dropped == 3
 
 
 def test_take_waits_for_an_item_and_ends_when_it_is_closed() -> None:
-    ring = PacketRing()
+    ring = PacketRing(10)
     threading.Timer(0.05, lambda: ring.put(video(5, key=True))).start()
     taken = ring.take(10)
     assert taken is not None
