@@ -57,17 +57,23 @@ def _beeps(duration_s: float, rate_hz: int, every_s: float) -> Any:
 
 
 def flashes_s(brightness: Iterable[tuple[float, float]]) -> list[float]:
-    """When each flash begins. brightness: (time in seconds, mean luma 0-255) of each frame."""
-    return _rises([(time_s, luma > 190) for time_s, luma in brightness])
+    """When each flash begins. brightness: (time in seconds, mean luma 0-255) of each frame. Those whose first frame may
+    be missing are left out."""
+    return _rises([(time_s, luma > 190) for time_s, luma in brightness], 1.5 / RATE)
 
 
 def beeps_s(loudness: Iterable[tuple[float, float]]) -> list[float]:
     """When each beep begins. loudness: (time in seconds, peak 0-1) of short blocks of sound."""
-    return _rises([(time_s, peak > 0.1) for time_s, peak in loudness])
+    return _rises([(time_s, peak > 0.1) for time_s, peak in loudness], 0.1)
 
 
-def _rises(states: Sequence[tuple[float, bool]]) -> list[float]:
-    return [time_s for (_, before), (time_s, now) in pairwise(states) if now and not before]
+def _rises(states: Sequence[tuple[float, bool]], longest_s: float) -> list[float]:
+    """The times at which the state becomes true. longest_s: between two states."""
+    return [
+        time_s
+        for (before_s, before), (time_s, now) in pairwise(states)
+        if now and not before and time_s - before_s < longest_s
+    ]
 
 
 def loudness(frame: Any) -> list[tuple[float, float]]:

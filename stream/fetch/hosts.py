@@ -8,12 +8,13 @@ from stream.fetch.addresses import allowed
 from stream.settings import Settings
 
 
-def checked_addresses(host: str, shown: str, settings: Settings) -> tuple[str, ...]:
+def checked_addresses(host: str, shown: str, settings: Settings, trusted: bool = False) -> tuple[str, ...]:
     """The IP addresses of a host, all of which are allowed. shown: the address in error messages, without secrets.
+    trusted: private addresses are allowed, also without a network.
 
     Raises FetchError.
     """
-    if settings.offline:
+    if settings.offline and not trusted:
         raise FetchError("MATTEBOX_OFFLINE is set: nothing is fetched")
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -21,6 +22,6 @@ def checked_addresses(host: str, shown: str, settings: Settings) -> tuple[str, .
         raise FetchError(f"{shown}: there is no such host") from None
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
-        if not allowed(address, settings.allow_private_urls):
+        if not allowed(address, settings.allow_private_urls or trusted):
             raise FetchError(f"{shown}: addresses of this machine or a private network are not allowed")
     return addresses

@@ -112,11 +112,16 @@ def request(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     silence_s: float | None = None,
+    own_host: str = "",
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
-    """The response of `url`; a GET follows redirects. Raises FetchError, also after `silence_s` without data."""
+    """The response of `url`; a GET follows redirects. Raises FetchError, also after `silence_s` without data.
+
+    own_host: a host that may have a private address. tls: how certificates are verified; by default as Python does.
+    """
     for _ in range(_MAX_REDIRECTS + 1):
-        endpoint = resolve(url, settings)
-        with closing(_PinnedConnection(endpoint, silence_s or _SILENCE_S)) as connection:
+        endpoint = resolve(url, settings, own_host)
+        with closing(_PinnedConnection(endpoint, silence_s or _SILENCE_S, tls)) as connection:
             with closing(_response(connection, method, endpoint, body, headers or {})) as response:
                 location = response.getheader("Location") if response.status in _REDIRECTS and method == "GET" else None
                 if location is None:
@@ -166,9 +171,9 @@ def _time_limit(connection: "_PinnedConnection") -> Iterator[None]:
 class _PinnedConnection(http.client.HTTPConnection):
     """Connects to a checked address of the host; TLS certificates are checked against its name."""
 
-    def __init__(self, endpoint: Endpoint, silence_s: float) -> None:
+    def __init__(self, endpoint: Endpoint, silence_s: float, tls: ssl.SSLContext | None) -> None:
         super().__init__(endpoint.host, endpoint.port)
-        self._endpoint, self._silence_s = endpoint, silence_s
+        self._endpoint, self._silence_s, self._tls = endpoint, silence_s, tls
         self.default_port = 443 if endpoint.url.scheme == "https" else 80
 
     def connect(self) -> None:
@@ -178,7 +183,7 @@ class _PinnedConnection(http.client.HTTPConnection):
         self.sock.settimeout(self._silence_s)
 
     def _start_tls(self) -> None:
-        context, host = ssl.create_default_context(), self._endpoint.host
+        context, host = self._tls or ssl.create_default_context(), self._endpoint.host
         tls_socket = context.wrap_socket(self.sock, server_hostname=host, do_handshake_on_connect=False)
         self.sock = tls_socket  # set before the handshake, so that the time limit covers it
         tls_socket.do_handshake()
@@ -193,12 +198,15 @@ class _PinnedConnection(http.client.HTTPConnection):
         raise failed
 
 
-def resolve(url: str, settings: Settings) -> Endpoint:
-    """Resolve and check the host's addresses, without connecting. Raises FetchError with the reason."""
+def resolve(url: str, settings: Settings, own_host: str = "") -> Endpoint:
+    """Resolve and check the host's addresses, without connecting. own_host: as in `request`, also without a network.
+
+    Raises FetchError with the reason.
+    """
     parts = _split(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return Endpoint(parts, host, port, checked_addresses(host, redacted_url(url), settings))
+    return Endpoint(parts, host, port, checked_addresses(host, redacted_url(url), settings, host == own_host))
 
 
 def _split(url: str) -> SplitResult:

@@ -8,7 +8,7 @@ own error messages may quote the address and its password, so they are never pas
 import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,6 +30,7 @@ from stream.picture.timing import Pace, plausible_rate
 from stream.registry import find
 from stream.settings import Settings
 from stream.sources.connection_errors import CLOSED, explained
+from stream.sources.playlist import PLAYLIST_NAMES, PLAYLIST_OPTIONS, Parts
 from stream.sources.protocols import Protocol
 from stream.sources.video_streams import choose, sounds
 
@@ -87,7 +88,8 @@ class Connection:
         self._insecure, self._number, self._size = insecure, number, size
         self._abandoned = threading.Event()
         self._heard_s = time.monotonic()
-        self._pipe: Any = None
+        self._reader: Any = None  # what reads the source for FFmpeg, if not FFmpeg itself; may know why it ended
+        self._pipe: Any = None  # the same, if it can be closed while it is read
         self._pace: Pace | None = None
         self.opened = False
         self.has_sound: bool | None = None
@@ -132,26 +134,36 @@ class Connection:
         opener = self._protocol.opener
         target = find(opener)(self._address, self._settings) if opener else self._address.url
         if isinstance(target, str):
-            with self._open(target) as container:
-                return self._read(container)
+            with self._open_url(target) as container:
+                return self._ended(self._read(container))
         with closing(target):
-            self._pipe = target
+            self._reader = self._pipe = target
             if self._abandoned.is_set():
                 return CLOSED
             with self._open(target) as container:
-                reason = self._read(container)
-            return getattr(target, "reason", CLOSED) if reason == CLOSED else reason
+                return self._ended(self._read(container))
 
-    def _open(self, target: Any) -> InputContainer:
+    def _open_url(self, url: str) -> InputContainer:
+        """Playlists are read by `Parts`; what is none is found out by trying, without the demuxer of playlists."""
         limit_s = self._settings.rtsp_timeout_s
+        timeout = (limit_s, limit_s)
+        if not self._protocol.playlists:
+            return self._open(url, timeout=timeout)
+        if not urlsplit(url).path.endswith(PLAYLIST_NAMES):
+            with suppress(av.error.InvalidDataError):
+                return self._open(url, timeout=timeout)
+        self._reader = Parts(self._address, self._settings, self._insecure, self._protocol.strict)
+        return self._open(url, PLAYLIST_OPTIONS, timeout=timeout, io_open=self._reader)
+
+    def _open(self, target: Any, more: Mapping[str, str] | None = None, **fields: Any) -> InputContainer:
         options = {
             **self._protocol.all_options(self._settings, self._insecure),
             "flags": "low_delay",
             "max_pixels": str(self._settings.max_pixels),
+            **(more or {}),
         }
         demuxer = self._protocol.demuxer or None
-        limits = (limit_s, limit_s) if isinstance(target, str) else None
-        opened = av.open(target, format=demuxer, options=options, timeout=limits, metadata_errors="replace")
+        opened = av.open(target, format=demuxer, options=options, metadata_errors="replace", **fields)
         return cast(InputContainer, opened)
 
     def _open_device(self) -> InputContainer:
@@ -166,6 +178,10 @@ class Connection:
         limit_s = self._settings.rtsp_timeout_s  # not `options`: decoders would assume the requested size
         limits, options = (limit_s, limit_s), wanted.options
         return av.open(wanted.url, format=wanted.format, container_options=options, timeout=limits)
+
+    def _ended(self, reason: str) -> str:
+        """The reason for an end, by what read the source if that knows more."""
+        return (getattr(self._reader, "reason", "") or reason) if reason == CLOSED else reason
 
     def _read(self, container: InputContainer) -> str:
         self.opened, self._heard_s = True, time.monotonic()
@@ -236,7 +252,7 @@ class Connection:
 
     def _explain(self, exc: Exception) -> str:
         """The reason for an error, without FFmpeg's message, which quotes the address and its password."""
-        if reason := getattr(self._pipe, "reason", ""):
+        if reason := getattr(self._reader, "reason", ""):
             return str(reason)
         refused = isinstance(exc, av.error.HTTPError | MatteboxError)
         timed_out = isinstance(exc, av.error.TimeoutError | av.error.ExitError | TimeoutError)

@@ -20,7 +20,7 @@ Options = Callable[[Settings], dict[str, str]]
 """FFmpeg's options for a protocol."""
 
 _HTTP = "http,https,tcp,tls,crypto,data"
-_HTTP_FORMATS = "hls,mpegts,mov,mp4,flv,matroska,webm,mpjpeg,mjpeg,aac,mp3"
+_HTTP_FORMATS = "mpegts,mov,mp4,flv,matroska,webm,mpjpeg,mjpeg,aac,mp3"
 _QUICK = {  # with the defaults the first picture is a second old when it is delivered
     "probesize": "32768",
     "analyzeduration": "100000",
@@ -40,7 +40,9 @@ class Protocol:
     options: FFmpeg's options. demuxer: the one that reads all these addresses; "": FFmpeg recognises the format.
     tls: connections are encrypted; certificates are verified.
     paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
-    network: addresses have a host. check: raises UsageError for an address that cannot be opened.
+    playlists: addresses may be those of HLS playlists, which `playlist` reads. strict: their own host is checked like
+    any other. network: addresses have a host.
+    check: raises UsageError for an address that cannot be opened.
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
     returns a URL, the name of a device, or a file object of a child process. FFmpeg's calls have no time limit there:
     `close()` may be called from any thread, and makes a waiting `read(size)` return. Its `reason`, if it has one, says
@@ -56,6 +58,8 @@ class Protocol:
     demuxer: str = ""
     tls: bool = False
     paced: bool = False
+    playlists: bool = False
+    strict: bool = False
     network: bool = True
     check: Callable[[Address], object] = Address.check_host
     opener: str = ""
@@ -68,11 +72,12 @@ class Protocol:
         return {**self.options(settings), **whitelists, **(tls_options(settings, insecure) if self.tls else {})}
 
     def through(self, proxy: str) -> Self:
-        """The same by an HTTP proxy: for a scheme over HTTP, also what its playlists and redirects name."""
+        """The same for addresses of users: FFmpeg uses this HTTP proxy, which checks redirects too; playlists are
+        strict. Schemes that are not over HTTP are unchanged, and so is everything if there is no proxy."""
         if not proxy or "http" not in self.whitelist.split(","):
             return self
-        options = {"http_proxy": proxy}
-        return replace(self, whitelist=f"{self.whitelist},httpproxy", options=lambda s: {**self.options(s), **options})
+        options, whitelist = {"http_proxy": proxy}, f"{self.whitelist},httpproxy"
+        return replace(self, whitelist=whitelist, strict=True, options=lambda s: {**self.options(s), **options})
 
 
 def _rtsp(settings: Settings) -> dict[str, str]:
@@ -120,8 +125,8 @@ PROTOCOLS = {
     "rtsps": Protocol("rtsps,rtsp,rtp,tcp,udp,tls", "rtsp", _rtsp, tls=True),
     "rtmp": Protocol("rtmp,tcp", "flv,live_flv", forbidden=_UNPUBLISHED),
     "rtmps": Protocol("rtmps,rtmp,tcp,tls", "flv,live_flv", tls=True, forbidden=_UNPUBLISHED),
-    "http": Protocol(_HTTP, _HTTP_FORMATS, paced=True),
-    "https": Protocol(_HTTP, _HTTP_FORMATS, tls=True, paced=True),
+    "http": Protocol(_HTTP, _HTTP_FORMATS, paced=True, playlists=True),
+    "https": Protocol(_HTTP, _HTTP_FORMATS, tls=True, paced=True, playlists=True),
     "camera": Protocol(
         *("", ""),
         network=False,

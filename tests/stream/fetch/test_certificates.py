@@ -1,5 +1,6 @@
 """Which certificate authorities FFmpeg trusts."""
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_without_a_file_of_the_system_that_of_certifi_is_used(monkeypatch: pytes
     certifi = pytest.importorskip("certifi")
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setattr(certificates, "_SYSTEM_FILES", ())
-    monkeypatch.setattr(certificates.ssl, "get_default_verify_paths", lambda: _NoFile)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: _NoFile)
     assert ca_file(Settings()) == certifi.where()
 
 

@@ -67,7 +67,6 @@ class Recording:
 
 
 def record(url: str, duration_s: float, settings: Settings = PROMPT, **fields: Any) -> Recording:
-    recording: Any = None
     states: list[SourceState] = []
     options = SourceOptions(duration_s=duration_s, on_state=states.append, **fields)
     source = NetworkSource(Address.read(url), settings, options)
@@ -236,6 +235,65 @@ def test_http_is_in_step(http: HttpVideoServer, path: str) -> None:
     seen.assert_in_step()
 
 
+@pytest.mark.parametrize("kind", ["encrypted", "ranges", "fragmented"])
+def test_kinds_of_playlists(clips: Path, http: HttpVideoServer, kind: str) -> None:
+    folder = clips / kind
+    folder.mkdir()
+    (folder / "key").write_bytes(bytes(range(16)))
+    (folder / "key.txt").write_text(f"key\n{folder / 'key'}\n")
+    options = {
+        "encrypted": {"hls_key_info_file": str(folder / "key.txt")},
+        "ranges": {"hls_flags": "single_file"},
+        "fragmented": {"hls_segment_type": "fmp4"},
+    }[kind]
+    with (
+        av.open(clips / "clip.mkv") as source,
+        av.open(str(folder / "a.m3u8"), "w", format="hls", options={"hls_time": "1", **options}) as target,
+    ):
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and packet.dts * (packet.time_base or 0) < 5:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    assert {"encrypted": "METHOD=AES-128", "ranges": "EXT-X-BYTERANGE", "fragmented": "EXT-X-MAP"}[kind] in (
+        folder / "a.m3u8"
+    ).read_text()
+    seen = record(http.url(f"{kind}/a.m3u8"), 2.2)
+    assert seen.states == [SourceState("live")]
+    seen.assert_in_step()
+
+
+def test_a_playlist_names_no_other_host_of_a_private_network(clips: Path, http: HttpVideoServer) -> None:
+    other = f"http://127.0.0.2:{http.port}/clip.ts"  # nothing listens there; it must not even be tried
+    server = HttpVideoServer(clips, "--other", other)
+    try:
+        source = NetworkSource(Address.read(server.url("away.m3u8")), PROMPT)
+        assert source.info
+        expected = "a part of the playlist: addresses of this machine or a private network are not allowed"
+        assert source.state == SourceState("reconnecting", expected)
+        source.close()
+    finally:
+        server.kill()
+
+
+def test_certificates_of_segments_are_verified_too(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    trusted, joined = both(tmp_path)
+    untrusted = HttpVideoServer(clips, "--tls", both(tmp_path / "other")[1])
+    server = HttpVideoServer(clips, "--tls", joined, "--other", untrusted.url("clip.ts", scheme="https"))
+    url = server.url("away.m3u8", scheme="https")
+    try:
+        source = NetworkSource(Address.read(url), PROMPT.model_copy(update={"ca_file": trusted}))
+        assert source.info
+        expected = "a part of the playlist cannot be reached (self-signed certificate)"
+        assert source.state == SourceState("reconnecting", expected)
+        source.close()
+        assert record(url, 0.3, insecure=True).states == [SourceState("live")]
+    finally:
+        server.kill()
+        untrusted.kill()
+
+
 def test_an_mjpeg_camera(http: HttpVideoServer) -> None:
     seen = record(http.url("cam.mjpeg"), 1.0)
     assert seen.source.info.sound == ()
@@ -247,12 +305,13 @@ def test_an_mjpeg_camera(http: HttpVideoServer) -> None:
     ("path", "reason"),
     [
         ("none.ts", "not found (404)"),
-        ("file.m3u8", "the source did not answer within 1 s"),
-        ("silent", "the source did not answer within 1 s"),
+        ("none.m3u8", "not found (404)"),
+        ("file.m3u8", "the playlist names a part that is not at an HTTP address"),
+        ("silent", "the source did not answer within 2 s"),
     ],
 )
 def test_why_an_http_source_is_not_live(http: HttpVideoServer, path: str, reason: str) -> None:
-    source = NetworkSource(Address.read(http.url(path)), Settings(rtsp_timeout_s=1))
+    source = NetworkSource(Address.read(http.url(path)), Settings(rtsp_timeout_s=2))
     for item in source:
         assert isinstance(item, Frame)
         assert item.slate
