@@ -150,6 +150,11 @@ async def videos() -> FileResponse:
     return _page("videos/videos.html")
 
 
+@pages.get("/feeds")
+async def feeds_page() -> FileResponse:
+    return _page("feeds/feeds.html")
+
+
 @pages.get("/view/{name}")
 async def viewer(name: StreamName) -> FileResponse:
     return _page("view/view.html")
