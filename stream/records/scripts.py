@@ -12,7 +12,7 @@ _CONSTANTS = (
     (lifetimes, ("LOSSES", "JOB_KEEP_S", "JOB_REPEAT_S", "REMOVED_S", "HOOK_S", "TRIES", "RATE_S", "CHANGES_S")),
     (lifetimes, ("FEED_LEASE_S", "FEED_SILENCE_S", "FEED_PROVEN_S", "FEED_LOSSES")),
     (jobs, ("PLAN", "JOIN", "SEGMENT", "POISON", "TOO_MANY", "OVER_QUOTA")),
-    (live, ("NO_STREAM", "NAME_TAKEN", "FULL")),
+    (live, ("NO_STREAM", "NAME_TAKEN", "FULL", "NO_WORKER", "NO_ANSWER", "REPLACED", "WORKER_LOST")),
     (limits, ("PRIORITY_MOST",)),
 )
 

@@ -10,14 +10,25 @@ from contextlib import suppress
 
 from stream.errors import BadMove, Fenced, NameTaken, NoSession, SdpError
 from stream.loops import Loops
-from stream.records.live import BAD_SDP, NAME_TAKEN, Answer, Meters, Offer, Session, SessionState
+from stream.records.live import (
+    BAD_SDP,
+    CONNECT_TIMEOUT,
+    DTLS_FAILED,
+    ENGINE_FAILED,
+    NAME_TAKEN,
+    Answer,
+    Meters,
+    Offer,
+    Session,
+    SessionState,
+)
 from stream.records.live_store import LiveStore
 from workers.live.stored import stored
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _REPLY_RETRY_S = 0.2  # while a client waits
-_FAILURES = ("connect_timeout", "dtls_failed", "engine_failed", BAD_SDP, NAME_TAKEN)
+_FAILURES = (CONNECT_TIMEOUT, DTLS_FAILED, ENGINE_FAILED, BAD_SDP, NAME_TAKEN)
 
 End = Callable[[str, str], Awaitable[None]]
 """Ends a video: (session id, reason)."""

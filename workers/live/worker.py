@@ -9,6 +9,7 @@ import logging
 
 from stream.loops import Loops, start
 from stream.records.feed_store import FeedStore
+from stream.records.live import DRAINED, WORKER_LOST
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.heartbeat import Health
@@ -64,7 +65,7 @@ class LiveWorker:
         await self._life.run_until_stopped(self.run)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set; then take no more offers, end every video as "drained", hand feeds back, and
+        """Serve until `stop` is set; then take no more offers, end every video as DRAINED, hand feeds back, and
         return."""
         videos = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
         feeds = (self._feeds.renew, _RENEW_FEEDS_S), (self._feeds.report, _EVERY_S)
@@ -80,7 +81,7 @@ class LiveWorker:
     async def _drain(self, taking: "asyncio.Task[None]") -> None:
         """taking: the task that takes offers. It is not cancelled: that could lose an offer just received."""
         await self._loops.attempt(self._life.beat)
-        await asyncio.gather(self._videos.end_all("drained"), self._feeds.hand_back_all())
+        await asyncio.gather(self._videos.end_all(DRAINED), self._feeds.hand_back_all())
         await asyncio.wait([taking], timeout=_TAKEN_S)
         await self._loops.settle(_DRAIN_S)
 
@@ -97,7 +98,7 @@ class LiveWorker:
 
     async def _renew(self) -> None:
         for session_id in await self._sessions.renew():
-            self._loops.start(self._videos.end(session_id, "worker_lost"))
+            self._loops.start(self._videos.end(session_id, WORKER_LOST))
 
     async def _report(self) -> None:
         for session_id, meters in self._videos.meters().items():
