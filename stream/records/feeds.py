@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
 from stream.records.jobs import POISON, Side
-from stream.records.live import Meters
+from stream.records.live import ENGINE_FAILED, USAGE, Meters
 from stream.records.options import Options
 
 FeedName = Annotated[str, Field(pattern=f"^{limits.NAME}$")]
@@ -46,11 +46,10 @@ FEED_MOVES: dict[FeedState, frozenset[FeedState]] = {
 }
 """The states that may follow each state. No other transition is ever stored."""
 
-ENGINE_FAILED, UNUSABLE = "engine_failed", "usage"
 REASONS = {
     POISON: "workers died repeatedly soon after they had started this feed",
     ENGINE_FAILED: "it ended repeatedly with unexpected errors; the worker's log has them",
-    UNUSABLE: "the worker does not support the source, an output or the options",
+    USAGE: "the worker does not support the source, an output or the options",
 }
 """Why a feed failed, by `Feed.reason`."""
 

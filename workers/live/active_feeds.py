@@ -13,7 +13,8 @@ from stream.errors import Fenced, FetchError, MatteboxError, NoFeed, UsageError,
 from stream.fetch.gateway import Gateway
 from stream.loops import Loops
 from stream.records.feed_store import FeedStore
-from stream.records.feeds import ENGINE_FAILED, UNUSABLE, ClaimedFeed, Feed
+from stream.records.feeds import ClaimedFeed, Feed
+from stream.records.live import ENGINE_FAILED, USAGE
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.live.feed import LiveFeed
@@ -68,7 +69,7 @@ class ActiveFeeds:
         except (UsageError, FetchError) as exc:
             self._held.pop(feed.id, None)
             detail = without_paths(str(exc))
-            await self._release(feed, lambda owned: self._store.fail(owned, UNUSABLE, detail))
+            await self._release(feed, lambda owned: self._store.fail(owned, USAGE, detail))
             return
         self._feeds[feed.id] = running
         running.start()
