@@ -13,7 +13,8 @@ PasswordFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="File whose first line is the password of the user in SRC; keeps it out of the process list.",
+        help="File whose first line is the password of the user in SRC, or the passphrase of SRT; "
+        "keeps it out of the process list.",
     ),
 ]
 

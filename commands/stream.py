@@ -18,7 +18,9 @@ def stream(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SRC", help="Address of a live source, such as rtsp://[USER[:PASSWORD]@]HOST[:PORT]/PATH."
+            metavar="SRC",
+            help="Address of a live source, such as rtsp://[USER[:PASSWORD]@]HOST[:PORT]/PATH; camera: for a camera of "
+            "this computer; or a video file, which plays at its own pace.",
         ),
     ],
     outputs: Annotated[

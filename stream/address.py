@@ -125,9 +125,19 @@ class Address:
 
 
 def with_password(url: str, password: bytes) -> str:
-    """Add the user's password to a network address that has a user name. Raises UsageError, which quotes neither."""
+    """Add a password to a network address: for its user, or for SRT as the passphrase. Raises UsageError, which quotes
+    neither."""
     address = Address.read(url)
+    if address.scheme == "srt":
+        return _with_passphrase(address, password)
     user = address._netloc.rpartition("@")[0]
     if not user or ":" in user:
         raise UsageError("a password file needs an address with a user and without a password: rtsp://USER@HOST/PATH")
     return address.url.replace(f"{user}@", f"{user}:{quote(password, safe='')}@", 1)
+
+
+def _with_passphrase(address: Address, passphrase: bytes) -> str:
+    query = urlsplit(address.url).query
+    if any(part.startswith("passphrase=") for part in query.split("&")):
+        raise UsageError("the address has a passphrase already")
+    return f"{address.url}{'&' if query else '' if '?' in address.url else '?'}passphrase={quote(passphrase, safe='')}"

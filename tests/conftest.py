@@ -22,15 +22,16 @@ CLOCKED = (
     "stream/sources/test_network", "stream/records/test_store_faults", "stream/serve/",
     "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
-    "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync", "workers/runs/test_stream",
-    "test_new_engine", "commands/test_stream", "commands/test_camera", "stream/sources/test_played",
-    "stream/sources/test_idle",
+    "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync",
+    "stream/rtc/test_whip_client", "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream",
+    "test_new_engine", "stream/sinks/live/", "commands/test_stream", "commands/test_camera",
+    "stream/sources/test_played", "stream/sources/test_idle",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 
 DEMANDING = (
     "end_to_end/", "web/static/", "stream/rtc/test_chromium", "stream/rtc/test_encoder", "stream/rtc/test_lip_sync",
-    "stream/rtc/test_live_path", "test_new_engine", "workers/bench/", "workers/live/",
+    "stream/rtc/test_live_path", "stream/rtc/test_whip_client", "test_new_engine", "workers/bench/", "workers/live/",
 )  # fmt: skip
 """Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
 

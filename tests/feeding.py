@@ -36,11 +36,17 @@ def number_of(picture: av.VideoFrame) -> int:
 
 
 class Feed:
-    """Writes numbered frames into a sink at their own pace, in a thread, until `stop`. next: number of the next."""
+    """Writes numbered frames into a sink at their own pace, in a thread, until `stop`.
 
-    def __init__(self, sink: Any) -> None:
-        self._sink = sink
+    noisy: with noise in the colours, which makes large packets. next: number of the next frame. written_s: when each
+    was written, by `time.monotonic`.
+    """
+
+    def __init__(self, sink: Any, noisy: bool = False) -> None:
+        self._sink, self._noisy = sink, noisy
         self.next = 0
+        self.written_s: list[float] = []
+        self._rng = np.random.default_rng(0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         sink.open(INFO)
@@ -49,8 +55,16 @@ class Feed:
     def _run(self) -> None:
         began_s = time.monotonic()
         while not self._stopping.wait(max(0.0, began_s + self.next / RATE - time.monotonic())):
-            self._sink.write(frame(self.next))
+            self.written_s.append(time.monotonic())
+            self._sink.write(self._frame())
             self.next += 1
+
+    def _frame(self) -> Frame:
+        made = frame(self.next)
+        if self._noisy:
+            chroma = made.pixels[SIZE[1] :]
+            chroma[:] = self._rng.integers(20, 235, chroma.shape, np.uint8)
+        return made
 
     def stop(self, end: Callable[[], object] | None = None) -> None:
         """End the feed, and close the sink, or end it by calling `end`."""
@@ -87,8 +101,8 @@ class Receiver:
 
 
 @contextmanager
-def feeding(sink: Any) -> Iterator[Feed]:
-    feed = Feed(sink)
+def feeding(sink: Any, noisy: bool = False) -> Iterator[Feed]:
+    feed = Feed(sink, noisy)
     try:
         yield feed
     finally:

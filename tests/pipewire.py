@@ -24,7 +24,7 @@ class PipeWire:
             pytest.skip(f"needs PipeWire and GStreamer: {', '.join(missing)} not installed")
         runtime = folder / "runtime"
         runtime.mkdir(mode=0o700)
-        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "HOME": str(folder)}
+        self.environment: dict[str, str] = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "HOME": str(folder)}
         self._processes: list[subprocess.Popen[str]] = []
         bus = self._start("dbus-daemon", "--session", "--nofork", "--print-address=1")
         assert bus.stdout is not None

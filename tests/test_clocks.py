@@ -20,11 +20,14 @@ _REQUESTS = {f"httpx.{name}" for name in ("get", "post", "put", "patch", "delete
 _SHORT_S = 60.0
 
 EXCEPTIONS = {
+    "clip_feed.py": "a source that sends in real time, for clocked tests",
     "coturn.py": "asks again after half a second, for slow tests",
     "firefox.py": "a browser with time limits as in Playwright, for slow tests",
     "web/static/pages.py": "waits as PATIENCE_S says, except where a clocked test sets a limit",
     "rtc.py": "cameras and clients of live video, for clocked tests",
+    "feeding.py": "frames in real time and their receivers, for clocked tests",
     "playing.py": "a publisher that sends in real time, for clocked tests",
+    "virtual_camera.py": "measures the rate of a virtual camera, for clocked tests",
     "udp_receiver.py": "measures pauses, which only clocked and slow tests read",
     "rtsp_server.py": "a camera that sends in real time, for clocked tests",
     "workers/files/running_workers.py": "programs of workers, for a clocked module",

@@ -11,7 +11,6 @@ _SLIDES = 3  # steps
 _LEAPS_KEPT = 64
 _LATE_S = Fraction(2)  # streams of broadcasts are interleaved this roughly
 _OUT_OF_ORDER_S = Fraction(1, 10)
-_PACE_STEPS_S = (-1.0, 3.0)
 _RATES = (Fraction(1, 60), Fraction(240))
 
 
@@ -219,24 +218,6 @@ class ArrivalClock:
         if self._shift_s is None or not 0 <= shift_s - self._shift_s <= _JUMP_S:
             self._shift_s = shift_s
         return self._shift_s
-
-
-class Pace:
-    """Delays packets that a source sends ahead of their times, such as whole segments; late ones are not delayed.
-
-    A step of the source's clock by more than 3 s forwards or 1 s back starts a new pace.
-    """
-
-    def __init__(self) -> None:
-        self._shift_s: float | None = None
-        self._last_s = 0.0
-
-    def wait_s(self, time_s: float, now_s: float) -> float:
-        """How long to wait before a packet is passed on. time_s: by the source's clock. now_s: by `time.monotonic`."""
-        step_s, self._last_s = time_s - self._last_s, time_s
-        if self._shift_s is None or not _PACE_STEPS_S[0] <= step_s <= _PACE_STEPS_S[1]:
-            self._shift_s = now_s - time_s
-        return max(0.0, time_s + self._shift_s - now_s)
 
 
 def plausible_rate(*guesses: Fraction | None) -> Fraction:

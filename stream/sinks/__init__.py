@@ -79,6 +79,11 @@ def existing(address: Address | Path) -> Path | None:
     return folder if folder.is_dir() and any(folder.iterdir()) else None
 
 
+def device_schemes() -> list[str]:
+    """The schemes of sinks that are neither files nor standard output."""
+    return [scheme for scheme in _schemes() if scheme not in ("file", "stdout")]
+
+
 def _schemes() -> list[str]:
     return [kind for kind in SINKS if kind == "file" or kind not in _OF_FILES]
 

@@ -4,9 +4,9 @@ Sources: `file`, `picture`, `pattern`, `stdin`, `network`. The other files are p
 `extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `track_clock`, `presentation`, `damaged_times`,
 `decode_health`, `scan`, `ts_tables`, `sound_changes`, `signatures`, `file_kinds`, `mp4_boxes`, `joined_files` and
 `probe` read files; `extras`, `tags` and `side_tracks` read what files carry besides pictures and sound; `connections`,
-`connection`, `protocols`, `connection_errors`, `live_sound`, `live_format`, `sound_converter` and `playlist` are parts
-of `network`. `idle` closes a source while nobody watches. The source for a WebRTC camera (`stream/rtc/source.py`) is
-not listed here, because a peer connection creates it; no address opens it.
+`connection`, `protocols`, `connection_errors`, `live_sound`, `live_format`, `sound_converter`, `playlist` and `paced`
+are parts of `network`. `idle` closes a source while nobody watches. The source for a WebRTC camera
+(`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address opens it.
 """
 
 from pathlib import Path
@@ -86,7 +86,7 @@ def _source_class(kind: str) -> SourceClass:
 
 
 def _is_local(scheme: str) -> bool:
-    return scheme in PROTOCOLS and not PROTOCOLS[scheme].network
+    return scheme in PROTOCOLS and bool(PROTOCOLS[scheme].device)
 
 
 def _schemes() -> list[str]:

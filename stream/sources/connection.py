@@ -8,7 +8,7 @@ own error messages may quote the address and its password, so they are never pas
 import errno
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,10 +26,11 @@ from stream.fetch import certificates
 from stream.picture.bt601 import assume_bt601
 from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
-from stream.picture.timing import Pace, plausible_rate
+from stream.picture.timing import plausible_rate
 from stream.registry import find
 from stream.settings import Settings
 from stream.sources.connection_errors import CLOSED, explained
+from stream.sources.paced import Paced
 from stream.sources.playlist import PLAYLIST_NAMES, PLAYLIST_OPTIONS, Parts
 from stream.sources.protocols import Protocol
 from stream.sources.video_streams import choose, sounds
@@ -90,7 +91,6 @@ class Connection:
         self._heard_s = time.monotonic()
         self._reader: Any = None  # what reads the source for FFmpeg, if not FFmpeg itself; may know why it ended
         self._pipe: Any = None  # the same, if it can be closed while it is read
-        self._pace: Pace | None = None
         self.opened = False
         self.has_sound: bool | None = None
         self.ended = threading.Event()
@@ -200,21 +200,24 @@ class Connection:
         context.thread_type = "SLICE"  # frame threading delays pictures
         context.thread_count = self._settings.codec_threads()
         context.options = {"max_pixels": str(self._settings.max_pixels)}
-        if self._protocol.paced and container.format.name not in _WITHOUT_CLOCK:
-            self._pace = Pace()
-        return self._decode(container, stream, used)
+        has_clock = container.format.name not in _WITHOUT_CLOCK
+        packets: Iterable[Any] = container.demux(used)
+        if self._protocol.paced and has_clock:
+            packets = Paced(packets, len(used), self._abandoned)
+        if self._protocol.device:
+            packets = map(_copied, packets)
+        return self._decode(packets, stream, has_clock)
 
-    def _decode(self, container: InputContainer, stream: av.VideoStream, used: list[Any]) -> str:
+    def _decode(self, packets: Iterable[Any], stream: av.VideoStream, has_clock: bool) -> str:
         """Deliver all pictures and sound until the connection ends. Returns the reason for the end."""
         limit_s, seen_s, decoded_s = self._settings.rtsp_timeout_s, self._heard_s, self._heard_s
         displays, rate = Displays(), plausible_rate(stream.average_rate, stream.guessed_rate)
-        context, has_clock = stream.codec_context, container.format.name not in _WITHOUT_CLOCK
-        packets = container.demux(used)
-        for packet in map(_copied, packets) if self._protocol.device else packets:
+        context = stream.codec_context
+        for packet in packets:
             now_s = time.monotonic()
             if self._abandoned.is_set() or now_s - self._heard_s > _TIMED_OUT * limit_s:
                 return self._silence()  # this packet is old: FFmpeg's parser held it back until the timeout
-            self._heard_s = now_s = self._wait_for(packet)
+            self._heard_s = now_s
             if packet.stream is stream:
                 seen_s = now_s
             if now_s - decoded_s > _MAX_BLIND * limit_s:
@@ -233,13 +236,6 @@ class Connection:
                 sar = context.sample_aspect_ratio
                 self._send(Picture(decoded, time_s, self._heard_s, sar, rate, self._number))
         return CLOSED
-
-    def _wait_for(self, packet: Any) -> float:
-        """Wait for a packet's time, if the source may send ahead of it. Returns the time by `time.monotonic`."""
-        time_s = _seconds(packet.dts, packet.time_base)
-        if self._pace is not None and time_s is not None:
-            self._abandoned.wait(self._pace.wait_s(time_s, time.monotonic()))
-        return time.monotonic()
 
     def _pass_on(self, packet: Any) -> None:
         time_s = _seconds(packet.pts, packet.time_base)

@@ -41,14 +41,14 @@ class Protocol:
     tls: connections are encrypted; certificates are verified.
     paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
     playlists: addresses may be those of HLS playlists, which `playlist` reads. strict: their own host is checked like
-    any other. network: addresses have a host.
+    any other.
     check: raises UsageError for an address that cannot be opened.
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
     returns a URL, the name of a device, or a file object of a child process. FFmpeg's calls have no time limit there:
     `close()` may be called from any thread, and makes a waiting `read(size)` return. Its `reason`, if it has one, says
     why it ended; while its `waits_for_caller` is true, there is no time limit. It may raise MatteboxError.
     device: "module:function" for devices of this computer: called with the name in the address and the requested size,
-    returns how to open it, best first (`stream/devices/capture.py`). Then only `network` and `check` are used.
+    returns how to open it, best first (`stream/devices/capture.py`). Then only `check` is used besides.
     forbidden: what a refusal without further information means.
     """
 
@@ -60,7 +60,6 @@ class Protocol:
     paced: bool = False
     playlists: bool = False
     strict: bool = False
-    network: bool = True
     check: Callable[[Address], object] = Address.check_host
     opener: str = ""
     device: str = ""
@@ -129,7 +128,6 @@ PROTOCOLS = {
     "https": Protocol(_HTTP, _HTTP_FORMATS, tls=True, paced=True, playlists=True),
     "camera": Protocol(
         *("", ""),
-        network=False,
         check=_check_camera,
         device="stream.devices.capture:inputs_of",
         forbidden="no permission to use the camera",

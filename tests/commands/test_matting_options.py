@@ -10,6 +10,8 @@ PART = {"start", "end", "stream", "metadata"}
 WEIGHTS = {"weights", "verbose"}
 """Not of a job: the server chooses its weights, and keeps its own log."""
 SERVER = {"server", "token"}
+SENDING = {"bitrate", "rate", "audio", "token", "insecure"}
+"""Of outputs of live video."""
 MANY = {"formats", "recursive"}
 """Of the only command that takes several inputs."""
 
@@ -28,9 +30,9 @@ def parameters(*names: str) -> dict[str, tuple[object, ...]]:
 
 def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
     file, stream = parameters("file"), parameters("stream")
-    assert file.keys() - stream.keys() == PART | MANY
-    assert stream.keys() - file.keys() == {"duration", "password_file"}
-    assert all(file[name] == stream[name] for name in (file.keys() & stream.keys()) - {"output"})
+    assert file.keys() - stream.keys() == PART | MANY | {"output"}
+    assert stream.keys() - file.keys() == {"duration", "password_file", "loop", "outputs"} | SENDING
+    assert all(file[name] == stream[name] for name in file.keys() & stream.keys())
 
 
 def test_camera_has_the_options_of_file_for_matting() -> None:

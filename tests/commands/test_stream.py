@@ -192,7 +192,7 @@ def test_a_camera_that_freezes(
         (["rtsp://u:hush@cam/x", "rtmp:hush"], "write the address as rtmp://HOST"),
         (["rtsp://cam/x", "rtmp://server/hush", "--bitrate", "fast"], "--bitrate 'fast': write bits per second"),
         (["rtsp://cam/x", "rtmp://server/hush", "--background", "transparent"], "rtmp:// has no transparency"),
-        (["film.mp4", "out.mp4"], "for a file, use mattebox file"),
+        (["pattern:", "out.mp4"], "the source must be live"),
         (["rtsp://u:hush@cam:x/", "out.mp4"], "write the address as rtsp://HOST"),
         (["rtsp://u:hush@cam/x", "-"], "'-' is not a file name"),
         (["rtsp://u:hush@cam/x", ""], "'' is not a file name"),

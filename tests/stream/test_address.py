@@ -83,6 +83,20 @@ def test_a_password_is_put_after_its_user() -> None:
     assert with_password("rtsp://ann@cam/x", b"s3cr@t/") == "rtsp://ann:s3cr%40t%2F@cam/x"
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("srt://host:9000", "srt://host:9000?passphrase=one%20%26%20two"),
+        ("srt://host:9000?latency=200", "srt://host:9000?latency=200&passphrase=one%20%26%20two"),
+    ],
+)
+def test_for_srt_it_is_the_passphrase(url: str, expected: str) -> None:
+    assert with_password(url, b"one & two") == expected
+    with pytest.raises(UsageError, match="has a passphrase already") as refused:
+        with_password(expected, b"hush")
+    assert "hush" not in str(refused.value)
+
+
 @pytest.mark.parametrize("url", ["rtsp://cam/x", "rtsp://u:hush@cam/x", "film.mp4"])
 def test_a_password_needs_a_user_who_has_none(url: str) -> None:
     with pytest.raises(UsageError, match="rtsp://USER@HOST/PATH") as refused:

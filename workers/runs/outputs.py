@@ -1,7 +1,7 @@
 """The outputs of `mattebox stream`: one file, or several outputs of any kind at once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +10,12 @@ from stream.errors import UsageError
 from stream.pump import Sink
 from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks import existing, open_sink
+from stream.sinks import device_schemes, existing, open_sink
+from stream.sinks.encodings import check_alpha, encoding_of
+from stream.sinks.file import FileSink
 from stream.sinks.live.fan_out import FanOut
 from stream.sinks.live.protocols import is_playlist, schemes
+from stream.sinks.live.recording import FRAGMENTS
 from stream.sinks.live.spec import OutputSpec, OutputStatus
 
 
@@ -51,11 +54,11 @@ def open_outputs(
 ) -> Sink:
     """The sink for these outputs. Nothing is written or contacted before its `open`.
 
-    A single file without special settings gets the sink for files, which waits for the disk, and fails with it; other
-    outputs never hold up each other. Raises UsageError, DiskError.
+    A single file or device without special settings gets its own sink, which fails with it. Other outputs never hold
+    up each other. Raises UsageError, DiskError.
     """
-    if len(addresses) == 1 and _is_plain_file(addresses[0], sending):
-        return open_sink(addresses[0], options, settings)
+    if len(addresses) == 1 and _is_plain(addresses[0], sending):
+        return _plain(addresses[0], options, settings)
     specs = [
         OutputSpec(address, sending.bitrate, sending.rate, sending.audio, sending.token, sending.insecure)
         for address in addresses
@@ -63,6 +66,16 @@ def open_outputs(
     return FanOut(specs, options, settings, on_state)
 
 
-def _is_plain_file(address: Address, sending: Sending) -> bool:
+def _plain(address: Address, options: Options, settings: Settings) -> Sink:
+    """The address's own sink. An MP4 file is written in fragments, so that a crash leaves a file that plays."""
+    if address.scheme == "file" and address.path.suffix.lower() == ".mp4" and not address.path.is_dir():
+        encoding = replace(encoding_of(address.path), muxer_options=FRAGMENTS)
+        if options.wants_alpha:
+            check_alpha(encoding)
+        return FileSink(address.path, encoding, settings)
+    return open_sink(address, options, settings)
+
+
+def _is_plain(address: Address, sending: Sending) -> bool:
     changed = sending.bitrate is not None or sending.rate is not None or sending.audio == "off"
-    return address.scheme in ("file", "stdout") and not changed and not is_playlist(address)
+    return address.scheme in ("file", "stdout", *device_schemes()) and not changed and not is_playlist(address)

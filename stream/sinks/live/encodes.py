@@ -68,8 +68,8 @@ class VideoGroup:
     def _encode(self, frame: Frame) -> None:
         try:
             packets = self.encoder.encode(frame)
-        except EncodeError as exc:
-            _log.warning("%s; the encoder is opened again", exc)
+        except Exception as exc:  # noqa: BLE001 - the outputs must go on
+            _log.warning("the encoder is opened again: %r", exc)
             with suppress(EncodeError):
                 self.encoder = VideoEncoder(*self._parameters)
             return

@@ -13,7 +13,9 @@ from stream.pump import Item, Warnings
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.live.encodes import Encodes
-from stream.sinks.live.output import FrameOutput, Output, PacketOutput
+from stream.sinks.live.frame_output import FrameOutput
+from stream.sinks.live.output import Output
+from stream.sinks.live.packet_output import PacketOutput
 from stream.sinks.live.protocols import protocol_of
 from stream.sinks.live.spec import OutputSpec, OutputStatus
 

@@ -4,27 +4,24 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from stream.address import Address
-from stream.errors import MatteboxError, RemoteError, UnsupportedOutput, UsageError
+from stream.errors import MatteboxError, RemoteError, UsageError
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame
 from stream.pump import Item, Warnings
 from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
-from stream.sinks.live.encodes import Encodes, Subscription
-from stream.sinks.live.packets import Packet
+from stream.sinks.live.encodes import Encodes
 from stream.sinks.live.protocols import OutputProtocol
-from stream.sinks.live.ring import PACKETS, FrameRing, PacketRing, Ring
+from stream.sinks.live.ring import Ring
+from stream.sinks.live.sent import Sent
 from stream.sinks.live.spec import OutputSpec, OutputStatus, State
-from stream.sinks.live.video import Pace
 
 _POLL_S = 0.1
 _GRACE_S = 3.0  # for the end of a connection; then it is aborted
@@ -115,7 +112,7 @@ class Output(ABC):
             self._thread.join(_GRACE_S)
 
     def _abort_writer(self) -> None:
-        """Interrupt a call of the writer, from another thread. Not all can be interrupted: see `FrameOutput`."""
+        """Interrupt a call of the writer, from another thread. Not all can be interrupted."""
         writer = self._writer
         if writer is not None:
             writer.abort()
@@ -209,148 +206,6 @@ class Output(ABC):
         while (free := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
             number += 1
         return replace(self.spec, address=Address.file(free))
-
-
-class PacketOutput(Output):
-    """Sends encoded packets."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._ring = PacketRing(PACKETS)
-        self._share: Subscription | None = None
-        self._accepting = False
-
-    def _check(self) -> None:
-        if self._options.wants_alpha:
-            scheme, path = self.spec.address.scheme, self.spec.address.rest
-            name = Path(path).suffix if scheme == "file" else f"{scheme}://"
-            raise UnsupportedOutput(f"{name} has no transparency; choose a background")
-        self._writers.check(self.spec, self._settings)
-
-    def _dropped(self) -> int:
-        share = self._share
-        return self._ring.dropped + (share.dropped if share is not None else 0)
-
-    def _connection(self) -> None:
-        self._prepare()
-        share = self._share
-        assert share is not None
-        writer = None
-        try:
-            writer = self._writer = self._writers.from_spec(self._spec(), self._settings, share)
-            writer.open(share.tracks)
-            if self._protocol.retried:  # a connection starts with the newest frame
-                self._accept(share)
-            self._live()
-            self._origin_s: Any = None
-            self._transfer(self._ring, lambda packet: self._write(writer, packet))
-            writer.close()
-        except BaseException:
-            if writer is not None:
-                writer.abort()
-            raise
-        finally:
-            self._writer, self._accepting = None, False
-            self._share = None
-            share.leave()
-
-    def _prepare(self) -> None:
-        if self._share is None:
-            self._share = self._encodes.join(self.spec, self._protocol, self._put)
-            if not self._protocol.retried:
-                self._accept(self._share)
-
-    def _put(self, packet: Packet) -> None:
-        if self._accepting:
-            self._ring.put(packet)
-
-    def _accept(self, share: Subscription) -> None:
-        """Queue from the next keyframe on."""
-        self._ring.restart()
-        share.request_key()
-        self._accepting = True
-
-    def _write(self, writer: Any, packet: Packet) -> None:
-        """Write a packet with times that start at 0 with the first keyframe."""
-        if self._origin_s is None:
-            self._origin_s = packet.dts * packet.time_base
-        start = round(self._origin_s / packet.time_base)
-        if packet.dts < start:
-            return
-        writer.write(replace(packet, pts=packet.pts - start, dts=packet.dts - start))
-        self._frames += packet.kind == "video"
-        self._sent.add(len(packet.data))
-
-
-class FrameOutput(Output):
-    """Writes frames."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._ring = FrameRing()
-        self._accepting = False
-        self._pace = Pace(self.spec.rate)
-
-    def offer(self, item: Item) -> None:
-        super().offer(item)
-        if self._accepting and (not isinstance(item, Frame) or self._pace.takes(item.time_s)):
-            self._ring.put(item)
-
-    def _check(self) -> None:
-        self._writers.check(self.spec, self._options, self._settings)
-
-    def _prepare(self) -> None:
-        if not self._accepting:
-            self._ring.restart()
-            self._accepting = True
-
-    def _abort_writer(self) -> None:
-        """A codec must not be closed while it runs. A sink that hangs is left behind with its thread."""
-
-    def _dropped(self) -> int:
-        return self._ring.dropped
-
-    def _connection(self) -> None:
-        writer = self._writer = self._writers.from_spec(self._spec(), self._options, self._settings)
-        try:
-            self._prepare()
-            writer.open(self._encodes.info)
-            self._live()
-            self._transfer(self._ring, lambda item: self._write(writer, item))
-            writer.close()
-        except BaseException:
-            writer.abort()
-            raise
-        finally:
-            self._writer, self._accepting = None, False
-            self.warnings += writer.warnings
-
-    def _write(self, writer: Any, item: Item) -> None:
-        writer.write(item)
-        self._frames += isinstance(item, Frame)
-
-
-class Sent:
-    """Counts bytes over the last second. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sizes: deque[tuple[float, int]] = deque()
-
-    def add(self, size: int) -> None:
-        with self._lock:
-            self._sizes.append((time.monotonic(), size))
-            self._drop_old()
-
-    def per_second_bps(self) -> int:
-        with self._lock:
-            self._drop_old()
-            return 8 * sum(size for _, size in self._sizes)
-
-    def _drop_old(self) -> None:
-        since_s = time.monotonic() - 1
-        while self._sizes and self._sizes[0][0] < since_s:
-            self._sizes.popleft()
 
 
 def _writer_class(spec: OutputSpec, protocol: OutputProtocol) -> Any:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from stream.address import Address
 from stream.errors import UsageError
+from stream.sinks import device_schemes
 from stream.sinks.live.packets import Colours
 
 _MPEG_TS = frozenset({"aac", "mp3", "opus", "ac3", "mp2"})
@@ -73,10 +74,10 @@ PROTOCOLS: dict[str, OutputProtocol] = {
         retried=False,
     ),
     "frames": OutputProtocol(_FRAMES, takes="frames", retried=False),
-    "camera": OutputProtocol(_FRAMES, takes="frames"),
 }
 """By the scheme of the address; for files "m3u8" and "mp4" by the name's suffix, and "frames" for all other formats."""
 _OF_FILES = ("m3u8", "mp4", "frames")
+_DEVICE = OutputProtocol(_FRAMES, takes="frames")  # the other sinks of `SINKS`, such as virtual cameras
 
 
 def protocol_of(address: Address) -> OutputProtocol:
@@ -84,9 +85,11 @@ def protocol_of(address: Address) -> OutputProtocol:
     if address.scheme == "file":
         suffix = address.path.suffix.lower().removeprefix(".")
         return PROTOCOLS[suffix if suffix in _OF_FILES else "frames"]
-    if address.scheme not in PROTOCOLS or address.scheme in _OF_FILES:
-        raise UsageError(f"{address.scheme}:// is not supported as an output; use a file name or {listed()}")
-    return PROTOCOLS[address.scheme]
+    if address.scheme not in schemes():
+        raise UsageError(
+            f"{address.scheme}:// is not supported as an output; use a file name, such as out.mkv, or {listed()}"
+        )
+    return PROTOCOLS.get(address.scheme, _DEVICE)
 
 
 def is_playlist(address: Address) -> bool:
@@ -96,7 +99,7 @@ def is_playlist(address: Address) -> bool:
 
 def schemes() -> list[str]:
     """The schemes of outputs that are not files."""
-    return [scheme for scheme in PROTOCOLS if scheme not in _OF_FILES]
+    return [scheme for scheme in (*PROTOCOLS, *device_schemes()) if scheme not in _OF_FILES]
 
 
 def listed() -> str:

@@ -10,7 +10,7 @@ from stream.sinks.live.push import PushRequest, PushWriter, disk_failure
 from stream.sinks.live.spec import OutputSpec
 from stream.sinks.parts.partial import Partial
 
-FRAGMENTS = {"movflags": "hybrid_fragmented", "frag_duration": "1000000"}
+FRAGMENTS = {"movflags": "hybrid_fragmented", "frag_duration": "1000000", "flush_packets": "1"}
 """Options of FFmpeg's MP4 muxer: a fragment a second (in microseconds), completed to an ordinary file at the end."""
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from stream.picture.timing import ArrivalClock, Pace, Splices, Timeline, clock, parse_time, plausible_rate
+from stream.picture.timing import ArrivalClock, Splices, Timeline, clock, parse_time, plausible_rate
 
 MS = Fraction(1, 1000)
 
@@ -218,20 +218,3 @@ def test_sound_is_located_on_the_clock_of_the_frames() -> None:
     assert clock.locate(0.0) is None
     clock.place(7.0, 6.0)
     assert clock.locate(7.0) == pytest.approx(1.0), "the clock itself goes on"
-
-
-def test_pace_delays_what_is_early_and_nothing_else() -> None:
-    pace = Pace()
-    assert pace.wait_s(50.0, 1000.0) == 0
-    assert pace.wait_s(50.5, 1000.1) == pytest.approx(0.4)
-    assert pace.wait_s(51.0, 1003.0) == 0, "late"
-    assert pace.wait_s(53.5, 1003.0) == pytest.approx(0.5), "a late packet does not change the pace"
-    assert pace.wait_s(53.4, 1003.5) == 0, "another stream's packet"
-
-
-@pytest.mark.parametrize("jump_s", [-40.0, -1.5, 3.5, 1e6])
-def test_pace_starts_again_where_the_clock_jumps(jump_s: float) -> None:
-    pace = Pace()
-    pace.wait_s(50.0, 1000.0)
-    assert pace.wait_s(50.0 + jump_s, 1000.0) == 0
-    assert pace.wait_s(50.2 + jump_s, 1000.0) == pytest.approx(0.2)

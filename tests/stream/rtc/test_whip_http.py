@@ -72,6 +72,7 @@ def raw_server(answer: bytes, context: ssl.SSLContext | None = None) -> Iterator
         client.close()
 
 
+@pytest.mark.clocked
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 201 Created\r\nX: "])
 def test_a_server_that_does_not_answer(answer: bytes) -> None:
     with raw_server(answer) as place, pytest.raises(RemoteError, match=r"did not answer within 0\.2 s"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.devices.capture import Camera
 from stream.records.engines import ENGINES, EngineRecord
 from stream.settings import Settings
 from stream.srt.programs import MISSING
@@ -25,8 +26,10 @@ def findings(name: str) -> list[Finding]:
 
 
 def test_the_program_for_srt_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, remedy in (("ffmpeg", ""), ("srt-live-transmit", "install ffmpeg with SRT to keep passphrases out of")):
-        program = only(name, tmp_path / name)
+    remedies = {"ffmpeg": "", "srt-live-transmit": "install ffmpeg with SRT to keep passphrases out of"}
+    programs = {name: only(name, tmp_path / name) for name in remedies}
+    for name, remedy in remedies.items():
+        program = programs[name]
         monkeypatch.setenv("PATH", str(tmp_path / name))
         (found,) = findings("srt")
         assert (found.ok, found.detail) == (True, f"{name} at {program.path}")
@@ -44,3 +47,21 @@ def test_what_outputs_need_is_there() -> None:
     (found,) = findings("outputs")
     assert found.ok
     assert "whip+https" in found.detail
+
+
+def test_cameras_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.devices.capture.cameras", lambda: [Camera("/dev/video0", "Webcam"), Camera("b", "b")])
+    assert findings("camera") == [Finding("camera", True, "/dev/video0 (Webcam), b")]
+    monkeypatch.setattr("stream.devices.capture.cameras", list)
+    assert findings("camera") == [Finding("camera", None, "none was found")]
+
+
+def test_a_missing_virtual_camera_is_no_fault_and_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("stream.sinks.cameras.devices", list)
+    monkeypatch.setattr("stream.sinks.cameras.obstacle", lambda: "start PipeWire")
+    (found,) = findings("virtual camera")
+    assert (found.ok, found.detail) == (None, "no virtual camera")
+    assert "sudo modprobe v4l2loopback exclusive_caps=1 card_label=Mattebox" in found.remedy
+    monkeypatch.setattr("stream.sinks.cameras.obstacle", lambda: None)
+    assert findings("virtual camera") == [Finding("virtual camera", True, "the camera in PipeWire")]

@@ -112,7 +112,7 @@ def test_the_first_signal_ends_and_the_second_interrupts(number: signal.Signals)
     [
         ("rtsp://u:hush@cam/x", "gopher://server:9000", "gopher:// is not supported as an output"),
         ("rtsp://u:hush@cam/x", "rtmp:u:hush@server/y", "write the address as rtmp://HOST"),
-        ("http://u:hush@cam/x", "out.mp4", "the source must be live"),
+        ("pattern:hush", "out.mp4", "the source must be live"),
         ("rtsp://cam/x", "out.xyz", ".xyz is not an output format"),
     ],
 )

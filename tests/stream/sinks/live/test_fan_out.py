@@ -175,7 +175,7 @@ def test_a_failing_output_is_retried_reported_once_and_costs_the_others_nothing(
 def test_a_blocked_output_costs_the_others_nothing_and_continues_with_a_keyframe(
     memory: type[Memory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.sinks.live.output.PACKETS", 30)
+    monkeypatch.setattr("stream.sinks.live.packet_output.PACKETS", 30)
     sink = fan_out("memory:a", "memory:slow")
     with feeding(sink):
         until(lambda: sink.outputs()[1].dropped > 20)

@@ -40,8 +40,14 @@ class States:
         until(lambda: sum(text in line for line in self.lines) >= count, f"{text} in {self.lines}")
 
 
-def fan_out(states: States, *addresses: str, settings: Settings = SETTINGS, insecure: bool = False) -> FanOut:
-    specs = [OutputSpec(Address.read(address), insecure=insecure) for address in addresses]
+def fan_out(
+    states: States,
+    *addresses: str,
+    settings: Settings = SETTINGS,
+    insecure: bool = False,
+    bitrate: int | None = None,
+) -> FanOut:
+    specs = [OutputSpec(Address.read(address), bitrate, insecure=insecure) for address in addresses]
     return FanOut(specs, Options(), settings, states)
 
 
