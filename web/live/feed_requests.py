@@ -45,7 +45,7 @@ _EXAMPLE: dict[str, Any] = {
     "source": "rtsp://USER:PASSWORD@camera.example/stream1",
     "outputs": [
         {"address": "rtmp://live.example/app/STREAM-KEY", "bitrate": 4_000_000},
-        {"address": "srt://mixer.example:9000?latency=200000", "audio": "off", "paused": True},
+        {"address": "srt://mixer.example:9000?latency=200", "audio": "off", "paused": True},
     ],
     "options": {"background": "color:#1f2937"},
 }
