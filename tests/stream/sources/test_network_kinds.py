@@ -102,7 +102,7 @@ def http(clips: Path) -> Iterator[HttpVideoServer]:
     server.kill()
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", ["tcp", pytest.param("udp", marks=pytest.mark.slow)])
 def test_rtsp_is_in_step(gstreamer: GstRtspServer, transport: Any) -> None:
     seen = record(gstreamer.url("flash"), 3.2, Settings(rtsp_transport=transport))
     assert seen.states == [SourceState("live")]
@@ -114,10 +114,10 @@ def test_rtsp_is_in_step(gstreamer: GstRtspServer, transport: Any) -> None:
     ("path", "sound"),
     [
         ("h265", None),
-        ("mjpeg", None),
+        pytest.param("mjpeg", None, marks=pytest.mark.slow),
         ("h264-opus", ("opus", 48_000)),
         ("h264-pcmu", ("pcm_mulaw", 8_000)),
-        ("h264-pcma", ("pcm_alaw", 8_000)),
+        pytest.param("h264-pcma", ("pcm_alaw", 8_000), marks=pytest.mark.slow),
     ],
 )
 def test_rtsp_carries_codecs(gstreamer: GstRtspServer, path: str, sound: tuple[str, int] | None) -> None:
@@ -224,7 +224,7 @@ def test_udp_is_in_step(clips: Path) -> None:
     seen.assert_in_step()
 
 
-@pytest.mark.parametrize("path", ["live.ts", "clip.mp4", "hls/live.m3u8"])
+@pytest.mark.parametrize("path", ["live.ts", pytest.param("clip.mp4", marks=pytest.mark.slow), "hls/live.m3u8"])
 def test_http_is_in_step(http: HttpVideoServer, path: str) -> None:
     if path.startswith("hls"):
         _until_live(http.url(path))
@@ -235,6 +235,7 @@ def test_http_is_in_step(http: HttpVideoServer, path: str) -> None:
     seen.assert_in_step()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["encrypted", "ranges", "fragmented"])
 def test_kinds_of_playlists(clips: Path, http: HttpVideoServer, kind: str) -> None:
     folder = clips / kind
@@ -276,6 +277,7 @@ def test_a_playlist_names_no_other_host_of_a_private_network(clips: Path, http: 
         server.kill()
 
 
+@pytest.mark.slow
 def test_certificates_of_segments_are_verified_too(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     trusted, joined = both(tmp_path)
@@ -321,6 +323,7 @@ def test_why_an_http_source_is_not_live(http: HttpVideoServer, path: str, reason
     source.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libx265", "libvpx", "libvpx-vp9", "mjpeg"])
 def test_codecs_of_files_over_http(clips: Path, http: HttpVideoServer, codec: str) -> None:
     name = f"{codec}.mkv"
