@@ -115,7 +115,7 @@ def test_the_first_signal_ends_and_the_second_interrupts(number: signal.Signals)
     [
         ("rtsp://u:hush@cam/x", "srt://server:9000", "srt:// is not supported as an output"),
         ("rtsp://u:hush@cam/x", "rtmp://u:hush@server/y", "rtmp:// is not supported as an output"),
-        ("http://u:hush@cam/x", "out.mp4", "the source must be live"),
+        ("gopher://u:hush@cam/x", "out.mp4", "the source must be live"),
         ("rtsp://cam/x", "out.xyz", ".xyz is not an output format"),
     ],
 )
