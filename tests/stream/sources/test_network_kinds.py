@@ -15,17 +15,19 @@ from stream.address import Address
 from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceOptions, SourceState
+from stream.sources.connection import Connection, Picture, SoundPacket
 from stream.sources.network import NetworkSource
+from stream.sources.protocols import PROTOCOLS
 from tests.flashes import beeps_s, flashes_s, loudness, make_clip, offsets_s
 from tests.gst_rtsp import GstRtspServer
 from tests.http_video import HttpVideoServer
+from tests.media import ROOT
 from tests.playing import playing
 from tests.rtmp import KEY, RtmpServer
-from tests.rtsp import near
+from tests.rtsp import ROOM, near
 from tests.servers import free_port
 from web.http.tls import certificate
 
-ROOM = (0, 200, 60)
 IN_STEP_S = 0.04
 PROMPT = Settings(rtsp_retry_s=0.5, slate_after_s=0.3)
 
@@ -330,6 +332,16 @@ def test_codecs_of_files_over_http(clips: Path, http: HttpVideoServer, codec: st
     _write(clips / name, codec)
     seen = record(http.url(name), 0.8)
     assert near(seen.frames[-1], ROOM, 30).mean() > 0.9
+
+
+def test_av1_is_decoded() -> None:
+    received: list[Picture | SoundPacket] = []
+    connection = Connection(Address.read("rtsp://camera/1"), PROTOCOLS["rtsp"], Settings(), received.append)
+    with av.open(str(ROOT / "tests" / "data" / "numbers.obu")) as container:
+        frames = sum(1 for packet in container.demux() if packet.size)
+    with av.open(str(ROOT / "tests" / "data" / "numbers.obu")) as container:
+        connection._read(container)
+    assert len(received) == frames
 
 
 def test_interlaced_video_is_deinterlaced(clips: Path, http: HttpVideoServer) -> None:
