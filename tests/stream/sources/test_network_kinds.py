@@ -1,11 +1,12 @@
 """Sources of every protocol and codec from real servers, with their sound in step with the picture."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from stream.settings import Settings
 from stream.sources.base import SourceOptions, SourceState
 from stream.sources.connection import Connection, Picture, SoundPacket
 from stream.sources.network import NetworkSource
-from stream.sources.protocols import PROTOCOLS
+from stream.sources.protocols import PROTOCOLS, Protocol
 from tests.flashes import beeps_s, flashes_s, loudness, make_clip, offsets_s
 from tests.gst_rtsp import GstRtspServer
 from tests.http_video import HttpVideoServer
@@ -367,3 +368,63 @@ def _write(path: Path, codec: str, interlaced: bool = False) -> None:
             picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=stream.pix_fmt)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+
+
+class Child:
+    """A file object of a child process, as an opener returns it."""
+
+    started: ClassVar[list["Child"]] = []
+    reason = "the child has ended"
+
+    def __init__(self, address: Address, settings: Settings) -> None:
+        words = ["cat", address.name] if address.name else ["sleep", "60"]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, bufsize=0)
+        self.started.append(self)
+
+    def read(self, size: int) -> bytes:
+        assert self.process.stdout is not None
+        return self.process.stdout.read(size)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def child_scheme(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    opener = f"{__name__}:Child"
+    protocol = Protocol("", "mpegts", demuxer="mpegts", check=str, opener=opener, paced=True)
+    monkeypatch.setitem(PROTOCOLS, "child", protocol)
+    Child.started.clear()
+    yield
+    assert Child.started
+    for child in Child.started:
+        assert child.process.returncode is not None, "ended with its connection"
+        assert child.process.stdout is not None
+        child.process.stdout.close()
+
+
+@pytest.mark.usefixtures("child_scheme")
+def test_a_child_process_is_read_and_ended(clips: Path) -> None:
+    source = NetworkSource(Address("child", str(clips / "short.ts")), PROMPT, SourceOptions(duration_s=2.5))
+    make_clip(clips / "short.ts", 1.2)
+    seen = Recording(source)
+    for item in source:
+        seen.add(item)
+        if source.state.name == "reconnecting":
+            assert source.state.reason == "the child has ended"
+            break
+    source.close()
+    assert len([frame for frame in seen.frames if not frame.slate]) > 25
+    assert len(beeps_s(seen.peaks)) == 1
+
+
+@pytest.mark.usefixtures("child_scheme")
+def test_a_child_process_that_sends_nothing_is_ended() -> None:
+    source = NetworkSource(Address("child", ""), Settings(rtsp_timeout_s=0.5, rtsp_retry_s=30))
+    assert source.info
+    for _ in source:
+        if source.state.name == "reconnecting":
+            break
+    assert source.state.reason == "the source did not answer within 0.5 s"
+    source.close()
