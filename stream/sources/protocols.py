@@ -89,7 +89,7 @@ def udp_url(address: Address, settings: Settings) -> str:
     except ValueError:
         local = True
     fields = [parts.query, f"localaddr={parts.hostname}" if local and "localaddr=" not in parts.query else ""]
-    return f"udp://{parts.netloc}?{'&'.join(filter(None, fields))}"
+    return f"udp://{parts.netloc.rpartition('@')[2]}?{'&'.join(filter(None, fields))}"
 
 
 _UNPUBLISHED = "nothing is published there yet, or it may not be played"
