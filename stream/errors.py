@@ -34,6 +34,7 @@ MatteboxError                    exit code 1
 import errno
 import os
 import re
+from typing import Self
 
 
 class MatteboxError(Exception):
@@ -62,6 +63,12 @@ class UnreadableMedia(InputError):  # noqa: N818
 
 class NoVideoStream(InputError):  # noqa: N818
     code = "no_video_stream"
+
+    @classmethod
+    def numbered(cls, file: str, number: int, count: int) -> Self:
+        """The error for a stream that the file does not have. count: number of its video streams, at least 1."""
+        known = f"streams 0 to {count - 1}" if count > 1 else "stream 0"
+        return cls(f"{file} has no video stream {number}, only {known}")
 
 
 class TooLarge(InputError):  # noqa: N818

@@ -33,6 +33,9 @@ DEMANDING = (
 )  # fmt: skip
 """Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
 
+LIGHT = ("end_to_end/test_start", "end_to_end/test_apart")
+"""Modules below those that only start and end servers, or process files: they may run beside another."""
+
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
 
@@ -66,13 +69,24 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """For the clocked parts, import only modules with clocked tests: importing all takes longer than many tests."""
+    words = config.option.markexpr.split()
+    if "clocked" not in words or "not clocked" in config.option.markexpr or "or" in words:
+        return None
+    if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    path = collection_path.relative_to(Path(__file__).parent).as_posix()
+    return None if path.startswith(CLOCKED) or "clocked" in collection_path.read_text() else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(tests).as_posix()
         if path.startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
-        if path.startswith(DEMANDING):
+        if path.startswith(DEMANDING) and not path.startswith(LIGHT):
             item.add_marker(pytest.mark.xdist_group("demanding"))
 
 

@@ -88,6 +88,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     app.mount("/static/swagger", Revalidated(packages=[("fastapi_offline", "static")]))
     app.mount("/static", Revalidated(directory=STATIC))
     # the last middleware added is the outermost
+    app.add_middleware(problems.InternalErrors)
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH), own_limit=job_form.is_form)
     origins = frozenset(_split(settings.origins))
     app.add_middleware(OriginCheck, loopback_only=gate.open, origins=origins)
@@ -148,6 +149,11 @@ async def videos() -> FileResponse:
 @pages.get("/view/{name}")
 async def viewer(name: StreamName) -> FileResponse:
     return _page("view/view.html")
+
+
+@pages.get("/obs/{name}")
+async def obs_source(name: StreamName) -> FileResponse:
+    return _page("obs/obs.html")
 
 
 @pages.get("/docs")

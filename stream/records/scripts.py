@@ -11,7 +11,7 @@ _CONSTANTS = (
     (lifetimes, ("LEASE_S", "GRACE_S", "KEEP_S", "BEAT_S", "ANSWER_S", "QUEUE_S", "CLAIM_MS", "DELIVERIES", "WAITING")),
     (lifetimes, ("LOSSES", "JOB_KEEP_S", "JOB_REPEAT_S", "REMOVED_S", "HOOK_S", "TRIES", "RATE_S", "CHANGES_S")),
     (jobs, ("PLAN", "JOIN", "SEGMENT", "POISON", "TOO_MANY", "OVER_QUOTA")),
-    (live, ("NO_STREAM", "NAME_TAKEN", "FULL")),
+    (live, ("NO_STREAM", "NAME_TAKEN", "FULL", "NO_WORKER", "NO_ANSWER", "REPLACED", "WORKER_LOST")),
     (limits, ("PRIORITY_MOST",)),
 )
 

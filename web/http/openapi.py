@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import APIKeyCookie, APIKeyQuery, HTTPBearer
 
+from stream.records.live import NO_WORKER
 from web.http.auth import COOKIE
 from web.http.problems import MEDIA_TYPE
 
@@ -56,10 +57,10 @@ _PROBLEM = {
     },
     "examples": [
         {
-            "type": "urn:mattebox:problem:no_worker",
+            "type": f"urn:mattebox:problem:{NO_WORKER}",
             "title": "Service Unavailable",
             "status": 503,
-            "code": "no_worker",
+            "code": NO_WORKER,
             "detail": "no worker has capacity for this video now; wait until another video ends",
         }
     ],

@@ -13,14 +13,25 @@ from typing import TypeVar
 
 from stream.errors import BadMove, Fenced, NameTaken, NoSession, SdpError, StoreDown
 from stream.loops import Loops
-from stream.records.live import BAD_SDP, NAME_TAKEN, Answer, Meters, Offer, Session, SessionState
+from stream.records.live import (
+    BAD_SDP,
+    CONNECT_TIMEOUT,
+    DTLS_FAILED,
+    ENGINE_FAILED,
+    NAME_TAKEN,
+    Answer,
+    Meters,
+    Offer,
+    Session,
+    SessionState,
+)
 from stream.records.live_store import LiveStore
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _REPLY_RETRY_S = 0.2  # while a client waits
 _GIVE_UP_S = 60.0  # after this a write that could not be stored is given up
-_FAILURES = ("connect_timeout", "dtls_failed", "engine_failed", BAD_SDP, NAME_TAKEN)
+_FAILURES = (CONNECT_TIMEOUT, DTLS_FAILED, ENGINE_FAILED, BAD_SDP, NAME_TAKEN)
 
 T = TypeVar("T")
 End = Callable[[str, str], Awaitable[None]]

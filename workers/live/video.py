@@ -13,7 +13,7 @@ from collections.abc import Callable
 from stream.errors import MatteboxError, NoVideoStream, without_paths
 from stream.loops import start
 from stream.pump import pump
-from stream.records.live import Meters, Session, SessionKind
+from stream.records.live import BYE, ENGINE_FAILED, MEDIA_TIMEOUT, Meters, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.peer import Peer
 from stream.rtc.sink import LiveOutput
@@ -37,7 +37,7 @@ class LiveVideo:
         self.id, self._kind, self._settings, self._changed = session.id, session.kind, settings, changed
         self._loop = asyncio.get_running_loop()
         self._output = LiveOutput(settings)
-        self._matte = LiveMatte(session.options, engine, settings)
+        self._matte = LiveMatte(session.options, engine, settings, lambda: self._output.wants_stack)
         self._peer = Peer(settings, self._camera_changed)
         self._viewers: dict[str, Peer] = {}
         self._thread: threading.Thread | None = None
@@ -62,12 +62,13 @@ class LiveVideo:
         self._thread.start()
         return text
 
-    async def view(self, viewer_id: str, sdp: str) -> str:
-        """The answer to the offer of a further viewer. Raises SdpError."""
+    async def view(self, viewer_id: str, sdp: str, stacked: bool = False) -> str:
+        """The answer to the offer of a further viewer, of the published view or of colour above alpha. Raises
+        SdpError."""
         peer = Peer(self._settings, lambda state, reason: self._viewer_changed(viewer_id, state, reason))
         self._viewers[viewer_id] = peer
         try:
-            return await peer.answer(sdp, self._output, incoming=False, user=viewer_id)
+            return await peer.answer(sdp, self._output, incoming=False, user=viewer_id, stacked=stacked)
         except BaseException:
             self._viewers.pop(viewer_id, None)
             raise
@@ -95,9 +96,8 @@ class LiveVideo:
 
     async def end(self, reason: str) -> None:
         """Close all connections, the viewers' too, and free everything. A second call does nothing."""
-        self.reason = (
-            self.reason or self._peer.reason or reason
-        )  # keep "dtls_failed", for example, if it is deleted afterwards
+        # keep the cause of a failure, for example, if the session is deleted afterwards
+        self.reason = self.reason or self._peer.reason or reason
         peers = [self._peer, *self._viewers.values()]
         await asyncio.gather(*(peer.close(reason) for peer in peers))
         if self._thread is not None:
@@ -143,14 +143,14 @@ class LiveVideo:
     def _pump(self) -> None:
         source = self._peer.source
         assert source is not None, "an offer without video is refused"
-        reason = "bye"
+        reason = BYE
         try:
             pump(source, self._matte, self._output, read=source.slot, written=self._output.slot)
         except NoVideoStream:
-            reason = "media_timeout"
+            reason = MEDIA_TIMEOUT
         except Exception:  # noqa: BLE001 - a bug; this video ends, the worker and its other videos continue
             _log.exception("video %s failed", self.id)
-            reason = "engine_failed"
+            reason = ENGINE_FAILED
         self._loop.call_soon_threadsafe(self._pumped, reason)
 
     def _pumped(self, reason: str) -> None:

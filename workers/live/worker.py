@@ -8,6 +8,7 @@ import asyncio
 import logging
 
 from stream.loops import Loops, start
+from stream.records.live import DRAINED, WORKER_LOST
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.heartbeat import Health
@@ -59,7 +60,7 @@ class LiveWorker:
         await self._life.run_until_stopped(self.run)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set; then take no more offers, end every video as "drained", and return."""
+        """Serve until `stop` is set; then take no more offers, end every video as DRAINED, and return."""
         loops = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
         async with self._life.serving(stop, self._reap, *loops):
             taking = start(self._loops.repeat(self._take, until=stop), _log)
@@ -73,7 +74,7 @@ class LiveWorker:
     async def _drain(self, taking: "asyncio.Task[None]") -> None:
         """taking: the task that takes offers. It is not cancelled: that could lose an offer just received."""
         await self._loops.attempt(self._life.beat)
-        await self._videos.end_all("drained")
+        await self._videos.end_all(DRAINED)
         await asyncio.wait([taking], timeout=_TAKEN_S)
         await self._loops.settle(_DRAIN_S)
 
@@ -90,7 +91,7 @@ class LiveWorker:
 
     async def _renew(self) -> None:
         for session_id in await self._sessions.renew():
-            self._loops.start(self._videos.end(session_id, "worker_lost"))
+            self._loops.start(self._videos.end(session_id, WORKER_LOST))
 
     async def _report(self) -> None:
         for session_id, meters in self._videos.meters().items():
