@@ -104,7 +104,7 @@ def udp_url(address: Address, settings: Settings) -> str:
     except ValueError:
         local = True
     fields = [parts.query, f"localaddr={parts.hostname}" if local and "localaddr=" not in parts.query else ""]
-    return f"udp://{parts.netloc}?{'&'.join(filter(None, fields))}"
+    return f"udp://{parts.netloc.rpartition('@')[2]}?{'&'.join(filter(None, fields))}"
 
 
 def _check_srt(address: Address) -> None:
