@@ -22,10 +22,10 @@ CLOCKED = (
     "stream/sources/test_network", "stream/records/test_store_faults", "stream/serve/",
     "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
-    "workers/test_lifecycle", "stream/rtc/test_lip_sync", "stream/rtc/test_whip_client",
-    "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream", "test_new_engine",
-    "stream/sinks/live/", "commands/test_stream", "commands/test_camera", "stream/sources/test_played",
-    "stream/sources/test_idle",
+    "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync",
+    "stream/rtc/test_whip_client", "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream",
+    "test_new_engine", "stream/sinks/live/", "commands/test_stream", "commands/test_camera",
+    "stream/sources/test_played", "stream/sources/test_idle",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 

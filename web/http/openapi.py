@@ -28,6 +28,7 @@ _TEXT = {"type": "string"}
 _TAGS = {
     "sessions": "Live video: send a camera, receive its matted video on the same connection, change its options.",
     "WHIP and WHEP": "Publish a live stream (RFC 9725) and view it, with any client of these protocols.",
+    "feeds": "Live streams from a camera or server, matted and sent on: to RTMP, SRT, RTSP, WHIP and others.",
     "uploads": "Resumable uploads of videos by tus 1.0. Any tus client works.",
     "jobs": "Process videos: submit, watch, play and download.",
     "backgrounds": "The gallery, and pictures and videos of your own.",

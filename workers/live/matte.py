@@ -80,6 +80,11 @@ class LiveMatte:
         self.working = Stopwatch()
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures, in pixels; (0, 0) before the first."""
+        return self._size
+
+    @property
     def covered(self) -> int:
         return self._matte.covered if self._matte is not None else 0
 

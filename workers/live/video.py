@@ -7,7 +7,6 @@ changes of connections, and the worker reads the meters.
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from stream.errors import MatteboxError, NoVideoStream, without_paths
@@ -20,6 +19,7 @@ from stream.rtc.sink import LiveOutput
 from stream.settings import Settings
 from workers.engines.base import Engine
 from workers.live.matte import LiveMatte
+from workers.live.rates import Rates
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 5.0
@@ -41,7 +41,7 @@ class LiveVideo:
         self._peer = Peer(settings, self._camera_changed)
         self._viewers: dict[str, Peer] = {}
         self._thread: threading.Thread | None = None
-        self._rates = _Rates()
+        self._rates = Rates()
         self._changing = asyncio.Lock()  # keeps changes in the order of the calls
         self.notice = ""
         self.reason = ""
@@ -164,16 +164,3 @@ class LiveVideo:
         if state == "closed":
             self._viewers.pop(viewer_id, None)
         self._changed(viewer_id, state, reason)
-
-
-class _Rates:
-    """Converts counts to rates per second, between one call and the next."""
-
-    def __init__(self) -> None:
-        self._then: tuple[float, tuple[int, ...]] = (time.monotonic(), ())
-
-    def __call__(self, *counts: int) -> list[float]:
-        (then_s, before), now_s = self._then, time.monotonic()
-        self._then = (now_s, counts)
-        span_s = max(now_s - then_s, 1e-3)
-        return [round((n - b) / span_s, 1) for n, b in zip(counts, before or (0,) * len(counts), strict=True)]

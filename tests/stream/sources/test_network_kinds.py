@@ -1,11 +1,12 @@
 """Sources of every protocol and codec from real servers, with their sound in step with the picture."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -15,17 +16,19 @@ from stream.address import Address
 from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceOptions, SourceState
+from stream.sources.connection import Connection, Picture, SoundPacket
 from stream.sources.network import NetworkSource
+from stream.sources.protocols import PROTOCOLS, Protocol
 from tests.flashes import beeps_s, flashes_s, loudness, make_clip, offsets_s
 from tests.gst_rtsp import GstRtspServer
 from tests.http_video import HttpVideoServer
+from tests.media import ROOT
 from tests.playing import playing
 from tests.rtmp import KEY, RtmpServer
-from tests.rtsp import near
+from tests.rtsp import ROOM, near
 from tests.servers import free_port
 from web.http.tls import certificate
 
-ROOM = (0, 200, 60)
 IN_STEP_S = 0.04
 PROMPT = Settings(rtsp_retry_s=0.5, slate_after_s=0.3)
 
@@ -102,7 +105,7 @@ def http(clips: Path) -> Iterator[HttpVideoServer]:
     server.kill()
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", ["tcp", pytest.param("udp", marks=pytest.mark.slow)])
 def test_rtsp_is_in_step(gstreamer: GstRtspServer, transport: Any) -> None:
     seen = record(gstreamer.url("flash"), 3.2, Settings(rtsp_transport=transport))
     assert seen.states == [SourceState("live")]
@@ -114,10 +117,10 @@ def test_rtsp_is_in_step(gstreamer: GstRtspServer, transport: Any) -> None:
     ("path", "sound"),
     [
         ("h265", None),
-        ("mjpeg", None),
+        pytest.param("mjpeg", None, marks=pytest.mark.slow),
         ("h264-opus", ("opus", 48_000)),
         ("h264-pcmu", ("pcm_mulaw", 8_000)),
-        ("h264-pcma", ("pcm_alaw", 8_000)),
+        pytest.param("h264-pcma", ("pcm_alaw", 8_000), marks=pytest.mark.slow),
     ],
 )
 def test_rtsp_carries_codecs(gstreamer: GstRtspServer, path: str, sound: tuple[str, int] | None) -> None:
@@ -224,7 +227,7 @@ def test_udp_is_in_step(clips: Path) -> None:
     seen.assert_in_step()
 
 
-@pytest.mark.parametrize("path", ["live.ts", "clip.mp4", "hls/live.m3u8"])
+@pytest.mark.parametrize("path", ["live.ts", pytest.param("clip.mp4", marks=pytest.mark.slow), "hls/live.m3u8"])
 def test_http_is_in_step(http: HttpVideoServer, path: str) -> None:
     if path.startswith("hls"):
         _until_live(http.url(path))
@@ -235,6 +238,7 @@ def test_http_is_in_step(http: HttpVideoServer, path: str) -> None:
     seen.assert_in_step()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["encrypted", "ranges", "fragmented"])
 def test_kinds_of_playlists(clips: Path, http: HttpVideoServer, kind: str) -> None:
     folder = clips / kind
@@ -276,6 +280,7 @@ def test_a_playlist_names_no_other_host_of_a_private_network(clips: Path, http: 
         server.kill()
 
 
+@pytest.mark.slow
 def test_certificates_of_segments_are_verified_too(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     trusted, joined = both(tmp_path)
@@ -321,12 +326,23 @@ def test_why_an_http_source_is_not_live(http: HttpVideoServer, path: str, reason
     source.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libx265", "libvpx", "libvpx-vp9", "mjpeg"])
 def test_codecs_of_files_over_http(clips: Path, http: HttpVideoServer, codec: str) -> None:
     name = f"{codec}.mkv"
     _write(clips / name, codec)
     seen = record(http.url(name), 0.8)
     assert near(seen.frames[-1], ROOM, 30).mean() > 0.9
+
+
+def test_av1_is_decoded() -> None:
+    received: list[Picture | SoundPacket] = []
+    connection = Connection(Address.read("rtsp://camera/1"), PROTOCOLS["rtsp"], Settings(), received.append)
+    with av.open(str(ROOT / "tests" / "data" / "numbers.obu")) as container:
+        frames = sum(1 for packet in container.demux() if packet.size)
+    with av.open(str(ROOT / "tests" / "data" / "numbers.obu")) as container:
+        connection._read(container)
+    assert len(received) == frames
 
 
 def test_interlaced_video_is_deinterlaced(clips: Path, http: HttpVideoServer) -> None:
@@ -352,3 +368,63 @@ def _write(path: Path, codec: str, interlaced: bool = False) -> None:
             picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=stream.pix_fmt)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+
+
+class Child:
+    """A file object of a child process, as an opener returns it."""
+
+    started: ClassVar[list["Child"]] = []
+    reason = "the child has ended"
+
+    def __init__(self, address: Address, settings: Settings) -> None:
+        words = ["cat", address.name] if address.name else ["sleep", "60"]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, bufsize=0)
+        self.started.append(self)
+
+    def read(self, size: int) -> bytes:
+        assert self.process.stdout is not None
+        return self.process.stdout.read(size)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def child_scheme(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    opener = f"{__name__}:Child"
+    protocol = Protocol("", "mpegts", demuxer="mpegts", check=str, opener=opener, paced=True)
+    monkeypatch.setitem(PROTOCOLS, "child", protocol)
+    Child.started.clear()
+    yield
+    assert Child.started
+    for child in Child.started:
+        assert child.process.returncode is not None, "ended with its connection"
+        assert child.process.stdout is not None
+        child.process.stdout.close()
+
+
+@pytest.mark.usefixtures("child_scheme")
+def test_a_child_process_is_read_and_ended(clips: Path) -> None:
+    source = NetworkSource(Address("child", str(clips / "short.ts")), PROMPT, SourceOptions(duration_s=2.5))
+    make_clip(clips / "short.ts", 1.2)
+    seen = Recording(source)
+    for item in source:
+        seen.add(item)
+        if source.state.name == "reconnecting":
+            assert source.state.reason == "the child has ended"
+            break
+    source.close()
+    assert len([frame for frame in seen.frames if not frame.slate]) > 25
+    assert len(beeps_s(seen.peaks)) == 1
+
+
+@pytest.mark.usefixtures("child_scheme")
+def test_a_child_process_that_sends_nothing_is_ended() -> None:
+    source = NetworkSource(Address("child", ""), Settings(rtsp_timeout_s=0.5, rtsp_retry_s=30))
+    assert source.info
+    for _ in source:
+        if source.state.name == "reconnecting":
+            break
+    assert source.state.reason == "the source did not answer within 0.5 s"
+    source.close()
