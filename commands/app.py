@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from commands import bench, camera, doctor, evaluate, file, jobs, models, serve, stream
+from commands import bench, camera, doctor, evaluate, feeds, file, jobs, models, serve, stream
 from stream.errors import MatteboxError, OutputClosed
 from stream.signals import endings
 from stream.suggestions import nearest
@@ -50,6 +50,7 @@ def _main(
 app.command("eval")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(feeds.app, name="feeds")
 app.add_typer(bench.app, name="bench")
 
 

@@ -71,8 +71,12 @@ class Remote:
 
     def submit(self, request: dict[str, Any]) -> dict[str, Any]:
         """Queue a job; it is queued once, even if the request has to be repeated. Returns the job."""
-        job: dict[str, Any] = self.ask("POST", http_paths.JOBS, request, Idempotency_Key=uuid4().hex)
-        return job
+        return self.create(http_paths.JOBS, request)
+
+    def create(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Create a record at a path that takes an `Idempotency-Key`: once, even if the request has to be repeated."""
+        created: dict[str, Any] = self.ask("POST", path, request, Idempotency_Key=uuid4().hex)
+        return created
 
     def largest_upload(self) -> int | None:
         """The most bytes that an upload may have; None if the server does not limit it."""

@@ -17,6 +17,7 @@ from commands.matting_options import MattingOptions, PartOptions, with_matting_o
 from commands.messages import to_stderr
 from commands.overwriting import check_not_input
 from commands.record_options import with_flags
+from commands.remote_options import LOCAL, Token, Url, remote_at
 from stream import limits
 from stream.errors import RemoteError, UsageError
 from stream.picture.timing import clock
@@ -38,11 +39,8 @@ app = typer.Typer(
     help="Videos and pictures processed by a server: submit, list, watch, cancel, get.", no_args_is_help=True
 )
 
-Url = Annotated[str, typer.Option("--server", envvar="MATTEBOX_SERVER", metavar="URL", help="Address of the server.")]
-Token = Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="Your token, if the server has users.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, or the first characters of it.")]
 Wait = Annotated[bool, typer.Option("--watch/--no-watch", help="Wait until the job ends, with a progress bar.")]
-_LOCAL = "http://127.0.0.1:8080"
 
 
 @app.command()
@@ -72,7 +70,7 @@ def submit(
         int, typer.Option(min=0, max=limits.PRIORITY_MOST, help="Priority among your own jobs; higher runs first.")
     ] = limits.PRIORITY,
     watch: Wait = True,
-    server: Url = _LOCAL,
+    server: Url = LOCAL,
     token: Token = "",
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
@@ -83,7 +81,7 @@ def submit(
     """
     from commands import job_results
 
-    remote, video = _remote(server, token), None if _is_url(source) else shared_options.local(source)
+    remote, video = remote_at(server, token), None if _is_url(source) else shared_options.local(source)
     final = None if output is None else shared_options.local(output)
     options, of_server = job_request.read_options(matting, edges)
     saved = job_request.format_of(final) if final else None
@@ -153,26 +151,26 @@ def list_all(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of jobs, newest first; by default all.")
     ] = None,
-    server: Url = _LOCAL,
+    server: Url = LOCAL,
     token: Token = "",
     as_json: shared_options.Json = False,
 ) -> None:
     """List your jobs, newest first."""
-    for job in islice(_listed(_remote(server, token), limit), limit):
+    for job in islice(_listed(remote_at(server, token), limit), limit):
         print(json.dumps(job) if as_json else _line(job), flush=True)
 
 
 @app.command()
-def watch(id: Id, server: Url = _LOCAL, token: Token = "", as_json: shared_options.Json = False) -> None:
+def watch(id: Id, server: Url = LOCAL, token: Token = "", as_json: shared_options.Json = False) -> None:
     """Follow a job until it ends. The exit code is 1 if it failed or was cancelled."""
-    remote = _remote(server, token)
+    remote = remote_at(server, token)
     _conclude(_watched(remote, _full_id(remote, id), as_json), as_json)
 
 
 @app.command()
-def cancel(id: Id, server: Url = _LOCAL, token: Token = "") -> None:
+def cancel(id: Id, server: Url = LOCAL, token: Token = "") -> None:
     """Cancel a job. Has no effect on a job that has ended."""
-    remote = _remote(server, token)
+    remote = remote_at(server, token)
     remote.ask("DELETE", f"{http_paths.JOBS}/{_full_id(remote, id)}?keep=true")
 
 
@@ -185,13 +183,13 @@ def get(
         typer.Option("-o", "--output", metavar="OUT", help="Where to save it; by default a name like the video's."),
     ] = None,
     overwrite: shared_options.Overwrite = False,
-    server: Url = _LOCAL,
+    server: Url = LOCAL,
     token: Token = "",
 ) -> None:
     """Download a result."""
     from commands import job_results
 
-    remote = _remote(server, token)
+    remote = remote_at(server, token)
     job = remote.ask("GET", f"{http_paths.JOBS}/{_full_id(remote, id)}")
     name = name or job["outputs"][0]["name"]
     if name not in job["results"]:
@@ -202,12 +200,6 @@ def get(
     with _bar("download", "bytes") as update:
         job_results.save_result(remote, job, name, final, update)
     print(final)
-
-
-def _remote(server: str, token: str) -> "Remote":
-    from commands.client import Remote
-
-    return Remote(server, token, settings())
 
 
 def _suffix(format: str) -> str:

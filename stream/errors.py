@@ -22,6 +22,11 @@ MatteboxError                    exit code 1
 │   ├── StoreDown                Redis is unreachable or refuses writes
 │   ├── NoSession                no session with that id (any more)
 │   ├── NoJob                    no job with that id (any more)
+│   ├── NoFeed                   no feed with that id (any more)
+│   ├── TooManyFeeds             the owner has as many feeds as allowed
+│   ├── FeedNameTaken            the owner has another feed with this name
+│   ├── FeedChanged              someone else changed the feed at the same time
+│   ├── KeyReused                an idempotency key was used for another request
 │   ├── TooManyJobs              the owner has as many unfinished jobs as allowed
 │   ├── JobsTooLarge             the owner's jobs keep as many bytes in storage as allowed
 │   ├── BadMove                  the current state does not allow this transition
@@ -35,6 +40,7 @@ MatteboxError                    exit code 1
 import errno
 import os
 import re
+from typing import Self
 
 
 class MatteboxError(Exception):
@@ -63,6 +69,12 @@ class UnreadableMedia(InputError):  # noqa: N818
 
 class NoVideoStream(InputError):  # noqa: N818
     code = "no_video_stream"
+
+    @classmethod
+    def numbered(cls, file: str, number: int, count: int) -> Self:
+        """The error for a stream that the file does not have. count: number of its video streams, at least 1."""
+        known = f"streams 0 to {count - 1}" if count > 1 else "stream 0"
+        return cls(f"{file} has no video stream {number}, only {known}")
 
 
 class TooLarge(InputError):  # noqa: N818
@@ -132,6 +144,26 @@ class NoJob(StoreError):  # noqa: N818
 
 class TooManyJobs(StoreError):  # noqa: N818
     code = "too_many_jobs"
+
+
+class NoFeed(StoreError):  # noqa: N818
+    code = "no_feed"
+
+
+class TooManyFeeds(StoreError):  # noqa: N818
+    code = "too_many_feeds"
+
+
+class FeedNameTaken(StoreError):  # noqa: N818
+    code = "name_in_use"
+
+
+class FeedChanged(StoreError):  # noqa: N818
+    code = "changed"
+
+
+class KeyReused(StoreError):  # noqa: N818
+    code = "key_reused"
 
 
 class JobsTooLarge(StoreError):  # noqa: N818

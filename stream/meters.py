@@ -81,6 +81,7 @@ class Stopwatch:
 class OutputMeter:
     """Counts frames written to an output and packets sent from it.
 
+    size: width and height of the newest frame; 0 before the first.
     delay_s: latency from a frame's arrival to its packet being sent, as a moving average; 0 before the first packet.
     """
 
@@ -88,12 +89,12 @@ class OutputMeter:
         self._lock = threading.Lock()
         self._written = Recent()
         self._sent: deque[tuple[float, float, int]] = deque()
-        self._size = (0, 0)
+        self.size = (0, 0)
         self.delay_s = 0.0
 
     def frame_written(self, width: int, height: int) -> None:
         self._written.tick()
-        self._size = (width, height)
+        self.size = (width, height)
 
     def packet_sent(self, arrived_s: float, size_bytes: int) -> None:
         """arrived_s: when the packet's frame arrived, by `time.monotonic`; 0 where unknown."""
@@ -111,7 +112,7 @@ class OutputMeter:
             bits = 8 * sum(size for *_, size in self._sent)
         latency_ms = 1000 * statistics.median(latencies) if latencies else 0.0
         fps = self._written.per_second()
-        return OutputMeters(fps, latency_ms, round(bits / _WINDOW_S), *self._size, viewers, dropped)
+        return OutputMeters(fps, latency_ms, round(bits / _WINDOW_S), *self.size, viewers, dropped)
 
     def _drop_old(self) -> None:
         since_s = time.monotonic() - _WINDOW_S

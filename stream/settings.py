@@ -63,7 +63,9 @@ class Settings(BaseSettings):
         float(JOBS_KEEP_S), gt=0, le=JOBS_KEEP_S, description="time from a job's end to its removal, with its results"
     )
     jobs_per_user: int = Field(1000, ge=1, description="unfinished jobs per user")
-    allow_private_urls: bool = Field(False, description="allow jobs and webhooks to use private addresses")
+    allow_private_urls: bool = Field(False, description="allow jobs, webhooks and feeds to use private addresses")
+    feeds_per_user: int = Field(20, ge=0, description="feeds per user")
+    feed_devices: bool = Field(False, description="allow feeds to use the cameras and virtual cameras of the workers")
     redis_url: str = Field(
         "",
         validation_alias=AliasChoices(

@@ -22,10 +22,10 @@ CLOCKED = (
     "stream/sources/test_network", "stream/records/test_store_faults", "stream/serve/",
     "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
-    "workers/test_lifecycle", "stream/rtc/test_lip_sync", "stream/rtc/test_whip_client",
-    "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream", "test_new_engine",
-    "stream/sinks/live/", "commands/test_stream", "commands/test_camera", "stream/sources/test_played",
-    "stream/sources/test_idle",
+    "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync",
+    "stream/rtc/test_whip_client", "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream",
+    "test_new_engine", "stream/sinks/live/", "commands/test_stream", "commands/test_camera",
+    "stream/sources/test_played", "stream/sources/test_idle",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 
@@ -34,6 +34,9 @@ DEMANDING = (
     "stream/rtc/test_live_path", "stream/rtc/test_whip_client", "test_new_engine", "workers/bench/", "workers/live/",
 )  # fmt: skip
 """Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
+
+LIGHT = ("end_to_end/test_start", "end_to_end/test_apart")
+"""Modules below those that only start and end servers, or process files: they may run beside another."""
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
@@ -68,13 +71,24 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """For the clocked parts, import only modules with clocked tests: importing all takes longer than many tests."""
+    words = config.option.markexpr.split()
+    if "clocked" not in words or "not clocked" in config.option.markexpr or "or" in words:
+        return None
+    if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    path = collection_path.relative_to(Path(__file__).parent).as_posix()
+    return None if path.startswith(CLOCKED) or "clocked" in collection_path.read_text() else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(tests).as_posix()
         if path.startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
-        if path.startswith(DEMANDING):
+        if path.startswith(DEMANDING) and not path.startswith(LIGHT):
             item.add_marker(pytest.mark.xdist_group("demanding"))
 
 

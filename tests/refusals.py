@@ -103,12 +103,12 @@ def kill_script(server: RedisServer) -> None:
 def load_slowly(server: RedisServer) -> None:
     """Restart with data that takes ten seconds to load."""
     with server.client() as raw:
-        for number in range(200):
+        for number in range(500):
             raw.set(f"k{number}", os.urandom(1000))
         raw.bgrewriteaof()
         until(lambda: not raw.info("persistence")["aof_rewrite_in_progress"])
     server.kill()
-    server.launch("--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024")
+    server.launch("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
     with server.client() as raw:
         until(lambda: refused(raw, "LOADING"))
 

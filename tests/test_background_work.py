@@ -33,6 +33,7 @@ SEEN = {
     "stream/sources/idle.py:IdleSource.__init__": "raised by the reading thread",
     "stream/sinks/camera.py:CameraSink.open": "raised by `CameraSink.write`",
     "stream/sources/paced.py:Paced.__iter__": "raised there",
+    "stream/fetch/gateway.py:Gateway.__init__": "of a request: that request fails, which http.server reports",
     "stream/fetch/safe_http.py:_time_limit": "only shuts a socket down",
     "web/http/disconnects.py:while_connected": "raised there",
     "workers/files/process.py:TaskProcess.run": "raised there",
@@ -40,6 +41,7 @@ SEEN = {
     "workers/files/process.py:_previews": "logged; the next preview is drawn",
     "workers/live/pool.py:Engines.get": "raised in those who wait for the engine",
     "workers/live/video.py:LiveVideo.answer": "logged; ends the video",
+    "workers/live/feed.py:LiveFeed.__init__": "logged; the feed is tried again",
     "workers/live/device_thread.py:DeviceThread.__init__": "logged; fails the waiting frames",
 }
 """Function → what happens to an exception."""

@@ -28,6 +28,7 @@ EXCEPTIONS = {
     "feeding.py": "frames in real time and their receivers, for clocked tests",
     "playing.py": "a publisher that sends in real time, for clocked tests",
     "virtual_camera.py": "measures the rate of a virtual camera, for clocked tests",
+    "udp_receiver.py": "measures pauses, which only clocked and slow tests read",
     "rtsp_server.py": "a camera that sends in real time, for clocked tests",
     "workers/files/running_workers.py": "programs of workers, for a clocked module",
     "web/videos/test_job_lists.py::Load": "measures times, which only a slow test reports",

@@ -42,7 +42,7 @@ ORDER = {
         "app",
         "server",
     ),
-    "web/static": ("shared", "studio videos view"),
+    "web/static": ("shared", "feeds obs studio videos view"),
 }
 """Lowest first. Entries on one line do not import each other."""
 

@@ -18,10 +18,12 @@ from stream.records import redis_keys as redis_keys
 from stream.records.formats import FORMATS
 from stream.records.jobs import REASONS, JobState
 from stream.records.live_store import LiveStore
+from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.storage import keys
 from web import privacy
 from web.app import STATIC, create_app
+from web.videos.job_requests import JobRequest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("stream", "web", "workers", "commands")
@@ -29,6 +31,7 @@ MIMES = {kind.mime for kind in FORMATS.values() if not kind.still}  # those of p
 NAMES = set(FORMATS) | {kind.suffix for kind in FORMATS.values()}
 SUFFIX = re.compile(rf"\.({'|'.join(FORMATS)})\b")
 STORED = re.compile(rf"(storage://)?({'|'.join(keys.PREFIXES)})")
+ENDS = set(live.REASONS) - {live.USAGE, live.BAD_SDP, jobs.POISON, JobState.CANCELLED}  # these are codes of others too
 PATTERNS = (limits.NAME, limits.OUTPUT_NAME, limits.RECORD_ID.pattern, limits.FILE_ID.pattern)
 
 
@@ -60,6 +63,13 @@ def format_lists(tree: ast.AST) -> Iterator[str]:
 
 def having(test: Callable[[str], object]) -> Callable[[ast.AST], Iterator[str]]:
     return lambda tree: (text for text in strings(tree) if test(text))
+
+
+def session_reasons(tree: ast.AST) -> Iterator[str]:
+    """As strings, but not as keys: options of a client may have the same names."""
+    keys = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
+    others = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in keys)
+    yield from (node.value for node in others if isinstance(node.value, str) and node.value in ENDS)
 
 
 @dataclass(frozen=True)
@@ -127,11 +137,20 @@ OWNED = {
         ('reason = "poison"',),
         ('detail = "poison kills"',),
     ),
-    "answers to offers shared with Redis scripts": Owned(
+    "reasons of sessions": Owned(
         "stream/records/live.py",
-        having(lambda text: text in (live.NO_STREAM, live.NAME_TAKEN)),
-        ('Answer(problem="no_stream")',),
-        ('detail = "no_stream here"',),
+        session_reasons,
+        (
+            'Answer(problem="no_stream")',
+            'reason = "dtls_failed" if failed else "connect_timeout"',
+            'end(id, "deleted")',
+        ),
+        (
+            'detail = "no_stream here"',
+            "timeout = settings.connect_timeout_s",
+            'client = {"connect_timeout": "5s"}',
+            'detail = "deleted by its owner"',
+        ),
     ),
 }
 
@@ -164,7 +183,7 @@ def test_a_similar_literal_is_not_found(kind: str, line: str) -> None:
 def test_redis_scripts_get_their_constants_from_python() -> None:
     scripts = list((ROOT / "stream/records/lua").rglob("*.lua"))
     of_jobs = (jobs.PLAN, jobs.JOIN, jobs.SEGMENT, jobs.POISON, jobs.TOO_MANY, jobs.OVER_QUOTA)
-    shared = (*of_jobs, live.NO_STREAM, live.NAME_TAKEN, live.FULL)
+    shared = (*of_jobs, *ENDS, live.FULL)
     words = [redis_keys.PREFIX, *(f"'{text}'" for text in shared)]
     assert len(scripts) > 20
     assert not {script.name: word for script in scripts for word in words if word in script.read_text()}
@@ -210,6 +229,16 @@ def test_the_videos_page_uses_the_tus_constants_of_the_server() -> None:
         script.name for script in (STATIC / "videos").glob("*.js") if http_paths.TUS_HEADER in script.read_text()
     ]
     assert with_header == ["tus.js"]
+
+
+def test_the_videos_page_lists_the_choices_of_metadata() -> None:
+    choices = re.findall(r'[{,] "?([\w-]+)"?: "', constant("videos/words.js", "METADATA"))
+    assert choices[0] == JobRequest.model_fields["metadata"].default
+    assert sorted(choices) == sorted(Metadata)
+
+
+def test_the_studio_gives_the_servers_advice_on_udp() -> None:
+    assert constant("shared/words.js", "UDP_ADVICE") == f'"{live.UDP_ADVICE}"'
 
 
 def test_the_studio_knows_which_options_show_the_room() -> None:

@@ -13,10 +13,10 @@ from web.live import offers
 ROOT = Path(__file__).parent.parent
 PYTHON = ("stream/rtc/peer.py", "workers/live/*.py", "web/live/*.py")
 ENDING = {"end", "end_all", "close", "_abandon", "_start_closing"}  # methods that take a reason
-CONSTANTS = {name: getattr(live, name) for name in ("NO_STREAM", "NAME_TAKEN", "BAD_SDP", "USAGE")} | {
-    "POISON": jobs.POISON
+CONSTANTS = {
+    name: value for name, value in vars(live).items() if name.isupper() and isinstance(value, str) and value in REASONS
 }
-LUA = re.compile(r"'(\w+)'|\b(POISON)\b")
+LUA = re.compile(rf"'(\w+)'|\b({'|'.join(CONSTANTS)})\b")
 
 
 def texts(node: ast.AST) -> Iterator[str]:
@@ -56,14 +56,16 @@ def in_lua(path: Path) -> Iterator[str]:
     for line in path.read_text().splitlines():
         for call in re.findall(r"take_away\(\w+, (.*)", line):
             yield from (CONSTANTS.get(constant, text) for text, constant in LUA.findall(call))
-        yield from re.findall(r"reason = '(\w+)'", line)
+        yield from (
+            CONSTANTS.get(constant, text) for text, constant in re.findall(rf"reason = (?:{LUA.pattern})", line)
+        )
 
 
 def test_the_reasons_of_live_sessions_are_listed() -> None:
     python = {reason for pattern in PYTHON for path in ROOT.glob(pattern) for reason in in_python(path)}
     lua = {reason for path in (ROOT / "stream/records/lua/live").glob("*.lua") for reason in in_lua(path)}
     assert {"bye", "drained", "usage", live.NO_STREAM, "cancelled"} < python
-    assert {"no_worker", "no_answer", "worker_lost", jobs.POISON} < lua
+    assert {"no_worker", "no_answer", "worker_lost", "replaced", jobs.POISON} < lua
     assert (python | lua) - set(SessionState) == set(REASONS)
 
 

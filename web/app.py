@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from stream.loops import Loops, Round
+from stream.records.feed_store import FeedStore
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
@@ -24,7 +25,7 @@ from web.http.cors import CrossOrigin
 from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
 from web.http.token_check import TokenCheck
-from web.live import sessions, whip
+from web.live import feeds, sessions, whip
 from web.stores.backgrounds import BackgroundStore
 from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
@@ -36,6 +37,7 @@ from web.videos.webhooks import Deliveries
 
 STATIC = Path(__file__).parent / "static"
 _REAP_S = 1.0
+_REAP_FEEDS_S = 0.5  # their leases are shorter, and an outage of Redis is noticed by a gap between these calls
 _TELLERS = 4  # webhook deliveries at once, so that one slow receiver does not delay the others
 # Swagger UI puts styles into elements and pictures into style sheets
 _DOCS_CSP = guard.CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace("blob:", "data:")
@@ -62,6 +64,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         storage,
         UploadStore(settings, storage),
         jobs,
+        FeedStore(store.link),
         JobWatch(),
         JobForecast(jobs),
         TokenCheck(gate, store.spend),
@@ -70,6 +73,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     for part in (
         sessions,
         whip,
+        feeds,
         backgrounds,
         options,
         uploads,
@@ -88,6 +92,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
     app.mount("/static/swagger", Revalidated(packages=[("fastapi_offline", "static")]))
     app.mount("/static", Revalidated(directory=STATIC))
     # the last middleware added is the outermost
+    app.add_middleware(problems.InternalErrors)
     app.add_middleware(BodyLimit, limit=MAX_BODY, exempt=(backgrounds.PATH, tus.PATH), own_limit=job_form.is_form)
     origins = frozenset(_split(settings.origins))
     app.add_middleware(OriginCheck, loopback_only=gate.open, origins=origins)
@@ -114,7 +119,8 @@ def background_loops(here: Context) -> list[tuple[Round, float]]:
     `reap` and `reap_jobs` end or requeue the work of lost workers.
     """
     tellers = [(Deliveries(here).deliver_due, webhooks.IDLE_S)] * _TELLERS
-    return [(here.store.reap, _REAP_S), (here.jobs.reap_jobs, _REAP_S), (Sweeper(here).wait_and_sweep, 0.0), *tellers]
+    reapers = [(here.store.reap, _REAP_S), (here.jobs.reap_jobs, _REAP_S), (here.feeds.reap, _REAP_FEEDS_S)]
+    return [*reapers, (Sweeper(here).wait_and_sweep, 0.0), *tellers]
 
 
 _COMPRESSED_BYTES = 1000  # smaller files are not worth it
@@ -145,9 +151,19 @@ async def videos() -> FileResponse:
     return _page("videos/videos.html")
 
 
+@pages.get("/feeds")
+async def feeds_page() -> FileResponse:
+    return _page("feeds/feeds.html")
+
+
 @pages.get("/view/{name}")
 async def viewer(name: StreamName) -> FileResponse:
     return _page("view/view.html")
+
+
+@pages.get("/obs/{name}")
+async def obs_source(name: StreamName) -> FileResponse:
+    return _page("obs/obs.html")
 
 
 @pages.get("/docs")

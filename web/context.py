@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Request, Security
 
 from stream import limits
+from stream.records.feed_store import FeedStore
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
@@ -37,6 +38,7 @@ class Context:
     storage: Storage
     upload_store: UploadStore
     jobs: JobStore
+    feeds: FeedStore
     watch: JobWatch
     forecast: JobForecast
     tokens: TokenCheck

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from stream.errors import StoreDown
 from stream.records.jobs import JobSummary
-from stream.records.live import Meters, Session, SessionState, Worker
+from stream.records.live import NO_WORKER, Meters, Session, SessionState, Worker
 from web.context import Here, Owner
 from web.http import openapi
 from web.http.problems import Problem
@@ -58,7 +58,7 @@ async def ready(
     workers = [w for w in await here.store.workers() if w.state == "ready"]
     kinds = [kind for kind in _KINDS if any(w.kind == kind for w in workers)]
     if not kinds or (required and required not in kinds):
-        raise Problem(503, "no_worker", f"no worker{f' for {required}' if required else ''} is ready", retry_s=2)
+        raise Problem(503, NO_WORKER, f"no worker{f' for {required}' if required else ''} is ready", retry_s=2)
     live = [w for w in workers if w.kind == "live"]
     return Readiness(
         ready_for=kinds,

@@ -64,11 +64,13 @@ class StreamLinkRequest(BaseModel):
 
 class StreamLink(BaseModel):
     """url: for a player (WHEP) or an encoder (WHIP). token: the bearer token in it, which OBS has a separate field for.
-    page: the viewer's page, or "" for a publisher's link. expires_s: Unix time."""
+    page: the viewer's page, obs: that for a browser source in OBS, transparent around the subject; "" for a publisher's
+    link. expires_s: Unix time."""
 
     url: str
     token: str
     page: str
+    obs: str
     expires_s: float
 
 
@@ -77,10 +79,11 @@ async def create_link(body: StreamLinkRequest, request: Request, owner: Owner, h
     token = here.gate.issue(body.kind, owner, body.name, body.expires_s)
     base = str(request.base_url).rstrip("/")
     endpoint = "whep" if body.kind == "view" else "whip"
+    own = f"{body.name}#token={token}"  # in the fragment, which is not sent to servers and so never logged
     return StreamLink(
         url=f"{base}/{endpoint}/{body.name}?token={token}",
         token=token,
-        # in the fragment, which is not sent to servers and so never logged
-        page=f"{base}/view/{body.name}#token={token}" if body.kind == "view" else "",
+        page=f"{base}/view/{own}" if body.kind == "view" else "",
+        obs=f"{base}/obs/{own}" if body.kind == "view" else "",
         expires_s=round(time.time() + body.expires_s, 3),
     )

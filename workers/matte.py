@@ -67,8 +67,8 @@ class _Steps:
 class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
-    others: further renditions of the same matte, for files only; output as `Frame.others`. info: properties of the
-    output, known after `open`. `close` closes `backdrop` and those of `others`.
+    others: further renditions of the same matte, output as `Frame.others`; for live video `set_others` changes them.
+    info: properties of the output, known after `open`. `close` closes `backdrop` and those of `others`.
 
     Frames of a file may be held back, to keep all steps busy and to fill the engine's batch. Frames of live video are
     held back only by the delayed smoothing modes, `live+1` and `offline`. Raises EngineError and BackgroundError for
@@ -152,6 +152,16 @@ class Matte:
             self._tuning, self._smoothing = tuning, None
         self._renditions.swap(options, backdrop)
         return self.open(info or self._seen)
+
+    def set_others(self, others: Sequence[Rendition]) -> VideoInfo:
+        """Draw these renditions besides the first from the next frame on. For live video only; to be called as `swap`.
+
+        Returns the properties of the output.
+        """
+        if self._renditions.untouched:
+            self._state = self._smoothing = None  # outdated: no frame was matted meanwhile
+        self._renditions.set_others(others)
+        return self.open(self._seen)
 
     def flush(self) -> list[Frame]:
         self._start_waiting()

@@ -63,6 +63,14 @@ class Renditions:
         self._last = None  # drawn with the old options
         self.untouched = self._leave_untouched()
 
+    def set_others(self, others: Sequence[Rendition]) -> None:
+        """Draw these besides the first from the next frame on. Those left out are closed."""
+        left = [rendition for rendition in self._others if rendition not in others]
+        self._others, self._last = others, None  # the last result lacks the new ones
+        self.untouched = self._leave_untouched()
+        for rendition in left:
+            rendition.backdrop.close()
+
     def close(self) -> None:
         for rendition in self:
             rendition.backdrop.close()
@@ -98,6 +106,9 @@ class Renditions:
         return render(frame, alpha, subject, background, view)
 
     def _covered(self, frame: Frame, rendition: Rendition) -> Frame:
+        if untouched(rendition.options):  # as without the other renditions
+            return frame
+
         def background(shown: Frame, alpha: Plane) -> Plane | None:
             return self._background(shown, alpha, rendition.backdrop)
 

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from stream import private
 from stream.errors import FetchError, TooLarge, disk_error, is_disk_trouble
-from stream.fetch.addresses import allowed
+from stream.fetch.hosts import checked_addresses
 from stream.fetch.urls import parsed
 from stream.settings import Settings
 
@@ -205,18 +205,8 @@ def resolve(url: str, settings: Settings, own_host: str = "") -> Endpoint:
     """
     parts = _split(url)
     host = parts.hostname or ""
-    if settings.offline and host != own_host:
-        raise FetchError("MATTEBOX_OFFLINE is set: nothing is fetched")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise FetchError(f"{redacted_url(url)}: there is no such host") from None
-    addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-    for address in addresses:
-        if not allowed(address, settings.allow_private_urls or host == own_host):
-            raise FetchError(f"{redacted_url(url)}: addresses of this machine or a private network are not allowed")
-    return Endpoint(parts, host, port, addresses)
+    return Endpoint(parts, host, port, checked_addresses(host, redacted_url(url), settings, host == own_host))
 
 
 def _split(url: str) -> SplitResult:

@@ -83,6 +83,7 @@ class VideoInfo:
     rate: frames per second, an estimate for variable frame rates. duration_s, frames: None where unknown.
     sound: the input's audio streams, in the order of the packets' stream index.
     changing_sound: returns the indexes of those whose format changes in mid-stream. Reads the whole file when called.
+    other_codec: returns FFmpeg's decoder for a packet of sound whose codec is not that of its stream; "" for others.
     has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
     video_streams: number of video streams in the file, of which one is read.
     still: width and height of a picture, whose only frame has a `Frame.photo` of this size; None for a video.
@@ -97,6 +98,7 @@ class VideoInfo:
     frames: int | None = None
     sound: tuple[av.AudioStream, ...] = ()
     changing_sound: Callable[[], frozenset[int]] = field(default=frozenset, compare=False)
+    other_codec: Callable[[Sound], str] = field(default=lambda _: "", compare=False)
     has_alpha: bool = False
     gray: bool = False
     others: tuple["VideoInfo", ...] = ()

@@ -161,8 +161,10 @@ class Ingest:
         turn = _TURNS[self._shape.orientation]
         geometry = _geometry(self._shape, self.size[::-1] if self._shape.orientation.swaps_sides else self.size)
         colour = _colour(self._shape)
-        needs_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or self._shape.pix_fmt == "pal8")
-        self._alpha = Graph(self._shape, ["alphaextract", *geometry, "format=gray", *turn]) if needs_alpha else None
+        has_palette = self._shape.pix_fmt == "pal8"
+        needs_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or has_palette)
+        extract = ["format=rgba", "alphaextract"] if has_palette else ["alphaextract"]
+        self._alpha = Graph(self._shape, [*extract, *geometry, "format=gray", *turn]) if needs_alpha else None
         self._picture = None
         if geometry or colour or turn or self._shape.pix_fmt != "yuv420p":
             tags = _tags(self._shape) if geometry else []

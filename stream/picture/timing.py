@@ -9,6 +9,7 @@ from stream.errors import UsageError
 _JUMP_S = Fraction(1, 2)  # a larger step back is the start of a concatenated recording, not a frame out of order
 _SLIDES = 3  # steps
 _LEAPS_KEPT = 64
+_LATE_S = Fraction(2)  # streams of broadcasts are interleaved this roughly
 _OUT_OF_ORDER_S = Fraction(1, 10)
 _RATES = (Fraction(1, 60), Fraction(240))
 
@@ -17,13 +18,15 @@ class Splices:
     """The time shift of each recording in a file, in seconds: each concatenated recording restarts its clock.
 
     Shared by a file's streams, so that video and audio of a recording shift together and stay in sync.
-    leap_s: a time that is this far ahead of all streams begins a new recording too; None: it ends a pause.
+    leap_s: a time that is this far ahead of all streams, or 2 s behind the latest, begins a new recording too; None:
+    it ends a pause, or is that of a stream that is stored late.
     leaps: (time, length) of the first such steps, in seconds. leapt_s: length of all.
     """
 
     def __init__(self, origin_s: Fraction, leap_s: Fraction | None = None) -> None:
         self._shifts_s = [-origin_s]
         self._leap_s = leap_s
+        self._begun_s: Fraction | None = None
         self._reached_s: Fraction | None = None
         self.leaps: list[tuple[float, float]] = []
         self.leapt_s = 0.0
@@ -39,12 +42,20 @@ class Splices:
         """Call with the time of each frame and packet."""
         if self._leap_s is not None and (self._reached_s is None or time_s > self._reached_s):
             self._reached_s = time_s
+            self._begun_s = time_s if self._begun_s is None else self._begun_s
 
     def leaps_to(self, time_s: Fraction, step_s: Fraction) -> bool:
         """Whether a time begins a new recording. step_s: between frames of its stream, which may be a slide show."""
         if self._leap_s is None or self._reached_s is None:
             return False
         return time_s - self._reached_s > max(self._leap_s, _SLIDES * step_s)
+
+    def falls_behind(self, time_s: Fraction) -> bool:
+        """Whether a time is so much earlier than the latest one of all streams that it begins a new recording. Not
+        where streams have only just begun, because they may begin at different times."""
+        if self._reached_s is None or self._begun_s is None:
+            return False
+        return time_s < self._reached_s - _LATE_S and self._begun_s < self._reached_s - _LATE_S
 
     def add_leap(self, time_s: Fraction, to_s: Fraction, shift_s: Fraction) -> None:
         """Begin a recording at time_s that would begin at to_s by its own clock."""
@@ -92,6 +103,13 @@ class Timeline:
         self._splices.reach(self._last * self._time_base)
         return self._last
 
+    def announce(self, pts: int | None) -> None:
+        """The time of a frame that is still to be decoded, so that other streams know how far this one reaches."""
+        if pts is not None and self._last is not None and self._shift is not None:
+            end = pts + self._shift + min(self._step, self._jump)
+            if self._last < end <= self._last + self._jump:
+                self._splices.reach(end * self._time_base)
+
     def place_or_drop(self, pts: int | None) -> int | None:
         """As `place`, but None for a frame whose time has already been shown."""
         latest = self._last
@@ -117,8 +135,8 @@ class Timeline:
     def _first(self, pts: int | None) -> int:
         shift = round(self._splices.recent()[-1] / self._time_base)
         placed = 0 if pts is None else pts + shift
-        if pts is not None and self._leaps_to(placed):
-            placed = self._leap(pts, placed, round(self._splices.end_s / self._time_base))
+        if pts is not None:
+            placed = self._in_file(pts, placed, round(self._splices.end_s / self._time_base))
             shift = placed - pts
         self._enter(shift, placed)
         return placed
@@ -130,8 +148,11 @@ class Timeline:
         # If another stream has found a new recording, this one need not step back.
         forward = [ticks for ticks in choices if last < ticks <= last + self._jump]
         placed = min(forward or choices, key=lambda ticks: abs(ticks - following))
-        if self._leaps_to(placed):
-            placed = self._leap(pts, placed, following)
+        if self._splices.falls_behind(following * self._time_base):
+            following = round(self._splices.end_s / self._time_base)
+        in_file = self._in_file(pts, placed, following)
+        if in_file != placed:
+            placed = in_file
         elif placed < last - self._jump or (placed <= self._begin and last - placed > self._out_of_order):
             self._splices.add((following - pts) * self._time_base)
             placed = following
@@ -143,12 +164,16 @@ class Timeline:
         if shift != self._shift:
             self._shift, self._begin = shift, placed
 
-    def _leaps_to(self, placed: int) -> bool:
-        return self._splices.leaps_to(placed * self._time_base, self._step * self._time_base)
-
-    def _leap(self, pts: int, placed: int, following: int) -> int:
-        times = (ticks * self._time_base for ticks in (following, placed, following - pts))
-        self._splices.add_leap(*times)
+    def _in_file(self, pts: int, placed: int, following: int) -> int:
+        """`following`, where a new recording begins there, if a time is far from those of all other streams."""
+        time_s = placed * self._time_base
+        following_s, shift_s = following * self._time_base, (following - pts) * self._time_base
+        if self._splices.leaps_to(time_s, self._step * self._time_base):
+            self._splices.add_leap(following_s, time_s, shift_s)
+        elif placed - pts != self._shift and self._splices.falls_behind(time_s):
+            self._splices.add(shift_s)
+        else:
+            return placed
         return following
 
 

@@ -4,6 +4,7 @@ The pages' scripts repeat them; `tests/test_one_owner.py` compares the two.
 """
 
 JOBS = "/api/jobs"
+FEEDS = "/api/feeds"
 OPTIONS = "/api/options"
 BACKGROUNDS = "/api/backgrounds"
 UPLOADS = "/api/uploads"

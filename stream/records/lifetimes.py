@@ -22,3 +22,7 @@ HOOK_S = 60  # reservation of a webhook for one process
 TRIES = 3  # attempts of a task after unexpected errors; errors of the job itself fail at once
 RATE_S = 2.0  # window for a job's frames per second
 CHANGES_S = 60  # how long changes of jobs are remembered; an event stream that missed more reads all jobs again
+FEED_LEASE_S = 3.0  # lifetime of a worker's lease on a feed, renewed every half second
+FEED_SILENCE_S = 1.5  # no process reached Redis for this long: leases that expired meanwhile get FEED_LEASE_S more
+FEED_PROVEN_S = 60.0  # a feed that ran this long forgets its earlier losses
+FEED_LOSSES = 3  # workers lost, or unexpected errors, one soon after another; then the feed fails

@@ -52,6 +52,9 @@ MOVES: dict[SessionState, frozenset[SessionState]] = {
 NO_STREAM, NAME_TAKEN, FULL = "no_stream", "name_taken", "full"
 BAD_SDP, USAGE = "bad_sdp", "usage"
 NO_WORKER, NO_ANSWER = "no_worker", "no_answer"
+CONNECT_TIMEOUT, DTLS_FAILED, MEDIA_TIMEOUT, BYE = "connect_timeout", "dtls_failed", "media_timeout", "bye"
+CANCELLED, ENGINE_FAILED, DRAINED, WORKER_LOST = "cancelled", "engine_failed", "drained", "worker_lost"
+DELETED, REPLACED = "deleted", "replaced"
 
 UDP_ADVICE = (
     "check the network and that firewalls let UDP through to the server (MATTEBOX_UDP_PORTS, MATTEBOX_PUBLIC_ADDRESS), "
@@ -67,16 +70,16 @@ REASONS = {
     NO_STREAM: "the stream ended before its viewer was connected",
     NAME_TAKEN: "another user took the name of the stream before its publisher was connected",
     BAD_SDP: "the worker could not answer the offer",
-    "cancelled": "the worker stopped before it had answered the offer",
-    "connect_timeout": f"no connection was established: packets did not get through; {UDP_ADVICE}",
-    "dtls_failed": "no connection was established: the DTLS handshake failed; the worker's log has the cause",
-    "media_timeout": "the client sent nothing for too long",
-    "engine_failed": "an unexpected error ended the video",
-    "bye": "the client closed the connection",
-    "deleted": "ended by its owner through HTTP",
-    "replaced": "a newer session took its place",
-    "drained": "the worker was shut down",
-    "worker_lost": "the worker died, or lost its lease",
+    CANCELLED: "the worker stopped before it had answered the offer",
+    CONNECT_TIMEOUT: f"no connection was established: packets did not get through; {UDP_ADVICE}",
+    DTLS_FAILED: "no connection was established: the DTLS handshake failed; the worker's log has the cause",
+    MEDIA_TIMEOUT: "the client sent nothing for too long",
+    ENGINE_FAILED: "an unexpected error ended the video",
+    BYE: "the client closed the connection",
+    DELETED: "ended by its owner through HTTP",
+    REPLACED: "a newer session took its place",
+    DRAINED: "the worker was shut down",
+    WORKER_LOST: "the worker died, or lost its lease",
 }
 """Why a session ended, by `Session.reason`. Problems that the store answers without a session are in `PROBLEMS`."""
 
@@ -117,12 +120,16 @@ class Session(_Record):
     kind: SessionKind
     owner: str = Field("", description="user; empty where the server has no tokens")
     name: str = Field("", description="of the stream: PUBLISH and VIEW")
+    alpha: Literal["", "stacked"] = Field("", description="VIEW: stacked shows colour above alpha")
     state: SessionState = SessionState.OFFERED
     reason: str = ""
     options: Options = Options()
     worker: str = ""
     fence: int = 0
     of: str = Field("", description="VIEW: id of the publishing session")
+    ufrag: str = Field(
+        "", description="ICE user fragment of the offer; another one in a later request is an ICE restart"
+    )
     created_s: float = 0.0
     updated_s: float = 0.0
     meters: Meters | None = None

@@ -1,6 +1,7 @@
 """All keys that Mattebox uses in Redis. Does not import a Redis client.
 
 Every key has an expiry that its use renews (`lifetimes.py`), so that nothing stays after a crash of all processes.
+Only feeds have none: they are kept until their owner removes them.
 
 mattebox:session:<id>        hash: the record, one field each; `late` and `entry` are internal
 mattebox:sessions            zset: id → when its record expires
@@ -33,6 +34,18 @@ mattebox:ended               zset: job → when it ended
 mattebox:hooks               zset: ended job with a webhook → when to call it next
 mattebox:removed:<job>       string: marks that the job was removed, not lost
 mattebox:job-key:<n>:<owner>:<key>  string: id of the job created with an idempotency key
+
+mattebox:feed:<id>           hash: the record of a feed, one field each; losses is internal. No expiry
+mattebox:feed-secrets:<id>   hash: complete addresses and tokens; `request`: digest of the request that created it. No
+                             expiry
+mattebox:feeds-of:<owner>    zset: id → when it was created, in microseconds. No expiry
+mattebox:feed-names:<owner>  hash: name → id. No expiry
+mattebox:feeds-waiting       zset: id → since when it waits for a worker. No expiry
+mattebox:feeds-leased        zset: id → when its worker's lease expires. No expiry
+mattebox:feeds-seen          string: when a process last checked the leases
+mattebox:feeds-grace         string: exists while expired leases are not given up, after an outage of Redis
+mattebox:feed-removed:<id>   string: marks that the feed was removed, not lost
+mattebox:feed-key:<n>:<owner>:<key>  string: id of the feed created with an idempotency key
 """
 
 PREFIX = "mattebox:"
@@ -86,6 +99,22 @@ def stored(owner: str) -> str:
 
 def job_key(owner: str, key: str) -> str:
     return f"{PREFIX}job-key:{len(owner)}:{owner}:{key}"
+
+
+def feed(id: str) -> str:
+    return f"{PREFIX}feed:{id}"
+
+
+def feed_secrets(id: str) -> str:
+    return f"{PREFIX}feed-secrets:{id}"
+
+
+def feeds_of(owner: str) -> str:
+    return f"{PREFIX}feeds-of:{owner}"
+
+
+def feed_key(owner: str, key: str) -> str:
+    return f"{PREFIX}feed-key:{len(owner)}:{owner}:{key}"
 
 
 def spent(key: str) -> str:

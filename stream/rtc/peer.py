@@ -15,11 +15,12 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver, RTCSe
 
 from stream.errors import SdpError
 from stream.loops import Loops, start
-from stream.records.live import UDP_ADVICE
+from stream.records.live import BAD_SDP, BYE, CANCELLED, CONNECT_TIMEOUT, DTLS_FAILED, MEDIA_TIMEOUT, UDP_ADVICE
 from stream.rtc import ice, sdp
 from stream.rtc.aiortc_overrides import Encoded, divert, listen_to_reports, request_keyframe
 from stream.rtc.capture import CaptureClock
 from stream.rtc.dtls_overrides import DtlsTransport, dtls_transports
+from stream.rtc.h264_levels import max_blocks
 from stream.rtc.sink import LiveOutput
 from stream.rtc.sound import FollowedDelay
 from stream.rtc.source import WebRtcSource
@@ -29,6 +30,7 @@ from stream.settings import Settings
 _log = logging.getLogger(__name__)
 _CHECK_INTERVAL_S = 0.25
 _PREFERRED = ("H264",)  # supports BT.709, and has better quality than VP8 at the same bit rate and cost
+_TYPICAL = (1280, 720)  # the size that is assumed before the first frame
 _CLOSE_S = 3.0
 _SETTLE_S = 0.03  # aioice's connect loop notices within 20 ms that it is closed
 
@@ -38,9 +40,9 @@ class Peer:
 
     source: the incoming video, once `answer` has returned; None if none was offered. reason: why it is closing or
     closed; empty before. on_change: called with ("connected", "") once and with ("closed", reason) once; reason is
-    "connect_timeout" (ICE found no way to the client), "dtls_failed" (the DTLS handshake failed), "media_timeout"
-    (silent for too long), "bye" (the client hung up) or the argument of `close`. on_sound: called with each incoming
-    audio packet, whose `arrived_s` is that of a picture of the same moment.
+    CONNECT_TIMEOUT (ICE found no way to the client), DTLS_FAILED (the DTLS handshake failed), MEDIA_TIMEOUT (silent for
+    too long), BYE (the client hung up) or the argument of `close`. on_sound: called with each incoming audio packet,
+    whose `arrived_s` is that of a picture of the same moment.
     """
 
     def __init__(self, settings: Settings, on_change: Callable[[str, str], None] | None = None) -> None:
@@ -56,41 +58,46 @@ class Peer:
         self._candidates = 0
         self._connections: list[ice.Connection] = []
         self._transports: list[DtlsTransport] = []
-        self._user = ""
+        self._user, self._stacked = "", False
         self._output: LiveOutput | None = None
         self._tracks: list[VideoTrack | SoundTrack] = []
         self._watchdog: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def answer(
-        self, offer_sdp: str, outgoing: LiveOutput | None = None, incoming: bool = True, user: str = "worker"
+        self,
+        offer_sdp: str,
+        outgoing: LiveOutput | None = None,
+        incoming: bool = True,
+        user: str = "worker",
+        stacked: bool = False,
     ) -> str:
         """Return the answer to an offer. From then on the client has `connect_timeout_s` to connect.
 
         outgoing: the media sent to the client. incoming: whether the client sends its camera; its audio then goes to
-        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential and in logs. Raises SdpError,
-        with everything released.
+        `on_sound`, by default `outgoing.play`. user: the name in our own TURN credential and in logs. stacked: send
+        colour above alpha, instead of the published view. Raises SdpError, with everything released.
         """
-        self._user = user
+        self._user, self._stacked = user, stacked
         try:
             directions = sdp.MediaDirections(video_in=incoming, video_out=outgoing is not None)
             offer = sdp.read_offer(
                 offer_sdp,
                 directions,
                 await ice.candidate_policy(self._settings),
-                (outgoing and outgoing.codecs) or _PREFERRED,
+                self._codecs_in_use(outgoing) or _PREFERRED,
             )
             self._offer = offer
             return await asyncio.wait_for(self._negotiate(offer, outgoing), self._settings.connect_timeout_s)
         except SdpError:
-            await self._abandon("bad_sdp")
+            await self._abandon(BAD_SDP)
             raise
         except Exception as exc:  # aiortc raises arbitrary exceptions on offers it cannot use
             _log.info("the offer was refused: %r", exc)
-            await self._abandon("bad_sdp")
+            await self._abandon(BAD_SDP)
             raise SdpError("the offer cannot be answered") from exc
         except BaseException:
-            await self._abandon("cancelled")
+            await self._abandon(CANCELLED)
             raise
 
     async def _negotiate(self, offer: sdp.ParsedOffer, outgoing: LiveOutput | None) -> str:
@@ -110,7 +117,15 @@ class Peer:
         self._watchdog = start(watching, _log)
         text = pc.localDescription.sdp
         self._attach(lines, text)
+        if self._stacked and outgoing is not None:
+            width, height = outgoing.size if outgoing.size[0] else _TYPICAL
+            offer = sdp.with_level_for(offer, width, 2 * height)
         return sdp.finish_answer(offer, text, self._settings.max_bitrate)
+
+    def _codecs_in_use(self, outgoing: LiveOutput | None) -> set[str]:
+        if outgoing is None:
+            return set()
+        return outgoing.stacked_codecs if self._stacked else outgoing.codecs
 
     def _receive(
         self, lines: dict[str, RTCRtpTransceiver], offer: sdp.ParsedOffer, outgoing: LiveOutput | None
@@ -142,7 +157,7 @@ class Peer:
         assert self._pc is not None
         self._output = outgoing
         if outgoing is not None and offer.video_out:
-            self._tracks.append(outgoing.video_track())
+            self._tracks.append(outgoing.video_track(self._stacked))
         if outgoing is not None and offer.sound_out:
             self._tracks.append(outgoing.sound_track())
         for track in self._tracks:
@@ -154,7 +169,20 @@ class Peer:
     def _attach(self, lines: dict[str, RTCRtpTransceiver], answer: str) -> None:
         for track in self._tracks:
             if self._output is not None:
-                self._output.attach(lines[track.kind].sender, track, sdp.first_codec(answer, track.kind))
+                codec = sdp.first_codec(answer, track.kind)
+                limit = self._largest_stack(answer) if self._stacked else 0
+                self._output.attach(lines[track.kind].sender, track, codec, limit)
+
+    def _largest_stack(self, answer: str) -> int:
+        """The size in macroblocks that the client's level of H.264 allows; 0: any."""
+        assert self._offer is not None
+        payload = sdp.first_payload(answer, "video")
+        limit = max_blocks(self._offer.h264[payload]) if payload in self._offer.h264 else 0
+        if limit:
+            _log.info(
+                "session %s: its level of H.264 allows %d macroblocks; larger stacks are scaled down", self._user, limit
+            )
+        return limit
 
     async def add_candidates(self, fragment: str) -> None:
         """Add candidates of the client (trickle ICE, RFC 8840). Raises SdpError; those added before it stay."""
@@ -178,13 +206,13 @@ class Peer:
         elif state == "failed" and self.state == "new":
             self._give_up()
         elif state == "failed":
-            self._start_closing("media_timeout")
+            self._start_closing(MEDIA_TIMEOUT)
         elif state == "closed":
-            self._start_closing("bye")
+            self._start_closing(BYE)
 
     async def _check_deadlines(self) -> None:
         if self.state == "connected" and self._silent_s() > self._settings.media_timeout_s:
-            self._start_closing("media_timeout")
+            self._start_closing(MEDIA_TIMEOUT)
         elif self.state == "new" and time.monotonic() > self._connect_by_s:
             self._give_up()
 
@@ -193,7 +221,7 @@ class Peer:
         if self._closing is not None:
             return
         unencrypted = [t for t in self._transports if t.transport.state == "completed" and t.state != "connected"]
-        reason = "dtls_failed" if unencrypted else "connect_timeout"
+        reason = DTLS_FAILED if unencrypted else CONNECT_TIMEOUT
         cause = _handshake_failure(unencrypted) if unencrypted else self._path_failure()
         _log.warning("session %s: %s", self._user, cause)
         self._start_closing(reason)

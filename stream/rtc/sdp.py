@@ -7,12 +7,13 @@ offer are declined in the answer. RFC 8866 (SDP), 8839 (ICE), 8829 (answers).
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiortc import RTCIceCandidate
 from aiortc.sdp import candidate_from_sdp
 
 from stream.errors import SdpError, UnsupportedCodec
+from stream.rtc import h264_levels
 from stream.rtc.encoder import fitting_bps
 from stream.rtc.ice import CandidatePolicy
 from stream.rtc.sdp_codecs import Codec, offered_names, sound_codecs, video_codecs
@@ -112,11 +113,20 @@ def finish_answer(offer: ParsedOffer, answer: str, max_bps: int, width: int = 12
 
 def first_codec(text: str, kind: str) -> str:
     """The name of the first codec of a description, which its sender will use; "" where there is none."""
-    for lines in split_sections(text)[1]:
-        if lines[0].startswith(f"m={kind} "):
-            number = lines[0].split()[3]
-            return next(ln.split()[1].split("/")[0] for ln in lines if ln.startswith(f"a=rtpmap:{number} "))
-    return ""
+    number = first_payload(text, kind)
+    return next((ln.split()[1].split("/")[0] for ln in text.splitlines() if ln.startswith(f"a=rtpmap:{number} ")), "")
+
+
+def first_payload(text: str, kind: str) -> int:
+    """The payload type of the first codec of a description; 0 where there is none."""
+    headers = [lines[0].split() for lines in split_sections(text)[1] if lines[0].startswith(f"m={kind} ")]
+    return int(headers[0][3]) if headers else 0
+
+
+def with_level_for(offer: ParsedOffer, width: int, height: int) -> ParsedOffer:
+    """The offer, answered with a level of H.264 that allows pictures of this size, where the client accepts that."""
+    raised = {number: h264_levels.with_level_for(answer, width, height) for number, answer in offer.h264.items()}
+    return replace(offer, h264=raised)
 
 
 def read_fragment(text: str, offer: ParsedOffer, policy: CandidatePolicy) -> Iterator[RTCIceCandidate]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from aiortc.sdp import H264Profile, parse_h264_profile_level_id
 
+from stream.rtc.h264_levels import DEFAULT as _BASELINE
 from stream.rtc.sdp_parts import MediaSection
 
 _FEEDBACK = ("nack", "nack pli", "goog-remb")
 _PAYLOADS = range(96, 128)  # aiortc renumbers payload types outside this range
-_BASELINE = "42e01f"  # also meant by an offer without profile-level-id, as in browsers
 _PROFILES = (0x42, 0x4D, 0x64, 0x6E, 0x7A, 0xF4, 0x2C)  # profile_idc: Baseline, Main, and the High ones; not Extended
 _SYMMETRIC = (
     "level-asymmetry-allowed",

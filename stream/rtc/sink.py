@@ -1,7 +1,8 @@
 """The output of one live video: frames are encoded once per codec and sent to all viewers.
 
 Frames are written, converted once to the colours of WebRTC and encoded in the pump's thread; packets are sent on the
-event loop. Only codecs that a viewer uses are encoded. Nothing is sent before the first frame was written. Audio
+event loop. Only codecs that a viewer uses are encoded. Viewers of colour above alpha have encoders of their own, one
+per codec, which exist only while such a viewer is connected. Nothing is sent before the first frame was written. Audio
 arrives on the event loop and is delayed there by the latency of the video.
 """
 
@@ -15,13 +16,13 @@ import av
 from aiortc import RTCRtpSender
 
 from stream.meters import OutputMeter, OutputMeters, Stopwatch
-from stream.picture.bt601 import ToBt601
-from stream.picture.frames import Frame, VideoInfo, to_av
+from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Item, Warnings
 from stream.rtc.aiortc_overrides import Encoded, intercept_feedback, report_arrival_times, round_trip_s
 from stream.rtc.encoder import CLOCK, LiveEncoder, RateControl, fitting_bps
+from stream.rtc.pictures import Pictures
 from stream.rtc.sound import SoundDelay
-from stream.rtc.tracks import EncodeRequests, Packet, SoundTrack, VideoTrack
+from stream.rtc.tracks import EncodeRequests, Packet, SoundTrack, Variant, VideoTrack
 from stream.settings import Settings
 from stream.slot import Slot
 
@@ -44,8 +45,8 @@ class LiveOutput:
         self._senders: dict[VideoTrack, RTCRtpSender] = {}
         self._sounds: list[SoundTrack] = []
         self._sound_delay = SoundDelay(self._send_sound, self._picture_delay_s)
-        self._encoders: dict[str, _Encoding] = {}  # used by the writing thread only
-        self._to_bt601 = ToBt601()
+        self._encoders: dict[Variant, _Encoding] = {}  # used by the writing thread only
+        self._pictures = Pictures()  # likewise
         self._requests = EncodeRequests()
         self._meter = OutputMeter()
         self._encoding = Stopwatch()
@@ -55,12 +56,30 @@ class LiveOutput:
 
     @property
     def codecs(self) -> set[str]:
-        """Codecs in use: a new viewer with one of these needs no further encoder."""
-        return {track.codec for track in self._tracks if track.codec}
+        """Codecs of the viewers of the published view: a new one with one of these needs no further encoder."""
+        return self._codecs_of(stacked=False)
 
-    def video_track(self) -> VideoTrack:
-        """A track for a new viewer. It gets frames once its codec is known and its sender runs."""
-        track = VideoTrack(lambda: self._keyframe_requested(track))
+    @property
+    def stacked_codecs(self) -> set[str]:
+        """The same, of the viewers of colour above alpha."""
+        return self._codecs_of(stacked=True)
+
+    @property
+    def wants_stack(self) -> bool:
+        """Whether a viewer of colour above alpha is connected: frames need a stack in `others`. Thread-safe."""
+        return any(variant.stacked for variant in self._requests.get())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the newest frame; 0 before the first."""
+        return self._meter.size
+
+    def video_track(self, stacked: bool = False) -> VideoTrack:
+        """A track for a new viewer, of the published view or of colour above alpha.
+
+        It gets frames once its codec is known and its sender runs.
+        """
+        track = VideoTrack(lambda: self._keyframe_requested(track), stacked)
         self._tracks.append(track)
         return track
 
@@ -69,15 +88,16 @@ class LiveOutput:
         self._sounds.append(track)
         return track
 
-    def attach(self, sender: RTCRtpSender, track: VideoTrack | SoundTrack, codec: str) -> None:
+    def attach(self, sender: RTCRtpSender, track: VideoTrack | SoundTrack, codec: str, max_blocks: int = 0) -> None:
         """Tell that `sender` sends `track` in `codec`: its viewer's requests and estimates count from now on.
 
+        max_blocks: the largest stack that the viewer decodes, in macroblocks; 0: any.
         Video and sound report times on one clock, that of their arrival here, by which players synchronize them.
         """
         report_arrival_times(sender, lambda: track.age_s)
         if isinstance(track, SoundTrack):
             return
-        track.codec = codec
+        track.variant = Variant(codec, track.stacked, max_blocks)
         self._senders[track] = sender
         intercept_feedback(
             sender, lambda: self._keyframe_requested(track), lambda bps: self._bandwidth_estimated(track, bps)
@@ -112,23 +132,28 @@ class LiveOutput:
 
     def _keyframe_requested(self, track: VideoTrack) -> None:
         self._update_requests()
-        self._requests.keyframe(track.codec)
+        if track.variant is not None:
+            self._requests.keyframe(track.variant)
 
     def _bandwidth_estimated(self, track: VideoTrack, bps: int) -> None:
         track.estimate_bps = bps
         self._update_requests()
 
     def _update_requests(self) -> None:
-        """Tell the writing thread which codecs to encode, with their viewers' bandwidth estimates."""
-        estimates_bps: dict[str, list[int]] = {}
+        """Tell the writing thread what to encode, with the bandwidth estimates of its viewers."""
+        estimates_bps: dict[Variant, list[int]] = {}
         for track in self._tracks:
-            if track.started and track.codec:
-                estimates_bps.setdefault(track.codec, []).extend(filter(None, [track.estimate_bps]))
+            if track.started and track.variant:
+                estimates_bps.setdefault(track.variant, []).extend(filter(None, [track.estimate_bps]))
         self._requests.set(estimates_bps)
 
-    def _send(self, codec: str, packet: Packet, key: bool, arrived_s: float) -> None:
+    def _codecs_of(self, stacked: bool) -> set[str]:
+        variants = (track.variant for track in self._tracks if track.stacked is stacked)
+        return {variant.codec for variant in variants if variant is not None}
+
+    def _send(self, variant: Variant, packet: Packet, key: bool, arrived_s: float) -> None:
         for track in self._tracks:
-            if track.codec == codec:
+            if track.variant == variant:
                 track.put(packet, key)
         self._meter.packet_sent(arrived_s, packet.size)
 
@@ -155,19 +180,17 @@ class LiveOutput:
         if not requested:
             return
         with self._encoding:
-            picture = self._to_bt601(to_av(item, "yuv420p"))
-            picture.pts = round(item.pts * item.time_base / CLOCK)
-            for codec, estimates in requested.items():
-                self._encode(codec, picture, estimates, item.arrived_s)
+            for variant, picture in self._pictures.of(item, requested):
+                self._encode(variant, picture, requested[variant], item.arrived_s)
 
-    def _encode(self, codec: str, picture: av.VideoFrame, estimates: list[int], arrived_s: float) -> None:
+    def _encode(self, variant: Variant, picture: av.VideoFrame, estimates: list[int], arrived_s: float) -> None:
         size = (picture.width, picture.height)
-        encoding = self._encoders.get(codec)
+        encoding = self._encoders.get(variant)
         if encoding is None or encoding.encoder.size != size:
-            encoding = self._encoders[codec] = _Encoding(codec, size, self._settings)
-        for packet in encoding(picture, self._requests.take_keyframe(codec), estimates):
+            encoding = self._encoders[variant] = _Encoding(variant.codec, size, self._settings)
+        for packet in encoding(picture, self._requests.take_keyframe(variant), estimates):
             packet.time_base, packet.opaque = CLOCK, arrived_s
-            self._call_on_loop(self._send, codec, packet, packet.is_keyframe, arrived_s)
+            self._call_on_loop(self._send, variant, packet, packet.is_keyframe, arrived_s)
 
     def close(self) -> None:
         """Close the encoders; tracks are detached by the code that created them."""

@@ -8,7 +8,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiortc import MediaStreamTrack
@@ -20,6 +21,19 @@ Packet = Any
 _KEYFRAME_EVERY_S = 0.4
 _VIDEO_CAPACITY = 64  # packets
 _SOUND_CAPACITY = 50  # packets: one second of Opus
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one encoder makes, for all viewers that get it.
+
+    codec: "H264" or "VP8". stacked: colour above alpha, instead of the published view. max_blocks: the largest picture
+    in macroblocks, to which larger ones are scaled down; 0: no limit.
+    """
+
+    codec: str
+    stacked: bool = False
+    max_blocks: int = 0
 
 
 class _QueueTrack(MediaStreamTrack):
@@ -61,15 +75,17 @@ class _QueueTrack(MediaStreamTrack):
 class VideoTrack(_QueueTrack):
     """The video of one viewer.
 
-    codec: "H264" or "VP8", "" until the answer is made. estimate_bps: the viewer's bandwidth estimate, None before the
-    first. dropped: frames it lost. request_keyframe: called when this viewer needs a keyframe.
+    stacked: whether it shows colour above alpha. variant: what it sends, None until the answer is made. estimate_bps:
+    the viewer's bandwidth estimate, None before the first. dropped: frames it lost. request_keyframe: called when this
+    viewer needs a keyframe.
     """
 
     kind = "video"
 
-    def __init__(self, request_keyframe: Callable[[], None]) -> None:
+    def __init__(self, request_keyframe: Callable[[], None], stacked: bool = False) -> None:
         super().__init__(_VIDEO_CAPACITY)
-        self.codec = ""
+        self.stacked = stacked
+        self.variant: Variant | None = None
         self.estimate_bps: int | None = None
         self.dropped = 0
         self._request_keyframe = request_keyframe
@@ -113,33 +129,36 @@ class SoundTrack(_QueueTrack):
 
 
 class EncodeRequests:
-    """What the event loop requests from the encoding thread: codecs, bandwidth estimates and keyframes. Thread-safe."""
+    """What the event loop requests from the encoding thread: variants, bandwidth estimates, keyframes.
+
+    Thread-safe.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._estimates_bps: dict[str, list[int]] = {}
-        self._keyframes: set[str] = set()
-        self._taken_s: dict[str, float] = {}
+        self._estimates_bps: Mapping[Variant, list[int]] = {}
+        self._keyframes: set[Variant] = set()
+        self._taken_s: dict[Variant, float] = {}
 
-    def set(self, estimates_bps: dict[str, list[int]]) -> None:
+    def set(self, estimates_bps: Mapping[Variant, list[int]]) -> None:
         with self._lock:
             self._estimates_bps = estimates_bps
 
-    def get(self) -> dict[str, list[int]]:
-        """Codecs in use, each with its viewers' bandwidth estimates in bits per second."""
+    def get(self) -> Mapping[Variant, list[int]]:
+        """Variants in use, each with its viewers' bandwidth estimates in bits per second."""
         with self._lock:
             return self._estimates_bps
 
-    def keyframe(self, codec: str) -> None:
+    def keyframe(self, variant: Variant) -> None:
         with self._lock:
-            self._keyframes.add(codec)
+            self._keyframes.add(variant)
 
-    def take_keyframe(self, codec: str) -> bool:
+    def take_keyframe(self, variant: Variant) -> bool:
         """Whether the next frame is to be a keyframe. Requests in quick succession share one."""
         now_s = time.monotonic()
         with self._lock:
-            if codec not in self._keyframes or now_s - self._taken_s.get(codec, 0.0) < _KEYFRAME_EVERY_S:
+            if variant not in self._keyframes or now_s - self._taken_s.get(variant, 0.0) < _KEYFRAME_EVERY_S:
                 return False
-            self._keyframes.remove(codec)
-            self._taken_s[codec] = now_s
+            self._keyframes.remove(variant)
+            self._taken_s[variant] = now_s
             return True

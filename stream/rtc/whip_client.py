@@ -128,7 +128,6 @@ class WhipClient:
 
     def _add_tracks(self, pc: RTCPeerConnection) -> None:
         video = self._video = VideoTrack(self._control.request_key)
-        video.codec = "H264"
         line = pc.addTransceiver(video, "sendonly")
         codecs = RTCRtpSender.getCapabilities("video").codecs
         usable = [c for c in codecs if c.parameters.get("profile-level-id") == _PROFILE or c.name == "rtx"]

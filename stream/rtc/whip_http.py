@@ -125,9 +125,11 @@ class WhipHttp:
         host = str(parts.hostname)
         if parts.scheme == "http":
             return http.client.HTTPConnection(host, parts.port, timeout=self._limit_s)
-        context = ssl.create_default_context(cafile=certificates.ca_file(self._settings))
         if self._insecure:
+            context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        else:
+            context = ssl.create_default_context(cafile=certificates.ca_file(self._settings))
         return http.client.HTTPSConnection(host, parts.port, timeout=self._limit_s, context=context)
 
     def _exchange(

@@ -22,6 +22,7 @@ from stream.sinks.parts.sound import SoundTracks
 from stream.sinks.parts.stdout import Stdout
 
 _GIF_TICK = Fraction(1, 100)
+_LONGEST = 2**28  # ticks; a frame that is shown for longer is repeated: MP4 and MOV store 31 bits for several frames
 _GIF_STEP = 2  # ticks: players replace shorter delays by a tenth of a second
 
 
@@ -52,12 +53,13 @@ class FileSink:
             )
             self._video = add_video(self._container, self._format, info, self._settings)
             self._sound = SoundTracks(self._container, self._format, info)
-            self._extras = ExtrasWriter(self._container, self._format, info)
+            self._extras = ExtrasWriter(self._container, self._format, info, self._sound)
             self._container.start_encoding()
         self.warnings += self._extras.warnings
         self._prepare = self._preparation(info)
         self._clock = _GIF_TICK if self._format.codec == "gif" else info.time_base
         self._last: int | None = None
+        self._shown: Frame
 
     def _preparation(self, info: VideoInfo) -> Callable[[Frame], av.VideoFrame]:
         if self._format.codec == "gif":
@@ -72,12 +74,19 @@ class FileSink:
             if not isinstance(item, Frame):
                 self._sound.write(item)
                 return
-            ticks = self._ticks(item)
+            latest, ticks = self._last, self._ticks(item)
             if ticks is not None:
                 self._extras.write_until(item.time_s)
-                picture = self._prepare(item)
-                picture.pts, picture.time_base = ticks, self._clock
-                self._container.mux(self._video.encode(picture))
+                for repeated in range(latest + _LONGEST, ticks, _LONGEST) if latest is not None else ():
+                    self._encode(self._shown, repeated)
+                self._encode(item, ticks)
+                self._shown = item
+
+    def _encode(self, frame: Frame, ticks: int) -> None:
+        assert self._container is not None
+        picture = self._prepare(frame)
+        picture.pts, picture.time_base = ticks, self._clock
+        self._container.mux(self._video.encode(picture))
 
     def _ticks(self, frame: Frame) -> int | None:
         """The frame's time on the stream's clock, later than the one before; None if GIF's frame rate is exceeded."""
@@ -127,5 +136,7 @@ class named_errors:  # noqa: N801 - reads as a statement
             raise OutputClosed(f"the reader of {self._path} has closed it") from exc
         if isinstance(exc, OSError) and is_disk_trouble(exc):
             raise disk_error(exc, self._path) from exc
+        if isinstance(exc, av.error.PatchWelcomeError):
+            raise EncodeError(f"cannot write {self._path}: the format cannot store such long pauses") from exc
         if isinstance(exc, OSError | av.error.FFmpegError):
             raise EncodeError(f"cannot write {self._path}: {getattr(exc, 'strerror', None) or exc}") from exc

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from stream.address import Address
@@ -39,6 +39,7 @@ class SourceOptions:
     on_state: called with each new state of a live source, in any thread; if it returns False, it is called again later.
     Without it the states are logged. A recording has no states.
     insecure: a live source accepts any TLS certificate; others have no connections.
+    proxy: URL of an HTTP proxy for live sources over HTTP; "": none.
     metadata: what is kept of a recording's metadata, see `VideoInfo.extras`; live sources have none.
     """
 
@@ -50,6 +51,7 @@ class SourceOptions:
     loop: bool = False
     on_state: Callable[[SourceState], object] | None = None
     insecure: bool = False
+    proxy: str = field(default="", repr=False)
     metadata: Metadata = Metadata.KEEP
 
     def check(self, kind: str, takes: frozenset[str]) -> None:

@@ -152,7 +152,7 @@ class Connection:
         if not urlsplit(url).path.endswith(PLAYLIST_NAMES):
             with suppress(av.error.InvalidDataError):
                 return self._open(url, timeout=timeout)
-        self._reader = Parts(self._address, self._settings, self._insecure)
+        self._reader = Parts(self._address, self._settings, self._insecure, self._protocol.strict)
         return self._open(url, PLAYLIST_OPTIONS, timeout=timeout, io_open=self._reader)
 
     def _open(self, target: Any, more: Mapping[str, str] | None = None, **fields: Any) -> InputContainer:

@@ -5,6 +5,7 @@ URLs, are refused before they are parsed. Limits are checked against the headers
 """
 
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -18,14 +19,16 @@ from stream.sources.demuxers import WHITELIST
 from stream.sources.extent import extent, stored_frames
 from stream.sources.file_kinds import explained, refuse
 from stream.sources.signatures import is_motion_jpeg, kind_of
+from stream.sources.ts_tables import read_tables
 from stream.sources.video_streams import choose
 
 _ASF_ENCRYPTION = (  # GUIDs of objects that only the headers of encrypted files have
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
 )
-# FFmpeg's programs always set this. It may make the format of a track that of its end.
-_ALL_TABLES = {"scan_all_pmts": "1"}
+# FFmpeg's programs always set the first of these. It may make the format of a track that of its end.
+_ALL_TABLES = {"scan_all_pmts": "1", "probesize": str(50 * 2**20), "analyzeduration": str(600 * av.time_base)}
+_MERGED = {"merge_pmt_versions": "1"}  # where a programme's streams get other PIDs, they are the same streams
 
 
 def open_container(path: Path, settings: Settings) -> InputContainer:
@@ -42,9 +45,9 @@ def open_container(path: Path, settings: Settings) -> InputContainer:
     demuxer = "mjpeg" if is_motion_jpeg(path) else None  # FFmpeg would take it for a still picture
     try:
         container = _opened(path, demuxer, options)
-        if _lacks_sound(container):
+        if container.format.name == "mpegts" and (more := _for_tables(path, container)):
             container.close()
-            container = _opened(path, demuxer, options | _ALL_TABLES)
+            container = _opened(path, demuxer, options | more)
     except (av.error.FFmpegError, ValueError):
         raise explained(path) from None
     if not container.streams:
@@ -60,10 +63,12 @@ def _opened(path: Path, demuxer: str | None, options: dict[str, str]) -> InputCo
     return av.open(f"file:{path.absolute()}", format=demuxer, options=options, metadata_errors="replace")
 
 
-def _lacks_sound(container: InputContainer) -> bool:
-    """Whether an MPEG-TS has sound that FFmpeg did not read far enough to know, because it begins later."""
+def _for_tables(path: Path, container: InputContainer) -> dict[str, str]:
+    """The options for opening this MPEG-TS again, if its tables change; else none."""
     known = [s.codec_context.sample_rate for s in container.streams.audio if s.codec_context is not None]
-    return container.format.name == "mpegts" and not all(known)
+    # FFmpeg does not read far enough to know the format of sound that begins later.
+    options = {} if all(known) else _ALL_TABLES
+    return options | _MERGED if read_tables(path).moved else options
 
 
 def check_file(path: Path) -> None:
@@ -112,6 +117,15 @@ def decoder(stream: av.VideoStream, settings: Settings) -> av.VideoCodecContext:
         with_alpha = av.VideoCodecContext.create("libvpx" if context.name == "vp8" else "libvpx-vp9", "r")
         with_alpha.extradata = context.extradata
         context = with_alpha
+    return _limited(context, settings)
+
+
+def decoder_of(codec: str, settings: Settings) -> av.VideoCodecContext:
+    """A decoder for packets of another codec than that of their stream. codec: FFmpeg's name of the decoder."""
+    return _limited(cast(av.VideoCodecContext, av.VideoCodecContext.create(codec, "r")), settings)
+
+
+def _limited(context: av.VideoCodecContext, settings: Settings) -> av.VideoCodecContext:
     context.options = {"max_pixels": _rough_limit(settings)}  # streams may change size
     context.thread_count = settings.codec_threads()
     context.thread_type = "AUTO"

@@ -34,6 +34,9 @@ _LEAST_CHUNK = 8  # bytes of a frame in an AVI
 _UNWRAP = {"correct_ts_overflow": "1"}
 _MOST_PACKETS = 20_000  # read to look for frames after a time: many times a group of pictures
 
+Options = tuple[tuple[str, str], ...]
+Lengths = tuple[Fraction | None, Fraction | None]
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -72,7 +75,7 @@ def extent(container: InputContainer, stream: av.VideoStream) -> Extent:
     if track is not None and container.format.name == "avi":  # of a file that was cut off, FFmpeg estimates the rest
         track = max(track, stream.frames * tick)
     if container.format.name.startswith("mpeg") and origin > Fraction(WRAP, 90_000) - _SOON_S:
-        track, whole = _across_the_wrap(container, stream)
+        track, whole = _across_the_wrap(*_identity(container), stream.index)
     own = track is not None and container.format.name.startswith(("mov", "matroska"))
     if track is not None:
         end = start - origin + track if _is_length(container, stream, track, start) else track - origin
@@ -97,14 +100,15 @@ def _has_leap(container: InputContainer, whole: Fraction | None) -> bool:
     return bool(whole) and container.format.name.startswith("mpeg") and container.size * 8 < _LEAST_BPS * (whole or 0)
 
 
-def _across_the_wrap(container: InputContainer, stream: av.VideoStream) -> tuple[Fraction | None, Fraction | None]:
+@lru_cache(maxsize=16)
+def _across_the_wrap(name: str, changed_ns: int, options: Options, index: int) -> Lengths:
     """The lengths in seconds of the track and the file, as FFmpeg reports them when it assumes that the clock wraps.
 
     `open_container` makes it assume that the clock was restarted, for joined recordings; FFmpeg then ignores all times
     after the wrap.
     """
-    with suppress(av.error.FFmpegError), av.open(container.name, options=container.options | _UNWRAP) as second:
-        copy = second.streams[stream.index]
+    with suppress(av.error.FFmpegError), av.open(name, options=dict(options) | _UNWRAP) as second:
+        copy = second.streams[index]
         track = copy.duration * copy.time_base if copy.duration and copy.time_base else None
         return track, Fraction(second.duration, av.time_base) if second.duration else None
     return None, None
@@ -126,14 +130,17 @@ def _is_length(container: InputContainer, stream: av.VideoStream, number_s: Frac
         return True
     if start_s <= _LATE_S:
         return False
-    options, changed_ns = tuple(container.options.items()), os.stat(container.name.removeprefix("file:")).st_mtime_ns
-    return _has_frames_after(container.name, changed_ns, options, stream.index, number_s + start_s / 2)
+    return _has_frames_after(*_identity(container), stream.index, number_s + start_s / 2)
+
+
+def _identity(container: InputContainer) -> tuple[str, int, Options]:
+    """What a second opening of the file depends on: its name, when it was last changed, and the options."""
+    changed_ns = os.stat(container.name.removeprefix("file:")).st_mtime_ns
+    return container.name, changed_ns, tuple(container.options.items())
 
 
 @lru_cache(maxsize=16)  # a file is opened several times, and without an index FFmpeg reads all of it to find a time
-def _has_frames_after(
-    name: str, changed_ns: int, options: tuple[tuple[str, str], ...], index: int, time_s: Fraction
-) -> bool:
+def _has_frames_after(name: str, changed_ns: int, options: Options, index: int, time_s: Fraction) -> bool:
     """Whether the stream has frames after a time on its own clock. changed_ns: when the file was last changed."""
     with suppress(av.error.FFmpegError), av.open(name, options=dict(options)) as second:
         second.seek(int(time_s * av.time_base), backward=True)

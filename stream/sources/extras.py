@@ -23,6 +23,7 @@ from stream.settings import Settings
 from stream.sources.extent import extent, origin_s
 from stream.sources.side_tracks import OpenedTracks
 from stream.sources.tags import file_tags, one_line, track_tags
+from stream.sources.video_streams import sounds
 
 _MILLISECOND = Fraction(1, 1000)
 _STREAM_TAGS = ("ogg", "nut")  # these store the tags of the file in its first stream
@@ -52,12 +53,14 @@ def read_extras(container: InputContainer, video: av.VideoStream, request: Reque
     """The extras of an opened file, and warnings about limits that it exceeds. Of packets, only those
     of text tracks are read."""
     keep, notes = request.metadata is not Metadata.DROP, Warnings()
-    found_chapters = _chapters(container, request.location, notes)
+    needed = keep or any(_codec(stream) == "mov_text" for stream in container.streams.subtitles)
+    found_chapters = _chapters(container, request.location, notes) if needed else []
     tracks = tuple(_tracks(container, found_chapters, request, notes))
     tags, excess = file_tags(_all_tags(container, video), request.location) if keep else ({}, 0)
     if excess:
         notes.append(("metadata_limit", f"{excess} metadata tags exceed the limits and were left out"))
     cover = _cover(container) if request.location else None
+    timed_by = (video.index, *(stream.index for stream in sounds(container, video)))
     extras = Extras(
         tags=tags,
         track_tags=_described(container, request),
@@ -67,13 +70,14 @@ def read_extras(container: InputContainer, video: av.VideoStream, request: Reque
         attachments=_attachments(container, request, notes),
         cover=cover,
         tracks=tracks,
-        open_tracks=partial(_opened, request, tracks) if tracks or cover else None,
+        open_tracks=partial(_opened, request, tracks, timed_by) if tracks or cover else None,
     )
     return extras, notes
 
 
-def _opened(request: Request, tracks: Sequence[SideTrack]) -> OpenedTracks:
-    return OpenedTracks(request.path, request.settings, tracks, request.start_s, request.end_s, request.location)
+def _opened(request: Request, tracks: Sequence[SideTrack], timed_by: Sequence[int]) -> OpenedTracks:
+    part = request.start_s, request.end_s
+    return OpenedTracks(request.path, request.settings, tracks, *part, request.location, timed_by)
 
 
 def _all_tags(container: InputContainer, video: av.VideoStream) -> Tags:

@@ -28,6 +28,7 @@ from stream.sources.base import SourceOptions
 from stream.sources.decode_health import DecodeHealth, damaged_frames
 from stream.sources.extent import extent, stored_frames
 from stream.sources.extras import Request, read_extras
+from stream.sources.joined_files import joined_files
 from stream.sources.raw_streams import has_rate, is_raw
 from stream.sources.reader import UNINDEXED, Raw, Reader
 from stream.sources.sound_changes import changing_sound
@@ -78,8 +79,8 @@ class FileSource:
                 raise UnreadableMedia(f"{path} lasts {clock(self._expected_s)}: it cannot start at {clock(start_s)}")
             self._whole = start_s == 0 and end_s is None
             self._reader = Reader(self._container, video, settings, start_s, end_s)
-            if self._container.format.name.startswith("mov") and (parts := mp4_boxes.joined_files(path)) > 1:
-                self._warn("joined_files", f"the file is {parts} MP4 files in a row; only the first of them was read")
+            if self._is_mp4:  # jobs cut it into segments, which do not conclude
+                self._warn_of_joined()
             if is_raw(self._container) and not has_rate(self._container, video):
                 self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second were assumed")
             for track in self._reader.unknown_sound:
@@ -91,6 +92,17 @@ class FileSource:
         except BaseException:
             self._container.close()
             raise
+
+    @property
+    def _is_mp4(self) -> bool:
+        return self._container.format.name.startswith("mov")
+
+    def _warn_of_joined(self) -> bool:
+        """Whether the file is several files in a row, which is then reported."""
+        parts, name = joined_files(self._path, self._container.format.name)
+        if parts > 1:
+            self._warn("joined_files", f"the file is {parts} {name} files in a row; only the first of them was read")
+        return parts > 1
 
     def _peek(self, sar: Fraction | None, size: tuple[int, int]) -> Ingest:
         """Decode up to the first frame: only it has the orientation, pixel format and actual size."""
@@ -128,6 +140,7 @@ class FileSource:
             frames=self._stored_frames(stream) or estimate,
             sound=self._reader.sound,
             changing_sound=cache(partial(changing_sound, self._path, self._settings)),
+            other_codec=self._reader.other_codec,
             has_alpha=self._ingest.has_alpha,
             video_streams=len(video_streams(self._container)),
         )
@@ -189,9 +202,23 @@ class FileSource:
         if expected_s is not None and splices.leaps:
             expected_s = max(0.0, expected_s - splices.leapt_s)
         short = expected_s is not None and expected_s - reached_s > max(0.5, 0.02 * expected_s)
-        if health.cut or health.ended_badly or short:
+        if repaired := self._reader.repair.repaired:
+            short = False  # the length, which is an estimate here, may come from a damaged time
+            count = "one packet was" if repaired == 1 else f"{repaired} packets were"
+            self._warn(
+                "damaged_times", f"{count} stored with a damaged time, which was computed from the times around it"
+            )
+        joined = self._whole and not self._is_mp4 and self._warn_of_joined()
+        cut = health.cut or (self._whole and self._is_mp4 and mp4_boxes.is_cut_off(self._path))
+        if not joined and (cut or health.ended_badly or short):
             of = f" of {clock(expected_s)}" if expected_s else ""
             self._warn("truncated", f"the file ends early: {reached_s:.1f} s{of} could be read")
+        known = {stream.id for stream in self._container.streams}
+        if later := sorted(codec for pid, codec in self._reader.tables.announced.items() if pid not in known):
+            streams = "a stream that begins" if len(later) == 1 else f"{len(later)} streams that begin"
+            self._warn("later_streams", f"{streams} in mid-file ({', '.join(later)}) could not be read")
+        if self._reader.captions:
+            self._warn("no_captions", "the closed captions inside the video (CEA-608 or CEA-708) were left out")
         if splices.leaps:
             self._warn("clock_jump", _jumps(splices.leaps))
         missing = self._reader.gaps.missing([length_s for _, length_s in splices.leaps])

@@ -95,7 +95,8 @@ DEFAULT = LiveFormat("aac", 48_000, "stereo")
 class Template:
     """An audio stream in a format that belongs to no connection, and a packet of silence.
 
-    stream: as `VideoInfo.sound` has it; usable until `close`. silence: a packet of `LiveFormat.default_samples`.
+    stream: as `VideoInfo.sound` has it; its container is closed when nothing refers to it or to its packets any more.
+    silence: a packet of `LiveFormat.default_samples`.
     """
 
     def __init__(self, chosen: LiveFormat) -> None:
@@ -103,12 +104,9 @@ class Template:
         with av.open(file, "w", format="nut") as written:
             written.mux(_encoded_silence(written, chosen))
         file.seek(0)
-        self._container = cast(InputContainer, av.open(file, format="nut"))
-        self.stream = self._container.streams.audio[0]
-        self.silence = [bytes(packet) for packet in self._container.demux(self.stream) if packet.size][-2]
-
-    def close(self) -> None:
-        self._container.close()
+        container = cast(InputContainer, av.open(file, format="nut"))
+        self.stream = container.streams.audio[0]
+        self.silence = [bytes(packet) for packet in container.demux(self.stream) if packet.size][-2]
 
 
 def _encoded_silence(container: Any, chosen: LiveFormat) -> list[Any]:

@@ -55,9 +55,6 @@ class LiveSound:
         lag_s = _LAG_S if away else (self._late_s or 0.0) + _LIVE_LAG_S
         yield from self._silence_until(round((now_s - lag_s) * self.format.rate))
 
-    def close(self) -> None:
-        self._template.close()
-
     def _placed(self, data: bytes, time_s: float) -> Iterator[Sound]:
         """The packet, after silence where there is a hole before it. A difference of up to half a packet is jitter."""
         samples = self.format.samples(data)

@@ -30,6 +30,12 @@ def joined_files(path: Path) -> int:
     return 1 if b"moof" in kinds else kinds.count(b"moov")
 
 
+def is_cut_off(path: Path) -> bool:
+    """Whether the last fragment of a file in fragments is incomplete."""
+    boxes = top_level(path)
+    return any(kind == b"moof" for kind, _, _ in boxes) and boxes[-1][2] > path.stat().st_size
+
+
 def is_encrypted(path: Path) -> bool:
     """Whether a video track's samples are encrypted, by the type of its sample entry."""
     with path.open("rb") as file:

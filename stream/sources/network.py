@@ -64,7 +64,7 @@ class NetworkSource:
         return cls(address, settings, options)
 
     def __init__(self, address: Address, settings: Settings, options: SourceOptions | None = None) -> None:
-        self.address, self._protocol = address, PROTOCOLS[address.scheme]
+        self.address, self._protocol = address, PROTOCOLS[address.scheme].through(options.proxy if options else "")
         self._protocol.check(address)
         self.warnings: Warnings = []
         self.slot: LiveSlot[Item] = LiveSlot(lambda item: isinstance(item, Frame))

@@ -38,14 +38,14 @@ _AES_BLOCK_BITS = 128
 
 
 class Parts:
-    """To pass to `av.open` as `io_open`. address: of the playlist.
+    """To pass to `av.open` as `io_open`. address: of the playlist. strict: its own host is checked like any other.
 
     reason: why the first part was not read that is not merely missing; quotes no address. From then on nothing is
     opened, because FFmpeg would try again and again.
     """
 
-    def __init__(self, address: Address, settings: Settings, insecure: bool) -> None:
-        self._host, self._settings = urlsplit(address.url).hostname or "", settings
+    def __init__(self, address: Address, settings: Settings, insecure: bool, strict: bool = False) -> None:
+        self._host, self._settings = "" if strict else urlsplit(address.url).hostname or "", settings
         self._has_user, self._has_playlist = address.has_user, False
         self._tls = tls_context(settings, insecure)
         self.reason = ""

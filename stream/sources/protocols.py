@@ -6,7 +6,8 @@ redirect, may name others. Imports nothing from FFmpeg, because `SOURCES` lists 
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 from urllib.parse import urlsplit
 
 from stream.address import Address
@@ -39,7 +40,8 @@ class Protocol:
     options: FFmpeg's options. demuxer: the one that reads all these addresses; "": FFmpeg recognises the format.
     tls: connections are encrypted; certificates are verified.
     paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
-    playlists: addresses may be those of HLS playlists, which `playlist` reads.
+    playlists: addresses may be those of HLS playlists, which `playlist` reads. strict: their own host is checked like
+    any other.
     check: raises UsageError for an address that cannot be opened.
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
     returns a URL, the name of a device, or a file object of a child process. FFmpeg's calls have no time limit there:
@@ -57,6 +59,7 @@ class Protocol:
     tls: bool = False
     paced: bool = False
     playlists: bool = False
+    strict: bool = False
     check: Callable[[Address], object] = Address.check_host
     opener: str = ""
     device: str = ""
@@ -66,6 +69,14 @@ class Protocol:
         """FFmpeg's options for opening. insecure: accept any certificate. Raises UsageError if none can be verified."""
         whitelists = {"protocol_whitelist": self.whitelist, "format_whitelist": self.formats}
         return {**self.options(settings), **whitelists, **(tls_options(settings, insecure) if self.tls else {})}
+
+    def through(self, proxy: str) -> Self:
+        """The same for addresses of users: FFmpeg uses this HTTP proxy, which checks redirects too; playlists are
+        strict. Schemes that are not over HTTP are unchanged, and so is everything if there is no proxy."""
+        if not proxy or "http" not in self.whitelist.split(","):
+            return self
+        options, whitelist = {"http_proxy": proxy}, f"{self.whitelist},httpproxy"
+        return replace(self, whitelist=whitelist, strict=True, options=lambda s: {**self.options(s), **options})
 
 
 def _rtsp(settings: Settings) -> dict[str, str]:
@@ -93,7 +104,7 @@ def udp_url(address: Address, settings: Settings) -> str:
     except ValueError:
         local = True
     fields = [parts.query, f"localaddr={parts.hostname}" if local and "localaddr=" not in parts.query else ""]
-    return f"udp://{parts.netloc}?{'&'.join(filter(None, fields))}"
+    return f"udp://{parts.netloc.rpartition('@')[2]}?{'&'.join(filter(None, fields))}"
 
 
 def _check_srt(address: Address) -> None:

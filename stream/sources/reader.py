@@ -2,21 +2,28 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
 
+from stream.picture.captions import has_captions
 from stream.picture.display_matrix import Displays
 from stream.picture.frames import Sound
 from stream.picture.gaps import GapFinder
-from stream.picture.timing import Splices, Timeline, plausible_rate
+from stream.picture.timing import Splices, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.damaged_times import TimeRepair
 from stream.sources.decode_health import DecodeHealth
 from stream.sources.extent import WRAP, origin_s
 from stream.sources.packets import packets
+from stream.sources.presentation import PresentationTimes
 from stream.sources.raw_streams import is_raw, raw_rate
+from stream.sources.track_clock import TrackClock, sound_clock
+from stream.sources.ts_tables import Tables, read_tables
 from stream.sources.video_streams import sounds, video_streams
 
 Raw = av.VideoFrame | Sound
@@ -26,7 +33,7 @@ _PRIMING_S = 0.1  # audio may start this long before the video: the decoder's pr
 UNINDEXED = ("mpegts", "mpeg")
 # AVI stores no times, GIF how long each frame is meant to stay, and Theora no frames equal to the one before.
 _WITHOUT_GAPS = ("avi", "gif", "ogg")
-_LEAP_S = Fraction(10)  # their clock may jump ahead too; FFmpeg's programs have the same threshold
+LEAP_S = Fraction(10)  # their clock may jump ahead too; FFmpeg's programs have the same threshold
 _NEAR_S = 10  # around a wrap of the clock
 _LOOK_BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, float("inf"))
 
@@ -36,7 +43,8 @@ class Reader:
 
     health: decoding errors. gaps: missing frames, by the times of packets, whether or not they can be decoded.
     picture_reached_s: end time of the last frame. reached_s: that of the last frame or audio packet.
-    sound: the audio streams. unknown_sound: names of those without a decoder. splices: of joined recordings.
+    sound: the audio streams. unknown_sound: names of those without a decoder. splices: of joined recordings. repair:
+    of damaged times. captions: whether a frame with closed captions was decoded.
     """
 
     def __init__(
@@ -47,8 +55,9 @@ class Reader:
         start_s: float = 0.0,
         end_s: float | None = None,
     ) -> None:
-        self._container, self._stream = container, stream
-        self._decoder = media.decoder(stream, settings)
+        self._container, self._stream, self._settings = container, stream, settings
+        self._decoder = self._own_decoder = media.decoder(stream, settings)
+        self._codec = ""  # of the decoder, if it is not the stream's own
         self._start_s = start_s
         self._window_s = float("inf") if end_s is None else max(0.0, end_s - start_s)
         self._counted = is_raw(container)  # frames have no times, and are decoded from the start
@@ -59,6 +68,7 @@ class Reader:
             self.rate = plausible_rate(stream.average_rate, stream.guessed_rate)
             self.time_base = stream.time_base or Fraction(1, 90_000)
         self._count = 0
+        self.captions = False
         self.sound = sounds(container, stream)
         self.unknown_sound = tuple(
             f"sound track {number}" for number, s in enumerate(container.streams.audio, 1) if s.codec_context is None
@@ -152,6 +162,7 @@ class Reader:
         else:
             # In this stream: FFmpeg might choose another one, whose keyframes are at other times.
             self._container.seek(int(target / self.time_base), backward=True, stream=self._stream)
+        self._codec, self._decoder = "", self._own_decoder
         self._decoder.flush_buffers()
         self.health = DecodeHealth()
         self._start_clocks()
@@ -159,14 +170,15 @@ class Reader:
     def _start_clocks(self) -> None:
         origin = Fraction(0) if self._counted else origin_s(self._container)
         start = origin + Fraction(self._start_s).limit_denominator(1_000_000)
-        self.splices = Splices(start, None if self._indexed else _LEAP_S)
-        self._picture = _Track(self.time_base, self.rate, self.splices)
-        frames = {s.index: Fraction(s.rate or 48_000, 1024) for s in self.sound}
-        self._sound = {s.index: _Track(s.time_base, frames[s.index], self.splices) for s in self.sound}
+        self.repair = TimeRepair()
+        self._presentation = PresentationTimes()
+        self.splices = Splices(start, None if self._indexed else LEAP_S)
+        self._picture = TrackClock(self.time_base, self.rate, self.splices)
+        self._sound = {s.index: sound_clock(s, self.splices) for s in self.sound}
         self._last_duration_s = 0.0
         self._before: av.VideoFrame | None = None  # the last frame before the range
         self._noted = 0
-        self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s, _LEAP_S)
+        self.gaps = GapFinder(self.time_base, float(self.offset * self.time_base) + self._start_s, LEAP_S)
 
     def _decode(self) -> Iterator[Raw]:
         for packet in self._demux():
@@ -176,20 +188,44 @@ class Reader:
                     yield packet
             elif not self._past_end(self._picture):
                 self._note_time(packet)
+                self._picture.announce(packet.pts)
+                yield from self._change_codec(packet)
                 yield from self._pictures(packet)
             if self._past_end(self._picture) and all(self._past_end(track) for track in self._sound.values()):
                 return
         yield from self._pictures(None)
 
     def _demux(self) -> Iterator[Any]:
+        found = (packet for packet in packets(self._container, [self._stream, *self.sound]) if packet.size)
         try:
-            for packet in packets(self._container, [self._stream, *self.sound]):
-                if packet.size:
-                    yield packet
+            yield from found if self._indexed else self.repair.packets(found)
         except av.error.FFmpegError:
             self.health.cut = True
 
+    def other_codec(self, packet: Any) -> str:
+        """See `VideoInfo.other_codec`; also for packets of video."""
+        return self.tables.codec(packet.stream.id, packet.pos)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """Of an MPEG-TS; empty for other files."""
+        name = self._container.name.removeprefix("file:")
+        return read_tables(Path(name)) if self._container.format.name == "mpegts" else Tables()
+
+    def _change_codec(self, packet: Any) -> Iterator[av.VideoFrame]:
+        """Switch to the decoder for this packet. Yields the last frames of the one before."""
+        codec = self.other_codec(packet)
+        if codec == self._codec:
+            return
+        yield from self._pictures(None)
+        self._codec, self._decoder = codec, self._own_decoder
+        if codec:
+            self._decoder = media.decoder_of(codec, self._settings)
+        else:
+            self._decoder.flush_buffers()
+
     def _pictures(self, packet: Any) -> Iterator[av.VideoFrame]:
+        """The frames that the decoder returns for a packet; None: the last ones."""
         if self._first_dts is None and packet is not None:
             self._first_dts = packet.dts
         try:
@@ -202,7 +238,11 @@ class Reader:
             return
         for picture in pictures:
             self._displays.apply(picture)
-            pts = picture.pts if self._timed else self._untimed_pts(picture, packet)
+            self.captions = self.captions or has_captions(picture)
+            if self._timed:
+                pts = self._presentation.choose(picture.pts, picture.dts)
+            else:
+                pts = self._untimed_pts(picture, packet)
             if self._counted:
                 pts, self._count = self._count, self._count + 1
             time = self._picture.place_or_drop(pts)
@@ -239,11 +279,11 @@ class Reader:
             self._delay = picture.dts - (self._first_dts or 0)
         return picture.dts - self._delay
 
-    def _in_range(self, track: "_Track") -> bool:
+    def _in_range(self, track: TrackClock) -> bool:
         earliest_s = -TIME_TOLERANCE_S if self._start_s > 0 else -_PRIMING_S
         return track.now_s > earliest_s and not self._past_end(track)
 
-    def _past_end(self, track: "_Track") -> bool:
+    def _past_end(self, track: TrackClock) -> bool:
         return track.now_s > self._window_s - TIME_TOLERANCE_S
 
 
@@ -251,29 +291,3 @@ def offset(container: InputContainer, time_base: Fraction, start_s: float) -> in
     """Ticks to add to the file's own times, so that time 0 is `start_s` seconds after the start of the file."""
     start = Fraction(start_s).limit_denominator(1_000_000)
     return round(-(origin_s(container) + start) / time_base)
-
-
-class _Track:
-    """The clock of one stream. now_s: time of the last frame or packet, relative to the requested start."""
-
-    def __init__(self, time_base: Fraction | None, rate: Fraction, splices: Splices) -> None:
-        self._time_base = time_base or Fraction(1, 90_000)
-        self.now_s = float("-inf")
-        self._timeline = Timeline(self._time_base, round(1 / (rate * self._time_base)), splices)
-
-    @property
-    def begun(self) -> bool:
-        return self.now_s > float("-inf")
-
-    def locate(self, pts: int | None) -> int:
-        """The time of a packet in ticks; the packet may overlap the one before."""
-        located = self._timeline.locate(pts)
-        self.now_s = float(located * self._time_base)
-        return located
-
-    def place_or_drop(self, pts: int | None) -> int | None:
-        """The time of a frame in ticks, later than the one before; None if that time has been shown already."""
-        placed = self._timeline.place_or_drop(pts)
-        if placed is not None:
-            self.now_s = float(placed * self._time_base)
-        return placed

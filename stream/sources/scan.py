@@ -1,9 +1,12 @@
-"""Frame times and keyframes of a file, from its packets: nothing is decoded, an hour takes about a second."""
+"""Frame times and keyframes of a file, from its packets: at most a few frames are decoded, an hour takes about a
+second."""
 
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -15,6 +18,7 @@ from stream.sources.packets import packets
 from stream.sources.raw_streams import is_raw, raw_rate
 from stream.sources.reader import offset
 
+_TRIED = 100  # frames that are decoded to find out whether times are those of presentation
 _EXACT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}  # seeking by time is exact, and times are reliable
 
 
@@ -52,6 +56,7 @@ def scan(
         first = 0 if start_s > 0 else -(2**62)
         last = 2**62 if end_s is None else round(min((end_s - start_s) / tick, 2**62))
         times, keys, plain = array("q"), array("q"), container.format.name in _EXACT
+        reordered, latest = not video.codec_context.has_b_frames, -(2**62)
         try:
             for number, packet in enumerate(packets(container, [video])):
                 beat()
@@ -60,7 +65,9 @@ def scan(
                 pts = number if counted else packet.pts
                 if pts is None:
                     plain = False
-                elif first <= pts + shift < last:
+                    continue
+                reordered, latest = reordered or pts < latest, pts
+                if first <= pts + shift < last:
                     times.append(pts + shift)
                     if packet.is_keyframe:
                         keys.append(pts + shift)
@@ -68,7 +75,22 @@ def scan(
             plain = False
         expected_s = extent(container, video).end_s
     ordered = array("q", sorted(times))
+    if plain and not reordered:  # the reader computes other times if frames are reordered and their times are not
+        plain = not _steps_back(path, settings, stream)
     plain = plain and len(set(ordered)) == len(ordered) > 0
     if plain and end_s is None and expected_s is not None:  # a truncated file is reported when it is read as a whole
         plain = start_s + float(ordered[-1] * tick) > expected_s - max(0.5, 0.02 * expected_s)
     return Scan(ordered, array("q", sorted(keys)), plain)
+
+
+def _steps_back(path: Path, settings: Settings, stream: int | None) -> bool:
+    """Whether the times of the first decoded frames, which are in the order of presentation, step back."""
+    with media.open_container(path, settings) as container:
+        video = media.video_stream(container, settings, stream)
+        latest = -(2**62)
+        with suppress(av.error.FFmpegError):
+            for frame in islice(container.decode(video), _TRIED):
+                if frame.pts is not None and frame.pts <= latest:
+                    return True
+                latest = latest if frame.pts is None else frame.pts
+    return False

@@ -1,6 +1,7 @@
 """The subtitles and data tracks of a file, read by a separate demuxer, independently of the frames.
 
-Nothing is decoded. The demuxer skips picture and sound; with the index of MP4 and MOV it reads little else.
+Nothing is decoded. The demuxer skips picture and sound; with the index of MP4 and MOV it reads little else. In MPEG-TS
+and MPEG-PS it reads the times of picture and sound, because these show where the clock of the file jumps or restarts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,14 @@ from av.stream import Discard, Disposition
 from stream import limits
 from stream.picture.extras import SidePacket, SideTrack
 from stream.picture.location import has_location
+from stream.picture.timing import Splices, plausible_rate
 from stream.settings import Settings
 from stream.sources import container as media
+from stream.sources.damaged_times import TimeRepair
 from stream.sources.extent import origin_s
 from stream.sources.packets import packets
+from stream.sources.reader import LEAP_S, UNINDEXED
+from stream.sources.track_clock import TrackClock, sound_clock
 
 _EMPTY_CUE = b"\0\0"  # of mov_text: fills the time between two cues; muxers write their own
 
@@ -25,7 +30,8 @@ _EMPTY_CUE = b"\0\0"  # of mov_text: fills the time between two cues; muxers wri
 class OpenedTracks:
     """The side tracks of the file at `path`, from `start_s` to `end_s`, with times relative to `start_s`.
 
-    location: whether subtitle cues with locations, such as those of drones, are passed on. Raises UnreadableMedia.
+    location: whether subtitle cues with locations, such as those of drones, are passed on. timed_by: the indexes of the
+    streams of picture and sound that are read. Raises UnreadableMedia.
     """
 
     def __init__(
@@ -36,13 +42,18 @@ class OpenedTracks:
         start_s: float,
         end_s: float | None,
         location: bool,
+        timed_by: Sequence[int] = (),
     ) -> None:
         self._container = media.open_container(path, settings)
+        indexed = self._container.format.name not in UNINDEXED
+        read = () if indexed else timed_by
         for stream in (*self._container.streams.video, *self._container.streams.audio):
-            if not stream.disposition & Disposition.attached_pic:
+            if not stream.disposition & Disposition.attached_pic and stream.index not in read:
                 stream.discard = Discard.all
         self._tracks = {track.index: track for track in tracks}
-        self._origin_s = origin_s(self._container) + Fraction(start_s).limit_denominator(1_000_000)
+        origin = origin_s(self._container) + Fraction(start_s).limit_denominator(1_000_000)
+        self._splices = Splices(origin, None if indexed else LEAP_S)
+        self._clocks = {index: self._clock(self._container.streams[index]) for index in read}
         self._window_s = None if end_s is None else Fraction(end_s - start_s).limit_denominator(1_000_000)
         self._location = location
 
@@ -59,12 +70,16 @@ class OpenedTracks:
 
     def packets(self) -> Iterator[SidePacket]:
         """A cue that begins before the start, or ends after the end, is cut. Ends early where the file is damaged."""
-        streams = [self._container.streams[index] for index in self._tracks]
-        if not streams:
+        streams = [self._container.streams[index] for index in (*self._tracks, *self._clocks)]
+        if not self._tracks:
             return
         latest_s = dict.fromkeys(self._tracks, Fraction(0))
+        found = packets(self._container, streams)
         try:
-            for packet in packets(self._container, streams):
+            for packet in TimeRepair().packets(found) if self._clocks else found:
+                if clock := self._clocks.get(packet.stream.index):
+                    clock.locate(packet.dts if packet.pts is None else packet.pts)
+                    continue
                 placed = self._placed(packet)
                 if placed is not None and placed.start_s >= latest_s[placed.index]:
                     latest_s[placed.index] = placed.start_s
@@ -75,6 +90,11 @@ class OpenedTracks:
     def close(self) -> None:
         self._container.close()
 
+    def _clock(self, stream: Any) -> TrackClock:
+        if stream.type == "audio":
+            return sound_clock(stream, self._splices)
+        return TrackClock(stream.time_base, plausible_rate(stream.average_rate, stream.guessed_rate), self._splices)
+
     def _placed(self, packet: Any) -> SidePacket | None:
         ticks, clock = packet.pts if packet.pts is not None else packet.dts, packet.time_base
         if ticks is None or not clock or not 0 < packet.size <= limits.SIDE_PACKET_BYTES:
@@ -82,7 +102,7 @@ class OpenedTracks:
         track = self._tracks[packet.stream.index]
         if track.kind == "subtitle" and self._is_left_out(track, packet):
             return None
-        begin_s = ticks * clock - self._origin_s
+        begin_s = ticks * clock + self._splices.recent()[-1]
         end_s = begin_s + max(0, packet.duration or 0) * clock
         if self._window_s is not None:
             end_s = min(end_s, self._window_s)

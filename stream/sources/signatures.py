@@ -43,7 +43,8 @@ _JPEG_BYTES = 2**23  # read to find the end of the first picture of a motion JPE
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of a JPEG
 _CHUNKS = 100  # of a PNG, before its pixels
 _PACKETS = ((0, 188), (4, 192))  # of MPEG transport streams: where a sync byte is, and the distance to the next
-_HEAD = 4 + 192 + 1
+_SYNCS = 5  # in a row, of a transport stream that does not begin with a packet
+_HEAD = 192 * (_SYNCS + 1)
 
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -80,9 +81,16 @@ def _is_video(head: bytes) -> bool:
         return head[8:12] not in _SOUND
     if head[:4] == b"RIFF":
         return head[8:12] == b"AVI "
-    return bool(head.startswith(_VIDEOS) or _RAW.match(head)) or any(
-        head[n : n + 1] == head[n + step : n + step + 1] == b"G" for n, step in _PACKETS
+    return (
+        bool(head.startswith(_VIDEOS) or _RAW.match(head))
+        or any(head[n : n + 1] == head[n + step : n + step + 1] == b"G" for n, step in _PACKETS)
+        or _is_cut_transport_stream(head)
     )
+
+
+def _is_cut_transport_stream(head: bytes) -> bool:
+    """Whether this is a transport stream that was cut inside a packet, as by a split into files of equal size."""
+    return any(head[n::step][:_SYNCS] == b"G" * _SYNCS for _, step in _PACKETS for n in range(step))
 
 
 def is_motion_jpeg(path: Path) -> bool:

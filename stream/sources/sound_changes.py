@@ -14,6 +14,7 @@ from stream.picture.frames import Sound
 from stream.settings import Settings
 from stream.sources import container as media
 from stream.sources.packets import packets
+from stream.sources.ts_tables import read_tables
 
 _EVERY_S = 0.1  # one packet is decoded per interval
 _ADTS_SYNC = 0xFFF
@@ -47,7 +48,10 @@ def changing_sound(path: Path, settings: Settings, beat: Callable[[], None] = la
                     break
         except av.error.FFmpegError:
             pass
-    return frozenset(index for index, found in watched.items() if found.changes)
+        known = read_tables(path).spans if container.format.name == "mpegts" else {}
+        return frozenset(
+            index for index, found in watched.items() if found.changes or container.streams[index].id in known
+        )
 
 
 class _Format:

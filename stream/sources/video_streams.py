@@ -36,9 +36,7 @@ def choose(container: InputContainer, number: int | None = None) -> av.VideoStre
     if number is None:
         return max(streams, key=partial(_rank, container))
     if number >= len(streams):
-        last = len(streams) - 1
-        known = f"streams 0 to {last}" if last else "stream 0"
-        raise NoVideoStream(f"{_name(container)} has no video stream {number}, only {known}")
+        raise NoVideoStream.numbered(_name(container), number, len(streams))
     return streams[number]
 
 

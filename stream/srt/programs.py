@@ -1,14 +1,15 @@
 """Programs that have the SRT library: how they are found, and their commands for reading and for writing MPEG-TS.
 
-ffmpeg gets a passphrase and a stream id through an inherited pipe, so they are not in the process list. For
-srt-live-transmit they can only be arguments.
+ffmpeg gets a passphrase and a stream id through an inherited pipe, so they are not in the process list, if it can read
+them there: for writing, not every version can. For srt-live-transmit they can only be arguments.
 """
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from tempfile import NamedTemporaryFile
 from urllib.parse import urlencode
 
 from stream.errors import UsageError
@@ -40,11 +41,11 @@ CommandFor = Callable[[SrtAddress, float, int], Command]
 
 @dataclass(frozen=True)
 class Program:
-    """A program on this machine. hides_secrets: whether passphrases stay out of the process list."""
+    """A program on this machine. exposed: what has its passphrase in the process list, "" for nothing."""
 
     name: str
     path: str
-    hides_secrets: bool
+    exposed: str
     read: CommandFor
     write: CommandFor
 
@@ -52,28 +53,49 @@ class Program:
 def find_program(path: str | None = None) -> Program:
     """The first program on PATH that has SRT. path: folders to search instead. Raises UsageError with the packages."""
     if (ffmpeg := shutil.which("ffmpeg", path=path)) and _has_srt(ffmpeg):
-        return Program("ffmpeg", ffmpeg, True, partial(_ffmpeg_read, ffmpeg), partial(_ffmpeg_write, ffmpeg))
+        hides = _reads_presets(ffmpeg)
+        commands = partial(_ffmpeg_read, ffmpeg), partial(_ffmpeg_write, ffmpeg, hides)
+        return Program("ffmpeg", ffmpeg, "" if hides else "outputs", *commands)
     if transmit := shutil.which("srt-live-transmit", path=path):
         commands = partial(_transmit_read, transmit), partial(_transmit_write, transmit)
-        return Program("srt-live-transmit", transmit, False, *commands)
+        return Program("srt-live-transmit", transmit, "sources and outputs", *commands)
     raise UsageError(MISSING)
 
 
 @lru_cache
 def _has_srt(ffmpeg: str) -> bool:
-    command = [ffmpeg, "-hide_banner", "-protocols"]
+    return b"srt" in _output([ffmpeg, "-hide_banner", "-protocols"]).split()
+
+
+@lru_cache
+def _reads_presets(ffmpeg: str) -> bool:
+    """Whether options of an output's protocol can be in a file (-fpre): then an invalid one is an error.
+
+    FFmpeg 5.1 reads them there; 9.0 reads only those of encoders.
+    """
+    copy = [ffmpeg, "-nostdin", "-v", "quiet", "-f", "data", "-i", "pipe:0", *_RAW_OUTPUT]
+    with NamedTemporaryFile() as valid, NamedTemporaryFile() as invalid:
+        for file, value in ((valid, b"1316"), (invalid, b"x")):
+            file.write(b"blocksize=" + value)
+            file.flush()
+        results = [_output([*copy, "-fpre", file.name, "pipe:1"], b"data") for file in (valid, invalid)]
+    return results == [b"data", b""]
+
+
+def _output(command: Sequence[str], stdin: bytes = b"") -> bytes:
+    """What a program writes; nothing if it fails or hangs."""
     try:
-        found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_S, check=False)
+        found = subprocess.run(command, input=stdin, capture_output=True, timeout=_PROBE_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return b"srt" in found.stdout.split()
+        return b""
+    return found.stdout if found.returncode == 0 else b""
 
 
 def _ffmpeg_url(address: SrtAddress, connect_s: float) -> str:
     values: dict[str, str | int] = {"mode": address.mode, "transtype": "live", "pkt_size": PACKET}
     values["latency"] = address.latency_ms * 1000  # microseconds
     if address.mode == "caller":
-        values["connect_timeout"] = round(connect_s * 1000)
+        values |= {"connect_timeout": round(connect_s * 1000)}
     if address.key_bytes:
         values["pbkeylen"] = address.key_bytes
     return f"srt://{address.host_and_port}?{urlencode(values)}"
@@ -111,12 +133,14 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _ffmpeg_write(program: str, address: SrtAddress, connect_s: float, pipe: int) -> Command:
+def _ffmpeg_write(program: str, hides: bool, address: SrtAddress, connect_s: float, pipe: int) -> Command:
     """Each write of `PACKET` bytes to stdin becomes one SRT packet."""
-    preset = ("-fpre", f"/dev/fd/{pipe}") if address.is_secret else ()
+    secrets = _secret_options(address)
+    shown = [text for name, value in secrets.items() for text in (f"-{name}", value)]
+    preset = ("-fpre", f"/dev/fd/{pipe}") if hides and secrets else shown
     stdin = (*_RAW_INPUT, "-blocksize", str(PACKET), "-i", "pipe:0")
     argv = (*_ffmpeg(program), *stdin, *_RAW_OUTPUT, *preset, _ffmpeg_url(address, connect_s))
-    lines = [f"{name}={value}\n" for name, value in _secret_options(address).items()]
+    lines = [f"{name}={value}\n" for name, value in secrets.items() if hides]
     return Command(argv, "".join(lines), ("Output #0",))
 
 

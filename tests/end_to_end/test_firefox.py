@@ -8,6 +8,7 @@ import av
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from stream.picture.frames import to_av
 from tests.conftest import PICTURES
@@ -130,6 +131,14 @@ def test_the_studio(scene_server: Served, tab: Tab, tmp_path: Path) -> None:
     tab.wait_for_selector("#status[data-state=idle]")
 
 
+def shown_through(tab: Tab, page: tuple[int, int, int]) -> float:
+    """The share of the window in which the page's colour is seen."""
+    path = PICTURES / "firefox_obs.png"
+    tab.screenshot(path)
+    image = np.asarray(Image.open(path).convert("RGB"), np.int64)
+    return float((np.abs(image - page).max(-1) <= 4).mean())
+
+
 def test_the_viewers_page(scene_server: Served, tab: Tab) -> None:
     """The studio goes on air; another window plays it with sound."""
     go_live(tab, scene_server.url, SLATE_CHIP)
@@ -146,6 +155,10 @@ def test_the_viewers_page(scene_server: Served, tab: Tab) -> None:
     viewer.wait_for_function(_PLAYS)
     PICTURES.mkdir(exist_ok=True)
     viewer.screenshot(PICTURES / "firefox_viewer.png")
+    viewer.goto(httpx.post(f"{scene_server.url}/api/links", json=link, timeout=10).json()["obs"])
+    viewer.wait_for_selector("body[data-state=live]")
+    viewer.evaluate("document.body.style.background = 'rgb(200, 0, 220)'")
+    becomes(lambda: shown_through(viewer, (200, 0, 220)), lambda share: 0.3 < share < 0.95)
     viewer.close()
     tab.click("#share-go:not([disabled])")
     tab.wait_for_function("document.querySelector('#share-state').textContent === 'Nobody can see you.'")

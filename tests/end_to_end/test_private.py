@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from stream.records.engines import ENGINES
-from stream.records.live import Session, SessionKind
+from stream.records.live import Meters, Session, SessionKind, SessionState
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.redis_server import Embedded
@@ -68,9 +68,15 @@ class Video:
         count = len(self.client.pictures)
         await until(lambda: len(self.client.pictures) >= count + 5, what="more pictures")
 
-    async def notice(self) -> str:
+    async def meters(self) -> Meters | None:
         found = await self.store.session(self.session.id)
-        return found.meters.notice if found is not None and found.meters is not None else ""
+        return found.meters if found is not None else None
+
+    async def told(self, text: str) -> None:
+        """Wait until the notice contains this text."""
+        async with asyncio.timeout(8):
+            while (meters := await self.meters()) is None or text not in meters.notice:
+                await asyncio.sleep(0.02)
 
     def is_subject(self) -> bool:
         """Whether the upper half is the camera's: then it shows the frame number in black or white."""
@@ -114,17 +120,21 @@ async def test_while_the_engine_loads_and_on_the_first_frame(url: str) -> None:
 
 @asynctest
 async def test_an_engine_of_150_ms(url: str) -> None:
+    """The delay is bounded in units of the engine's time: a queue would show more pictures before the newest one."""
     camera = Camera()
     async with video(url, camera, engine="slow") as seen:
         await seen.shows(seen.is_subject, "the subject")
         del seen.client.pictures[:]
-        await asyncio.sleep(4.0)
+        await asyncio.sleep(3.5)
         pictures = seen.client.pictures[:]
-        late_ms = [1000 * (at_s - camera.sent_s[number_in(picture)]) for at_s, picture in pictures]
+        sent_s = [camera.sent_s[number_in(picture)] for _, picture in pictures]
+        seen_s = [at_s for at_s, _ in pictures]
+        late_ms = [1000 * (at_s - begin_s) for begin_s, at_s in zip(sent_s, seen_s, strict=True)]
+        before = [sum(at_s > begin_s for at_s in seen_s[:n]) for n, begin_s in enumerate(sent_s)]
         half = len(late_ms) // 2
         p50_ms, p95_ms = np.percentile(late_ms, [50, 95])
-        print(f"{len(late_ms) / 4:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms")
-        assert p95_ms < 450
+        print(f"{len(late_ms) / 3.5:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms, before {before}")
+        assert np.percentile(before, 95) <= 3, "pictures seen between sending a frame and seeing it"
         assert np.median(late_ms[half:]) < np.median(late_ms[:half]) + 60, "the delay does not grow"
         found = await seen.store.session(seen.session.id)
         assert found is not None
@@ -153,9 +163,8 @@ async def test_an_engine_that_raises(url: str) -> None:
 async def test_an_engine_that_is_unavailable(url: str) -> None:
     async with video(url, engine="unloadable") as seen:
         await seen.shows(seen.is_subject, "another engine's matte")
+        await seen.told("its file is damaged")
         seen.assert_never()
-        await asyncio.sleep(1.2)
-        assert "its file is damaged" in await seen.notice()
 
 
 @asynctest
@@ -164,11 +173,10 @@ async def test_a_new_engine_takes_over_when_it_is_warm(url: str) -> None:
         await seen.shows(seen.is_subject, "the subject")
         first = len(seen.client.pictures)
         await seen.change(engine="heavy", background="color:#ff0000")
-        await asyncio.sleep(1.8)
-        found = await seen.store.session(seen.session.id)
-        assert found is not None
-        assert found.meters is not None
-        assert found.meters.engine == "heavy"
+        async with asyncio.timeout(8):
+            while (meters := await seen.meters()) is None or meters.engine != "heavy":
+                await asyncio.sleep(0.02)
+        await seen.shows(seen.is_subject, "the subject")
         covered = [colour for colour in seen.upper[first:] if apart(colour, RED) < 60]
         assert not covered, "the old engine works until then"
         seen.assert_never()
@@ -196,20 +204,81 @@ async def test_a_background_that_cannot_be_read(url: str, tmp_path: Path) -> Non
         await seen.shows(lambda: apart(seen.lower[-1], (0, 255, 0)) < 60, "green")
         picture.write_bytes(b"not a picture")
         await seen.change(background=f"image:{tmp_path / 'gone.png'}")
-        await asyncio.sleep(1.5)
-        assert apart(seen.lower[-1], (0, 255, 0)) < 60, "the old background stays"
-        assert "gone.png" in await seen.notice()
+        await seen.told("gone.png")
+        await seen.shows(lambda: apart(seen.lower[-1], (0, 255, 0)) < 60, "the old background")
         seen.assert_never()
 
 
 @asynctest
 async def test_a_picture_that_changes_its_size(url: str) -> None:
-    camera = Camera(rate=20, size_of=lambda n: (128, 96) if n % 20 < 10 else (256, 192) if n < 60 else (96, 128))
+    camera = Camera(rate=30, size_of=lambda n: (128, 96) if n % 20 < 10 else (256, 192) if n < 60 else (96, 128))
     async with video(url, camera) as seen:
         await seen.shows(lambda: camera.sent > 70 and seen.is_subject(), "all sizes")
         sizes = {(picture.width, picture.height) for _, picture in seen.client.pictures}
         assert len(sizes) > 1
         seen.assert_never()
+
+
+@asynccontextmanager
+async def stacked(seen: Video) -> AsyncIterator[Client]:
+    """A viewer of the session's colour above alpha."""
+    while (found := await seen.store.session(seen.session.id)) is None or found.state is not SessionState.LIVE:
+        await asyncio.sleep(0.02)
+    client = Client(None, "H264")
+    try:
+        view = Session(id=f"v{time.monotonic_ns()}", kind=SessionKind.VIEW, of=seen.session.id, alpha="stacked")
+        answer = await seen.store.offer(view, await client.offer(), 8.0)
+        assert answer is not None
+        await client.take(answer.sdp)
+        yield client
+    finally:
+        await client.close()
+
+
+def alpha_of(client: Client) -> int:
+    """Alpha in the upper half of the newest stack, where the subject is."""
+    return max(patch(client.pictures[-1][1], 0.3, 0.6)) if client.pictures else -1
+
+
+def assert_stacks_never_show_the_room(client: Client) -> None:
+    assert client.pictures
+    for _, picture in client.pictures:
+        assert (picture.width, picture.height) == (128, 192)
+        colour, alpha = patch(picture, 0.5, 0.375), patch(picture, 0.5, 0.875)
+        assert max(*colour, *alpha) < 24, f"the room's colour {colour}, its alpha {alpha}"
+
+
+@pytest.mark.parametrize("background", ["color:#ff0000", "blur", "none"])
+@asynctest
+async def test_stacks_while_the_engine_loads_and_when_it_raises(url: str, background: str) -> None:
+    Broken.broken.clear()
+    async with video(url, engine="heavy", background=background) as seen, stacked(seen) as viewer:
+        await until(lambda: alpha_of(viewer) > 230, what="the subject")
+        await seen.change(engine="broken", background=background)
+        await asyncio.sleep(0.3)
+        await until(lambda: alpha_of(viewer) > 230, what="the subject, by another engine")
+        Broken.broken.set()
+        await until(lambda: alpha_of(viewer) < 24, what="nothing")
+        Broken.broken.clear()
+        await seen.change(engine="broken", background="color:#0000ff", view="overlay")
+        await until(lambda: alpha_of(viewer) > 230, what="the subject again")
+        assert_stacks_never_show_the_room(viewer)
+
+
+@asynctest
+async def test_stacks_of_an_overloaded_engine_and_of_a_camera_that_is_lost(url: str) -> None:
+    camera = Camera()
+    async with video(url, camera, engine="slow") as seen, stacked(seen) as viewer:
+        await until(lambda: len(viewer.pictures) > 8, what="stacks")
+        assert alpha_of(viewer) > 230
+        camera.paused = True
+        await asyncio.sleep(1.0)
+        count = len(viewer.pictures)
+        await asyncio.sleep(0.5)
+        assert len(viewer.pictures) <= count + 1, "the last stack stays; the page clears it"
+        camera.paused = False
+        await until(lambda: len(viewer.pictures) > count + 5, what="more stacks")
+        assert_stacks_never_show_the_room(viewer)
 
 
 @asynctest

@@ -38,6 +38,13 @@ def off(pictures: Pictures, colour: tuple[int, int, int]) -> float:
     return float(np.abs(pictures.reshape(-1, 3).mean(0) - colour).max())
 
 
+def transparent(tab: Any) -> float:
+    """The share of a page's pixels that are transparent; 0 if none is opaque."""
+    image = Image.open(io.BytesIO(tab.screenshot(omit_background=True))).convert("RGBA")
+    alpha = np.asarray(image, np.uint8)[..., 3]
+    return float((alpha == 0).mean()) if alpha.max() == 255 else 0.0
+
+
 def part(image: Pictures, box: Box) -> Pictures:
     return image[inside(box, *image.shape[:2])]
 
@@ -145,7 +152,7 @@ def copied(tab: Any, name: str) -> str:
 
 def test_links_are_copied_and_show_the_picture(studio: Any) -> None:
     studio.click("#share-open")
-    found = {name: copied(studio, name) for name in ("view", "obs", "whip", "token")}
+    found = {name: copied(studio, name) for name in ("view", "obs", "clean", "whip", "token")}
     studio.fill("#share-name", "stage")
     studio.select_option("#share-lasts", "3600")
     until(studio, "document.getElementById('share-whip').value.includes('/whip/stage')")
@@ -153,9 +160,13 @@ def test_links_are_copied_and_show_the_picture(studio: Any) -> None:
     studio.click("#share-go")
     studio.wait_for_selector("#share-state:has-text('On air as “stage”.')", timeout=20_000)
     viewer = studio.context.new_page()
-    viewer.goto(copied(studio, "obs"))
+    viewer.goto(copied(studio, "clean"))
     viewer.wait_for_selector(".stage .shown", timeout=20_000)
     becomes(lambda: off(look(viewer, CORNER), SLATE), lambda levels: levels < 20)
+    viewer.goto("about:blank")
+    viewer.goto(copied(studio, "obs"))
+    viewer.wait_for_selector("body[data-state=live]", timeout=20_000)
+    becomes(lambda: transparent(viewer), lambda share: 0.3 < share < 0.95)
     viewer.goto("about:blank")
     viewer.goto(found["view"].replace("/view/studio", "/view/stage"))
     viewer.click("#sound")

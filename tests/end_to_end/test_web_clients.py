@@ -70,6 +70,8 @@ window.post = async (address, token) => {
   const response = await fetch(address, { method: "POST", body: "v=0", headers })
   return [response.status, response.headers.get("WWW-Authenticate"), (await response.json()).code]
 }
+// whip-whep reports the answer to candidates that it sends after it has stopped as an error
+addEventListener("unhandledrejection", (event) => { if (/status 409/.test(event.reason)) event.preventDefault() })
 window.ready = true
 </script>"""
 

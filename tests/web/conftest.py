@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from stream.settings import Settings
 from tests.waiting import PATIENCE_S
 from tests.web.live_worker_double import CANNED, Double
 from tests.web.running_site import Site, running
-from tests.web.static.pages import CAMERA, CHROMIUM, FLAGS, Worker
+from tests.web.static.pages import CAMERA, CHROMIUM, FLAGS, HASTE, Worker, ready
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +144,60 @@ def page(browser: Any) -> Iterator[Any]:
     yield page
     context.close()
     assert not errors
+
+
+@pytest.fixture
+def hasty(page: Any) -> None:
+    """From its next load, the page waits a fifth of the time where it would wait a second or more to ask again."""
+    page.add_init_script(HASTE)
+
+
+@pytest.fixture(scope="module")
+def studio(browser: Any, site: Site) -> Iterator[Any]:
+    """The studio in one page for all tests of a module that call functions of its scripts, or look at its layout."""
+    page = browser.new_page()
+    page.set_default_timeout(1000 * PATIENCE_S)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(site.url)
+    yield page
+    page.close()
+    assert not errors
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    folder = pytest.importorskip("axe_playwright_python", reason="brings axe-core")
+    return resources.files(folder).joinpath("axe.min.js").read_text()
+
+
+@pytest.fixture
+def audited(page: Any, axe: str) -> Callable[[str], None]:
+    """Fails on problems that axe calls serious or critical, in light and dark mode, which differ in colours only."""
+
+    def audit(where: str) -> None:
+        if page.evaluate("typeof axe") == "undefined":
+            page.evaluate(f"() => {{ {axe} }}")
+        for scheme, rules in (("light", "{}"), ("dark", "{ runOnly: ['color-contrast', 'link-in-text-block'] }")):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # no half-way colours
+            found = page.evaluate(f"axe.run({rules})")["violations"]
+            severe = [violation for violation in found if violation["impact"] in ("serious", "critical")]
+            bad = [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in severe]
+            assert not bad, f"{where}, {scheme}: {bad}"
+
+    return audit
+
+
+@pytest.fixture(scope="session")
+def video_site(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose worker sends video. All tests share it, so none may kill the worker or leave backgrounds."""
+    url = f"{valkey}?db=3"
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), max_offers=10**6)
+    with running(settings, url, worker=False) as site:
+        worker = Worker(url, "one")
+        ready(site, 1)
+        yield site
+        worker.kill()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ STATIC = Path(__file__).parents[2] / "web/static"
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/view/studio", "/api/sessions", "/nothing", "/static/studio/studio.js", "/livez"]
+    "path", ["/", "/view/studio", "/obs/studio", "/api/sessions", "/nothing", "/static/studio/studio.js", "/livez"]
 )
 def test_security_headers(http: httpx.Client, path: str) -> None:
     headers = http.get(path).headers
@@ -47,7 +47,9 @@ def test_no_other_origin_is_allowed(http: httpx.Client) -> None:
 
 def test_the_pages_load_nothing_from_other_sites() -> None:
     texts = {path.relative_to(STATIC).as_posix(): path.read_text() for path in STATIC.rglob("*") if path.is_file()}
-    assert {"studio/studio.html", "view/view.html", "studio/studio.js", "shared/style.css"} <= set(texts)
+    assert {"studio/studio.html", "view/view.html", "obs/obs.html", "studio/studio.js", "shared/style.css"} <= set(
+        texts
+    )
     for name, text in texts.items():
         foreign = [url for url in re.findall(r"(?:https?:)?//[\w.]+\.\w+", text) if "www.w3.org" not in url]
         assert not foreign, name

@@ -16,6 +16,7 @@ from web.videos import sweeper
 LOOPS = {
     "LiveStore.reap": "live/reap",
     "JobStore.reap_jobs": "job/reap",
+    "FeedStore.reap": "feed/reap",
     "Sweeper.wait_and_sweep": "ZRANGE",
     "Deliveries.deliver_due": "job/hook",
 }

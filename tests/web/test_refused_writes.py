@@ -1,6 +1,7 @@
 """Requests while Redis refuses calls: 503 `store_down` for each that needs one, and never 500."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.web.videos.tus import uploaded
 
 UNREADABLE = {"loading", "password changed", "permissions changed", "endless script"}
 """Refusals of reads too."""
+AT_ONCE = 8
 SLOW = {"paused"}
 """Each request would wait for a second: tested by `test_redis_link.py`."""
 
@@ -86,6 +88,17 @@ def paths(http: httpx.Client, known: Known) -> Iterator[tuple[str, str]]:
                 yield method.upper(), target
 
 
+def assert_no_bugs(http: httpx.Client, known: Known) -> None:
+    """Of all operations, several at a time: some wait for Redis before they give up."""
+
+    def check(operation: tuple[str, str]) -> None:
+        response = http.request(*operation)
+        assert response.status_code < 500 or response.json()["code"] == "store_down", (*operation, response.text)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(check, paths(http, known)))
+
+
 @pytest.mark.parametrize("kind", sorted(REFUSALS.keys() - UNREADABLE - SLOW))
 def test_every_request_gets_an_answer_or_503(
     redis_server: RedisServer, site: Site, tmp_path: Path, camera_offer: str, kind: str
@@ -99,9 +112,7 @@ def test_every_request_gets_an_answer_or_503(
                 continue
             assert response.status_code == 503, (what, response.text)
             problem(response, 503, "store_down")
-        for method, path in paths(http, known):
-            response = http.request(method, path)
-            assert response.status_code < 500 or response.json()["code"] == "store_down", (method, path, response.text)
+        assert_no_bugs(http, known)
 
 
 @pytest.mark.parametrize("kind", sorted(UNREADABLE))
@@ -116,6 +127,4 @@ def test_every_request_that_reads_gets_503(
         for what, response in (known.writes() | reads).items():
             assert response.status_code == 503, (what, response.text)
             problem(response, 503, "store_down")
-        for method, path in paths(http, known):
-            response = http.request(method, path)
-            assert response.status_code < 500 or response.json()["code"] == "store_down", (method, path, response.text)
+        assert_no_bugs(http, known)

@@ -50,8 +50,8 @@ async def test_a_worker_is_listed_then_drains_and_leaves(url: str) -> None:
 @pytest.mark.usefixtures("wrong_clock")
 @asynctest
 async def test_a_worker_with_a_wrong_clock_is_always_listed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "_BEAT_EVERY_S", 0.02)
-    monkeypatch.setattr(lifecycle, "_REAP_EVERY_S", 0.01)
+    monkeypatch.setattr(lifecycle, "_BEAT_EVERY_S", 0.01)
+    monkeypatch.setattr(lifecycle, "_REAP_EVERY_S", 0.005)
     link = OddLink(url)
     store = LiveStore(link)
     life = Lifecycle("live", store, Loops(LOG, ""), dict)

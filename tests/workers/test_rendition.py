@@ -10,7 +10,7 @@ from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from workers.edges.shape import EdgeState
 from workers.rendition import Rendition, Renditions
-from workers.scene.backgrounds import open_background
+from workers.scene.backgrounds import Drawn, open_background
 from workers.scene.composite import blend, rgb_flat
 from workers.steady.smooth import MattedFrame
 
@@ -72,3 +72,36 @@ def test_frames_pass_where_no_rendition_needs_a_matte() -> None:
     first = shown.pass_on(PATTERN.frame(1))
     assert [found.pixels is first.pixels for found in first.others] == [True]
     assert not Renditions(untouched, [rendition()], EdgeState(), live=False).untouched
+
+
+class Closing(Drawn):
+    """A transparent backdrop that records whether it was closed."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        super().__init__(lambda frame, alpha: None)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_further_renditions_may_change_and_those_left_out_are_closed() -> None:
+    one, other = (Rendition(Options.read(view="stacked"), Closing()) for _ in range(2))
+    shown = Renditions(rendition(), [one], EdgeState(), live=True)
+    assert len(drawn(shown, 0).others) == 1
+    shown.set_others([one, other])
+    assert len(drawn(shown, 1).others) == 2
+    shown.set_others([other])
+    assert len(drawn(shown, 2).others) == 1
+    assert [getattr(each.backdrop, "closed", None) for each in (one, other)] == [True, False]
+    shown.close()
+    assert getattr(other.backdrop, "closed", None)
+
+
+def test_a_rendition_that_shows_frames_unchanged_is_not_covered() -> None:
+    shown = Renditions(rendition(background="none"), [rendition()], EdgeState(), live=True)
+    assert not shown.untouched
+    first = shown.cover(PATTERN.frame(1))
+    assert np.array_equal(first.pixels, PATTERN.frame(1).pixels)
+    assert np.array_equal(first.others[0].pixels, GREEN)

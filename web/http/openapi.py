@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import APIKeyCookie, APIKeyQuery, HTTPBearer
 
+from stream.records.live import NO_WORKER
 from web.http.auth import COOKIE
 from web.http.problems import MEDIA_TYPE
 
@@ -27,6 +28,7 @@ _TEXT = {"type": "string"}
 _TAGS = {
     "sessions": "Live video: send a camera, receive its matted video on the same connection, change its options.",
     "WHIP and WHEP": "Publish a live stream (RFC 9725) and view it, with any client of these protocols.",
+    "feeds": "Live streams from a camera or server, matted and sent on: to RTMP, SRT, RTSP, WHIP and others.",
     "uploads": "Resumable uploads of videos by tus 1.0. Any tus client works.",
     "jobs": "Process videos: submit, watch, play and download.",
     "backgrounds": "The gallery, and pictures and videos of your own.",
@@ -56,10 +58,10 @@ _PROBLEM = {
     },
     "examples": [
         {
-            "type": "urn:mattebox:problem:no_worker",
+            "type": f"urn:mattebox:problem:{NO_WORKER}",
             "title": "Service Unavailable",
             "status": 503,
-            "code": "no_worker",
+            "code": NO_WORKER,
             "detail": "no worker has capacity for this video now; wait until another video ends",
         }
     ],

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.errors import DiskError, MatteboxError, NoJob, NoSession, Overloaded, StoreDown, StoreError, without_paths
 from stream.log import OncePerSecond
@@ -126,3 +127,30 @@ async def _mattebox_error(_: Request, exc: Exception) -> Response:
 async def _internal_error(_: Request, exc: Exception) -> Response:
     _log.error("a request failed", exc_info=exc)
     return render(500, "internal", "internal server error; see the server's log")
+
+
+class InternalErrors:
+    """Answers unexpected exceptions with 500, to be added inside all other middleware.
+
+    Starlette's own handler is outside of it: its response lacks the headers of CORS and security, and is not counted.
+
+    An exception after the beginning of a response is passed on, so that the server closes the connection.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except Exception as exc:
+            if begun or scope["type"] != "http":
+                raise
+            await (await _internal_error(Request(scope), exc))(scope, receive, send)

@@ -11,7 +11,7 @@ from stream.records.jobs import POISON
 from stream.records.live import Answer, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.ice import CandidatePolicy, ice_servers
-from stream.rtc.sdp import MediaDirections, read_offer
+from stream.rtc.sdp import MediaDirections, ParsedOffer, read_offer
 from stream.settings import Settings
 from web.context import Context
 from web.http.problems import Problem
@@ -27,8 +27,9 @@ CLIENT_ERRORS = {live.BAD_SDP: "sdp", live.USAGE: "options"}
 """Problems of workers that the client caused, and the field of the request that did."""
 
 
-def new_session(kind: SessionKind, owner: str, options: Options, name: str = "", of: str = "") -> Session:
-    return Session(id=str(uuid4()), kind=kind, owner=owner, name=name, of=of, options=options)
+def new_session(kind: SessionKind, owner: str, options: Options, **fields: str) -> Session:
+    """fields: `name`, `of` and `ufrag` of the session, where it has them."""
+    return Session(id=str(uuid4()), kind=kind, owner=owner, options=options, **fields)
 
 
 async def place(here: Context, session: Session, sdp: str) -> str:
@@ -47,14 +48,14 @@ async def place(here: Context, session: Session, sdp: str) -> str:
     return answer.sdp
 
 
-def check_offer(sdp: str, kind: SessionKind) -> None:
-    """Reject an offer that no worker could use, before it is placed. Raises Problem 422.
+def check_offer(sdp: str, kind: SessionKind) -> ParsedOffer:
+    """Read an offer, and reject one that no worker could use, before it is placed. Raises Problem 422.
 
     Which candidate addresses are allowed is decided by the worker.
     """
     wants = MediaDirections(video_in=kind is not SessionKind.VIEW, video_out=kind is not SessionKind.PUBLISH)
     try:
-        read_offer(sdp, wants, CandidatePolicy(loopback=True))
+        return read_offer(sdp, wants, CandidatePolicy(loopback=True))
     except SdpError as exc:
         raise Problem(422, exc.code, str(exc), field="sdp") from None
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
-from stream.records.live import REASONS, Meters, Session, SessionKind
+from stream.records.live import DELETED, REASONS, REPLACED, Meters, Session, SessionKind
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, Owner, spend_offer
 from web.http import openapi
@@ -113,7 +113,7 @@ async def _end(here: Context, owner: str, id: str) -> None:
     except Problem:
         return
     if not session.state.final:
-        await here.store.end(session.id, "replaced")
+        await here.store.end(session.id, REPLACED)
 
 
 @router.get("/sessions", operation_id="list_sessions", summary="List your sessions")
@@ -146,7 +146,7 @@ async def end(name: str, owner: Owner, here: Here) -> Response:
     """End the session. Ending a session that is over is no error."""
     session = await owned(here, owner, name)
     if not session.state.final:
-        await here.store.end(session.id, "deleted")
+        await here.store.end(session.id, DELETED)
     return Response(status_code=204)
 
 

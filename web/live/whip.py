@@ -7,11 +7,11 @@ is refused, with 409.
 
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from stream.records.live import Command, Session, SessionKind
+from stream.records.live import DELETED, Command, Session, SessionKind
 from stream.records.options import Options
 from web.context import Anyone, Context, Here, StreamName, spend_offer
 from web.http import openapi
@@ -37,10 +37,15 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 }
 _CLOSED: dict[int | str, dict[str, Any]] = {200: {"description": "The session has ended."}}
 _CANDIDATES = openapi.body(openapi.binary(_FRAGMENT, openapi.OCTETS))
-_TRICKLE_IN = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session")
-_TRICKLE_OUT = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session?")
+_TRICKLE_IN = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session, or *")
+_TRICKLE_OUT = _CANDIDATES | openapi.request_headers(If_Match="the ETag of the session, or *?")
+Alpha = Annotated[
+    Literal["stacked"] | None,
+    Query(description="stacked: colour above alpha in one picture of double height, whatever the background"),
+]
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
 _SDP_LINE = re.compile(r"[a-z]=\S")
+_UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 _NOT_OPTIONS = frozenset({"token", "show_room"})  # the other parameters of the query
 
 
@@ -53,11 +58,11 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     the room (background none, views overlay and side-by-side) also need `show_room=true`."""
     owner = _allowed(visitor, "publish", name)
     await spend_offer(here, request, owner)
-    sdp = await _offer(request, SessionKind.PUBLISH)
+    sdp, ufrag = await _offer(request, SessionKind.PUBLISH)
     part = {key: value for key, value in request.query_params.items() if key not in _NOT_OPTIONS}
     options = await in_thread(read_options, here.background_store, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
-    session = new_session(SessionKind.PUBLISH, owner, options, name)
+    session = new_session(SessionKind.PUBLISH, owner, options, name=name, ufrag=ufrag)
     return _created(here, session, await place(here, session, sdp), "whip", request)
 
 
@@ -65,15 +70,17 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     "/whep/{name}", status_code=201, response_class=Response, openapi_extra=_OFFER, responses=_ANSWER,
     operation_id="view_stream", summary="View a stream (WHEP)",
 )  # fmt: skip
-async def view(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
+async def view(name: StreamName, request: Request, visitor: Anyone, here: Here, alpha: Alpha = None) -> Response:
     """View a stream. 404 with Retry-After while nobody publishes it."""
     owner = _allowed(visitor, "view", name)
     await spend_offer(here, request, owner)
-    sdp = await _offer(request, SessionKind.VIEW)
+    sdp, ufrag = await _offer(request, SessionKind.VIEW)
     stream = await here.store.stream(name)
     if stream is None or stream.owner != owner:
         raise not_live()
-    session = new_session(SessionKind.VIEW, owner, stream.options, name, of=stream.id)
+    session = new_session(
+        SessionKind.VIEW, owner, stream.options, name=name, of=stream.id, ufrag=ufrag, alpha=alpha or ""
+    )
     return _created(here, session, await place(here, session, sdp), "whep", request)
 
 
@@ -128,16 +135,16 @@ def _allowed(visitor: Visitor, scope: Literal["publish", "view"], name: str) -> 
     raise Problem(403, "link_scope", f"this link is for {visitor.scope}ing {visitor.name!r} only")
 
 
-async def _offer(request: Request, kind: SessionKind) -> str:
-    """The offer in the body. Raises Problem 400 or 422 if it is invalid, 406 or 415 for the wrong media type."""
+async def _offer(request: Request, kind: SessionKind) -> tuple[str, str]:
+    """The offer in the body, and its ICE user fragment. Raises Problem 400 or 422 if it is invalid, 406 or 415 for the
+    wrong media type."""
     if _content_type(request) not in (_SDP, openapi.OCTETS):
         raise Problem(415, "content_type", f"the offer must be sent as {_SDP}", Accept_Post=_SDP)
     accept = request.headers.get("accept", "")
     if accept and not any(_MEDIA_RANGE.match(part) for part in accept.split(",")):
         raise Problem(406, "accept", f"the answer is {_SDP}")
     sdp = _text(await request.body(), "offer")
-    check_offer(sdp, kind)
-    return sdp
+    return sdp, check_offer(sdp, kind).ufrag
 
 
 def _content_type(request: Request) -> str:
@@ -200,6 +207,8 @@ async def _trickle(here: Context, session: Session, request: Request) -> Respons
     fragment = _text(await request.body(), "fragment")
     if not all(_SDP_LINE.match(line) for line in fragment.splitlines() if line):
         raise Problem(400, "bad_sdp", "the fragment is not SDP")
+    if (ufrags := _UFRAG.findall(fragment)) and session.ufrag not in ufrags:
+        raise Problem(422, "ice_restart", "ICE restarts are not supported; send a new offer", field="ice-ufrag")
     if session.state.final or not session.worker:
         raise Problem(409, "over", f"the session is {session.state.value}")
     await here.store.send(session.worker, Command(kind="candidates", session=session.id, text=fragment))
@@ -207,7 +216,7 @@ async def _trickle(here: Context, session: Session, request: Request) -> Respons
 
 
 def _check_match(session: Session, request: Request) -> None:
-    """Raises Problem 412, 422 or 428 unless the request is for this session.
+    """Raises Problem 412 or 428 unless the request is for this session. `*` stands for any (RFC 9110, section 13.1.1).
 
     @eyevinn/whip-web-client sends the tag in the header ETag. Viewers need none: drafts of WHEP do not ask for it, and
     whip-whep sends none.
@@ -217,13 +226,11 @@ def _check_match(session: Session, request: Request) -> None:
         return
     if match is None:
         raise Problem(428, "if_match", "the If-Match header is missing; it must hold the session's ETag")
-    if match.strip() == "*":
-        raise Problem(422, "ice_restart", "ICE restarts are not supported; send a new offer")
-    if _etag(session) not in (tag.strip() for tag in match.split(",")):
+    if match.strip() != "*" and _etag(session) not in (tag.strip() for tag in match.split(",")):
         raise Problem(412, "if_match", "these candidates are for another session")
 
 
 async def _close(here: Context, session: Session) -> Response:
     if not session.state.final:
-        await here.store.end(session.id, "deleted")
+        await here.store.end(session.id, DELETED)
     return Response(status_code=200)

@@ -9,7 +9,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stream import limits
-from stream.errors import FetchError, UnsupportedOutput
+from stream.errors import FetchError, NoVideoStream, UnsupportedOutput
 from stream.fetch.safe_http import resolve
 from stream.records.formats import (
     DEFAULT,
@@ -218,8 +218,8 @@ def _check_stream(number: int | None, media: Media | None) -> None:
     if media.still:
         raise Problem(422, "invalid", "a picture has no video streams", field="stream")
     if media.video_streams and number >= media.video_streams:
-        known = f"streams 0 to {media.video_streams - 1}" if media.video_streams > 1 else "stream 0"
-        raise Problem(422, "no_video_stream", f"the file has no video stream {number}, only {known}", field="stream")
+        found = NoVideoStream.numbered("the file", number, media.video_streams)
+        raise Problem(422, found.code, str(found), field="stream")
 
 
 def _check_times(request: JobRequest, media: Media | None) -> None:

@@ -17,6 +17,7 @@ from stream import limits
 from stream.errors import StoreError
 from stream.records.formats import TIMES
 from stream.records.jobs import Job, JobState, VideoStreamNumber
+from stream.records.live import NO_WORKER
 from stream.records.metadata import Metadata
 from stream.records.options import Options
 from web.context import Context, Here, Owner, spend
@@ -96,7 +97,7 @@ async def _ended(here: Context, job: Job) -> Job:
         if current is None or current.state.final:
             return current or job
         await asyncio.sleep(_POLL_S)
-    raise Problem(503, "no_worker", "no worker was available for the preview; try again soon", retry_s=5)
+    raise Problem(503, NO_WORKER, "no worker was available for the preview; try again soon", retry_s=5)
 
 
 def _check_done(job: Job) -> None:

@@ -79,7 +79,7 @@ class ActiveVideos:
             return
         video = self._videos.get(viewer.of)
         if video is not None and not video.reason:  # it is not ending
-            await self._sessions.answer(viewer, video.view(session_id, sdp))
+            await self._sessions.answer(viewer, video.view(session_id, sdp, stacked=viewer.alpha == "stacked"))
         else:
             await self._sessions.refuse(viewer, Answer(problem=NO_STREAM, detail="the stream has ended"))
 

@@ -1,27 +1,30 @@
 """The matte of a live video: a `Matte` whose options, engine and picture size change while it runs.
 
 The room is never shown by accident: until the engine is loaded, and while it fails, only the background is shown; grey
-replaces a background that cannot be read. Knows nothing about connections.
+replaces a background that cannot be read. Colour above alpha is drawn from the same matte for viewers who want it,
+whatever the background; without a matte its alpha is 0. Knows nothing about connections.
 """
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from stream.errors import BackgroundError, NotLoaded
 from stream.meters import Stopwatch
 from stream.picture.frames import Frame, Plane, VideoInfo
-from stream.records.options import Options
+from stream.records.options import Background, Options, View
 from stream.settings import Settings
 from workers.engines.base import Engine, EngineState, Result
 from workers.matte import Matte
+from workers.rendition import Rendition
 from workers.scene.backgrounds import Backdrop, Drawn, open_background
 from workers.scene.blur import GREY
 from workers.scene.composite import checkerboard, flat
 from workers.scene.crossfade import Crossfade
 
 _log = logging.getLogger(__name__)
+_STACKED = Options(view=View.STACKED, background=Background(kind="transparent"))
 
 
 class Loading(Engine):
@@ -51,12 +54,19 @@ class _Change:
 
 class LiveMatte:
     """A Transform for `pump`. matted: number of frames with a matte; covered: of frames without one, for which only the
-    background was shown. working: processing time of a frame.
+    background was shown. working: processing time of a frame. wants_stack: asked before each frame; while it returns
+    True, frames have a rendition of colour above alpha in `others`.
 
     `change`, `set_engine` and `latest` may be called from any thread, everything else only from the pump's.
     """
 
-    def __init__(self, options: Options, engine: Engine | None, settings: Settings) -> None:
+    def __init__(
+        self,
+        options: Options,
+        engine: Engine | None,
+        settings: Settings,
+        wants_stack: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.options = options
         self.engine = engine or Loading(options.engine)
         self._settings = settings
@@ -64,9 +74,15 @@ class LiveMatte:
         self._pending: list[_Change] = []
         self._size = (0, 0)
         self._matte: Matte | None = None
+        self._wants_stack, self._stacking = wants_stack, False
         self._frames = 0
         self.matted = 0
         self.working = Stopwatch()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures, in pixels; (0, 0) before the first."""
+        return self._size
 
     @property
     def covered(self) -> int:
@@ -83,6 +99,7 @@ class LiveMatte:
         if (frame.width, frame.height) != self._size:
             self._resize(frame.width, frame.height)
         self._apply_changes()
+        self._draw_stack(self._wants_stack())
         self._frames += 1
         with self.working:
             done = self._matte(frame)
@@ -146,6 +163,13 @@ class LiveMatte:
             self._backdrop.turn_to(backdrop, softly="none" not in (before.kind, options.background.kind))
         self._matte.swap(self.options, self.engine)
 
+    def _draw_stack(self, wanted: bool) -> None:
+        """Nothing is drawn that nobody views. The background is drawn by the viewer."""
+        assert self._matte is not None
+        if wanted is not self._stacking:
+            self._stacking = wanted
+            self._matte.set_others([Rendition(_STACKED, _still(None))] if wanted else [])
+
     def _resize(self, width: int, height: int) -> None:
         assert self._matte is not None
         self._size, self._info = (width, height), replace(self._info, width=width, height=height)
@@ -160,11 +184,11 @@ class LiveMatte:
             return _still(flat(*GREY, *self._size))
 
     def _open_background(self, options: Options, size: tuple[int, int]) -> Backdrop:
-        """Live video carries no alpha: transparency is shown as a checkerboard."""
+        """The published view carries no alpha: transparency is shown as a checkerboard."""
         if options.background.kind == "transparent":
             return _still(checkerboard(*size))
         return open_background(options.background, *size, self._settings)
 
 
-def _still(picture: Plane) -> Backdrop:
+def _still(picture: Plane | None) -> Backdrop:
     return Drawn(lambda _frame, _alpha: picture)

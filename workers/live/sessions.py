@@ -3,26 +3,33 @@
 Runs on the event loop. Knows nothing about connections: `connection_changed` reports when one is made or closed.
 """
 
-import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
 
-from stream.errors import BadMove, Fenced, NameTaken, NoSession, SdpError, StoreDown
+from stream.errors import BadMove, Fenced, NameTaken, NoSession, SdpError
 from stream.loops import Loops
-from stream.records.live import BAD_SDP, NAME_TAKEN, Answer, Meters, Offer, Session, SessionState
+from stream.records.live import (
+    BAD_SDP,
+    CONNECT_TIMEOUT,
+    DTLS_FAILED,
+    ENGINE_FAILED,
+    NAME_TAKEN,
+    Answer,
+    Meters,
+    Offer,
+    Session,
+    SessionState,
+)
 from stream.records.live_store import LiveStore
+from workers.live.stored import stored
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _REPLY_RETRY_S = 0.2  # while a client waits
-_GIVE_UP_S = 60.0  # after this a write that could not be stored is given up
-_FAILURES = ("connect_timeout", "dtls_failed", "engine_failed", BAD_SDP, NAME_TAKEN)
+_FAILURES = (CONNECT_TIMEOUT, DTLS_FAILED, ENGINE_FAILED, BAD_SDP, NAME_TAKEN)
 
-T = TypeVar("T")
 End = Callable[[str, str], Awaitable[None]]
 """Ends a video: (session id, reason)."""
 
@@ -41,7 +48,7 @@ class Sessions:
 
     async def accept_viewer(self, session_id: str) -> Session | None:
         """Claim the viewer named in a command, and hold it. None: it is too late."""
-        viewer = await self._stored(lambda: self._store.accept(self._worker_id, session_id), _REPLY_RETRY_S)
+        viewer = await stored(lambda: self._store.accept(self._worker_id, session_id), _REPLY_RETRY_S)
         if viewer is not None:
             self.hold(viewer)
         return viewer
@@ -76,13 +83,13 @@ class Sessions:
     async def hand_back(self, session: Session, offer: Offer) -> None:
         """Let other workers take an offer that was not answered."""
         try:
-            await self._stored(lambda: self._store.hand_back(session, offer), _REPLY_RETRY_S)
+            await stored(lambda: self._store.hand_back(session, offer), _REPLY_RETRY_S)
         except (Fenced, NoSession, BadMove) as exc:  # handed back, although the reply was lost; or the client is gone
             _log.info("session %s: %s", session.id, exc)
 
     async def _reply(self, session: Session, answer: Answer) -> None:
         try:
-            await self._stored(lambda: self._store.reply(session, answer), _REPLY_RETRY_S)
+            await stored(lambda: self._store.reply(session, answer), _REPLY_RETRY_S)
         except (Fenced, NoSession) as exc:  # the client is gone: the connection will time out
             _log.info("session %s: %s", session.id, exc)
 
@@ -113,7 +120,7 @@ class Sessions:
     async def _move(self, session: Session, to: SessionState, reason: str) -> None:
         """Store the state; retried every second while Redis is unavailable. Raises NameTaken."""
         try:
-            moved = await self._stored(lambda: self._store.move(session, to, reason), _RETRY_S)
+            moved = await stored(lambda: self._store.move(session, to, reason), _RETRY_S)
         except NameTaken:
             raise
         except (BadMove, Fenced, NoSession) as exc:
@@ -121,15 +128,3 @@ class Sessions:
             return
         if moved is not None and session.id in self._held:
             self._held[session.id] = moved
-
-    async def _stored(self, write: Callable[[], Awaitable[T]], pause_s: float) -> T | None:
-        """Write to Redis, retrying while it is unavailable. None: given up after a minute, which is logged."""
-        until_s = time.monotonic() + _GIVE_UP_S
-        while True:
-            try:
-                return await write()
-            except StoreDown as exc:
-                if time.monotonic() >= until_s:
-                    _log.warning("%s; given up", exc)
-                    return None
-            await asyncio.sleep(pause_s)

@@ -7,19 +7,19 @@ changes of connections, and the worker reads the meters.
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from stream.errors import MatteboxError, NoVideoStream, without_paths
 from stream.loops import start
 from stream.pump import pump
-from stream.records.live import Meters, Session, SessionKind
+from stream.records.live import BYE, ENGINE_FAILED, MEDIA_TIMEOUT, Meters, Session, SessionKind
 from stream.records.options import Options
 from stream.rtc.peer import Peer
 from stream.rtc.sink import LiveOutput
 from stream.settings import Settings
 from workers.engines.base import Engine
 from workers.live.matte import LiveMatte
+from workers.live.rates import Rates
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 5.0
@@ -37,11 +37,11 @@ class LiveVideo:
         self.id, self._kind, self._settings, self._changed = session.id, session.kind, settings, changed
         self._loop = asyncio.get_running_loop()
         self._output = LiveOutput(settings)
-        self._matte = LiveMatte(session.options, engine, settings)
+        self._matte = LiveMatte(session.options, engine, settings, lambda: self._output.wants_stack)
         self._peer = Peer(settings, self._camera_changed)
         self._viewers: dict[str, Peer] = {}
         self._thread: threading.Thread | None = None
-        self._rates = _Rates()
+        self._rates = Rates()
         self._changing = asyncio.Lock()  # keeps changes in the order of the calls
         self.notice = ""
         self.reason = ""
@@ -62,12 +62,13 @@ class LiveVideo:
         self._thread.start()
         return text
 
-    async def view(self, viewer_id: str, sdp: str) -> str:
-        """The answer to the offer of a further viewer. Raises SdpError."""
+    async def view(self, viewer_id: str, sdp: str, stacked: bool = False) -> str:
+        """The answer to the offer of a further viewer, of the published view or of colour above alpha. Raises
+        SdpError."""
         peer = Peer(self._settings, lambda state, reason: self._viewer_changed(viewer_id, state, reason))
         self._viewers[viewer_id] = peer
         try:
-            return await peer.answer(sdp, self._output, incoming=False, user=viewer_id)
+            return await peer.answer(sdp, self._output, incoming=False, user=viewer_id, stacked=stacked)
         except BaseException:
             self._viewers.pop(viewer_id, None)
             raise
@@ -95,9 +96,8 @@ class LiveVideo:
 
     async def end(self, reason: str) -> None:
         """Close all connections, the viewers' too, and free everything. A second call does nothing."""
-        self.reason = (
-            self.reason or self._peer.reason or reason
-        )  # keep "dtls_failed", for example, if it is deleted afterwards
+        # keep the cause of a failure, for example, if the session is deleted afterwards
+        self.reason = self.reason or self._peer.reason or reason
         peers = [self._peer, *self._viewers.values()]
         await asyncio.gather(*(peer.close(reason) for peer in peers))
         if self._thread is not None:
@@ -143,14 +143,14 @@ class LiveVideo:
     def _pump(self) -> None:
         source = self._peer.source
         assert source is not None, "an offer without video is refused"
-        reason = "bye"
+        reason = BYE
         try:
             pump(source, self._matte, self._output, read=source.slot, written=self._output.slot)
         except NoVideoStream:
-            reason = "media_timeout"
+            reason = MEDIA_TIMEOUT
         except Exception:  # noqa: BLE001 - a bug; this video ends, the worker and its other videos continue
             _log.exception("video %s failed", self.id)
-            reason = "engine_failed"
+            reason = ENGINE_FAILED
         self._loop.call_soon_threadsafe(self._pumped, reason)
 
     def _pumped(self, reason: str) -> None:
@@ -164,16 +164,3 @@ class LiveVideo:
         if state == "closed":
             self._viewers.pop(viewer_id, None)
         self._changed(viewer_id, state, reason)
-
-
-class _Rates:
-    """Converts counts to rates per second, between one call and the next."""
-
-    def __init__(self) -> None:
-        self._then: tuple[float, tuple[int, ...]] = (time.monotonic(), ())
-
-    def __call__(self, *counts: int) -> list[float]:
-        (then_s, before), now_s = self._then, time.monotonic()
-        self._then = (now_s, counts)
-        span_s = max(now_s - then_s, 1e-3)
-        return [round((n - b) / span_s, 1) for n, b in zip(counts, before or (0,) * len(counts), strict=True)]

@@ -1,4 +1,4 @@
-"""A worker for live video: takes offers while it has capacity, runs their videos, and ends them when it is drained.
+"""A worker for live video: takes offers and feeds while it has capacity, runs them, and ends them when it is drained.
 
 Runs on the event loop. Running videos do not need Redis: while it is unavailable they continue, no new ones are taken,
 and changes of state are stored later.
@@ -8,6 +8,8 @@ import asyncio
 import logging
 
 from stream.loops import Loops, start
+from stream.records.feed_store import FeedStore
+from stream.records.live import DRAINED, WORKER_LOST
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.heartbeat import Health
@@ -15,12 +17,14 @@ from stream.settings import Settings
 from workers.device import threads
 from workers.lifecycle import Lifecycle
 from workers.live import capacity
+from workers.live.active_feeds import ActiveFeeds
 from workers.live.active_videos import ActiveVideos
 from workers.live.pool import Engines
 from workers.live.sessions import Sessions
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 1.0
+_RENEW_FEEDS_S = 0.5
 _WAIT_S = 1.0  # for a command, in one call
 _TAKE_S = 0.25  # for an offer, in one call; a worker that is shutting down waits for its end
 _TAKEN_S = 3.0  # for the end of that call while Redis is slow
@@ -39,6 +43,8 @@ class LiveWorker:
         self._load = capacity.Load(settings.cores())
         self._sessions = Sessions(self._life.worker_id, store, self._loops)
         self._videos = ActiveVideos(settings, self._engines, self._sessions)
+        feeds = FeedStore(store.link)
+        self._feeds = ActiveFeeds(settings, self._engines, feeds, self._life.worker_id, self._loops)
         self._warm = False
 
     async def warm(self) -> None:
@@ -52,16 +58,18 @@ class LiveWorker:
 
     def health(self) -> Health:
         """For the heartbeats to the supervisor. Does not depend on Redis."""
-        return self._engines.health(serving=bool(self._videos)) if self._warm else Health.STARTING
+        return self._engines.health(serving=self._running() > 0) if self._warm else Health.STARTING
 
     async def run_until_stopped(self) -> None:
         """`run` until SIGTERM, SIGINT or SIGHUP; a second signal ends the process at once."""
         await self._life.run_until_stopped(self.run)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set; then take no more offers, end every video as "drained", and return."""
-        loops = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
-        async with self._life.serving(stop, self._reap, *loops):
+        """Serve until `stop` is set; then take no more offers, end every video as DRAINED, hand feeds back, and
+        return."""
+        videos = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
+        feeds = (self._feeds.renew, _RENEW_FEEDS_S), (self._feeds.report, _EVERY_S)
+        async with self._life.serving(stop, self._reap, *videos, *feeds):
             taking = start(self._loops.repeat(self._take, until=stop), _log)
             try:
                 await stop.wait()
@@ -73,7 +81,7 @@ class LiveWorker:
     async def _drain(self, taking: "asyncio.Task[None]") -> None:
         """taking: the task that takes offers. It is not cancelled: that could lose an offer just received."""
         await self._loops.attempt(self._life.beat)
-        await self._videos.end_all("drained")
+        await asyncio.gather(self._videos.end_all(DRAINED), self._feeds.hand_back_all())
         await asyncio.wait([taking], timeout=_TAKEN_S)
         await self._loops.settle(_DRAIN_S)
 
@@ -81,7 +89,7 @@ class LiveWorker:
         """Fields of `Worker`."""
         load = round(self._load(), 3)
         failures = dict(self._sessions.failures)
-        own = {"load": load, "sessions": len(self._videos), "failures": failures}
+        own = {"load": load, "sessions": self._running(), "failures": failures}
         return own | self._engines.meters() | capacity.memory()
 
     async def _reap(self) -> None:
@@ -90,7 +98,7 @@ class LiveWorker:
 
     async def _renew(self) -> None:
         for session_id in await self._sessions.renew():
-            self._loops.start(self._videos.end(session_id, "worker_lost"))
+            self._loops.start(self._videos.end(session_id, WORKER_LOST))
 
     async def _report(self) -> None:
         for session_id, meters in self._videos.meters().items():
@@ -102,14 +110,19 @@ class LiveWorker:
             return
         taken = await self._store.take(self._life.worker_id, _TAKE_S)
         if taken is None:
+            await self._feeds.claim()  # offers come first, because a client is waiting
             return
         if self._life.leaving.is_set():
             await self._sessions.hand_back(*taken)
         else:
             self._loops.start(self._videos.start(*taken))
 
+    def _running(self) -> int:
+        """Number of videos; a feed counts as one."""
+        return len(self._videos) + len(self._feeds)
+
     def _has_capacity(self) -> bool:
-        videos, record = len(self._videos), self._life.record
+        videos, record = self._running(), self._life.record
         return videos < record.capacity and (not videos or capacity.has_capacity(record.load))
 
     async def _obey(self) -> None:

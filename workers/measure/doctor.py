@@ -164,10 +164,8 @@ def _srt(settings: Settings) -> Finding:
     except UsageError as exc:
         problem, _, remedy = str(exc).partition("; ")
         return Finding("srt", None, problem, remedy)
-    if program.hides_secrets:
-        return Finding("srt", True, f"{program.name} at {program.path}")
-    remedy = "install ffmpeg with SRT to keep passphrases out of the process list"
-    return Finding("srt", True, f"{program.name} at {program.path}", remedy)
+    note = f"; passphrases of {program.exposed} are in the process list" if program.exposed else ""
+    return Finding("srt", True, f"{program.name} at {program.path}{note}")
 
 
 def _outputs(settings: Settings) -> Finding:

@@ -1,6 +1,6 @@
 """An audio track that is decoded and encoded again, in one format and without overlaps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, cast
 
@@ -28,10 +28,18 @@ class EncodedTrack:
     overlaps earlier sound is cut off, and gaps of up to a minute are filled with silence.
     """
 
-    def __init__(self, container: OutputContainer, source: av.AudioStream, codec: str, name: str) -> None:
-        """codec: name of FFmpeg's encoder. name: of the track, for warnings."""
-        self._container, self._decoder, self._name = container, source.codec_context, name
-        context = source.codec_context
+    def __init__(
+        self,
+        container: OutputContainer,
+        source: av.AudioStream,
+        codec: str,
+        name: str,
+        other_codec: Callable[[Sound], str],
+    ) -> None:
+        """codec: name of FFmpeg's encoder. name: of the track, for warnings. other_codec: see `VideoInfo`."""
+        self._container, self._name = container, name
+        context = self._own_decoder = self._decoder = source.codec_context
+        self._other_codec, self._codec = other_codec, ""
         sample_bytes = context.format.bytes if context.format else 2  # some are known only after decoding
         self._format = encoder_format(codec, context.sample_rate, context.layout, sample_bytes)
         self.stream = cast(av.AudioStream, container.add_stream(codec, rate=self._format.rate))
@@ -55,6 +63,7 @@ class EncodedTrack:
     def write(self, packet: Sound) -> None:
         """Decode and encode a packet. One that cannot be decoded becomes silence."""
         self._packets += 1
+        self._change_codec(self._other_codec(packet))
         try:
             frames = self._decoder.decode(packet)
         except av.error.FFmpegError:
@@ -63,13 +72,27 @@ class EncodedTrack:
         for frame in frames:
             self._convert(frame)
 
-    def close(self) -> None:
+    def _change_codec(self, codec: str) -> None:
+        """Switch to the decoder of this name; "": the stream's own."""
+        if codec == self._codec:
+            return
+        self._drain()
+        self._codec, self._decoder = codec, self._own_decoder
+        if codec:
+            self._decoder = cast(av.AudioCodecContext, av.AudioCodecContext.create(codec, "r"))
+        else:
+            self._decoder.flush_buffers()
+
+    def _drain(self) -> None:
         try:
             rest = self._decoder.decode(None)
         except av.error.FFmpegError:
             rest = []
         for frame in rest:
             self._convert(frame)
+
+    def close(self) -> None:
+        self._drain()
         self._flush()
         self._container.mux(self.stream.encode(None))
 

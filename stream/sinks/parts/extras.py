@@ -15,6 +15,7 @@ from stream.picture.frames import VideoInfo
 from stream.picture.timing import plausible_rate
 from stream.sinks.encodings import Encoding
 from stream.sinks.parts.left_out import holds_tracks, left_out, left_out_tracks, no_cover
+from stream.sinks.parts.sound import SoundTracks
 from stream.sinks.parts.subtitles import ConvertedSubtitles, CopiedPackets, add_subtitles
 from stream.sinks.tags import needs_all_names, of_track, with_apple_names
 
@@ -26,10 +27,10 @@ _COPIED_DATA = "bin_data"  # FFmpeg's name for data that its MP4 muxer can write
 class ExtrasWriter:
     """Writes the extras of one output. Create it after the picture and sound tracks were added, before the header.
 
-    warnings: one for each kind that the format cannot hold.
+    sound: the sound tracks. warnings: one for each kind that the format cannot hold.
     """
 
-    def __init__(self, container: OutputContainer, chosen: Encoding, info: VideoInfo) -> None:
+    def __init__(self, container: OutputContainer, chosen: Encoding, info: VideoInfo, sound: SoundTracks) -> None:
         self.warnings = left_out(chosen, info.extras)
         self._container, self._format = container, chosen
         self._tracks: dict[int, CopiedPackets | ConvertedSubtitles] = {}
@@ -40,7 +41,7 @@ class ExtrasWriter:
         self._begun = False
         if info.extras is not None:
             try:
-                self._add(info.extras, info)
+                self._add(info.extras, info, sound)
             except BaseException:
                 self.abort()
                 raise
@@ -75,8 +76,9 @@ class ExtrasWriter:
             self._opened.close()
             self._opened, self._waiting = None, None
 
-    def _add(self, extras: Extras, info: VideoInfo) -> None:
-        self._add_tags(extras, info)
+    def _add(self, extras: Extras, info: VideoInfo, sound: SoundTracks) -> None:
+        self._add_tags(extras)
+        self._describe_tracks(extras, info, sound)
         if "chapters" in self._format.holds:
             self._container.set_chapters([_entry(n, chapter) for n, chapter in enumerate(extras.chapters, 1)])
         if "attachments" in self._format.holds:
@@ -88,7 +90,7 @@ class ExtrasWriter:
             if extras.cover and "cover" in self._format.holds and not self._add_cover(extras, self._opened):
                 self.warnings.append(no_cover(self._format))
 
-    def _add_tags(self, extras: Extras, info: VideoInfo) -> None:
+    def _add_tags(self, extras: Extras) -> None:
         container, tags = self._container, extras.tags
         if "tags" in self._format.holds and needs_all_names(self._format.common_tags, tags):
             container.metadata.update(with_apple_names(tags))
@@ -96,11 +98,12 @@ class ExtrasWriter:
             container.container_options["movflags"] = f"{flags}+use_metadata_tags"
         elif "tags" in self._format.holds:
             container.metadata.update(tags)
-        sources = [extras.video, *(stream.index for stream in info.sound)]
-        for stream, index in zip([*container.streams.video[:1], *container.streams.audio], sources, strict=False):
+
+    def _describe_tracks(self, extras: Extras, info: VideoInfo, sound: SoundTracks) -> None:
+        video = self._container.streams.video[0]
+        for index, stream in ({extras.video: video} | sound.streams).items():
             self._describe(stream, extras.track_tags.get(index, {}))
         if extras.timecode and "timecode" in self._format.holds:
-            video = container.streams.video[0]
             video.metadata["timecode"] = extras.timecode
             video.codec_context.framerate = plausible_rate(info.rate)  # joined parts have another one, or none
 

@@ -53,7 +53,7 @@ class JoinedOutput:
         packets = self._packets(iter(parts))
         first = next(packets)  # the first part defines the stream's parameters
         tracks = SoundTracks(self._container, self._format, self._info)
-        self._extras = extras = ExtrasWriter(self._container, self._format, self._info)
+        self._extras = extras = ExtrasWriter(self._container, self._format, self._info, tracks)
         self.warnings += extras.warnings
         self._container.start_encoding()
         merged = heapq.merge(

@@ -19,7 +19,8 @@ _LEAST_SLACK_S = 0.01  # some packets last less than a millisecond, which is the
 class SoundTracks:
     """The audio tracks of an output file, one for each of the input's that can be decoded.
 
-    Create it after the output's video stream and before its header is written.
+    Create it after the output's video stream and before its header is written. Languages and titles are written by
+    `ExtrasWriter`.
     """
 
     def __init__(self, container: OutputContainer, chosen: Encoding, info: VideoInfo) -> None:
@@ -29,13 +30,18 @@ class SoundTracks:
         if info.sound and not chosen.sound_codec:
             self._warnings.append(("no_sound", f"{chosen.name} holds no sound; the video's own was left out"))
             return
-        for number, source in enumerate(info.sound, 1):
-            name = f"sound track {number}" if len(info.sound) > 1 else "the sound"
+        for source in info.sound:
+            name = _name(source)
             if not _is_known(source):
                 self._warnings.append(("sound_left_out", f"{name} holds nothing that can be decoded; it was left out"))
                 continue
             self._tracks[source.index] = _track(container, chosen, source, name, info)
             self._names[source.index] = name
+
+    @property
+    def streams(self) -> dict[int, av.AudioStream]:
+        """The output's streams, by the index of the input's stream; without those of tracks that are left out."""
+        return {index: track.stream for index, track in self._tracks.items()}
 
     def write(self, packet: Sound) -> None:
         if track := self._tracks.get(packet.stream.index):
@@ -136,9 +142,15 @@ def _track(
     if trial and trial.accepted and source.index not in info.changing_sound():
         track = CopiedTrack(container, source, name, trial)
     else:
-        track = EncodedTrack(container, source, chosen.sound_codec, name)
-    _describe(track.stream, source)
+        track = EncodedTrack(container, source, chosen.sound_codec, name, info.other_codec)
+    track.stream.disposition = source.disposition
     return track
+
+
+def _name(source: av.AudioStream) -> str:
+    """For warnings. Tracks are numbered as in the file, including those that are not read."""
+    indexes = [stream.index for stream in source.container.streams.audio]
+    return f"sound track {indexes.index(source.index) + 1}" if len(indexes) > 1 else "the sound"
 
 
 def _is_known(source: av.AudioStream) -> bool:
@@ -157,11 +169,3 @@ def _is_stored(container: OutputContainer, chosen: Encoding, source: av.AudioStr
     if chosen.container == "matroska" and codec.startswith("pcm_") and layout.nb_channels > 2:
         return is_unknown(layout)  # Matroska stores only the number of channels of PCM
     return True
-
-
-def _describe(stream: av.AudioStream, source: av.AudioStream) -> None:
-    """Copy language, title and disposition."""
-    for name in ("language", "title"):
-        if value := source.metadata.get(name):
-            stream.metadata[name] = value
-    stream.disposition = source.disposition

@@ -64,11 +64,24 @@ def test_a_jump_ahead_of_all_streams_is_left_out() -> None:
     assert (splices.leaps, splices.leapt_s) == ([(0.84, 59.16)], 59.16)
 
 
+def test_a_stream_that_falls_behind_the_others_is_in_a_new_recording() -> None:
+    splices = Splices(Fraction(0), leap_s=Fraction(10))
+    picture, sound = Timeline(MS, 40, splices), Timeline(MS, 20, splices)
+    assert [picture.place_or_drop(n) for n in range(0, 3000, 40)] == [*range(0, 3000, 40)]
+    assert sound.locate(1000) == 1000  # as late as in broadcasts
+    picture.announce(3000)  # to be decoded later than the sound of the next recording
+    assert sound.locate(0) == 3040
+    assert picture.place_or_drop(3000) == 3000
+    assert picture.place_or_drop(10) == 3050
+    assert splices.leaps == []
+
+
 def test_a_pause_of_one_stream_or_between_slides_is_no_jump() -> None:
     splices = Splices(Fraction(0), leap_s=Fraction(10))
     picture, sound = Timeline(MS, 40, splices), Timeline(MS, 20, splices)
+    assert picture.place(0) == 0
     assert [sound.locate(n) for n in range(0, 60_000, 400)] == list(range(0, 60_000, 400))
-    assert [picture.place(n) for n in (0, 60_000)] == [0, 60_000]
+    assert picture.place(60_000) == 60_000
     slides = Timeline(MS, 20_000, Splices(Fraction(0), leap_s=Fraction(10)))
     assert [slides.place(n) for n in (0, 20_000, 40_000)] == [0, 20_000, 40_000]
     assert splices.leaps == []

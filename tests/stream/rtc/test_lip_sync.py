@@ -22,7 +22,7 @@ from tests.rtc import Client, live, until
 
 pytestmark = pytest.mark.usefixtures("loopback")
 
-FPS, EVERY_S, LASTS_S = 25, 0.8, 0.4  # flashes and beeps begin with a frame and with a packet of sound
+FPS, EVERY_S, LASTS_S = 25, 0.6, 0.32  # flashes and beeps begin with a frame and with a packet of sound
 SAMPLES, RATE = 960, 48_000
 EVENTS = 8
 BRIGHTEST, STEP = 232, 12  # luma of a flash's first frame, and how much darker each one after it is

@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from stream.picture.colour import rgb_to_i420
 from stream.picture.frames import Frame
 from stream.rtc.aiortc_overrides import Encoded
 from stream.rtc.peer import Peer
+from stream.rtc.tracks import Variant
 from tests.colours import bt601_to_rgb
 from tests.fakes import Unchanged
 from tests.rtc import SETTINGS, Camera, Client, Video, live, number_in, until
+from workers.scene.composite import stacked
 
 pytestmark = pytest.mark.usefixtures("loopback")
 
@@ -58,11 +61,31 @@ class Sizes(Unchanged):
         return super().__call__(frame)
 
 
+class Stacking(Unchanged):
+    """Frames with a stack in `others`, while the output wants one. The colour is the frame; alpha is 255 in its lower
+    half."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wants_stack: Callable[[], bool] = lambda: False
+
+    def __call__(self, frame: Frame) -> list[Frame]:
+        if not self.wants_stack():
+            return [frame]
+        alpha = np.zeros((frame.height, frame.width), np.uint8)
+        alpha[frame.height // 2 :] = 255
+        return [replace(frame, others=(frame.with_pixels(stacked(frame.pixels, alpha)),))]
+
+
 @asynccontextmanager
-async def viewing(video: Video, codec: str, sound: bool = False) -> AsyncIterator[Client]:
+async def viewing(
+    video: Video, codec: str, sound: bool = False, stack: bool = False, changed: Callable[[str], str] = str
+) -> AsyncIterator[Client]:
+    """changed: changes the viewer's offer."""
     client, peer = Client(None, codec, sound), Peer(SETTINGS)
     try:
-        await client.take(await peer.answer(await client.offer(), video.output, incoming=False))
+        offer = changed(await client.offer())
+        await client.take(await peer.answer(offer, video.output, incoming=False, stacked=stack))
         yield client
     finally:
         await client.close()
@@ -148,7 +171,7 @@ def test_viewers_share_an_encoder_and_a_stuck_one_does_not_stall_the_others() ->
         async with live(camera, Unchanged()) as video, viewing(video, "H264") as first, viewing(video, "VP8") as second:
             async with viewing(video, "H264") as stuck:
                 await until(lambda: all(client.pictures for client in (first, second, stuck)))
-                assert set(video.output._encoders) == {"H264", "VP8"}
+                assert set(video.output._encoders) == {Variant("H264"), Variant("VP8")}
                 track, resumed = video.output._tracks[-1], asyncio.Event()
                 recv = track.recv
 
@@ -242,6 +265,56 @@ def test_audio_is_passed_on_with_the_delay_of_the_video() -> None:
     asyncio.run(run())
 
 
+def test_viewers_of_colour_above_alpha_share_an_encoder_that_exists_only_for_them() -> None:
+    async def run() -> None:
+        transform = Stacking()
+        camera = Client(Camera(size_of=lambda n: (320, 192)), "H264")
+        async with live(camera, transform) as video:
+            transform.wants_stack = lambda: video.output.wants_stack
+            plain = {Variant("H264")}
+            await until(lambda: len(camera.pictures) > 5)
+            assert set(video.output._encoders) == plain
+            assert not video.output.wants_stack
+            async with viewing(video, "H264", stack=True) as one, viewing(video, "H264", stack=True) as two:
+                async with viewing(video, "VP8", stack=True) as three:
+                    clients = (one, two, three)
+                    await until(lambda: all(len(client.pictures) > 5 for client in clients), what="stacks")
+                    stacks = {Variant("H264", True), Variant("VP8", True)}
+                    assert set(video.output._encoders) == plain | stacks
+                    assert (video.output.codecs, video.output.stacked_codecs) == ({"H264"}, {"H264", "VP8"})
+                    meters = video.output.meters()
+                    assert (meters.width, meters.height, meters.viewers) == (320, 192, 4)
+                for client in clients:
+                    picture = client.pictures[-1][1]
+                    assert (picture.width, picture.height) == (320, 384)
+                    luma = picture.reformat(format="gray").to_ndarray()
+                    assert luma[:80].max() < 12, "no colour where alpha is 0"
+                    assert luma[200:280].max() < 12
+                    assert luma[300:].min() > 243
+            assert {picture.height for _, picture in camera.pictures} == {192}
+            await until(lambda: set(video.output._encoders) == plain, what="its encoders are closed")
+            assert not video.output.wants_stack
+
+    asyncio.run(run())
+
+
+def test_a_viewer_with_a_low_level_gets_a_smaller_stack() -> None:
+    def strict(offer: str) -> str:
+        return offer.replace("level-asymmetry-allowed=1;", "").replace("42e01f", "42e00b").replace("42001f", "42000b")
+
+    async def run() -> None:
+        transform = Stacking()
+        camera = Client(Camera(size_of=lambda n: (320, 192)), "H264")
+        async with live(camera, transform) as video:
+            transform.wants_stack = lambda: video.output.wants_stack
+            async with viewing(video, "H264", stack=True, changed=strict) as low:
+                await until(lambda: low.pictures, what="stacks")
+                picture = low.pictures[-1][1]
+                assert (picture.width, picture.height) == (144, 176), "100 macroblocks in level 1.1 at 30 fps"
+
+    asyncio.run(run())
+
+
 def test_the_bit_rate_follows_the_slowest_viewer() -> None:
     class Noise(Unchanged):
         def __call__(self, frame: Frame) -> list[Frame]:
@@ -257,9 +330,8 @@ def test_the_bit_rate_follows_the_slowest_viewer() -> None:
             bandwidth_estimated = video.output._bandwidth_estimated
             video.output._bandwidth_estimated = lambda track, bps: None  # type: ignore[method-assign]  # ignore real ones
             bandwidth_estimated(track, 80_000)
-            await asyncio.sleep(2.5)
-            assert video.output._encoders["H264"].encoder.bps == 72_000
-            assert video.output.meters().bitrate_bps < 0.6 * full
+            await until(lambda: video.output._encoders[Variant("H264")].encoder.bps == 72_000, 2.5, "the new bit rate")
+            await until(lambda: video.output.meters().bitrate_bps < 0.6 * full, 2.5, "fewer bits")
 
     asyncio.run(run())
 

@@ -8,6 +8,8 @@ from stream.address import Address
 from stream.errors import UsageError
 from stream.picture.colour import rgb_to_i420
 from stream.picture.frames import split_i420
+from stream.rtc.ice import CandidatePolicy
+from stream.rtc.whip_client import _with_allowed_candidates, _with_level
 from stream.rtc.whip_output import WhipOutput
 from stream.settings import Settings
 from stream.sinks.live.spec import OutputSpec
@@ -185,3 +187,34 @@ def test_requests_that_cannot_work() -> None:
         assert "pw" not in str(caught.value)
     for text, insecure in (("http://example.org/whip", True), ("http://127.0.0.1:1/w", False), ("https://h/w", False)):
         WhipOutput.check(spec(text, None, insecure), SETTINGS)
+
+
+@pytest.mark.parametrize(("level", "offered"), [(0x0D, "1f"), (0x1F, "1f"), (0x28, "28")])
+def test_the_level_that_is_sent_is_offered(level: int, offered: str) -> None:
+    """At least 3.1, which some servers compare as text."""
+    extradata = b"\0\0\0\1\x67\x42\xc0" + bytes([level]) + b"\xd9\0\0\0\1\x68\xce"
+    assert _with_level("a=fmtp:97 profile-level-id=42e01f\r\n", extradata) == (
+        f"a=fmtp:97 profile-level-id=42e0{offered}\r\n"
+    )
+
+
+def test_candidates_to_which_nothing_may_be_sent_are_left_out() -> None:
+    addresses = ("192.0.2.1", "169.254.169.254", "127.0.0.1", "printer.local")
+    lines = [f"a=candidate:1 1 udp 2130706431 {address} 9 typ host" for address in addresses]
+    answer = "\r\n".join(["v=0", *lines, "a=end-of-candidates"]) + "\r\n"
+    kept = _with_allowed_candidates(answer, CandidatePolicy()).splitlines()
+    assert kept == ["v=0", lines[0], "a=end-of-candidates"]
+
+
+def test_an_answer_that_declines_the_video(clip: Path, server: WhipServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = server.answer
+
+    def declining(offer: str) -> tuple[str, str]:
+        path, text = answer(offer)
+        return path, text.replace("a=recvonly", "a=inactive")
+
+    monkeypatch.setattr(server, "answer", declining)
+    with feeding(clip, spec(server.url), settings=SETTINGS) as feed:
+        feed.until("reconnecting")
+    assert "the server declined the video" in feed.reasons()
+    assert ("DELETE", "/whip/stage/1", f"Bearer {TOKEN}") in server.requests

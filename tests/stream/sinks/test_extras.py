@@ -1,17 +1,25 @@
 """What a file carries besides pictures and sound is in the result, or its loss is reported."""
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
+from stream.picture.frames import Frame
 from stream.pump import Warnings, pump
 from stream.records.metadata import Metadata
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import open_sink
+from stream.sinks.encodings import ENCODINGS
+from stream.sinks.parts.joined import Part
+from stream.sinks.parts.segment import join, open_segment
 from stream.sources import open_source
 from stream.sources.base import SourceOptions
+from stream.sources.file import FileSource
 from tests import rich_clips
 from tests.fakes import Unchanged
 from tests.media import numbered, write_video
@@ -164,6 +172,55 @@ def test_tracks_keep_language_and_title(tmp_path: Path, suffix: str, language: s
             if suffix in (".mp4", ".mov"):  # FFmpeg's older programs and mpv read only this one
                 assert tags["handler_name"] == f"Spur {index}"
             assert "BPS" not in tags
+
+
+def broadcast(path: Path) -> Path:
+    """Three sound tracks, in Spanish, French and English, of which the second announced one never begins."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        tracks = [out.add_stream("mp2", rate=48_000) for _ in range(3)]
+        for track, language in zip(tracks, ("spa", "fra", "eng"), strict=True):
+            track.codec_context.layout = av.AudioLayout("mono")
+            track.metadata["language"] = language
+        for n in range(12):
+            picture = av.VideoFrame.from_ndarray(numbered(n), format="rgb24")
+            picture.pts = n
+            out.mux(video.encode(picture))
+            for track in (tracks[0], tracks[2]):
+                samples = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), format="s16", layout="mono")
+                samples.sample_rate, samples.pts = 48_000, n * 1920
+                out.mux(track.encode(samples))
+        out.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("how", ["whole", "joined"])
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_a_track_that_is_left_out_moves_no_language(tmp_path: Path, suffix: str, how: str) -> None:
+    clip, out = broadcast(tmp_path / "in.ts"), tmp_path / f"out{suffix}"
+    if how == "whole":
+        _, warnings = convert(clip, out.name)
+    else:
+        warnings = convert_in_parts(clip, out)
+    assert ("sound_left_out", "sound track 2 holds nothing that can be decoded; it was left out") in warnings
+    with av.open(str(out)) as container:
+        assert [track.metadata["language"] for track in container.streams.audio] == ["spa", "eng"]
+
+
+def convert_in_parts(clip: Path, out: Path) -> Warnings:
+    """As jobs do: the frames are one part, and the join adds everything else."""
+    chosen, part = ENCODINGS[out.suffix], Part(out.with_name("0.part"), 0)
+    with closing(FileSource(clip, SETTINGS)) as source:
+        sink = open_segment(part.path, chosen, False, SETTINGS)
+        sink.open(replace(source.info, sound=(), extras=None))
+        for item in source:
+            if isinstance(item, Frame):
+                sink.write(item)
+        sink.close()
+    with closing(FileSource(clip, SETTINGS)) as source:
+        sound = [item for item in source if not isinstance(item, Frame)]
+        return join([part], source.info, sound, out, chosen, SETTINGS)
 
 
 def test_attachments_and_the_cover_stay_in_matroska_and_are_reported_elsewhere(tmp_path: Path) -> None:

@@ -49,6 +49,23 @@ def test_frames_survive_encoding(tmp_path: Path, suffix: str, size: tuple[int, i
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+@pytest.mark.parametrize("pause_s", [25_000, 80_000])
+def test_a_frame_is_shown_for_hours(tmp_path: Path, suffix: str, pause_s: int) -> None:
+    """MP4 and MOV store no interval of more than 2**31 ticks, which is 6.6 hours at this clock."""
+    clock, times = Fraction(1, 90_000), [n * 3000 + (n > 2) * pause_s * 90_000 for n in range(6)]
+    sink = open_sink(tmp_path / f"out{suffix}", Options(), SETTINGS)
+    sink.open(VideoInfo(64, 48, clock, Fraction(30)))
+    for ticks in times:
+        sink.write(Frame(np.full((72, 64), 100, np.uint8), ticks, clock))
+    sink.close()
+    frames = read(tmp_path / f"out{suffix}")
+    found = [frame.time_s - frames[0].time_s for frame in frames]
+    assert found[:3] == pytest.approx([0, 0.033, 0.067], abs=0.002)
+    assert found[-3:] == pytest.approx([pause_s + n / 30 for n in (3, 4, 5)], abs=0.002)
+    assert len(found) <= 6 + pause_s * 90_000 / 2**28
+
+
 @pytest.mark.parametrize("suffix", VIDEO)
 def test_variable_rate_keeps_every_time(tmp_path: Path, suffix: str) -> None:
     clip = write_video(tmp_path / "in.mkv", [numbered(n) for n in range(7)], codec="ffv1", times_ms=UNEVEN_MS)

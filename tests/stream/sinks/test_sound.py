@@ -268,6 +268,19 @@ def test_sound_that_begins_later_in_a_broadcast_is_kept(tmp_path: Path) -> None:
     assert onset_s(tmp_path / "out.mp4") == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize(("order", "heard_s"), [("sl", 3), ("sll", 3), ("ssl", 6), ("lsl", 0)])
+def test_sound_that_begins_in_a_joined_recording_is_in_step(tmp_path: Path, order: str, heard_s: float) -> None:
+    """Each recording has its own clock. s: silent, 3 s long. l: with sound, 1 s long."""
+    parts = {
+        "s": numbered_clip(tmp_path / "silent.ts", 90),
+        "l": clip_with(tmp_path / "loud.ts", tones(1), layout="mono"),
+    }
+    assert convert(joined(tmp_path / "in.ts", *(parts[name] for name in order)), tmp_path / "out.mp4") == {}
+    assert onset_s(tmp_path / "out.mp4") == pytest.approx(heard_s, abs=0.1)
+    last_s, length_s = float(times_of(tmp_path / "out.mp4")[-1]), sum(3 if name == "s" else 1 for name in order)
+    assert last_s == pytest.approx(length_s, abs=0.1)
+
+
 def test_packets_that_the_muxer_refuses_are_left_out(tmp_path: Path) -> None:
     """The muxer of MP4 reads the headers of E-AC-3, and would fail when the next frame is written."""
     clip = clip_with(tmp_path / "in.mkv", tones(2, 2.0), codec="eac3")

@@ -32,6 +32,18 @@ def test_files_that_are_not_videos_give_a_one_line_error(tmp_path: Path, content
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("part", [0.5, 0.7, 0.9])
+def test_fragments_that_were_cut_off_are_reported(tmp_path: Path, part: float) -> None:
+    """Such a file does not state its length."""
+    fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    clip = numbered_clip(tmp_path / "in.mp4", 90, sound_s=3.0, options={"g": "15", "bf": "0"}, muxing=fragments)
+    assert drain(clip)[1] == []
+    clip.write_bytes(clip.read_bytes()[: round(clip.stat().st_size * part)])
+    frames, codes = drain(clip)
+    assert 30 < len(frames) < 90
+    assert "truncated" in codes
+
+
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableMedia, match="does not exist"):
         FileSource(tmp_path / "none.mp4", Settings())

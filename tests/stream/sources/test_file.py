@@ -5,6 +5,7 @@ import re
 import struct
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.file import FileSource
+from stream.sources.scan import scan
 from tests import media
 from tests.media import drain, number_of, numbered, numbered_clip, read, write_video
 from tests.sounds import joined, moved
@@ -115,6 +117,42 @@ def test_alpha_of_the_input_is_read(
         assert frame.alpha is not None
         assert frame.alpha[:, 40:].min() >= 250
         assert frame.alpha[:, :24].max() <= 5
+
+
+def test_video_with_a_palette_is_read(tmp_path: Path) -> None:
+    """As old screen recorders write it."""
+    palette = np.stack([np.full(256, 255, np.uint8), *[np.arange(256, dtype=np.uint8)] * 3], axis=1)
+    images: list[Any] = [(numbered(n)[:, :, 0].copy(), palette) for n in range(6)]
+    frames = [av.VideoFrame.from_ndarray(image, format="pal8") for image in images]
+    clip = write_video(tmp_path / "in.avi", frames, codec="rawvideo", pix_fmt="pal8")
+    found = read(clip)
+    assert [number_of(frame) for frame in found] == [*range(6)]
+    assert all(frame.alpha is None or frame.alpha.min() == 255 for frame in found)
+
+
+@pytest.mark.parametrize("cut", [1, 100, 187])
+def test_a_transport_stream_that_is_cut_inside_a_packet_is_read(tmp_path: Path, cut: int) -> None:
+    """Its first bytes may look like those of an MP3."""
+    clip = numbered_clip(tmp_path / "in.ts", 30, sound_s=1.0)
+    clip.write_bytes(clip.read_bytes()[cut:])
+    assert [number_of(frame) for frame in read(clip)] == [*range(30)]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_reordered_frames_with_decoding_times_only_are_all_read(tmp_path: Path, suffix: str) -> None:
+    """As some programs write raw streams into MP4."""
+    clip, wrong = numbered_clip(tmp_path / "in.mp4", 60, options={"bf": "3"}), tmp_path / f"wrong.{suffix}"
+    with av.open(str(clip)) as container, av.open(str(wrong), "w") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        packets = [packet for packet in container.demux() if packet.size]
+        for number, packet in enumerate(packets):
+            packet.pts = packet.dts = round(number / 30 / packet.time_base)
+            packet.stream = stream
+            out.mux(packet)
+    found = read(wrong)
+    assert (scan(clip, Settings()).plain, scan(wrong, Settings()).plain) == (True, False)
+    assert [number_of(frame) for frame in found] == [*range(60)]
+    assert [frame.time_s for frame in found] == pytest.approx([n / 30 for n in range(60)], abs=0.12)
 
 
 def test_a_million_fps_keep_order_and_the_rate_is_estimated(tmp_path: Path) -> None:
@@ -265,6 +303,41 @@ def test_mp4_files_in_a_row_are_reported_as_such(tmp_path: Path, options: dict[s
     frames, warnings = drain(joined(tmp_path / "in.mp4", part, part))
     assert warnings == ([] if options else ["joined_files"])
     assert len(frames) > 100 if options else len(frames) == 60
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "name"),
+    [
+        ("flv", "flv", "FLV"),
+        ("wmv", "msmpeg4v3", "WMV"),
+        ("nut", "mpeg4", "NUT"),
+        ("mxf", "mpeg2video", "MXF"),
+        ("ivf", "libvpx", "IVF"),
+        ("y4m", "rawvideo", "Y4M"),
+    ],
+)
+def test_other_files_in_a_row_are_reported_too(tmp_path: Path, suffix: str, codec: str, name: str) -> None:
+    muxer = {"y4m": "yuv4mpegpipe"}.get(suffix)
+    clip = numbered_clip(tmp_path / f"one.{suffix}", 12, codec=codec, rate=Fraction(25), container=muxer)
+    assert "joined_files" not in drain(clip)[1]
+    twice = tmp_path / f"twice.{suffix}"
+    twice.write_bytes(clip.read_bytes() * 2)
+    source = FileSource(twice, Settings())
+    frames = [item for item in source if isinstance(item, Frame)]
+    source.close()
+    assert [number_of(frame) for frame in frames][:11] == [*range(11)]
+    assert (
+        dict(source.warnings)["joined_files"] == f"the file is 2 {name} files in a row; only the first of them was read"
+    )
+    assert "truncated" not in dict(source.warnings)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("avi", "mpeg4"), ("mkv", "mpeg4"), ("mpg", "mpeg2video")])
+def test_all_of_other_files_in_a_row_are_read(tmp_path: Path, suffix: str, codec: str) -> None:
+    clip = numbered_clip(tmp_path / f"one.{suffix}", 25, codec=codec, rate=Fraction(25))
+    twice = tmp_path / f"twice.{suffix}"
+    twice.write_bytes(clip.read_bytes() * 2)
+    assert [number_of(frame) for frame in drain(twice)[0]] == [*range(25)] * 2
 
 
 def test_a_range_of_concatenated_recordings(tmp_path: Path) -> None:

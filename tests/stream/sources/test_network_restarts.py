@@ -17,27 +17,19 @@ from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceOptions, SourceState
 from stream.sources.network import NetworkSource
-from tests.flashes import beeps_s, flashes_s, make_clip, offsets_s
+from tests.flashes import beeps_s, flashes_s, offsets_s
 from tests.gst_rtsp import GstRtspServer
 from tests.http_video import HttpVideoServer
+from tests.live_recording import IN_STEP_S, Recording
 from tests.playing import playing
 from tests.rtmp import RtmpServer
 from tests.rtsp import RtspServer
 from tests.servers import free_port
-from tests.stream.sources.test_network_kinds import IN_STEP_S, Recording
 
 pytestmark = [pytest.mark.slow, pytest.mark.clocked]
 
 BACK_S = 7.0
 RESTARTS = 30
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
-    for name in ("clip.mkv", "clip.ts"):
-        make_clip(folder / name, 20)
-    return folder
 
 
 class Running:

@@ -42,7 +42,7 @@ def counted(most: list[int]) -> Iterator[None]:
 async def test_a_few_files_are_probed_at_a_time(clip: Path) -> None:
     prober, numbers = Prober(Settings()), list[int]()
     with counted(numbers):
-        found = await asyncio.gather(*(prober.probe(clip) for _ in range(8)))
+        found = await asyncio.gather(*(prober.probe(clip) for _ in range(5)))
     assert {media.width for media in found} == {64}
     assert max(numbers) == AT_ONCE
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.address import Address
 from stream.errors import UsageError
 from stream.registry import find
 from stream.settings import Settings
-from stream.sources import open_source
+from stream.sources import open_source, source_address
 from stream.sources.base import SourceOptions
 from stream.sources.protocols import PROTOCOLS, udp_url
 
@@ -53,6 +55,7 @@ def test_rtsp_over_udp_by_a_setting() -> None:
         ("udp://0.0.0.0:5000?fifo_size=9", "udp://0.0.0.0:5000?fifo_size=9&localaddr=0.0.0.0"),
         ("udp://239.1.2.3:5000", "udp://239.1.2.3:5000?"),
         ("udp://239.1.2.3:5000?localaddr=10.0.0.1", "udp://239.1.2.3:5000?localaddr=10.0.0.1"),
+        ("udp://ann:hush@127.0.0.1:5000", "udp://127.0.0.1:5000?localaddr=127.0.0.1"),
         ("udp://[::1]:5000", "udp://[::1]:5000?localaddr=::1"),
     ],
 )
@@ -64,6 +67,21 @@ def test_udp_is_received_on_the_address_only(address: str, url: str) -> None:
 def test_an_incomplete_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="write the address as"):
         open_source(Address.read(url, list(PROTOCOLS)), SourceOptions(), SETTINGS)
+
+
+@given(scheme=st.sampled_from(sorted(PROTOCOLS)), rest=st.text(max_size=60), slashes=st.sampled_from(["", "//"]))
+def test_any_text_is_an_address_or_refused_without_quoting_it(scheme: str, rest: str, slashes: str) -> None:
+    try:
+        address = source_address(f"{scheme}:{slashes}{rest}")
+        source = open_source(address, SourceOptions(), SETTINGS)
+    except UsageError as exc:
+        quoted = len(rest) > 12 and rest in str(exc)
+        assert not quoted
+    else:
+        assert address.scheme == scheme
+        if opener := PROTOCOLS[scheme].opener:
+            assert find(opener)(address, SETTINGS)
+        source.close()
 
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in PROTOCOLS if scheme not in ("rtsp", "rtsps")])

@@ -52,6 +52,8 @@ def test_the_latency_is_in_the_unit_of_each_program(tmp_path: Path, direction: s
 @pytest.mark.parametrize("direction", ["read", "write"])
 def test_ffmpeg_gets_secrets_through_the_pipe(tmp_path: Path, direction: str) -> None:
     program = only("ffmpeg", tmp_path / "bin")
+    if direction == "write" and program.exposed:
+        pytest.skip("this version of ffmpeg reads no options of outputs from a file")
     command = getattr(program, direction)(ADDRESS, 5.0, 3)
     for secret in (ADDRESS.passphrase, ADDRESS.stream_id):
         assert not any(secret in text for text in command.argv)
@@ -63,7 +65,7 @@ def test_ffmpeg_gets_secrets_through_the_pipe(tmp_path: Path, direction: str) ->
 
 def test_srt_live_transmit_cannot_pass_every_value(tmp_path: Path) -> None:
     program = only("srt-live-transmit", tmp_path / "bin")
-    assert not program.hides_secrets
+    assert program.exposed == "sources and outputs"
     with pytest.raises(UsageError, match="install ffmpeg") as caught:
         program.read(replace(ADDRESS, passphrase="one two & three"), 5.0, 3)
     assert "three" not in str(caught.value)
@@ -73,3 +75,14 @@ def test_this_machine_has_a_program_where_one_is_installed() -> None:
     if not any(os.access(f"/usr/bin/{name}", os.X_OK) for name in ("ffmpeg", "srt-live-transmit")):
         pytest.skip("neither ffmpeg nor srt-live-transmit is installed")
     assert find_program().name in ("ffmpeg", "srt-live-transmit")
+
+
+def test_an_ffmpeg_that_reads_no_options_from_a_file(tmp_path: Path) -> None:
+    """As FFmpeg 9.0: then secrets of outputs are arguments."""
+    script(tmp_path / "ffmpeg", "echo ' srt'")
+    program = find_program(str(tmp_path))
+    assert program.exposed == "outputs"
+    command = program.write(ADDRESS, 5.0, 3)
+    assert command.secrets == ""
+    assert command.argv[command.argv.index("-passphrase") + 1] == ADDRESS.passphrase
+    assert ADDRESS.passphrase not in program.read(ADDRESS, 5.0, 3).argv

@@ -96,6 +96,8 @@ def test_a_link_allows_one_action_on_one_stream(users: Site, camera_offer: str, 
         location = published.headers["location"]
         watch = alice.post("/api/links", json={"kind": "view", "name": "studio"}).json()
         assert watch["page"].endswith(f"/view/studio#token={watch['token']}")
+        assert watch["obs"].endswith(f"/obs/studio#token={watch['token']}")
+        assert publisher["page"] == publisher["obs"] == ""
         for _ in range(50):
             seen = player.post(watch["url"], content=viewer_offer, headers=SDP)
             if seen.status_code == 201:
@@ -106,6 +108,8 @@ def test_a_link_allows_one_action_on_one_stream(users: Site, camera_offer: str, 
         problem(player.delete(location, headers=as_bearer), 403, "link_scope")
         problem(player.get("/api/sessions", headers=as_bearer), 403, "link_scope")
         problem(player.post("/whep/other", content=viewer_offer, headers=SDP | as_bearer), 403, "link_scope")
+        stacked = "/whep/other?alpha=stacked"
+        problem(player.post(stacked, content=viewer_offer, headers=SDP | as_bearer), 403, "link_scope")
         problem(player.post("/api/links", json={"kind": "view", "name": "x"}, headers=as_bearer), 403, "link_scope")
         problem(player.post("/whep/studio?token=alice-token", content=viewer_offer, headers=SDP), 401, "sign_in")
         ended = player.delete(location, headers={"Authorization": f"Bearer {publisher['token']}"})

@@ -83,6 +83,18 @@ def test_with_tokens_responses_and_errors_can_be_read(users: Site, camera_offer:
         assert alice.delete(made.headers["location"], headers={"Origin": FOREIGN}).status_code == 200
 
 
+def test_an_internal_error_can_be_read(users: Site, viewer_offer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(users.store, "stream", broken)
+    with users.client("alice-token") as alice:
+        failed = alice.post("/whep/cors", content=viewer_offer, headers=SDP | {"Origin": FOREIGN})
+        problem(failed, 500, "internal")
+        assert failed.headers["access-control-allow-origin"] == "*"
+        assert listed(failed, "access-control-expose-headers") >= EXPOSED
+
+
 def test_a_plain_options_request_says_which_methods_there_are(users: Site) -> None:
     """@eyevinn/whip-web-client sends candidates if it can read PATCH there."""
     with users.client("alice-token") as http:

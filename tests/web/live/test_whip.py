@@ -49,6 +49,19 @@ def test_several_viewers_of_one_stream(
     assert sum(c.kind == "view" for c in worker.commands) == 3
 
 
+def test_a_viewer_may_ask_for_colour_above_alpha(
+    http: httpx.Client, worker: Double, camera_offer: str, viewer_offer: str
+) -> None:
+    live(http, camera_offer, "cut")
+    for query, alpha in (("", ""), ("?alpha=stacked", "stacked")):
+        seen = http.post(f"/whep/cut{query}", content=viewer_offer, headers=SDP)
+        assert seen.status_code == 201
+        session = seen.headers["location"].rpartition("/")[2]
+        assert worker.sessions[session].alpha == alpha
+    for query in ("?alpha=straight", "?alpha="):
+        problem(http.post(f"/whep/cut{query}", content=viewer_offer, headers=SDP), 422, "invalid", "alpha")
+
+
 def test_viewing_before_anyone_publishes_gets_404_with_retry_after(http: httpx.Client, viewer_offer: str) -> None:
     response = http.post("/whep/nobody", content=viewer_offer, headers=SDP)
     problem(response, 404, "not_live")
@@ -116,7 +129,7 @@ def test_trickle(http: httpx.Client, worker: Double, camera_offer: str) -> None:
     response = publish(http, camera_offer, "eight")
     location, etag = response.headers["location"], response.headers["etag"]
     until(http, f"/api/sessions/{location.rpartition('/')[2]}", state="live")
-    fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef012345\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n"
+    fragment = candidates_of(camera_offer)
 
     def patch(body: str | bytes = fragment, **headers: str) -> httpx.Response:
         all_headers = {"Content-Type": FRAGMENT} | {name.replace("_", "-"): value for name, value in headers.items()}
@@ -125,13 +138,39 @@ def test_trickle(http: httpx.Client, worker: Double, camera_offer: str) -> None:
     assert patch(If_Match=etag).status_code == 204
     problem(patch(), 428, "if_match")
     problem(patch(If_Match='"other"'), 412, "if_match")
-    problem(patch(If_Match="*"), 422, "ice_restart")
     problem(patch(If_Match=etag, Content_Type="application/json"), 415, "content_type")
     problem(patch(b"\xff\xfe", If_Match=etag), 400, "bad_sdp")
     problem(patch(b"", If_Match=etag), 400, "bad_sdp")
     problem(patch("GET / HTTP/1.1", If_Match=etag), 400, "bad_sdp")
     sent = waiting.until(lambda: [c.text for c in worker.commands if c.kind == "candidates"])
     assert sent == [fragment]
+
+
+def candidates_of(sdp: str) -> str:
+    """A fragment for the ICE session of an offer."""
+    ufrag = next(line for line in sdp.splitlines() if line.startswith("a=ice-ufrag:"))
+    return f"{ufrag}\r\na=ice-pwd:0123456789abcdef012345\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n"
+
+
+RESTART = "a=ice-ufrag:other\r\na=ice-pwd:0123456789abcdef012345\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n"
+
+
+@pytest.mark.parametrize("tag", ["*", ""])
+def test_the_tag_may_be_any_and_only_another_ufrag_is_an_ice_restart(
+    http: httpx.Client, worker: Double, camera_offer: str, viewer_offer: str, tag: str
+) -> None:
+    """`*` matches every session (RFC 9110); WHIP clients send it with ICE restarts (RFC 9725). tag: "": the ETag."""
+    stream = publish(http, camera_offer, "any")
+    until(http, f"/api/sessions/{stream.headers['location'].rpartition('/')[2]}", state="live")
+    viewer = http.post("/whep/any", content=viewer_offer, headers=SDP)
+    for made, offer in ((stream, camera_offer), (viewer, viewer_offer)):
+        location = made.headers["location"]
+        until(http, f"/api/sessions/{location.rpartition('/')[2]}", state="live")
+        headers = {"Content-Type": FRAGMENT, "If-Match": tag or made.headers["etag"]}
+        for fragment in (candidates_of(offer), "a=mid:0\r\n"):
+            assert http.patch(location, content=fragment, headers=headers).status_code == 204
+        problem(http.patch(location, content=RESTART, headers=headers), 422, "ice_restart", "ice-ufrag")
+    waiting.until(lambda: sum(c.kind == "candidates" for c in worker.commands) == 4)
 
 
 def test_candidates_of_a_viewer_need_no_tag(

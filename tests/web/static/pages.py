@@ -16,7 +16,7 @@ from tests.web.running_site import Site
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-SHARE_TABS = {"view": "watch", "obs": "obs", "whip": "publish", "token": "publish"}
+SHARE_TABS = {"view": "watch", "obs": "obs", "clean": "obs", "whip": "publish", "token": "publish"}
 """The tab of the share dialog with each field."""
 SLATE, PAPER = (31, 41, 55), (244, 241, 234)
 CORNER = """() => {
@@ -26,6 +26,10 @@ CORNER = """() => {
   const x = c.getContext('2d'); x.drawImage(shown, 0, 0, 64, 48);
   return [...x.getImageData(3, 3, 1, 1).data].slice(0, 3);
 }"""
+HASTE = """(() => {
+  const real = setTimeout;
+  window.setTimeout = (call, ms, ...args) => real(call, ms >= 1000 ? ms / 5 : ms, ...args);
+})()"""
 WATCH = """() => {
   window.seen = { states: [], held: false };
   new MutationObserver(() => {

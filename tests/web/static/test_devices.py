@@ -1,12 +1,11 @@
 """The studio's microphone switch and choice of devices. `tests/end_to_end/test_studio_sound.py` listens."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.web.running_site import Site
-from tests.web.static.pages import Worker, opened, state, until
+from tests.web.static.pages import opened, state, until
 
 SENT = """async () => {
   const reports = [...(await mattebox.live.connection.getStats()).values()];
@@ -22,14 +21,11 @@ FAILS = "name => { navigator.mediaDevices.getUserMedia = async () => { throw new
 OPTIONS = "[...document.querySelectorAll('#device-camera option')].map(option => option.text).join()"
 
 
-def test_the_microphone_is_off_until_switched_on(
-    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
-    start_worker("one")
-    page.goto(workerless.url)
+def test_the_microphone_is_off_until_switched_on(page: Any, video_site: Site) -> None:
+    page.goto(video_site.url)
     assert page.is_disabled("#tool-microphone"), "the camera is closed"
     page.evaluate("localStorage.clear()")
-    opened(page, workerless)
+    opened(page, video_site)
     microphone = page.locator("#tool-microphone")
     assert microphone.inner_text() == "Microphone off"
     assert microphone.get_attribute("aria-checked") == "false"
@@ -76,9 +72,8 @@ def test_the_lists_follow_devices_that_are_plugged_in_and_unplugged(page: Any, s
 
 
 @pytest.mark.parametrize(("peak", "level"), [(1.0, 1.0), (0.1, 2 / 3), (0.01, 1 / 3), (0.001, 0.0), (0.0, 0.0)])
-def test_the_level_is_in_decibels(page: Any, site: Site, peak: float, level: float) -> None:
-    page.goto(site.url)
-    found = page.evaluate(
+def test_the_level_is_in_decibels(studio: Any, peak: float, level: float) -> None:
+    found = studio.evaluate(
         "async peak => (await import('/static/studio/level.js')).level(Float32Array.of(0, -peak, peak / 2))", peak
     )
     assert found == pytest.approx(level, abs=0.001)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from stream.records.metadata import Metadata
 from tests.media import TALK
 from tests.web.running_site import Site
 from tests.web.static.pages import png
@@ -218,20 +219,21 @@ def test_one_video_has_settings_of_its_own(two: Any, files: FileWorkerDouble) ->
     assert two.inner_text("#look-of") == "second.mp4"
     two.check("input[value='gallery:dusk']")
     two.select_option("select[name=height]", "480")
+    two.select_option("select[name=metadata]", "drop")
     two.click("#look-done")
     assert two.inner_text("#look-title") == "Settings for all new videos"
     two.check("input[value='color:#f4f1ea']")
     lines = two.locator(".look-row .words").all_inner_texts()
-    assert lines == ["Common settings: Ivory · MP4", "Own settings: Dusk · MP4 · 480 lines"]
+    assert lines == ["Common settings: Ivory · MP4", "Own settings: Dusk · MP4 · 480 lines · without metadata"]
     assert card.locator(".swatch img").get_attribute("src").endswith("/gallery/dusk/thumbnail")
     two.reload()
     drafts(two, 2)
-    two.wait_for_selector(".look-row:has-text('Own settings: Dusk · MP4 · 480 lines')")
+    two.wait_for_selector(".look-row:has-text('Own settings: Dusk · MP4 · 480 lines · without metadata')")
     two.click("#start-all")
     two.wait_for_function("() => document.querySelectorAll('.job').length === 2")
-    jobs = {job.title: (job.options.background.spec(), job.height) for job in (files.run(), files.run())}
-    assert jobs["talk_bikes.mp4"] == ("color:#f4f1ea", 0)
-    assert jobs["second.mp4"][1] == 480
+    jobs = {job.title: (job.options.background.spec(), job.height, job.metadata) for job in (files.run(), files.run())}
+    assert jobs["talk_bikes.mp4"] == ("color:#f4f1ea", 0, Metadata.NO_LOCATION)
+    assert jobs["second.mp4"][1:] == (480, Metadata.DROP)
     assert "dusk" in jobs["second.mp4"][0]
 
 

@@ -24,11 +24,9 @@ PUBLISH = """async () => {
 }"""
 
 
-def test_it_connects_and_applies_the_choices(
-    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
-    start_worker("one")
-    opened(page, workerless)
+@pytest.mark.usefixtures("hasty")
+def test_it_connects_and_applies_the_choices(page: Any, video_site: Site) -> None:
+    opened(page, video_site)
     page.check("input[value='color:#f4f1ea']")
     corner_is(page, PAPER)
     page.wait_for_selector("#measurements-open:has-text('double')")
@@ -36,7 +34,7 @@ def test_it_connects_and_applies_the_choices(
     page.keyboard.press("ArrowRight")  # selects the next radio button of the group
     corner_is(page, SLATE)
     page.check("input[name=view][value=matte]")
-    with workerless.client() as http:
+    with video_site.client() as http:
         for _ in range(50):
             record = http.get("/api/sessions").json()["sessions"][0]
             if record["options"]["view"] == "matte":
@@ -54,17 +52,13 @@ def test_it_connects_and_applies_the_choices(
         assert record["reason"] == "deleted"
 
 
-def test_a_connection_that_never_succeeded_points_at_the_network(
-    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
+def test_a_connection_that_never_succeeded_points_at_the_network(page: Any, video_site: Site) -> None:
     """The server answers, but no packet gets through. The page does not say that a video has stopped."""
     page.add_init_script(
         "Object.defineProperty(RTCPeerConnection.prototype, 'connectionState', { get: () => 'failed' });"
         "HTMLVideoElement.prototype.requestVideoFrameCallback = () => 0;"
     )
-    start_worker("one")
-    ready(workerless, 1)
-    page.goto(workerless.url)
+    page.goto(video_site.url)
     page.click("#open")
     state(page, "blocked")
     text = page.inner_text("main")
@@ -122,6 +116,7 @@ def test_the_web_server_restarts(
         corner_is(page, PAPER)
 
 
+@pytest.mark.usefixtures("hasty")
 def test_viewers_by_link(
     browser: Any, page: Any, settings: Settings, redis_url: str, start_worker: Callable[[str], Worker]
 ) -> None:

@@ -1,7 +1,6 @@
 """The player of the videos page: before and after. Also the place of waiting jobs, and axe."""
 
-from collections.abc import Iterator
-from importlib import resources
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +174,8 @@ def test_a_view_of_another_size_is_not_compared(
         (0.1, False, {"seek": True}),
     ],
 )
-def test_how_a_drift_is_corrected(page: Any, site: Site, drift: float, playing: bool, expected: dict[str, Any]) -> None:
-    page.goto(f"{site.url}/livez")
-    found = page.evaluate(
+def test_how_a_drift_is_corrected(studio: Any, drift: float, playing: bool, expected: dict[str, Any]) -> None:
+    found = studio.evaluate(
         "async (args) => (await import('/static/videos/in_step.js')).correction(...args)", [drift, 1, playing]
     )
     assert found == pytest.approx(expected)
@@ -218,21 +216,8 @@ def test_axe_finds_nothing_serious(
     upload: str,
     size: tuple[int, int],
     tmp_path: Any,
+    audited: Callable[[str], None],
 ) -> None:
-    folder = pytest.importorskip("axe_playwright_python", reason="brings axe-core")
-    axe = resources.files(folder).joinpath("axe.min.js").read_text()
-
-    def audit(where: str) -> None:
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # no half-way colours
-            found = page.evaluate(f"() => {{ {axe}; return axe.run() }}")["violations"]
-            bad = [
-                f"{v['id']}: {[n['target'] for n in v['nodes']]}"
-                for v in found
-                if v["impact"] in ("serious", "critical")
-            ]
-            assert not bad, f"{where}, {scheme}: {bad}"
-
     done(http, site, upload=upload)
     ended(http, site, upload)
     submitted(http, upload=upload)
@@ -245,11 +230,11 @@ def test_axe_finds_nothing_serious(
     page.wait_for_selector(".draft.failed")
     page.wait_for_selector(".draft .status[data-tone=good]")
     page.click("button:has-text('Different settings')")
-    audit("a video with settings of its own")
+    audited("a video with settings of its own")
     page.click("#look-done")
     page.locator(".job button:has-text('Play')").first.click()
     page.click("#player-compare")
-    audit("before and after")
+    audited("before and after")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
 
 

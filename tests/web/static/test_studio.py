@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 import pytest
@@ -22,35 +21,9 @@ NEVER = "() => { navigator.mediaDevices.getUserMedia = () => new Promise(() => {
 WARNINGS = "async sample => (await import('/static/shared/measure.js')).warnings(sample)"
 
 
-@pytest.fixture(scope="module")
-def axe() -> str:
-    folder = pytest.importorskip("axe_playwright_python", reason="brings axe-core")
-    return resources.files(folder).joinpath("axe.min.js").read_text()
-
-
-@pytest.fixture
-def audited(page: Any, axe: str) -> Callable[[str], None]:
-    """Fails on problems that axe calls serious or critical, in light and dark mode."""
-
-    def audit(where: str) -> None:
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            found = page.evaluate(f"() => {{ {axe}; return axe.run() }}")["violations"]
-            bad = [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in found if v["impact"] in _SEVERE]
-            assert not bad, f"{where}, {scheme}: {bad}"
-
-    return audit
-
-
-_SEVERE = ("serious", "critical")
-
-
-def test_axe_finds_nothing_serious(
-    page: Any, workerless: Site, start_worker: Callable[[str], Worker], audited: Callable[[str], None]
-) -> None:
-    start_worker("one")
-    ready(workerless, 1)
-    page.goto(workerless.url)
+@pytest.mark.usefixtures("hasty")
+def test_axe_finds_nothing_serious(page: Any, video_site: Site, audited: Callable[[str], None]) -> None:
+    page.goto(video_site.url)
     page.wait_for_selector(".tile-choice img")
     state(page, "idle")
     audited("idle")
@@ -115,6 +88,7 @@ def test_the_page_shows_that_the_browser_asks_for_permission(page: Any, site: Si
     assert page.is_hidden("#open")
 
 
+@pytest.mark.usefixtures("hasty")
 def test_an_unreachable_server_is_retried(page: Any, site: Site) -> None:
     page.route("**/api/login", lambda route: route.abort())
     page.goto(site.url)
@@ -143,16 +117,14 @@ def test_signed_out(page: Any, settings: Settings, redis_url: str) -> None:
         state(page, "idle")
 
 
-def test_the_page_shows_that_a_worker_drains(
-    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
-    start_worker("one")
-    opened(page, workerless)
+@pytest.mark.usefixtures("hasty")
+def test_the_page_shows_that_a_worker_drains(page: Any, video_site: Site) -> None:
+    opened(page, video_site)
     seen = "new MutationObserver(() => seen.push(document.getElementById('status').dataset.state))"
     page.evaluate(f"() => {{ window.seen = []; {seen}.observe(document.body, {{ subtree: true, attributes: true }}) }}")
-    with workerless.client() as http:
+    with video_site.client() as http:
         session = http.get("/api/sessions").json()["sessions"][0]["id"]
-    workerless.call(workerless.store.end(session, "drained"))
+    video_site.call(video_site.store.end(session, "drained"))
     until(page, "seen.includes('draining')")
     state(page, "live")
 
@@ -176,11 +148,9 @@ def test_an_option_of_one_engine_is_kept_until_the_workers_engine_is_known(
     assert roi.is_disabled(), "the worker has another engine"
 
 
-def test_the_page_shows_that_an_engine_is_loading(
-    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
-    start_worker("one")
-    opened(page, workerless)
+@pytest.mark.usefixtures("hasty")
+def test_the_page_shows_that_an_engine_is_loading(page: Any, video_site: Site) -> None:
+    opened(page, video_site)
     page.click("#drawer-open")
     page.select_option("#control-engine", "rvm")
     page.wait_for_selector("#notice:has-text('Loading Sharp. Until it is ready, double stays in use.')")
@@ -189,13 +159,11 @@ def test_the_page_shows_that_an_engine_is_loading(
     corner_is(page, SLATE)
 
 
-def test_warnings(page: Any, site: Site) -> None:
-    page.goto(site.url)
-
+def test_warnings(studio: Any) -> None:
     def warned(**changes: Any) -> list[Any]:
         meters = {"fps_in": 30.0, "matte_fps": changes.pop("matte_fps", 30.0)}
         sample = {"meters": meters, "sentFps": 30.0, "limit": "", "glassMs": 60.0} | changes
-        return list(page.evaluate(WARNINGS, sample))
+        return list(studio.evaluate(WARNINGS, sample))
 
     assert warned() == []
     assert warned(matte_fps=12.0) == [["capacity", 12, 30]]
@@ -207,10 +175,11 @@ def test_warnings(page: Any, site: Site) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 360, 390, 820, 2560])
-def test_nothing_is_cut_off(page: Any, site: Site, width: int) -> None:
+def test_nothing_is_cut_off(studio: Any, width: int) -> None:
     """The page does not scroll sideways, not even with a signed-in user's name in the header."""
+    page = studio
     page.set_viewport_size({"width": width, "height": 800})
-    page.goto(site.url)
+    page.reload()
     page.wait_for_selector(".tile-choice img")
     assert page.evaluate("document.scrollingElement.scrollWidth") == width
     page.evaluate("""() => {

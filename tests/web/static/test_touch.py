@@ -1,13 +1,13 @@
 """The studio on a phone: controls keep their places, are large enough for fingers, and ignore mistaken taps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
-from tests.web.static.pages import Worker, png, ready, state, until
+from tests.web.static.pages import png, state, until
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 PLACES = """() => Object.fromEntries([...document.querySelectorAll(
@@ -45,12 +45,8 @@ def opened(page: Any, site: Site) -> None:
     state(page, "idle")
 
 
-def test_no_control_moves_while_the_state_the_view_or_the_background_changes(
-    phone: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
-    start_worker("one")
-    ready(workerless, 1)
-    opened(phone, workerless)
+def test_no_control_moves_while_the_state_the_view_or_the_background_changes(phone: Any, video_site: Site) -> None:
+    opened(phone, video_site)
     places = phone.evaluate(PLACES)
     assert "stop" in places
     phone.tap("#open")
@@ -71,12 +67,8 @@ def test_no_control_moves_while_the_state_the_view_or_the_background_changes(
     assert phone.is_disabled("#stop")
 
 
-def test_everything_is_large_enough_for_a_finger(
-    phone: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
-    start_worker("one")
-    ready(workerless, 1)
-    opened(phone, workerless)
+def test_everything_is_large_enough_for_a_finger(phone: Any, video_site: Site) -> None:
+    opened(phone, video_site)
     assert phone.evaluate(SMALL) == []
     phone.tap("#open")
     state(phone, "live")
@@ -101,12 +93,8 @@ def test_everything_is_large_enough_for_a_finger(
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_camera_tile_is_small_and_can_be_moved_and_collapsed(
-    phone: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
-    start_worker("one")
-    ready(workerless, 1)
-    opened(phone, workerless)
+def test_the_camera_tile_is_small_and_can_be_moved_and_collapsed(phone: Any, video_site: Site) -> None:
+    opened(phone, video_site)
     phone.tap("#open")
     state(phone, "live")
     assert phone.evaluate(SHARE_OF_STAGE) < 0.05

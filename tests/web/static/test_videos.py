@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from stream.records.formats import DEFAULT, FORMATS
+from stream.records.metadata import Metadata
 from tests.conftest import PICTURES
 from tests.media import TALK, numbered_clip, remuxed
 from tests.pictures import person, save
@@ -58,8 +59,10 @@ def files(site: Site) -> Iterator[FileWorkerDouble]:
 def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDouble, tmp_path: Path) -> None:
     page.check("input[value='color:#f4f1ea']")
     page.select_option("select[name=height]", "480")
+    page.select_option("select[name=metadata]", "keep")
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY)
+    assert page.inner_text(".look-row .summary").endswith(" · 480 lines · with locations")
     page.focus("input[aria-label=Start]")
     for _ in range(20):
         page.keyboard.press("ArrowRight")  # a step is a twentieth of a second
@@ -69,6 +72,7 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDoubl
     job = files.plan(2)
     assert (job.start_s, job.end_s, job.height, job.title) == (1.0, None, 480, "talk_bikes.mp4")
     assert job.options.background.spec() == "color:#f4f1ea"
+    assert job.metadata is Metadata.KEEP
     files.segment()
     page.wait_for_selector(".job:has-text('30 of 60 frames')")
     files.segment()
@@ -180,25 +184,28 @@ def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerD
     page.click(".draft button:has-text('Remove')")
 
 
-@pytest.mark.parametrize(
-    ("reason", "detail", "shown"),
-    [
-        ("poison", "it killed the process that worked on it 3 times", "crashed or were lost too often"),
-        ("poison", "25 workers were lost while working on it", "crashed or were lost too often"),
-        ("unreadable_media", "not a video: <b>moov</b> is missing", "cannot be read as a video"),
-        ("encode", "the encoder refuses the frame", ""),
-    ],
-)
+FAILURES = [
+    ("poison", "it killed the process that worked on it 3 times", "crashed or were lost too often"),
+    ("poison", "25 workers were lost while working on it", "crashed or were lost too often"),
+    ("unreadable_media", "not a video: <b>moov</b> is missing", "cannot be read as a video (not a video: "),
+    ("encode", "the encoder refuses the frame", ""),
+]
+
+
 def test_a_failed_job_shows_the_reason_and_the_servers_detail(
-    page: Any, http: httpx.Client, files: FileWorkerDouble, reason: str, detail: str, shown: str
+    page: Any, http: httpx.Client, files: FileWorkerDouble
 ) -> None:
-    submitted(http, upload=uploaded(http, TALK.read_bytes()))
-    files.fail(reason, detail)
-    page.wait_for_selector(".job[data-state=failed]")
-    text = page.text_content(".job .meters")
-    assert shown in text
-    assert detail in text, "the detail is shown as text, not as HTML"
-    assert page.locator(".job .meters *").count() == 0
+    upload = uploaded(http, TALK.read_bytes())
+    for n, (reason, detail, shown) in enumerate(FAILURES):
+        submitted(http, upload=upload, title=f"film {n}")
+        files.fail(reason, detail)
+        card = page.locator(f".job[data-state=failed]:has-text('film {n}')")
+        card.wait_for()
+        text = card.locator(".meters").text_content()
+        assert shown in text
+        assert detail in text, "the detail is shown as text, not as HTML"
+        assert ". (" not in text, "the detail is part of the sentence"
+        assert card.locator(".meters *").count() == 0
 
 
 def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, files: FileWorkerDouble) -> None:
@@ -220,10 +227,12 @@ def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, file
     page.wait_for_selector(".job")
     job = files.run()
     assert [(output.name, output.format) for output in job.outputs] == [("result", "webm"), ("matte", "mkv")]
+    assert job.metadata is Metadata.NO_LOCATION
     page.wait_for_selector(".job button:has-text('Play result')")
     assert not page.is_visible(".job button:has-text('Play matte')"), "no browser plays FFV1"
 
 
+@pytest.mark.usefixtures("hasty")
 def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.route("**/api/options", lambda route: route.abort())
     page.reload()
@@ -237,6 +246,7 @@ def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.wait_for_selector(".job button:has-text('Play')")
 
 
+@pytest.mark.usefixtures("hasty")
 def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> None:
     """As while Redis is away: /api/options needs it, /api/backgrounds does not."""
     page.route("**/api/options", lambda route: route.fulfill(status=503, body="{}"))
@@ -247,12 +257,17 @@ def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> 
     page.wait_for_selector("select[name=engine] option[value=rvm]", state="attached")
 
 
-@pytest.mark.parametrize("size", [(390, 844), (820, 1100), (1920, 1080)])
-def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, size: tuple[int, int]) -> None:
-    page.set_viewport_size({"width": size[0], "height": size[1]})
+def test_nothing_is_cut_off_on_small_and_large_screens(page: Any) -> None:
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
+    for width, height in ((390, 844), (820, 1100), (1440, 900), (1920, 1080), (2560, 1300)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+        cut = "all => all.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent)"
+        assert page.eval_on_selector_all("#backgrounds .title", cut) == [], width
+        if width > 900:
+            box = page.locator("#look").bounding_box()
+            assert box["y"] + box["height"] <= height, "the settings are in view"
     page.click(".draft button:has-text('Remove')")
 
 

@@ -1,19 +1,29 @@
 """The studio's first screen in plain words: quality, what viewers see, sharing, and the keys of the backgrounds."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from stream.records.engines import ENGINES
 from tests.web.running_site import Site
-from tests.web.static.pages import SHARE_TABS, Worker, png, ready, state, until
+from tests.web.static.pages import SHARE_TABS, png, ready, state, until
 
 TITLES = "[...document.querySelectorAll('.preset .title')].map((each) => each.textContent)"
 KEYS = """() => Object.fromEntries([...document.querySelectorAll('.tile-choice:has(kbd)')].map((tile) => {
   return [tile.querySelector('kbd').textContent, tile.querySelector('.title').textContent];
 }))"""
+# Titles of the presets as the studio makes them when it gets `menu`, with the costs measured on earlier visits.
+PRESETS = f"""async ([menu, costs]) => {{
+  const {{ Choices }} = await import('/static/studio/choices.js');
+  const {{ Presets }} = await import('/static/studio/presets.js');
+  document.querySelectorAll('.preset').forEach((each) => each.remove());
+  localStorage['mattebox.costs'] = JSON.stringify(costs);
+  const choices = new Choices(() => false), presets = new Presets(choices);
+  choices.learn(menu);
+  presets.learn(menu);
+  return {TITLES};
+}}"""
 HIDE_CLIPBOARD = """() => {
   window.real = navigator.clipboard;
   Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true });
@@ -50,32 +60,26 @@ def test_the_first_screen_names_no_engine_and_no_device(page: Any, site: Site) -
     ],
 )
 def test_slower_here_follows_what_was_measured_or_else_the_device(
-    page: Any, site: Site, device: str | None, costs: dict[str, list[Any]], expected: list[str]
+    studio: Any, site: Site, device: str | None, costs: dict[str, list[Any]], expected: list[str]
 ) -> None:
     """device: of the ready worker; None: no worker is ready. costs: engine, frames per second, of how many, ms."""
     with site.client() as http:
         menu = http.get("/api/options").json()
     menu["workers"] = [{"engine": "selfie", "device": device, "load": 0.1}] if device else []
-    page.route("**/api/options", lambda route: route.fulfill(json=menu))
     fields = ("engine", "fps", "of", "ms")
     kept = {name: dict(zip(fields, cost, strict=True)) | {"device": "cpu"} for name, cost in costs.items()}
-    page.add_init_script(f"localStorage['mattebox.costs'] = {json.dumps(json.dumps(kept))}")
-    opened(page, site)
-    assert page.evaluate(TITLES) == expected
+    assert studio.evaluate(PRESETS, [menu, kept]) == expected
 
 
-def test_a_server_that_is_too_busy_says_what_helps(
-    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
+@pytest.mark.usefixtures("hasty")
+def test_a_server_that_is_too_busy_says_what_helps(page: Any, video_site: Site) -> None:
     def overload(route: Any) -> None:
         answer = route.fetch()
         record = answer.json()
         record["meters"] = (record.get("meters") or {}) | {"fps_in": 30.0, "matte_fps": 12.0, "engine": "selfie"}
         route.fulfill(response=answer, json=record)
 
-    start_worker("one")
-    ready(workerless, 1)
-    opened(page, workerless)
+    opened(page, video_site)
     page.click("#open")
     state(page, "live")
     page.wait_for_selector("#measurements-open:enabled")  # there are meters
@@ -88,12 +92,8 @@ def test_a_server_that_is_too_busy_says_what_helps(
     page.unroute("**/api/sessions/*")
 
 
-def test_a_busy_server_does_not_advise_what_is_in_use(
-    page: Any, workerless: Site, start_worker: Callable[[str], Worker]
-) -> None:
+def test_a_busy_server_does_not_advise_what_is_in_use(page: Any, video_site: Site) -> None:
     """Automatic chooses the engine of Smooth on most computers."""
-    start_worker("one")
-    ready(workerless, 1)
 
     def light(route: Any) -> None:
         answer = route.fetch()
@@ -102,7 +102,7 @@ def test_a_busy_server_does_not_advise_what_is_in_use(
         route.fulfill(response=answer, json=menu)
 
     page.route("**/api/options", light)
-    opened(page, workerless)
+    opened(page, video_site)
     assert "Now: Smooth." in page.inner_text(".preset:has([value=balanced])")
     remedy = """async () => {
       const { Choices } = await import('/static/studio/choices.js');
@@ -122,28 +122,30 @@ def test_a_busy_server_does_not_advise_what_is_in_use(
     assert "Smooth" in custom, "it has lighter settings of the same engine"
 
 
-def test_sharing_says_that_live_video_is_never_transparent(page: Any, site: Site) -> None:
+def test_sharing_says_who_sees_transparency(page: Any, site: Site) -> None:
     opened(page, site)
-    warning = "You chose Transparent"
-    for tab, button in (("watch", "#share-watch .use-green"), ("obs", "#share-for-obs .use-green")):
-        page.check("input[value=transparent]")
-        page.click("#share-open")
-        page.click(f"#share-tab-{tab}")
-        panel = page.locator("[role=tabpanel]:not([inert])")
-        assert warning in panel.inner_text()
-        assert "checkerboard" in panel.inner_text()
-        page.click(button)
-        page.wait_for_selector("#share-copied:has-text('Your background is green now.')")
-        assert page.is_checked("input[value='color:#00ff00']")
-        assert warning not in panel.inner_text()
-        page.click("#share-close")
+    warning = "You chose Transparent: viewers see a checkerboard."
+    page.check("input[value=transparent]")
     page.click("#share-open")
+    panel = page.locator("[role=tabpanel]:not([inert])")
+    page.click("#share-tab-obs")
+    assert "checkerboard" not in panel.inner_text()
+    assert "Browser source" in panel.inner_text()
+    assert "1280 wide and 720 high" in panel.inner_text()
+    page.click("#share-tab-watch")
+    assert warning in panel.inner_text()
+    assert "use the tab OBS" in panel.inner_text()
+    page.click("#share-watch .use-green")
+    page.wait_for_selector("#share-copied:has-text('Your background is green now.')")
+    assert page.is_checked("input[value='color:#00ff00']")
+    assert warning not in panel.inner_text()
     page.click("#share-tab-publish")
     assert "OBS 30 or newer" in page.inner_text("#share-publish")
 
 
 @pytest.mark.parametrize("width", [1280, 1440, 390])
-def test_names_of_backgrounds_are_not_cut(page: Any, site: Site, width: int) -> None:
+def test_names_of_backgrounds_are_not_cut(studio: Any, site: Site, width: int) -> None:
+    page = studio
     page.set_viewport_size({"width": width, "height": 800})
     opened(page, site)
     for spec in ("blur:0.7", "transparent"):
@@ -163,7 +165,7 @@ def test_it_says_what_viewers_see_of_transparent_and_of_the_room(page: Any, site
     )
     assert page.is_hidden("#use-green")
     page.check("input[value=transparent]")
-    assert "Viewers and OBS see this checkerboard" in page.inner_text("#about")
+    assert page.inner_text("#about") == "Viewers see this checkerboard. For OBS, use Share."
     page.click("#use-green")
     assert page.is_checked("input[value='color:#00ff00']")
     assert page.is_hidden("#use-green")
@@ -223,7 +225,7 @@ def test_tokens_are_masked_until_asked_for_and_made_only_when_needed(page: Any, 
     page.click("#share-open")
     page.wait_for_selector("#share-watch .copy:enabled")
     assert made == ["view"]
-    for name in ("view", "obs", "token"):
+    for name in ("view", "obs", "clean", "token"):
         page.click(f"#share-tab-{SHARE_TABS[name]}")
         page.evaluate("navigator.clipboard.writeText('')")
         page.click(f".address:has(#share-{name}) .copy")

@@ -7,12 +7,15 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from stream.errors import DiskError, NoVideoStream, UsageError
 from stream.progress import LineReporter
 from stream.records.options import Options
 from stream.settings import Settings
+from tests.flashes import make_clip, measured, offsets_s
+from tests.gst_rtsp import GstRtspServer
 from tests.media import read
 from tests.rtsp import ROOM, RtspServer, near
 from workers.runs.stream import StreamRun, ended_by_signals, record
@@ -121,3 +124,20 @@ def test_unsupported_sources_and_outputs_are_refused(source: str, output: str, m
         record(StreamRun(source, output, OPTIONS), Settings(), LineReporter(io.StringIO()))
     assert message in str(refused.value)
     assert "hush" not in str(refused.value)
+
+
+def test_sound_is_recorded_in_step(tmp_path: Path) -> None:
+    """A clip whose picture flashes as its sound beeps; the key is its background, so the flashes stay."""
+    clip = make_clip(tmp_path / "clip.mkv", 8)
+    server = GstRtspServer("--clip", f"flash={clip}")
+    out = tmp_path / "out.mp4"
+    try:
+        report = record(StreamRun(server.url("flash"), str(out), OPTIONS, 3.5), Settings(), LineReporter(io.StringIO()))
+    finally:
+        server.kill()
+    assert not [warning for warning in report.warnings if warning[0] not in ("late",)]
+    with av.open(out) as container:
+        assert [stream.codec_context.name for stream in container.streams.audio] == ["aac"]
+    flashes, beeps = measured(out)
+    assert flashes
+    assert max(map(abs, offsets_s(flashes, beeps))) < 0.04, (flashes, beeps)

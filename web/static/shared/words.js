@@ -1,5 +1,8 @@
 // Every English text that scripts show. Texts that need no script are in the HTML; the server describes the options.
 
+/** As the server's detail of a session that could not be connected. */
+const UDP_ADVICE = "check the network and that firewalls let UDP through to the server (MATTEBOX_UDP_PORTS, MATTEBOX_PUBLIC_ADDRESS), or set up a TURN server (MATTEBOX_ICE_SERVERS)";
+
 /** tone: good, wait, bad or "". line: the status line. title, text: on the card; a state without them has no card. */
 export const STATES = {
   idle: {
@@ -55,7 +58,7 @@ export const STATES = {
     tone: "bad", line: "No video connection to the server. Trying again…", icon: "cloud-off",
     title: "No video connection to the server",
     text: "The server answers, but video does not get through. A firewall, a VPN or this network may block UDP: try another network.",
-    fine: "For the person who runs the server: let UDP through to it (MATTEBOX_UDP_PORTS, MATTEBOX_PUBLIC_ADDRESS), or set up a TURN server (MATTEBOX_ICE_SERVERS).",
+    fine: `For the person who runs the server: ${UDP_ADVICE}.`,
   },
   draining: {
     tone: "wait", line: "The server is being restarted. Moving to another one…", icon: "link",
@@ -166,7 +169,7 @@ export const TILE = {
 export const BACKGROUNDS = {
   shift: "⇧", hint: "Press 1 to 9, or drop or paste a file. ⇧1 to ⇧9 choose your own.",
   about: {
-    transparent: "Viewers and OBS see this checkerboard.", // three lines beside the button: longer texts cover tiles
+    transparent: "Viewers see this checkerboard. For OBS, use Share.", // three lines beside the button: longer texts cover tiles
     none: "Only you see your room. Viewers never do: on air, they see a strong blur instead.",
   },
   blur: "Blur", none: "Your room",
@@ -226,7 +229,7 @@ export const METERS = {
   measured: "measured", estimated: "estimated",
 };
 export const CHARTS = {
-  fps: "Frames per second, in and out", glass: "Delay (ms)", dropped: "Dropped per second", load: "Server load (%)",
+  fps: "Frames per second, in and out", fpsShort: "FPS in, out", glass: "Delay (ms)", dropped: "Dropped per second", load: "Server load (%)",
   none: "–",
   facts: { delay: "Delay from camera to screen", size: "Size", bitrate: "Bit rate", server: "Delay in the server",
     capacity: "Server capacity", network: "Network round trip", causes: "Dropped frames",

@@ -7,8 +7,9 @@ const SAMPLES = 120;
 const [WIDTH, HEIGHT] = [240, 56];
 
 export class Chart {
-  /** title: names the lines in order. top: the least value that the full height stands for. */
-  constructor(title, top, lines = 1) {
+  /** title: names the lines in order. top: the least value that the full height stands for. short: a title that fits on
+   * a phone. */
+  constructor(title, top, lines = 1, short = title) {
     Object.assign(this, { title, top });
     this.lines = Array.from({ length: lines }, () => []);
     this.paths = this.lines.map((_, n) => draw("path", { class: `line line-${n}` }));
@@ -16,7 +17,7 @@ export class Chart {
     this.limit = make("span", { className: "limit" });
     this.svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" },
       draw("path", { class: "base", d: `M0 ${HEIGHT - 0.5}H${WIDTH}` }), ...this.paths);
-    const heading = make("figcaption", {}, make("span", {}, title), this.value);
+    const heading = make("figcaption", {}, make("span", {}, short), this.value);
     this.element = make("figure", { className: "chart" }, heading, this.svg, this.limit);
   }
 

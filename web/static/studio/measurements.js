@@ -15,7 +15,7 @@ export class Measurements {
     this.button = find("measurements-open");
     this.panel = find("measurements");
     this.charts = {
-      fps: new Chart(CHARTS.fps, 30, 2), glass: new Chart(CHARTS.glass, 100),
+      fps: new Chart(CHARTS.fps, 30, 2, CHARTS.fpsShort), glass: new Chart(CHARTS.glass, 100),
       dropped: new Chart(CHARTS.dropped, 5), load: new Chart(CHARTS.load, 100),
     };
     find("charts").replaceChildren(...Object.values(this.charts).map((chart) => chart.element));

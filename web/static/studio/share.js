@@ -8,8 +8,8 @@ import { Secret } from "./secret.js";
 import { makeTabs } from "./tabs.js";
 
 const KEY = "mattebox.share";
-const TRANSPARENT = "transparent"; // the background that live video cannot carry
-const FIELDS = { view: "share-view", obs: "share-obs", whip: "share-whip", token: "share-token" };
+const TRANSPARENT = "transparent"; // the background that only the page for OBS shows
+const FIELDS = { view: "share-view", obs: "share-obs", clean: "share-clean", whip: "share-whip", token: "share-token" };
 const SCOPES = { "share-watch": "view", "share-for-obs": "view", "share-publish": "publish" }; // the link of each tab
 
 export class Share {
@@ -79,7 +79,7 @@ export class Share {
     try {
       const link = await (await making).json();
       if (this.made[kind] !== making) return; // the name was changed meanwhile
-      if (kind === "view") this.#fill({ view: link.page, obs: `${link.page}&clean` });
+      if (kind === "view") this.#fill({ view: link.page, obs: link.obs, clean: `${link.page}&clean` });
       else this.#fill({ whip: link.url.split("?")[0], token: link.token });
     } catch (error) {
       if (this.made[kind] === making) this.made[kind] = null;

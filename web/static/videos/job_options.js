@@ -4,10 +4,10 @@
 import { find, keep, make, read, write } from "../shared/dom.js";
 import { Backgrounds } from "./backgrounds.js";
 import { serverOptions } from "./server_options.js";
-import { LOOK } from "./words.js";
+import { LOOK, METADATA } from "./words.js";
 
 const KEY = "mattebox.look";
-const DEFAULTS = { background: "color:#1f2937", format: "", engine: "auto", temporal: "auto", height: "0", matte: false };
+const DEFAULTS = { background: "color:#1f2937", format: "", engine: "auto", temporal: "auto", height: "0", matte: false, metadata: Object.keys(METADATA)[0] };
 
 /** options: of a job, in the server's format. */
 export const isTransparent = (options) => options.background === "transparent";
@@ -18,6 +18,7 @@ export class JobOptions extends EventTarget {
     super();
     Object.assign(this, { form: find("look"), common: { ...DEFAULTS, ...read(KEY, {}) }, draft: null, others: new Set() });
     this.backgrounds = new Backgrounds();
+    this.form.elements.metadata.append(...Object.entries(METADATA).map(([value, title]) => make("option", { value }, title)));
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", ({ target }) => {
       if (target.name && target.name !== "background") this.#choose(target.name, target.type === "checkbox" ? target.checked : target.value);
@@ -67,11 +68,11 @@ export class JobOptions extends EventTarget {
 
   /** The fields of a job request for a draft. still: for a picture, whose format the server chooses. */
   jobFields(draft, still = false) {
-    const { format, height, matte } = this.of(draft);
+    const { format, height, matte, metadata } = this.of(draft);
     const outputs = [{ name: "result", ...(format && !still && { format }) }];
     const ofMatte = still ? {} : { format: serverOptions.format(format)?.matte };
     if (matte) outputs.push({ name: "matte", ...ofMatte, view: "matte", background: "color:#000000" });
-    return { options: this.options(draft), outputs, height: Number(height) };
+    return { options: this.options(draft), outputs, height: Number(height), metadata };
   }
 
   options(draft) {
@@ -81,10 +82,11 @@ export class JobOptions extends EventTarget {
 
   /** The settings of a draft in a few words. */
   summary(draft) {
-    const { background, format, height, matte, engine } = this.of(draft);
+    const { background, format, height, matte, engine, metadata } = this.of(draft);
     const still = draft.known?.media?.still; // its format is the server's choice
     const words = [this.backgrounds.title(background) || LOOK.background, still ? "" : format.toUpperCase(), height !== "0" && LOOK.lines(height),
-      engine !== DEFAULTS.engine && serverOptions.engines.find(({ name }) => name === engine)?.title, matte && LOOK.matte];
+      engine !== DEFAULTS.engine && serverOptions.engines.find(({ name }) => name === engine)?.title, matte && LOOK.matte,
+      LOOK.metadata[metadata]];
     return words.filter(Boolean).join(" · ");
   }
 
@@ -117,6 +119,7 @@ export class JobOptions extends EventTarget {
   #reconcile(look, chosen) {
     const { engines, videoFormats } = serverOptions;
     if (!this.backgrounds.exists(look.background)) look.background = DEFAULTS.background;
+    if (!(look.metadata in METADATA)) look.metadata = DEFAULTS.metadata; // settings of an earlier version have none
     if (engines.length && !engines.some(({ name }) => name === look.engine)) look.engine = DEFAULTS.engine;
     if (!videoFormats.length) return;
     if (!videoFormats.some(({ name }) => name === look.format)) look.format = videoFormats[0].name;
@@ -129,7 +132,7 @@ export class JobOptions extends EventTarget {
   show() {
     const { chosen, draft, form } = this;
     this.backgrounds.show(chosen.background);
-    for (const name of ["format", "engine", "temporal", "height"]) form.elements[name].value = chosen[name];
+    for (const name of ["format", "engine", "temporal", "height", "metadata"]) form.elements[name].value = chosen[name];
     form.elements.matte.checked = chosen.matte;
     for (const option of form.elements.format.options) {
       option.disabled = isTransparent(chosen) && !serverOptions.isTransparent(option.value);

@@ -26,7 +26,11 @@ export const LOOK = {
   shared: "Common settings: ", own: "Own settings: ", background: "Background",
   different: "Different settings for this video", change: "Change", useCommon: "Use the common settings",
   lines: (height) => `${height} lines`, matte: "with matte",
+  metadata: { keep: "with locations", drop: "without metadata" },
 };
+
+/** What results keep of the file's metadata, the default first. */
+export const METADATA = { "no-location": "Keep all but locations", keep: "Keep all", drop: "Remove" };
 
 export const PLAYER = {
   compare: (percent) => `${percent} percent before`,
@@ -54,7 +58,7 @@ export const WORDS = {
   preview: (time) => `Preview of the frame at ${time}.`,
   noPreview: (why) => `The preview failed: ${why}.`,
   noPlayer: "Your browser cannot play this file, but the server may still be able to process it.",
-  failed: (sentence, detail) => (sentence && detail ? `${sentence} (${detail})` : sentence || detail),
+  failed: (sentence, detail) => (sentence && detail ? sentence.replace(/\.$/, ` (${detail}).`) : sentence || detail),
   part: (start, end) => `${clock(start)} to ${clock(end)}`,
   whole: "the whole video",
   long: (seconds) => `${clock(seconds)} long`,

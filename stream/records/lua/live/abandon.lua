@@ -2,5 +2,5 @@
 local answer = redis.call('LPOP', PREFIX .. 'answer:' .. ARGV[1])
 if answer then return answer end
 local s = find(ARGV[1])
-if s and not FINAL[s.state] then take_away(s, 'failed', s.state == 'offered' and 'no_worker' or 'no_answer') end
+if s and not FINAL[s.state] then take_away(s, 'failed', s.state == 'offered' and NO_WORKER or NO_ANSWER) end
 return nil

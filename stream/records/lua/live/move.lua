@@ -9,9 +9,9 @@ if to == 'live' and s.kind == 'publish' then
   if other and other.id ~= s.id then
     if other.owner ~= s.owner then return { NAME_TAKEN } end
     if other.state == 'offered' then
-      take_away(other, 'ended', 'replaced')
+      take_away(other, 'ended', REPLACED)
     else
-      send(other.worker, cjson.encode({ kind = 'end', session = other.id, reason = 'replaced' }))
+      send(other.worker, cjson.encode({ kind = 'end', session = other.id, reason = REPLACED }))
     end
   end
   claim_name(s)

@@ -10,7 +10,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', text(now()), 'LIMIT
     redis.call('HSET', session_key(id), 'late', 1)
     redis.call('ZADD', DUE, text(now() + GRACE_S), id)
   else
-    if s.state == 'offered' then take_away(s, 'failed', 'no_worker') else take_away(s, 'lost', 'worker_lost') end
+    if s.state == 'offered' then take_away(s, 'failed', NO_WORKER) else take_away(s, 'lost', WORKER_LOST) end
     ended[#ended + 1] = all(id)
   end
 end

@@ -1,0 +1,233 @@
+"""`mattebox feeds`: live streams that a server mattes and sends on, until they are removed."""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
+
+import typer
+
+from commands import job_request, shared_options
+from commands.matting_options import MattingOptions, with_matting_options
+from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
+from commands.passwords import PasswordFile, with_password_of
+from commands.remote_options import LOCAL, Token, Url, remote_at
+from stream import limits
+from stream.errors import BackgroundError, RemoteError, UsageError
+from stream.records import http_paths
+from stream.records.options import Background, Edges
+
+if TYPE_CHECKING:
+    from commands.client import Remote
+
+app = typer.Typer(
+    help="Live streams that a server mattes and sends on: add, list, show, set, remove.", no_args_is_help=True
+)
+
+Ref = Annotated[str, typer.Argument(metavar="NAME", help="Name of the feed, or its id.")]
+OutputRef = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="Id of an output, as `show` prints it; repeatable.")
+]
+WhipToken = Annotated[
+    str, typer.Option(envvar="MATTEBOX_WHIP_TOKEN", help="Bearer token of the WHIP servers among the outputs.")
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate of the source and outputs.")]
+ShowRoom = Annotated[bool, typer.Option("--show-room", help="Allow the outputs to show the unmatted room.")]
+
+
+@app.command()
+@with_matting_options
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for the feed.")],
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Address of the source, such as rtsp://HOST/PATH.")],
+    matting: MattingOptions,
+    edges: Edges,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DST]...", help="Addresses of the outputs, such as rtmp://HOST/APP/KEY."),
+    ] = None,
+    bitrate: Bitrate = None,
+    audio: AudioOption = Audio.COPY,
+    whip_token: WhipToken = "",
+    insecure: Insecure = False,
+    show_room: ShowRoom = False,
+    start: Annotated[bool, typer.Option("--start/--no-start", help="Start the feed now.")] = True,
+    password_file: PasswordFile = None,
+    server: Url = LOCAL,
+    token: Token = "",
+    as_json: shared_options.Json = False,
+) -> None:
+    """Add a feed. It runs on the server until it is removed."""
+    remote = remote_at(server, token)
+    options, of_server = job_request.read_options(matting, edges)
+    job_request.check_background(options.background, shared_options.settings_with(None, options.engine))
+    chosen = options.model_dump(mode="json", exclude_defaults=True)
+    chosen["background"] = of_server or job_request.uploaded_background(remote, options.background)
+    width, height = matting.size_px
+    body = {
+        "name": name,
+        "source": with_password_of(source, password_file),
+        "insecure": insecure,
+        "width": width,
+        "height": height,
+        "outputs": [_output(address, bitrate, audio, whip_token, insecure) for address in outputs or []],
+        "options": chosen,
+        "show_room": show_room,
+        "running": start,
+    }
+    _print(remote.create(http_paths.FEEDS, body), as_json)
+
+
+def _output(address: str, bitrate: str | None, audio: Audio, token: str, insecure: bool) -> dict[str, Any]:
+    output = {"address": address, "bitrate": parse_bitrate(bitrate), "audio": audio.value, "insecure": insecure}
+    return output | ({"token": token} if token and address.lower().startswith("whip") else {})
+
+
+@app.command("list")
+def list_all(
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of feeds, newest first; by default all.")
+    ] = None,
+    server: Url = LOCAL,
+    token: Token = "",
+    as_json: shared_options.Json = False,
+) -> None:
+    """List your feeds, newest first."""
+    for feed in islice(_listed(remote_at(server, token)), limit):
+        print(json.dumps(feed) if as_json else _line(feed), flush=True)
+
+
+@app.command()
+def show(ref: Ref, server: Url = LOCAL, token: Token = "", as_json: shared_options.Json = False) -> None:
+    """Print a feed with the states of its source and of each output."""
+    _print(_found(remote_at(server, token), ref), as_json)
+
+
+@app.command()
+def remove(ref: Ref, server: Url = LOCAL, token: Token = "") -> None:
+    """End a feed and its outputs, and remove it."""
+    remote = remote_at(server, token)
+    remote.ask("DELETE", f"{http_paths.FEEDS}/{_found(remote, ref)['id']}")
+
+
+@app.command("set")
+def change(
+    ref: Ref,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="A matting option, such as background=blur:0.8 or edges.feather=2; repeatable."
+        ),
+    ] = None,
+    add: Annotated[
+        list[str] | None, typer.Option(metavar="DST", help="Address of an output to add; repeatable.")
+    ] = None,
+    remove: OutputRef = None,
+    pause: OutputRef = None,
+    resume: OutputRef = None,
+    name: Annotated[str | None, typer.Option(help="A new name for the feed.")] = None,
+    start: Annotated[bool | None, typer.Option("--start/--stop", help="Start or stop the feed.")] = None,
+    bitrate: Bitrate = None,
+    audio: AudioOption = Audio.COPY,
+    whip_token: WhipToken = "",
+    insecure: Insecure = False,
+    show_room: ShowRoom = False,
+    server: Url = LOCAL,
+    token: Token = "",
+    as_json: shared_options.Json = False,
+) -> None:
+    """Change a feed while it runs. --bitrate, --audio, --whip-token and --insecure apply to added outputs."""
+    remote = remote_at(server, token)
+    feed = _found(remote, ref)
+    added = [_output(address, bitrate, audio, whip_token, insecure) for address in add or []]
+    changes = {"add": added, "remove": remove or [], "pause": pause or [], "resume": resume or []}
+    body = {"outputs": changes, "options": _options(remote, feed, option or []), "show_room": show_room}
+    given = {"name": name, "running": start}
+    body |= {field: value for field, value in given.items() if value is not None}
+    _print(remote.ask("PATCH", f"{http_paths.FEEDS}/{feed['id']}", body), as_json)
+
+
+def _options(remote: "Remote", feed: dict[str, Any], pairs: list[str]) -> dict[str, Any]:
+    """The options to send, from NAME=VALUE texts. A background from a file is uploaded. Raises UsageError."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        field, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--option {pair!r}: write it as NAME=VALUE")
+        if field == "background" and text.startswith(("image:", "video:")):
+            value: Any = job_request.uploaded_background(remote, _background(text))
+        else:
+            value = _value(text)
+        group, dot, inner = field.partition(".")
+        if dot:
+            options[group] = options.get(group, dict(feed["options"].get(group) or {})) | {inner: value}
+        else:
+            options[field] = value
+    return options
+
+
+def _background(spec: str) -> Background:
+    background = Background.model_validate(spec)
+    if not Path(background.path).is_file():
+        raise BackgroundError(f"{background.path}: no such file")
+    return background
+
+
+def _value(text: str) -> Any:
+    """A number, true, false or null; everything else is text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if value is None or isinstance(value, bool | int | float) else text
+
+
+def _listed(remote: "Remote") -> Iterator[dict[str, Any]]:
+    """The user's feeds, newest first, read page by page."""
+    cursor = ""
+    while cursor is not None:
+        query = urlencode({"limit": limits.FEEDS_PAGE_MOST, "cursor": cursor})
+        page = remote.ask("GET", f"{http_paths.FEEDS}?{query}")
+        yield from page["feeds"]
+        cursor = page["next"]
+
+
+def _found(remote: "Remote", ref: str) -> dict[str, Any]:
+    """The feed with this name, or with an id that starts like this. Raises RemoteError."""
+    feeds = list(_listed(remote))
+    found = [feed for feed in feeds if feed["name"] == ref] or [feed for feed in feeds if feed["id"].startswith(ref)]
+    if len(found) != 1:
+        raise RemoteError(f"{len(found) or 'no'} feeds have the name or the beginning of an id {ref!r}")
+    return found[0]
+
+
+def _print(feed: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(feed))
+        return
+    print(_line(feed))
+    meters, source = feed["meters"] or {}, feed["source"]
+    rate = f"{meters['fps_in']:g} fps" if meters else ""
+    print(_columns("source", source["address"], _state(source), rate))
+    for output in feed["outputs"]:
+        sent = f"{output['bitrate_bps'] / 1e6:.2f} Mbit/s" if output["bitrate_bps"] else ""
+        counts = f"{output['frames']} frames, {output['dropped']} dropped" if output["frames"] else ""
+        print(_columns(output["id"], output["address"], _state(output), sent, counts))
+    if meters.get("notice"):
+        print(f"  {meters['notice']}")
+
+
+def _line(feed: dict[str, Any]) -> str:
+    outputs = f"{len(feed['outputs'])} output{'' if len(feed['outputs']) == 1 else 's'}"
+    return _columns(feed["id"], feed["name"], feed["state"], outputs, feed["detail"]).lstrip()
+
+
+def _state(part: dict[str, Any]) -> str:
+    state = part["state"] or ("paused" if part.get("paused") else "not running")
+    return f"{state}: {part['reason']}" if part["reason"] else str(state)
+
+
+def _columns(*texts: str) -> str:
+    return "  " + "  ".join(filter(None, (f"{text:8}" if text else "" for text in texts))).rstrip()

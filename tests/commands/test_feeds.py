@@ -1,0 +1,119 @@
+"""`mattebox feeds` against a real web server. No worker runs the feeds; addresses are on loopback."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.records.feed_store import FeedStore
+from stream.records.feeds import FeedReport, OutputReport
+from stream.records.live import Meters
+from stream.settings import Settings
+from tests.media import mattebox
+from tests.servers import start_server
+from tests.web.running_site import Site, running
+
+SOURCE, OUTPUT = "rtsp://ann:pass-word@127.0.0.1:1/cam", "rtmp://127.0.0.1:1/app/stream-key"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    chosen = Settings(
+        data_dir=tmp_path_factory.mktemp("data"), tokens="ann:secret-secret-secret", allow_private_urls=True
+    )  # fmt: skip
+    for server in start_server("valkey"):
+        with running(chosen, server.url, worker=False) as site:
+            yield site
+
+
+def feeds(site: Site, *words: object) -> tuple[int, str, str]:
+    env = {"MATTEBOX_SERVER": site.url, "MATTEBOX_TOKEN": "secret-secret-secret"}
+    done = mattebox("feeds", *words, env=env)
+    assert "stream-key" not in done.stdout + done.stderr
+    assert "pass-word" not in done.stdout + done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def report(site: Site, id: str, output: str) -> None:
+    """What a worker would report."""
+
+    async def store() -> None:
+        feeds = FeedStore(site.context.store.link)
+        claimed = await feeds.claim("w1")
+        assert claimed is not None
+        assert claimed.feed.id == id
+        lost = OutputReport(
+            id=output, state="reconnecting", reason="connection refused", frames=90, dropped=4, bitrate_bps=2_500_000
+        )
+        await feeds.report(
+            claimed.feed,
+            FeedReport(source_state="live", outputs=(lost,), meters=Meters(fps_in=25.0, notice="a notice")),
+        )
+
+    site.call(store())
+
+
+def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("pass-word\n")
+    code, stdout, stderr = feeds(
+        site, "add", "stage", "rtsp://ann@127.0.0.1:1/cam", OUTPUT, "--background", "blur:0.9", "--engine", "chroma",
+        "--feather", "2", "--bitrate", "3M", "--audio", "off", "--size", "x720", "--password-file", password,
+        "--json",
+    )  # fmt: skip
+    assert (code, stderr) == (0, "")
+    feed = json.loads(stdout)
+    output = feed["outputs"][0]
+    assert (feed["name"], feed["state"], feed["height"], feed["width"]) == ("stage", "waiting", 720, 0)
+    assert (feed["options"]["background"], feed["options"]["edges"]["feather"]) == ("blur:0.9", 2.0)
+    assert (output["address"], output["bitrate"], output["audio"]) == ("rtmp://127.0.0.1:1", 3_000_000, "off")
+
+    report(site, feed["id"], output["id"])
+    code, stdout, stderr = feeds(site, "show", "stage")
+    assert (code, stderr) == (0, "")
+    assert stdout.splitlines() == [
+        f"{feed['id']}  stage     running   1 output",
+        "  source    rtsp://127.0.0.1:1/cam  live      25 fps",
+        f"  {output['id']}  rtmp://127.0.0.1:1  reconnecting: connection refused  2.50 Mbit/s  90 frames, 4 dropped",
+        "  a notice",
+    ]
+    assert feeds(site, "list")[1].startswith(f"{feed['id']}  stage")
+
+    code, stdout, stderr = feeds(
+        site, "set", "stage", "--option", "background=#112233".replace("#", "color:#"), "--option", "edges.expand=3",
+        "--option", "engine=null", "--add", OUTPUT.replace("app", "live"), "--pause", output["id"], "--name", "hall",
+        "--json",
+    )  # fmt: skip
+    assert (code, stderr) == (0, "")
+    changed = json.loads(stdout)
+    assert (changed["name"], len(changed["outputs"]), changed["outputs"][0]["paused"]) == ("hall", 2, True)
+    assert (changed["options"]["background"], changed["options"]["engine"]) == ("color:#112233", "auto")
+    assert (changed["options"]["edges"]["expand"], changed["options"]["edges"]["feather"]) == (3.0, 2.0)
+    assert "stopped" in feeds(site, "set", feed["id"][:8], "--stop")[1]
+    assert "waiting" in feeds(site, "set", "hall", "--start")[1]
+    assert feeds(site, "remove", "hall") == (0, "", "")
+    assert feeds(site, "list") == (0, "", "")
+
+
+def test_errors_are_one_line(site: Site) -> None:
+    code, stdout, stderr = feeds(site, "add", "bad", "clip.mp4", OUTPUT)
+    assert (code, stdout) == (1, "")
+    assert stderr.startswith("error: the server: ")
+    assert "(source)" in stderr
+    assert stderr.count("\n") == 1
+    assert feeds(site, "show", "nothing")[::2] == (
+        1,
+        "error: no feeds have the name or the beginning of an id 'nothing'\n",
+    )
+    code, _, stderr = feeds(site, "set", "x", "--option", "background")
+    assert (code, stderr.count("\n")) == (1, 1)
+
+
+def test_an_option_without_a_value_is_refused(site: Site) -> None:
+    feeds(site, "add", "one", SOURCE, "--no-start")
+    code, _, stderr = feeds(site, "set", "one", "--option", "background")
+    assert (code, stderr) == (2, "error: --option 'background': write it as NAME=VALUE\n")
+    code, _, stderr = feeds(site, "set", "one", "--option", "background=image:nothing.png")
+    assert (code, stderr) == (1, "error: nothing.png: no such file\n")
+    assert feeds(site, "remove", "one")[0] == 0

@@ -1,0 +1,82 @@
+"""The page of feeds in a real Chromium, against the real server. No worker runs them; addresses are on loopback."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from stream.records.feed_store import FeedStore
+from stream.records.feeds import FeedReport, OutputReport
+from stream.records.live import Meters
+from stream.settings import Settings
+from tests.conftest import PICTURES
+from tests.web.running_site import Site, running
+
+SOURCE, OUTPUT = "rtsp://ann:pass-word@127.0.0.1:1/cam", "rtmp://127.0.0.1:1/app/hidden-key"
+
+
+@pytest.fixture(scope="module")
+def feed_site(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    url = f"{valkey}?db=4"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    settings = Settings(data_dir=tmp_path_factory.mktemp("feeds"), allow_private_urls=True)
+    with running(settings, url, worker=False) as site:
+        yield site
+
+
+def report(site: Site) -> None:
+    """What a worker would report: the second output is lost."""
+
+    async def store() -> None:
+        feeds = FeedStore(site.context.store.link)
+        claimed = await feeds.claim("w1")
+        assert claimed is not None
+        first, second = claimed.feed.outputs
+        outputs = (
+            OutputReport(id=first.id, state="live", frames=50, bitrate_bps=2_500_000),
+            OutputReport(id=second.id, state="reconnecting", reason="connection refused", dropped=3),
+        )
+        meters = Meters(fps_in=25.0, width=1280, height=720)
+        await feeds.report(claimed.feed, FeedReport(source_state="live", outputs=outputs, meters=meters))
+
+    site.call(store())
+
+
+def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -> None:
+    page.goto(f"{feed_site.url}/feeds")
+    page.wait_for_selector("#none:visible")
+    page.fill("input[name=name]", "stage")
+    page.fill("input[name=source]", "film.mp4")
+    page.fill("input[name=output]", OUTPUT)
+    page.click("#add button")
+    page.wait_for_selector("#add-note:has-text('SCHEME://HOST')")
+    page.fill("input[name=source]", SOURCE)
+    page.click("#add button")
+    page.wait_for_selector(".feed .state[data-state=waiting]")
+    assert page.input_value("input[name=source]") == "", "the password does not stay in the form"
+    page.fill(".feed form input", "srt://127.0.0.1:1?passphrase=secret-words")
+    page.click(".feed form button")
+    page.wait_for_selector(".outputs li:nth-child(2)")
+    report(feed_site)
+    page.wait_for_selector(".outputs li:nth-child(2) .state[data-state=reconnecting]")
+    text = page.inner_text(".feed")
+    for part in ("stage", "Running", "rtsp://127.0.0.1:1/cam", "25 frames a second", "1280×720", "2.50 Mbit/s"):
+        assert part in text
+    assert "Reconnecting: connection refused" in text
+    assert not [secret for secret in ("pass-word", "hidden-key", "secret-words") if secret in page.content()]
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / "feeds.png")
+
+    page.click(".outputs li:nth-child(1) button:has-text('Turn off')")
+    page.wait_for_selector(".outputs li:nth-child(1) button:has-text('Turn on')")
+    page.click(".outputs li:nth-child(2) button:has-text('Remove')")
+    page.wait_for_selector(".outputs li:nth-child(2)", state="detached")
+    page.click(".feed button:has-text('Stop')")
+    page.wait_for_selector(".feed > .row .state[data-state=stopped]")
+    page.click(".feed button:has-text('Start')")
+    page.wait_for_selector(".feed > .row .state[data-state=waiting]")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.click(".feed > .row:first-child button:has-text('Remove')")
+    page.wait_for_selector("#none:visible")

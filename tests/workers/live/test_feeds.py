@@ -1,0 +1,296 @@
+"""Feeds of live workers: a real Redis, a real RTSP camera, and outputs that receive for real."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from stream.fetch import gateway
+from stream.records.feed_store import FeedStore
+from stream.records.feeds import Feed, FeedOutput, FeedSecrets, OutputSecret
+from stream.records.live_store import LiveStore
+from stream.records.options import Options
+from stream.serve.redis_server import Embedded
+from stream.settings import Settings
+from tests.media import numbered_clip
+from tests.rtc import until
+from tests.rtsp import RtspServer
+from tests.udp_receiver import UdpReceiver
+from tests.web_server import serving
+from workers.live import feed as live_feed
+from workers.live.worker import LiveWorker
+
+SETTINGS = Settings(
+    hw_encode=False, live_sessions=2, threads=1, allow_private_urls=True, rtsp_timeout_s=2.0, rtsp_retry_s=0.3,
+    slate_after_s=0.3,
+)  # fmt: skip
+BLUE, RED = "color:#0000ff", "color:#ff0000"
+
+
+def options(background: str = BLUE) -> Options:
+    return Options.read(engine="chroma", key="#00c83c", background=background)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("data")
+    with Embedded(folder) as server:
+        yield server.url
+
+
+@pytest.fixture
+def camera() -> Iterator[RtspServer]:
+    server = RtspServer("--user", "ann:pass-word")
+    yield server
+    server.thaw()
+    server.kill()
+
+
+class Running:
+    """A worker that runs until `stop` is set."""
+
+    def __init__(self, url: str, settings: Settings = SETTINGS) -> None:
+        self.store = LiveStore(url)
+        self.worker, self.stop = LiveWorker(settings, self.store), asyncio.Event()
+
+    async def start(self) -> None:
+        await self.worker.warm()
+        self._task = asyncio.create_task(self.worker.run(self.stop))
+
+    async def end(self) -> None:
+        self.stop.set()
+        await asyncio.wait_for(self._task, 15)
+        await self.store.close()
+
+
+@asynccontextmanager
+async def working(url: str, settings: Settings = SETTINGS) -> AsyncIterator[FeedStore]:
+    """A running worker. Its feeds are removed at the end."""
+    store, running = FeedStore(url), Running(url, settings)
+    await running.start()
+    try:
+        yield store
+    finally:
+        for feed in (await store.page("ann", 100)).feeds:
+            await store.remove(feed.id)
+        await running.end()
+        await store.close()
+
+
+def output(address: str, number: int = 1, **fields: object) -> tuple[FeedOutput, OutputSecret]:
+    return FeedOutput.model_validate({"id": f"0000000{number}", "address": "shown"} | fields), OutputSecret(url=address)
+
+
+async def created(
+    store: FeedStore, source: str, *outputs: tuple[FeedOutput, OutputSecret], name: str = "stage"
+) -> Feed:
+    feed = Feed(
+        id=str(uuid4()), owner="ann", name=name, source="rtsp://127.0.0.1", width=320, height=240, options=options(),
+        outputs=tuple(each for each, _ in outputs),
+    )  # fmt: skip
+    secrets = FeedSecrets(source, {each.id: secret for each, secret in outputs})
+    return await store.create(feed, secrets, 10)
+
+
+async def read(store: FeedStore, feed: Feed) -> Feed:
+    found = await store.feed(feed.id)
+    assert found is not None
+    return found
+
+
+async def eventually(store: FeedStore, feed: Feed, condition: Callable[[Feed], object], what: str) -> Feed:
+    async def holds() -> Feed | None:
+        found = await read(store, feed)
+        return found if condition(found) else None
+
+    return await until_true(holds, what, lambda: read(store, feed))
+
+
+async def until_true(
+    check: Callable[[], Awaitable[Feed | None]], what: str, now: Callable[[], Awaitable[Feed]]
+) -> Feed:
+    for _ in range(300):
+        if (found := await check()) is not None:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"never: {what}; the feed is {await now()!r}")
+
+
+def corner(receiver: UdpReceiver) -> tuple[int, ...]:
+    """Mean RGB of the last picture's upper left corner, which shows the background."""
+    pictures = receiver.pictures()
+    return tuple(int(level) for level in pictures[-1][:20, :20].reshape(-1, 3).mean(0)) if pictures else (0, 0, 0)
+
+
+def source_live(feed: Feed) -> bool:
+    return feed.report.source_state == "live"
+
+
+def states(feed: Feed) -> dict[str, str]:
+    return {each.id: each.state for each in feed.report.outputs}
+
+
+def test_a_feed_is_run_changed_stopped_and_started(url: str, camera: RtspServer) -> None:
+    async def run() -> None:
+        with UdpReceiver() as first, UdpReceiver() as second:
+            async with working(url) as store:
+                feed = await created(store, camera.url(user="ann:pass-word"), output(first.url))
+                found = await eventually(store, feed, lambda f: source_live(f) and "live" in states(f).values(), "live")
+                assert found.state == "running"
+                await until(lambda: corner(first)[2] > 200, 20, "blue")
+                found = await eventually(store, feed, lambda f: f.report.meters and f.report.meters.fps_out > 5, "rate")
+                meters = found.report.meters
+                assert meters is not None
+                assert (meters.width, meters.height, meters.engine) == (320, 240, "chroma")
+                assert meters.bitrate_bps > 0
+                assert found.report.outputs[0].frames > 0
+
+                added, secret = output(second.url, 2)
+                wanted = found.model_copy(update={"options": options(RED), "outputs": (*found.outputs, added)})
+                await store.change(wanted, True, {added.id: secret})
+                await until(lambda: corner(second)[0] > 200, 20, "red on the second output")
+                first.clear()
+                await until(lambda: corner(first)[0] > 200, 20, "red on the first output")
+
+                current = await read(store, feed)
+                paused = tuple(o.model_copy(update={"paused": o.id == added.id}) for o in current.outputs)
+                await store.change(current.model_copy(update={"outputs": paused}), True)
+                await eventually(store, feed, lambda f: states(f) == {"00000001": "live", added.id: "paused"}, "paused")
+                second.clear()
+                await asyncio.sleep(0.3)
+                assert second.count() == 0
+                current = await read(store, feed)
+                await store.change(current.model_copy(update={"outputs": (added,)}), True, removed=["00000001"])
+                await eventually(store, feed, lambda f: states(f) == {added.id: "live"}, "resumed, the other removed")
+
+                stopped = await store.change(await read(store, feed), False)
+                await asyncio.sleep(1.5)
+                second.clear()
+                await asyncio.sleep(0.3)
+                assert second.count() == 0, "a stopped feed sends nothing"
+                await store.change(stopped, True)
+                await eventually(store, feed, lambda f: states(f) == {added.id: "live"}, "started again")
+
+    asyncio.run(run())
+
+
+def test_only_the_background_is_sent_while_the_source_is_away(url: str, camera: RtspServer) -> None:
+    async def run() -> None:
+        with UdpReceiver() as receiver:
+            async with working(url) as store:
+                feed = await created(store, camera.url(user="ann:pass-word"), output(receiver.url))
+                await eventually(store, feed, source_live, "live")
+                camera.kill()
+                found = await eventually(store, feed, lambda f: f.report.source_state == "reconnecting", "lost")
+                assert found.report.source_reason
+                assert "pass-word" not in found.report.source_reason
+                await asyncio.sleep(1.0)
+                receiver.clear()
+                await until(lambda: len(receiver.pictures()) > 3, 20, "slates")
+                picture = receiver.pictures()[-1].reshape(-1, 3).astype(int)
+                assert np.abs(picture - (0, 0, 255)).max() < 40, "nothing but the background"
+                camera.start("--user", "ann:pass-word")
+                await eventually(store, feed, source_live, "live again")
+
+    asyncio.run(run())
+
+
+def test_a_source_over_http_is_opened_through_the_gateway(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialled: list[str] = []
+    real = gateway._dialled
+
+    def dial(address: str, port: int) -> socket.socket:
+        dialled.append(address)
+        return real(address, port)
+
+    async def run() -> None:
+        monkeypatch.setattr(gateway, "_dialled", dial)
+        with serving() as origin:
+            origin.files["/cam.mp4"] = numbered_clip(tmp_path / "clip.mp4", 300).read_bytes()
+            async with working(url) as store:
+                feed = await created(store, f"{origin.url}/cam.mp4")
+                await eventually(store, feed, source_live, "live")
+            assert origin.gets
+            assert len(dialled) >= len(origin.gets)
+
+    asyncio.run(run())
+
+
+def test_a_feed_counts_as_a_video(url: str, camera: RtspServer) -> None:
+    async def run() -> None:
+        async with working(url) as store:
+            source = camera.url(user="ann:pass-word")
+            feeds = [await created(store, source, name=name) for name in ("a", "b", "c")]
+            for feed in feeds[:2]:
+                await eventually(store, feed, source_live, "live")
+            assert (await read(store, feeds[2])).state == "waiting", "the worker has room for two"
+            await store.remove(feeds[0].id)
+            await eventually(store, feeds[2], source_live, "live")
+
+    asyncio.run(run())
+
+
+def test_a_drained_worker_hands_its_feeds_to_another(url: str, camera: RtspServer) -> None:
+    async def run() -> None:
+        with UdpReceiver() as receiver:
+            leaving = Running(url)
+            await leaving.start()
+            store = FeedStore(url)
+            feed = await created(store, camera.url(user="ann:pass-word"), output(receiver.url))
+            first = await eventually(store, feed, source_live, "live")
+            await leaving.end()
+            assert (await read(store, feed)).state == "waiting"
+            async with working(url):
+                second = await eventually(store, feed, source_live, "live on the other")
+                assert second.worker != first.worker
+            await store.close()
+
+    asyncio.run(run())
+
+
+def test_an_output_that_cannot_work_does_not_affect_the_others(url: str, camera: RtspServer) -> None:
+    async def run() -> None:
+        with UdpReceiver() as receiver:
+            async with working(url) as store:
+                bad = output("ndi://127.0.0.1:1/key", 2)
+                feed = await created(store, camera.url(user="ann:pass-word"), output(receiver.url), bad)
+                found = await eventually(
+                    store, feed, lambda f: states(f) == {"00000001": "live", "00000002": "ended"}, "one is live"
+                )
+                assert "not supported" in found.report.outputs[1].reason
+
+    asyncio.run(run())
+
+
+def test_a_source_that_cannot_work_fails_the_feed(url: str) -> None:
+    async def run() -> None:
+        async with working(url) as store:
+            feed = await created(store, "ndi://127.0.0.1:1/cam")
+            found = await eventually(store, feed, lambda f: f.state == "failed", "failed")
+            assert found.reason == "usage"
+            assert "not supported" in found.detail
+
+    asyncio.run(run())
+
+
+def test_a_feed_that_ends_unexpectedly_is_tried_again_and_then_fails(
+    url: str, camera: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **more: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def run() -> None:
+        monkeypatch.setattr(live_feed, "pump", broken)
+        async with working(url) as store:
+            feed = await created(store, camera.url(user="ann:pass-word"))
+            found = await eventually(store, feed, lambda f: f.state == "failed", "failed")
+            assert (found.reason, found.fence) == ("engine_failed", 6), "claimed and released three times"
+
+    asyncio.run(run())

@@ -1,0 +1,161 @@
+"""The feeds of a worker: claimed from Redis, renewed, changed, reported, and handed back when the worker shuts down.
+
+Runs on the event loop. While Redis is unavailable, running feeds continue. A feed that this worker no longer owns is
+ended at once, because another worker sends to its outputs then.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from stream.errors import Fenced, FetchError, MatteboxError, NoFeed, UsageError, without_paths
+from stream.fetch.gateway import Gateway
+from stream.loops import Loops
+from stream.records.feed_store import FeedStore
+from stream.records.feeds import ClaimedFeed, Feed
+from stream.records.live import ENGINE_FAILED, USAGE
+from stream.records.options import Options
+from stream.settings import Settings
+from workers.live.feed import LiveFeed
+from workers.live.pool import Engines
+from workers.live.stored import stored
+
+_log = logging.getLogger(__name__)
+_RETRY_S = 0.5
+_HAND_BACK_S = 2.0  # then the lease expires
+
+
+class ActiveFeeds:
+    """The worker's feeds by id."""
+
+    def __init__(self, settings: Settings, engines: Engines, store: FeedStore, worker_id: str, loops: Loops) -> None:
+        self._settings, self._engines, self._store = settings, engines, store
+        self._worker_id, self._loops = worker_id, loops
+        self._held: dict[str, ClaimedFeed] = {}
+        self._feeds: dict[str, LiveFeed] = {}
+        self._gateway: Gateway | None = None
+        self._leaving = False
+
+    def _proxy(self) -> str:
+        """The URL of the gateway for sources over HTTP, which is opened for the first feed."""
+        self._gateway = self._gateway or Gateway(self._settings)
+        return self._gateway.url
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def claim(self) -> None:
+        """Take the next feed that waits, if any, and start it. Raises StoreDown."""
+        claimed = await self._store.claim(self._worker_id)
+        if claimed is None:
+            return
+        if self._leaving:
+            await self._release(claimed.feed, self._store.hand_back)
+            return
+        running = self._feeds.get(claimed.feed.id)
+        self._held[claimed.feed.id] = claimed
+        if running is None:
+            self._loops.start(self._start(claimed))
+        else:  # its lease had expired before this worker could renew it
+            self._loops.start(self._apply(running, claimed))
+
+    async def _start(self, claimed: ClaimedFeed) -> None:
+        feed = claimed.feed
+        _log.info("feed %s (%s) from %s", feed.id, feed.name, feed.source)
+        try:
+            engine = self._engines.ready(feed.options)
+            running = LiveFeed(claimed, self._settings, engine, self._proxy(), self._ended)
+        except (UsageError, FetchError) as exc:
+            self._held.pop(feed.id, None)
+            detail = without_paths(str(exc))
+            await self._release(feed, lambda owned: self._store.fail(owned, USAGE, detail))
+            return
+        self._feeds[feed.id] = running
+        running.start()
+        if engine is None:
+            await self._load_engine(running, feed.options)
+
+    async def renew(self) -> None:
+        """Renew all leases; end the feeds that were lost, and apply the changes of others. Raises StoreDown."""
+        held = dict(self._held)
+        lost, changed = await self._store.renew(list(held.values()))
+        for feed_id in lost:
+            if (current := self._held.get(feed_id)) and current.feed.fence == held[feed_id].feed.fence:
+                self._loops.start(self._end_lost(feed_id))  # else it was claimed again meanwhile
+        for feed_id in changed:
+            await self._change(feed_id)
+
+    async def _end_lost(self, feed_id: str) -> None:
+        """End a feed that was stopped, removed, or taken by another worker."""
+        self._held.pop(feed_id, None)
+        if (running := self._feeds.pop(feed_id, None)) is not None:
+            _log.info("feed %s was stopped, or belongs to another worker now", feed_id)
+            await running.end(at_once=True)
+
+    async def _change(self, feed_id: str) -> None:
+        held, running = self._held.get(feed_id), self._feeds.get(feed_id)
+        if held is None or running is None:
+            return
+        try:
+            claimed = await self._store.read(held.feed)
+        except (Fenced, NoFeed):  # the next `renew` ends it
+            return
+        self._held[feed_id] = claimed
+        self._loops.start(self._apply(running, claimed))
+
+    async def _apply(self, running: LiveFeed, claimed: ClaimedFeed) -> None:
+        options = claimed.feed.options
+        try:
+            engine = self._engines.ready(options)
+        except UsageError as exc:
+            running.notice = str(exc)
+            return
+        await running.change(claimed, engine)
+        if engine is None:
+            await self._load_engine(running, options)
+
+    async def _load_engine(self, running: LiveFeed, options: Options) -> None:
+        """Set the feed's engine once it is loaded; until then it keeps the old one, or shows its background."""
+        try:
+            engine = await self._engines.get(options)
+        except MatteboxError as exc:
+            _log.warning("feed %s: %s", running.id, exc)
+            engine = await self._engines.get(Options())
+            running.notice = f"{options.engine} is unavailable here: {exc}"
+        if self._engines.key(running.options) == self._engines.key(options):  # else another was requested meanwhile
+            running.set_engine(engine)
+
+    async def report(self) -> None:
+        """Store the states and meters of all feeds. Raises StoreDown."""
+        for feed_id, running in list(self._feeds.items()):
+            if (held := self._held.get(feed_id)) is not None:
+                with suppress(Fenced, NoFeed):  # the next `renew` ends it
+                    await self._store.report(held.feed, running.report())
+
+    def _ended(self, feed_id: str) -> None:
+        held, running = self._held.pop(feed_id, None), self._feeds.pop(feed_id, None)
+        if held is not None and running is not None:
+            feed = held.feed
+            self._loops.start(self._release(feed, lambda owned: self._store.crashed(owned, ENGINE_FAILED)))
+
+    async def hand_back_all(self) -> None:
+        """End all feeds, each then waiting for another worker, and take no more."""
+        self._leaving = True
+        await asyncio.gather(*(self._hand_back(feed_id) for feed_id in list(self._held)))
+        if self._gateway is not None:
+            await asyncio.to_thread(self._gateway.close)
+            self._gateway = None
+
+    async def _hand_back(self, feed_id: str) -> None:
+        held, running = self._held.get(feed_id), self._feeds.pop(feed_id, None)
+        if running is not None:
+            await running.end(at_once=False)
+        self._held.pop(feed_id, None)
+        if held is not None:
+            await self._release(held.feed, self._store.hand_back)
+
+    async def _release(self, feed: Feed, release: Callable[[Feed], Awaitable[None]]) -> None:
+        """Give the feed up. If Redis is unavailable meanwhile, its lease expires."""
+        with suppress(Fenced, NoFeed):  # it was stopped or removed meanwhile
+            await stored(lambda: release(feed), _RETRY_S, _HAND_BACK_S)
