@@ -26,7 +26,7 @@ def stream(
     outputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="DST...",
+            metavar="DST",
             help="The outputs: files, whose names set the format "
             f"({VIDEO_NAMES}, or .m3u8 for HLS), and addresses such as rtmp://HOST/APP/KEY.",
         ),
@@ -52,8 +52,8 @@ def stream(
 ) -> None:
     """Send a live source, matted, to one or more outputs until Ctrl-C.
 
-    While the source is unavailable, only the background is shown, in silence. Outputs on the network are retried
-    until they work, and do not hold up the others.
+    While the source is unavailable, only the background is shown, in silence. Outputs on the network are retried until
+    they work, and do not hold up the others.
     """
     from stream import log
     from stream.progress import reporter
