@@ -1,12 +1,12 @@
 """Sources of frames. A new source is a file here and a line in `SOURCES`; `base.py` defines its interface.
 
-Sources: `file`, `picture`, `pattern`, `stdin`, `network`. The other files are parts of these: `demuxers`, `container`,
-`extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `track_clock`, `presentation`, `damaged_times`,
-`decode_health`, `scan`, `ts_tables`, `sound_changes`, `signatures`, `file_kinds`, `mp4_boxes`, `joined_files` and
-`probe` read files; `extras`, `tags` and `side_tracks` read what files carry besides pictures and sound; `connections`,
-`connection`, `protocols`, `connection_errors`, `live_sound`, `live_format`, `sound_converter`, `playlist` and `paced`
-are parts of `network`. `idle` closes a source while nobody watches. The source for a WebRTC camera
-(`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address opens it.
+Sources: `file`, `picture`, `pattern`, `stdin`, `network`, `played`. The other files are parts of these: `demuxers`,
+`container`, `extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `track_clock`, `presentation`,
+`damaged_times`, `decode_health`, `scan`, `ts_tables`, `sound_changes`, `signatures`, `file_kinds`, `mp4_boxes`,
+`joined_files` and `probe` read files; `extras`, `tags` and `side_tracks` read what files carry besides pictures and
+sound; `connections`, `connection`, `protocols`, `connection_errors`, `live_sound`, `live_format`, `sound_converter`,
+`playlist` and `paced` are parts of `network`. `idle` closes a source while nobody watches. The source for a WebRTC
+camera (`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address opens it.
 """
 
 from pathlib import Path

@@ -95,7 +95,7 @@ def _ffmpeg_url(address: SrtAddress, connect_s: float) -> str:
     values: dict[str, str | int] = {"mode": address.mode, "transtype": "live", "pkt_size": PACKET}
     values["latency"] = address.latency_ms * 1000  # microseconds
     if address.mode == "caller":
-        values.update(connect_timeout=round(connect_s * 1000))
+        values |= {"connect_timeout": round(connect_s * 1000)}
     if address.key_bytes:
         values["pbkeylen"] = address.key_bytes
     return f"srt://{address.host_and_port}?{urlencode(values)}"

@@ -86,7 +86,12 @@ class SoundGroup:
         self.outputs: tuple[Put, ...] = ()
 
     def write(self, packet: Sound) -> None:
-        for encoded in self.encode.encode(packet):
+        try:
+            packets = self.encode.encode(packet)
+        except Exception as exc:  # noqa: BLE001 - the picture must go on
+            _log.warning("a packet of sound was left out: %r", exc)
+            return
+        for encoded in packets:
             for put in self.outputs:
                 put(encoded)
 
@@ -132,7 +137,7 @@ class Encodes:
         if isinstance(item, Frame):
             for group in video:
                 group.write(item)
-        elif item.stream.index == self.info.sound[0].index:
+        elif self.info.sound and item.stream.index == self.info.sound[0].index:
             for track in sound:
                 track.write(item)
 

@@ -31,6 +31,9 @@ class FrameOutput(Output):
             self._ring.restart()
             self._accepting = True
 
+    def _release(self) -> None:
+        self._accepting = False
+
     def _abort_writer(self) -> None:
         """A codec must not be closed while it runs. A sink that hangs is left behind with its thread."""
 
@@ -49,7 +52,8 @@ class FrameOutput(Output):
             writer.abort()
             raise
         finally:
-            self._writer, self._accepting = None, False
+            self._writer = None
+            self._release()
             self.warnings += writer.warnings
 
     def _write(self, writer: Any, item: Item) -> None:

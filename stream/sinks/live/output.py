@@ -127,6 +127,7 @@ class Output(ABC):
     def _run(self) -> None:
         while not self._over:
             if self._pausing:
+                self._release()
                 self._set("paused")
                 self._wake.wait()
                 self._wake.clear()
@@ -136,6 +137,7 @@ class Output(ABC):
             if not self._over and not self._pausing:
                 self._wake.wait(max(self._settings.rtsp_retry_s, self._retry_after_s))
                 self._wake.clear()
+        self._release()
         self._set("ended")
 
     @property
@@ -144,20 +146,20 @@ class Output(ABC):
 
     def _connect(self) -> bool:
         """Make one connection, until it ends. Returns whether the output goes on."""
+        retried = self._protocol.retried
         if self._state == "paused":
             self._set("connecting")
         try:
             self._connections += 1
             self._connection()
         except MatteboxError as exc:
-            retried = self._protocol.retried
             self._retry_after_s = exc.retry_after_s if isinstance(exc, RemoteError) else 0.0
             self._set("reconnecting" if retried else "ended", str(exc))
             return retried
         except Exception as exc:  # noqa: BLE001 - a bug in one output must not end the others
             _log.warning("output %d %s: %r", self.id, self.spec.address, exc)
-            self._set("reconnecting", "internal error")
-            return True
+            self._set("reconnecting" if retried else "ended", "internal error")
+            return retried
         return True
 
     @abstractmethod
@@ -167,6 +169,10 @@ class Output(ABC):
     @abstractmethod
     def _prepare(self) -> None:
         """Queue from now on, before the connection, so that a file has all frames."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Undo `_prepare`."""
 
     @abstractmethod
     def _connection(self) -> None:

@@ -50,15 +50,19 @@ class PacketOutput(Output):
                 writer.abort()
             raise
         finally:
-            self._writer, self._accepting = None, False
-            self._share = None
-            share.leave()
+            self._writer = None
+            self._release()
 
     def _prepare(self) -> None:
         if self._share is None:
             self._share = self._encodes.join(self.spec, self._protocol, self._put)
             if not self._protocol.retried:
                 self._accept(self._share)
+
+    def _release(self) -> None:
+        share, self._share, self._accepting = self._share, None, False
+        if share is not None:
+            share.leave()
 
     def _put(self, packet: Packet) -> None:
         if self._accepting:

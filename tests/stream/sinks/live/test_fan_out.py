@@ -220,6 +220,17 @@ def test_a_file_that_is_paused_continues_in_another_one(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "a-2.mp4"}
 
 
+def test_an_output_that_is_removed_while_it_is_paused_leaves_no_encode(tmp_path: Path) -> None:
+    sink = fan_out(str(tmp_path / "a.mp4"))
+    sink.pause(1)
+    with feeding(sink):
+        sink.resume(1)
+        sink.pause(1)
+        until(lambda: sink.outputs()[0].state == "paused")
+        sink.remove(1)
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith(("encode", "output"))]
+
+
 def test_recordings_are_kept_when_the_video_fails(tmp_path: Path) -> None:
     sink = fan_out(str(tmp_path / "a.mp4"), str(tmp_path / "b.mkv"), "memory:c")
     feed = Feed(sink)
