@@ -27,7 +27,7 @@ from stream.rtc.dtls_overrides import dtls_transports
 from stream.rtc.encoder import RateControl
 from stream.rtc.peer import close_connection
 from stream.rtc.sdp_parts import CANDIDATE
-from stream.rtc.tracks import SoundTrack, Variant, VideoTrack
+from stream.rtc.tracks import SoundTrack, VideoTrack
 from stream.rtc.whip_http import WhipHttp, ice_servers
 from stream.settings import Settings
 from stream.sinks.live.base import EncodeControl
@@ -128,7 +128,6 @@ class WhipClient:
 
     def _add_tracks(self, pc: RTCPeerConnection) -> None:
         video = self._video = VideoTrack(self._control.request_key)
-        video.variant = Variant("H264")
         line = pc.addTransceiver(video, "sendonly")
         codecs = RTCRtpSender.getCapabilities("video").codecs
         usable = [c for c in codecs if c.parameters.get("profile-level-id") == _PROFILE or c.name == "rtx"]
