@@ -135,6 +135,6 @@ PROTOCOLS = {
     "udp": Protocol(
         "udp", "mpegts", _udp, demuxer="mpegts", check=_check_udp, opener="stream.sources.protocols:udp_url"
     ),
-    "srt": Protocol("pipe", "mpegts", demuxer="mpegts", check=_check_srt, opener="stream.srt:open_source"),
+    "srt": Protocol("none", "mpegts", demuxer="mpegts", check=_check_srt, opener="stream.srt:open_source"),
 }
 """By the scheme of the address."""
