@@ -16,7 +16,7 @@ from typing import Self
 
 from stream.serve.die_with_parent import tied
 from stream.srt.address import SrtAddress
-from stream.srt.programs import PACKET, CommandFor, Program, find_program
+from stream.srt.programs import PACKET, Command, CommandFor, Program, find_program
 
 _GOODBYE_S = 0.5  # for a child to end the connection in order; else the other side notices it after 5 s
 _KILLED_S = 2.0
@@ -48,11 +48,8 @@ class _SrtConnection:
         self._address = address
         self._reason = len(_REASONS)  # index in `_REASONS`
         self._using, self._closing, self._closed = threading.Lock(), threading.Lock(), False
-        secrets, written = os.pipe()
+        command, secrets = self._command(command_for, connect_s)
         try:
-            command = command_for(address, connect_s, secrets)
-            os.write(written, command.secrets.encode())
-            os.close(written)
             self._process = subprocess.Popen(
                 tied(command.argv),
                 stdin=stdin,
@@ -65,11 +62,22 @@ class _SrtConnection:
             )
         finally:
             os.close(secrets)
-            with suppress(OSError):
-                os.close(written)
         self._connected_texts = tuple(text.encode() for text in command.connected)
         self._messages = threading.Thread(target=self._read_messages, name="srt messages", daemon=True)
         self._messages.start()
+
+    def _command(self, command_for: CommandFor, connect_s: float) -> "tuple[Command, int]":
+        """The command, and the descriptor from which the child reads its secrets."""
+        secrets, written = os.pipe()
+        try:
+            command = command_for(self._address, connect_s, secrets)
+            os.write(written, command.secrets.encode())
+        except BaseException:
+            os.close(secrets)
+            raise
+        finally:
+            os.close(written)
+        return command, secrets
 
     def __enter__(self) -> Self:
         return self

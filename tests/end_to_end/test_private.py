@@ -131,11 +131,11 @@ async def test_an_engine_of_150_ms(url: str) -> None:
         seen_s = [at_s for at_s, _ in pictures]
         late_ms = [1000 * (at_s - begin_s) for begin_s, at_s in zip(sent_s, seen_s, strict=True)]
         before = [sum(at_s > begin_s for at_s in seen_s[:n]) for n, begin_s in enumerate(sent_s)]
-        half = len(late_ms) // 2
+        half = len(before) // 2
         p50_ms, p95_ms = np.percentile(late_ms, [50, 95])
         print(f"{len(late_ms) / 3.5:.1f} fps, glass to glass p50 {p50_ms:.0f}, p95 {p95_ms:.0f} ms, before {before}")
         assert np.percentile(before, 95) <= 3, "pictures seen between sending a frame and seeing it"
-        assert np.median(late_ms[half:]) < np.median(late_ms[:half]) + 60, "the delay does not grow"
+        assert np.median(before[half:]) < np.median(before[2:half]) + 1, "the delay does not grow"
         found = await seen.store.session(seen.session.id)
         assert found is not None
         assert found.meters is not None

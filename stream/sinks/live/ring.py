@@ -11,7 +11,7 @@ from stream.sinks.live.packets import Packet
 T = TypeVar("T")
 
 PACKETS = 512  # about 7 s of video with sound
-_FRAMES = 8
+_FRAMES = 16  # half a second: a pause of the encoder's thread on a busy machine costs no frame
 _SOUND = 1000
 
 
@@ -92,7 +92,7 @@ class PacketRing(Ring[Packet]):
 
 
 class FrameRing(Ring[Item]):
-    """Up to 8 frames, and packets of sound in order with them. When there are more, the oldest frame is dropped."""
+    """Up to 16 frames, and packets of sound in order with them. When there are more, the oldest frame is dropped."""
 
     def __init__(self) -> None:
         super().__init__()
