@@ -26,7 +26,6 @@ CLOCKED = (
     "stream/rtc/test_whip_client", "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream",
     "test_new_engine", "stream/sinks/live/", "commands/test_stream", "commands/test_camera",
     "stream/sources/test_played", "stream/sources/test_idle", "stream/sinks/cameras/test_pipewire",
-    "stream/sinks/cameras/test_chromium",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 
