@@ -76,7 +76,8 @@ class IdleSource:
                 return
         began_s = time.monotonic() - self._origin_s
         for item in self._source:
-            self._set(self._source.state)
+            if self._source.state.name != "connecting":
+                self._set(self._source.state)
             if isinstance(item, Frame):
                 yield self._placed(item, began_s + item.time_s)
             if not self._active or self._ending.is_set():
