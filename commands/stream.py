@@ -7,7 +7,7 @@ import typer
 from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
 from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
-from commands.overwriting import check_existing
+from commands.overwriting import check_existing, check_not_input
 from commands.passwords import PasswordFile, with_password_of
 from stream.records.formats import VIDEO_NAMES
 from stream.records.options import Edges
@@ -57,6 +57,7 @@ def stream(
     """
     from stream import log
     from stream.progress import reporter
+    from stream.sources import source_address
     from workers.runs.outputs import Sending, existing_files, output_addresses
     from workers.runs.stream import StreamRun, record
 
@@ -74,6 +75,10 @@ def stream(
     )
     for output in outputs:
         shared_options.check_name(output)
-    check_existing(existing_files(output_addresses(outputs)), overwrite)
+    existing = existing_files(output_addresses(outputs))
+    if (origin := source_address(source)).scheme == "file":
+        for path in existing:
+            check_not_input(origin.path, path)
+    check_existing(existing, overwrite)
     report = reporter(as_json)
     report.done(record(task, shared_options.settings_with(weights, options.engine), report))

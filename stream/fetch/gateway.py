@@ -4,6 +4,7 @@ FFmpeg follows redirects and playlists by itself, and resolves host names again.
 the rules of `addresses.py`, and goes to an address that was checked. Only programs of this process know its password.
 """
 
+import os
 import secrets
 import select
 import socket
@@ -28,6 +29,8 @@ class Gateway:
     """Serves from its creation until `close`. url: for FFmpeg's option `http_proxy`, with the password."""
 
     def __init__(self, settings: Settings) -> None:
+        if exceptions := os.environ.pop("no_proxy", ""):  # FFmpeg would bypass this proxy for these hosts
+            os.environ.setdefault("NO_PROXY", exceptions)  # Python's libraries read this one too
         password = secrets.token_hex(16)
         expected = f"Basic {b64encode(f'feed:{password}'.encode()).decode()}"
 
@@ -117,13 +120,14 @@ def _dialled(address: str, port: int) -> socket.socket:
 
 def _exchange(client: socket.socket, remote: socket.socket) -> None:
     """Pass bytes on in both directions until one side ends."""
-    other = {client: remote, remote: client}
-    while True:
-        ready, _, _ = select.select(list(other), [], [], _SILENCE_S)
-        if not ready:
-            return
-        for side in ready:
+    sides = {client.fileno(): (client, remote), remote.fileno(): (remote, client)}
+    poll = select.poll()  # `select.select` fails for descriptors above 1023
+    for descriptor in sides:
+        poll.register(descriptor, select.POLLIN)
+    while ready := poll.poll(_SILENCE_S * 1000):
+        for descriptor, _ in ready:
+            side, other = sides[descriptor]
             data = side.recv(_CHUNK)
             if not data:
                 return
-            other[side].sendall(data)
+            other.sendall(data)

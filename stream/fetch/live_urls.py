@@ -31,6 +31,8 @@ def check_live_url(url: str, schemes: Collection[str], settings: Settings) -> No
     parts = parsed(url, schemes)
     if parts is None:
         raise FetchError(f"write it as SCHEME://HOST[:PORT]/PATH, with one of: {', '.join(sorted(schemes))}")
+    if parts.scheme == "udp" and "localaddr" in parts.query:
+        raise FetchError("udp:// takes no localaddr: packets are received on the address itself")
     host = parts.hostname or ""
     checked_addresses(host, f"{parts.scheme}://{host}"[:200], settings)
     return None

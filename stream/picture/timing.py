@@ -7,6 +7,7 @@ from fractions import Fraction
 from stream.errors import UsageError
 
 _JUMP_S = Fraction(1, 2)  # a larger step back is the start of a concatenated recording, not a frame out of order
+_DRIFT = 2e-4  # seconds per second; clocks of devices differ by less
 _SLIDES = 3  # steps
 _LEAPS_KEPT = 64
 _LATE_S = Fraction(2)  # streams of broadcasts are interleaved this roughly
@@ -189,6 +190,7 @@ class ArrivalClock:
         self._step = max(1, round(Fraction(1, 1000) / time_base))
         self._origin_s: float | None = None
         self._shift_s: float | None = None
+        self._placed_s = 0.0
         self._last = -self._step
 
     def place(self, time_s: float | None, arrived_s: float) -> int:
@@ -196,7 +198,7 @@ class ArrivalClock:
         if self._origin_s is None:
             self._origin_s = arrived_s
         elapsed_s = arrived_s - self._origin_s
-        shown_s = elapsed_s if time_s is None else time_s + self._smoothed_shift(elapsed_s - time_s)
+        shown_s = elapsed_s if time_s is None else time_s + self._smoothed_shift(elapsed_s - time_s, elapsed_s)
         self._last = max(round(shown_s / self._time_base), self._last + self._step)
         return self._last
 
@@ -213,10 +215,14 @@ class ArrivalClock:
         """Call when the source's clock restarts."""
         self._shift_s = None
 
-    def _smoothed_shift(self, shift_s: float) -> float:
-        """Offset from the source's clock to ours, by the frame with the least delay; reset where clocks diverge."""
-        if self._shift_s is None or not 0 <= shift_s - self._shift_s <= _JUMP_S:
+    def _smoothed_shift(self, shift_s: float, elapsed_s: float) -> float:
+        """Offset from the source's clock to ours, by the frame with the least delay; reset where clocks diverge. It
+        follows a slower clock as fast as clocks drift."""
+        if self._shift_s is not None and 0 <= shift_s - self._shift_s <= _JUMP_S:
+            self._shift_s += min(shift_s - self._shift_s, _DRIFT * (elapsed_s - self._placed_s))
+        else:
             self._shift_s = shift_s
+        self._placed_s = elapsed_s
         return self._shift_s
 
 

@@ -106,7 +106,8 @@ class WhipClient:
 
     async def _servers(self) -> list[RTCIceServer]:
         with contextlib.suppress(RemoteError):  # many servers do not answer OPTIONS
-            return ice_servers((await self._http.request("OPTIONS", self._url)).headers)
+            reply = await self._http.request("OPTIONS", self._url)
+            return await self._http.usable(ice_servers(reply.headers))
         return []
 
     async def _publish(self, servers: list[RTCIceServer]) -> list[RTCIceServer]:
@@ -124,7 +125,7 @@ class WhipClient:
         if location := reply.headers.get("Location"):
             self._session = self._http.resolve(reply.url, location)
         await self._take(pc, reply.body)
-        return ice_servers(reply.headers)
+        return await self._http.usable(ice_servers(reply.headers))
 
     def _add_tracks(self, pc: RTCPeerConnection) -> None:
         video = self._video = VideoTrack(self._control.request_key)

@@ -12,21 +12,25 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
+from typing import Any
 from urllib.parse import SplitResult, urljoin
 
 from aiortc import RTCIceServer
+from aiortc.rtcicetransport import parse_stun_turn_uri
 
-from stream.errors import RemoteError
+from stream.errors import FetchError, RemoteError
 from stream.fetch import certificates
 from stream.fetch.addresses import allowed
+from stream.fetch.hosts import checked_addresses
 from stream.fetch.urls import parsed
 from stream.settings import Settings
 
 _MAX_REDIRECTS = 5
 _MAX_BODY = 2**18  # bytes
 _MAX_SERVERS = 8
+_MAX_LINK = 4096  # characters of a Link header that are read
 _MAX_RETRY_S = 300
-_LINK = re.compile(r'<([^>\s]+)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^",;\s]+))*)')
+_LINK = re.compile(r'<([^<>\s]+)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^",;\s]+))*)')
 _PARAMETER = re.compile(r';\s*([\w*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",;\s]+))')
 _REFUSALS = {
     400: "the server refused the offer (400)",
@@ -54,11 +58,12 @@ class Reply:
 
 
 class WhipHttp:
-    """token: "" for none. insecure: accept any certificate. limit_s: of each request. Every method can raise
-    RemoteError."""
+    """token: "" for none. insecure: accept any certificate. limit_s: of each request. strict: connect only to addresses
+    that users of the service may name (`checked_addresses`). Every method can raise RemoteError."""
 
-    def __init__(self, token: str, insecure: bool, settings: Settings, limit_s: float) -> None:
+    def __init__(self, token: str, insecure: bool, settings: Settings, limit_s: float, strict: bool = False) -> None:
         self._token, self._insecure, self._settings, self._limit_s = token, insecure, settings, limit_s
+        self._strict = strict
 
     async def request(self, method: str, url: str, body: bytes | None = None) -> Reply:
         """Send a request; follows 307 and 308, which repeat the method and the body."""
@@ -101,6 +106,8 @@ class WhipHttp:
         if parts is None:
             raise RemoteError("the address is invalid")
         connection = self._connection(parts)
+        if self._strict:
+            await self._check(connection, str(parts.hostname))
         try:
             exchange = asyncio.to_thread(self._exchange, connection, method, parts, body)
             return await asyncio.wait_for(exchange, self._limit_s)
@@ -120,6 +127,29 @@ class WhipHttp:
             if connection.sock is not None:
                 with suppress(OSError):  # ends the thread's call, if the time is over
                     connection.sock.shutdown(socket.SHUT_RDWR)
+
+    async def _check(self, connection: http.client.HTTPConnection, host: str) -> None:
+        """Let the connection use a checked address only: the name is not resolved again. Raises RemoteError."""
+        try:
+            first, *_ = await asyncio.to_thread(checked_addresses, host, "the server", self._settings)
+        except FetchError:
+            raise RemoteError("the server's address is not allowed") from None
+        dialled: Any = connection  # http.client has no public way to do this
+        dialled._create_connection = lambda at, *rest: socket.create_connection((first, at[1]), *rest)
+
+    async def usable(self, servers: list[RTCIceServer]) -> list[RTCIceServer]:
+        """The ICE servers of these with a valid address to which connections are allowed."""
+        return await asyncio.to_thread(lambda: [server for server in servers if self._is_usable(server)])
+
+    def _is_usable(self, server: RTCIceServer) -> bool:
+        try:
+            host = str(parse_stun_turn_uri(str(server.urls))["host"]).strip("[]")
+            if self._strict:
+                return bool(checked_addresses(host, "an ICE server", self._settings))
+            entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (ValueError, FetchError, OSError):
+            return False
+        return all(allowed(str(entry[4][0]), private=True) for entry in entries)
 
     def _connection(self, parts: SplitResult) -> http.client.HTTPConnection:
         host = str(parts.hostname)
@@ -152,8 +182,8 @@ class WhipHttp:
 def ice_servers(headers: Message) -> list[RTCIceServer]:
     """The servers of Link headers with rel="ice-server" (RFC 9725, section 4.6)."""
     found = []
-    for line in headers.get_all("Link", []):
-        for url, text in _LINK.findall(line):
+    for line in headers.get_all("Link", [])[:_MAX_SERVERS]:
+        for url, text in _LINK.findall(line[:_MAX_LINK]):
             values = {name.lower(): re.sub(r"\\(.)", r"\1", a) or b for name, a, b in _PARAMETER.findall(text)}
             if "ice-server" in values.get("rel", "").split() and re.match(r"(stun|turn)s?:", url):
                 found.append(RTCIceServer(url, values.get("username"), values.get("credential")))

@@ -40,7 +40,7 @@ class WhipOutput:
 
     def __init__(self, spec: OutputSpec, settings: Settings, control: EncodeControl) -> None:
         self._url = spec.address.url.removeprefix("whip+")
-        self._http = WhipHttp(spec.token or "", spec.insecure, settings, settings.output_timeout_s)
+        self._http = WhipHttp(spec.token or "", spec.insecure, settings, settings.output_timeout_s, spec.strict)
         self._settings, self._control = settings, control
         self._opened: Future[None] = Future()
         self._ended = threading.Event()

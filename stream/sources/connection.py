@@ -33,7 +33,7 @@ from stream.sources.connection_errors import CLOSED, explained
 from stream.sources.paced import Paced
 from stream.sources.playlist import PLAYLIST_NAMES, PLAYLIST_OPTIONS, Parts
 from stream.sources.protocols import Protocol
-from stream.sources.video_streams import choose, sounds
+from stream.sources.video_streams import choose, sounds, video_streams
 
 _TIMED_OUT = 0.9  # share of a time limit that counts as all of it: FFmpeg's clock and ours differ a little
 _MAX_BLIND = 4  # time limits without a decoded picture: the decoder may have to wait for a keyframe
@@ -185,7 +185,7 @@ class Connection:
 
     def _read(self, container: InputContainer) -> str:
         self.opened, self._heard_s = True, time.monotonic()
-        if not container.streams.video:
+        if not video_streams(container):  # the error of `choose` would quote the address
             return "the source sends no video"
         stream = choose(container)
         context = stream.codec_context
@@ -263,7 +263,7 @@ class Connection:
 
     def _unreachable(self) -> str:
         """The reason why no connection was made. For TLS it tries again, because FFmpeg does not say what is wrong."""
-        if self._protocol.tls and not self._insecure:
+        if self._protocol.tls and not self._insecure and not self._protocol.strict:  # the name may have another address
             parts = urlsplit(self._address.url)
             port = parts.port or _TLS_PORTS.get(self._address.scheme, 443)
             limit_s = self._settings.rtsp_timeout_s

@@ -74,12 +74,13 @@ class IdleSource:
                 yield self._slate()
                 self._ending.wait(_SLATE_S)
                 return
-        self._set(SourceState("live"))
         began_s = time.monotonic() - self._origin_s
         for item in self._source:
+            if self._source.state.name != "connecting":
+                self._set(self._source.state)
             if isinstance(item, Frame):
                 yield self._placed(item, began_s + item.time_s)
-            if not self._active:
+            if not self._active or self._ending.is_set():
                 break
         else:
             self.end()

@@ -15,6 +15,7 @@ from stream.sources.sound_converter import SoundConverter
 _LAG_S = 0.2  # silence is written so long after its time while the source is away
 _LIVE_LAG_S = 0.5  # and while its sound may only be late, longer than it has been late before
 _MAX_LATE_S = 5.0
+_MAX_EARLY_S = 2.0  # earlier only where the clock of one stream has jumped, and not yet that of the other
 
 
 class LiveSound:
@@ -39,7 +40,9 @@ class LiveSound:
 
     def add(self, packet: Sound, time_s: float, now_s: float) -> Iterator[Sound]:
         """The packets to pass on for one of a connection that begins at `time_s` and has arrived at `now_s`. Sound
-        before the end of what was passed on is dropped."""
+        before the end of what was passed on is dropped, and so is sound far in the future."""
+        if time_s - now_s > _MAX_EARLY_S:
+            return
         self._late_s = min(max(self._late_s or 0.0, now_s - time_s), _MAX_LATE_S)
         if LiveFormat.of(packet) == self.format:
             yield from self._placed(payload(packet), time_s)

@@ -92,8 +92,10 @@ class Paced:
         if self._shift_s is None or not _STEPS_S[0] <= step_s <= _STEPS_S[1]:
             self._shift_s = max(now_s, self._latest_s) - time_s
         self._times_s[stream] = time_s
-        due_s = self._due_s[stream] = time_s + self._shift_s
-        self._latest_s = max(self._latest_s, due_s)
+        due_s, latest_s = time_s + self._shift_s, max(now_s, self._latest_s)
+        if due_s > latest_s + _MAX_AHEAD_S:  # still on the clock from before a jump of another stream
+            return latest_s
+        self._due_s[stream], self._latest_s = due_s, max(self._latest_s, due_s)
         return due_s
 
     def _is_ahead(self) -> bool:

@@ -33,6 +33,7 @@ PLAYLIST_OPTIONS = {
 
 _URL, _PART = re.compile(r"https?://[^ ]*[^ :]"), "a part of the playlist"
 _CRYPTO = ("crypto+", "crypto:")  # before the URL of an encrypted segment
+_MAX_PLAYLIST = 4 * 2**20  # bytes; FFmpeg would keep a line of an endless one for each segment
 _MAX_ENCRYPTED = 64 * 2**20  # bytes of an encrypted segment
 _AES_BLOCK_BITS = 128
 
@@ -87,10 +88,14 @@ class _Part:
 
     def __init__(self, response: Any, stack: ExitStack) -> None:
         self._response, self._stack = response, stack
+        self._size, self._is_playlist = 0, False
 
     def read(self, size: int = -1) -> bytes:
         data: bytes = self._response.read1(size) if size >= 0 else self._response.read()
-        return data
+        if self._size == 0:
+            self._is_playlist = data.startswith(b"#EXTM3U")
+        self._size += len(data)
+        return b"" if self._is_playlist and self._size > _MAX_PLAYLIST else data
 
     def close(self) -> None:
         self._stack.close()

@@ -6,7 +6,6 @@ address, so they are never passed on.
 """
 
 import os
-import select
 import signal
 import subprocess
 import threading
@@ -15,6 +14,7 @@ from contextlib import suppress
 from typing import Self
 
 from stream.serve.die_with_parent import tied
+from stream.serve.ready import WRITABLE, ready
 from stream.srt.address import SrtAddress
 from stream.srt.programs import PACKET, Command, CommandFor, Program, find_program
 
@@ -205,7 +205,7 @@ class SrtWriter(_SrtConnection):
         try:
             with self._using:
                 while not self._process.stdin.write(packet):
-                    select.select([], [self._process.stdin], [], _CHECK_S)
+                    ready(self._process.stdin.fileno(), WRITABLE, _CHECK_S)
                     if time.monotonic() > deadline_s:
                         raise TimeoutError(f"the child has accepted nothing for {self._stall_s:g} s")
         except TimeoutError:

@@ -91,6 +91,17 @@ def test_an_existing_output_of_several_is_not_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "a.mkv").exists()
 
 
+def test_one_file_in_two_spellings_and_the_input_are_refused(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 1)
+    before = clip.read_bytes()
+    twice = mattebox("stream", clip, tmp_path / "a.mkv", tmp_path / "." / "x" / ".." / "a.mkv")
+    assert (twice.returncode, "two outputs have the same address" in twice.stderr) == (2, True), twice.stderr
+    itself = mattebox("stream", clip, clip, "-y")
+    assert (itself.returncode, "overwrite the input" in itself.stderr) == (2, True), itself.stderr
+    assert clip.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4"}
+
+
 def test_a_recording_to_a_single_file_survives_sigkill(tmp_path: Path) -> None:
     clip, out = make_clip(tmp_path / "clip.mp4", 4), tmp_path / "out" / "out.mp4"
     out.parent.mkdir()

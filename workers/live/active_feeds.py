@@ -8,8 +8,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 
-from stream.errors import Fenced, FetchError, MatteboxError, NoFeed, UsageError, without_paths
+from stream.errors import Fenced, MatteboxError, NoFeed, UsageError, without_paths
 from stream.fetch.gateway import Gateway
 from stream.loops import Loops
 from stream.records.feed_store import FeedStore
@@ -18,7 +19,7 @@ from stream.records.live import ENGINE_FAILED, USAGE
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.live.feed import LiveFeed
-from workers.live.pool import Engines
+from workers.live.pool import Engines, unavailable
 from workers.live.stored import stored
 
 _log = logging.getLogger(__name__)
@@ -66,13 +67,19 @@ class ActiveFeeds:
         try:
             engine = self._engines.ready(feed.options)
             running = LiveFeed(claimed, self._settings, engine, self._proxy(), self._ended)
-        except (UsageError, FetchError) as exc:
+            running.start()
+        except MatteboxError as exc:
             self._held.pop(feed.id, None)
             detail = without_paths(str(exc))
             await self._release(feed, lambda owned: self._store.fail(owned, USAGE, detail))
             return
+        except Exception:  # noqa: BLE001 - a bug, or a machine without threads left: another worker tries
+            _log.exception("feed %s does not start", feed.id)
+            self._held.pop(feed.id, None)
+            await self._release(feed, lambda owned: self._store.crashed(owned, ENGINE_FAILED))
+            return
         self._feeds[feed.id] = running
-        running.start()
+        await running.change(claimed, engine)
         if engine is None:
             await self._load_engine(running, feed.options)
 
@@ -108,7 +115,9 @@ class ActiveFeeds:
         options = claimed.feed.options
         try:
             engine = self._engines.ready(options)
-        except UsageError as exc:
+        except UsageError as exc:  # outputs that were removed or paused must not wait for it
+            kept = claimed.feed.model_copy(update={"options": running.options})
+            await running.change(replace(claimed, feed=kept), None)
             running.notice = str(exc)
             return
         await running.change(claimed, engine)
@@ -119,10 +128,9 @@ class ActiveFeeds:
         """Set the feed's engine once it is loaded; until then it keeps the old one, or shows its background."""
         try:
             engine = await self._engines.get(options)
-        except MatteboxError as exc:
-            _log.warning("feed %s: %s", running.id, exc)
+        except Exception as exc:  # noqa: BLE001 - of a library too, such as one whose device has no memory left
+            running.notice = unavailable(options, exc, f"feed {running.id}")
             engine = await self._engines.get(Options())
-            running.notice = f"{options.engine} is unavailable here: {exc}"
         if self._engines.key(running.options) == self._engines.key(options):  # else another was requested meanwhile
             running.set_engine(engine)
 

@@ -7,11 +7,11 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from stream.errors import MatteboxError, SdpError, UsageError, without_paths
+from stream.errors import SdpError, UsageError, without_paths
 from stream.records.live import NO_STREAM, USAGE, Answer, Command, Meters, Offer, Session
 from stream.records.options import Options
 from stream.settings import Settings
-from workers.live.pool import Engines
+from workers.live.pool import Engines, unavailable
 from workers.live.sessions import Sessions
 from workers.live.video import LiveVideo
 
@@ -97,10 +97,9 @@ class ActiveVideos:
         """Set the video's engine once it is loaded; until then it keeps the old one, or shows its background."""
         try:
             engine = await self._engines.get(options)
-        except MatteboxError as exc:
-            _log.warning("video %s: %s", video.id, exc)
+        except Exception as exc:  # noqa: BLE001 - of a library too, such as one whose device has no memory left
+            video.notice = unavailable(options, exc, f"video {video.id}")
             engine = await self._engines.get(Options())
-            video.notice = f"{options.engine} is unavailable here: {exc}"
         if self._engines.key(video.options) == self._engines.key(options):  # else another was requested meanwhile
             video.set_engine(engine)
 

@@ -37,8 +37,8 @@ class LiveFeed:
     """claimed: what to run. engine: None while it is being loaded; the background is shown until `set_engine`. proxy:
     URL of the HTTP proxy for sources over HTTP. ended: called when it ends although `end` was not called.
 
-    Raises UsageError if the source cannot work; nothing is contacted before `start`. An output that cannot work is
-    reported as ended, with the reason, and does not affect the others.
+    Raises UsageError or DeviceError if the source cannot work; nothing is contacted before `start`. The first `change`
+    adds the outputs. An output that cannot work is reported as ended, with the reason, and does not affect the others.
     """
 
     def __init__(
@@ -53,7 +53,6 @@ class LiveFeed:
         self._wanted: dict[str, FeedOutput] = {}
         self._numbers: dict[str, int] = {}  # of the FanOut, by id
         self._refused: dict[str, str] = {}  # outputs that cannot work → reason
-        self._update_outputs(claimed)
         self._changing = asyncio.Lock()  # keeps changes in the order of the calls
         self._rates = Rates()
         self._ending = False
@@ -74,6 +73,8 @@ class LiveFeed:
         A background that cannot be read changes nothing else, but sets `notice`.
         """
         async with self._changing:
+            if self._ending:
+                return
             await asyncio.to_thread(self._update_outputs, claimed)
             if claimed.feed.options == self.options:
                 return
@@ -94,9 +95,11 @@ class LiveFeed:
         if self._ending:
             return
         self._ending = True
-        if at_once:
-            await asyncio.to_thread(self._fan_out.abort)
-        self._source.end()
+        try:
+            if at_once:
+                await asyncio.to_thread(self._fan_out.abort)
+        finally:
+            self._source.end()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join, _JOIN_S)
 
@@ -156,7 +159,7 @@ class LiveFeed:
         try:
             spec = OutputSpec(
                 Address.read(secret.url, (DEVICE,)), output.bitrate, audio=output.audio, token=secret.token or None,
-                insecure=output.insecure, paused=output.paused,
+                insecure=output.insecure, paused=output.paused, strict=True,
             )  # fmt: skip
             self._numbers[output.id] = self._fan_out.add(spec)
         except MatteboxError as exc:

@@ -1,11 +1,13 @@
 """The engines of a process: each loaded once, warmed up before its first frame, and shared by all videos."""
 
 import asyncio
+import logging
 import time
 from fractions import Fraction
 
 import numpy as np
 
+from stream.errors import MatteboxError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.serve.heartbeat import Health
@@ -15,6 +17,7 @@ from workers.engines.base import Engine
 from workers.live.device_thread import DeviceThread
 from workers.scene.composite import flat
 
+_log = logging.getLogger(__name__)
 _WARM_UP_PX = (640, 360)
 _GREY = (126, 128, 128)
 _LOADING_S = 1800.0  # limit for loading an engine: its weights may be downloaded first, then kernels are compiled
@@ -104,3 +107,10 @@ def warm_up(engine: Engine) -> None:
     blank = Frame(flat(*_GREY, *_WARM_UP_PX), 0, Fraction(1, 30))
     (result,) = engine.infer([engine.prepare(blank)], [None])
     assert np.isfinite(result.alpha).all()
+
+
+def unavailable(options: Options, exc: Exception, video: str) -> str:
+    """The notice for a video whose engine did not load; logs the error, with its traceback unless it is one of ours."""
+    known = isinstance(exc, MatteboxError)
+    _log.warning("%s: %s", video, exc, exc_info=not known)
+    return f"{options.engine} is unavailable here: {exc if known else 'it failed while it was loaded'}"

@@ -33,9 +33,14 @@ class Sending:
 def output_addresses(texts: Sequence[str]) -> list[Address]:
     """Parse addresses of outputs. Raises UsageError, which does not quote them, also if two are equal."""
     found = [Address.read(text, ("stdout", *schemes())) for text in texts]
-    if len(set(found)) < len(found):
+    if len({_location(address) for address in found}) < len(found):
         raise UsageError("two outputs have the same address")
     return found
+
+
+def _location(address: Address) -> Address:
+    """The address, spelled in one way if it is a file's."""
+    return Address.file(address.path.resolve()) if address.scheme == "file" else address
 
 
 def existing_files(addresses: Sequence[Address]) -> list[Path]:

@@ -43,6 +43,7 @@ class FanOut:
         self._lock = threading.Lock()
         self._encodes: Encodes | None = None
         self._next = 1
+        self._closed = False
         for spec in outputs:
             self.add(spec)
 
@@ -52,6 +53,8 @@ class FanOut:
         """Add an output, which starts at once if the video runs. Returns its number. Raises UsageError, DiskError."""
         output = self._created(spec)
         with self._lock:
+            if self._closed:
+                raise UsageError("the video has ended")
             output.id, self._next = self._next, self._next + 1
             self._outputs[output.id] = output
             if self._encodes is not None:
@@ -130,7 +133,7 @@ class FanOut:
     def _end(self, end: Callable[[Output], Callable[[], None]]) -> None:
         """End all outputs at the same time."""
         with self._lock:
-            outputs = list(self._outputs.values())
+            self._closed, outputs = True, list(self._outputs.values())
         for wait in [end(output) for output in outputs]:
             wait()
         self.warnings += [warning for output in outputs for warning in output.warnings]

@@ -18,7 +18,7 @@ from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
 from stream.sinks.live.encodes import Encodes
-from stream.sinks.live.protocols import OutputProtocol
+from stream.sinks.live.protocols import OutputProtocol, is_playlist
 from stream.sinks.live.ring import Ring
 from stream.sinks.live.sent import Sent
 from stream.sinks.live.spec import OutputSpec, OutputStatus, State
@@ -75,7 +75,7 @@ class Output(ABC):
     def pause(self) -> None:
         self._pausing = True
         self._wake.set()
-        if self._state in ("connecting", "reconnecting"):
+        if self._protocol.retried and self._state in ("connecting", "reconnecting"):
             self._abort_writer()  # which may wait for an answer
 
     def resume(self) -> None:
@@ -86,13 +86,13 @@ class Output(ABC):
         """Send what is queued, then end. Returns a function that waits for the end, a limited time."""
         self._finishing = True
         self._wake.set()
-        return self._wait
+        return self._waiter()
 
     def close(self) -> None:
         """End without sending what is queued; complete a file."""
         self._ending = True
         self._wake.set()
-        self._wait()
+        self._waiter()()
 
     def abort(self) -> Callable[[], None]:
         """End at once; complete a file. Returns a function that waits for the end, a limited time."""
@@ -100,12 +100,17 @@ class Output(ABC):
         self._wake.set()
         if self._protocol.retried:
             self._abort_writer()
-        return self._wait
+        return self._waiter()
 
-    def _wait(self) -> None:
+    def _waiter(self) -> Callable[[], None]:
+        """A function that waits until the thread has ended; the time limit begins now, for all outputs at once."""
+        deadline_s = time.monotonic() + (_GRACE_S if self._protocol.retried else _FILE_GRACE_S)
+        return lambda: self._wait(deadline_s)
+
+    def _wait(self, deadline_s: float) -> None:
         if self._thread is None:
             return
-        self._thread.join(_GRACE_S if self._protocol.retried else _FILE_GRACE_S)
+        self._thread.join(max(0.0, deadline_s - time.monotonic()))
         if self._thread.is_alive():
             self._ending = True
             self._abort_writer()
@@ -205,8 +210,9 @@ class Output(ABC):
             _log.warning("output %d: %r", self.id, exc)
 
     def _spec(self) -> OutputSpec:
-        """The request, for the next connection. A file that is continued gets another name."""
-        if self.spec.address.scheme != "file" or self._connections == 1:
+        """The request, for the next connection. A recording that is continued gets another name; players know a
+        playlist by its name."""
+        if self.spec.address.scheme != "file" or self._connections == 1 or is_playlist(self.spec.address):
             return self.spec
         path, number = self.spec.address.path, self._connections
         while (free := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():

@@ -8,7 +8,6 @@ password or a stream key, is sent through the pipe, never as an argument.
 import errno as numbers
 import json
 import os
-import select
 import signal
 import struct
 import subprocess
@@ -27,6 +26,7 @@ from stream.fetch import certificates
 from stream.fetch.certificates import tls_options
 from stream.fetch.tls_tunnel import TlsTunnel
 from stream.serve.die_with_parent import tied
+from stream.serve.ready import READABLE, WRITABLE, ready
 from stream.settings import Settings
 from stream.sinks.live import reasons
 from stream.sinks.live.base import EncodeControl
@@ -153,7 +153,7 @@ class PushWriter:
         assert child.stdin is not None
         pipe, progress_s = child.stdin.fileno(), time.monotonic()
         while rest:
-            _, writable, _ = select.select([], [pipe], [], _POLL_S)
+            writable = ready(pipe, WRITABLE, _POLL_S)
             if self._aborted:
                 raise RemoteError(reasons.ABORTED)
             if writable:
@@ -186,7 +186,7 @@ class PushWriter:
         """Read what the child has written, waiting a little. Returns whether there may be more."""
         child = self._running()
         assert child.stdout is not None
-        readable, _, _ = select.select([child.stdout], [], [], _POLL_S)
+        readable = ready(child.stdout.fileno(), READABLE, _POLL_S)
         if self._aborted:
             raise RemoteError(reasons.ABORTED)
         if not readable:

@@ -60,7 +60,8 @@ class Output:
 
 
 def main() -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes of a service; the parent ends this one
+        signal.signal(number, signal.SIG_IGN)
     source, opened = sys.stdin.buffer, False
     try:
         request = json.loads(block(source))

@@ -17,8 +17,9 @@ from stream.sinks.live.packets import Packet, SoundTrack
 RATE = 48_000
 _LAYOUT = "stereo"
 _BIT_RATE_BPS = 128_000
-_LARGEST_STEP_S = 0.1  # a larger difference between the packets' times and the samples' number is a gap
+_LARGEST_STEP_S = 0.03  # a larger difference between the packets' times and the samples' number is a gap
 _NEEDS_EXTRADATA = ("aac", "opus")
+_MP3_RATES = (44_100, 48_000)  # FLV and MP4 refuse some of the others, not the same ones
 _log = OncePerSecond(logging.getLogger(__name__))
 
 
@@ -74,6 +75,7 @@ class EncodedSound(SoundEncode):
         self.track = SoundTrack(codec, RATE, 2, Fraction(1, RATE), bytes(context.extradata or b""))
         self._input: tuple[object, ...] | None = None
         self._next: int | None = None
+        self._waiting = Fraction(0)  # samples at 48 kHz that the resampler holds back until they fill a frame
         self._last = -(2**62)
 
     def encode(self, packet: Sound) -> list[Packet]:
@@ -87,13 +89,17 @@ class EncodedSound(SoundEncode):
     def _encoded(self, frame: Any) -> Iterator[Packet]:
         found = (frame.format.name, frame.layout.name, frame.sample_rate)
         if found != self._input:
-            self._input = found
+            self._input, self._waiting = found, Fraction(0)
             size = self._context.frame_size or RATE // 50
             self._resampler = av.AudioResampler(self._context.format, _LAYOUT, RATE, frame_size=size)
         time = None if frame.pts is None else round(frame.pts * frame.time_base * RATE)
         frame.pts = None  # the samples are counted instead, so that rounded times leave no gaps
+        begins = None if time is None else time - round(self._waiting)
+        self._waiting += Fraction(frame.samples * RATE, frame.sample_rate)
         for converted in self._resampler.resample(frame):
-            yield from self._placed(converted, time)
+            self._waiting -= converted.samples
+            yield from self._placed(converted, begins)
+            begins = None  # the others follow directly
 
     def _placed(self, frame: Any, time: int | None) -> Iterator[Packet]:
         """Encode samples directly after those before, or at `time` (48 kHz ticks) after a gap."""
@@ -123,6 +129,8 @@ def is_copied(source: av.AudioStream, accepted: frozenset[str]) -> bool:
     """Whether packets can be sent as they are. AAC with headers in the packets (ADTS) is encoded again: most formats
     need the header apart."""
     codec = codec_name(source)
+    if codec == "mp3" and source.codec_context.sample_rate not in _MP3_RATES:
+        return False
     return codec in accepted and (codec not in _NEEDS_EXTRADATA or bool(source.codec_context.extradata))
 
 

@@ -15,6 +15,7 @@ class OutputSpec:
     bitrate: video bits per second; None: fitting for the size and rate. rate: most frames per second; None: all frames.
     audio: "copy" sends sound, encoded again where the output does not take its codec; "off" sends none. token: for
     servers that ask for a bearer token. insecure: accept any TLS certificate. paused: start without connecting.
+    strict: a user of the service gave the address: what the server names, such as redirects, is checked like it.
     """
 
     address: Address
@@ -24,6 +25,7 @@ class OutputSpec:
     token: str | None = field(default=None, repr=False)
     insecure: bool = False
     paused: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True)

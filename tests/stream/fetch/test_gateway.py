@@ -1,6 +1,7 @@
 """The proxy for FFmpeg, in front of a web server on loopback. Nothing else is connected to."""
 
 import http.client
+import os
 import socket
 import ssl
 from base64 import b64encode
@@ -152,3 +153,15 @@ def test_ffmpeg_opens_https_through_it(
     with av.open(f"{url}/clip.ts", "r", options=options(gateway, "https")) as container:
         assert len(list(container.decode(video=0))) == 10
     assert only_loopback
+
+
+def test_no_host_is_exempt_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg bypasses a proxy for the hosts in the variable no_proxy; Python's libraries also read NO_PROXY."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1,.internal")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    gateway = Gateway(INSIDE)
+    try:
+        assert (os.environ.get("no_proxy"), os.environ.get("NO_PROXY")) == (None, "127.0.0.1,.internal")
+    finally:
+        gateway.close()
+        monkeypatch.setenv("NO_PROXY", "")

@@ -100,3 +100,9 @@ def test_any_text_is_accepted_or_refused(text: str, scheme: str) -> None:
     for url in (text, f"{scheme}://{text}", f"{scheme}:{text}"):
         with suppress(FetchError):
             check_live_url(url, ALL, INSIDE)
+
+
+def test_udp_is_received_on_the_checked_address_only() -> None:
+    check_live_url("udp://8.8.8.8:9000?fifo_size=9", ALL, Settings())
+    with pytest.raises(FetchError, match="localaddr"):
+        check_live_url("udp://8.8.8.8:9000?localaddr=0.0.0.0", ALL, INSIDE)

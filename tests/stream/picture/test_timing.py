@@ -1,5 +1,6 @@
 import itertools
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -212,9 +213,19 @@ def test_sound_is_located_on_the_clock_of_the_frames() -> None:
     assert clock.locate(100.0) is None
     clock.place(100.0, 5.0)
     clock.place(100.04, 5.05)
-    assert clock.locate(100.02) == pytest.approx(0.02)
+    assert clock.locate(100.02) == pytest.approx(0.02, abs=1e-4)
     assert clock.elapsed_s(5.5) == pytest.approx(0.5)
     clock.restart()
     assert clock.locate(0.0) is None
     clock.place(7.0, 6.0)
     assert clock.locate(7.0) == pytest.approx(1.0), "the clock itself goes on"
+
+
+@pytest.mark.parametrize("drift", [5e-5, -5e-5])
+def test_a_source_whose_clock_drifts_never_leaps(drift: float) -> None:
+    """Two days at a frame a second."""
+    line = ArrivalClock(Fraction(1, 90_000))
+    placed = [line.place(n * (1 - drift), float(n)) for n in range(2 * 86_400)]
+    steps = [after - before for before, after in pairwise(placed)]
+    assert max(abs(step - 90_000) for step in steps) < 900
+    assert abs(placed[-1] / 90_000 - (len(placed) - 1)) < 0.01

@@ -8,6 +8,7 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from aiortc import RTCIceServer
 
 from stream.errors import RemoteError
 from stream.rtc.whip_http import WhipHttp, ice_servers, is_loopback
@@ -115,3 +116,38 @@ def test_redirects_end() -> None:
     answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     with raw_server(answer) as place, pytest.raises(RemoteError, match="too many redirects"):
         ask(f"http://{place}/")
+
+
+def test_hostile_link_headers_are_read_in_linear_time() -> None:
+    headers = Message()
+    for _ in range(50):
+        headers["Link"] = "<" * 60_000
+    assert ice_servers(headers) == []
+
+
+def test_a_server_of_a_user_leads_to_no_private_address() -> None:
+    with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as place:
+        for settings, allowed in ((Settings(), False), (Settings(allow_private_urls=True), True)):
+            http = WhipHttp("", False, settings, 30.0, strict=True)
+            if allowed:
+                assert asyncio.run(http.request("POST", f"http://{place}/x", b"v=0")).status == 200
+                continue
+            with pytest.raises(RemoteError, match="is not allowed"):
+                asyncio.run(http.request("POST", f"http://{place}/x", b"v=0"))
+
+
+@pytest.mark.parametrize(
+    ("url", "strict", "private", "kept"),
+    [
+        ("stun:8.8.8.8", True, False, True),
+        ("stun:10.0.0.1", False, False, True),
+        ("stun:10.0.0.1", True, False, False),
+        ("stun:10.0.0.1", True, True, True),
+        ("turn:169.254.169.254:80?transport=tcp", False, True, False),
+        ("turn:[fd00:ec2::254]:80", True, True, False),
+        ("turn:a:b:c:d", False, False, False),
+    ],
+)
+def test_ice_servers_that_are_used(url: str, strict: bool, private: bool, kept: bool) -> None:
+    http = WhipHttp("", False, Settings(allow_private_urls=private), 30.0, strict)
+    assert [server.urls for server in asyncio.run(http.usable([RTCIceServer(url)]))] == [url] * kept

@@ -207,3 +207,10 @@ def test_a_damaged_packet_is_no_error(track: LiveSound) -> None:
 )
 def test_the_length_of_an_opus_packet_is_in_its_first_bytes(packet: bytes, samples: int) -> None:
     assert LiveFormat("opus", 48_000, "mono").samples(packet) == samples
+
+
+def test_sound_on_a_clock_that_has_jumped_adds_no_silence(track: LiveSound) -> None:
+    first, second = packets("aac", 48_000, "stereo", "nut")[:2]
+    assert len(list(track.add(first, 0.0, 0.1))) == 1
+    assert list(track.add(second, 600.0, 0.1)) == []
+    assert len(list(track.add(second, 0.021, 0.1))) == 1, "it is not left behind"

@@ -1,7 +1,9 @@
 """Sources over HTTP: MPEG-TS, MP4, HLS playlists, MJPEG cameras, codecs; what playlists may name."""
 
+import io
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceState
 from stream.sources.network import NetworkSource
+from stream.sources.playlist import _Part
 from tests.http_video import HttpVideoServer
 from tests.live_recording import PROMPT, record, until_live
 from tests.rtsp import ROOM, near
@@ -158,3 +161,10 @@ def _write(path: Path, codec: str, interlaced: bool = False) -> None:
             picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=stream.pix_fmt)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+
+
+def test_an_endless_playlist_is_cut_off() -> None:
+    part = _Part(io.BytesIO(b"#EXTM3U\n" + b"#EXTINF:1,\na.ts\n" * 400_000), ExitStack())
+    assert sum(len(data) for data in iter(lambda: part.read(2**16), b"")) <= 4 * 2**20
+    segment = _Part(io.BytesIO(bytes(5 * 2**20)), ExitStack())
+    assert sum(len(data) for data in iter(lambda: segment.read(2**16), b"")) == 5 * 2**20

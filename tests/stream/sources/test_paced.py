@@ -89,3 +89,13 @@ def test_a_reader_that_leaves_early_stops_the_reading() -> None:
     assert next(iterator).dts == 0
     iterator.close()  # type: ignore[attr-defined]
     assert len(read) < 10_000, "only a second ahead"
+
+
+def test_a_stream_whose_clock_jumps_later_is_not_held_back() -> None:
+    pace = paced()
+    for stream in (0, 1):
+        pace.due_s(stream, 600.0, 1000.0)
+    assert pace.due_s(0, 1.4, 1000.1) == pytest.approx(1000.1)
+    assert pace.due_s(1, 600.1, 1000.1) == pytest.approx(1000.1), "still on the clock before the jump"
+    assert pace.due_s(1, 1.5, 1000.2) == pytest.approx(1000.2)
+    assert pace.due_s(0, 1.6, 1000.3) < 1001.0

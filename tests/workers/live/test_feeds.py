@@ -269,13 +269,17 @@ def test_an_output_that_cannot_work_does_not_affect_the_others(url: str, camera:
     asyncio.run(run())
 
 
-def test_a_source_that_cannot_work_fails_the_feed(url: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "detail"),
+    [("ndi://127.0.0.1:1/cam", "not supported"), ("camera:/dev/video77", "there is no camera")],
+)
+def test_a_source_that_cannot_work_fails_the_feed(url: str, source: str, detail: str) -> None:
     async def run() -> None:
         async with working(url) as store:
-            feed = await created(store, "ndi://127.0.0.1:1/cam")
+            feed = await created(store, source)
             found = await eventually(store, feed, lambda f: f.state == "failed", "failed")
             assert found.reason == "usage"
-            assert "not supported" in found.detail
+            assert detail in found.detail
 
     asyncio.run(run())
 

@@ -284,3 +284,20 @@ def test_every_protocol_has_a_writer(scheme: str) -> None:
     assert all(callable(getattr(writer, name)) for name in ("check", "from_spec", "open", "write", "close", "abort"))
     assert protocol.takes in ("packets", "frames")
     assert protocols.listed().count(f"{scheme}:") <= 1
+
+
+def test_an_output_that_comes_too_late_is_refused(memory: type[Memory]) -> None:
+    sink = fan_out("memory:a")
+    feed = Feed(sink)
+    feed.stop(sink.abort)
+    with pytest.raises(UsageError, match="has ended"):
+        sink.add(specs("memory:b")[0])
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("encode", "output"))]
+
+
+@pytest.mark.parametrize(("name", "later"), [("a.mp4", "a-2.mp4"), ("live.m3u8", "live.m3u8")])
+def test_the_name_of_a_file_that_is_continued(name: str, later: str, tmp_path: Path) -> None:
+    sink = fan_out(str(tmp_path / name))
+    output = sink._outputs[1]
+    output._connections = 2
+    assert output._spec().address.path.name == later

@@ -129,3 +129,26 @@ def test_the_header_is_that_of_the_source(clips: dict[str, Path]) -> None:
             context = described.streams.audio[0].codec_context
             assert (context.name, context.sample_rate) == ("aac", 48_000)
             assert bytes(context.extradata or b"").startswith(bytes(source.codec_context.extradata or b"")[:2])
+
+
+def test_mp3_is_copied_at_the_rates_that_all_formats_take(tmp_path: Path) -> None:
+    for rate in (44_100, 48_000, 24_000, 8_000):
+        path = make_clip(tmp_path / f"{rate}.mkv", 1, "libmp3lame", rate)
+        with av.open(path) as container:
+            source = container.streams.audio[0]
+            assert is_copied(source, PROTOCOLS["rtmp"].sound) == (rate >= 44_100), rate
+
+
+def test_small_gaps_do_not_add_up(clips: dict[str, Path]) -> None:
+    """A source whose clock is slow leaves a gap now and then, of less than a packet."""
+    with av.open(clips["pcm_s16le"]) as container:
+        encode, late_s, behind_s = EncodedSound(container.streams.audio[0], "aac"), 0.0, []
+        for packet in container.demux(audio=0):
+            if packet.pts is not None and packet.time_base is not None:
+                late_s += 0.01
+                packet.pts += round(late_s / packet.time_base)
+                for last in encode.encode(packet)[-1:]:
+                    sent_s = float((last.pts + last.duration) * last.time_base)
+                    behind_s.append(float((packet.pts + (packet.duration or 0)) * packet.time_base) - sent_s)
+        assert late_s > 0.2
+        assert max(behind_s) - min(behind_s) < 0.055, "a step of up to 0.03 s, and a frame that is not full yet"
