@@ -264,7 +264,8 @@ def test_the_line_of_meters_opens_charts(live: Any) -> None:
 
 def test_going_on_air(browser: Any, live: Any, colouring: Site) -> None:
     live.click("#share-open")
-    page_link, obs, whip = (revealed(live, name) for name in ("view", "obs", "whip"))
+    page_link, transparent, obs, whip = (revealed(live, name) for name in ("view", "obs", "clean", "whip"))
+    assert transparent == page_link.replace("/view/", "/obs/")
     assert obs == f"{page_link}&clean"
     assert whip == f"{colouring.url}/whip/studio"
     live.click("#share-go")
