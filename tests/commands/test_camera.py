@@ -77,6 +77,7 @@ def test_a_looped_file_is_shown_without_a_torn_picture_at_its_rate(device: Loopb
     assert device.drain() == 0, "the last picture is complete"
 
 
+@pytest.mark.slow
 def test_a_virtual_camera_is_an_output_of_stream_beside_a_file(
     device: LoopbackDevice, clip: Path, tmp_path: Path
 ) -> None:

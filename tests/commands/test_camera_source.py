@@ -49,6 +49,7 @@ def test_raw_pictures_are_captured_at_the_size_and_rate_of_the_camera(tmp_path: 
         assert colours(frame)[1:] == pytest.approx([93, 158], abs=1), "BT.601 was converted to BT.709"
 
 
+@pytest.mark.slow
 def test_mjpeg_is_preferred_at_high_rates(tmp_path: Path) -> None:
     picture = tmp_path / "red.jpg"
     Image.new("RGB", (160, 120), (200, 30, 30)).save(picture, quality=95)

@@ -102,6 +102,7 @@ def test_one_file_in_two_spellings_and_the_input_are_refused(tmp_path: Path) -> 
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4"}
 
 
+@pytest.mark.slow
 def test_a_recording_to_a_single_file_survives_sigkill(tmp_path: Path) -> None:
     clip, out = make_clip(tmp_path / "clip.mp4", 4), tmp_path / "out" / "out.mp4"
     out.parent.mkdir()

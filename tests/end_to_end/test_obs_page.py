@@ -127,6 +127,7 @@ async def test_it_is_empty_while_the_engine_fails_and_comes_back() -> None:
             await nothing_is_shown(tab)
 
 
+@pytest.mark.slow
 @asynctest
 async def test_it_survives_the_loss_of_its_webgl_context() -> None:
     """As when a graphics driver is restarted. If the context does not come back, the page is loaded again."""
@@ -156,6 +157,7 @@ async def until_shown(tab: Any) -> None:
     raise AssertionError("nothing is shown")
 
 
+@pytest.mark.slow
 @asynctest
 async def test_it_reconnects_by_itself_and_is_empty_meanwhile() -> None:
     """The stream stalls; the server ends it; nobody publishes; the link is refused; each time it comes back."""

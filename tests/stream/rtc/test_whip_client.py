@@ -147,6 +147,7 @@ def test_nobody_listens(clip: Path) -> None:
     assert "connection refused" in feed.reasons()
 
 
+@pytest.mark.slow
 def test_a_server_that_vanishes_and_comes_back(clip: Path, server: WhipServer) -> None:
     with feeding(clip, spec(server.url), settings=SETTINGS.model_copy(update={"media_timeout_s": 2.0})) as feed:
         feed.until("live")

@@ -381,6 +381,7 @@ def test_a_redis_server_that_dies_or_hangs_comes_back_with_its_data(tmp_path: Pa
     assert pids[0] != pids[1]
 
 
+@pytest.mark.slow
 def test_a_redis_server_that_pauses_is_not_killed(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", SERVE_REDIS, str(tmp_path), "30"]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:

@@ -30,7 +30,14 @@ def http(clips: Path) -> Iterator[HttpVideoServer]:
     server.kill()
 
 
-@pytest.mark.parametrize("path", ["live.ts", pytest.param("clip.mp4", marks=pytest.mark.slow), "hls/live.m3u8"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "live.ts",
+        pytest.param("clip.mp4", marks=pytest.mark.slow),
+        pytest.param("hls/live.m3u8", marks=pytest.mark.slow),
+    ],
+)
 def test_http_is_in_step(http: HttpVideoServer, path: str) -> None:
     if path.startswith("hls"):
         until_live(http.url(path))

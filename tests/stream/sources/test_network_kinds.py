@@ -115,6 +115,7 @@ def test_rtmp_waits_for_a_publisher(tmp_path: Path, clips: Path) -> None:
         server.kill()
 
 
+@pytest.mark.slow
 def test_rtmp_is_in_step(tmp_path: Path, clips: Path) -> None:
     server = RtmpServer(tmp_path / "nginx")
     try:
@@ -128,6 +129,7 @@ def test_rtmp_is_in_step(tmp_path: Path, clips: Path) -> None:
         server.kill()
 
 
+@pytest.mark.slow
 def test_udp_is_in_step(clips: Path) -> None:
     port = free_port()
     with playing(clips / "clip.ts", f"udp://127.0.0.1:{port}?pkt_size=1316", "mpegts"):

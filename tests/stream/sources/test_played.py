@@ -68,6 +68,7 @@ def test_a_loop_has_no_gap_and_its_times_increase(clip: Path) -> None:
     assert [step for step in steps_s if step not in joints] == pytest.approx([0.04] * (len(steps_s) - 2), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_sound_continues_over_the_passes_without_gap_or_overlap(clip: Path) -> None:
     source = PlayedSource(clip, Settings(), loop=True, duration_s=2.5)
     items = list(source)
@@ -83,6 +84,7 @@ def test_sound_continues_over_the_passes_without_gap_or_overlap(clip: Path) -> N
     source.close()
 
 
+@pytest.mark.slow
 def test_the_sound_of_each_pass_begins_with_its_picture(clip: Path) -> None:
     source = PlayedSource(clip, Settings(), loop=True, duration_s=2.5)
     items = list(source)

@@ -77,6 +77,7 @@ def watched() -> Iterator[list[Watched]]:
         source.close()
 
 
+@pytest.mark.slow
 def test_a_source_with_sound_that_comes_back(clip: Path, tmp_path: Path, watched: list[Watched]) -> None:
     port = free_port()
     with sender(port, clip, SECRET, tmp_path) as peer:

@@ -185,6 +185,7 @@ async def test_each_killed_worker_costs_a_segment_and_the_result_is_unchanged(
         assert await site.tidied()
 
 
+@pytest.mark.slow
 @asynctest
 async def test_a_worker_killed_during_the_join(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     webm = (Output(format="webm"),)  # its audio is encoded again, which takes a moment
@@ -203,6 +204,7 @@ async def test_a_worker_killed_during_the_join(server: RedisServer, tmp_path: Pa
         assert await site.tidied()
 
 
+@pytest.mark.slow
 @asynctest
 async def test_redis_restarts_with_its_data(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, workers=1) as site:

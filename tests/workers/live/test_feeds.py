@@ -237,6 +237,7 @@ def test_a_feed_counts_as_a_video(url: str, camera: RtspServer) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_drained_worker_hands_its_feeds_to_another(url: str, camera: RtspServer) -> None:
     async def run() -> None:
         with UdpReceiver() as receiver:

@@ -63,13 +63,13 @@ def test_a_slow_frame_output_loses_the_oldest_frames_and_no_sound() -> None:
     ring = FrameRing()
     packet = object()
     ring.put(packet)  # type: ignore[arg-type]
-    for number in range(11):
+    for number in range(19):
         ring.put(frame(number))
     kept: list[Any] = []
     while (item := ring.take(0)) is not None:
         kept.append(item)
     assert kept[0] is packet
-    assert [item.pts // 3600 for item in kept[1:]] == list(range(3, 11))
+    assert [item.pts // 3600 for item in kept[1:]] == list(range(3, 19))
     assert ring.dropped == 3
 
 
