@@ -1,12 +1,12 @@
 """Queues in front of outputs. They never block the side that puts: the oldest items are dropped and counted."""
 
-import threading
-from collections import deque
-from typing import Generic, TypeVar
+from abc import abstractmethod
+from typing import TypeVar
 
 from stream.picture.frames import Frame
 from stream.pump import Item
 from stream.sinks.live.packets import Packet
+from stream.slot import Handover
 
 T = TypeVar("T")
 
@@ -15,30 +15,24 @@ _FRAMES = 16  # half a second: a pause of the encoder's thread on a busy machine
 _SOUND = 1000
 
 
-class Ring(Generic[T]):
+class Ring(Handover[T]):
     """Base class. dropped: number of frames or video packets dropped since the start."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.dropped = 0
-        self._items: deque[T] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
 
-    def put(self, item: T) -> None:
+    def put(self, item: T) -> bool:
         """Add an item; never waits. Ignored once closed."""
         with self._changed:
             if not self._closed:
                 self._add(item)
                 self._changed.notify_all()
+            return not self._closed
 
+    @abstractmethod
     def _add(self, item: T) -> None:
-        raise NotImplementedError
-
-    def take(self, timeout_s: float) -> T | None:
-        """The next item; None if none came in time, or it is closed and empty."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
-            return self._items.popleft() if self._items else None
+        """Add an item, and drop others if there are too many. Called with the lock held."""
 
     @property
     def finished(self) -> bool:
@@ -49,12 +43,6 @@ class Ring(Generic[T]):
         """Discard all items, without counting them."""
         with self._changed:
             self._items.clear()
-
-    def close(self) -> None:
-        """Accept nothing more; what was put can still be taken."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
 
 class PacketRing(Ring[Packet]):
