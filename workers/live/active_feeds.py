@@ -16,10 +16,9 @@ from stream.loops import Loops
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import ClaimedFeed, Feed
 from stream.records.live import ENGINE_FAILED, USAGE
-from stream.records.options import Options
 from stream.settings import Settings
 from workers.live.feed import LiveFeed
-from workers.live.pool import Engines, unavailable
+from workers.live.pool import Engines
 from workers.live.stored import stored
 
 _log = logging.getLogger(__name__)
@@ -81,7 +80,7 @@ class ActiveFeeds:
         self._feeds[feed.id] = running
         await running.change(claimed, engine)
         if engine is None:
-            await self._load_engine(running, feed.options)
+            await self._engines.provide(running, feed.options, f"feed {running.id}")
 
     async def renew(self) -> None:
         """Renew all leases; end the feeds that were lost, and apply the changes of others. Raises StoreDown."""
@@ -122,17 +121,7 @@ class ActiveFeeds:
             return
         await running.change(claimed, engine)
         if engine is None:
-            await self._load_engine(running, options)
-
-    async def _load_engine(self, running: LiveFeed, options: Options) -> None:
-        """Set the feed's engine once it is loaded; until then it keeps the old one, or shows its background."""
-        try:
-            engine = await self._engines.get(options)
-        except Exception as exc:  # noqa: BLE001 - of a library too, such as one whose device has no memory left
-            running.notice = unavailable(options, exc, f"feed {running.id}")
-            engine = await self._engines.get(Options())
-        if self._engines.key(running.options) == self._engines.key(options):  # else another was requested meanwhile
-            running.set_engine(engine)
+            await self._engines.provide(running, options, f"feed {running.id}")
 
     async def report(self) -> None:
         """Store the states and meters of all feeds. Raises StoreDown."""

@@ -11,7 +11,7 @@ from stream.errors import SdpError, UsageError, without_paths
 from stream.records.live import NO_STREAM, USAGE, Answer, Command, Meters, Offer, Session
 from stream.records.options import Options
 from stream.settings import Settings
-from workers.live.pool import Engines, unavailable
+from workers.live.pool import Engines
 from workers.live.sessions import Sessions
 from workers.live.video import LiveVideo
 
@@ -44,7 +44,7 @@ class ActiveVideos:
         self._sessions.hold(session)
         await self._sessions.answer(session, video.answer(offer.sdp))
         if engine is None:
-            await self._load_engine(video, session.options)
+            await self._engines.provide(video, session.options, f"video {video.id}")
 
     async def obey(self, command: Command) -> None:
         """Execute a command."""
@@ -91,17 +91,7 @@ class ActiveVideos:
             return
         await video.change(options, engine)
         if engine is None:
-            await self._load_engine(video, options)
-
-    async def _load_engine(self, video: LiveVideo, options: Options) -> None:
-        """Set the video's engine once it is loaded; until then it keeps the old one, or shows its background."""
-        try:
-            engine = await self._engines.get(options)
-        except Exception as exc:  # noqa: BLE001 - of a library too, such as one whose device has no memory left
-            video.notice = unavailable(options, exc, f"video {video.id}")
-            engine = await self._engines.get(Options())
-        if self._engines.key(video.options) == self._engines.key(options):  # else another was requested meanwhile
-            video.set_engine(engine)
+            await self._engines.provide(video, options, f"video {video.id}")
 
     def _connection_changed(self, session_id: str, state: str, reason: str) -> None:
         if state == "closed":

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,17 @@ _log = logging.getLogger(__name__)
 _WARM_UP_PX = (640, 360)
 _GREY = (126, 128, 128)
 _LOADING_S = 1800.0  # limit for loading an engine: its weights may be downloaded first, then kernels are compiled
+
+
+class Matted(Protocol):
+    """What an engine is loaded for: a live video or a feed. options: those requested last. notice: for its owner."""
+
+    notice: str
+
+    @property
+    def options(self) -> Options: ...
+
+    def set_engine(self, engine: Engine) -> None: ...
 
 
 class Engines:
@@ -47,6 +59,19 @@ class Engines:
             task = self._loading[key] = asyncio.create_task(asyncio.to_thread(self._load, key[0], options))
             self._began_s[key] = time.monotonic()
         return await asyncio.shield(task)
+
+    async def provide(self, video: Matted, options: Options, name: str) -> None:
+        """Set a video's engine once it is loaded; until then it keeps the old one, or shows its background. name: of
+        the video, for the log."""
+        try:
+            engine = await self.get(options)
+        except Exception as exc:  # noqa: BLE001 - of a library too, such as one whose device has no memory left
+            known = isinstance(exc, MatteboxError)
+            _log.warning("%s: %s", name, exc, exc_info=not known)
+            video.notice = f"{options.engine} is unavailable here: {exc if known else 'it failed while it was loaded'}"
+            engine = await self.get(Options())
+        if self.key(video.options) == self.key(options):  # else another was requested meanwhile
+            video.set_engine(engine)
 
     def _load(self, name: str, options: Options) -> DeviceThread:
         shared = Options(
@@ -107,10 +132,3 @@ def warm_up(engine: Engine) -> None:
     blank = Frame(flat(*_GREY, *_WARM_UP_PX), 0, Fraction(1, 30))
     (result,) = engine.infer([engine.prepare(blank)], [None])
     assert np.isfinite(result.alpha).all()
-
-
-def unavailable(options: Options, exc: Exception, video: str) -> str:
-    """The notice for a video whose engine did not load; logs the error, with its traceback unless it is one of ours."""
-    known = isinstance(exc, MatteboxError)
-    _log.warning("%s: %s", video, exc, exc_info=not known)
-    return f"{options.engine} is unavailable here: {exc if known else 'it failed while it was loaded'}"
