@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -15,6 +14,7 @@ from stream.records.feeds import REASONS, Audio, Feed, FeedOutput, FeedState, Ou
 from stream.records.live import Meters
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
+from web.http.paging import cursor_problems, page_response
 from web.http.problems import Problem
 from web.live.feed_requests import FeedChange, FeedRequest, changed_feed, digest, new_feed
 from web.read_options import public_options
@@ -164,14 +164,10 @@ async def list_feeds(
     cursor: Annotated[str, Query(max_length=64, description="`next` of the page before; empty: the newest")] = "",
 ) -> Response:
     """Your feeds, newest first. `Link: rel="next"` has the address of the next page."""
-    try:
+    with cursor_problems():
         page = await here.feeds.page(owner, limit, cursor)
-    except ValueError as exc:
-        raise Problem(422, "invalid", str(exc), field="cursor") from None
-    following = f"{PATH}?{urlencode({'limit': limit, 'cursor': page.next})}"
-    headers = {"Link": f'<{following}>; rel="next"'} if page.next else {}
     listed = FeedList(feeds=[feed_out(here, feed) for feed in page.feeds], next=page.next or None)
-    return Response(listed.model_dump_json(), headers=headers, media_type="application/json")
+    return page_response(listed, PATH, limit, page.next)
 
 
 @router.get("/{id}", operation_id="get_feed", summary="A feed")

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +22,7 @@ from stream.records.metadata import Metadata
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
+from web.http.paging import cursor_problems, page_response
 from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.read_options import public_options
@@ -190,14 +190,10 @@ async def list_jobs(
     cursor: Annotated[str, Query(max_length=64, description="`next` of the page before; empty: the newest")] = "",
 ) -> Response:
     """Your jobs, newest first, until they expire. `Link: rel="next"` has the address of the next page."""
-    try:
+    with cursor_problems():
         page = await here.jobs.page(owner, limit, cursor)
-    except ValueError as exc:
-        raise Problem(422, "invalid", str(exc), field="cursor") from None
-    following = f"{PATH}?{urlencode({'limit': limit, 'cursor': page.next})}"
-    headers = {"Link": f'<{following}>; rel="next"'} if page.next else {}
     listed = JobList(jobs=await jobs_out(here, page.jobs), next=page.next or None)
-    return Response(listed.model_dump_json(), headers=headers, media_type="application/json")
+    return page_response(listed, PATH, limit, page.next)
 
 
 @router.get("/{id}", operation_id="get_job", summary="A job")
