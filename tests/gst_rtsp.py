@@ -4,12 +4,10 @@ system's Python."""
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from stream.serve.die_with_parent import tied
+from tests.end_to_end.gstreamer import PYTHON, require_gstreamer
 from tests.rtsp import RtspServer
 
-PYTHON = "/usr/bin/python3"  # Debian's python3-gi belongs to it
 _PROGRAM = Path(__file__).parent / "gst_rtsp_server.py"
 _NEEDS = (
     "x264enc",
@@ -35,13 +33,7 @@ raise SystemExit(f"no elements {{missing}}" if missing else 0)
 
 def require_gst_rtsp_server() -> None:
     """Skip the test, with the reason, where GStreamer's RTSP server or its Python bindings are not installed."""
-    try:
-        found = subprocess.run([PYTHON, "-c", _CHECK], capture_output=True, text=True, timeout=60, check=False)
-    except OSError as exc:
-        pytest.skip(f"GStreamer is not installed: {exc}")
-    if found.returncode:
-        reason = found.stderr.strip().splitlines()[-1]
-        pytest.skip(f"GStreamer's RTSP server is not complete ({reason}); see the Debian packages in README.md")
+    require_gstreamer(_CHECK)
 
 
 class GstRtspServer(RtspServer):

@@ -33,15 +33,16 @@ raise SystemExit(f"no elements {{missing}}" if missing else 0)
 """
 
 
-def require_gstreamer() -> None:
-    """Skip the test, with the reason, where GStreamer or its Python bindings are not installed."""
+def require_gstreamer(check: str = _CHECK) -> None:
+    """Skip the test, with the reason, where GStreamer or its Python bindings are not installed. check: a program that
+    fails, with the reason, where something is missing."""
     try:
-        found = subprocess.run([PYTHON, "-c", _CHECK], capture_output=True, text=True, timeout=60, check=False)
+        found = subprocess.run([PYTHON, "-c", check], capture_output=True, text=True, timeout=60, check=False)
     except OSError as exc:
         pytest.skip(f"GStreamer is not installed: {exc}")
     if found.returncode:
         reason = found.stderr.strip().splitlines()[-1]
-        pytest.skip(f"GStreamer is not complete ({reason}); see the Debian packages in docs/architecture.md")
+        pytest.skip(f"GStreamer is not complete ({reason}); see the Debian packages in README.md")
 
 
 @contextmanager
