@@ -43,7 +43,12 @@ def stream(
         float | None, typer.Option(min=1, max=240, metavar="FPS", help="Maximum frames per second of the outputs.")
     ] = None,
     audio: AudioOption = Audio.COPY,
-    token: Annotated[str | None, typer.Option(metavar="TOKEN", help="Token for outputs that require one.")] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="Bearer token for a WHEP source and WHIP outputs.")
+    ] = None,
+    source_token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="Another token for the source; '' for none.")
+    ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate.")] = False,
     weights: shared_options.Weights = None,
     overwrite: shared_options.Overwrite = False,
@@ -72,6 +77,7 @@ def stream(
         tuple(outputs[1:]),
         loop,
         Sending(parse_bitrate(bitrate), rate, audio.value, token, insecure),
+        token if source_token is None else source_token,
     )
     for output in outputs:
         shared_options.check_name(output)

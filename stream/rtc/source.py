@@ -11,32 +11,26 @@ are applied.
 
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import cast
 
 import av
 
 from stream.errors import MatteboxError, NoVideoStream
 from stream.meters import Recent, Stopwatch
-from stream.picture.bt601 import assume_bt601
 from stream.picture.canvas import fitted
-from stream.picture.display_matrix import Displays
 from stream.picture.frames import Frame, VideoInfo
 from stream.picture.ingest import Ingest, Shape
 from stream.picture.timing import Splices, Timeline
 from stream.pump import Item, Warnings
 from stream.rtc.aiortc_overrides import Encoded
+from stream.rtc.decoding import CLOCK, EncodedQueue, PictureDecoder
 from stream.settings import Settings
 from stream.slot import Slot
 
-CLOCK = Fraction(1, 90_000)
 _RATE = Fraction(30)
-_LATE_S = 0.5  # once frames have waited this long, all are dropped and a keyframe is requested
-_REQUEST_INTERVAL_S = 0.5
-_DECODERS = {"H264": "h264", "VP8": "libvpx"}
 
 
 class WebRtcSource:
@@ -54,7 +48,7 @@ class WebRtcSource:
         self.rate = Recent()
         self.decoding = Stopwatch()
         self.received_s = time.monotonic()
-        self._queue = _EncodedQueue(self.slot, request_keyframe, self.dropped)
+        self._queue = EncodedQueue(lambda: self.slot.closed, request_keyframe, self.dropped)
         self._decoder = _Decoder(settings, request_keyframe, self.dropped)
         self._frames = self._decoded()
         self._first: Frame | None = None
@@ -95,71 +89,17 @@ class WebRtcSource:
             yield from frames
 
 
-class _EncodedQueue:
-    """Encoded frames between the event loop and the decoding thread.
-
-    Frames depend on those before them: if the thread falls behind, all waiting frames are dropped, and all that arrive
-    until the next keyframe.
-    """
-
-    def __init__(self, slot: Slot[Item], request_keyframe: Callable[[], None], dropped: Counter[str]) -> None:
-        self._waiting: deque[Encoded] = deque()
-        self._changed = threading.Condition()
-        self._slot, self._request_keyframe, self._dropped = slot, request_keyframe, dropped
-        self._closed, self._broken, self._next_request_s = False, False, 0.0
-
-    def put(self, encoded: Encoded) -> None:
-        with self._changed:
-            if self._waiting and encoded.arrived_s - self._waiting[0].arrived_s > _LATE_S:
-                self._dropped["decode"] += len(self._waiting)
-                self._waiting.clear()
-                self._broken = True
-            if self._broken and not encoded.is_keyframe:
-                self._dropped["decode"] += 1
-                self._request_again(encoded.arrived_s)
-                return
-            self._broken = False
-            self._waiting.append(encoded)
-            self._changed.notify()
-
-    def _request_again(self, now_s: float) -> None:
-        if now_s >= self._next_request_s:
-            self._next_request_s = now_s + _REQUEST_INTERVAL_S
-            self._request_keyframe()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-
-    def __iter__(self) -> Iterator[Encoded]:
-        """Until closed, or until the slot is: the end of a video must not wait for a silent camera."""
-        while not self._slot.closed:
-            with self._changed:
-                if not self._waiting and not self._closed:
-                    self._changed.wait(0.25)
-                if self._closed:
-                    return
-                encoded = self._waiting.popleft() if self._waiting else None
-            if encoded is not None:
-                yield encoded
-
-
 class _Decoder:
     """Encoded frames in, `Frame`s out: one size, BT.709, increasing times from 0."""
 
     def __init__(self, settings: Settings, request_keyframe: Callable[[], None], dropped: Counter[str]) -> None:
-        self._settings, self._request_keyframe, self._dropped = settings, request_keyframe, dropped
+        self._pictures, self._dropped = PictureDecoder(settings, request_keyframe, dropped), dropped
         self._timeline = Timeline(CLOCK, round(1 / (_RATE * CLOCK)), Splices(Fraction(0)))
-        self._codec = ""
-        self._displays = Displays()
         self._canvas = _LargestSize(settings.live_pixels)
 
     def __call__(self, encoded: Encoded) -> Iterator[Frame]:
-        for picture in self._decode(encoded):
+        for picture in self._pictures(encoded):
             picture.pts, picture.time_base = self._timeline.place(encoded.pts), CLOCK
-            self._displays.apply(picture)
-            assume_bt601(picture, encoded.codec)
             for frame in self._scaled(picture):
                 yield replace(frame, arrived_s=encoded.arrived_s)
 
@@ -169,26 +109,6 @@ class _Decoder:
         except (MatteboxError, av.error.FFmpegError):  # such as an invalid size, from damaged packets
             self._dropped["decode"] += 1
             return []
-
-    def _decode(self, encoded: Encoded) -> list[av.VideoFrame]:
-        if encoded.codec != self._codec:
-            self._codec, self._context = encoded.codec, _decoder(encoded.codec, self._settings)
-        packet = av.Packet(encoded.data)
-        packet.pts, packet.time_base = encoded.pts, CLOCK
-        try:
-            return self._context.decode(packet)
-        except av.error.FFmpegError:
-            self._dropped["decode"] += 1
-            self._request_keyframe()
-            return []
-
-
-def _decoder(codec: str, settings: Settings) -> av.VideoCodecContext:
-    """A decoder with one thread: no frame delay, and many videos do not get a thread per core each."""
-    context = cast(av.VideoCodecContext, av.CodecContext.create(_DECODERS[codec], "r"))
-    context.thread_count = 1
-    context.options = {"max_pixels": str(settings.max_pixels)}
-    return context
 
 
 class _LargestSize:

@@ -1,4 +1,4 @@
-"""HTTP of a WHIP client (RFC 9725): requests with a bearer token, redirects, and the Link headers of ICE servers.
+"""HTTP of WHIP (RFC 9725) and WHEP clients: requests with a bearer token, redirects, ICE servers in Link headers.
 
 Every request has a time limit, also for a server that sends byte by byte. Errors quote no address and no token.
 """
@@ -12,7 +12,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, urljoin
 
 from aiortc import RTCIceServer
@@ -37,14 +37,15 @@ _REFUSALS = {
     401: "wrong token (401)",
     403: "wrong token (403)",
     404: "not found (404)",
-    405: "this is no WHIP address (405)",
+    405: "this is no {protocol} address (405)",
     406: "the server supports none of the offered codecs (406)",
     409: "the name is in use (409)",
-    415: "this is no WHIP address (415)",
+    415: "this is no {protocol} address (415)",
     422: "the server supports none of the offered codecs (422)",
     429: "too many requests (429)",
     503: "the server is busy (503)",
 }
+_REFUSALS_OF_WHEP = {404: "nothing is published there yet (404)"}
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,20 @@ class Reply:
 
 class WhipHttp:
     """token: "" for none. insecure: accept any certificate. limit_s: of each request. strict: connect only to addresses
-    that users of the service may name (`checked_addresses`). Every method can raise RemoteError."""
+    that users of the service may name (`checked_addresses`). protocol: for the texts of errors. Every method can raise
+    RemoteError."""
 
-    def __init__(self, token: str, insecure: bool, settings: Settings, limit_s: float, strict: bool = False) -> None:
+    def __init__(
+        self,
+        token: str,
+        insecure: bool,
+        settings: Settings,
+        limit_s: float,
+        strict: bool = False,
+        protocol: Literal["WHIP", "WHEP"] = "WHIP",
+    ) -> None:
         self._token, self._insecure, self._settings, self._limit_s = token, insecure, settings, limit_s
-        self._strict = strict
+        self._strict, self._protocol = strict, protocol
 
     async def request(self, method: str, url: str, body: bytes | None = None) -> Reply:
         """Send a request; follows 307 and 308, which repeat the method and the body."""
@@ -94,7 +104,8 @@ class WhipHttp:
             reason = f"the server's answer cannot be read ({status})"
         else:
             kind = "has an internal error" if status >= 500 else "refused the request"
-            reason = _REFUSALS.get(status, f"the server {kind} ({status})")
+            texts = _REFUSALS | (_REFUSALS_OF_WHEP if self._protocol == "WHEP" else {})
+            reason = texts.get(status, f"the server {kind} ({status})").format(protocol=self._protocol)
         error = RemoteError(reason)
         after = reply.headers.get("Retry-After", "").strip()
         if status in (429, 503) and after.isascii() and after.isdecimal() and len(after) < 9:
@@ -136,6 +147,10 @@ class WhipHttp:
             raise RemoteError("the server's address is not allowed") from None
         dialled: Any = connection  # http.client has no public way to do this
         dialled._create_connection = lambda at, *rest: socket.create_connection((first, at[1]), *rest)
+
+    async def named_servers(self, reply: Reply) -> list[RTCIceServer]:
+        """The ICE servers that a response names, if connections to them are allowed."""
+        return await self.usable(ice_servers(reply.headers))
 
     async def usable(self, servers: list[RTCIceServer]) -> list[RTCIceServer]:
         """The ICE servers of these with a valid address to which connections are allowed."""

@@ -40,6 +40,7 @@ class SourceOptions:
     Without it the states are logged. A recording has no states.
     insecure: a live source accepts any TLS certificate; others have no connections.
     proxy: URL of an HTTP proxy for live sources over HTTP; "": none.
+    token: bearer token of a WHEP server; other sources have none.
     metadata: what is kept of a recording's metadata, see `VideoInfo.extras`; live sources have none.
     """
 
@@ -52,6 +53,7 @@ class SourceOptions:
     on_state: Callable[[SourceState], object] | None = None
     insecure: bool = False
     proxy: str = field(default="", repr=False)
+    token: str | None = field(default=None, repr=False)
     metadata: Metadata = Metadata.KEEP
 
     def check(self, kind: str, takes: frozenset[str]) -> None:
@@ -90,7 +92,7 @@ class SourceClass(Protocol):
     """The class that an entry of `SOURCES` names.
 
     live: its instances are `LiveSource`s. takes: the fields of `SourceOptions` that it supports; `open_source` refuses
-    the others. `on_state` and `insecure` are not listed: every source accepts them.
+    the others. `on_state`, `insecure` and `token` are not listed: every source accepts them.
     """
 
     live: bool

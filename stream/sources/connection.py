@@ -66,6 +66,10 @@ class SoundPacket:
     connection: int = 0
 
 
+Deliver = Callable[[Picture | SoundPacket], object]
+"""Called with each picture and packet of sound."""
+
+
 class Connection:
     """Reads the source in its own thread after `start`.
 
@@ -80,7 +84,7 @@ class Connection:
         address: Address,
         protocol: Protocol,
         settings: Settings,
-        deliver: Callable[[Picture | SoundPacket], object],
+        deliver: Deliver,
         insecure: bool = False,
         number: int = 0,
         size: tuple[int, int] = (0, 0),

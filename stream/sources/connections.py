@@ -3,15 +3,45 @@
 import logging
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from stream.log import OncePerSecond
 from stream.settings import Settings
 from stream.sources.base import SourceState
-from stream.sources.connection import Connection
+from stream.sources.connection import Deliver
 
 _POLL_S = 0.05  # between checks of whether a connection has ended
 _GRACE_S = 0.5  # a working connection ends within the time of a picture; one that hangs is abandoned
 _MAX_STUCK = 8  # threads that hang in FFmpeg; beyond that no more are started
+
+
+class LiveConnection(Protocol):
+    """One connection, which reads the source in a thread of its own after `start`.
+
+    opened: the source has answered. has_sound: whether it has sound; None until that is known. overdue: the reason to
+    stop waiting for the source; "" while the time limit has not passed. ended, reason: set when the connection has
+    ended; read `ended` first.
+    """
+
+    opened: bool
+    ended: threading.Event
+    reason: str
+
+    @property
+    def has_sound(self) -> bool | None: ...
+
+    @property
+    def overdue(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def abandon(self) -> None:
+        """Deliver nothing more, and end as soon as possible. From any thread; idempotent."""
+        ...
+
+
+Connect = Callable[[Deliver, int], LiveConnection]
+"""Makes a connection: called with what to call with pictures and sound, and with its number."""
 
 
 class Connections:
@@ -24,7 +54,7 @@ class Connections:
     def __init__(
         self,
         ending: threading.Event,
-        connect: Callable[[int], Connection],
+        connect: Callable[[int], LiveConnection],
         on_state: Callable[[SourceState], object],
         settings: Settings,
     ) -> None:
@@ -32,7 +62,7 @@ class Connections:
         self._ending, self._new, self._on_state, self._settings = ending, connect, on_state, settings
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._reported = True
-        self._connection: Connection | None = None
+        self._connection: LiveConnection | None = None
         self._count = 0
         self._thread = threading.Thread(target=self._keep_connected, name="source connections", daemon=True)
 
@@ -58,7 +88,7 @@ class Connections:
             self._reported = self._on_state(state) is not False
 
     def _keep_connected(self) -> None:
-        stuck: list[Connection] = []
+        stuck: list[LiveConnection] = []
         while not self._ending.is_set():
             try:
                 self._connect_again(stuck)
@@ -66,7 +96,7 @@ class Connections:
                 self._log.warning("reconnecting: %r", exc)
             self._ending.wait(self._settings.rtsp_retry_s)
 
-    def _connect_again(self, stuck: list[Connection]) -> None:
+    def _connect_again(self, stuck: list[LiveConnection]) -> None:
         """Make one connection, and report its end. stuck: connections that did not end; updated."""
         stuck[:] = [connection for connection in stuck if not connection.ended.is_set()]
         if len(stuck) < _MAX_STUCK:
@@ -74,7 +104,7 @@ class Connections:
         if not self._ending.is_set():
             self.report(SourceState("reconnecting", stuck[-1].overdue or stuck[-1].reason))
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> LiveConnection:
         """Make one connection, and wait until it ends or is abandoned."""
         self._count += 1
         connection = self._connection = self._new(self._count)

@@ -29,11 +29,12 @@ from stream.picture.frames import Frame, VideoInfo
 from stream.picture.ingest import Shape
 from stream.picture.timing import ArrivalClock
 from stream.pump import Item, Warnings
+from stream.registry import find
 from stream.settings import Settings
 from stream.slot import LiveSlot
 from stream.sources.base import SourceOptions, SourceState
 from stream.sources.connection import Connection, Picture, SoundPacket
-from stream.sources.connections import Connections
+from stream.sources.connections import Connect, Connections
 from stream.sources.live_format import DEFAULT, LiveFormat
 from stream.sources.live_sound import LiveSound
 from stream.sources.protocols import PROTOCOLS
@@ -49,9 +50,10 @@ _MAX_EARLY = 500  # packets of sound that are kept until a picture shows how the
 class NetworkSource:
     """Frames and sound from an address, from the first read of `info` until `end` or `close` is called.
 
-    options: size, duration_s, on_state and insecure are used; size (0, 0) is that of the first picture. Without
-    `on_state` the states are logged, at most once a second. Raises UsageError for an incomplete address; iteration
-    raises NoVideoStream if it ends without a single picture.
+    options: size, duration_s, on_state, insecure and token are used; size (0, 0) is that of the first picture. Without
+    `on_state` the states are logged, at most once a second. connect: makes the connections; None: by the registry of
+    protocols. Raises UsageError for an incomplete address; iteration raises NoVideoStream if it ends without a single
+    picture.
 
     state, slot, dropped: as in `LiveSource`. slates: number of slates produced. rate: of received pictures.
     """
@@ -63,17 +65,21 @@ class NetworkSource:
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
         return cls(address, settings, options)
 
-    def __init__(self, address: Address, settings: Settings, options: SourceOptions | None = None) -> None:
-        self.address, self._protocol = address, PROTOCOLS[address.scheme].through(options.proxy if options else "")
-        self._protocol.check(address)
+    def __init__(
+        self,
+        address: Address,
+        settings: Settings,
+        options: SourceOptions | None = None,
+        connect: Connect | None = None,
+    ) -> None:
+        self.address, self._settings, self._options = address, settings, options or SourceOptions()
+        connecting = connect or _connecting(address, settings, self._options)
         self.warnings: Warnings = []
         self.slot: LiveSlot[Item] = LiveSlot(lambda item: isinstance(item, Frame))
         self.dropped: Counter[str] = Counter()
         self.rate = Recent()
         self.converting = Stopwatch()
         self.slates = 0
-        self._settings, self._options = settings, options or SourceOptions()
-        self._protocol.all_options(settings, self._options.insecure)  # raises here if no certificate can be verified
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._inbox: LiveSlot[Picture | SoundPacket] = LiveSlot(lambda item: isinstance(item, Picture))
         self._clock = ArrivalClock(CLOCK)
@@ -88,15 +94,9 @@ class NetworkSource:
         on_state = self._options.on_state or (lambda state: self._log.warning("%s: %s", self.address, state))
         self._connections = Connections(
             self._ending,
-            self._connection,
+            lambda number: connecting(self._receive, number),
             on_state,
             settings,
-        )
-
-    def _connection(self, number: int) -> Connection:
-        requested = self._options
-        return Connection(
-            self.address, self._protocol, self._settings, self._receive, requested.insecure, number, requested.size
         )
 
     @property
@@ -267,6 +267,20 @@ class NetworkSource:
         if self._inbox.dropped:
             self.dropped["convert"] = self._inbox.dropped
         self._connections.report(SourceState("live"))
+
+
+def _connecting(address: Address, settings: Settings, options: SourceOptions) -> Connect:
+    """Connections by the registry of protocols. Raises UsageError for an address that cannot be opened, also if no
+    certificate can be verified."""
+    protocol = PROTOCOLS[address.scheme].through(options.proxy)
+    protocol.check(address)
+    if protocol.connecting:
+        connecting: Connect = find(protocol.connecting)(address, protocol, settings, options)
+        return connecting
+    protocol.all_options(settings, options.insecure)
+    return lambda deliver, number: Connection(
+        address, protocol, settings, deliver, options.insecure, number, options.size
+    )
 
 
 def _time_s(item: Item) -> float:

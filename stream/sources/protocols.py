@@ -40,8 +40,8 @@ class Protocol:
     options: FFmpeg's options. demuxer: the one that reads all these addresses; "": FFmpeg recognises the format.
     tls: connections are encrypted; certificates are verified.
     paced: the server may send faster than real time, such as whole segments: packets are delivered at their times.
-    playlists: addresses may be those of HLS playlists, which `playlist` reads. strict: their own host is checked like
-    any other.
+    playlists: addresses may be those of HLS playlists, which `playlist` reads. strict: every host is checked by the
+    rules for addresses of users.
     check: raises UsageError for an address that cannot be opened.
     opener: "module:function" whose result is opened instead of the URL: called with the address and the settings,
     returns a URL, the name of a device, or a file object of a child process. FFmpeg's calls have no time limit there:
@@ -49,6 +49,9 @@ class Protocol:
     why it ended; while its `waits_for_caller` is true, there is no time limit. It may raise MatteboxError.
     device: "module:function" for devices of this computer: called with the name in the address and the requested size,
     returns how to open it, best first (`stream/devices/capture.py`). Then only `check` is used besides.
+    connecting: "module:function" for protocols that FFmpeg does not read: called with the address, this protocol, the
+    settings and the source's options; returns what makes the connections (`Connect` in `connections.py`), or raises
+    UsageError.
     forbidden: what a refusal without further information means.
     """
 
@@ -63,6 +66,7 @@ class Protocol:
     check: Callable[[Address], object] = Address.check_host
     opener: str = ""
     device: str = ""
+    connecting: str = ""
     forbidden: str = "access is forbidden"
 
     def all_options(self, settings: Settings, insecure: bool) -> dict[str, str]:
@@ -72,7 +76,10 @@ class Protocol:
 
     def through(self, proxy: str) -> Self:
         """The same for addresses of users: FFmpeg uses this HTTP proxy, which checks redirects too; playlists are
-        strict. Schemes that are not over HTTP are unchanged, and so is everything if there is no proxy."""
+        strict. Schemes that are not over HTTP are unchanged, and so is everything if there is no proxy. Connections
+        without FFmpeg are strict, and check addresses themselves."""
+        if proxy and self.connecting:
+            return replace(self, strict=True)
         if not proxy or "http" not in self.whitelist.split(","):
             return self
         options, whitelist = {"http_proxy": proxy}, f"{self.whitelist},httpproxy"
@@ -117,6 +124,7 @@ def _check_camera(address: Address) -> None:
     inputs_of(address.name)
 
 
+_WHEP = Protocol("none", "none", connecting="stream.rtc.whep_source:connecting")
 _UNPUBLISHED = "nothing is published there yet, or it may not be played"
 
 PROTOCOLS = {
@@ -136,5 +144,7 @@ PROTOCOLS = {
         "udp", "mpegts", _udp, demuxer="mpegts", check=_check_udp, opener="stream.sources.protocols:udp_url"
     ),
     "srt": Protocol("none", "mpegts", demuxer="mpegts", check=_check_srt, opener="stream.srt:open_source"),
+    "whep+https": _WHEP,
+    "whep+http": _WHEP,
 }
 """By the scheme of the address."""

@@ -43,7 +43,7 @@ _CHECK_S = 1.0  # between checks of the disk
 @dataclass(frozen=True)
 class StreamRun:
     """source, output, others: addresses, which may contain passwords; others: further outputs. duration_s, size, loop:
-    as in `SourceOptions`."""
+    as in `SourceOptions`. token: of the source, if it is a WHEP server."""
 
     source: str = field(repr=False)
     output: str = field(repr=False)
@@ -53,6 +53,7 @@ class StreamRun:
     others: tuple[str, ...] = field(default=(), repr=False)
     loop: bool = False
     sending: Sending = field(default_factory=Sending)
+    token: str | None = field(default=None, repr=False)
 
 
 def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
@@ -68,6 +69,7 @@ def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
         duration_s=task.duration_s,
         loop=task.loop,
         insecure=task.sending.insecure,
+        token=task.token,
         on_state=lambda state: reporter.message(f"source {state}"),
     )
     began_s = time.monotonic()

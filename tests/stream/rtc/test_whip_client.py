@@ -8,8 +8,9 @@ from stream.address import Address
 from stream.errors import UsageError
 from stream.picture.colour import rgb_to_i420
 from stream.picture.frames import split_i420
+from stream.rtc.client import with_allowed_candidates
 from stream.rtc.ice import CandidatePolicy
-from stream.rtc.whip_client import _with_allowed_candidates, _with_level
+from stream.rtc.whip_client import _with_level
 from stream.rtc.whip_output import WhipOutput
 from stream.settings import Settings
 from stream.sinks.live.spec import OutputSpec
@@ -203,7 +204,7 @@ def test_candidates_to_which_nothing_may_be_sent_are_left_out() -> None:
     addresses = ("192.0.2.1", "169.254.169.254", "127.0.0.1", "printer.local")
     lines = [f"a=candidate:1 1 udp 2130706431 {address} 9 typ host" for address in addresses]
     answer = "\r\n".join(["v=0", *lines, "a=end-of-candidates"]) + "\r\n"
-    kept = _with_allowed_candidates(answer, CandidatePolicy()).splitlines()
+    kept = with_allowed_candidates(answer, CandidatePolicy()).splitlines()
     assert kept == ["v=0", lines[0], "a=end-of-candidates"]
 
 
