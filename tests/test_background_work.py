@@ -24,6 +24,8 @@ SEEN = {
     "stream/pump.py:_Flow.__init__": "raised in the thread that calls `pump`",
     "stream/sources/connection.py:Connection.start": "the reason of the connection's end",
     "stream/sources/connections.py:Connections.__init__": "logged; the source connects again",
+    "stream/rtc/whep_source.py:WhepConnection.start": "the reason of the connection's end",
+    "stream/rtc/whep_source.py:WhepConnection._session": "logged; the connection ends",
     "stream/rtc/whip_output.py:WhipOutput.open": "raised there, or reported by `write`",
     "stream/srt/connection.py:_SrtConnection.__init__": "only reads messages; without them the reason is a general one",
     "stream/sinks/live/output.py:Output.start": "logged, and the output connects again",

@@ -5,6 +5,7 @@ A connection has two threads: an event loop with the client, and the decoder.
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections import Counter
@@ -31,6 +32,7 @@ from stream.sources.connections import Connect
 from stream.sources.live_format import LiveFormat, Template
 from stream.sources.protocols import Protocol
 
+_log = logging.getLogger(__name__)
 _RATE = Fraction(30)  # assumed: WebRTC names none
 _SQUARE = Fraction(1)
 _MAX_BLIND = 4  # time limits without a decoded picture: the decoder may have to wait for a keyframe
@@ -44,6 +46,8 @@ class WhepConnection:
     signalling: called on the session's event loop. deliver: called with each picture and packet of sound, from two
     threads. number: passed on with what is delivered.
     """
+
+    grace_s = 2.0  # to end the session on the server
 
     def __init__(self, signalling: Callable[[], Signalling], settings: Settings, deliver: Deliver, number: int) -> None:
         self._signalling, self._settings, self._deliver, self._number = signalling, settings, deliver, number
@@ -92,7 +96,8 @@ class WhepConnection:
             self.reason = CLOSED
         except MatteboxError as exc:
             self.reason = str(exc)
-        except Exception:  # noqa: BLE001 - the owner reconnects after any error
+        except Exception as exc:  # noqa: BLE001 - the owner reconnects after any error
+            _log.warning("the connection failed: %r", exc)
             self.reason = "the connection failed"
         finally:
             self._abandoned.set()
@@ -124,6 +129,14 @@ class WhepConnection:
     # In the thread of the decoder.
 
     def _decode(self) -> None:
+        """Deliver all pictures until the connection ends, and end it after an unexpected error."""
+        try:
+            self._decode_all()
+        except Exception:  # noqa: BLE001 - the owner reconnects after any error
+            _log.exception("a picture could not be delivered")
+            self.abandon()
+
+    def _decode_all(self) -> None:
         decoder = PictureDecoder(self._settings, self._request_keyframe, Counter())
         for encoded in self._queue:
             self._heard_s = encoded.arrived_s

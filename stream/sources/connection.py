@@ -79,6 +79,8 @@ class Connection:
     whether it has sound; None until that is known. ended, reason: set when the thread ends; read `ended` first.
     """
 
+    grace_s = 0.5  # a working connection ends within the time of a picture; one that hangs is abandoned
+
     def __init__(
         self,
         address: Address,

@@ -11,7 +11,6 @@ from stream.sources.base import SourceState
 from stream.sources.connection import Deliver
 
 _POLL_S = 0.05  # between checks of whether a connection has ended
-_GRACE_S = 0.5  # a working connection ends within the time of a picture; one that hangs is abandoned
 _MAX_STUCK = 8  # threads that hang in FFmpeg; beyond that no more are started
 
 
@@ -20,8 +19,10 @@ class LiveConnection(Protocol):
 
     opened: the source has answered. has_sound: whether it has sound; None until that is known. overdue: the reason to
     stop waiting for the source; "" while the time limit has not passed. ended, reason: set when the connection has
-    ended; read `ended` first.
+    ended; read `ended` first. grace_s: seconds to wait for its end after `abandon`, when the source is closed.
     """
+
+    grace_s: float
 
     opened: bool
     ended: threading.Event
@@ -72,9 +73,11 @@ class Connections:
             self._thread.start()
 
     def close(self) -> None:
-        """Set `ending` first. Safe to call from any thread and more than once. Waits about half a second at most."""
+        """Set `ending` first. Safe to call from any thread and more than once. Waits for the connection's end, not much
+        longer than its `grace_s`."""
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._thread.join(_GRACE_S + 2 * _POLL_S)
+            grace_s = 0.0 if self._connection is None else self._connection.grace_s
+            self._thread.join(grace_s + 2 * _POLL_S)
 
     @property
     def has_sound(self) -> bool | None:
@@ -112,6 +115,6 @@ class Connections:
         while not connection.ended.wait(_POLL_S):
             if self._ending.is_set() or connection.overdue:
                 connection.abandon()
-                connection.ended.wait(_GRACE_S if self._ending.is_set() else 0)
+                connection.ended.wait(connection.grace_s if self._ending.is_set() else 0)
                 break
         return connection

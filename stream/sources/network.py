@@ -253,7 +253,8 @@ class NetworkSource:
         self._ending.set()
 
     def close(self) -> None:
-        """Safe to call from any thread and more than once. Waits about half a second at most."""
+        """Safe to call from any thread and more than once. Waits about half a second at most; for a session on a server
+        that has to be ended, two seconds."""
         self.end()
         self._inbox.close()
         self._connections.close()
