@@ -33,6 +33,9 @@ OutputRef = Annotated[
 WhipToken = Annotated[
     str, typer.Option(envvar="MATTEBOX_WHIP_TOKEN", help="Bearer token of the WHIP servers among the outputs.")
 ]
+WhepToken = Annotated[
+    str, typer.Option(envvar="MATTEBOX_WHEP_TOKEN", help="Bearer token of a WHEP server that is the source.")
+]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate of the source and outputs.")]
 ShowRoom = Annotated[bool, typer.Option("--show-room", help="Allow the outputs to show the unmatted room.")]
 
@@ -40,8 +43,14 @@ ShowRoom = Annotated[bool, typer.Option("--show-room", help="Allow the outputs t
 @app.command()
 @with_matting_options
 def add(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name for the feed.")],
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Address of the source, such as rtsp://HOST/PATH.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC", help="Address of the source, such as rtsp://HOST/PATH; live:NAME is a stream on the server."
+        ),
+    ],
     matting: MattingOptions,
     edges: Edges,
     outputs: Annotated[
@@ -51,6 +60,7 @@ def add(
     bitrate: Bitrate = None,
     audio: AudioOption = Audio.COPY,
     whip_token: WhipToken = "",
+    whep_token: WhepToken = "",
     insecure: Insecure = False,
     show_room: ShowRoom = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start the feed now.")] = True,
@@ -64,11 +74,13 @@ def add(
     options, of_server = job_request.read_options(matting, edges)
     job_request.check_background(options.background, shared_options.settings_with(None, options.engine))
     chosen = options.model_dump(mode="json", exclude_defaults=True)
-    chosen["background"] = of_server or job_request.uploaded_background(remote, options.background)
+    if not (source.startswith("live:") and _is_default(context, "background")):  # then it is that of the server: none
+        chosen["background"] = of_server or job_request.uploaded_background(remote, options.background)
     width, height = matting.size_px
     body = {
         "name": name,
         "source": with_password_of(source, password_file),
+        "source_token": whep_token if source.lower().startswith("whep") else "",
         "insecure": insecure,
         "width": width,
         "height": height,
@@ -78,6 +90,12 @@ def add(
         "running": start,
     }
     _print(remote.create(http_paths.FEEDS, body), as_json)
+
+
+def _is_default(context: typer.Context, option: str) -> bool:
+    """Whether the option was not given on the command line."""
+    origin = context.get_parameter_source(option)
+    return origin is not None and origin.name == "DEFAULT"
 
 
 def _output(address: str, bitrate: str | None, audio: Audio, token: str, insecure: bool) -> dict[str, Any]:

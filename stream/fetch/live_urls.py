@@ -4,16 +4,20 @@ Only network addresses are allowed: a file name or a pipe would read and write o
 it in a thread. Messages contain only the scheme and the host.
 """
 
+import re
 from collections.abc import Collection
 
 from stream.errors import FetchError
 from stream.fetch.hosts import checked_addresses
 from stream.fetch.urls import parsed
+from stream.limits import NAME
 from stream.settings import Settings
 
 DEVICE = "camera"
 """The scheme of cameras and virtual cameras: allowed only with MATTEBOX_FEED_DEVICES."""
-SOURCE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "http", "https")
+STREAM = "live"
+"""The scheme of what is published on this server: live:NAME, as the source of a feed."""
+SOURCE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "http", "https", "whep+http", "whep+https")
 OUTPUT_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "whip+http", "whip+https")
 _LONGEST = 2048  # characters
 
@@ -26,6 +30,8 @@ def check_live_url(url: str, schemes: Collection[str], settings: Settings) -> No
     scheme = url.partition(":")[0].lower()
     if scheme == DEVICE:
         return _check_device(url, settings)
+    if scheme == STREAM and STREAM in schemes:
+        return _check_stream(url)
     if len(url) > _LONGEST or any(c.isspace() or not c.isprintable() for c in url):
         raise FetchError(f"the address is longer than {_LONGEST} characters, or contains spaces or control characters")
     parts = parsed(url, schemes)
@@ -36,6 +42,11 @@ def check_live_url(url: str, schemes: Collection[str], settings: Settings) -> No
     host = parts.hostname or ""
     checked_addresses(host, f"{parts.scheme}://{host}"[:200], settings)
     return None
+
+
+def _check_stream(url: str) -> None:
+    if not re.fullmatch(NAME, url.partition(":")[2]):
+        raise FetchError("write a stream of this server as live:NAME")
 
 
 def _check_device(url: str, settings: Settings) -> None:

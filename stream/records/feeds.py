@@ -152,15 +152,18 @@ class OutputSecret(_Record):
 
 @dataclass(frozen=True)
 class FeedSecrets:
-    """The complete addresses of a feed. source: the source's URL. outputs: by id of the output."""
+    """The complete addresses of a feed. source: the source's URL. outputs: by id of the output. source_token: of a WHEP
+    server that is the source."""
 
     source: str = field(repr=False)
     outputs: Mapping[str, OutputSecret] = field(default_factory=dict, repr=False)
+    source_token: str = field(default="", repr=False)
 
     def to_fields(self) -> list[str]:
         """A flat list of name, value, … for a Redis hash of its own."""
         texts = {f"{_OUTPUT}{id}": secret.model_dump_json() for id, secret in self.outputs.items()}
-        return [text for pair in ({_SOURCE: self.source} | texts).items() for text in pair]
+        own = {_SOURCE: self.source} | ({_SOURCE_TOKEN: self.source_token} if self.source_token else {})
+        return [text for pair in (own | texts).items() for text in pair]
 
     @classmethod
     def from_fields(cls, flat: Sequence[str]) -> Self:
@@ -170,10 +173,10 @@ class FeedSecrets:
             for name, text in pairs.items()
             if name.startswith(_OUTPUT)
         }
-        return cls(pairs[_SOURCE], outputs)
+        return cls(pairs[_SOURCE], outputs, pairs.get(_SOURCE_TOKEN, ""))
 
 
-_SOURCE, _OUTPUT = "source", "output:"
+_SOURCE, _SOURCE_TOKEN, _OUTPUT = "source", "source_token", "output:"
 
 
 def secret_field(output_id: str) -> str:

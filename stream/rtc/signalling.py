@@ -8,15 +8,17 @@ from aiortc import RTCIceServer
 from stream.errors import RemoteError
 from stream.rtc.whip_http import WhipHttp
 
+IceServers = list[RTCIceServer]
+
 
 class Signalling(Protocol):
     """Of one session at a time. Used on the client's event loop."""
 
-    async def servers(self) -> list[RTCIceServer]:
+    async def servers(self) -> IceServers:
         """The ICE servers to use in the first offer. Never raises RemoteError."""
         ...
 
-    async def offer(self, sdp: str) -> tuple[str, list[RTCIceServer]]:
+    async def offer(self, sdp: str) -> tuple[str, IceServers]:
         """Start a session. Returns the answer, and the ICE servers that were named with it. Raises RemoteError."""
         ...
 
@@ -32,12 +34,12 @@ class HttpSignalling:
         self._url, self._http = url, http
         self._session = ""
 
-    async def servers(self) -> list[RTCIceServer]:
+    async def servers(self) -> IceServers:
         with contextlib.suppress(RemoteError):  # many servers do not answer OPTIONS
             return await self._http.named_servers(await self._http.request("OPTIONS", self._url))
         return []
 
-    async def offer(self, sdp: str) -> tuple[str, list[RTCIceServer]]:
+    async def offer(self, sdp: str) -> tuple[str, IceServers]:
         reply = await self._http.request("POST", self._url, sdp.encode())
         if reply.status not in (200, 201):
             raise self._http.refusal(reply)

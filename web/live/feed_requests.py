@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream import limits
 from stream.address import Address
 from stream.errors import FetchError, UsageError
-from stream.fetch.live_urls import DEVICE, OUTPUT_SCHEMES, SOURCE_SCHEMES, check_live_url
+from stream.fetch.live_urls import DEVICE, OUTPUT_SCHEMES, SOURCE_SCHEMES, STREAM, check_live_url
 from stream.records.feeds import (
     Audio,
     Bitrate,
@@ -35,10 +35,12 @@ from web.read_options import read_options
 
 PartialOptions = Annotated[dict[str, Any], Field(description="as in POST /api/sessions; null is the default")]
 Url = Annotated[str, Field(min_length=1, max_length=limits.ADDRESS)]
-_SOURCES = [scheme for scheme in SOURCE_SCHEMES if scheme in source_protocols.PROTOCOLS]
+_SOURCES = [*(scheme for scheme in SOURCE_SCHEMES if scheme in source_protocols.PROTOCOLS), STREAM]
 _OUTPUTS = [scheme for scheme in OUTPUT_SCHEMES if scheme in output_protocols.PROTOCOLS]
 """The schemes that users may give, as far as this version has them."""
 _TOKEN_SCHEMES = frozenset(scheme for scheme in OUTPUT_SCHEMES if scheme.startswith("whip"))
+_SOURCE_TOKEN_SCHEMES = frozenset(scheme for scheme in SOURCE_SCHEMES if scheme.startswith("whep"))
+Token = Annotated[str, Field(max_length=limits.TOKEN, pattern="^[!-~]*$", description="bearer token of a server")]
 
 _EXAMPLE: dict[str, Any] = {
     "name": "stage",
@@ -58,18 +60,20 @@ class FeedOutputIn(BaseModel):
     address: Url
     bitrate: Bitrate = None
     audio: Audio = "copy"
-    token: str = Field("", max_length=limits.TOKEN, pattern="^[!-~]*$", description="bearer token of a WHIP server")
+    token: Token = Field("", description="bearer token of a WHIP server")
     insecure: bool = Field(False, description="accept any TLS certificate")
     paused: bool = False
 
 
 class FeedRequest(BaseModel):
-    """source, outputs: addresses of servers. show_room: allow the outputs to show the room (background none, views
-    overlay and side-by-side). running: whether to start it now."""
+    """source, outputs: addresses of servers; source: also live:NAME, a stream of yours that is published on this
+    server, whose background is `none` unless another one is set. show_room: allow the outputs to show the room
+    (background none, views overlay and side-by-side). running: whether to start it now."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra={"examples": [_EXAMPLE]})
     name: FeedName
     source: Url
+    source_token: Token = Field("", description="bearer token of a WHEP server that is the source")
     insecure: bool = Field(False, description="accept any TLS certificate of the source")
     width: Side = Field(0, description="pixels; 0: follows from the height, or is that of the source")
     height: Side = 0
@@ -118,15 +122,27 @@ class FeedChange(BaseModel):
 async def new_feed(here: Context, owner: str, request: FeedRequest) -> tuple[Feed, FeedSecrets]:
     """The feed for a request. Raises Problem 422, naming the invalid field."""
     source = await _checked(here, "source", request.source, _SOURCES)
+    if request.source_token and source.scheme not in _SOURCE_TOKEN_SCHEMES:
+        raise _token_problem(_SOURCE_TOKEN_SCHEMES, "source_token")
     outputs, secrets = await _outputs(here, "outputs", request.outputs)
-    options = await in_thread(read_options, here.background_store, owner, Options(), request.options)
-    keep_private(options, request.show_room)
+    part = request.options
+    if of_stream := source.scheme == STREAM:
+        part = _unmatted(part | {"background": part.get("background")})
+    options = await in_thread(read_options, here.background_store, owner, Options(), part)
+    if not of_stream:
+        keep_private(options, request.show_room)
     state = FeedState.WAITING if request.running else FeedState.STOPPED
     feed = Feed(
         id=str(uuid4()), owner=owner, name=request.name, source=str(source), insecure=request.insecure,
         width=request.width, height=request.height, outputs=outputs, options=options, state=state,
     )  # fmt: skip
-    return feed, FeedSecrets(source.url, secrets)
+    return feed, FeedSecrets(source.url, secrets, request.source_token)
+
+
+def _unmatted(part: PartialOptions) -> PartialOptions:
+    """The options with the default background of a stream, which is matted already: none. Its viewers may see all of
+    it, so no option shows more."""
+    return part | {"background": "none"} if part.get("background", "") is None else part
 
 
 def digest(request: FeedRequest) -> str:
@@ -141,8 +157,10 @@ async def changed_feed(here: Context, feed: Feed, change: FeedChange) -> tuple[F
     kept = _kept_outputs(feed, change.outputs)
     if len(kept) + len(added) > limits.FEED_OUTPUTS:
         raise Problem(422, "invalid", f"a feed has at most {limits.FEED_OUTPUTS} outputs", field="outputs.add")
-    options = await in_thread(read_options, here.background_store, feed.owner, feed.options, change.options)
-    if {"background", "view"} & set(change.options):
+    of_stream = feed.source.partition(":")[0] == STREAM
+    part = _unmatted(change.options) if of_stream else change.options
+    options = await in_thread(read_options, here.background_store, feed.owner, feed.options, part)
+    if {"background", "view"} & set(part) and not of_stream:
         keep_private(options, change.show_room)
     name = feed.name if change.name is None else change.name
     run = feed.state is not FeedState.STOPPED if change.running is None else change.running
@@ -174,8 +192,7 @@ async def _outputs(
     for number, request in enumerate(requests):
         address = await _checked(here, f"{field}.{number}.address", request.address, _OUTPUTS)
         if request.token and address.scheme not in _TOKEN_SCHEMES:
-            detail = f"a token is sent only to {' and '.join(sorted(_TOKEN_SCHEMES))} addresses"
-            raise Problem(422, "invalid", detail, field=f"{field}.{number}.token")
+            raise _token_problem(_TOKEN_SCHEMES, f"{field}.{number}.token")
         id = uuid4().hex[:8]
         kept = request.model_dump(include={"bitrate", "audio", "insecure", "paused"})
         outputs.append(FeedOutput(id=id, address=str(address), **kept))
@@ -183,10 +200,15 @@ async def _outputs(
     return tuple(outputs), secrets
 
 
+def _token_problem(schemes: Collection[str], field: str) -> Problem:
+    detail = f"a token is sent only to {' and '.join(sorted(schemes))} addresses"
+    return Problem(422, "invalid", detail, field=field)
+
+
 async def _checked(here: Context, field: str, text: str, schemes: Collection[str]) -> Address:
     """The address in a request, if it is allowed. Raises Problem 422, which does not quote it."""
     try:
         await in_network_thread(check_live_url, text, schemes, here.settings)
-        return Address.read(text, (DEVICE,))
+        return Address.read(text, (DEVICE, STREAM))
     except (FetchError, UsageError) as exc:
         raise Problem(422, FetchError.code, str(exc), field=field) from None

@@ -16,10 +16,12 @@ from stream.loops import Loops
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import ClaimedFeed, Feed
 from stream.records.live import ENGINE_FAILED, USAGE
+from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from workers.live.feed import LiveFeed
 from workers.live.pool import Engines
 from workers.live.stored import stored
+from workers.live.streams import Streams
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.5
@@ -27,10 +29,12 @@ _HAND_BACK_S = 2.0  # then the lease expires
 
 
 class ActiveFeeds:
-    """The worker's feeds by id."""
+    """The worker's feeds by id. live: the store of the streams on this server, which may be sources."""
 
-    def __init__(self, settings: Settings, engines: Engines, store: FeedStore, worker_id: str, loops: Loops) -> None:
-        self._settings, self._engines, self._store = settings, engines, store
+    def __init__(
+        self, settings: Settings, engines: Engines, store: FeedStore, live: LiveStore, worker_id: str, loops: Loops
+    ) -> None:
+        self._settings, self._engines, self._store, self._live = settings, engines, store, live
         self._worker_id, self._loops = worker_id, loops
         self._held: dict[str, ClaimedFeed] = {}
         self._feeds: dict[str, LiveFeed] = {}
@@ -64,8 +68,8 @@ class ActiveFeeds:
         feed = claimed.feed
         _log.info("feed %s (%s) from %s", feed.id, feed.name, feed.source)
         try:
-            engine = self._engines.ready(feed.options)
-            running = LiveFeed(claimed, self._settings, engine, self._proxy(), self._ended)
+            engine, streams = self._engines.ready(feed.options), Streams(self._live, self._settings)
+            running = LiveFeed(claimed, self._settings, engine, self._proxy(), streams, self._ended)
             running.start()
         except MatteboxError as exc:
             self._held.pop(feed.id, None)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from stream.address import Address
 from stream.errors import MatteboxError, NoVideoStream, UsageError, without_paths
-from stream.fetch.live_urls import DEVICE
+from stream.fetch.live_urls import DEVICE, STREAM
 from stream.pump import pump
 from stream.records.feeds import ClaimedFeed, FeedOutput, FeedReport, OutputReport
 from stream.records.live import Meters
@@ -25,6 +25,7 @@ from stream.sources.protocols import PROTOCOLS
 from workers.engines.base import Engine
 from workers.live.matte import LiveMatte
 from workers.live.rates import Rates
+from workers.live.streams import Streams
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 5.0
@@ -35,20 +36,27 @@ Ended = Callable[[str], None]
 
 class LiveFeed:
     """claimed: what to run. engine: None while it is being loaded; the background is shown until `set_engine`. proxy:
-    URL of the HTTP proxy for sources over HTTP. ended: called when it ends although `end` was not called.
+    URL of the HTTP proxy for sources over HTTP. streams: those that are live on this server. ended: called when it ends
+    although `end` was not called.
 
     Raises UsageError or DeviceError if the source cannot work; nothing is contacted before `start`. The first `change`
     adds the outputs. An output that cannot work is reported as ended, with the reason, and does not affect the others.
     """
 
     def __init__(
-        self, claimed: ClaimedFeed, settings: Settings, engine: Engine | None, proxy: str, ended: Ended
+        self,
+        claimed: ClaimedFeed,
+        settings: Settings,
+        engine: Engine | None,
+        proxy: str,
+        streams: Streams,
+        ended: Ended,
     ) -> None:
         feed = claimed.feed
         self.id, self._ended = feed.id, ended
         self._loop = asyncio.get_running_loop()
         self._matte = LiveMatte(feed.options, engine, settings)
-        self._source = _source(claimed, settings, proxy, self._source_changed)
+        self._source = _source(claimed, settings, proxy, streams, self._source_changed)
         self._fan_out = FanOut((), Options(), settings)
         self._wanted: dict[str, FeedOutput] = {}
         self._numbers: dict[str, int] = {}  # of the FanOut, by id
@@ -182,15 +190,16 @@ class LiveFeed:
 
 
 def _source(
-    claimed: ClaimedFeed, settings: Settings, proxy: str, on_state: Callable[[SourceState], object]
+    claimed: ClaimedFeed, settings: Settings, proxy: str, streams: Streams, on_state: Callable[[SourceState], object]
 ) -> NetworkSource:
     """Raises UsageError if the source cannot work; never opens a file."""
-    feed, address = claimed.feed, Address.read(claimed.secrets.source, (DEVICE,))
-    if address.scheme not in PROTOCOLS:
+    feed, address = claimed.feed, Address.read(claimed.secrets.source, (DEVICE, STREAM))
+    if address.scheme not in (*PROTOCOLS, STREAM):
         raise UsageError(f"{address.scheme}:// is not supported here as the source of a feed")
-    size = (feed.width, feed.height)
-    requested = SourceOptions(size=size, insecure=feed.insecure, proxy=proxy, on_state=on_state)
-    return NetworkSource(address, settings, requested)
+    size, token = (feed.width, feed.height), claimed.secrets.source_token or None
+    requested = SourceOptions(size=size, insecure=feed.insecure, proxy=proxy, token=token, on_state=on_state)
+    connect = streams.connecting(address, feed.owner) if address.scheme == STREAM else None
+    return NetworkSource(address, settings, requested, connect)
 
 
 def _output(id: str, status: OutputStatus | None, now_s: float) -> OutputReport:

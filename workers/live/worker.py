@@ -44,7 +44,7 @@ class LiveWorker:
         self._sessions = Sessions(self._life.worker_id, store, self._loops)
         self._videos = ActiveVideos(settings, self._engines, self._sessions)
         feeds = FeedStore(store.link)
-        self._feeds = ActiveFeeds(settings, self._engines, feeds, self._life.worker_id, self._loops)
+        self._feeds = ActiveFeeds(settings, self._engines, feeds, store, self._life.worker_id, self._loops)
         self._warm = False
 
     async def warm(self) -> None:
