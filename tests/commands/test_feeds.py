@@ -96,6 +96,15 @@ def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -
     assert feeds(site, "list") == (0, "", "")
 
 
+def test_a_stream_of_the_server_is_not_matted_again(site: Site) -> None:
+    for words, background in ((), "none"), (("--background", "blur"), "blur:0.5"):
+        code, stdout, stderr = feeds(site, "add", "again", "live:studio", *words, "--json", "--no-start")
+        assert code == 0, stderr
+        feed = json.loads(stdout)
+        assert (feed["source"]["address"], feed["options"]["background"]) == ("live:studio", background)
+        assert feeds(site, "remove", "again")[0] == 0
+
+
 def test_errors_are_one_line(site: Site) -> None:
     code, stdout, stderr = feeds(site, "add", "bad", "clip.mp4", OUTPUT)
     assert (code, stdout) == (1, "")

@@ -106,3 +106,12 @@ def test_udp_is_received_on_the_checked_address_only() -> None:
     check_live_url("udp://8.8.8.8:9000?fifo_size=9", ALL, Settings())
     with pytest.raises(FetchError, match="localaddr"):
         check_live_url("udp://8.8.8.8:9000?localaddr=0.0.0.0", ALL, INSIDE)
+
+
+def test_a_stream_of_this_server_is_a_name_where_it_is_allowed() -> None:
+    check_live_url("live:studio", [*SOURCE_SCHEMES, "live"], Settings())
+    for url in ("live:", "live:a/b", "live://127.0.0.1/x", "live:a b", "live:studio\n"):
+        with pytest.raises(FetchError, match="live:NAME"):
+            check_live_url(url, [*SOURCE_SCHEMES, "live"], Settings())
+    with pytest.raises(FetchError):
+        check_live_url("live:studio", OUTPUT_SCHEMES, Settings())

@@ -192,7 +192,11 @@ def test_what_a_worker_reports_is_shown(http: httpx.Client, feed_site: Site) -> 
 @pytest.mark.parametrize(("change", "field"), [
     ({"name": "a/b"}, "name"), ({"name": ""}, "name"), ({"name": "x" * 65}, "name"), ({"source": ""}, "source"),
     ({"source": 3}, "source"), ({"source": "rtsp://127.0.0.1:1/a b"}, "source"), ({"source": "clip.mp4"}, "source"),
-    ({"source": "file:///etc/passwd"}, "source"), ({"source": "camera:"}, "source"), ({"source": "live:x"}, "source"),
+    ({"source": "file:///etc/passwd"}, "source"), ({"source": "camera:"}, "source"),
+    ({"source": "live:../x"}, "source"),
+    ({"source": "live://studio"}, "source"), ({"outputs": [{"address": "live:x"}]}, "outputs.0.address"),
+    ({"source_token": "t"}, "source_token"), ({"source": "whep+https://127.0.0.1:1/x", "source_token": "a b"},
+     "source_token"),
     ({"source": "rtsp://127.0.0.1:1/a@b"}, "source"), ({"source": "x" * 3000}, "source"),
     ({"outputs": [{"address": RTMP}, {"address": "out.mp4"}]}, "outputs.1.address"),
     ({"outputs": [{"address": "camera:"}]}, "outputs.0.address"),
@@ -232,6 +236,32 @@ def test_invalid_changes_name_the_field(http: httpx.Client, change: dict[str, An
     assert http.get(path).json() == before
 
 
+def test_a_stream_of_this_server_is_not_matted_again(http: httpx.Client) -> None:
+    """Its viewers may see all of it, so nothing has to be allowed."""
+    feed = created(http, source="live:studio")
+    path = f"/api/feeds/{feed['id']}"
+    assert (feed["source"]["address"], feed["options"]["background"]) == ("live:studio", "none")
+    changed = http.patch(path, json={"options": {"background": "blur", "view": "overlay"}})
+    assert changed.json()["options"]["background"] == "blur:0.5"
+    assert http.patch(path, json={"options": {"background": None}}).json()["options"]["background"] == "none"
+    blurred = created(http, "blurred", source="live:studio", options={"background": "green", "engine": "chroma"})
+    assert (blurred["options"]["background"], blurred["options"]["engine"]) == ("color:#00ff00", "chroma")
+
+
+def test_a_whep_server_may_be_the_source(http: httpx.Client, feed_site: Site) -> None:
+    feed = created(http, source="whep+https://127.0.0.1:1/whep/stream-key", source_token="bearer-token")
+    assert feed["source"]["address"] == "whep+https://127.0.0.1:1"
+
+    async def claimed() -> str:
+        found = await FeedStore(feed_site.context.store.link).claim("w1")
+        assert found is not None
+        assert "bearer-token" not in repr(found)
+        return found.secrets.source_token
+
+    assert feed_site.call(claimed()) == "bearer-token"
+    assert not [secret for secret in SECRET if secret in http.get("/api/feeds").text]
+
+
 def test_outputs_may_show_the_room_if_that_is_meant(http: httpx.Client) -> None:
     feed = created(http, options={"background": "none"}, show_room=True)
     path = f"/api/feeds/{feed['id']}"
@@ -243,7 +273,9 @@ _ADDRESSES = st.one_of(
     st.text(max_size=40),
     st.builds(
         "{}{}127.0.0.1{}".format,
-        st.sampled_from(["rtsp://", "rtmp://", "srt://", "udp://", "whip+https://", "file://", "camera:", "http:"]),
+        st.sampled_from(
+            ["rtsp://", "rtmp://", "srt://", "udp://", "whip+https://", "file://", "camera:", "http:", "live:"]
+        ),
         st.text("ab:@%/?#[]\\\x00\u2100é", max_size=8),
         st.text("0123456789:@%/?#[]\\\n\ud800é", max_size=8),
     ),

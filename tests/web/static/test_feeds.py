@@ -80,3 +80,21 @@ def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -
     page.on("dialog", lambda dialog: dialog.accept())
     page.click(".feed > .row:first-child button:has-text('Remove')")
     page.wait_for_selector("#none:visible")
+
+
+def test_a_stream_of_this_server_is_not_matted_again(page: Any, feed_site: Site) -> None:
+    page.goto(f"{feed_site.url}/feeds")
+    page.fill("input[name=name]", "again")
+    page.fill("input[name=source]", "live:studio")
+    assert page.input_value("input[name=background]") == "none"
+    page.fill("input[name=source]", SOURCE)
+    assert page.input_value("input[name=background]") == "blur"
+    page.fill("input[name=background]", "green")
+    page.fill("input[name=source]", "live:studio")
+    assert page.input_value("input[name=background]") == "green"
+    page.fill("input[name=background]", "none")
+    page.click("#add button")
+    page.wait_for_selector(".feed:has-text('live:studio')")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.click(".feed > .row:first-child button:has-text('Remove')")
+    page.wait_for_selector("#none:visible")

@@ -1,7 +1,7 @@
 // The page of feeds: their states, a form for new ones, and buttons to change them.
 
 import { get, request } from "../shared/api.js";
-import { find, write } from "../shared/dom.js";
+import { find, make, write } from "../shared/dom.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { FeedCard } from "./feed_card.js";
 
@@ -56,6 +56,20 @@ find("add").addEventListener("submit", async (event) => {
   const problem = await send("POST", PATH, { name, source: source.trim(), outputs, options });
   write(find("add-note"), problem);
   if (!problem) form.reset();
+});
+
+/** A stream of this server is matted already: its background is "none", unless another one was written. */
+find("add").source.addEventListener("input", ({ target: { value, form: { background } } }) => {
+  const live = value.trim().startsWith("live:");
+  if (live && background.value === background.defaultValue) background.value = "none";
+  if (!live && background.value === "none") background.value = background.defaultValue;
+});
+
+/** Suggest the streams that are live now. */
+find("add").source.addEventListener("focus", async () => {
+  const { sessions } = await get("/api/sessions").catch(() => ({ sessions: [] }));
+  const live = sessions.filter(({ kind, state }) => kind === "publish" && state === "live");
+  find("streams").replaceChildren(...live.map(({ name }) => make("option", { value: `live:${name}` })));
 });
 
 async function enter() {
