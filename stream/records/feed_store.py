@@ -100,10 +100,10 @@ class FeedStore:
 
     # For workers.
 
-    async def claim(self, worker: str) -> ClaimedFeed | None:
+    async def claim(self, worker: str, unmatted: bool = False) -> ClaimedFeed | None:
         """Take the feed that has waited longest: it becomes RUNNING, with a new fence and a lease of 3 s. None: none
-        waits. Call it only with free capacity."""
-        found = await self._link.run("feed/claim", worker)
+        waits. Call it only with free capacity. unmatted: take only one that needs no mattes (background none)."""
+        found = await self._link.run("feed/claim", worker, "1" if unmatted else "")
         return _claimed(*found) if found else None
 
     async def renew(self, held: Iterable[ClaimedFeed]) -> tuple[set[str], set[str]]:

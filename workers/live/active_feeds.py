@@ -22,6 +22,7 @@ from workers.live.feed import LiveFeed
 from workers.live.pool import Engines
 from workers.live.stored import stored
 from workers.live.streams import Streams
+from workers.rendition import untouched
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.5
@@ -49,9 +50,16 @@ class ActiveFeeds:
     def __len__(self) -> int:
         return len(self._held)
 
-    async def claim(self) -> None:
-        """Take the next feed that waits, if any, and start it. Raises StoreDown."""
-        claimed = await self._store.claim(self._worker_id)
+    @property
+    def matted(self) -> int:
+        """The number of feeds that need mattes. One that sends its source on unchanged leaves the room of a video to
+        others: its source may be the very stream that waits for this worker."""
+        return sum(not untouched(claimed.feed.options) for claimed in self._held.values())
+
+    async def claim(self, unmatted: bool) -> None:
+        """Take the next feed that waits, if any, and start it. unmatted: only one that needs no mattes. Raises
+        StoreDown."""
+        claimed = await self._store.claim(self._worker_id, unmatted)
         if claimed is None:
             return
         if self._leaving:

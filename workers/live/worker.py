@@ -106,23 +106,28 @@ class LiveWorker:
 
     async def _take(self) -> None:
         if not self._has_capacity():
+            await self._claim(unmatted=True)
             await asyncio.sleep(_FULL_S)
             return
         taken = await self._store.take(self._life.worker_id, _TAKE_S)
         if taken is None:
-            await self._feeds.claim()  # offers come first, because a client is waiting
+            await self._claim(unmatted=False)  # offers come first, because a client is waiting
             return
         if self._life.leaving.is_set():
             await self._sessions.hand_back(*taken)
         else:
             self._loops.start(self._videos.start(*taken))
 
+    async def _claim(self, unmatted: bool) -> None:
+        if not self._running() or capacity.has_capacity(self._life.record.load):
+            await self._feeds.claim(unmatted)
+
     def _running(self) -> int:
-        """Number of videos; a feed counts as one."""
+        """Number of videos and feeds."""
         return len(self._videos) + len(self._feeds)
 
     def _has_capacity(self) -> bool:
-        videos, record = self._running(), self._life.record
+        videos, record = len(self._videos) + self._feeds.matted, self._life.record
         return videos < record.capacity and (not videos or capacity.has_capacity(record.load))
 
     async def _obey(self) -> None:

@@ -312,3 +312,16 @@ async def test_secrets_are_only_in_their_own_key(server: RedisServer) -> None:
 def test_every_transition_is_allowed() -> None:
     assert set(FEED_MOVES) == set(FeedState)
     assert FeedState.RUNNING not in FEED_MOVES[FeedState.STOPPED], "only a waiting feed is claimed"
+
+
+@asynctest
+async def test_a_full_worker_takes_feeds_that_need_no_mattes(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        await created(store, "first", options=Options.read(background="green"))
+        assert await store.claim("w1", unmatted=True) is None
+        await created(store, "overlaid", options=Options.read(background="none", view="overlay"))
+        wanted = await created(store, "unmatted", options=Options.read(background="none"))
+        taken = await store.claim("w1", unmatted=True)
+        assert taken is not None
+        assert taken.feed.id == wanted.id
+        assert [(await claimed(store)).feed.name for _ in range(2)] == ["first", "overlaid"], "they kept their places"

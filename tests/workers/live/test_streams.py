@@ -1,4 +1,7 @@
-"""Feeds whose source is a stream on this server, `live:NAME`: a real worker, a real publisher, a real Redis."""
+"""Feeds whose source is a stream on this server, `live:NAME`: a real worker, a real publisher, a real Redis.
+
+The worker has room for one video: a feed that needs no mattes leaves it to the publisher.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -24,7 +27,7 @@ from tests.udp_receiver import UdpReceiver
 from tests.workers.live.test_feeds import SETTINGS, corner, eventually, options, output, source_live, working
 from workers.live.streams import Streams
 
-LOOPBACK = SETTINGS.model_copy(update={"loopback_candidates": True, "udp_address": "127.0.0.1", "live_sessions": 3})
+LOOPBACK = SETTINGS.model_copy(update={"loopback_candidates": True, "udp_address": "127.0.0.1", "live_sessions": 1})
 NOBODY = "nobody publishes studio"
 
 
