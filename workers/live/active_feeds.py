@@ -22,7 +22,7 @@ from workers.live.feed import LiveFeed
 from workers.live.pool import Engines
 from workers.live.stored import stored
 from workers.live.streams import Streams
-from workers.rendition import untouched
+from workers.scene.composite import untouched
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.5
