@@ -6,6 +6,8 @@ import typer
 
 from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
+from commands.remote_options import Token
+from stream.errors import UsageError
 from stream.records.options import Edges
 
 
@@ -32,21 +34,35 @@ def camera(
         bool,
         typer.Option("--idle", help="Close the source while no program reads from the virtual camera (Linux only)."),
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Let this Mattebox server do the matting; the camera is sent to it, and nothing else."
+        ),
+    ] = None,
+    token: Token = "",
+    insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate of the server.")] = False,
     weights: shared_options.Weights = None,
     as_json: shared_options.Json = False,
     verbose: shared_options.Verbose = 0,
 ) -> None:
     """Show a camera, matted, as a virtual camera for programs such as Zoom, until Ctrl-C.
 
-    While the source is unavailable, only the background is shown.
+    While the source is unavailable, only the background is shown; with --server, grey.
     """
+    from commands.server_matting import on_server
     from stream import log
     from stream.progress import reporter
     from workers.runs.camera import CameraRun, show
 
     log.configure(verbose, as_json)
-    options = matting.options(edges, weights)
     shared_options.check_name(source)
-    task = CameraRun(source, device, options, matting.size_px, loop, idle=idle)
+    if server is None:
+        options, matted_by = matting.options(edges, weights), None
+    else:
+        if weights is not None:
+            raise UsageError("--weights is for matting on this computer, not for --server")
+        options, matted_by = on_server(matting, edges, server, token, insecure)
+    task = CameraRun(source, device, options, matting.size_px, loop, idle=idle, server=matted_by)
     report = reporter(as_json)
     report.done(show(task, shared_options.settings_with(weights, options.engine), report))

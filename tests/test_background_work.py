@@ -44,6 +44,7 @@ SEEN = {
     "workers/live/pool.py:Engines.get": "raised in those who wait for the engine",
     "workers/live/video.py:LiveVideo.answer": "logged; ends the video",
     "workers/live/feed.py:LiveFeed.__init__": "logged; the feed is tried again",
+    "workers/runs/remote_matting.py:RemoteMatting.__init__": "logged; ends the source",
     "workers/live/device_thread.py:DeviceThread.__init__": "logged; fails the waiting frames",
 }
 """Function → what happens to an exception."""

@@ -7,6 +7,7 @@ is refused, with 409.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -46,6 +47,7 @@ Alpha = Annotated[
 _MEDIA_RANGE = re.compile(r"\s*(\*/\*|application/\*|application/sdp)\s*(;|$)", re.IGNORECASE)
 _SDP_LINE = re.compile(r"[a-z]=\S")
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
+_EDGES = "edges."
 _NOT_OPTIONS = frozenset({"token", "show_room"})  # the other parameters of the query
 
 
@@ -54,16 +56,23 @@ _NOT_OPTIONS = frozenset({"token", "show_room"})  # the other parameters of the 
     operation_id="publish_stream", summary="Publish a stream (WHIP)",
 )  # fmt: skip
 async def publish(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
-    """Publish a stream. Options are query parameters, as in `?background=blur&engine=rvm`. Options that show viewers
-    the room (background none, views overlay and side-by-side) also need `show_room=true`."""
+    """Publish a stream. Options are query parameters, as in `?background=blur&engine=rvm&edges.feather=2`. Options that
+    show viewers the room (background none, views overlay and side-by-side) also need `show_room=true`."""
     owner = _allowed(visitor, "publish", name)
     await spend_offer(here, request, owner)
     sdp, ufrag = await _offer(request, SessionKind.PUBLISH)
-    part = {key: value for key, value in request.query_params.items() if key not in _NOT_OPTIONS}
+    part = _nested({key: value for key, value in request.query_params.items() if key not in _NOT_OPTIONS})
     options = await in_thread(read_options, here.background_store, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
     session = new_session(SessionKind.PUBLISH, owner, options, name=name, ufrag=ufrag)
     return _created(here, session, await place(here, session, sdp), "whip", request)
+
+
+def _nested(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The options in a query. Fields of the group `edges` have names such as `edges.feather`."""
+    edges = {key.removeprefix(_EDGES): value for key, value in parameters.items() if key.startswith(_EDGES)}
+    others = {key: value for key, value in parameters.items() if not key.startswith(_EDGES)}
+    return others | ({"edges": edges} if edges else {})
 
 
 @router.post(
