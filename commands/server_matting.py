@@ -22,6 +22,10 @@ def on_server(matting: MattingOptions, edges: Edges, server: str, token: str, in
     if options.wants_alpha:
         raise UsageError("a virtual camera cannot show transparency; choose a background")
     remote = remote_at(server, token)
+    try:
+        job_request.check_server(remote, options, of_server, (), None)
+    except (LookupError, TypeError, ValueError):  # another server might send the camera back as it is
+        raise UsageError(f"--server {server} is no Mattebox server") from None
     background = of_server or job_request.uploaded_background(remote, options.background)
     address, name = server.rstrip("/"), f"camera-{secrets.token_hex(6)}"
     query = urlencode(parameters(options, background))

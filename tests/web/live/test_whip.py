@@ -33,6 +33,16 @@ def test_publish_and_stop(http: httpx.Client, camera_offer: str) -> None:
     assert (record["kind"], record["name"], record["reason"]) == ("publish", "one", "deleted")
 
 
+def test_options_of_the_edges_are_parameters_of_the_address(http: httpx.Client, camera_offer: str) -> None:
+    response = publish(http, camera_offer, "edged", "?background=blur&edges.feather=2.5&edges.refine=off")
+    assert response.status_code == 201, response.text
+    edges = http.get(f"/api/sessions/{response.headers['location'].rpartition('/')[2]}").json()["options"]["edges"]
+    assert (edges["feather"], edges["refine"], edges["contrast"]) == (2.5, "off", 0.0)
+    refused = publish(http, camera_offer, "edged", "?edges.feather=99")
+    assert "options.edges.feather" in [fault["field"] for fault in refused.json()["errors"]]
+    assert publish(http, camera_offer, "edged", "?edges.nonsense=1").status_code == 422
+
+
 def test_several_viewers_of_one_stream(
     http: httpx.Client, worker: Double, camera_offer: str, viewer_offer: str
 ) -> None:

@@ -1,0 +1,45 @@
+"""The request to a server to matte a camera. Nothing is sent to any server here."""
+
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+
+from commands.matting_options import MattingOptions
+from commands.server_matting import on_server, parameters
+from stream.errors import UsageError
+from stream.records.options import Edges, Options
+from tests.web_server import serving
+
+
+def test_options_become_parameters_that_the_server_reads() -> None:
+    options = Options.read(
+        engine="chroma", key="#00c83c", background="blur", temporal="off", edges=Edges(feather=2.0, refine="off"),
+    )  # fmt: skip
+    sent = parameters(options, "blur:0.5")
+    assert sent == {
+        "background": "blur:0.5", "engine": "chroma", "key": "#00c83c", "temporal": "off", "edges.feather": "2.0",
+        "edges.refine": "off",
+    }  # fmt: skip
+    assert dict(parse_qsl(urlencode(sent))) == sent
+
+
+@pytest.mark.parametrize("fields", [{"background": "none"}, {"view": "overlay"}, {"background": "blur:0.1"}])
+def test_the_room_is_shown_only_if_it_was_asked_for(fields: dict[str, str]) -> None:
+    assert parameters(Options.read(**fields), "x")["show_room"] == "true"
+    assert "show_room" not in parameters(Options.read(background="green"), "x")
+
+
+def test_another_server_gets_no_camera() -> None:
+    """It might send the camera back as it is."""
+    with serving() as origin:
+        origin.files["/api/options"] = b"{}"
+        with pytest.raises(UsageError, match="no Mattebox server"):
+            on_server(MattingOptions(background="green"), Edges(), origin.url, "", False)
+        origin.files["/api/options"] = b"<html>"
+        with pytest.raises(UsageError, match="no Mattebox server"):
+            on_server(MattingOptions(background="green"), Edges(), origin.url, "", False)
+
+
+def test_transparency_is_refused() -> None:
+    with pytest.raises(UsageError, match="transparency"):
+        on_server(MattingOptions(background="transparent"), Edges(), "http://127.0.0.1:9", "", False)
