@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from stream.picture.frames import Frame
@@ -21,12 +22,16 @@ from tests.whip_server import WhipServer
 
 
 class WhepServer(WhipServer):
-    """Plays a clip, with Opus if it has sound, again and again. declines_sound: it answers without sound."""
+    """Plays a clip, with Opus if it has sound, again and again. declines_sound: it answers without sound.
+
+    loses: every so many-th packet of media is lost; 0: none. lost: their number.
+    """
 
     def __init__(self, clip: Path) -> None:
         super().__init__()
         self.url = self.url.replace("/whip/", "/whep/")
         self.declines_sound = False
+        self.loses = self.lost = 0
         self._clip, self._ending = clip, threading.Event()
         self.output = self.call(_output())
         self._playing = threading.Thread(target=self._play)
@@ -40,7 +45,23 @@ class WhepServer(WhipServer):
 
     async def _answer(self, path: str, offer: str) -> str:
         peer = self.peers[path] = Peer(SETTINGS)
-        return await peer.answer(offer, self.output, incoming=False)
+        answer = await peer.answer(offer, self.output, incoming=False)
+        if self.loses:
+            for transceiver in peer._pc.getTransceivers():  # type: ignore[union-attr]
+                self._lose(transceiver.sender.transport.transport)
+        return answer
+
+    def _lose(self, transport: Any) -> None:
+        """Lose packets of media (RTP) that the transport sends, at irregular distances."""
+        send, random = transport._send, Random(0)
+
+        async def lossy(data: bytes) -> None:
+            if data[0] & 0xC0 == 0x80 and not 64 <= data[1] & 0x7F < 96 and not random.randrange(self.loses):
+                self.lost += 1
+            else:
+                await send(data)
+
+        transport._send = lossy
 
     def _play(self) -> None:
         began_s, start_s = time.monotonic(), 0.0

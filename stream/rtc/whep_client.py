@@ -3,6 +3,7 @@
 One object is one session. It does not reconnect. Knows nothing about what becomes of the media.
 """
 
+import re
 from collections.abc import Callable
 
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
@@ -14,6 +15,7 @@ from stream.rtc.common_clock import CommonClock
 from stream.rtc.signalling import Signalling
 from stream.settings import Settings
 
+_LEVEL_OFFERED, _LEVEL = "1f", "34"  # 3.1 and 5.2
 _VIDEO = ("H264", "rtx", "VP8")  # in order of preference
 
 
@@ -59,6 +61,10 @@ class WhepClient(RtcClient):
         if self._asks_for_sound:
             audio = pc.addTransceiver("audio", "recvonly")
             audio.setCodecPreferences([c for c in RTCRtpSender.getCapabilities("audio").codecs if c.name == "opus"])
+
+    def adapted(self, offer: str) -> str:
+        """aiortc offers level 3.1 of H.264, which ends at 1280x720. The decoder takes any."""
+        return re.sub(f"(profile-level-id=42[0-9a-f]{{2}}){_LEVEL_OFFERED}", rf"\g<1>{_LEVEL}", offer)
 
     def checked(self, answer: str) -> str:
         if self._asks_for_sound and "\nm=audio 0 " in answer:

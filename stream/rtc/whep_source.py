@@ -56,7 +56,7 @@ class WhepConnection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._client: WhepClient | None = None
-        self._sound = Template(_SOUND).stream
+        self._sound: av.AudioStream | None = None
         self._queue = EncodedQueue(self._abandoned.is_set, self._request_keyframe, Counter())
         self.opened = False
         self.ended = threading.Event()
@@ -112,6 +112,7 @@ class WhepConnection:
         client = self._client = WhepClient(self._signalling(), self._settings, self._queue.put, self._hear)
         try:
             await client.connect()
+            self._sound = Template(_SOUND).stream if client.has_sound else None
             self._heard_s = self._decoded_s = time.monotonic()
             self.opened = True
             threading.Thread(target=self._decode, name="whep decoder", daemon=True).start()
@@ -122,6 +123,8 @@ class WhepConnection:
                 await asyncio.wait_for(client.close(), self._settings.rtsp_timeout_s)
 
     def _hear(self, sound: Encoded, time_s: float) -> None:
+        if self._sound is None:
+            return
         packet: Any = av.Packet(sound.data)
         packet.stream, packet.pts, packet.time_base = self._sound, sound.pts, _SOUND.time_base
         self._send(SoundPacket(cast(Sound, packet), time_s, self._number))

@@ -93,11 +93,14 @@ def test_pictures_and_sound_arrive_in_step_and_the_session_is_deleted(server: Wh
     assert [method for method, _, _ in server.requests] == ["OPTIONS", "POST", "DELETE"]
     assert {token for _, _, token in server.requests} == {f"Bearer {TOKEN}"}
     assert "a=recvonly" in server.offers[0]
+    assert "profile-level-id=42e034" in server.offers[0], "larger pictures than 1280x720 may be sent"
     info = seen.source.info
     assert (info.width, info.height) == (320, 240)
     assert [stream.codec_context.name for stream in info.sound] == ["opus"]
-    gaps = {(b.pts or 0) - (a.pts or 0) for a, b in zip(seen.sound, seen.sound[1:], strict=False)}
-    assert gaps == {960}  # packets of 20 ms, without a hole
+    steps = [(b.pts or 0) - (a.pts or 0) for a, b in zip(seen.sound, seen.sound[1:], strict=False)]
+    corrected = [step for step in steps if step != 960]  # packets of 20 ms; the first reports may move the sound
+    assert len(corrected) <= 3, steps
+    assert not corrected or max(corrected) < 9600, steps
     luma = [(frame.time_s, float(split_i420(frame.pixels)[0].mean())) for frame in seen.pictures]
     offsets = offsets_s(flashes_s(luma), beeps_s(peaks(seen.sound)))
     assert len(offsets) >= 3
@@ -117,6 +120,19 @@ def test_colours_are_right(tmp_path: Path, codec: str, monkeypatch: pytest.Monke
         scale = 2 if number else 1
         errors = [abs(int(got[y // scale, x // scale]) - int(sent[y // scale, x // scale])) for y, x in centres]
         assert np.mean(errors) < 3, (number, errors)
+
+
+def test_lost_packets_are_repaired(server: WhepServer) -> None:
+    """One in thirty is lost. The pictures are uniform, and so would not be after a packet that is missing."""
+    server.loses = 30
+    with watching(server.url) as seen:
+        until(lambda: len(seen.pictures) > 100, f"pictures, {seen.states}")
+    assert server.lost > 3
+    assert seen.states == [SourceState("live")]
+    times = [frame.time_s for frame in seen.pictures]
+    assert len(times) / (times[-1] - times[0]) > 20, "of 25"
+    spread = [float(split_i420(frame.pixels)[0].std()) for frame in seen.pictures]
+    assert max(spread) < 4, max(spread)
 
 
 def test_a_server_that_declines_the_sound(server: WhepServer) -> None:
