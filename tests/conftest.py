@@ -15,6 +15,7 @@ from tests.waiting import PATIENCE_S
 from tests.workers.models.birefnet import deterministic
 
 CLOCKED = (
+    "stream/rtc/test_whep_source", "workers/live/test_streams", "workers/runs/test_remote_matting",
     "end_to_end/", "web/static/test_page", "web/static/test_studio", "web/static/test_tools",
     "web/static/test_devices", "web/static/test_touch", "web/test_server", "stream/rtc/test_chromium",
     "stream/rtc/test_encoder", "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer",

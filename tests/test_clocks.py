@@ -21,6 +21,7 @@ _SHORT_S = 60.0
 
 EXCEPTIONS = {
     "clip_feed.py": "a source that sends in real time, for clocked tests",
+    "whep_server.py": "a server that sends in real time, for clocked tests",
     "coturn.py": "asks again after half a second, for slow tests",
     "firefox.py": "a browser with time limits as in Playwright, for slow tests",
     "web/static/pages.py": "waits as PATIENCE_S says, except where a clocked test sets a limit",

@@ -31,14 +31,14 @@ def parameters(*names: str) -> dict[str, tuple[object, ...]]:
 def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
     file, stream = parameters("file"), parameters("stream")
     assert file.keys() - stream.keys() == PART | MANY | {"output"}
-    assert stream.keys() - file.keys() == {"duration", "password_file", "loop", "outputs"} | SENDING
+    assert stream.keys() - file.keys() == {"duration", "password_file", "loop", "outputs", "source_token"} | SENDING
     assert all(file[name] == stream[name] for name in file.keys() & stream.keys())
 
 
 def test_camera_has_the_options_of_file_for_matting() -> None:
     file, camera = parameters("file"), parameters("camera")
     assert file.keys() - camera.keys() == PART | MANY | {"output", "overwrite"}
-    assert camera.keys() - file.keys() == {"device", "loop", "idle"}
+    assert camera.keys() - file.keys() == {"device", "loop", "idle", "server", "token", "insecure"}
     assert all(file[name] == camera[name] for name in file.keys() & camera.keys())
 
 

@@ -23,7 +23,6 @@ from tests.waiting import until
 from tests.whep_server import WhepServer, whep_server
 from tests.whip_server import TOKEN
 
-pytestmark = pytest.mark.clocked
 SETTINGS = Settings(
     loopback_candidates=True, udp_address="127.0.0.1", hw_encode=False, rtsp_retry_s=0.3, rtsp_timeout_s=3.0,
     slate_after_s=0.3, allow_private_urls=True,

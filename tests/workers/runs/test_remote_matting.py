@@ -22,7 +22,6 @@ from tests.whep_server import WhepServer
 from tests.whip_server import TOKEN, WhipServer
 from workers.runs.remote_matting import RemoteMatting
 
-pytestmark = pytest.mark.clocked
 SOON = SETTINGS.model_copy(update={"rtsp_retry_s": 0.2, "rtsp_timeout_s": 1.5})
 
 
