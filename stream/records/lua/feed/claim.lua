@@ -2,20 +2,28 @@
 local WINDOW = 256
 
 -- The feed that has waited longest. Feeds on trial together could not be told apart if their worker died: a suspect
--- waits a moment for a worker with none on trial, and one to be isolated does so as long as there is none.
+-- waits a moment for a worker with none on trial, and an isolated one until there is such a worker.
 local function next_feed(worker)
-  local waiting, last = redis.call('ZRANGE', WAITING_FEEDS, 0, WINDOW - 1, 'WITHSCORES'), nil
+  local waiting, suspects = redis.call('ZRANGE', WAITING_FEEDS, 0, WINDOW - 1, 'WITHSCORES'), {}
+  local others
+  local function settled(least_s)
+    others = others or feeds_of(worker)
+    return are_settled(others, least_s)
+  end
   for i = 1, #waiting, 2 do
     local f, waited_s = find(waiting[i]), now() - tonumber(waiting[i + 1])
     if not f or f.state ~= 'waiting' then
       redis.call('ZREM', WAITING_FEEDS, waiting[i])
     elseif isolated(f) then
-      last = last or f
-    elseif f.deaths == 0 or waited_s >= FEED_APART_S or not has_trial(worker) then
+      suspects[#suspects + 1] = f
+    elseif f.deaths == 0 or waited_s >= FEED_APART_S or settled(0) then
       return f
     end
   end
-  return last and not has_trial(worker) and last or nil
+  for _, f in ipairs(suspects) do
+    if settled(apart_s(f)) then return f end
+  end
+  return nil
 end
 
 release_expired()

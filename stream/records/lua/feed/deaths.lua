@@ -10,6 +10,12 @@ local function ran_s(f) return math.max(0, f.renewed_s - f.claimed_s) end
 -- Whether a feed has not run for long enough to be presumed innocent if its worker dies.
 local function on_trial(f) return ran_s(f) < f.trial_s end
 
+-- How long it is on trial when it is started again: twice as long as it took until this death, if that was soon.
+local function next_trial_s(f)
+  if ran_s(f) >= FEED_PROVEN_S then return FEED_TRIAL_S end
+  return math.min(FEED_PROVEN_S, math.max(FEED_TRIAL_S, 2 * ran_s(f)))
+end
+
 local function isolated(f) return f.deaths >= ISOLATED_DEATHS end
 
 -- The feeds that a worker owns.
@@ -22,11 +28,16 @@ local function feeds_of(worker)
   return feeds
 end
 
-local function has_trial(worker)
-  for _, f in ipairs(feeds_of(worker)) do
-    if on_trial(f) then return true end
+-- How long the other feeds of a worker must have run before this suspect is started beside them. It grows with each
+-- loss, so that a neighbour that kills workers at intervals cannot die beside it by chance until it fails.
+local function apart_s(f) return f.losses > 0 and f.trial_s * FEED_DOUBT ^ f.losses or 0 end
+
+-- Whether none of a worker's feeds is on trial, and all have run for so long.
+local function are_settled(feeds, least_s)
+  for _, f in ipairs(feeds) do
+    if on_trial(f) or ran_s(f) < least_s then return false end
   end
-  return false
+  return true
 end
 
 local function wait_again(f) take_away(f, 'waiting', isolated(f) and SUSPECT or '', '') end
@@ -57,9 +68,8 @@ local function worker_died(feeds)
     if f.renewed_s > 0 then loss = 1 end
   end
   for _, f in ipairs(feeds) do
-    local trial_s = math.min(FEED_PROVEN_S, math.max(FEED_TRIAL_S, 2 * ran_s(f)))
     f.deaths = suspects[f.id] and f.deaths + 1 or 0
-    redis.call('HSET', feed_key(f.id), 'deaths', f.deaths, 'trial_s', text(trial_s))
+    redis.call('HSET', feed_key(f.id), 'deaths', f.deaths, 'trial_s', text(next_trial_s(f)))
     if f.id == culprit then blame(f, POISON, loss) else wait_again(f) end
   end
 end
