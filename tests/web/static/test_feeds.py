@@ -45,19 +45,6 @@ def report(site: Site) -> None:
     site.call(store())
 
 
-def give_up(site: Site) -> None:
-    """What a worker reports after errors that repeat."""
-
-    async def crash() -> None:
-        feeds = FeedStore(site.context.store.link)
-        for _ in range(lifetimes.FEED_LOSSES):
-            claimed = await feeds.claim("w1")
-            assert claimed is not None
-            await feeds.crashed(claimed.feed, ENGINE_FAILED)
-
-    site.call(crash())
-
-
 def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -> None:
     page.goto(f"{feed_site.url}/feeds")
     page.wait_for_selector("#none:visible")
@@ -99,3 +86,16 @@ def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -
     page.on("dialog", lambda dialog: dialog.accept())
     page.click(".feed > .row:first-child button:has-text('Remove')")
     page.wait_for_selector("#none:visible")
+
+
+def give_up(site: Site) -> None:
+    """What a worker reports after errors that repeat."""
+
+    async def crash() -> None:
+        feeds = FeedStore(site.context.store.link)
+        for _ in range(lifetimes.FEED_LOSSES):
+            claimed = await feeds.claim("w1")
+            assert claimed is not None
+            await feeds.crashed(claimed.feed, ENGINE_FAILED)
+
+    site.call(crash())

@@ -29,7 +29,7 @@ local function feeds_of(worker)
 end
 
 -- How long the other feeds of a worker must have run before this suspect is started beside them. It grows with each
--- loss, so that a neighbour that kills workers at intervals cannot die beside it by chance until it fails.
+-- loss: a neighbour that kills workers at long or random intervals must not get this feed failed by coincidence.
 local function apart_s(f) return f.losses > 0 and f.trial_s * FEED_DOUBT ^ f.losses or 0 end
 
 -- Whether none of a worker's feeds is on trial, and all have run for so long.
@@ -49,7 +49,8 @@ local function blame(f, reason, loss)
   if losses >= FEED_LOSSES then take_away(f, 'failed', reason, '') else wait_again(f) end
 end
 
--- The feed that is to blame if it was the only one of these that may be; then those that may be, by id.
+-- The id of the feed that is to blame, or nil if it may be one of several; and a table whose keys are the ids of the
+-- suspects: the feeds on trial, or all if none was.
 local function suspects_among(feeds)
   local tried = {}
   for _, f in ipairs(feeds) do
