@@ -36,7 +36,7 @@ def token_of(token: str | None, token_file: Path | None, option: str) -> str | N
     if token_file is None:
         return token
     if token:
-        raise UsageError(f"give the token with {option} or with {option}-file, not with both")
+        raise UsageError(f"give the token with {option}, in its environment variable or with {option}-file, not twice")
     return _text(token_file, f"{option}-file ")
 
 

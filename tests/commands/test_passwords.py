@@ -17,7 +17,7 @@ def test_a_token_is_read_from_a_file(tmp_path: Path) -> None:
     path.write_text("hush\nmore\n")
     assert token_of(None, path, "--token") == "hush"
     assert token_of("given", None, "--token") == "given"
-    with pytest.raises(UsageError, match="--token-file, not with both"):
+    with pytest.raises(UsageError, match="--token-file, not twice"):
         token_of("given", path, "--token")
     path.write_bytes(b"\xff\n")
     with pytest.raises(UsageError, match=r"--token-file .*not UTF-8"):
