@@ -7,9 +7,10 @@ import httpx
 import pytest
 import redis
 
+from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import FeedReport, OutputReport
-from stream.records.live import Meters
+from stream.records.live import ENGINE_FAILED, Meters
 from stream.settings import Settings
 from tests.conftest import PICTURES
 from tests.waiting import PATIENCE_S, until
@@ -96,6 +97,24 @@ def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -
     page.wait_for_selector(".feed > .row .state[data-state=stopped]")
     page.click(".feed button:has-text('Start')")
     page.wait_for_selector(".feed > .row .state[data-state=waiting]")
+    give_up(feed_site)
+    page.wait_for_selector(".feed > .row .state[data-state=failed]:has-text('change it or start it again')")
+    page.screenshot(path=PICTURES / "feeds_failed.png")
+    page.click(".feed button:has-text('Start')")
+    page.wait_for_selector(".feed > .row .state[data-state=waiting]")
     page.on("dialog", lambda dialog: dialog.accept())
     page.click(".feed > .row:first-child button:has-text('Remove')")
     page.wait_for_selector("#none:visible")
+
+
+def give_up(site: Site) -> None:
+    """What a worker reports after errors that repeat."""
+
+    async def crash() -> None:
+        feeds = FeedStore(site.context.store.link)
+        for _ in range(lifetimes.FEED_LOSSES):
+            claimed = await feeds.claim("w1")
+            assert claimed is not None
+            await feeds.crashed(claimed.feed, ENGINE_FAILED)
+
+    site.call(crash())
