@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands import shared_options
-from commands.bench_live import listed
+from commands.bench_live import parse_size
 from commands.messages import to_stderr
 from commands.overwriting import check_saved
-from stream.errors import UsageError
 
 if TYPE_CHECKING:
     from workers.bench.feed import Row
@@ -33,14 +32,11 @@ def feed(
     from workers.bench.feed import bench_feed
 
     check_saved(save, overwrite)
-    sizes = listed(size, "x")
-    if len(sizes) > 1:
-        raise UsageError(f"--size takes one size, not {size!r}")
-    width, _, height = sizes[0].partition("x")
+    size_px = parse_size(size)
     rows = []
     if not as_json:
         print(_HEAD)
-    for row in bench_feed(clip, (int(width), int(height)), seconds, repeats, settings(), to_stderr):
+    for row in bench_feed(clip, size_px, seconds, repeats, settings(), to_stderr):
         rows.append(asdict(row))
         print(json.dumps(rows[-1]) if as_json else _line(row), flush=True)
     if save is not None:
