@@ -7,6 +7,7 @@ interleaved with the requests. FFmpeg serves no RTSP, and as a receiver it would
 
 import asyncio
 import base64
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -17,12 +18,14 @@ from urllib.parse import urlsplit
 
 import av
 
+from stream.loops import start
 from workers.bench.camera import number_in
 from workers.bench.rtp import CLOCK, START, Packetizer, is_last, nal_units, units_in
 
 SOURCE = "/source"
 _SPS, _PPS = 7, 8
 _HOST = "127.0.0.1"
+_log = logging.getLogger(__name__)
 
 NumberAt = tuple[int, float]
 """A frame's number, and when it was sent or received, by `time.monotonic`."""
@@ -73,7 +76,7 @@ class RtspServer:
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, _HOST, 0)
         self._port = self._server.sockets[0].getsockname()[1]
-        self._playing = asyncio.create_task(self._play())
+        self._playing = start(self._play(), _log)
         return self
 
     async def __aexit__(self, *_: object) -> None:
