@@ -70,6 +70,7 @@ test-slow: test-install
 bench: install
 	$(BIN)/mattebox bench file
 	$(BIN)/mattebox bench live --videos 1 --clip tests/data/talk_bikes.mp4
+	$(BIN)/mattebox bench feed --clip tests/data/talk_bikes.mp4
 
 # On a machine with a CUDA device: parity, kernels and speed, as a table and as JSON. AGAINST: a checkout of the public
 # BiRefNet to compare with. GPU_PYTHON: an interpreter with all requirements; then nothing is installed.
