@@ -8,6 +8,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 TORCH  ?= torch==2.13.0
 TORCH_INDEX := $(if $(MATTEBOX_TORCH_INDEX),--index-url $(MATTEBOX_TORCH_INDEX))
 
+# Cached bytecode saves the tests about a tenth of their time: they start hundreds of Python processes, and pytest
+# rewrites the assertions of its modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install test-install serve demo test test-slow check gpu-check format bench clean
 
 help:
@@ -57,9 +61,10 @@ check: test-install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Two tests at a time. Of those that check time limits, never two that need much of the processor (tests/conftest.py).
+# Three tests at a time, on two cores: half of the time a test waits, for a browser, a process or a loop of the server.
+# Of those that check time limits two at a time, and never two that need much of the processor (tests/conftest.py).
 test: check
-	$(BIN)/python -m pytest -n 2 -m 'not clocked and not slow and not gpu'
+	$(BIN)/python -m pytest -n 3 -m 'not clocked and not slow and not gpu'
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'clocked and not slow and not gpu'
 
 # Two tests at a time, except those with time limits.
