@@ -57,10 +57,11 @@ check: test-install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Two tests at a time. Of those that check time limits, never two that need much of the processor (tests/conftest.py).
+# Two tests at a time; three of those that check time limits, because most of them wait: they use a fifth of a core.
+# Never two of them that process much live video, or two that use a browser for the pages (tests/conftest.py).
 test: check
 	$(BIN)/python -m pytest -n 2 -m 'not clocked and not slow and not gpu'
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'clocked and not slow and not gpu'
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'clocked and not slow and not gpu'
 
 # Two tests at a time, except those with time limits.
 test-slow: test-install

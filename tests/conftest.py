@@ -30,13 +30,18 @@ CLOCKED = (
 """Modules with timing requirements, which other load on the machine would disturb."""
 
 DEMANDING = (
-    "end_to_end/", "web/static/", "stream/rtc/test_chromium", "stream/rtc/test_encoder", "stream/rtc/test_lip_sync",
-    "stream/rtc/test_live_path", "stream/rtc/test_whip_client", "test_new_engine", "workers/bench/", "workers/live/",
+    "end_to_end/", "stream/rtc/test_chromium", "stream/rtc/test_encoder", "stream/rtc/test_lip_sync",
+    "stream/rtc/test_live_path", "workers/bench/", "workers/live/test_device_thread", "workers/live/test_matte",
 )  # fmt: skip
-"""Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
+"""Those of them that process much live video: one at a time, beside others that mostly wait."""
+
+PAGES = ("web/static/", "test_new_engine")
+"""Those that look at the pages in a browser, few of them with a limit: likewise one at a time."""
 
 LIGHT = ("end_to_end/test_start", "end_to_end/test_apart")
 """Modules below those that only start and end servers, or process files: they may run beside another."""
+
+_GROUPS = {"demanding": DEMANDING, "pages": PAGES}
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
@@ -82,14 +87,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if path.startswith(CLOCKED) or "clocked" in collection_path.read_text() else True
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(tests).as_posix()
         if path.startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
-        if path.startswith(DEMANDING) and not path.startswith(LIGHT):
-            item.add_marker(pytest.mark.xdist_group("demanding"))
+        item.add_marker(pytest.mark.xdist_group(_group(path)))
+
+
+def _group(path: str) -> str:
+    """Tests of a group run one after another. A module is in one group, so that its fixtures are set up once."""
+    if path.startswith(LIGHT):
+        return path
+    return next((name for name, modules in _GROUPS.items() if path.startswith(modules)), path)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from stream.settings import Settings
+from tests.waiting import until
 from tests.web.running_site import Site, running
 from tests.web.static.pages import CHROMIUM, FLAGS, PAPER, SLATE, WATCH, Worker, corner_is, opened, ready, state
 
@@ -35,21 +36,18 @@ def test_it_connects_and_applies_the_choices(page: Any, video_site: Site) -> Non
     corner_is(page, SLATE)
     page.check("input[name=view][value=matte]")
     with video_site.client() as http:
-        for _ in range(50):
-            record = http.get("/api/sessions").json()["sessions"][0]
-            if record["options"]["view"] == "matte":
-                break
-            time.sleep(0.02)
-        assert record["options"] | {"view": "matte", "background": "color:#1f2937"} == record["options"]
+
+        def newest() -> Any:
+            return http.get("/api/sessions").json()["sessions"][0]
+
+        until(lambda: newest()["options"]["view"] == "matte", "the view is changed")
+        options = newest()["options"]
+        assert options | {"view": "matte", "background": "color:#1f2937"} == options
         page.click("#stop")
         state(page, "idle")
         assert page.is_visible("#open")
-        for _ in range(50):
-            record = http.get("/api/sessions").json()["sessions"][0]
-            if record["state"] == "ended":
-                break
-            time.sleep(0.02)
-        assert record["reason"] == "deleted"
+        until(lambda: newest()["state"] == "ended", "the session ends")
+        assert newest()["reason"] == "deleted"
 
 
 def test_a_connection_that_never_succeeded_points_at_the_network(page: Any, video_site: Site) -> None:
@@ -66,6 +64,7 @@ def test_a_connection_that_never_succeeded_points_at_the_network(page: Any, vide
     assert "stopped" not in text
 
 
+@pytest.mark.clocked
 def test_a_killed_worker_is_noticed_and_replaced(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
@@ -88,6 +87,7 @@ def test_a_killed_worker_is_noticed_and_replaced(
     assert newest["options"] == oldest["options"]
 
 
+@pytest.mark.clocked  # the page counts down the seconds
 def test_a_waiting_page_connects_when_a_worker_starts(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
