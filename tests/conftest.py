@@ -20,7 +20,7 @@ CLOCKED = (
     "stream/rtc/test_encoder", "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer",
     "stream/rtc/test_dtls_overrides", "stream/rtc/test_odd_packets", "stream/rtc/test_source",
     "stream/sources/test_network", "stream/records/test_store_faults", "stream/serve/",
-    "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
+    "stream/test_loops", "stream/test_pump", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
     "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync",
     "stream/rtc/test_whip_client", "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream",
@@ -31,7 +31,7 @@ CLOCKED = (
 
 DEMANDING = (
     "end_to_end/", "stream/rtc/test_chromium", "stream/rtc/test_encoder", "stream/rtc/test_lip_sync",
-    "stream/rtc/test_live_path", "workers/bench/", "workers/live/test_device_thread", "workers/live/test_matte",
+    "stream/rtc/test_live_path", "workers/live/test_device_thread", "workers/live/test_matte",
 )  # fmt: skip
 """Those of them that process much live video: one at a time, beside others that mostly wait."""
 

@@ -150,12 +150,14 @@ def test_signing_in(page: Any, settings: Settings, redis_url: str) -> None:
     with running(settings.model_copy(update={"token": SecretStr("mine")}), redis_url) as site:
         page.goto(site.url)
         page.wait_for_selector("#login[open]")
+        assert page.get_attribute("#status", "data-state") == "signedOut"
         page.fill("#token", "wrong")
         page.keyboard.press("Enter")
         page.wait_for_selector("#login .note:has-text('no user has this token')")
         page.fill("#token", "mine")
         page.keyboard.press("Enter")
         page.wait_for_selector("#user:has-text('user')")
+        state(page, "idle")
         page.click("#sign-out")
         page.wait_for_selector("#login[open]")
 

@@ -5,10 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from stream.settings import Settings
-from tests.web.running_site import Site, running
+from tests.web.running_site import Site
 from tests.web.static.pages import SLATE, Worker, corner_is, opened, ready, state, until
 
 FIRST_LOAD_BYTES, FIRST_LOAD_SENT_BYTES = 300_000, 150_000
@@ -103,16 +101,6 @@ def test_a_full_server_is_retried(page: Any, workerless: Site) -> None:
     assert "connected as soon as one is free" in page.inner_text("#card")
     assert re.search(r"Trying again in \d+ s", page.inner_text("#card .extra"))
     assert page.is_enabled("#stop"), "the user can stop waiting"
-
-
-def test_signed_out(page: Any, settings: Settings, redis_url: str) -> None:
-    with running(settings.model_copy(update={"token": SecretStr("mine")}), redis_url) as site:
-        page.goto(site.url)
-        page.wait_for_selector("#login[open]")
-        assert page.get_attribute("#status", "data-state") == "signedOut"
-        page.fill("#token", "mine")
-        page.keyboard.press("Enter")
-        state(page, "idle")
 
 
 @pytest.mark.usefixtures("hasty")
