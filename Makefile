@@ -57,8 +57,8 @@ check: test-install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Two tests at a time; three of those that check time limits, because most of them wait: they use a fifth of a core.
-# Never two of them that process much live video, or two that use a browser for the pages (tests/conftest.py).
+# Two tests at a time. Three of those that check time limits: most of them wait, and use a fifth of a core. The others
+# are in two groups, and run one at a time of each (tests/conftest.py).
 test: check
 	$(BIN)/python -m pytest -n 2 -m 'not clocked and not slow and not gpu'
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'clocked and not slow and not gpu'

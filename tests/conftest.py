@@ -35,13 +35,10 @@ DEMANDING = (
 )  # fmt: skip
 """Those of them that process much live video: one at a time, beside others that mostly wait."""
 
-PAGES = ("web/static/", "test_new_engine")
-"""Those that look at the pages in a browser, few of them with a limit: likewise one at a time."""
+BUSY = ("web/static/", "end_to_end/test_start", "end_to_end/test_apart", "test_new_engine", "workers/files/")
+"""Those that load pages in a browser, start many programs or process files: likewise one at a time."""
 
-LIGHT = ("end_to_end/test_start", "end_to_end/test_apart")
-"""Modules below those that only start and end servers, or process files: they may run beside another."""
-
-_GROUPS = {"demanding": DEMANDING, "pages": PAGES}
+_GROUPS = {"busy": BUSY, "demanding": DEMANDING}  # the first that matches
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
@@ -99,8 +96,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _group(path: str) -> str:
     """Tests of a group run one after another. A module is in one group, so that its fixtures are set up once."""
-    if path.startswith(LIGHT):
-        return path
     return next((name for name, modules in _GROUPS.items() if path.startswith(modules)), path)
 
 
