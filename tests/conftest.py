@@ -15,8 +15,8 @@ from tests.waiting import PATIENCE_S
 from tests.workers.models.birefnet import deterministic
 
 CLOCKED = (
-    "end_to_end/", "web/static/test_page", "web/static/test_studio", "web/static/test_tools",
-    "web/static/test_devices", "web/static/test_touch", "web/test_server", "stream/rtc/test_chromium",
+    "end_to_end/", "web/static/test_page", "web/static/test_tools",
+    "web/static/test_devices", "web/test_server", "stream/rtc/test_chromium",
     "stream/rtc/test_encoder", "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer",
     "stream/rtc/test_dtls_overrides", "stream/rtc/test_odd_packets", "stream/rtc/test_source",
     "stream/sources/test_network", "stream/records/test_store_faults", "stream/serve/",

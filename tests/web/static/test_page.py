@@ -64,7 +64,6 @@ def test_a_connection_that_never_succeeded_points_at_the_network(page: Any, vide
     assert "stopped" not in text
 
 
-@pytest.mark.clocked
 def test_a_killed_worker_is_noticed_and_replaced(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
@@ -87,7 +86,6 @@ def test_a_killed_worker_is_noticed_and_replaced(
     assert newest["options"] == oldest["options"]
 
 
-@pytest.mark.clocked  # the page counts down the seconds
 def test_a_waiting_page_connects_when_a_worker_starts(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests import waiting
 from tests.web.running_site import Site
 from tests.web.static.pages import SLATE, Worker, corner_is, opened, ready, state, until
 
@@ -57,8 +58,7 @@ def test_the_first_load_is_small_and_comes_from_this_server_only(page: Any, site
     page.on("requestfinished", lambda request: sent.update({request.url: request.sizes()["responseBodySize"]}))
     page.goto(site.url)
     until(page, "[...document.images].length > 8 && [...document.images].every(i => i.complete)")
-    while sent.keys() != sizes.keys():
-        page.wait_for_timeout(20)
+    waiting.until(lambda: page.evaluate("true") and sent.keys() == sizes.keys(), "all requests have ended")
     print(f"first load: {sum(sizes.values()):,} bytes in {len(sizes)} files, sent as {sum(sent.values()):,} bytes")
     assert all(url.startswith(site.url) for url in sizes)
     assert sum(sizes.values()) < FIRST_LOAD_BYTES
