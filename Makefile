@@ -61,11 +61,12 @@ check: test-install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Three tests at a time, on two cores: half of the time a test waits, for a browser, a process or a loop of the server.
-# Of those that check time limits two at a time, and never two that need much of the processor (tests/conftest.py).
+# Three tests at a time, on two cores: half of the time a test waits, for a browser, a process or a loop of the server;
+# those that check time limits wait even more. Of these, never two that process much live video, or two that use a
+# browser for the pages (tests/conftest.py).
 test: check
 	$(BIN)/python -m pytest -n 3 -m 'not clocked and not slow and not gpu'
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'clocked and not slow and not gpu'
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'clocked and not slow and not gpu'
 
 # Two tests at a time, except those with time limits.
 test-slow: test-install
