@@ -19,13 +19,13 @@ CLOCKED = (
     "web/static/test_devices", "web/test_server", "stream/rtc/test_chromium",
     "stream/rtc/test_encoder", "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer",
     "stream/rtc/test_dtls_overrides", "stream/rtc/test_odd_packets", "stream/rtc/test_source",
-    "stream/sources/test_network", "stream/records/test_store_faults", "stream/serve/",
+    "stream/sources/live/test_network", "stream/records/test_store_faults", "stream/serve/",
     "stream/test_loops", "stream/test_pump", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
     "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync",
     "stream/rtc/test_whip_client", "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream",
     "test_new_engine", "stream/sinks/live/", "commands/test_stream", "commands/test_camera",
-    "stream/sources/test_played", "stream/sources/test_idle", "stream/sinks/cameras/test_pipewire",
+    "stream/sources/live/test_played", "stream/sources/live/test_idle", "stream/sinks/cameras/test_pipewire",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 

@@ -9,7 +9,7 @@ import av
 
 from stream.settings import settings
 from stream.sinks.live.protocols import PROTOCOLS as OUTPUTS
-from stream.sources.protocols import PROTOCOLS as SOURCES
+from stream.sources.live.protocols import PROTOCOLS as SOURCES
 
 
 def main(source: str, target: str) -> None:

@@ -13,9 +13,9 @@ from stream.address import Address
 from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceOptions, SourceState
-from stream.sources.connection import Connection, Picture, SoundPacket
-from stream.sources.network import NetworkSource
-from stream.sources.protocols import PROTOCOLS, Protocol
+from stream.sources.live.connection import Connection, Picture, SoundPacket
+from stream.sources.live.network import NetworkSource
+from stream.sources.live.protocols import PROTOCOLS, Protocol
 from tests.flashes import beeps_s, make_clip
 from tests.gst_rtsp import GstRtspServer
 from tests.http_video import HttpVideoServer
