@@ -62,8 +62,8 @@ check: test-install
 	$(BIN)/mypy
 
 # Three tests at a time, on two cores: half of the time a test waits, for a browser, a process or a loop of the server;
-# those that check time limits wait even more. Of these, never two that process much live video, or two that use a
-# browser for the pages (tests/conftest.py).
+# those that check time limits wait even more. Of these, never two that process much live video, or two that load pages,
+# start many programs or process files (tests/conftest.py).
 test: check
 	$(BIN)/python -m pytest -n 3 -m 'not clocked and not slow and not gpu'
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'clocked and not slow and not gpu'
