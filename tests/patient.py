@@ -26,7 +26,6 @@ _PAUSES = (
     ("web.app", "_REAP_S"),
     ("web.app", "_REAP_FEEDS_S"),
     ("web.http.token_check", "_SLOW_S"),
-    ("web.stores.job_forecast", "_CACHE_S"),
     ("web.videos.events", "_POLL_S"),
     ("web.videos.webhooks", "IDLE_S"),
 )
