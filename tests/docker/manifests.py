@@ -1,0 +1,113 @@
+"""The manifests of docker/kubernetes as an operator applies them: rendered by kubectl or kustomize."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "docker/kubernetes"
+OVERLAYS = sorted(folder.name for folder in (KUBERNETES / "overlays").iterdir())
+ALL = "gpu+s3+sentinel"
+"""A combination that docs/kubernetes.md shows: the overlay gpu with two components."""
+
+Manifest = dict[str, Any]
+
+
+def read_yaml(text: str) -> list[Any]:
+    """The documents of a text."""
+    return list(YAML(typ="safe", pure=True).load_all(text))
+
+
+def renderer() -> list[str] | None:
+    """The command that renders a folder; None if no program for it is installed."""
+    if shutil.which("kubectl"):
+        return ["kubectl", "kustomize"]
+    return ["kustomize", "build"] if shutil.which("kustomize") else None
+
+
+@cache
+def rendered(overlay: str) -> tuple[Manifest, ...]:
+    """The manifests of an overlay, or of `ALL`. Needs a renderer."""
+    if overlay != ALL:
+        return _build(KUBERNETES / "overlays" / overlay)
+    with TemporaryDirectory() as folder:
+        base = os.path.relpath(KUBERNETES, os.path.realpath(folder))
+        parts = {
+            "resources": [f"{base}/overlays/gpu"],
+            "components": [f"{base}/components/s3", f"{base}/components/sentinel"],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(json.dumps(parts))
+        return _build(Path(folder))
+
+
+def _build(folder: Path) -> tuple[Manifest, ...]:
+    command = renderer()
+    assert command
+    done = subprocess.run([*command, folder], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, "a warning, such as of a deprecated field"
+    return tuple(read_yaml(done.stdout))
+
+
+def of_kind(manifests: tuple[Manifest, ...], kind: str) -> dict[str, Manifest]:
+    """By name."""
+    return {each["metadata"]["name"]: each for each in manifests if each["kind"] == kind}
+
+
+def pods(manifests: tuple[Manifest, ...]) -> dict[str, Manifest]:
+    """The pod templates' specs, by the name of their deployment."""
+    return {name: each["spec"]["template"]["spec"] for name, each in of_kind(manifests, "Deployment").items()}
+
+
+def containers(manifests: tuple[Manifest, ...]) -> dict[str, Manifest]:
+    """The only container of each deployment's pods, by the name of the deployment."""
+    found = {name: pod["containers"] for name, pod in pods(manifests).items()}
+    assert all(len(each) == 1 for each in found.values())
+    return {name: each[0] for name, each in found.items()}
+
+
+def environment(manifests: tuple[Manifest, ...], name: str, secrets: dict[str, str]) -> dict[str, str]:
+    """The environment of a deployment's container, as Kubernetes computes it.
+
+    secrets: the keys of the secret `mattebox`. A required key that is missing raises KeyError.
+    """
+    maps, container = of_kind(manifests, "ConfigMap"), containers(manifests)[name]
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", ()):
+        found |= maps[source["configMapRef"]["name"]].get("data", {})
+    for entry in container["env"]:
+        value = _value(entry, container, secrets)
+        if value is not None:
+            found[entry["name"]] = re.sub(r"\$\((\w+)\)", lambda match: found.get(match[1], match[0]), value)
+    return found
+
+
+def _value(entry: Manifest, container: Manifest, secrets: dict[str, str]) -> str | None:
+    if "valueFrom" not in entry:
+        return str(entry["value"])
+    ((kind, source),) = entry["valueFrom"].items()
+    if kind == "resourceFieldRef":
+        section, resource = source["resource"].split(".")
+        return str(container["resources"][section][resource])
+    assert (kind, source["name"]) == ("secretKeyRef", "mattebox")
+    return secrets.get(source["key"]) if source.get("optional") else secrets[source["key"]]
+
+
+def secret_keys(manifests: tuple[Manifest, ...]) -> Iterator[tuple[str, bool]]:
+    """(key of the secret `mattebox`, whether it may be missing) of each reference to it."""
+    for container in containers(manifests).values():
+        for entry in container["env"]:
+            if source := entry.get("valueFrom", {}).get("secretKeyRef"):
+                yield source["key"], source.get("optional", False)
+    for monitor in of_kind(manifests, "ServiceMonitor").values():
+        for endpoint in monitor["spec"]["endpoints"]:
+            yield endpoint["authorization"]["credentials"]["key"], False
