@@ -236,7 +236,7 @@ def test_every_folder_that_is_written_to_is_a_volume(overlay: str) -> None:
 
 
 @every_overlay
-def test_who_scales_what(overlay: str) -> None:
+def test_a_deployment_has_a_scaler_or_a_number_of_replicas(overlay: str) -> None:
     manifests = rendered(overlay)
     deployments = of_kind(manifests, "Deployment")
     scalers = [*of_kind(manifests, "HorizontalPodAutoscaler").values(), *of_kind(manifests, "ScaledObject").values()]

@@ -1,6 +1,7 @@
 """The alert rules and the dashboard of docker/monitoring: they use metrics and labels that the product has."""
 
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from cloudcoil.models.prometheus_operator.v1 import PrometheusRule
 
+from stream.log import JsonLines
 from stream.records import live
 from tests.docker import exposition
 from tests.docker.manifests import read_yaml
@@ -109,6 +111,17 @@ def test_the_documentation_lists_every_metric_with_its_labels() -> None:
 def test_the_documentation_explains_only_existing_alerts() -> None:
     assert set(re.findall(r"^\| `(Mattebox\w+)` \|", DOC.read_text(), re.MULTILINE)) == {r["alert"] for r in RULES}
     assert {"metrics", "alerts", "logs", "backup", "upgrade"} <= anchors(DOC)
+
+
+def test_the_documentation_lists_the_fields_of_the_log() -> None:
+    record = logging.LogRecord("x", logging.WARNING, "x.py", 1, "a %s", ("b",), None)
+    section = DOC.read_text().partition("\n## Logs\n")[2].partition("\n## ")[0]
+    example = json.loads(re.findall(r"^```json\n(.*?)^```", section, re.MULTILINE | re.DOTALL)[0])
+    written = json.loads(JsonLines().format(record))
+    assert [*example] == [*written]
+    assert {name: type(value) for name, value in example.items()} == {name: type(v) for name, v in written.items()}
+    record.exc_info = (ValueError, ValueError("c"), None)
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [*json.loads(JsonLines().format(record))]
 
 
 @pytest.mark.parametrize(("text", "missing"), [

@@ -1,7 +1,7 @@
 -- No ARGV. Queues tasks of silent workers again; returns the records of jobs that this failed.
 -- An expired lease is only marked at first: if Redis was unreachable, its owner can renew it.
 local DAY_S = 86400
-local SAMPLE = 20
+local SAMPLE = 2 -- every process does this every two seconds
 local ended = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now()), 'LIMIT', 0, 100)) do
   local id, name = string.match(member, '^(%S+) (%S+)$')
