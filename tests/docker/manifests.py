@@ -1,6 +1,5 @@
 """The manifests of docker/kubernetes as an operator applies them: rendered by kubectl or kustomize."""
 
-import json
 import os
 import re
 import shutil
@@ -16,8 +15,9 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "docker/kubernetes"
 OVERLAYS = sorted(folder.name for folder in (KUBERNETES / "overlays").iterdir())
+DOC = ROOT / "docs/kubernetes.md"
 ALL = "gpu+s3+sentinel"
-"""A combination that docs/kubernetes.md shows: the overlay gpu with two components."""
+"""The kustomization that docs/kubernetes.md shows: the overlay gpu with two components and changes of its own."""
 
 Manifest = dict[str, Any]
 
@@ -40,13 +40,18 @@ def rendered(overlay: str) -> tuple[Manifest, ...]:
     if overlay != ALL:
         return _build(KUBERNETES / "overlays" / overlay)
     with TemporaryDirectory() as folder:
-        base = os.path.relpath(KUBERNETES, os.path.realpath(folder))
-        parts = {
-            "resources": [f"{base}/overlays/gpu"],
-            "components": [f"{base}/components/s3", f"{base}/components/sentinel"],
-        }
-        (Path(folder) / "kustomization.yaml").write_text(json.dumps(parts))
+        checkout = os.path.relpath(ROOT, os.path.realpath(folder))
+        (Path(folder) / "kustomization.yaml").write_text(_documented().replace("- mattebox/", f"- {checkout}/"))
         return _build(Path(folder))
+
+
+def yaml_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def _documented() -> str:
+    (found,) = (block for block in yaml_blocks(DOC) if "kind: Kustomization" in block)
+    return found
 
 
 def _build(folder: Path) -> tuple[Manifest, ...]:

@@ -22,8 +22,8 @@ from stream.storage import STORAGES
 from tests.docker import exposition
 from tests.docker.manifests import (
     ALL,
+    DOC,
     OVERLAYS,
-    ROOT,
     Manifest,
     containers,
     environment,
@@ -33,6 +33,7 @@ from tests.docker.manifests import (
     rendered,
     renderer,
     secret_keys,
+    yaml_blocks,
 )
 from web.app import create_app
 from web.server import _GRACE_S
@@ -45,7 +46,6 @@ OPERATORS: dict[str, type[BaseModel]] = {
     "ServiceMonitor": ServiceMonitor,
     "PrometheusRule": PrometheusRule,
 }
-DOC = ROOT / "docs/kubernetes.md"
 SECRETS = {
     "redis-url": "redis://:secret@valkey.example.com:6379/0",
     "redis-password": "secret",
@@ -304,10 +304,25 @@ def test_images_have_the_version_of_the_product(overlay: str) -> None:
     assert {each["image"].rpartition(":")[2] for each in containers(rendered(overlay)).values()} == {__version__}
 
 
-def test_the_manifests_in_the_documentation_are_valid() -> None:
-    blocks = re.findall(r"^```yaml\n(.*?)^```", DOC.read_text(), re.MULTILINE | re.DOTALL)
-    manifests = [each for block in blocks for each in read_yaml(block)]
-    assert {"Ingress", "Kustomization"} <= {each["kind"] for each in manifests}
-    for manifest in manifests:
-        if manifest["kind"] != "Kustomization":
-            check(manifest)
+def test_the_ingress_in_the_documentation_is_valid() -> None:
+    (ingress,) = (each for block in yaml_blocks(DOC) for each in read_yaml(block) if each["kind"] == "Ingress")
+    check(ingress)
+    service = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    ports = of_kind(rendered("cpu"), "Service")[service["name"]]["spec"]["ports"]
+    assert service["port"]["name"] in {port["name"] for port in ports}
+
+
+def test_the_kustomization_in_the_documentation_changes_what_it_says() -> None:
+    manifests = rendered(ALL)
+    assert containers(manifests)["web"]["image"] == f"ghcr.io/you/mattebox-web:{__version__}"
+    assert containers(manifests)["file-worker"]["image"] == f"ghcr.io/you/mattebox-worker-cuda:{__version__}"
+    assert environment(manifests, "web", SECRETS)["MATTEBOX_STORAGE"] == "s3://your-bucket/mattebox"
+    assert environment(manifests, "web", SECRETS)["MATTEBOX_TRUSTED_PROXIES"], "the other settings stay"
+    assert of_kind(manifests, "Deployment")["live-worker"]["spec"]["replicas"] == 4
+    scaled = of_kind(manifests, "ScaledObject")["file-worker"]["spec"]
+    assert (scaled["maxReplicaCount"], scaled["minReplicaCount"], len(scaled["triggers"])) == (30, 0, 1)
+
+
+def test_the_documented_command_creates_all_required_keys() -> None:
+    created = set(re.findall(r"--from-literal=([a-z0-9-]+)=", DOC.read_text()))
+    assert created == {key for key, optional in secret_keys(rendered("gpu")) if not optional}

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,14 @@ def test_a_rule_is_explained(rule: dict[str, Any]) -> None:
     assert set(labels) <= exposition.groupings(rule["expr"]) | exposition.TARGET
 
 
-def test_the_rules_fit_prometheus_operator() -> None:
-    """As docs/operations.md makes a PrometheusRule of them."""
-    manifest = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {"name": "mattebox"}}
-    rule = PrometheusRule.model_validate(manifest | {"spec": ALERTS})
-    assert rule.model_dump(by_alias=True, exclude_none=True, mode="json")["spec"] == ALERTS
+def test_the_documented_command_makes_a_prometheus_rule() -> None:
+    section = DOC.read_text().partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    (command,) = re.findall(r"^```sh\n(.*?) \| kubectl [^\n]*\n```", section, re.MULTILINE | re.DOTALL)
+    done = subprocess.run(["sh", "-eu", "-c", command], cwd=ROOT, check=True, capture_output=True, text=True)
+    (manifest,) = read_yaml(done.stdout)
+    rule = PrometheusRule.model_validate(manifest).model_dump(by_alias=True, exclude_none=True, mode="json")
+    assert rule == manifest, "the model drops fields that it does not know"
+    assert manifest["spec"] == ALERTS
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
 
 
