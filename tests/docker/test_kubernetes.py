@@ -24,6 +24,7 @@ from tests.docker.manifests import (
     ALL,
     DOC,
     OVERLAYS,
+    ROOT,
     Manifest,
     containers,
     environment,
@@ -41,6 +42,7 @@ from web.server import _GRACE_S
 pytestmark = pytest.mark.skipif(renderer() is None, reason="needs kubectl or kustomize")
 
 KUBERNETES_VERSION = "1.37"
+DOCKERFILE = ROOT / "docker/Dockerfile"
 OPERATORS: dict[str, type[BaseModel]] = {
     "ScaledObject": ScaledObject,
     "ServiceMonitor": ServiceMonitor,
@@ -266,6 +268,25 @@ def test_probes_use_existing_paths(overlay: str, tmp_path: Path) -> None:
     assert {probe["path"] for probe in probes.values()} <= set(paths)
     assert (probes["liveness"]["path"], probes["readiness"]["path"]) == ("/livez", "/readyz")
     assert of_kind(manifests, "ServiceMonitor")["web"]["spec"]["endpoints"][0]["path"] in paths
+
+
+@every_overlay
+def test_pods_fit_the_images(overlay: str) -> None:
+    if not DOCKERFILE.exists():
+        pytest.skip("the images are not part of this checkout")
+    text = DOCKERFILE.read_text()
+    (user,) = set(re.findall(r"^USER (\d+)", text, re.MULTILINE))
+    (file,) = set(re.findall(r"MATTEBOX_HEALTH_FILE=(\S+)", text))
+    assert 'ENTRYPOINT ["tini", "--", "mattebox"]' in text
+    targets = set(re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE))
+    for name, pod in pods(rendered(overlay)).items():
+        container = pod["containers"][0]
+        assert pod["securityContext"]["runAsUser"] == int(user)
+        assert re.sub(r"^.*/(mattebox-)?|:.*$", "", container["image"]) in targets
+        if name != "web":
+            probes = [container[f"{kind}Probe"]["exec"]["command"][-1] for kind in ("startup", "liveness", "readiness")]
+            assert all("$MATTEBOX_HEALTH_FILE" in probe for probe in probes)
+            assert str(Path(file).parent) in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
 @every_overlay
