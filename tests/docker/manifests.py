@@ -10,6 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import kubernetes_validate
+from cloudcoil.models.keda.v1alpha1 import ScaledObject
+from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +22,20 @@ OVERLAYS = sorted(folder.name for folder in (KUBERNETES / "overlays").iterdir())
 DOC = ROOT / "docs/kubernetes.md"
 ALL = "gpu+s3+sentinel"
 """The kustomization that docs/kubernetes.md shows: the overlay gpu with two components and changes of its own."""
+
+KUBERNETES_VERSION = "1.37"
+OPERATORS: dict[str, type[BaseModel]] = {"ScaledObject": ScaledObject, "ServiceMonitor": ServiceMonitor}
+SECRETS = {
+    "redis-url": "redis://:secret@valkey.example.com:6379/0",
+    "redis-password": "secret",
+    "tokens": "ann:1234,metrics:5678",
+    "metrics-token": "5678",
+    "secret": "x" * 32,
+    "turn-secret": "turn",
+    "s3-access-key-id": "id",
+    "s3-secret-access-key": "key",
+}
+"""Values for the keys of the secret `mattebox`."""
 
 Manifest = dict[str, Any]
 
@@ -116,3 +134,12 @@ def secret_keys(manifests: tuple[Manifest, ...]) -> Iterator[tuple[str, bool]]:
     for monitor in of_kind(manifests, "ServiceMonitor").values():
         for endpoint in monitor["spec"]["endpoints"]:
             yield endpoint["authorization"]["credentials"]["key"], False
+
+
+def check(manifest: Manifest) -> None:
+    """Raises ValidationError where a manifest is not valid, or has a field that its kind does not have."""
+    if (model := OPERATORS.get(manifest["kind"])) is None:
+        kubernetes_validate.validate(manifest, KUBERNETES_VERSION, strict=True)
+        return
+    kept = model.model_validate(manifest).model_dump(by_alias=True, exclude_none=True, mode="json")
+    assert kept == manifest, "the model drops fields that it does not know"

@@ -9,9 +9,6 @@ import click
 import kubernetes_validate
 import pytest
 import typer
-from cloudcoil.models.keda.v1alpha1 import ScaledObject
-from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
-from pydantic import BaseModel
 
 from commands.app import __version__, app
 from commands.serve import _STOP_S
@@ -22,42 +19,25 @@ from stream.storage import STORAGES
 from tests.docker import exposition
 from tests.docker.manifests import (
     ALL,
-    DOC,
     OVERLAYS,
     ROOT,
+    SECRETS,
     Manifest,
+    check,
     containers,
     environment,
     of_kind,
     pods,
-    read_yaml,
     rendered,
     renderer,
     secret_keys,
-    yaml_blocks,
 )
 from web.app import create_app
 from web.server import _GRACE_S
 
 pytestmark = pytest.mark.skipif(renderer() is None, reason="needs kubectl or kustomize")
 
-KUBERNETES_VERSION = "1.37"
 DOCKERFILE = ROOT / "docker/Dockerfile"
-OPERATORS: dict[str, type[BaseModel]] = {
-    "ScaledObject": ScaledObject,
-    "ServiceMonitor": ServiceMonitor,
-    "PrometheusRule": PrometheusRule,
-}
-SECRETS = {
-    "redis-url": "redis://:secret@valkey.example.com:6379/0",
-    "redis-password": "secret",
-    "tokens": "ann:1234,metrics:5678",
-    "metrics-token": "5678",
-    "secret": "x" * 32,
-    "turn-secret": "turn",
-    "s3-access-key-id": "id",
-    "s3-secret-access-key": "key",
-}
 OTHERS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}
 """Environment variables that are not settings: they are those of obstore."""
 
@@ -66,15 +46,6 @@ every_overlay = pytest.mark.parametrize("overlay", [*OVERLAYS, ALL])
 
 def settings_names() -> set[str]:
     return {f"MATTEBOX_{name.upper()}" for name in Settings.model_fields} | {"REDIS_URL"}
-
-
-def check(manifest: Manifest) -> None:
-    """Raises ValidationError where a manifest is not valid, or has a field that its kind does not have."""
-    if (model := OPERATORS.get(manifest["kind"])) is None:
-        kubernetes_validate.validate(manifest, KUBERNETES_VERSION, strict=True)
-        return
-    kept = model.model_validate(manifest).model_dump(by_alias=True, exclude_none=True, mode="json")
-    assert kept == manifest, "the model drops fields that it does not know"
 
 
 @every_overlay
@@ -145,16 +116,6 @@ def test_every_command_is_one_of_the_command_line(overlay: str) -> None:
         assert context.params["as_json"]
         kinds[name] = (command, context.params.get("kind"))
     assert kinds == {"web": ("web", None), "live-worker": ("worker", "live"), "file-worker": ("worker", "files")}
-
-
-@every_overlay
-def test_the_documentation_lists_every_key_of_the_secret(overlay: str) -> None:
-    section = DOC.read_text().partition("\n## The secret\n")[2].partition("\n## ")[0]
-    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| ([^|]*) \|", section, re.MULTILINE))
-    for key, optional in secret_keys(rendered(overlay)):
-        assert key in rows
-        assert ("optional" in rows[key]) == optional, key
-    assert set(rows) <= set(SECRETS), "a key that nothing uses"
 
 
 def test_without_optional_keys_the_settings_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,27 +284,3 @@ def test_overlays_differ_in_what_they_are_for() -> None:
 @every_overlay
 def test_images_have_the_version_of_the_product(overlay: str) -> None:
     assert {each["image"].rpartition(":")[2] for each in containers(rendered(overlay)).values()} == {__version__}
-
-
-def test_the_ingress_in_the_documentation_is_valid() -> None:
-    (ingress,) = (each for block in yaml_blocks(DOC) for each in read_yaml(block) if each["kind"] == "Ingress")
-    check(ingress)
-    service = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
-    ports = of_kind(rendered("cpu"), "Service")[service["name"]]["spec"]["ports"]
-    assert service["port"]["name"] in {port["name"] for port in ports}
-
-
-def test_the_kustomization_in_the_documentation_changes_what_it_says() -> None:
-    manifests = rendered(ALL)
-    assert containers(manifests)["web"]["image"] == f"ghcr.io/you/mattebox-web:{__version__}"
-    assert containers(manifests)["file-worker"]["image"] == f"ghcr.io/you/mattebox-worker-cuda:{__version__}"
-    assert environment(manifests, "web", SECRETS)["MATTEBOX_STORAGE"] == "s3://your-bucket/mattebox"
-    assert environment(manifests, "web", SECRETS)["MATTEBOX_TRUSTED_PROXIES"], "the other settings stay"
-    assert of_kind(manifests, "Deployment")["live-worker"]["spec"]["replicas"] == 4
-    scaled = of_kind(manifests, "ScaledObject")["file-worker"]["spec"]
-    assert (scaled["maxReplicaCount"], scaled["minReplicaCount"], len(scaled["triggers"])) == (30, 0, 1)
-
-
-def test_the_documented_command_creates_all_required_keys() -> None:
-    created = set(re.findall(r"--from-literal=([a-z0-9-]+)=", DOC.read_text()))
-    assert created == {key for key, optional in secret_keys(rendered("gpu")) if not optional}
