@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     )
     slate_after_s: float = Field(1.0, gt=0, description="a live source without a frame for this long shows the slate")
     live_sessions: int = Field(0, ge=0, description="live videos per worker; 0: measured at start")
+    drain_s: float = Field(
+        0.0, ge=0, le=86_400, description="a worker that is shut down lets its live videos continue for this long"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

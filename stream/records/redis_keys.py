@@ -30,6 +30,7 @@ mattebox:leases              zset: "<job> <task>" of running tasks → when the 
 mattebox:ready:<owner>       zset: jobs with tasks ready, ordered by priority, then age
 mattebox:owners              zset: owner → when a worker last took a task of the owner
 mattebox:wake                list: a token per new task, which wakes a waiting worker
+mattebox:waiting             hash: job → its tasks that wait for a worker; "total": their sum
 mattebox:ended               zset: job → when it ended
 mattebox:hooks               zset: ended job with a webhook → when to call it next
 mattebox:removed:<job>       string: marks that the job was removed, not lost
