@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     birefnet: str = Field("general", description="weights: a name, repo id or file, with @WxH for the input size")
     half: bool = Field(True, description="half precision, where the device supports it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
+    health_file: Path | None = Field(
+        None, description="`worker` and `serve` touch this file once a second while their programs work"
+    )
     data_dir: Path = Field(default_factory=_data_dir, description="records, backgrounds and the secret")
     storage: str = Field(
         "", description="where uploads and results are stored: a folder, or s3://BUCKET; empty: data_dir"
