@@ -97,6 +97,16 @@ def test_each_kind_of_machine_has_a_worker_for_live_video_and_one_for_files(prof
     assert sorted(chosen) == [["worker", "--for", "files"], ["worker", "--for", "live"]]
 
 
+def test_each_service_builds_the_image_that_it_runs() -> None:
+    targets = {name: service["build"]["target"] for name, service in own_services().items()}
+    cpu, gpu = dict.fromkeys(("live", "files"), "worker"), dict.fromkeys(("live-gpu", "files-gpu"), "worker-cuda")
+    assert targets == {"web": "web"} | cpu | gpu
+    for name, target in targets.items():
+        assert own_services()[name]["image"].startswith(f"mattebox/{target}:")
+        reserved = own_services()[name].get("deploy")
+        assert (reserved is not None) is (target == "worker-cuda")
+
+
 def test_live_workers_publish_the_ports_for_media() -> None:
     live = [service for service in own_services().values() if "live" in service["command"]]
     assert [service["ports"] for service in live] == [["${MATTEBOX_UDP_PORTS:?}:${MATTEBOX_UDP_PORTS:?}/udp"]] * 2
