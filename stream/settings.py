@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from stream import cores
 from stream.errors import UsageError
 from stream.limits import JOBS_KEEP_S
 
@@ -34,7 +35,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MATTEBOX_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    threads: int = Field(0, ge=0, le=256, description="cores to use; 0: all available to this process")
+    threads: int = Field(
+        0, ge=0, le=256, description="cores to use; 0: all that this process and its container may use"
+    )
     offline: bool = Field(False, description="never use the network")
     cache_dir: Path = Field(default_factory=_cache_dir, description="where weights are stored")
     max_pixels: int = Field(36_000_000, ge=4, description="largest frame read, width x height (8K fits)")
@@ -146,11 +149,7 @@ class Settings(BaseSettings):
 
     def cores(self) -> int:
         """Number of cores to use, at least 1."""
-        if self.threads:
-            return self.threads
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return self.threads or cores.available()
 
     def codec_threads(self) -> int:
         """Threads of one encoder or decoder, 1 to 8.
