@@ -6,6 +6,7 @@ import typer
 
 from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
+from commands.passwords import PasswordFile, address_of, with_password_of
 from stream.records.options import Edges
 
 
@@ -17,7 +18,8 @@ def camera(
         str,
         typer.Option(
             metavar="SRC",
-            help="A camera (camera:, camera:/dev/video2), the address of another live source, or a video file.",
+            help="A camera (camera:, camera:/dev/video2), the address of another live source, or a video file. "
+            "@FILE: the address in a file.",
         ),
     ] = "camera:",
     device: Annotated[
@@ -27,6 +29,7 @@ def camera(
             help="The virtual camera: camera: for the first one, camera:/dev/video10, or camera:pipewire.",
         ),
     ] = "camera:",
+    password_file: PasswordFile = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin a video file again at its end.")] = False,
     idle: Annotated[
         bool,
@@ -46,7 +49,8 @@ def camera(
 
     log.configure(verbose, as_json)
     options = matting.options(edges, weights)
+    source = address_of(source)
     shared_options.check_name(source)
-    task = CameraRun(source, device, options, matting.size_px, loop, idle=idle)
+    task = CameraRun(with_password_of(source, password_file), device, options, matting.size_px, loop, idle=idle)
     report = reporter(as_json)
     report.done(show(task, shared_options.settings_with(weights, options.engine), report))

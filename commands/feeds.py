@@ -12,7 +12,7 @@ import typer
 from commands import job_request, shared_options
 from commands.matting_options import MattingOptions, with_matting_options
 from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
-from commands.passwords import PasswordFile, with_password_of
+from commands.passwords import TOKEN_FILE_HELP, PasswordFile, address_of, token_of, with_password_of
 from commands.remote_options import LOCAL, Token, Url, remote_at
 from stream import limits
 from stream.errors import BackgroundError, RemoteError, UsageError
@@ -33,6 +33,7 @@ OutputRef = Annotated[
 WhipToken = Annotated[
     str, typer.Option(envvar="MATTEBOX_WHIP_TOKEN", help="Bearer token of the WHIP servers among the outputs.")
 ]
+WhipTokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate of the source and outputs.")]
 ShowRoom = Annotated[bool, typer.Option("--show-room", help="Allow the outputs to show the unmatted room.")]
 
@@ -41,16 +42,19 @@ ShowRoom = Annotated[bool, typer.Option("--show-room", help="Allow the outputs t
 @with_matting_options
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name for the feed.")],
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Address of the source, such as rtsp://HOST/PATH.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="Address of the source, such as rtsp://HOST/PATH; or @FILE.")
+    ],
     matting: MattingOptions,
     edges: Edges,
     outputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DST]...", help="Addresses of the outputs, such as rtmp://HOST/APP/KEY."),
+        typer.Argument(metavar="[DST]...", help="Addresses of the outputs, such as rtmp://HOST/APP/KEY; or @FILE."),
     ] = None,
     bitrate: Bitrate = None,
     audio: AudioOption = Audio.COPY,
     whip_token: WhipToken = "",
+    whip_token_file: WhipTokenFile = None,
     insecure: Insecure = False,
     show_room: ShowRoom = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start the feed now.")] = True,
@@ -60,7 +64,9 @@ def add(
     as_json: shared_options.Json = False,
 ) -> None:
     """Add a feed. It runs on the server until it is removed."""
-    remote = remote_at(server, token)
+    remote, bearer = remote_at(server, token), token_of(whip_token, whip_token_file, "--whip-token")
+    address = with_password_of(address_of(source), password_file)
+    sent = [_output(text, bitrate, audio, bearer, insecure) for text in outputs or []]
     options, of_server = job_request.read_options(matting, edges)
     job_request.check_background(options.background, shared_options.settings_with(None, options.engine))
     chosen = options.model_dump(mode="json", exclude_defaults=True)
@@ -68,11 +74,11 @@ def add(
     width, height = matting.size_px
     body = {
         "name": name,
-        "source": with_password_of(source, password_file),
+        "source": address,
         "insecure": insecure,
         "width": width,
         "height": height,
-        "outputs": [_output(address, bitrate, audio, whip_token, insecure) for address in outputs or []],
+        "outputs": sent,
         "options": chosen,
         "show_room": show_room,
         "running": start,
@@ -80,7 +86,9 @@ def add(
     _print(remote.create(http_paths.FEEDS, body), as_json)
 
 
-def _output(address: str, bitrate: str | None, audio: Audio, token: str, insecure: bool) -> dict[str, Any]:
+def _output(text: str, bitrate: str | None, audio: Audio, token: str | None, insecure: bool) -> dict[str, Any]:
+    """text: the address, or @FILE."""
+    address = address_of(text)
     output = {"address": address, "bitrate": parse_bitrate(bitrate), "audio": audio.value, "insecure": insecure}
     return output | ({"token": token} if token and address.lower().startswith("whip") else {})
 
@@ -122,7 +130,7 @@ def change(
         ),
     ] = None,
     add: Annotated[
-        list[str] | None, typer.Option(metavar="DST", help="Address of an output to add; repeatable.")
+        list[str] | None, typer.Option(metavar="DST", help="Address of an output to add, or @FILE; repeatable.")
     ] = None,
     remove: OutputRef = None,
     pause: OutputRef = None,
@@ -132,16 +140,17 @@ def change(
     bitrate: Bitrate = None,
     audio: AudioOption = Audio.COPY,
     whip_token: WhipToken = "",
+    whip_token_file: WhipTokenFile = None,
     insecure: Insecure = False,
     show_room: ShowRoom = False,
     server: Url = LOCAL,
     token: Token = "",
     as_json: shared_options.Json = False,
 ) -> None:
-    """Change a feed while it runs. --bitrate, --audio, --whip-token and --insecure apply to added outputs."""
-    remote = remote_at(server, token)
+    """Change a feed while it runs. --bitrate, --audio, --whip-token (-file) and --insecure apply to added outputs."""
+    remote, bearer = remote_at(server, token), token_of(whip_token, whip_token_file, "--whip-token")
+    added = [_output(text, bitrate, audio, bearer, insecure) for text in add or []]
     feed = _found(remote, ref)
-    added = [_output(address, bitrate, audio, whip_token, insecure) for address in add or []]
     changes = {"add": added, "remove": remove or [], "pause": pause or [], "resume": resume or []}
     body = {"outputs": changes, "options": _options(remote, feed, option or []), "show_room": show_room}
     given = {"name": name, "running": start}

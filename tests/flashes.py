@@ -15,13 +15,20 @@ _PHASE = 0.48  # share of every period before its flash: a time of a frame at 25
 _BACKGROUND, _FLASH = (0, 200, 60), (255, 255, 255)
 
 
-def make_clip(path: Path, duration_s: float, codec: str = "aac", rate_hz: int = 48_000, every_s: float = 1.0) -> Path:
-    """Write H.264 and sound into `path`, with a flash and a beep of 0.12 s in each period of every_s.
+def make_clip(
+    path: Path,
+    duration_s: float,
+    codec: str = "aac",
+    rate_hz: int = 48_000,
+    every_s: float = 1.0,
+    picture_codec: str = "libx264",
+) -> Path:
+    """Write a picture and sound into `path`, with a flash and a beep of 0.12 s in each period of every_s.
 
     codec: FFmpeg's name of the audio encoder. every_s: a whole number, so that flashes begin with a frame.
     """
     with av.open(path, "w") as container:
-        video: Any = container.add_stream("libx264", rate=RATE)
+        video: Any = container.add_stream(picture_codec, rate=RATE)
         video.width, video.height = SIZE
         video.gop_size = RATE // 2
         video.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20", "threads": "1"}

@@ -4,7 +4,8 @@ For the system's Python, which has the package `gi`; imports nothing from this r
 prints "ready". Paths:
 
 /h264, /h265, /mjpeg, /h264-opus, /h264-pcmu, /h264-pcma: live test pictures, with ticks as sound.
-/NAME for each `--clip NAME=FILE`: a Matroska file of H.264 and AAC, played from its start when the first client comes.
+/NAME for each `--clip NAME=FILE`: a Matroska file of H.264 and AAC, played from its start when the first client comes;
+of H.265 and AAC where NAME begins with "h265".
 /rec, /rec-aac: accept ANNOUNCE and RECORD of H.264, the second with AAC, and write the Matroska file `--record`.
 """
 
@@ -37,8 +38,8 @@ LIVE = {
     "/h264-pcma": H264 + TICKS.format(8000) + "alawenc ! rtppcmapay name=pay1",
 }
 CLIP = (
-    "filesrc location={} ! matroskademux name=demux "
-    "demux.video_0 ! queue ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=1 "
+    "filesrc location={file} ! matroskademux name=demux "
+    "demux.video_0 ! queue ! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval=1 "
     "demux.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97"
 )
 RECORD = (
@@ -104,7 +105,7 @@ def main() -> None:
         server.mount(path, launch)
     for clip in arguments.clip:
         name, _, file = clip.partition("=")
-        server.mount(f"/{name}", CLIP.format(file))
+        server.mount(f"/{name}", CLIP.format(file=file, codec="h265" if name.startswith("h265") else "h264"))
     if arguments.record:
         server.mount("/rec", RECORD.format(arguments.record), record=True)
         server.mount("/rec-aac", RECORD.format(arguments.record) + RECORD_AAC, record=True)

@@ -35,7 +35,8 @@ mattebox:hooks               zset: ended job with a webhook → when to call it 
 mattebox:removed:<job>       string: marks that the job was removed, not lost
 mattebox:job-key:<n>:<owner>:<key>  string: id of the job created with an idempotency key
 
-mattebox:feed:<id>           hash: the record of a feed, one field each; losses is internal. No expiry
+mattebox:feed:<id>           hash: the record of a feed, one field each; renewed_s (the lease), deaths, losses and
+                             trial_s are internal. No expiry
 mattebox:feed-secrets:<id>   hash: complete addresses and tokens; `request`: digest of the request that created it. No
                              expiry
 mattebox:feeds-of:<owner>    zset: id → when it was created, in microseconds. No expiry

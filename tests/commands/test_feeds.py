@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
-from stream.records.feeds import FeedReport, OutputReport
+from stream.records.feeds import REASONS, FeedReport, OutputReport
+from stream.records.jobs import POISON
 from stream.records.live import Meters
+from stream.records.redis_keys import PREFIX
 from stream.settings import Settings
 from tests.media import mattebox
 from tests.servers import start_server
@@ -43,6 +46,7 @@ def report(site: Site, id: str, output: str) -> None:
         claimed = await feeds.claim("w1")
         assert claimed is not None
         assert claimed.feed.id == id
+        await site.context.store.link.ask("ZADD", f"{PREFIX}feeds-leased", 1e12, id)  # the commands may be slow
         lost = OutputReport(
             id=output, state="reconnecting", reason="connection refused", frames=90, dropped=4, bitrate_bps=2_500_000
         )
@@ -52,6 +56,16 @@ def report(site: Site, id: str, output: str) -> None:
         )
 
     site.call(store())
+
+
+def token_of_last_output(site: Site, id: str) -> str:
+    async def read() -> str:
+        claimed = await FeedStore(site.context.store.link).claim("w1")
+        assert claimed is not None
+        assert claimed.feed.id == id
+        return claimed.secrets.outputs[claimed.feed.outputs[-1].id].token
+
+    return site.call(read())
 
 
 def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -> None:
@@ -92,8 +106,29 @@ def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -
     assert (changed["options"]["edges"]["expand"], changed["options"]["edges"]["feather"]) == (3.0, 2.0)
     assert "stopped" in feeds(site, "set", feed["id"][:8], "--stop")[1]
     assert "waiting" in feeds(site, "set", "hall", "--start")[1]
+    (tmp_path / "key").write_text("whip+https://127.0.0.1:1/whip/stream-key\n")
+    more = ("--add", f"@{tmp_path / 'key'}", "--whip-token-file", password)
+    assert "whip+https://127.0.0.1:1" in feeds(site, "set", "hall", *more)[1]
+    assert token_of_last_output(site, feed["id"]) == "pass-word"
     assert feeds(site, "remove", "hall") == (0, "", "")
     assert feeds(site, "list") == (0, "", "")
+
+
+def test_a_failed_feed_says_what_to_do(site: Site) -> None:
+    feeds(site, "add", "poison", SOURCE)
+
+    async def fail() -> None:
+        store = FeedStore(site.context.store.link)
+        for _ in range(lifetimes.FEED_LOSSES):
+            claimed = await store.claim("w1")
+            assert claimed is not None
+            await store.crashed(claimed.feed, POISON)
+
+    site.call(fail())
+    for words in (("list",), ("show", "poison")):
+        assert f"failed    0 outputs  {REASONS[POISON]}" in feeds(site, *words)[1]
+    assert "waiting" in feeds(site, "set", "poison", "--start")[1]
+    assert feeds(site, "remove", "poison")[0] == 0
 
 
 def test_errors_are_one_line(site: Site) -> None:

@@ -4,6 +4,7 @@ import { get, request } from "../shared/api.js";
 import { find, write } from "../shared/dom.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { FeedCard } from "./feed_card.js";
+import { loadChoices } from "./look.js";
 
 const PATH = "/api/feeds";
 const EVERY_MS = 1000;
@@ -61,6 +62,7 @@ find("add").addEventListener("submit", async (event) => {
 async function enter() {
   try {
     showUser(await get("/api/login"));
+    await loadChoices();
   } catch (error) {
     if (error.status === 401) { askToSignIn(); return; }
     setTimeout(enter, 3000);
