@@ -13,7 +13,7 @@ from stream.records.jobs import POISON
 from stream.records.live import Meters
 from stream.records.redis_keys import PREFIX
 from stream.settings import Settings
-from tests.media import mattebox
+from tests.commands.in_process import mattebox_here
 from tests.servers import start_server
 from tests.web.running_site import Site, running
 
@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def feeds(site: Site, *words: object) -> tuple[int, str, str]:
     env = {"MATTEBOX_SERVER": site.url, "MATTEBOX_TOKEN": "secret-secret-secret"}
-    done = mattebox("feeds", *words, env=env)
+    done = mattebox_here("feeds", *words, env=env)
     assert "stream-key" not in done.stdout + done.stderr
     assert "pass-word" not in done.stdout + done.stderr
     return done.returncode, done.stdout, done.stderr

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from stream.sources.paced import Paced
+from stream.sources.live.paced import Paced
 
 MS = Fraction(1, 1000)
 

@@ -17,7 +17,7 @@ from stream.picture.frames import Frame, Sound
 from stream.settings import Settings
 from stream.sources import open_source, source_address
 from stream.sources.base import LiveSource, SourceOptions, SourceState
-from stream.sources.network import DEFAULT_SIZE, NetworkSource
+from stream.sources.live.network import DEFAULT_SIZE, NetworkSource
 from tests.rtsp import ROOM, RtspServer, near
 from tests.servers import free_port
 from web.http.tls import certificate

@@ -15,8 +15,8 @@ from stream.address import Address
 from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceState
-from stream.sources.network import NetworkSource
-from stream.sources.playlist import _Part
+from stream.sources.live.network import NetworkSource
+from stream.sources.live.playlist import _Part
 from tests.http_video import HttpVideoServer
 from tests.live_recording import PROMPT, record, until_live
 from tests.rtsp import ROOM, near

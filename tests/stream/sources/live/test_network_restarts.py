@@ -16,7 +16,7 @@ from stream.errors import NoVideoStream
 from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceOptions, SourceState
-from stream.sources.network import NetworkSource
+from stream.sources.live.network import NetworkSource
 from tests.flashes import beeps_s, flashes_s, offsets_s
 from tests.gst_rtsp import GstRtspServer
 from tests.http_video import HttpVideoServer

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from stream.picture.frames import Sound
-from stream.sources.live_format import DEFAULT, LiveFormat, Template
-from stream.sources.live_sound import LiveSound
+from stream.sources.live.format import DEFAULT, LiveFormat, Template
+from stream.sources.live.sound import LiveSound
 from tests.flashes import loudness
 
 AAC = LiveFormat("aac", 48_000, "stereo")

@@ -32,11 +32,11 @@ from stream.pump import Item, Warnings
 from stream.settings import Settings
 from stream.slot import LiveSlot
 from stream.sources.base import SourceOptions, SourceState
-from stream.sources.connection import Connection, Picture, SoundPacket
-from stream.sources.connections import Connections
-from stream.sources.live_format import DEFAULT, LiveFormat
-from stream.sources.live_sound import LiveSound
-from stream.sources.protocols import PROTOCOLS
+from stream.sources.live.connection import Connection, Picture, SoundPacket
+from stream.sources.live.connections import Connections
+from stream.sources.live.format import DEFAULT, LiveFormat
+from stream.sources.live.protocols import PROTOCOLS
+from stream.sources.live.sound import LiveSound
 
 CLOCK = Fraction(1, 90_000)
 DEFAULT_SIZE = (1280, 720)  # of slates, when no picture has been received yet

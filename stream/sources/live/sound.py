@@ -9,8 +9,8 @@ from typing import cast
 import av
 
 from stream.picture.frames import Sound
-from stream.sources.live_format import LiveFormat, Template, payload
-from stream.sources.sound_converter import SoundConverter
+from stream.sources.live.format import LiveFormat, Template, payload
+from stream.sources.live.sound_converter import SoundConverter
 
 _LAG_S = 0.2  # silence is written so long after its time while the source is away
 _LIVE_LAG_S = 0.5  # and while its sound may only be late, longer than it has been late before

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from stream.log import OncePerSecond
 from stream.settings import Settings
 from stream.sources.base import SourceState
-from stream.sources.connection import Connection
+from stream.sources.live.connection import Connection
 
 _POLL_S = 0.05  # between checks of whether a connection has ended
 _GRACE_S = 0.5  # a working connection ends within the time of a picture; one that hangs is abandoned

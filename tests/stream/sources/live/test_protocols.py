@@ -12,7 +12,7 @@ from stream.registry import find
 from stream.settings import Settings
 from stream.sources import open_source, source_address
 from stream.sources.base import SourceOptions
-from stream.sources.protocols import PROTOCOLS, udp_url
+from stream.sources.live.protocols import PROTOCOLS, udp_url
 
 SETTINGS = Settings(ca_file=Path("/authorities.pem"))
 TLS = {"rtsps", "rtmps", "https"}

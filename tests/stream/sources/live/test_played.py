@@ -17,7 +17,7 @@ from stream.pump import Item, pump
 from stream.settings import Settings
 from stream.sources import open_live_source, open_source
 from stream.sources.base import SourceOptions, SourceState
-from stream.sources.played import PlayedSource
+from stream.sources.live.played import PlayedSource
 from tests.fakes import Unchanged
 from tests.virtual_camera import HEIGHT, RATE, STEP, WIDTH, luma, rate_of, write_grey_clip
 

@@ -19,7 +19,7 @@ from stream.errors import FetchError
 from stream.fetch.certificates import tls_context
 from stream.fetch.safe_http import request
 from stream.settings import Settings
-from stream.sources.connection_errors import refusal
+from stream.sources.live.connection_errors import refusal
 
 PLAYLIST_NAMES = (".m3u8", ".m3u")
 """What the path of a playlist usually ends with."""

@@ -29,10 +29,10 @@ from stream.picture.frames import Sound
 from stream.picture.timing import plausible_rate
 from stream.registry import find
 from stream.settings import Settings
-from stream.sources.connection_errors import CLOSED, explained
-from stream.sources.paced import Paced
-from stream.sources.playlist import PLAYLIST_NAMES, PLAYLIST_OPTIONS, Parts
-from stream.sources.protocols import Protocol
+from stream.sources.live.connection_errors import CLOSED, explained
+from stream.sources.live.paced import Paced
+from stream.sources.live.playlist import PLAYLIST_NAMES, PLAYLIST_OPTIONS, Parts
+from stream.sources.live.protocols import Protocol
 from stream.sources.video_streams import choose, sounds, video_streams
 
 _TIMED_OUT = 0.9  # share of a time limit that counts as all of it: FFmpeg's clock and ours differ a little

@@ -11,10 +11,10 @@ from stream.errors import DeviceError
 from stream.picture.canvas import grey
 from stream.picture.frames import Frame
 from stream.settings import Settings
-from stream.sources import idle
 from stream.sources.base import SourceState
-from stream.sources.idle import IdleSource
-from stream.sources.played import PlayedSource
+from stream.sources.live import idle
+from stream.sources.live.idle import IdleSource
+from stream.sources.live.played import PlayedSource
 from tests.virtual_camera import HEIGHT, WIDTH, write_grey_clip
 from tests.waiting import until
 

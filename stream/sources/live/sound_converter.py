@@ -6,7 +6,7 @@ from typing import Any, cast
 import av
 
 from stream.picture.frames import Sound
-from stream.sources.live_format import LiveFormat
+from stream.sources.live.format import LiveFormat
 
 _JUMP_S = 0.03  # a larger difference between a packet's time and the end of the one before is a hole or an overlap
 

@@ -133,7 +133,7 @@ PROTOCOLS = {
         forbidden="no permission to use the camera",
     ),
     "udp": Protocol(
-        "udp", "mpegts", _udp, demuxer="mpegts", check=_check_udp, opener="stream.sources.protocols:udp_url"
+        "udp", "mpegts", _udp, demuxer="mpegts", check=_check_udp, opener="stream.sources.live.protocols:udp_url"
     ),
     "srt": Protocol("none", "mpegts", demuxer="mpegts", check=_check_srt, opener="stream.srt:open_source"),
 }
