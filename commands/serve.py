@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Coroutine, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,9 +102,23 @@ def _supervise(chosen: Settings, programs: Sequence["Program"], stop_s: float | 
     from stream.serve.supervise import Refusal, Supervisor
 
     try:
-        asyncio.run(_guarded(chosen.redis_url, Supervisor(programs, stop_s).run()))
+        supervisor = Supervisor(programs, stop_s, health_file=_health_file(chosen))
+        asyncio.run(_guarded(chosen.redis_url, supervisor.run()))
     except Refusal:  # the program has printed the reason
         sys.exit(1)
+
+
+def _health_file(chosen: Settings) -> Path | None:
+    """The health file, removed: one of an earlier run says nothing about this one. Raises UsageError if its folder
+    cannot be written."""
+    file = chosen.health_file
+    try:
+        if file is not None:
+            file.touch()
+            file.unlink()
+    except OSError as exc:
+        raise UsageError(f"MATTEBOX_HEALTH_FILE={file}: {exc.strerror}") from None
+    return file
 
 
 def web(
