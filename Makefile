@@ -8,6 +8,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 TORCH  ?= torch==2.13.0
 TORCH_INDEX := $(if $(MATTEBOX_TORCH_INDEX),--index-url $(MATTEBOX_TORCH_INDEX))
 
+# Cached bytecode saves the tests about a tenth of their time: they start hundreds of Python processes, and pytest
+# rewrites the assertions of its modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install test-install serve demo test test-slow check gpu-check format bench clean
 
 help:
@@ -57,10 +61,12 @@ check: test-install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Two tests at a time. Of those that check time limits, never two that need much of the processor (tests/conftest.py).
+# Three tests at a time, on two cores: half of the time a test waits, for a browser, a process or a loop of the server;
+# those that check time limits wait even more. Of these, never two that process much live video, or two that load pages,
+# start many programs or process files (tests/conftest.py).
 test: check
-	$(BIN)/python -m pytest -n 2 -m 'not clocked and not slow and not gpu'
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'clocked and not slow and not gpu'
+	$(BIN)/python -m pytest -n 3 -m 'not clocked and not slow and not gpu'
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'clocked and not slow and not gpu'
 
 # Two tests at a time, except those with time limits.
 test-slow: test-install
@@ -70,6 +76,7 @@ test-slow: test-install
 bench: install
 	$(BIN)/mattebox bench file
 	$(BIN)/mattebox bench live --videos 1 --clip tests/data/talk_bikes.mp4
+	$(BIN)/mattebox bench feed --clip tests/data/talk_bikes.mp4
 
 # On a machine with a CUDA device: parity, kernels and speed, as a table and as JSON. AGAINST: a checkout of the public
 # BiRefNet to compare with. GPU_PYTHON: an interpreter with all requirements; then nothing is installed.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands import shared_options
-from commands.bench_live import listed
+from commands.bench_live import listed, parse_size
 from commands.messages import to_stderr
 from commands.overwriting import check_saved
 from stream.records.engines import ENGINES
@@ -39,13 +39,13 @@ def jobs(
     from stream.settings import settings
     from workers.bench.jobs import bench_jobs
 
-    ((width, _, height),) = (pair.partition("x") for pair in listed(size, "x"))
+    size_px = parse_size(size)
     counts = [int(number) for number in listed(workers)]
     check_saved(save, overwrite)
     rows = []
 
     async def run() -> None:
-        async for row in bench_jobs(clip, engine, frames, (int(width), int(height)), counts, settings(), to_stderr):
+        async for row in bench_jobs(clip, engine, frames, size_px, counts, settings(), to_stderr):
             rows.append(asdict(row))
             print(json.dumps(rows[-1]) if as_json else _line(row), flush=True)
 

@@ -70,6 +70,15 @@ def listed(text: str, separator: str = "") -> list[str]:
     return parts
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from `1280x720`. Raises UsageError."""
+    pairs = listed(text, "x")
+    if len(pairs) != 1:
+        raise UsageError(f"{text!r} is not one size, such as 1280x720")
+    width, _, height = pairs[0].partition("x")
+    return int(width), int(height)
+
+
 _HEAD = "engine        size videos  fps in out   age p50 p95 p99 grows  cpu ms  MiB  wait late  load  dropped"
 
 

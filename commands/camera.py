@@ -6,6 +6,7 @@ import typer
 
 from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
+from commands.passwords import PasswordFile, address_of, with_password_of
 from commands.remote_options import Token
 from stream.errors import UsageError
 from stream.records.options import Edges
@@ -19,7 +20,8 @@ def camera(
         str,
         typer.Option(
             metavar="SRC",
-            help="A camera (camera:, camera:/dev/video2), the address of another live source, or a video file.",
+            help="A camera (camera:, camera:/dev/video2), the address of another live source, or a video file. "
+            "@FILE: the address in a file.",
         ),
     ] = "camera:",
     device: Annotated[
@@ -29,6 +31,7 @@ def camera(
             help="The virtual camera: camera: for the first one, camera:/dev/video10, or camera:pipewire.",
         ),
     ] = "camera:",
+    password_file: PasswordFile = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin a video file again at its end.")] = False,
     idle: Annotated[
         bool,
@@ -56,6 +59,7 @@ def camera(
     from workers.runs.camera import CameraRun, show
 
     log.configure(verbose, as_json)
+    source = address_of(source)
     shared_options.check_name(source)
     if server is None:
         options, matted_by = matting.options(edges, weights), None
@@ -63,6 +67,7 @@ def camera(
         if weights is not None:
             raise UsageError("--weights is for matting on this computer, not for --server")
         options, matted_by = on_server(matting, edges, server, token, insecure)
-    task = CameraRun(source, device, options, matting.size_px, loop, idle=idle, server=matted_by)
+    address = with_password_of(source, password_file)
+    task = CameraRun(address, device, options, matting.size_px, loop, idle=idle, server=matted_by)
     report = reporter(as_json)
     report.done(show(task, shared_options.settings_with(weights, options.engine), report))

@@ -12,7 +12,7 @@ import typer
 from commands import job_request, shared_options
 from commands.matting_options import MattingOptions, with_matting_options
 from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
-from commands.passwords import PasswordFile, with_password_of
+from commands.passwords import TOKEN_FILE_HELP, PasswordFile, address_of, token_of, with_password_of
 from commands.remote_options import LOCAL, Token, Url, remote_at
 from stream import limits
 from stream.errors import BackgroundError, RemoteError, UsageError
@@ -33,9 +33,11 @@ OutputRef = Annotated[
 WhipToken = Annotated[
     str, typer.Option(envvar="MATTEBOX_WHIP_TOKEN", help="Bearer token of the WHIP servers among the outputs.")
 ]
+WhipTokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)]
 WhepToken = Annotated[
     str, typer.Option(envvar="MATTEBOX_WHEP_TOKEN", help="Bearer token of a WHEP server that is the source.")
 ]
+WhepTokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate of the source and outputs.")]
 ShowRoom = Annotated[bool, typer.Option("--show-room", help="Allow the outputs to show the unmatted room.")]
 
@@ -48,19 +50,22 @@ def add(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SRC", help="Address of the source, such as rtsp://HOST/PATH; live:NAME is a stream on the server."
+            metavar="SRC",
+            help="Address of the source, such as rtsp://HOST/PATH; or @FILE. live:NAME is a stream on the server.",
         ),
     ],
     matting: MattingOptions,
     edges: Edges,
     outputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DST]...", help="Addresses of the outputs, such as rtmp://HOST/APP/KEY."),
+        typer.Argument(metavar="[DST]...", help="Addresses of the outputs, such as rtmp://HOST/APP/KEY; or @FILE."),
     ] = None,
     bitrate: Bitrate = None,
     audio: AudioOption = Audio.COPY,
     whip_token: WhipToken = "",
+    whip_token_file: WhipTokenFile = None,
     whep_token: WhepToken = "",
+    whep_token_file: WhepTokenFile = None,
     insecure: Insecure = False,
     show_room: ShowRoom = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start the feed now.")] = True,
@@ -70,21 +75,25 @@ def add(
     as_json: shared_options.Json = False,
 ) -> None:
     """Add a feed. It runs on the server until it is removed."""
-    remote = remote_at(server, token)
+    remote, bearer = remote_at(server, token), token_of(whip_token, whip_token_file, "--whip-token")
+    source_bearer = token_of(whep_token, whep_token_file, "--whep-token")
+    address = with_password_of(address_of(source), password_file)
+    sent = [_output(text, bitrate, audio, bearer, insecure) for text in outputs or []]
     options, of_server = job_request.read_options(matting, edges)
     job_request.check_background(options.background, shared_options.settings_with(None, options.engine))
     chosen = options.model_dump(mode="json", exclude_defaults=True)
-    if not (source.startswith("live:") and _is_default(context, "background")):  # then it is that of the server: none
+    if shared_options.was_given(context, "background") or not address.lower().startswith("live:"):
+        # else the server chooses: none, because such a stream is matted already
         chosen["background"] = of_server or job_request.uploaded_background(remote, options.background)
     width, height = matting.size_px
     body = {
         "name": name,
-        "source": with_password_of(source, password_file),
-        "source_token": whep_token if source.lower().startswith("whep") else "",
+        "source": address,
+        "source_token": (source_bearer or "") if address.lower().startswith("whep") else "",
         "insecure": insecure,
         "width": width,
         "height": height,
-        "outputs": [_output(address, bitrate, audio, whip_token, insecure) for address in outputs or []],
+        "outputs": sent,
         "options": chosen,
         "show_room": show_room,
         "running": start,
@@ -92,13 +101,9 @@ def add(
     _print(remote.create(http_paths.FEEDS, body), as_json)
 
 
-def _is_default(context: typer.Context, option: str) -> bool:
-    """Whether the option was not given on the command line."""
-    origin = context.get_parameter_source(option)
-    return origin is not None and origin.name == "DEFAULT"
-
-
-def _output(address: str, bitrate: str | None, audio: Audio, token: str, insecure: bool) -> dict[str, Any]:
+def _output(text: str, bitrate: str | None, audio: Audio, token: str | None, insecure: bool) -> dict[str, Any]:
+    """text: the address, or @FILE."""
+    address = address_of(text)
     output = {"address": address, "bitrate": parse_bitrate(bitrate), "audio": audio.value, "insecure": insecure}
     return output | ({"token": token} if token and address.lower().startswith("whip") else {})
 
@@ -140,7 +145,7 @@ def change(
         ),
     ] = None,
     add: Annotated[
-        list[str] | None, typer.Option(metavar="DST", help="Address of an output to add; repeatable.")
+        list[str] | None, typer.Option(metavar="DST", help="Address of an output to add, or @FILE; repeatable.")
     ] = None,
     remove: OutputRef = None,
     pause: OutputRef = None,
@@ -150,16 +155,17 @@ def change(
     bitrate: Bitrate = None,
     audio: AudioOption = Audio.COPY,
     whip_token: WhipToken = "",
+    whip_token_file: WhipTokenFile = None,
     insecure: Insecure = False,
     show_room: ShowRoom = False,
     server: Url = LOCAL,
     token: Token = "",
     as_json: shared_options.Json = False,
 ) -> None:
-    """Change a feed while it runs. --bitrate, --audio, --whip-token and --insecure apply to added outputs."""
-    remote = remote_at(server, token)
+    """Change a feed while it runs. --bitrate, --audio, --whip-token (-file) and --insecure apply to added outputs."""
+    remote, bearer = remote_at(server, token), token_of(whip_token, whip_token_file, "--whip-token")
+    added = [_output(text, bitrate, audio, bearer, insecure) for text in add or []]
     feed = _found(remote, ref)
-    added = [_output(address, bitrate, audio, whip_token, insecure) for address in add or []]
     changes = {"add": added, "remove": remove or [], "pause": pause or [], "resume": resume or []}
     body = {"outputs": changes, "options": _options(remote, feed, option or []), "show_room": show_room}
     given = {"name": name, "running": start}

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Coroutine, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,6 +30,8 @@ Tls = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Log as JSON, one object per line.")]
 
 _LOOPBACK = {"MATTEBOX_LOOPBACK_CANDIDATES": "true"}
+_NO_DRAIN = {"MATTEBOX_DRAIN_S": "0"}  # without the web server, which ends too, nobody can end or view a video
+_STOP_S = 15.0  # for programs to end after a signal
 
 # Seconds without a sign of life after which a program is killed and replaced. A live worker must be replaced within the
 # 10 s that an offer waits, so that no client sees an error; its event loop is never blocked for a second. Others may
@@ -61,7 +64,7 @@ def serve(
     if chosen.redis_url:
         _check_redis(chosen)
     url = chosen.redis_url or redis_server.address(chosen.data_dir)
-    env = {"REDIS_URL": url} | (_LOOPBACK if is_loopback(host) else {})
+    env = {"REDIS_URL": url} | _NO_DRAIN | (_LOOPBACK if is_loopback(host) else {})
     common = ["-v"] * verbose + ["--json"] * as_json
     web = ["web", "--host", host, "--port", str(port), "--tls", tls, *common]
     programs = [  # ended in reverse order, so that a running file task may use all time that the others leave
@@ -95,13 +98,27 @@ def _embedded_redis(chosen: Settings) -> "Program":
     )
 
 
-def _supervise(chosen: Settings, programs: Sequence["Program"], stop_s: float | None = 15.0) -> None:
+def _supervise(chosen: Settings, programs: Sequence["Program"], stop_s: float | None = _STOP_S) -> None:
     from stream.serve.supervise import Refusal, Supervisor
 
     try:
-        asyncio.run(_guarded(chosen.redis_url, Supervisor(programs, stop_s).run()))
+        supervisor = Supervisor(programs, stop_s, health_file=_health_file(chosen))
+        asyncio.run(_guarded(chosen.redis_url, supervisor.run()))
     except Refusal:  # the program has printed the reason
         sys.exit(1)
+
+
+def _health_file(chosen: Settings) -> Path | None:
+    """The health file, removed: one of an earlier run says nothing about this one. Raises UsageError if its folder
+    cannot be written."""
+    file = chosen.health_file
+    try:
+        if file is not None:
+            file.touch()
+            file.unlink()
+    except OSError as exc:
+        raise UsageError(f"MATTEBOX_HEALTH_FILE={file}: {exc.strerror}") from None
+    return file
 
 
 def web(
@@ -170,7 +187,7 @@ def _supervised_workers(chosen: Settings, kind: For, common: list[str]) -> None:
         for each, watch in watches.items()
         if kind in (each, For.ALL)
     ]
-    _supervise(chosen, programs, None if kind is For.FILES else 15.0)
+    _supervise(chosen, programs, None if kind is For.FILES else _STOP_S + chosen.drain_s)
 
 
 def _file_worker(chosen: Settings, _spare: bool) -> None:

@@ -108,6 +108,13 @@ def parse_seconds(option: str, text: str) -> float:
         raise UsageError(f"{option}: {exc}") from None
 
 
+def was_given(context: typer.Context, option: str) -> bool:
+    """Whether an option is on the command line; False for a default and for an environment variable. option: the name
+    of its parameter."""
+    origin = context.get_parameter_source(option)
+    return origin is not None and origin.name == "COMMANDLINE"
+
+
 def parse_size(text: str | None) -> tuple[int, int]:
     """Parse WxH, Wx or xH to (width, height) in pixels, with 0 for a missing side. Raises UsageError."""
     if text is None:

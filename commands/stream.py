@@ -1,5 +1,6 @@
 """`mattebox stream`: sends a live source, matted, to files and servers."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,19 +9,20 @@ from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
 from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
 from commands.overwriting import check_existing, check_not_input
-from commands.passwords import PasswordFile, with_password_of
+from commands.passwords import TOKEN_FILE_HELP, PasswordFile, address_of, token_of, with_password_of
 from stream.records.formats import VIDEO_NAMES
 from stream.records.options import Edges
 
 
 @with_matting_options
 def stream(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
             metavar="SRC",
             help="Address of a live source, such as rtsp://[USER[:PASSWORD]@]HOST[:PORT]/PATH; camera: for a camera of "
-            "this computer; or a video file, which plays at its own pace.",
+            "this computer; or a video file, which plays at its own pace. @FILE: the address in a file.",
         ),
     ],
     outputs: Annotated[
@@ -28,7 +30,8 @@ def stream(
         typer.Argument(
             metavar="DST",
             help="The outputs: files, whose names set the format "
-            f"({VIDEO_NAMES}, or .m3u8 for HLS), and addresses such as rtmp://HOST/APP/KEY.",
+            f"({VIDEO_NAMES}, or .m3u8 for HLS), and addresses such as rtmp://HOST/APP/KEY. @FILE: the address in a "
+            "file, which keeps it out of the process list.",
         ),
     ],
     matting: MattingOptions,
@@ -44,11 +47,21 @@ def stream(
     ] = None,
     audio: AudioOption = Audio.COPY,
     token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="Bearer token for a WHEP source and WHIP outputs.")
+        str | None,
+        typer.Option(
+            metavar="TOKEN",
+            envvar="MATTEBOX_WHIP_TOKEN",
+            help="Bearer token for WHIP outputs. Given as an option, it is for a WHEP source, too.",
+        ),
     ] = None,
+    token_file: Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)] = None,
     source_token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="Another token for the source; '' for none.")
+        str | None,
+        typer.Option(
+            metavar="TOKEN", envvar="MATTEBOX_WHEP_TOKEN", help="Another token for a WHEP source; '' for none."
+        ),
     ] = None,
+    source_token_file: Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate.")] = False,
     weights: shared_options.Weights = None,
     overwrite: shared_options.Overwrite = False,
@@ -68,6 +81,11 @@ def stream(
 
     log.configure(verbose, as_json)
     options = matting.options(edges, weights)
+    source, outputs = address_of(source), [address_of(output) for output in outputs]
+    bearer = token_of(token, token_file, "--token")
+    source_bearer = token_of(source_token, source_token_file, "--source-token")
+    if source_bearer is None and (token_file is not None or shared_options.was_given(context, "token")):
+        source_bearer = bearer  # one in the environment is for outputs only
     task = StreamRun(
         with_password_of(source, password_file),
         outputs[0],
@@ -76,8 +94,8 @@ def stream(
         matting.size_px,
         tuple(outputs[1:]),
         loop,
-        Sending(parse_bitrate(bitrate), rate, audio.value, token, insecure),
-        token if source_token is None else source_token,
+        Sending(parse_bitrate(bitrate), rate, audio.value, bearer, insecure),
+        source_bearer,
     )
     for output in outputs:
         shared_options.check_name(output)

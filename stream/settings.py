@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from stream import cores
 from stream.errors import UsageError
 from stream.limits import JOBS_KEEP_S
 
@@ -34,7 +35,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MATTEBOX_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    threads: int = Field(0, ge=0, le=256, description="cores to use; 0: all available to this process")
+    threads: int = Field(
+        0, ge=0, le=256, description="cores to use; 0: all that this process and its container may use"
+    )
     offline: bool = Field(False, description="never use the network")
     cache_dir: Path = Field(default_factory=_cache_dir, description="where weights are stored")
     max_pixels: int = Field(36_000_000, ge=4, description="largest frame read, width x height (8K fits)")
@@ -47,6 +50,9 @@ class Settings(BaseSettings):
     birefnet: str = Field("general", description="weights: a name, repo id or file, with @WxH for the input size")
     half: bool = Field(True, description="half precision, where the device supports it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
+    health_file: Path | None = Field(
+        None, description="`worker` and `serve` touch this file once a second while their programs work"
+    )
     data_dir: Path = Field(default_factory=_data_dir, description="records, backgrounds and the secret")
     storage: str = Field(
         "", description="where uploads and results are stored: a folder, or s3://BUCKET; empty: data_dir"
@@ -120,6 +126,9 @@ class Settings(BaseSettings):
     )
     slate_after_s: float = Field(1.0, gt=0, description="a live source without a frame for this long shows the slate")
     live_sessions: int = Field(0, ge=0, description="live videos per worker; 0: measured at start")
+    drain_s: float = Field(
+        0.0, ge=0, le=86_400, description="a worker that is shut down lets its live videos continue for this long"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -143,11 +152,7 @@ class Settings(BaseSettings):
 
     def cores(self) -> int:
         """Number of cores to use, at least 1."""
-        if self.threads:
-            return self.threads
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return self.threads or cores.available()
 
     def codec_threads(self) -> int:
         """Threads of one encoder or decoder, 1 to 8.

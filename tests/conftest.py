@@ -16,28 +16,30 @@ from tests.workers.models.birefnet import deterministic
 
 CLOCKED = (
     "stream/rtc/test_whep_source", "workers/live/test_streams", "workers/runs/test_remote_matting",
-    "end_to_end/", "web/static/test_page", "web/static/test_studio", "web/static/test_tools",
-    "web/static/test_devices", "web/static/test_touch", "web/test_server", "stream/rtc/test_chromium",
+    "end_to_end/", "web/static/test_page", "web/static/test_tools",
+    "web/static/test_devices", "web/test_server", "stream/rtc/test_chromium",
     "stream/rtc/test_encoder", "stream/rtc/test_ice", "stream/rtc/test_live_path", "stream/rtc/test_peer",
     "stream/rtc/test_dtls_overrides", "stream/rtc/test_odd_packets", "stream/rtc/test_source",
-    "stream/sources/test_network", "stream/records/test_store_faults", "stream/serve/",
-    "stream/test_loops", "stream/test_pump", "workers/bench/test_live", "workers/files/test_worker",
+    "stream/sources/live/test_network", "stream/records/test_store_faults", "stream/serve/",
+    "stream/test_loops", "stream/test_pump", "workers/files/test_worker",
     "workers/live/test_device_thread", "workers/live/test_matte", "workers/live/test_worker",
     "workers/live/test_feeds", "workers/test_lifecycle", "stream/rtc/test_lip_sync",
     "stream/rtc/test_whip_client", "stream/srt/test_connection", "stream/srt/test_live", "workers/runs/test_stream",
     "test_new_engine", "stream/sinks/live/", "commands/test_stream", "commands/test_camera",
-    "stream/sources/test_played", "stream/sources/test_idle", "stream/sinks/cameras/test_pipewire",
+    "stream/sources/live/test_played", "stream/sources/live/test_idle", "stream/sinks/cameras/test_pipewire",
 )  # fmt: skip
 """Modules with timing requirements, which other load on the machine would disturb."""
 
 DEMANDING = (
-    "end_to_end/", "web/static/", "stream/rtc/test_chromium", "stream/rtc/test_encoder", "stream/rtc/test_lip_sync",
-    "stream/rtc/test_live_path", "stream/rtc/test_whip_client", "test_new_engine", "workers/bench/", "workers/live/",
+    "end_to_end/", "stream/rtc/test_chromium", "stream/rtc/test_encoder", "stream/rtc/test_lip_sync",
+    "stream/rtc/test_live_path", "workers/live/test_device_thread", "workers/live/test_matte",
 )  # fmt: skip
-"""Those of them that process live video or run a browser: one at a time, beside another that mostly waits."""
+"""Those of them that process much live video: one at a time, beside others that mostly wait."""
 
-LIGHT = ("end_to_end/test_start", "end_to_end/test_apart")
-"""Modules below those that only start and end servers, or process files: they may run beside another."""
+BUSY = ("web/static/", "end_to_end/test_start", "end_to_end/test_apart", "test_new_engine", "workers/files/")
+"""Those that load pages in a browser, start many programs or process files: likewise one at a time."""
+
+_GROUPS = {"busy": BUSY, "demanding": DEMANDING}  # the first that matches
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"  # images for people to look at after a run
 
@@ -73,24 +75,30 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """For the clocked parts, import only modules with clocked tests: importing all takes longer than many tests."""
-    words = config.option.markexpr.split()
-    if "clocked" not in words or "not clocked" in config.option.markexpr or "or" in words:
+    """Import only modules with tests of the part that runs: importing all takes longer than many tests."""
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+    path, words = collection_path.relative_to(Path(__file__).parent).as_posix(), config.option.markexpr.split()
+    if "or" in words or "clocked" not in words:
         return None
-    path = collection_path.relative_to(Path(__file__).parent).as_posix()
+    if "not clocked" in config.option.markexpr:
+        return True if path.startswith(CLOCKED) else None
     return None if path.startswith(CLOCKED) or "clocked" in collection_path.read_text() else True
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(tests).as_posix()
         if path.startswith(CLOCKED):
             item.add_marker(pytest.mark.clocked)
-        if path.startswith(DEMANDING) and not path.startswith(LIGHT):
-            item.add_marker(pytest.mark.xdist_group("demanding"))
+        item.add_marker(pytest.mark.xdist_group(_group(path)))
+
+
+def _group(path: str) -> str:
+    """Tests of a group run one after another. A module is in one group, so that its fixtures are set up once."""
+    return next((name for name, modules in _GROUPS.items() if path.startswith(modules)), path)
 
 
 @pytest.fixture

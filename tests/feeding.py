@@ -87,6 +87,7 @@ class Receiver:
 
     def _run(self) -> None:
         url, form, options = self._arguments
+        options = {"analyzeduration": "500000"} | options  # else FFmpeg waits 5 s for sound that does not come
         try:
             with av.open(url, "r", format=form, options=options) as container:
                 for picture in container.decode(video=0):

@@ -8,7 +8,7 @@ from stream.address import Address
 from stream.picture.frames import Frame
 from stream.settings import Settings
 from stream.sources.base import SourceOptions, SourceState
-from stream.sources.network import NetworkSource
+from stream.sources.live.network import NetworkSource
 from tests.flashes import beeps_s, flashes_s, loudness, offsets_s
 
 IN_STEP_S = 0.04

@@ -139,6 +139,15 @@ def numbered_clip(path: Path, frames: int = 12, width: int = 64, height: int = 4
     return write_video(path, (numbered(n, width, height) for n in range(frames)), **settings)
 
 
+def first_frames(source: Path, path: Path, count: int) -> Path:
+    """The first frames of a video, losslessly, in `path` (.mkv)."""
+    with av.open(str(source)) as whole:
+        frames = list(islice(whole.decode(video=0), count))
+    first = frames[0]
+    colour = (first.colorspace, first.color_range, first.color_primaries, first.color_trc)
+    return write_video(path, frames, codec="ffv1", pix_fmt=first.format.name, colour=colour)
+
+
 def remuxed(
     source: Path,
     path: Path,

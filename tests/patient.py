@@ -1,7 +1,8 @@
-"""The product's own time limits, lengthened.
+"""The product's own time limits, lengthened, and its pauses, shortened.
 
 Under load a limit of a second ends what a test has begun, such as a call to Redis or the lease of a worker. Tests of
-the parallel part run with long limits; tests of the limits themselves are marked `clocked`, or set short ones.
+the parallel part run with long limits; tests of the limits themselves are marked `clocked`, or set short ones. What the
+product checks once a second would make every test of it wait for the next check.
 """
 
 import sys
@@ -20,17 +21,28 @@ _LIMITS = (
     ("stream.serve.redis_server", "_START_S"),
     ("commands.client", "_TIMEOUT_S"),
 )
+_PAUSES = (
+    ("commands.jobs", "_POLL_S"),
+    ("web.app", "_REAP_S"),
+    ("web.app", "_REAP_FEEDS_S"),
+    ("web.http.token_check", "_SLOW_S"),
+    ("web.videos.events", "_POLL_S"),
+    ("web.videos.webhooks", "IDLE_S"),
+)
+_PAUSE_S = 0.1
 
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """Within it, this process waits PATIENCE_S for Redis and servers, and leases and heartbeats last as long."""
+    """Within it, this process waits PATIENCE_S for Redis and servers, and leases and heartbeats last as long. Between
+    checks it waits _PAUSE_S."""
     with pytest.MonkeyPatch.context() as patch:
         for name in _LIVES:
             patch.setattr(lifetimes, name, PATIENCE_S)
-        for module, name in _LIMITS:
-            if module in sys.modules:  # what no test has imported need not be installed
-                patch.setattr(f"{module}.{name}", PATIENCE_S)
+        for value, places in ((PATIENCE_S, _LIMITS), (_PAUSE_S, _PAUSES)):
+            for module, name in places:
+                if module in sys.modules:  # what no test has imported need not be installed
+                    patch.setattr(f"{module}.{name}", value)
         _forget_scripts()
         yield
     _forget_scripts()

@@ -10,7 +10,6 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from urllib.parse import urlsplit
 
@@ -18,10 +17,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from workers.bench.rtp import CLOCK, Packetizer, nal_units
+
 ROOM, SUBJECT = (0, 200, 60), (196, 140, 112)
-CLOCK = 90_000
 _STRETCH = 10  # frames between changes of the aspect ratio
-_PACKET = 1400  # bytes of H.264 in one RTP packet
 
 
 def scene(n: int, width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -55,35 +54,7 @@ class Camera:
         picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
         picture.pts, picture.time_base = self._count, Fraction(1, self.rate)
         self._count += 1
-        stream = b"".join(bytes(packet) for packet in self._context.encode(picture))
-        return [unit for unit in re.split(rb"\x00\x00\x00?\x01", stream) if unit]
-
-
-class Packets:
-    """NAL units as RTP packets (RFC 6184)."""
-
-    def __init__(self) -> None:
-        self._number = 0
-
-    def __call__(self, units: Sequence[bytes], ticks: int) -> Iterator[bytes]:
-        payloads = [payload for unit in units for payload in _split(unit)]
-        for index, payload in enumerate(payloads):
-            last = index == len(payloads) - 1
-            head = bytes([0x80, 96 | 0x80 * last]) + (self._number & 0xFFFF).to_bytes(2, "big")
-            packet = head + (ticks & 0xFFFFFFFF).to_bytes(4, "big") + b"cam1" + payload
-            self._number += 1
-            yield packet
-
-
-def _split(unit: bytes) -> Iterator[bytes]:
-    """The unit itself, or its FU-A fragments."""
-    if len(unit) <= _PACKET:
-        yield unit
-        return
-    kind, parts = unit[0], range(1, len(unit), _PACKET)
-    for start in parts:
-        flags = 0x80 * (start == parts[0]) | 0x40 * (start == parts[-1])
-        yield bytes([kind & 0x60 | 28, flags | kind & 0x1F]) + unit[start : start + _PACKET]
+        return nal_units(b"".join(bytes(packet) for packet in self._context.encode(picture)))
 
 
 class Server:
@@ -94,7 +65,7 @@ class Server:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     async def show(self) -> None:
-        packets, ticks, next_s = Packets(), 0, time.monotonic()
+        packets, ticks, next_s = Packetizer(), 0, time.monotonic()
         while True:
             for packet in packets(self._camera.units(), ticks):
                 for writer, port in self._watching.items():

@@ -142,3 +142,11 @@ def test_each_exception_is_needed() -> None:
         source = (ROOT / "tests" / module).read_text()
         assert faults(source, f"{module}?"), f"{module} reads no clock"
         assert not definition or f"class {definition}" in source
+
+
+@pytest.mark.clocked
+def test_the_groups_hold(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist puts the group at the end of a test's name if it knows it before it distributes the tests."""
+    if not request.config.getoption("loadgroup", False):
+        pytest.skip("the tests are not distributed by groups")
+    assert request.node.nodeid.endswith("@test_clocks.py")

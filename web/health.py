@@ -5,6 +5,7 @@ Workers write their measurements to Redis with their heartbeats and meters, so a
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from statistics import mean, median
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel
 
 from stream.errors import StoreDown
-from stream.records.jobs import JobSummary
+from stream.records.jobs import JobSummary, TaskCounts
 from stream.records.live import NO_WORKER, Meters, Session, SessionState, Worker
 from web.context import Here, Owner
 from web.http import openapi
@@ -77,22 +78,28 @@ async def metrics(owner: Owner, here: Here) -> Response:
     """Metrics in Prometheus's text format. Without Redis, `mattebox_redis_up` is 0."""
     try:
         up, workers, sessions = await here.store.ping(), await here.store.workers(), await here.store.sessions()
-        jobs = await here.jobs.summaries()
+        jobs, tasks = await here.jobs.summaries(), await here.jobs.tasks()
     except StoreDown:
-        up, workers, sessions, jobs = False, [], [], []
+        up, workers, sessions, jobs, tasks = False, [], [], [], None
     records = CollectorRegistry()
-    records.register(RecordsCollector(up, workers, sessions, jobs))
+    records.register(RecordsCollector(up, workers, sessions, jobs, tasks))
     text = generate_latest(records) + generate_latest(here.counters.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 class RecordsCollector(Collector):
-    """Metrics of all processes, computed from the records in Redis."""
+    """Metrics of all processes, computed from the records in Redis. tasks: None if they are unknown, which is not 0: an
+    autoscaler would stop all workers."""
 
     def __init__(
-        self, up: bool, workers: Sequence[Worker], sessions: Sequence[Session], jobs: Sequence[JobSummary]
+        self,
+        up: bool,
+        workers: Sequence[Worker],
+        sessions: Sequence[Session],
+        jobs: Sequence[JobSummary],
+        tasks: TaskCounts | None = None,
     ) -> None:
-        self._up, self._workers, self._sessions, self._jobs = up, workers, sessions, jobs
+        self._up, self._workers, self._sessions, self._jobs, self._tasks = up, workers, sessions, jobs, tasks
         self._meters = [s.meters for s in sessions if s.state is SessionState.LIVE and s.meters is not None]
 
     def collect(self) -> Iterator[Metric]:
@@ -105,6 +112,11 @@ class RecordsCollector(Collector):
         yield from self._of_videos()
         jobs: Counter[tuple[str, ...]] = Counter((job.state.value,) for job in self._jobs)
         yield _labelled("mattebox_jobs", "uploaded videos by state, until they expire", ["state"], jobs)
+        counts = {} if self._tasks is None else asdict(self._tasks)
+        yield _labelled(
+            "mattebox_tasks", "tasks of uploaded videos that wait for a file worker or run", ["state"],
+            {(state,): count for state, count in counts.items()},
+        )  # fmt: skip
         working = sum(job.fps for job in self._jobs)
         yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "frames of uploaded videos", value=working)
 

@@ -4,6 +4,7 @@ Every state transition is one atomic script (`stream/records/lua/feed`). A worke
 and the `worker` and `fence` of its copy match the record: `claim` sets both and starts a lease of 3 s, which `renew`
 extends every half second. When a lease expires, the next call of any process gives the feed to other workers; from then
 on calls of the old owner raise Fenced. After an outage, in which no process reached Redis, owners have 3 s more.
+`lua/feed/deaths.lua` decides which feed is to blame for the death of a worker.
 
 Changes by the owner increase the record's `version`. `renew` returns it, and the worker reads the feed again: no change
 is missed. Feeds have no expiry. When Redis was flushed, workers restore the feeds that they run.
@@ -101,8 +102,9 @@ class FeedStore:
     # For workers.
 
     async def claim(self, worker: str, unmatted: bool = False) -> ClaimedFeed | None:
-        """Take the feed that has waited longest: it becomes RUNNING, with a new fence and a lease of 3 s. None: none
-        waits. Call it only with free capacity. unmatted: take only one that needs no mattes (background none)."""
+        """Take the feed that has waited longest of those that the worker may run: it becomes RUNNING, with a new fence
+        and a lease of 3 s. None: there is none. Call it only with free capacity. unmatted: take only one that needs no
+        mattes (background none)."""
         found = await self._link.run("feed/claim", worker, "1" if unmatted else "")
         return _claimed(*found) if found else None
 

@@ -46,12 +46,18 @@ FEED_MOVES: dict[FeedState, frozenset[FeedState]] = {
 }
 """The states that may follow each state. No other transition is ever stored."""
 
+SUSPECT = "suspect"
+_AGAIN = "then change it or start it again"
+
 REASONS = {
-    POISON: "workers died repeatedly soon after they had started this feed",
-    ENGINE_FAILED: "it ended repeatedly with unexpected errors; the worker's log has them",
+    POISON: "workers died repeatedly while they ran this feed, and no other feed can be the cause; check its source, "
+    f"engine and outputs, {_AGAIN}",
+    ENGINE_FAILED: f"it ended repeatedly with unexpected errors; read the worker's log, {_AGAIN}",
     USAGE: "the worker does not support the source, an output or the options",
+    SUSPECT: "its workers died repeatedly; to find the cause, it waits for a worker that has run its other feeds for a "
+    "while",
 }
-"""Why a feed failed, by `Feed.reason`."""
+"""Why a feed failed, or (SUSPECT) waits, by `Feed.reason`."""
 
 
 class _Record(BaseModel):

@@ -23,7 +23,7 @@ from stream.limits import RECORD_ID
 from stream.records import jobs, redis_keys
 from stream.records.job_fields import from_fields, from_json, summary, to_fields
 from stream.records.job_queue import READ_MOST, Place, forecast, read_queue
-from stream.records.jobs import Job, JobPage, JobSummary, Media, Quota, StoredResult
+from stream.records.jobs import Job, JobPage, JobSummary, Media, Quota, StoredResult, TaskCounts
 from stream.records.redis_link import SLICE_S, RedisLink
 
 _BATCH = 50  # records read at once
@@ -116,6 +116,11 @@ class JobStore:
         ids = await self._link.ask("ZRANGE", redis_keys.JOBS, 0, -1)
         found = await self._each(ids, "HMGET", "state", "source", "ended_s", "progress")
         return [summary(id, fields) for id, fields in zip(ids, found, strict=True) if fields[0]]
+
+    async def tasks(self) -> TaskCounts:
+        """The numbers of tasks that wait and that run, of all owners. Takes the same time for any number of jobs."""
+        waiting, running = await self._link.run("job/tasks")
+        return TaskCounts(int(waiting), int(running))
 
     async def read(self, ids: Sequence[str]) -> list[Job]:
         """The jobs with these ids that exist."""

@@ -198,6 +198,15 @@ class JobSummary:
 
 
 @dataclass(frozen=True)
+class TaskCounts:
+    """Numbers of tasks of all jobs. waiting: a worker could take them now; those of paused jobs are not counted.
+    running: a worker has them."""
+
+    waiting: int
+    running: int
+
+
+@dataclass(frozen=True)
 class Quota:
     """What one owner's jobs may use. unfinished: number of jobs that have not ended. bytes: in storage, for results and
     for videos fetched from addresses; the results of an unfinished job count as much as its video."""

@@ -30,12 +30,14 @@ mattebox:leases              zset: "<job> <task>" of running tasks → when the 
 mattebox:ready:<owner>       zset: jobs with tasks ready, ordered by priority, then age
 mattebox:owners              zset: owner → when a worker last took a task of the owner
 mattebox:wake                list: a token per new task, which wakes a waiting worker
+mattebox:waiting             hash: job → its tasks that wait for a worker; "total": their sum
 mattebox:ended               zset: job → when it ended
 mattebox:hooks               zset: ended job with a webhook → when to call it next
 mattebox:removed:<job>       string: marks that the job was removed, not lost
 mattebox:job-key:<n>:<owner>:<key>  string: id of the job created with an idempotency key
 
-mattebox:feed:<id>           hash: the record of a feed, one field each; losses is internal. No expiry
+mattebox:feed:<id>           hash: the record of a feed, one field each; renewed_s (the lease), deaths, losses and
+                             trial_s are internal. No expiry
 mattebox:feed-secrets:<id>   hash: complete addresses and tokens; `request`: digest of the request that created it. No
                              expiry
 mattebox:feeds-of:<owner>    zset: id → when it was created, in microseconds. No expiry

@@ -4,20 +4,22 @@ from functools import cache
 from importlib.resources import files
 
 from stream import limits
-from stream.records import jobs, lifetimes, live, redis_keys
+from stream.records import feeds, jobs, lifetimes, live, redis_keys
 
 _CONSTANTS = (
     (redis_keys, ("PREFIX", "GROUP")),
     (lifetimes, ("LEASE_S", "GRACE_S", "KEEP_S", "BEAT_S", "ANSWER_S", "QUEUE_S", "CLAIM_MS", "DELIVERIES", "WAITING")),
     (lifetimes, ("LOSSES", "JOB_KEEP_S", "JOB_REPEAT_S", "REMOVED_S", "HOOK_S", "TRIES", "RATE_S", "CHANGES_S")),
-    (lifetimes, ("FEED_LEASE_S", "FEED_SILENCE_S", "FEED_PROVEN_S", "FEED_LOSSES")),
+    (lifetimes, ("FEED_LEASE_S", "FEED_SILENCE_S", "FEED_PROVEN_S", "FEED_TRIAL_S")),
+    (lifetimes, ("FEED_APART_S", "FEED_DOUBT", "FEED_LOSSES")),
+    (feeds, ("SUSPECT",)),
     (jobs, ("PLAN", "JOIN", "SEGMENT", "POISON", "TOO_MANY", "OVER_QUOTA")),
     (live, ("NO_STREAM", "NAME_TAKEN", "FULL", "NO_WORKER", "NO_ANSWER", "REPLACED", "WORKER_LOST")),
     (limits, ("PRIORITY_MOST",)),
 )
 
 
-_SHARED = {"live": ("common",), "feed": ("common",), "job": ("keys", "owners", "common", "poison_jobs")}
+_SHARED = {"live": ("common",), "feed": ("common", "deaths"), "job": ("keys", "owners", "common", "poison_jobs")}
 """By folder: the functions that all of its scripts share."""
 
 

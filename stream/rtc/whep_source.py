@@ -1,4 +1,4 @@
-"""A WHEP server as a live source: connections for `stream/sources/network.py`.
+"""A WHEP server as a live source: connections for `stream/sources/live/network.py`.
 
 A connection has two threads: an event loop with the client, and the decoder.
 """
@@ -26,11 +26,11 @@ from stream.rtc.whep_client import WhepClient
 from stream.rtc.whip_http import WhipHttp, is_loopback
 from stream.settings import Settings
 from stream.sources.base import SourceOptions
-from stream.sources.connection import Deliver, Picture, SoundPacket
-from stream.sources.connection_errors import CLOSED
-from stream.sources.connections import Connect
-from stream.sources.live_format import LiveFormat, Template
-from stream.sources.protocols import Protocol
+from stream.sources.live.connection import Deliver, Picture, SoundPacket
+from stream.sources.live.connection_errors import CLOSED
+from stream.sources.live.connections import Connect
+from stream.sources.live.format import LiveFormat, Template
+from stream.sources.live.protocols import Protocol
 
 _log = logging.getLogger(__name__)
 _RATE = Fraction(30)  # assumed: WebRTC names none
@@ -41,7 +41,7 @@ _SOUND = LiveFormat("opus", 48_000, "stereo")
 
 class WhepConnection:
     """One session, read in threads of its own after `start`. The attributes are those of `LiveConnection`
-    (`stream/sources/connections.py`).
+    (`stream/sources/live/connections.py`).
 
     signalling: called on the session's event loop. deliver: called with each picture and packet of sound, from two
     threads. number: passed on with what is delivered.

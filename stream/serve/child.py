@@ -90,6 +90,12 @@ class Child:
         """Whether it is alive and its heartbeats say that it can work."""
         return self.alive and self._liveness is not None and self._liveness.loaded
 
+    @property
+    def works(self) -> bool:
+        """Whether it is alive and has started; it may be loading something else since. A program that hangs is killed,
+        so it does not work for long."""
+        return self.alive and (self._liveness is None or self._liveness.has_started)
+
     async def ended(self, spare_loaded: Callable[[], bool] = lambda: False) -> str:
         """Wait for its end, or kill it when it hangs, and kill the rest of its process group. Returns how it ended, as
         text. spare_loaded: whether another process of the program can take over."""

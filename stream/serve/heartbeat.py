@@ -94,13 +94,13 @@ class Silence:
 class Heartbeats:
     """The supervisor's end of the pipe. On the event loop.
 
-    health: of the last heartbeat; STARTING before the first.
+    health: of the last heartbeat; STARTING before the first. started: whether one of them was OK.
     """
 
     def __init__(self) -> None:
         self._read, self.write = os.pipe()
         os.set_blocking(self._read, False)
-        self.health = Health.STARTING
+        self.health, self.started = Health.STARTING, False
 
     def environment(self) -> dict[str, str]:
         """For the program, which must inherit the descriptor `write`."""
@@ -116,6 +116,7 @@ class Heartbeats:
             beats = os.read(self._read, 65536)
             if beats:
                 self.health = Health.STUCK if Health.STUCK.value in beats else Health(beats[-1:])
+                self.started = self.started or Health.OK.value in beats
                 return True
         return False
 

@@ -16,6 +16,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from stream.errors import ServerError
@@ -31,6 +32,7 @@ TRIES = len(_DELAYS_S)  # starts without a stable process before giving up
 SPARE_AFTER_S = 3.0  # delay of the spare, so that the active process can start and clients reconnect first
 _SPARE_DELAY_S = 30.0  # between later starts of a failing spare
 _POLL_INTERVAL_S = 0.05
+_HEALTH_INTERVAL_S = 1.0
 _KILLED_S = 2.0  # for the end of a killed process; one that is blocked in a driver may never end, and is left behind
 
 
@@ -41,10 +43,20 @@ class Refusal(ServerError):  # noqa: N818
 class Supervisor:
     """Runs `programs` until a signal, or until one cannot be kept running."""
 
-    def __init__(self, programs: Sequence[Program], stop_s: float | None = 15.0, ready_s: float = 60.0) -> None:
-        """stop_s: time for all programs to end after SIGTERM; None: any. ready_s: time for each program's `ready`."""
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        stop_s: float | None = 15.0,
+        ready_s: float = 60.0,
+        health_file: Path | None = None,
+    ) -> None:
+        """stop_s: time for all programs to end after SIGTERM; None: any. ready_s: time for each program's `ready`.
+
+        health_file: is touched once a second while every program works. A check of a container compares its age with a
+        limit, which needs neither Redis nor another Python process.
+        """
         self._runners = [(_RunnerWithSpare if program.spare else _Runner)(program) for program in programs]
-        self._stop_s, self._ready_s = stop_s, ready_s
+        self._stop_s, self._ready_s, self._health_file = stop_s, ready_s, health_file
         self._stopping, self._forced = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
@@ -53,6 +65,12 @@ class Supervisor:
         Raises ServerError, with everything stopped, when a program is not ready in time or keeps crashing, and Refusal
         when one exits with `REFUSED`.
         """
+        if self._health_file is None:
+            return await self._run_programs()
+        async with Loops(_log, "").running((self._report_health, _HEALTH_INTERVAL_S)):
+            return await self._run_programs()
+
+    async def _run_programs(self) -> None:
         runs: list[asyncio.Task[None]] = []
         with _signals(self._on_signal):
             try:
@@ -61,6 +79,10 @@ class Supervisor:
             finally:
                 await cancel(runs)
                 await self._stop_all()
+
+    async def _report_health(self) -> None:
+        if self._health_file is not None and all(runner.works for runner in self._runners):
+            self._health_file.touch()
 
     async def _start(self, runs: list["asyncio.Task[None]"]) -> None:
         for runner in self._runners:
@@ -121,6 +143,11 @@ class _Runner:
     async def _next(self, delay_s: float) -> Child:
         await asyncio.sleep(delay_s)
         return await self._start()
+
+    @property
+    def works(self) -> bool:
+        """Whether one of its processes works."""
+        return any(child.works for child in self._children)
 
     def _spare_loaded(self) -> bool:
         return False

@@ -55,6 +55,11 @@ class Liveness:
         """Whether its last heartbeat said that it works or can begin to."""
         return self._beats is not None and self._beats.health is Health.OK
 
+    @property
+    def has_started(self) -> bool:
+        """Whether a heartbeat said that it works. Always True for a program that sends none."""
+        return self._beats is None or self._beats.started
+
     async def lost(self, spare_loaded: Callable[[], bool]) -> str:
         """Wait until the process hangs. Returns how that was detected, as text. May be cancelled and called again.
 

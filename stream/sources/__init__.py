@@ -1,12 +1,11 @@
 """Sources of frames. A new source is a file here and a line in `SOURCES`; `base.py` defines its interface.
 
-Sources: `file`, `picture`, `pattern`, `stdin`, `network`, `played`. The other files are parts of these: `demuxers`,
+Sources: `file`, `picture`, `pattern`, `stdin`, and those in `live/`. The other files are parts of `file`: `demuxers`,
 `container`, `extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `track_clock`, `presentation`,
 `damaged_times`, `decode_health`, `scan`, `ts_tables`, `sound_changes`, `signatures`, `file_kinds`, `mp4_boxes`,
 `joined_files` and `probe` read files; `extras`, `tags` and `side_tracks` read what files carry besides pictures and
-sound; `connections`, `connection`, `protocols`, `connection_errors`, `live_sound`, `live_format`, `sound_converter`,
-`playlist` and `paced` are parts of `network`. `idle` closes a source while nobody watches. The source for a WebRTC
-camera (`stream/rtc/source.py`) is not listed here, because a peer connection creates it; no address opens it.
+sound. The source for a WebRTC camera (`stream/rtc/source.py`) is not listed here, because a peer connection creates it;
+no address opens it.
 """
 
 from pathlib import Path
@@ -18,16 +17,16 @@ from stream.pump import Source
 from stream.registry import find
 from stream.settings import Settings
 from stream.sources.base import LiveSource, SourceClass, SourceOptions
-from stream.sources.protocols import PROTOCOLS
+from stream.sources.live.protocols import PROTOCOLS
 from stream.sources.signatures import is_picture
 
 SOURCES = {
     "file": "stream.sources.file:FileSource",
     "picture": "stream.sources.picture:PictureSource",
-    "played": "stream.sources.played:PlayedSource",
+    "played": "stream.sources.live.played:PlayedSource",
     "pattern": "stream.sources.pattern:PatternSource",
     "stdin": "stream.sources.stdin:StdinSource",
-    **dict.fromkeys(PROTOCOLS, "stream.sources.network:NetworkSource"),
+    **dict.fromkeys(PROTOCOLS, "stream.sources.live.network:NetworkSource"),
 }
 """By the scheme of the address; "picture" instead of "file" for a file that is a picture, "played" for a file that is
 opened as a live source."""

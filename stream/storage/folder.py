@@ -1,6 +1,7 @@
 """Objects as files in `<data_dir>/storage`, or in the folder that MATTEBOX_STORAGE names."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -31,13 +32,20 @@ class Folder:
         final = self._file(key)
         try:
             private.make_folder(final.parent)
-            if path.stat().st_dev == final.parent.stat().st_dev:
-                path.chmod(0o600)
-                os.replace(path, final)
-            else:
-                self._copy_in(path, final)
+            path.chmod(0o600)
+            self._move_in(path, final)
         except OSError as exc:
             raise disk_error(exc, key) from exc
+
+    def _move_in(self, path: Path, final: Path) -> None:
+        """Rename it, or copy it where that is impossible: to another file system, and between two mounts of one, such
+        as two volumes of a container."""
+        try:
+            os.replace(path, final)
+        except OSError as exc:
+            if exc.errno != errno.EXDEV:
+                raise
+            self._copy_in(path, final)
 
     def _copy_in(self, path: Path, final: Path) -> None:
         draft = final.with_name(f".{token_hex(4)}{_DRAFT}")

@@ -1,4 +1,7 @@
-"""The command line from a user's view: arguments, output files, messages and exit codes."""
+"""The command line from a user's view: arguments, output files, messages and exit codes.
+
+In processes of their own where signals, streams, limits or the environment matter, else in this process.
+"""
 
 import json
 import os
@@ -16,7 +19,8 @@ import pytest
 
 from stream.settings import Settings
 from stream.supervised import HEARTBEAT_FD
-from tests.media import ROOT, TALK, TALK_ALPHA, command, mattebox, numbered_clip, pattern_clip, read
+from tests.commands.in_process import mattebox_here
+from tests.media import ROOT, TALK, TALK_ALPHA, command, first_frames, mattebox, numbered_clip, pattern_clip, read
 from tests.rich_clips import PHONE, rich_clip, tags_of
 from tests.waiting import PATIENCE_S
 from workers.edges import foreground
@@ -60,7 +64,7 @@ def test_warnings_are_printed_at_the_end(tmp_path: Path) -> None:
 )
 def test_metadata_is_kept_by_default(tmp_path: Path, words: tuple[str, ...], title: bool, place: bool) -> None:
     clip, out = rich_clip(tmp_path / "in.mov", PHONE, frames=6), tmp_path / "out.mp4"
-    done = mattebox("file", clip, "-o", out, "--engine", "chroma", "--key", "#00ff00", *words)
+    done = mattebox_here("file", clip, "-o", out, "--engine", "chroma", "--key", "#00ff00", *words)
     assert done.returncode == 0, done.stderr
     assert ("title" in tags_of(out), "location" in tags_of(out)) == (title, place)
 
@@ -123,7 +127,7 @@ def test_metadata_is_kept_by_default(tmp_path: Path, words: tuple[str, ...], tit
     ],
 )
 def test_errors_are_one_line_with_an_exit_code(words: list[object], code: int, message: str) -> None:
-    done = mattebox(*words)
+    done = mattebox_here(*words)
     assert done.returncode == code, done.stderr
     error = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(error) == 1
@@ -134,7 +138,7 @@ def test_errors_are_one_line_with_an_exit_code(words: list[object], code: int, m
 
 @pytest.mark.parametrize("group", [[], ["models"], ["jobs"]])
 def test_without_arguments_the_help_is_shown_without_an_error(group: list[str]) -> None:
-    done = mattebox(*group)
+    done = mattebox_here(*group)
     assert done.returncode == 2
     assert "Usage: " in done.stdout + done.stderr
     assert "error" not in done.stderr
@@ -143,13 +147,13 @@ def test_without_arguments_the_help_is_shown_without_an_error(group: list[str]) 
 def test_the_output_of_an_export_is_checked_before_weights_are_downloaded(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     offline = {"MATTEBOX_OFFLINE": 1, "MATTEBOX_CACHE_DIR": tmp_path / "none"}
-    done = mattebox("models", "export", "lite", tmp_path / "none" / "x.onnx", env=offline)
+    done = mattebox_here("models", "export", "lite", tmp_path / "none" / "x.onnx", env=offline)
     assert done.returncode == 1
     assert "none does not exist" in done.stderr
 
 
 def test_errors_are_json_with_the_json_option() -> None:
-    done = mattebox("file", "no.mp4", "-o", "o.mp4", "--json")
+    done = mattebox_here("file", "no.mp4", "-o", "o.mp4", "--json")
     assert json.loads(done.stdout.splitlines()[-1])["code"] == "unreadable_media"
 
 
@@ -247,7 +251,7 @@ def test_a_limit_on_file_size_is_a_disk_error_and_leaves_nothing(tmp_path: Path)
 
 
 def test_offline_without_weights_names_the_command_that_downloads_them(tmp_path: Path) -> None:
-    done = mattebox(
+    done = mattebox_here(
         "file", TALK, "-o", tmp_path / "o.mp4", env={"MATTEBOX_OFFLINE": 1, "MATTEBOX_CACHE_DIR": tmp_path / "c"}
     )
     assert done.returncode == 1
@@ -264,7 +268,7 @@ def test_the_engine_its_reason_and_its_licence_are_printed(tmp_path: Path) -> No
 def test_part_of_a_video_scaled_with_sound(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "in.mp4", 60, width=128, height=96, sound_s=2.0)
     out = tmp_path / "o.mp4"
-    done = mattebox(
+    done = mattebox_here(
         "file",
         clip,
         "-o",
@@ -289,9 +293,10 @@ def test_part_of_a_video_scaled_with_sound(tmp_path: Path) -> None:
         assert float(sound.duration * sound.time_base) == pytest.approx(1.0, abs=0.05)  # type: ignore[operator]
 
 
-def test_eval_of_the_true_alpha_with_itself_is_zero() -> None:
-    scores = json.loads(mattebox("eval", TALK_ALPHA, TALK_ALPHA, "--json").stdout)
-    assert scores["frames"] == 120
+def test_eval_of_the_true_alpha_with_itself_is_zero(tmp_path: Path) -> None:
+    alpha = first_frames(TALK_ALPHA, tmp_path / "alpha.mkv", 12)
+    scores = json.loads(mattebox_here("eval", alpha, alpha, "--json").stdout)
+    assert scores["frames"] == 12
     assert max(abs(scores[name]) for name in ("mad", "mse", "grad", "conn", "dtssd")) < 1e-9
 
 
@@ -302,13 +307,13 @@ def test_the_version_is_printed() -> None:
 
 
 def test_models_are_listed_and_verified() -> None:
-    listed = [json.loads(line) for line in mattebox("models", "list", "--json").stdout.splitlines()]
+    listed = [json.loads(line) for line in mattebox_here("models", "list", "--json").stdout.splitlines()]
     licences = {m["name"]: m["licence"] for m in listed}
     assert licences.pop("rvm") == "GPL-3.0"
     assert licences.pop("selfie") == "Apache-2.0"
     assert all(name.startswith("birefnet:") for name in licences)
-    assert mattebox("models", "pull", "selfie").returncode == 0
-    assert mattebox("models", "verify", "selfie").returncode == 0
+    assert mattebox_here("models", "pull", "selfie").returncode == 0
+    assert mattebox_here("models", "verify", "selfie").returncode == 0
 
 
 def test_doctor_finds_no_problem_on_this_machine() -> None:
@@ -328,7 +333,7 @@ def test_invalid_settings_are_named(name: str, value: str) -> None:
 
 
 def test_an_empty_setting_counts_as_not_set() -> None:
-    assert mattebox("models", "list", env={"MATTEBOX_OFFLINE": "", "MATTEBOX_THREADS": ""}).returncode == 0
+    assert mattebox_here("models", "list", env={"MATTEBOX_OFFLINE": "", "MATTEBOX_THREADS": ""}).returncode == 0
 
 
 @pytest.mark.parametrize("engine", ["rvm", "selfie"])
@@ -384,14 +389,14 @@ def test_birefnet_estimates_colours_and_follows_the_subject(birefnet_weights: Pa
 
 def test_a_published_birefnet_that_is_missing_cannot_be_verified(tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
-    done = mattebox("models", "verify", "birefnet:lite", env={"MATTEBOX_CACHE_DIR": tmp_path})
+    done = mattebox_here("models", "verify", "birefnet:lite", env={"MATTEBOX_CACHE_DIR": tmp_path})
     assert done.returncode == 1
     assert "mattebox models pull birefnet:lite" in done.stderr
 
 
 def test_birefnet_offline_names_the_command_that_downloads_its_weights(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    done = mattebox(
+    done = mattebox_here(
         "file", TALK, "-o", tmp_path / "o.mp4", "--engine", "birefnet",
         env={"MATTEBOX_OFFLINE": 1, "MATTEBOX_CACHE_DIR": tmp_path / "c"},
     )  # fmt: skip
@@ -400,13 +405,13 @@ def test_birefnet_offline_names_the_command_that_downloads_its_weights(tmp_path:
 
 
 def test_help_names_every_command() -> None:
-    text = mattebox("--help").stdout
+    text = mattebox_here("--help").stdout
     assert all(word in text for word in ("file", "models", "eval", "doctor", "bench"))
 
 
 def test_transparent_output_is_black_where_alpha_is_zero(screen: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.mkv"
-    mattebox("file", screen, "-o", out, "--engine", "chroma", "--background", "transparent", "--end", "0.5")
+    mattebox_here("file", screen, "-o", out, "--engine", "chroma", "--background", "transparent", "--end", "0.5")
     for frame in read(out):
         assert frame.alpha is not None
         luma = frame.planes()[0]

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
-from stream.records.feeds import FeedReport, OutputReport
+from stream.records.feeds import REASONS, FeedReport, OutputReport
+from stream.records.jobs import POISON
 from stream.records.live import Meters
+from stream.records.redis_keys import PREFIX
 from stream.settings import Settings
-from tests.media import mattebox
+from tests.commands.in_process import mattebox_here
 from tests.servers import start_server
 from tests.web.running_site import Site, running
 
@@ -29,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def feeds(site: Site, *words: object) -> tuple[int, str, str]:
     env = {"MATTEBOX_SERVER": site.url, "MATTEBOX_TOKEN": "secret-secret-secret"}
-    done = mattebox("feeds", *words, env=env)
+    done = mattebox_here("feeds", *words, env=env)
     assert "stream-key" not in done.stdout + done.stderr
     assert "pass-word" not in done.stdout + done.stderr
     return done.returncode, done.stdout, done.stderr
@@ -43,6 +46,7 @@ def report(site: Site, id: str, output: str) -> None:
         claimed = await feeds.claim("w1")
         assert claimed is not None
         assert claimed.feed.id == id
+        await site.context.store.link.ask("ZADD", f"{PREFIX}feeds-leased", 1e12, id)  # the commands may be slow
         lost = OutputReport(
             id=output, state="reconnecting", reason="connection refused", frames=90, dropped=4, bitrate_bps=2_500_000
         )
@@ -52,6 +56,26 @@ def report(site: Site, id: str, output: str) -> None:
         )
 
     site.call(store())
+
+
+def token_of_last_output(site: Site, id: str) -> str:
+    async def read() -> str:
+        claimed = await FeedStore(site.context.store.link).claim("w1")
+        assert claimed is not None
+        assert claimed.feed.id == id
+        return claimed.secrets.outputs[claimed.feed.outputs[-1].id].token
+
+    return site.call(read())
+
+
+def token_of_source(site: Site, id: str) -> str:
+    async def read() -> str:
+        claimed = await FeedStore(site.context.store.link).claim("w1")
+        assert claimed is not None
+        assert claimed.feed.id == id
+        return claimed.secrets.source_token
+
+    return site.call(read())
 
 
 def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -> None:
@@ -92,6 +116,10 @@ def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -
     assert (changed["options"]["edges"]["expand"], changed["options"]["edges"]["feather"]) == (3.0, 2.0)
     assert "stopped" in feeds(site, "set", feed["id"][:8], "--stop")[1]
     assert "waiting" in feeds(site, "set", "hall", "--start")[1]
+    (tmp_path / "key").write_text("whip+https://127.0.0.1:1/whip/stream-key\n")
+    more = ("--add", f"@{tmp_path / 'key'}", "--whip-token-file", password)
+    assert "whip+https://127.0.0.1:1" in feeds(site, "set", "hall", *more)[1]
+    assert token_of_last_output(site, feed["id"]) == "pass-word"
     assert feeds(site, "remove", "hall") == (0, "", "")
     assert feeds(site, "list") == (0, "", "")
 
@@ -103,6 +131,40 @@ def test_a_stream_of_the_server_is_not_matted_again(site: Site) -> None:
         feed = json.loads(stdout)
         assert (feed["source"]["address"], feed["options"]["background"]) == ("live:studio", background)
         assert feeds(site, "remove", "again")[0] == 0
+
+
+def test_the_address_and_the_token_of_a_source_are_read_from_files(site: Site, tmp_path: Path) -> None:
+    address, token = tmp_path / "address", tmp_path / "token"
+    token.write_text("pass-word\n")
+    for text, background, kept in (
+        ("live:studio", "none", ""),
+        ("whep+https://127.0.0.1:1/whep/x", "color:#00ff00", "pass-word"),
+    ):
+        address.write_text(f"{text}\n")
+        words = ("add", "again", f"@{address}", "--whep-token-file", token, "--json")
+        code, stdout, stderr = feeds(site, *words)
+        assert code == 0, stderr
+        feed = json.loads(stdout)
+        assert feed["options"]["background"] == background
+        assert token_of_source(site, feed["id"]) == kept
+        assert feeds(site, "remove", "again")[0] == 0
+
+
+def test_a_failed_feed_says_what_to_do(site: Site) -> None:
+    feeds(site, "add", "poison", SOURCE)
+
+    async def fail() -> None:
+        store = FeedStore(site.context.store.link)
+        for _ in range(lifetimes.FEED_LOSSES):
+            claimed = await store.claim("w1")
+            assert claimed is not None
+            await store.crashed(claimed.feed, POISON)
+
+    site.call(fail())
+    for words in (("list",), ("show", "poison")):
+        assert f"failed    0 outputs  {REASONS[POISON]}" in feeds(site, *words)[1]
+    assert "waiting" in feeds(site, "set", "poison", "--start")[1]
+    assert feeds(site, "remove", "poison")[0] == 0
 
 
 def test_errors_are_one_line(site: Site) -> None:

@@ -24,7 +24,8 @@ from stream.records.job_store import JobStore
 from stream.records.jobs import Job, JobState
 from stream.settings import Settings
 from stream.storage import open_storage
-from tests.media import ROOT, command, mattebox, numbered_clip, read
+from tests.commands.in_process import mattebox_here
+from tests.media import ROOT, command, numbered_clip, read
 from tests.servers import RedisServer, free_port, start_server
 from tests.stream.records.jobs import new_job
 from tests.waiting import PATIENCE_S
@@ -75,7 +76,7 @@ class working:  # noqa: N801 - reads as a statement
 
 def jobs(site: Site, *words: object) -> tuple[int, str, str]:
     env = {"MATTEBOX_SERVER": site.url, "MATTEBOX_TOKEN": "secret-secret-secret"}
-    done = mattebox("jobs", *words, env=env)
+    done = mattebox_here("jobs", *words, env=env)
     return done.returncode, done.stdout, done.stderr
 
 

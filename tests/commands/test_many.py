@@ -14,6 +14,7 @@ from PIL import Image
 
 from commands.app import app
 from stream.errors import UsageError
+from tests.commands.in_process import mattebox_here
 from tests.media import ROOT, command, mattebox, number_of, numbered, numbered_clip, read, write_video
 from tests.pictures import SKIN, load, person, points, save
 
@@ -53,11 +54,11 @@ def test_a_folder_into_a_folder(inputs: Path, tmp_path: Path) -> None:
     assert files == ["a.webp", "clip.webm", "sub/b.webp"]
     assert load(out / "a.webp").shape == (45, 61, 4)
     assert done.stderr.splitlines()[-1] == "3 done, 0 failed, 0 skipped"
-    again = mattebox(*words, "--background", "transparent")
+    again = mattebox_here(*words, "--background", "transparent")
     assert again.returncode == 0
     assert again.stderr.splitlines()[-1] == "0 done, 0 failed, 3 skipped"
     assert f"skipped: {out / 'clip.webm'} already exists" in again.stderr
-    replaced = mattebox(*words, "--background", "transparent", "--overwrite")
+    replaced = mattebox_here(*words, "--background", "transparent", "--overwrite")
     assert replaced.stderr.splitlines()[-1] == "3 done, 0 failed, 0 skipped"
 
 

@@ -58,6 +58,8 @@ def test_misspelled_values_get_a_suggestion(
     [
         (["models", "pull", "selfi"], "did you mean selfie?"),
         (["bench", "live", "nonsense"], "'nonsense' is not a server address"),
+        (["bench", "feed", "--size", "640x480,1280x720"], "'640x480,1280x720' is not one size, such as 1280x720"),
+        (["bench", "jobs", "--size", "640x480,1280x720"], "'640x480,1280x720' is not one size, such as 1280x720"),
         (["serve", "--port", "70000"], "--port': it should be less than or equal to 65535"),
         (["serve", "--tls", "maybe"], "--tls maybe: maybe is not a file; use auto, off or CERT,KEY"),
         (["jobs", "submit", TALK, "--result", "mp5"], "did you mean mp4?"),

@@ -105,7 +105,9 @@ def test_a_terminal_is_asked(clip: Path, tmp_path: Path, answer: str, code: int,
 
 
 @pytest.mark.parametrize(
-    "words", [("jobs",), ("live", "--videos", "1"), ("model",), ("temporal", TALK, "--truth", TALK)], ids=lambda w: w[0]
+    "words",
+    [("jobs",), ("live", "--videos", "1"), ("feed",), ("model",), ("temporal", TALK, "--truth", TALK)],
+    ids=lambda w: w[0],
 )
 def test_saved_results_of_a_benchmark(tmp_path: Path, words: tuple[object, ...]) -> None:
     """An existing file is refused before the minutes of work."""

@@ -122,3 +122,20 @@ def test_a_feed_is_there_again_after_a_restart_of_everything(tmp_path: Path, cam
             time.sleep(0.5)
             assert receiver.count() == 0
         assert "pass-word" not in served.log.read_text()
+
+
+def test_a_feed_that_kills_its_workers_is_kept_apart_and_fails_alone(tmp_path: Path, camera: RtspServer) -> None:
+    program = "tests.end_to_end.mattebox_with_killing_engine"
+    with UdpReceiver() as receiver, serving(tmp_path, "-v", program=program, **SETTINGS) as served:
+        path = feed_from(served, camera, receiver)
+        body = {"name": "poison", "source": camera.url(user="ann:pass-word"), "options": {"engine": "killing"}}
+        poison = str(httpx.post(f"{served.url}/api/feeds", json=body, timeout=10).headers["location"])
+        suspect = seen(served, poison, lambda f: f["reason"] == "suspect")
+        assert "it waits for a worker" in suspect["detail"]
+        received(served, path, receiver)
+        assert httpx.patch(served.url + path, json={"running": False}, timeout=10).status_code == 200
+        failed = seen(served, poison, lambda f: f["state"] == "failed")
+        assert failed["reason"] == "poison"
+        assert "start it again" in failed["detail"]
+        assert httpx.patch(served.url + path, json={"running": True}, timeout=10).status_code == 200
+        received(served, path, receiver)

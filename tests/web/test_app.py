@@ -3,6 +3,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import BaseRoute
 
+from stream.records.job_store import JobStore
+from stream.records.jobs import Job
 from stream.records.live import Worker
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
@@ -116,7 +119,9 @@ def test_without_redis_routes_answer_503(settings: Settings, camera_offer: str) 
         for response in (http.get("/readyz"), http.get("/api/sessions"), begin(http, camera_offer)):
             problem(response, 503, "store_down")
             assert int(response.headers["retry-after"]) >= 1
-        assert "mattebox_redis_up 0.0" in http.get("/metrics").text
+        found = samples(http.get("/metrics").text)
+        assert found[("mattebox_redis_up",)] == 0
+        assert "mattebox_tasks" not in {name for name, *_ in found}, "unknown is not 0"
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
@@ -144,6 +149,19 @@ def test_metrics(http: httpx.Client, site: Site, worker: Double, camera_offer: s
     assert found[("mattebox_http_requests_total", "POST", "/api/sessions", "201")] >= 1
     http.delete(path)
     until(http, path, state="ended")
+
+
+def test_waiting_tasks_are_counted_without_a_worker(settings: Settings, redis_url: str) -> None:
+    with running(settings, redis_url, worker=False) as site, site.client() as http:
+        jobs = JobStore(redis_url)
+        for _ in range(3):
+            site.call(jobs.submit(Job(id=str(uuid4()), source="uploads/1/source")))
+        task = site.call(jobs.take_task("w1", 0))
+        site.call(jobs.close())
+        assert task is not None
+        found = samples(http.get("/metrics").text)
+        assert found[("mattebox_tasks", "waiting")] == 2
+        assert found[("mattebox_tasks", "running")] == 1
 
 
 def test_failed_sessions_are_counted_by_reason() -> None:

@@ -26,7 +26,7 @@ from stream.records.feeds import (
 from stream.records.jobs import Side
 from stream.records.options import Options
 from stream.sinks.live import protocols as output_protocols
-from stream.sources import protocols as source_protocols
+from stream.sources.live import protocols as source_protocols
 from web.context import Context
 from web.http.problems import Problem
 from web.http.threads import in_network_thread, in_thread

@@ -57,8 +57,9 @@ class FeedOutputOut(BaseModel):
 
 
 class FeedOut(BaseModel):
-    """state: waiting (for a worker), running, stopped or failed. reason, detail: why it failed, as a code and in words.
-    started_s: when its worker took it, in Unix time; 0 while no worker runs it."""
+    """state: waiting (for a worker), running, stopped or failed. reason, detail: why it failed, as a code and in words;
+    also why it waits, if its workers died repeatedly. started_s: when its worker took it, in Unix time; 0 while no
+    worker runs it."""
 
     id: str
     name: str

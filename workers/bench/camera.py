@@ -20,7 +20,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from stream.errors import ServerError
 from stream.picture.bt601 import ToBt601
-from stream.picture.frames import Frame, Plane, to_av
+from stream.picture.frames import Frame, Plane, split_i420, to_av
 from stream.rtc.encoder import LiveEncoder, fitting_bps
 from stream.settings import Settings
 from stream.sources import open_source, source_address
@@ -30,7 +30,7 @@ RATE = 30
 _LOOP = 240  # frames; their numbers fit in eight bits
 _KEY_EVERY = 15
 _BITS = 8
-_DARK, _LIGHT = 16, 235
+_DARK, _LIGHT, _NEUTRAL = 16, 235, 128
 _CLOCK = Fraction(1, 90_000)
 
 
@@ -43,9 +43,9 @@ class Measured:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def film(clip: Path | None, width: int, height: int, settings: Settings) -> list[Frame]:
-    """Up to 240 frames: of `clip`, scaled, or of a generated person in a room."""
-    address = source_address("pattern:room") if clip is None else clip
+def film(clip: Path | None, width: int, height: int, settings: Settings, pattern: str = "room") -> list[Frame]:
+    """Up to 240 frames: of `clip`, scaled, or of a generated person in a room or in front of a `screen`."""
+    address = source_address(f"pattern:{pattern}") if clip is None else clip
     source = open_source(address, SourceOptions(size=(width, height)), settings)
     try:
         return list(islice((item for item in source if isinstance(item, Frame)), _LOOP))
@@ -66,8 +66,10 @@ def encoded(frames: list[Frame], width: int, height: int, settings: Settings) ->
 
 
 def _marked(frame: Frame, n: int) -> Plane:
-    """The number as eight bars along the upper edge, dark 0 and light 1."""
+    """The number as eight bars along the upper edge, dark 0 and light 1. They are grey, so not part of a screen."""
     pixels = frame.pixels.copy()
+    for chroma in split_i420(pixels)[1:]:
+        chroma[: frame.height // 16] = _NEUTRAL
     for bit, columns in enumerate(_bars(frame.width)):
         pixels[: frame.height // 8, columns] = _LIGHT if n >> bit & 1 else _DARK
     return pixels

@@ -25,12 +25,12 @@ import numpy as np
 
 from stream.errors import ServerError
 from stream.settings import Settings
+from workers.bench import processes
 from workers.bench.camera import Measured, api, encoded, film
 
 Say = Callable[[str], None]
 _CONNECT_S = 8.0  # for clients to start and connect
 _WARM_UP_S = 3.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ class _ProcessMonitor:
     rss_mib: list[int] = field(default_factory=list)
 
     def cpu_s(self) -> float:
-        return sum(_cpu_s(pid) for pid in self.pids)
+        return sum(processes.cpu_s(pid) for pid in self.pids)
 
     def sample(self) -> None:
-        self.rss_mib.append(round(sum(_rss(pid) for pid in self.pids) / 2**20))
+        self.rss_mib.append(round(sum(processes.rss(pid) for pid in self.pids) / 2**20))
 
 
 def bench_live(
@@ -174,12 +174,3 @@ def _waits(url: str, token: str) -> tuple[float, float]:
     )
     median, p95 = (round(1000 * max(map(float, values), default=0.0), 2) for values in found)
     return median, p95
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _rss(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

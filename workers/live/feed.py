@@ -20,8 +20,8 @@ from stream.settings import Settings
 from stream.sinks.live.fan_out import FanOut
 from stream.sinks.live.spec import OutputSpec, OutputStatus
 from stream.sources.base import SourceOptions, SourceState
-from stream.sources.network import NetworkSource
-from stream.sources.protocols import PROTOCOLS
+from stream.sources.live.network import NetworkSource
+from stream.sources.live.protocols import PROTOCOLS
 from workers.engines.base import Engine
 from workers.live.matte import LiveMatte
 from workers.live.rates import Rates

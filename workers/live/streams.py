@@ -20,7 +20,7 @@ from stream.rtc import ice
 from stream.rtc.signalling import IceServers
 from stream.rtc.whep_source import WhepConnection
 from stream.settings import Settings
-from stream.sources.connections import Connect
+from stream.sources.live.connections import Connect
 
 _T = TypeVar("_T")
 

@@ -6,6 +6,7 @@ and changes of state are stored later.
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from stream.loops import Loops, start
 from stream.records.feed_store import FeedStore
@@ -29,6 +30,7 @@ _WAIT_S = 1.0  # for a command, in one call
 _TAKE_S = 0.25  # for an offer, in one call; a worker that is shutting down waits for its end
 _TAKEN_S = 3.0  # for the end of that call while Redis is slow
 _FULL_S = 0.2  # until a full worker checks again for room
+_ENDED_S = 0.1  # until a worker that is shutting down checks again whether its videos have ended
 _DRAIN_S = 2.0  # to store the last states
 
 
@@ -65,8 +67,8 @@ class LiveWorker:
         await self._life.run_until_stopped(self.run)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set; then take no more offers, end every video as DRAINED, hand feeds back, and
-        return."""
+        """Serve until `stop` is set; then take no more offers, hand feeds back, end every video as DRAINED unless it
+        ends by itself within `drain_s`, and return."""
         videos = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
         feeds = (self._feeds.renew, _RENEW_FEEDS_S), (self._feeds.report, _EVERY_S)
         async with self._life.serving(stop, self._reap, *videos, *feeds):
@@ -81,9 +83,18 @@ class LiveWorker:
     async def _drain(self, taking: "asyncio.Task[None]") -> None:
         """taking: the task that takes offers. It is not cancelled: that could lose an offer just received."""
         await self._loops.attempt(self._life.beat)
-        await asyncio.gather(self._videos.end_all(DRAINED), self._feeds.hand_back_all())
+        await asyncio.gather(self._end_videos(), self._feeds.hand_back_all())
         await asyncio.wait([taking], timeout=_TAKEN_S)
         await self._loops.settle(_DRAIN_S)
+
+    async def _end_videos(self) -> None:
+        """Give the running videos `drain_s` to end by themselves, because another worker cannot take over a connection;
+        a feed it can."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_s):
+                while len(self._videos):
+                    await asyncio.sleep(_ENDED_S)
+        await self._videos.end_all(DRAINED)
 
     def _meters(self) -> dict[str, object]:
         """Fields of `Worker`."""

@@ -20,7 +20,7 @@ from stream.sinks.camera import CameraSink
 from stream.sinks.live.spec import OutputSpec
 from stream.sources import open_live_source, source_address
 from stream.sources.base import LiveSource, SourceOptions
-from stream.sources.idle import IdleSource
+from stream.sources.live.idle import IdleSource
 from workers import engines
 from workers.device import threads
 from workers.matte import Matte

@@ -16,8 +16,8 @@ from stream.address import Address
 from stream.fetch import gateway as module
 from stream.fetch.gateway import Gateway
 from stream.settings import Settings
-from stream.sources.playlist import Parts
-from stream.sources.protocols import PROTOCOLS
+from stream.sources.live.playlist import Parts
+from stream.sources.live.protocols import PROTOCOLS
 from tests.media import numbered_clip
 from tests.waiting import PATIENCE_S
 from tests.web_server import Origin, serving

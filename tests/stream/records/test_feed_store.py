@@ -214,7 +214,7 @@ async def test_a_feed_whose_workers_die_one_after_another_fails(server: RedisSer
     async with stores(server) as (store,):
         feed = await created(store)
         for _ in range(lifetimes.FEED_LOSSES):
-            await claimed(store)
+            assert await store.renew([await claimed(store)]) == (set(), set())
         assert await store.claim("w1") is None
         failed = await found(store, feed)
         assert (failed.state, failed.reason) == ("failed", POISON)
@@ -232,6 +232,7 @@ async def test_a_feed_that_ran_for_a_while_forgets_its_losses(
         await created(store)
         for _ in range(2 * lifetimes.FEED_LOSSES):
             taken = await claimed(store)
+            await store.renew([taken])
             await store.report(taken.feed, FeedReport())
 
 

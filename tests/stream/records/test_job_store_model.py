@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.errors import BadMove, Fenced
+from stream.records import redis_keys
 from stream.records.job_store import JobStore, JobTask
-from stream.records.jobs import JOB_MOVES, Job, JobState, Media
+from stream.records.jobs import JOB_MOVES, Job, JobState, Media, TaskCounts
 from tests.servers import RedisServer
 from tests.stream.records.jobs import new_job
 
@@ -46,6 +47,7 @@ class Play:
             await self._check(await self._store.job(id))
             unfinished = [job.id for job in await self._store.unfinished(f"o{n}")]
             assert unfinished == ([] if self.states[id].final else [id])
+        await self._check_counts()
 
     async def _owner(self, action: str, n: int) -> None:
         await getattr(self._store, action)(self.ids[n])
@@ -98,6 +100,14 @@ class Play:
         if job.state is JobState.DONE:  # none was left out
             assert {name for id, name in self.finished if id == job.id} == {"plan", "0000", "0001", "0002", "join"}
 
+    async def _check_counts(self) -> None:
+        """The counts of tasks are those of the lists that workers take them from."""
+        open_to_workers = (JobState.QUEUED, JobState.RUNNING)
+        lists = [redis_keys.PREFIX + f"todo:{id}" for id in self.ids if self.states[id] in open_to_workers]
+        waiting = sum([int(await self._store.link.ask("LLEN", key)) for key in lists])
+        running = int(await self._store.link.ask("ZCARD", redis_keys.PREFIX + "leases"))
+        assert await self._store.tasks() == TaskCounts(waiting, running)
+
     async def end(self) -> None:
         """After any steps, all jobs that were not cancelled can be finished."""
         for worker in WORKERS:
@@ -116,6 +126,7 @@ class Play:
             assert job.state in (JobState.DONE, JobState.CANCELLED)
             self.states[id] = job.state  # several transitions later
             await self._check(job)
+        assert await self._store.tasks() == TaskCounts(0, 0)
 
 
 async def play(server: RedisServer, steps: list[str]) -> None:

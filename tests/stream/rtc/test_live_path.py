@@ -158,9 +158,10 @@ def test_a_slow_engine_drops_frames_and_adds_no_delay() -> None:
             assert video.peer.source is not None
             assert video.peer.source.slot.dropped > 30
             assert 4 < video.output.meters().fps < 8
-        ages = [at_s - camera.sent_s[number_in(picture)] for at_s, picture in client.pictures]
-        assert np.median(ages) < 0.45, "150 ms for the engine, as much again in the client's own buffer"
-        assert max(ages[2:]) < 0.9, "without drops it would be 2 s by now"
+        sent_s = np.array(list(camera.sent_s.values()))
+        since = [sum((sent_s > camera.sent_s[number_in(seen)]) & (sent_s <= at_s)) for at_s, seen in client.pictures]
+        assert np.median(since) < 14, "5 pictures' time for the engine, as much again in the client's own buffer"
+        assert max(since[2:]) < 27, "without drops it would be 60 by now"
 
     asyncio.run(run())
 

@@ -51,7 +51,7 @@ async def test_the_health_of_the_last_heartbeat_is_known(monkeypatch: pytest.Mon
     for name, value in beats.environment().items():
         monkeypatch.setenv(name, value)
     assert is_supervised()
-    assert (beats.take(), beats.health) == (False, Health.STARTING)
+    assert (beats.take(), beats.health, beats.started) == (False, Health.STARTING, False)
 
     async def wait_for(expected: Health) -> None:
         async with asyncio.timeout(5):
@@ -60,8 +60,9 @@ async def test_the_health_of_the_last_heartbeat_is_known(monkeypatch: pytest.Mon
 
     async with beating(lambda: health):
         assert not is_supervised(), "its own child processes are not"
-        for health in (Health.OK, Health.STARTING, Health.STUCK):
+        for health in (Health.STARTING, Health.OK, Health.STARTING, Health.STUCK):
             await wait_for(health)
+            assert beats.started or health is Health.STARTING
         health = Health.OK
         await wait_for(Health.OK)
     assert (beats.take(), beats.health) == (True, Health.STARTING), "the end of the process may take a while"

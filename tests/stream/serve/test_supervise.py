@@ -73,6 +73,7 @@ configure(0, False)
 log, child, stable_s, spare_s, *modes = sys.argv[1:]
 supervise.STABLE_S, supervise.SPARE_AFTER_S = float(stable_s), float(spare_s)
 supervise._DELAYS_S = (0.0, 0.05, 0.1, 0.1, 0.1)
+supervise._HEALTH_INTERVAL_S = 0.02
 heartbeat.REPLACEABLE_STARTING_S = 1.0
 def program(name, mode):
     async def ready():
@@ -82,7 +83,8 @@ def program(name, mode):
     return children.Program(name, argv, {}, ready if "ready" in mode else None, "spare" in mode, watch)
 programs = [program(*mode.split(":")) for mode in modes]
 try:
-    asyncio.run(supervise.Supervisor(programs, stop_s=1.5, ready_s=1.5).run())
+    health_file = Path(log).with_name("health")
+    asyncio.run(supervise.Supervisor(programs, stop_s=1.5, ready_s=1.5, health_file=health_file).run())
 except ServerError as error:
     sys.exit(f"error: {error}")
 """
@@ -93,7 +95,7 @@ class Serve:
 
     def __init__(self, log: Path, modes: tuple[str, ...], stable_s: float, spare_s: float) -> None:
         log.touch()
-        self.log = log
+        self.log, self.health_file = log, log.with_name("health")
         argv = [sys.executable, "-c", SERVE, str(log), CHILD, str(stable_s), str(spare_s), *modes]
         self.process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
@@ -116,6 +118,14 @@ class Serve:
             if workers and waiting:
                 return waiting[0]
             assert time.monotonic() < until_s, f"no spare in {self.lines()}"
+            time.sleep(0.005)
+
+    def wait_for_health(self) -> None:
+        """Wait until the health file is touched."""
+        until_s = time.monotonic() + 8.0
+        self.health_file.unlink(missing_ok=True)
+        while not self.health_file.exists():
+            assert time.monotonic() < until_s
             time.sleep(0.005)
 
     def kill(self, line: list[str]) -> float:
@@ -300,6 +310,24 @@ def test_a_program_that_reports_that_it_hangs_is_killed(serve: Callable[..., Ser
     code, error = served.end()
     assert code == 1
     assert error.count(") reported that it hangs and was killed\n") == 5
+
+
+def test_the_health_file_is_touched_while_all_programs_work(serve: Callable[..., Serve]) -> None:
+    served = serve("web:", "worker:beats")
+    works = served.wait_for("worker works")
+    served.wait_for_health()
+    served.kill(works)
+    served.wait_for("worker works", 2)
+    served.wait_for_health()
+    assert served.end(signal.SIGTERM)[0] == 0
+    served.health_file.unlink()
+
+
+def test_a_program_that_never_works_leaves_no_health_file(serve: Callable[..., Serve]) -> None:
+    served = serve("web:", "worker:beats,stuck", stable_s=5.0)
+    assert served.end()[0] == 1
+    assert len(served.lines("worker works")) == 5
+    assert not served.health_file.exists()
 
 
 def test_the_spare_takes_over_from_a_program_that_hangs(serve: Callable[..., Serve]) -> None:

@@ -14,9 +14,9 @@ from stream.address import Address
 from stream.picture.display_matrix import Display
 from stream.picture.orientation import Orientation
 from stream.settings import Settings
-from stream.sources.connection import Connection, Picture, SoundPacket
 from stream.sources.file import FileSource
-from stream.sources.protocols import PROTOCOLS
+from stream.sources.live.connection import Connection, Picture, SoundPacket
+from stream.sources.live.protocols import PROTOCOLS
 from tests.media import drain, mattebox, read, write_video
 from tests.orientations import MATRIX, UPRIGHT, corners, quartered, set_matrix, with_message
 from tests.pictures import exif, stored

@@ -1,6 +1,9 @@
 """Every storage keeps complete objects under their keys."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,3 +176,30 @@ def test_everything_in_a_folder_of_ones_own_is_private(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {mode for path, mode in found.items() if "." not in path} == {0o700}
     assert own.stat().st_mode & 0o777 == 0o755, "the folder itself is the user's"
+
+
+PUT_BETWEEN_MOUNTS = """
+from pathlib import Path
+from stream.settings import Settings
+from stream.storage import open_storage
+storage = open_storage(Settings(storage="results"))
+storage.put("uploads/a", Path("arriving/data"))
+assert b"".join(storage.read("uploads/a")) == b"content"
+assert not Path("arriving/data").exists()
+assert storage.keys("") == ["uploads/a"]
+"""
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0,
+    reason="needs permission to mount",
+)
+def test_a_file_is_moved_between_two_mounts_of_one_file_system(tmp_path: Path) -> None:
+    """As two volumes of a container are: their device is the same, but no file can be renamed across."""
+    for name in ("arriving", "results"):
+        (tmp_path / name).mkdir()
+    written(tmp_path / "arriving/data", b"content")
+    mounts = "mount --bind arriving arriving && mount --bind results results"
+    command = ["unshare", "--mount", "sh", "-euc", f'{mounts} && exec "$0" -c "$1"', sys.executable, PUT_BETWEEN_MOUNTS]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=PATIENCE_S)
+    assert [path.name for path in (tmp_path / "results").rglob("*") if path.is_file()] == ["a"]

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from stream import limits
+from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import FeedReport, OutputReport
+from stream.records.jobs import POISON
 from stream.records.live import Meters
 from stream.settings import Settings
 from tests.web.http_checks import problem
@@ -187,6 +189,27 @@ def test_what_a_worker_reports_is_shown(http: httpx.Client, feed_site: Site) -> 
     assert (first["state"], second["state"], second["reason"], second["dropped"]) == ("", "reconnecting", "refused", 3)
     stopped = http.patch(f"/api/feeds/{feed['id']}", json={"running": False}).json()
     assert (stopped["state"], stopped["source"]["state"], stopped["started_s"]) == ("stopped", "", 0.0)
+
+
+def test_a_feed_that_was_given_up_says_why_and_is_started_again_by_a_change(
+    http: httpx.Client, feed_site: Site
+) -> None:
+    feed = created(http)
+
+    async def crash() -> None:
+        store = FeedStore(feed_site.context.store.link)
+        for _ in range(lifetimes.FEED_LOSSES):
+            claimed = await store.claim("w1")
+            assert claimed is not None
+            await store.crashed(claimed.feed, POISON)
+
+    feed_site.call(crash())
+    found = http.get(f"/api/feeds/{feed['id']}").json()
+    assert (found["state"], found["reason"]) == ("failed", "poison")
+    assert "workers died repeatedly" in found["detail"]
+    assert "change it or start it again" in found["detail"]
+    again = http.patch(f"/api/feeds/{feed['id']}", json={"running": True}).json()
+    assert (again["state"], again["reason"], again["detail"]) == ("waiting", "", "")
 
 
 @pytest.mark.parametrize(("change", "field"), [

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
+from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import FeedReport, OutputReport
-from stream.records.live import Meters
+from stream.records.live import ENGINE_FAILED, Meters
 from stream.settings import Settings
 from tests.conftest import PICTURES
+from tests.waiting import PATIENCE_S, until
 from tests.web.running_site import Site, running
 
 SOURCE, OUTPUT = "rtsp://ann:pass-word@127.0.0.1:1/cam", "rtmp://127.0.0.1:1/app/hidden-key"
@@ -44,6 +47,20 @@ def report(site: Site) -> None:
     site.call(store())
 
 
+def options(site: Site) -> tuple[str, str]:
+    """Background and engine of the feed, as the API gives them."""
+    found = httpx.get(f"{site.url}/api/feeds", timeout=PATIENCE_S).json()["feeds"][0]["options"]
+    return found["background"], found["engine"]
+
+
+def suggested(page: Any) -> list[str]:
+    """The backgrounds that the field of a feed suggests."""
+    found: list[str] = page.eval_on_selector(
+        ".look input", "field => [...field.list.options].map(({ value }) => value)"
+    )
+    return found
+
+
 def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -> None:
     page.goto(f"{feed_site.url}/feeds")
     page.wait_for_selector("#none:visible")
@@ -56,8 +73,8 @@ def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -
     page.click("#add button")
     page.wait_for_selector(".feed .state[data-state=waiting]")
     assert page.input_value("input[name=source]") == "", "the password does not stay in the form"
-    page.fill(".feed form input", "srt://127.0.0.1:1?passphrase=secret-words")
-    page.click(".feed form button")
+    page.fill(".add-output input", "srt://127.0.0.1:1?passphrase=secret-words")
+    page.click(".add-output button")
     page.wait_for_selector(".outputs li:nth-child(2)")
     report(feed_site)
     page.wait_for_selector(".outputs li:nth-child(2) .state[data-state=reconnecting]")
@@ -69,12 +86,29 @@ def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -
     PICTURES.mkdir(exist_ok=True)
     page.screenshot(path=PICTURES / "feeds.png")
 
+    assert page.input_value(".look input") == "blur:0.5"
+    assert "color:#1f2937" in suggested(page)
+    assert "none" not in suggested(page)
+    page.fill(".look input", "nonsense")
+    page.press(".look input", "Enter")
+    page.wait_for_selector(".feed .note:has-text('nonsense')")
+    until(lambda: page.input_value(".look input") == "blur:0.5")
+    page.fill(".look input", "green")
+    page.press(".look input", "Enter")
+    page.select_option(".look select", "chroma")
+    until(lambda: options(feed_site) == ("color:#00ff00", "chroma"))
+
     page.click(".outputs li:nth-child(1) button:has-text('Turn off')")
     page.wait_for_selector(".outputs li:nth-child(1) button:has-text('Turn on')")
     page.click(".outputs li:nth-child(2) button:has-text('Remove')")
     page.wait_for_selector(".outputs li:nth-child(2)", state="detached")
     page.click(".feed button:has-text('Stop')")
     page.wait_for_selector(".feed > .row .state[data-state=stopped]")
+    page.click(".feed button:has-text('Start')")
+    page.wait_for_selector(".feed > .row .state[data-state=waiting]")
+    give_up(feed_site)
+    page.wait_for_selector(".feed > .row .state[data-state=failed]:has-text('change it or start it again')")
+    page.screenshot(path=PICTURES / "feeds_failed.png")
     page.click(".feed button:has-text('Start')")
     page.wait_for_selector(".feed > .row .state[data-state=waiting]")
     page.on("dialog", lambda dialog: dialog.accept())
@@ -95,6 +129,25 @@ def test_a_stream_of_this_server_is_not_matted_again(page: Any, feed_site: Site)
     page.fill("input[name=background]", "none")
     page.click("#add button")
     page.wait_for_selector(".feed:has-text('live:studio')")
+    assert page.input_value(".look input") == "none"
+    assert "none" in suggested(page)
+    for typed, background in (("blur", "blur:0.5"), ("none", "none")):
+        page.fill(".look input", typed)
+        page.press(".look input", "Enter")
+        until(lambda background=background: options(feed_site) == (background, "auto"))  # type: ignore[misc]
     page.on("dialog", lambda dialog: dialog.accept())
     page.click(".feed > .row:first-child button:has-text('Remove')")
     page.wait_for_selector("#none:visible")
+
+
+def give_up(site: Site) -> None:
+    """What a worker reports after errors that repeat."""
+
+    async def crash() -> None:
+        feeds = FeedStore(site.context.store.link)
+        for _ in range(lifetimes.FEED_LOSSES):
+            claimed = await feeds.claim("w1")
+            assert claimed is not None
+            await feeds.crashed(claimed.feed, ENGINE_FAILED)
+
+    site.call(crash())

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from stream.settings import Settings
+from tests.waiting import until
 from tests.web.running_site import Site, running
 from tests.web.static.pages import CHROMIUM, FLAGS, PAPER, SLATE, WATCH, Worker, corner_is, opened, ready, state
 
@@ -35,21 +36,18 @@ def test_it_connects_and_applies_the_choices(page: Any, video_site: Site) -> Non
     corner_is(page, SLATE)
     page.check("input[name=view][value=matte]")
     with video_site.client() as http:
-        for _ in range(50):
-            record = http.get("/api/sessions").json()["sessions"][0]
-            if record["options"]["view"] == "matte":
-                break
-            time.sleep(0.02)
-        assert record["options"] | {"view": "matte", "background": "color:#1f2937"} == record["options"]
+
+        def newest() -> Any:
+            return http.get("/api/sessions").json()["sessions"][0]
+
+        until(lambda: newest()["options"]["view"] == "matte", "the view is changed")
+        options = newest()["options"]
+        assert options | {"view": "matte", "background": "color:#1f2937"} == options
         page.click("#stop")
         state(page, "idle")
         assert page.is_visible("#open")
-        for _ in range(50):
-            record = http.get("/api/sessions").json()["sessions"][0]
-            if record["state"] == "ended":
-                break
-            time.sleep(0.02)
-        assert record["reason"] == "deleted"
+        until(lambda: newest()["state"] == "ended", "the session ends")
+        assert newest()["reason"] == "deleted"
 
 
 def test_a_connection_that_never_succeeded_points_at_the_network(page: Any, video_site: Site) -> None:
@@ -150,12 +148,14 @@ def test_signing_in(page: Any, settings: Settings, redis_url: str) -> None:
     with running(settings.model_copy(update={"token": SecretStr("mine")}), redis_url) as site:
         page.goto(site.url)
         page.wait_for_selector("#login[open]")
+        assert page.get_attribute("#status", "data-state") == "signedOut"
         page.fill("#token", "wrong")
         page.keyboard.press("Enter")
         page.wait_for_selector("#login .note:has-text('no user has this token')")
         page.fill("#token", "mine")
         page.keyboard.press("Enter")
         page.wait_for_selector("#user:has-text('user')")
+        state(page, "idle")
         page.click("#sign-out")
         page.wait_for_selector("#login[open]")
 

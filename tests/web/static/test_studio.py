@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from stream.settings import Settings
-from tests.web.running_site import Site, running
+from tests import waiting
+from tests.web.running_site import Site
 from tests.web.static.pages import SLATE, Worker, corner_is, opened, ready, state, until
 
 FIRST_LOAD_BYTES, FIRST_LOAD_SENT_BYTES = 300_000, 150_000
@@ -59,15 +58,11 @@ def test_the_first_load_is_small_and_comes_from_this_server_only(page: Any, site
     page.on("requestfinished", lambda request: sent.update({request.url: request.sizes()["responseBodySize"]}))
     page.goto(site.url)
     until(page, "[...document.images].length > 8 && [...document.images].every(i => i.complete)")
-    for _ in range(250):
-        if sent.keys() == sizes.keys():
-            break
-        page.wait_for_timeout(20)
+    waiting.until(lambda: page.evaluate("true") and sent.keys() == sizes.keys(), "all requests have ended")
     print(f"first load: {sum(sizes.values()):,} bytes in {len(sizes)} files, sent as {sum(sent.values()):,} bytes")
     assert all(url.startswith(site.url) for url in sizes)
     assert sum(sizes.values()) < FIRST_LOAD_BYTES
     assert sum(sent.values()) < FIRST_LOAD_SENT_BYTES
-    assert sent.keys() == sizes.keys()
 
 
 def test_a_camera_in_use_by_another_program(page: Any, site: Site) -> None:
@@ -98,6 +93,7 @@ def test_an_unreachable_server_is_retried(page: Any, site: Site) -> None:
     state(page, "idle")
 
 
+@pytest.mark.clocked  # the page counts down the seconds
 def test_a_full_server_is_retried(page: Any, workerless: Site) -> None:
     page.goto(workerless.url)
     page.click("#open")
@@ -105,16 +101,6 @@ def test_a_full_server_is_retried(page: Any, workerless: Site) -> None:
     assert "connected as soon as one is free" in page.inner_text("#card")
     assert re.search(r"Trying again in \d+ s", page.inner_text("#card .extra"))
     assert page.is_enabled("#stop"), "the user can stop waiting"
-
-
-def test_signed_out(page: Any, settings: Settings, redis_url: str) -> None:
-    with running(settings.model_copy(update={"token": SecretStr("mine")}), redis_url) as site:
-        page.goto(site.url)
-        page.wait_for_selector("#login[open]")
-        assert page.get_attribute("#status", "data-state") == "signedOut"
-        page.fill("#token", "mine")
-        page.keyboard.press("Enter")
-        state(page, "idle")
 
 
 @pytest.mark.usefixtures("hasty")

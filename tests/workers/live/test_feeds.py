@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from stream.fetch import gateway
+from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import Feed, FeedOutput, FeedSecrets, OutputSecret
 from stream.records.live_store import LiveStore
@@ -23,6 +24,7 @@ from tests.rtsp import RtspServer
 from tests.udp_receiver import UdpReceiver
 from tests.web_server import serving
 from workers.live import feed as live_feed
+from workers.live import worker as live_worker
 from workers.live.worker import LiveWorker
 
 SETTINGS = Settings(
@@ -299,3 +301,7 @@ def test_a_feed_that_ends_unexpectedly_is_tried_again_and_then_fails(
             assert (found.reason, found.fence) == ("engine_failed", 6), "claimed and released three times"
 
     asyncio.run(run())
+
+
+def test_workers_ask_often_enough_to_take_a_suspect_in_time() -> None:
+    assert live_worker._TAKE_S < lifetimes.FEED_APART_S

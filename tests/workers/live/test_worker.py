@@ -39,11 +39,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def working(url: str, count: int = 1) -> AsyncIterator[tuple[LiveStore, list[asyncio.Event]]]:
+async def working(
+    url: str, count: int = 1, settings: Settings = SETTINGS
+) -> AsyncIterator[tuple[LiveStore, list[asyncio.Event]]]:
     """Running workers; each ends when its event is set."""
     store, *stores = (LiveStore(url) for _ in range(count + 1))
     stops = [asyncio.Event() for _ in stores]
-    workers = [LiveWorker(SETTINGS, each) for each in stores]
+    workers = [LiveWorker(settings, each) for each in stores]
     for worker in workers:
         await worker.warm()
     running = [asyncio.create_task(worker.run(stop)) for worker, stop in zip(workers, stops, strict=True)]
@@ -140,6 +142,48 @@ def test_a_drained_worker_ends_its_videos_with_a_reason(url: str) -> None:
             assert (await state(store, session))[1] == "drained"
             while await store.workers():
                 await asyncio.sleep(0.05)
+        await client.close()
+
+    asyncio.run(run())
+
+
+def test_a_video_continues_on_a_drained_worker_that_takes_no_other(url: str) -> None:
+    async def run() -> None:
+        client, late = Client(Camera(rate=10), "VP8"), Client(Camera(rate=10), "VP8")
+        async with working(url, settings=SETTINGS.model_copy(update={"drain_s": 600.0})) as (store, (stop,)):
+            session = new()
+            await offered(store, session, client)
+            await until(lambda: client.pictures, what="pictures")
+            stop.set()
+            while [worker.state for worker in await store.workers()] != ["draining"]:
+                await asyncio.sleep(0.02)
+            seen = len(client.pictures)
+            assert await offered(store, new(), late, 1.0) is None, "nobody takes it"
+            await until(lambda: len(client.pictures) > seen + 10, what="more pictures")
+            assert (await state(store, session))[0] == "live"
+            await store.change(session.id, Options(engine="chroma", background="color:#ff0000"))
+            await until(lambda: middle(client)[0] > 200, what="red")
+            await store.end(session.id, "deleted")
+            while await store.workers():  # it ends with its last video
+                await asyncio.sleep(0.05)
+            assert await state(store, session) == ("ended", "deleted")
+        await client.close()
+        await late.close()
+
+    asyncio.run(run())
+
+
+def test_a_video_that_does_not_end_in_time_is_drained(url: str) -> None:
+    async def run() -> None:
+        client = Client(Camera(rate=10), "VP8")
+        async with working(url, settings=SETTINGS.model_copy(update={"drain_s": 0.5})) as (store, (stop,)):
+            session = new()
+            await offered(store, session, client)
+            await until(lambda: client.pictures, what="pictures")
+            stop.set()
+            while (await state(store, session))[0] != "ended":
+                await asyncio.sleep(0.02)
+            assert (await state(store, session))[1] == "drained"
         await client.close()
 
     asyncio.run(run())

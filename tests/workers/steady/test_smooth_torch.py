@@ -78,7 +78,7 @@ def talk() -> Clip:
 
 @pytest.fixture(scope="module")
 def still() -> Clip:
-    return clip(lambda n: [320.0], 14)
+    return clip(lambda n: [320.0], 8)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -108,19 +108,19 @@ def test_alphas_of_a_still_subject_match_the_cpu(still: Clip, engine: str) -> No
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_videos_of_a_batch_match_each_alone_and_start_over_separately(still: Clip, device: str) -> None:
-    cut = clip(lambda n: [200.0], 7) + clip(lambda n: [460.0], 7, room=2)
-    paused = replace(still, frames=[replace(f, pts=f.pts + 30 * (f.pts >= 9)) for f in still.frames])
+    cut = clip(lambda n: [200.0], 4) + clip(lambda n: [460.0], 4, room=2)
+    paused = replace(still, frames=[replace(f, pts=f.pts + 30 * (f.pts >= 5)) for f in still.frames])
     scenes = [still, cut, paused]
     together = on_device(scenes, device)
     for scene, rows in zip(scenes, together, strict=True):
         np.testing.assert_allclose(rows, on_device([scene], device)[0], atol=1e-4)
-    fresh = [[n for n in range(14) if np.array_equal(r[n], s.raw[n])] for s, r in zip(scenes, together, strict=True)]
-    assert fresh == [[0], [0, 7], [0, 9]]
+    fresh = [[n for n in range(8) if np.array_equal(r[n], s.raw[n])] for s, r in zip(scenes, together, strict=True)]
+    assert fresh == [[0], [0, 4], [0, 5]]
 
 
 def test_a_large_alpha_keeps_its_detail(still: Clip) -> None:
     alpha = np.random.default_rng(2).uniform(0.2, 0.8, (360, 640)).astype(np.float32)
-    out = on_device([replace(still, raw=[alpha] * 14)], "cpu", "birefnet")[0]
+    out = on_device([replace(still, raw=[alpha] * 8)], "cpu", "birefnet")[0]
     np.testing.assert_allclose(out[-1], alpha, atol=0.03)
 
 
@@ -159,7 +159,7 @@ def test_videos_of_different_sizes_and_strengths_match_each_alone(still: Clip) -
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_graphs_match_eager_execution(still: Clip, device: str) -> None:
-    frames = [replace(f, pts=f.pts + 30 * (f.pts >= 9)) for f in still.frames]
+    frames = [replace(f, pts=f.pts + 30 * (f.pts >= 5)) for f in still.frames]
     paused = replace(still, frames=frames)
     smoother = DeviceSmoother(CpuGraph if device == "cpu" else None)
     smoother.warm(live_tuning(), still.raw[0].shape, torch.device(device), [1])

@@ -1,6 +1,7 @@
 // One feed in the list: its source, its outputs, and buttons to change them.
 
 import { make, write } from "../shared/dom.js";
+import { Look } from "./look.js";
 
 const WORDS = {
   waiting: "Waiting for a free worker", running: "Running", stopped: "Stopped", failed: "Failed",
@@ -20,15 +21,16 @@ export class FeedCard {
     const buttons = make("div", { className: "buttons" }, this.toggle, remove);
     const head = make("div", { className: "row" }, this.name, this.state, buttons);
     this.source = new Line("Source");
+    this.look = new Look((options) => this.#send(change, "PATCH", { options }));
     this.outputs = make("ul", { className: "outputs", aria: { label: "Outputs" } });
     this.lines = new Map();
     this.added = make("input", { type: "text", placeholder: "Add an output: rtmp://server/app/stream-key", autocomplete: "off", spellcheck: false, required: true, aria: { label: "Address of a new output" } });
-    const form = make("form", {}, this.added, make("button", {}, "Add"));
+    const form = make("form", { className: "add-output" }, this.added, make("button", {}, "Add"));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       if (await this.#send(change, "PATCH", { outputs: { add: [{ address: this.added.value.trim() }] } })) this.added.value = "";
     });
-    this.element = make("li", { className: "feed" }, head, this.source.element, this.outputs, form, this.note);
+    this.element = make("li", { className: "feed" }, head, this.source.element, this.look.element, this.outputs, form, this.note);
     this.change = change;
   }
 
@@ -39,6 +41,7 @@ export class FeedCard {
     showState(this.state, feed.state, feed.detail);
     const { meters } = feed;
     this.source.show(feed.source, meters ? [`${Math.round(meters.fps_in)} frames a second`, `${meters.width}×${meters.height}`] : []);
+    this.look.show(feed);
     const ids = new Set(feed.outputs.map(({ id }) => id));
     for (const [id, line] of this.lines) if (!ids.has(id)) { line.element.parentElement.remove(); this.lines.delete(id); }
     for (const output of feed.outputs) this.#line(output).show(output, counts(output));

@@ -4,6 +4,7 @@ import { get, request } from "../shared/api.js";
 import { find, make, write } from "../shared/dom.js";
 import { askToSignIn, prepareLogin, showUser } from "../shared/login.js";
 import { FeedCard } from "./feed_card.js";
+import { isStream, loadChoices, suggest } from "./look.js";
 
 const PATH = "/api/feeds";
 const EVERY_MS = 1000;
@@ -60,7 +61,8 @@ find("add").addEventListener("submit", async (event) => {
 
 /** A stream of this server is matted already: its background is "none", unless another one was written. */
 find("add").source.addEventListener("input", ({ target: { value, form: { background } } }) => {
-  const live = value.trim().startsWith("live:");
+  const live = isStream(value);
+  suggest(background, value);
   if (live && background.value === background.defaultValue) background.value = "none";
   if (!live && background.value === "none") background.value = background.defaultValue;
 });
@@ -75,6 +77,7 @@ find("add").source.addEventListener("focus", async () => {
 async function enter() {
   try {
     showUser(await get("/api/login"));
+    await loadChoices();
   } catch (error) {
     if (error.status === 401) { askToSignIn(); return; }
     setTimeout(enter, 3000);

@@ -17,7 +17,7 @@ set(f.id, 'name', name, 'options', ARGV[5], 'outputs', ARGV[6])
 if not run and f.state ~= 'stopped' then
   take_away(f, 'stopped', '', '')
 elseif run and (f.state == 'stopped' or f.state == 'failed') then
-  redis.call('HSET', feed_key(f.id), 'losses', 0)
+  forget(f.id)
   take_away(f, 'waiting', '', '')
 end
 return { 'ok', all(f.id) }

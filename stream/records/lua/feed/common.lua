@@ -1,6 +1,6 @@
 -- Shared by the scripts of feeds.
 local WAITING_FEEDS, LEASED, SEEN = PREFIX .. 'feeds-waiting', PREFIX .. 'feeds-leased', PREFIX .. 'feeds-seen'
-local GRACE = PREFIX .. 'feeds-grace'
+local GRACE, WORKERS = PREFIX .. 'feeds-grace', PREFIX .. 'workers'
 
 local function feed_key(id) return PREFIX .. 'feed:' .. id end
 
@@ -15,10 +15,11 @@ local function removed_key(id) return PREFIX .. 'feed-removed:' .. id end
 -- The fields of a feed that scripts need, or nil if it does not exist.
 local function find(id)
   local v = redis.call('HMGET', feed_key(id), 'state', 'worker', 'fence', 'owner', 'name', 'version', 'losses',
-                       'claimed_s')
+                       'claimed_s', 'renewed_s', 'deaths', 'trial_s')
   if not v[1] then return nil end
   return { id = id, state = v[1], worker = v[2], fence = v[3], owner = v[4], name = v[5], version = v[6],
-           losses = tonumber(v[7] or 0), claimed_s = tonumber(v[8] or 0) }
+           losses = tonumber(v[7] or 0), claimed_s = tonumber(v[8] or 0), renewed_s = tonumber(v[9] or 0),
+           deaths = tonumber(v[10] or 0), trial_s = tonumber(v[11] or FEED_PROVEN_S) }
 end
 
 local function all(id) return redis.call('HGETALL', feed_key(id)) end
@@ -51,11 +52,10 @@ local function take_away(f, state, reason, detail)
   if state == 'waiting' then enqueue(f.id) end
 end
 
--- As `take_away`, because its worker died or the feed ended unexpectedly. The third time in a row it fails.
-local function blame(f, reason)
-  local losses = f.losses + 1
-  redis.call('HSET', feed_key(f.id), 'losses', losses)
-  if losses >= FEED_LOSSES then take_away(f, 'failed', reason, '') else take_away(f, 'waiting', '', '') end
+-- Forget the deaths of its workers, and the losses.
+local function forget(id)
+  redis.call('HSET', feed_key(id), 'losses', 0, 'deaths', 0)
+  redis.call('HDEL', feed_key(id), 'trial_s')
 end
 
 -- Note that Redis was reached. If it was not for a while, by any process, owners get time to renew their leases.
@@ -64,16 +64,6 @@ local function note_contact()
   local seen_s = tonumber(redis.call('GET', SEEN) or 0)
   redis.call('SET', SEEN, text(at_s), 'EX', KEEP_S)
   if at_s - seen_s > FEED_SILENCE_S then redis.call('SET', GRACE, '', 'PX', math.floor(FEED_LEASE_S * 1000)) end
-end
-
--- Let other workers take the feeds whose lease has expired.
-local function release_expired()
-  note_contact()
-  if redis.call('EXISTS', GRACE) == 1 then return end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASED, '-inf', text(now()), 'LIMIT', 0, 100)) do
-    local f = find(id)
-    if f and f.state == 'running' then blame(f, POISON) else redis.call('ZREM', LEASED, id) end
-  end
 end
 
 local function lease(id) redis.call('ZADD', LEASED, text(now() + FEED_LEASE_S), id) end

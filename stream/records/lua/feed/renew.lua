@@ -6,7 +6,7 @@ note_contact()
 -- have increased the fence.
 local function claim_again(f, worker, fence)
   redis.call('ZREM', WAITING_FEEDS, f.id)
-  set(f.id, 'state', 'running', 'worker', worker, 'fence', fence)
+  set(f.id, 'state', 'running', 'worker', worker, 'fence', fence, 'claimed_s', text(now()), 'reason', '')
   f.state, f.worker, f.fence = 'running', worker, fence
 end
 
@@ -17,6 +17,7 @@ for i = 2, #ARGV, 2 do
   if known and tonumber(f.fence) < tonumber(ARGV[i + 1]) then claim_again(f, ARGV[1], ARGV[i + 1]) end
   if f and holds(f, ARGV[1], ARGV[i + 1]) then
     lease(f.id)
+    redis.call('HSET', feed_key(f.id), 'renewed_s', text(now()))
     answer = f.version
   elseif not f and redis.call('EXISTS', removed_key(ARGV[i])) == 0 then
     answer = 'gone'

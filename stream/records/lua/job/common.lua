@@ -71,10 +71,22 @@ end
 -- Sort key: priority, then creation time in microseconds; exact in a double until the year 2055.
 local function order(j) return (PRIORITY_MOST - j.priority) * 1e15 + math.floor((j.created_s - 1.7e9) * 1e6) end
 
+-- The number of a job's tasks that workers may take.
+local function takeable(j)
+  return j and (j.state == 'queued' or j.state == 'running') and redis.call('LLEN', todo_key(j.id)) or 0
+end
+
+local function count_waiting(id, tasks)
+  set_part(WAITING, id, tasks)
+  redis.call('EXPIRE', WAITING, JOB_KEEP_S)
+end
+
 -- Add the job to those that workers take tasks from, or remove it, according to its state and tasks.
 local function offer(id)
-  local j, waiting = find(id), redis.call('LLEN', todo_key(id))
-  if waiting == 0 or not (j.state == 'queued' or j.state == 'running') then
+  local j = find(id)
+  local waiting = takeable(j)
+  count_waiting(id, waiting)
+  if waiting == 0 then
     redis.call('ZREM', ready_key(j.owner), id)
     return
   end
@@ -135,6 +147,7 @@ local function finish(j, state, reason, detail)
   end
   redis.call('DEL', todo_key(j.id))
   redis.call('ZREM', ready_key(j.owner), j.id)
+  count_waiting(j.id, 0)
   set(j.id, 'state', state, 'reason', reason, 'detail', detail, 'ended_s', text(now()))
   redis.call('ZADD', ENDED, text(now()), j.id)
   if j.webhook ~= '' then

@@ -1,6 +1,7 @@
 -- The keys of file jobs, which `stream/records/redis_keys.py` documents. Shared by the scripts of this folder.
 local JOBS, LEASES, OWNERS = PREFIX .. 'jobs', PREFIX .. 'leases', PREFIX .. 'owners'
 local ENDED, HOOKS, WAKE = PREFIX .. 'ended', PREFIX .. 'hooks', PREFIX .. 'wake'
+local WAITING = PREFIX .. 'waiting'
 local FINAL = { done = true, failed = true, cancelled = true }
 
 local function job_key(id) return PREFIX .. 'job:' .. id end

@@ -3,15 +3,17 @@
 -- twice. Records that expire are taken out by `prune`. Shared by the scripts of this folder.
 local function micros(seconds) return string.format('%.0f', seconds * 1e6) end
 
--- Set the bytes that a job keeps in storage. The field "total" is the sum over the owner's jobs.
-local function store_bytes(owner, id, bytes)
-  local key = stored_key(owner)
+-- Set a job's part of a sum. The field "total" of the hash is the sum over its jobs; a part of 0 is not stored.
+local function set_part(key, id, part)
   local before = tonumber(redis.call('HGET', key, id) or 0)
-  if bytes == before then return end
-  if bytes > 0 then redis.call('HSET', key, id, string.format('%.0f', bytes)) else redis.call('HDEL', key, id) end
-  redis.call('HINCRBY', key, 'total', string.format('%.0f', bytes - before))
+  if part == before then return end
+  if part > 0 then redis.call('HSET', key, id, string.format('%.0f', part)) else redis.call('HDEL', key, id) end
+  redis.call('HINCRBY', key, 'total', string.format('%.0f', part - before))
   if redis.call('HLEN', key) == 1 then redis.call('DEL', key) end -- only the total is left
 end
+
+-- Set the bytes that a job keeps in storage.
+local function store_bytes(owner, id, bytes) set_part(stored_key(owner), id, bytes) end
 
 -- Remove a job that no longer exists from its owner's indexes.
 local function forget(owner, id)

@@ -31,6 +31,7 @@ local function next_task()
       return { id = id, name = name }
     end
     redis.call('ZREM', ready_key(owner), id)
+    count_waiting(id, 0)
   end
 end
 
