@@ -13,6 +13,7 @@ from PIL import Image
 
 from stream.records.options import Edges, Options
 from stream.settings import Settings
+from tests import waiting
 from tests.web.running_site import Site, running
 from tests.web.static.pages import PAPER, SHARE_TABS, SLATE, Worker, corner_is, opened, png, ready, state, until
 
@@ -262,6 +263,12 @@ def test_the_line_of_meters_opens_charts(live: Any) -> None:
     assert live.get_attribute(".chart svg", "aria-label").startswith("Frames per second, in and out: 30, ")
 
 
+def live_kinds(site: Site) -> list[str]:
+    """The kinds of the sessions that are live. The worker ends a deleted session a moment after the reply."""
+    with site.client() as http:
+        return [s["kind"] for s in http.get("/api/sessions").json()["sessions"] if s["state"] == "live"]
+
+
 def test_going_on_air(browser: Any, live: Any, colouring: Site) -> None:
     live.click("#share-open")
     page_link, transparent, obs, whip = (revealed(live, name) for name in ("view", "obs", "clean", "whip"))
@@ -293,9 +300,7 @@ def test_going_on_air(browser: Any, live: Any, colouring: Site) -> None:
     live.click("#share-go")
     live.wait_for_selector("#share-state:has-text('Nobody can see you.')")
     viewer.close()
-    with colouring.client() as http:
-        kinds = [s["kind"] for s in http.get("/api/sessions").json()["sessions"] if s["state"] == "live"]
-    assert "publish" not in kinds
+    waiting.until(lambda: "publish" not in live_kinds(colouring))
 
 
 def test_the_menu_lists_options_and_workers(site: Site) -> None:
