@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from stream.errors import UsageError
 from tests.media import ROOT, TALK, command, mattebox, numbered_clip, read
 
 CHROMA = ("--engine", "chroma", "--key", "#00ff00")
+_AGAIN_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +23,26 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def on_a_terminal(answer: str, *words: object, after: bytes = b"[y/N]") -> tuple[int, str]:
     """Run a command on a terminal where `answer` is typed, once `after` is shown. Returns its exit code and what the
-    terminal shows."""
+    terminal shows.
+
+    Ctrl-C is typed again if nothing happens, as a person would: Python's `input` misses a signal that arrives in the
+    moment before it waits, which is just after the question is shown.
+    """
     process, terminal = pty.fork()
     if not process:
         os.chdir(ROOT)
         os.execv(sys.executable, command(*words))
-    shown = b""
+    shown, typed = b"", False
     try:
-        while chunk := _read(terminal):
-            shown += chunk
-            if answer and after in shown:
+        while True:
+            if typed and answer == "\x03" and not select.select([terminal], [], [], _AGAIN_S)[0]:
                 os.write(terminal, answer.encode())
-                answer = ""
+            if not (chunk := _read(terminal)):
+                break
+            shown += chunk
+            if answer and after in shown and not typed:
+                os.write(terminal, answer.encode())
+                typed = True
     finally:
         os.close(terminal)  # which ends the process, if it is still there
         _, status = os.waitpid(process, 0)
