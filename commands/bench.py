@@ -45,9 +45,7 @@ def file(
 @app.command("model")
 def model(
     repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are reported.")] = 5,
-    save: Annotated[
-        Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
-    ] = None,
+    save: shared_options.SaveRows = None,
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:

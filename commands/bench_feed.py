@@ -21,9 +21,7 @@ def feed(
     seconds: Annotated[float, typer.Option(min=1, help="Duration of each measurement.")] = 10,
     repeats: Annotated[int, typer.Option(min=1, help="Measurements of each kind; medians are reported.")] = 3,
     clip: Annotated[Path | None, typer.Option(help="Clip that the source sends; by default a generated scene.")] = None,
-    save: Annotated[
-        Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
-    ] = None,
+    save: shared_options.SaveRows = None,
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:

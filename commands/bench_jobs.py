@@ -27,9 +27,7 @@ def jobs(
     clip: Annotated[
         Path | None, typer.Option(help="Clip that the video repeats; by default a generated scene.")
     ] = None,
-    save: Annotated[
-        Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
-    ] = None,
+    save: shared_options.SaveRows = None,
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:

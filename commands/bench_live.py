@@ -33,9 +33,7 @@ def live(
     seconds: Annotated[float, typer.Option(min=2, help="Duration of each measurement.")] = 20,
     clip: Annotated[Path | None, typer.Option(help="Clip that the cameras send; by default a generated scene.")] = None,
     token: Annotated[str, typer.Option(envvar="MATTEBOX_TOKEN", help="Your token, if the server has users.")] = "",
-    save: Annotated[
-        Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
-    ] = None,
+    save: shared_options.SaveRows = None,
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:
@@ -47,7 +45,7 @@ def live(
     check_saved(save, overwrite)
     if url:
         Remote(url, token, settings()).ask("GET", http_paths.OPTIONS)
-    sizes = [(int(width), int(height)) for width, _, height in (pair.partition("x") for pair in listed(size, r"x"))]
+    sizes = _sizes(size)
     counts = [int(number) for number in listed(videos)]
     rows = []
     if not as_json:
@@ -72,11 +70,14 @@ def listed(text: str, separator: str = "") -> list[str]:
 
 def parse_size(text: str) -> tuple[int, int]:
     """Width and height from `1280x720`. Raises UsageError."""
-    pairs = listed(text, "x")
-    if len(pairs) != 1:
+    sizes = _sizes(text)
+    if len(sizes) != 1:
         raise UsageError(f"{text!r} is not one size, such as 1280x720")
-    width, _, height = pairs[0].partition("x")
-    return int(width), int(height)
+    return sizes[0]
+
+
+def _sizes(text: str) -> list[tuple[int, int]]:
+    return [(int(width), int(height)) for width, _, height in (pair.partition("x") for pair in listed(text, "x"))]
 
 
 _HEAD = "engine        size videos  fps in out   age p50 p95 p99 grows  cpu ms  MiB  wait late  load  dropped"

@@ -28,6 +28,9 @@ Output = Annotated[
     str, typer.Option("-o", "--output", metavar="OUT", help=f"The output; its name sets the format: {NAMES}.")
 ]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output without asking.")]
+SaveRows = Annotated[
+    Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
+]
 Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
 Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
