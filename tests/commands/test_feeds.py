@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import REASONS, FeedReport, OutputReport
 from stream.records.jobs import POISON
@@ -14,6 +13,7 @@ from stream.records.live import Meters
 from stream.records.redis_keys import PREFIX
 from stream.settings import Settings
 from tests.commands.in_process import mattebox_here
+from tests.failing_feeds import give_up
 from tests.servers import start_server
 from tests.web.running_site import Site, running
 
@@ -152,15 +152,7 @@ def test_the_address_and_the_token_of_a_source_are_read_from_files(site: Site, t
 
 def test_a_failed_feed_says_what_to_do(site: Site) -> None:
     feeds(site, "add", "poison", SOURCE)
-
-    async def fail() -> None:
-        store = FeedStore(site.context.store.link)
-        for _ in range(lifetimes.FEED_LOSSES):
-            claimed = await store.claim("w1")
-            assert claimed is not None
-            await store.crashed(claimed.feed, POISON)
-
-    site.call(fail())
+    give_up(site, POISON)
     for words in (("list",), ("show", "poison")):
         assert f"failed    0 outputs  {REASONS[POISON]}" in feeds(site, *words)[1]
     assert "waiting" in feeds(site, "set", "poison", "--start")[1]

@@ -4,16 +4,14 @@
 """
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from commands import serve
-from mattebox import main
 from stream.picture.frames import Frame
 from stream.records.engines import ENGINES
+from tests.end_to_end import as_mattebox
 from workers.engines.base import EngineState, Result
 from workers.engines.chroma import Chroma
 
@@ -27,14 +25,9 @@ class Hanging(Chroma):
         return super().infer(prepared, states)
 
 
-def _itself(*words: str) -> list[str]:
-    return [sys.executable, "-m", "tests.end_to_end.mattebox_with_hanging_engine", *words]
-
-
 ENGINES["hanging"] = replace(
     ENGINES["chroma"], name="hanging", place="tests.end_to_end.mattebox_with_hanging_engine:Hanging"
 )
 
 if __name__ == "__main__":
-    serve._mattebox = _itself
-    main()
+    as_mattebox.run("tests.end_to_end.mattebox_with_hanging_engine")

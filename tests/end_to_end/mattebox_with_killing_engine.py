@@ -5,14 +5,12 @@
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from commands import serve
-from mattebox import main
 from stream.picture.frames import Frame
 from stream.records.engines import ENGINES
+from tests.end_to_end import as_mattebox
 from workers.engines.base import EngineState, Result
 from workers.engines.chroma import Chroma
 
@@ -25,14 +23,9 @@ class Killing(Chroma):
         return super().infer(prepared, states)
 
 
-def _itself(*words: str) -> list[str]:
-    return [sys.executable, "-m", "tests.end_to_end.mattebox_with_killing_engine", *words]
-
-
 ENGINES["killing"] = replace(
     ENGINES["chroma"], name="killing", place="tests.end_to_end.mattebox_with_killing_engine:Killing"
 )
 
 if __name__ == "__main__":
-    serve._mattebox = _itself
-    main()
+    as_mattebox.run("tests.end_to_end.mattebox_with_killing_engine")

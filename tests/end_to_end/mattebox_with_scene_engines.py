@@ -3,19 +3,9 @@
 `python -m tests.end_to_end.mattebox_with_scene_engines serve …`
 """
 
-import sys
-
-from commands import serve
-from mattebox import main
 from stream.records.engines import ENGINES
-from tests.end_to_end import camera_scene
-
-
-def _itself(*words: str) -> list[str]:
-    return [sys.executable, "-m", "tests.end_to_end.mattebox_with_scene_engines", *words]
-
+from tests.end_to_end import as_mattebox, camera_scene
 
 if __name__ == "__main__":
     ENGINES.update(camera_scene.RECORDS)
-    serve._mattebox = _itself
-    main()
+    as_mattebox.run("tests.end_to_end.mattebox_with_scene_engines")

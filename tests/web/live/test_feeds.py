@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from stream import limits
-from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import FeedReport, OutputReport
 from stream.records.jobs import POISON
 from stream.records.live import Meters
 from stream.settings import Settings
+from tests.failing_feeds import give_up
 from tests.web.http_checks import problem
 from tests.web.running_site import Site, running
 
@@ -195,15 +195,7 @@ def test_a_feed_that_was_given_up_says_why_and_is_started_again_by_a_change(
     http: httpx.Client, feed_site: Site
 ) -> None:
     feed = created(http)
-
-    async def crash() -> None:
-        store = FeedStore(feed_site.context.store.link)
-        for _ in range(lifetimes.FEED_LOSSES):
-            claimed = await store.claim("w1")
-            assert claimed is not None
-            await store.crashed(claimed.feed, POISON)
-
-    feed_site.call(crash())
+    give_up(feed_site, POISON)
     found = http.get(f"/api/feeds/{feed['id']}").json()
     assert (found["state"], found["reason"]) == ("failed", "poison")
     assert "workers died repeatedly" in found["detail"]

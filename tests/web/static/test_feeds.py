@@ -7,12 +7,12 @@ import httpx
 import pytest
 import redis
 
-from stream.records import lifetimes
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import FeedReport, OutputReport
 from stream.records.live import ENGINE_FAILED, Meters
 from stream.settings import Settings
 from tests.conftest import PICTURES
+from tests.failing_feeds import give_up
 from tests.waiting import PATIENCE_S, until
 from tests.web.running_site import Site, running
 
@@ -106,7 +106,7 @@ def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -
     page.wait_for_selector(".feed > .row .state[data-state=stopped]")
     page.click(".feed button:has-text('Start')")
     page.wait_for_selector(".feed > .row .state[data-state=waiting]")
-    give_up(feed_site)
+    give_up(feed_site, ENGINE_FAILED)
     page.wait_for_selector(".feed > .row .state[data-state=failed]:has-text('change it or start it again')")
     page.screenshot(path=PICTURES / "feeds_failed.png")
     page.click(".feed button:has-text('Start')")
@@ -138,16 +138,3 @@ def test_a_stream_of_this_server_is_not_matted_again(page: Any, feed_site: Site)
     page.on("dialog", lambda dialog: dialog.accept())
     page.click(".feed > .row:first-child button:has-text('Remove')")
     page.wait_for_selector("#none:visible")
-
-
-def give_up(site: Site) -> None:
-    """What a worker reports after errors that repeat."""
-
-    async def crash() -> None:
-        feeds = FeedStore(site.context.store.link)
-        for _ in range(lifetimes.FEED_LOSSES):
-            claimed = await feeds.claim("w1")
-            assert claimed is not None
-            await feeds.crashed(claimed.feed, ENGINE_FAILED)
-
-    site.call(crash())
