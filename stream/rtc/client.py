@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from abc import ABC, abstractmethod
 
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 
@@ -22,9 +23,8 @@ _log = logging.getLogger(__name__)
 _CHECK_S = 0.25
 
 
-class RtcClient:
-    """reason: why the session has ended, once it has. Subclasses override `add_lines` and `take`, and may
-    override `adapted`, `checked` and `running`."""
+class RtcClient(ABC):
+    """reason: why the session has ended, once it has. Subclasses may override `adapted`, `checked` and `running`."""
 
     def __init__(self, signalling: Signalling, settings: Settings) -> None:
         self.reason = ""
@@ -33,9 +33,9 @@ class RtcClient:
         self._connections: list[ice.Connection] = []
         self._changed = asyncio.Event()
 
+    @abstractmethod
     def add_lines(self, pc: RTCPeerConnection) -> None:
         """Add what is to be sent and received, before the offer is made."""
-        raise NotImplementedError
 
     def adapted(self, offer: str) -> str:
         """The offer as it is sent."""
@@ -45,9 +45,9 @@ class RtcClient:
         """The answer as it is used. Raises RemoteError."""
         return answer
 
+    @abstractmethod
     def take(self, pc: RTCPeerConnection) -> None:
         """Check the answer, which has just been set, and start to use the lines. Raises RemoteError."""
-        raise NotImplementedError
 
     @property
     def running(self) -> bool:

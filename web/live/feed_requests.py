@@ -127,7 +127,7 @@ async def new_feed(here: Context, owner: str, request: FeedRequest) -> tuple[Fee
     outputs, secrets = await _outputs(here, "outputs", request.outputs)
     part = request.options
     if of_stream := source.scheme == STREAM:
-        part = _unmatted(part | {"background": part.get("background")})
+        part = _unmatted({"background": None} | part)
     options = await in_thread(read_options, here.background_store, owner, Options(), part)
     if not of_stream:
         keep_private(options, request.show_room)
