@@ -32,6 +32,8 @@ _RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 
 
 class Bucket:
+    _checked = staticmethod(checked)
+
     def __init__(self, settings: Settings, beat: Callable[[], None]) -> None:
         """Does not contact the server. Raises UsageError."""
         bucket, _, prefix = settings.storage.removeprefix("s3://").partition("/")
@@ -79,7 +81,9 @@ class Bucket:
 
         try:
             with self._named_errors(key):
-                obstore.put(self._store, checked(key), content, chunk_size=part, max_concurrency=_CONCURRENT_PARTS)
+                obstore.put(
+                    self._store, self._checked(key), content, chunk_size=part, max_concurrency=_CONCURRENT_PARTS
+                )
         except FileNotFoundError:
             raise DiskError(f"{self._url}: the bucket does not exist") from None
 
@@ -114,7 +118,7 @@ class Bucket:
         import obstore
 
         with self._named_errors(key):
-            return obstore.head(self._store, checked(key))["size"]
+            return obstore.head(self._store, self._checked(key))["size"]
 
     def keys(self, prefix: str) -> list[str]:
         import obstore
@@ -128,7 +132,7 @@ class Bucket:
         import obstore
 
         with contextlib.suppress(FileNotFoundError), self._named_errors(key):
-            obstore.delete(self._store, checked(key))
+            obstore.delete(self._store, self._checked(key))
 
     def remove_all(self, prefix: str) -> None:
         import obstore
@@ -183,7 +187,7 @@ def _opened(bucket: str, prefix: str, endpoint: str) -> "S3Store":
     try:
         from obstore.store import S3Store
     except ImportError:
-        raise UsageError(f"MATTEBOX_STORAGE=s3://… needs an extra: {install_command('mattebox[s3]')}") from None
+        raise UsageError(f"s3://… needs an extra: {install_command('mattebox[s3]')}") from None
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     # the timeout is per request, of _REQUEST_BYTES bytes
     client: Any = {"allow_http": endpoint.startswith("http://"), "timeout": "120s", "connect_timeout": "5s"}
