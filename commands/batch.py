@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -89,9 +89,10 @@ def batch(
     with ExitStack() as opened:
         inputs = opened.enter_context(_inputs(source, destination, settings))
         folder = opened.enter_context(TemporaryDirectory(prefix="mattebox-"))
-        storage = open_storage(work_settings(destination, settings))
+        place, storage = open_place(destination, settings), open_storage(work_settings(destination, settings))
+        place.prepare()
         storage.check()
-        intake = Intake.of(storage, open_place(destination, settings).names(), overwrite)
+        intake = Intake.of(storage, place.names(), overwrite)
         cluster = RayCluster(address, Shape(actors, cpus, gpus), destination, _shared(settings), report.message)
         summary = Batch(request, destination, intake, cluster, ReportFile(storage, Path(folder)), report).run(inputs)
     if summary.failed or summary.kept:
@@ -153,17 +154,22 @@ def _inputs(source: str, results: str, settings: "Settings") -> "Iterator[Iterab
     """The inputs that SRC names. Raises UsageError."""
     from workers.batch.inputs import absolute, in_list, in_place
 
-    if source == _PIPE:
-        yield in_list(sys.stdin, settings)
-    elif source.startswith(_LIST):
-        try:
-            lines = open(source.removeprefix(_LIST), encoding="utf-8")  # noqa: SIM115 - closed below
-        except OSError as exc:
-            raise UsageError(f"{source}: {exc.strerror}") from None
-        with lines:
+    if source == _PIPE or source.startswith(_LIST):
+        with _opened(source) as lines:
             yield in_list(lines, settings)
-    else:
-        place = absolute(source)
-        if "://" not in place and not os.path.isdir(place):
-            raise UsageError(f"{source} is not a folder; for one video use mattebox file, for a list @FILE")
-        yield in_place(place, results, settings)
+        return
+    place = absolute(source)
+    if "://" not in place and not os.path.isdir(place):
+        raise UsageError(f"{source} is not a folder; for one video use mattebox file, for a list @FILE")
+    if place == results:
+        raise UsageError("DST is SRC; choose another place for the results, such as a folder below SRC")
+    yield in_place(place, results, settings)
+
+
+def _opened(source: str) -> TextIO:
+    """The lines of a list. Raises UsageError."""
+    file: str | int = sys.stdin.fileno() if source == _PIPE else source.removeprefix(_LIST)
+    try:
+        return open(file, encoding="utf-8", errors="replace", closefd=source != _PIPE)
+    except OSError as exc:
+        raise UsageError(f"{source}: {exc.strerror}") from None

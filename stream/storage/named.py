@@ -40,6 +40,10 @@ class Found:
 class Place(Protocol):
     """A folder or a bucket. All methods block, and raise FileNotFoundError for a missing file and DiskError."""
 
+    def prepare(self) -> None:
+        """Make it ready for results: creates the folder, if it does not exist."""
+        ...
+
     def files(self) -> Iterator[Found]:
         """All files, except hidden ones and those in hidden folders."""
         ...
@@ -84,6 +88,12 @@ def _is_hidden(name: str) -> bool:
 class NamedFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def prepare(self) -> None:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise disk_error(exc, self._root) from exc
 
     def files(self) -> Iterator[Found]:
         return self._below(self._root, "")
@@ -159,6 +169,9 @@ class NamedBucket(Bucket):
         if not address.removeprefix(S3).partition("/")[0]:
             raise UsageError("write the address of a bucket as s3://BUCKET or s3://BUCKET/PREFIX")
         super().__init__(settings.model_copy(update={"storage": address}), lambda: None)
+
+    def prepare(self) -> None:
+        """Nothing to do."""
 
     def files(self) -> Iterator[Found]:
         return (found for found in self._listed() if not _is_hidden(found.name))

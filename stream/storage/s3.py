@@ -28,6 +28,7 @@ _REQUEST_BYTES = 8 * 2**20  # size of a range request; no request stays open whi
 _MAX_PARTS = 9000  # of a multipart upload; S3's limit is 10,000
 _STREAM_PART_BYTES = 32 * 2**20  # part size of uploads of unknown length, for up to 280 GiB
 _CONCURRENT_PARTS = 4
+_NAME = 50  # characters of a name that local copies keep: file systems allow 255 bytes, buckets more
 _RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -88,7 +89,7 @@ class Bucket:
             raise DiskError(f"{self._url}: the bucket does not exist") from None
 
     def local(self, key: str, folder: Path) -> Path:
-        path = folder / f"{token_hex(8)}-{key.rpartition('/')[2]}"
+        path = folder / f"{token_hex(8)}-{key.rpartition('/')[2][-_NAME:]}"
         try:
             with private.create(path) as file:
                 file.writelines(self.read(key))

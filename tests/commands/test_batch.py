@@ -24,6 +24,7 @@ def films(tmp_path: Path) -> Path:
         (("{films}/a.mp4", "out"), UsageError, "a.mp4 is not a folder; for one video use mattebox file"),
         (("@missing.txt", "out"), UsageError, "@missing.txt: No such file"),
         (("gs://films", "out"), UsageError, "gs:// is not supported here"),
+        (("{films}", "{films}/../films"), UsageError, "DST is SRC"),
         (("{films}", "gs://out"), UsageError, "gs:// is not supported here"),
         (("{films}", "out", "--format", "jpg"), UsageError, "--format jpg is for pictures"),
         (("{films}", "out", "--format", "wmv"), UsageError, "--format 'wmv' is unknown"),

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+from stream import limits
 from stream.errors import FetchError, InputError, UnreadableMedia, UsageError
 from stream.fetch.safe_http import redacted_url
 from stream.fetch.urls import parsed
@@ -126,7 +127,7 @@ def _listed(address: str, settings: Settings, places: dict[str, Place]) -> Input
 
 
 def _web(url: str) -> Input:
-    if parsed(url, _HTTP) is None:
+    if parsed(url, _HTTP) is None or len(url) > limits.ADDRESS:
         raise FetchError("not a valid address")
     parts = urlsplit(url)
     return Input("", url, 0, "", _stem(_kept(f"{parts.hostname}/{parts.path}")))

@@ -69,12 +69,9 @@ class Node:
             return Failed(code=failure.code, message=failure.detail, retry=retry, node=self._name)
 
     def _run(self, call: Call) -> Outcome:
-        match call.task:
-            case "plan":
-                return self._plan(call)
-            case "join":
-                return self._join(call)
-        return self._segment(call)
+        if call.task == PLAN:
+            return self._plan(call)
+        return self._join(call) if call.task == JOIN else self._segment(call)
 
     # The plan, and films that are not cut.
 

@@ -10,24 +10,21 @@ Calls and outcomes are JSON text; videos and results never pass through Ray.
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from stream.errors import MatteboxError, ServerError, UsageError
 from stream.install import install_command
-from stream.settings import Settings, settings
+from stream.settings import settings
 from stream.signals import endings
+from workers.batch.actor import Actor
 from workers.batch.calls import Call, Failed, read_outcome
 from workers.batch.run import Ended
-from workers.device import threads
 
 LOCAL = "local"
 _LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
@@ -73,7 +70,7 @@ class _Seat:
 
 
 class RayCluster:
-    """address: that of a running cluster, `auto`, or `local`. results: the address of their place. weights: settings
+    """address: that of a running cluster, `auto`, or `local`. results: the address of their place. shared: settings
     that are the same on all nodes. say: called with messages for the user.
 
     Raises UsageError if Ray is not installed, or there is no cluster.
@@ -84,11 +81,11 @@ class RayCluster:
     ) -> None:
         self._ray = _import_ray()
         self._shape, self._say = shape, say
-        self._arguments = (results, shared | {"threads": shape.cpus})
+        self._arguments = (results, shared | {"threads": shape.cpus}, bool(shape.gpus))
         self._folder = _connect(self._ray, address)
         self._class = self._ray.remote(
             num_cpus=shape.cpus, num_gpus=shape.gpus, max_restarts=0, max_concurrency=2
-        )(Actor)  # fmt: skip
+        )(_RayActor)  # fmt: skip
         self._seats: list[_Seat] = []
         self._ready = 0
         self._deaths = 0  # of actors in a row that were never ready
@@ -270,56 +267,9 @@ def _first_line(exc: Exception) -> str:
     return lines[-1 if isinstance(getattr(exc, "cause", None), Exception) else 0][:300] if lines else type(exc).__name__
 
 
-class Actor:
-    """Runs in a process of the cluster. `run` and the other methods run in two threads."""
-
-    def __init__(self, results: str, shared: dict[str, Any]) -> None:
-        """shared: settings that replace those of this node."""
-        self._fault, self._node, self._space = "", None, None
-        try:
-            self._node, self._space = _opened(results, shared)
-        except MatteboxError as exc:
-            self._fault = f"{exc} (on {socket.gethostname()})"
-
+class _RayActor(Actor):
     def ready(self) -> tuple[str, str]:
-        """(id of this node, why it cannot work; "" if it can)."""
+        """(id of Ray's node, `fault`)."""
         import ray
 
-        return ray.get_runtime_context().get_node_id(), self._fault
-
-    def run(self, call: str) -> str:
-        """Run a call. Takes and returns JSON text."""
-        assert self._node is not None
-        return self._node.run(Call.model_validate_json(call)).model_dump_json()
-
-    def progress(self) -> tuple[int, int]:
-        """(count of signs of progress, number of frames that the running call has written)."""
-        assert self._node is not None
-        return self._node.watcher.count, self._node.watcher.frames
-
-    def stop(self) -> None:
-        """End the running call, and all later ones."""
-        if self._node is not None:
-            self._node.watcher.stop.set()
-
-    def close(self) -> None:
-        """Remove the temporary files. Waits for the running call, because Ray runs it after it."""
-        if self._space is not None:
-            self._space.close()
-
-
-def _opened(results: str, shared: dict[str, Any]) -> Any:
-    from workers.batch.node import Node
-    from workers.files.workspace import Workspace
-
-    own = settings().model_copy(update=shared)
-    threads.apply(own)
-    host = socket.gethostname()
-    # A folder for each machine: one machine cannot tell whether processes of another one are alive.
-    space = Workspace(_root(own) / host, uuid4().hex)
-    space.dead()
-    return Node(own, results, space.path, host), space
-
-
-def _root(own: Settings) -> Path:
-    return own.data_dir / "batch"
+        return ray.get_runtime_context().get_node_id(), self.fault()

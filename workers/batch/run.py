@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from stream.errors import BackgroundError, MatteboxError, WeightsError
+from stream.errors import BackgroundError, MatteboxError, UsageError, WeightsError
 from stream.progress import Report, Reporter
 from workers.batch.calls import Call, Failed, Outcome, Record
 from workers.batch.dispatch import Dispatch
@@ -135,6 +135,11 @@ class Batch:
                 self._refused(source.address, "", source.error.code, str(source.error))
                 continue
             film = self._request.film(source, self._fingerprint)
+            if film.address == self._output(film):
+                self._refused(
+                    film.address, film.address, UsageError.code, "its result would replace it; choose another DST"
+                )
+                continue
             verdict = self._intake.decide(film)
             if verdict.decision is Decision.RUN:
                 self._dispatch.open(film, verdict.stale)
@@ -145,7 +150,7 @@ class Batch:
     def _left_out(self, film: Film, verdict: Verdict) -> None:
         output = self._output(film)
         if verdict.decision is Decision.CLASH:
-            self._refused(film.address, output, "usage", verdict.why)
+            self._refused(film.address, output, UsageError.code, verdict.why)
             return
         state = "skipped" if verdict.decision is Decision.DONE else "kept"
         self._counts[state] += 1

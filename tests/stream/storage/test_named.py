@@ -97,11 +97,14 @@ def test_results_in_a_folder_are_not_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "results/.mattebox/jobs/1/result.mp4").stat().st_mode) == 0o600
     before = os.umask(0o027)
     try:
+        opened.prepare()
+        open_place(f"{address}/new/folder", settings).prepare()
         opened.take(storage, "jobs/1/result.mp4", "a.mp4")
         assert os.umask(0o027) == 0o027, "it is as before"
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "results/a.mp4").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "results/new/folder").stat().st_mode) == 0o750
 
 
 def test_an_address_without_a_bucket_is_refused() -> None:
