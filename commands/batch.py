@@ -87,14 +87,14 @@ def batch(
     request = _request(options, matting.size_px, part, format, settings)
     destination, report = absolute(results), reporter(as_json)
     with ExitStack() as opened:
-        inputs = opened.enter_context(_inputs(source, destination, settings))
-        folder = opened.enter_context(TemporaryDirectory(prefix="mattebox-"))
+        folder = Path(opened.enter_context(TemporaryDirectory(prefix="mattebox-")))
+        inputs = opened.enter_context(_inputs(source, destination, settings, folder))
         place, storage = open_place(destination, settings), open_storage(work_settings(destination, settings))
         place.prepare()
         storage.check()
         intake = Intake.of(storage, place.names(), overwrite)
         cluster = RayCluster(address, Shape(actors, cpus, gpus), destination, _shared(settings), report.message)
-        summary = Batch(request, destination, intake, cluster, ReportFile(storage, Path(folder)), report).run(inputs)
+        summary = Batch(request, destination, intake, cluster, ReportFile(storage, folder), report).run(inputs)
     if summary.failed or summary.kept:
         raise typer.Exit(1)
 
@@ -150,8 +150,8 @@ def _absolute_weights(weights: str | None) -> str | None:
 
 
 @contextmanager
-def _inputs(source: str, results: str, settings: "Settings") -> "Iterator[Iterable[Input | BadInput]]":
-    """The inputs that SRC names. Raises UsageError."""
+def _inputs(source: str, results: str, settings: "Settings", folder: Path) -> "Iterator[Iterable[Input | BadInput]]":
+    """The inputs that SRC names. folder: for temporary files. Raises UsageError."""
     from workers.batch.inputs import absolute, in_list, in_place
 
     if source == _PIPE or source.startswith(_LIST):
@@ -163,7 +163,7 @@ def _inputs(source: str, results: str, settings: "Settings") -> "Iterator[Iterab
         raise UsageError(f"{source} is not a folder; for one video use mattebox file, for a list @FILE")
     if place == results:
         raise UsageError("DST is SRC; choose another place for the results, such as a folder below SRC")
-    yield in_place(place, results, settings)
+    yield in_place(place, results, settings, folder)
 
 
 def _opened(source: str) -> TextIO:

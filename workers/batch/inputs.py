@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from stream import limits
@@ -59,23 +58,22 @@ def absolute(address: str) -> str:
     return os.path.abspath(address)
 
 
-def in_place(source: str, results: str, settings: Settings) -> Iterator[Input | BadInput]:
+def in_place(source: str, results: str, settings: Settings, folder: Path) -> Iterator[Input | BadInput]:
     """The videos of a folder or bucket and all its subfolders, recognised by their first bytes. Hidden files, and those
-    below `results` are left out. source, results: from `absolute`.
+    below `results` are left out. source, results: from `absolute`. folder: for temporary files.
 
     A damaged file with the name of an output format is taken too, so that its error is seen. Raises UsageError,
     DiskError.
     """
     place, own = open_place(source, settings), _below(results, source)
-    with TemporaryDirectory(prefix="mattebox-") as folder:
-        for found in place.files():
-            if (own and found.name.startswith(own)) or not _is_video(place, found, Path(folder)):
-                continue
-            text = found.name.encode(errors="replace").decode()
-            if text != found.name:
-                yield BadInput(text, UnreadableMedia("its name is not valid UTF-8; rename it"))
-            else:
-                yield Input(source, found.name, found.size, found.version, _stem(found.name))
+    for found in place.files():
+        if (own and found.name.startswith(own)) or not _is_video(place, found, folder):
+            continue
+        text = found.name.encode(errors="replace").decode()
+        if text != found.name:
+            yield BadInput(text, UnreadableMedia("its name is not valid UTF-8; rename it"))
+        else:
+            yield Input(source, found.name, found.size, found.version, _stem(found.name))
 
 
 def _below(results: str, source: str) -> str:

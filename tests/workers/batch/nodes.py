@@ -44,7 +44,7 @@ class Inside:
         self.most = max(self.most, len({call.film.job.id for _, call in self._running}))
 
     def wait(self, timeout_s: float) -> list[Ended]:
-        if not self._running:
+        if not self._running or (self.idle and not timeout_s):
             return []
         node, call = self._running.pop(0)
         self.log.append((call.film.result, call.task))
@@ -70,7 +70,7 @@ def run(
     nodes, out = Inside(results, folder, settings, count, before), io.StringIO()
     report = ReportFile(storage, folder)
     batch = Batch(of or request(), results, intake, nodes, report, JsonReporter(out))
-    return batch.run(in_place(films, results, settings)), nodes, out
+    return batch.run(in_place(films, results, settings, folder)), nodes, out
 
 
 def rows(storage: Any, prefix: str = "batch/reports/") -> list[str]:

@@ -28,25 +28,25 @@ def filled(folder: Path) -> Path:
 
 
 def test_videos_of_a_folder_are_recognised_by_their_content(tmp_path: Path) -> None:
-    found = list(in_place(str(filled(tmp_path)), str(tmp_path / "out"), SETTINGS))
+    found = list(in_place(str(filled(tmp_path)), str(tmp_path / "out"), SETTINGS, tmp_path))
     assert [(each.name, each.stem) for each in found if isinstance(each, Input)] == VIDEOS
     first = found[0]
     assert isinstance(first, Input)
     assert (first.place, first.size, first.address) == (str(tmp_path), 4096, f"{tmp_path}/a/c.MOV")
 
 
-def test_videos_of_a_bucket_are_found_as_in_a_folder(s3: Settings) -> None:
+def test_videos_of_a_bucket_are_found_as_in_a_folder(s3: Settings, tmp_path: Path) -> None:
     place = NamedBucket(s3.storage, s3)
     for name, content in FILES.items():
         place.send(name, [content])
-    found = list(in_place(s3.storage, f"{s3.storage}/out", s3))
+    found = list(in_place(s3.storage, f"{s3.storage}/out", s3, tmp_path))
     assert sorted((each.name, each.stem) for each in found if isinstance(each, Input)) == sorted(VIDEOS)
 
 
 @pytest.mark.parametrize("results", ["/other", "same"])
 def test_results_elsewhere_hide_no_inputs(tmp_path: Path, results: str) -> None:
     place = str(tmp_path) if results == "same" else results
-    found = list(in_place(str(filled(tmp_path)), place, SETTINGS))
+    found = list(in_place(str(filled(tmp_path)), place, SETTINGS, tmp_path))
     assert "out/e.mp4" in [each.name for each in found if isinstance(each, Input)]
 
 
@@ -55,14 +55,14 @@ def test_a_name_that_is_not_text_is_an_error_of_this_file(tmp_path: Path) -> Non
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4")).write_bytes(HEAD)
     except OSError:
         pytest.skip("this file system takes no such name")
-    (bad,) = in_place(str(tmp_path), "/other", SETTINGS)
+    (bad,) = in_place(str(tmp_path), "/other", SETTINGS, tmp_path)
     assert isinstance(bad, BadInput)
     assert "UTF-8" in str(bad.error)
 
 
 def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
-        list(in_place(str(tmp_path / "missing"), "/other", SETTINGS))
+        list(in_place(str(tmp_path / "missing"), "/other", SETTINGS, tmp_path))
 
 
 def test_a_list_keeps_the_paths_of_its_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,8 +172,7 @@ def test_an_interrupted_batch_continues_where_it_was(films: Path, tmp_path: Path
     (films / "sub" / "short.mkv").unlink()
     with pytest.raises(KeyboardInterrupt):  # plan, 0000, 0001 have run
         run(str(films), str(results), tmp_path, before=Interrupt(4), count=1)
-    assert list(results.rglob("*.mkv")) == [results / ".mattebox" / "jobs" / path.parts[-3] / "segments" / path.name
-                                            for path in sorted(results.rglob("*.mkv"))]  # fmt: skip
+    assert sorted(path.name for path in results.rglob("*.mkv")) == ["0000-result.mkv", "0001-result.mkv"]
     summary, nodes, _ = run(str(films), str(results), tmp_path)
     assert summary == Summary(done=1)
     assert nodes.log == [("long.mkv", "plan"), ("long.mkv", "0002"), ("long.mkv", "join")]
