@@ -95,6 +95,8 @@ def batch(
         intake = Intake.of(storage, place.names(), overwrite)
         cluster = RayCluster(address, Shape(actors, cpus, gpus), destination, _shared(settings), report.message)
         summary = Batch(request, destination, intake, cluster, ReportFile(storage, folder), report).run(inputs)
+    if not any((summary.done, summary.failed, summary.skipped, summary.kept)):
+        raise UsageError(f"there are no videos in {source}")
     if summary.failed or summary.kept:
         raise typer.Exit(1)
 

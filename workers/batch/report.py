@@ -27,13 +27,14 @@ COLUMNS: dict[str, str] = {
 
 
 class ReportFile:
-    """folder: for temporary files. run: the name of the run; by default the current time."""
+    """folder: for temporary files. run: the name of the run; by default the current time. parts: number of those stored
+    so far."""
 
     def __init__(self, storage: Storage, folder: Path, run: str = "") -> None:
         self.run = run or datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
         self._storage, self._folder = storage, folder
         self._rows: list[dict[str, Any]] = []
-        self._part, self._since_s = 0, time.monotonic()
+        self.parts, self._since_s = 0, time.monotonic()
 
     @property
     def key(self) -> str:
@@ -60,11 +61,11 @@ class ReportFile:
         self._storage.send(self._name(_JSON), [lines.encode()])
         if importlib.util.find_spec("pyarrow"):
             self._storage.put(self._name(_PARQUET), _parquet(self._rows, self._folder / f"part{_PARQUET}"))
-        self._part += 1
+        self.parts += 1
         self._rows = []
 
     def _name(self, suffix: str) -> str:
-        return keys.batch_report(self.run, self._part, suffix)
+        return keys.batch_report(self.run, self.parts, suffix)
 
 
 def _parquet(rows: list[dict[str, Any]], path: Path) -> Path:

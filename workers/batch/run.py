@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from stream.errors import BackgroundError, MatteboxError, UsageError, WeightsError
 from stream.progress import Report, Reporter
+from stream.storage.named import WORK
 from workers.batch.calls import Call, Failed, Outcome, Record
 from workers.batch.dispatch import Dispatch
 from workers.batch.films import Film, Request
@@ -212,7 +213,10 @@ class Batch:
         summary = self._summary()
         with suppress(MatteboxError):  # of a full disk, the films that failed of it have told
             self._report.store()
-        self._reporter.event("summary", asdict(summary) | {"report": self._report.key}, str(summary))
+        place = f"{self._results.rstrip('/')}/{WORK}/{self._report.key}"
+        if self._report.parts:
+            self._reporter.message(f"report: {place}")
+        self._reporter.event("summary", asdict(summary) | {"report": place}, str(summary))
         return summary
 
 
