@@ -7,6 +7,7 @@ goes to another actor, and a new one is requested as long as the cluster has roo
 Calls and outcomes are JSON text; videos and results never pass through Ray.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -234,7 +235,7 @@ def _connect(ray: Any, address: str) -> str:
 
     Raises UsageError.
     """
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with _same_signals():
         if address == LOCAL:
             folder = tempfile.mkdtemp(prefix="mb-")
