@@ -1,4 +1,4 @@
-"""A Ray cluster as the nodes of a batch: the only file that knows Ray.
+"""A Ray cluster as the nodes of a batch: only this file and `ray_connection.py` know Ray.
 
 Each node is an actor, so that its engine stays loaded from one call to the next. Ray places actors by their processors
 and shares of GPUs. An actor that dies is not restarted by Ray, because there may be no room for it elsewhere: its call
@@ -7,30 +7,18 @@ goes to another actor, and a new one is requested as long as the cluster has roo
 Calls and outcomes are JSON text; videos and results never pass through Ray.
 """
 
-import logging
-import os
-import shutil
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from stream.errors import MatteboxError, ServerError, UsageError
-from stream.install import install_command
-from stream.settings import settings
-from stream.signals import endings
+from stream.errors import MatteboxError, ServerError
 from workers.batch.actor import Actor
 from workers.batch.calls import Call, Failed, read_outcome
+from workers.batch.ray_connection import connected, first_line
 from workers.batch.run import Ended
 
-LOCAL = "local"
-_LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
-"""For `local`: Ray replaces 127.0.0.1 by an address that other machines reach, except on macOS and Windows."""
-_STORE_BYTES = 80 * 2**20  # Ray's object store, of `local`: only short texts pass through it
 _SCALE_S = 5.0  # how often the cluster's size and the progress are read
 _STUCK_S = 600.0  # a call without a sign of progress for so long hangs; as for file jobs
 _END_S = 10.0  # for calls that were asked to end
@@ -80,15 +68,15 @@ class RayCluster:
     def __init__(
         self, address: str, shape: Shape, results: str, shared: dict[str, Any], say: Callable[[str], None]
     ) -> None:
-        self._ray = _import_ray()
+        self._connection = ExitStack()
+        self._ray = self._connection.enter_context(connected(address))
         self._shape, self._say = shape, say
         self._arguments = (results, shared | {"threads": shape.cpus}, bool(shape.gpus))
-        self._folder = _connect(self._ray, address)
         self._class = self._ray.remote(
             num_cpus=shape.cpus, num_gpus=shape.gpus, max_restarts=0, max_concurrency=2
         )(_RayActor)  # fmt: skip
         self._seats: list[_Seat] = []
-        self._ready = 0
+        self._wanted = self._ready = 0  # numbers of actors
         self._deaths = 0  # of actors in a row that were never ready
         self._scaled_s = -_SCALE_S
         self._waiting_s = time.monotonic()
@@ -108,6 +96,7 @@ class RayCluster:
 
     def wait(self, timeout_s: float) -> list[Ended]:
         self._look_around()
+        self._report_ready()
         pending = {seat.pending: seat for seat in self._seats if seat.pending is not None}
         if not pending:
             time.sleep(timeout_s)
@@ -127,8 +116,8 @@ class RayCluster:
             yield from self._died(seat, call, exc)
         except self._ray.exceptions.RayError as exc:
             if call is None:
-                raise ServerError(f"a node cannot run mattebox: {_first_line(exc)}") from None
-            yield Ended(call, Failed(code=MatteboxError.code, message=_first_line(exc), retry=True))
+                raise ServerError(f"a node cannot run mattebox: {first_line(exc)}") from None
+            yield Ended(call, Failed(code=MatteboxError.code, message=first_line(exc), retry=True))
         else:
             if call is not None:
                 yield Ended(call, read_outcome(text))
@@ -140,16 +129,22 @@ class RayCluster:
 
     def _died(self, seat: _Seat, call: Call | None, exc: Exception) -> Iterator[Ended]:
         self._release(seat)
-        crashed = self._is_alive(seat.node_id) and "node has died" not in str(exc) and "node died" not in str(exc)
+        crashed = self._is_crash(seat.node_id, exc)
         if call is not None:
             self._say(f"{call.film.address}: {'a process crashed' if crashed else 'a node was lost'}; trying again")
             yield Ended(call, None, crashed)
             return
         self._deaths += 1
         if self._deaths >= _START_TRIES:
-            raise ServerError(f"a node cannot run mattebox: {_first_line(exc)}") from None
+            raise ServerError(f"a node cannot run mattebox: {first_line(exc)}") from None
 
-    def _is_alive(self, node_id: str) -> bool:
+    def _is_crash(self, node_id: str, exc: Exception) -> bool:
+        """Whether only the process died, not its node. Unavailable: Ray has lost the connection, and the node did not
+        report a crash within a second."""
+        if isinstance(exc, self._ray.exceptions.ActorUnavailableError) or getattr(exc, "preempted", False):
+            return False
+        if "node has died" in str(exc) or "node died" in str(exc):
+            return False
         return any(node["NodeID"] == node_id and node["Alive"] for node in self._ray.nodes())
 
     def _release(self, seat: _Seat) -> None:
@@ -164,20 +159,19 @@ class RayCluster:
         if now_s - self._scaled_s < _SCALE_S:
             return
         self._scaled_s = now_s
-        wanted = self._shape.fitting(self._ray.nodes())
-        for _ in range(wanted - len(self._seats)):
+        self._wanted = self._shape.fitting(self._ray.nodes())
+        for _ in range(self._wanted - len(self._seats)):
             actor = self._class.remote(*self._arguments)
             self._seats.append(_Seat(actor, actor.ready.remote()))
-        self._tell(wanted, now_s)
         for seat in [seat for seat in self._seats if seat.call]:
             self._ask(seat, now_s)
 
-    def _tell(self, wanted: int, now_s: float) -> None:
-        """Report changes of the number of actors, and that none can start."""
-        ready = sum(bool(seat.node_id) for seat in self._seats)
+    def _report_ready(self) -> None:
+        """Report changes of the number of ready actors, and that none can start."""
+        ready, now_s = sum(bool(seat.node_id) for seat in self._seats), time.monotonic()
         if ready != self._ready:
             self._ready, self._waiting_s = ready, now_s
-            self._say(f"{ready} of {wanted} actors are ready")
+            self._say(f"{ready} of {self._wanted} actors are ready")
         elif not ready and now_s - self._waiting_s > _NO_ROOM_S:
             self._waiting_s = now_s
             gpus = f" and {self._shape.gpus:g} GPUs" if self._shape.gpus else ""
@@ -204,9 +198,7 @@ class RayCluster:
         finally:
             for seat in list(self._seats):
                 self._release(seat)
-            self._ray.shutdown()
-            if self._folder:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            self._connection.close()
 
     def _end_calls(self) -> None:
         """Ask running calls to end, so that actors remove their temporary files."""
@@ -219,53 +211,6 @@ class RayCluster:
         ):
             if pending:
                 self._ray.wait(pending, num_returns=len(pending), timeout=_END_S)
-
-
-def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read on import: nothing is sent to Ray's makers
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise UsageError(f"mattebox batch needs an extra: {install_command('mattebox[ray]')}") from None
-    return ray
-
-
-def _connect(ray: Any, address: str) -> str:
-    """Connect to a cluster, or start one in this process. Returns a folder to remove at the end; "" if there is none.
-
-    Raises UsageError.
-    """
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    with _same_signals():
-        if address == LOCAL:
-            folder = tempfile.mkdtemp(prefix="mb-")
-            ray.init(
-                LOCAL, num_cpus=settings().cores(), include_dashboard=False, object_store_memory=_STORE_BYTES,
-                _node_ip_address=_LOOPBACK, _temp_dir=folder, **quiet,
-            )  # fmt: skip
-            return folder
-        try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as exc:
-            hint = "start one with: ray start --head; or use --address local"
-            raise UsageError(f"there is no Ray cluster at {address}: {_first_line(exc)}; {hint}") from None
-    return ""
-
-
-@contextmanager
-def _same_signals() -> Iterator[None]:
-    """Ray replaces the handlers of signals; this restores those of the command line."""
-    before = {number: signal.getsignal(number) for number in endings()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _first_line(exc: Exception) -> str:
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return lines[-1 if isinstance(getattr(exc, "cause", None), Exception) else 0][:300] if lines else type(exc).__name__
 
 
 class _RayActor(Actor):

@@ -72,7 +72,7 @@ def two_nodes(env: dict[str, str]) -> Iterator[tuple[str, Callable[[], None]]]:
 
         try:
             address = out.readline().strip()
-            assert address.startswith("127.0.0.2:")
+            assert address.startswith("127.0.0.1:")
             yield address, kill
         finally:
             commands.close()
@@ -101,6 +101,7 @@ def env(tmp_path: Path) -> dict[str, str]:
         "MATTEBOX_DATA_DIR": str(tmp_path / "data"),
         "RAY_USAGE_STATS_ENABLED": "0",
         "MATTEBOX_HW_ENCODE": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on loopback
     }
 
 
@@ -161,9 +162,9 @@ def test_on_this_machine_alone(tmp_path: Path, env: dict[str, str]) -> None:
 @pytest.mark.slow
 def test_without_a_cluster_it_is_said_how_to_get_one(tmp_path: Path, env: dict[str, str]) -> None:
     words = command(
-        "batch", films_in(tmp_path / "films", 1), tmp_path / "results", "--address", "127.0.0.2:9", *OPTIONS
+        "batch", films_in(tmp_path / "films", 1), tmp_path / "results", "--address", "127.0.0.1:9", *OPTIONS
     )
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
-    assert "there is no Ray cluster at 127.0.0.2:9" in done.stderr
+    assert "there is no Ray cluster at 127.0.0.1:9" in done.stderr
     assert "ray start --head" in done.stderr

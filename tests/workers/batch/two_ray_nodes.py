@@ -17,16 +17,17 @@ from ray.cluster_utils import Cluster
 _NODE = {
     "num_cpus": 1,
     "object_store_memory": 80 * 2**20,
-    "node_ip_address": "127.0.0.2",  # Ray replaces 127.0.0.1 by an address that other machines reach
+    "node_ip_address": "127.0.0.1",
     "include_dashboard": False,
 }
 
 
 def main() -> None:
     folder = tempfile.mkdtemp(prefix="mb-")  # short: the paths of sockets are limited
+    os.environ["RAY_TMPDIR"] = folder  # not /tmp/ray, where `--address auto` would find this cluster
     cluster = Cluster()
     try:
-        cluster.add_node(**_NODE, temp_dir=folder)
+        cluster.add_node(**_NODE)
         second = cluster.add_node(**_NODE)
         print(cluster.address, flush=True)
         for line in sys.stdin:
