@@ -206,7 +206,7 @@ class RayCluster:
         for seat in ready:
             seat.actor.stop.remote()
         for pending in (
-            [seat.pending for seat in ready if seat.call],
+            [seat.pending for seat in ready if seat.call and seat.pending is not None],  # interrupted in `start`
             [seat.actor.close.remote() for seat in ready],
         ):
             if pending:

@@ -69,7 +69,10 @@ def _connect(ray: Any, address: str) -> None:
     _check_reachable(address)
     try:
         with _same_signals():
-            ray.init(address=address, **_quiet())
+            try:
+                ray.init(address=address, **_quiet())
+            except ConnectionAbortedError:  # the first program of a ray:// server may die while it starts
+                ray.init(address=address, **_quiet())
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as exc:
         if address == AUTO:
             raise UsageError(f"no Ray cluster runs on this machine; {_HINT}") from None
@@ -104,5 +107,6 @@ def _same_signals() -> Iterator[None]:
 
 def first_line(exc: Exception) -> str:
     """The most telling line of an error of Ray."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return lines[-1 if isinstance(getattr(exc, "cause", None), Exception) else 0][:300] if lines else type(exc).__name__
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
+    traceback_follows = lines[0].endswith(":") or isinstance(getattr(exc, "cause", None), Exception)
+    return lines[-1 if traceback_follows else 0][:300]

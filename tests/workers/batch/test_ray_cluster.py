@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from stream.errors import UsageError
 from stream.progress import LineReporter
 from stream.settings import Settings
 from tests.media import ROOT, command, numbered, read, write_video
+from tests.workers.batch import processes
 from tests.workers.batch.test_intake import request
 from workers.batch.ray_cluster import RayCluster, Shape
 from workers.runs.file import FileRun, run_file
@@ -77,6 +79,23 @@ def two_nodes(env: dict[str, str]) -> Iterator[tuple[str, Callable[[], None]]]:
         finally:
             commands.close()
             process.wait(60)
+        assert ended(env)
+
+
+def ended(env: dict[str, str]) -> bool:
+    """No process of a batch or of its Ray is left."""
+    return processes.all_end(marked(env), 30.0)
+
+
+def on_loopback(env: dict[str, str]) -> bool:
+    """All sockets of a batch and of its Ray are on loopback."""
+    sockets = processes.listening(processes.with_variable(marked(env)))
+    assert len(sockets) > 3, "Ray listens"
+    return all(sockets.values())
+
+
+def marked(env: dict[str, str]) -> str:
+    return f"MATTEBOX_DATA_DIR={env['MATTEBOX_DATA_DIR']}"
 
 
 def batch(env: dict[str, str], *arguments: object, on_event: Callable[[dict[str, Any]], None]) -> int:
@@ -129,12 +148,13 @@ def test_a_node_is_lost_and_nothing_is_done_twice(tmp_path: Path, env: dict[str,
                 ready.append("both")
             if event["event"] == "done" and ready == ["both"]:
                 ready.append("killed")
+                assert on_loopback(env)
                 kill()
 
         assert batch(env, films, results, "--address", address, on_event=watch) == 0
         assert ready == ["both", "killed"], "a node was killed in the middle"
         assert events[-1]["done"] == 20
-        assert any("trying again" in event.get("text", "") for event in events), "it had a call"
+        assert any("a node was lost; trying again" in event.get("text", "") for event in events), "it had a call"
         before = {path: path.stat().st_mtime_ns for path in results.glob("*.mkv")}
         again: list[dict[str, Any]] = []
         assert batch(env, films, results, "--address", address, on_event=again.append) == 0
@@ -152,10 +172,46 @@ def test_on_this_machine_alone(tmp_path: Path, env: dict[str, str]) -> None:
     films, results = films_in(tmp_path / "films", 2), tmp_path / "results"
     (films / "bad.mp4").write_bytes(b"")
     events: list[dict[str, Any]] = []
-    assert batch(env, films, results, "--address", "local", on_event=events.append) == 1
+    loopback: list[bool] = []
+
+    def watch(event: dict[str, Any]) -> None:
+        events.append(event)
+        if event["event"] == "done":
+            loopback.append(on_loopback(env))
+
+    del env["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"]
+    env |= {"RAY_ADDRESS": "127.0.0.1:9", "HOME": str(tmp_path / "home")}
+    assert batch(env, films, results, "--address", "local", on_event=watch) == 1
     assert {name: events[-1][name] for name in ("done", "failed")} == {"done": 2, "failed": 1}
+    assert loopback == [True, True]
     assert [path.name for path in sorted(results.glob("*.mkv"))] == ["00.mkv", "01.mkv"]
     assert list((tmp_path / "data").rglob("lock")) == [], "temporary files are removed"
+    assert not (tmp_path / "home").exists(), "Ray writes nothing there"
+    assert ended(env)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["message", "done"])
+def test_an_interruption_ends_all_processes(tmp_path: Path, env: dict[str, str], stage: str) -> None:
+    """stage: the event at which it is interrupted: when an actor is ready, or in the middle."""
+    films, results = films_in(tmp_path / "films", 6), tmp_path / "results"
+    with subprocess.Popen(
+        command("batch", films, results, "--address", "local", "--actors", 1, *OPTIONS),
+        cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline())["event"] != stage:
+            pass
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: also to Ray's processes
+        process.stdout.read()
+    assert process.returncode == 130
+    assert ended(env)
+    assert list((tmp_path / "data").rglob("lock")) == [], "temporary files are removed"
+    events: list[dict[str, Any]] = []
+    assert batch(env, films, results, "--address", "local", on_event=events.append) == 0
+    assert events[-1]["done"] + events[-1]["skipped"] == 6
+    assert (events[-1]["skipped"] > 0) == (stage == "done")
 
 
 @needs_ray
