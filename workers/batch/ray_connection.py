@@ -65,7 +65,8 @@ def _start(ray: Any, folder: str) -> None:
 
 
 def _connect(ray: Any, address: str) -> None:
-    address = os.environ.get("RAY_ADDRESS") or address  # as Ray does
+    if address == AUTO:
+        address = os.environ.get("RAY_ADDRESS") or AUTO
     _check_reachable(address)
     try:
         with _same_signals():
@@ -86,8 +87,9 @@ def _check_reachable(address: str) -> None:
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
-    except OSError as exc:
-        raise UsageError(f"there is no Ray cluster at {address}: {exc.strerror or exc}; {_HINT}") from None
+    except (OSError, OverflowError) as exc:
+        reason = (exc.strerror if isinstance(exc, OSError) else "") or exc
+        raise UsageError(f"there is no Ray cluster at {address}: {reason}; {_HINT}") from None
 
 
 def _quiet() -> dict[str, Any]:
