@@ -17,8 +17,8 @@ from stream.errors import WeightsError
 from stream.settings import Settings
 from workers.device.onnx_session import open_session
 
-FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-"""The types of inputs and outputs that are used, by onnxruntime's names."""
+FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+"""The supported types of inputs, by onnxruntime's names."""
 
 _SIGMOIDS = ("Sigmoid", "HardSigmoid", "Softmax")
 _PASSING = (
@@ -32,7 +32,8 @@ Model = Any  # onnx.ModelProto
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A network's input. dtype: a float. channels_last: NHWC instead of NCHW. width, height: in pixels, 0 for any."""
+    """A network's input. dtype: float32 or float16. channels_last: NHWC instead of NCHW. width, height: in pixels; 0 if
+    the file accepts any."""
 
     name: str
     dtype: type
