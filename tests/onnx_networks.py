@@ -47,10 +47,12 @@ def unet(
         *_transposed("planar", "matte", channels_last, [0, 2, 3, 1]),
     ]
     width, height = size
-    channels = (lambda count: [batch, height, width, count]) if channels_last else lambda n: [batch, n, height, width]
-    value = helper.make_tensor_value_info
-    ends = [value("image", kind, channels(3))], [value("matte", kind, channels(1))]
-    return write(path, nodes, *ends, tensors, opset)
+
+    def end(name: str, channels: int) -> Any:
+        sides = (batch, height, width, channels) if channels_last else (batch, channels, height, width)
+        return value(name, *sides, kind=kind)
+
+    return write(path, nodes, [end("image", 3)], [end("matte", 1)], tensors, opset)
 
 
 def write(

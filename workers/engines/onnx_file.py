@@ -71,9 +71,9 @@ class OnnxFile(Engine):
         try:
             (values,) = self._graph.session.run([self.output.name], {self._graph.input.name: picture})
         except Exception as exc:  # onnxruntime's errors have no common base class
-            raise EngineError(f"onnx: {exc}") from exc
+            raise EngineError(f"onnx: {onnx_graph.reason(exc)}") from exc
         matte = as_matte(values, self.size)
-        if matte is None or not np.isfinite(matte).all():
+        if matte is None or not _is_valid(matte, self.output.logits):
             raise EngineError("onnx: the network's output is NaN or Inf")
         return sigmoid(matte) if self.output.logits else matte.clip(0.0, 1.0)
 
@@ -83,7 +83,7 @@ class OnnxFile(Engine):
             values = self._graph.session.run(None, {self._graph.input.name: self._input(picture)})
         except Exception as exc:  # as above
             width, height = self.size
-            raise WeightsError(f"{path} fails with a picture of {width}x{height}: {exc}") from exc
+            raise WeightsError(f"{path} fails with a picture of {width}x{height}: {onnx_graph.reason(exc)}") from exc
         return dict(zip([output.name for output in self._graph.session.get_outputs()], values, strict=True))
 
 
@@ -120,9 +120,10 @@ def find_output(values: dict[str, Any], size: Size, card: Card, graph: onnx_grap
         )
     named = list(values)[card.output] if card.output is not None else ""
     name = named if named in mattes else max(mattes, key=lambda key: mattes[key].size)
-    if not np.isfinite(mattes[name]).all():
+    logits = _is_logits(mattes[name], card.activation, name in graph.alphas)
+    if not _is_valid(mattes[name], logits):
         raise WeightsError(f"{path}: its output {name} is NaN or Inf for a drawn picture")
-    return Output(name, _is_logits(mattes[name], card.activation, name in graph.alphas))
+    return Output(name, logits)
 
 
 def as_matte(value: Any, size: Size) -> Alpha | None:
@@ -142,8 +143,14 @@ def _is_logits(matte: Alpha, activation: Activation, is_alpha: bool) -> bool:
     return not is_alpha and bool(matte.min() < -_OUTSIDE or matte.max() > 1 + _OUTSIDE)
 
 
+def _is_valid(matte: Alpha, logits: bool) -> bool:
+    """Whether a matte has no NaN and, unless it is logits, whose sigmoid is known, no Inf."""
+    valid = ~np.isnan(matte) if logits else np.isfinite(matte)
+    return bool(valid.all())
+
+
 def sigmoid(logits: Tensor) -> Alpha:
-    """1 / (1 + exp(-x)) in float32, for any finite x."""
+    """1 / (1 + exp(-x)) in float32, for any x but NaN."""
     alpha: Alpha = 1 / (1 + np.exp(-logits.clip(-_LARGEST_LOGIT, _LARGEST_LOGIT)))
     return alpha
 

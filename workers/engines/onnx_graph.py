@@ -66,6 +66,12 @@ def described(value: Any) -> str:
     return f"{value.name} {value.type.removeprefix('tensor(').removesuffix(')')} ({sides})"
 
 
+def reason(exc: Exception) -> str:
+    """The first line of an error of onnxruntime, without its prefix `[ONNXRuntimeError] : 1 : FAIL : `."""
+    line = (str(exc).splitlines() or [type(exc).__name__])[0]
+    return line.split(" : ", 3)[-1]
+
+
 def _parsed(path: Path) -> Model:
     try:
         model = onnx.load(str(path), load_external_data=False)
@@ -99,17 +105,11 @@ def _session(model: Model, path: Path, settings: Settings) -> Any:
         if "opset" in str(exc).lower() or "ir version" in str(exc).lower():
             versions = f"opset {_opset(model)}, IR version {model.ir_version}"
             raise WeightsError(f"{path} needs a newer version of {runtime}: {versions}") from exc
-        raise WeightsError(f"{path} cannot be run by {runtime}: {_reason(exc)}") from exc
+        raise WeightsError(f"{path} cannot be run by {runtime}: {reason(exc)}") from exc
 
 
 def _opset(model: Model) -> int:
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-
-
-def _reason(exc: Exception) -> str:
-    """The first line of an error of onnxruntime, without its prefix `[ONNXRuntimeError] : 1 : FAIL : `."""
-    line = (str(exc).splitlines() or [type(exc).__name__])[0]
-    return line.split(" : ", 3)[-1]
 
 
 def _input(session: Any, path: Path) -> Input:

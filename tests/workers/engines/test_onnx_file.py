@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
@@ -17,7 +18,7 @@ from stream.settings import Settings
 from tests.onnx_networks import unet, value, write
 from tests.workers.engines.engine_runs import clip, run
 from workers.device.tensors import Tensor, rgb_small
-from workers.engines.onnx_file import OnnxFile, normalised
+from workers.engines.onnx_file import OnnxFile, normalised, sigmoid
 from workers.weights import onnx_cards
 from workers.weights.onnx_cards import CARDS, Activation
 
@@ -198,11 +199,9 @@ def test_files_that_are_no_network_are_refused(tmp_path: Path, onnx_weights: Pat
 
 
 def test_weights_in_another_file_are_used_or_missed(tmp_path: Path, onnx_weights: Path) -> None:
-    import onnx
-
     path, frames = tmp_path / "n.onnx", clip(160, 120, 1)
-    settings = {"save_as_external_data": True, "location": "n.bin", "size_threshold": 100}
-    onnx.save(onnx.load(str(onnx_weights)), str(path), **settings)
+    model = onnx.load(str(onnx_weights))
+    onnx.save(model, str(path), save_as_external_data=True, location="n.bin", size_threshold=100)
     np.testing.assert_array_equal(run(engine(path), frames)[0].alpha, run(engine(onnx_weights), frames)[0].alpha)
     (tmp_path / "n.bin").unlink()
     with pytest.raises(WeightsError, match=r"has its weights in n\.bin, which must be in the same folder"):
@@ -218,8 +217,6 @@ def test_versions_and_operators_that_the_runtime_does_not_have_are_named(tmp_pat
 
 def test_a_size_that_the_network_cannot_process_is_named(tmp_path: Path) -> None:
     """The shape that it reshapes to is fixed, although its input is not."""
-    import onnx
-
     path = several_outputs(tmp_path / "n.onnx")
     model = onnx.load(str(path))
     shape = helper.make_tensor("shape", TensorProto.INT64, [4], [1, 3, 64, 96])
@@ -250,6 +247,11 @@ def test_nan_in_a_frame_is_an_engine_error(tmp_path: Path) -> None:
     black = frame.with_pixels(np.concatenate([np.full((64, 96), 16), np.full((32, 96), 128)]).astype(np.uint8))
     with pytest.raises(EngineError, match="NaN or Inf"):
         run(loaded, [black])
+
+
+@pytest.mark.parametrize(("value", "alpha"), [(-np.inf, 0.0), (-200.0, 0.0), (0.0, 0.5), (200.0, 1.0), (np.inf, 1.0)])
+def test_extreme_logits_have_an_alpha(value: float, alpha: float) -> None:
+    assert sigmoid(np.array([[value]], np.float32))[0, 0] == pytest.approx(alpha, abs=1e-12)
 
 
 def test_other_failures_are_engine_errors(onnx_weights: Path) -> None:

@@ -478,7 +478,7 @@ async def test_a_network_of_the_operator_runs_in_jobs(server: RedisServer, tmp_p
         job = await site.ended(await site.submit(source, options=options, outputs=(Output(format="mkv"),)))
         assert job.state is JobState.DONE, job.detail
         whole = tmp_path / "whole.mkv"
-        run_file(FileRun(source, whole, options), site.settings, LineReporter())
+        run_file(FileRun(source, whole, options), site.settings, LineReporter(io.StringIO()))
         assert same(read(site.result(job)), read(whole))
 
 

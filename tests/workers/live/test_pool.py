@@ -32,9 +32,11 @@ async def test_a_network_of_the_operator_is_shared_by_live_videos(tmp_path: Path
     videos = [Video(OWN), Video(OWN)]
     for video in videos:
         await engines.provide(video, OWN, "a video")
-    assert videos[0].engine is videos[1].engine is not None
+    engine = videos[0].engine
+    assert engine is not None
+    assert videos[1].engine is engine
     assert videos[0].notice == ""
-    (result,) = infer(videos[0].engine, clip(160, 120, 1), [None])
+    (result,) = infer(engine, clip(160, 120, 1), [None])
     assert result.alpha.shape == (64, 96)
     assert np.ptp(result.alpha) > 0
     await engines.close()

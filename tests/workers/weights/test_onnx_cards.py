@@ -72,10 +72,9 @@ def test_another_file_than_the_published_one_is_refused(release: Release) -> Non
 def test_a_damaged_file_is_replaced_by_pull_only(release: Release) -> None:
     path = onnx_cards.pull("u2netp", release.settings, print)
     path.write_bytes(b"damaged")
-    for call in (lambda: onnx_cards.find("u2netp", release.settings, print),
-                 lambda: onnx_cards.verify("u2netp", release.settings)):  # fmt: skip
+    for call in (onnx_cards.find, lambda spec, settings, _: onnx_cards.verify(spec, settings)):
         with pytest.raises(WeightsError, match=r"damaged.*mattebox models pull onnx:u2netp"):
-            call()
+            call("u2netp", release.settings, print)
     assert onnx_cards.pull("u2netp", release.settings, print).read_bytes() == release.content
 
 
