@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     max_duration_s: float = Field(86_400.0, gt=0, description="longest file read, in seconds")
     max_decode_errors: float = Field(0.5, ge=0, le=1, description="share of damaged frames above which a file fails")
     birefnet: str = Field("general", description="weights: a name, repo id or file, with @WxH for the input size")
+    onnx: str = Field(
+        "", description="weights of the engine onnx: a name or .onnx file, with @WxH; empty: servers do not offer it"
+    )
     half: bool = Field(True, description="half precision, where the device supports it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
     health_file: Path | None = Field(

@@ -128,7 +128,7 @@ async def new_feed(here: Context, owner: str, request: FeedRequest) -> tuple[Fee
     part = request.options
     if of_stream := source.scheme == STREAM:
         part = _unmatted({"background": None} | part)
-    options = await in_thread(read_options, here.background_store, owner, Options(), part)
+    options = await in_thread(read_options, here.settings, here.background_store, owner, Options(), part)
     if not of_stream:
         keep_private(options, request.show_room)
     state = FeedState.WAITING if request.running else FeedState.STOPPED
@@ -159,7 +159,7 @@ async def changed_feed(here: Context, feed: Feed, change: FeedChange) -> tuple[F
         raise Problem(422, "invalid", f"a feed has at most {limits.FEED_OUTPUTS} outputs", field="outputs.add")
     of_stream = feed.source.partition(":")[0] == STREAM
     part = _unmatted(change.options) if of_stream else change.options
-    options = await in_thread(read_options, here.background_store, feed.owner, feed.options, part)
+    options = await in_thread(read_options, here.settings, here.background_store, feed.owner, feed.options, part)
     if {"background", "view"} & set(part) and not of_stream:
         keep_private(options, change.show_room)
     name = feed.name if change.name is None else change.name

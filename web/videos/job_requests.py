@@ -149,7 +149,7 @@ def _options_and_outputs(
     here: Context, owner: str, request: JobRequest, media: Media | None
 ) -> tuple[Options, tuple[Output, ...]]:
     """media: of the upload; None for an address. Raises Problem 422. May open files."""
-    options = read_options(here.background_store, owner, Options(), request.options)
+    options = read_options(here.settings, here.background_store, owner, Options(), request.options)
     formats = [_format(n, output.format, request.url, media) for n, output in enumerate(request.outputs)]
     pairs = zip(request.outputs, formats, strict=True)
     return options, tuple(_output(here, owner, options, n, *pair) for n, pair in enumerate(pairs))
@@ -171,7 +171,7 @@ def _format(number: int, name: FormatName | None, url: str, media: Media | None)
 
 def _output(here: Context, owner: str, options: Options, number: int, output: OutputIn, kind: OutputFormat) -> Output:
     overrides = {name: value for name in ("view", "background") if (value := getattr(output, name)) is not None}
-    effective = read_options(here.background_store, owner, options, overrides)
+    effective = read_options(here.settings, here.background_store, owner, options, overrides)
     if effective.wants_alpha:
         try:
             check_alpha(kind)
