@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(
             "MATTEBOX_REDIS_URL", "redis_url"
         ),  # the latter is the environment variable REDIS_URL
-        description="redis://, rediss://, unix:// or redis+sentinel:// address; empty: `serve` starts its own server",
+        description="address of Redis: one server, Sentinel or a cluster; empty: `serve` starts its own server",
     )
     tokens: SecretStr = Field(SecretStr(""), description="users, as name:token,name:token")
     token: SecretStr = Field(SecretStr(""), description="a single user's token")

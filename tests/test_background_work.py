@@ -14,7 +14,8 @@ STARTERS = {
 }  # fmt: skip
 SEEN = {
     "stream/loops.py:start": "logged when it ends",
-    "stream/records/redis_link.py:_Sentinels.discover_master": "awaited, or cancelled",
+    "stream/records/redis_poll.py:poll": "awaited, or cancelled",
+    "stream/records/redis_cluster.py:SlotMaster.discover_master": "raised there",
     "stream/records/redis_check.py:guarded": "raised there",
     "stream/serve/child.py:Child.ended": "raised there",
     "stream/serve/child.py:Child.kill": "only waits for the end of a process",

@@ -31,6 +31,7 @@ class LiveStore:
     def __init__(self, redis: str | RedisLink) -> None:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
+        self._keys = self._link.keys
         self._read: dict[str, list[str]] = {}
         self._untaken: dict[str, tuple[str, str, str]] = {}  # by worker: the offer that it was taking in an outage
         self._unawaited: dict[str, float] = {}  # sessions offered in an outage → when their offers expire
@@ -77,7 +78,7 @@ class LiveStore:
 
     async def _answer(self, id: str, until_s: float) -> str | None:
         while (wait_s := min(until_s - time.monotonic(), SLICE_S)) > 0:
-            got = await self._link.ask("BLPOP", redis_keys.answer(id), wait_s, wait_s=wait_s)
+            got = await self._link.ask("BLPOP", self._keys.answer(id), wait_s, wait_s=wait_s)
             if got:
                 return str(got[1])
         return None
@@ -114,7 +115,7 @@ class LiveStore:
 
     async def _next_offer(self, worker: str, wait_s: float) -> tuple[str, str, str] | None:
         block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would block indefinitely
-        query = ("XREADGROUP", "GROUP", redis_keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", redis_keys.OFFERS, ">")
+        query = ("XREADGROUP", "GROUP", redis_keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", self._keys.offers, ">")
         try:
             got = await self._link.ask(*query, wait_s=wait_s)
         except ResponseError as exc:
@@ -138,24 +139,23 @@ class LiveStore:
     # Sessions: any process reads them; their worker changes their state.
 
     async def session(self, id: str) -> Session | None:
-        found = await self._link.ask("HGETALL", redis_keys.session(id))
+        found = await self._link.ask("HGETALL", self._keys.session(id))
         return Session.from_fields(found) if found else None
 
     async def sessions(self, owner: str | None = None) -> list[Session]:
         """All sessions, also those ended in the last ten minutes, newest first; only those of `owner` if given."""
-        ids = await self._link.ask("ZRANGE", redis_keys.SESSIONS, 0, -1)
+        ids = await self._link.ask("ZRANGE", self._keys.sessions, 0, -1)
         pipe = self._link.pipeline(transaction=False)
         for id in ids:
-            pipe.execute_command("HGETALL", redis_keys.session(id))
-        found = (
-            [Session.from_fields(fields) for fields in await self._link.call(pipe.execute()) if fields] if ids else []
-        )
+            pipe.execute_command("HGETALL", self._keys.session(id))
+        records = await self._link.call(pipe.execute()) if ids else []
+        found = [Session.from_fields(fields) for fields in records if fields]
         selected = (s for s in found if owner is None or s.owner == owner)
         return sorted(selected, key=lambda s: s.created_s, reverse=True)
 
     async def stream(self, name: str) -> Session | None:
         """The live session that publishes under that name, if any."""
-        id = await self._link.ask("GET", redis_keys.name(name))
+        id = await self._link.ask("GET", self._keys.name(name))
         found = await self.session(id) if id else None
         return found if found and found.state is SessionState.LIVE else None
 
@@ -233,7 +233,7 @@ class LiveStore:
 
     async def commands(self, worker: str, block_s: float) -> list[Command]:
         """New commands for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
-        key, until_s = redis_keys.commands(worker), time.monotonic() + block_s
+        key, until_s = self._keys.commands(worker), time.monotonic() + block_s
         if read := self._read.get(worker):  # deleted only now, because the caller has received them
             await self._link.ask("XDEL", key, *read)
             self._read[worker] = []
@@ -254,9 +254,9 @@ class LiveStore:
 
     async def workers(self, kind: str = "") -> list[Worker]:
         """Workers with a heartbeat in the last 4 s; only of one kind, "live" or "files", if given."""
-        listed: Any = await self._link.ask("ZRANGE", redis_keys.WORKERS, 0, -1, "WITHSCORES")
+        listed: Any = await self._link.ask("ZRANGE", self._keys.workers, 0, -1, "WITHSCORES")
         ids, gone_s = listed[::2], [float(score) for score in listed[1::2]]
-        texts: Any = await self._link.ask("MGET", *(redis_keys.worker(id) for id in ids)) if ids else []
+        texts: Any = await self._link.ask("MGET", *(self._keys.worker(id) for id in ids)) if ids else []
         found = [
             Worker.model_validate_json(text).model_copy(update={"seen_s": at_s - lifetimes.BEAT_S})
             for text, at_s in zip(texts, gone_s, strict=True)
@@ -272,7 +272,7 @@ class LiveStore:
 
     async def spend(self, key: str, limit: int, window_s: int) -> float:
         """Count one use of `key`, limited to `limit` per `window_s`. Returns 0.0 if granted, else seconds to wait."""
-        name, pipe = redis_keys.spent(key), self._link.pipeline()
+        name, pipe = self._keys.spent(key), self._link.pipeline()
         pipe.set(name, 0, ex=window_s, nx=True)
         pipe.incr(name)
         pipe.pttl(name)

@@ -1,5 +1,8 @@
 """All keys that Mattebox uses in Redis. Does not import a Redis client.
 
+They begin with a prefix: `mattebox:`, or that of REDIS_URL (`redis_address.py`). In a cluster its name is in braces,
+as `{mattebox}:`: a hash tag, so that all keys are in one hash slot, on one node. Every script may use all of them.
+
 Every key has an expiry that its use renews (`lifetimes.py`), so that nothing stays after a crash of all processes.
 Only feeds have none: they are kept until their owner removes them.
 
@@ -50,74 +53,91 @@ mattebox:feed-removed:<id>   string: marks that the feed was removed, not lost
 mattebox:feed-key:<n>:<owner>:<key>  string: id of the feed created with an idempotency key
 """
 
+from dataclasses import dataclass
+
 PREFIX = "mattebox:"
 GROUP = "workers"
 
-PING = PREFIX + "ping"
-SESSIONS = PREFIX + "sessions"
-OFFERS = PREFIX + "offers"
-WORKERS = PREFIX + "workers"
-JOBS = PREFIX + "jobs"
-ENDED = PREFIX + "ended"
-HOOKS = PREFIX + "hooks"
-WAKE = PREFIX + "wake"
 
+@dataclass(frozen=True)
+class RedisKeys:
+    """The names of the keys. prefix: with the colon at its end. No key has the prefix alone as its name."""
 
-def session(id: str) -> str:
-    return f"{PREFIX}session:{id}"
+    prefix: str = PREFIX
 
+    @property
+    def ping(self) -> str:
+        return f"{self.prefix}ping"
 
-def answer(id: str) -> str:
-    return f"{PREFIX}answer:{id}"
+    @property
+    def sessions(self) -> str:
+        return f"{self.prefix}sessions"
 
+    @property
+    def offers(self) -> str:
+        return f"{self.prefix}offers"
 
-def name(name: str) -> str:
-    return f"{PREFIX}name:{name}"
+    @property
+    def workers(self) -> str:
+        return f"{self.prefix}workers"
 
+    @property
+    def jobs(self) -> str:
+        return f"{self.prefix}jobs"
 
-def commands(worker: str) -> str:
-    return f"{PREFIX}commands:{worker}"
+    @property
+    def ended(self) -> str:
+        return f"{self.prefix}ended"
 
+    @property
+    def hooks(self) -> str:
+        return f"{self.prefix}hooks"
 
-def worker(id: str) -> str:
-    return f"{PREFIX}worker:{id}"
+    @property
+    def wake(self) -> str:
+        return f"{self.prefix}wake"
 
+    def session(self, id: str) -> str:
+        return f"{self.prefix}session:{id}"
 
-def job(id: str) -> str:
-    return f"{PREFIX}job:{id}"
+    def answer(self, id: str) -> str:
+        return f"{self.prefix}answer:{id}"
 
+    def name(self, name: str) -> str:
+        return f"{self.prefix}name:{name}"
 
-def jobs_of(owner: str) -> str:
-    return f"{PREFIX}jobs-of:{owner}"
+    def commands(self, worker: str) -> str:
+        return f"{self.prefix}commands:{worker}"
 
+    def worker(self, id: str) -> str:
+        return f"{self.prefix}worker:{id}"
 
-def unfinished(owner: str) -> str:
-    return f"{PREFIX}unfinished:{owner}"
+    def job(self, id: str) -> str:
+        return f"{self.prefix}job:{id}"
 
+    def jobs_of(self, owner: str) -> str:
+        return f"{self.prefix}jobs-of:{owner}"
 
-def stored(owner: str) -> str:
-    return f"{PREFIX}stored:{owner}"
+    def unfinished(self, owner: str) -> str:
+        return f"{self.prefix}unfinished:{owner}"
 
+    def stored(self, owner: str) -> str:
+        return f"{self.prefix}stored:{owner}"
 
-def job_key(owner: str, key: str) -> str:
-    return f"{PREFIX}job-key:{len(owner)}:{owner}:{key}"
+    def job_key(self, owner: str, key: str) -> str:
+        return f"{self.prefix}job-key:{len(owner)}:{owner}:{key}"
 
+    def feed(self, id: str) -> str:
+        return f"{self.prefix}feed:{id}"
 
-def feed(id: str) -> str:
-    return f"{PREFIX}feed:{id}"
+    def feed_secrets(self, id: str) -> str:
+        return f"{self.prefix}feed-secrets:{id}"
 
+    def feeds_of(self, owner: str) -> str:
+        return f"{self.prefix}feeds-of:{owner}"
 
-def feed_secrets(id: str) -> str:
-    return f"{PREFIX}feed-secrets:{id}"
+    def feed_key(self, owner: str, key: str) -> str:
+        return f"{self.prefix}feed-key:{len(owner)}:{owner}:{key}"
 
-
-def feeds_of(owner: str) -> str:
-    return f"{PREFIX}feeds-of:{owner}"
-
-
-def feed_key(owner: str, key: str) -> str:
-    return f"{PREFIX}feed-key:{len(owner)}:{owner}:{key}"
-
-
-def spent(key: str) -> str:
-    return f"{PREFIX}spent:{key}"
+    def spent(self, key: str) -> str:
+        return f"{self.prefix}spent:{key}"

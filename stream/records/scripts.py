@@ -1,4 +1,7 @@
-"""The Lua scripts that Redis runs, each a state transition that is atomic: their text, with the constants they need."""
+"""The Lua scripts that Redis runs, each a state transition that is atomic: their text, with the constants they need.
+
+Their only declared key is the prefix of all keys. In a cluster it routes a call to the node that has all of them.
+"""
 
 from functools import cache
 from importlib.resources import files
@@ -7,7 +10,7 @@ from stream import limits
 from stream.records import feeds, jobs, lifetimes, live, redis_keys
 
 _CONSTANTS = (
-    (redis_keys, ("PREFIX", "GROUP")),
+    (redis_keys, ("GROUP",)),
     (lifetimes, ("LEASE_S", "GRACE_S", "KEEP_S", "BEAT_S", "ANSWER_S", "QUEUE_S", "CLAIM_MS", "DELIVERIES", "WAITING")),
     (lifetimes, ("LOSSES", "JOB_KEEP_S", "JOB_REPEAT_S", "REMOVED_S", "HOOK_S", "TRIES", "RATE_S", "CHANGES_S")),
     (lifetimes, ("FEED_LEASE_S", "FEED_SILENCE_S", "FEED_PROVEN_S", "FEED_TRIAL_S")),

@@ -10,7 +10,7 @@ from stream.records.feeds import FEED_MOVES, Feed, FeedOutput, FeedReport, FeedS
 from stream.records.jobs import POISON
 from stream.records.live import Meters
 from stream.records.options import Options
-from tests.servers import RedisServer, asynctest
+from tests.servers import KEYS, RedisServer, asynctest
 from tests.stream.records.feeds import MOST, SECRETS, claimed, created, new_feed, stores
 
 
@@ -273,7 +273,7 @@ async def test_a_claim_that_redis_lost_when_it_was_killed_is_made_again(server: 
         feed = await created(store)
         held = await claimed(store)
         with server.client() as raw:
-            raw.hset(redis_keys.feed(feed.id), mapping={"state": "waiting", "worker": "", "fence": 0})
+            raw.hset(KEYS.feed(feed.id), mapping={"state": "waiting", "worker": "", "fence": 0})
             raw.zrem(f"{redis_keys.PREFIX}feeds-leased", feed.id)
             raw.zadd(f"{redis_keys.PREFIX}feeds-waiting", {feed.id: 1})
         assert await store.renew([held]) == (set(), set())
@@ -291,7 +291,7 @@ async def test_feeds_are_kept_over_a_restart_of_redis(own_server: RedisServer) -
         assert await store.renew([held]) == (set(), set())
         assert (await store.read(held.feed)).secrets == SECRETS
         with own_server.client() as raw:
-            kept = [redis_keys.feed(held.feed.id), redis_keys.feed_secrets(held.feed.id), redis_keys.feeds_of("ann")]
+            kept = [KEYS.feed(held.feed.id), KEYS.feed_secrets(held.feed.id), KEYS.feeds_of("ann")]
             assert {raw.ttl(key) for key in kept} == {-1}, "no expiry"
 
 
@@ -304,8 +304,8 @@ async def test_secrets_are_only_in_their_own_key(server: RedisServer) -> None:
         with server.client() as raw:
             for key in raw.scan_iter():
                 content = str(raw.hgetall(key) if raw.type(key) == "hash" else "")
-                assert ("stream-key" in content) == (key == redis_keys.feed_secrets(held.feed.id))
-                assert ("pass-word" in content) == (key == redis_keys.feed_secrets(held.feed.id))
+                assert ("stream-key" in content) == (key == KEYS.feed_secrets(held.feed.id))
+                assert ("pass-word" in content) == (key == KEYS.feed_secrets(held.feed.id))
         assert "pass-word" not in repr(held)
         assert "stream-key" not in repr(held)
 
