@@ -279,6 +279,15 @@ class LiveStore:
         _, count, left_ms = await self._link.call(pipe.execute())
         return 0.0 if count <= limit else max(left_ms, 1) / 1000
 
+    async def share_secret(self, fingerprint: str) -> str:
+        """Store the fingerprint of a web process's secret for a minute, unless another is stored. Returns that which is
+        stored then."""
+        value = ("SET", redis_keys.WEB_SECRET, fingerprint, "NX", "GET", "EX", lifetimes.SECRET_S)
+        found = await self._link.ask(*value)
+        if found == fingerprint:
+            await self._link.ask("EXPIRE", redis_keys.WEB_SECRET, lifetimes.SECRET_S)
+        return str(found or fingerprint)
+
 
 def _check(reply: list[str], id: str) -> None:
     match reply:

@@ -14,6 +14,7 @@ mattebox:worker:<id>         string: the worker's last heartbeat
 mattebox:workers             zset: id → when the heartbeat expires
 mattebox:spent:<key>         number: uses of a rate-limited resource in the current window
 mattebox:ping                string: written by health checks
+mattebox:web-secret          string: fingerprint of the secret of the web processes
 
 mattebox:job:<id>            hash: the record of a file job, one field each; fence, told (webhook attempts), of_frames,
                              counted_s and mark_… are internal
@@ -36,6 +37,12 @@ mattebox:hooks               zset: ended job with a webhook → when to call it 
 mattebox:removed:<job>       string: marks that the job was removed, not lost
 mattebox:job-key:<n>:<owner>:<key>  string: id of the job created with an idempotency key
 
+mattebox:upload:<id>         hash: an upload that web stores in a bucket: its record, as JSON, and what has arrived.
+                             arriving: whether it is incomplete; writer, lease_until_s: who may write to it; next_part
+mattebox:upload-parts:<id>   list: number and ETag of each part of its multipart upload, in order
+mattebox:uploads             zset: id → when it expires
+mattebox:uploads-of:<owner>  hash: id → its size in bytes
+
 mattebox:feed:<id>           hash: the record of a feed, one field each; renewed_s (the lease), deaths, losses and
                              trial_s are internal. No expiry
 mattebox:feed-secrets:<id>   hash: complete addresses and tokens; `request`: digest of the request that created it. No
@@ -54,6 +61,7 @@ PREFIX = "mattebox:"
 GROUP = "workers"
 
 PING = PREFIX + "ping"
+WEB_SECRET = PREFIX + "web-secret"
 SESSIONS = PREFIX + "sessions"
 OFFERS = PREFIX + "offers"
 WORKERS = PREFIX + "workers"
@@ -61,6 +69,7 @@ JOBS = PREFIX + "jobs"
 ENDED = PREFIX + "ended"
 HOOKS = PREFIX + "hooks"
 WAKE = PREFIX + "wake"
+UPLOADS = PREFIX + "uploads"
 
 
 def session(id: str) -> str:
@@ -101,6 +110,18 @@ def stored(owner: str) -> str:
 
 def job_key(owner: str, key: str) -> str:
     return f"{PREFIX}job-key:{len(owner)}:{owner}:{key}"
+
+
+def upload(id: str) -> str:
+    return f"{PREFIX}upload:{id}"
+
+
+def upload_parts(id: str) -> str:
+    return f"{PREFIX}upload-parts:{id}"
+
+
+def uploads_of(owner: str) -> str:
+    return f"{PREFIX}uploads-of:{owner}"
 
 
 def feed(id: str) -> str:
