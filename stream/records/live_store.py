@@ -282,11 +282,11 @@ class LiveStore:
     async def share_secret(self, fingerprint: str) -> str:
         """Store the fingerprint of a web process's secret for a minute, unless another is stored. Returns that which is
         stored then."""
-        value = ("SET", redis_keys.WEB_SECRET, fingerprint, "NX", "GET", "EX", lifetimes.SECRET_S)
-        found = await self._link.ask(*value)
+        await self._link.ask("SET", redis_keys.WEB_SECRET, fingerprint, "NX", "EX", lifetimes.SECRET_S)
+        found = str(await self._link.ask("GET", redis_keys.WEB_SECRET) or fingerprint)
         if found == fingerprint:
             await self._link.ask("EXPIRE", redis_keys.WEB_SECRET, lifetimes.SECRET_S)
-        return str(found or fingerprint)
+        return found
 
 
 def _check(reply: list[str], id: str) -> None:

@@ -9,12 +9,13 @@ cannot change what the next one stores.
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NoReturn, TypeVar
 
-from stream.errors import Fenced, MatteboxError, StoreDown
+from stream.errors import DiskError, Fenced, MatteboxError, StoreDown
 from stream.records.upload_records import Content, OpenUpload, UploadRecords
 from stream.storage import Storage, keys
 from stream.storage.multipart import MOST_PARTS, Multipart, Part, PartsLost
@@ -23,6 +24,7 @@ from web.stores.scratch import Scratch
 from web.stores.uploads import Rewound, Upload
 
 T = TypeVar("T")
+_COPIED = 2**20  # bytes at once
 _TAILS = 16  # objects; more are joined to one
 _PATIENCE_S = 15.0  # how long an outage of Redis may last, such as a failover, before the request fails
 _PAUSE_S = 0.5
@@ -43,15 +45,18 @@ class BucketDraft:
         self._names = {name for name, _ in opened.content.tail}  # of all tails seen
         self._made = 0  # tails
         self._sending: asyncio.Future[None] | None = None
-        self._failed = False
+        self._failed = False  # then what was received is not stored
+        self._spool: BinaryIO | None = None
         self.offset = opened.content.offset
         self._reset(opened.content)
 
     def _reset(self, content: Content) -> None:
         """Continue after `content`."""
         self._parts, self._tail, self._sent = content.parts, content.tail, list[Part]()
-        self._spool: BinaryIO | None = None
         self.offset = content.offset
+        if self._spool is not None:
+            self._spool.close()
+        self._spool = None
 
     async def write(self, piece: bytes) -> None:
         view = memoryview(piece)
@@ -61,7 +66,11 @@ class BucketDraft:
             if self._spool is None:
                 self._spool = await in_thread(self._scratch.file)
             taken = view[: self._opened.part_bytes - self._filled]
-            await in_thread(self._spool.write, taken)
+            try:
+                await in_thread(self._spool.write, taken)
+            except OSError:  # it may have a part of these bytes
+                self._failed = True
+                raise
             self.offset += len(taken)
             view = view[len(taken) :]
 
@@ -99,7 +108,7 @@ class BucketDraft:
             with await in_part_thread(self._joined, spool, tail) as file:
                 number = await self._patiently(lambda: self._records.reserve(self._opened))
                 if number > MOST_PARTS:
-                    raise PartsLost(f"{self._key}: too many parts were begun")
+                    raise DiskError("the upload was interrupted too often; start it again")
                 self._sent.append(await in_part_thread(self._multipart.send_part, self._key, self._id, number, file))
             if not self._verified:
                 await self._commit(end)
@@ -108,21 +117,26 @@ class BucketDraft:
         except BaseException:
             self._failed = True
             raise
+        finally:
+            if spool is not None:
+                spool.close()
 
     def _joined(self, spool: BinaryIO | None, tail: tuple[tuple[str, int], ...]) -> BinaryIO:
-        """A file with the bytes of the tail and of `spool`, which is closed, at its beginning."""
+        """A file with the bytes of the tail and of `spool`, at its beginning. It may be `spool` itself."""
         if spool is not None and not tail:
             spool.seek(0)
             return spool
         file = self._scratch.file()
-        for name, _ in tail:
-            file.writelines(self._storage.read(keys.upload_tail(self._upload.id, name)))
-        if spool is not None:
-            spool.seek(0)
-            while piece := spool.read(2**20):
-                file.write(piece)
-            spool.close()
-        file.seek(0)
+        try:
+            for name, _ in tail:
+                file.writelines(self._storage.read(keys.upload_tail(self._upload.id, name)))
+            if spool is not None:
+                spool.seek(0)
+                shutil.copyfileobj(spool, file, _COPIED)
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
         return file
 
     async def sync(self) -> None:
@@ -164,12 +178,16 @@ class BucketDraft:
         self._tail = (*(() if whole else tail), (name, size))
 
     def _put(self, key: str, spool: BinaryIO | None, tail: tuple[tuple[str, int], ...]) -> None:
-        with self._joined(spool, tail) as file, self._scratch.folder() as folder:
-            path = folder / "object"
-            with path.open("wb") as copy:
-                while piece := file.read(2**20):
-                    copy.write(piece)
-            self._storage.put(key, path)
+        """Store the bytes of the tail and of `spool`, which is closed, as an object."""
+        try:
+            with self._joined(spool, tail) as file, self._scratch.folder() as folder:
+                path = folder / "object"
+                with path.open("wb") as copy:
+                    shutil.copyfileobj(file, copy, _COPIED)
+                self._storage.put(key, path)
+        finally:
+            if spool is not None:
+                spool.close()
 
     async def _commit(self, content: Content, kept: int | None = None) -> None:
         """Count what is stored. kept: number of parts that count already; None: all of them."""
@@ -183,7 +201,7 @@ class BucketDraft:
             raise
         self._stored, self._sent = content, []
 
-    async def _rewind(self) -> None:
+    async def _rewind(self) -> NoReturn:
         """Go back to what certainly exists: the parts, if they do. Raises Rewound.
 
         Redis has lost its last writes in a failover, and has a tail that was removed or a number that was used.
@@ -253,7 +271,10 @@ class BucketDraft:
         with suppress(MatteboxError, OSError):
             if not self._failed:
                 await in_part_thread(self._remove_old)
+        with suppress(MatteboxError):
             await self._records.close(self._opened)
+        if self._spool is not None:
+            self._spool.close()
 
     def _remove_old(self) -> None:
         for name in self._names - {name for name, _ in self._stored.tail}:
