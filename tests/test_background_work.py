@@ -39,6 +39,7 @@ SEEN = {
     "stream/fetch/gateway.py:Gateway.__init__": "of a request: that request fails, which http.server reports",
     "stream/fetch/safe_http.py:_time_limit": "only shuts a socket down",
     "web/http/disconnects.py:while_connected": "raised there",
+    "web/stores/bucket_draft.py:BucketDraft._rotate": "raised by the next call that stores something",
     "workers/files/process.py:TaskProcess.run": "raised there",
     "workers/files/process.py:_begin": "without heartbeats the process is killed and replaced",
     "workers/files/process.py:_previews": "logged; the next preview is drawn",

@@ -24,12 +24,13 @@ from web.http.auth import Gate
 from web.http.cors import CrossOrigin
 from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
+from web.http.secret_check import CHECK_S, SecretCheck
 from web.http.token_check import TokenCheck
 from web.live import feeds, sessions, whip
 from web.stores.backgrounds import BackgroundStore
 from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
-from web.stores.uploads import UploadStore
+from web.stores.open_uploads import open_uploads
 from web.videos import events, job_form, previews, results, sources, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
@@ -62,7 +63,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         BackgroundStore(settings, storage),
         counters,
         storage,
-        UploadStore(settings, storage),
+        open_uploads(settings, storage, store.link),
         jobs,
         FeedStore(store.link),
         JobWatch(),
@@ -120,7 +121,8 @@ def background_loops(here: Context) -> list[tuple[Round, float]]:
     """
     tellers = [(Deliveries(here).deliver_due, webhooks.IDLE_S)] * _TELLERS
     reapers = [(here.store.reap, _REAP_S), (here.jobs.reap_jobs, _REAP_S), (here.feeds.reap, _REAP_FEEDS_S)]
-    return [*reapers, (Sweeper(here).wait_and_sweep, 0.0), *tellers]
+    secret = (SecretCheck(here.gate.fingerprint, here.store.share_secret).look, CHECK_S)
+    return [*reapers, (Sweeper(here).wait_and_sweep, 0.0), *tellers, secret]
 
 
 _COMPRESSED_BYTES = 1000  # smaller files are not worth it

@@ -279,6 +279,15 @@ class LiveStore:
         _, count, left_ms = await self._link.call(pipe.execute())
         return 0.0 if count <= limit else max(left_ms, 1) / 1000
 
+    async def share_secret(self, fingerprint: str) -> str:
+        """Store the fingerprint of a web process's secret for a minute, unless another is stored. Returns that which is
+        stored then."""
+        await self._link.ask("SET", self._keys.web_secret, fingerprint, "NX", "EX", lifetimes.SECRET_S)
+        found = str(await self._link.ask("GET", self._keys.web_secret) or fingerprint)
+        if found == fingerprint:
+            await self._link.ask("EXPIRE", self._keys.web_secret, lifetimes.SECRET_S)
+        return found
+
 
 def _check(reply: list[str], id: str) -> None:
     match reply:

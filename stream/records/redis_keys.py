@@ -17,6 +17,7 @@ mattebox:worker:<id>         string: the worker's last heartbeat
 mattebox:workers             zset: id → when the heartbeat expires
 mattebox:spent:<key>         number: uses of a rate-limited resource in the current window
 mattebox:ping                string: written by health checks
+mattebox:web-secret          string: fingerprint of the secret of the web processes
 
 mattebox:job:<id>            hash: the record of a file job, one field each; fence, told (webhook attempts), of_frames,
                              counted_s and mark_… are internal
@@ -38,6 +39,12 @@ mattebox:ended               zset: job → when it ended
 mattebox:hooks               zset: ended job with a webhook → when to call it next
 mattebox:removed:<job>       string: marks that the job was removed, not lost
 mattebox:job-key:<n>:<owner>:<key>  string: id of the job created with an idempotency key
+
+mattebox:upload:<id>         hash: an upload that web stores in a bucket: its record, as JSON, and what has arrived.
+                             arriving: whether it is incomplete; writer, lease_until_s: who may write to it; next_part
+mattebox:upload-parts:<id>   list: number and ETag of each part of its multipart upload, in order
+mattebox:uploads             zset: id → when it expires
+mattebox:uploads-of:<owner>  hash: id → its size in bytes
 
 mattebox:feed:<id>           hash: the record of a feed, one field each; renewed_s (the lease), deaths, losses and
                              trial_s are internal. No expiry
@@ -70,6 +77,10 @@ class RedisKeys:
         return f"{self.prefix}ping"
 
     @property
+    def web_secret(self) -> str:
+        return f"{self.prefix}web-secret"
+
+    @property
     def sessions(self) -> str:
         return f"{self.prefix}sessions"
 
@@ -96,6 +107,10 @@ class RedisKeys:
     @property
     def wake(self) -> str:
         return f"{self.prefix}wake"
+
+    @property
+    def uploads(self) -> str:
+        return f"{self.prefix}uploads"
 
     def session(self, id: str) -> str:
         return f"{self.prefix}session:{id}"
@@ -126,6 +141,15 @@ class RedisKeys:
 
     def job_key(self, owner: str, key: str) -> str:
         return f"{self.prefix}job-key:{len(owner)}:{owner}:{key}"
+
+    def upload(self, id: str) -> str:
+        return f"{self.prefix}upload:{id}"
+
+    def upload_parts(self, id: str) -> str:
+        return f"{self.prefix}upload-parts:{id}"
+
+    def uploads_of(self, owner: str) -> str:
+        return f"{self.prefix}uploads-of:{owner}"
 
     def feed(self, id: str) -> str:
         return f"{self.prefix}feed:{id}"

@@ -15,6 +15,7 @@ _CONSTANTS = (
     (lifetimes, ("LOSSES", "JOB_KEEP_S", "JOB_REPEAT_S", "REMOVED_S", "HOOK_S", "TRIES", "RATE_S", "CHANGES_S")),
     (lifetimes, ("FEED_LEASE_S", "FEED_SILENCE_S", "FEED_PROVEN_S", "FEED_TRIAL_S")),
     (lifetimes, ("FEED_APART_S", "FEED_DOUBT", "FEED_LOSSES")),
+    (lifetimes, ("UPLOAD_LEASE_S", "UPLOAD_SPARE_S")),
     (feeds, ("SUSPECT",)),
     (jobs, ("PLAN", "JOIN", "SEGMENT", "POISON", "TOO_MANY", "OVER_QUOTA")),
     (live, ("NO_STREAM", "NAME_TAKEN", "FULL", "NO_WORKER", "NO_ANSWER", "REPLACED", "WORKER_LOST")),
@@ -22,7 +23,12 @@ _CONSTANTS = (
 )
 
 
-_SHARED = {"live": ("common",), "feed": ("common", "deaths"), "job": ("keys", "owners", "common", "poison_jobs")}
+_SHARED = {
+    "live": ("common",),
+    "upload": ("common",),
+    "feed": ("common", "deaths"),
+    "job": ("keys", "owners", "common", "poison_jobs"),
+}
 """By folder: the functions that all of its scripts share."""
 
 

@@ -7,27 +7,20 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha1
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import redis
 
 from stream.errors import ServerError, StoreDown
 from stream.records import scripts
-from stream.records.feed_store import FeedStore
-from stream.records.feeds import FeedReport, FeedState
 from stream.records.job_store import JobStore, JobTask
-from stream.records.jobs import JobState, Media
-from stream.records.live import Answer, Command, Meters, SessionKind, Worker
 from stream.records.live_store import LiveStore
-from stream.records.options import Options
 from stream.records.redis_check import check
 from stream.records.redis_cluster import shard
 from stream.records.redis_link import RedisLink
 from tests.redis_cluster import CLUSTER_KEYS, SLOTS, Cluster, start_cluster
 from tests.servers import asynctest, free_port, start_server
-from tests.stream.records.feeds import claimed, created
+from tests.stream.records.every_script import names, use_every_script
 from tests.stream.records.jobs import new_job, planned, taken
 from tests.stream.records.live import connecting, live, new
 from tests.waiting import PATIENCE_S, until
@@ -52,114 +45,16 @@ async def connected(cluster: Cluster) -> AsyncIterator[LiveStore]:
         await store.close()
 
 
-def names() -> list[str]:
-    """All scripts."""
-    folder = files("stream.records") / "lua"
-    return [
-        f"{kind}/{name}"
-        for kind, shared in scripts._SHARED.items()
-        for file in (folder / kind).iterdir()
-        if (name := file.name.removesuffix(".lua")) not in shared
-    ]
-
-
 @asynctest
 async def test_every_script_runs_in_a_cluster(cluster: Cluster) -> None:
     async with connected(cluster) as store:
         with cluster.client(cluster.owner()) as raw:
             raw.script_flush()
-            await use_jobs(JobStore(store.link), raw)
-            await use_live_video(store)
-            await use_feeds(FeedStore(store.link), raw)
-            assert len(names()) > 40
+            await use_every_script(store.link, raw)
+            assert len(names()) > 50
             known = raw.script_exists(*(sha1(scripts.script(name).encode()).hexdigest() for name in names()))
             assert [name for name, ran in zip(names(), known, strict=True) if not ran] == []
             assert all(key.startswith(CLUSTER_KEYS.prefix) for key in raw.scan_iter())
-
-
-async def use_jobs(store: JobStore, raw: "redis.Redis") -> None:
-    job = await store.submit(new_job(owner="ann", webhook="https://hooks.example/"), key="k")
-    assert (await store.submit(new_job(owner="ann"), key="k")).id == job.id
-    assert [found.id for found in (await store.page("ann", 5)).jobs] == [job.id]
-    assert (await store.changes("ann", 0))[2] == [job.id]
-    assert set(await store.forecast()) == {job.id}
-    task = await taken(store)
-    await store.renew(task)
-    await store.hand_back(task)
-    await store.planned(await taken(store), "the plan", [10, 10], Media())
-    await store.process_died(await taken(store))
-    await store.fail(await taken(store), "odd", "", again=True)
-    await taken(store)
-    assert await store.worker_lost("w1") == []
-    for _ in range(2):
-        await store.segment_done(await taken(store), 10)
-    await store.redo(await taken(store), ["0000"])
-    await store.segment_done(await taken(store), 10)
-    assert (await store.joined(await taken(store), {})).state is JobState.DONE
-    assert await store.next_hook() is not None
-    await store.postpone_hook(job.id, 1)
-    await store.hook_delivered(job.id)
-    assert [found.id for found in await store.expired(time.time() + 60)] == [job.id]
-    await store.remove(job.id)
-    lost = await store.submit(new_job(owner="ann"))
-    task = await taken(store)
-    raw.delete(CLUSTER_KEYS.job(lost.id))
-    assert (await store.restore(task, [], [])).id == lost.id
-    assert [found.id for found in await store.unfinished("ann")] == [lost.id]
-    assert (await store.tasks()).running == 1
-    await store.cancel(lost.id)
-    assert await store.reap_jobs() == []
-    assert [found.state for found in await store.summaries()] == [JobState.CANCELLED]
-
-
-async def use_live_video(store: LiveStore) -> None:
-    publisher = await live(store, store, new(SessionKind.PUBLISH, name="tv"))
-    viewing = asyncio.create_task(store.offer(new(SessionKind.VIEW, name="tv", of=publisher.id), "v=0", PATIENCE_S))
-    (command,) = await store.commands("w1", PATIENCE_S)
-    viewer = await store.accept("w1", command.session)
-    assert viewer is not None
-    await store.reply(viewer, Answer(sdp="v=1"))
-    assert await viewing == Answer(sdp="v=1")
-    await store.send("w1", Command(kind="end", session=viewer.id))
-    await store.change(publisher.id, Options())
-    assert len(await store.commands("w1", PATIENCE_S)) == 2
-    await store.report(publisher, Meters())
-    assert await store.renew([publisher, viewer]) == set()
-    assert await store.stream("tv") is not None
-    assert await store.offer(new(), "v=0", 0.05) is None, "nobody takes it"
-    waiting = asyncio.create_task(store.offer(new(), "v=0", PATIENCE_S))
-    offered = await store.take("w1", PATIENCE_S)
-    assert offered is not None
-    await store.hand_back(*offered)
-    again = await store.take("w2", PATIENCE_S)
-    assert again is not None
-    await store.reply(again[0], Answer(sdp="v=2"))
-    assert await waiting == Answer(sdp="v=2")
-    assert len(await store.sessions()) == 4
-    await store.end(publisher.id, "bye")
-    await store.reap()
-    await store.beat(Worker(id="w1"))
-    assert [worker.id for worker in await store.workers()] == ["w1"]
-    await store.leave("w1")
-    assert [await store.spend("k", 1, 60) > 0 for _ in range(2)] == [False, True]
-
-
-async def use_feeds(store: FeedStore, raw: "redis.Redis") -> None:
-    feed = await created(store)
-    assert [found.id for found in (await store.page("ann", 5)).feeds] == [feed.id]
-    held = await claimed(store)
-    await store.report(held.feed, FeedReport())
-    changed = await store.change(held.feed, run=True)
-    assert await store.renew([held]) == (set(), {feed.id})
-    assert (await store.read(held.feed)).feed.version == changed.version
-    raw.delete(CLUSTER_KEYS.feed(feed.id))
-    assert await store.renew([held]) == (set(), set()), "restored"
-    await store.hand_back(held.feed)
-    await store.reap()
-    found = await store.feed(feed.id)
-    assert found is not None
-    assert found.state is FeedState.WAITING
-    await store.remove(feed.id)
 
 
 @asynctest
