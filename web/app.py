@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from stream.loops import Loops, Round
+from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
@@ -65,6 +66,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         UploadStore(settings, storage),
         jobs,
         FeedStore(store.link),
+        FeedPictures(store.link),
         JobWatch(),
         JobForecast(jobs),
         TokenCheck(gate, store.spend),

@@ -31,7 +31,8 @@ _ADVICE = tuple(
         r"NOAUTH|Authentication required": "it requires a password: write redis://:PASSWORD@HOST",
         r"WRONGPASS": "the user or the password is wrong",
         r"AUTH <password> called without": "a password is given, but the server requires none",
-        r"NOPERM|ACL failure|The user executing": "the user lacks permissions: it needs ~mattebox:* +@all -@dangerous",
+        r"NOPERM|ACL failure|The user executing": "the user lacks permissions: it needs ~mattebox:* "
+        "&mattebox:* +@all -@dangerous",
         r"DB index is out of range": "it has no database with that number",
         r"SELECT is not allowed|CLUSTERDOWN|MOVED|CROSSSLOT|non local key": _CLUSTER,
         r".*CERTIFICATE_VERIFY_FAILED": "its TLS certificate is not trusted: add ?ssl_ca_certs=FILE",
@@ -51,6 +52,7 @@ async def check(link: RedisLink) -> None:
         if problem := set_up_problem(await _hello(link)):
             raise ServerError(f"Redis at {link.address}: {problem}")
         await link.ask("EVAL", _PROBE, 0, redis_keys.PING)
+        await link.ask("PUBLISH", redis_keys.PING, "")
     except StoreDown as exc:
         reason = str(exc).partition(f"{link.address}: ")[2]
         advice = next((advice for pattern, advice in _ADVICE if pattern.match(reason)), "") or await _protocol(link)

@@ -48,6 +48,12 @@ mattebox:feeds-seen          string: when a process last checked the leases
 mattebox:feeds-grace         string: exists while expired leases are not given up, after an outage of Redis
 mattebox:feed-removed:<id>   string: marks that the feed was removed, not lost
 mattebox:feed-key:<n>:<owner>:<key>  string: id of the feed created with an idempotency key
+mattebox:feeds               set: ids of all feeds. No expiry
+
+Channels, on which messages are published (`feed_pictures.py`):
+
+mattebox:pictures:<worker>   requests to a worker for the picture of a feed
+mattebox:picture:<id>        the answer to one request
 """
 
 PREFIX = "mattebox:"
