@@ -27,7 +27,6 @@ _PAGE: dict[int | str, dict[str, Any]] = {200: openapi.answer("A page of the lis
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: openapi.answer("The picture.", openapi.binary("image/jpeg"), ETag="of this picture"),
     204: openapi.answer("The feed sends nothing now."),
-    304: openapi.answer("You have this picture.", ETag="of this picture"),
 }
 _CREATES, _CREATES_WINDOW_S = 300, 60
 _COPIED = {"id", "name", "width", "height", "state", "reason", "worker", "created_s", "updated_s"}
@@ -197,7 +196,8 @@ async def picture(
     if_none_match: Annotated[str, Header(max_length=255, description="`ETag` of the picture that you have")] = "",
 ) -> Response:
     """A small picture of what the feed's outputs get now, as JPEG, at most 320 pixels on its longer side: for a preview
-    every few seconds. It is made for this request, and not stored. 204 while the feed does not run."""
+    every few seconds. It is made for this request, and not stored. 204 while the feed does not run; 304 if you have
+    this picture."""
     feed = await owned(here, owner, id)
     content = await here.feed_pictures.picture(feed.worker, feed.id) if feed.state is FeedState.RUNNING else b""
     if not content:

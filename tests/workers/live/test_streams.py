@@ -74,7 +74,9 @@ async def published(store: LiveStore, owner: str) -> AsyncIterator[Session]:
 
 
 def _session(owner: str) -> Session:
-    return Session(id=str(uuid4()), kind=SessionKind.PUBLISH, owner=owner, name="studio", options=Options.read(**MATTED))
+    return Session(
+        id=str(uuid4()), kind=SessionKind.PUBLISH, owner=owner, name="studio", options=Options.read(**MATTED)
+    )
 
 
 def feed_of(receiver: UdpReceiver) -> tuple[Feed, FeedSecrets]:

@@ -1,7 +1,6 @@
 """The small picture of what a live video sends."""
 
 import io
-import time
 from dataclasses import replace
 from fractions import Fraction
 
@@ -62,16 +61,3 @@ def test_it_is_drawn_once_for_each_frame() -> None:
     assert thumbnail.jpeg() is drawn
     thumbnail.show(replace(first, pts=1, pixels=rgb_flat((0, 0, 255), 640, 360)))
     assert thumbnail.jpeg() != drawn
-
-
-def test_it_costs_nothing_until_it_is_asked_for() -> None:
-    """Counted in pictures, because the machine may be slow."""
-    thumbnail, shown = Thumbnail(), frame(1280, 720)
-    began_s = time.process_time()
-    thumbnail.show(shown)
-    thumbnail.jpeg()
-    drawing_s = time.process_time() - began_s
-    began_s = time.process_time()
-    for _ in range(100):
-        thumbnail.show(shown)
-    assert time.process_time() - began_s < drawing_s
