@@ -137,7 +137,7 @@ class RedisLink:
     async def subscribed(self, channel: str) -> AsyncIterator["Subscription"]:
         """Within it, what is published on the channel is received, on a connection of its own. Raises StoreDown."""
         with self._outages():
-            async with self._redis.pubsub() as pubsub:
+            async with self._waits.turn(), self._redis.pubsub() as pubsub:
                 await pubsub.subscribe(channel)
                 yield await Subscription.confirmed(pubsub)
 

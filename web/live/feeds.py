@@ -29,6 +29,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
     204: openapi.answer("The feed sends nothing now."),
 }
 _CREATES, _CREATES_WINDOW_S = 300, 60
+_PICTURES, _PICTURES_WINDOW_S = 1200, 60  # 40 feeds every 2 s
 _COPIED = {"id", "name", "width", "height", "state", "reason", "worker", "created_s", "updated_s"}
 _ATTEMPTS = 5  # of a change, while others change the same feed
 
@@ -191,6 +192,7 @@ async def get_feed(id: str, owner: Owner, here: Here) -> FeedOut:
 )  # fmt: skip
 async def picture(
     id: str,
+    request: Request,
     owner: Owner,
     here: Here,
     if_none_match: Annotated[str, Header(max_length=255, description="`ETag` of the picture that you have")] = "",
@@ -198,6 +200,7 @@ async def picture(
     """A small picture of what the feed's outputs get now, as JPEG, at most 320 pixels on its longer side: for a preview
     every few seconds. It is made for this request, and not stored. 204 while the feed does not run; 304 if you have
     this picture."""
+    await spend(here, request, "picture", owner, _PICTURES, _PICTURES_WINDOW_S)
     feed = await owned(here, owner, id)
     content = await here.feed_pictures.picture(feed.worker, feed.id) if feed.state is FeedState.RUNNING else b""
     if not content:
