@@ -35,6 +35,7 @@ export class Look {
     this.slate = make("input", { type: "text", maxLength: 80, autocomplete: "off", placeholder: "No text" });
     const label = (text, field) => make("label", {}, text, field);
     this.element = make("form", { className: "look" }, label("Background", this.background), label("Engine", this.engine), label("Text while the source is away", this.slate));
+    this.element.append(make("button", { hidden: true })); // Enter submits a form of several fields only if it has a button
     this.element.addEventListener("submit", (event) => { event.preventDefault(); document.activeElement.blur(); });
     this.background.addEventListener("change", () => this.#send(change, { background: this.background.value.trim() }));
     this.engine.addEventListener("change", () => this.#send(change, { engine: this.engine.value }));
