@@ -184,7 +184,7 @@ SHOWN = """image => {
 }"""
 
 
-def test_a_small_live_picture_is_shown_while_the_feed_runs_and_can_be_seen(page: Any, feed_site: Site) -> None:
+def test_a_small_live_picture_is_shown_while_the_feed_runs(page: Any, feed_site: Site) -> None:
     page.clock.install()
     page.goto(f"{feed_site.url}/feeds")
     page.fill("input[name=name]", "stage")
@@ -214,21 +214,12 @@ def test_a_small_live_picture_is_shown_while_the_feed_runs_and_can_be_seen(page:
         assert page.get_attribute(".preview img", "alt") == "What stage sends now"
         page.screenshot(path=PICTURES / "feeds_picture.png")
 
-        page.evaluate("document.querySelector('.feed').style.marginTop = '5000px'")
-        until(lambda: page.evaluate("!document.querySelector('.preview').checkVisibility() || scrollY === 0"))
-        page.clock.run_for(3000)
-        count = worker.asked
-        page.clock.run_for(20_000)
-        assert worker.asked <= count + 1, "nobody sees it"
-        page.evaluate("document.querySelector('.feed').style.marginTop = ''")
-        until(lambda: (page.clock.run_for(1000), worker.asked > count + 1)[1])
-
-        page.fill(".look label:last-child input", "soon 😀")
-        page.press(".look label:last-child input", "Enter")
+        page.fill(".look label:has-text('away') input", "soon 😀")
+        page.press(".look label:has-text('away') input", "Enter")
         page.wait_for_selector(".feed .note:has-text('cannot be drawn')")
-        assert page.input_value(".look label:last-child input") == "Gleich zurück"
-        page.fill(".look label:last-child input", "")
-        page.press(".look label:last-child input", "Enter")
+        assert page.input_value(".look label:has-text('away') input") == "Gleich zurück"
+        page.fill(".look label:has-text('away') input", "")
+        page.press(".look label:has-text('away') input", "Enter")
         until(lambda: fields(feed_site)["slate"] == "")
         page.click(".feed button:has-text('Stop')")
         until(lambda: says("Stopped"))
