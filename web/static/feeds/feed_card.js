@@ -34,7 +34,7 @@ export class FeedCard {
       event.preventDefault();
       if (await this.#send(change, "PATCH", { outputs: { add: [{ address: this.added.value.trim() }] } })) this.added.value = "";
     });
-    this.element = make("li", { className: "feed" }, this.preview.element, head, this.source.element, this.look.element, this.outputs, form, this.note);
+    this.element = make("li", { className: "feed" }, head, this.source.element, this.look.element, this.outputs, form, this.note, this.preview.element);
     this.change = change;
   }
 
