@@ -31,6 +31,9 @@ Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an e
 SaveRows = Annotated[
     Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
 ]
+Slate = Annotated[
+    str, typer.Option(metavar="TEXT", help="A line of text over the background while the source is away.")
+]
 Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
 Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]

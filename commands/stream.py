@@ -46,6 +46,7 @@ def stream(
         float | None, typer.Option(min=1, max=240, metavar="FPS", help="Maximum frames per second of the outputs.")
     ] = None,
     audio: AudioOption = Audio.COPY,
+    slate: shared_options.Slate = "",
     token: Annotated[
         str | None,
         typer.Option(
@@ -70,8 +71,8 @@ def stream(
 ) -> None:
     """Send a live source, matted, to one or more outputs until Ctrl-C.
 
-    While the source is unavailable, only the background is shown, in silence. Outputs on the network are retried until
-    they work, and do not hold up the others.
+    While the source is unavailable, only the background is shown, with the text of --slate, in silence. Outputs on the
+    network are retried until they work, and do not hold up the others.
     """
     from stream import log
     from stream.progress import reporter
@@ -80,7 +81,7 @@ def stream(
     from workers.runs.stream import StreamRun, record
 
     log.configure(verbose, as_json)
-    options = matting.options(edges, weights)
+    options = matting.feed_options(edges, weights, slate)
     source, outputs = address_of(source), [address_of(output) for output in outputs]
     bearer = token_of(token, token_file, "--token")
     source_bearer = token_of(source_token, source_token_file, "--source-token")

@@ -83,9 +83,16 @@ class Cluster:
         return port
 
     def promote(self, replica: int) -> None:
-        """Make a replica the master, while the master is well."""
+        """Make a replica the master, while the master is well. Returns when all nodes know it."""
         self.command(replica, "CLUSTER", "FAILOVER")
-        until(lambda: self.command(replica, "ROLE")[0] == "master", "it is promoted")
+        until(lambda: all(self._believes(port) == replica for port in self.living()), "it is promoted")
+
+    def _believes(self, port: int) -> int:
+        """The port of the master of the slot of all keys, in the opinion of the node on `port`; 0: none."""
+        for first, last, master, *_ in self.command(port, "CLUSTER", "SLOTS"):
+            if first <= SLOT <= last:
+                return int(master[1])
+        return 0
 
     def move_slot(self, target: int) -> Iterator[str]:
         """Move the slot of all keys from its master to another one, as redis-cli does. Yields what has been done."""

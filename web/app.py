@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from stream.loops import Loops, Round
+from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
@@ -66,6 +67,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         open_uploads(settings, storage, store.link),
         jobs,
         FeedStore(store.link),
+        FeedPictures(store.link),
         JobWatch(),
         JobForecast(jobs),
         TokenCheck(gate, store.spend),

@@ -16,8 +16,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel
 
 from stream.errors import StoreDown
+from stream.records.feeds import FeedSummary
 from stream.records.jobs import JobSummary, TaskCounts
 from stream.records.live import NO_WORKER, Meters, Session, SessionState, Worker
+from web import feed_metrics
 from web.context import Here, Owner
 from web.http import openapi
 from web.http.problems import Problem
@@ -78,18 +80,18 @@ async def metrics(owner: Owner, here: Here) -> Response:
     """Metrics in Prometheus's text format. Without Redis, `mattebox_redis_up` is 0."""
     try:
         up, workers, sessions = await here.store.ping(), await here.store.workers(), await here.store.sessions()
-        jobs, tasks = await here.jobs.summaries(), await here.jobs.tasks()
+        jobs, tasks, feeds = await here.jobs.summaries(), await here.jobs.tasks(), await here.feeds.summary()
     except StoreDown:
-        up, workers, sessions, jobs, tasks = False, [], [], [], None
+        up, workers, sessions, jobs, tasks, feeds = False, [], [], [], None, None
     records = CollectorRegistry()
-    records.register(RecordsCollector(up, workers, sessions, jobs, tasks))
+    records.register(RecordsCollector(up, workers, sessions, jobs, tasks, feeds))
     text = generate_latest(records) + generate_latest(here.counters.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 class RecordsCollector(Collector):
-    """Metrics of all processes, computed from the records in Redis. tasks: None if they are unknown, which is not 0: an
-    autoscaler would stop all workers."""
+    """Metrics of all processes, computed from the records in Redis. tasks, feeds: None if they are unknown, which is
+    not 0: an autoscaler would stop all workers."""
 
     def __init__(
         self,
@@ -98,8 +100,10 @@ class RecordsCollector(Collector):
         sessions: Sequence[Session],
         jobs: Sequence[JobSummary],
         tasks: TaskCounts | None = None,
+        feeds: FeedSummary | None = None,
     ) -> None:
         self._up, self._workers, self._sessions, self._jobs, self._tasks = up, workers, sessions, jobs, tasks
+        self._feeds = feeds
         self._meters = [s.meters for s in sessions if s.state is SessionState.LIVE and s.meters is not None]
 
     def collect(self) -> Iterator[Metric]:
@@ -110,6 +114,9 @@ class RecordsCollector(Collector):
             Counter((s.kind.value, s.state.value) for s in self._sessions),
         )  # fmt: skip
         yield from self._of_videos()
+        if self._feeds is not None:
+            yield from feed_metrics.of_feeds(self._feeds)
+        yield from feed_metrics.of_workers([worker for worker in self._workers if worker.kind == "live"])
         jobs: Counter[tuple[str, ...]] = Counter((job.state.value,) for job in self._jobs)
         yield _labelled("mattebox_jobs", "uploaded videos by state, until they expire", ["state"], jobs)
         counts = {} if self._tasks is None else asdict(self._tasks)

@@ -1,7 +1,7 @@
 """Options as clients send and read them: partial updates, and background specs."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,10 +12,12 @@ from stream.settings import Settings
 from web.http.problems import Problem, invalid
 from web.stores.backgrounds import BackgroundStore
 
+T = TypeVar("T", bound=Options)
+
 
 def read_options(
-    settings: Settings, background_store: BackgroundStore, owner: str, base: Options, part: Mapping[str, Any]
-) -> Options:
+    settings: Settings, background_store: BackgroundStore, owner: str, base: T, part: Mapping[str, Any]
+) -> T:
     """`base`, updated with the fields of `part`; null resets a field to its default.
 
     Raises Problem 422 naming the invalid field. May open files: call it in a thread.
@@ -27,7 +29,7 @@ def read_options(
     if part.get("engine") is not None and part["engine"] not in engines:
         raise Problem(422, "invalid", f"must be one of: {', '.join(engines)}", field="options.engine")
     try:
-        options = Options.model_validate({name: value for name, value in fields.items() if value is not None})
+        options = type(base).model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as exc:
         raise invalid(exc.errors(), "options") from None
     if fault := options.misplaced():

@@ -23,6 +23,8 @@ from stream.records.feeds import (
     FeedPage,
     FeedReport,
     FeedSecrets,
+    FeedState,
+    FeedSummary,
     OutputSecret,
     secret_field,
 )
@@ -94,6 +96,13 @@ class FeedStore:
     async def remove(self, id: str) -> None:
         """Remove a feed with its secrets; its worker ends it. Raises NoFeed."""
         _check(await self._link.run("feed/remove", id), id)
+
+    async def summary(self) -> FeedSummary:
+        """How many feeds there are in each state, and what the running ones report, of all users."""
+        states, reports = await self._link.run("feed/summary")
+        counts = dict(zip(states[::2], states[1::2], strict=True))
+        running = [FeedReport.model_validate_json(report) for report in reports]
+        return FeedSummary({state: int(counts.get(state, 0)) for state in FeedState}, running)
 
     async def reap(self) -> None:
         """Let other workers take the feeds of lost workers. Called by web processes, about twice a second."""

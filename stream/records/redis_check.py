@@ -29,8 +29,8 @@ _ADVICE = tuple(
         r"(no node .*)?(NOAUTH|Authentication required)": "it requires a password: write redis://:PASSWORD@HOST",
         r"(no node .*)?WRONGPASS": "the user or the password is wrong",
         r"(no node .*)?AUTH <password> called without": "a password is given, but the server requires none",
-        r"(no node .*)?(NOPERM|ACL failure|The user executing)": "the user lacks permissions: it needs ~PREFIX* +@all "
-        "-@dangerous",
+        r"(no node .*)?(NOPERM|ACL failure|The user executing)": "the user lacks permissions: it needs ~PREFIX* "
+        "&PREFIX* +@all -@dangerous",
         r"DB index is out of range": "it has no database with that number",
         r".*CERTIFICATE_VERIFY_FAILED": "its TLS certificate is not trusted: add ?ssl_ca_certs=FILE",
         r".*(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)": "it requires a TLS client certificate: add "
@@ -49,6 +49,7 @@ async def check(link: RedisLink) -> None:
         if problem := set_up_problem(await _hello(link), link.place.cluster):
             raise ServerError(f"Redis at {link.address}: {problem}")
         await link.ask("EVAL", _PROBE, 1, link.keys.prefix, link.keys.ping)
+        await link.ask("PUBLISH", link.keys.ping, "")
     except StoreDown as exc:
         reason = str(exc).partition(f"{link.address}: ")[2]
         advice = _advice(link, reason) or await _protocol(link)

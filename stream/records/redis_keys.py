@@ -58,6 +58,12 @@ mattebox:feeds-seen          string: when a process last checked the leases
 mattebox:feeds-grace         string: exists while expired leases are not given up, after an outage of Redis
 mattebox:feed-removed:<id>   string: marks that the feed was removed, not lost
 mattebox:feed-key:<n>:<owner>:<key>  string: id of the feed created with an idempotency key
+mattebox:feeds               set: ids of all feeds. No expiry
+
+Channels, on which messages are published (`feed_pictures.py`):
+
+mattebox:pictures:<worker>   requests to a worker for the picture of a feed
+mattebox:picture:<id>        the answer to one request
 """
 
 from dataclasses import dataclass
@@ -141,6 +147,14 @@ class RedisKeys:
 
     def job_key(self, owner: str, key: str) -> str:
         return f"{self.prefix}job-key:{len(owner)}:{owner}:{key}"
+
+    def pictures(self, worker: str) -> str:
+        """The channel on which a worker is asked for pictures of its feeds."""
+        return f"{self.prefix}pictures:{worker}"
+
+    def picture(self, id: str) -> str:
+        """The channel of one answer."""
+        return f"{self.prefix}picture:{id}"
 
     def upload(self, id: str) -> str:
         return f"{self.prefix}upload:{id}"

@@ -9,7 +9,9 @@ refuses the call for a reason that may pass, it raises StoreDown, and the next c
 `stream/records/live_store.py` has those of live video, `stream/records/job_store.py` those of file jobs.
 """
 
-from collections.abc import Coroutine
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import redis.asyncio as aioredis
@@ -99,14 +101,59 @@ class RedisLink:
         Blocking calls have connections of their own, so that they never keep others waiting.
         """
         try:
-            async with (self._waits if wait_s else self._calls).turn(), reply_timeout(wait_s + REPLY_TIMEOUT_S):
-                return await command
+            with self._outages():
+                async with (self._waits if wait_s else self._calls).turn(), reply_timeout(wait_s + REPLY_TIMEOUT_S):
+                    return await command
+        finally:
+            command.close()  # it never ran if this call had no turn
+
+    @asynccontextmanager
+    async def subscribed(self, channel: str) -> AsyncIterator["Subscription"]:
+        """Within it, what is published on the channel is received, on a connection of its own. Raises StoreDown."""
+        with self._outages():
+            async with self._waits.turn(), self._redis.pubsub() as pubsub:
+                await pubsub.subscribe(channel)
+                yield await Subscription.confirmed(pubsub)
+
+    @contextmanager
+    def _outages(self) -> Iterator[None]:
+        """Turns the client's errors about an outage into StoreDown."""
+        try:
+            yield
         except (RedisError, OSError) as exc:
             if is_outage(exc):
                 raise StoreDown(f"Redis at {self.address}: {reason(exc)}") from exc
             raise
-        finally:
-            command.close()  # it never ran if this call had no turn
+
+
+class Subscription:
+    """The messages of a channel. `RedisLink.subscribed` makes it."""
+
+    def __init__(self, pubsub: Any) -> None:
+        self._pubsub, self._checking = pubsub, False
+
+    @classmethod
+    async def confirmed(cls, pubsub: Any) -> "Subscription":
+        """Waits for the server's confirmation; from then on no message is missed."""
+        if await pubsub.get_message(timeout=REPLY_TIMEOUT_S) is None:
+            raise TimeoutError("no reply in time")
+        return cls(pubsub)
+
+    async def next(self, wait_s: float) -> str | None:
+        """The next message; None if there is none in time. Raises TimeoutError if the server no longer responds."""
+        until_s = time.monotonic() + wait_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            found = await self._pubsub.get_message(timeout=left_s)
+            if found is None:
+                continue
+            self._checking = False
+            if found["type"] == "message":
+                return str(found["data"])
+        if self._checking:
+            raise TimeoutError("no reply in time")
+        self._checking = True
+        await self._pubsub.ping()
+        return None
 
 
 def _pool(address: RedisAddress) -> ConnectionPool:

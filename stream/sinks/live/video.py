@@ -86,7 +86,7 @@ class VideoEncoder:
         if self.wanted_bps != self._context.bit_rate:
             self._context.bit_rate = self.wanted_bps  # x264 and NVENC adapt at once
         try:
-            return [self._packet(packet) for packet in self._context.encode(picture)]
+            return [self._packet(packet, frame.arrived_s) for packet in self._context.encode(picture)]
         except (av.error.FFmpegError, ValueError) as exc:
             raise EncodeError(f"{self._context.name} rejected a frame of {frame.width}x{frame.height}: {exc}") from exc
 
@@ -111,10 +111,11 @@ class VideoEncoder:
         picture.pts, picture.time_base = self._last, CLOCK
         return picture
 
-    def _packet(self, packet: "av.Packet[av.VideoStream]") -> Packet:
+    def _packet(self, packet: "av.Packet[av.VideoStream]", arrived_s: float) -> Packet:
+        """arrived_s: of its frame, because there is no frame delay."""
         pts = packet.pts or 0
         duration = round(1 / (self._rate * CLOCK))
-        return Packet("video", bytes(packet), pts, pts, duration, CLOCK, bool(packet.is_keyframe))
+        return Packet("video", bytes(packet), pts, pts, duration, CLOCK, bool(packet.is_keyframe), arrived_s)
 
     def _open(self) -> tuple[av.VideoCodecContext, bytes]:
         if self._settings.hw_encode and encoder_opens("h264_nvenc"):

@@ -114,6 +114,7 @@ async def use_feeds(store: FeedStore, raw: "redis.Redis") -> None:
     assert [found.id for found in (await store.page("ann", 5)).feeds] == [feed.id]
     held = await claimed(store)
     await store.report(held.feed, FeedReport())
+    assert (await store.summary()).states[FeedState.RUNNING] == 1
     changed = await store.change(held.feed, run=True)
     assert await store.renew([held]) == (set(), {feed.id})
     assert (await store.read(held.feed)).feed.version == changed.version

@@ -44,7 +44,9 @@ def locked(request: pytest.FixtureRequest) -> Iterator[str]:
         with server.client() as raw:
             raw.execute_command("ACL", "SETUSER", "bob", "on", ">bob-secret", "~other:*", "+@all")
             raw.execute_command("ACL", "SETUSER", "dora", "on", ">dora-secret", "~*", "+@all", "-@scripting")
-            raw.execute_command("ACL", "SETUSER", "carol", "on", ">carol-secret", "~mattebox:*", "+@all", "-@dangerous")
+            raw.execute_command(
+                "ACL", "SETUSER", "carol", "on", ">carol-secret", "~mattebox:*", "&mattebox:*", "+@all", "-@dangerous"
+            )
             raw.config_set("requirepass", "a-secret")
         yield server.url.removeprefix("redis://")
 

@@ -1,5 +1,6 @@
 -- Shared by the scripts of feeds.
 local WAITING_FEEDS, LEASED, SEEN = PREFIX .. 'feeds-waiting', PREFIX .. 'feeds-leased', PREFIX .. 'feeds-seen'
+local FEEDS = PREFIX .. 'feeds'
 local GRACE, WORKERS = PREFIX .. 'feeds-grace', PREFIX .. 'workers'
 
 local function feed_key(id) return PREFIX .. 'feed:' .. id end
