@@ -86,8 +86,8 @@ def test_nobody_is_there(address: str) -> None:
 
 @contextmanager
 def server(reply: bytes | None) -> Iterator[int]:
-    """The port of a server that accepts connections, and answers each request with `reply` and the end of the
-    connection; None: with nothing, and without an end."""
+    """The port of a server that accepts connections, sends `reply` and ends; None: it sends nothing, and does not
+    end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_serve, args=(listener, reply), daemon=True)
         thread.start()
@@ -104,9 +104,10 @@ def _serve(listener: socket.socket, reply: bytes | None) -> None:
             kept.append(client)
             if reply is not None:
                 with suppress(OSError), client:
-                    client.settimeout(1)  # some wait for the server's first word
-                    client.recv(65_536)
                     client.sendall(reply)
+                    client.shutdown(socket.SHUT_WR)
+                    while client.recv(65_536):  # else its request would reset the connection
+                        pass
     for client in kept:
         client.close()
 
