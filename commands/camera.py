@@ -6,7 +6,14 @@ import typer
 
 from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
-from commands.passwords import PasswordFile, address_of, with_password_of
+from commands.passwords import (
+    PasswordFile,
+    SourceToken,
+    SourceTokenFile,
+    address_of,
+    token_of,
+    with_password_of,
+)
 from commands.remote_options import Token
 from stream.errors import UsageError
 from stream.records.options import Edges, Options
@@ -45,7 +52,11 @@ def camera(
         ),
     ] = None,
     token: Token = "",
-    insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate of the server.")] = False,
+    source_token: SourceToken = None,
+    source_token_file: SourceTokenFile = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Accept any TLS certificate, of the source and of the server.")
+    ] = False,
     weights: shared_options.Weights = None,
     as_json: shared_options.Json = False,
     verbose: shared_options.Verbose = 0,
@@ -70,7 +81,16 @@ def camera(
             if given:
                 raise UsageError(f"{option} is for matting on this computer, not for --server")
         options, matted_by = on_server(matting, edges, server, token, insecure)
-    address = with_password_of(source, password_file)
-    task = CameraRun(address, device, options, matting.size_px, loop, idle=idle, server=matted_by)
+    task = CameraRun(
+        with_password_of(source, password_file),
+        device,
+        options,
+        matting.size_px,
+        loop,
+        idle=idle,
+        server=matted_by,
+        token=token_of(source_token, source_token_file, "--source-token"),
+        insecure=insecure,
+    )
     report = reporter(as_json)
     report.done(show(task, shared_options.settings_with(weights, options.engine), report))

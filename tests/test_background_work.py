@@ -32,7 +32,6 @@ SEEN = {
     "stream/sinks/live/output.py:Output.start": "logged, and the output connects again",
     "stream/sinks/live/encodes.py:VideoGroup.__init__": "logged, and the encoder is opened again",
     "stream/fetch/tls_tunnel.py:TlsTunnel.__init__": "only copies bytes; the connection ends",
-    "stream/fetch/tls_tunnel.py:TlsTunnel._run": "only copies bytes; the connection ends",
     "stream/sources/live/idle.py:IdleSource.__init__": "raised by the reading thread",
     "stream/sinks/camera.py:CameraSink.open": "raised by `CameraSink.write`",
     "stream/sources/live/paced.py:Paced.__iter__": "raised there",

@@ -16,6 +16,7 @@ class OutputSpec:
     audio: "copy" sends sound, encoded again where the output does not take its codec; "off" sends none. token: for
     servers that ask for a bearer token. insecure: accept any TLS certificate. paused: start without connecting.
     strict: a user of the service gave the address: what the server names, such as redirects, is checked like it.
+    segment_s: seconds of a segment of HLS, at least 1.
     """
 
     address: Address
@@ -26,6 +27,7 @@ class OutputSpec:
     insecure: bool = False
     paused: bool = False
     strict: bool = False
+    segment_s: float = 2.0
 
 
 @dataclass(frozen=True)

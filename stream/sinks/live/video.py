@@ -34,6 +34,7 @@ class VideoKey:
     """What outputs must have in common to share an encode.
 
     bitrate: bits per second. rate: most frames per second; None: all frames. baseline: the profile for WebRTC.
+    key_interval_s: seconds from one keyframe to the next.
     """
 
     width: int
@@ -42,6 +43,7 @@ class VideoKey:
     rate: float | None = None
     colours: Colours = "bt709"
     baseline: bool = False
+    key_interval_s: float = KEY_INTERVAL_S
 
 
 def default_bitrate(width: int, height: int, rate: float) -> int:
@@ -91,9 +93,10 @@ class VideoEncoder:
             raise EncodeError(f"{self._context.name} rejected a frame of {frame.width}x{frame.height}: {exc}") from exc
 
     def _is_key(self, time_s: float) -> bool:
-        since_s = KEY_INTERVAL_S if self._key_s is None else time_s - self._key_s
+        interval_s = self.key.key_interval_s
+        since_s = interval_s if self._key_s is None else time_s - self._key_s
         # half a frame early, so that frames that jitter do not make the interval longer
-        due = since_s >= KEY_INTERVAL_S - 0.5 / self._rate or since_s < 0
+        due = since_s >= interval_s - 0.5 / self._rate or since_s < 0
         forced = self._requested and time_s - self._forced_s >= _FORCED_INTERVAL_S
         if due or forced:
             self._key_s, self._requested = time_s, False

@@ -170,7 +170,9 @@ async def test_users_and_passwords_of_a_cluster(cluster: Cluster) -> None:
         cluster.command(port, "ACL", "SETUSER", "bob", "on", ">a-secret", "~other:*", "+@all")
     hosts = cluster.url.removeprefix("redis+cluster://")
     assert await problem(f"redis+cluster://carol:a-secret@{hosts}") == ""
-    assert "needs ~{mattebox}:* &{mattebox}:* +@all -@dangerous" in await problem(f"redis+cluster://bob:a-secret@{hosts}")
+    assert "needs ~{mattebox}:* &{mattebox}:* +@all -@dangerous" in await problem(
+        f"redis+cluster://bob:a-secret@{hosts}"
+    )
     assert "the user or the password is wrong" in await problem(f"redis+cluster://carol:b-secret@{hosts}")
 
 
