@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel
 
 from stream.errors import StoreDown
-from stream.records.jobs import JobSummary, TaskCounts
+from stream.records.jobs import JobTotals, TaskCounts
 from stream.records.live import NO_WORKER, Meters, Session, SessionState, Worker
 from web.context import Here, Owner
 from web.http import openapi
@@ -78,9 +78,9 @@ async def metrics(owner: Owner, here: Here) -> Response:
     """Metrics in Prometheus's text format. Without Redis, `mattebox_redis_up` is 0."""
     try:
         up, workers, sessions = await here.store.ping(), await here.store.workers(), await here.store.sessions()
-        jobs, tasks = await here.jobs.summaries(), await here.jobs.tasks()
+        jobs, tasks = await here.jobs.totals(), await here.jobs.tasks()
     except StoreDown:
-        up, workers, sessions, jobs, tasks = False, [], [], [], None
+        up, workers, sessions, jobs, tasks = False, [], [], JobTotals(), None
     records = CollectorRegistry()
     records.register(RecordsCollector(up, workers, sessions, jobs, tasks))
     text = generate_latest(records) + generate_latest(here.counters.registry)
@@ -96,7 +96,7 @@ class RecordsCollector(Collector):
         up: bool,
         workers: Sequence[Worker],
         sessions: Sequence[Session],
-        jobs: Sequence[JobSummary],
+        jobs: JobTotals,
         tasks: TaskCounts | None = None,
     ) -> None:
         self._up, self._workers, self._sessions, self._jobs, self._tasks = up, workers, sessions, jobs, tasks
@@ -110,15 +110,14 @@ class RecordsCollector(Collector):
             Counter((s.kind.value, s.state.value) for s in self._sessions),
         )  # fmt: skip
         yield from self._of_videos()
-        jobs: Counter[tuple[str, ...]] = Counter((job.state.value,) for job in self._jobs)
+        jobs: dict[tuple[str, ...], float] = {(state.value,): count for state, count in self._jobs.states.items()}
         yield _labelled("mattebox_jobs", "uploaded videos by state, until they expire", ["state"], jobs)
         counts = {} if self._tasks is None else asdict(self._tasks)
         yield _labelled(
             "mattebox_tasks", "tasks of uploaded videos that wait for a file worker or run", ["state"],
             {(state,): count for state, count in counts.items()},
         )  # fmt: skip
-        working = sum(job.fps for job in self._jobs)
-        yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "frames of uploaded videos", value=working)
+        yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "frames of uploaded videos", value=self._jobs.fps)
 
     def _of_workers(self) -> Iterator[Metric]:
         live = [w for w in self._workers if w.kind == "live"]

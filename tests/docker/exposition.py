@@ -7,7 +7,7 @@ import promql_parser
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.records.jobs import JobState, JobSummary, TaskCounts
+from stream.records.jobs import JobState, JobTotals, TaskCounts
 from stream.records.live import Meters, Session, SessionKind, SessionState, Worker
 from web.health import RecordsCollector
 from web.http.counters import Counters
@@ -54,8 +54,8 @@ def _sessions() -> list[Session]:
     ]
 
 
-def _jobs() -> list[JobSummary]:
-    return [JobSummary(state, state, "", 0.0, 1.0) for state in JobState]
+def _jobs() -> JobTotals:
+    return JobTotals(dict.fromkeys(JobState, 1), 1.0)
 
 
 def selectors(expression: str) -> list[Any]:
