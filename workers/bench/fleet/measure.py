@@ -82,11 +82,12 @@ async def measured(
     seconds, total = 0.0, server.Usage(0.0, 0)
     for _ in range(rounds):
         async with operation.round(people, calls) as call:
+            first = await server.usage(people.link)
             before, start_s = await server.usage(people.link), time.monotonic()
             latencies_ms += await _timed(call, calls, operation.at_once)
             seconds += time.monotonic() - start_s
             used = await server.usage(people.link) - before
-            total = server.Usage(total.cpu_s + used.cpu_s, total.commands + used.commands)
+            total += used - (before - first)  # without the cost of asking
         await asyncio.sleep(pause_s)
     return Cost(seconds, latencies_ms, total)
 

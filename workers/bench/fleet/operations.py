@@ -6,19 +6,22 @@ gets its number in the round.
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
 from stream.errors import StoreDown
+from stream.loops import start
 from stream.records.feeds import ClaimedFeed
 from stream.records.job_store import JobTask
-from stream.records.live import Answer, Session, SessionKind, SessionState
+from stream.records.live import BYE, Answer, Session, SessionKind, SessionState
 from workers.bench.fleet.population import METERS, Population, waiting_feed, worker_name
 
 Call = Callable[[int], Awaitable[object]]
 Round = Callable[[Population, int], AbstractAsyncContextManager[Call]]
+_log = logging.getLogger(__name__)
 _WAIT_S = 60.0
 _TAKE_S = 0.5
 _TAKERS = 2
@@ -41,8 +44,8 @@ def _plain(call: Callable[[Population, int], Awaitable[object]]) -> Round:
 
     @asynccontextmanager
     async def one_round(people: Population, count: int) -> AsyncIterator[Call]:
-        start = next(_number) * count
-        yield lambda n: call(people, (start + n) % people.size.workers)
+        first = next(_number) * count
+        yield lambda n: call(people, (first + n) % people.size.workers)
 
     return one_round
 
@@ -54,7 +57,7 @@ def _report(people: Population, worker: int) -> Awaitable[object]:
 @asynccontextmanager
 async def _offers(people: Population, count: int) -> AsyncIterator[Call]:
     """From an offer to the end of the session, with a worker that takes it."""
-    working = [asyncio.create_task(_answer_offers(people, worker_name(n))) for n in range(_TAKERS)]
+    working = [start(_answer_offers(people, worker_name(n)), _log) for n in range(_TAKERS)]
 
     async def offer(number: int) -> None:
         session = Session(id=str(uuid4()), kind=SessionKind.CAMERA, owner=f"user-{number}")
@@ -75,7 +78,7 @@ async def _answer_offers(people: Population, worker: str) -> None:
             session, _ = taken
             await people.live.reply(session, _ANSWER)
             await people.live.move(session, SessionState.LIVE)
-            await people.live.move(session, SessionState.ENDED, "bye")
+            await people.live.move(session, SessionState.ENDED, BYE)
 
 
 @asynccontextmanager
@@ -115,8 +118,8 @@ async def _submits(people: Population, count: int) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def _claims(people: Population, count: int) -> AsyncIterator[Call]:
-    start = next(_number)
-    created = [await waiting_feed(people, f"waiting-{start}-{number}") for number in range(count)]
+    group = next(_number)
+    created = [await waiting_feed(people, f"waiting-{group}-{number}") for number in range(count)]
     claimed: list[ClaimedFeed | None] = []
 
     async def claim(number: int) -> None:

@@ -18,11 +18,13 @@ from stream.records.jobs import Job
 from stream.records.live import Meters, Session, SessionKind, SessionState, Worker
 from stream.records.live_store import LiveStore
 from stream.records.redis_link import RedisLink
+from stream.storage import keys
 
 _AT_ONCE = 16  # calls
 _FRAMES = 300  # of a segment
 _MOST_FEEDS = 1_000_000
 _OUTPUT = FeedOutput(id="0000000a", address="rtmp://live.example")
+_SOURCE = keys.upload_source("1")
 _SECRETS = FeedSecrets("rtsp://camera.example/1", {_OUTPUT.id: OutputSecret(url="rtmp://live.example/app/key")})
 METERS = Meters(
     fps_in=30, fps_out=30, matte_fps=30, latency_ms=40, glass_ms=80, stages_ms={"decode": 3, "matte": 9, "encode": 7},
@@ -65,7 +67,7 @@ class Population:
         return f"owner-{number % self.size.all_owners}"
 
     def new_job(self) -> Job:
-        return Job(id=str(uuid4()), owner=self.owner(next(self._numbers)), source="uploads/1/source")
+        return Job(id=str(uuid4()), owner=self.owner(next(self._numbers)), source=_SOURCE)
 
     def record(self, number: int) -> Worker:
         """The heartbeat of a worker."""

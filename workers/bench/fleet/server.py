@@ -31,6 +31,9 @@ class Usage:
     cpu_s: float
     commands: int
 
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(self.cpu_s + other.cpu_s, self.commands + other.commands)
+
     def __sub__(self, earlier: "Usage") -> "Usage":
         return Usage(self.cpu_s - earlier.cpu_s, self.commands - earlier.commands)
 
