@@ -65,7 +65,6 @@ async def bench_fleet(sizes: Sequence[Size], calls: int, rounds: int, say: Calla
             try:
                 say(f"{await server.version(link)}: {size.workers} workers")
                 people = await populate(link, size)
-                await extend_leases(link)
                 memory_mib = await server.memory_bytes(link) / _MIB
                 for operation in OPERATIONS:
                     cost = await measured(people, operation, min(calls, size.workers), rounds)
@@ -77,7 +76,8 @@ async def bench_fleet(sizes: Sequence[Size], calls: int, rounds: int, say: Calla
 async def measured(
     people: Population, operation: Operation, calls: int, rounds: int, pause_s: float = _PAUSE_S
 ) -> Cost:
-    """Cost of `calls` calls in each round, without their preparation."""
+    """Cost of `calls` calls in each round, without their preparation. Raises StoreDown."""
+    await extend_leases(people.link)
     latencies_ms: list[float] = []
     seconds, total = 0.0, server.Usage(0.0, 0)
     for _ in range(rounds):
