@@ -23,7 +23,17 @@ from stream.limits import RECORD_ID
 from stream.records import jobs
 from stream.records.job_fields import from_fields, from_json, summary, to_fields
 from stream.records.job_queue import READ_MOST, Place, forecast, read_queue
-from stream.records.jobs import Job, JobPage, JobSummary, Media, Quota, StoredResult, TaskCounts
+from stream.records.jobs import (
+    Job,
+    JobPage,
+    JobState,
+    JobSummary,
+    JobTotals,
+    Media,
+    Quota,
+    StoredResult,
+    TaskCounts,
+)
 from stream.records.redis_link import SLICE_S, RedisLink
 
 _BATCH = 50  # records read at once
@@ -35,7 +45,7 @@ Warnings = Sequence[tuple[str, str]]
 class JobTask:
     """A task that a worker owns. name: "plan", the number of a segment such as "0003", or "join".
 
-    plan: the text passed to `planned`, "" before. notes: the notes of finished tasks, by name.
+    plan: the text passed to `planned`, "" before. notes: for the join task, the notes of finished tasks, by name.
     """
 
     job: Job
@@ -112,10 +122,19 @@ class JobStore:
         back."""
         return forecast(read_queue(await self._link.run("job/queue", READ_MOST)))
 
+    async def totals(self) -> JobTotals:
+        """The numbers of jobs by state, and their speed, of all owners. Takes the same time for any number of jobs.
+
+        After an upgrade from a version that did not count them, jobs are added little by little.
+        """
+        speed, *states = await self._link.run("job/totals")
+        counts = zip(states[::2], states[1::2], strict=True)
+        return JobTotals({JobState(state): int(count) for state, count in counts}, int(speed) / 1000)
+
     async def summaries(self) -> list[JobSummary]:
-        """All jobs of all owners, in no order."""
+        """All jobs of all owners, in no order. Reads all of their records."""
         ids = await self._link.ask("ZRANGE", self._keys.jobs, 0, -1)
-        found = await self._each(ids, "HMGET", "state", "source", "ended_s", "progress")
+        found = await self._each(ids, "HMGET", "state", "source", "ended_s")
         return [summary(id, fields) for id, fields in zip(ids, found, strict=True) if fields[0]]
 
     async def tasks(self) -> TaskCounts:
@@ -195,7 +214,9 @@ class JobStore:
                 return JobTask(from_json(record), name, worker, int(fence), plan, pairs)
             if (left_s := min(until_s - time.monotonic(), SLICE_S)) <= 0:
                 return None
-            await self._link.ask("BLPOP", self._keys.wake, left_s, wait_s=left_s)
+            woken = await self._link.ask("BLPOP", self._keys.wake, left_s, wait_s=left_s)
+            if not woken and time.monotonic() >= until_s:
+                return None
 
     async def renew(self, task: JobTask, frames: int = 0, leaving: bool = False) -> Job:
         """Renew the lease, every half second, and report the number of finished frames. Raises NoJob if Redis has lost

@@ -11,18 +11,31 @@ its data, `renew` restores a worker's sessions from the worker's copies.
 
 import logging
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from stream.errors import BadMove, Fenced, NameTaken, NoSession, StoreDown
 from stream.records import lifetimes, live, redis_keys
-from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, SessionState, Worker
+from stream.records.live import (
+    MOVES,
+    PROBLEMS,
+    Answer,
+    Command,
+    Meters,
+    Offer,
+    Session,
+    SessionKind,
+    SessionState,
+    Worker,
+)
 from stream.records.options import Options
 from stream.records.redis_link import REPLY_TIMEOUT_S, SLICE_S, RedisLink, ResponseError
 
 _log = logging.getLogger(__name__)
+_TOGETHER = 200  # records in one call, so that long ones do not hold up others
+T = TypeVar("T")
 
 
 class LiveStore:
@@ -144,14 +157,14 @@ class LiveStore:
 
     async def sessions(self, owner: str | None = None) -> list[Session]:
         """All sessions, also those ended in the last ten minutes, newest first; only those of `owner` if given."""
-        ids = await self._link.ask("ZRANGE", self._keys.sessions, 0, -1)
-        pipe = self._link.pipeline(transaction=False)
-        for id in ids:
-            pipe.execute_command("HGETALL", self._keys.session(id))
-        records = await self._link.call(pipe.execute()) if ids else []
-        found = [Session.from_fields(fields) for fields in records if fields]
-        selected = (s for s in found if owner is None or s.owner == owner)
-        return sorted(selected, key=lambda s: s.created_s, reverse=True)
+        found: list[Session] = []
+        for part in _parts(await self._link.ask("ZRANGE", self._keys.sessions, 0, -1), _TOGETHER):
+            pipe = self._link.pipeline(transaction=False)
+            for id in part:
+                pipe.execute_command("HGETALL", self._keys.session(id))
+            records = await self._link.call(pipe.execute())
+            found += [Session.from_fields(f) for f in records if f and owner in (None, f["owner"])]
+        return sorted(found, key=lambda s: s.created_s, reverse=True)
 
     async def stream(self, name: str) -> Session | None:
         """The live session that publishes under that name, if any."""
@@ -180,9 +193,22 @@ class LiveStore:
 
     async def report(self, session: Session, meters: Meters) -> None:
         """Record the session's measurements. Raises Fenced or BadMove when it has ended."""
-        reply = await self._link.run("live/report", *session.ownership(), meters.model_dump_json())
+        ((session, reply),) = await self._reported([(session, meters)])
         if reply[0] != "gone":
             _check(reply, session.id)
+
+    async def report_all(self, measured: Iterable[tuple[Session, Meters]]) -> None:
+        """As `report`, for all sessions of a worker. Those that have ended are left out."""
+        await self._reported(measured)
+
+    async def _reported(self, measured: Iterable[tuple[Session, Meters]]) -> list[tuple[Session, list[str]]]:
+        """The sessions with the replies of the script."""
+        replies: list[tuple[Session, list[str]]] = []
+        for part in _parts(list(measured), _TOGETHER):
+            values = [value for s, meters in part for value in (*s.ownership(), meters.model_dump_json())]
+            found = await self._link.run("live/report", *values)
+            replies += zip((session for session, _ in part), found, strict=True)
+        return replies
 
     async def renew(self, sessions: Iterable[Session]) -> set[str]:
         """Renew the leases of a worker's sessions, every second. sessions: as `take` and `move` last returned them.
@@ -190,12 +216,19 @@ class LiveStore:
         Returns the ids of sessions that the worker no longer owns and must stop. Leases that expired while Redis was
         unreachable are renewed. Records that Redis has lost are restored, with their fences.
         """
-        pairs = [session.to_fields() for session in sessions]
-        if not pairs:
-            return set()
-        return set(
-            await self._link.run("live/renew", str(len(pairs[0])), *(value for fields in pairs for value in fields))
-        )
+        lost = set()
+        for part in _parts(list(sessions), _TOGETHER):
+            values = [
+                value for s in part for value in (*s.ownership(), s.name if s.kind is SessionKind.PUBLISH else "")
+            ]
+            for session, reply in zip(part, await self._link.run("live/renew", *values), strict=True):
+                if reply == "lost" or (reply == "gone" and not await self._restored(session)):
+                    lost.add(session.id)
+        return lost
+
+    async def _restored(self, session: Session) -> bool:
+        """Restore a record that Redis has lost from its worker's copy. False: the worker does not own it."""
+        return bool(await self._link.run("live/restore", *session.to_fields()) == "ok")
 
     async def change(self, id: str, options: Options) -> Session:
         """Set a session's options, and send them to its worker. Raises NoSession, BadMove if the session has ended."""
@@ -299,6 +332,11 @@ def _check(reply: list[str], id: str) -> None:
             raise BadMove(f"session {id} is {state}")
         case [live.NAME_TAKEN]:
             raise NameTaken(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
+
+
+def _parts(values: Sequence[T], count: int) -> Iterator[Sequence[T]]:
+    """The values, `count` at a time."""
+    return (values[start : start + count] for start in range(0, len(values), count))
 
 
 def _command(text: str) -> Command | None:

@@ -27,9 +27,12 @@ _SHARED = {
     "live": ("common",),
     "upload": ("common",),
     "feed": ("common", "deaths"),
-    "job": ("keys", "owners", "common", "poison_jobs"),
+    "job": ("keys", "owners", "running", "sums", "common", "poison_jobs"),
 }
 """By folder: the functions that all of its scripts share."""
+
+_ADDED = {"job/reap": ("repair",), "job/take": ("repair",)}
+"""By script: further shared functions."""
 
 
 @cache
@@ -38,5 +41,5 @@ def script(name: str) -> str:
     functions."""
     lua, folder = files("stream.records") / "lua", name.partition("/")[0]
     constants = [f"local {name} = {getattr(module, name)!r}" for module, names in _CONSTANTS for name in names]
-    parts = ("clock", *(f"{folder}/{shared}" for shared in _SHARED[folder]), name)
+    parts = ("clock", *(f"{folder}/{shared}" for shared in (*_SHARED[folder], *_ADDED.get(name, ()))), name)
     return "\n".join([*constants, *((lua / f"{part}.lua").read_text() for part in parts)])

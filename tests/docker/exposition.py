@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.records.feeds import FeedReport, FeedState, FeedSummary, OutputReport
-from stream.records.jobs import JobState, JobSummary, TaskCounts
+from stream.records.jobs import JobState, JobTotals, TaskCounts
 from stream.records.live import FeedCounts, Meters, Session, SessionKind, SessionState, Worker
 from web.health import RecordsCollector
 from web.http.counters import Counters
@@ -65,8 +65,8 @@ def _feeds() -> FeedSummary:
     return FeedSummary(dict.fromkeys(FeedState, 1), [FeedReport(source_state="live", outputs=(output,))])
 
 
-def _jobs() -> list[JobSummary]:
-    return [JobSummary(state, state, "", 0.0, 1.0) for state in JobState]
+def _jobs() -> JobTotals:
+    return JobTotals(dict.fromkeys(JobState, 1), 1.0)
 
 
 def selectors(expression: str) -> list[Any]:

@@ -3,13 +3,14 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
 from stream.records.feeds import FeedReport, FeedState, FeedSummary, OutputReport
+from stream.records.jobs import JobTotals
 from stream.records.live import FeedCounts, Worker
 from web.health import RecordsCollector
 
 
 def lines(workers: list[Worker], feeds: FeedSummary | None) -> list[str]:
     registry = CollectorRegistry()
-    registry.register(RecordsCollector(True, workers, [], [], None, feeds))
+    registry.register(RecordsCollector(True, workers, [], JobTotals(), None, feeds))
     return [line for line in generate_latest(registry).decode().splitlines() if line.startswith("mattebox_feed")]
 
 

@@ -114,8 +114,10 @@ class LiveWorker:
             self._loops.start(self._videos.end(session_id, WORKER_LOST))
 
     async def _report(self) -> None:
-        for session_id, meters in self._videos.meters().items():
-            await self._sessions.report(session_id, meters.model_copy(update={"load": self._life.record.load}))
+        load = {"load": self._life.record.load}
+        await self._sessions.report(
+            {id: meters.model_copy(update=load) for id, meters in self._videos.meters().items()}
+        )
 
     async def _take(self) -> None:
         if not self._has_capacity():

@@ -26,18 +26,19 @@ from tests.waiting import PATIENCE_S
 def names() -> list[str]:
     """All scripts."""
     folder = files("stream.records") / "lua"
+    added = {part for parts in scripts._ADDED.values() for part in parts}
     return [
         f"{kind}/{name}"
         for kind, shared in scripts._SHARED.items()
         for file in (folder / kind).iterdir()
-        if (name := file.name.removesuffix(".lua")) not in shared
+        if (name := file.name.removesuffix(".lua")) not in (*shared, *added)
     ]
 
 
 async def use_every_script(link: RedisLink, raw: "redis.Redis") -> None:
     """raw: a client of the node that has the records of a cluster without any."""
     await use_jobs(JobStore(link), raw)
-    await use_live_video(LiveStore(link))
+    await use_live_video(LiveStore(link), raw)
     await use_feeds(FeedStore(link), raw)
     await use_uploads(UploadRecords(link, 60.0))
 
@@ -72,12 +73,13 @@ async def use_jobs(store: JobStore, raw: "redis.Redis") -> None:
     assert (await store.restore(task, [], [])).id == lost.id
     assert [found.id for found in await store.unfinished("ann")] == [lost.id]
     assert (await store.tasks()).running == 1
+    assert (await store.totals()).states == {JobState.RUNNING: 1}
     await store.cancel(lost.id)
     assert await store.reap_jobs() == []
     assert [found.state for found in await store.summaries()] == [JobState.CANCELLED]
 
 
-async def use_live_video(store: LiveStore) -> None:
+async def use_live_video(store: LiveStore, raw: "redis.Redis") -> None:
     publisher = await live(store, store, new(SessionKind.PUBLISH, name="tv"))
     viewing = asyncio.create_task(store.offer(new(SessionKind.VIEW, name="tv", of=publisher.id), "v=0", PATIENCE_S))
     (command,) = await store.commands("w1", PATIENCE_S)
@@ -89,7 +91,8 @@ async def use_live_video(store: LiveStore) -> None:
     await store.change(publisher.id, Options())
     assert len(await store.commands("w1", PATIENCE_S)) == 2
     await store.report(publisher, Meters())
-    assert await store.renew([publisher, viewer]) == set()
+    raw.delete(CLUSTER_KEYS.session(publisher.id))
+    assert await store.renew([publisher, viewer]) == set(), "restored"
     assert await store.stream("tv") is not None
     assert await store.offer(new(), "v=0", 0.05) is None, "nobody takes it"
     waiting = asyncio.create_task(store.offer(new(), "v=0", PATIENCE_S))

@@ -455,7 +455,7 @@ async def test_every_key_expires(server: RedisServer) -> None:
         waiting.cancel()
         kinds = {key.removeprefix(redis_keys.PREFIX).partition(":")[0] for key in lives}
         assert kinds == {
-            "session", "sessions", "due", "offers", "answer", "name", "commands", "worker", "workers"
+            "session", "sessions", "due", "offers", "answer", "name", "commands", "worker", "workers", "swept"
         }  # fmt: skip
         assert all(0 < life_ms <= lifetimes.QUEUE_S * 1000 for life_ms in lives.values()), lives
 

@@ -14,5 +14,5 @@ redis.call('HSET', secrets_key(id), unpack(hidden))
 redis.call('HSET', names_key(owner), record.name, id)
 redis.call('SADD', FEEDS, id)
 redis.call('ZADD', of_key(owner), string.format('%.0f', tonumber(record.created_s) * 1e6), id)
-lease(id)
+lease(id, record.worker)
 return { 'ok' }
