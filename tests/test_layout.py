@@ -37,7 +37,7 @@ ORDER = {
         "http",
         "stores",
         "context",
-        "privacy read_options",
+        "feed_metrics privacy read_options",
         "backgrounds health live login options videos",
         "app",
         "server",

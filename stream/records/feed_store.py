@@ -17,13 +17,14 @@ from typing import Any, Literal
 
 from stream.errors import FeedChanged, FeedNameTaken, Fenced, KeyReused, NoFeed, TooManyFeeds
 from stream.limits import RECORD_ID
-from stream.records import redis_keys
 from stream.records.feeds import (
     ClaimedFeed,
     Feed,
     FeedPage,
     FeedReport,
     FeedSecrets,
+    FeedState,
+    FeedSummary,
     OutputSecret,
     secret_field,
 )
@@ -40,6 +41,7 @@ class FeedStore:
     def __init__(self, redis: str | RedisLink) -> None:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
+        self._keys = self._link.keys
 
     async def close(self) -> None:
         await self._link.close()
@@ -53,7 +55,7 @@ class FeedStore:
         returns the feed created then instead. request: a digest, by which requests under one key are compared. Raises
         TooManyFeeds, FeedNameTaken, KeyReused.
         """
-        name, hidden = redis_keys.feed_key(feed.owner, key) if key else "", secrets.to_fields()
+        name, hidden = self._keys.feed_key(feed.owner, key) if key else "", secrets.to_fields()
         reply = await self._link.run(
             "feed/create", name, request, most, len(hidden), *hidden, *feed.to_fields()
         )  # fmt: skip
@@ -62,7 +64,7 @@ class FeedStore:
         return self._feed(reply, feed)
 
     async def feed(self, id: str) -> Feed | None:
-        found = await self._link.ask("HGETALL", redis_keys.feed(id))
+        found = await self._link.ask("HGETALL", self._keys.feed(id))
         return Feed.from_fields(found) if found else None
 
     async def page(self, owner: str, limit: int, cursor: str = "") -> FeedPage:
@@ -94,6 +96,13 @@ class FeedStore:
     async def remove(self, id: str) -> None:
         """Remove a feed with its secrets; its worker ends it. Raises NoFeed."""
         _check(await self._link.run("feed/remove", id), id)
+
+    async def summary(self) -> FeedSummary:
+        """How many feeds there are in each state, and what the running ones report, of all users."""
+        states, reports = await self._link.run("feed/summary")
+        counts = dict(zip(states[::2], states[1::2], strict=True))
+        running = [FeedReport.model_validate_json(report) for report in reports]
+        return FeedSummary({state: int(counts.get(state, 0)) for state in FeedState}, running)
 
     async def reap(self) -> None:
         """Let other workers take the feeds of lost workers. Called by web processes, about twice a second."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream import limits
 from stream.records.jobs import POISON, Side
 from stream.records.live import ENGINE_FAILED, USAGE, Meters
-from stream.records.options import Options
+from stream.records.options import FeedOptions
 
 FeedName = Annotated[str, Field(pattern=f"^{limits.NAME}$")]
 OutputId = Annotated[str, Field(pattern=f"^{limits.FEED_OUTPUT_ID}$")]
@@ -85,6 +85,8 @@ class OutputReport(_Record):
     dropped: int = Field(0, ge=0, description="not sent, because the receiver was too slow or away")
     bitrate_bps: int = Field(0, ge=0, description="sent recently")
     since_s: float = Field(0.0, ge=0, description="seconds in this state")
+    reconnects: int = Field(0, ge=0, description="lost connections that were made again")
+    latency_ms: float = Field(0.0, ge=0, description="median from a frame's arrival to its being sent; 0: unknown")
 
 
 class FeedReport(_Record):
@@ -112,7 +114,7 @@ class Feed(_Record):
     width: Side = Field(0, description="of the outputs; 0: from the height and the aspect ratio, or as the source")
     height: Side = 0
     outputs: tuple[FeedOutput, ...] = Field((), max_length=limits.FEED_OUTPUTS)
-    options: Options = Options()
+    options: FeedOptions = FeedOptions()
     state: FeedState = FeedState.WAITING
     reason: str = ""
     detail: str = ""
@@ -204,3 +206,11 @@ class FeedPage:
 
     feeds: list[Feed]
     next: str
+
+
+@dataclass(frozen=True)
+class FeedSummary:
+    """All feeds of the service. states: number of feeds, for every state. running: the reports of those that run."""
+
+    states: Mapping[FeedState, int]
+    running: Sequence[FeedReport]

@@ -35,7 +35,6 @@ def from_json(record: str) -> Job:
 
 
 def summary(id: str, fields: Sequence[str]) -> JobSummary:
-    """fields: state, source, ended_s and progress, as stored."""
-    state, source, ended_s, progress = fields
-    fps = json.loads(progress)["fps"] if state == JobState.RUNNING else 0.0
-    return JobSummary(id, JobState(state), source, float(ended_s), fps)
+    """fields: state, source and ended_s, as stored."""
+    state, source, ended_s = fields
+    return JobSummary(id, JobState(state), source, float(ended_s))

@@ -3,7 +3,8 @@
 Knows nothing about Redis or storage: `stream/records/job_store.py` stores these records, `stream/storage` the files.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -188,13 +189,20 @@ class Job(_Record):
 
 @dataclass(frozen=True)
 class JobSummary:
-    """What housekeeping and metrics need of a job. fps: frames per second, 0 unless it is running."""
+    """What housekeeping needs of a job."""
 
     id: str
     state: JobState
     source: str
     ended_s: float
-    fps: float
+
+
+@dataclass(frozen=True)
+class JobTotals:
+    """Of all jobs. states: the number of jobs in each state that any is in. fps: frames per second."""
+
+    states: Mapping[JobState, int] = field(default_factory=dict)
+    fps: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Connects to a Ray cluster, or starts one on this machine."""
 
+import io
 import logging
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -15,6 +15,8 @@ from stream.errors import UsageError
 from stream.install import install_command
 from stream.settings import settings
 from stream.signals import endings, postponed
+
+_log = logging.getLogger(__name__)
 
 LOCAL, AUTO = "local", "auto"
 _STORE_BYTES = 80 * 2**20  # Ray's object store, of `local`: only short texts pass through it
@@ -32,13 +34,22 @@ def connected(address: str) -> Iterator[Any]:
     folder = tempfile.TemporaryDirectory(
         prefix="mb-", ignore_cleanup_errors=True
     )  # of `local`; Ray's paths must be short
-    with redirect_stdout(sys.stderr), folder:  # Ray reports faults of nodes on stdout, which belongs to `--json`
+    with redirect_stdout(_Log()), folder:  # Ray reports faults of nodes on stdout, which belongs to `--json`
         try:
             _start(ray, folder.name) if address == LOCAL else _connect(ray, address)
             yield ray
         finally:
             with postponed():  # as in `_start`
                 ray.shutdown()
+
+
+class _Log(io.TextIOBase):
+    """Writes to the log what is printed: when a node is lost, Ray prints the last lines of its log."""
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            _log.info("%s", text.rstrip())
+        return len(text)
 
 
 def _import_ray(address: str) -> Any:

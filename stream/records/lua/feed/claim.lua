@@ -2,15 +2,11 @@
 -- {record, secrets} of the feed that the worker owns then; nil if none waits that it may take.
 local WINDOW = 256
 
-local function unmatted(id)
-  local options = cjson.decode(redis.call('HGET', feed_key(id), 'options') or '{}')
-  return options.background == 'none' and options.view == 'composite'
-end
-
 -- The feed that has waited longest. Feeds on trial together could not be told apart if their worker died: a suspect
 -- waits a moment for a worker with none on trial, and an isolated one until there is such a worker.
 local function next_feed(worker)
-  local waiting, suspects = redis.call('ZRANGE', WAITING_FEEDS, 0, WINDOW - 1, 'WITHSCORES'), {}
+  local queue = ARGV[2] == '1' and UNMATTED or WAITING_FEEDS
+  local waiting, suspects = redis.call('ZRANGE', queue, 0, WINDOW - 1, 'WITHSCORES'), {}
   local others
   local function settled(least_s)
     others = others or feeds_of(worker)
@@ -19,8 +15,9 @@ local function next_feed(worker)
   for i = 1, #waiting, 2 do
     local f, waited_s = find(waiting[i]), now() - tonumber(waiting[i + 1])
     if not f or f.state ~= 'waiting' then
-      redis.call('ZREM', WAITING_FEEDS, waiting[i])
-    elseif ARGV[2] == '1' and not unmatted(f.id) then -- keeps its place
+      dequeue(waiting[i])
+    elseif ARGV[2] == '1' and not is_unmatted(f.id) then -- an older version has changed it
+      redis.call('ZREM', UNMATTED, f.id)
     elseif isolated(f) then
       suspects[#suspects + 1] = f
     elseif f.deaths == 0 or waited_s >= FEED_APART_S or settled(0) then
@@ -36,8 +33,8 @@ end
 release_expired()
 local f = next_feed(ARGV[1])
 if not f then return nil end
-redis.call('ZREM', WAITING_FEEDS, f.id)
+dequeue(f.id)
 redis.call('HINCRBY', feed_key(f.id), 'fence', 1)
 set(f.id, 'state', 'running', 'worker', ARGV[1], 'claimed_s', text(now()), 'renewed_s', 0, 'reason', '', 'report', '{}')
-lease(f.id)
+lease(f.id, ARGV[1])
 return { all(f.id), redis.call('HGETALL', secrets_key(f.id)) }

@@ -23,6 +23,7 @@ end
 
 -- Extend the lifetime of a record to KEEP_S from now. due_s: when its lease or offer expires; nil for neither.
 local function keep(id, due_s)
+  redis.call('HSET', session_key(id), 'kept_s', text(now()))
   redis.call('EXPIRE', session_key(id), KEEP_S)
   redis.call('ZADD', SESSIONS, text(now() + KEEP_S), id)
   redis.call('EXPIRE', SESSIONS, KEEP_S)
