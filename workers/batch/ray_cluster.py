@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.errors import MatteboxError, ServerError
+from stream.signals import postponed
 from workers.batch.actor import Actor
 from workers.batch.calls import Call, Failed, read_outcome
 from workers.batch.ray_connection import connected, first_line
@@ -91,11 +92,13 @@ class RayCluster:
 
     def start(self, call: Call) -> None:
         seat = next(seat for seat in self._seats if seat.pending is None)
-        seat.call, seat.frames, seat.changed_s = call, 0, time.monotonic()
-        seat.pending = seat.actor.run.remote(call.model_dump_json())
+        with postponed():  # pydantic turns an interruption into an error of its own
+            seat.call, seat.frames, seat.changed_s = call, 0, time.monotonic()
+            seat.pending = seat.actor.run.remote(call.model_dump_json())
 
     def wait(self, timeout_s: float) -> list[Ended]:
-        self._look_around()
+        with postponed():
+            self._look_around()
         self._report_ready()
         pending = {seat.pending: seat for seat in self._seats if seat.pending is not None}
         if not pending:
@@ -104,7 +107,8 @@ class RayCluster:
         ready, _ = self._ray.wait(list(pending), timeout=timeout_s)
         if ready:
             ready, _ = self._ray.wait(list(pending), num_returns=len(pending), timeout=0)
-        return [ended for reference in ready for ended in self._settle(pending[reference])]
+        with postponed():
+            return [ended for reference in ready for ended in self._settle(pending[reference])]
 
     def _settle(self, seat: _Seat) -> Iterator[Ended]:
         """The end of a seat's call; nothing if the actor has just become ready."""
@@ -206,7 +210,7 @@ class RayCluster:
         for seat in ready:
             seat.actor.stop.remote()
         for pending in (
-            [seat.pending for seat in ready if seat.call and seat.pending is not None],  # interrupted in `start`
+            [seat.pending for seat in ready if seat.call],
             [seat.actor.close.remote() for seat in ready],
         ):
             if pending:
