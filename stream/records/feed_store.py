@@ -12,12 +12,13 @@ is missed. Feeds have no expiry. When Redis was flushed, workers restore the fee
 
 import json
 import re
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from stream.errors import FeedChanged, FeedNameTaken, Fenced, KeyReused, NoFeed, TooManyFeeds
 from stream.limits import RECORD_ID
-from stream.records import redis_keys
+from stream.records import redis_keys, versions
 from stream.records.feeds import (
     ClaimedFeed,
     Feed,
@@ -32,6 +33,7 @@ from stream.records.redis_link import RedisLink
 
 _CURSOR = re.compile(f"([0-9]{{1,16}})_({RECORD_ID.pattern})")
 _LOST, _GONE = "lost", "gone"
+_LEFT = 100  # feeds remembered that this version cannot process
 
 
 class FeedStore:
@@ -40,6 +42,7 @@ class FeedStore:
     def __init__(self, redis: str | RedisLink) -> None:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
+        self._left: deque[str] = deque(maxlen=_LEFT)
 
     async def close(self) -> None:
         await self._link.close()
@@ -55,7 +58,7 @@ class FeedStore:
         """
         name, hidden = redis_keys.feed_key(feed.owner, key) if key else "", secrets.to_fields()
         reply = await self._link.run(
-            "feed/create", name, request, most, len(hidden), *hidden, *feed.to_fields()
+            "feed/create", name, request, most, len(hidden), *hidden, *feed.to_fields(secrets)
         )  # fmt: skip
         if reply[0] == TOO_MANY:
             raise TooManyFeeds(f"you have {most} feeds, which is the limit; remove one, or change it")
@@ -63,7 +66,7 @@ class FeedStore:
 
     async def feed(self, id: str) -> Feed | None:
         found = await self._link.ask("HGETALL", redis_keys.feed(id))
-        return Feed.from_fields(found) if found else None
+        return versions.attempted(Feed.from_fields, found) if found else None
 
     async def page(self, owner: str, limit: int, cursor: str = "") -> FeedPage:
         """The owner's next `limit` feeds, newest first. cursor: from the page before; "" starts at the newest.
@@ -72,7 +75,8 @@ class FeedStore:
         """
         start = _place(cursor) if cursor else ("", "")
         created, id, *records = await self._link.run("feed/page", owner, *start, limit)
-        return FeedPage([Feed.from_fields(record) for record in records if record], f"{created}_{id}" if id else "")
+        feeds = versions.readable(Feed.from_fields, (record for record in records if record))
+        return FeedPage(feeds, f"{created}_{id}" if id else "")
 
     async def change(
         self, feed: Feed, run: bool, added: Mapping[str, OutputSecret] | None = None, removed: Collection[str] = ()
@@ -84,9 +88,10 @@ class FeedStore:
         FeedNameTaken.
         """
         gone = [secret_field(id) for id in removed]
-        new = [text for id, s in (added or {}).items() for text in (secret_field(id), s.model_dump_json())]
-        outputs = json.dumps([output.model_dump() for output in feed.outputs])
-        texts = (feed.name, feed.options.model_dump_json(), outputs)
+        new = [text for id, s in (added or {}).items() for text in (secret_field(id), versions.dump_json(s))]
+        outputs = json.dumps([versions.dump(output) for output in feed.outputs])
+        format = max(versions.format_of(record) for record in (feed, *(added or {}).values()))
+        texts = (feed.name, versions.dump_json(feed.options), outputs, format)
         runs = "1" if run else "0"
         reply = await self._link.run("feed/change", feed.id, feed.version, runs, *texts, len(gone), *gone, *new)
         return self._feed(reply, feed)
@@ -104,9 +109,17 @@ class FeedStore:
     async def claim(self, worker: str, unmatted: bool = False) -> ClaimedFeed | None:
         """Take the feed that has waited longest of those that the worker may run: it becomes RUNNING, with a new fence
         and a lease of 3 s. None: there is none. Call it only with free capacity. unmatted: take only one that needs no
-        mattes (background none)."""
-        found = await self._link.run("feed/claim", worker, "1" if unmatted else "")
-        return _claimed(*found) if found else None
+        mattes (background none). Only feeds that this version can process are taken."""
+        found = await self._link.run(
+            "feed/claim", worker, "1" if unmatted else "", versions.understood(), *self._left
+        )  # fmt: skip
+        if not found:
+            return None
+        claimed = _claimed(*found)
+        if claimed.feed.newer:
+            await self.leave(claimed.feed)
+            return None
+        return claimed
 
     async def renew(self, held: Iterable[ClaimedFeed]) -> tuple[set[str], set[str]]:
         """Renew the leases of a worker's feeds, every half second.
@@ -130,7 +143,7 @@ class FeedStore:
 
     async def _restored(self, claimed: ClaimedFeed) -> bool:
         hidden = claimed.secrets.to_fields()
-        reply = await self._link.run("feed/restore", len(hidden), *hidden, *claimed.feed.to_fields())
+        reply = await self._link.run("feed/restore", len(hidden), *hidden, *claimed.feed.to_fields(claimed.secrets))
         return bool(reply[0] == "ok")
 
     async def read(self, feed: Feed) -> ClaimedFeed:
@@ -141,11 +154,17 @@ class FeedStore:
 
     async def report(self, feed: Feed, report: FeedReport) -> None:
         """Store the states and meters of a running feed. Raises NoFeed, Fenced."""
-        _check(await self._link.run("feed/report", *feed.ownership(), report.model_dump_json()), feed.id)
+        _check(await self._link.run("feed/report", *feed.ownership(), versions.dump_json(report)), feed.id)
 
     async def hand_back(self, feed: Feed) -> None:
         """Let other workers take the feed, because this one shuts down. Raises NoFeed, Fenced, as do the next two."""
         await self._release(feed, "back", "", "")
+
+    async def leave(self, feed: Feed) -> None:
+        """Let other workers take the feed, because a newer version has stored it in a way that this one does not know.
+        This store does not take it again. Raises NoFeed, Fenced."""
+        self._left.append(feed.id)
+        await self.hand_back(feed)
 
     async def crashed(self, feed: Feed, reason: str) -> None:
         """The feed ended by an unexpected error: it is tried again, by any worker; the third time it fails."""

@@ -14,9 +14,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
+from stream.records import versions
 from stream.records.jobs import POISON, Side
 from stream.records.live import ENGINE_FAILED, USAGE, Meters
 from stream.records.options import Options
+from stream.records.versions import SharedRecord
 
 FeedName = Annotated[str, Field(pattern=f"^{limits.NAME}$")]
 OutputId = Annotated[str, Field(pattern=f"^{limits.FEED_OUTPUT_ID}$")]
@@ -96,13 +98,15 @@ class FeedReport(_Record):
     meters: Meters | None = None
 
 
-class Feed(_Record):
+class Feed(SharedRecord):
     """A feed, from its creation until its owner removes it.
 
     `id` is a random UUID. `name` is unique among the owner's feeds. `version` counts the owner's changes; a worker that
     sees a new one applies it. `fence` is a fencing token, which increases with each change of ownership. Times are in
     seconds since 1970, by the clock of Redis.
     """
+
+    stored_only = frozenset({"renewed_s", "deaths", "losses", "trial_s"})
 
     id: str = Field(min_length=1, max_length=limits.ID)
     owner: str = ""
@@ -128,22 +132,23 @@ class Feed(_Record):
         """What proves the worker's ownership: feed id, worker, fence."""
         return self.id, self.worker, self.fence
 
-    def to_fields(self) -> list[str]:
-        """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON."""
-        values = self.model_dump(mode="json")
-        pairs = ((name, value if name in _TEXT_FIELDS else json.dumps(value)) for name, value in values.items())
-        return [text for pair in pairs for text in pair]
+    def to_fields(self, secrets: "FeedSecrets") -> list[str]:
+        """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON. secrets: stored
+        beside it, and of the same format."""
+        values = versions.dump(self)
+        pairs = {name: value if name in _TEXT_FIELDS else json.dumps(value) for name, value in values.items()}
+        return [text for pair in (pairs | self.extra_fields(*secrets.outputs.values())).items() for text in pair]
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str] | Sequence[str]) -> Self:
-        """The inverse of `to_fields`; ignores fields that only the store uses."""
+        """The inverse of `to_fields`; ignores fields that only the store uses, and what this version does not know."""
         known = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
         values = {
             name: known[name] if name in _TEXT_FIELDS else json.loads(known[name])
             for name in cls.model_fields
             if name in known
         }
-        return cls.model_validate(values)
+        return cls.read(values, known)
 
 
 _TEXT_FIELDS = frozenset({"id", "owner", "name", "source", "state", "reason", "detail", "worker"})
@@ -167,7 +172,7 @@ class FeedSecrets:
 
     def to_fields(self) -> list[str]:
         """A flat list of name, value, … for a Redis hash of its own."""
-        texts = {f"{_OUTPUT}{id}": secret.model_dump_json() for id, secret in self.outputs.items()}
+        texts = {f"{_OUTPUT}{id}": versions.dump_json(secret) for id, secret in self.outputs.items()}
         own = {_SOURCE: self.source} | ({_SOURCE_TOKEN: self.source_token} if self.source_token else {})
         return [text for pair in (own | texts).items() for text in pair]
 
@@ -175,7 +180,7 @@ class FeedSecrets:
     def from_fields(cls, flat: Sequence[str]) -> Self:
         pairs = dict(zip(flat[::2], flat[1::2], strict=True))
         outputs = {
-            name.removeprefix(_OUTPUT): OutputSecret.model_validate_json(text)
+            name.removeprefix(_OUTPUT): versions.read_json(OutputSecret, text)
             for name, text in pairs.items()
             if name.startswith(_OUTPUT)
         }

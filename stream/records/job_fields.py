@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from pydantic import ValidationError
+
+from stream.records import versions
 from stream.records.jobs import Job, JobState, JobSummary
 
 _TEXT_FIELDS = frozenset({"id", "owner", "title", "source", "url", "webhook", "state", "reason", "detail"})
@@ -12,19 +15,22 @@ _PARSED = 2000  # parsed records kept, of about 7 KB each
 
 def to_fields(job: Job) -> list[str]:
     """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON."""
-    values = job.model_dump(mode="json")
-    pairs = ((name, value if name in _TEXT_FIELDS else json.dumps(value)) for name, value in values.items())
-    return [text for pair in pairs for text in pair]
+    pairs = {name: value if name in _TEXT_FIELDS else json.dumps(value) for name, value in versions.dump(job).items()}
+    return [text for pair in (pairs | job.extra_fields()).items() for text in pair]
 
 
 def from_fields(fields: Mapping[str, str]) -> Job:
-    """The inverse of `to_fields`; ignores fields that only the store uses."""
+    """The inverse of `to_fields`; ignores fields that only the store uses, and what this version does not know."""
     texts = (
         f'"{name}":{json.dumps(fields[name]) if name in _TEXT_FIELDS else fields[name]}'
         for name in Job.model_fields
         if name in fields
     )
-    return Job.model_validate_json(f"{{{','.join(texts)}}}")
+    text = f"{{{','.join(texts)}}}"
+    try:
+        return Job.model_validate_json(text).stored_in(fields)
+    except ValidationError:
+        return Job.read(json.loads(text), fields)
 
 
 @lru_cache(_PARSED)
@@ -35,7 +41,9 @@ def from_json(record: str) -> Job:
 
 
 def summary(id: str, fields: Sequence[str]) -> JobSummary:
-    """fields: state, source, ended_s and progress, as stored."""
+    """fields: state, source, ended_s and progress, as stored. A state that only newer versions know counts as queued:
+    nothing of the job is removed."""
     state, source, ended_s, progress = fields
-    fps = json.loads(progress)["fps"] if state == JobState.RUNNING else 0.0
-    return JobSummary(id, JobState(state), source, float(ended_s), fps)
+    known = JobState(state) if state in set(JobState) else JobState.QUEUED
+    fps = json.loads(progress).get("fps", 0.0) if known is JobState.RUNNING else 0.0
+    return JobSummary(id, known, source, float(ended_s), fps)

@@ -9,6 +9,8 @@ process that ends a session increments the fence; from then on calls of the old 
 its data, `renew` restores a worker's sessions from the worker's copies.
 """
 
+import asyncio
+import json
 import logging
 import time
 from collections.abc import Iterable
@@ -17,12 +19,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from stream.errors import BadMove, Fenced, NameTaken, NoSession, StoreDown
-from stream.records import lifetimes, live, redis_keys
+from stream.records import lifetimes, live, redis_keys, versions
 from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, SessionState, Worker
 from stream.records.options import Options
 from stream.records.redis_link import REPLY_TIMEOUT_S, SLICE_S, RedisLink, ResponseError
 
 _log = logging.getLogger(__name__)
+_REQUEUED_S = 0.1  # during which another worker can get an offer that this one cannot process
 
 
 class LiveStore:
@@ -65,7 +68,7 @@ class LiveStore:
             raise
 
     async def _offer(self, session: Session, sdp: str, wait_s: float, until_s: float) -> Answer | None:
-        command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
+        command = versions.dump_json(Command(kind="view", session=session.id, text=sdp))
         latest_s = await self._link.now_s() + 2 * REPLY_TIMEOUT_S
         reply = await self._link.run("live/offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
         if reply[0] == "late":
@@ -73,7 +76,7 @@ class LiveStore:
         if reply[0] != "ok":
             return Answer(problem=reply[0], detail=PROBLEMS[reply[0]])
         text = await self._answer(session.id, until_s) or await self._link.run("live/abandon", session.id)
-        return None if text is None else Answer.model_validate_json(text)
+        return None if text is None else versions.read_json(Answer, text)
 
     async def _answer(self, id: str, until_s: float) -> str | None:
         while (wait_s := min(until_s - time.monotonic(), SLICE_S)) > 0:
@@ -101,11 +104,21 @@ class LiveStore:
 
     async def _take(self, worker: str, entry: str, id: str, sdp: str) -> tuple[Session, Offer] | None:
         try:
+            if not await self._can_process(id):
+                await self._link.run("live/requeue", id, entry)
+                await asyncio.sleep(_REQUEUED_S)
+                return None
             got = await self._link.run("live/take", id, worker, entry)
         except StoreDown:
             self._untaken[worker] = entry, id, sdp
             raise
         return (Session.from_fields(got[1]), Offer(session=id, sdp=sdp, deadline_s=float(got[0]))) if got else None
+
+    async def _can_process(self, id: str) -> bool:
+        """Whether this version can run the session; True if there is none."""
+        fields = await self._link.ask("HGETALL", redis_keys.session(id))
+        session = versions.attempted(Session.from_fields, fields) if fields else None
+        return not fields or (session is not None and versions.can_process(session, session.options.engine))
 
     async def hand_back(self, session: Session, offer: Offer) -> None:
         """Let other workers take an offer that `take` returned and that was not answered. Raises NoSession, Fenced,
@@ -127,19 +140,22 @@ class LiveStore:
         return entry, fields["session"], fields["sdp"]
 
     async def accept(self, worker: str, id: str) -> Session | None:
-        """As `take`, for the session of a viewer that a "view" command announced. None: too late."""
+        """As `take`, for the session of a viewer that a "view" command announced. None: too late, or of a newer
+        version."""
+        if not await self._can_process(id):
+            return None
         taken = await self._link.run("live/take", id, worker, "")
         return Session.from_fields(taken[1]) if taken else None
 
     async def reply(self, session: Session, answer: Answer) -> None:
         """Answer the client that is waiting in `offer`. Raises Fenced if it is no longer waiting, NoSession."""
-        _check(await self._run_restored("live/reply", session, answer.model_dump_json()), session.id)
+        _check(await self._run_restored("live/reply", session, versions.dump_json(answer)), session.id)
 
     # Sessions: any process reads them; their worker changes their state.
 
     async def session(self, id: str) -> Session | None:
         found = await self._link.ask("HGETALL", redis_keys.session(id))
-        return Session.from_fields(found) if found else None
+        return versions.attempted(Session.from_fields, found) if found else None
 
     async def sessions(self, owner: str | None = None) -> list[Session]:
         """All sessions, also those ended in the last ten minutes, newest first; only those of `owner` if given."""
@@ -147,9 +163,8 @@ class LiveStore:
         pipe = self._link.pipeline(transaction=False)
         for id in ids:
             pipe.execute_command("HGETALL", redis_keys.session(id))
-        found = (
-            [Session.from_fields(fields) for fields in await self._link.call(pipe.execute()) if fields] if ids else []
-        )
+        records = await self._link.call(pipe.execute()) if ids else []
+        found = versions.readable(Session.from_fields, (fields for fields in records if fields))
         selected = (s for s in found if owner is None or s.owner == owner)
         return sorted(selected, key=lambda s: s.created_s, reverse=True)
 
@@ -180,7 +195,7 @@ class LiveStore:
 
     async def report(self, session: Session, meters: Meters) -> None:
         """Record the session's measurements. Raises Fenced or BadMove when it has ended."""
-        reply = await self._link.run("live/report", *session.ownership(), meters.model_dump_json())
+        reply = await self._link.run("live/report", *session.ownership(), versions.dump_json(meters))
         if reply[0] != "gone":
             _check(reply, session.id)
 
@@ -190,25 +205,27 @@ class LiveStore:
         Returns the ids of sessions that the worker no longer owns and must stop. Leases that expired while Redis was
         unreachable are renewed. Records that Redis has lost are restored, with their fences.
         """
-        pairs = [session.to_fields() for session in sessions]
-        if not pairs:
-            return set()
-        return set(
-            await self._link.run("live/renew", str(len(pairs[0])), *(value for fields in pairs for value in fields))
-        )
+        by_length: dict[int, list[str]] = {}  # one call for records with the same number of fields: usually for all
+        for fields in (session.to_fields() for session in sessions):
+            by_length.setdefault(len(fields), []).extend(fields)
+        lost: set[str] = set()
+        for length, values in by_length.items():
+            lost.update(await self._link.run("live/renew", str(length), *values))
+        return lost
 
     async def change(self, id: str, options: Options) -> Session:
         """Set a session's options, and send them to its worker. Raises NoSession, BadMove if the session has ended."""
-        command = Command(kind="options", session=id, options=options).model_dump_json()
-        reply = await self._link.run("live/change", id, options.model_dump_json(), command)
+        command = versions.dump_json(Command(kind="options", session=id, options=options))
+        changed = versions.dump_json(options), command, versions.format_of(options)
+        reply = await self._link.run("live/change", id, *changed)
         _check(reply, id)
         return Session.from_fields(reply[1])
 
     async def end(self, id: str, reason: str) -> None:
         """End a session: at once if no worker has it, else by a command to its worker. No effect on a session that has
         ended. Raises NoSession."""
-        command = Command(kind="end", session=id, reason=reason).model_dump_json()
-        _check(await self._link.run("live/end", id, reason, command), id)
+        command = Command(kind="end", session=id, reason=reason)
+        _check(await self._link.run("live/end", id, reason, versions.dump_json(command)), id)
 
     async def reap(self) -> list[Session]:
         """End sessions whose offer expired (FAILED) or whose worker is gone (LOST); returns them.
@@ -217,7 +234,7 @@ class LiveStore:
         call 3 s later ends it. A worker that could not reach Redis can renew the lease in between.
         """
         await self._withdraw()
-        return [Session.from_fields(fields) for fields in await self._link.run("live/reap")]
+        return versions.readable(Session.from_fields, await self._link.run("live/reap"))
 
     async def _withdraw(self) -> None:
         """End the offers whose clients got StoreDown; otherwise a worker would wait for a client that is gone."""
@@ -229,7 +246,7 @@ class LiveStore:
     # Workers: their commands and heartbeats.
 
     async def send(self, worker: str, command: Command) -> None:
-        await self._link.run("live/send", worker, command.model_dump_json())
+        await self._link.run("live/send", worker, versions.dump_json(command))
 
     async def commands(self, worker: str, block_s: float) -> list[Command]:
         """New commands for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
@@ -250,19 +267,15 @@ class LiveStore:
     async def beat(self, worker: Worker) -> float:
         """Heartbeat, every second; a worker without one for 4 s is no longer listed. Returns the store's time: a
         worker's own clock may be wrong."""
-        return float(await self._link.run("live/beat", worker.id, worker.model_dump_json()))
+        return float(await self._link.run("live/beat", worker.id, versions.dump_json(worker)))
 
     async def workers(self, kind: str = "") -> list[Worker]:
         """Workers with a heartbeat in the last 4 s; only of one kind, "live" or "files", if given."""
         listed: Any = await self._link.ask("ZRANGE", redis_keys.WORKERS, 0, -1, "WITHSCORES")
         ids, gone_s = listed[::2], [float(score) for score in listed[1::2]]
         texts: Any = await self._link.ask("MGET", *(redis_keys.worker(id) for id in ids)) if ids else []
-        found = [
-            Worker.model_validate_json(text).model_copy(update={"seen_s": at_s - lifetimes.BEAT_S})
-            for text, at_s in zip(texts, gone_s, strict=True)
-            if text
-        ]
-        return [worker for worker in found if kind in ("", worker.kind)]
+        beats = ((text, at_s) for text, at_s in zip(texts, gone_s, strict=True) if text)
+        return [worker for worker in versions.readable(_worker, beats) if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:
         """Unregister a worker, whose sessions must have ended. Offers that it did not take go to other workers."""
@@ -290,6 +303,14 @@ def _check(reply: list[str], id: str) -> None:
             raise BadMove(f"session {id} is {state}")
         case [live.NAME_TAKEN]:
             raise NameTaken(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
+
+
+def _worker(beat: tuple[str, float]) -> Worker:
+    """From the text of a heartbeat, and when it expires. Raises ValidationError if its kind or its state is unknown: it
+    must not count as one of those that are known."""
+    text, gone_s = beat
+    known = {name: value for name, value in json.loads(text).items() if name in Worker.model_fields}
+    return Worker.model_validate(known | {"seen_s": gone_s - lifetimes.BEAT_S})
 
 
 def _command(text: str) -> Command | None:

@@ -1,6 +1,9 @@
--- ARGV: worker; '1' to take only a feed that needs no mattes (background none, view composite), else ''. Returns
--- {record, secrets} of the feed that the worker owns then; nil if none waits that it may take.
+-- ARGV: worker; '1' to take only a feed that needs no mattes (background none, view composite), else ''; what the worker
+-- understands; the ids of feeds that it leaves to others. Returns {record, secrets} of the feed that the worker owns then;
+-- nil if none waits that it may take.
 local WINDOW = 256
+local can_process, left = reader(ARGV[3]), {}
+for i = 4, #ARGV do left[ARGV[i]] = true end
 
 local function unmatted(id)
   local options = cjson.decode(redis.call('HGET', feed_key(id), 'options') or '{}')
@@ -20,6 +23,7 @@ local function next_feed(worker)
     local f, waited_s = find(waiting[i]), now() - tonumber(waiting[i + 1])
     if not f or f.state ~= 'waiting' then
       redis.call('ZREM', WAITING_FEEDS, waiting[i])
+    elseif left[f.id] or not can_process(feed_key(f.id)) then -- keeps its place, for a worker of another version
     elseif ARGV[2] == '1' and not unmatted(f.id) then -- keeps its place
     elseif isolated(f) then
       suspects[#suspects + 1] = f

@@ -1,5 +1,7 @@
--- ARGV: worker, which has no other task. Returns {record, task, fence, plan, {name, note, … of finished tasks}}, or nil.
+-- ARGV: worker, which has no other task; what it understands; the ids of jobs that it leaves to others. Returns {record,
+-- task, fence, plan, {name, note, … of finished tasks}}, or nil.
 -- Of the owners with tasks ready, the one with the fewest running tasks is next; of those, the one served longest ago.
+local WINDOW = 64 -- jobs of an owner that are looked at, until the worker can process one
 local running, lost_reply = {}, nil
 for _, lease in ipairs(leases()) do
   local j, t = find(lease.id), task(lease.id, lease.name)
@@ -11,20 +13,31 @@ for _, lease in ipairs(leases()) do
   end
 end
 
+local can_process, left = reader(ARGV[2]), {}
+for i = 3, #ARGV do left[ARGV[i]] = true end
+
+local function first_job(owner)
+  for _, id in ipairs(redis.call('ZRANGE', ready_key(owner), 0, WINDOW - 1)) do
+    if not left[id] and can_process(job_key(id)) then return id end
+  end
+  return nil
+end
+
+-- The owner and the job of its next task.
 local function next_owner()
-  local best
+  local best, job
   for _, owner in ipairs(redis.call('ZRANGE', OWNERS, 0, -1)) do
     local busy = running[owner] or 0
-    if (not best or busy < (running[best] or 0)) and redis.call('ZCARD', ready_key(owner)) > 0 then best = owner end
+    local id = (not best or busy < (running[best] or 0)) and first_job(owner)
+    if id then best, job = owner, id end
   end
-  return best
+  return best, job
 end
 
 local function next_task()
   while true do
-    local owner = next_owner()
+    local owner, id = next_owner()
     if not owner then return nil end
-    local id = redis.call('ZRANGE', ready_key(owner), 0, 0)[1]
     local name = redis.call('EXISTS', job_key(id)) == 1 and redis.call('LPOP', todo_key(id))
     if name then
       redis.call('ZADD', OWNERS, text(now()), owner)
