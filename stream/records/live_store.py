@@ -14,7 +14,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -99,15 +99,18 @@ class LiveStore:
             if offered := offered or await self._next_offer(worker, left_s):
                 if taken := await self._take(worker, *offered):
                     return taken
-            elif time.monotonic() >= until_s:
+                if taken is None:  # too late; there may be another one
+                    continue
+                await asyncio.sleep(_REQUEUED_S)
+            if time.monotonic() >= until_s:
                 return None
 
-    async def _take(self, worker: str, entry: str, id: str, sdp: str) -> tuple[Session, Offer] | None:
+    async def _take(self, worker: str, entry: str, id: str, sdp: str) -> tuple[Session, Offer] | Literal[False] | None:
+        """None: too late. False: left to workers of other versions."""
         try:
             if not await self._can_process(id):
                 await self._link.run("live/requeue", id, entry)
-                await asyncio.sleep(_REQUEUED_S)
-                return None
+                return False
             got = await self._link.run("live/take", id, worker, entry)
         except StoreDown:
             self._untaken[worker] = entry, id, sdp

@@ -5,21 +5,11 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from stream.finding import Finding
 from stream.install import install_command
 from stream.records.engines import ENGINES
 from stream.settings import Settings
-
-
-@dataclass(frozen=True)
-class Finding:
-    """ok: True if it works, False if it is broken, None if it is absent and optional. remedy: what to do, or ""."""
-
-    name: str
-    ok: bool | None
-    detail: str
-    remedy: str = ""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -40,7 +30,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     ):
         yield _guarded(check, settings)
     yield from _missing_modules()
-    yield from _weights(settings)
+    yield from weights(settings)
 
 
 def _guarded(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
@@ -184,7 +174,8 @@ def _outputs(settings: Settings) -> Finding:
     return Finding("outputs", True, f"{' '.join(schemes())}; trusted certificates: {ca_file(settings)}")
 
 
-def _weights(settings: Settings) -> Iterator[Finding]:
+def weights(settings: Settings) -> Iterator[Finding]:
+    """One finding for each known file of weights: whether it is there and has its digest."""
     from workers.weights import known
 
     for status in known.status(settings):

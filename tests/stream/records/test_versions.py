@@ -74,7 +74,9 @@ def test_unknown_fields_and_values_are_ignored() -> None:
     values = {"name": "a", "colour": 1, "inner": inner, "list": [inner, {}], "by_name": {"b": inner, "c": 5}}
     record, is_complete = versions.read(Outer, values)
     assert not is_complete
-    assert record == Outer(name="a", inner=Inner(shade=4), list=(Inner(shade=4), Inner()), by_name={"b": Inner(shade=4)})
+    assert record == Outer(
+        name="a", inner=Inner(shade=4), list=(Inner(shade=4), Inner()), by_name={"b": Inner(shade=4)}
+    )
     assert values["inner"] == {"kind": "cubic", "shade": 4, "smell": 1}, "what was passed is not changed"
 
 
@@ -102,7 +104,7 @@ def entries(model: type[BaseModel]) -> Iterator[tuple[str, bool]]:
         for part in nested(field.annotation):
             if isinstance(part, type) and issubclass(part, BaseModel):
                 yield from entries(part)
-            values = [m.value for m in part] if isinstance(part, enum.EnumType) else []
+            values: list[Any] = [member.value for member in part] if isinstance(part, enum.EnumType) else []
             values = list(typing.get_args(part)) if typing.get_origin(part) is Literal else values
             for value in values:
                 yield f"{model.__name__}.{name}={value}", any(value in mark.values for mark in marks)
@@ -149,7 +151,10 @@ async def test_a_job_of_the_future_is_left_alone_and_shown(server: RedisServer, 
             todo = json.loads(client.hget(f"mattebox:tasks:{future.id}", "plan"))
             assert (todo["state"], todo["tries"], todo["kills"], todo.get("lost", 0)) == ("todo", 0, 0, 0)
             kept = client.hgetall(redis_keys.job(future.id))
-        assert unknown.items() <= kept.items() or json.loads(unknown["options"]).items() <= json.loads(kept["options"]).items()
+        assert (
+            unknown.items() <= kept.items()
+            or json.loads(unknown["options"]).items() <= json.loads(kept["options"]).items()
+        )
         assert (await store.cancel(future.id)).state is JobState.CANCELLED
         await store.forecast()
         assert len(await store.summaries()) == 2
@@ -227,7 +232,11 @@ async def test_an_offer_of_the_future_is_left_to_others(
         await store.sessions()
         assert await store.reap() == []
         client_fields = {"format": "1", "options": "{}", "kind": "camera"}
-        alter(server, redis_keys.session(session.id), client_fields | {"options": '{"view": "matte", "background": "none"}'})
+        alter(
+            server,
+            redis_keys.session(session.id),
+            client_fields | {"options": '{"view": "matte", "background": "none"}'},
+        )
         with server.client() as client:
             client.hset(redis_keys.session(session.id), "options", "{}")
         got = await store.take("new", 1)
