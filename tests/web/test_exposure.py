@@ -1,6 +1,7 @@
 """Settings of a server that others can reach, each with a fault, and its address over TLS."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -14,7 +15,7 @@ from web.exposure import check
 GOOD = {"tokens": SecretStr(f"ann:{'a' * 48}"), "secret": SecretStr("s" * 48), "trusted_proxies": "10.0.0.0/8"}
 
 
-def findings(url: str = "", **settings: object) -> dict[str, Finding]:
+def findings(url: str = "", **settings: Any) -> dict[str, Finding]:
     return {finding.name: finding for finding in check(Settings.model_validate(GOOD | settings), url)}
 
 
@@ -38,7 +39,7 @@ def test_settings_as_they_should_be() -> None:
         ("proxies", None, {"trusted_proxies": ""}),
     ],
 )
-def test_a_fault(name: str, ok: bool | None, settings: dict[str, object]) -> None:
+def test_a_fault(name: str, ok: bool | None, settings: dict[str, Any]) -> None:
     found = findings(**settings)[name]
     assert found.ok is ok
     assert found.remedy

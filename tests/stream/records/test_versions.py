@@ -104,7 +104,7 @@ def entries(model: type[BaseModel]) -> Iterator[tuple[str, bool]]:
         for part in nested(field.annotation):
             if isinstance(part, type) and issubclass(part, BaseModel):
                 yield from entries(part)
-            values: list[Any] = [member.value for member in part] if isinstance(part, enum.EnumType) else []
+            values: list[Any] = [*part.__members__.values()] if isinstance(part, enum.EnumType) else []
             values = list(typing.get_args(part)) if typing.get_origin(part) is Literal else values
             for value in values:
                 yield f"{model.__name__}.{name}={value}", any(value in mark.values for mark in marks)
