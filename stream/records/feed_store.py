@@ -33,7 +33,7 @@ from stream.records.redis_link import RedisLink
 
 _CURSOR = re.compile(f"([0-9]{{1,16}})_({RECORD_ID.pattern})")
 _LOST, _GONE = "lost", "gone"
-_LEFT = 100  # feeds remembered that this version cannot process
+_LEFT = 100  # versions of feeds remembered that this version cannot process
 
 
 class FeedStore:
@@ -162,8 +162,8 @@ class FeedStore:
 
     async def leave(self, feed: Feed) -> None:
         """Let other workers take the feed, because a newer version has stored it in a way that this one does not know.
-        This store does not take it again. Raises NoFeed, Fenced."""
-        self._left.append(feed.id)
+        This store does not take it again until it is changed. Raises NoFeed, Fenced."""
+        self._left.append(f"{feed.id} {feed.version}")
         await self.hand_back(feed)
 
     async def crashed(self, feed: Feed, reason: str) -> None:

@@ -120,11 +120,11 @@ class ActiveFeeds:
             claimed = await self._store.read(held.feed)
         except (Fenced, NoFeed):  # the next `renew` ends it
             return
+        self._held[feed_id] = claimed
         if not can_process(claimed.feed, claimed.feed.options.engine):
             _log.warning("feed %s was changed by a newer version, and is left to a newer worker", feed_id)
             await self._give_up(feed_id, self._store.leave)
             return
-        self._held[feed_id] = claimed
         self._loops.start(self._apply(running, claimed))
 
     async def _apply(self, running: LiveFeed, claimed: ClaimedFeed) -> None:

@@ -1,5 +1,5 @@
 -- ARGV: worker; '1' to take only a feed that needs no mattes (background none, view composite), else ''; what the worker
--- understands; the ids of feeds that it leaves to others. Returns {record, secrets} of the feed that the worker owns then;
+-- understands; the feeds that it leaves to others, as 'id version'. Returns {record, secrets} of the feed that the worker owns then;
 -- nil if none waits that it may take.
 local WINDOW = 256
 local can_process, left = reader(ARGV[3]), {}
@@ -23,7 +23,7 @@ local function next_feed(worker)
     local f, waited_s = find(waiting[i]), now() - tonumber(waiting[i + 1])
     if not f or f.state ~= 'waiting' then
       redis.call('ZREM', WAITING_FEEDS, waiting[i])
-    elseif left[f.id] or not can_process(feed_key(f.id)) then -- keeps its place, for a worker of another version
+    elseif left[f.id .. ' ' .. f.version] or not can_process(feed_key(f.id)) then -- keeps its place, for a worker of another version
     elseif ARGV[2] == '1' and not unmatted(f.id) then -- keeps its place
     elseif isolated(f) then
       suspects[#suspects + 1] = f
