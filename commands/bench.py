@@ -1,4 +1,4 @@
-"""`mattebox bench`: benchmarks of files, jobs, models, temporal smoothing, live video and feeds."""
+"""`mattebox bench`: benchmarks of files, jobs, models, temporal smoothing, live video, feeds and large fleets."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commands import bench_feed, bench_jobs, bench_live, shared_options
+from commands import bench_feed, bench_fleet, bench_jobs, bench_live, shared_options
 from commands.messages import to_stderr
 from commands.overwriting import check_saved
 
@@ -14,6 +14,7 @@ app = typer.Typer(help="Benchmarks of this machine.", no_args_is_help=True)
 app.command("live")(bench_live.live)
 app.command("feed")(bench_feed.feed)
 app.command("jobs")(bench_jobs.jobs)
+app.command("fleet")(bench_fleet.fleet)
 
 
 @app.command("file")

@@ -6,10 +6,17 @@ import typer
 
 from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
-from commands.passwords import PasswordFile, address_of, with_password_of
+from commands.passwords import (
+    PasswordFile,
+    SourceToken,
+    SourceTokenFile,
+    address_of,
+    token_of,
+    with_password_of,
+)
 from commands.remote_options import Token
 from stream.errors import UsageError
-from stream.records.options import Edges
+from stream.records.options import Edges, Options
 
 
 @with_matting_options
@@ -37,6 +44,7 @@ def camera(
         bool,
         typer.Option("--idle", help="Close the source while no program reads from the virtual camera (Linux only)."),
     ] = False,
+    slate: shared_options.Slate = "",
     server: Annotated[
         str | None,
         typer.Option(
@@ -44,14 +52,18 @@ def camera(
         ),
     ] = None,
     token: Token = "",
-    insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate of the server.")] = False,
+    source_token: SourceToken = None,
+    source_token_file: SourceTokenFile = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Accept any TLS certificate, of the source and of the server.")
+    ] = False,
     weights: shared_options.Weights = None,
     as_json: shared_options.Json = False,
     verbose: shared_options.Verbose = 0,
 ) -> None:
     """Show a camera, matted, as a virtual camera for programs such as Zoom, until Ctrl-C.
 
-    While the source is unavailable, only the background is shown; with --server, grey.
+    While the source is unavailable, only the background is shown, with the text of --slate; with --server, grey.
     """
     from commands.server_matting import on_server
     from stream import log
@@ -62,12 +74,23 @@ def camera(
     source = address_of(source)
     shared_options.check_name(source)
     if server is None:
-        options, matted_by = matting.options(edges, weights), None
+        options: Options = matting.feed_options(edges, weights, slate)
+        matted_by = None
     else:
-        if weights is not None:
-            raise UsageError("--weights is for matting on this computer, not for --server")
+        for option, given in (("--weights", weights is not None), ("--slate", slate != "")):
+            if given:
+                raise UsageError(f"{option} is for matting on this computer, not for --server")
         options, matted_by = on_server(matting, edges, server, token, insecure)
-    address = with_password_of(source, password_file)
-    task = CameraRun(address, device, options, matting.size_px, loop, idle=idle, server=matted_by)
+    task = CameraRun(
+        with_password_of(source, password_file),
+        device,
+        options,
+        matting.size_px,
+        loop,
+        idle=idle,
+        server=matted_by,
+        token=token_of(source_token, source_token_file, "--source-token"),
+        insecure=insecure,
+    )
     report = reporter(as_json)
     report.done(show(task, shared_options.settings_with(weights, options.engine), report))

@@ -17,7 +17,7 @@ from commands.remote_options import LOCAL, Token, Url, remote_at
 from stream import limits
 from stream.errors import BackgroundError, RemoteError, UsageError
 from stream.records import http_paths
-from stream.records.options import Background, Edges
+from stream.records.options import Background, Edges, FeedOptions
 
 if TYPE_CHECKING:
     from commands.client import Remote
@@ -62,6 +62,7 @@ def add(
     ] = None,
     bitrate: Bitrate = None,
     audio: AudioOption = Audio.COPY,
+    slate: shared_options.Slate = "",
     whip_token: WhipToken = "",
     whip_token_file: WhipTokenFile = None,
     whep_token: WhepToken = "",
@@ -81,7 +82,7 @@ def add(
     sent = [_output(text, bitrate, audio, bearer, insecure) for text in outputs or []]
     options, of_server = job_request.read_options(matting, edges)
     job_request.check_background(options.background, shared_options.settings_with(None, options.engine))
-    chosen = options.model_dump(mode="json", exclude_defaults=True)
+    chosen = options.model_dump(mode="json", exclude_defaults=True) | _slate(slate)
     if shared_options.was_given(context, "background") or not address.lower().startswith("live:"):
         # else the server chooses: none, because such a stream is matted already
         chosen["background"] = of_server or job_request.uploaded_background(remote, options.background)
@@ -151,6 +152,10 @@ def change(
     pause: OutputRef = None,
     resume: OutputRef = None,
     name: Annotated[str | None, typer.Option(help="A new name for the feed.")] = None,
+    slate: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The text over the background while the source is away; '' for none."),
+    ] = None,
     start: Annotated[bool | None, typer.Option("--start/--stop", help="Start or stop the feed.")] = None,
     bitrate: Bitrate = None,
     audio: AudioOption = Audio.COPY,
@@ -167,7 +172,8 @@ def change(
     added = [_output(text, bitrate, audio, bearer, insecure) for text in add or []]
     feed = _found(remote, ref)
     changes = {"add": added, "remove": remove or [], "pause": pause or [], "resume": resume or []}
-    body = {"outputs": changes, "options": _options(remote, feed, option or []), "show_room": show_room}
+    options = _options(remote, feed, option or []) | ({} if slate is None else {"slate": slate})
+    body = {"outputs": changes, "options": options, "show_room": show_room}
     given = {"name": name, "running": start}
     body |= {field: value for field, value in given.items() if value is not None}
     _print(remote.ask("PATCH", f"{http_paths.FEEDS}/{feed['id']}", body), as_json)
@@ -183,13 +189,18 @@ def _options(remote: "Remote", feed: dict[str, Any], pairs: list[str]) -> dict[s
         if field == "background" and text.startswith(("image:", "video:")):
             value: Any = job_request.uploaded_background(remote, _background(text))
         else:
-            value = _value(text)
+            value = text if field == "slate" else _value(text)
         group, dot, inner = field.partition(".")
         if dot:
             options[group] = options.get(group, dict(feed["options"].get(group) or {})) | {inner: value}
         else:
             options[field] = value
     return options
+
+
+def _slate(text: str) -> dict[str, str]:
+    """The option for this text, if any. Raises UsageError."""
+    return {"slate": FeedOptions.read(slate=text).slate} if text else {}
 
 
 def _background(spec: str) -> Background:

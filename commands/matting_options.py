@@ -5,11 +5,12 @@ An option added to `MattingOptions` or to `Edges` is an option of all of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from commands import shared_options
 from commands.record_options import with_flags
 from stream.errors import UsageError
-from stream.records.options import Edges, Options, Temporal, View
+from stream.records.options import Edges, FeedOptions, Options, Temporal, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +29,24 @@ class MattingOptions:
 
     def options(self, edges: Edges, weights: str | None = None) -> Options:
         """The options as a record. weights: they replace the engine `auto`. Raises UsageError."""
-        return Options.read(
-            engine=shared_options.engine_with(weights, self.engine),
-            background=self.background,
-            view=self.view,
-            temporal=self.temporal,
-            temporal_strength=self.strength,
-            edges=edges,
-            foreground=self.foreground,
-            roi=self.roi,
-            key=self.key,
-        )
+        return Options.read(**self._fields(edges, weights))
+
+    def feed_options(self, edges: Edges, weights: str | None, slate: str) -> FeedOptions:
+        """As `options`, for a source that may be away. Raises UsageError."""
+        return FeedOptions.read(**self._fields(edges, weights), slate=slate)
+
+    def _fields(self, edges: Edges, weights: str | None) -> dict[str, Any]:
+        return {
+            "engine": shared_options.engine_with(weights, self.engine),
+            "background": self.background,
+            "view": self.view,
+            "temporal": self.temporal,
+            "temporal_strength": self.strength,
+            "edges": edges,
+            "foreground": self.foreground,
+            "roi": self.roi,
+            "key": self.key,
+        }
 
     @property
     def size_px(self) -> tuple[int, int]:

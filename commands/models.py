@@ -42,9 +42,9 @@ def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
         name, file = f"{engine}:{variant}", catalogue.find_local(variant, settings())
         state = "missing" if file is None else "present"
         if as_json:
-            print(json.dumps({"name": name, "state": state, "licence": catalogue.LICENCE, "path": str(file or "")}))
+            print(json.dumps({"name": name, "state": state, "licence": checkpoint.licence, "path": str(file or "")}))
         else:
-            print(f"{name:24} {state:8} {catalogue.LICENCE:11} {'':9}  {file or checkpoint.repo}")
+            print(f"{name:24} {state:8} {checkpoint.licence:11} {'':9}  {file or checkpoint.origin}")
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` prints.")]
@@ -58,7 +58,7 @@ def pull(name: Name) -> None:
 
     engine, chosen, variant = name.partition(":")
     if chosen:
-        print(known.catalogue(engine).find(variant, settings(), to_stderr))
+        print(known.catalogue(engine).pull(variant, settings(), to_stderr))
     else:
         print(known.pull(name, settings(), to_stderr))
 
@@ -71,7 +71,7 @@ def verify(name: Name) -> None:
 
     engine, chosen, variant = name.partition(":")
     if chosen:
-        print(f"{name}: {known.catalogue(engine).verify(variant, settings())} has the sha256 that the hub lists")
+        print(f"{name}: {known.catalogue(engine).verify(variant, settings())} has the published sha256")
         return
     known.verify(name, settings())
     print(f"{name}: the file has the known sha256; licence {known.weights(name).licence}")

@@ -19,6 +19,11 @@ PasswordFile = Annotated[
     ),
 ]
 TOKEN_FILE_HELP = "File whose first line is the token; keeps it out of the process list."
+SourceToken = Annotated[
+    str | None,
+    typer.Option(metavar="TOKEN", envvar="MATTEBOX_WHEP_TOKEN", help="Bearer token for a WHEP source; '' for none."),
+]
+SourceTokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)]
 
 
 def with_password_of(source: str, password_file: Path | None) -> str:

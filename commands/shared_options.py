@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.errors import UsageError
-from stream.records.engines import AUTO, implied_by, names, taking
+from stream.records.engines import AUTO, ENGINES, implied_by, names, offered, taking
 from stream.records.formats import NAMES
 from stream.records.metadata import Metadata
 from stream.records.options import BACKGROUND_SPECS, Temporal, View
@@ -31,6 +31,9 @@ Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an e
 SaveRows = Annotated[
     Path | None, typer.Option("--save", metavar="FILE", help="Also write the rows to this file, as JSON.")
 ]
+Slate = Annotated[
+    str, typer.Option(metavar="TEXT", help="A line of text over the background while the source is away.")
+]
 Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
 Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
@@ -39,7 +42,8 @@ Strength = Annotated[float, typer.Option(min=0.0, max=1.0, help="Strength of --t
 Weights = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help=f"{_for('weights')} a name, repo id or .safetensors file; @WxH sets the input size."
+        metavar="NAME",
+        help=f"{_for('weights')} a name, repo id, .safetensors or .onnx file; @WxH sets the input size.",
     ),
 ]
 Roi = Annotated[
@@ -130,20 +134,30 @@ def parse_size(text: str | None) -> tuple[int, int]:
 
 
 def engine_with(weights: str | None, engine: str) -> str:
-    """The engine to use with these weights: they replace `auto` by the engine that they are for."""
+    """The engine to use with these weights: they replace `auto` by the engine that they are for. Raises UsageError."""
+    if weights is None or engine != AUTO:
+        return engine
+    from workers.weights.input_size import split_size
+    from workers.weights.known import catalogue
+
+    name, _ = split_size(weights)
+    owners = [candidate for candidate in taking("weights") if catalogue(candidate).owns(name)]
     record = implied_by("weights")
-    return record.name if record and engine == AUTO and weights is not None else engine
+    return owners[0] if owners else record.name if record else AUTO
 
 
 def settings_with(weights: str | None, engine: str) -> "Settings":
     """The settings, with these weights if specified. engine: from `engine_with`.
 
-    Raises UsageError if the engine does not support a choice of weights.
+    Raises UsageError if the engine does not support a choice of weights, or needs one.
     """
     from stream.settings import settings
     from workers.engines import check_known
 
     if weights is None:
+        if engine in ENGINES and engine not in offered(settings()):
+            setting = f"MATTEBOX_{engine.upper()}"
+            raise UsageError(f"engine: {engine} has no default weights; specify them with --weights or {setting}")
         return settings()
     if engine not in taking("weights"):
         check_known(engine)

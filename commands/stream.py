@@ -9,7 +9,15 @@ from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
 from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
 from commands.overwriting import check_existing, check_not_input
-from commands.passwords import TOKEN_FILE_HELP, PasswordFile, address_of, token_of, with_password_of
+from commands.passwords import (
+    TOKEN_FILE_HELP,
+    PasswordFile,
+    SourceToken,
+    SourceTokenFile,
+    address_of,
+    token_of,
+    with_password_of,
+)
 from stream.records.formats import VIDEO_NAMES
 from stream.records.options import Edges
 
@@ -46,6 +54,10 @@ def stream(
         float | None, typer.Option(min=1, max=240, metavar="FPS", help="Maximum frames per second of the outputs.")
     ] = None,
     audio: AudioOption = Audio.COPY,
+    slate: shared_options.Slate = "",
+    segment: Annotated[
+        float, typer.Option(min=1, max=10, metavar="S", help="Seconds of a segment of HLS; 1 for the least delay.")
+    ] = 2.0,
     token: Annotated[
         str | None,
         typer.Option(
@@ -55,13 +67,8 @@ def stream(
         ),
     ] = None,
     token_file: Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)] = None,
-    source_token: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TOKEN", envvar="MATTEBOX_WHEP_TOKEN", help="Another token for a WHEP source; '' for none."
-        ),
-    ] = None,
-    source_token_file: Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)] = None,
+    source_token: SourceToken = None,
+    source_token_file: SourceTokenFile = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate.")] = False,
     weights: shared_options.Weights = None,
     overwrite: shared_options.Overwrite = False,
@@ -70,8 +77,8 @@ def stream(
 ) -> None:
     """Send a live source, matted, to one or more outputs until Ctrl-C.
 
-    While the source is unavailable, only the background is shown, in silence. Outputs on the network are retried until
-    they work, and do not hold up the others.
+    While the source is unavailable, only the background is shown, with the text of --slate, in silence. Outputs on the
+    network are retried until they work, and do not hold up the others.
     """
     from stream import log
     from stream.progress import reporter
@@ -80,7 +87,7 @@ def stream(
     from workers.runs.stream import StreamRun, record
 
     log.configure(verbose, as_json)
-    options = matting.options(edges, weights)
+    options = matting.feed_options(edges, weights, slate)
     source, outputs = address_of(source), [address_of(output) for output in outputs]
     bearer = token_of(token, token_file, "--token")
     source_bearer = token_of(source_token, source_token_file, "--source-token")
@@ -94,7 +101,7 @@ def stream(
         matting.size_px,
         tuple(outputs[1:]),
         loop,
-        Sending(parse_bitrate(bitrate), rate, audio.value, bearer, insecure),
+        Sending(parse_bitrate(bitrate), rate, audio.value, bearer, insecure, segment),
         source_bearer,
     )
     for output in outputs:

@@ -44,8 +44,9 @@ class Address:
     def read(cls, text: str, schemes: Collection[str] = ()) -> Self:
         """Parse an address. Text without "://" is a path, unless it starts with one of `schemes` and a colon.
 
-        Raises UsageError for an invalid network address, without quoting it.
+        Raises UsageError for an invalid network address, without quoting it, and for a NUL character.
         """
+        _check_nul(text)
         scheme, mark, rest = text.partition("://")
         if not mark:
             scheme, _, rest = text.partition(":")
@@ -109,6 +110,7 @@ class Address:
         host, slash, path = self.rest[2:].partition("/")
         if host not in ("", "localhost") or not path:
             raise UsageError("write the address of a file as file:///PATH")
+        _check_nul(unquote(path))
         return Path(slash + unquote(path))
 
     def _check(self) -> None:
@@ -122,6 +124,11 @@ class Address:
 
     def _expected(self) -> str:
         return f"write the address as {self.scheme}://HOST[:PORT]/PATH"
+
+
+def _check_nul(text: str) -> None:
+    if "\0" in text:
+        raise UsageError("an address or the name of a file cannot contain a NUL character")
 
 
 def with_password(url: str, password: bytes) -> str:

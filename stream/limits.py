@@ -13,6 +13,7 @@ ID = 64  # characters of an id in a record
 OUTPUTS = 4  # of a job
 JOBS_PAGE, JOBS_PAGE_MOST = 50, 200  # jobs on one page of a list: default and maximum
 FEED_OUTPUTS = 8  # of a feed
+SLATE = 80  # characters of the text that outputs show while their source is away
 BITRATE_LEAST, BITRATE_MOST = 100_000, 200_000_000  # of the video of a live output, in bits per second
 FEEDS_PAGE, FEEDS_PAGE_MOST = 50, 200  # feeds on one page of a list: default and maximum
 TOKEN = 4096  # characters of the token of a WHIP server

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     max_duration_s: float = Field(86_400.0, gt=0, description="longest file read, in seconds")
     max_decode_errors: float = Field(0.5, ge=0, le=1, description="share of damaged frames above which a file fails")
     birefnet: str = Field("general", description="weights: a name, repo id or file, with @WxH for the input size")
+    onnx: str = Field(
+        "", description="weights of the engine onnx: a name or .onnx file, with @WxH; empty: servers do not offer it"
+    )
     half: bool = Field(True, description="half precision, where the device supports it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
     health_file: Path | None = Field(
@@ -77,7 +80,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(
             "MATTEBOX_REDIS_URL", "redis_url"
         ),  # the latter is the environment variable REDIS_URL
-        description="redis://, rediss://, unix:// or redis+sentinel:// address; empty: `serve` starts its own server",
+        description="address of Redis: one server, Sentinel or a cluster; empty: `serve` starts its own server",
     )
     tokens: SecretStr = Field(SecretStr(""), description="users, as name:token,name:token")
     token: SecretStr = Field(SecretStr(""), description="a single user's token")

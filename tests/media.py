@@ -150,7 +150,7 @@ def first_frames(source: Path, path: Path, count: int) -> Path:
 
 def remuxed(
     source: Path,
-    path: Path,
+    path: Any,
     *,
     picture_s: float = 0.0,
     sound_s: float = 0.0,
@@ -160,9 +160,13 @@ def remuxed(
 ) -> Path:
     """The same packets in another file, later by `picture_s` and `sound_s`.
 
+    path: or a file object, for MP4; it is returned, too.
+
     lost: without the frames between these two times, in seconds; with `sound_lost`, also without the sound there.
     """
-    with av.open(str(source)) as whole, av.open(str(path), "w", options=options or {}) as out:
+    target: Any = str(path) if isinstance(path, Path) else path
+    form = None if isinstance(path, Path) else "mp4"
+    with av.open(str(source)) as whole, av.open(target, "w", format=form, options=options or {}) as out:
         streams = {stream.index: out.add_stream_from_template(stream) for stream in whole.streams}
         for packet in whole.demux():
             if not packet.size:
@@ -175,7 +179,8 @@ def remuxed(
             later = round((picture_s if is_picture else sound_s) / packet.time_base)
             packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, streams[packet.stream.index]
             out.mux(packet)
-    return path
+    written: Path = path
+    return written
 
 
 def pattern_clip(path: Path, width: int, height: int, frames: int, scene: str = "screen") -> Path:

@@ -18,6 +18,9 @@ _LIVES = ("LEASE_S", "GRACE_S", "BEAT_S")
 _LIMITS = (
     ("stream.records.redis_link", "REPLY_TIMEOUT_S"),
     ("stream.records.live_store", "REPLY_TIMEOUT_S"),
+    ("stream.records.redis_poll", "POLL_S"),
+    ("stream.records.redis_cluster", "POLL_S"),
+    ("stream.records.redis_sentinel", "POLL_S"),
     ("stream.serve.redis_server", "_START_S"),
     ("commands.client", "_TIMEOUT_S"),
 )

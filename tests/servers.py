@@ -14,10 +14,13 @@ from typing import Any, ParamSpec
 import pytest
 import redis
 
+from stream.records.redis_keys import RedisKeys
 from stream.serve.die_with_parent import tied
 from stream.serve.redis_server import find_server
 from tests.waiting import until
 
+KEYS = RedisKeys()
+"""The keys in a server whose address names no prefix."""
 P = ParamSpec("P")
 
 

@@ -38,7 +38,7 @@ ORDER = {
         "http",
         "stores",
         "context",
-        "exposure privacy read_options",
+        "exposure feed_metrics privacy read_options",
         "backgrounds health live login options videos",
         "app",
         "server",

@@ -24,7 +24,8 @@ from tests.whip_server import WhipServer
 class WhepServer(WhipServer):
     """Plays a clip, with Opus if it has sound, again and again. declines_sound: it answers without sound.
 
-    loses: every so many-th packet of media is lost; 0: none. lost: their number.
+    loses: every so many-th packet of media is lost; 0: none. lost: their number. sent: the RTP timestamps of the
+    pictures of which packets were sent or lost.
     """
 
     def __init__(self, clip: Path) -> None:
@@ -32,6 +33,7 @@ class WhepServer(WhipServer):
         self.url = self.url.replace("/whip/", "/whep/")
         self.declines_sound = False
         self.loses = self.lost = 0
+        self.sent: set[bytes] = set()
         self._clip, self._ending = clip, threading.Event()
         self.output = self.call(_output())
         self._playing = threading.Thread(target=self._play)
@@ -48,14 +50,18 @@ class WhepServer(WhipServer):
         answer = await peer.answer(offer, self.output, incoming=False)
         if self.loses:
             for transceiver in peer._pc.getTransceivers():  # type: ignore[union-attr]
-                self._lose(transceiver.sender.transport.transport)
+                self._lose(transceiver)
         return answer
 
-    def _lose(self, transport: Any) -> None:
-        """Lose packets of media (RTP) that the transport sends, at irregular distances."""
+    def _lose(self, transceiver: Any) -> None:
+        """Lose packets of media (RTP) that the transport of the transceiver sends, at irregular distances."""
+        transport, video = transceiver.sender.transport.transport, transceiver.kind == "video"
+        ssrc = transceiver.sender._ssrc.to_bytes(4, "big")
         send, random = transport._send, Random(0)
 
         async def lossy(data: bytes) -> None:
+            if video and data[8:12] == ssrc and data[0] & 0xC0 == 0x80:
+                self.sent.add(data[4:8])
             if data[0] & 0xC0 == 0x80 and not 64 <= data[1] & 0x7F < 96 and not random.randrange(self.loses):
                 self.lost += 1
             else:

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from stream.loops import Loops, Round
+from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
@@ -24,12 +25,13 @@ from web.http.auth import Gate
 from web.http.cors import CrossOrigin
 from web.http.counters import Counters, RequestCounter
 from web.http.guard import MAX_BODY, BodyLimit, OriginCheck, SecurityHeaders
+from web.http.secret_check import CHECK_S, SecretCheck
 from web.http.token_check import TokenCheck
 from web.live import feeds, sessions, whip
 from web.stores.backgrounds import BackgroundStore
 from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
-from web.stores.uploads import UploadStore
+from web.stores.open_uploads import open_uploads
 from web.videos import events, job_form, previews, results, sources, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
@@ -62,9 +64,10 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         BackgroundStore(settings, storage),
         counters,
         storage,
-        UploadStore(settings, storage),
+        open_uploads(settings, storage, store.link),
         jobs,
         FeedStore(store.link),
+        FeedPictures(store.link),
         JobWatch(),
         JobForecast(jobs),
         TokenCheck(gate, store.spend),
@@ -120,7 +123,8 @@ def background_loops(here: Context) -> list[tuple[Round, float]]:
     """
     tellers = [(Deliveries(here).deliver_due, webhooks.IDLE_S)] * _TELLERS
     reapers = [(here.store.reap, _REAP_S), (here.jobs.reap_jobs, _REAP_S), (here.feeds.reap, _REAP_FEEDS_S)]
-    return [*reapers, (Sweeper(here).wait_and_sweep, 0.0), *tellers]
+    secret = (SecretCheck(here.gate.fingerprint, here.store.share_secret).look, CHECK_S)
+    return [*reapers, (Sweeper(here).wait_and_sweep, 0.0), *tellers, secret]
 
 
 _COMPRESSED_BYTES = 1000  # smaller files are not worth it

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Request, Security
 
 from stream import limits
+from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
 from stream.records.job_store import JobStore
 from stream.records.live_store import LiveStore
@@ -39,6 +40,7 @@ class Context:
     upload_store: UploadStore
     jobs: JobStore
     feeds: FeedStore
+    feed_pictures: FeedPictures
     watch: JobWatch
     forecast: JobForecast
     tokens: TokenCheck

@@ -16,8 +16,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel
 
 from stream.errors import StoreDown
-from stream.records.jobs import JobSummary, TaskCounts
+from stream.records.feeds import FeedSummary
+from stream.records.jobs import JobTotals, TaskCounts
 from stream.records.live import NO_WORKER, Meters, Session, SessionState, Worker
+from web import feed_metrics
 from web.context import Here, Owner
 from web.http import openapi
 from web.http.problems import Problem
@@ -78,28 +80,30 @@ async def metrics(owner: Owner, here: Here) -> Response:
     """Metrics in Prometheus's text format. Without Redis, `mattebox_redis_up` is 0."""
     try:
         up, workers, sessions = await here.store.ping(), await here.store.workers(), await here.store.sessions()
-        jobs, tasks = await here.jobs.summaries(), await here.jobs.tasks()
+        jobs, tasks, feeds = await here.jobs.totals(), await here.jobs.tasks(), await here.feeds.summary()
     except StoreDown:
-        up, workers, sessions, jobs, tasks = False, [], [], [], None
+        up, workers, sessions, jobs, tasks, feeds = False, [], [], JobTotals(), None, None
     records = CollectorRegistry()
-    records.register(RecordsCollector(up, workers, sessions, jobs, tasks))
+    records.register(RecordsCollector(up, workers, sessions, jobs, tasks, feeds))
     text = generate_latest(records) + generate_latest(here.counters.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 class RecordsCollector(Collector):
-    """Metrics of all processes, computed from the records in Redis. tasks: None if they are unknown, which is not 0: an
-    autoscaler would stop all workers."""
+    """Metrics of all processes, computed from the records in Redis. tasks, feeds: None if they are unknown, which is
+    not 0: an autoscaler would stop all workers."""
 
     def __init__(
         self,
         up: bool,
         workers: Sequence[Worker],
         sessions: Sequence[Session],
-        jobs: Sequence[JobSummary],
+        jobs: JobTotals,
         tasks: TaskCounts | None = None,
+        feeds: FeedSummary | None = None,
     ) -> None:
         self._up, self._workers, self._sessions, self._jobs, self._tasks = up, workers, sessions, jobs, tasks
+        self._feeds = feeds
         self._meters = [s.meters for s in sessions if s.state is SessionState.LIVE and s.meters is not None]
 
     def collect(self) -> Iterator[Metric]:
@@ -110,15 +114,17 @@ class RecordsCollector(Collector):
             Counter((s.kind.value, s.state.value) for s in self._sessions),
         )  # fmt: skip
         yield from self._of_videos()
-        jobs: Counter[tuple[str, ...]] = Counter((job.state.value,) for job in self._jobs)
+        if self._feeds is not None:
+            yield from feed_metrics.of_feeds(self._feeds)
+        yield from feed_metrics.of_workers([worker for worker in self._workers if worker.kind == "live"])
+        jobs: dict[tuple[str, ...], float] = {(state.value,): count for state, count in self._jobs.states.items()}
         yield _labelled("mattebox_jobs", "uploaded videos by state, until they expire", ["state"], jobs)
         counts = {} if self._tasks is None else asdict(self._tasks)
         yield _labelled(
             "mattebox_tasks", "tasks of uploaded videos that wait for a file worker or run", ["state"],
             {(state,): count for state, count in counts.items()},
         )  # fmt: skip
-        working = sum(job.fps for job in self._jobs)
-        yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "frames of uploaded videos", value=working)
+        yield GaugeMetricFamily("mattebox_jobs_frames_per_second", "frames of uploaded videos", value=self._jobs.fps)
 
     def _of_workers(self) -> Iterator[Metric]:
         live = [w for w in self._workers if w.kind == "live"]

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from stream.records.engines import ENGINES, Rank, names
+from stream.records.engines import AUTO, Rank, offered
 from stream.records.formats import FORMATS
 from stream.records.options import Options
 from web.context import Here, Owner
@@ -87,8 +87,9 @@ class Menu(BaseModel):
 @router.get("/options", operation_id="get_options", summary="Options, engines and formats")
 async def menu(owner: Owner, here: Here) -> Menu:
     schema = Options.model_json_schema()
-    schema["properties"]["engine"]["enum"] = list(names())
-    engines = [EngineOut.model_validate(record) for record in ENGINES.values()]
+    known = offered(here.settings)
+    schema["properties"]["engine"]["enum"] = [AUTO, *known]
+    engines = [EngineOut.model_validate(record) for record in known.values()]
     ready = [w for w in await here.store.workers("live") if w.state == "ready"]
     workers = [ReadyWorker(engine=w.engine, device=w.device, load=w.load) for w in ready]
     return Menu(options=schema, engines=engines, workers=workers, formats=_FORMATS)

@@ -1,19 +1,24 @@
 """Options as clients send and read them: partial updates, and background specs."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from stream.errors import BackgroundError
-from stream.records.engines import names
+from stream.records.engines import AUTO, offered
 from stream.records.options import Options
 from stream.records.versions import NEWER, NEWER_DETAIL, SharedRecord
+from stream.settings import Settings
 from web.http.problems import Problem, invalid
 from web.stores.backgrounds import BackgroundStore
 
+T = TypeVar("T", bound=Options)
 
-def read_options(background_store: BackgroundStore, owner: str, base: Options, part: Mapping[str, Any]) -> Options:
+
+def read_options(
+    settings: Settings, background_store: BackgroundStore, owner: str, base: T, part: Mapping[str, Any]
+) -> T:
     """`base`, updated with the fields of `part`; null resets a field to its default.
 
     Raises Problem 422 naming the invalid field. May open files: call it in a thread.
@@ -21,10 +26,11 @@ def read_options(background_store: BackgroundStore, owner: str, base: Options, p
     fields = base.model_dump(mode="json") | dict(part)
     if part.get("background") is not None:
         fields["background"] = _background(background_store, owner, part["background"])
-    if part.get("engine") is not None and part["engine"] not in names():
-        raise Problem(422, "invalid", f"must be one of: {', '.join(names())}", field="options.engine")
+    engines = [AUTO, *offered(settings)]
+    if part.get("engine") is not None and part["engine"] not in engines:
+        raise Problem(422, "invalid", f"must be one of: {', '.join(engines)}", field="options.engine")
     try:
-        options = Options.model_validate({name: value for name, value in fields.items() if value is not None})
+        options = type(base).model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as exc:
         raise invalid(exc.errors(), "options") from None
     if fault := options.misplaced():

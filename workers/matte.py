@@ -100,8 +100,13 @@ class Matte:
 
     @property
     def covered(self) -> int:
-        """Live frames that got no matte, so that only their background was shown."""
+        """Live frames that got no matte, so that only their background was shown. Slates are not among them."""
         return self._renditions.covered
+
+    @property
+    def slates(self) -> int:
+        """Slates of a live source, for which the background and the text of the options were shown."""
+        return self._renditions.slates
 
     @property
     def passed(self) -> int:
@@ -114,12 +119,12 @@ class Matte:
         return self.info
 
     def __call__(self, frame: Frame) -> list[Frame]:
-        if self._renditions.untouched:
-            self._steps.finish(self._pass_on, frame)
-        elif frame.slate:
+        if frame.slate:
             self._start_waiting()
             self._steps.infer.submit(self._forget)
-            self._steps.finish(self._cover, frame)
+            self._steps.finish(self._slate, frame)
+        elif self._renditions.untouched:
+            self._steps.finish(self._pass_on, frame)
         elif frame.damaged and self._begun:
             self._start_waiting()
             self._steps.finish(self._repeat, frame)
@@ -243,6 +248,11 @@ class Matte:
         """Cover a frame without a matte. Returns it after the frames that were held back; smoothing starts again."""
         done, self._smoothing = self._finish_held(), None
         return [*done, self._renditions.cover(frame)]
+
+    def _slate(self, frame: Frame) -> list[Frame]:
+        """As `_cover`, for a slate."""
+        done, self._smoothing = self._finish_held(), None
+        return [*done, self._renditions.slate(frame)]
 
     def _repeat(self, frame: Frame) -> list[Frame]:
         return [*self._finish_held(), self._renditions.repeat(frame)]

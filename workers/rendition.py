@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from stream.errors import BackgroundError
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame, Plane, VideoInfo
-from stream.records.options import Options
+from stream.records.options import FeedOptions, Options
 from workers import privacy
 from workers.edges.shape import EdgeState, dress, shape_alpha
 from workers.scene.backgrounds import Backdrop
@@ -35,7 +35,8 @@ class Renditions:
     background cannot be read, show grey instead of raising BackgroundError.
 
     untouched: whether frames need no matte, because all renditions show them unchanged. covered: number of frames
-    without a matte, for which only the background was shown. passed: number of frames passed on unchanged.
+    without a matte, for which only the background was shown. slates: number of slates. passed: number of frames passed
+    on unchanged.
     """
 
     def __init__(self, first: Rendition, others: Sequence[Rendition], edge_state: EdgeState, live: bool) -> None:
@@ -43,7 +44,8 @@ class Renditions:
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._last: Frame | None = None
         self.untouched = self._leave_untouched()
-        self.covered = self.passed = 0
+        self._slates = self._new_slates()
+        self.covered = self.passed = self.slates = 0
 
     def __iter__(self) -> Iterator[Rendition]:
         yield self._first
@@ -61,12 +63,14 @@ class Renditions:
             before.close()
         self._first = Rendition(options, backdrop or before)
         self._last = None  # drawn with the old options
+        self._slates = self._new_slates()
         self.untouched = self._leave_untouched()
 
     def set_others(self, others: Sequence[Rendition]) -> None:
         """Draw these besides the first from the next frame on. Those left out are closed."""
         left = [rendition for rendition in self._others if rendition not in others]
         self._others, self._last = others, None  # the last result lacks the new ones
+        self._slates = self._new_slates()
         self.untouched = self._leave_untouched()
         for rendition in left:
             rendition.backdrop.close()
@@ -86,6 +90,11 @@ class Renditions:
         """The unchanged frame, in every rendition."""
         self.passed += 1
         return _beside([frame] * (1 + len(self._others)))
+
+    def slate(self, frame: Frame) -> Frame:
+        """The background and the text of the options, for a slate, in every rendition."""
+        self.slates += 1
+        return _beside([self._slate(frame, *each) for each in zip(self, self._slates, strict=True)])
 
     def cover(self, frame: Frame) -> Frame:
         """The background alone, for a frame without a matte, in every rendition (`workers/privacy.py`)."""
@@ -114,6 +123,15 @@ class Renditions:
 
         return privacy.covered(frame, background, rendition.options.view)
 
+    def _slate(self, frame: Frame, rendition: Rendition, draw: privacy.Slates) -> Frame:
+        def background(shown: Frame, alpha: Plane) -> Plane | None:
+            return self._background(shown, alpha, rendition.backdrop)
+
+        return draw(frame, background, rendition.options.view, _text(self._first.options))
+
+    def _new_slates(self) -> list[privacy.Slates]:
+        return [privacy.Slates() for _ in self]
+
     def _background(self, frame: Frame, alpha: Plane, backdrop: Backdrop) -> Plane | None:
         """The background at the time of the frame; in live video grey, if the background can no longer be read."""
         try:
@@ -131,3 +149,7 @@ class Renditions:
 def _beside(renditions: Sequence[Frame]) -> Frame:
     """The first rendition, with the others as its `Frame.others`."""
     return replace(renditions[0], others=tuple(renditions[1:])) if len(renditions) > 1 else renditions[0]
+
+
+def _text(options: Options) -> str:
+    return options.slate if isinstance(options, FeedOptions) else ""

@@ -19,6 +19,8 @@ _SYSTEM_FILES = (  # where systems keep the trusted authorities in one file
     "/etc/ssl/cert.pem",
 )
 
+_OF_FORM = range(80, 94)  # OpenSSL's codes for what VERIFY_X509_STRICT finds, such as a missing key identifier
+
 
 def ca_file(settings: Settings) -> str:
     """The file of trusted authorities: MATTEBOX_CA_FILE, SSL_CERT_FILE, the system's, or that of the package certifi.
@@ -43,12 +45,28 @@ def tls_options(settings: Settings, insecure: bool) -> dict[str, str]:
 
 
 def tls_context(settings: Settings, insecure: bool) -> ssl.SSLContext:
-    """The same for Python's connections."""
-    if not insecure:
-        return ssl.create_default_context(cafile=ca_file(settings))
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    """The same for Python's connections.
+
+    From Python 3.13 on, certificates must have the form of RFC 5280, and a certificate in the file may also be one that
+    another authority has signed. For authorities that the operator names, which may be a camera's own certificate,
+    every version accepts the second and does not require the first, as FFmpeg does.
+    """
+    if insecure:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+    context = ssl.create_default_context(cafile=ca_file(settings))
+    if settings.ca_file is not None:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+def reason(exc: ssl.SSLCertVerificationError) -> str:
+    """What is wrong with a certificate."""
+    if exc.verify_code not in _OF_FORM:
+        return exc.verify_message
+    return f"{exc.verify_message}: RFC 5280 requires it; MATTEBOX_CA_FILE with its authority accepts it anyway"
 
 
 def problem(host: str, port: int, settings: Settings, timeout_s: float) -> str:
@@ -61,6 +79,6 @@ def problem(host: str, port: int, settings: Settings, timeout_s: float) -> str:
         ):
             return ""
     except ssl.SSLCertVerificationError as exc:
-        return exc.verify_message
+        return reason(exc)
     except (OSError, ValueError):
         return ""

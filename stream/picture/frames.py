@@ -40,7 +40,8 @@ class Frame:
     damaged: the decoder could not reconstruct all of it.
     arrived_s: when a live frame arrived, by `time.monotonic`; 0 for recordings.
     others: further renderings of the same moment, for a sink that writes several outputs.
-    slate: a grey placeholder for a live frame that did not arrive; shown as the background alone.
+    slate: a grey placeholder for a live frame that did not arrive; shown as the background, with a line of text if the
+        options have one.
     photo: of a still picture, the picture in full quality; of its rendering, the result.
     """
 

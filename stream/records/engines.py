@@ -11,6 +11,10 @@ engines skip it. This module imports no engine: `place` is text, which the worke
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream.settings import Settings
 
 AUTO = "auto"
 """The name for the best engine that the machine can run."""
@@ -49,7 +53,8 @@ class EngineRecord:
     modules: Python modules that its file imports, by their import names. extra: the extra in pyproject.toml that
     installs them; "" if they are always installed. weights: "module:NAME" of its `Weights`, if it has exactly one file
     of weights. catalogue: module of the weights from which users can choose (see `workers/weights/birefnet_hub.py`);
-    `Settings` then has a field named after the engine.
+    `Settings` then has a field named after the engine. chosen_weights: it has no default weights, so servers offer it
+    only if that field is set.
     """
 
     name: str
@@ -71,6 +76,7 @@ class EngineRecord:
     extra: str = ""
     weights: str = ""
     catalogue: str = ""
+    chosen_weights: bool = False
 
 
 _RECORDS = (
@@ -104,6 +110,12 @@ _RECORDS = (
         title="Green screen", steady=True, colours=True, options=("key",),
         implied_by={"key": "a screen colour was specified"},
     ),
+    EngineRecord(
+        "onnx", "workers.engines.onnx_file:OnnxFile", "Own network (onnx)",
+        "Any network in an ONNX file that computes a matte from one picture; the operator selects the file.",
+        title="Own network", heavy=True, coarse=True, options=("weights",),
+        modules=("onnxruntime", "onnx"), catalogue="workers.weights.onnx_cards", chosen_weights=True,
+    ),
 )  # fmt: skip
 
 ENGINES = {record.name: record for record in _RECORDS}
@@ -113,6 +125,12 @@ ENGINES = {record.name: record for record in _RECORDS}
 def names() -> tuple[str, ...]:
     """The names that users can choose: `auto`, then every engine."""
     return (AUTO, *ENGINES)
+
+
+def offered(settings: "Settings") -> dict[str, EngineRecord]:
+    """The engines that a server with these settings offers, by name: those without default weights only if the
+    operator has selected some."""
+    return {name: record for name, record in ENGINES.items() if not record.chosen_weights or getattr(settings, name)}
 
 
 def special_options() -> tuple[str, ...]:

@@ -18,13 +18,15 @@ from typing import Any, Literal
 
 from stream.errors import FeedChanged, FeedNameTaken, Fenced, KeyReused, NoFeed, TooManyFeeds
 from stream.limits import RECORD_ID
-from stream.records import redis_keys, versions
+from stream.records import versions
 from stream.records.feeds import (
     ClaimedFeed,
     Feed,
     FeedPage,
     FeedReport,
     FeedSecrets,
+    FeedState,
+    FeedSummary,
     OutputSecret,
     secret_field,
 )
@@ -43,6 +45,7 @@ class FeedStore:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
         self._left: deque[str] = deque(maxlen=_LEFT)
+        self._keys = self._link.keys
 
     async def close(self) -> None:
         await self._link.close()
@@ -56,7 +59,7 @@ class FeedStore:
         returns the feed created then instead. request: a digest, by which requests under one key are compared. Raises
         TooManyFeeds, FeedNameTaken, KeyReused.
         """
-        name, hidden = redis_keys.feed_key(feed.owner, key) if key else "", secrets.to_fields()
+        name, hidden = self._keys.feed_key(feed.owner, key) if key else "", secrets.to_fields()
         reply = await self._link.run(
             "feed/create", name, request, most, len(hidden), *hidden, *feed.to_fields(secrets)
         )  # fmt: skip
@@ -65,7 +68,7 @@ class FeedStore:
         return self._feed(reply, feed)
 
     async def feed(self, id: str) -> Feed | None:
-        found = await self._link.ask("HGETALL", redis_keys.feed(id))
+        found = await self._link.ask("HGETALL", self._keys.feed(id))
         return versions.attempted(Feed.from_fields, found) if found else None
 
     async def page(self, owner: str, limit: int, cursor: str = "") -> FeedPage:
@@ -99,6 +102,13 @@ class FeedStore:
     async def remove(self, id: str) -> None:
         """Remove a feed with its secrets; its worker ends it. Raises NoFeed."""
         _check(await self._link.run("feed/remove", id), id)
+
+    async def summary(self) -> FeedSummary:
+        """How many feeds there are in each state, and what the running ones report, of all users."""
+        states, reports = await self._link.run("feed/summary")
+        counts = dict(zip(states[::2], states[1::2], strict=True))
+        running = [versions.read_json(FeedReport, report) for report in reports]
+        return FeedSummary({state: int(counts.get(state, 0)) for state in FeedState}, running)
 
     async def reap(self) -> None:
         """Let other workers take the feeds of lost workers. Called by web processes, about twice a second."""
@@ -138,8 +148,8 @@ class FeedStore:
         for id in [id for id, answer in answers.items() if answer == _GONE]:
             if not await self._restored(feeds[id]):
                 lost.add(id)
-        versions = {id: answer for id, answer in answers.items() if answer not in (_LOST, _GONE)}
-        return lost, {id for id, version in versions.items() if int(version) != feeds[id].feed.version}
+        current = {id: answer for id, answer in answers.items() if answer not in (_LOST, _GONE)}
+        return lost, {id for id, version in current.items() if int(version) != feeds[id].feed.version}
 
     async def _restored(self, claimed: ClaimedFeed) -> bool:
         hidden = claimed.secrets.to_fields()
@@ -154,7 +164,8 @@ class FeedStore:
 
     async def report(self, feed: Feed, report: FeedReport) -> None:
         """Store the states and meters of a running feed. Raises NoFeed, Fenced."""
-        _check(await self._link.run("feed/report", *feed.ownership(), versions.dump_json(report)), feed.id)
+        texts = versions.report_texts(report)
+        _check(await self._link.run("feed/report", *feed.ownership(), *texts), feed.id)
 
     async def hand_back(self, feed: Feed) -> None:
         """Let other workers take the feed, because this one shuts down. Raises NoFeed, Fenced, as do the next two."""

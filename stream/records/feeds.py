@@ -17,8 +17,8 @@ from stream import limits
 from stream.records import versions
 from stream.records.jobs import POISON, Side
 from stream.records.live import ENGINE_FAILED, USAGE, Meters
-from stream.records.options import Options
-from stream.records.versions import SharedRecord
+from stream.records.options import FeedOptions
+from stream.records.versions import SharedRecord, Since
 
 FeedName = Annotated[str, Field(pattern=f"^{limits.NAME}$")]
 OutputId = Annotated[str, Field(pattern=f"^{limits.FEED_OUTPUT_ID}$")]
@@ -87,6 +87,10 @@ class OutputReport(_Record):
     dropped: int = Field(0, ge=0, description="not sent, because the receiver was too slow or away")
     bitrate_bps: int = Field(0, ge=0, description="sent recently")
     since_s: float = Field(0.0, ge=0, description="seconds in this state")
+    reconnects: Annotated[int, Since(2)] = Field(0, ge=0, description="lost connections that were made again")
+    latency_ms: Annotated[float, Since(2)] = Field(
+        0.0, ge=0, description="median from a frame's arrival to its being sent; 0: unknown"
+    )
 
 
 class FeedReport(_Record):
@@ -106,7 +110,7 @@ class Feed(SharedRecord):
     seconds since 1970, by the clock of Redis.
     """
 
-    stored_only = frozenset({"renewed_s", "deaths", "losses", "trial_s"})
+    stored_only = frozenset({"renewed_s", "deaths", "losses", "trial_s", "whole_report"})
 
     id: str = Field(min_length=1, max_length=limits.ID)
     owner: str = ""
@@ -116,7 +120,7 @@ class Feed(SharedRecord):
     width: Side = Field(0, description="of the outputs; 0: from the height and the aspect ratio, or as the source")
     height: Side = 0
     outputs: tuple[FeedOutput, ...] = Field((), max_length=limits.FEED_OUTPUTS)
-    options: Options = Options()
+    options: FeedOptions = FeedOptions()
     state: FeedState = FeedState.WAITING
     reason: str = ""
     detail: str = ""
@@ -148,7 +152,16 @@ class Feed(SharedRecord):
             for name in cls.model_fields
             if name in known
         }
+        if report := whole_report(known.get("fence", ""), known.get("whole_report", "")):
+            values["report"] = json.loads(report)
         return cls.read(values, known)
+
+
+def whole_report(fence: str, text: str) -> str:
+    """The report in a field `whole_report`, which begins with the fence of the worker that wrote it: "" if an older
+    version has changed the owner since, which does not know the field."""
+    written, _, report = text.partition(" ")
+    return report if written == fence else ""
 
 
 _TEXT_FIELDS = frozenset({"id", "owner", "name", "source", "state", "reason", "detail", "worker"})
@@ -209,3 +222,11 @@ class FeedPage:
 
     feeds: list[Feed]
     next: str
+
+
+@dataclass(frozen=True)
+class FeedSummary:
+    """All feeds of the service. states: number of feeds, for every state. running: the reports of those that run."""
+
+    states: Mapping[FeedState, int]
+    running: Sequence[FeedReport]

@@ -41,9 +41,11 @@ def from_json(record: str) -> Job:
 
 
 def summary(id: str, fields: Sequence[str]) -> JobSummary:
-    """fields: state, source, ended_s and progress, as stored. A state that only newer versions know counts as queued:
-    nothing of the job is removed."""
-    state, source, ended_s, progress = fields
-    known = JobState(state) if state in set(JobState) else JobState.QUEUED
-    fps = json.loads(progress).get("fps", 0.0) if known is JobState.RUNNING else 0.0
-    return JobSummary(id, known, source, float(ended_s), fps)
+    """fields: state, source and ended_s, as stored."""
+    state, source, ended_s = fields
+    return JobSummary(id, known_state(state), source, float(ended_s))
+
+
+def known_state(state: str) -> JobState:
+    """A state that only newer versions know counts as queued: nothing of the job is removed."""
+    return JobState(state) if state in set(JobState) else JobState.QUEUED

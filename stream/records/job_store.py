@@ -14,17 +14,27 @@ files or HTTP.
 import json
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stream.errors import BadMove, Fenced, JobsTooLarge, NoJob, TooManyJobs
 from stream.limits import RECORD_ID
-from stream.records import jobs, redis_keys, versions
-from stream.records.job_fields import from_fields, from_json, summary, to_fields
+from stream.records import jobs, versions
+from stream.records.job_fields import from_fields, from_json, known_state, summary, to_fields
 from stream.records.job_queue import READ_MOST, Place, forecast, read_queue
-from stream.records.jobs import Job, JobPage, JobSummary, Media, Quota, StoredResult, TaskCounts
+from stream.records.jobs import (
+    Job,
+    JobPage,
+    JobState,
+    JobSummary,
+    JobTotals,
+    Media,
+    Quota,
+    StoredResult,
+    TaskCounts,
+)
 from stream.records.redis_link import SLICE_S, RedisLink
 
 _BATCH = 50  # records read at once
@@ -37,7 +47,7 @@ Warnings = Sequence[tuple[str, str]]
 class JobTask:
     """A task that a worker owns. name: "plan", the number of a segment such as "0003", or "join".
 
-    plan: the text passed to `planned`, "" before. notes: the notes of finished tasks, by name.
+    plan: the text passed to `planned`, "" before. notes: for the join task, the notes of finished tasks, by name.
     """
 
     job: Job
@@ -59,6 +69,7 @@ class JobStore:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
         self._left: deque[str] = deque(maxlen=_LEFT)
+        self._keys = self._link.keys
 
     @property
     def link(self) -> RedisLink:
@@ -76,11 +87,11 @@ class JobStore:
         Raises TooManyJobs, JobsTooLarge: the quota is checked in the same step, so that simultaneous calls cannot
         exceed it.
         """
-        name = redis_keys.job_key(job.owner, key) if key else ""
+        name = self._keys.job_key(job.owner, key) if key else ""
         return self._job(await self._link.run("job/submit", name, *_limits(quota), *to_fields(job)), job.id)
 
     async def job(self, id: str) -> Job | None:
-        found = await self._link.ask("HGETALL", redis_keys.job(id))
+        found = await self._link.ask("HGETALL", self._keys.job(id))
         return from_fields(found) if found else None
 
     async def page(self, owner: str, limit: int, cursor: str = "") -> JobPage:
@@ -103,21 +114,32 @@ class JobStore:
 
     async def unfinished(self, owner: str) -> list[Job]:
         """The owner's jobs that have not ended, in no order."""
-        return await self.read(list(await self._link.ask("SMEMBERS", redis_keys.unfinished(owner))))
+        return await self.read(list(await self._link.ask("SMEMBERS", self._keys.unfinished(owner))))
 
     async def expired(self, before_s: float) -> list[Job]:
         """Jobs that ended before that time, in seconds since 1970, oldest first."""
-        return await self.read(await self._link.ask("ZRANGEBYSCORE", redis_keys.ENDED, "-inf", before_s))
+        return await self.read(await self._link.ask("ZRANGEBYSCORE", self._keys.ended, "-inf", before_s))
 
     async def forecast(self) -> dict[str, Place]:
         """The places in the queue of the jobs that wait to start, by id, of all owners; without those that are too far
         back."""
         return forecast(read_queue(await self._link.run("job/queue", READ_MOST)))
 
+    async def totals(self) -> JobTotals:
+        """The numbers of jobs by state, and their speed, of all owners. Takes the same time for any number of jobs.
+
+        After an upgrade from a version that did not count them, jobs are added little by little.
+        """
+        speed, *states = await self._link.run("job/totals")
+        counts: Counter[JobState] = Counter()
+        for state, count in zip(states[::2], states[1::2], strict=True):
+            counts[known_state(state)] += int(count)
+        return JobTotals(counts, int(speed) / 1000)
+
     async def summaries(self) -> list[JobSummary]:
-        """All jobs of all owners, in no order."""
-        ids = await self._link.ask("ZRANGE", redis_keys.JOBS, 0, -1)
-        found = await self._each(ids, "HMGET", "state", "source", "ended_s", "progress")
+        """All jobs of all owners, in no order. Reads all of their records."""
+        ids = await self._link.ask("ZRANGE", self._keys.jobs, 0, -1)
+        found = await self._each(ids, "HMGET", "state", "source", "ended_s")
         return [summary(id, fields) for id, fields in zip(ids, found, strict=True) if fields[0]]
 
     async def tasks(self) -> TaskCounts:
@@ -135,7 +157,7 @@ class JobStore:
         for start in range(0, len(ids), _BATCH):
             pipe = self._link.pipeline(transaction=False)
             for id in ids[start : start + _BATCH]:
-                pipe.execute_command(command, redis_keys.job(id), *fields)
+                pipe.execute_command(command, self._keys.job(id), *fields)
             replies += await self._link.call(pipe.execute())
         return replies
 
@@ -168,7 +190,7 @@ class JobStore:
         return (from_json(found[0]), int(found[1])) if found else None
 
     async def hook_delivered(self, id: str) -> None:
-        await self._link.ask("ZREM", redis_keys.HOOKS, id)
+        await self._link.ask("ZREM", self._keys.hooks, id)
 
     async def postpone_hook(self, id: str, delay_s: float) -> None:
         await self._link.run("job/postpone_hook", id, delay_s)
@@ -202,7 +224,9 @@ class JobStore:
                 continue
             if (left_s := min(until_s - time.monotonic(), SLICE_S)) <= 0:
                 return None
-            await self._link.ask("BLPOP", redis_keys.WAKE, left_s, wait_s=left_s)
+            woken = await self._link.ask("BLPOP", self._keys.wake, left_s, wait_s=left_s)
+            if not woken and time.monotonic() >= until_s:
+                return None
 
     async def renew(self, task: JobTask, frames: int = 0, leaving: bool = False) -> Job:
         """Renew the lease, every half second, and report the number of finished frames. Raises NoJob if Redis has lost

@@ -3,7 +3,8 @@
 Knows nothing about Redis or storage: `stream/records/job_store.py` stores these records, `stream/storage` the files.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -147,7 +148,10 @@ class Job(SharedRecord):
     Times are in seconds since 1970, by the clock of Redis.
     """
 
-    stored_only = frozenset({"fence", "told", "of_frames", "counted_s", "mark_s", "mark_frames", "mark_fps"})
+    stored_only = frozenset(
+        {"fence", "told", "of_frames", "counted_s", "kept_s", "mark_s", "mark_frames", "mark_fps"}
+        | {"sum_frames", "sum_segments", "sum_done", "sums_s"}
+    )
 
     id: str = Field(min_length=1, max_length=limits.ID)
     owner: str = ""
@@ -191,13 +195,20 @@ class Job(SharedRecord):
 
 @dataclass(frozen=True)
 class JobSummary:
-    """What housekeeping and metrics need of a job. fps: frames per second, 0 unless it is running."""
+    """What housekeeping needs of a job."""
 
     id: str
     state: JobState
     source: str
     ended_s: float
-    fps: float
+
+
+@dataclass(frozen=True)
+class JobTotals:
+    """Of all jobs. states: the number of jobs in each state that any is in. fps: frames per second."""
+
+    states: Mapping[JobState, int] = field(default_factory=dict)
+    fps: float = 0.0
 
 
 @dataclass(frozen=True)

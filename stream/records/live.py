@@ -6,7 +6,7 @@ Knows nothing about Redis: `stream/records/live_store.py` stores these records, 
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,7 +14,7 @@ from stream import limits
 from stream.records import versions
 from stream.records.jobs import POISON
 from stream.records.options import Options
-from stream.records.versions import SharedRecord
+from stream.records.versions import SharedRecord, Since
 
 
 class SessionKind(StrEnum):
@@ -118,7 +118,7 @@ class Session(SharedRecord):
     seconds since 1970, by the clock of the store.
     """
 
-    stored_only = frozenset({"late", "entry"})
+    stored_only = frozenset({"late", "entry", "kept_s"})
 
     id: str = Field(min_length=1, max_length=limits.ID)
     kind: SessionKind
@@ -202,6 +202,29 @@ class Command(_Record):
     reason: str = Field("", description="kind end: the reason to record")
 
 
+class FeedCounts(_Record):
+    """What the feeds of a worker did since its start, all together. No count ever decreases."""
+
+    frames_in: int = Field(0, ge=0, description="decoded from sources")
+    frames_out: int = Field(0, ge=0, description="sent, by all outputs together")
+    dropped: dict[str, int] = Field(default_factory=dict, description="frames by cause")
+    reconnects: dict[str, int] = Field(
+        default_factory=dict, description="lost connections that were made again: source, output"
+    )
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            frames_in=self.frames_in + other.frames_in,
+            frames_out=self.frames_out + other.frames_out,
+            dropped=_sums(self.dropped, other.dropped),
+            reconnects=_sums(self.reconnects, other.reconnects),
+        )
+
+
+def _sums(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
 class Worker(_Record):
     """A worker, as described by its heartbeat. Times are in seconds since 1970, by the clock of the store."""
 
@@ -222,6 +245,7 @@ class Worker(_Record):
     failures: dict[str, int] = Field(
         default_factory=dict, description="failed live sessions since the start, by reason"
     )
+    feeds: Annotated[FeedCounts, Since(2)] = FeedCounts()
     memory_bytes: int = Field(0, ge=0, description="resident memory")
     device_bytes: int = Field(0, ge=0, description="GPU memory used by this process; 0 on a CPU")
     started_s: float = Field(0.0, description="first heartbeat; 0 in that one")

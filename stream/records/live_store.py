@@ -13,19 +13,33 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
 from stream.errors import BadMove, Fenced, NameTaken, NoSession, StoreDown
 from stream.records import lifetimes, live, redis_keys, versions
-from stream.records.live import MOVES, PROBLEMS, Answer, Command, Meters, Offer, Session, SessionState, Worker
+from stream.records.live import (
+    MOVES,
+    PROBLEMS,
+    Answer,
+    Command,
+    Meters,
+    Offer,
+    Session,
+    SessionKind,
+    SessionState,
+    Worker,
+)
 from stream.records.options import Options
 from stream.records.redis_link import REPLY_TIMEOUT_S, SLICE_S, RedisLink, ResponseError
 
 _log = logging.getLogger(__name__)
 _REQUEUED_S = 0.1  # during which another worker can get an offer that this one cannot process
+_TOGETHER = 200  # records in one call, so that long ones do not hold up others
+_LEFT = "left"
+T = TypeVar("T")
 
 
 class LiveStore:
@@ -34,6 +48,7 @@ class LiveStore:
     def __init__(self, redis: str | RedisLink) -> None:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
+        self._keys = self._link.keys
         self._read: dict[str, list[str]] = {}
         self._untaken: dict[str, tuple[str, str, str]] = {}  # by worker: the offer that it was taking in an outage
         self._unawaited: dict[str, float] = {}  # sessions offered in an outage → when their offers expire
@@ -80,7 +95,7 @@ class LiveStore:
 
     async def _answer(self, id: str, until_s: float) -> str | None:
         while (wait_s := min(until_s - time.monotonic(), SLICE_S)) > 0:
-            got = await self._link.ask("BLPOP", redis_keys.answer(id), wait_s, wait_s=wait_s)
+            got = await self._link.ask("BLPOP", self._keys.answer(id), wait_s, wait_s=wait_s)
             if got:
                 return str(got[1])
         return None
@@ -108,20 +123,20 @@ class LiveStore:
     async def _take(self, worker: str, entry: str, id: str, sdp: str) -> tuple[Session, Offer] | Literal[False] | None:
         """None: too late. False: left to workers of other versions."""
         try:
-            if not await self._can_process(id):
-                await self._link.run("live/requeue", id, entry)
+            got = await self._link.run("live/take", id, worker, entry, versions.understood())
+            if not got:
+                return None
+            if got == [_LEFT]:
                 return False
-            got = await self._link.run("live/take", id, worker, entry)
+            fields = dict(zip(got[1][::2], got[1][1::2], strict=True))
+            session = _processable(fields)
+            if session is None:
+                await self._link.run("live/hand_back", id, worker, fields["fence"], sdp, got[0])
+                return False
         except StoreDown:
             self._untaken[worker] = entry, id, sdp
             raise
-        return (Session.from_fields(got[1]), Offer(session=id, sdp=sdp, deadline_s=float(got[0]))) if got else None
-
-    async def _can_process(self, id: str) -> bool:
-        """Whether this version can run the session; True if there is none."""
-        fields = await self._link.ask("HGETALL", redis_keys.session(id))
-        session = versions.attempted(Session.from_fields, fields) if fields else None
-        return not fields or (session is not None and versions.can_process(session, session.options.engine))
+        return session, Offer(session=id, sdp=sdp, deadline_s=float(got[0]))
 
     async def hand_back(self, session: Session, offer: Offer) -> None:
         """Let other workers take an offer that `take` returned and that was not answered. Raises NoSession, Fenced,
@@ -130,7 +145,7 @@ class LiveStore:
 
     async def _next_offer(self, worker: str, wait_s: float) -> tuple[str, str, str] | None:
         block = ("BLOCK", max(1, int(wait_s * 1000)))  # 0 would block indefinitely
-        query = ("XREADGROUP", "GROUP", redis_keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", redis_keys.OFFERS, ">")
+        query = ("XREADGROUP", "GROUP", redis_keys.GROUP, worker, "COUNT", 1, *block, "STREAMS", self._keys.offers, ">")
         try:
             got = await self._link.ask(*query, wait_s=wait_s)
         except ResponseError as exc:
@@ -145,10 +160,8 @@ class LiveStore:
     async def accept(self, worker: str, id: str) -> Session | None:
         """As `take`, for the session of a viewer that a "view" command announced. None: too late, or of a newer
         version."""
-        if not await self._can_process(id):
-            return None
-        taken = await self._link.run("live/take", id, worker, "")
-        return Session.from_fields(taken[1]) if taken else None
+        taken = await self._link.run("live/take", id, worker, "", versions.understood())
+        return _processable(taken[1]) if taken and taken != [_LEFT] else None
 
     async def reply(self, session: Session, answer: Answer) -> None:
         """Answer the client that is waiting in `offer`. Raises Fenced if it is no longer waiting, NoSession."""
@@ -157,23 +170,24 @@ class LiveStore:
     # Sessions: any process reads them; their worker changes their state.
 
     async def session(self, id: str) -> Session | None:
-        found = await self._link.ask("HGETALL", redis_keys.session(id))
+        found = await self._link.ask("HGETALL", self._keys.session(id))
         return versions.attempted(Session.from_fields, found) if found else None
 
     async def sessions(self, owner: str | None = None) -> list[Session]:
         """All sessions, also those ended in the last ten minutes, newest first; only those of `owner` if given."""
-        ids = await self._link.ask("ZRANGE", redis_keys.SESSIONS, 0, -1)
-        pipe = self._link.pipeline(transaction=False)
-        for id in ids:
-            pipe.execute_command("HGETALL", redis_keys.session(id))
-        records = await self._link.call(pipe.execute()) if ids else []
-        found = versions.readable(Session.from_fields, (fields for fields in records if fields))
-        selected = (s for s in found if owner is None or s.owner == owner)
-        return sorted(selected, key=lambda s: s.created_s, reverse=True)
+        found: list[Session] = []
+        for part in _parts(await self._link.ask("ZRANGE", self._keys.sessions, 0, -1), _TOGETHER):
+            pipe = self._link.pipeline(transaction=False)
+            for id in part:
+                pipe.execute_command("HGETALL", self._keys.session(id))
+            records = await self._link.call(pipe.execute())
+            selected = (f for f in records if f and owner in (None, f["owner"]))
+            found += versions.readable(Session.from_fields, selected)
+        return sorted(found, key=lambda s: s.created_s, reverse=True)
 
     async def stream(self, name: str) -> Session | None:
         """The live session that publishes under that name, if any."""
-        id = await self._link.ask("GET", redis_keys.name(name))
+        id = await self._link.ask("GET", self._keys.name(name))
         found = await self.session(id) if id else None
         return found if found and found.state is SessionState.LIVE else None
 
@@ -198,9 +212,22 @@ class LiveStore:
 
     async def report(self, session: Session, meters: Meters) -> None:
         """Record the session's measurements. Raises Fenced or BadMove when it has ended."""
-        reply = await self._link.run("live/report", *session.ownership(), versions.dump_json(meters))
+        ((session, reply),) = await self._reported([(session, meters)])
         if reply[0] != "gone":
             _check(reply, session.id)
+
+    async def report_all(self, measured: Iterable[tuple[Session, Meters]]) -> None:
+        """As `report`, for all sessions of a worker. Those that have ended are left out."""
+        await self._reported(measured)
+
+    async def _reported(self, measured: Iterable[tuple[Session, Meters]]) -> list[tuple[Session, list[str]]]:
+        """The sessions with the replies of the script."""
+        replies: list[tuple[Session, list[str]]] = []
+        for part in _parts(list(measured), _TOGETHER):
+            values = [value for s, meters in part for value in (*s.ownership(), versions.dump_json(meters))]
+            found = await self._link.run("live/report", *values)
+            replies += zip((session for session, _ in part), found, strict=True)
+        return replies
 
     async def renew(self, sessions: Iterable[Session]) -> set[str]:
         """Renew the leases of a worker's sessions, every second. sessions: as `take` and `move` last returned them.
@@ -208,13 +235,19 @@ class LiveStore:
         Returns the ids of sessions that the worker no longer owns and must stop. Leases that expired while Redis was
         unreachable are renewed. Records that Redis has lost are restored, with their fences.
         """
-        by_length: dict[int, list[str]] = {}  # one call for records with the same number of fields: usually for all
-        for fields in (session.to_fields() for session in sessions):
-            by_length.setdefault(len(fields), []).extend(fields)
-        lost: set[str] = set()
-        for length, values in by_length.items():
-            lost.update(await self._link.run("live/renew", str(length), *values))
+        lost = set()
+        for part in _parts(list(sessions), _TOGETHER):
+            values = [
+                value for s in part for value in (*s.ownership(), s.name if s.kind is SessionKind.PUBLISH else "")
+            ]
+            for session, reply in zip(part, await self._link.run("live/renew", *values), strict=True):
+                if reply == "lost" or (reply == "gone" and not await self._restored(session)):
+                    lost.add(session.id)
         return lost
+
+    async def _restored(self, session: Session) -> bool:
+        """Restore a record that Redis has lost from its worker's copy. False: the worker does not own it."""
+        return bool(await self._link.run("live/restore", *session.to_fields()) == "ok")
 
     async def change(self, id: str, options: Options) -> Session:
         """Set a session's options, and send them to its worker. Raises NoSession, BadMove if the session has ended."""
@@ -253,7 +286,7 @@ class LiveStore:
 
     async def commands(self, worker: str, block_s: float) -> list[Command]:
         """New commands for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
-        key, until_s = redis_keys.commands(worker), time.monotonic() + block_s
+        key, until_s = self._keys.commands(worker), time.monotonic() + block_s
         if read := self._read.get(worker):  # deleted only now, because the caller has received them
             await self._link.ask("XDEL", key, *read)
             self._read[worker] = []
@@ -270,14 +303,16 @@ class LiveStore:
     async def beat(self, worker: Worker) -> float:
         """Heartbeat, every second; a worker without one for 4 s is no longer listed. Returns the store's time: a
         worker's own clock may be wrong."""
-        return float(await self._link.run("live/beat", worker.id, versions.dump_json(worker)))
+        return float(await self._link.run("live/beat", worker.id, *versions.report_texts(worker)))
 
     async def workers(self, kind: str = "") -> list[Worker]:
         """Workers with a heartbeat in the last 4 s; only of one kind, "live" or "files", if given."""
-        listed: Any = await self._link.ask("ZRANGE", redis_keys.WORKERS, 0, -1, "WITHSCORES")
+        listed: Any = await self._link.ask("ZRANGE", self._keys.workers, 0, -1, "WITHSCORES")
         ids, gone_s = listed[::2], [float(score) for score in listed[1::2]]
-        texts: Any = await self._link.ask("MGET", *(redis_keys.worker(id) for id in ids)) if ids else []
-        beats = ((text, at_s) for text, at_s in zip(texts, gone_s, strict=True) if text)
+        keys = [key(id) for key in (self._keys.worker, self._keys.whole_worker) for id in ids]
+        texts: Any = await self._link.ask("MGET", *keys) if ids else []
+        found = zip(texts[: len(ids)], texts[len(ids) :], gone_s, strict=True)
+        beats = ((whole or text, at_s) for text, whole, at_s in found if text)
         return [worker for worker in versions.readable(_worker, beats) if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:
@@ -288,12 +323,21 @@ class LiveStore:
 
     async def spend(self, key: str, limit: int, window_s: int) -> float:
         """Count one use of `key`, limited to `limit` per `window_s`. Returns 0.0 if granted, else seconds to wait."""
-        name, pipe = redis_keys.spent(key), self._link.pipeline()
+        name, pipe = self._keys.spent(key), self._link.pipeline()
         pipe.set(name, 0, ex=window_s, nx=True)
         pipe.incr(name)
         pipe.pttl(name)
         _, count, left_ms = await self._link.call(pipe.execute())
         return 0.0 if count <= limit else max(left_ms, 1) / 1000
+
+    async def share_secret(self, fingerprint: str) -> str:
+        """Store the fingerprint of a web process's secret for a minute, unless another is stored. Returns that which is
+        stored then."""
+        await self._link.ask("SET", self._keys.web_secret, fingerprint, "NX", "EX", lifetimes.SECRET_S)
+        found = str(await self._link.ask("GET", self._keys.web_secret) or fingerprint)
+        if found == fingerprint:
+            await self._link.ask("EXPIRE", self._keys.web_secret, lifetimes.SECRET_S)
+        return found
 
 
 def _check(reply: list[str], id: str) -> None:
@@ -308,12 +352,23 @@ def _check(reply: list[str], id: str) -> None:
             raise NameTaken(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
 
 
+def _processable(fields: Mapping[str, str] | Sequence[str]) -> Session | None:
+    """The session in a record, or None if this version cannot run it."""
+    session = versions.attempted(Session.from_fields, fields)
+    return session if session is not None and versions.can_process(session, session.options.engine) else None
+
+
 def _worker(beat: tuple[str, float]) -> Worker:
     """From the text of a heartbeat, and when it expires. Raises ValidationError if its kind or its state is unknown: it
     must not count as one of those that are known."""
     text, gone_s = beat
     known = {name: value for name, value in json.loads(text).items() if name in Worker.model_fields}
     return Worker.model_validate(known | {"seen_s": gone_s - lifetimes.BEAT_S})
+
+
+def _parts(values: Sequence[T], count: int) -> Iterator[Sequence[T]]:
+    """The values, `count` at a time."""
+    return (values[start : start + count] for start in range(0, len(values), count))
 
 
 def _command(text: str) -> Command | None:

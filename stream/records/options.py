@@ -5,12 +5,23 @@ Knows nothing about where a video comes from or which machine processes it.
 
 import re
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from stream import limits
 from stream.errors import UsageError
 from stream.records.engines import AUTO, ENGINES, special_options, taking
+from stream.records.slate import read_slate
+from stream.records.versions import Since
 from stream.suggestions import nearest
 
 Rgb = tuple[int, int, int]
@@ -201,6 +212,14 @@ class Options(BaseModel):
             return cls(**fields)
         except ValidationError as exc:
             raise UsageError("; ".join(_readable(error) for error in exc.errors())) from None
+
+
+class FeedOptions(Options):
+    """The options of a live video whose source may be away: of feeds, `mattebox stream` and `mattebox camera`."""
+
+    slate: Annotated[str, Field(max_length=limits.SLATE), AfterValidator(read_slate), Since(2)] = Field(
+        "", description="A line of text over the background while the source is away; by default none."
+    )
 
 
 def _readable(error: Any) -> str:

@@ -6,22 +6,31 @@
     redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]…/MASTER[/DB]
                                                   the current master of a group that Redis Sentinel watches
     rediss+sentinel://…                           the same over TLS, to the sentinels too
+    redis+cluster://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]…
+                                                  a Redis Cluster; some of its nodes
+    rediss+cluster://…                            the same over TLS
 
 Options follow after `?`, as `ssl_ca_certs=FILE`. With Sentinel, USER and PASSWORD are those of the master;
-`sentinel_username` and `sentinel_password` are options for sentinels that require a login too.
+`sentinel_username` and `sentinel_password` are options for sentinels that require a login too. `prefix=NAME` replaces
+`mattebox` at the beginning of all keys. In a cluster the name is a hash tag, in braces. Elsewhere it is used as it is:
+there the keys of a running installation must not change their names.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, urlencode
 
 from stream.errors import UsageError
+from stream.records.redis_keys import PREFIX
 
 _PORT, _SENTINEL_PORT = 6379, 26379
 _SENTINEL = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
-_SCHEMES = ("redis", "rediss", "unix", *_SENTINEL)
+_CLUSTER = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+_SCHEMES = ("redis", "rediss", "unix", *_SENTINEL, *_CLUSTER)
 _CREDENTIALS = ("sentinel_username", "sentinel_password")
-_NO_HOST = "master"  # stands for the master's host, which the sentinels know
+_NO_HOST = "master"  # stands for the master's host, which the sentinels or the nodes of the cluster know
+_PREFIX_MOST = 64
+_PREFIX = re.compile(r"[\w.-]*(\{[\w.-]+\})?[\w.-]*", re.ASCII)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:,\[\]@/\s]+)(?::(\d{1,5}))?")
 
 
@@ -29,9 +38,10 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:,\[\]@/\s]+)(?::(\d{1,5}))?")
 class RedisAddress:
     """shown: the address without user, password and options, for messages. url: of the server, in the client's syntax.
 
-    hosts: (host, port) of the server or of the sentinels; empty for a unix socket. sentinels: their URLs, in the
-    client's syntax; empty without Sentinel. master: the name of the group that they watch. With Sentinel, the host and
-    port of `url` are meaningless: the sentinels know them.
+    hosts: (host, port) of the server, of the sentinels or of nodes of the cluster; empty for a unix socket. sentinels:
+    their URLs, in the client's syntax; empty without Sentinel. master: the name of the group that they watch. cluster:
+    whether it is a Redis Cluster. prefix: of all keys. With Sentinel and in a cluster, the host and port of `url` are
+    meaningless: the sentinels or the nodes know them.
     """
 
     shown: str
@@ -39,6 +49,8 @@ class RedisAddress:
     hosts: tuple[tuple[str, int], ...] = ()
     sentinels: tuple[str, ...] = ()
     master: str = ""
+    cluster: bool = False
+    prefix: str = PREFIX
 
     @property
     def tls(self) -> bool:
@@ -48,21 +60,60 @@ class RedisAddress:
 def parse(url: str) -> RedisAddress:
     """Raises UsageError."""
     scheme, _, rest = url.partition("://")
-    rest, _, options = rest.partition("?")
-    user, _, place = rest.rpartition("@")
-    shown = f"{scheme}://{place}"
+    shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
     try:
         if scheme not in _SCHEMES or not url.startswith(f"{scheme}://"):
             raise ValueError(f"write it as {', '.join(f'{name}://' for name in _SCHEMES)}…")
-        if scheme == "unix":
-            return RedisAddress(shown, url)
-        if scheme in _SENTINEL:
-            return _with_sentinel(shown, _SENTINEL[scheme], user, place, options)
-        host, _, database = place.partition("/")
-        _check_database(database)
-        return RedisAddress(shown, url, _hosts(host or "localhost", _PORT, several=False))
+        url, name = _without_prefix(url)
+        address = _address(shown, scheme, url.partition("://")[2])
+        return replace(address, prefix=_prefix(name, address.cluster))
     except ValueError as exc:
         raise UsageError(f"REDIS_URL={shown!r}: {exc}") from None
+
+
+def _address(shown: str, scheme: str, rest: str) -> RedisAddress:
+    """rest: what follows after the scheme, without the option for the prefix."""
+    whole, _, options = rest.partition("?")
+    user, _, place = whole.rpartition("@")
+    if scheme == "unix":
+        return RedisAddress(shown, f"{scheme}://{rest}")
+    if scheme in _SENTINEL:
+        return _with_sentinel(shown, _SENTINEL[scheme], user, place, options)
+    if scheme in _CLUSTER:
+        return _with_cluster(shown, _CLUSTER[scheme], user, place, options)
+    host, _, database = place.partition("/")
+    _check_database(database)
+    return RedisAddress(shown, f"{scheme}://{rest}", _hosts(host or "localhost", _PORT, several=False))
+
+
+def _without_prefix(url: str) -> tuple[str, str]:
+    """The URL without the option `prefix`, and the value of that, "" if there is none. Any other URL is unchanged."""
+    whole, _, options = url.partition("?")
+    pairs = parse_qsl(options, keep_blank_values=True)
+    names = [value for name, value in pairs if name == "prefix"]
+    if not names:
+        return url, ""
+    others = urlencode([(name, value) for name, value in pairs if name != "prefix"])
+    if not names[-1] or len(names[-1]) > _PREFIX_MOST or not _PREFIX.fullmatch(names[-1]):
+        raise ValueError(
+            f"the prefix has 1 to {_PREFIX_MOST} letters, digits, dots, hyphens and underscores, one part of which may "
+            "be in braces"
+        )
+    return f"{whole}?{others}" if others else whole, names[-1]
+
+
+def _prefix(name: str, cluster: bool) -> str:
+    """The prefix of all keys. A name that has braces already is a hash tag."""
+    name = name or PREFIX.removesuffix(":")
+    return f"{{{name}}}:" if cluster and "{" not in name else f"{name}:"
+
+
+def _with_cluster(shown: str, scheme: str, user: str, place: str, options: str) -> RedisAddress:
+    hosts, _, database = place.partition("/")
+    if database not in ("", "0"):
+        raise ValueError("a cluster has only the database 0")
+    url = f"{scheme}://{user}{'@' if user else ''}{_NO_HOST}?{options}"
+    return RedisAddress(shown, url, _hosts(hosts, _PORT, several=True), cluster=True)
 
 
 def _with_sentinel(shown: str, scheme: str, user: str, place: str, options: str) -> RedisAddress:

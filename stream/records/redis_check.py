@@ -10,17 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from stream.errors import ServerError, StoreDown
-from stream.records import redis_keys
 from stream.records.redis_link import RedisLink, ResponseError
 
 _RETRY_S = 1.0
 _PROBE_S = 1.0
 _OLDEST = {"redis": 7, "valkey": 8}
 _PROBE = "return redis.call('SET', ARGV[1], '', 'PX', 1000)"
-_CLUSTER = (
-    "it is a Redis Cluster, which Mattebox does not support, because its atomic scripts use many keys, which a cluster "
-    "spreads over its nodes; use a single server, or Redis Sentinel for failover"
-)
+_CLUSTER = "it is a node of a Redis Cluster: write redis+cluster://HOST:PORT,HOST:PORT"
+_OF_CLUSTER = re.compile(r"SELECT is not allowed|(CLUSTERDOWN|MOVED|ASK|CROSSSLOT)\b|Script attempted .*non local key")
 _ADVICE = tuple(
     (re.compile(pattern), advice)
     for pattern, advice in {
@@ -28,32 +25,34 @@ _ADVICE = tuple(
         r"no sentinel .*(WRONGPASS|AUTH <password>)": "sentinel_username or sentinel_password is wrong",
         r"no sentinel .*No such master": "the sentinels watch no master with that name",
         r"no sentinel .*unknown command": "it is a Redis server, not a sentinel: write redis://",
-        r"NOAUTH|Authentication required": "it requires a password: write redis://:PASSWORD@HOST",
-        r"WRONGPASS": "the user or the password is wrong",
-        r"AUTH <password> called without": "a password is given, but the server requires none",
-        r"NOPERM|ACL failure|The user executing": "the user lacks permissions: it needs ~mattebox:* +@all -@dangerous",
+        r"no node .*cluster support disabled": "it is not in cluster mode: write redis://HOST:PORT",
+        r"(no node .*)?(NOAUTH|Authentication required)": "it requires a password: write redis://:PASSWORD@HOST",
+        r"(no node .*)?WRONGPASS": "the user or the password is wrong",
+        r"(no node .*)?AUTH <password> called without": "a password is given, but the server requires none",
+        r"(no node .*)?(NOPERM|ACL failure|The user executing)": "the user lacks permissions: it needs ~PREFIX* "
+        "&PREFIX* +@all -@dangerous",
         r"DB index is out of range": "it has no database with that number",
-        r"SELECT is not allowed|CLUSTERDOWN|MOVED|CROSSSLOT|non local key": _CLUSTER,
         r".*CERTIFICATE_VERIFY_FAILED": "its TLS certificate is not trusted: add ?ssl_ca_certs=FILE",
         r".*(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)": "it requires a TLS client certificate: add "
         "?ssl_certfile=FILE&ssl_keyfile=FILE",
         r"Error 13 ": "permission denied to open its socket",
-        r"Error 2 connecting to [^/]": "a file of its TLS options does not exist",
+        r".*Error 2 connecting to [^/]": "a file of its TLS options does not exist",
     }.items()
 )
-"""Beginning of the reason in a StoreDown → what is wrong. Any other reason may pass."""
+"""Beginning of the reason in a StoreDown → what is wrong; PREFIX: that of the keys. Any other reason may pass."""
 
 
 async def check(link: RedisLink) -> None:
     """Raises ServerError if the server cannot be used and waiting does not help, StoreDown if it cannot be reached now
     or refuses calls for a reason that may pass."""
     try:
-        if problem := set_up_problem(await _hello(link)):
+        if problem := set_up_problem(await _hello(link), link.place.cluster):
             raise ServerError(f"Redis at {link.address}: {problem}")
-        await link.ask("EVAL", _PROBE, 0, redis_keys.PING)
+        await link.ask("EVAL", _PROBE, 1, link.keys.prefix, link.keys.ping)
+        await link.ask("PUBLISH", link.keys.ping, "")
     except StoreDown as exc:
         reason = str(exc).partition(f"{link.address}: ")[2]
-        advice = next((advice for pattern, advice in _ADVICE if pattern.match(reason)), "") or await _protocol(link)
+        advice = _advice(link, reason) or await _protocol(link)
         if not advice:
             raise
         raise ServerError(f"Redis at {link.address}: {advice} ({reason})") from None
@@ -88,10 +87,19 @@ async def _check_once_reached(link: RedisLink) -> None:
             await asyncio.sleep(_RETRY_S)
 
 
-def set_up_problem(hello: Mapping[str, Any]) -> str:
-    """What is wrong with a server that describes itself so, as in HELLO; "" if nothing is."""
+def _advice(link: RedisLink, reason: str) -> str:
+    """What is wrong; "" if the reason may pass."""
+    if not link.place.cluster and _OF_CLUSTER.match(reason):
+        return _CLUSTER
+    advice = next((advice for pattern, advice in _ADVICE if pattern.match(reason)), "")
+    return advice.replace("PREFIX", link.keys.prefix)
+
+
+def set_up_problem(hello: Mapping[str, Any], cluster: bool = False) -> str:
+    """What is wrong with a server that describes itself so, as in HELLO; "" if nothing is. cluster: it was found by an
+    address of a cluster."""
     server, version = str(hello.get("server", "redis")), str(hello.get("version", ""))
-    if hello.get("mode") == "cluster":
+    if hello.get("mode") == "cluster" and not cluster:
         return _CLUSTER
     if hello.get("mode") == "sentinel":
         return "it is a sentinel: write redis+sentinel://HOST:PORT/MASTER"

@@ -1,4 +1,7 @@
-"""A process's connection to Redis: commands, scripts and timeouts. The only module that imports the Redis client.
+"""A process's connection to Redis: commands, scripts and timeouts.
+
+Only this module and its parts import the Redis client: `redis_sentinel.py`, `redis_cluster.py`, `redis_poll.py` and
+`redis_errors.py`.
 
 Needs Redis 7 or Valkey 8, or newer. A call takes at most its own timeout plus a second: when Redis is unreachable or
 refuses the call for a reason that may pass, it raises StoreDown, and the next call tries again. Connections are bounded
@@ -6,40 +9,27 @@ refuses the call for a reason that may pass, it raises StoreDown, and the next c
 `stream/records/live_store.py` has those of live video, `stream/records/job_store.py` those of file jobs.
 """
 
-import asyncio
-import re
-from collections.abc import Coroutine, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import redis.asyncio as aioredis
 from redis.asyncio.connection import ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import (
-    MasterNotFoundError,
-    Sentinel,
-    SentinelConnectionPool,
-    SentinelManagedConnection,
-    SentinelManagedSSLConnection,
-)
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AskError,
-    ClusterError,
-    ExecAbortError,
-    InvalidResponse,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
 from redis.exceptions import ConnectionError as RedisGone
-from redis.exceptions import TimeoutError as RedisSlow
+from redis.exceptions import RedisError, ResponseError
 
 from stream.errors import StoreDown, UsageError
-from stream.records import redis_address, redis_keys, scripts
+from stream.records import redis_address, scripts
 from stream.records.lifetimes import WAITING
 from stream.records.redis_address import RedisAddress
+from stream.records.redis_cluster import cluster_pool
+from stream.records.redis_errors import is_outage, reason
+from stream.records.redis_keys import RedisKeys
+from stream.records.redis_sentinel import sentinel_pool
 from stream.records.turns import Turns, reply_timeout
 
 __all__ = ["REPLY_TIMEOUT_S", "SLICE_S", "RedisLink", "ResponseError", "is_outage", "reason"]
@@ -50,31 +40,17 @@ SLICE_S = 1.0  # longest blocking wait in Redis; a server that stops is detected
 REPLY_TIMEOUT_S = 1.0  # timeout of any reply
 _CALLS = 32  # calls at a time: Redis answers one after the other, so more would only wait there instead of here
 _WAITS = WAITING  # blocking calls at a time: one for each offer that may wait
-_SENTINEL_S = 0.4  # timeout of a sentinel; leaves time to connect to the master within REPLY_TIMEOUT_S
-
-_OUTAGES = (
-    *(RedisGone, RedisSlow, OSError, InvalidResponse),  # RedisGone includes LOADING, NOAUTH and WRONGPASS
-    *(OutOfMemoryError, ReadOnlyError, NoPermissionError, ExecAbortError),
-    *(ClusterError, AskError),  # CLUSTERDOWN, MASTERDOWN, MOVED
-)
-_OUTAGE = re.compile(
-    r"(OOM|READONLY|LOADING|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|BUSY|TRYAGAIN|CROSSSLOT|NOAUTH|NOPERM)\b"
-    r"|UNBLOCKED force"  # the server became a replica while the call waited
-    r"|DB index is out of range|SELECT is not allowed"
-    r"|ACL failure in script|The user executing the script can't"
-    r"|Script attempted to access a non local key"  # a cluster
-)
-_IN_PIPELINE = " of pipeline caused error: "
 
 
 class RedisLink:
     """One object per process, for its event loop. address: the URL without user, password and options. place: the
-    parsed URL, with them."""
+    parsed URL, with them. keys: the names of all keys."""
 
     def __init__(self, url: str) -> None:
         """url: as in `redis_address`. Connects on first use. Raises UsageError."""
         self.place = redis_address.parse(url)
         self.address = self.place.shown
+        self.keys = RedisKeys(self.place.prefix)
         try:
             self._redis = aioredis.Redis.from_pool(_pool(self.place))
         except ValueError as exc:
@@ -88,7 +64,7 @@ class RedisLink:
     async def ping(self) -> bool:
         """Whether Redis answers and accepts writes. Does not raise StoreDown."""
         try:
-            await self.ask("SET", redis_keys.PING, "", "PX", 1000)
+            await self.ask("SET", self.keys.ping, "", "PX", 1000)
         except StoreDown:
             return False
         return True
@@ -112,7 +88,7 @@ class RedisLink:
         """Run the script `lua/<name>.lua`."""
         if name not in self._scripts:
             self._scripts[name] = self._redis.register_script(scripts.script(name))
-        return await self.call(self._scripts[name](args=values))
+        return await self.call(self._scripts[name](keys=[self.keys.prefix], args=values))
 
     async def ask(self, *arguments: str | float, wait_s: float = 0.0) -> Any:
         """Run a Redis command. wait_s: how long it may block."""
@@ -125,50 +101,63 @@ class RedisLink:
         Blocking calls have connections of their own, so that they never keep others waiting.
         """
         try:
-            async with (self._waits if wait_s else self._calls).turn(), reply_timeout(wait_s + REPLY_TIMEOUT_S):
-                return await command
+            with self._outages():
+                async with (self._waits if wait_s else self._calls).turn(), reply_timeout(wait_s + REPLY_TIMEOUT_S):
+                    return await command
+        finally:
+            command.close()  # it never ran if this call had no turn
+
+    @asynccontextmanager
+    async def subscribed(self, channel: str) -> AsyncIterator["Subscription"]:
+        """Within it, what is published on the channel is received, on a connection of its own. Raises StoreDown."""
+        with self._outages():
+            async with self._waits.turn(), self._redis.pubsub() as pubsub:
+                await pubsub.subscribe(channel)
+                yield await Subscription.confirmed(pubsub)
+
+    @contextmanager
+    def _outages(self) -> Iterator[None]:
+        """Turns the client's errors about an outage into StoreDown."""
+        try:
+            yield
         except (RedisError, OSError) as exc:
             if is_outage(exc):
                 raise StoreDown(f"Redis at {self.address}: {reason(exc)}") from exc
             raise
-        finally:
-            command.close()  # it never ran if this call had no turn
 
 
-def is_outage(exc: BaseException) -> bool:
-    """Whether an error means that Redis is unavailable or refuses calls, rather than that a call was wrong.
+class Subscription:
+    """The messages of a channel. `RedisLink.subscribed` makes it."""
 
-    Errors that have no class of their own are recognised by the code with which the server's reply begins.
-    """
-    return isinstance(exc, _OUTAGES) or (isinstance(exc, ResponseError) and bool(_OUTAGE.match(reason(exc))))
+    def __init__(self, pubsub: Any) -> None:
+        self._pubsub, self._checking = pubsub, False
 
+    @classmethod
+    async def confirmed(cls, pubsub: Any) -> "Subscription":
+        """Waits for the server's confirmation; from then on no message is missed."""
+        if await pubsub.get_message(timeout=REPLY_TIMEOUT_S) is None:
+            raise TimeoutError("no reply in time")
+        return cls(pubsub)
 
-def reason(exc: BaseException) -> str:
-    """The server's error reply in one line, beginning with its code; without the command, which a pipeline quotes."""
-    text = str(exc)
-    if _IN_PIPELINE in text:
-        text = text.rpartition(_IN_PIPELINE)[2].strip("(),'\"")
-    code = getattr(exc, "status_code", None)
-    line = (text.splitlines() or ["no reply in time"])[0]
-    return line if code in (None, "ERR") else f"{code} {line}"
-
-
-def current_master(states: Sequence[Mapping[str, Any]]) -> tuple[str, int] | None:
-    """Host and port of the master in the newest configuration; None if all sentinels that have it say it is down.
-
-    states: of one or more sentinels, as in SENTINEL MASTER. One sentinel alone may be wrong: just after a failover,
-    before it is connected to the new master, it reports the master as down.
-    """
-    epoch = max(state["config-epoch"] for state in states)
-    for state in states:
-        down = state["is_sdown"] or state["is_odown"] or not state["is_master"]
-        if state["config-epoch"] == epoch and not down:
-            return state["ip"], state["port"]
-    return None
+    async def next(self, wait_s: float) -> str | None:
+        """The next message; None if there is none in time. Raises TimeoutError if the server no longer responds."""
+        until_s = time.monotonic() + wait_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            found = await self._pubsub.get_message(timeout=left_s)
+            if found is None:
+                continue
+            self._checking = False
+            if found["type"] == "message":
+                return str(found["data"])
+        if self._checking:
+            raise TimeoutError("no reply in time")
+        self._checking = True
+        await self._pubsub.ping()
+        return None
 
 
 def _pool(address: RedisAddress) -> ConnectionPool:
-    """The pool of connections to a server, or to the current master of a group with Sentinel.
+    """The pool of connections to a server, to the current master of a group with Sentinel, or to a cluster.
 
     Raises ValueError or TypeError for options that the client does not know.
     """
@@ -176,74 +165,15 @@ def _pool(address: RedisAddress) -> ConnectionPool:
         **parse_url(address.url),
         "decode_responses": True,
         "protocol": 2,
-        "retry": _retry(),
+        "retry": Retry(NoBackoff(), 1, (RedisGone,)),  # the pooled connection may have been cut by a restart
         "socket_connect_timeout": REPLY_TIMEOUT_S,
         "socket_timeout": None,  # see `call`; redis-py's own swallows cancellations on Python 3.11 (wait_for)
     }
-    pool: ConnectionPool
     if address.sentinels:
-        options["connection_class"] = _managed(options.get("connection_class"))
-        del options["host"]
-        sentinels = _Sentinels(address.sentinels)
-        pool = SentinelConnectionPool(address.master, sentinels, **options)  # type: ignore[no-untyped-call]
+        pool = sentinel_pool(address, options)
+    elif address.cluster:
+        pool = cluster_pool(address, options)
     else:
         pool = ConnectionPool(**options)
     pool.make_connection()  # type: ignore[no-untyped-call]  # checks the options; does not connect
     return pool
-
-
-def _retry() -> Retry:
-    return Retry(NoBackoff(), 1, (RedisGone,))  # one retry: the pooled connection may have been cut by a restart
-
-
-def _managed(connection_class: Any) -> type[SentinelManagedConnection]:
-    return SentinelManagedConnection if connection_class is None else SentinelManagedSSLConnection
-
-
-class _Sentinels(Sentinel):
-    """The sentinels of a group, all asked at the same time: one that does not answer causes no delay."""
-
-    def __init__(self, urls: tuple[str, ...]) -> None:
-        """urls: as in `RedisAddress.sentinels`. Raises ValueError or TypeError for unknown options."""
-        super().__init__([])  # type: ignore[no-untyped-call]
-        options: dict[str, Any] = {"protocol": 2, "retry": _retry(), "socket_connect_timeout": _SENTINEL_S}
-        self.sentinels = [aioredis.Redis.from_url(url, **options) for url in urls]
-
-    async def discover_master(self, service_name: str) -> tuple[str, int]:
-        """Host and port of the master, as the newest configuration of a majority that answers says.
-
-        A sentinel that was cut off may still name the old master. Raises MasterNotFoundError.
-        """
-        tasks = [asyncio.ensure_future(self._state(sentinel, service_name)) for sentinel in self.sentinels]
-        states: list[dict[str, Any]] = []
-        errors: list[str] = []
-        try:
-            for coming in asyncio.as_completed(tasks, timeout=_SENTINEL_S):
-                state = await coming
-                if isinstance(state, str):
-                    errors.append(state)
-                    continue
-                states.append(state)
-                if len(states) > len(tasks) // 2:
-                    break
-        except TimeoutError:
-            errors.append("no answer in time")
-        finally:
-            for task in tasks:
-                task.cancel()
-        if not states:
-            raise MasterNotFoundError(
-                f"no sentinel knows the master {service_name!r}: {'; '.join(sorted(set(errors)))}"
-            )
-        master = current_master(states)
-        if master is None:
-            raise MasterNotFoundError(f"the master {service_name!r} is down")
-        return master
-
-    @staticmethod
-    async def _state(sentinel: "aioredis.Redis", master: str) -> Any:
-        """The sentinel's state of the master, as in SENTINEL MASTER; a text if it does not answer."""
-        try:
-            return await sentinel.sentinel_master(master)
-        except (RedisError, OSError) as exc:
-            return reason(exc)

@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from stream.records.engines import names
 
-FORMAT = 1
+FORMAT = 2
 """The newest format that this program knows. Whoever marks a field `Since(n)` raises it to n."""
 FIELD = "format"
 """The field of a record in Redis that has its format. Records without it have format 1."""
@@ -187,10 +187,11 @@ def _formats(value: Any) -> Iterable[int]:
             yield from _formats(inner)
 
 
-def dump(record: BaseModel) -> dict[str, Any]:
-    """A record as JSON, without the fields of later formats that have their default values."""
+def dump(record: BaseModel, most: int = FORMAT) -> dict[str, Any]:
+    """A record as JSON, without the fields of formats after `most`, and those of later formats that have their default
+    values."""
     values = record.model_dump(mode="json")
-    _omit(record, values)
+    _omit(record, values, most)
     return values
 
 
@@ -198,20 +199,29 @@ def dump_json(record: BaseModel) -> str:
     return json.dumps(dump(record))
 
 
-def _omit(value: Any, dumped: Any) -> None:
+def report_texts(report: BaseModel) -> tuple[str, str]:
+    """A report as JSON, first only the fields of format 1, then all; the latter is "" if it has no more than those.
+
+    Programs of format 1 refuse what they do not know. A report is only shown, so they get the part that they do know.
+    """
+    first, whole = dump(report, 1), dump(report)
+    return json.dumps(first), json.dumps(whole) if whole != first else ""
+
+
+def _omit(value: Any, dumped: Any, most: int) -> None:
     if isinstance(value, BaseModel) and isinstance(dumped, dict):
         for name, field in type(value).model_fields.items():
-            own, added = getattr(value, name), any(not mark.values for mark in _marks(field))
-            if added and own == field.get_default(call_default_factory=True):
+            own, added = getattr(value, name), [mark.format for mark in _marks(field) if not mark.values]
+            if added and (max(added) > most or own == field.get_default(call_default_factory=True)):
                 dumped.pop(name, None)
             else:
-                _omit(own, dumped.get(name))
+                _omit(own, dumped.get(name), most)
     elif isinstance(value, Mapping) and isinstance(dumped, dict):
         for name, inner in value.items():
-            _omit(inner, dumped.get(name))
+            _omit(inner, dumped.get(name), most)
     elif isinstance(value, tuple | list) and isinstance(dumped, list):
         for inner, dumped_inner in zip(value, dumped, strict=True):
-            _omit(inner, dumped_inner)
+            _omit(inner, dumped_inner, most)
 
 
 def _marks(field: FieldInfo) -> list[Since]:

@@ -165,7 +165,9 @@ def connecting(address: Address, protocol: Protocol, settings: Settings, options
     """
     host, token = urlsplit(address.url).hostname or "", options.token or ""
     if address.has_user:
-        raise UsageError("WHEP has no users: give the token with --token")
+        raise UsageError(
+            "WHEP has no users; give a token with --source-token, or to a feed with --whep-token or source_token"
+        )
     if address.scheme == "whep+http" and token and not (options.insecure or is_loopback(host)):
         raise UsageError("whep+http:// is not encrypted; use whep+https://, or --insecure to send the token anyway")
     if not (token.isascii() and token.isprintable() and " " not in token):

@@ -125,7 +125,7 @@ class WhipHttp:
         except TimeoutError:
             raise RemoteError(f"the server did not answer within {self._limit_s:g} s") from None
         except ssl.SSLCertVerificationError as exc:
-            raise RemoteError(f"its certificate is not trusted ({exc.verify_message})") from None
+            raise RemoteError(f"its certificate is not trusted ({certificates.reason(exc)})") from None
         except ssl.SSLError:
             raise RemoteError("the server does not answer over HTTPS") from None
         except socket.gaierror:
@@ -170,11 +170,7 @@ class WhipHttp:
         host = str(parts.hostname)
         if parts.scheme == "http":
             return http.client.HTTPConnection(host, parts.port, timeout=self._limit_s)
-        if self._insecure:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        else:
-            context = ssl.create_default_context(cafile=certificates.ca_file(self._settings))
+        context = certificates.tls_context(self._settings, self._insecure)
         return http.client.HTTPSConnection(host, parts.port, timeout=self._limit_s, context=context)
 
     def _exchange(

@@ -28,7 +28,7 @@ class WhipOutput:
         spec.address.check_host()
         host = urlsplit(spec.address.url).hostname or ""
         if spec.address.has_user:
-            raise UsageError("WHIP has no users: give the token with --token")
+            raise UsageError("WHIP has no users; give a token with --token, or to a feed with --whip-token or token")
         if spec.address.scheme == "whip+http" and not (spec.insecure or is_loopback(host)):
             raise UsageError("whip+http:// is not encrypted; use whip+https://, or --insecure to send it anyway")
         if spec.token and not (spec.token.isascii() and spec.token.isprintable() and " " not in spec.token):

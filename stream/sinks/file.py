@@ -17,7 +17,7 @@ from stream.settings import Settings
 from stream.sinks.encodings import Encoding, add_video, check_alpha, encoding_of
 from stream.sinks.parts.extras import ExtrasWriter
 from stream.sinks.parts.gif import Palette
-from stream.sinks.parts.partial import Partial
+from stream.sinks.parts.partial import Partial, PartialRecording
 from stream.sinks.parts.sound import SoundTracks
 from stream.sinks.parts.stdout import Stdout
 
@@ -36,17 +36,18 @@ class FileSink:
             check_alpha(chosen)
         return cls(address.path, chosen, settings)
 
-    def __init__(self, path: Path | Stdout, chosen: Encoding, settings: Settings) -> None:
+    def __init__(self, path: Path | Partial | Stdout, chosen: Encoding, settings: Settings) -> None:
         self.warnings: Warnings = []
         self._format, self._settings = chosen, settings
-        self._partial = path if isinstance(path, Stdout) else Partial(path)
+        self._partial = Partial(path) if isinstance(path, Path) else path
         self._container: av.container.OutputContainer | None = None
         self._extras: ExtrasWriter | None = None
 
     def open(self, info: VideoInfo) -> None:
         with named_errors(self._partial.final):
+            partial = self._partial
             self._container = av.open(
-                self._partial.url,
+                partial.open() if isinstance(partial, PartialRecording) else partial.url,
                 "w",
                 format=self._format.container,
                 options=self._format.muxer_options,

@@ -10,7 +10,8 @@ import os
 import resource
 import sys
 from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,25 @@ class Prober:
 
         Raises Overloaded if its turn does not come within 5 minutes, and as `look`.
         """
+        async with self.turn():
+            return await self.inspect(path, limit_s)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Waits for a place, for work around `inspect` that is also to be done only a few at a time. Raises Overloaded
+        if it does not come within 5 minutes."""
         try:
             async with asyncio.timeout(WAIT_S):
                 await self._free.acquire()
         except TimeoutError:
             raise Overloaded("the server is checking many other videos; try again soon") from None
         try:
-            return await self._run(path, limit_s)
+            yield
         finally:
             self._free.release()
 
-    async def _run(self, path: Path, limit_s: float) -> Media:
+    async def inspect(self, path: Path, limit_s: float = PROBE_S) -> Media:
+        """As `probe`, for a caller that has its `turn`."""
         limits = self._settings.model_dump_json(include=_LIMITS)
         command = (sys.executable, "-m", "stream.sources.probe", str(path), limits)
         process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL)

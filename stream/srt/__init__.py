@@ -12,7 +12,9 @@ from stream.srt.programs import Program, find_program
 
 __all__ = ["Program", "SrtAddress", "SrtReader", "SrtWriter", "find_program", "open_source"]
 
+_CONNECT_SHARE = 0.8  # of the time limit of sources: the program then says why, before the limit has passed
+
 
 def open_source(address: Address, settings: Settings) -> SrtReader:
     """The opener of live sources. Raises UsageError if there is no program, or the address is invalid."""
-    return SrtReader(SrtAddress.parse(address), settings.rtsp_timeout_s)
+    return SrtReader(SrtAddress.parse(address), _CONNECT_SHARE * settings.rtsp_timeout_s)

@@ -6,11 +6,14 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from stream.errors import UsageError
 from stream.registry import find
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.storage.multipart import Multipart
 
 STORAGES = {"file": "stream.storage.folder:Folder", "s3": "stream.storage.s3:Bucket"}
 """By the scheme of MATTEBOX_STORAGE; each class takes the settings and `beat`, as `open_storage` does."""
@@ -30,6 +33,16 @@ class Storage(Protocol):
 
     def put(self, key: str, path: Path) -> None:
         """Store the file at `path` as `key`, replacing any object there. The storage takes over the file."""
+        ...
+
+    def incoming(self) -> Path | None:
+        """A folder for uploads in progress, shared by all processes that use this storage; None where objects are
+        stored on another machine: see `multipart`."""
+        ...
+
+    @property
+    def multipart(self) -> "Multipart | None":
+        """Writes objects in parts, which several processes may send one after the other; None for a folder."""
         ...
 
     def draft(self, key: str) -> Path | None:

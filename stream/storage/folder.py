@@ -14,6 +14,7 @@ from stream.settings import Settings
 from stream.storage import checked
 
 _CHUNK = 2**20
+_INCOMING = ".uploads"
 _DRAFT = ".part"  # files being written; hidden, so that they cannot be keys
 
 
@@ -24,6 +25,7 @@ class Folder:
         path = settings.storage.rpartition("://")[2]
         self._beat = beat
         self._root = (Path(path) if path else settings.data_dir / "storage").absolute()
+        self._incoming = self._root / _INCOMING if path else settings.data_dir.absolute() / "uploads"
 
     def check(self) -> None:
         private.check_folder(self._root)
@@ -58,6 +60,13 @@ class Folder:
         finally:
             draft.unlink(missing_ok=True)
         path.unlink()
+
+    @property
+    def multipart(self) -> None:
+        return None
+
+    def incoming(self) -> Path:
+        return self._incoming
 
     def draft(self, key: str) -> Path:
         final = self._file(key)
@@ -103,8 +112,8 @@ class Folder:
 
     def keys(self, prefix: str) -> list[str]:
         folder = self._root / prefix.rpartition("/")[0]
-        files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-        found = (path.relative_to(self._root).as_posix() for path in files)
+        files = (path.relative_to(self._root) for path in folder.rglob("*") if path.is_file())
+        found = (path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts))
         return sorted(key for key in found if key.startswith(prefix))
 
     def remove(self, key: str) -> None:

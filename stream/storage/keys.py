@@ -3,6 +3,8 @@
 key                                    content; written by; removed by
 uploads/<id>/info                      the record of an upload; web, once it is complete; with `source`
 uploads/<id>/source                    its video, if it is a video; web; web, on request or by its sweeper
+uploads/<id>/tail-<writer>-<n>         the newest bytes of an upload in progress, in a bucket; web; web, when they are
+                                       part of `source`; or with it
 jobs/<id>/source                       the video of a job submitted by URL; its plan task; with the job
 jobs/<id>/segments/<n>-<output><end>   a segment of an output; worker of segment n; worker that ends the job
 jobs/<id>/preview.jpg                  a small still of the newest frame; workers, every 2 seconds; with the job
@@ -60,6 +62,11 @@ def upload_info(id: str) -> str:
 
 def upload_source(id: str) -> str:
     return f"{upload(id)}source"
+
+
+def upload_tail(id: str, name: str) -> str:
+    """name: of the object, unique in this upload."""
+    return f"{upload(id)}tail-{name}"
 
 
 def upload_of(source: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from queue import Full, Queue
 from secrets import token_hex
@@ -19,6 +20,7 @@ from stream.errors import DiskError, UsageError, disk_error
 from stream.install import install_command
 from stream.settings import Settings
 from stream.storage import checked
+from stream.storage.multipart import Multipart
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -38,7 +40,9 @@ class Bucket:
         if not bucket:
             raise UsageError("MATTEBOX_STORAGE: write it as s3://BUCKET or s3://BUCKET/PREFIX")
         self._url, self._beat = settings.storage, beat
-        self._store = _opened(bucket, prefix.strip("/"), settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL", ""))
+        self._bucket, self._prefix = bucket, prefix.strip("/")
+        self._endpoint = settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL", "")
+        self._store = _opened(bucket, self._prefix, self._endpoint)
 
     def check(self) -> None:
         """Nothing to do: the server may be unreachable for a moment."""
@@ -54,6 +58,13 @@ class Bucket:
             while chunk := file.read(_CHUNK):
                 yield chunk
                 self._beat()
+
+    def incoming(self) -> None:
+        return None
+
+    @cached_property
+    def multipart(self) -> Multipart:
+        return Multipart(self._bucket, self._prefix, self._endpoint, _RETRIES["max_retries"])
 
     def draft(self, key: str) -> None:
         return None
@@ -138,7 +149,8 @@ class Bucket:
                 obstore.delete(self._store, found)
 
     def forget_drafts(self, before_s: float) -> None:
-        """Nothing to do: expiry of incomplete multipart uploads is up to the bucket's settings."""
+        """Nothing to do: web removes the unfinished multipart uploads of its uploads; those of a worker that was killed
+        during `put` or `send` are up to the bucket's settings."""
 
     @contextmanager
     def _named_errors(self, key: str) -> Iterator[None]:

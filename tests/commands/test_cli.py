@@ -108,7 +108,7 @@ def test_metadata_is_kept_by_default(tmp_path: Path, words: tuple[str, ...], tit
         (
             ["file", TALK, "-o", "o.mp4", "--engine", "rvm", "--weights", "lite"],
             2,
-            "--weights: supported only by birefnet, not by rvm",
+            "--weights: supported only by birefnet, onnx, not by rvm",
         ),
         (["file", TALK, "-o", "o.mp4", "--engine", "magic", "--weights", "lite"], 2, "engine: unknown engine 'magic'"),
         (["file", TALK, "-o", f"{__file__}/o.mp4"], 1, f"{__file__} is not a folder"),
@@ -118,9 +118,13 @@ def test_metadata_is_kept_by_default(tmp_path: Path, words: tuple[str, ...], tit
         (["file", TALK, "-o", TALK], 2, "would overwrite the input"),
         (["file", TALK, "-o", "/no/such/folder/o.mp4"], 1, "does not exist"),
         (["file", __file__, "-o", "o.mp4"], 1, "is text, not a video"),
-        (["models", "pull", "nope"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME"),
-        (["models", "pull", "nope:x"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME"),
-        (["models", "pull", "rvm:x"], 2, "rvm has no weights to choose from; use one of: rvm, selfie, birefnet:NAME"),
+        (["models", "pull", "nope"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME, onnx:NAME"),
+        (["models", "pull", "nope:x"], 2, "unknown name 'nope'; use one of: rvm, selfie, birefnet:NAME, onnx:NAME"),
+        (
+            ["models", "pull", "rvm:x"],
+            2,
+            "rvm has no weights to choose from; use one of: rvm, selfie, birefnet:NAME, onnx:NAME",
+        ),
         (["jobs", "list", "--server", "http://[host"], 2, "is not a server address"),
         (["eval", TALK, "none.mkv"], 1, "none.mkv does not exist"),
         (["frobnicate"], 2, "frobnicate"),
@@ -311,7 +315,8 @@ def test_models_are_listed_and_verified() -> None:
     licences = {m["name"]: m["licence"] for m in listed}
     assert licences.pop("rvm") == "GPL-3.0"
     assert licences.pop("selfie") == "Apache-2.0"
-    assert all(name.startswith("birefnet:") for name in licences)
+    assert licences.pop("onnx:u2netp") == "Apache-2.0"
+    assert {name.partition(":")[0] for name in licences} == {"birefnet", "onnx"}
     assert mattebox_here("models", "pull", "selfie").returncode == 0
     assert mattebox_here("models", "verify", "selfie").returncode == 0
 

@@ -84,13 +84,14 @@ def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -
     code, stdout, stderr = feeds(
         site, "add", "stage", "rtsp://ann@127.0.0.1:1/cam", OUTPUT, "--background", "blur:0.9", "--engine", "chroma",
         "--feather", "2", "--bitrate", "3M", "--audio", "off", "--size", "x720", "--password-file", password,
-        "--json",
+        "--slate", "Zurück um 8", "--json",
     )  # fmt: skip
     assert (code, stderr) == (0, "")
     feed = json.loads(stdout)
     output = feed["outputs"][0]
     assert (feed["name"], feed["state"], feed["height"], feed["width"]) == ("stage", "waiting", 720, 0)
     assert (feed["options"]["background"], feed["options"]["edges"]["feather"]) == ("blur:0.9", 2.0)
+    assert feed["options"]["slate"] == "Zurück um 8"
     assert (output["address"], output["bitrate"], output["audio"]) == ("rtmp://127.0.0.1:1", 3_000_000, "off")
 
     report(site, feed["id"], output["id"])
@@ -114,6 +115,10 @@ def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -
     assert (changed["name"], len(changed["outputs"]), changed["outputs"][0]["paused"]) == ("hall", 2, True)
     assert (changed["options"]["background"], changed["options"]["engine"]) == ("color:#112233", "auto")
     assert (changed["options"]["edges"]["expand"], changed["options"]["edges"]["feather"]) == (3.0, 2.0)
+    assert changed["options"]["slate"] == "Zurück um 8"
+    for words, slate in (("--slate", "20:00"), "20:00"), (("--option", "slate=42"), "42"), (("--slate", ""), ""):
+        changed = json.loads(feeds(site, "set", "hall", *words, "--json")[1])
+        assert changed["options"]["slate"] == slate
     assert "stopped" in feeds(site, "set", feed["id"][:8], "--stop")[1]
     assert "waiting" in feeds(site, "set", "hall", "--start")[1]
     (tmp_path / "key").write_text("whip+https://127.0.0.1:1/whip/stream-key\n")
@@ -180,3 +185,10 @@ def test_an_option_without_a_value_is_refused(site: Site) -> None:
     code, _, stderr = feeds(site, "set", "one", "--option", "background=image:nothing.png")
     assert (code, stderr) == (1, "error: nothing.png: no such file\n")
     assert feeds(site, "remove", "one")[0] == 0
+
+
+def test_a_text_that_cannot_be_drawn_is_refused_before_the_server_is_asked(site: Site) -> None:
+    code, stdout, stderr = feeds(site, "add", "one", SOURCE, "--slate", "سنعود")
+    assert (code, stdout, stderr.count("\n")) == (2, "", 1)
+    assert stderr.startswith("error: slate: “س”")
+    assert feeds(site, "list") == (0, "", "")

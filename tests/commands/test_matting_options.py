@@ -10,7 +10,7 @@ PART = {"start", "end", "stream", "metadata"}
 WEIGHTS = {"weights", "verbose"}
 """Not of a job: the server chooses its weights, and keeps its own log."""
 SERVER = {"server", "token"}
-SENDING = {"bitrate", "rate", "audio", "token", "token_file", "insecure"}
+SENDING = {"bitrate", "rate", "audio", "segment", "token", "token_file", "insecure"}
 """Of outputs of live video."""
 MANY = {"formats", "recursive"}
 """Of the only command that takes several inputs."""
@@ -31,7 +31,7 @@ def parameters(*names: str) -> dict[str, tuple[object, ...]]:
 def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
     file, stream = parameters("file"), parameters("stream")
     assert file.keys() - stream.keys() == PART | MANY | {"output"}
-    own = {"duration", "password_file", "loop", "outputs", "source_token", "source_token_file"}
+    own = {"duration", "slate", "password_file", "loop", "outputs", "source_token", "source_token_file"}
     assert stream.keys() - file.keys() == own | SENDING
     assert all(file[name] == stream[name] for name in file.keys() & stream.keys())
 
@@ -39,7 +39,18 @@ def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
 def test_camera_has_the_options_of_file_for_matting() -> None:
     file, camera = parameters("file"), parameters("camera")
     assert file.keys() - camera.keys() == PART | MANY | {"output", "overwrite"}
-    own = {"device", "loop", "idle", "password_file", "server", "token", "insecure"}
+    own = {
+        "device",
+        "loop",
+        "idle",
+        "slate",
+        "password_file",
+        "server",
+        "token",
+        "insecure",
+        "source_token",
+        "source_token_file",
+    }
     assert camera.keys() - file.keys() == own
     assert all(file[name] == camera[name] for name in file.keys() & camera.keys())
 

@@ -82,3 +82,28 @@ def test_camera_reads_its_address_and_password_from_files(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "an address with a user and without a password" in done.stderr
     assert "pass-word" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("ways", "env", "error"),
+    [
+        (["--source-token", BAD_TOKEN], {}, "the token contains invalid characters"),
+        (["--source-token-file", "token"], {}, "the token contains invalid characters"),
+        ([], {"MATTEBOX_WHEP_TOKEN": BAD_TOKEN}, "the token contains invalid characters"),
+        (["--source-token", "good", "--source-token-file", "token"], {}, "--source-token-file, not twice"),
+        (["--token", BAD_TOKEN], {}, "/nowhere does not exist"),  # it is of the server
+        ([], {"MATTEBOX_TOKEN": BAD_TOKEN, "MATTEBOX_WHIP_TOKEN": BAD_TOKEN}, "/nowhere does not exist"),
+        (["--source", "whep+https://hush@127.0.0.1/x"], {}, "WHEP has no users; give a token with --source-token"),
+    ],
+)
+def test_camera_gives_a_whep_source_its_own_token(
+    tmp_path: Path, ways: list[str], env: dict[str, str], error: str
+) -> None:
+    path = tmp_path / "token"
+    path.write_text(f"{BAD_TOKEN}\n")
+    words = [str(path) if word == "token" else word for word in ways]
+    given = ("--source", "whep+https://127.0.0.1:1/whep/x", "--device", "camera:/nowhere", "--engine", "chroma")
+    done = mattebox_here("camera", *given, *words, env=env)
+    assert done.returncode == (1 if "nowhere" in error else 2)
+    assert error in done.stderr
+    assert "hush" not in done.stderr

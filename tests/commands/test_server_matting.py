@@ -8,6 +8,7 @@ from commands.matting_options import MattingOptions
 from commands.server_matting import on_server, parameters
 from stream.errors import UsageError
 from stream.records.options import Edges, Options
+from tests.commands.in_process import mattebox_here
 from tests.web_server import serving
 
 
@@ -43,3 +44,10 @@ def test_another_server_gets_no_camera() -> None:
 def test_transparency_is_refused() -> None:
     with pytest.raises(UsageError, match="transparency"):
         on_server(MattingOptions(background="transparent"), Edges(), "http://127.0.0.1:9", "", False)
+
+
+@pytest.mark.parametrize("option", ["--weights", "--slate"])
+def test_options_of_matting_here_are_refused(option: str) -> None:
+    done = mattebox_here("camera", "--server", "http://127.0.0.1:1", option, "lite")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {option} is for matting on this computer, not for --server\n"

@@ -14,7 +14,8 @@ import pytest
 from stream.picture.frames import Frame
 from tests.media import ROOT, command, mattebox, read
 from tests.rtsp import ROOM, RtspServer, near
-from workers.scene.composite import rgb_flat
+from workers.scene.caption import caption
+from workers.scene.composite import blend, rgb_flat
 
 QUICK = {"MATTEBOX_RTSP_TIMEOUT_S": "2", "MATTEBOX_RTSP_RETRY_S": "0.3", "MATTEBOX_SLATE_AFTER_S": "0.3"}
 USER = "ann:s3cr@t"
@@ -206,3 +207,30 @@ def test_errors_are_one_line(arguments: list[str], message: str) -> None:
     assert message in error
     assert "hush" not in done.stderr
     assert not (ROOT / "out.mp4").exists()
+
+
+def test_the_text_of_the_slate_is_recorded_while_the_camera_is_away(
+    server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mkv"
+    running = recorder(server.url(user=IN_URL), out, "--slate", "Back soon")
+    running.wait_for("source live")
+    time.sleep(0.3)
+    server.kill()
+    running.wait_for("source reconnecting: ")
+    time.sleep(1.0)
+    assert running.end() == 0, running.lines
+    frames = read(out)
+    assert_private(frames)
+    drawn = caption("Back soon", 320, 240)
+    slate = blend(drawn.pixels, BLUE, drawn.alpha)
+    shown = [(frame.pixels == slate).all() for frame in frames]
+    assert shown[-1]
+    assert not shown[0]
+
+
+def test_a_text_that_cannot_be_drawn_is_refused_by_name(tmp_path: Path) -> None:
+    done = mattebox("stream", "rtsp://127.0.0.1:1/cam", tmp_path / "o.mkv", "--slate", "soon 😀", env=QUICK)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: slate: “😀” cannot be drawn")
+    assert len(done.stderr.splitlines()) == 1

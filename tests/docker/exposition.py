@@ -7,8 +7,9 @@ import promql_parser
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.records.jobs import JobState, JobSummary, TaskCounts
-from stream.records.live import Meters, Session, SessionKind, SessionState, Worker
+from stream.records.feeds import FeedReport, FeedState, FeedSummary, OutputReport
+from stream.records.jobs import JobState, JobTotals, TaskCounts
+from stream.records.live import FeedCounts, Meters, Session, SessionKind, SessionState, Worker
 from web.health import RecordsCollector
 from web.http.counters import Counters
 
@@ -18,13 +19,15 @@ TARGET = {"namespace", "pod", "instance", "job", "service", "endpoint", "contain
 CLOSED = {"kind", "state", "stage", "over"}
 """Labels of which `metrics` has every value."""
 
+_COUNTS = FeedCounts(dropped={"late": 1})
 _METERS = Meters(latency_ms=1, glass_ms=1, stages_ms={"decode": 1, "matte": 1, "encode": 1}, dropped={"late": 1})
 
 
 def metrics() -> dict[str, dict[str, set[str]]]:
     """By the name of each sample: its labels, and the values that each has here."""
     records, counters = CollectorRegistry(), Counters()
-    records.register(RecordsCollector(True, _workers(), _sessions(), _jobs(), TaskCounts(waiting=1, running=1)))
+    tasks = TaskCounts(waiting=1, running=1)
+    records.register(RecordsCollector(True, _workers(), _sessions(), _jobs(), tasks, _feeds()))
     counters.requests.labels("/", "GET", 200)
     counters.connections_closed.labels("idle")
     counters.offers.labels("camera", "answered")
@@ -41,7 +44,10 @@ def metrics() -> dict[str, dict[str, set[str]]]:
 def _workers() -> list[Worker]:
     states = ("ready", "draining")
     return [
-        *(Worker(id=state, kind="live", state=state, device="cpu", failures={"dtls_failed": 1}) for state in states),
+        *(
+            Worker(id=state, kind="live", state=state, device="cpu", failures={"dtls_failed": 1}, feeds=_COUNTS)
+            for state in states
+        ),
         *(Worker(id=state, kind="files", state=state) for state in states),
     ]
 
@@ -54,8 +60,13 @@ def _sessions() -> list[Session]:
     ]
 
 
-def _jobs() -> list[JobSummary]:
-    return [JobSummary(state, state, "", 0.0, 1.0) for state in JobState]
+def _feeds() -> FeedSummary:
+    output = OutputReport(id="1", state="live", latency_ms=1)
+    return FeedSummary(dict.fromkeys(FeedState, 1), [FeedReport(source_state="live", outputs=(output,))])
+
+
+def _jobs() -> JobTotals:
+    return JobTotals(dict.fromkeys(JobState, 1), 1.0)
 
 
 def selectors(expression: str) -> list[Any]:

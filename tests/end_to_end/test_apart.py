@@ -16,6 +16,8 @@ import pytest
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.media import ROOT, command, numbered_clip, read
+from tests.redis_cluster import start_cluster
+from tests.waiting import until
 from tests.web.running_site import running
 from tests.web.videos.file_worker import submitted
 from tests.web.videos.tus import uploaded
@@ -73,6 +75,21 @@ def test_a_worker_needs_no_shared_disk(s3: Settings, redis_url: str, tmp_path: P
     frames = read(got)
     assert len(frames) == 20
     assert np.ptp(frames[0].pixels[24:48]) > 20, "the background picture replaces the uniform colour"
+
+
+def test_a_redis_cluster(tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "c.mp4", 20)
+    settings = Settings(data_dir=tmp_path / "web", storage=str(tmp_path / "storage"))
+    for cluster in start_cluster("valkey", "a-secret"):
+        with (
+            running(settings, cluster.url, worker=False) as site,
+            site.client() as http,
+            working(cluster.url, tmp_path / "worker", storage=settings.storage),
+        ):
+            until(lambda: site.call(site.store.ping()), "the site reaches the cluster")
+            job = {"upload": uploaded(http, clip.read_bytes()), "options": {"engine": "chroma"}}
+            url = result_of(http, submitted(http, **job, outputs=[{"format": "mkv"}]))
+            assert http.get(url, headers={"Range": "bytes=0-3"}).content == b"\x1a\x45\xdf\xa3", "the start of Matroska"
 
 
 def test_a_video_from_a_url(redis_url: str, tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ def page(browser: Any) -> Iterator[Any]:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
+    for tab in context.pages:
+        tab.unroute_all(behavior="wait")  # a handler in a closed page fails, and fails the next test
     context.close()
     assert not errors
 

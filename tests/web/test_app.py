@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import BaseRoute
 
 from stream.records.job_store import JobStore
-from stream.records.jobs import Job
+from stream.records.jobs import Job, JobTotals
 from stream.records.live import Worker
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
@@ -171,7 +171,7 @@ def test_failed_sessions_are_counted_by_reason() -> None:
         Worker(id="c", kind="files"),
     ]
     registry = CollectorRegistry()
-    registry.register(RecordsCollector(True, workers, [], []))
+    registry.register(RecordsCollector(True, workers, [], JobTotals()))
     found = samples(generate_latest(registry).decode())
     counts = {key[1:]: value for key, value in found.items() if key[0] == "mattebox_sessions_failed_total"}
     assert counts == {("dtls_failed", "a"): 2, ("connect_timeout", "a"): 1}

@@ -10,6 +10,7 @@ from stream.settings import Settings
 from tests.waiting import until
 from tests.web.running_site import running
 from tests.workers.failing_link import OddLink
+from web import app
 from web.app import background_loops
 from web.videos import sweeper
 
@@ -19,6 +20,7 @@ LOOPS = {
     "FeedStore.reap": "feed/reap",
     "Sweeper.wait_and_sweep": "ZRANGE",
     "Deliveries.deliver_due": "job/hook",
+    "SecretCheck.look": "SET",
 }
 """Loop → the script or command that it calls each round."""
 
@@ -33,6 +35,7 @@ def test_no_exception_ends_a_loop(
 ) -> None:
     monkeypatch.setattr(loops, "_RETRY_S", 0.01)
     monkeypatch.setattr(sweeper, "_INTERVAL_S", 0.05)
+    monkeypatch.setattr(app, "CHECK_S", 0.05)
     link = OddLink(redis_url, error)
     link.odd |= set(LOOPS.values())
     with caplog.at_level(logging.WARNING, "web.app"), running(settings, link, worker=False):

@@ -7,18 +7,18 @@ import httpx
 import pytest
 import redis
 
-from stream.records import redis_keys
 from stream.records.feeds import Feed, FeedSecrets
 from stream.records.jobs import Job
 from stream.records.live import Session, SessionKind
-from stream.records.versions import NEWER
+from stream.records.versions import FORMAT, NEWER
+from tests.servers import KEYS
 from tests.web.running_site import Site
 
 FUTURE = {
     "an unknown format": {"format": "99"},
     "an unknown engine": {"options": '{"engine": "unheard-of"}'},
     "an unknown option": {"options": '{"hologram": {"depth": 1}}'},
-    "unknown values": {"options": '{"view": "hologram", "background": "depth:3"}', "format": "2"},
+    "unknown values": {"options": '{"view": "hologram", "background": "depth:3"}', "format": str(FORMAT + 1)},
     "an unknown field": {"added": "text", "outputs": '[{"name": "result", "format": "holo", "added": 1}]'},
     "an unknown state": {"state": "archived"},
 }
@@ -42,7 +42,7 @@ def refused(response: httpx.Response, is_known: bool) -> None:
 
 def test_a_job(site: Site, http: httpx.Client, valkey: str, fields: dict[str, str]) -> None:
     job = site.call(site.context.jobs.submit(Job(id=str(uuid4()), source="uploads/1/source")))
-    alter(valkey, redis_keys.job(job.id), fields)
+    alter(valkey, KEYS.job(job.id), fields)
     path = f"/api/jobs/{job.id}"
     shown = http.get(path)
     assert shown.status_code == 200, shown.text
@@ -59,7 +59,7 @@ def test_a_feed(site: Site, http: httpx.Client, valkey: str, fields: dict[str, s
     new = Feed(id=str(uuid4()), name=f"stage-{uuid4().hex[:8]}", source="rtsp://camera.example/cam")
     feed = site.call(site.context.feeds.create(new, FeedSecrets("rtsp://camera.example/cam"), 1000))
     own = {name: text for name, text in fields.items() if name != "outputs"}
-    alter(valkey, redis_keys.feed(feed.id), own)
+    alter(valkey, KEYS.feed(feed.id), own)
     path = f"/api/feeds/{feed.id}"
     shown = http.get(path)
     assert shown.status_code == 200, shown.text
@@ -67,7 +67,7 @@ def test_a_feed(site: Site, http: httpx.Client, valkey: str, fields: dict[str, s
     is_known = not ({"format", "state"} & own.keys() or "hologram" in own.get("options", ""))
     refused(http.patch(path, json={"running": False}), is_known)
     with redis.Redis.from_url(valkey, decode_responses=True) as client:
-        kept = client.hgetall(redis_keys.feed(feed.id))
+        kept = client.hgetall(KEYS.feed(feed.id))
     assert is_known or own.items() <= kept.items(), "nothing of it is lost"
     assert http.delete(path).status_code == 204
 
@@ -75,11 +75,11 @@ def test_a_feed(site: Site, http: httpx.Client, valkey: str, fields: dict[str, s
 def test_a_session(site: Site, http: httpx.Client, valkey: str, fields: dict[str, str]) -> None:
     session = Session(id=str(uuid4()), kind=SessionKind.CAMERA)
     pairs = session.to_fields()
-    alter(valkey, redis_keys.session(session.id), dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    alter(valkey, KEYS.session(session.id), dict(zip(pairs[::2], pairs[1::2], strict=True)))
     own = {name: text for name, text in fields.items() if name != "outputs"}
-    alter(valkey, redis_keys.session(session.id), own)
+    alter(valkey, KEYS.session(session.id), own)
     with redis.Redis.from_url(valkey) as client:
-        client.zadd(redis_keys.SESSIONS, {session.id: 1e12})
+        client.zadd(KEYS.sessions, {session.id: 1e12})
     path = f"/api/sessions/{session.id}"
     assert http.get(path).status_code == 200
     assert session.id in [found["id"] for found in http.get("/api/sessions").json()["sessions"]]
@@ -92,13 +92,13 @@ def test_a_session(site: Site, http: httpx.Client, valkey: str, fields: dict[str
 def test_a_session_of_an_unknown_kind_and_such_a_worker(site: Site, http: httpx.Client, valkey: str) -> None:
     pairs = Session(id=str(uuid4()), kind=SessionKind.CAMERA).to_fields()
     fields = dict(zip(pairs[::2], pairs[1::2], strict=True)) | {"kind": "hologram"}
-    alter(valkey, redis_keys.session(fields["id"]), fields)
+    alter(valkey, KEYS.session(fields["id"]), fields)
     with redis.Redis.from_url(valkey) as client:
-        client.zadd(redis_keys.SESSIONS, {fields["id"]: 1e12})
+        client.zadd(KEYS.sessions, {fields["id"]: 1e12})
     worker = json.dumps({"id": "future", "kind": "hologram", "state": "ready", "added": 1})
-    site.call(site.store.link.run("live/beat", "future", worker))
+    site.call(site.store.link.run("live/beat", "future", worker, ""))
     assert http.get(f"/api/sessions/{fields['id']}").status_code == 404
     for path in ("/api/sessions", "/readyz", "/metrics"):
         assert http.get(path).status_code == 200, path
     with redis.Redis.from_url(valkey) as client:
-        client.zrem(redis_keys.SESSIONS, fields["id"])
+        client.zrem(KEYS.sessions, fields["id"])

@@ -115,7 +115,7 @@ def test_a_slate_shows_the_background_alone_and_forgets_what_was(pattern: Patter
     assert [frame.slate for frame in out] == [False, False, True, False, False]
     assert np.array_equal(out[2].pixels, rgb_flat((0, 255, 0), 96, 64))
     assert known == [None, "seen", None, "seen"]
-    assert core.covered == 1
+    assert (core.slates, core.covered) == (1, 0)
 
 
 class Unreadable:

@@ -3,15 +3,19 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from stream.picture.frames import Frame
-from stream.records.options import Options
+from stream.errors import BackgroundError
+from stream.picture.frames import Frame, Plane
+from stream.records.options import FeedOptions, Options
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from workers.edges.shape import EdgeState
 from workers.rendition import Rendition, Renditions
 from workers.scene.backgrounds import Drawn, open_background
-from workers.scene.composite import blend, rgb_flat
+from workers.scene.blur import GREY
+from workers.scene.caption import caption
+from workers.scene.composite import blend, flat, rgb_flat
 from workers.steady.smooth import MattedFrame
 
 PATTERN = PatternSource(96, 64, 4, scene="room")
@@ -105,3 +109,82 @@ def test_a_rendition_that_shows_frames_unchanged_is_not_covered() -> None:
     first = shown.cover(PATTERN.frame(1))
     assert np.array_equal(first.pixels, PATTERN.frame(1).pixels)
     assert np.array_equal(first.others[0].pixels, GREEN)
+
+
+SLATE = replace(PATTERN.frame(1), slate=True)
+
+
+def with_text(text: str, **options: object) -> tuple[Renditions, list[int]]:
+    """Renditions with a slate's text, and how often their background was asked for."""
+    chosen = FeedOptions.read(slate=text, **options)
+    opened, asked = open_background(chosen.background, 96, 64, Settings()), [0]
+
+    def draw(frame: Frame, alpha: Plane) -> Plane | None:
+        asked[0] += 1
+        return opened.at(frame, alpha)
+
+    return Renditions(Rendition(chosen, Drawn(draw)), (), EdgeState(), live=True), asked
+
+
+def test_a_slate_without_a_text_is_the_background() -> None:
+    shown = renditions()
+    for found, picture in zip((first := shown.slate(SLATE), *first.others), (GREEN, BLUE, BLACK), strict=True):
+        assert np.array_equal(found.pixels, picture)
+    assert (shown.slates, shown.covered) == (1, 0)
+
+
+@pytest.mark.parametrize("background", ["color:#0000ff", "none", "blur", "blur:0"])
+def test_the_text_of_a_slate_is_in_front_of_the_background_and_of_no_room(background: str) -> None:
+    shown, _ = with_text("Back", background=background)
+    text, grey = caption("Back", 96, 64), flat(*GREY, 96, 64)
+    behind = BLUE if background.startswith("color") else grey
+    assert np.array_equal(shown.slate(SLATE).pixels, blend(text.pixels, behind, text.alpha))
+    assert np.array_equal(shown.cover(PATTERN.frame(1)).pixels, behind) or background == "none", "of slates only"
+
+
+@pytest.mark.parametrize(("view", "part"), [("matte", (0, 64)), ("stacked", (64, 128))])
+def test_the_text_of_a_slate_is_the_subject_of_its_matte(view: str, part: tuple[int, int]) -> None:
+    shown, _ = with_text("Back", view=view)
+    alpha, found = caption("Back", 96, 64).alpha, shown.slate(SLATE).pixels[slice(*part)]
+    expected = alpha if view == "matte" else np.rint(16 + alpha * (219 / 255))
+    assert np.array_equal(found, expected)
+
+
+def test_the_text_of_a_slate_is_opaque_in_transparent_outputs() -> None:
+    shown, _ = with_text("Back", background="transparent")
+    alpha = shown.slate(SLATE).alpha
+    assert alpha is not None
+    assert np.array_equal(alpha, caption("Back", 96, 64).alpha)
+
+
+def test_a_slate_is_drawn_once_while_nothing_changes() -> None:
+    shown, asked = with_text("Back")
+    first = shown.slate(SLATE)
+    again = shown.slate(replace(SLATE, pts=7))
+    assert again.pixels is first.pixels
+    assert (again.pts, again.slate, asked[0]) == (7, True, 2)
+
+
+def test_a_slate_follows_its_background_and_its_text() -> None:
+    pictures = [GREEN, GREEN, BLUE]
+    shown = Renditions(
+        Rendition(FeedOptions.read(slate="Back"), Drawn(lambda *_: pictures.pop(0))), (), EdgeState(), True
+    )
+    first, same, other = (shown.slate(SLATE) for _ in range(3))
+    assert same.pixels is first.pixels
+    assert not np.array_equal(other.pixels, first.pixels)
+    shown.swap(FeedOptions.read(slate=""), Drawn(lambda *_: BLUE))
+    assert np.array_equal(shown.slate(SLATE).pixels, BLUE)
+    shown.swap(FeedOptions.read(slate="Back"), None)
+    assert np.array_equal(shown.slate(SLATE).pixels, other.pixels)
+    large = PatternSource(192, 128, 1).frame(0)
+    shown.swap(FeedOptions.read(slate="Back"), Drawn(lambda *_: rgb_flat((0, 0, 255), 192, 128)))
+    assert shown.slate(replace(large, slate=True)).width == 192
+
+
+def test_a_slate_with_a_background_that_cannot_be_read_is_grey() -> None:
+    def fail(*_: object) -> Plane:
+        raise BackgroundError("gone.jpg cannot be read")
+
+    shown = Renditions(Rendition(FeedOptions.read(slate=""), Drawn(fail)), (), EdgeState(), True)
+    assert np.array_equal(shown.slate(SLATE).pixels, flat(*GREY, 96, 64))

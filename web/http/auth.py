@@ -67,6 +67,11 @@ class Gate:
         self._secret = derive(configured or load_secret(settings.data_dir), "mattebox notes")  # a fixed key label
 
     @property
+    def fingerprint(self) -> str:
+        """The same for all web processes with the same secret, which it does not reveal."""
+        return derive(self._secret, "fingerprint").hex()
+
+    @property
     def open(self) -> bool:
         """Whether no access tokens are set: any client that reaches the server acts as its single user."""
         return not self._users

@@ -16,6 +16,7 @@ _FILES = ThreadPoolExecutor(16, "files")
 _LOCKS = ThreadPoolExecutor(2, "locks")
 _PICTURES = ThreadPoolExecutor(2, "pictures")  # up to 400 MiB each, for a picture of `Settings.max_pixels`
 _STORE = ThreadPoolExecutor(4, "store")
+_PARTS = ThreadPoolExecutor(8, "parts")
 _READS = ThreadPoolExecutor(16, "reads")
 _NETWORK = ThreadPoolExecutor(16, "network")
 
@@ -38,6 +39,11 @@ async def in_picture_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwa
 async def in_store_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As `in_thread`, for work that moves a large file to storage, perhaps on another machine."""
     return await _completed(_STORE, lambda: work(*args, **kwargs))
+
+
+async def in_part_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `in_thread`, for work that moves a few megabytes to or from another machine."""
+    return await _completed(_PARTS, lambda: work(*args, **kwargs))
 
 
 async def in_network_thread(work: Callable[..., T], *args: object) -> T:

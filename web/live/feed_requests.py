@@ -24,7 +24,7 @@ from stream.records.feeds import (
     OutputSecret,
 )
 from stream.records.jobs import Side
-from stream.records.options import Options
+from stream.records.options import FeedOptions
 from stream.sinks.live import protocols as output_protocols
 from stream.sources.live import protocols as source_protocols
 from web.context import Context
@@ -33,7 +33,10 @@ from web.http.threads import in_network_thread, in_thread
 from web.privacy import keep_private
 from web.read_options import read_options
 
-PartialOptions = Annotated[dict[str, Any], Field(description="as in POST /api/sessions; null is the default")]
+PartialOptions = Annotated[
+    dict[str, Any],
+    Field(description="as in POST /api/sessions, and slate: text while the source is away; null is the default"),
+]
 Url = Annotated[str, Field(min_length=1, max_length=limits.ADDRESS)]
 _SOURCES = [*(scheme for scheme in SOURCE_SCHEMES if scheme in source_protocols.PROTOCOLS), STREAM]
 _OUTPUTS = [scheme for scheme in OUTPUT_SCHEMES if scheme in output_protocols.PROTOCOLS]
@@ -49,7 +52,7 @@ _EXAMPLE: dict[str, Any] = {
         {"address": "rtmp://live.example/app/STREAM-KEY", "bitrate": 4_000_000},
         {"address": "srt://mixer.example:9000?latency=200", "audio": "off", "paused": True},
     ],
-    "options": {"background": "color:#1f2937"},
+    "options": {"background": "color:#1f2937", "slate": "Back soon"},
 }
 
 
@@ -128,7 +131,7 @@ async def new_feed(here: Context, owner: str, request: FeedRequest) -> tuple[Fee
     part = request.options
     if of_stream := source.scheme == STREAM:
         part = _unmatted({"background": None} | part)
-    options = await in_thread(read_options, here.background_store, owner, Options(), part)
+    options = await in_thread(read_options, here.settings, here.background_store, owner, FeedOptions(), part)
     if not of_stream:
         keep_private(options, request.show_room)
     state = FeedState.WAITING if request.running else FeedState.STOPPED
@@ -159,7 +162,7 @@ async def changed_feed(here: Context, feed: Feed, change: FeedChange) -> tuple[F
         raise Problem(422, "invalid", f"a feed has at most {limits.FEED_OUTPUTS} outputs", field="outputs.add")
     of_stream = feed.source.partition(":")[0] == STREAM
     part = _unmatted(change.options) if of_stream else change.options
-    options = await in_thread(read_options, here.background_store, feed.owner, feed.options, part)
+    options = await in_thread(read_options, here.settings, here.background_store, feed.owner, feed.options, part)
     if {"background", "view"} & set(part) and not of_stream:
         keep_private(options, change.show_room)
     name = feed.name if change.name is None else change.name

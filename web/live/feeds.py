@@ -1,5 +1,6 @@
 """/api/feeds: create, list, change and remove feeds, which workers run until they are removed."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -24,7 +25,12 @@ PATH = http_paths.FEEDS
 router = APIRouter(prefix=PATH, tags=["feeds"])
 _CREATED: dict[int | str, dict[str, Any]] = {201: openapi.answer("The feed.", Location="the feed")}
 _PAGE: dict[int | str, dict[str, Any]] = {200: openapi.answer("A page of the list.", Link='rel="next": the next page')}
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: openapi.answer("The picture.", openapi.binary("image/jpeg"), ETag="of this picture"),
+    204: openapi.answer("The feed sends nothing now."),
+}
 _CREATES, _CREATES_WINDOW_S = 300, 60
+_PICTURES, _PICTURES_WINDOW_S = 1200, 60  # 40 feeds every 2 s
 _COPIED = {"id", "name", "width", "height", "state", "reason", "worker", "created_s", "updated_s"}
 _ATTEMPTS = 5  # of a change, while others change the same feed
 
@@ -41,7 +47,9 @@ class SourceOut(BaseModel):
 
 class FeedOutputOut(BaseModel):
     """address: without anything that may be secret. state: connecting, live, reconnecting, paused or ended; empty while
-    no worker runs the feed. since_s: seconds in this state. bitrate: the requested one; bitrate_bps: what is sent."""
+    no worker runs the feed. since_s: seconds in this state. bitrate: the requested one; bitrate_bps: what is sent.
+    reconnects: lost connections that were made again. latency_ms: median from a frame's arrival to its being sent; 0
+    where unknown."""
 
     id: str
     address: str
@@ -55,6 +63,8 @@ class FeedOutputOut(BaseModel):
     dropped: int
     bitrate_bps: int
     since_s: float
+    reconnects: int
+    latency_ms: float
 
 
 class FeedOut(BaseModel):
@@ -175,6 +185,31 @@ async def list_feeds(
 @router.get("/{id}", operation_id="get_feed", summary="A feed")
 async def get_feed(id: str, owner: Owner, here: Here) -> FeedOut:
     return feed_out(here, await owned(here, owner, id))
+
+
+@router.get(
+    "/{id}/picture", response_class=Response, responses=_PICTURE,
+    operation_id="get_feed_picture", summary="What a feed sends now",
+)  # fmt: skip
+async def picture(
+    id: str,
+    request: Request,
+    owner: Owner,
+    here: Here,
+    if_none_match: Annotated[str, Header(max_length=255, description="`ETag` of the picture that you have")] = "",
+) -> Response:
+    """A small picture of what the feed's outputs get now, as JPEG, at most 320 pixels on its longer side: for a preview
+    every few seconds. It is made for this request, and not stored. 204 while the feed does not run; 304 if you have
+    this picture."""
+    await spend(here, request, "picture", owner, _PICTURES, _PICTURES_WINDOW_S)
+    feed = await owned(here, owner, id)
+    content = await here.feed_pictures.picture(feed.worker, feed.id) if feed.state is FeedState.RUNNING else b""
+    if not content:
+        return Response(status_code=204)
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    if if_none_match == tag:
+        return Response(status_code=304, headers={"ETag": tag})
+    return Response(content, media_type="image/jpeg", headers={"ETag": tag})
 
 
 @router.patch("/{id}", operation_id="change_feed", summary="Change, start or stop a feed")

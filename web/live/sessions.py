@@ -98,7 +98,7 @@ async def start(body: OfferIn, request: Request, response: Response, owner: Owne
     """Offer a camera. Answers as soon as a worker takes it, within 10 s; 503 if no worker has capacity."""
     await spend_offer(here, request, owner)
     check_offer(body.sdp, SessionKind.CAMERA)
-    options = await in_thread(read_options, here.background_store, owner, Options(), body.options)
+    options = await in_thread(read_options, here.settings, here.background_store, owner, Options(), body.options)
     if body.replaces:
         await _end(here, owner, body.replaces)
     session = new_session(SessionKind.CAMERA, owner, options)
@@ -137,7 +137,7 @@ async def change(name: str, body: SessionChange, owner: Owner, here: Here) -> Se
     if session.kind is SessionKind.VIEW:
         raise Problem(409, "viewer", "viewers have no options; change those of the stream")
     check_known(session)
-    options = await in_thread(read_options, here.background_store, owner, session.options, body.options)
+    options = await in_thread(read_options, here.settings, here.background_store, owner, session.options, body.options)
     if session.kind is SessionKind.PUBLISH and {"background", "view"} & set(body.options):
         keep_private(options, body.show_room)
     return _public(here, await here.store.change(session.id, options))

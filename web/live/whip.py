@@ -62,7 +62,7 @@ async def publish(name: StreamName, request: Request, visitor: Anyone, here: Her
     await spend_offer(here, request, owner)
     sdp, ufrag = await _offer(request, SessionKind.PUBLISH)
     part = _nested({key: value for key, value in request.query_params.items() if key not in _NOT_OPTIONS})
-    options = await in_thread(read_options, here.background_store, owner, Options(), part)
+    options = await in_thread(read_options, here.settings, here.background_store, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
     session = new_session(SessionKind.PUBLISH, owner, options, name=name, ufrag=ufrag)
     return _created(here, session, await place(here, session, sdp), "whip", request)

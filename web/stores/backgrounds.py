@@ -4,12 +4,10 @@ Each background and its thumbnail are kept in storage (`stream/storage/keys.py`)
 server chooses the ids. Methods block: call them in a thread.
 """
 
-import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
@@ -28,6 +26,7 @@ from stream.storage import Storage, keys
 from stream.storage.local_copies import SCHEME
 from web.stores.file_lock import locked
 from web.stores.painted_backgrounds import PICTURES, painted
+from web.stores.scratch import Scratch
 
 Kind = Literal["image", "video"]
 _KINDS: tuple[Kind, ...] = ("image", "video")
@@ -55,7 +54,7 @@ class BackgroundStore:
 
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings, self._storage = settings, storage
-        self._drafts = settings.data_dir.absolute() / "drafts"
+        self._scratch = Scratch(settings)
         self._locks = settings.data_dir.absolute() / "background-locks"
 
     def worker_spec(self, owner: str, spec: str) -> str:
@@ -94,7 +93,7 @@ class BackgroundStore:
         """A JPEG. Raises BackgroundError, DiskError."""
         picture, key = self.gallery(name), keys.gallery_thumbnail(name)
         if not self._exists(key):
-            with self._folder() as folder, Image.open(self._storage.local(picture, folder)) as image:
+            with self._scratch.folder() as folder, Image.open(self._storage.local(picture, folder)) as image:
                 _save_thumbnail(image, folder / "small")
                 self._storage.put(key, folder / "small")
         return b"".join(self._storage.read(key))
@@ -122,15 +121,12 @@ class BackgroundStore:
 
     def draft(self) -> Path:
         """A path to which a new background can be written. The file's name becomes its id. Raises OSError."""
-        private.make_folder(self._drafts)
-        return self._drafts / f"{time.time_ns():016x}{token_hex(8)}"  # names sort by time
+        private.make_folder(self._scratch.path)
+        return self._scratch.path / f"{time.time_ns():016x}{token_hex(8)}"  # names sort by time
 
     def forget_drafts(self, before_s: float) -> None:
         """Remove drafts unchanged since `before_s` (Unix time): the process that made them was killed."""
-        for draft in self._drafts.iterdir() if self._drafts.is_dir() else []:
-            with suppress(FileNotFoundError):
-                if draft.stat().st_mtime < before_s:
-                    shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+        self._scratch.forget(before_s)
 
     def keep(self, owner: str, draft: Path) -> OwnBackground:
         """Check a received draft, and store it with its thumbnail. Raises InputError, TooManyBackgrounds, DiskError.
@@ -168,22 +164,12 @@ class BackgroundStore:
         return True
 
     def _put_painted(self, key: str, name: str) -> None:
-        with self._folder() as folder:
+        with self._scratch.folder() as folder:
             try:
                 picture = painted(folder, name)
             except OSError as exc:
                 raise disk_error(exc, "the gallery") from exc
             self._storage.put(key, picture)
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        try:
-            private.make_folder(self._drafts)
-            folder = tempfile.TemporaryDirectory(dir=self._drafts)
-        except OSError as exc:
-            raise disk_error(exc, "the gallery") from exc
-        with folder as path:
-            yield Path(path)
 
     def _is_image(self, path: Path, thumbnail: Path) -> bool:
         """Whether the file is an image; if so, its thumbnail is written. Raises TooLarge, UnreadableMedia."""

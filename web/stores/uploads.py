@@ -1,45 +1,37 @@
-"""The store of uploads. An upload in progress has its own folder and one writer at a time, across all processes.
+"""Uploads: their records, and what the stores of uploads in progress have in common. Knows nothing about HTTP.
 
-`<data_dir>/uploads/OWNER/ID/` contains `info` (the record), `data` (the bytes received so far; its size is the offset)
-and `lock`. A complete upload is probed and then moved, with its record, to storage (`stream/storage/keys.py`), where
-every web process finds it. The folder keeps only the record until the upload expires. Web processes that share
-`data_dir` share the uploads in progress. Methods open files: call them in a thread. Knows nothing about HTTP.
+An upload in progress is in a folder (`folder_uploads.py`) or, where objects are in a bucket, in the bucket and in Redis
+(`bucket_uploads.py`); `open_uploads.py` chooses. A complete upload is in storage, with its record.
 """
 
-import fcntl
-import os
 import secrets
-import shutil
 import time
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
-from pathlib import Path
-from typing import Literal, Self
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stream import private
-from stream.errors import DiskError, InputError, MatteboxError, TooLarge, disk_error, without_paths
-from stream.limits import FILE_ID
+from stream.errors import InputError, MatteboxError, TooLarge, without_paths
 from stream.records.jobs import Media
 from stream.settings import Settings
-from stream.sources.probe import Prober
 from stream.storage import Storage, keys
-from web.http.threads import in_store_thread
-from web.stores.file_lock import locked
 
-_MAX_UPLOADS = 1000  # per user, of any size
-_UNNAMED = "-"  # folder of the user without a name; names begin with a letter or digit, so none is equal
-
-
-class Busy(MatteboxError):  # noqa: N818 - error names state what went wrong, without "Error"
-    """Another connection is writing to the upload."""
-
-    code = "busy"
+MOST_UPLOADS = 1000  # per user, of any size
 
 
 class OverQuota(TooLarge):
     code = "over_quota"
+
+
+class Rewound(MatteboxError):  # noqa: N818 - named after the problem, without "Error"
+    """Bytes that had been stored are lost; the upload continues at `offset`."""
+
+    code = "rewound"
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"stored bytes were lost; continue from {offset}")
+        self.offset = offset
 
 
 class Upload(BaseModel):
@@ -68,201 +60,110 @@ class Upload(BaseModel):
         """The storage key of its video."""
         return keys.upload_source(self.id)
 
-
-class Draft:
-    """The bytes received of one upload, opened for one writer. offset: their number.
-
-    Raises Busy if another writer has opened it, FileNotFoundError if it does not exist.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._file = (folder / "data").open("r+b", buffering=0)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise Busy("another connection is writing to this upload") from None
-        except BaseException:
-            os.close(self._lock)
-            raise
-        self.offset = self._file.seek(0, os.SEEK_END)
-
-    def write(self, pieces: Iterable[bytes]) -> None:
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                count = self._file.write(view) or 0
-                self.offset += count
-                view = view[count:]
-
-    def sync(self) -> None:
-        """Flush to the disk. Call it before the new offset is sent to the client."""
-        os.fsync(self._file.fileno())
-
-    def truncate(self, offset: int) -> None:
-        """Discard everything after `offset`."""
-        self._file.truncate(offset)
-        self.offset = self._file.seek(offset)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        os.close(self._lock)
+    def probed(self, found: Media | InputError) -> "Upload":
+        """The record once it is known what the file is."""
+        if isinstance(found, InputError):
+            fault = {"state": "unusable", "problem": found.code, "detail": without_paths(str(found))}
+            return self.model_copy(update=fault)
+        return self.model_copy(update={"state": "ready", "media": found})
 
 
-class UploadStore:
-    """The uploads of all users: those in progress on this machine, and the complete ones in storage."""
+class Draft(Protocol):
+    """The bytes received of one upload, opened for one writer."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
-        self._settings, self._storage = settings, storage
-        self._root = settings.data_dir.absolute() / "uploads"
-        self._prober = Prober(settings)
+    @property
+    def offset(self) -> int:
+        """Their number."""
+        ...
 
-    def create(self, owner: str, length: int, metadata: str, title: str) -> Upload:
-        """A new upload of `length` bytes. Raises TooLarge, OverQuota, DiskError."""
-        limit, now_s = self._settings.max_upload_bytes, time.time()
-        if length > limit:
-            raise TooLarge(f"an upload may have at most {limit:,} bytes")
-        upload = Upload(
-            id=secrets.token_hex(16), owner=owner, bytes=length, metadata=metadata, title=title,
-            created_s=now_s, expires_s=now_s + self._settings.upload_keep_s,
-        )  # fmt: skip
-        try:
-            with self._owner_lock(owner):
-                self._check_quota(owner, length)
-                self._folder(upload).mkdir(mode=0o700)
-                private.create(self._folder(upload) / "data").close()
-                self.save(upload)
-        except OSError as exc:
-            raise disk_error(exc, "the upload") from exc
-        return upload
+    async def write(self, piece: bytes) -> None: ...
 
-    def _owner_lock(self, owner: str) -> AbstractContextManager[None]:
-        """Prevent other requests from creating an upload of this user between checking the quota and creating one."""
-        return locked(self._of_owner(owner) / ".lock")
+    async def sync(self) -> None:
+        """Store what was written so far. Call it before the new offset is sent to the client."""
+        ...
 
-    def _check_quota(self, owner: str, length: int) -> None:
-        quota = self._settings.uploads_per_user
-        kept = self.uploads(owner)
-        if len(kept) >= _MAX_UPLOADS:
-            raise OverQuota(f"you have {_MAX_UPLOADS} uploads; remove some, or wait until they expire")
-        used = sum(u.bytes for u in kept if u.state != "unusable")
-        if used + length > quota:
-            raise OverQuota(f"your uploads may have at most {quota:,} bytes in total; they have {used:,} already")
-        if length > shutil.disk_usage(self._root).free:
-            raise DiskError("the server's disk has too little free space for this upload")
+    async def truncate(self, offset: int) -> None:
+        """Discard everything after `offset`, which is that at which the draft was opened."""
+        ...
 
-    def uploads(self, owner: str) -> list[Upload]:
-        """The user's uploads that have a folder on this machine."""
-        folder = self._of_owner(owner)
-        found = (
-            [self._read(path) for path in folder.iterdir() if FILE_ID.fullmatch(path.name)] if folder.is_dir() else []
-        )
-        return [upload for upload in found if upload is not None]
 
-    def all_uploads(self) -> list[Upload]:
-        """As `uploads`, of all users."""
-        owners = [path.name for path in self._root.iterdir()] if self._root.is_dir() else []
-        return [upload for owner in owners for upload in self.uploads("" if owner == _UNNAMED else owner)]
+@dataclass(frozen=True)
+class Kept:
+    """known: the ids of all uploads that a store knows. expired: those that have expired."""
 
-    def forget_drafts(self, before_s: float) -> None:
-        """Remove folders without a record, unchanged since `before_s` (Unix time): their creator was killed."""
-        for folder in self._root.glob("*/*"):
-            with suppress(FileNotFoundError):
-                if FILE_ID.fullmatch(folder.name) and self._read(folder) is None and folder.stat().st_mtime < before_s:
-                    shutil.rmtree(folder, ignore_errors=True)
+    known: frozenset[str]
+    expired: tuple[Upload, ...]
 
-    def get(self, owner: str, id: str) -> Upload | None:
-        """The owner's upload with this id, from this machine or from storage."""
-        if not FILE_ID.fullmatch(id):
-            return None
-        folder = self._of_owner(owner) / id
-        upload = self._read(folder)
-        if upload is None or (upload.state == "arriving" and not (folder / "data").exists()):
-            upload = self.stored(id) or upload
-        return upload if upload is not None and upload.owner == owner else None
 
-    def offset(self, upload: Upload) -> int:
-        """The number of bytes received. Raises FileNotFoundError."""
-        with suppress(FileNotFoundError):
-            return upload.bytes if upload.state != "arriving" else (self._folder(upload) / "data").stat().st_size
-        current = self.get(upload.owner, upload.id)
-        if current is None or current.state == "arriving":
-            raise FileNotFoundError(upload.id)
-        return current.bytes  # it was completed after `upload` was read
+class UploadStore(Protocol):
+    """The uploads of all users. Methods may raise DiskError, and StoreDown where Redis is used."""
 
-    def open(self, upload: Upload) -> Draft:
-        """Open an upload for writing, exclusively. Raises Busy, FileNotFoundError."""
-        return Draft(self._folder(upload))
+    async def create(self, owner: str, length: int, metadata: str, title: str) -> Upload:
+        """A new upload of `length` bytes. Raises TooLarge, OverQuota."""
+        ...
 
-    def touch(self, upload: Upload) -> Upload:
-        """Postpone the expiry of an upload: it restarts now. Returns the new record."""
-        renewed = upload.model_copy(update={"expires_s": time.time() + self._settings.upload_keep_s})
-        if self._folder(upload).is_dir():
-            self.save(renewed)
-        return renewed
+    async def uploads(self, owner: str) -> list[Upload]: ...
 
-    def save(self, upload: Upload) -> None:
-        """Write the record of an upload, atomically."""
-        draft = self._folder(upload) / f"info.{secrets.token_hex(4)}"
-        private.write(draft, upload.model_dump_json())
-        draft.replace(self._folder(upload) / "info")
+    async def get(self, owner: str, id: str) -> Upload | None:
+        """The owner's upload with this id."""
+        ...
 
-    def remove(self, upload: Upload) -> None:
-        """Remove an upload, from storage too. Raises Busy."""
-        folder = self._folder(upload)
-        if (folder / "data").exists():
-            with suppress(FileNotFoundError), Draft(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        self._storage.remove_all(keys.upload(upload.id))
+    async def offset(self, upload: Upload) -> int:
+        """The number of bytes stored. Raises FileNotFoundError."""
+        ...
 
-    async def finish(self, upload: Upload) -> Upload:
-        """Probe a complete upload, and move it to storage if it is a video. Returns the new record. Raises DiskError,
-        and Overloaded if too many others are waiting to be probed.
+    def open(self, upload: Upload, verified: bool = False) -> AbstractAsyncContextManager[Draft]:
+        """Open an upload for writing, exclusively. What was written is stored at the end, if possible.
 
-        Call it only while the upload is open for writing. `data` is removed last, so that an interrupted call can be
-        repeated.
+        verified: store nothing before `sync`, because the bytes have a checksum. Raises Busy, FileNotFoundError; the
+        draft's methods raise Fenced if another writer could open it, and Rewound.
         """
-        data = self._folder(upload) / "data"
-        try:
-            media = await self._prober.probe(data)
-            finished = upload.model_copy(update={"state": "ready", "media": media})
-        except InputError as exc:
-            fault = {"state": "unusable", "problem": exc.code, "detail": without_paths(str(exc))}
-            finished = upload.model_copy(update=fault)
-        await in_store_thread(self._move_to_storage, finished, data)
-        return finished
+        ...
 
-    def _move_to_storage(self, upload: Upload, data: Path) -> None:
-        record = data.with_name("note")
-        record.unlink(missing_ok=True)  # of an interrupted call
-        private.write(record, upload.model_dump_json())
-        self._storage.put(keys.upload_info(upload.id), record)
-        if upload.state == "ready":
-            self._storage.put(upload.source, data)
-        data.unlink(missing_ok=True)
-        self.save(upload)
+    async def touch(self, upload: Upload) -> Upload:
+        """Postpone the expiry of an upload: it restarts now. Returns the new record."""
+        ...
 
-    def stored(self, id: str) -> Upload | None:
-        """The record in storage, also of an upload that another machine received; None if there is none."""
-        try:
-            return Upload.model_validate_json(b"".join(self._storage.read(keys.upload_info(id))))
-        except (FileNotFoundError, ValidationError):
-            return None
+    async def remove(self, upload: Upload) -> None:
+        """Remove an upload, from storage too. Raises Busy."""
+        ...
 
-    @staticmethod
-    def _read(folder: Path) -> Upload | None:
-        try:
-            return Upload.model_validate_json((folder / "info").read_bytes())
-        except (OSError, ValidationError):
-            return None  # it was just removed, or never completely written
+    async def finish(self, upload: Upload, draft: Draft) -> Upload:
+        """Probe a complete upload, and keep it in storage if it is a video. Returns the new record. Raises Rewound, and
+        Overloaded if too many others are waiting to be probed. An interrupted call can be repeated."""
+        ...
 
-    def _folder(self, upload: Upload) -> Path:
-        return self._of_owner(upload.owner) / upload.id
+    async def kept(self, ahead_s: float) -> Kept:
+        """ahead_s: count as expired what will have expired so many seconds from now."""
+        ...
 
-    def _of_owner(self, owner: str) -> Path:
-        return self._root / (owner or _UNNAMED)
+    async def forget_drafts(self, before_s: float) -> None:
+        """Remove what processes that were killed before that time (Unix time) left, and nobody can continue."""
+        ...
+
+
+def new_upload(settings: Settings, owner: str, length: int, metadata: str, title: str) -> Upload:
+    """The record of a new upload. Raises TooLarge."""
+    limit, now_s = settings.max_upload_bytes, time.time()
+    if length > limit:
+        raise TooLarge(f"an upload may have at most {limit:,} bytes")
+    return Upload(
+        id=secrets.token_hex(16), owner=owner, bytes=length, metadata=metadata, title=title,
+        created_s=now_s, expires_s=now_s + settings.upload_keep_s,
+    )  # fmt: skip
+
+
+def too_many() -> OverQuota:
+    return OverQuota(f"you have {MOST_UPLOADS} uploads; remove some, or wait until they expire")
+
+
+def over_quota(quota: int, used: int) -> OverQuota:
+    return OverQuota(f"your uploads may have at most {quota:,} bytes in total; they have {used:,} already")
+
+
+def stored(storage: Storage, id: str) -> Upload | None:
+    """The record in storage of a complete upload; None if there is none. Blocks: call it in a thread."""
+    try:
+        return Upload.model_validate_json(b"".join(storage.read(keys.upload_info(id))))
+    except (FileNotFoundError, ValidationError):
+        return None

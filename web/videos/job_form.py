@@ -23,7 +23,6 @@ from web.context import Context, Here, Owner
 from web.http.bodies import Chunks
 from web.http.disconnects import while_connected
 from web.http.problems import Problem
-from web.http.threads import in_thread
 from web.stores.uploads import Upload
 from web.videos.job_requests import FORM_TYPE, JobRequest
 from web.videos.jobs import PATH, JobOut, submit
@@ -68,7 +67,7 @@ async def submit_form(
     try:
         return await submit(_job_request(upload, fields), request, response, owner, here)
     except Exception:
-        await in_thread(here.upload_store.remove, upload)
+        await here.upload_store.remove(upload)
         raise
 
 
@@ -105,15 +104,14 @@ async def _stored(here: Context, request: Request, owner: str, file: UploadFile)
     """A complete upload with the file's content. Raises Problem 404, 413, 423, 507."""
     title = "".join(c if c.isprintable() else " " for c in file.filename or "").strip()[: limits.TITLE]
     try:
-        upload = await in_thread(here.upload_store.create, owner, file.size or 0, "", title)
+        upload = await here.upload_store.create(owner, file.size or 0, "", title)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
-    async with store_problems():
-        with await in_thread(here.upload_store.open, upload) as draft:
-            while piece := await file.read(_FILE):
-                await in_thread(draft.write, [piece])
-            await in_thread(draft.sync)
-            return await while_connected(request, here.upload_store.finish(upload))
+    async with store_problems(), here.upload_store.open(upload) as draft:
+        while piece := await file.read(_FILE):
+            await draft.write(piece)
+        await draft.sync()
+        return await while_connected(request, here.upload_store.finish(upload, draft))
 
 
 def _job_request(upload: Upload, fields: dict[str, str]) -> JobRequest:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stream import limits
-from stream.errors import FetchError, NoVideoStream, UnsupportedOutput
+from stream.errors import Fenced, FetchError, NoVideoStream, UnsupportedOutput
 from stream.fetch.safe_http import resolve
 from stream.records.formats import (
     DEFAULT,
@@ -24,11 +24,12 @@ from stream.records.formats import (
 from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title, VideoStreamNumber
 from stream.records.metadata import Metadata
 from stream.records.options import Options, View
+from stream.records.upload_records import Busy
 from web.context import Context
 from web.http.problems import Problem, invalid
 from web.http.threads import in_network_thread, in_thread
 from web.read_options import read_options
-from web.stores.uploads import Busy, Upload
+from web.stores.uploads import Rewound, Upload
 
 PREVIEW = "preview"
 """The name of the only output of a preview job; reserved, so that clients cannot use it."""
@@ -149,7 +150,7 @@ def _options_and_outputs(
     here: Context, owner: str, request: JobRequest, media: Media | None
 ) -> tuple[Options, tuple[Output, ...]]:
     """media: of the upload; None for an address. Raises Problem 422. May open files."""
-    options = read_options(here.background_store, owner, Options(), request.options)
+    options = read_options(here.settings, here.background_store, owner, Options(), request.options)
     formats = [_format(n, output.format, request.url, media) for n, output in enumerate(request.outputs)]
     pairs = zip(request.outputs, formats, strict=True)
     return options, tuple(_output(here, owner, options, n, *pair) for n, pair in enumerate(pairs))
@@ -171,7 +172,7 @@ def _format(number: int, name: FormatName | None, url: str, media: Media | None)
 
 def _output(here: Context, owner: str, options: Options, number: int, output: OutputIn, kind: OutputFormat) -> Output:
     overrides = {name: value for name in ("view", "background") if (value := getattr(output, name)) is not None}
-    effective = read_options(here.background_store, owner, options, overrides)
+    effective = read_options(here.settings, here.background_store, owner, options, overrides)
     if effective.wants_alpha:
         try:
             check_alpha(kind)
@@ -190,24 +191,24 @@ async def _check_address(here: Context, field: str, address: str) -> None:
 
 async def complete_upload(here: Context, owner: str, id: str) -> Upload:
     """The complete upload with this id. Raises Problem 404, 409 if it is incomplete, 413 or 422 if it is unusable."""
-    upload = await in_thread(here.upload_store.get, owner, id)
+    upload = await here.upload_store.get(owner, id)
     if upload is None:
         raise Problem(404, "no_upload", "the upload does not exist, or no longer exists", field="upload")
     if upload.state == "arriving":
         upload = await _finished(here, upload)
     if upload.state == "unusable":
         raise Problem(_STATUS.get(upload.problem, 422), upload.problem, upload.detail, field="upload")
-    return await in_thread(here.upload_store.touch, upload)
+    return await here.upload_store.touch(upload)
 
 
 async def _finished(here: Context, upload: Upload) -> Upload:
     """Finish an upload that has all its bytes, but was interrupted before it was probed. Raises Problem 409."""
     try:
-        with await in_thread(here.upload_store.open, upload) as draft:
+        async with here.upload_store.open(upload) as draft:
             if draft.offset == upload.bytes:
-                return await here.upload_store.finish(upload)
+                return await here.upload_store.finish(upload, draft)
             detail = f"the upload is incomplete: it has {draft.offset:,} of {upload.bytes:,} bytes"
-    except (Busy, FileNotFoundError):
+    except (Busy, Fenced, FileNotFoundError, Rewound):
         detail = "the upload is still in progress"
     raise Problem(409, "incomplete", detail, field="upload", retry_s=1)
 

@@ -13,17 +13,17 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from stream.errors import TooLarge, disk_error
+from stream.errors import Fenced, TooLarge, disk_error
 from stream.records.http_paths import TUS_TYPE
 from stream.records.jobs import Media
+from stream.records.upload_records import Busy
 from web.context import Context, Here, Owner, spend
 from web.http import tus
 from web.http.bodies import Chunks
 from web.http.disconnects import while_connected
 from web.http.problems import Problem
-from web.http.threads import in_lock_thread, in_thread
 from web.http.tus import EXTENSIONS, HASHES, PATH, VERSION, check_version, checksum_of, expiry, number, title_of
-from web.stores.uploads import Busy, Draft, Upload
+from web.stores.uploads import Draft, Rewound, Upload
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
 _CREATED, _CREATED_WINDOW_S = 120, 60
@@ -63,7 +63,7 @@ async def create(request: Request, owner: Owner, here: Here) -> Response:
     length, metadata = number(request, "upload-length"), request.headers.get("upload-metadata", "")
     title = title_of(metadata)
     try:
-        upload = await in_lock_thread(here.upload_store.create, owner, length, metadata, title)
+        upload = await here.upload_store.create(owner, length, metadata, title)
     except TooLarge as exc:
         raise Problem(413, exc.code, str(exc)) from None
     headers = {"Location": f"{PATH}/{upload.id}"}
@@ -87,7 +87,7 @@ async def offset_of(name: str, request: Request, owner: Owner, here: Here) -> Re
     check_version(request)
     upload = await owned(here, owner, name)
     async with store_problems():
-        offset = await in_thread(here.upload_store.offset, upload)
+        offset = await here.upload_store.offset(upload)
     headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.bytes)} | expiry(upload.expires_s)
     if upload.metadata:
         headers["Upload-Metadata"] = upload.metadata
@@ -99,7 +99,7 @@ async def get_upload(name: str, owner: Owner, here: Here) -> UploadOut:
     """The state of an upload, and the properties of its video once it is complete."""
     upload = await owned(here, owner, name)
     async with store_problems():
-        offset = await in_thread(here.upload_store.offset, upload)
+        offset = await here.upload_store.offset(upload)
     return UploadOut(**upload.model_dump(include=UploadOut.model_fields.keys() - {"offset"}), offset=offset)
 
 
@@ -127,7 +127,7 @@ async def remove(name: str, request: Request, owner: Owner, here: Here) -> Respo
     if any(job.source == upload.source for job in await here.jobs.unfinished(owner)):
         raise Problem(409, "in_use", "a job uses this upload; cancel the job first")
     async with store_problems():
-        await in_thread(here.upload_store.remove, upload)
+        await here.upload_store.remove(upload)
     return Response(status_code=204)
 
 
@@ -143,7 +143,7 @@ async def overridden(name: str, request: Request, owner: Owner, here: Here) -> R
 
 async def owned(here: Context, owner: str, name: str) -> Upload:
     """The owner's upload with this id. Raises Problem 404 if there is none, or it is another user's."""
-    upload = await in_thread(here.upload_store.get, owner, name)
+    upload = await here.upload_store.get(owner, name)
     if upload is None:
         raise _missing()
     return upload
@@ -158,8 +158,10 @@ async def store_problems() -> AsyncIterator[None]:
     """Turns errors of the store into problems: 423 for a second writer, 404 for a missing upload, 507 for the disk."""
     try:
         yield
-    except Busy as exc:
-        raise Problem(423, exc.code, str(exc), retry_s=_RETRY_S) from None
+    except (Busy, Fenced) as exc:
+        raise Problem(423, Busy.code, str(exc), retry_s=_RETRY_S) from None
+    except Rewound as exc:
+        raise _wrong_offset(exc.offset) from None
     except FileNotFoundError:
         raise _missing() from None
     except OSError as exc:
@@ -170,23 +172,23 @@ async def _receive(here: Context, request: Request, upload: Upload, start: int) 
     """Write the request body at `start`, and finish the upload if it is complete. Returns its record and offset."""
     if upload.state != "arriving":
         return _repeated(upload, start)
+    checksum = checksum_of(request)
     async with store_problems():
         try:
-            opened = await in_thread(here.upload_store.open, upload)
+            async with here.upload_store.open(upload, verified=checksum is not None) as draft:
+                if start != draft.offset:
+                    raise _wrong_offset(draft.offset)
+                upload = await here.upload_store.touch(upload)
+                await _write_body(request, draft, upload.bytes, here.settings.body_timeout_s)
+                await draft.sync()
+                if draft.offset == upload.bytes:
+                    upload = await while_connected(request, here.upload_store.finish(upload, draft))
+                return upload, draft.offset
         except FileNotFoundError:  # removed, or completed by another writer after its record was read
             upload = await owned(here, upload.owner, upload.id)
             if upload.state == "arriving":
                 raise
             return _repeated(upload, start)
-        with opened as draft:
-            if start != draft.offset:
-                raise _wrong_offset(draft.offset)
-            upload = await in_thread(here.upload_store.touch, upload)
-            await _write_body(request, draft, upload.bytes, here.settings.body_timeout_s)
-            await in_thread(draft.sync)
-            if draft.offset == upload.bytes:
-                upload = await while_connected(request, here.upload_store.finish(upload))
-            return upload, draft.offset
 
 
 def _repeated(upload: Upload, start: int) -> tuple[Upload, int]:
@@ -208,17 +210,17 @@ async def _write_body(request: Request, draft: Draft, length: int, stall_s: floa
         async for chunk in body:
             if checksum:
                 checksum[0].update(chunk)
-            await in_thread(draft.write, [chunk])
+            await draft.write(chunk)
     except (Problem, ClientDisconnect, OSError) as exc:
         if checksum or body.too_long:
-            await in_thread(draft.truncate, start)
+            await draft.truncate(start)
         raise Problem(400, "cut_off", "the connection was lost") if isinstance(exc, ClientDisconnect) else exc from None
     except asyncio.CancelledError:  # the server is shutting down
         if checksum or body.too_long:
-            draft.truncate(start)
+            await draft.truncate(start)
         raise
     if checksum and checksum[0].digest() != checksum[1]:
-        await in_thread(draft.truncate, start)
+        await draft.truncate(start)
         raise Problem(460, "checksum", "the checksum does not match; send these bytes again")
 
 

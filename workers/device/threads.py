@@ -11,7 +11,7 @@ from stream.settings import Settings
 
 
 def apply(settings: Settings) -> None:
-    """Call once, when a process starts. onnxruntime's threads are set per session: see `workers/engines/rvm.py`."""
+    """Call once, when a process starts. onnxruntime's threads are set per session: see `onnx_session.py`."""
     cv2.setNumThreads(1)  # its calls take well under a millisecond: waking other cores costs more
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from stream.errors import EngineError
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.settings import Settings
+from workers.device.onnx_session import has_cuda, open_session
 from workers.device.tensors import Tensor, rgb
 from workers.engines.base import Engine, EngineState, Result
 from workers.engines.rvm_split import split
@@ -26,7 +26,6 @@ _LONG_SIDE_PX = 384
 _MEMORY = ("r1", "r2", "r3", "r4")
 _INPUTS = tuple(f"{name}i" for name in _MEMORY)
 _OUTPUTS = ("pha", *(f"{name}o" for name in _MEMORY))
-_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 Size = tuple[int, int]
 Feeds = dict[str, Tensor]
@@ -61,14 +60,14 @@ class Rvm(Engine):
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         path = ensure(self.name, settings, say)
-        if _CUDA in onnxruntime.get_available_providers():
+        if has_cuda():
             self.device = "cuda"
             self._passed_names: tuple[str, ...] = ()
-            self._early, self._late = None, _session(str(path), settings, [_CUDA, _CPU])
+            self._early, self._late = None, open_session(str(path), settings)
         else:
             halves = split(path, _INPUTS, _OUTPUTS)
             self.device, self._passed_names = "cpu", halves.passed
-            self._early, self._late = (_session(half, settings, [_CPU]) for half in (halves.early, halves.late))
+            self._early, self._late = (open_session(half, settings) for half in (halves.early, halves.late))
         self._late_inputs = {value.name for value in self._late.get_inputs()}
 
     def prepare(self, frame: Frame) -> Input:
@@ -93,19 +92,6 @@ def _run(session: Any, outputs: Sequence[str], feeds: Feeds) -> list[Tensor]:
     except Exception as exc:  # onnxruntime's errors have no common base class
         raise EngineError(f"rvm: {exc}") from exc
     return results
-
-
-def _session(model: str | bytes, settings: Settings, providers: list[str]) -> Any:
-    return onnxruntime.InferenceSession(model, _session_options(settings), providers=providers)
-
-
-def _session_options(settings: Settings) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = settings.cores()
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning threads would occupy cores
-    options.log_severity_level = 3  # errors only: its warnings about the graph do not help users
-    return options
 
 
 def _ratio(width: int, height: int) -> Tensor:

@@ -13,9 +13,10 @@ from dataclasses import replace
 from stream.errors import Fenced, MatteboxError, NoFeed, UsageError, without_paths
 from stream.fetch.gateway import Gateway
 from stream.loops import Loops
+from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import ClaimedFeed, Feed
-from stream.records.live import ENGINE_FAILED, USAGE
+from stream.records.live import ENGINE_FAILED, USAGE, FeedCounts
 from stream.records.live_store import LiveStore
 from stream.records.versions import can_process
 from stream.settings import Settings
@@ -40,6 +41,7 @@ class ActiveFeeds:
         self._worker_id, self._loops = worker_id, loops
         self._held: dict[str, ClaimedFeed] = {}
         self._feeds: dict[str, LiveFeed] = {}
+        self._ended_counts = FeedCounts()
         self._gateway: Gateway | None = None
         self._leaving = False
 
@@ -56,6 +58,10 @@ class ActiveFeeds:
         """The number of feeds that need mattes. One that sends its source on unchanged leaves the room of a video to
         others: its source may be the very stream that waits for this worker."""
         return sum(not untouched(claimed.feed.options) for claimed in self._held.values())
+
+    def counts(self) -> FeedCounts:
+        """What all feeds did since the worker's start, also those that it no longer runs."""
+        return sum((running.counts() for running in self._feeds.values()), start=self._ended_counts)
 
     async def claim(self, unmatted: bool) -> None:
         """Take the next feed that waits, if any, and start it. unmatted: only one that needs no mattes. Raises
@@ -108,7 +114,7 @@ class ActiveFeeds:
     async def _end_lost(self, feed_id: str) -> None:
         """End a feed that was stopped, removed, or taken by another worker."""
         self._held.pop(feed_id, None)
-        if (running := self._feeds.pop(feed_id, None)) is not None:
+        if (running := self._forget(feed_id)) is not None:
             _log.info("feed %s was stopped, or belongs to another worker now", feed_id)
             await running.end(at_once=True)
 
@@ -147,8 +153,23 @@ class ActiveFeeds:
                 with suppress(Fenced, NoFeed):  # the next `renew` ends it
                     await self._store.report(held.feed, running.report())
 
+    async def serve_pictures(self) -> None:
+        """Answer requests for pictures of feeds until cancelled. Raises StoreDown."""
+        await FeedPictures(self._live.link).serve(self._worker_id, self._picture)
+
+    async def _picture(self, feed_id: str) -> bytes:
+        running = self._feeds.get(feed_id)
+        return b"" if running is None else await asyncio.to_thread(running.picture)
+
+    def _forget(self, feed_id: str) -> LiveFeed | None:
+        """Take a feed out of those that run, but keep its counts."""
+        running = self._feeds.pop(feed_id, None)
+        if running is not None:
+            self._ended_counts += running.counts()
+        return running
+
     def _ended(self, feed_id: str) -> None:
-        held, running = self._held.pop(feed_id, None), self._feeds.pop(feed_id, None)
+        held, running = self._held.pop(feed_id, None), self._forget(feed_id)
         if held is not None and running is not None:
             feed = held.feed
             self._loops.start(self._release(feed, lambda owned: self._store.crashed(owned, ENGINE_FAILED)))
@@ -166,7 +187,7 @@ class ActiveFeeds:
 
     async def _give_up(self, feed_id: str, release: Callable[[Feed], Awaitable[None]]) -> None:
         """End a feed, and then let another worker take it."""
-        held, running = self._held.get(feed_id), self._feeds.pop(feed_id, None)
+        held, running = self._held.get(feed_id), self._forget(feed_id)
         if running is not None:
             await running.end(at_once=False)
         self._held.pop(feed_id, None)

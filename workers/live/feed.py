@@ -8,13 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from statistics import median
 
 from stream.address import Address
 from stream.errors import MatteboxError, NoVideoStream, UsageError, without_paths
 from stream.fetch.live_urls import DEVICE, STREAM
 from stream.pump import pump
 from stream.records.feeds import ClaimedFeed, FeedOutput, FeedReport, OutputReport
-from stream.records.live import Meters
+from stream.records.live import FeedCounts, Meters
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.live.fan_out import FanOut
@@ -26,6 +27,7 @@ from workers.engines.base import Engine
 from workers.live.matte import LiveMatte
 from workers.live.rates import Rates
 from workers.live.streams import Streams
+from workers.live.thumbnail import Thumbnail
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 5.0
@@ -63,6 +65,8 @@ class LiveFeed:
         self._refused: dict[str, str] = {}  # outputs that cannot work → reason
         self._changing = asyncio.Lock()  # keeps changes in the order of the calls
         self._rates = Rates()
+        self._thumbnail = Thumbnail()
+        self._connected = 0  # how often the source became live
         self._ending = False
         self._thread = threading.Thread(target=self._pump, name=f"feed {self.id[:8]}", daemon=True)
         self.notice = ""
@@ -124,11 +128,28 @@ class LiveFeed:
             meters=self._meters(list(measured.values())),
         )
 
+    def counts(self) -> FeedCounts:
+        """Since the start of the feed on this worker."""
+        totals = self._fan_out.totals()
+        return FeedCounts(
+            frames_in=self._source.rate.count,
+            frames_out=totals.frames,
+            dropped=self._dropped() | ({"output": totals.dropped} if totals.dropped else {}),
+            reconnects={"source": max(0, self._connected - 1), "output": totals.reconnects},
+        )
+
+    def picture(self) -> bytes:
+        """What the outputs get now, small, as JPEG; empty before the first frame."""
+        return self._thumbnail.jpeg()
+
+    def _dropped(self) -> dict[str, int]:
+        """Frames that no output got, by cause."""
+        source = self._source
+        counts = {**source.dropped, "late": source.slot.dropped, "engine": self._matte.covered}
+        return {cause: count for cause, count in counts.items() if count}
+
     def _meters(self, outputs: list[OutputStatus]) -> Meters:
         source, matte = self._source, self._matte
-        dropped = {cause: count for cause, count in source.dropped.items() if count}
-        dropped |= {"late": source.slot.dropped} if source.slot.dropped else {}
-        dropped |= {"engine": matte.covered} if matte.covered else {}
         fps_in, matte_fps, fps_out = self._rates(
             source.rate.count, matte.matted, max((o.frames for o in outputs), default=0)
         )
@@ -136,8 +157,9 @@ class LiveFeed:
             fps_in=fps_in,
             fps_out=fps_out,
             matte_fps=matte_fps,
+            latency_ms=median([output.latency_ms for output in outputs if output.latency_ms] or [0.0]),
             stages_ms={"decode": source.converting.take_ms(), "matte": matte.working.take_ms()},
-            dropped=dropped,
+            dropped=self._dropped(),
             width=matte.size[0],
             height=matte.size[1],
             engine=matte.engine.name,
@@ -177,7 +199,7 @@ class LiveFeed:
 
     def _pump(self) -> None:
         try:
-            pump(self._source, self._matte, self._fan_out, read=self._source.slot)
+            pump(self._source, self._matte, self._fan_out, self._thumbnail.show, read=self._source.slot)
         except NoVideoStream:
             pass  # it was ended before its first picture
         except Exception:  # noqa: BLE001 - a bug; this feed ends, the worker and its other videos continue
@@ -186,6 +208,7 @@ class LiveFeed:
             self._loop.call_soon_threadsafe(self._ended, self.id)
 
     def _source_changed(self, state: SourceState) -> None:
+        self._connected += state.name == "live"
         _log.info("feed %s: source %s", self.id, state)
 
 
@@ -208,4 +231,5 @@ def _output(id: str, status: OutputStatus | None, now_s: float) -> OutputReport:
     return OutputReport(
         id=id, state=status.state, reason=without_paths(status.reason), frames=status.frames, dropped=status.dropped,
         bitrate_bps=status.bitrate_bps, since_s=round(max(0.0, now_s - status.since_s), 1),
+        reconnects=status.reconnects, latency_ms=status.latency_ms,
     )  # fmt: skip

@@ -54,8 +54,8 @@ class _Change:
 
 class LiveMatte:
     """A Transform for `pump`. matted: number of frames with a matte; covered: of frames without one, for which only the
-    background was shown. working: processing time of a frame. wants_stack: asked before each frame; while it returns
-    True, frames have a rendition of colour above alpha in `others`.
+    background was shown, except slates. working: processing time of a frame. wants_stack: asked before each frame;
+    while it returns True, frames have a rendition of colour above alpha in `others`.
 
     `change`, `set_engine` and `latest` may be called from any thread, everything else only from the pump's.
     """
@@ -103,9 +103,8 @@ class LiveMatte:
         self._frames += 1
         with self.working:
             done = self._matte(frame)
-        self.matted = (
-            self._frames - self._matte.covered - self._matte.passed
-        )  # read by other threads: must never decrease
+        without = self._matte.covered + self._matte.slates + self._matte.passed
+        self.matted = self._frames - without  # read by other threads: must never decrease
         return done
 
     def flush(self) -> list[Frame]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from stream.errors import MatteboxError
+from stream.errors import MatteboxError, without_paths
 from stream.picture.frames import Frame
 from stream.records.options import Options
 from stream.serve.heartbeat import Health
@@ -68,7 +68,8 @@ class Engines:
         except Exception as exc:  # noqa: BLE001 - of a library too, such as one whose device has no memory left
             known = isinstance(exc, MatteboxError)
             _log.warning("%s: %s", name, exc, exc_info=not known)
-            video.notice = f"{options.engine} is unavailable here: {exc if known else 'it failed while it was loaded'}"
+            detail = without_paths(str(exc)) if known else "it failed while it was loaded"
+            video.notice = f"{options.engine} is unavailable here: {detail}"
             engine = await self.get(Options())
         if self.key(video.options) == self.key(options):  # else another was requested meanwhile
             video.set_engine(engine)

@@ -5,8 +5,7 @@ Runs on the event loop. Knows nothing about connections: `connection_changed` re
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 
 from stream.errors import BadMove, Fenced, NameTaken, NoSession, SdpError
 from stream.loops import Loops
@@ -61,11 +60,9 @@ class Sessions:
             self._held.pop(session_id, None)
         return lost
 
-    async def report(self, session_id: str, meters: Meters) -> None:
-        """Store the meters of a session. Raises StoreDown."""
-        if (session := self._held.get(session_id)) is not None:
-            with suppress(BadMove, Fenced, NoSession):
-                await self._store.report(session, meters)
+    async def report(self, meters: Mapping[str, Meters]) -> None:
+        """Store the meters of sessions, by id. Raises StoreDown."""
+        await self._store.report_all((self._held[id], found) for id, found in meters.items() if id in self._held)
 
     async def answer(self, session: Session, answering: Awaitable[str]) -> None:
         """Send the client the SDP answer, or the reason for a refusal, after which the connection is already closed."""

@@ -26,6 +26,7 @@ from workers.live.sessions import Sessions
 _log = logging.getLogger(__name__)
 _EVERY_S = 1.0
 _RENEW_FEEDS_S = 0.5
+_PICTURES_S = 1.0  # until requests for pictures are listened to again, after an outage of Redis
 _WAIT_S = 1.0  # for a command, in one call
 _TAKE_S = 0.25  # for an offer, in one call; a worker that is shutting down waits for its end
 _TAKEN_S = 3.0  # for the end of that call while Redis is slow
@@ -71,7 +72,8 @@ class LiveWorker:
         ends by itself within `drain_s`, and return."""
         videos = (self._renew, _EVERY_S), (self._report, _EVERY_S), (self._obey, 0.0)
         feeds = (self._feeds.renew, _RENEW_FEEDS_S), (self._feeds.report, _EVERY_S)
-        async with self._life.serving(stop, self._reap, *videos, *feeds):
+        pictures = self._feeds.serve_pictures, _PICTURES_S
+        async with self._life.serving(stop, self._reap, *videos, *feeds, pictures):
             taking = start(self._loops.repeat(self._take, until=stop), _log)
             try:
                 await stop.wait()
@@ -100,7 +102,7 @@ class LiveWorker:
         """Fields of `Worker`."""
         load = round(self._load(), 3)
         failures = dict(self._sessions.failures)
-        own = {"load": load, "sessions": self._running(), "failures": failures}
+        own = {"load": load, "sessions": self._running(), "failures": failures, "feeds": self._feeds.counts()}
         return own | self._engines.meters() | capacity.memory()
 
     async def _reap(self) -> None:
@@ -112,8 +114,10 @@ class LiveWorker:
             self._loops.start(self._videos.end(session_id, WORKER_LOST))
 
     async def _report(self) -> None:
-        for session_id, meters in self._videos.meters().items():
-            await self._sessions.report(session_id, meters.model_copy(update={"load": self._life.record.load}))
+        load = {"load": self._life.record.load}
+        await self._sessions.report(
+            {id: meters.model_copy(update=load) for id, meters in self._videos.meters().items()}
+        )
 
     async def _take(self) -> None:
         if not self._has_capacity():

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
+from stream.errors import UsageError
 from stream.finding import Finding
 from stream.install import install_command
 from stream.records.engines import ENGINES
@@ -31,6 +32,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _guarded(check, settings)
     yield from _missing_modules()
     yield from weights(settings)
+    yield from _chosen_weights(settings)
 
 
 def _guarded(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
@@ -146,7 +148,6 @@ def _virtual_camera(settings: Settings) -> Finding:
 
 
 def _srt(settings: Settings) -> Finding:
-    from stream.errors import UsageError
     from stream.srt import find_program
 
     try:
@@ -182,3 +183,26 @@ def weights(settings: Settings) -> Iterator[Finding]:
         ok = {"ready": True, "damaged": False}.get(status.state)
         remedy = "" if ok else f"mattebox models pull {status.name}"
         yield Finding(f"weights {status.name}", ok, f"{status.state}, {status.licence}", remedy)
+
+
+def _chosen_weights(settings: Settings) -> Iterator[Finding]:
+    """One finding for each engine that has only the weights that the operator selects."""
+    for record in ENGINES.values():
+        if record.chosen_weights:
+            yield _chosen(record.name, f"MATTEBOX_{record.name.upper()}", getattr(settings, record.name), settings)
+
+
+def _chosen(engine: str, setting: str, spec: str, settings: Settings) -> Finding:
+    from workers.weights.known import catalogue
+
+    name = f"weights {engine}"
+    if not spec:
+        return Finding(name, None, "none selected; servers do not offer this engine", f"set {setting}")
+    try:
+        file = catalogue(engine).find_local(spec, settings)
+    except UsageError as exc:
+        return Finding(name, False, str(exc), f"correct {setting}")
+    if file is None:
+        remedy = f"correct {setting}, or download published weights: mattebox models pull {engine}:{spec}"
+        return Finding(name, None, f"{spec}: missing", remedy)
+    return Finding(name, True, str(file))

@@ -38,7 +38,7 @@ _CANNOT_TELL = (
 class CameraRun:
     """source, device: addresses; that of the source may contain a password. size, loop, duration_s: as in
     `SourceOptions`. idle: the source is open only while a program reads from the virtual camera. server: does the
-    matting, instead of this computer."""
+    matting, instead of this computer. token, insecure: of the source, as in `SourceOptions`."""
 
     source: str = field(repr=False)
     device: str
@@ -48,6 +48,8 @@ class CameraRun:
     duration_s: float | None = None
     idle: bool = False
     server: "Server | None" = None
+    token: str | None = field(default=None, repr=False)
+    insecure: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,14 @@ def _source(task: CameraRun, sink: CameraSink, settings: Settings, reporter: Rep
     def report(state: object) -> None:
         reporter.message(f"source {state}")
 
-    requested = SourceOptions(size=task.size, loop=task.loop, duration_s=task.duration_s, on_state=report)
+    requested = SourceOptions(
+        size=task.size,
+        loop=task.loop,
+        duration_s=task.duration_s,
+        insecure=task.insecure,
+        token=task.token,
+        on_state=report,
+    )
     if not task.idle:
         return _opened(task, requested, settings, reporter)
 

@@ -15,8 +15,9 @@ from stream.sinks.encodings import check_alpha, encoding_of
 from stream.sinks.file import FileSink
 from stream.sinks.live.fan_out import FanOut
 from stream.sinks.live.protocols import is_playlist, schemes
-from stream.sinks.live.recording import FRAGMENTS
 from stream.sinks.live.spec import OutputSpec, OutputStatus
+from stream.sinks.parts.indexed_mp4 import FRAGMENTS
+from stream.sinks.parts.partial import PartialRecording
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Sending:
     audio: Literal["copy", "off"] = "copy"
     token: str | None = field(default=None, repr=False)
     insecure: bool = False
+    segment_s: float = 2.0
 
 
 def output_addresses(texts: Sequence[str]) -> list[Address]:
@@ -65,7 +67,15 @@ def open_outputs(
     if len(addresses) == 1 and _is_plain(addresses[0], sending):
         return _plain(addresses[0], options, settings)
     specs = [
-        OutputSpec(address, sending.bitrate, sending.rate, sending.audio, sending.token, sending.insecure)
+        OutputSpec(
+            address,
+            sending.bitrate,
+            sending.rate,
+            sending.audio,
+            sending.token,
+            sending.insecure,
+            segment_s=sending.segment_s,
+        )
         for address in addresses
     ]
     return FanOut(specs, options, settings, on_state)
@@ -77,7 +87,7 @@ def _plain(address: Address, options: Options, settings: Settings) -> Sink:
         encoding = replace(encoding_of(address.path), muxer_options=FRAGMENTS)
         if options.wants_alpha:
             check_alpha(encoding)
-        return FileSink(address.path, encoding, settings)
+        return FileSink(PartialRecording(address.path), encoding, settings)
     return open_sink(address, options, settings)
 
 

@@ -11,26 +11,31 @@ from pathlib import Path
 
 from stream.errors import UsageError, WeightsError
 from stream.settings import Settings
+from workers.weights.input_size import split_size
 from workers.weights.known import Say
 
 MODULES = ("huggingface_hub",)  # needed to find and download them
-LICENCE = "MIT"  # by the authors' word
+FILE_FORMAT = ".safetensors"
 _FILE = "model.safetensors"
 _SHA256_DIGITS = 64
-_MAX_SIDE_PX = 8192  # of the network's input
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """repo: on the hub, "" for a local file. width, height: the network's input size in pixels, multiples of 32.
 
-    native: keep the picture's aspect ratio instead, at about as many pixels.
+    native: keep the picture's aspect ratio instead, at about as many pixels. licence: as its authors state it.
     """
 
     repo: str
     width: int = 1024
     height: int = 1024
     native: bool = False
+    licence: str = "MIT"
+
+    @property
+    def origin(self) -> str:
+        return self.repo
 
 
 VARIANTS = {
@@ -56,26 +61,21 @@ def parse(spec: str) -> tuple[Checkpoint, Path | None]:
 
     Raises UsageError.
     """
-    match = re.fullmatch(r"(.*)@(\d+x\d+)", spec)  # a path may contain an @ itself
-    name, size = (match[1], match[2]) if match else (spec, "")
-    file = Path(name) if name.lower().endswith(".safetensors") else None
+    name, size = split_size(spec)
+    file = Path(name) if name.lower().endswith(FILE_FORMAT) else None
     checkpoint = VARIANTS.get(name)
     if checkpoint is None and file is None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         known = ", ".join(VARIANTS)
         raise UsageError(f"weights: {name!r} is not one of {known}, a repo id (owner/name) or a .safetensors file")
     checkpoint = checkpoint or Checkpoint("" if file else name)
-    if size:
-        checkpoint = Checkpoint(checkpoint.repo, *_sides(size))
+    if size is not None:
+        checkpoint = Checkpoint(checkpoint.repo, *size)
     return checkpoint, file
 
 
-def _sides(size: str) -> tuple[int, int]:
-    width, _, height = size.partition("x")
-    if not all(32 <= int(side) <= _MAX_SIDE_PX for side in (width, height)):
-        raise UsageError(f"weights: {size!r} is not a valid input size; write for example 1024x1024")
-    if int(width) % 32 or int(height) % 32:
-        raise UsageError(f"weights: {size}: both sides must be multiples of 32")
-    return int(width), int(height)
+def owns(name: str) -> bool:
+    """Whether weights of this name, without a size, are certainly for the engine `birefnet`."""
+    return name in VARIANTS or name.lower().endswith(FILE_FORMAT)
 
 
 def find(spec: str, settings: Settings, say: Say) -> Path:
@@ -86,8 +86,11 @@ def find(spec: str, settings: Settings, say: Say) -> Path:
             raise WeightsError(f"{file} {'is a folder' if file.is_dir() else 'does not exist'}")
         say(f"birefnet: {file} is your own file; its licence is not known here")
         return file
-    say(f"birefnet: {checkpoint.repo} is licensed under {LICENCE}, according to its authors")
+    say(f"birefnet: {checkpoint.repo} is licensed under {checkpoint.licence}, according to its authors")
     return _verified(_downloaded(checkpoint.repo, spec, settings), spec)
+
+
+pull = find
 
 
 def verify(spec: str, settings: Settings) -> Path:

@@ -75,7 +75,14 @@ SELFIE = Weights(
 
 
 def weights(name: str) -> Weights:
-    """The weights file of an engine. Raises UsageError if there is no such engine, or it has none."""
+    """The weights file of an engine, or `ENGINE:NAME` of those that may be chosen for it.
+
+    Raises UsageError for an unknown name, and for an engine without weights.
+    """
+    engine, chosen, variant = name.partition(":")
+    if chosen:
+        published: Weights = catalogue(engine).weights(variant)
+        return published
     if name not in _with_weights():
         raise _unknown(name)
     found: Weights = find(ENGINES[name].weights)
@@ -107,7 +114,7 @@ def _with_weights() -> list[str]:
 
 def path(name: str, settings: Settings) -> Path:
     """The cached file, its sha256 verified. Raises UsageError for an unknown name, and WeightsError."""
-    file = _cache_path(name, settings)
+    file = cache_path(name, settings)
     if not os.path.isfile(file):  # Path.is_file raises if the folder is not readable
         raise WeightsError(f"the weights of {name} are missing; download them with: {_pull_command(name)}")
     verify(name, settings)
@@ -116,7 +123,7 @@ def path(name: str, settings: Settings) -> Path:
 
 def verify(name: str, settings: Settings) -> None:
     """Raise WeightsError unless the cached file exists and has the known sha256."""
-    file = _cache_path(name, settings)
+    file = cache_path(name, settings)
     try:
         actual = _sha256(file)
     except OSError as exc:
@@ -130,7 +137,7 @@ def ensure(name: str, settings: Settings, say: Say) -> Path:
 
     Raises UsageError, WeightsError, DiskError.
     """
-    if os.path.exists(_cache_path(name, settings)):
+    if os.path.exists(cache_path(name, settings)):
         say(_licence(name))
         return path(name, settings)
     return pull(name, settings, say)
@@ -142,7 +149,7 @@ def pull(name: str, settings: Settings, say: Say) -> Path:
     Several processes may pull at once: each writes a temporary file and moves it into place atomically.
     Raises UsageError, WeightsError, DiskError.
     """
-    file = _cache_path(name, settings)
+    file = cache_path(name, settings)
     say(_licence(name))
     if _state(name, settings) == "ready":
         return file
@@ -166,7 +173,7 @@ def status(settings: Settings) -> list[Status]:
 
 
 def _status(name: str, known: Weights, settings: Settings) -> Status:
-    return Status(name, _state(name, settings), _cache_path(name, settings), known.size, known.licence)
+    return Status(name, _state(name, settings), cache_path(name, settings), known.size, known.licence)
 
 
 def _fetch(name: str, folder: Path, say: Say) -> Path:
@@ -193,7 +200,7 @@ def _check(file: Path, known: Weights) -> None:
 
 
 def _state(name: str, settings: Settings) -> str:
-    if not os.path.exists(_cache_path(name, settings)):
+    if not os.path.exists(cache_path(name, settings)):
         return "missing"
     try:
         verify(name, settings)
@@ -202,7 +209,8 @@ def _state(name: str, settings: Settings) -> str:
     return "ready"
 
 
-def _cache_path(name: str, settings: Settings) -> Path:
+def cache_path(name: str, settings: Settings) -> Path:
+    """Where the file is stored, or will be. Raises UsageError for an unknown name."""
     return settings.cache_dir / "weights" / weights(name).file
 
 

@@ -12,11 +12,11 @@ from stream.pump import Item
 from stream.settings import Settings
 from stream.sinks.live.header import combined
 from stream.sinks.live.packets import Packet, Tracks
-from stream.sinks.live.protocols import OutputProtocol
+from stream.sinks.live.protocols import OutputProtocol, is_playlist
 from stream.sinks.live.ring import FrameRing
 from stream.sinks.live.sound import CopiedSound, EncodedSound, SoundEncode, is_copied
 from stream.sinks.live.spec import OutputSpec
-from stream.sinks.live.video import VideoEncoder, VideoKey, default_bitrate
+from stream.sinks.live.video import KEY_INTERVAL_S, VideoEncoder, VideoKey, default_bitrate
 
 _POLL_S = 0.5
 _log = OncePerSecond(logging.getLogger(__name__))
@@ -188,4 +188,7 @@ def video_key(spec: OutputSpec, protocol: OutputProtocol, info: VideoInfo) -> Vi
     """The encode that an output needs."""
     rate = min(float(info.rate), spec.rate or 1000.0)
     bitrate = spec.bitrate or default_bitrate(info.width, info.height, rate)
-    return VideoKey(info.width, info.height, bitrate, spec.rate, protocol.colours, protocol.baseline)
+    key_interval_s = min(KEY_INTERVAL_S, spec.segment_s) if is_playlist(spec.address) else KEY_INTERVAL_S
+    return VideoKey(
+        info.width, info.height, bitrate, spec.rate, protocol.colours, protocol.baseline, key_interval_s=key_interval_s
+    )

@@ -17,7 +17,7 @@ from stream.sinks.live.frame_output import FrameOutput
 from stream.sinks.live.output import Output
 from stream.sinks.live.packet_output import PacketOutput
 from stream.sinks.live.protocols import protocol_of
-from stream.sinks.live.spec import OutputSpec, OutputStatus
+from stream.sinks.live.spec import OutputSpec, OutputStatus, OutputTotals
 
 
 class FanOut:
@@ -40,6 +40,7 @@ class FanOut:
         self.warnings: Warnings = []
         self._options, self._settings, self._on_state = options, settings, on_state
         self._outputs: dict[int, Output] = {}
+        self._removed = OutputTotals()
         self._lock = threading.Lock()
         self._encodes: Encodes | None = None
         self._next = 1
@@ -67,6 +68,7 @@ class FanOut:
         with self._lock:
             output = self._find(number)
             del self._outputs[number]
+            self._removed = self._removed.plus(output.status())
         output.close()
 
     def pause(self, number: int) -> None:
@@ -89,6 +91,14 @@ class FanOut:
         """The status of all outputs, in the order in which they were added."""
         with self._lock:
             return [output.status() for output in self._outputs.values()]
+
+    def totals(self) -> OutputTotals:
+        """Counts of all outputs since the start, those that were removed included. They never decrease."""
+        with self._lock:
+            totals = self._removed
+            for output in self._outputs.values():
+                totals = totals.plus(output.status())
+            return totals
 
     def _created(self, spec: OutputSpec) -> Output:
         protocol = protocol_of(spec.address)

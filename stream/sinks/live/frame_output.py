@@ -58,4 +58,6 @@ class FrameOutput(Output):
 
     def _write(self, writer: Any, item: Item) -> None:
         writer.write(item)
-        self._frames += isinstance(item, Frame)
+        if isinstance(item, Frame):
+            self._frames += 1
+            self._sent.add(0, item.arrived_s)

@@ -51,7 +51,7 @@ class Output(ABC):
         self._wake = threading.Event()
         self._was_live = False
         self._retry_after_s = 0.0
-        self._missed = self._frames = self._connections = 0
+        self._missed = self._frames = self._connections = self._reconnects = 0
         self._sent = Sent()
         self._writer: Any = None
         self._thread: threading.Thread | None = None
@@ -125,7 +125,10 @@ class Output(ABC):
     def status(self) -> OutputStatus:
         dropped = self._missed + self._dropped()
         address, bitrate = str(self.spec.address), self._sent.per_second_bps()
-        return OutputStatus(self.id, address, self._state, self._reason, self._frames, dropped, bitrate, self._since_s)
+        return OutputStatus(
+            self.id, address, self._state, self._reason, self._frames, dropped, bitrate, self._since_s,
+            self._reconnects, self._sent.latency_ms(),
+        )  # fmt: skip
 
     # In the output's thread.
 
@@ -187,6 +190,7 @@ class Output(ABC):
     def _dropped(self) -> int: ...
 
     def _live(self) -> None:
+        self._reconnects += self._was_live and self._state == "reconnecting"
         self._was_live = True
         self._set("live")
 

@@ -18,6 +18,7 @@ class PacketOutput(Output):
         super().__init__(*arguments)
         self._ring = PacketRing(PACKETS)
         self._share: Subscription | None = None
+        self._encoding: tuple[int, Subscription | None] = 0, None  # frames dropped by earlier shares; the current one
         self._accepting = False
 
     def _check(self) -> None:
@@ -28,8 +29,8 @@ class PacketOutput(Output):
         self._writers.check(self.spec, self._settings)
 
     def _dropped(self) -> int:
-        share = self._share
-        return self._ring.dropped + (share.dropped if share is not None else 0)
+        before, share = self._encoding
+        return self._ring.dropped + before + (share.dropped if share is not None else 0)
 
     def _connection(self) -> None:
         self._prepare()
@@ -56,12 +57,14 @@ class PacketOutput(Output):
     def _prepare(self) -> None:
         if self._share is None:
             self._share = self._encodes.join(self.spec, self._protocol, self._put)
+            self._encoding = self._encoding[0], self._share
             if not self._protocol.retried:
                 self._accept(self._share)
 
     def _release(self) -> None:
         share, self._share, self._accepting = self._share, None, False
         if share is not None:
+            self._encoding = self._encoding[0] + share.dropped, None
             share.leave()
 
     def _put(self, packet: Packet) -> None:
@@ -83,4 +86,4 @@ class PacketOutput(Output):
             return
         writer.write(replace(packet, pts=packet.pts - start, dts=packet.dts - start))
         self._frames += packet.kind == "video"
-        self._sent.add(len(packet.data))
+        self._sent.add(len(packet.data), packet.arrived_s)

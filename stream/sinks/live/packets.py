@@ -16,7 +16,8 @@ class Packet:
 
     data: of H.264 in Annex B, without parameter sets (these are in `VideoTrack.extradata`). pts, dts, duration: in
     ticks of `time_base`; dts increases strictly within a track, and both tracks share one origin: the first packet of
-    every connection is a keyframe at 0. key: a keyframe; always True for sound.
+    every connection is a keyframe at 0. key: a keyframe; always True for sound. arrived_s: when the frame arrived, by
+    `time.monotonic`; 0 where unknown, and for sound.
     """
 
     kind: Literal["video", "sound"]
@@ -26,6 +27,7 @@ class Packet:
     duration: int
     time_base: Fraction
     key: bool = True
+    arrived_s: float = 0.0
 
     @property
     def time_s(self) -> float:

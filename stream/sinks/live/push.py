@@ -46,13 +46,15 @@ _RTMPS_PORT, _RTSPS_PORT = 443, 322
 class PushRequest:
     """What the child opens. url: complete, with secrets. muxer, options: FFmpeg's.
 
-    command: a program that gets the muxer's output on its standard input instead; `url` is then not used.
+    command: a program that gets the muxer's output on its standard input instead; indexed: the path of an MP4 file that
+    gets it instead (`parts/indexed_mp4.py`). `url` is then not used.
     """
 
     url: str = field(repr=False)
     muxer: str
     options: dict[str, str] = field(default_factory=dict, repr=False)
     command: list[str] = field(default_factory=list, repr=False)
+    indexed: str = ""
 
 
 class PushWriter:

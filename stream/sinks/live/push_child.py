@@ -8,16 +8,19 @@ when the output is open, and {"error", "errno", "opened"} if it fails; never FFm
 import io
 import json
 import os
+import runpy
 import signal
 import struct
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import av
 
 FRAME = struct.Struct("<BBqqqI")  # as in push.py
 LENGTH = struct.Struct("<I")
+INDEXED_MP4 = Path(__file__).parents[1] / "parts" / "indexed_mp4.py"
 
 
 def block(source: BinaryIO) -> bytes:
@@ -30,13 +33,15 @@ def report(**fields: object) -> None:
 
 
 class Output:
-    """The muxer, and the program behind it if there is one."""
+    """The muxer, and the program or the file with an index behind it if there is one."""
 
     def __init__(self, request: dict[str, Any], header: bytes) -> None:
         self._program = subprocess.Popen(request["command"], stdin=subprocess.PIPE) if request["command"] else None
         options = {"max_interleave_delta": "1", "flush_packets": "1", **request["options"]}
         # a packet waits at most for the next one of either track
-        target: Any = self._program.stdin if self._program else request["url"]
+        path = request["indexed"]
+        self._file = runpy.run_path(str(INDEXED_MP4))["IndexedMp4"](Path(path)) if path else None
+        target: Any = self._program.stdin if self._program else self._file or request["url"]
         self._container = av.open(target, "w", format=request["muxer"], options=options)
         self._templates = av.open(io.BytesIO(header), format="nut", options={"probesize": "32", "analyzeduration": "0"})
         self._clocks = [stream.time_base for stream in self._templates.streams]
@@ -54,6 +59,8 @@ class Output:
 
     def close(self) -> None:
         self._container.close()
+        if self._file is not None:
+            self._file.complete()
         if self._program is not None and self._program.stdin is not None:
             self._program.stdin.close()
             self._program.wait()

@@ -8,10 +8,8 @@ from stream.sinks.live.base import EncodeControl
 from stream.sinks.live.packets import Packet
 from stream.sinks.live.push import PushRequest, PushWriter, disk_failure
 from stream.sinks.live.spec import OutputSpec
+from stream.sinks.parts.indexed_mp4 import FRAGMENTS
 from stream.sinks.parts.partial import Partial
-
-FRAGMENTS = {"movflags": "hybrid_fragmented", "frag_duration": "1000000", "flush_packets": "1"}
-"""Options of FFmpeg's MP4 muxer: a fragment a second (in microseconds), completed to an ordinary file at the end."""
 
 
 class RecordingWriter(PushWriter):
@@ -36,7 +34,7 @@ class RecordingWriter(PushWriter):
         self._written = False
 
     def request(self) -> PushRequest:
-        return PushRequest(self._partial.url, "mp4", FRAGMENTS)
+        return PushRequest("", "mp4", FRAGMENTS, indexed=str(self._partial.path.absolute()))
 
     def write(self, packet: Packet) -> None:
         super().write(packet)

@@ -34,6 +34,7 @@ class VideoKey:
     """What outputs must have in common to share an encode.
 
     bitrate: bits per second. rate: most frames per second; None: all frames. baseline: the profile for WebRTC.
+    key_interval_s: seconds from one keyframe to the next.
     """
 
     width: int
@@ -42,6 +43,7 @@ class VideoKey:
     rate: float | None = None
     colours: Colours = "bt709"
     baseline: bool = False
+    key_interval_s: float = KEY_INTERVAL_S
 
 
 def default_bitrate(width: int, height: int, rate: float) -> int:
@@ -86,14 +88,15 @@ class VideoEncoder:
         if self.wanted_bps != self._context.bit_rate:
             self._context.bit_rate = self.wanted_bps  # x264 and NVENC adapt at once
         try:
-            return [self._packet(packet) for packet in self._context.encode(picture)]
+            return [self._packet(packet, frame.arrived_s) for packet in self._context.encode(picture)]
         except (av.error.FFmpegError, ValueError) as exc:
             raise EncodeError(f"{self._context.name} rejected a frame of {frame.width}x{frame.height}: {exc}") from exc
 
     def _is_key(self, time_s: float) -> bool:
-        since_s = KEY_INTERVAL_S if self._key_s is None else time_s - self._key_s
+        interval_s = self.key.key_interval_s
+        since_s = interval_s if self._key_s is None else time_s - self._key_s
         # half a frame early, so that frames that jitter do not make the interval longer
-        due = since_s >= KEY_INTERVAL_S - 0.5 / self._rate or since_s < 0
+        due = since_s >= interval_s - 0.5 / self._rate or since_s < 0
         forced = self._requested and time_s - self._forced_s >= _FORCED_INTERVAL_S
         if due or forced:
             self._key_s, self._requested = time_s, False
@@ -111,10 +114,11 @@ class VideoEncoder:
         picture.pts, picture.time_base = self._last, CLOCK
         return picture
 
-    def _packet(self, packet: "av.Packet[av.VideoStream]") -> Packet:
+    def _packet(self, packet: "av.Packet[av.VideoStream]", arrived_s: float) -> Packet:
+        """arrived_s: of its frame, because there is no frame delay."""
         pts = packet.pts or 0
         duration = round(1 / (self._rate * CLOCK))
-        return Packet("video", bytes(packet), pts, pts, duration, CLOCK, bool(packet.is_keyframe))
+        return Packet("video", bytes(packet), pts, pts, duration, CLOCK, bool(packet.is_keyframe), arrived_s)
 
     def _open(self) -> tuple[av.VideoCodecContext, bytes]:
         if self._settings.hw_encode and encoder_opens("h264_nvenc"):

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from stream.errors import DiskError, disk_error
+from stream.sinks.parts.indexed_mp4 import IndexedMp4
 
 
 class Partial:
@@ -45,3 +46,27 @@ class Partial:
         else:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+
+
+class PartialRecording(Partial):
+    """An MP4 file in fragments, which FFmpeg writes with the options `FRAGMENTS` (`indexed_mp4.py`). It is completed
+    when it is published."""
+
+    def __init__(self, final: Path) -> None:
+        super().__init__(final)
+        self._file: IndexedMp4 | None = None
+
+    def open(self) -> IndexedMp4:
+        """The file for the muxer; once. Raises OSError."""
+        self._file = IndexedMp4(self.path)
+        return self._file
+
+    def publish(self) -> None:
+        if self._file is not None:
+            self._file.complete()
+        super().publish()
+
+    def discard(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        super().discard()

@@ -31,7 +31,7 @@ PLAYLIST_OPTIONS = {
 }
 """FFmpeg's options that go with `Parts`."""
 
-_URL, _PART = re.compile(r"https?://[^ ]*[^ :]"), "a part of the playlist"
+_URL = re.compile(r"https?://[^ ]*[^ :]")
 _CRYPTO = ("crypto+", "crypto:")  # before the URL of an encrypted segment
 _MAX_PLAYLIST = 4 * 2**20  # bytes; FFmpeg would keep a line of an endless one for each segment
 _MAX_ENCRYPTED = 64 * 2**20  # bytes of an encrypted segment
@@ -73,7 +73,8 @@ class Parts:
                 request("GET", url, settings, None, headers, silence_s, self._host, self._tls)
             )
         except FetchError as exc:
-            raise FetchError(_URL.sub(_PART, str(exc))) from None
+            name = "a part of the playlist" if self._has_playlist else "the playlist"
+            raise FetchError(_URL.sub(name, str(exc))) from None
         if response.status in (200, 206):
             self._has_playlist = True
             return _Part(response, stack)

@@ -23,6 +23,7 @@ def test_a_record_is_complete(name: str) -> None:
     assert record.sentence.endswith(".")
     assert set(record.implied_by) <= set(record.options)
     assert not record.catalogue or record.name in Settings.model_fields
+    assert not record.chosen_weights or (record.catalogue and not Settings.model_fields[name].default)
     assert pickle.loads(pickle.dumps(record)) == record  # it is sent to the process that runs file tasks
 
 
@@ -36,6 +37,7 @@ def test_ranks_are_unique_and_one_needs_no_gpu(job: str) -> None:
 def test_special_options_belong_to_some_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(special_options()) == {"roi", "weights", "key"}
     assert taking("key") == ("chroma",)
+    assert taking("weights") == ("birefnet", "onnx")
     assert implied_by("roi") is None
     record = implied_by("key")
     assert record is not None

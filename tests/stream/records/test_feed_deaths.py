@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stream.records import lifetimes, redis_keys
+from stream.records import lifetimes
 from stream.records.feeds import REASONS, SUSPECT
 from stream.records.jobs import POISON
 from stream.records.live import ENGINE_FAILED
 from stream.records.live_store import LiveStore
-from tests.servers import RedisServer, asynctest
+from tests.servers import KEYS, RedisServer, asynctest
 from tests.stream.records.feed_world import Clock, World
 from tests.stream.records.feeds import claimed, created, stores
 
@@ -95,11 +95,11 @@ async def test_after_one_death_all_feeds_are_back_in_time_on_one_worker(server: 
         await w.run(BACK_S)
         assert set((await w.states()).values()) == {"running"}
         with server.client() as raw:
-            fields = [raw.hmget(redis_keys.feed((await w.feed(name)).id), *INTERNAL) for name in NAMES]
+            fields = [raw.hmget(KEYS.feed((await w.feed(name)).id), *INTERNAL) for name in NAMES]
             assert {tuple(each[:2]) for each in fields} == {("1", None)}, "all are suspects"
             assert all(15 <= float(trial_s) <= 20 for _, _, trial_s in fields), "twice as long as each has run"
             await w.run(lifetimes.FEED_PROVEN_S + 2)
-            fields = [raw.hmget(redis_keys.feed((await w.feed(name)).id), *INTERNAL) for name in NAMES]
+            fields = [raw.hmget(KEYS.feed((await w.feed(name)).id), *INTERNAL) for name in NAMES]
             assert fields == [["0", "0", None]] * len(NAMES), "they ran well for a minute"
 
 

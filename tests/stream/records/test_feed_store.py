@@ -6,11 +6,20 @@ import pytest
 from stream.errors import FeedChanged, FeedNameTaken, Fenced, KeyReused, NoFeed, TooManyFeeds
 from stream.records import lifetimes, redis_keys, scripts
 from stream.records.feed_store import FeedStore
-from stream.records.feeds import FEED_MOVES, Feed, FeedOutput, FeedReport, FeedState, OutputReport, OutputSecret
+from stream.records.feeds import (
+    FEED_MOVES,
+    Feed,
+    FeedOutput,
+    FeedReport,
+    FeedState,
+    FeedSummary,
+    OutputReport,
+    OutputSecret,
+)
 from stream.records.jobs import POISON
 from stream.records.live import Meters
-from stream.records.options import Options
-from tests.servers import RedisServer, asynctest
+from stream.records.options import FeedOptions
+from tests.servers import KEYS, RedisServer, asynctest
 from tests.stream.records.feeds import MOST, SECRETS, claimed, created, new_feed, stores
 
 
@@ -135,7 +144,7 @@ async def test_a_change_reaches_the_worker_with_its_secrets(server: RedisServer)
         current = await found(web, taken.feed)
         second = FeedOutput(id="0000000b", address="srt://mixer.example")
         wanted = current.model_copy(
-            update={"name": "hall", "options": Options(engine="chroma"), "outputs": (*current.outputs, second)}
+            update={"name": "hall", "options": FeedOptions(engine="chroma"), "outputs": (*current.outputs, second)}
         )
         added = {"0000000b": OutputSecret(url="srt://mixer.example:9000?passphrase=secret-words", token="t")}
         changed = await web.change(wanted, True, added)
@@ -273,7 +282,7 @@ async def test_a_claim_that_redis_lost_when_it_was_killed_is_made_again(server: 
         feed = await created(store)
         held = await claimed(store)
         with server.client() as raw:
-            raw.hset(redis_keys.feed(feed.id), mapping={"state": "waiting", "worker": "", "fence": 0})
+            raw.hset(KEYS.feed(feed.id), mapping={"state": "waiting", "worker": "", "fence": 0})
             raw.zrem(f"{redis_keys.PREFIX}feeds-leased", feed.id)
             raw.zadd(f"{redis_keys.PREFIX}feeds-waiting", {feed.id: 1})
         assert await store.renew([held]) == (set(), set())
@@ -291,7 +300,7 @@ async def test_feeds_are_kept_over_a_restart_of_redis(own_server: RedisServer) -
         assert await store.renew([held]) == (set(), set())
         assert (await store.read(held.feed)).secrets == SECRETS
         with own_server.client() as raw:
-            kept = [redis_keys.feed(held.feed.id), redis_keys.feed_secrets(held.feed.id), redis_keys.feeds_of("ann")]
+            kept = [KEYS.feed(held.feed.id), KEYS.feed_secrets(held.feed.id), KEYS.feeds_of("ann")]
             assert {raw.ttl(key) for key in kept} == {-1}, "no expiry"
 
 
@@ -304,8 +313,8 @@ async def test_secrets_are_only_in_their_own_key(server: RedisServer) -> None:
         with server.client() as raw:
             for key in raw.scan_iter():
                 content = str(raw.hgetall(key) if raw.type(key) == "hash" else "")
-                assert ("stream-key" in content) == (key == redis_keys.feed_secrets(held.feed.id))
-                assert ("pass-word" in content) == (key == redis_keys.feed_secrets(held.feed.id))
+                assert ("stream-key" in content) == (key == KEYS.feed_secrets(held.feed.id))
+                assert ("pass-word" in content) == (key == KEYS.feed_secrets(held.feed.id))
         assert "pass-word" not in repr(held)
         assert "stream-key" not in repr(held)
 
@@ -318,11 +327,42 @@ def test_every_transition_is_allowed() -> None:
 @asynctest
 async def test_a_full_worker_takes_feeds_that_need_no_mattes(server: RedisServer) -> None:
     async with stores(server) as (store,):
-        await created(store, "first", options=Options.read(background="green"))
+        await created(store, "first", options=FeedOptions.read(background="green"))
         assert await store.claim("w1", unmatted=True) is None
-        await created(store, "overlaid", options=Options.read(background="none", view="overlay"))
-        wanted = await created(store, "unmatted", options=Options.read(background="none"))
+        await created(store, "overlaid", options=FeedOptions.read(background="none", view="overlay"))
+        wanted = await created(store, "unmatted", options=FeedOptions.read(background="none"))
         taken = await store.claim("w1", unmatted=True)
         assert taken is not None
         assert taken.feed.id == wanted.id
         assert [(await claimed(store)).feed.name for _ in range(2)] == ["first", "overlaid"], "they kept their places"
+
+
+@asynctest
+async def test_the_summary_counts_feeds_of_all_users_by_state(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        assert await store.summary() == FeedSummary(dict.fromkeys(FeedState, 0), [])
+        for name in "abc":
+            await created(store, name)
+        await created(store, "a", owner="bob")
+        await created(store, "stopped", state=FeedState.STOPPED)
+        running, failing = await claimed(store), await claimed(store)
+        await store.fail(failing.feed, "usage", "no")
+        report = FeedReport(source_state="live", outputs=(OutputReport(id="0000000a", latency_ms=40.0, reconnects=2),))
+        await store.report(running.feed, report)
+        found = await store.summary()
+        assert found.states == {"waiting": 2, "running": 1, "stopped": 1, "failed": 1}
+        assert found.running == [report]
+        await store.remove(running.feed.id)
+        assert await store.summary() == FeedSummary({**found.states, FeedState.RUNNING: 0}, [])
+
+
+@asynctest
+async def test_feeds_that_redis_lost_are_counted_again(server: RedisServer) -> None:
+    async with stores(server) as (store,):
+        await created(store)
+        held = await claimed(store)
+        with server.client() as raw:
+            raw.flushall()
+        assert (await store.summary()).states[FeedState.RUNNING] == 0
+        await store.renew([held])
+        assert (await store.summary()).states[FeedState.RUNNING] == 1

@@ -4,10 +4,9 @@ import time
 
 import pytest
 
-from stream.records import redis_keys
 from stream.records.job_store import JobStore
 from stream.records.jobs import Job
-from tests.servers import RedisServer, asynctest
+from tests.servers import KEYS, RedisServer, asynctest
 from tests.stream.records.jobs import finished, job_store, listed, new_job, planned, taken
 
 
@@ -102,7 +101,7 @@ async def test_records_that_expired_are_left_out(server: RedisServer) -> None:
     async with job_store(server) as store:
         jobs = await submitted(store, 5)
         with server.client() as raw:
-            raw.delete(*(redis_keys.job(job.id) for job in jobs[:3]))
+            raw.delete(*(KEYS.job(job.id) for job in jobs[:3]))
             assert await pages(store, 2) == [jobs[3:]]
             assert raw.zcard("mattebox:listed:ann") == 2
 
@@ -117,7 +116,7 @@ async def test_jobs_of_an_older_version_are_listed_and_counted(server: RedisServ
             for name in ("listed", "unfinished", "stored", "changed"):
                 raw.delete(f"mattebox:{name}:ann")
             assert await listed(store, "ann") == before
-            assert raw.scard(redis_keys.unfinished("ann")) == 2
+            assert raw.scard(KEYS.unfinished("ann")) == 2
 
 
 @asynctest
@@ -131,7 +130,7 @@ async def test_jobs_of_an_older_version_stay_listed_if_a_worker_continues_one_fi
                 raw.delete(f"mattebox:{name}:ann")
             await store.renew(await taken(store), 5)
             assert {job.id for job in await listed(store, "ann")} == before
-            assert raw.scard(redis_keys.unfinished("ann")) == 2
+            assert raw.scard(KEYS.unfinished("ann")) == 2
 
 
 @asynctest

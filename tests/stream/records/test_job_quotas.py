@@ -6,10 +6,9 @@ import time
 import pytest
 
 from stream.errors import JobsTooLarge, TooManyJobs
-from stream.records import redis_keys
 from stream.records.job_store import JobStore
 from stream.records.jobs import Job, JobState, Media, Quota, StoredResult
-from tests.servers import RedisServer, asynctest
+from tests.servers import KEYS, RedisServer, asynctest
 from tests.stream.records.jobs import finished, job_store, new_job, planned, taken
 
 LARGE = 10**15
@@ -18,7 +17,7 @@ LARGE = 10**15
 def counts(server: RedisServer, owner: str = "ann") -> tuple[int, int]:
     """The number of the owner's unfinished jobs, and the bytes of all of them."""
     with server.client() as raw:
-        unfinished, total = raw.scard(redis_keys.unfinished(owner)), raw.hget(redis_keys.stored(owner), "total")
+        unfinished, total = raw.scard(KEYS.unfinished(owner)), raw.hget(KEYS.stored(owner), "total")
         return int(str(unfinished)), int(str(total or 0))
 
 
@@ -117,8 +116,8 @@ async def test_expired_records_are_not_counted(server: RedisServer) -> None:
         lost = [(await store.submit(new_job(owner="ann"))).id for _ in range(3)]
         with server.client() as raw:
             for id in lost:
-                raw.delete(redis_keys.job(id))  # as when it expires
-                raw.zadd(redis_keys.jobs_of("ann"), {id: time.time() - 1})
+                raw.delete(KEYS.job(id))  # as when it expires
+                raw.zadd(KEYS.jobs_of("ann"), {id: time.time() - 1})
         await store.submit(new_job(owner="ann"), "", Quota(1, LARGE))
         assert counts(server) == (1, 300)
         assert await store.job(kept.id) == kept

@@ -5,12 +5,12 @@ from collections import Counter
 import pytest
 
 from stream.errors import BadMove, Fenced, NoJob
-from stream.records import lifetimes, redis_keys
+from stream.records import lifetimes
 from stream.records.job_fields import from_fields, to_fields
 from stream.records.job_store import JobStore, JobTask
 from stream.records.jobs import Job, JobState, Media, Output, StoredResult
 from stream.records.options import Options
-from tests.servers import RedisServer, asynctest
+from tests.servers import KEYS, RedisServer, asynctest
 from tests.stream.records.jobs import finished, job_store, listed, new_job, planned, taken
 
 
@@ -78,7 +78,7 @@ async def test_an_idempotency_key_creates_one_job(server: RedisServer) -> None:
         assert (await store.submit(new_job(owner="bob"), "k")).owner == "bob"
         assert await listed(store, "ann") == [job]
         with server.client() as raw:
-            assert 86_000 < int(str(raw.ttl(redis_keys.job_key("ann", "k")))) <= 86_400
+            assert 86_000 < int(str(raw.ttl(KEYS.job_key("ann", "k")))) <= 86_400
 
 
 @pytest.mark.clocked
@@ -314,16 +314,16 @@ async def test_a_list_reads_only_its_owners_records(server: RedisServer) -> None
         old, new = await finished(store, owner="ann"), await store.submit(new_job(owner="ann"))
         others, unowned = await store.submit(new_job(owner="bob")), await store.submit(new_job())
         with server.client() as raw:
-            raw.hset(redis_keys.job(others.id), "media", "not valid JSON")
+            raw.hset(KEYS.job(others.id), "media", "not valid JSON")
             assert [job.id for job in await listed(store, "ann")] == [new.id, old.id]
             assert [job.id for job in await listed(store, "")] == [unowned.id]
             await store.remove(old.id)
-            assert raw.zrange(redis_keys.jobs_of("ann"), 0, -1) == [new.id]
-            raw.zadd(redis_keys.jobs_of("ann"), {"expired": time.time() - 1})
+            assert raw.zrange(KEYS.jobs_of("ann"), 0, -1) == [new.id]
+            raw.zadd(KEYS.jobs_of("ann"), {"expired": time.time() - 1})
             await store.cancel(new.id)
-            assert raw.zrange(redis_keys.jobs_of("ann"), 0, -1) == [new.id], "expired records are removed from the list"
+            assert raw.zrange(KEYS.jobs_of("ann"), 0, -1) == [new.id], "expired records are removed from the list"
             await store.remove(new.id)
-            assert not raw.exists(redis_keys.jobs_of("ann"))
+            assert not raw.exists(KEYS.jobs_of("ann"))
 
 
 @asynctest
@@ -342,10 +342,10 @@ async def test_a_waiting_job_does_not_expire(server: RedisServer) -> None:
     async with job_store(server) as store:
         job = await store.submit(new_job())
         with server.client() as raw:
-            raw.expire(redis_keys.job(job.id), 60)
-            raw.zadd(redis_keys.JOBS, {job.id: time.time() + 60})
+            raw.expire(KEYS.job(job.id), 60)
+            raw.zadd(KEYS.jobs, {job.id: time.time() + 60})
             await store.reap_jobs()
-            assert int(str(raw.ttl(redis_keys.job(job.id)))) > 86_400
+            assert int(str(raw.ttl(KEYS.job(job.id)))) > 86_400
 
 
 async def begun(store: JobStore, segments: int) -> Job:

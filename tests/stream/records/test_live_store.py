@@ -8,7 +8,7 @@ from stream.records import lifetimes, redis_keys, scripts
 from stream.records.live import MOVES, Answer, Command, Meters, SessionKind, SessionState, Worker
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
-from tests.servers import RedisServer, asynctest
+from tests.servers import KEYS, RedisServer, asynctest
 from tests.stream.records.live import connecting, live, new, stores
 from tests.waiting import PATIENCE_S
 
@@ -107,7 +107,7 @@ async def test_an_answer_at_the_last_moment_counts(server: RedisServer) -> None:
     async with stores(server) as (web,):
         session = new()
         with server.client() as raw:  # arrives after the last check
-            raw.rpush(redis_keys.answer(session.id), Answer(problem="full").model_dump_json())
+            raw.rpush(KEYS.answer(session.id), Answer(problem="full").model_dump_json())
         assert await web.offer(session, "v=0", 0) == Answer(problem="full")
 
 
@@ -188,9 +188,9 @@ async def test_offers_survive_dead_workers_up_to_three_times(server: RedisServer
         waiting = asyncio.create_task(web.offer(session, "v=0", 0.7))
         await asyncio.sleep(0.05)
         with server.client() as raw:
-            raw.xreadgroup(redis_keys.GROUP, "dead", {redis_keys.OFFERS: ">"})
+            raw.xreadgroup(redis_keys.GROUP, "dead", {KEYS.offers: ">"})
             for _ in range(deaths - 1):
-                raw.xautoclaim(redis_keys.OFFERS, redis_keys.GROUP, "dead", 0)
+                raw.xautoclaim(KEYS.offers, redis_keys.GROUP, "dead", 0)
         await asyncio.sleep(0.1)
         taken = await worker.take("w1", 0.2)
         if deaths < lifetimes.DELIVERIES:
@@ -343,7 +343,7 @@ async def test_commands_survive_cancelled_reads_and_unknown_ones_are_ignored(ser
         await asyncio.gather(reading, return_exceptions=True)
         await web.send("w1", Command(kind="end", session="a"))
         with server.client() as raw:
-            raw.xadd(redis_keys.commands("w1"), {"command": '{"kind": "dance"}'})
+            raw.xadd(KEYS.commands("w1"), {"command": '{"kind": "dance"}'})
         assert [command.session for command in await worker.commands("w1", PATIENCE_S)] == ["a"]
 
 
@@ -455,7 +455,7 @@ async def test_every_key_expires(server: RedisServer) -> None:
         waiting.cancel()
         kinds = {key.removeprefix(redis_keys.PREFIX).partition(":")[0] for key in lives}
         assert kinds == {
-            "session", "sessions", "due", "offers", "answer", "name", "commands", "worker", "workers"
+            "session", "sessions", "due", "offers", "answer", "name", "commands", "worker", "workers", "swept"
         }  # fmt: skip
         assert all(0 < life_ms <= lifetimes.QUEUE_S * 1000 for life_ms in lives.values()), lives
 

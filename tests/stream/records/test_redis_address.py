@@ -54,6 +54,46 @@ def test_a_group_over_tls() -> None:
     assert "db" not in parse_url(address.url)
 
 
+@pytest.mark.parametrize("path", ["", "/", "/0"])
+def test_a_cluster(path: str) -> None:
+    url = f"rediss+cluster://ann:p%40ss@a:1,b,[::1]:3{path}?ssl_ca_certs=f"
+    address = redis_address.parse(url)
+    assert address.shown == f"rediss+cluster://a:1,b,[::1]:3{path}"
+    assert address.hosts == (("a", 1), ("b", 6379), ("[::1]", 3))
+    assert (address.cluster, address.tls, address.sentinels) == (True, True, ())
+    server = dict(parse_url(address.url))
+    assert (server["username"], server["password"], server["ssl_ca_certs"]) == ("ann", "p@ss", "f")
+    assert "db" not in server
+    assert RedisLink(url).address == address.shown
+
+
+@pytest.mark.parametrize(
+    ("url", "prefix"),
+    [
+        ("redis://h/3", "mattebox:"),
+        ("redis+sentinel://a/m", "mattebox:"),
+        ("redis+cluster://a,b", "{mattebox}:"),
+        ("redis://h/3?prefix=cell-2", "cell-2:"),
+        ("unix:///run/redis.sock?prefix=cell-2", "cell-2:"),
+        ("redis+sentinel://a/m?prefix=cell-2", "cell-2:"),
+        ("redis+cluster://a,b?prefix=cell-2", "{cell-2}:"),
+        ("redis://h/3?prefix={mattebox}", "{mattebox}:"),
+        ("redis://h/3?prefix=%7Bmattebox%7D", "{mattebox}:"),
+        ("redis+cluster://a,b?prefix=all.{cell_2}", "all.{cell_2}:"),
+    ],
+)
+def test_the_prefix_of_the_keys(url: str, prefix: str) -> None:
+    link = RedisLink(url)
+    assert link.keys.jobs == f"{prefix}jobs"
+    assert "prefix" not in link.place.url
+
+
+def test_the_other_options_are_kept_beside_a_prefix() -> None:
+    address = redis_address.parse("rediss://h?ssl_ca_certs=a%20b&prefix=p&ssl_check_hostname=false")
+    options = dict(parse_url(address.url))
+    assert (options["ssl_ca_certs"], options["ssl_check_hostname"]) == ("a b", False)
+
+
 @pytest.mark.parametrize("url", ["redis+sentinel://a/m", GROUP.replace("&ssl_ca_certs=f", ""), "rediss+sentinel://a/m"])
 def test_a_link_to_a_group_needs_no_connection(url: str) -> None:
     assert RedisLink(url).address == redis_address.parse(url).shown
@@ -81,6 +121,18 @@ def test_a_link_to_a_group_needs_no_connection(url: str) -> None:
         ("redis+sentinel://a:x/mattes", "HOST"),
         ("redis+sentinel://a/mattes/x", "database"),
         ("redis+sentinel://a/mattes?nonsense=1", "nonsense"),
+        ("redis+cluster://", "HOST"),
+        ("redis+cluster://a,,b", "HOST"),
+        ("redis+cluster://a,b/1", "only the database 0"),
+        ("redis+cluster://a,b/mattes", "only the database 0"),
+        ("redis+cluster://a?nonsense=1", "nonsense"),
+        ("redis://h?prefix=", "the prefix has"),
+        ("redis://h?prefix=a b", "the prefix has"),
+        ("redis://h?prefix=a:b", "the prefix has"),
+        ("redis://h?prefix={a}{b}", "the prefix has"),
+        ("redis://h?prefix={}a", "the prefix has"),
+        ("redis://h?prefix=a{b", "the prefix has"),
+        (f"redis://h?prefix={'a' * 65}", "the prefix has"),
     ],
 )
 def test_an_invalid_address_is_refused_in_one_line(url: str, part: str) -> None:

@@ -1,4 +1,5 @@
-"""Set-ups that cannot work are told from servers that are not there yet. Those with Sentinel: `test_sentinel.py`."""
+"""Set-ups that cannot work are told from servers that are not there yet. Those with Sentinel: `test_sentinel.py`, with
+clusters: `test_redis_cluster.py`."""
 
 import asyncio
 import threading
@@ -17,7 +18,7 @@ from tests.stream.records.live import live, new, stores
 from tests.waiting import PATIENCE_S
 from web.http.tls import certificate
 
-CLUSTER = "Redis Cluster, which Mattebox does not support"
+CLUSTER = "it is a node of a Redis Cluster: write redis+cluster://"
 
 
 async def outcome(url: str) -> str:
@@ -43,7 +44,9 @@ def locked(request: pytest.FixtureRequest) -> Iterator[str]:
         with server.client() as raw:
             raw.execute_command("ACL", "SETUSER", "bob", "on", ">bob-secret", "~other:*", "+@all")
             raw.execute_command("ACL", "SETUSER", "dora", "on", ">dora-secret", "~*", "+@all", "-@scripting")
-            raw.execute_command("ACL", "SETUSER", "carol", "on", ">carol-secret", "~mattebox:*", "+@all", "-@dangerous")
+            raw.execute_command(
+                "ACL", "SETUSER", "carol", "on", ">carol-secret", "~mattebox:*", "&mattebox:*", "+@all", "-@dangerous"
+            )
             raw.config_set("requirepass", "a-secret")
         yield server.url.removeprefix("redis://")
 
@@ -136,6 +139,7 @@ async def test_servers_that_may_come_are_waited_for(tmp_path: Path) -> None:
     assert await outcome(f"rediss://127.0.0.1:{free_port()}") == "later"
     assert await outcome(f"unix://{tmp_path}/none") == "later"
     assert await outcome(f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{free_port()}/mattes") == "later"
+    assert await outcome(f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{free_port()}") == "later"
 
 
 @pytest.mark.parametrize("kind", sorted(REFUSALS.keys() - {"password changed", "permissions changed", "paused"}))

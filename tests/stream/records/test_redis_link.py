@@ -9,7 +9,8 @@ import pytest
 from redis.exceptions import ResponseError
 
 from stream.errors import StoreDown
-from stream.records.redis_link import RedisLink, current_master, is_outage, reason
+from stream.records.redis_link import RedisLink, is_outage, reason
+from stream.records.redis_sentinel import current_master
 from tests.refusals import REFUSALS
 from tests.servers import RedisServer, asynctest
 

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from stream.errors import StoreDown
-from stream.records import redis_keys
 from stream.records.job_store import JobStore
 from stream.records.live import Answer, Session, SessionKind, SessionState, Worker
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
-from tests.servers import RedisServer, asynctest, free_port
+from tests.servers import KEYS, RedisServer, asynctest, free_port
 from tests.stream.records.jobs import new_job
 from tests.stream.records.live import connecting, live, new, stores
 
@@ -140,7 +139,7 @@ async def test_the_first_offer_and_job_after_a_loss_of_data_are_taken_at_once(
         while await web.session(session.id) is None:
             await asyncio.sleep(0.01)
         with own_server.client() as raw:
-            assert raw.xinfo_groups(redis_keys.OFFERS) == []
+            assert raw.xinfo_groups(KEYS.offers) == []
         taken = await worker.take("w1", 0)  # waits for nothing
         assert taken is not None
         assert taken[0].id == session.id
@@ -243,7 +242,7 @@ async def test_cancelled_calls_leave_connections_usable(server: RedisServer) -> 
         assert await store.session(session.id) == session
         with server.client() as raw:
             assert len(raw.client_list()) < 10
-            assert raw.xlen(redis_keys.OFFERS) == 0
+            assert raw.xlen(KEYS.offers) == 0
 
 
 def test_an_unused_store_need_not_be_closed() -> None:

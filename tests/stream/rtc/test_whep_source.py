@@ -126,10 +126,9 @@ def test_lost_packets_are_repaired(server: WhepServer) -> None:
     server.loses = 30
     with watching(server.url) as seen:
         until(lambda: len(seen.pictures) > 100, f"pictures, {seen.states}")
+        assert len(seen.pictures) > 0.8 * len(server.sent), len(server.sent)
     assert server.lost > 3
     assert seen.states == [SourceState("live")]
-    times = [frame.time_s for frame in seen.pictures]
-    assert len(times) / (times[-1] - times[0]) > 20, "of 25"
     spread = [float(split_i420(frame.pixels)[0].std()) for frame in seen.pictures]
     assert max(spread) < 4, max(spread)
 

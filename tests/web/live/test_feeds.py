@@ -1,6 +1,7 @@
 """/api/feeds on a real server and a real Redis. Addresses are on loopback, and no worker runs the feeds: rules about
 addresses are in tests/stream/fetch/test_live_urls.py."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from stream import limits
+from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import FeedReport, OutputReport
 from stream.records.jobs import POISON
@@ -325,3 +327,72 @@ def test_no_request_is_a_server_error(http: httpx.Client, request_body: dict[str
 def _path_of_one(http: httpx.Client) -> str:
     listed = http.get("/api/feeds").json()["feeds"]
     return f"/api/feeds/{listed[0]['id'] if listed else created(http, 'one')['id']}"
+
+
+def test_the_text_of_the_slate_is_set_changed_and_reset(http: httpx.Client) -> None:
+    feed = created(http, options={"slate": " Zurück um 20 Uhr "})
+    path = f"/api/feeds/{feed['id']}"
+    assert feed["options"]["slate"] == "Zurück um 20 Uhr"
+    assert http.patch(path, json={"options": {"slate": "すぐ戻ります"}}).json()["options"]["slate"] == "すぐ戻ります"
+    assert http.patch(path, json={"options": {"slate": None}}).json()["options"]["slate"] == ""
+    refused = http.patch(path, json={"options": {"slate": "soon 😀"}})
+    problem(refused, 422, "invalid", "options.slate")
+    assert "“😀” cannot be drawn" in refused.json()["errors"][0]["detail"], refused.json()
+
+
+def test_the_picture_is_for_the_owner_and_is_not_stored(http: httpx.Client, feed_site: Site) -> None:
+    feed = created(http)
+    path = f"/api/feeds/{feed['id']}/picture"
+    assert http.get(path).status_code == 204, "it waits for a worker"
+    asked: list[str] = []
+
+    async def draw(id: str) -> bytes:
+        asked.append(id)
+        return b"jpeg"
+
+    async def work() -> "asyncio.Task[None]":
+        link = feed_site.context.store.link
+        assert await FeedStore(link).claim("w9")
+        task = asyncio.create_task(FeedPictures(link).serve("w9", draw))
+        while not await link.ask("PUBSUB", "CHANNELS", "*w9"):
+            await asyncio.sleep(0.01)
+        return task
+
+    task = feed_site.call(work())
+    try:
+        found = http.get(path)
+        assert (found.status_code, found.content, asked) == (200, b"jpeg", [feed["id"]])
+        assert (found.headers["content-type"], found.headers["cache-control"]) == ("image/jpeg", "no-store")
+        same = http.get(path, headers={"If-None-Match": found.headers["etag"]})
+        assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", found.headers["etag"])
+        problem(http.get(path, headers=BOB), 404, "not_found")
+        with feed_site.client() as anyone:
+            problem(anyone.get(path), 401, "sign_in")
+        assert len(asked) == 2, "only the owner's requests reach the worker"
+    finally:
+        feed_site._loop.call_soon_threadsafe(task.cancel)
+    http.patch(f"/api/feeds/{feed['id']}", json={"running": False})
+    assert http.get(path).status_code == 204
+
+
+def test_the_metrics_have_no_names_of_feeds(http: httpx.Client, feed_site: Site) -> None:
+    feed = created(http, "a-name-of-mine")
+    created(http, "stopped", running=False)
+
+    async def report() -> None:
+        store = FeedStore(feed_site.context.store.link)
+        claimed = await store.claim("w1")
+        assert claimed is not None
+        output = OutputReport(id=feed["outputs"][0]["id"], state="reconnecting", latency_ms=80.0)
+        await store.report(claimed.feed, FeedReport(source_state="live", outputs=(output,)))
+
+    feed_site.call(report())
+    text = http.get("/metrics").text
+    for line in (
+        'mattebox_feeds{state="running"} 1.0', 'mattebox_feeds{state="stopped"} 1.0',
+        'mattebox_feeds{state="failed"} 0.0', 'mattebox_feed_sources{state="live"} 1.0',
+        'mattebox_feed_outputs{state="reconnecting"} 1.0', 'mattebox_feed_outputs{state="live"} 0.0',
+        'mattebox_feed_latency_seconds{over="worst"} 0.08',
+    ):  # fmt: skip
+        assert line in text.splitlines()
+    assert not [word for word in ("a-name-of-mine", feed["id"], "127.0.0.1", "alice") if word in text]

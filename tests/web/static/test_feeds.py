@@ -1,15 +1,20 @@
 """The page of feeds in a real Chromium, against the real server. No worker runs them; addresses are on loopback."""
 
+import asyncio
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import redis
+from PIL import Image
 
+from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import FeedReport, OutputReport
 from stream.records.live import ENGINE_FAILED, Meters
+from stream.records.redis_keys import PREFIX
 from stream.settings import Settings
 from tests.conftest import PICTURES
 from tests.failing_feeds import give_up
@@ -47,9 +52,14 @@ def report(site: Site) -> None:
     site.call(store())
 
 
+def fields(site: Site) -> dict[str, Any]:
+    """The options of the feed, as the API gives them."""
+    return dict(httpx.get(f"{site.url}/api/feeds", timeout=PATIENCE_S).json()["feeds"][0]["options"])
+
+
 def options(site: Site) -> tuple[str, str]:
     """Background and engine of the feed, as the API gives them."""
-    found = httpx.get(f"{site.url}/api/feeds", timeout=PATIENCE_S).json()["feeds"][0]["options"]
+    found = fields(site)
     return found["background"], found["engine"]
 
 
@@ -138,3 +148,99 @@ def test_a_stream_of_this_server_is_not_matted_again(page: Any, feed_site: Site)
     page.on("dialog", lambda dialog: dialog.accept())
     page.click(".feed > .row:first-child button:has-text('Remove')")
     page.wait_for_selector("#none:visible")
+
+
+def jpeg(rgb: tuple[int, int, int]) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (320, 180), rgb).save(data, "JPEG")
+    return data.getvalue()
+
+
+class Worker:
+    """Runs the feed that waits, as far as its picture goes. picture: what it sends now; empty for none."""
+
+    def __init__(self, site: Site, picture: bytes) -> None:
+        self.picture, self.asked, self._site = picture, 0, site
+        self._task = site.call(self._start())
+
+    async def _start(self) -> "asyncio.Task[None]":
+        link = self._site.context.store.link
+        assert await FeedStore(link).claim("w5")
+        await link.ask("ZADD", f"{PREFIX}feeds-leased", 1e12, (await FeedStore(link).page("", 1)).feeds[0].id)
+        return asyncio.create_task(FeedPictures(link).serve("w5", self._draw))
+
+    async def _draw(self, feed: str) -> bytes:
+        self.asked += 1
+        return self.picture
+
+    def stop(self) -> None:
+        self._site._loop.call_soon_threadsafe(self._task.cancel)
+
+
+SHOWN = """image => {
+  const canvas = new OffscreenCanvas(1, 1), context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+}"""
+
+
+def test_a_small_live_picture_is_shown_while_the_feed_runs(page: Any, feed_site: Site) -> None:
+    page.clock.install()
+    page.goto(f"{feed_site.url}/feeds")
+    page.fill("input[name=name]", "stage")
+    page.fill("input[name=source]", "live:studio")
+    assert page.input_value("input[name=slate]") == "Back soon"
+    page.fill("input[name=slate]", "Gleich zurück")
+    page.click("#add button")
+    page.wait_for_selector(".preview:has-text('Waiting for a worker')")
+    assert page.get_attribute(".watch", "href") == "/view/studio"
+    worker = Worker(feed_site, b"")
+    try:
+
+        def shows(rgb: tuple[int, int, int]) -> bool:
+            page.clock.run_for(1000)
+            found = page.eval_on_selector_all(".preview img:not([hidden])", f"all => all.map({SHOWN})")
+            return bool(found) and max(abs(a - b) for a, b in zip(found[0], rgb, strict=True)) < 8
+
+        def says(text: str) -> bool:
+            page.clock.run_for(1000)
+            return bool(page.is_visible(f".preview:has-text('{text}')"))
+
+        until(lambda: says("No picture yet"))
+        worker.picture = jpeg((30, 120, 200))
+        until(lambda: shows((30, 120, 200)))
+        worker.picture = jpeg((200, 60, 30))
+        until(lambda: shows((200, 60, 30)))
+        assert page.get_attribute(".preview img", "alt") == "What stage sends now"
+        page.screenshot(path=PICTURES / "feeds_picture.png")
+
+        page.fill(".look label:has-text('away') input", "soon 😀")
+        page.press(".look label:has-text('away') input", "Enter")
+        page.wait_for_selector(".feed .note:has-text('cannot be drawn')")
+        assert page.input_value(".look label:has-text('away') input") == "Gleich zurück"
+        page.fill(".look label:has-text('away') input", "")
+        page.press(".look label:has-text('away') input", "Enter")
+        until(lambda: fields(feed_site)["slate"] == "")
+        page.click(".feed button:has-text('Stop')")
+        until(lambda: says("Stopped"))
+        assert page.is_hidden(".preview img")
+    finally:
+        worker.stop()
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.click(".feed > .row button:has-text('Remove')")
+        page.wait_for_selector("#none:visible")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_cut_or_wider_than_the_page(page: Any, feed_site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    with feed_site.client() as http:
+        body = {"name": "a-long-name-of-a-feed-for-the-main-stage", "source": SOURCE, "outputs": [{"address": OUTPUT}]}
+        feed = http.post("/api/feeds", json=body).json()
+        page.goto(f"{feed_site.url}/feeds")
+        page.wait_for_selector(".feed .state[data-state=waiting]")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        picture, name = page.locator(".preview").bounding_box(), page.locator(".feed h3").bounding_box()
+        assert abs(picture["width"] / picture["height"] - 16 / 9) < 0.05
+        assert (name["x"] > picture["x"] + picture["width"]) == (width > 600), "beside it, or below it on a phone"
+        http.delete(f"/api/feeds/{feed['id']}")

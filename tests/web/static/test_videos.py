@@ -45,6 +45,7 @@ def page(browser: Any, site: Site) -> Iterator[Any]:
     page.goto(f"{site.url}/videos")
     page.wait_for_selector("input[value='color:#f4f1ea']", state="attached")
     yield page
+    page.unroute_all(behavior="wait")
     context.close()
     assert not faults
 

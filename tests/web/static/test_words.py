@@ -89,7 +89,6 @@ def test_a_server_that_is_too_busy_says_what_helps(page: Any, video_site: Site) 
     page.wait_for_selector(
         "#notice:has-text('12 of 30 frames per second. It helps to run fewer videos on this server at the same time.')"
     )
-    page.unroute("**/api/sessions/*")
 
 
 def test_a_busy_server_does_not_advise_what_is_in_use(page: Any, video_site: Site) -> None:

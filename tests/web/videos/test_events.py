@@ -148,13 +148,14 @@ def test_a_stream_begins_with_the_newest_jobs_and_reports_changes_of_all(
         return [(await site.context.jobs.submit(new_job())).id for _ in range(60)]
 
     ids = site.call(fill())
-    with listening(site.url, "/api/jobs/events") as listener:
+    with listening(site.url, "/api/jobs/events") as listener, redis.Redis.from_url(valkey) as raw:
         assert [listener.next("job")["id"] for _ in range(50)] == ids[10:]
-        with redis.Redis.from_url(valkey) as raw:
+        try:
             for id in ids[1:]:
-                raw.hset(f"mattebox:job:{id}", "progress", "not valid JSON")  # they are not read again
+                raw.hset(f"mattebox:job:{id}", "warnings", "not valid JSON")  # no stream reads these jobs again
             site.call(site.context.jobs.cancel(ids[0]))
             assert listener.next("job")["id"] == ids[0]
+        finally:
             raw.flushdb()
     wait_until_streams_ended(site)
 

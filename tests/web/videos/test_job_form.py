@@ -31,7 +31,7 @@ def posted(http: httpx.Client, content: bytes, name: str = "clip.mp4", **fields:
 
 
 def kept(site: Site) -> int:
-    return len(site.context.upload_store.uploads(""))
+    return len(site.call(site.context.upload_store.uploads("")))
 
 
 def test_a_file_and_its_options_become_a_job(http: httpx.Client, site: Site, files: FileWorkerDouble) -> None:

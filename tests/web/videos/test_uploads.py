@@ -19,8 +19,9 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.types import Message
 
+from stream.records.upload_records import Busy
 from stream.settings import Settings
-from stream.sources.probe import AT_ONCE
+from stream.sources.probe import AT_ONCE, Prober
 from stream.storage import open_storage
 from tests.media import numbered_clip
 from tests.processes import children
@@ -41,7 +42,8 @@ from tests.web.videos.tus import (
     uploaded,
     writing,
 )
-from web.stores.uploads import Busy, Upload, UploadStore
+from web.stores.folder_uploads import FolderUploads
+from web.stores.uploads import Upload
 from web.videos import uploads
 
 
@@ -300,13 +302,13 @@ def test_the_offset_of_an_upload_that_was_completed_after_it_was_read(
     http: httpx.Client, site: Site, clip: bytes
 ) -> None:
     path, upload_store = begun(http, len(clip)), site.context.upload_store
-    before = upload_store.get("", path.rpartition("/")[2])
+    before = site.call(upload_store.get("", path.rpartition("/")[2]))
     assert before is not None
     sent(http, path, 0, clip)
-    assert upload_store.offset(before) == len(clip)
+    assert site.call(upload_store.offset(before)) == len(clip)
     http.delete(path, headers=TUS)
     with pytest.raises(FileNotFoundError):
-        upload_store.offset(before)
+        site.call(upload_store.offset(before))
 
 
 def test_a_patch_of_an_upload_that_was_completed_after_it_was_read(
@@ -333,8 +335,9 @@ def test_a_patch_of_an_upload_that_was_completed_after_it_was_read(
 
 @asynctest
 async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Settings, clip: bytes) -> None:
-    upload_store = UploadStore(settings, open_storage(settings))
-    upload = upload_store.create("", len(clip), "", "")
+    storage, root = open_storage(settings), settings.data_dir / "uploads"
+    upload_store = FolderUploads(settings, storage, root, Prober(settings))
+    upload = await upload_store.create("", len(clip), "", "")
     received = asyncio.Event()
 
     async def receive() -> Message:
@@ -346,8 +349,8 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
 
     digest = base64.b64encode(hashlib.sha1(clip).digest())
     scope = {"type": "http", "headers": [(b"upload-checksum", b"sha1 " + digest)]}
-    with upload_store.open(upload) as draft:
-        draft.write([b"before"])
+    async with upload_store.open(upload) as draft:
+        await draft.write(b"before")
         writing = asyncio.create_task(uploads._write_body(Request(scope, receive), draft, 2**30, PATIENCE_S))
         while draft.offset == len(b"before"):
             await asyncio.sleep(0.005)
@@ -355,7 +358,7 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
         await asyncio.wait([writing])
         assert writing.cancelled()
         assert draft.offset == len(b"before")
-    assert upload_store.offset(upload) == len(b"before")
+    assert await upload_store.offset(upload) == len(b"before")
 
 
 def test_removal(http: httpx.Client, site: Site, clip: bytes) -> None:
@@ -432,14 +435,14 @@ def test_many_uploads_that_complete_at_once(http: httpx.Client, clip: bytes) -> 
 def test_a_client_that_disconnects_releases_its_place_before_the_probe(
     http: httpx.Client, site: Site, clip: bytes
 ) -> None:
-    path, free = begun(http, len(clip)), site.context.upload_store._prober._free
+    path, free = begun(http, len(clip)), prober(site)._free
     for _ in range(AT_ONCE):
         site.call(free.acquire())
     with opened(site.url, path, 0, len(clip)) as connection:
         connection.sendall(clip)
         wait_for_offset(http, path, len(clip))
         problem(sent(http, path, len(clip), b""), 423, "busy")
-    upload = site.context.upload_store.get("", path.rpartition("/")[2])
+    upload = site.call(site.context.upload_store.get("", path.rpartition("/")[2]))
     assert upload is not None
     until(lambda: unlocked(site, upload), "the upload is unlocked")
     for _ in range(AT_ONCE):
@@ -449,11 +452,20 @@ def test_a_client_that_disconnects_releases_its_place_before_the_probe(
 
 
 def unlocked(site: Site, upload: Upload) -> bool:
-    try:
-        site.context.upload_store.open(upload).__exit__()
-    except Busy:
-        return False
-    return True
+    async def opened() -> bool:
+        try:
+            async with site.context.upload_store.open(upload):
+                return True
+        except Busy:
+            return False
+
+    return site.call(opened())
+
+
+def prober(site: Site) -> Prober:
+    store = site.context.upload_store
+    assert isinstance(store, FolderUploads)
+    return store._prober
 
 
 async def released(free: asyncio.Semaphore) -> None:
@@ -464,7 +476,7 @@ def test_too_many_uploads_that_wait_to_be_probed(
     http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stream.sources.probe.WAIT_S", 0.05)
-    path, free = begun(http, len(clip)), site.context.upload_store._prober._free
+    path, free = begun(http, len(clip)), prober(site)._free
     for _ in range(AT_ONCE):
         site.call(free.acquire())
     refused = sent(http, path, 0, clip)

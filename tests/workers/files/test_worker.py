@@ -24,11 +24,12 @@ from stream.records.engines import ENGINES
 from stream.records.job_store import JobStore
 from stream.records.jobs import Job, JobState, Output
 from stream.records.live_store import LiveStore
-from stream.records.options import Options
+from stream.records.options import Options, View
 from stream.settings import Settings
 from stream.storage import open_storage
 from tests.end_to_end.serving import descendants, memory_mib
 from tests.media import numbered, numbered_clip, read, sound_of, write_video
+from tests.onnx_networks import unet
 from tests.servers import RedisServer, asynctest, start_server
 from tests.web_server import serving
 from tests.workers.failing_link import OddLink
@@ -465,6 +466,20 @@ async def test_memory_for_two_hours_is_that_of_minutes(server: RedisServer, tmp_
         assert parts > 0.5
         assert max(stored, parts + 1) <= 2.0  # both are stored at the same time for a moment
         assert 0 < desk <= 2 / 3  # two of three segments
+
+
+@asynctest
+async def test_a_network_of_the_operator_runs_in_jobs(server: RedisServer, tmp_path: Path) -> None:
+    source, network = numbered_clip(tmp_path / "in.mp4"), unet(tmp_path / "n.onnx")
+    async with factory(server.url, tmp_path) as site:
+        site.settings = site.settings.model_copy(update={"onnx": f"unit={network}@64x64"})
+        site.start_inside()
+        options = Options(engine="onnx", view=View.MATTE)
+        job = await site.ended(await site.submit(source, options=options, outputs=(Output(format="mkv"),)))
+        assert job.state is JobState.DONE, job.detail
+        whole = tmp_path / "whole.mkv"
+        run_file(FileRun(source, whole, options), site.settings, LineReporter(io.StringIO()))
+        assert same(read(site.result(job)), read(whole))
 
 
 @contextlib.contextmanager

@@ -1,21 +1,27 @@
 """Feeds of live workers: a real Redis, a real RTSP camera, and outputs that receive for real."""
 
 import asyncio
+import io
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from stream.fetch import gateway
 from stream.records import lifetimes
+from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import Feed, FeedOutput, FeedSecrets, FeedState, OutputSecret
+from stream.records.live import FeedCounts
 from stream.records.live_store import LiveStore
-from stream.records.options import Options
+from stream.records.options import FeedOptions
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.media import numbered_clip
@@ -31,11 +37,12 @@ SETTINGS = Settings(
     hw_encode=False, live_sessions=2, threads=1, allow_private_urls=True, rtsp_timeout_s=2.0, rtsp_retry_s=0.3,
     slate_after_s=0.3,
 )  # fmt: skip
+Picture = npt.NDArray[Any]
 BLUE, RED = "color:#0000ff", "color:#ff0000"
 
 
-def options(background: str = BLUE) -> Options:
-    return Options.read(engine="chroma", key="#00c83c", background=background)
+def options(background: str = BLUE) -> FeedOptions:
+    return FeedOptions.read(engine="chroma", key="#00c83c", background=background)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +136,37 @@ def corner(receiver: UdpReceiver) -> tuple[int, ...]:
     return tuple(int(level) for level in pictures[-1][:20, :20].reshape(-1, 3).mean(0)) if pictures else (0, 0, 0)
 
 
+def strip_of(receiver: UdpReceiver) -> Picture:
+    """The middle of the last picture's lower third, brightest channel."""
+    pictures = receiver.pictures()
+    return pictures[-1][180:220, 100:220].max(axis=2) if pictures else np.full((1, 1), 255, np.uint8)
+
+
+async def small_picture(store: FeedStore, feed: Feed) -> Picture:
+    """What web gets from the worker, as RGB."""
+    content = await FeedPictures(store._link).picture(feed.worker, feed.id)
+    return np.asarray(Image.open(io.BytesIO(content))).astype(int)
+
+
+async def counted(store: FeedStore, condition: Callable[[FeedCounts], object]) -> FeedCounts:
+    """The counts of the heartbeat, once they fulfil a condition."""
+    for _ in range(300):
+        (worker,) = await LiveStore(store._link).workers("live")
+        if worker.feeds.reconnects and condition(worker.feeds):
+            return worker.feeds
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"never; the counts are {worker.feeds!r}")
+
+
+async def until_none(store: FeedStore, feed: Feed) -> None:
+    """The worker has ended a feed that was removed."""
+    for _ in range(300):
+        if not await FeedPictures(store._link).picture((await LiveStore(store._link).workers("live"))[0].id, feed.id):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the worker still has it")
+
+
 def source_live(feed: Feed) -> bool:
     return feed.report.source_state == "live"
 
@@ -196,8 +234,21 @@ def test_only_the_background_is_sent_while_the_source_is_away(url: str, camera: 
                 await until(lambda: len(receiver.pictures()) > 3, 20, "slates")
                 picture = receiver.pictures()[-1].reshape(-1, 3).astype(int)
                 assert np.abs(picture - (0, 0, 255)).max() < 40, "nothing but the background"
+                assert np.abs(await small_picture(store, found) - (0, 0, 255)).max() < 40
+                current = await read(store, feed)
+                text = current.options.model_copy(update={"slate": "Back soon"})
+                await store.change(current.model_copy(update={"options": text}), True)
+                await until(lambda: strip_of(receiver).min() < 100, 20, "a strip with text")
+                assert strip_of(receiver).max() > 180, "letters"
+                lower = (await small_picture(store, await read(store, feed)))[200:].max(axis=2)
+                assert (lower.max(), lower.min() < 130) == (pytest.approx(255, abs=40), True)
                 camera.start("--user", "ann:pass-word")
                 await eventually(store, feed, source_live, "live again")
+                sent = await counted(store, lambda counts: counts.reconnects["source"] == 1)
+                assert (sent.frames_in > 0, sent.frames_out > 0, sent.reconnects["output"]) == (True, True, 0)
+                await store.remove(feed.id)
+                await until_none(store, feed)
+                assert (await counted(store, lambda counts: True)).frames_in >= sent.frames_in, "it is kept"
 
     asyncio.run(run())
 
@@ -312,7 +363,7 @@ async def _left_to_a_newer_worker(url: str, camera: RtspServer) -> None:
         async with working(url) as store:
             feed = await created(store, camera.url(user="ann:pass-word"), output(receiver.url))
             await eventually(store, feed, source_live, "the source is live")
-            changed = (await read(store, feed)).model_copy(update={"options": Options(engine="unheard-of")})
+            changed = (await read(store, feed)).model_copy(update={"options": FeedOptions(engine="unheard-of")})
             await store.change(changed, run=True)
             await eventually(store, feed, lambda found: found.state is FeedState.WAITING, "it waits again")
             await asyncio.sleep(1)

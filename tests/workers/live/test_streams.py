@@ -19,15 +19,16 @@ from stream.errors import UsageError
 from stream.records.feeds import Feed, FeedSecrets
 from stream.records.live import DELETED, Session, SessionKind, SessionState
 from stream.records.live_store import LiveStore
-from stream.records.options import Options
+from stream.records.options import FeedOptions, Options
 from stream.serve.redis_server import Embedded
 from tests.rtc import Camera, Client, until
 from tests.servers import asynctest
 from tests.udp_receiver import UdpReceiver
-from tests.workers.live.test_feeds import SETTINGS, corner, eventually, options, output, source_live, working
+from tests.workers.live.test_feeds import SETTINGS, corner, eventually, output, source_live, working
 from workers.live.streams import Streams
 
 LOOPBACK = SETTINGS.model_copy(update={"loopback_candidates": True, "udp_address": "127.0.0.1", "live_sessions": 1})
+MATTED = {"engine": "chroma", "key": "#00c83c", "background": "color:#0000ff"}
 NOBODY = "nobody publishes studio"
 
 
@@ -73,14 +74,16 @@ async def published(store: LiveStore, owner: str) -> AsyncIterator[Session]:
 
 
 def _session(owner: str) -> Session:
-    return Session(id=str(uuid4()), kind=SessionKind.PUBLISH, owner=owner, name="studio", options=options())
+    return Session(
+        id=str(uuid4()), kind=SessionKind.PUBLISH, owner=owner, name="studio", options=Options.read(**MATTED)
+    )
 
 
 def feed_of(receiver: UdpReceiver) -> tuple[Feed, FeedSecrets]:
     target, secret = output(receiver.url)
     feed = Feed(
         id=str(uuid4()), owner="ann", name="stage", source="live:studio", outputs=(target,), width=320, height=240,
-        options=Options.read(engine="chroma", background="none"),
+        options=FeedOptions.read(engine="chroma", background="none"),
     )  # fmt: skip
     return feed, FeedSecrets("live:studio", {target.id: secret})
 

@@ -12,7 +12,6 @@ from redis import Redis
 
 from stream import loops
 from stream.errors import StoreDown
-from stream.records import redis_keys
 from stream.records.live import Answer, Meters, Session, SessionKind
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
@@ -20,6 +19,7 @@ from stream.serve.heartbeat import Health
 from stream.serve.redis_server import Embedded
 from stream.settings import Settings
 from tests.rtc import Camera, Client, until
+from tests.servers import KEYS
 from tests.workers.failing_link import OddLink
 from workers.live import pool
 from workers.live.pool import Engines
@@ -271,8 +271,8 @@ def test_a_publisher_whose_name_is_taken_while_it_connects_is_ended(url: str) ->
             answer = await store.offer(session, await camera.offer(), 8.0)
             assert answer is not None
             with Redis.from_url(url) as raw:  # as if ann's older stream had ended meanwhile, and bob offered his
-                raw.hset(redis_keys.session(other.id), mapping=dict(batched(other.to_fields())))
-                raw.set(redis_keys.name("podium"), other.id)
+                raw.hset(KEYS.session(other.id), mapping=dict(batched(other.to_fields())))
+                raw.set(KEYS.name("podium"), other.id)
             await camera.take(answer.sdp)
             async with asyncio.timeout(5):
                 while (now := await state(store, session))[0] == "connecting":

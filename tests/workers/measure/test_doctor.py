@@ -22,8 +22,22 @@ def test_an_engine_without_its_modules_is_reported_with_its_extra(monkeypatch: p
     assert [finding for finding in examine(Settings()) if finding.name == "engine new"] == [expected]
 
 
-def findings(name: str) -> list[Finding]:
-    return [finding for finding in examine(Settings()) if finding.name == name]
+def findings(name: str, settings: Settings | None = None) -> list[Finding]:
+    return [finding for finding in examine(settings or Settings()) if finding.name == name]
+
+
+def test_the_weights_that_the_operator_selected_are_checked(tmp_path: Path) -> None:
+    (unset,) = findings("weights onnx")
+    assert (unset.ok, unset.remedy) == (None, "set MATTEBOX_ONNX")
+    path = str(tmp_path / "n.onnx")
+    Path(path).touch()
+    assert findings("weights onnx", Settings(onnx=path)) == [Finding("weights onnx", True, path)]
+    (missing,) = findings("weights onnx", Settings(onnx="u2netp", cache_dir=tmp_path))
+    assert (missing.ok, missing.detail) == (None, "u2netp: missing")
+    assert "mattebox models pull onnx:u2netp" in missing.remedy
+    (wrong,) = findings("weights onnx", Settings(onnx="nonsense"))
+    assert wrong.ok is False
+    assert "'nonsense' is not one of u2net" in wrong.detail
 
 
 def test_the_program_for_srt_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 // One feed in the list: its source, its outputs, and buttons to change them.
 
 import { make, write } from "../shared/dom.js";
-import { Look } from "./look.js";
+import { isStream, Look } from "./look.js";
+import { Preview } from "./preview.js";
 
 const WORDS = {
   waiting: "Waiting for a free worker", running: "Running", stopped: "Stopped", failed: "Failed",
@@ -20,7 +21,10 @@ export class FeedCard {
     this.state = state();
     const buttons = make("div", { className: "buttons" }, this.toggle, remove);
     const head = make("div", { className: "row" }, this.name, this.state, buttons);
+    this.preview = new Preview();
     this.source = new Line("Source");
+    this.watch = make("a", { className: "watch", target: "_blank", hidden: true }, "Watch");
+    this.source.element.append(make("div", { className: "buttons" }, this.watch));
     this.look = new Look((options) => this.#send(change, "PATCH", { options }));
     this.outputs = make("ul", { className: "outputs", aria: { label: "Outputs" } });
     this.lines = new Map();
@@ -30,7 +34,7 @@ export class FeedCard {
       event.preventDefault();
       if (await this.#send(change, "PATCH", { outputs: { add: [{ address: this.added.value.trim() }] } })) this.added.value = "";
     });
-    this.element = make("li", { className: "feed" }, head, this.source.element, this.look.element, this.outputs, form, this.note);
+    this.element = make("li", { className: "feed" }, head, this.source.element, this.look.element, this.outputs, form, this.note, this.preview.element);
     this.change = change;
   }
 
@@ -41,10 +45,21 @@ export class FeedCard {
     showState(this.state, feed.state, feed.detail);
     const { meters } = feed;
     this.source.show(feed.source, meters ? [`${Math.round(meters.fps_in)} frames a second`, `${meters.width}×${meters.height}`] : []);
+    this.preview.show(feed);
+    this.#showWatch(feed);
     this.look.show(feed);
     const ids = new Set(feed.outputs.map(({ id }) => id));
     for (const [id, line] of this.lines) if (!ids.has(id)) { line.element.parentElement.remove(); this.lines.delete(id); }
     for (const output of feed.outputs) this.#line(output).show(output, counts(output));
+  }
+
+  /** A stream of this server can be watched on the page of its viewers. */
+  #showWatch({ source }) {
+    this.watch.hidden = !isStream(source.address);
+    if (this.watch.hidden) return;
+    const name = source.address.slice("live:".length);
+    this.watch.href = `/view/${encodeURIComponent(name)}`;
+    this.watch.setAttribute("aria-label", `Watch ${name}`);
   }
 
   #line(output) {
@@ -101,8 +116,9 @@ function showState(element, name, reason) {
   write(element.lastChild, reason ? `${WORDS[name] ?? name}: ${reason}` : WORDS[name] ?? name);
 }
 
-function counts({ frames, dropped, bitrate_bps: bps }) {
+function counts({ frames, dropped, bitrate_bps: bps, latency_ms: ms }) {
   const texts = [];
+  if (ms) texts.push(`${Math.round(ms)} ms delay`);
   if (bps) texts.push(`${(bps / 1e6).toFixed(2)} Mbit/s`);
   if (frames) texts.push(`${frames} frames`);
   if (dropped) texts.push(`${dropped} dropped`);

@@ -51,9 +51,9 @@ function show(feeds) {
 find("add").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
-  const { name, source, output, background } = Object.fromEntries(new FormData(form));
+  const { name, source, output, background, slate } = Object.fromEntries(new FormData(form));
   const outputs = output.trim() ? [{ address: output.trim() }] : [];
-  const options = background.trim() ? { background: background.trim() } : {};
+  const options = { slate, ...(background.trim() && { background: background.trim() }) };
   const problem = await send("POST", PATH, { name, source: source.trim(), outputs, options });
   write(find("add-note"), problem);
   if (!problem) form.reset();

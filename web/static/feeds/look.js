@@ -1,4 +1,4 @@
-// What a feed looks like: background and engine. A change applies while the feed runs.
+// What a feed looks like: background, engine, and text while its source is away. A change applies while the feed runs.
 
 import { get } from "../shared/api.js";
 import { find, make } from "../shared/dom.js";
@@ -26,17 +26,20 @@ export function suggest(field, address) {
   field.setAttribute("list", isStream(address) ? "stream-backgrounds" : "backgrounds");
 }
 
-/** The two fields of one feed. */
+/** The fields of one feed. */
 export class Look {
   /** change(options): sends changed options. Returns whether the server accepted them. */
   constructor(change) {
     this.background = make("input", { type: "text", autocomplete: "off", spellcheck: false });
     this.engine = make("select");
+    this.slate = make("input", { type: "text", maxLength: 80, autocomplete: "off", placeholder: "No text" });
     const label = (text, field) => make("label", {}, text, field);
-    this.element = make("form", { className: "look" }, label("Background", this.background), label("Engine", this.engine));
-    this.element.addEventListener("submit", (event) => { event.preventDefault(); this.background.blur(); });
+    this.element = make("form", { className: "look" }, label("Background", this.background), label("Engine", this.engine), label("Text while the source is away", this.slate));
+    this.element.append(make("button", { hidden: true })); // Enter submits a form of several fields only if it has a button
+    this.element.addEventListener("submit", (event) => { event.preventDefault(); document.activeElement.blur(); });
     this.background.addEventListener("change", () => this.#send(change, { background: this.background.value.trim() }));
     this.engine.addEventListener("change", () => this.#send(change, { engine: this.engine.value }));
+    this.slate.addEventListener("change", () => this.#send(change, { slate: this.slate.value }));
   }
 
   /** Show the feed's options, but not over what is being typed. */
@@ -47,6 +50,7 @@ export class Look {
     if (this.engine.options.length !== names.length) this.engine.replaceChildren(...names.map((name) => new Option(name)));
     if (document.activeElement !== this.background) this.background.value = options.background;
     if (document.activeElement !== this.engine) this.engine.value = options.engine;
+    if (document.activeElement !== this.slate) this.slate.value = options.slate;
   }
 
   async #send(change, options) {
@@ -56,5 +60,6 @@ export class Look {
   #restore() {
     this.background.value = this.shown.background;
     this.engine.value = this.shown.engine;
+    this.slate.value = this.shown.slate;
   }
 }

@@ -19,5 +19,7 @@ if not run and f.state ~= 'stopped' then
 elseif run and (f.state == 'stopped' or f.state == 'failed') then
   forget(f.id)
   take_away(f, 'waiting', '', '')
+else
+  sort_unmatted(f.id)
 end
 return { 'ok', all(f.id) }

@@ -19,6 +19,7 @@ redis.call('HSET', feed_key(id), unpack(fields))
 redis.call('HSET', feed_key(id), 'created_s', text(at_s), 'updated_s', text(at_s))
 redis.call('HSET', secrets_key(id), 'request', digest, unpack(hidden))
 redis.call('HSET', names_key(owner), name, id)
+redis.call('SADD', FEEDS, id)
 redis.call('ZADD', of_key(owner), string.format('%.0f', at_s * 1e6), id)
 if record.state == 'waiting' then enqueue(id) end
 if key ~= '' then redis.call('SET', key, id, 'EX', JOB_REPEAT_S) end

@@ -18,14 +18,24 @@ end
 
 local function isolated(f) return f.deaths >= ISOLATED_DEATHS end
 
--- The feeds that a worker owns.
-local function feeds_of(worker)
+-- Those of these feeds that a worker owns.
+local function owned(worker, ids)
   local feeds = {}
-  for _, id in ipairs(redis.call('ZRANGE', LEASED, 0, -1)) do
+  for _, id in ipairs(ids) do
     local f = find(id)
     if f and f.state == 'running' and f.worker == worker then feeds[#feeds + 1] = f end
   end
   return feeds
+end
+
+-- The feeds that a worker owns.
+local function feeds_of(worker) return owned(worker, redis.call('ZRANGE', on_key(worker), 0, -1)) end
+
+-- As `feeds_of`, for the worker of this feed, which may be of an older version: then it is not noted which feeds the
+-- worker runs, and all leases are read.
+local function neighbours(f)
+  if redis.call('ZSCORE', on_key(f.worker), f.id) then return feeds_of(f.worker) end
+  return owned(f.worker, redis.call('ZRANGE', LEASED, 0, -1))
 end
 
 -- How long the other feeds of a worker must have run before this suspect is started beside them. It grows with each
@@ -94,7 +104,7 @@ local function release_expired()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASED, '-inf', text(now()), 'LIMIT', 0, 100)) do
     local f = find(id)
     if f and f.state == 'running' then
-      local feeds = feeds_of(f.worker)
+      local feeds = neighbours(f)
       if is_alive(f, feeds) then wait_again(f) else worker_died(feeds) end
     else
       redis.call('ZREM', LEASED, id)

@@ -12,6 +12,7 @@ if other and other ~= id then return { 'fenced' } end
 redis.call('HSET', feed_key(id), unpack(fields))
 redis.call('HSET', secrets_key(id), unpack(hidden))
 redis.call('HSET', names_key(owner), record.name, id)
+redis.call('SADD', FEEDS, id)
 redis.call('ZADD', of_key(owner), string.format('%.0f', tonumber(record.created_s) * 1e6), id)
-lease(id)
+lease(id, record.worker)
 return { 'ok' }

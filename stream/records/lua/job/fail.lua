@@ -6,6 +6,7 @@ if ARGV[7] == '1' and t.tries < TRIES then
   give_back(j.id, ARGV[2], t)
 else
   put(j.id, ARGV[2], t)
+  release(j.id, ARGV[2])
   finish(j, 'failed', ARGV[5], ARGV[6])
 end
 return { 'ok', all(j.id) }

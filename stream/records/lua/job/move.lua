@@ -21,7 +21,7 @@ local function retry() -- queue all unfinished tasks as new
   table.sort(names)
   for _, name in ipairs(names) do
     if task(j.id, name).state ~= 'done' then
-      put(j.id, name, new_task())
+      put_new(j.id, name)
       redis.call('RPUSH', todo_key(j.id), name)
     end
   end

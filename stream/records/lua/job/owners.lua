@@ -12,6 +12,27 @@ local function set_part(key, id, part)
   if redis.call('HLEN', key) == 1 then redis.call('DEL', key) end -- only the total is left
 end
 
+-- Count a job under this state, nil if it no longer exists, in the numbers of jobs by state of all owners.
+local function count_state(id, state)
+  local before = redis.call('HGET', STATE_OF, id)
+  if before == (state or false) then return end
+  if state then
+    redis.call('HSET', STATE_OF, id, state)
+    redis.call('HINCRBY', STATES, state, 1)
+  else
+    redis.call('HDEL', STATE_OF, id)
+  end
+  if before and redis.call('HINCRBY', STATES, before, -1) <= 0 then redis.call('HDEL', STATES, before) end
+  redis.call('EXPIRE', STATE_OF, JOB_KEEP_S)
+  redis.call('EXPIRE', STATES, JOB_KEEP_S)
+end
+
+-- Set a job's frames per second, in thousandths.
+local function note_speed(id, fps)
+  set_part(SPEEDS, id, math.floor(fps * 1000 + 0.5))
+  redis.call('EXPIRE', SPEEDS, JOB_KEEP_S)
+end
+
 -- Set the bytes that a job keeps in storage.
 local function store_bytes(owner, id, bytes) set_part(stored_key(owner), id, bytes) end
 
@@ -21,6 +42,8 @@ local function forget(owner, id)
   redis.call('ZREM', listed_key(owner), id)
   redis.call('SREM', unfinished_key(owner), id)
   store_bytes(owner, id, 0)
+  count_state(id, nil)
+  note_speed(id, 0)
 end
 
 local function prune(owner)
@@ -49,6 +72,7 @@ local function account_one(id)
   local names = { 'owner', 'state', 'url', 'media', 'results', 'created_s', 'listed' }
   local owner, state, url, media, results, created_s, listed = unpack(redis.call('HMGET', job_key(id), unpack(names)))
   redis.call(FINAL[state] and 'SREM' or 'SADD', unfinished_key(owner), id)
+  count_state(id, state)
   store_bytes(owner, id, bytes_of(state, url, cjson.decode(media), cjson.decode(results)))
   if listed ~= 'false' then
     redis.call('ZADD', listed_key(owner), micros(tonumber(created_s)), id)

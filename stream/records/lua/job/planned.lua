@@ -4,7 +4,7 @@ if refused then return refused end
 local of_frames = 0
 for i = 8, #ARGV do
   local name = string.format(SEGMENT, i - 8)
-  put(j.id, name, new_task())
+  put_new(j.id, name)
   redis.call('RPUSH', todo_key(j.id), name)
   of_frames = of_frames + tonumber(ARGV[i])
 end

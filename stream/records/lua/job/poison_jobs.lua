@@ -7,6 +7,7 @@ local function crashed(j, name, t)
   t.kills = t.kills + 1
   if t.kills < DELIVERIES then return give_back(j.id, name, t) end
   put(j.id, name, t)
+  release(j.id, name)
   finish(j, 'failed', POISON, 'it killed the process that worked on it ' .. t.kills .. ' times')
 end
 
@@ -16,5 +17,6 @@ local function lapse(id, name, t)
   if not t.leaving then t.lost = (t.lost or 0) + 1 end
   if (t.lost or 0) < LOSSES then return give_back(id, name, t) end
   put(id, name, t)
+  release(id, name)
   finish(find(id), 'failed', POISON, t.lost .. ' workers were lost while working on it')
 end

@@ -10,6 +10,16 @@ local function job(id)
   return found
 end
 
+-- All running tasks, as a list of {id = job, name = task}.
+local function leases()
+  local found = {}
+  for _, member in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
+    local id, name = string.match(member, '^(%S+) (%S+)$')
+    found[#found + 1] = { id = id, name = name }
+  end
+  return found
+end
+
 local owners, index = {}, {}
 local function add(owner)
   if index[owner] then return end

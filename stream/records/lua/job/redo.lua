@@ -4,7 +4,7 @@ if refused then return refused end
 redis.call('HDEL', tasks_key(j.id), JOIN)
 release(j.id, JOIN)
 for i = 4, #ARGV do
-  put(j.id, ARGV[i], new_task())
+  put_new(j.id, ARGV[i])
   redis.call('RPUSH', todo_key(j.id), ARGV[i])
 end
 if j.state == 'running' and not has_running(j.id) then set(j.id, 'state', 'queued') end

@@ -3,7 +3,7 @@ local j, t, refused = claimed(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 if refused then return refused end
 t.frames, t.late, t.leaving = tonumber(ARGV[5]), nil, ARGV[6] == '1' or nil
 put(j.id, ARGV[2], t)
-lease(j.id, ARGV[2], now() + LEASE_S)
-progress(j.id, false)
-keep(j.id)
+note_worker(t.worker, j.id, ARGV[2])
+lease(j.id, ARGV[2], j.owner, now() + LEASE_S)
+if progress(j.id, false) then keep_renewed(j.id) end
 return { 'ok', all(j.id) }

@@ -19,17 +19,23 @@ if not find(id) then
   for i = position, #ARGV do fields[#fields + 1] = ARGV[i] end
   write(id, fields)
   for i, count in ipairs(frames) do
-    local segment, t = string.format(SEGMENT, i - 1), new_task()
+    local segment = string.format(SEGMENT, i - 1)
     of_frames = of_frames + tonumber(count)
-    if finished[segment] then t.state, t.frames = 'done', tonumber(count) end
-    put(id, segment, t)
-    if not finished[segment] then redis.call('RPUSH', todo_key(id), segment) end
+    if finished[segment] then
+      put_new(id, segment, { state = 'done', frames = tonumber(count) })
+    else
+      put_new(id, segment)
+      redis.call('RPUSH', todo_key(id), segment)
+    end
   end
-  local first = new_task()
-  if #frames > 0 then first.state = 'done' else redis.call('RPUSH', todo_key(id), PLAN) end
-  put(id, PLAN, first)
+  if #frames > 0 then
+    put_new(id, PLAN, { state = 'done' })
+  else
+    put_new(id, PLAN)
+    redis.call('RPUSH', todo_key(id), PLAN)
+  end
   if name == JOIN then
-    put(id, JOIN, new_task())
+    put_new(id, JOIN)
     redis.call('RPUSH', todo_key(id), JOIN)
   end
   if plan ~= '' then redis.call('SET', plan_key(id), plan) end
@@ -42,7 +48,8 @@ redis.call('LREM', todo_key(id), 0, name)
 t.state, t.worker, t.fence = 'run', worker, fence
 put(id, name, t)
 if tonumber(redis.call('HGET', job_key(id), 'fence')) < fence then redis.call('HSET', job_key(id), 'fence', fence) end
-lease(id, name, now() + LEASE_S)
+note_worker(worker, id, name)
+lease(id, name, redis.call('HGET', job_key(id), 'owner'), now() + LEASE_S)
 offer(id)
 keep(id)
 return { 'ok', all(id) }

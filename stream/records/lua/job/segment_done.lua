@@ -4,12 +4,8 @@ if refused then return refused end
 t.state, t.frames, t.note = 'done', tonumber(ARGV[5]), ARGV[6]
 put(j.id, ARGV[2], t)
 release(j.id, ARGV[2])
-local left = 0
-for _, value in ipairs(redis.call('HVALS', tasks_key(j.id))) do
-  if cjson.decode(value).state ~= 'done' then left = left + 1 end
-end
-if left == 0 then
-  put(j.id, JOIN, new_task())
+if all_segments_done(j.id) and redis.call('HEXISTS', tasks_key(j.id), JOIN) == 0 then
+  put_new(j.id, JOIN)
   redis.call('RPUSH', todo_key(j.id), JOIN)
 end
 offer(j.id)

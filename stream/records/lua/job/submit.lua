@@ -16,7 +16,7 @@ if refused then return refused end
 write(id, fields)
 redis.call('HSET', job_key(id), 'state', 'queued', 'created_s', string.format('%.6f', now()))
 set(id, 'fence', 0)
-put(id, PLAN, new_task())
+put_new(id, PLAN)
 redis.call('RPUSH', todo_key(id), PLAN)
 if ARGV[1] ~= '' then redis.call('SET', ARGV[1], id, 'EX', JOB_REPEAT_S) end
 offer(id)

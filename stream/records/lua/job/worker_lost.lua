@@ -1,10 +1,6 @@
--- ARGV: worker, known to be dead. Queues its tasks again at once; returns the records of jobs that this failed.
-local ended = {}
-for _, lease in ipairs(leases()) do
-  local t = task(lease.id, lease.name)
-  if t and t.worker == ARGV[1] then
-    lapse(lease.id, lease.name, t)
-    if FINAL[find(lease.id).state] then ended[#ended + 1] = all(lease.id) end
-  end
-end
-return ended
+-- ARGV: worker, known to be dead. Queues its task again at once; returns the record of the job if this failed it, in a
+-- list. The task of a worker of an older version is queued again when its lease expires.
+local id, name, t = task_of(ARGV[1])
+if not id then return {} end
+lapse(id, name, t)
+return FINAL[find(id).state] and { all(id) } or {}

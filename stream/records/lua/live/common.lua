@@ -9,10 +9,11 @@ local function name_key(name) return PREFIX .. 'name:' .. name end
 
 -- The fields of a session that scripts need, or nil if it does not exist.
 local function find(id)
-  local v = redis.call('HMGET', session_key(id), 'state', 'worker', 'fence', 'kind', 'name', 'owner', 'entry', 'late')
+  local v = redis.call('HMGET', session_key(id), 'state', 'worker', 'fence', 'kind', 'name', 'owner', 'entry', 'late',
+                       'format', 'options')
   if not v[1] then return nil end
   return { id = id, state = v[1], worker = v[2], fence = v[3], kind = v[4], name = v[5], owner = v[6],
-           entry = v[7], late = v[8] }
+           entry = v[7], late = v[8], format = v[9], options = v[10] }
 end
 
 local function all(id) return redis.call('HGETALL', session_key(id)) end
@@ -23,6 +24,7 @@ end
 
 -- Extend the lifetime of a record to KEEP_S from now. due_s: when its lease or offer expires; nil for neither.
 local function keep(id, due_s)
+  redis.call('HSET', session_key(id), 'kept_s', text(now()))
   redis.call('EXPIRE', session_key(id), KEEP_S)
   redis.call('ZADD', SESSIONS, text(now() + KEEP_S), id)
   redis.call('EXPIRE', SESSIONS, KEEP_S)

@@ -1,6 +1,7 @@
 -- No ARGV. Ends expired offers and sessions of lost workers; returns their records.
 -- An expired lease is only marked at first: if Redis was unreachable, its owner can renew it.
 local IDLE_MS = 60000
+local SWEEP_S = 60
 local ended = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', text(now()), 'LIMIT', 0, 100)) do
   local s = find(id)
@@ -16,8 +17,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', text(now()), 'LIMIT
 end
 redis.call('ZREMRANGEBYSCORE', SESSIONS, '-inf', text(now()))
 redis.call('ZREMRANGEBYSCORE', WORKERS, '-inf', text(now()))
-local consumers = redis.pcall('XINFO', 'CONSUMERS', OFFERS, GROUP)
-for _, c in ipairs(consumers.err and {} or consumers) do -- {'name', n, 'pending', n, 'idle', n, …}
-  if c[4] == 0 and c[6] > IDLE_MS then redis.call('XGROUP', 'DELCONSUMER', OFFERS, GROUP, c[2]) end
+if redis.call('SET', PREFIX .. 'swept', '', 'NX', 'EX', SWEEP_S) then -- it reads all workers: one process does it for all
+  local consumers = redis.pcall('XINFO', 'CONSUMERS', OFFERS, GROUP)
+  for _, c in ipairs(consumers.err and {} or consumers) do -- {'name', n, 'pending', n, 'idle', n, …}
+    if c[4] == 0 and c[6] > IDLE_MS then redis.call('XGROUP', 'DELCONSUMER', OFFERS, GROUP, c[2]) end
+  end
 end
 return ended

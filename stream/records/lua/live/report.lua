@@ -1,7 +1,15 @@
--- ARGV: session, worker, fence, meters.
-local s = find(ARGV[1])
-if not s then return { 'gone' } end
-if not holds(s, ARGV[2], ARGV[3]) then return { 'fenced' } end
-if FINAL[s.state] then return { 'bad', s.state } end
-set(s.id, 'meters', ARGV[4])
-return { 'ok' }
+-- ARGV: session, worker, fence and meters, of each session. Returns a reply for each.
+local function reported(id, worker, fence, meters)
+  local state, owner, held = unpack(redis.call('HMGET', session_key(id), 'state', 'worker', 'fence'))
+  if not state then return { 'gone' } end
+  if owner ~= worker or held ~= fence then return { 'fenced' } end
+  if FINAL[state] then return { 'bad', state } end
+  set(id, 'meters', meters)
+  return { 'ok' }
+end
+
+local replies = {}
+for i = 1, #ARGV, 4 do
+  replies[#replies + 1] = reported(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+end
+return replies

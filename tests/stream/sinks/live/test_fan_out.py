@@ -1,7 +1,9 @@
 """Several outputs at once: shared encodes, adding and removing, files, and outputs that cannot work."""
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +20,11 @@ from stream.settings import Settings
 from stream.sinks.live import protocols
 from stream.sinks.live.encodes import Encodes, video_key
 from stream.sinks.live.fan_out import FanOut
+from stream.sinks.live.packet_output import PacketOutput
 from stream.sinks.live.packets import Packet, Tracks
 from stream.sinks.live.protocols import PROTOCOLS, OutputProtocol, protocol_of
 from stream.sinks.live.spec import OutputSpec, OutputStatus
-from tests.feeding import INFO, SIZE, Feed, feeding, missing, number_of
+from tests.feeding import INFO, SIZE, Feed, feeding, frame, missing, number_of
 from tests.waiting import until
 
 SETTINGS = Settings(hw_encode=False, rtsp_retry_s=0.05, output_timeout_s=2)
@@ -301,3 +304,51 @@ def test_the_name_of_a_file_that_is_continued(name: str, later: str, tmp_path: P
     output = sink._outputs[1]
     output._connections = 2
     assert output._spec().address.path.name == later
+
+
+def test_totals_keep_what_removed_outputs_have_sent_and_count_reconnects(memory: type[Memory]) -> None:
+    sink = fan_out("memory:a", "memory:b")
+    with feeding(sink):
+        until(lambda: min((status.frames for status in sink.outputs()), default=0) > 10)
+        assert [status.reconnects for status in sink.outputs()] == [0, 0]
+        memory.failing["b"] = RemoteError("connection refused")
+        until(lambda: sink.outputs()[1].state == "reconnecting")
+        until(lambda: sink.totals().dropped > 3)
+        del memory.failing["b"]
+        until(lambda: sink.outputs()[1].reconnects == 1)
+        sink.pause(1)
+        until(lambda: sink.outputs()[0].state == "paused")
+        sink.resume(1)
+        until(lambda: sink.outputs()[0].state == "live")
+        assert sink.outputs()[0].reconnects == 0, "nothing was lost"
+        before = sink.totals()
+        sink.remove(2)
+        after = sink.totals()
+    assert after.frames >= before.frames > 20
+    assert (after.reconnects, after.dropped >= before.dropped > 3) == (1, True)
+
+
+def test_dropped_frames_stay_counted_when_an_output_connects_again(memory: type[Memory]) -> None:
+    sink = fan_out("memory:a")
+    with feeding(sink):
+        until(lambda: sink.outputs()[0].frames > 3)
+        output = sink._outputs[1]
+        assert isinstance(output, PacketOutput)
+        assert output._share is not None
+        output._share._dropped_before -= 7  # as if encoding had been too slow
+        until(lambda: sink.outputs()[0].dropped >= 7)
+        memory.failing["a"] = RemoteError("connection refused")
+        until(lambda: sink.outputs()[0].state == "reconnecting")
+        assert sink.outputs()[0].dropped >= 7
+
+
+@pytest.mark.parametrize("name", ["memory:a", "{folder}/a.mkv"])
+def test_the_latency_is_from_the_arrival_of_a_frame(name: str, tmp_path: Path) -> None:
+    sink = fan_out(name.format(folder=tmp_path))
+    sink.open(INFO)
+    until(lambda: sink.outputs()[0].state == "live")
+    for number in range(20):
+        sink.write(replace(frame(number), arrived_s=time.monotonic() - 5.0))
+    until(lambda: sink.outputs()[0].frames >= 10)
+    assert sink.outputs()[0].latency_ms >= 5000
+    sink.close()

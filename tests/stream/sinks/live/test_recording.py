@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -40,8 +41,8 @@ while True:
 """
 
 
-def fan_out(path: Path) -> FanOut:
-    return FanOut([OutputSpec(Address.file(path))], Options(), SETTINGS)
+def fan_out(path: Path, segment_s: float = 2.0) -> FanOut:
+    return FanOut([OutputSpec(Address.file(path), segment_s=segment_s)], Options(), SETTINGS)
 
 
 def numbers(path: Path) -> list[int]:
@@ -124,8 +125,29 @@ def test_hls_is_a_sliding_list_of_segments_that_each_begin_with_a_keyframe(tmp_p
     assert numbers(playlist) == list(range(feed.next))
 
 
+def test_segments_may_be_shorter_and_an_output_beside_keeps_its_keyframes(tmp_path: Path) -> None:
+    playlist, recording = tmp_path / "live" / "room.m3u8", tmp_path / "out.mp4"
+    sink = fan_out(playlist, segment_s=1.0)
+    sink.add(OutputSpec(Address.file(recording)))
+    with feeding(sink) as feed:
+        until(lambda: feed.next > 5 * RATE)
+    lengths = [float(length) for length in re.findall(r"#EXTINF:([0-9.]+)", playlist.read_text())]
+    assert len(lengths) >= 5
+    assert all(0.95 <= length <= 1.05 for length in lengths[:-1])
+    assert "#EXT-X-TARGETDURATION:1\n" in playlist.read_text()
+    assert numbers(playlist) == list(range(feed.next))
+    with av.open(recording) as container:
+        keys = [float((p.pts or 0) * (p.time_base or 0)) for p in container.demux(video=0) if p.is_keyframe and p.size]
+    assert [after - before for before, after in pairwise(keys)] == pytest.approx([2.0] * (len(keys) - 1))
+
+
+def test_about_twelve_seconds_are_listed_and_at_least_three_segments() -> None:
+    listed = {length: hls_options(Path("/x/a.m3u8"), 0.0, length)["hls_list_size"] for length in (1.0, 2.0, 5.0, 10.0)}
+    assert listed == {1.0: "12", 2.0: "6", 5.0: "3", 10.0: "3"}
+
+
 def test_a_later_playlist_continues_with_higher_numbers() -> None:
-    first, second = (int(hls_options(Path("/x/a.m3u8"), now_s=now_s)["start_number"]) for now_s in (1000.0, 1002.0))
+    first, second = (int(hls_options(Path("/x/a.m3u8"), now_s, 2.0)["start_number"]) for now_s in (1000.0, 1002.0))
     assert second > first
 
 
