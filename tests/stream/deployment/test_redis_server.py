@@ -56,7 +56,12 @@ async def test_persistence(running: RedisServer) -> None:
 async def test_a_user_without_permission_to_ask_is_no_fault(running: RedisServer) -> None:
     with running.client() as client:
         client.acl_setuser(
-            "matte", enabled=True, passwords=["+pw"], keys=["mattebox:*"], categories=["+@all", "-@dangerous"]
+            "matte",
+            enabled=True,
+            passwords=["+pw"],
+            keys=["mattebox:*"],
+            channels=["mattebox:*"],
+            categories=["+@all", "-@dangerous"],
         )
     found = await findings(running.url.replace("redis://", "redis://matte:pw@"))
     assert found["redis"].ok
