@@ -240,6 +240,7 @@ def test_nothing_is_cut_or_wider_than_the_page(page: Any, feed_site: Site, width
         page.goto(f"{feed_site.url}/feeds")
         page.wait_for_selector(".feed .state[data-state=waiting]")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=PICTURES / f"feeds_{width}.png")
         picture, name = page.locator(".preview").bounding_box(), page.locator(".feed h3").bounding_box()
         assert abs(picture["width"] / picture["height"] - 16 / 9) < 0.05
         assert (name["x"] > picture["x"] + picture["width"]) == (width > 600), "beside it, or below it on a phone"
