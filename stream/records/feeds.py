@@ -138,22 +138,24 @@ class Feed(SharedRecord):
 
     def to_fields(self, secrets: "FeedSecrets") -> list[str]:
         """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON. secrets: stored
-        beside it, and of the same format."""
-        values = versions.dump(self)
+        beside it, and of the same format. The report is left out: `FeedStore.report` stores it."""
+        feed = self.model_copy(update={"report": FeedReport()})
+        values = versions.dump(feed)
         pairs = {name: value if name in _TEXT_FIELDS else json.dumps(value) for name, value in values.items()}
-        return [text for pair in (pairs | self.extra_fields(*secrets.outputs.values())).items() for text in pair]
+        return [text for pair in (pairs | feed.extra_fields(*secrets.outputs.values())).items() for text in pair]
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str] | Sequence[str]) -> Self:
-        """The inverse of `to_fields`; ignores fields that only the store uses, and what this version does not know."""
+        """The inverse of `to_fields`, with the report; ignores fields that only the store uses, and what this version
+        does not know. A report with unknown parts does not make the feed `newer`: it is only shown."""
         known = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
         values = {
             name: known[name] if name in _TEXT_FIELDS else json.loads(known[name])
             for name in cls.model_fields
             if name in known
         }
-        if report := whole_report(known.get("fence", ""), known.get("whole_report", "")):
-            values["report"] = json.loads(report)
+        report = whole_report(known.get("fence", ""), known.get("whole_report", "")) or known.get("report", "{}")
+        values["report"] = versions.dump(versions.read_json(FeedReport, report))
         return cls.read(values, known)
 
 

@@ -362,8 +362,9 @@ def _worker(beat: tuple[str, float]) -> Worker:
     """From the text of a heartbeat, and when it expires. Raises ValidationError if its kind or its state is unknown: it
     must not count as one of those that are known."""
     text, gone_s = beat
-    known = {name: value for name, value in json.loads(text).items() if name in Worker.model_fields}
-    return Worker.model_validate(known | {"seen_s": gone_s - lifetimes.BEAT_S})
+    values = json.loads(text)
+    Worker.model_validate({name: values[name] for name in ("id", "kind", "state") if name in values})
+    return versions.read(Worker, values | {"seen_s": gone_s - lifetimes.BEAT_S})[0]
 
 
 def _parts(values: Sequence[T], count: int) -> Iterator[Sequence[T]]:

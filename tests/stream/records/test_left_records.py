@@ -123,6 +123,37 @@ async def test_the_report_of_an_older_worker_is_not_replaced_by_that_of_the_one_
 
 
 @asynctest
+async def test_the_report_of_a_newer_worker_does_not_make_the_feed_unknown(server: RedisServer) -> None:
+    async with feeds.stores(server) as (store,):
+        await feeds.created(store)
+        claimed = await feeds.claimed(store)
+        newer = f'{claimed.feed.fence} {{"source_state": "live", "colour": 1}}'
+        with server.client() as client:
+            client.hset(KEYS.feed(claimed.feed.id), "whole_report", newer)
+        found = await store.feed(claimed.feed.id)
+        assert found is not None
+        assert (found.report.source_state, found.newer) == ("live", False)
+
+
+@asynctest
+async def test_a_report_is_not_restored(server: RedisServer) -> None:
+    """It would count as part of the record, which older workers would leave."""
+    async with feeds.stores(server) as (store,):
+        await feeds.created(store)
+        running = (await feeds.claimed(store)).feed
+        await store.report(running, REPORT)
+        held = await store.read(running)
+        with server.client() as client:
+            client.flushall()
+        assert await store.renew([held]) == (set(), set())
+        restored = await store.feed(running.id)
+        assert restored is not None
+        assert restored.report == FeedReport()
+        with server.client() as client:
+            assert client.hget(KEYS.feed(running.id), "format") == "1"
+
+
+@asynctest
 async def test_a_heartbeat_is_read_completely(server: RedisServer) -> None:
     worker = Worker(id="w1", feeds=FeedCounts(frames_in=7))
     async with live.stores(server) as (store,):

@@ -257,7 +257,11 @@ async def test_an_offer_of_the_future_is_left_to_others(
 @asynctest
 async def test_a_worker_of_the_future_is_counted_only_if_its_kind_is_known(server: RedisServer) -> None:
     async with live.stores(server) as (store,):
-        for id, more in (("a", {"colour": 1}), ("b", {"kind": "hologram"}), ("c", {})):
+        for id, more in (
+            ("a", {"colour": 1}),
+            ("b", {"kind": "hologram"}),
+            ("c", {"feeds": {"frames_in": 3, "colour": 1}}),
+        ):
             text = json.dumps({"id": id, "kind": "live", "state": "ready"} | more)
             await store.link.run("live/beat", id, text, "")
         assert {worker.id for worker in await store.workers()} == {"a", "c"}
