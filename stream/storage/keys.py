@@ -13,6 +13,7 @@ gallery/<name>.jpg                     a generated background; web, on first use
 gallery/<name>.small.jpg               its thumbnail; web; never
 backgrounds/<owner>/<id>.image         a user's own background, or .video; web; web, on request
 backgrounds/<owner>/<id>.jpg           its thumbnail; web; with it
+checks/<id>                            random bytes; `mattebox doctor --deployment`; the same, after it has read them
 
 <end> is the format's `result_suffix` (stream/records/formats.py). Web removes everything below jobs/<id>/ when the
 owner removes the job, when it has expired (MATTEBOX_JOBS_KEEP_S), a minute after it was cancelled, and a day after its
@@ -30,7 +31,8 @@ UPLOADS = "uploads/"
 JOBS = "jobs/"
 GALLERY = "gallery/"
 BACKGROUNDS = "backgrounds/"
-PREFIXES = (UPLOADS, JOBS, GALLERY, BACKGROUNDS)
+CHECKS = "checks/"
+PREFIXES = (UPLOADS, JOBS, GALLERY, BACKGROUNDS, CHECKS)
 """Every key starts with one of these."""
 
 PREVIEW = "preview.jpg"
@@ -42,6 +44,11 @@ _STILL = ".jpg"
 def id_of(key: str) -> str:
     """The id of the upload or the job that a key belongs to."""
     return key.split("/")[1]
+
+
+def check(id: str) -> str:
+    """An object that only tries whether storage works."""
+    return f"{CHECKS}{id}"
 
 
 def upload(id: str) -> str:
