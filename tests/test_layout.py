@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER = {
     "stream": (
-        "cores errors install limits log meters registry signals slot supervised",
+        "cores errors finding install limits log meters registry signals slot supervised",
         "suggestions",
         "devices loops private settings",
         "picture",
@@ -20,6 +20,7 @@ ORDER = {
         "progress sinks",
         "sources",
         "rtc",
+        "deployment",
     ),
     "workers": (
         "models weights scene",
@@ -37,7 +38,7 @@ ORDER = {
         "http",
         "stores",
         "context",
-        "feed_metrics privacy read_options",
+        "exposure feed_metrics privacy read_options",
         "backgrounds health live login options videos",
         "app",
         "server",

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from stream.errors import BackgroundError
 from stream.records.engines import AUTO, offered
 from stream.records.options import Options
+from stream.records.versions import NEWER, NEWER_DETAIL, SharedRecord
 from stream.settings import Settings
 from web.http.problems import Problem, invalid
 from web.stores.backgrounds import BackgroundStore
@@ -35,6 +36,12 @@ def read_options(
     if fault := options.misplaced():
         raise Problem(422, "invalid", fault[1], field=f"options.{fault[0]}")
     return options
+
+
+def check_known(record: SharedRecord) -> None:
+    """Raises Problem 409 for a record with contents that this version does not know and would lose."""
+    if record.newer:
+        raise Problem(409, NEWER, f"{NEWER_DETAIL}; try again when all web processes are upgraded", retry_s=5)
 
 
 def _background(background_store: BackgroundStore, owner: str, spec: object) -> str:

@@ -12,11 +12,13 @@ is missed. Feeds have no expiry. When Redis was flushed, workers restore the fee
 
 import json
 import re
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from stream.errors import FeedChanged, FeedNameTaken, Fenced, KeyReused, NoFeed, TooManyFeeds
 from stream.limits import RECORD_ID
+from stream.records import versions
 from stream.records.feeds import (
     ClaimedFeed,
     Feed,
@@ -33,6 +35,7 @@ from stream.records.redis_link import RedisLink
 
 _CURSOR = re.compile(f"([0-9]{{1,16}})_({RECORD_ID.pattern})")
 _LOST, _GONE = "lost", "gone"
+_LEFT = 100  # versions of feeds remembered that this version cannot process
 
 
 class FeedStore:
@@ -41,6 +44,7 @@ class FeedStore:
     def __init__(self, redis: str | RedisLink) -> None:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
+        self._left: deque[str] = deque(maxlen=_LEFT)
         self._keys = self._link.keys
 
     async def close(self) -> None:
@@ -57,7 +61,7 @@ class FeedStore:
         """
         name, hidden = self._keys.feed_key(feed.owner, key) if key else "", secrets.to_fields()
         reply = await self._link.run(
-            "feed/create", name, request, most, len(hidden), *hidden, *feed.to_fields()
+            "feed/create", name, request, most, len(hidden), *hidden, *feed.to_fields(secrets)
         )  # fmt: skip
         if reply[0] == TOO_MANY:
             raise TooManyFeeds(f"you have {most} feeds, which is the limit; remove one, or change it")
@@ -65,7 +69,7 @@ class FeedStore:
 
     async def feed(self, id: str) -> Feed | None:
         found = await self._link.ask("HGETALL", self._keys.feed(id))
-        return Feed.from_fields(found) if found else None
+        return versions.attempted(Feed.from_fields, found) if found else None
 
     async def page(self, owner: str, limit: int, cursor: str = "") -> FeedPage:
         """The owner's next `limit` feeds, newest first. cursor: from the page before; "" starts at the newest.
@@ -74,7 +78,8 @@ class FeedStore:
         """
         start = _place(cursor) if cursor else ("", "")
         created, id, *records = await self._link.run("feed/page", owner, *start, limit)
-        return FeedPage([Feed.from_fields(record) for record in records if record], f"{created}_{id}" if id else "")
+        feeds = versions.readable(Feed.from_fields, (record for record in records if record))
+        return FeedPage(feeds, f"{created}_{id}" if id else "")
 
     async def change(
         self, feed: Feed, run: bool, added: Mapping[str, OutputSecret] | None = None, removed: Collection[str] = ()
@@ -86,9 +91,10 @@ class FeedStore:
         FeedNameTaken.
         """
         gone = [secret_field(id) for id in removed]
-        new = [text for id, s in (added or {}).items() for text in (secret_field(id), s.model_dump_json())]
-        outputs = json.dumps([output.model_dump() for output in feed.outputs])
-        texts = (feed.name, feed.options.model_dump_json(), outputs)
+        new = [text for id, s in (added or {}).items() for text in (secret_field(id), versions.dump_json(s))]
+        outputs = json.dumps([versions.dump(output) for output in feed.outputs])
+        format = max(versions.format_of(record) for record in (feed, *(added or {}).values()))
+        texts = (feed.name, versions.dump_json(feed.options), outputs, format)
         runs = "1" if run else "0"
         reply = await self._link.run("feed/change", feed.id, feed.version, runs, *texts, len(gone), *gone, *new)
         return self._feed(reply, feed)
@@ -101,7 +107,7 @@ class FeedStore:
         """How many feeds there are in each state, and what the running ones report, of all users."""
         states, reports = await self._link.run("feed/summary")
         counts = dict(zip(states[::2], states[1::2], strict=True))
-        running = [FeedReport.model_validate_json(report) for report in reports]
+        running = [versions.read_json(FeedReport, report) for report in reports]
         return FeedSummary({state: int(counts.get(state, 0)) for state in FeedState}, running)
 
     async def reap(self) -> None:
@@ -113,9 +119,17 @@ class FeedStore:
     async def claim(self, worker: str, unmatted: bool = False) -> ClaimedFeed | None:
         """Take the feed that has waited longest of those that the worker may run: it becomes RUNNING, with a new fence
         and a lease of 3 s. None: there is none. Call it only with free capacity. unmatted: take only one that needs no
-        mattes (background none)."""
-        found = await self._link.run("feed/claim", worker, "1" if unmatted else "")
-        return _claimed(*found) if found else None
+        mattes (background none). Only feeds that this version can process are taken."""
+        found = await self._link.run(
+            "feed/claim", worker, "1" if unmatted else "", versions.understood(), *self._left
+        )  # fmt: skip
+        if not found:
+            return None
+        claimed = _claimed(*found)
+        if claimed.feed.newer:
+            await self.leave(claimed.feed)
+            return None
+        return claimed
 
     async def renew(self, held: Iterable[ClaimedFeed]) -> tuple[set[str], set[str]]:
         """Renew the leases of a worker's feeds, every half second.
@@ -134,12 +148,12 @@ class FeedStore:
         for id in [id for id, answer in answers.items() if answer == _GONE]:
             if not await self._restored(feeds[id]):
                 lost.add(id)
-        versions = {id: answer for id, answer in answers.items() if answer not in (_LOST, _GONE)}
-        return lost, {id for id, version in versions.items() if int(version) != feeds[id].feed.version}
+        current = {id: answer for id, answer in answers.items() if answer not in (_LOST, _GONE)}
+        return lost, {id for id, version in current.items() if int(version) != feeds[id].feed.version}
 
     async def _restored(self, claimed: ClaimedFeed) -> bool:
         hidden = claimed.secrets.to_fields()
-        reply = await self._link.run("feed/restore", len(hidden), *hidden, *claimed.feed.to_fields())
+        reply = await self._link.run("feed/restore", len(hidden), *hidden, *claimed.feed.to_fields(claimed.secrets))
         return bool(reply[0] == "ok")
 
     async def read(self, feed: Feed) -> ClaimedFeed:
@@ -150,11 +164,18 @@ class FeedStore:
 
     async def report(self, feed: Feed, report: FeedReport) -> None:
         """Store the states and meters of a running feed. Raises NoFeed, Fenced."""
-        _check(await self._link.run("feed/report", *feed.ownership(), report.model_dump_json()), feed.id)
+        texts = versions.report_texts(report)
+        _check(await self._link.run("feed/report", *feed.ownership(), *texts), feed.id)
 
     async def hand_back(self, feed: Feed) -> None:
         """Let other workers take the feed, because this one shuts down. Raises NoFeed, Fenced, as do the next two."""
         await self._release(feed, "back", "", "")
+
+    async def leave(self, feed: Feed) -> None:
+        """Let other workers take the feed, because a newer version has stored it in a way that this one does not know.
+        This store does not take it again until it is changed. Raises NoFeed, Fenced."""
+        self._left.append(f"{feed.id} {feed.version}")
+        await self.hand_back(feed)
 
     async def crashed(self, feed: Feed, reason: str) -> None:
         """The feed ended by an unexpected error: it is tried again, by any worker; the third time it fails."""

@@ -14,9 +14,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
+from stream.records import versions
 from stream.records.jobs import POISON, Side
 from stream.records.live import ENGINE_FAILED, USAGE, Meters
 from stream.records.options import FeedOptions
+from stream.records.versions import SharedRecord, Since
 
 FeedName = Annotated[str, Field(pattern=f"^{limits.NAME}$")]
 OutputId = Annotated[str, Field(pattern=f"^{limits.FEED_OUTPUT_ID}$")]
@@ -85,8 +87,10 @@ class OutputReport(_Record):
     dropped: int = Field(0, ge=0, description="not sent, because the receiver was too slow or away")
     bitrate_bps: int = Field(0, ge=0, description="sent recently")
     since_s: float = Field(0.0, ge=0, description="seconds in this state")
-    reconnects: int = Field(0, ge=0, description="lost connections that were made again")
-    latency_ms: float = Field(0.0, ge=0, description="median from a frame's arrival to its being sent; 0: unknown")
+    reconnects: Annotated[int, Since(2)] = Field(0, ge=0, description="lost connections that were made again")
+    latency_ms: Annotated[float, Since(2)] = Field(
+        0.0, ge=0, description="median from a frame's arrival to its being sent; 0: unknown"
+    )
 
 
 class FeedReport(_Record):
@@ -98,13 +102,15 @@ class FeedReport(_Record):
     meters: Meters | None = None
 
 
-class Feed(_Record):
+class Feed(SharedRecord):
     """A feed, from its creation until its owner removes it.
 
     `id` is a random UUID. `name` is unique among the owner's feeds. `version` counts the owner's changes; a worker that
     sees a new one applies it. `fence` is a fencing token, which increases with each change of ownership. Times are in
     seconds since 1970, by the clock of Redis.
     """
+
+    stored_only = frozenset({"renewed_s", "deaths", "losses", "trial_s", "whole_report"})
 
     id: str = Field(min_length=1, max_length=limits.ID)
     owner: str = ""
@@ -130,22 +136,34 @@ class Feed(_Record):
         """What proves the worker's ownership: feed id, worker, fence."""
         return self.id, self.worker, self.fence
 
-    def to_fields(self) -> list[str]:
-        """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON."""
-        values = self.model_dump(mode="json")
-        pairs = ((name, value if name in _TEXT_FIELDS else json.dumps(value)) for name, value in values.items())
-        return [text for pair in pairs for text in pair]
+    def to_fields(self, secrets: "FeedSecrets") -> list[str]:
+        """A flat list of name, value, name, value …: `_TEXT_FIELDS` as they are, all others as JSON. secrets: stored
+        beside it, and of the same format. The report is left out: `FeedStore.report` stores it."""
+        feed = self.model_copy(update={"report": FeedReport()})
+        values = versions.dump(feed)
+        pairs = {name: value if name in _TEXT_FIELDS else json.dumps(value) for name, value in values.items()}
+        return [text for pair in (pairs | feed.extra_fields(*secrets.outputs.values())).items() for text in pair]
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str] | Sequence[str]) -> Self:
-        """The inverse of `to_fields`; ignores fields that only the store uses."""
+        """The inverse of `to_fields`, with the report; ignores fields that only the store uses, and what this version
+        does not know. A report with unknown parts does not make the feed `newer`: it is only shown."""
         known = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
         values = {
             name: known[name] if name in _TEXT_FIELDS else json.loads(known[name])
             for name in cls.model_fields
             if name in known
         }
-        return cls.model_validate(values)
+        report = whole_report(known.get("fence", ""), known.get("whole_report", "")) or known.get("report", "{}")
+        values["report"] = versions.dump(versions.read_json(FeedReport, report))
+        return cls.read(values, known)
+
+
+def whole_report(fence: str, text: str) -> str:
+    """The report in a field `whole_report`, which begins with the fence of the worker that wrote it: "" if an older
+    version has changed the owner since, which does not know the field."""
+    written, _, report = text.partition(" ")
+    return report if written == fence else ""
 
 
 _TEXT_FIELDS = frozenset({"id", "owner", "name", "source", "state", "reason", "detail", "worker"})
@@ -169,7 +187,7 @@ class FeedSecrets:
 
     def to_fields(self) -> list[str]:
         """A flat list of name, value, … for a Redis hash of its own."""
-        texts = {f"{_OUTPUT}{id}": secret.model_dump_json() for id, secret in self.outputs.items()}
+        texts = {f"{_OUTPUT}{id}": versions.dump_json(secret) for id, secret in self.outputs.items()}
         own = {_SOURCE: self.source} | ({_SOURCE_TOKEN: self.source_token} if self.source_token else {})
         return [text for pair in (own | texts).items() for text in pair]
 
@@ -177,7 +195,7 @@ class FeedSecrets:
     def from_fields(cls, flat: Sequence[str]) -> Self:
         pairs = dict(zip(flat[::2], flat[1::2], strict=True))
         outputs = {
-            name.removeprefix(_OUTPUT): OutputSecret.model_validate_json(text)
+            name.removeprefix(_OUTPUT): versions.read_json(OutputSecret, text)
             for name, text in pairs.items()
             if name.startswith(_OUTPUT)
         }

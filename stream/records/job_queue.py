@@ -12,6 +12,7 @@ from itertools import count
 from math import ceil
 from typing import Any
 
+from stream.records import versions
 from stream.records.jobs import PLAN, Media, Progress
 
 READ_MOST = 500
@@ -191,11 +192,11 @@ class _Record:
         self.id, self.task = fields["id"], fields.get("task", "")
         self.owner = int(fields.get("owner", 1)) - 1
         self._tasks, self._listed = int(fields["tasks"]), fields.get("listed") != "false"
-        self._media = Media.model_validate_json(media) if (media := fields.get("media", "null")) != "null" else Media()
+        self._media = versions.read_json(Media, media) if (media := fields.get("media", "null")) != "null" else Media()
         self._start_s = float(fields.get("start_s", 0))
         self._end_s = float(fields["end_s"]) if fields.get("end_s", "null") != "null" else float("inf")
         self._planned = fields.get("of_frames") is not None
-        self._progress = Progress.model_validate_json(fields.get("progress") or "{}")
+        self._progress = versions.read_json(Progress, fields.get("progress") or "{}")
 
     def waiting(self, workers: int, of_job: Mapping[str, int]) -> WaitingJob:
         """Before it is planned, it counts as one task for each worker, because it will be cut into several."""

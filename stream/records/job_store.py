@@ -14,14 +14,15 @@ files or HTTP.
 import json
 import re
 import time
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stream.errors import BadMove, Fenced, JobsTooLarge, NoJob, TooManyJobs
 from stream.limits import RECORD_ID
-from stream.records import jobs
-from stream.records.job_fields import from_fields, from_json, summary, to_fields
+from stream.records import jobs, versions
+from stream.records.job_fields import from_fields, from_json, known_state, summary, to_fields
 from stream.records.job_queue import READ_MOST, Place, forecast, read_queue
 from stream.records.jobs import (
     Job,
@@ -37,6 +38,7 @@ from stream.records.jobs import (
 from stream.records.redis_link import SLICE_S, RedisLink
 
 _BATCH = 50  # records read at once
+_LEFT = 100  # jobs remembered that this version cannot process
 _CURSOR = re.compile(f"([0-9]{{1,16}})_({RECORD_ID.pattern})")
 Warnings = Sequence[tuple[str, str]]
 
@@ -66,6 +68,7 @@ class JobStore:
     def __init__(self, redis: str | RedisLink) -> None:
         """redis: the URL of a server (see `RedisLink`), or a shared link. Raises UsageError."""
         self._link = RedisLink(redis) if isinstance(redis, str) else redis
+        self._left: deque[str] = deque(maxlen=_LEFT)
         self._keys = self._link.keys
 
     @property
@@ -128,8 +131,10 @@ class JobStore:
         After an upgrade from a version that did not count them, jobs are added little by little.
         """
         speed, *states = await self._link.run("job/totals")
-        counts = zip(states[::2], states[1::2], strict=True)
-        return JobTotals({JobState(state): int(count) for state, count in counts}, int(speed) / 1000)
+        counts: Counter[JobState] = Counter()
+        for state, count in zip(states[::2], states[1::2], strict=True):
+            counts[known_state(state)] += int(count)
+        return JobTotals(counts, int(speed) / 1000)
 
     async def summaries(self) -> list[JobSummary]:
         """All jobs of all owners, in no order. Reads all of their records."""
@@ -203,15 +208,20 @@ class JobStore:
     async def take_task(self, worker: str, block_s: float) -> JobTask | None:
         """Wait up to `block_s` seconds for a task and take it. The worker must not own another task.
 
-        Fair between owners: the owner with the fewest running tasks is first, among equals the owner served longest
-        ago. Of an owner's jobs, the job with the highest priority is first, among equals the oldest.
+        Tasks of jobs that this version cannot process are left to other workers. Fair between owners: the owner with
+        the fewest running tasks is first, among equals the owner served longest ago. Of an owner's jobs, the job with
+        the highest priority is first, among equals the oldest.
         """
         until_s = time.monotonic() + block_s
         while True:
-            if found := await self._link.run("job/take", worker):
+            if found := await self._link.run("job/take", worker, versions.understood(), *self._left):
                 record, name, fence, plan, notes = found
                 pairs = dict(zip(notes[::2], notes[1::2], strict=True))
-                return JobTask(from_json(record), name, worker, int(fence), plan, pairs)
+                task = JobTask(from_json(record), name, worker, int(fence), plan, pairs)
+                if not task.job.newer:
+                    return task
+                await self.leave(task)
+                continue
             if (left_s := min(until_s - time.monotonic(), SLICE_S)) <= 0:
                 return None
             woken = await self._link.ask("BLPOP", self._keys.wake, left_s, wait_s=left_s)
@@ -235,7 +245,7 @@ class JobStore:
         "" keeps the one in the record. Raises NoJob, Fenced, as do the next methods.
         """
         id, _, worker, fence = task.ownership()
-        texts = (plan, media.model_dump_json(), json.dumps(warnings), source or task.job.source)
+        texts = (plan, versions.dump_json(media), json.dumps(warnings), source or task.job.source)
         return self._job(await self._link.run("job/planned", id, worker, fence, *texts, *frames), id)
 
     async def segment_done(self, task: JobTask, frames: int, note: str = "") -> Job:
@@ -245,7 +255,7 @@ class JobStore:
     async def joined(self, task: JobTask, results: Mapping[str, StoredResult], warnings: Warnings = ()) -> Job:
         """Finish the join task, and with it the job."""
         id, _, worker, fence = task.ownership()
-        texts = json.dumps({name: result.model_dump() for name, result in results.items()}), json.dumps(warnings)
+        texts = json.dumps({name: versions.dump(result) for name, result in results.items()}), json.dumps(warnings)
         return self._job(await self._link.run("job/joined", id, worker, fence, *texts), id)
 
     async def redo(self, task: JobTask, segments: Sequence[str]) -> Job:
@@ -265,6 +275,12 @@ class JobStore:
     async def hand_back(self, task: JobTask) -> Job:
         """Give the task back, because its worker is shutting down."""
         return self._job(await self._link.run("job/hand_back", *task.ownership()), task.job.id)
+
+    async def leave(self, task: JobTask) -> None:
+        """Give the task back, because a newer version has stored the job in a way that this one does not know. This
+        store takes no more tasks of the job; others may."""
+        self._left.append(task.job.id)
+        await self.hand_back(task)
 
     async def restore(self, task: JobTask, frames: Sequence[int], done: Sequence[str]) -> Job:
         """Restore a job that Redis has lost from this worker's copy, with the worker's ownership of its task.

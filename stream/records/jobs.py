@@ -26,6 +26,7 @@ from stream.errors import (
 from stream.records.formats import DEFAULT, FORMATS, FormatName, OutputFormat
 from stream.records.metadata import Metadata
 from stream.records.options import Background, Options, View
+from stream.records.versions import SharedRecord
 
 OutputName = Annotated[str, Field(pattern=f"^{limits.OUTPUT_NAME}$")]
 Title = Annotated[str, Field(max_length=limits.TITLE)]
@@ -137,7 +138,7 @@ class StoredResult(_Record):
     mime: str
 
 
-class Job(_Record):
+class Job(SharedRecord):
     """One video to process, from its submission until it expires.
 
     `id` is a random UUID. `source` is the storage key of the video, or empty until `url` has been downloaded. `title`
@@ -146,6 +147,11 @@ class Job(_Record):
     explains the reason to people.
     Times are in seconds since 1970, by the clock of Redis.
     """
+
+    stored_only = frozenset(
+        {"fence", "told", "of_frames", "counted_s", "kept_s", "mark_s", "mark_frames", "mark_fps"}
+        | {"sum_frames", "sum_segments", "sum_done", "sums_s"}
+    )
 
     id: str = Field(min_length=1, max_length=limits.ID)
     owner: str = ""

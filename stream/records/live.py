@@ -6,13 +6,15 @@ Knows nothing about Redis: `stream/records/live_store.py` stores these records, 
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
+from stream.records import versions
 from stream.records.jobs import POISON
 from stream.records.options import Options
+from stream.records.versions import SharedRecord, Since
 
 
 class SessionKind(StrEnum):
@@ -108,13 +110,15 @@ class Meters(_Record):
     notice: str = Field("", description="a message for the user; empty: no problem")
 
 
-class Session(_Record):
+class Session(SharedRecord):
     """One live connection, from its offer until ten minutes after its end.
 
     `id` is a random UUID, which cannot be guessed. `reason` is a key of `REASONS`, or "" before the end. `fence` is a
     fencing token, which increases with each change of ownership; calls with an older token are refused. Times are in
     seconds since 1970, by the clock of the store.
     """
+
+    stored_only = frozenset({"late", "entry", "kept_s"})
 
     id: str = Field(min_length=1, max_length=limits.ID)
     kind: SessionKind
@@ -140,21 +144,22 @@ class Session(_Record):
 
     def to_fields(self) -> list[str]:
         """A flat list of name, value, name, value … as text, for the fields of a Redis hash."""
-        nested = {"options", "meters"}
-        fields = {name: str(value) for name, value in self.model_dump(exclude=nested).items()}
-        fields |= {
-            "options": self.options.model_dump_json(),
-            "meters": self.meters.model_dump_json() if self.meters else "",
-        }
-        return [text for pair in fields.items() for text in pair]
+        values = versions.dump(self)
+        fields = {name: str(value) for name, value in values.items() if name not in _NESTED}
+        fields |= {name: json.dumps(values[name]) if values[name] else "" for name in _NESTED}
+        return [text for pair in (fields | self.extra_fields()).items() for text in pair]
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str] | Sequence[str]) -> Self:
-        """The inverse of `to_fields`; ignores fields that only the store uses."""
+        """The inverse of `to_fields`; ignores fields that only the store uses, and what this version does not know.
+        Raises ValidationError if its kind is unknown."""
         known = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
         values: dict[str, Any] = {name: known[name] for name in cls.model_fields if known.get(name)}
-        nested = {name: json.loads(values[name]) for name in ("options", "meters") if name in values}
-        return cls.model_validate(values | nested)
+        nested = {name: json.loads(values[name]) for name in _NESTED if name in values}
+        return cls.read(values | nested, known)
+
+
+_NESTED = ("options", "meters")
 
 
 class Offer(_Record):
@@ -240,7 +245,7 @@ class Worker(_Record):
     failures: dict[str, int] = Field(
         default_factory=dict, description="failed live sessions since the start, by reason"
     )
-    feeds: FeedCounts = FeedCounts()
+    feeds: Annotated[FeedCounts, Since(2)] = FeedCounts()
     memory_bytes: int = Field(0, ge=0, description="resident memory")
     device_bytes: int = Field(0, ge=0, description="GPU memory used by this process; 0 on a CPU")
     started_s: float = Field(0.0, description="first heartbeat; 0 in that one")

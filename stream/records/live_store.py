@@ -9,15 +9,17 @@ process that ends a session increments the fence; from then on calls of the old 
 its data, `renew` restores a worker's sessions from the worker's copies.
 """
 
+import asyncio
+import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
 from stream.errors import BadMove, Fenced, NameTaken, NoSession, StoreDown
-from stream.records import lifetimes, live, redis_keys
+from stream.records import lifetimes, live, redis_keys, versions
 from stream.records.live import (
     MOVES,
     PROBLEMS,
@@ -34,7 +36,9 @@ from stream.records.options import Options
 from stream.records.redis_link import REPLY_TIMEOUT_S, SLICE_S, RedisLink, ResponseError
 
 _log = logging.getLogger(__name__)
+_REQUEUED_S = 0.1  # during which another worker can get an offer that this one cannot process
 _TOGETHER = 200  # records in one call, so that long ones do not hold up others
+_LEFT = "left"
 T = TypeVar("T")
 
 
@@ -79,7 +83,7 @@ class LiveStore:
             raise
 
     async def _offer(self, session: Session, sdp: str, wait_s: float, until_s: float) -> Answer | None:
-        command = Command(kind="view", session=session.id, text=sdp).model_dump_json()
+        command = versions.dump_json(Command(kind="view", session=session.id, text=sdp))
         latest_s = await self._link.now_s() + 2 * REPLY_TIMEOUT_S
         reply = await self._link.run("live/offer", latest_s, wait_s, sdp, command, session.of, *session.to_fields())
         if reply[0] == "late":
@@ -87,7 +91,7 @@ class LiveStore:
         if reply[0] != "ok":
             return Answer(problem=reply[0], detail=PROBLEMS[reply[0]])
         text = await self._answer(session.id, until_s) or await self._link.run("live/abandon", session.id)
-        return None if text is None else Answer.model_validate_json(text)
+        return None if text is None else versions.read_json(Answer, text)
 
     async def _answer(self, id: str, until_s: float) -> str | None:
         while (wait_s := min(until_s - time.monotonic(), SLICE_S)) > 0:
@@ -110,16 +114,29 @@ class LiveStore:
             if offered := offered or await self._next_offer(worker, left_s):
                 if taken := await self._take(worker, *offered):
                     return taken
-            elif time.monotonic() >= until_s:
+                if taken is None:  # too late; there may be another one
+                    continue
+                await asyncio.sleep(_REQUEUED_S)
+            if time.monotonic() >= until_s:
                 return None
 
-    async def _take(self, worker: str, entry: str, id: str, sdp: str) -> tuple[Session, Offer] | None:
+    async def _take(self, worker: str, entry: str, id: str, sdp: str) -> tuple[Session, Offer] | Literal[False] | None:
+        """None: too late. False: left to workers of other versions."""
         try:
-            got = await self._link.run("live/take", id, worker, entry)
+            got = await self._link.run("live/take", id, worker, entry, versions.understood())
+            if not got:
+                return None
+            if got == [_LEFT]:
+                return False
+            fields = dict(zip(got[1][::2], got[1][1::2], strict=True))
+            session = _processable(fields)
+            if session is None:
+                await self._link.run("live/hand_back", id, worker, fields["fence"], sdp, got[0])
+                return False
         except StoreDown:
             self._untaken[worker] = entry, id, sdp
             raise
-        return (Session.from_fields(got[1]), Offer(session=id, sdp=sdp, deadline_s=float(got[0]))) if got else None
+        return session, Offer(session=id, sdp=sdp, deadline_s=float(got[0]))
 
     async def hand_back(self, session: Session, offer: Offer) -> None:
         """Let other workers take an offer that `take` returned and that was not answered. Raises NoSession, Fenced,
@@ -141,19 +158,20 @@ class LiveStore:
         return entry, fields["session"], fields["sdp"]
 
     async def accept(self, worker: str, id: str) -> Session | None:
-        """As `take`, for the session of a viewer that a "view" command announced. None: too late."""
-        taken = await self._link.run("live/take", id, worker, "")
-        return Session.from_fields(taken[1]) if taken else None
+        """As `take`, for the session of a viewer that a "view" command announced. None: too late, or of a newer
+        version."""
+        taken = await self._link.run("live/take", id, worker, "", versions.understood())
+        return _processable(taken[1]) if taken and taken != [_LEFT] else None
 
     async def reply(self, session: Session, answer: Answer) -> None:
         """Answer the client that is waiting in `offer`. Raises Fenced if it is no longer waiting, NoSession."""
-        _check(await self._run_restored("live/reply", session, answer.model_dump_json()), session.id)
+        _check(await self._run_restored("live/reply", session, versions.dump_json(answer)), session.id)
 
     # Sessions: any process reads them; their worker changes their state.
 
     async def session(self, id: str) -> Session | None:
         found = await self._link.ask("HGETALL", self._keys.session(id))
-        return Session.from_fields(found) if found else None
+        return versions.attempted(Session.from_fields, found) if found else None
 
     async def sessions(self, owner: str | None = None) -> list[Session]:
         """All sessions, also those ended in the last ten minutes, newest first; only those of `owner` if given."""
@@ -163,7 +181,8 @@ class LiveStore:
             for id in part:
                 pipe.execute_command("HGETALL", self._keys.session(id))
             records = await self._link.call(pipe.execute())
-            found += [Session.from_fields(f) for f in records if f and owner in (None, f["owner"])]
+            selected = (f for f in records if f and owner in (None, f["owner"]))
+            found += versions.readable(Session.from_fields, selected)
         return sorted(found, key=lambda s: s.created_s, reverse=True)
 
     async def stream(self, name: str) -> Session | None:
@@ -205,7 +224,7 @@ class LiveStore:
         """The sessions with the replies of the script."""
         replies: list[tuple[Session, list[str]]] = []
         for part in _parts(list(measured), _TOGETHER):
-            values = [value for s, meters in part for value in (*s.ownership(), meters.model_dump_json())]
+            values = [value for s, meters in part for value in (*s.ownership(), versions.dump_json(meters))]
             found = await self._link.run("live/report", *values)
             replies += zip((session for session, _ in part), found, strict=True)
         return replies
@@ -232,16 +251,17 @@ class LiveStore:
 
     async def change(self, id: str, options: Options) -> Session:
         """Set a session's options, and send them to its worker. Raises NoSession, BadMove if the session has ended."""
-        command = Command(kind="options", session=id, options=options).model_dump_json()
-        reply = await self._link.run("live/change", id, options.model_dump_json(), command)
+        command = versions.dump_json(Command(kind="options", session=id, options=options))
+        changed = versions.dump_json(options), command, versions.format_of(options)
+        reply = await self._link.run("live/change", id, *changed)
         _check(reply, id)
         return Session.from_fields(reply[1])
 
     async def end(self, id: str, reason: str) -> None:
         """End a session: at once if no worker has it, else by a command to its worker. No effect on a session that has
         ended. Raises NoSession."""
-        command = Command(kind="end", session=id, reason=reason).model_dump_json()
-        _check(await self._link.run("live/end", id, reason, command), id)
+        command = Command(kind="end", session=id, reason=reason)
+        _check(await self._link.run("live/end", id, reason, versions.dump_json(command)), id)
 
     async def reap(self) -> list[Session]:
         """End sessions whose offer expired (FAILED) or whose worker is gone (LOST); returns them.
@@ -250,7 +270,7 @@ class LiveStore:
         call 3 s later ends it. A worker that could not reach Redis can renew the lease in between.
         """
         await self._withdraw()
-        return [Session.from_fields(fields) for fields in await self._link.run("live/reap")]
+        return versions.readable(Session.from_fields, await self._link.run("live/reap"))
 
     async def _withdraw(self) -> None:
         """End the offers whose clients got StoreDown; otherwise a worker would wait for a client that is gone."""
@@ -262,7 +282,7 @@ class LiveStore:
     # Workers: their commands and heartbeats.
 
     async def send(self, worker: str, command: Command) -> None:
-        await self._link.run("live/send", worker, command.model_dump_json())
+        await self._link.run("live/send", worker, versions.dump_json(command))
 
     async def commands(self, worker: str, block_s: float) -> list[Command]:
         """New commands for this worker since the last call, in order; waits up to `block_s` seconds for the first."""
@@ -283,19 +303,17 @@ class LiveStore:
     async def beat(self, worker: Worker) -> float:
         """Heartbeat, every second; a worker without one for 4 s is no longer listed. Returns the store's time: a
         worker's own clock may be wrong."""
-        return float(await self._link.run("live/beat", worker.id, worker.model_dump_json()))
+        return float(await self._link.run("live/beat", worker.id, *versions.report_texts(worker)))
 
     async def workers(self, kind: str = "") -> list[Worker]:
         """Workers with a heartbeat in the last 4 s; only of one kind, "live" or "files", if given."""
         listed: Any = await self._link.ask("ZRANGE", self._keys.workers, 0, -1, "WITHSCORES")
         ids, gone_s = listed[::2], [float(score) for score in listed[1::2]]
-        texts: Any = await self._link.ask("MGET", *(self._keys.worker(id) for id in ids)) if ids else []
-        found = [
-            Worker.model_validate_json(text).model_copy(update={"seen_s": at_s - lifetimes.BEAT_S})
-            for text, at_s in zip(texts, gone_s, strict=True)
-            if text
-        ]
-        return [worker for worker in found if kind in ("", worker.kind)]
+        keys = [key(id) for key in (self._keys.worker, self._keys.whole_worker) for id in ids]
+        texts: Any = await self._link.ask("MGET", *keys) if ids else []
+        found = zip(texts[: len(ids)], texts[len(ids) :], gone_s, strict=True)
+        beats = ((whole or text, at_s) for text, whole, at_s in found if text)
+        return [worker for worker in versions.readable(_worker, beats) if kind in ("", worker.kind)]
 
     async def leave(self, worker: str) -> None:
         """Unregister a worker, whose sessions must have ended. Offers that it did not take go to other workers."""
@@ -332,6 +350,21 @@ def _check(reply: list[str], id: str) -> None:
             raise BadMove(f"session {id} is {state}")
         case [live.NAME_TAKEN]:
             raise NameTaken(f"session {id}: {PROBLEMS[live.NAME_TAKEN]}")
+
+
+def _processable(fields: Mapping[str, str] | Sequence[str]) -> Session | None:
+    """The session in a record, or None if this version cannot run it."""
+    session = versions.attempted(Session.from_fields, fields)
+    return session if session is not None and versions.can_process(session, session.options.engine) else None
+
+
+def _worker(beat: tuple[str, float]) -> Worker:
+    """From the text of a heartbeat, and when it expires. Raises ValidationError if its kind or its state is unknown: it
+    must not count as one of those that are known."""
+    text, gone_s = beat
+    values = json.loads(text)
+    Worker.model_validate({name: values[name] for name in ("id", "kind", "state") if name in values})
+    return versions.read(Worker, values | {"seen_s": gone_s - lifetimes.BEAT_S})[0]
 
 
 def _parts(values: Sequence[T], count: int) -> Iterator[Sequence[T]]:

@@ -21,6 +21,7 @@ from stream import limits
 from stream.errors import UsageError
 from stream.records.engines import AUTO, ENGINES, special_options, taking
 from stream.records.slate import read_slate
+from stream.records.versions import Since
 from stream.suggestions import nearest
 
 Rgb = tuple[int, int, int]
@@ -216,7 +217,7 @@ class Options(BaseModel):
 class FeedOptions(Options):
     """The options of a live video whose source may be away: of feeds, `mattebox stream` and `mattebox camera`."""
 
-    slate: Annotated[str, Field(max_length=limits.SLATE), AfterValidator(read_slate)] = Field(
+    slate: Annotated[str, Field(max_length=limits.SLATE), AfterValidator(read_slate), Since(2)] = Field(
         "", description="A line of text over the background while the source is away; by default none."
     )
 

@@ -15,6 +15,7 @@ mattebox:answer:<id>         list with one element: a worker's answer
 mattebox:name:<name>         string: id of the session that publishes under the name
 mattebox:commands:<worker>   stream: commands for a worker
 mattebox:worker:<id>         string: the worker's last heartbeat
+mattebox:whole-worker:<id>   string: the same, with what was added since format 1, if it has any
 mattebox:workers             zset: id → when the heartbeat expires
 mattebox:swept               string: exists while no process needs to look for consumers that are gone
 mattebox:spent:<key>         number: uses of a rate-limited resource in the current window
@@ -57,8 +58,9 @@ mattebox:upload-parts:<id>   list: number and ETag of each part of its multipart
 mattebox:uploads             zset: id → when it expires
 mattebox:uploads-of:<owner>  hash: id → its size in bytes
 
-mattebox:feed:<id>           hash: the record of a feed, one field each; renewed_s (the lease), deaths, losses and
-                             trial_s are internal. No expiry
+mattebox:feed:<id>           hash: the record of a feed, one field each; renewed_s (the lease), deaths, losses,
+                             trial_s and whole_report (report with what was added since format 1) are internal. No
+                             expiry
 mattebox:feed-secrets:<id>   hash: complete addresses and tokens; `request`: digest of the request that created it. No
                              expiry
 mattebox:feeds-of:<owner>    zset: id → when it was created, in microseconds. No expiry
@@ -146,6 +148,9 @@ class RedisKeys:
 
     def worker(self, id: str) -> str:
         return f"{self.prefix}worker:{id}"
+
+    def whole_worker(self, id: str) -> str:
+        return f"{self.prefix}whole-worker:{id}"
 
     def job(self, id: str) -> str:
         return f"{self.prefix}job:{id}"

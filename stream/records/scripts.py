@@ -37,9 +37,10 @@ _ADDED = {"job/reap": ("repair",), "job/take": ("repair",)}
 
 @cache
 def script(name: str) -> str:
-    """The text of `lua/<name>.lua`, such as "live/claim", preceded by the constants, the clock and its folder's shared
-    functions."""
+    """The text of `lua/<name>.lua`, such as "live/claim", preceded by the constants and the shared functions of all
+    scripts and of its folder."""
     lua, folder = files("stream.records") / "lua", name.partition("/")[0]
     constants = [f"local {name} = {getattr(module, name)!r}" for module, names in _CONSTANTS for name in names]
-    parts = ("clock", *(f"{folder}/{shared}" for shared in (*_SHARED[folder], *_ADDED.get(name, ()))), name)
+    shared = (*_SHARED[folder], *_ADDED.get(name, ()))
+    parts = ("clock", "understood", *(f"{folder}/{part}" for part in shared), name)
     return "\n".join([*constants, *((lua / f"{part}.lua").read_text() for part in parts)])

@@ -15,6 +15,7 @@ backgrounds/<owner>/<id>.image         a user's own background, or .video; web; 
 backgrounds/<owner>/<id>.jpg           its thumbnail; web; with it
 batch/done/<n>/<name>-<job>            the record of a batch's result; the node that joined it; that of a newer result
 batch/reports/<run>/<part>.<type>      a part of a batch's report; its driver; never
+checks/<id>                            random bytes; `mattebox doctor --deployment`; the same, after it has read them
 
 <end> is the format's `result_suffix` (stream/records/formats.py). Web removes everything below jobs/<id>/ when the
 owner removes the job, when it has expired (MATTEBOX_JOBS_KEEP_S), a minute after it was cancelled, and a day after its
@@ -37,7 +38,8 @@ JOBS = "jobs/"
 GALLERY = "gallery/"
 BACKGROUNDS = "backgrounds/"
 BATCH = "batch/"
-PREFIXES = (UPLOADS, JOBS, GALLERY, BACKGROUNDS, BATCH)
+CHECKS = "checks/"
+PREFIXES = (UPLOADS, JOBS, GALLERY, BACKGROUNDS, BATCH, CHECKS)
 """Every key starts with one of these."""
 
 PREVIEW = "preview.jpg"
@@ -49,6 +51,11 @@ _STILL = ".jpg"
 def id_of(key: str) -> str:
     """The id of the upload or the job that a key belongs to."""
     return key.split("/")[1]
+
+
+def check(id: str) -> str:
+    """An object that only tries whether storage works."""
+    return f"{CHECKS}{id}"
 
 
 def upload(id: str) -> str:

@@ -143,7 +143,7 @@ def test_our_images_have_the_version_of_the_project() -> None:
 def test_mounted_files_exist_and_volumes_are_declared() -> None:
     used = [volume.split(":")[0] for service in services().values() for volume in service.get("volumes", [])]
     mounted = {name for name in used if name.startswith(".")}
-    assert mounted == {"./Caddyfile", "./turnserver.conf", "./prometheus.yml"}
+    assert mounted == {"./Caddyfile", "./turnserver.conf", "./prometheus.yml", "./monitoring/alerts.yaml"}
     assert all((DOCKER / name).is_file() for name in mounted)
     assert set(used) - mounted == set(compose()["volumes"])
 

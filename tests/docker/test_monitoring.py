@@ -13,6 +13,7 @@ from cloudcoil.models.prometheus_operator.v1 import PrometheusRule
 from stream.log import JsonLines
 from stream.records import live
 from tests.docker import exposition
+from tests.docker.files import DOCKER, services
 from tests.docker.manifests import read_yaml
 from tests.test_docs import anchors
 from web.http.connections import Wait
@@ -60,6 +61,14 @@ def test_the_documented_command_makes_a_prometheus_rule() -> None:
     assert rule == manifest, "the model drops fields that it does not know"
     assert manifest["spec"] == ALERTS
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
+
+
+def test_prometheus_of_the_compose_file_loads_the_rules() -> None:
+    mounts = [text.split(":") for text in services()["prometheus"]["volumes"]]
+    inside = {path: DOCKER / source for source, path, *_ in mounts if source.startswith("./")}
+    (argument,) = [a for a in services()["prometheus"]["command"] if a.startswith("--config.file=")]
+    (config,) = read_yaml(inside[argument.partition("=")[2]].read_text())
+    assert [inside[path].resolve() for path in config["rule_files"]] == [MONITORING / "alerts.yaml"]
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=[panel["title"] for panel in PANELS])

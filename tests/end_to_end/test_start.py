@@ -120,7 +120,7 @@ def test_a_redis_cluster(tmp_path: Path) -> None:
     for server in start_server("valkey", *options, over_tcp=True):
         code, line = refused(tmp_path, "serve", "--port", "0", REDIS_URL=server.url)
         assert code == 1
-        assert "it is a Redis Cluster, which Mattebox does not support, because" in line
+        assert "it is a node of a Redis Cluster: write redis+cluster://HOST:PORT,HOST:PORT" in line
 
 
 def test_a_redis_that_comes_later_and_cannot_be_used(tmp_path: Path) -> None:

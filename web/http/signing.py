@@ -19,6 +19,8 @@ from stream import private
 from stream.errors import disk_error
 
 Scope = Literal["login", "view", "publish", "download"]
+SECRET_FILE = "secret"
+"""In the data folder: the key that signs, where none is set."""
 _MAX_TOKEN = 1024  # characters
 
 
@@ -61,7 +63,7 @@ def derive(secret: bytes, purpose: str) -> bytes:
 
 def load_secret(folder: Path) -> bytes:
     """The 32-byte secret stored in `folder`, created on first use with mode 0600. Raises DiskError."""
-    path = folder / "secret"
+    path = folder / SECRET_FILE
     try:
         private.make_folder(folder)
         if not path.exists():

@@ -13,12 +13,13 @@ from stream.errors import FeedChanged, FeedNameTaken, KeyReused, NoFeed, TooMany
 from stream.records import http_paths
 from stream.records.feeds import REASONS, Audio, Feed, FeedOutput, FeedState, OutputReport
 from stream.records.live import Meters
+from stream.records.versions import NEWER_DETAIL
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
 from web.http.paging import cursor_problems, page_response
 from web.http.problems import Problem
 from web.live.feed_requests import FeedChange, FeedRequest, changed_feed, digest, new_feed
-from web.read_options import public_options
+from web.read_options import check_known, public_options
 
 PATH = http_paths.FEEDS
 router = APIRouter(prefix=PATH, tags=["feeds"])
@@ -101,7 +102,7 @@ def feed_out(here: Context, feed: Feed) -> FeedOut:
     running = feed.state is FeedState.RUNNING
     return FeedOut(
         **feed.model_dump(include=_COPIED),
-        detail=feed.detail or REASONS.get(feed.reason, ""),
+        detail=feed.detail or REASONS.get(feed.reason, NEWER_DETAIL if feed.newer else ""),
         source=SourceOut(
             address=feed.source,
             insecure=feed.insecure,
@@ -217,6 +218,7 @@ async def change(id: str, body: FeedChange, owner: Owner, here: Here) -> FeedOut
     interrupted."""
     for _ in range(_ATTEMPTS):
         feed = await owned(here, owner, id)
+        check_known(feed)
         wanted, run, secrets = await changed_feed(here, feed, body)
         async with _store_problems():
             try:

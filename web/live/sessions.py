@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream import limits
 from stream.records.live import DELETED, REASONS, REPLACED, Meters, Session, SessionKind
 from stream.records.options import Options
+from stream.records.versions import NEWER_DETAIL
 from web.context import Anyone, Context, Here, Owner, spend_offer
 from web.http import openapi
 from web.http.guard import MAX_BODY
@@ -15,7 +16,7 @@ from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.live.offers import check_offer, ice, new_session, owned, place
 from web.privacy import keep_private
-from web.read_options import public_options, read_options
+from web.read_options import check_known, public_options, read_options
 
 router = APIRouter(prefix="/api", tags=["sessions"])
 
@@ -87,7 +88,7 @@ def _public(here: Context, session: Session) -> SessionOut:
     return SessionOut(
         **session.model_dump(include={"id", "kind", "name", "reason", "worker", "created_s", "updated_s", "meters"}),
         state=session.state.value,
-        detail=REASONS.get(session.reason, ""),
+        detail=REASONS.get(session.reason, NEWER_DETAIL if session.newer else ""),
         options=public_options(here.background_store, session.options),
     )
 
@@ -135,6 +136,7 @@ async def change(name: str, body: SessionChange, owner: Owner, here: Here) -> Se
         raise Problem(409, "over", f"the session is {session.state.value}")
     if session.kind is SessionKind.VIEW:
         raise Problem(409, "viewer", "viewers have no options; change those of the stream")
+    check_known(session)
     options = await in_thread(read_options, here.settings, here.background_store, owner, session.options, body.options)
     if session.kind is SessionKind.PUBLISH and {"background", "view"} & set(body.options):
         keep_private(options, body.show_room)

@@ -19,6 +19,7 @@ from stream.records import http_paths
 from stream.records.job_queue import Place
 from stream.records.jobs import Job, JobState, Media, Output, Progress, Quota
 from stream.records.metadata import Metadata
+from stream.records.versions import NEWER, NEWER_DETAIL
 from stream.storage import keys
 from web.context import Context, Here, Owner, spend
 from web.http import openapi
@@ -103,11 +104,12 @@ def job_out(here: Context, job: Job, place: Place | None = None) -> JobOut:
 
     place: of a queued job, if known.
     """
-    made = {"options", "outputs", "results", "webhook", "url", "progress"}
+    made = {"options", "outputs", "results", "webhook", "url", "progress", "warnings"}
     plain = job.model_dump(include=JobOut.model_fields.keys() - made)
     return JobOut(
         **plain,
         progress=ProgressOut(**job.progress.model_dump(), **(asdict(place) if place else {})),
+        warnings=[*job.warnings, *([(NEWER, NEWER_DETAIL)] if job.newer else [])],
         upload=keys.upload_of(job.source),
         url=redacted_url(job.url) if job.url else "",
         webhook=bool(job.webhook),

@@ -28,7 +28,9 @@ class Note:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        fields = json.loads(text)
+        """Ignores what newer versions add."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        fields = {name: value for name, value in json.loads(text).items() if name in known}
         return cls(**fields | {"warnings": [(code, sentence) for code, sentence in fields["warnings"]]})
 
     @classmethod

@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame, VideoInfo
@@ -29,6 +29,7 @@ from workers.engines.base import Engine
 from workers.scene.composite import shape
 from workers.steady.tuning import choose, history
 
+_FORMAT = 1  # the newest `Plan.format` that this version knows
 _MAX_OVERLAP = 0.05  # share of the video's frames that may be decoded twice
 _SHORTEST = 240  # frames per segment, on average: opening and transferring the files of a segment also takes time
 _DEINTERLACE = 2  # frames that deinterlacing reads before and after a frame
@@ -50,6 +51,8 @@ class Plan(BaseModel):
 
     Measured on the video's first frame: first, its tick; measured, the text from `Engine.measure`; tint, Y, U and V
     of the screen for spill suppression, or None.
+
+    format: raised with every change of a plan that would make an older worker cut or matte differently.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,6 +68,7 @@ class Plan(BaseModel):
     threads: int
     measured: str = ""
     tint: tuple[float, float, float] | None = None
+    format: int = 1
 
     @property
     def time_base(self) -> Fraction:
@@ -79,6 +83,14 @@ class Plan(BaseModel):
     def names(self) -> tuple[str, ...]:
         """Names of the segments' tasks: "0000", "0001", …"""
         return tuple(segment_name(number) for number in range(len(self.spans)))
+
+
+def is_known(text: str) -> bool:
+    """Whether this version can work by a plan, in JSON; "": there is none yet."""
+    try:
+        return not text or Plan.model_validate_json(text).format <= _FORMAT
+    except ValidationError:
+        return False
 
 
 def make_plan(

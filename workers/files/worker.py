@@ -6,6 +6,7 @@ report.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from stream.errors import DiskError, Fenced, NoJob, StoreDown
@@ -15,7 +16,7 @@ from stream.records.jobs import Job, JobState
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.storage import Storage, keys
-from workers.files import reports
+from workers.files import plan, reports
 from workers.files.lease import TaskLease
 from workers.files.process import ProcessDied, TaskProcess
 from workers.files.reports import Report
@@ -70,15 +71,19 @@ class FileWorker:
         task = await self._store.take_task(self._life.worker_id, _TAKE_S)
         if task is None:
             return
+        if not plan.is_known(task.plan):
+            _log.warning("job %s was planned by a newer version, and is left to a newer worker", task.job.id)
+            await self._hand_back(task, self._store.leave)
+            return
         self._busy = True
         try:
-            await (self._hand_back(task) if self._life.leaving.is_set() else self._do(task))
+            await (self._hand_back(task, self._store.hand_back) if self._life.leaving.is_set() else self._do(task))
         finally:
             self._busy = False
 
-    async def _hand_back(self, task: JobTask) -> None:
+    async def _hand_back(self, task: JobTask, hand_back: Callable[[JobTask], Awaitable[object]]) -> None:
         with suppress(StoreDown, NoJob, Fenced):
-            await self._store.hand_back(task)
+            await hand_back(task)
 
     async def _do(self, task: JobTask) -> None:
         _log.info("job %s: %s", task.job.id, task.name)

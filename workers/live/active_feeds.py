@@ -18,6 +18,7 @@ from stream.records.feed_store import FeedStore
 from stream.records.feeds import ClaimedFeed, Feed
 from stream.records.live import ENGINE_FAILED, USAGE, FeedCounts
 from stream.records.live_store import LiveStore
+from stream.records.versions import can_process
 from stream.settings import Settings
 from workers.live.feed import LiveFeed
 from workers.live.pool import Engines
@@ -126,6 +127,10 @@ class ActiveFeeds:
         except (Fenced, NoFeed):  # the next `renew` ends it
             return
         self._held[feed_id] = claimed
+        if not can_process(claimed.feed, claimed.feed.options.engine):
+            _log.warning("feed %s was changed by a newer version, and is left to a newer worker", feed_id)
+            await self._give_up(feed_id, self._store.leave)
+            return
         self._loops.start(self._apply(running, claimed))
 
     async def _apply(self, running: LiveFeed, claimed: ClaimedFeed) -> None:
@@ -178,12 +183,16 @@ class ActiveFeeds:
             self._gateway = None
 
     async def _hand_back(self, feed_id: str) -> None:
+        await self._give_up(feed_id, self._store.hand_back)
+
+    async def _give_up(self, feed_id: str, release: Callable[[Feed], Awaitable[None]]) -> None:
+        """End a feed, and then let another worker take it."""
         held, running = self._held.get(feed_id), self._forget(feed_id)
         if running is not None:
             await running.end(at_once=False)
         self._held.pop(feed_id, None)
         if held is not None:
-            await self._release(held.feed, self._store.hand_back)
+            await self._release(held.feed, release)
 
     async def _release(self, feed: Feed, release: Callable[[Feed], Awaitable[None]]) -> None:
         """Give the feed up. If Redis is unavailable meanwhile, its lease expires."""

@@ -5,22 +5,12 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from stream.errors import UsageError
+from stream.finding import Finding
 from stream.install import install_command
 from stream.records.engines import ENGINES
 from stream.settings import Settings
-
-
-@dataclass(frozen=True)
-class Finding:
-    """ok: True if it works, False if it is broken, None if it is absent and optional. remedy: what to do, or ""."""
-
-    name: str
-    ok: bool | None
-    detail: str
-    remedy: str = ""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -41,7 +31,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     ):
         yield _guarded(check, settings)
     yield from _missing_modules()
-    yield from _weights(settings)
+    yield from weights(settings)
     yield from _chosen_weights(settings)
 
 
@@ -185,7 +175,8 @@ def _outputs(settings: Settings) -> Finding:
     return Finding("outputs", True, f"{' '.join(schemes())}; trusted certificates: {ca_file(settings)}")
 
 
-def _weights(settings: Settings) -> Iterator[Finding]:
+def weights(settings: Settings) -> Iterator[Finding]:
+    """One finding for each known file of weights: whether it is there and has its digest."""
     from workers.weights import known
 
     for status in known.status(settings):

@@ -18,6 +18,7 @@ KEYS = {
     keys.gallery("dusk"): "gallery/dusk.jpg",
     keys.gallery_thumbnail("dusk"): "gallery/dusk.small.jpg",
     keys.background(OWNER, ID, "video"): "backgrounds/9821034b1209e7eaace2f551/0123456789abcdef.video",
+    keys.check("c"): "checks/c",
     keys.background_thumbnail(OWNER, ID): "backgrounds/9821034b1209e7eaace2f551/0123456789abcdef.jpg",
 }
 

@@ -18,7 +18,7 @@ from stream.fetch import gateway
 from stream.records import lifetimes
 from stream.records.feed_pictures import FeedPictures
 from stream.records.feed_store import FeedStore
-from stream.records.feeds import Feed, FeedOutput, FeedSecrets, OutputSecret
+from stream.records.feeds import Feed, FeedOutput, FeedSecrets, FeedState, OutputSecret
 from stream.records.live import FeedCounts
 from stream.records.live_store import LiveStore
 from stream.records.options import FeedOptions
@@ -356,3 +356,22 @@ def test_a_feed_that_ends_unexpectedly_is_tried_again_and_then_fails(
 
 def test_workers_ask_often_enough_to_take_a_suspect_in_time() -> None:
     assert live_worker._TAKE_S < lifetimes.FEED_APART_S
+
+
+async def _left_to_a_newer_worker(url: str, camera: RtspServer) -> None:
+    with UdpReceiver() as receiver:
+        async with working(url) as store:
+            feed = await created(store, camera.url(user="ann:pass-word"), output(receiver.url))
+            await eventually(store, feed, source_live, "the source is live")
+            changed = (await read(store, feed)).model_copy(update={"options": FeedOptions(engine="unheard-of")})
+            await store.change(changed, run=True)
+            await eventually(store, feed, lambda found: found.state is FeedState.WAITING, "it waits again")
+            await asyncio.sleep(1)
+            found = await read(store, feed)
+            assert (found.state, found.reason, found.worker) == (FeedState.WAITING, "", "")
+            await store.change(found.model_copy(update={"options": options()}), run=True)
+            await eventually(store, feed, source_live, "the worker takes it again")
+
+
+def test_a_feed_changed_by_a_newer_version_is_left_to_a_newer_worker(url: str, camera: RtspServer) -> None:
+    asyncio.run(_left_to_a_newer_worker(url, camera))

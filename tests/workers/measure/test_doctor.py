@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from stream.devices.capture import Camera
+from stream.finding import Finding
 from stream.records.engines import ENGINES, EngineRecord
 from stream.settings import Settings
 from stream.srt.programs import MISSING
 from tests.srt import only
-from workers.measure.doctor import Finding, examine
+from workers.measure.doctor import examine
 
 
 def test_an_engine_without_its_modules_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

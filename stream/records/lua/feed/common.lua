@@ -19,11 +19,12 @@ local function removed_key(id) return PREFIX .. 'feed-removed:' .. id end
 -- The fields of a feed that scripts need, or nil if it does not exist.
 local function find(id)
   local v = redis.call('HMGET', feed_key(id), 'state', 'worker', 'fence', 'owner', 'name', 'version', 'losses',
-                       'claimed_s', 'renewed_s', 'deaths', 'trial_s')
+                       'claimed_s', 'renewed_s', 'deaths', 'trial_s', 'format', 'options')
   if not v[1] then return nil end
   return { id = id, state = v[1], worker = v[2], fence = v[3], owner = v[4], name = v[5], version = v[6],
            losses = tonumber(v[7] or 0), claimed_s = tonumber(v[8] or 0), renewed_s = tonumber(v[9] or 0),
-           deaths = tonumber(v[10] or 0), trial_s = tonumber(v[11] or FEED_PROVEN_S) }
+           deaths = tonumber(v[10] or 0), trial_s = tonumber(v[11] or FEED_PROVEN_S),
+           format = v[12], options = v[13] }
 end
 
 local function all(id) return redis.call('HGETALL', feed_key(id)) end

@@ -1,30 +1,61 @@
--- ARGV: worker, which has no other task. Returns {record, task, fence, plan, {name, note, … of finished tasks}}, or nil.
+-- ARGV: worker, which has no other task; what it understands; the ids of jobs that it leaves to others. Returns {record,
+-- task, fence, plan, {name, note, … of finished tasks}}, or nil.
 -- Of the owners with tasks ready, the one with the fewest running tasks is next; of those, the one served longest ago.
--- The notes are for the join task alone.
+-- Jobs that the worker leaves to others keep their place. The notes are for the join task alone.
+local WINDOW = 16 -- owners, and jobs of each, that are looked at in their order, and as many at random behind those
+local understands, left = reader(ARGV[2]), {}
+for i = 3, #ARGV do left[ARGV[i]] = true end
 
--- The owner's next task, or nil if it has none.
-local function task_from(owner)
-  local id = redis.call('ZRANGE', ready_key(owner), 0, 0)[1]
-  while id do
-    local name = redis.call('EXISTS', job_key(id)) == 1 and redis.call('LPOP', todo_key(id))
+-- Whether the job is left to others; else the name of its next task, nil if it has none.
+local function task_from(owner, id)
+  local state, format, options = unpack(redis.call('HMGET', job_key(id), 'state', 'format', 'options'))
+  if state and (left[id] or not understands(format, options)) then return true, nil end
+  local name = state and redis.call('LPOP', todo_key(id))
+  if name then return false, name end
+  redis.call('ZREM', ready_key(owner), id)
+  count_waiting(id, 0)
+  return false, nil
+end
+
+-- The owner's next task, as job and name, or nil; then also whether some are left to others.
+local function task_of_owner(owner)
+  local key, place = ready_key(owner), 0
+  while place < WINDOW do
+    local id = redis.call('ZRANGE', key, place, place)[1]
+    if not id then return nil, nil, place > 0 end
+    local is_left, name = task_from(owner, id)
     if name then return id, name end
-    redis.call('ZREM', ready_key(owner), id)
-    count_waiting(id, 0)
-    id = redis.call('ZRANGE', ready_key(owner), 0, 0)[1]
+    if is_left then place = place + 1 end
   end
-  return nil
+  for _, id in ipairs(redis.call('ZRANDMEMBER', key, WINDOW)) do
+    local _, name = task_from(owner, id)
+    if name then return id, name end
+  end
+  return nil, nil, true
+end
+
+local function served(owner)
+  local id, name, are_left = task_of_owner(owner)
+  if id then
+    redis.call('ZADD', OWNERS, text(now()), owner)
+  elseif not are_left then
+    redis.call('ZREM', TURNS, owner)
+  end
+  return id, name, are_left
 end
 
 local function next_task()
-  local owner = redis.call('ZRANGE', TURNS, 0, 0)[1]
-  while owner do
-    local id, name = task_from(owner)
-    if id then
-      redis.call('ZADD', OWNERS, text(now()), owner)
-      return id, name
-    end
-    redis.call('ZREM', TURNS, owner)
-    owner = redis.call('ZRANGE', TURNS, 0, 0)[1]
+  local place = 0
+  while place < WINDOW do
+    local owner = redis.call('ZRANGE', TURNS, place, place)[1]
+    if not owner then return nil end
+    local id, name, are_left = served(owner)
+    if id then return id, name end
+    if are_left then place = place + 1 end
+  end
+  for _, owner in ipairs(redis.call('ZRANDMEMBER', TURNS, WINDOW)) do
+    local id, name = served(owner)
+    if id then return id, name end
   end
   return nil
 end

@@ -9,10 +9,11 @@ local function name_key(name) return PREFIX .. 'name:' .. name end
 
 -- The fields of a session that scripts need, or nil if it does not exist.
 local function find(id)
-  local v = redis.call('HMGET', session_key(id), 'state', 'worker', 'fence', 'kind', 'name', 'owner', 'entry', 'late')
+  local v = redis.call('HMGET', session_key(id), 'state', 'worker', 'fence', 'kind', 'name', 'owner', 'entry', 'late',
+                       'format', 'options')
   if not v[1] then return nil end
   return { id = id, state = v[1], worker = v[2], fence = v[3], kind = v[4], name = v[5], owner = v[6],
-           entry = v[7], late = v[8] }
+           entry = v[7], late = v[8], format = v[9], options = v[10] }
 end
 
 local function all(id) return redis.call('HGETALL', session_key(id)) end
