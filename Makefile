@@ -45,6 +45,11 @@ $(VENV)/.tested: $(VENV)/.installed
 	$(PIP) install --quiet --no-deps 'openapi-python-client>=0.29,<1'
 	@touch $@
 
+# Ray is large, and only slow tests start it.
+$(VENV)/.tested-slow: $(VENV)/.tested
+	$(PIP) install --quiet --editable '.[ray]'
+	@touch $@
+
 # WORDS: options of `mattebox serve`, such as make serve WORDS='--port 9000'
 serve: install
 	@$(BIN)/mattebox serve $(WORDS)
@@ -69,7 +74,7 @@ test: check
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'clocked and not slow and not gpu'
 
 # Two tests at a time, except those with time limits.
-test-slow: test-install
+test-slow: $(VENV)/.tested-slow
 	$(BIN)/python -m pytest -n 2 -m 'slow and not clocked'
 	$(BIN)/python -m pytest -m 'slow and clocked'
 

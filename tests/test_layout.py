@@ -32,7 +32,7 @@ ORDER = {
         "rendition",
         "matte",
         "live files runs measure",
-        "bench",
+        "batch bench",
     ),
     "web": (
         "http",

@@ -30,10 +30,13 @@ _REQUEST_BYTES = 8 * 2**20  # size of a range request; no request stays open whi
 _MAX_PARTS = 9000  # of a multipart upload; S3's limit is 10,000
 _STREAM_PART_BYTES = 32 * 2**20  # part size of uploads of unknown length, for up to 280 GiB
 _CONCURRENT_PARTS = 4
+_NAME = 50  # characters of a name that local copies keep: file systems allow 255 bytes, buckets more
 _RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 
 
 class Bucket:
+    _checked = staticmethod(checked)
+
     def __init__(self, settings: Settings, beat: Callable[[], None]) -> None:
         """Does not contact the server. Raises UsageError."""
         bucket, _, prefix = settings.storage.removeprefix("s3://").partition("/")
@@ -90,12 +93,14 @@ class Bucket:
 
         try:
             with self._named_errors(key):
-                obstore.put(self._store, checked(key), content, chunk_size=part, max_concurrency=_CONCURRENT_PARTS)
+                obstore.put(
+                    self._store, self._checked(key), content, chunk_size=part, max_concurrency=_CONCURRENT_PARTS
+                )
         except FileNotFoundError:
             raise DiskError(f"{self._url}: the bucket does not exist") from None
 
     def local(self, key: str, folder: Path) -> Path:
-        path = folder / f"{token_hex(8)}-{key.rpartition('/')[2]}"
+        path = folder / f"{token_hex(8)}-{key.rpartition('/')[2][-_NAME:]}"
         try:
             with private.create(path) as file:
                 file.writelines(self.read(key))
@@ -125,7 +130,7 @@ class Bucket:
         import obstore
 
         with self._named_errors(key):
-            return obstore.head(self._store, checked(key))["size"]
+            return obstore.head(self._store, self._checked(key))["size"]
 
     def keys(self, prefix: str) -> list[str]:
         import obstore
@@ -139,7 +144,7 @@ class Bucket:
         import obstore
 
         with contextlib.suppress(FileNotFoundError), self._named_errors(key):
-            obstore.delete(self._store, checked(key))
+            obstore.delete(self._store, self._checked(key))
 
     def remove_all(self, prefix: str) -> None:
         import obstore
@@ -195,7 +200,7 @@ def _opened(bucket: str, prefix: str, endpoint: str) -> "S3Store":
     try:
         from obstore.store import S3Store
     except ImportError:
-        raise UsageError(f"MATTEBOX_STORAGE=s3://… needs an extra: {install_command('mattebox[s3]')}") from None
+        raise UsageError(f"s3://… needs an extra: {install_command('mattebox[s3]')}") from None
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     # the timeout is per request, of _REQUEST_BYTES bytes
     client: Any = {"allow_http": endpoint.startswith("http://"), "timeout": "120s", "connect_timeout": "5s"}

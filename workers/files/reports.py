@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from stream.errors import EngineError, MatteboxError, WeightsError, disk_error, is_disk_trouble, without_paths
 from stream.records.job_store import JobStore, JobTask
@@ -30,16 +31,29 @@ def of_outcome(outcome: Outcome, store: JobStore) -> Report:
 
 
 def of_failure(task: JobTask, exc: Exception, store: JobStore) -> Report:
-    """The report of a task that raised `exc`; also logs the exception.
+    """The report of a task that raised `exc`; also logs the exception."""
+    failure = failure_of(exc)
+    known = isinstance(exc, MatteboxError) or (isinstance(exc, OSError) and is_disk_trouble(exc))
+    _log.warning("job %s: %s failed: %s", task.job.id, task.name, failure.detail, exc_info=None if known else exc)
+    return lambda task: store.fail(task, failure.code, without_paths(failure.detail), failure.retry)
 
-    A task is retried, perhaps on another machine, if an engine or weights caused the error, or if it is unexpected.
-    Other errors are caused by the job itself, which then fails.
-    """
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task failed. code: one of `REASONS`. detail: for people. retry: whether the task is tried again, perhaps on
+    another machine."""
+
+    code: str
+    detail: str
+    retry: bool
+
+
+def failure_of(exc: Exception) -> Failure:
+    """Why a task that raised `exc` failed. It is tried again if an engine or weights caused the error, or if it is
+    unexpected. Other errors are caused by the job itself, which then fails."""
     if isinstance(exc, OSError) and is_disk_trouble(exc):
         exc = disk_error(exc, "its files")
-    known = isinstance(exc, MatteboxError)
-    code = exc.code if isinstance(exc, MatteboxError) and exc.code in REASONS else MatteboxError.code
-    retry = not known or isinstance(exc, EngineError | WeightsError)
-    _log.warning("job %s: %s failed: %s", task.job.id, task.name, exc, exc_info=None if known else exc)
-    detail = str(exc) if known else f"{type(exc).__name__}: {exc}"
-    return lambda task: store.fail(task, code, without_paths(detail), retry)
+    if not isinstance(exc, MatteboxError):
+        return Failure(MatteboxError.code, f"{type(exc).__name__}: {exc}", retry=True)
+    code = exc.code if exc.code in REASONS else MatteboxError.code
+    return Failure(code, str(exc), isinstance(exc, EngineError | WeightsError))

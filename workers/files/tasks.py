@@ -4,7 +4,7 @@ A task reads its input from storage, calls `plan.py`, `segments.py` or `join.py`
 outcome, which the caller reports. Tasks are idempotent. Knows nothing about Redis.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,12 +80,24 @@ def finished(job: Job, plan: Plan, storage: Storage) -> list[str]:
 
 
 class Tasks:
-    """Runs tasks, and keeps the last engine and video between them: the next task is usually of the same job."""
+    """Runs tasks, and keeps the last engine and video between them: the next task is usually of the same job.
 
-    def __init__(self, settings: Settings, storage: Storage, desk: Desk) -> None:
+    video: returns a job's video as a local file, or a copy in the folder; raises FileNotFoundError. By default it is
+    the object `Job.source` of the storage.
+    """
+
+    def __init__(
+        self, settings: Settings, storage: Storage, desk: Desk, video: Callable[[Job, Path], Path] | None = None
+    ) -> None:
         self._settings, self._storage, self._desk = settings, storage, desk
+        self._find = video or (lambda job, folder: storage.local(job.source, folder))
         self._engine: tuple[object, Engine] | None = None
         self._video: tuple[str, Path] | None = None
+
+    @property
+    def device(self) -> str:
+        """The device of the last engine; "" before the first task."""
+        return self._engine[1].device if self._engine else ""
 
     def run(self, task: JobTask, watcher: Watcher) -> Outcome:
         """Run a task. Keeps no temporary files but the video. Raises MatteboxError, OSError, and Stopped if stopped."""
@@ -204,9 +216,9 @@ class Tasks:
         if self._video is None:
             folder = self._desk.fresh("video")
             try:
-                self._video = job.id, self._storage.local(job.source, folder)
+                self._video = job.id, self._find(job, folder)
             except FileNotFoundError:
-                raise UnreadableMedia("the uploaded video no longer exists") from None
+                raise UnreadableMedia("the video no longer exists") from None
         return self._video[1]
 
     def _forget_video(self) -> None:
