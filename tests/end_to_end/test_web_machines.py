@@ -66,8 +66,9 @@ class Machine:
         self.process.wait()
 
     def files(self) -> list[Path]:
-        """What it has stored, except the secret that is not set here."""
-        return [path for path in (self.folder / "data").rglob("*") if path.is_file() and path.name != "secret"]
+        """What it has stored, except the secret that is not set here, and files for locks, which are empty."""
+        files = (path for path in (self.folder / "data").rglob("*") if path.is_file() and path.stat().st_size)
+        return [path for path in files if path.name != "secret"]
 
 
 class Web(Machine):

@@ -2,10 +2,11 @@
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from tests.waiting import until
 
 _LISTEN = "0A"
 _LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
@@ -21,14 +22,9 @@ def with_variable(text: str) -> list[int]:
     return found
 
 
-def all_end(text: str, within_s: float) -> bool:
-    """Whether the processes with this variable end."""
-    until_s = time.monotonic() + within_s
-    while with_variable(text):
-        if time.monotonic() > until_s:
-            return False
-        time.sleep(0.1)
-    return True
+def wait_for_end(text: str) -> None:
+    """Wait until the processes with this variable have ended."""
+    until(lambda: not with_variable(text), f"the processes with {text} end")
 
 
 def listening(pids: list[int]) -> dict[str, bool]:

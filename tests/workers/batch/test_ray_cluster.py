@@ -79,12 +79,12 @@ def two_nodes(env: dict[str, str]) -> Iterator[tuple[str, Callable[[], None]]]:
         finally:
             commands.close()
             process.wait(60)
-        assert ended(env)
+        wait_for_end(env)
 
 
-def ended(env: dict[str, str]) -> bool:
+def wait_for_end(env: dict[str, str]) -> None:
     """No process of a batch or of its Ray is left."""
-    return processes.all_end(marked(env), 30.0)
+    processes.wait_for_end(marked(env))
 
 
 def on_loopback(env: dict[str, str]) -> bool:
@@ -187,7 +187,7 @@ def test_on_this_machine_alone(tmp_path: Path, env: dict[str, str]) -> None:
     assert [path.name for path in sorted(results.glob("*.mkv"))] == ["00.mkv", "01.mkv"]
     assert list((tmp_path / "data").rglob("lock")) == [], "temporary files are removed"
     assert not (tmp_path / "home").exists(), "Ray writes nothing there"
-    assert ended(env)
+    wait_for_end(env)
 
 
 @needs_ray
@@ -206,7 +206,7 @@ def test_an_interruption_ends_all_processes(tmp_path: Path, env: dict[str, str],
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: also to Ray's processes
         process.stdout.read()
     assert process.returncode == 130
-    assert ended(env)
+    wait_for_end(env)
     assert list((tmp_path / "data").rglob("lock")) == [], "temporary files are removed"
     events: list[dict[str, Any]] = []
     assert batch(env, films, results, "--address", "local", on_event=events.append) == 0
