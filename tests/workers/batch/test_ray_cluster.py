@@ -211,7 +211,7 @@ def test_an_interruption_ends_all_processes(tmp_path: Path, env: dict[str, str],
     events: list[dict[str, Any]] = []
     assert batch(env, films, results, "--address", "local", on_event=events.append) == 0
     assert events[-1]["done"] + events[-1]["skipped"] == 6
-    assert (events[-1]["skipped"] > 0) == (stage == "done")
+    assert events[-1]["skipped"] > 0 or stage == "message", "at a message, a video may be done"
 
 
 @needs_ray
