@@ -1,7 +1,5 @@
 import os
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -10,6 +8,7 @@ import pytest
 
 import workers  # noqa: F401 - sets environment variables that torch reads on import
 from stream.settings import Settings, settings
+from tests.mounts import mounted
 from tests.patient import patient
 from tests.waiting import PATIENCE_S
 from tests.workers.models.birefnet import deterministic
@@ -119,17 +118,9 @@ def wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB. Needs permission to mount, which CI and containers have."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if (
-        mount is None
-        or subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False).returncode
-    ):
-        pytest.skip("no permission to mount a small file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    """A file system of 2 MB."""
+    with mounted(tmp_path / "disk", "size=2m") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 TALK = DATA / "talk_bikes.mp4"
 TALK_ALPHA = DATA / "talk_bikes_alpha.mkv"
+PREVIOUS_VERSION = DATA / "previous_version.tar.xz"
 
 UNEVEN_MS = [0, 33, 66, 500, 520, 1900, 1933]  # times of the frames of a video of variable rate
 GREEN_YUV = (173, 42, 26)  # of #00ff00 in BT.709, limited range

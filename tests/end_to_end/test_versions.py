@@ -22,7 +22,7 @@ import pytest
 
 from stream.serve.redis_server import Embedded
 from tests.end_to_end.caller import Caller, apart, calling, patch
-from tests.media import ROOT, numbered_clip
+from tests.media import PREVIOUS_VERSION, ROOT, numbered_clip
 from tests.rtc import Camera
 from tests.rtsp import RtspServer
 from tests.servers import asynctest, free_port
@@ -30,7 +30,6 @@ from tests.udp_receiver import UdpReceiver
 from tests.web.videos.file_worker import submitted
 from tests.web.videos.tus import uploaded
 
-PREVIOUS = Path(__file__).parents[1] / "data" / "previous_version.tar.xz"
 OPTIONS = {"engine": "chroma", "key": "#3c78c8", "background": "color:#0000ff"}  # the lower half of pictures and clips
 BLUE, RED = (0, 0, 255), (255, 0, 0)
 LIMIT_S = 60.0
@@ -151,7 +150,7 @@ def wait(condition: Callable[[], T], what: str, program: Program | None = None) 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     (tmp_path / "redis").mkdir()
-    with tarfile.open(PREVIOUS) as archive:
+    with tarfile.open(PREVIOUS_VERSION) as archive:
         archive.extractall(tmp_path / "previous", filter="data")
     found = subprocess.check_output(
         [sys.executable, "-c", "import stream; print(stream.__file__)"], cwd=tmp_path / "previous"

@@ -1,7 +1,5 @@
 """The check of storage: folders and a real S3 server (moto)."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,22 +8,15 @@ import pytest
 from stream.deployment.storage import check
 from stream.settings import Settings
 from stream.storage import keys, open_storage
+from tests.mounts import mounted
 from tests.servers import free_port
 
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A folder that not even root can write to."""
-    folder = tmp_path / "read-only"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if (
-        mount is None
-        or subprocess.run([mount, "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)], check=False).returncode
-    ):
-        pytest.skip("no permission to mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "read-only", "ro") as folder:
+        yield folder
 
 
 def test_a_folder(tmp_path: Path) -> None:
