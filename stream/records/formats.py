@@ -85,6 +85,9 @@ FORMATS: dict[str, OutputFormat] = {
     ),
 }  # fmt: skip
 
+SUFFIXES = frozenset(name for f in FORMATS.values() for name in (f.suffix, *f.aliases))
+VIDEO_SUFFIXES = frozenset(name for f in FORMATS.values() if not f.still for name in (f.suffix, *f.aliases))
+"""The suffixes of output formats, by which damaged inputs are recognised: of all, and of those for videos."""
 PICTURE_NAMES = " ".join(f.suffix for f in FORMATS.values() if f.still)
 """The suffixes of pictures that the command line writes, as text."""
 VIDEO_NAMES = f"{' '.join(f.suffix for f in FORMATS.values() if not (f.pictures or f.still))}, a folder or {PICTURE}"

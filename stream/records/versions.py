@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from stream.records.engines import names
 
 FORMAT = 2
-"""The newest format that this program knows. Whoever marks a field `Since(n)` raises it to n."""
+"""The newest format that this program knows. A change that marks a field `Since(n)` raises it to n."""
 FIELD = "format"
 """The field of a record in Redis that has its format. Records without it have format 1."""
 NEWER = "newer_version"

@@ -1,5 +1,5 @@
-"""Which calls of the open films of a batch run next, and what follows from their outcomes. Knows no nodes: whoever has
-a free node asks for a call.
+"""Which calls of the open films of a batch run next, and what follows from their outcomes. Knows no nodes: its
+caller asks for a call when a node is free.
 
 A film is opened only when a node is free and no open film has a call for it. So at most as many films are open as there
 are nodes, however many videos the batch has.

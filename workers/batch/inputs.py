@@ -11,13 +11,12 @@ from stream import limits
 from stream.errors import FetchError, InputError, UnreadableMedia, UsageError
 from stream.fetch.safe_http import redacted_url
 from stream.fetch.urls import parsed
-from stream.records.formats import FORMATS
+from stream.records.formats import VIDEO_SUFFIXES
 from stream.settings import Settings
 from stream.sources.signatures import kind_of
 from stream.storage.named import S3, Found, Place, open_place
 
 _HTTP = ("http", "https")
-_SUFFIXES = {suffix for kind in FORMATS.values() if not kind.still for suffix in (kind.suffix, *kind.aliases)}
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _is_video(place: Place, found: Found, folder: Path) -> bool:
     finally:
         if path.parent == folder:
             path.unlink()
-    return kind == "video" or (not kind and PurePosixPath(found.name).suffix.lower() in _SUFFIXES)
+    return kind == "video" or (not kind and PurePosixPath(found.name).suffix.lower() in VIDEO_SUFFIXES)
 
 
 def in_list(lines: Iterable[str], settings: Settings) -> Iterator[Input | BadInput]:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from stream.errors import BackgroundError, DiskError, MatteboxError, OutputClosed, UsageError, WeightsError
 from stream.progress import Report, Reporter
-from stream.records.formats import FORMATS, PICTURE_DEFAULT, OutputFormat, for_input
+from stream.records.formats import FORMATS, PICTURE_DEFAULT, SUFFIXES, OutputFormat, for_input
 from stream.settings import Settings
 from stream.sources.signatures import is_picture, kind_of
 from workers.runs.file import FileRun, SharedEngine, check, run_file
 
-_SUFFIXES = {suffix for kind in FORMATS.values() for suffix in (kind.suffix, *kind.aliases)}
 _OF_ALL = (WeightsError, BackgroundError, OutputClosed)  # errors that all other inputs would have too
 
 
@@ -68,7 +67,7 @@ def _in_folder(folder: Path, recursive: bool, results: Path) -> list[Input]:
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
         and (results.absolute() == folder.absolute() or results.absolute() not in path.absolute().parents)
-        and (kind_of(path) or path.suffix.lower() in _SUFFIXES)
+        and (kind_of(path) or path.suffix.lower() in SUFFIXES)
     ]
 
 
