@@ -16,9 +16,9 @@ from web.stores.uploads import Draft, Kept, Upload, UploadStore
 def open_uploads(settings: Settings, storage: Storage, link: RedisLink) -> UploadStore:
     prober, before = Prober(settings), settings.data_dir.absolute() / "uploads"
     incoming, multipart = storage.incoming(), storage.multipart
-    if incoming == before:
-        return FolderUploads(settings, storage, before, prober)
     old = FolderUploads(settings, storage, before, prober)
+    if incoming == before:
+        return old
     if incoming is not None:
         return _TwoStores(FolderUploads(settings, storage, incoming, prober), old)
     assert multipart is not None, "a storage has either"
