@@ -147,9 +147,9 @@ def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None
     page.wait_for_selector(".draft:has-text('cannot be reached')")
     address = page.evaluate("() => Object.keys(JSON.parse(localStorage['mattebox.uploads']))[0]")
     assert sent(http, address, 0, TALK.read_bytes()[:1000]).status_code == 204, "this part has arrived"
-    page.unroute(f"**{PATH}/*")
     page.reload()
     page.wait_for_selector(".draft:has-text('Choose the same file again')")
+    page.unroute(f"**{PATH}/*")  # only now: the page before would have sent the rest
     with page.expect_request(lambda request: request.method == "PATCH") as patch:
         page.set_input_files("#files", [TALK])
     assert patch.value.headers["upload-offset"] == "1000"
