@@ -47,13 +47,13 @@ async def wait_for_turn() -> None:
 class Child:
     """One process in its own process group, so that Ctrl-C in the terminal reaches only the supervisor.
 
-    lived_s: how long it worked, once it has ended.
+    Once it has ended: lived_s: how long it worked. had_loaded: whether a heartbeat said that it works or can begin to.
     """
 
     def __init__(self, program: Program, process: asyncio.subprocess.Process, liveness: Liveness | None) -> None:
         self.name = f"{program.name} (process {process.pid})"
         self._process, self._liveness = process, liveness
-        self._since_s, self.lived_s = time.monotonic(), 0.0
+        self._since_s, self.lived_s, self.had_loaded = time.monotonic(), 0.0, False
         self._abandoned = False
 
     @classmethod
@@ -111,7 +111,7 @@ class Child:
         finally:
             await cancel([exited, hanging])
         if liveness:
-            liveness.close()
+            self.had_loaded = liveness.close()
         return self._outcome(hung)
 
     def _outcome(self, hung: str) -> str:

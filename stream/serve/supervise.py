@@ -1,7 +1,9 @@
 """Supervisor of the programs of `mattebox serve`: starts them in order, restarts them, and stops them together.
 
-A program that dies is restarted, at first at once, then with growing delays. A program that was never stable stops
-everything with an error; one that was is restarted indefinitely, because the cause may go away. A program that hangs
+A program that dies is restarted, at first at once, then with growing delays. A program that never starts stops everything
+with an error; one that did once is restarted indefinitely, because the cause may go away: a feed that kills each worker
+that runs it is taken from them after a few deaths. A program has started when a heartbeat says so (it has loaded what it
+needs), or after 5 s. A program that hangs
 is killed, and so counts as dead (`stream/serve/watch.py`). A program with a spare has a second process as a hot
 standby, loaded and waiting: when the active one dies, the spare takes over within milliseconds. No child outlives this
 process (`stream.serve.die_with_parent`). Knows only the programs' command lines.
@@ -26,9 +28,9 @@ from stream.signals import endings
 
 _log = logging.getLogger(__name__)
 
-STABLE_S = 5.0  # a process that ran this long counts as started: its end is no failed start
+STABLE_S = 5.0  # a process that ran this long is stable: the next start is not delayed
 _DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0)  # before each start after consecutive failures
-TRIES = len(_DELAYS_S)  # starts without a stable process before giving up
+TRIES = len(_DELAYS_S)  # failed starts before giving up
 SPARE_AFTER_S = 3.0  # delay of the spare, so that the active process can start and clients reconnect first
 _SPARE_DELAY_S = 30.0  # between later starts of a failing spare
 _POLL_INTERVAL_S = 0.05
@@ -126,9 +128,9 @@ class _Runner:
         self._children: list[Child] = []
 
     async def keep(self) -> None:
-        """Start a process whenever the last one has ended. Raises ServerError when none is ever stable."""
-        failures, was_stable = 0, False
-        while was_stable or failures < TRIES:
+        """Start a process whenever the last one has ended. Raises ServerError when none ever starts."""
+        failures, has_started = 0, False
+        while has_started or failures < TRIES:
             child = await self._next(_DELAYS_S[min(failures, TRIES - 1)])
             child.work()
             outcome = await child.ended(self._spare_loaded)
@@ -136,7 +138,7 @@ class _Runner:
                 raise Refusal(f"{self._program.name} cannot start")
             _log.warning("%s %s", child.name, outcome)
             stable = child.lived_s >= STABLE_S
-            was_stable = was_stable or stable
+            has_started = has_started or stable or child.had_loaded
             failures = 0 if stable else failures + 1
         raise ServerError(f"{self._program.name} does not stay up: {TRIES} times it {outcome} soon after its start")
 

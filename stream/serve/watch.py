@@ -76,10 +76,15 @@ class Liveness:
             if self._watch.responds:
                 self._report(silent_s)
 
-    def close(self) -> None:
-        if self._beats:
-            self._beats.close()
-            self._beats = None
+    def close(self) -> bool:
+        """The process has ended. Returns whether any of its heartbeats said that it works or can begin to."""
+        if self._beats is None:
+            return False
+        self._beats.take()  # those since the last look
+        had_loaded = self._beats.started
+        self._beats.close()
+        self._beats = None
+        return had_loaded
 
     async def _alive(self) -> bool:
         if self._watch.responds:

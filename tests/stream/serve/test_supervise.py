@@ -215,8 +215,19 @@ def test_a_program_that_was_stable_once_is_restarted_indefinitely(serve: Callabl
     with served.log.open("a") as log:
         log.write("x" * 200 + " grows 0\n")  # larger than 200 bytes: from now on it crashes
     served.kill(works)
-    served.wait_for("worker works", 7, 20.0)  # more restarts than a program that was never stable gets
+    served.wait_for("worker works", 7, 20.0)  # more restarts than a program that never starts gets
     assert served.process.poll() is None
+
+
+def test_a_program_that_has_loaded_is_restarted_indefinitely(serve: Callable[..., Serve]) -> None:
+    """It may die by what it is given to do, within moments of each start."""
+    served = serve("worker:beats", stable_s=60.0)
+    for count in range(1, 8):
+        works = served.wait_for("worker works", count)
+        time.sleep(0.2)  # for its first heartbeat
+        served.kill(works)
+    served.wait_for("worker works", 8)
+    assert served.end(signal.SIGTERM)[0] == 0
 
 
 def test_a_program_that_is_never_ready_stops_everything_with_an_error(serve: Callable[..., Serve]) -> None:
