@@ -27,6 +27,7 @@ ORDER = {
         "device",
         "edges",
         "steady",
+        "choosers",
         "engines",
         "lifecycle privacy",
         "rendition",

@@ -21,6 +21,7 @@ from stream import limits
 from stream.errors import UsageError
 from stream.records.engines import AUTO, ENGINES, special_options, taking
 from stream.records.slate import read_slate
+from stream.records.subjects import Subject, parse_subjects
 from stream.records.versions import Since
 from stream.suggestions import nearest
 
@@ -176,12 +177,30 @@ class Options(BaseModel):
         None, description=f"{_for('key')} the colour of the screen; by default it is measured on the first frame."
     )
 
+    subjects: Annotated[tuple[Subject, ...], Since(2)] = Field(
+        (),
+        max_length=limits.SUBJECTS,
+        description="The subjects, by points, boxes, masks, classes or words; by default the engine decides.",
+    )
+    chooser: Annotated[str, Since(2)] = Field(
+        AUTO, description="The model that finds `subjects`; auto selects one that understands their prompts."
+    )
+
     @model_validator(mode="before")
     @classmethod
-    def _read_key(cls, value: Any) -> Any:
+    def _read_texts(cls, value: Any) -> Any:
         if isinstance(value, dict) and isinstance(value.get("key"), str):
-            return value | {"key": parse_rgb(value["key"])}
+            value = value | {"key": parse_rgb(value["key"])}
+        if isinstance(value, dict) and _are_texts(value.get("subjects")):
+            value = value | {"subjects": parse_subjects(value["subjects"])}
         return value
+
+    @model_validator(mode="after")
+    def _subjects_differ(self) -> Self:
+        names = [subject.name for subject in self.subjects]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"subjects: two have the name {twice!r}")
+        return self
 
     @property
     def wants_alpha(self) -> bool:
@@ -212,6 +231,10 @@ class Options(BaseModel):
             return cls(**fields)
         except ValidationError as exc:
             raise UsageError("; ".join(_readable(error) for error in exc.errors())) from None
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, str) for item in value)
 
 
 class FeedOptions(Options):

@@ -1,12 +1,12 @@
 """Supervisor of the programs of `mattebox serve`: starts them in order, restarts them, and stops them together.
 
-A program that dies is restarted, at first at once, then with growing delays. A program that never starts stops everything
-with an error; one that did once is restarted indefinitely, because the cause may go away: a feed that kills each worker
-that runs it is taken from them after a few deaths. A program has started when a heartbeat says so (it has loaded what it
-needs), or after 5 s. A program that hangs
-is killed, and so counts as dead (`stream/serve/watch.py`). A program with a spare has a second process as a hot
-standby, loaded and waiting: when the active one dies, the spare takes over within milliseconds. No child outlives this
-process (`stream.serve.die_with_parent`). Knows only the programs' command lines.
+A program that dies is restarted, at first at once, then with growing delays. A program that never starts stops
+everything with an error; one that did once is restarted indefinitely, because the cause may go away: a feed that kills
+each worker that runs it is taken from them after a few deaths. A program has started when a heartbeat says so (it has
+loaded what it needs), or after 5 s. A program that hangs is killed, and so counts as dead (`stream/serve/watch.py`). A
+program with a spare has a second process as a hot standby, loaded and waiting: when the active one dies, the spare
+takes over within milliseconds. No child outlives this process (`stream.serve.die_with_parent`). Knows only the
+programs' command lines.
 
 A program with a spare loads everything, awaits `wait_for_turn()`, then works.
 """

@@ -1,0 +1,44 @@
+"""The choosers, one record each, and the only list of them. A chooser finds the subjects that prompts describe.
+
+A new chooser is a file in `workers/choosers` (`base.py` there describes the class) and a record here. As for engines
+(`stream/records/engines.py`), `place` is text, and packages that are not always installed are listed.
+"""
+
+from dataclasses import dataclass
+
+from stream.records.engines import Rank
+from stream.records.subjects import PromptKind
+
+
+@dataclass(frozen=True, slots=True)
+class ChooserRecord:
+    """Properties of a chooser that are known without loading it.
+
+    name: used by users to select it. place: "module:Class" of its `Chooser`, in the workers. label: its entry in lists.
+    sentence: one-line description. prompts: the kinds of prompts that it understands. heavy: on a CPU it is slower than
+    live video. recurrent: it follows the subjects, so the frames of a video must be processed in order, from the first.
+
+    live, files: its rank for `auto` among those that understand the prompts; None: `auto` never selects it.
+
+    modules: Python modules that its file imports. extra: the extra in pyproject.toml that installs them. catalogue:
+    module of the weights from which users can choose; `Settings` then has a field named after the chooser.
+    """
+
+    name: str
+    place: str
+    label: str
+    sentence: str
+    prompts: tuple[PromptKind, ...]
+    heavy: bool = False
+    recurrent: bool = False
+    live: Rank | None = None
+    files: Rank | None = None
+    modules: tuple[str, ...] = ()
+    extra: str = ""
+    catalogue: str = ""
+
+
+_RECORDS: tuple[ChooserRecord, ...] = ()
+
+CHOOSERS = {record.name: record for record in _RECORDS}
+"""By name, in the order of lists that users see."""
