@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 from unittest.mock import patch
@@ -64,12 +65,10 @@ def picture(time_s: float, width: int = WIDTH, height: int = HEIGHT) -> Image:
     return np.rint(image).astype(np.uint8)
 
 
-def clip(path: Path, frames: int = 30, rate: int = 10) -> Path:
-    """A video of the scene, from its time 0."""
-    from fractions import Fraction
-
-    pictures = (picture(n / rate) for n in range(frames))
-    return write_video(path, pictures, rate=Fraction(rate), options={"crf": "6"}, colour=(1, 1, 1, 1))
+def clip(path: Path, frames: int = 30, rate: int = 10, keyframes: int = 250) -> Path:
+    """A video of the scene, from its time 0, with a keyframe every so many frames."""
+    pictures, chosen = (picture(n / rate) for n in range(frames)), {"crf": "6", "g": str(keyframes)}
+    return write_video(path, pictures, rate=Fraction(rate), options=chosen, colour=(1, 1, 1, 1))
 
 
 @contextmanager
