@@ -70,9 +70,9 @@ class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
     others: further renditions of the same matte, output as `Frame.others`; for live video `set_others` changes them.
-    info: properties of the output, known after `open`. `close` closes `backdrop` and those of `others`. start_s: where
-    a part of a video starts, in seconds from the start of the video: prompts have times of the video. unsure: when
-    subjects of a file were not found, in times of the video.
+    start_s: where in the video the frames' times begin: the times of prompts are from the video's start.
+    unsure: when subjects of a file were not found, from the video's start.
+    info: properties of the output, known after `open`. `close` closes `backdrop` and those of `others`.
 
     Frames of a file may be held back, to keep all steps busy and to fill the engine's batch. Frames of live video are
     held back only by the delayed smoothing modes, `live+1` and `offline`. Raises EngineError and BackgroundError for
@@ -211,8 +211,9 @@ class Matte:
         return prepared
 
     def _in_video(self, frame: Frame) -> Frame:
-        """The frame with its time in the whole video."""
-        return replace(frame, pts=frame.pts + round(self._start_s / frame.time_base)) if self._start_s else frame
+        """The frame with its time from the start of the video."""
+        ticks = round(self._start_s / frame.time_base)
+        return replace(frame, pts=frame.pts + ticks) if ticks else frame
 
     # In the thread `infer`.
 
