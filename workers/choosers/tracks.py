@@ -82,11 +82,13 @@ def restore(session: Any, tracks: Sequence[Track]) -> None:
 def outputs(session: Any, number: int, index: int, reach: Reach) -> tuple[dict[int, Output], dict[int, Output]]:
     """(conditioning, recent) outputs of an object after frame `index`, without those that no later frame uses."""
     stored = session.output_dict_per_obj[number]
-    conditioning = {frame: _kept(output, True) for frame, output in stored["cond_frame_outputs"].items()}
+    begun, tracked = stored["cond_frame_outputs"], stored["non_cond_frame_outputs"]
+    # Points that correct a mask on its own frame have their pointer in `tracked`, but their features in `begun`.
+    conditioning = {frame: _kept({**output, **tracked.get(frame, {})}, True) for frame, output in begun.items()}
     recent = {
         frame: _kept(output, index - frame < reach.features)
-        for frame, output in stored["non_cond_frame_outputs"].items()
-        if index - frame < max(reach.features, reach.pointers)
+        for frame, output in tracked.items()
+        if frame not in begun and index - frame < max(reach.features, reach.pointers)
     }
     return conditioning, recent
 

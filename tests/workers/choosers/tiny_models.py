@@ -55,10 +55,11 @@ def edge_tam(folder: Path, size: int = SIZE) -> Path:
     """As published, with the backbone as a wrapper around timm."""
     channels = [16, 32, 48, 64]
     own = {"model_type": "mattebox_repvit", "channels": channels, "depths": [1, 1, 2, 1]}
-    vision = {"backbone_config": own, **_levels(size, channels[::-1])}
+    vision = {"model_type": "edgetam_vision_model", "backbone_config": own, **_levels(size, channels[::-1])}
     perceiver = {
         "perceiver_resampler_num_latents": 16, "perceiver_resampler_num_latents_2d": 16,
         "perceiver_resampler_hidden_size": 64, "perceiver_resampler_mlp_intermediate_size": 64,
+        "memory_attention_rope_k_sizes": [4, 4],
     }  # fmt: skip
     config = transformers.EdgeTamVideoConfig(vision_config=vision, **_video(size), **perceiver)
     drawn(transformers.EdgeTamVideoModel(config)).save_pretrained(folder)
@@ -100,9 +101,7 @@ def sam3(folder: Path, size: int = 56) -> Path:
     parts["prompt_encoder_config"]["patch_size"] = 14
     parts["memory_attention_rope_feat_sizes"] = [side, side]
     tracker = {"model_type": "sam3_tracker_video", "vision_config": vision, **parts}
-    config = transformers.Sam3VideoConfig(
-        detector_config=detector, tracker_config=tracker, low_res_mask_size=4 * side, score_threshold_detection=0.3
-    )
+    config = transformers.Sam3VideoConfig(detector_config=detector, tracker_config=tracker, low_res_mask_size=4 * side)
     drawn(transformers.Sam3VideoModel(config)).save_pretrained(folder)
     content = json.loads((folder / "config.json").read_text())
     content["tracker_config"]["image_size"] = size  # which is not among the fields that are saved
