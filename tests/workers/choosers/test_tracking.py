@@ -217,7 +217,9 @@ def test_withdrawn_subjects_are_forgotten_and_do_not_affect_others(chooser: Trac
     choice = ask(chooser, 1, alone, two.state)
     assert list(choice.regions) == list(choice.state.tracks) == ["subject"]
     expected = ask(chooser, 1, alone, ask(chooser, 0, alone).state)
-    assert largest_difference(choice.regions["subject"], expected.regions["subject"]) <= 1e-5
+    assert (
+        largest_difference(choice.regions["subject"], expected.regions["subject"]) <= 1e-3
+    )  # memory is stored in bfloat16
 
 
 def test_a_mask_is_the_region_of_its_frame_and_points_correct_it(chooser: Tracker, tmp_path: Path) -> None:
