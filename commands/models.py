@@ -10,7 +10,6 @@ import typer
 from commands import shared_options
 from commands.messages import to_stderr
 from commands.overwriting import check_file
-from stream.records.engines import ENGINES
 
 app = typer.Typer(help="Weights: list, download, verify, export.", no_args_is_help=True)
 
@@ -28,11 +27,10 @@ def list_all(as_json: shared_options.Json = False) -> None:
             print(json.dumps(fields | {"path": str(weights.path)}))
         else:
             print(f"{name:24} {state:8} {licence:11} {weights.size / 1e6:6.1f} MB  {weights.path}")
-    for record in ENGINES.values():
-        if record.catalogue:
-            catalogue = known.catalogue(record.name)
-            if all(importlib.util.find_spec(module) for module in catalogue.MODULES):
-                _list_catalogue(record.name, catalogue, as_json)
+    for name in known.with_choice():
+        catalogue = known.catalogue(name)
+        if all(importlib.util.find_spec(module) for module in catalogue.MODULES):
+            _list_catalogue(name, catalogue, as_json)
 
 
 def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
@@ -44,7 +42,8 @@ def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
         if as_json:
             print(json.dumps({"name": name, "state": state, "licence": checkpoint.licence, "path": str(file or "")}))
         else:
-            print(f"{name:24} {state:8} {checkpoint.licence:11} {'':9}  {file or checkpoint.origin}")
+            size = f"{checkpoint.size_mb:6.1f} MB" if getattr(checkpoint, "size_mb", 0) else ""
+            print(f"{name:24} {state:8} {checkpoint.licence:11} {size:9}  {file or checkpoint.origin}")
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` prints.")]
