@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     onnx: str = Field(
         "", description="weights of the engine onnx: a name or .onnx file, with @WxH; empty: servers do not offer it"
     )
+    mask2former: str = Field(
+        "large", description="weights of the chooser mask2former: a name, repo id or folder of Mask2Former or EoMT"
+    )
+    faces: str = Field("faces", description="weights that find what `keep` names: a name, repo id or folder")
     half: bool = Field(True, description="half precision, where the device supports it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
     health_file: Path | None = Field(

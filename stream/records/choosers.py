@@ -38,7 +38,16 @@ class ChooserRecord:
     catalogue: str = ""
 
 
-_RECORDS: tuple[ChooserRecord, ...] = ()
+_RECORDS: tuple[ChooserRecord, ...] = (
+    ChooserRecord(
+        "mask2former", "workers.choosers.mask2former:Mask2former", "Classes (mask2former)",
+        "Mask2Former or EoMT: everything of a class, such as people or dogs, without following single ones.",
+        prompts=("class",), heavy=True,
+        live=Rank(10, "finds classes"), files=Rank(10, "finds classes"),
+        modules=("torch", "safetensors", "huggingface_hub", "transformers", "scipy"), extra="subjects",
+        catalogue="workers.weights.transformers_repos",
+    ),
+)  # fmt: skip
 
 CHOOSERS = {record.name: record for record in _RECORDS}
 """By name, in the order of lists that users see."""
