@@ -194,7 +194,12 @@ class Matte:
     # In the thread `prepare`.
 
     def _prepared(self, frame: Frame) -> Prepared:
+        subjects = self._options.subjects
+        if subjects and not self._engine.chooser:  # the engine alone would also keep what the user removes
+            raise NotLoaded("the model that finds the subjects is being loaded")
         prepared = self._engine.prepare(frame)
+        if subjects:
+            prepared = self._engine.prompted(prepared, frame, subjects)
         if self._live and self._tuning is not None:
             return self._engine.steadied(prepared, frame, self._tuning)
         return prepared
