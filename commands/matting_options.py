@@ -25,6 +25,7 @@ class MattingOptions:
     roi: shared_options.Roi = False
     foreground: shared_options.Foreground = "auto"
     key: shared_options.Key = None
+    keep: shared_options.Keep = ""
     size: shared_options.Size = None
 
     def options(self, edges: Edges, weights: str | None = None) -> Options:
@@ -46,6 +47,7 @@ class MattingOptions:
             "foreground": self.foreground,
             "roi": self.roi,
             "key": self.key,
+            "keep": self.keep,
         }
 
     @property

@@ -5,7 +5,7 @@ See `record_options.py` for options made from the fields of a record.
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -13,7 +13,7 @@ from stream.errors import UsageError
 from stream.records.engines import AUTO, ENGINES, implied_by, names, offered, taking
 from stream.records.formats import NAMES
 from stream.records.metadata import Metadata
-from stream.records.options import BACKGROUND_SPECS, Temporal, View
+from stream.records.options import BACKGROUND_SPECS, FacePart, Temporal, View
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -51,6 +51,13 @@ Roi = Annotated[
     typer.Option(
         "--roi/--no-roi",
         help=f"{_for('roi')} process only the area around the subject, and regularly the whole picture.",
+    ),
+]
+Keep = Annotated[
+    str,
+    typer.Option(
+        metavar="PART,...",
+        help=f"Add these where the matte has lost them around a face: {', '.join(get_args(FacePart))}.",
     ),
 ]
 Foreground = Annotated[

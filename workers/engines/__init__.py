@@ -34,7 +34,18 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
     except ModuleNotFoundError as exc:
         package = f"mattebox[{record.extra}]" if record.extra else str(exc.name)
         raise UsageError(f"engine: {name} needs {exc.name}; install it: {install_command(package)}") from None
+    engine = with_face_parts(engine, options, settings, say) if options.keep else engine
     return WithForeground(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
+
+
+def with_face_parts(engine: Engine, options: Options, settings: Settings, say: Say = silent) -> Engine:
+    """The engine with the network that finds what `options.keep` names. Raises UsageError, WeightsError."""
+    try:
+        from workers.choosers.faces import Faces
+        from workers.engines.with_face_parts import WithFaceParts
+    except ModuleNotFoundError as exc:
+        raise UsageError(f"keep: needs {exc.name}; install it: {install_command('mattebox[subjects]')}") from None
+    return WithFaceParts(engine, Faces(settings, say), options.keep)
 
 
 def cuda() -> bool:

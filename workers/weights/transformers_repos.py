@@ -2,7 +2,8 @@
 folders. The only list of them.
 
 Of a repository, only its configuration (`config.json`, for some models `preprocessor_config.json`) and tensor files are
-downloaded. A folder that `save_pretrained` wrote is used as it is. `workers/weights/transformers_loading.py` loads both.
+downloaded. A folder that `save_pretrained` wrote is used as it is. `workers/weights/transformers_loading.py` loads
+both.
 """
 
 import json

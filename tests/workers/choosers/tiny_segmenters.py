@@ -41,3 +41,21 @@ def eomt(seed: int = 1) -> Any:
         patch_size=16, num_register_tokens=1, **_labels(),
     )  # fmt: skip
     return EomtForUniversalSegmentation(config).eval()
+
+
+FACE_LABELS = (
+    "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear", "mouth", "u_lip",
+    "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
+)  # fmt: skip
+
+
+def segformer(seed: int = 1, labels: tuple[str, ...] = FACE_LABELS) -> Any:
+    import torch
+    from transformers import SegformerConfig, SegformerForSemanticSegmentation
+
+    torch.manual_seed(seed)
+    config = SegformerConfig(
+        depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 16, 16], num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=16,
+        id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)},
+    )  # fmt: skip
+    return SegformerForSemanticSegmentation(config).eval()

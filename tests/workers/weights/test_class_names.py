@@ -61,12 +61,12 @@ def test_classes_without_names_are_refused() -> None:
 
 
 def test_listed_in_the_order_of_the_checkpoint() -> None:
-    assert ClassNames({10: "cat", 2: "dog;  hound "}, "owner/pets").listed() == ["dog, hound", "cat"]
+    assert ClassNames({10: "cat", 2: "dog;  hound "}, "owner/pets").listed() == [["dog", "hound"], ["cat"]]
 
 
 def test_names_are_read_from_the_checkpoints_folder(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"1": "dog", "0": "person"}}))
-    assert ClassNames.of(tmp_path, "owner/pets").listed() == ["person", "dog"]
+    assert ClassNames.of(tmp_path, "owner/pets").listed() == [["person"], ["dog"]]
 
 
 @pytest.mark.parametrize("content", [None, "{}", "[1]", "no json", '{"id2label": {"x": "dog"}}', '{"id2label": 3}'])
