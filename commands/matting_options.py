@@ -3,14 +3,16 @@
 An option added to `MattingOptions` or to `Edges` is an option of all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from commands import shared_options
 from commands.record_options import with_flags
 from stream.errors import UsageError
+from stream.records.engines import AUTO
 from stream.records.options import Edges, FeedOptions, Options, Temporal, View
+from stream.records.subjects import Subject, parse_subjects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class MattingOptions:
     foreground: shared_options.Foreground = "auto"
     key: shared_options.Key = None
     keep: shared_options.Keep = ""
+    subjects: shared_options.Subjects = None
+    chooser: shared_options.Chooser = AUTO
     size: shared_options.Size = None
 
     def options(self, edges: Edges, weights: str | None = None) -> Options:
@@ -37,6 +41,8 @@ class MattingOptions:
         return FeedOptions.read(**self._fields(edges, weights), slate=slate)
 
     def _fields(self, edges: Edges, weights: str | None) -> dict[str, Any]:
+        if self.chooser != AUTO and not self.subjects:
+            raise UsageError(f"--chooser {self.chooser} needs --subject")
         return {
             "engine": shared_options.engine_with(weights, self.engine),
             "background": self.background,
@@ -48,12 +54,22 @@ class MattingOptions:
             "roi": self.roi,
             "key": self.key,
             "keep": self.keep,
+            "subjects": read_subjects(self.subjects or ()),
+            "chooser": self.chooser,
         }
 
     @property
     def size_px(self) -> tuple[int, int]:
         """(width, height), with 0 for a side that is not set. Raises UsageError."""
         return shared_options.parse_size(self.size)
+
+
+def read_subjects(specs: Sequence[str]) -> tuple[Subject, ...]:
+    """Raises UsageError."""
+    try:
+        return parse_subjects(specs)
+    except ValueError as exc:
+        raise UsageError(f"--subject: {exc}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,12 @@ from stream.picture.frames import Alpha, Plane
 from workers.edges import guided
 
 _BAND_PX = 2  # of the region, on either side of its border: where the true border may be
-_WINDOW_PX = 9  # of the region, in which the engine and the region are compared
-_AGREE, _DISAGREE = 0.15, 0.4  # mean difference in a window at which only the engine, and only the region counts
-_DOUBTED = 0.1  # weight of differences inside the band: there they are expected
+# Mean differences of the engine's alpha and the region, at which only the engine, and only the region counts: beside
+# the band, in the larger window, and inside it. Windows in pixels of the region.
+_BESIDE, _WINDOW_PX = (0.15, 0.4), 9
+_INSIDE, _EDGE_WINDOW_PX = (0.05, 0.2), 5
+_EXPECTED = 0.1  # weight of differences inside the band for those beside it
+_GRID_PX = 320  # largest side of the grid for everything but the result
 _UNIT = np.float32(1 / 255)
 
 
@@ -36,14 +39,13 @@ def within(alpha: Alpha, region: Alpha, luma: Plane, removed: Alpha | None = Non
     (H, W), of the picture. removed: the region of what is not to be seen, of any size; it wins where both are 1.
     """
     size = _size(alpha, region, luma)
-    grid = _on_grid(region, size)
-    if removed is not None:
-        grid = np.minimum(grid, 1 - _resized(removed, grid.shape))
-    inner, outer = _band(grid)
-    trust = _agreement(_resized(alpha, grid.shape), grid, inner, outer)
+    kept = region if removed is None else np.clip(1 - _resized(removed, region.shape), 0, region)
+    grid = _on_grid(kept, size)
+    inner, outer = _f32(cv2.erode(grid, _disc(_BAND_PX))), _dilated(grid)
+    trust = _trust(alpha, grid, inner, outer)
     if removed is not None:
         trust *= 1 - _dilated(_resized(removed, grid.shape))
-    return _within(_resized(alpha, size), _fitted(grid, _luma(luma, size)), inner, outer, trust)
+    return _within(_resized(alpha, size), _fitted(kept, _luma(luma, size)), inner, outer, trust)
 
 
 def without(alpha: Alpha, removed: Alpha, luma: Plane) -> Alpha:
@@ -58,14 +60,14 @@ def without(alpha: Alpha, removed: Alpha, luma: Plane) -> Alpha:
     gone = _dilated(grid) + neighbours * (grid - _dilated(grid))
     left = 1 - _resized(gone, size)
     if neighbours.any():
-        beside = 1 - _fitted(grid, _luma(luma, size))
+        beside = 1 - _fitted(removed, _luma(luma, size))
         left += _resized(neighbours, size) * (np.minimum(left, beside) - left)
-    return np.asarray(cv2.multiply(_resized(alpha, size), left), np.float32)
+    return _f32(cv2.multiply(_resized(alpha, size), np.clip(left, 0, 1)))
 
 
 def _within(alpha: Alpha, fitted: Alpha, inner: Alpha, outer: Alpha, trust: Alpha) -> Alpha:
-    """At full size. fitted is overwritten."""
-    alpha = np.asarray(cv2.subtract(alpha, fitted), np.float32)
+    """At full size: between the region's limits, the engine's alpha or the fitted region."""
+    alpha = _f32(cv2.subtract(alpha, fitted))
     cv2.multiply(alpha, _resized(trust, alpha.shape), dst=alpha)
     cv2.add(alpha, fitted, dst=alpha)
     cv2.max(alpha, _resized(inner, alpha.shape), dst=alpha)
@@ -73,25 +75,28 @@ def _within(alpha: Alpha, fitted: Alpha, inner: Alpha, outer: Alpha, trust: Alph
     return alpha
 
 
-def _band(grid: Alpha) -> tuple[Alpha, Alpha]:
-    """The least and the greatest alpha that the region allows."""
-    kernel = _disc(_BAND_PX)
-    return _f32(cv2.erode(grid, kernel)), _dilated(grid)
+def _trust(alpha: Alpha, grid: Alpha, inner: Alpha, outer: Alpha) -> Alpha:
+    """1 where the engine's edge counts, 0 where the region's does, on the region's grid.
+
+    It counts less where both differ on the sides of the band, which is another object, or inside it, which is a
+    displaced edge, and if the engine's alpha has hardly more pixels than the region.
+    """
+    band, difference = outer - inner, cv2.absdiff(_resized(alpha, grid.shape), grid)
+    beside = _mean(difference, 1 - (1 - np.float32(_EXPECTED)) * band, _WINDOW_PX)
+    inside = _mean(difference, band + np.float32(1e-3), _EDGE_WINDOW_PX)
+    finer = np.clip(0.5 * (alpha.shape[1] / grid.shape[1] - 1), 0.0, 1.0)
+    return np.float32(finer) * (1 - _smoothstep(beside, *_BESIDE)) * (1 - _smoothstep(inside, *_INSIDE))
 
 
-def _agreement(alpha: Alpha, grid: Alpha, inner: Alpha, outer: Alpha) -> Alpha:
-    """1 where the engine agrees with the region around a pixel, 0 where it does not, on the region's grid."""
-    weight = 1 - (1 - np.float32(_DOUBTED)) * (outer - inner)
-    side = (_WINDOW_PX, _WINDOW_PX)
-    difference = cv2.blur(cv2.absdiff(alpha, grid) * weight, side) / cv2.blur(weight, side)
-    return 1 - _smoothstep(_f32(difference), _AGREE, _DISAGREE)
+def _mean(values: Alpha, weight: Alpha, side: int) -> Alpha:
+    return _f32(cv2.blur(values * weight, (side, side)) / cv2.blur(weight, (side, side)))
 
 
-def _fitted(grid: Alpha, luma: Plane) -> Alpha:
+def _fitted(region: Alpha, luma: Plane) -> Alpha:
     """The region at the picture's size, float32: fitted to its edges, unless it has nearly its resolution."""
-    if 2 * grid.shape[1] > luma.shape[1]:
-        return _resized(grid, luma.shape).copy()
-    return _f32(cv2.multiply(guided.upsample(grid, luma), float(_UNIT), dtype=cv2.CV_32F))
+    if 2 * region.shape[1] >= luma.shape[1]:
+        return _resized(region, luma.shape).copy()
+    return guided.upsample(region, luma) * _UNIT
 
 
 def _size(alpha: Alpha, region: Alpha, luma: Plane) -> tuple[int, int]:
@@ -101,8 +106,8 @@ def _size(alpha: Alpha, region: Alpha, luma: Plane) -> tuple[int, int]:
 
 
 def _on_grid(region: Alpha, size: tuple[int, int]) -> Alpha:
-    """The region, reduced to at most half the size of the result in each direction, to save time."""
-    height, width = (min(side, max(1, full // 2)) for side, full in zip(region.shape, size, strict=True))
+    """The region, reduced to at most `_GRID_PX` and half the size of the result in each direction, to save time."""
+    height, width = (min(side, _GRID_PX, max(1, full // 2)) for side, full in zip(region.shape, size, strict=True))
     return _resized(region, (height, width))
 
 
