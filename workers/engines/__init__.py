@@ -3,7 +3,9 @@
 To add an engine, see `base.py` for its class and `stream/records/engines.py` for its record; nothing here changes.
 """
 
+import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from stream.errors import UsageError
 from stream.install import install_command
@@ -17,6 +19,9 @@ from workers.edges import foreground
 from workers.engines.base import Engine
 from workers.engines.with_foreground import WithForeground
 from workers.weights.known import Say, silent
+
+if TYPE_CHECKING:
+    from workers.choosers.faces import Faces
 
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent) -> Engine:
@@ -38,11 +43,19 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
 def with_face_parts(engine: Engine, options: Options, settings: Settings, say: Say = silent) -> Engine:
     """The engine with the network that finds what `options.keep` names. Raises UsageError, WeightsError."""
     try:
-        from workers.choosers.faces import Faces
         from workers.engines.with_face_parts import WithFaceParts
+
+        return WithFaceParts(engine, _faces(settings, say), options.keep)
     except ModuleNotFoundError as exc:
         raise UsageError(f"keep: needs {exc.name}; install it: {install_command('mattebox[subjects]')}") from None
-    return WithFaceParts(engine, Faces(settings, say), options.keep)
+
+
+@functools.lru_cache(maxsize=1)
+def _faces(settings: Settings, say: Say) -> "Faces":
+    """One network for all engines of a process: live videos with different parts to keep share it."""
+    from workers.choosers.faces import Faces
+
+    return Faces(settings, say)
 
 
 def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:

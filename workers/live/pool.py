@@ -56,7 +56,7 @@ class Engines:
         key = self.key(options)
         task = self._loading.get(key)
         if task is None or (task.done() and task.exception() is not None):
-            task = self._loading[key] = asyncio.create_task(asyncio.to_thread(self._load, key[0], options))
+            task = self._loading[key] = asyncio.create_task(self._device(key[0], options))
             self._began_s[key] = time.monotonic()
         return await asyncio.shield(task)
 
@@ -73,6 +73,19 @@ class Engines:
             engine = await self.get(Options())
         if self.key(video.options) == self.key(options):  # else another was requested meanwhile
             video.set_engine(engine)
+
+    async def _device(self, name: str, options: Options) -> DeviceThread:
+        """The engine in a thread of its own. With `keep` it adds to the mattes of the one without, which is loaded only
+        once."""
+        if not options.keep:
+            return await asyncio.to_thread(self._load, name, options)
+        device = await self.get(options.model_copy(update={"keep": ()}))
+        return await asyncio.to_thread(self._load_keeping, device, options)
+
+    def _load_keeping(self, device: DeviceThread, options: Options) -> DeviceThread:
+        engine = engines.with_face_parts(device, options, self._settings)
+        warm_up(engine)
+        return DeviceThread(engine)
 
     def _load(self, name: str, options: Options) -> DeviceThread:
         shared = Options(
@@ -117,7 +130,7 @@ class Engines:
         Raises UsageError.
         """
         name, _ = engines.choose(options, live=True, settings=self._settings)
-        return name, (options.key, options.foreground, options.roi)
+        return name, (options.key, options.foreground, options.roi, options.keep)
 
     async def close(self) -> None:
         """End the threads of all engines."""
