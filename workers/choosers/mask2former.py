@@ -71,7 +71,7 @@ class Mask2former(Chooser):
 
     def check(self, subjects: Sequence[Subject]) -> None:
         for subject in subjects:
-            self.classes.find(_names(subject, float("inf")))
+            self.classes.find(_names(subject))
 
     @torch.inference_mode()
     def choose(self, questions: Sequence[Question], states: Sequence[ChooserState]) -> list[Choice]:
@@ -89,7 +89,8 @@ class Mask2former(Chooser):
         for item in seen:
             shape = item.pictures[0].shape
             size = (shape[0], shape[1]) if self._by_window else (_SCORES_PX, _SCORES_PX)
-            parts = [scores.class_scores(*next(passes[shape]), size) for _ in item.pictures]
+            outputs = (next(passes[shape]) for _ in item.pictures)
+            parts = [scores.class_scores(classes, masks, size) for classes, masks in outputs]
             yield scores.merged(parts, item.starts, item.size) if self._by_window else parts[0]
 
 
@@ -110,18 +111,17 @@ def windows(frame: Frame, figures: Preprocessing) -> Windows:
 
 def _choice(found: Tensor, wanted: dict[str, frozenset[int]]) -> Choice:
     regions = {name: scores.region(found, sorted(classes)) for name, classes in wanted.items()}
-    confidence = {name: scores.confidence(region) for name, region in regions.items() if wanted[name]}
+    confidence = {name: scores.confidence(region) for name, region in regions.items()}
     return Choice({name: _host(region) for name, region in regions.items()}, None, confidence)
 
 
 def _wanted(question: Question, classes: ClassNames) -> dict[str, frozenset[int]]:
-    """The classes of each subject, by its name; none before its first prompt applies. Raises UsageError."""
-    return {subject.name: classes.find(_names(subject, question.time_s)) for subject in question.subjects}
+    """The classes of each subject, by its name. Raises UsageError."""
+    return {subject.name: classes.find(_names(subject)) for subject in question.subjects}
 
 
-def _names(subject: Subject, time_s: float) -> list[str]:
-    prompts = [prompt for prompt in subject.prompts if prompt.kind == "class" and prompt.at_s <= time_s]
-    return [name for prompt in prompts for name in prompt.names]
+def _names(subject: Subject) -> list[str]:
+    return [name for prompt in subject.prompts for name in prompt.names]
 
 
 def _host(region: Tensor) -> Alpha:

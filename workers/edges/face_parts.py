@@ -12,6 +12,10 @@ import numpy.typing as npt
 from stream.picture.frames import Alpha, Plane
 
 _SUBJECT = 0.5
+_SEARCH_PX = 256  # largest side of the mask in which heads are looked for
+_GAP = (
+    0.04  # of the mask's smaller side: pieces that are twice as far apart belong together, as above and below glasses
+)
 _HEADS = 4  # most heads of a picture
 _LEAST = 0.005  # of the picture: smaller pieces of the matte have no head
 _SIDE = 1.3  # of the box of a head, in widths or heights of the piece, whichever is less
@@ -42,10 +46,13 @@ class Box:
 def heads(alpha: Alpha) -> list[Box]:
     """Where heads are expected: around the upper end of each large piece of the matte, the largest first. Boxes are
     square, except where the picture is too small."""
-    _, _, pieces, _ = cv2.connectedComponentsWithStats((alpha > _SUBJECT).astype(np.uint8))
-    order = sorted(range(1, len(pieces)), key=lambda piece: int(pieces[piece][cv2.CC_STAT_AREA]), reverse=True)
-    large = [piece for piece in order if pieces[piece][cv2.CC_STAT_AREA] >= _LEAST * alpha.size]
-    return [_head(alpha, *map(int, pieces[piece][:4])) for piece in large[:_HEADS]]
+    scale = min(1.0, _SEARCH_PX / max(alpha.shape))
+    size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
+    subject = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)) > _SUBJECT
+    _, labels = cv2.connectedComponents(_dilated(subject, max(1, round(_GAP * min(size)))))
+    areas = np.bincount(labels[subject], minlength=1)
+    large = [label for label in np.argsort(-areas, kind="stable") if areas[label] >= max(1, _LEAST * subject.size)]
+    return [_enlarged(_head(subject & (labels == label)), size, alpha) for label in large[:_HEADS]]
 
 
 def united(alpha: Alpha, parts: Alpha, face: Alpha) -> Alpha:
@@ -64,14 +71,23 @@ def united(alpha: Alpha, parts: Alpha, face: Alpha) -> Alpha:
     return np.maximum(alpha, soft * _dilated(kept, reach))
 
 
-def _head(alpha: Alpha, left: int, top: int, width: int, height: int) -> Box:
-    """The box of the head of a piece of the matte with these bounds."""
-    side = max(1, min(round(_SIDE * min(width, height)), *alpha.shape))
-    upper = alpha[top : top + max(1, side // 4), left : left + width] > _SUBJECT
-    centre = left + int(np.average(np.arange(width), weights=upper.sum(0)))
-    x = min(max(0, centre - side // 2), alpha.shape[1] - side)
-    y = min(max(0, top - round(_ABOVE * side)), alpha.shape[0] - side)
+def _head(piece: npt.NDArray[np.bool_]) -> Box:
+    """The box of the head of a piece of the matte."""
+    left, top, width, height = cv2.boundingRect(piece.astype(np.uint8))
+    side = max(1, min(round(_SIDE * min(width, height)), *piece.shape))
+    upper = piece[top : top + max(1, side // 4), left : left + width].sum(0)
+    centre = left + int(np.average(np.arange(width), weights=upper))
+    x = min(max(0, centre - side // 2), piece.shape[1] - side)
+    y = min(max(0, top - round(_ABOVE * side)), piece.shape[0] - side)
     return Box(x, y, x + side, y + side)
+
+
+def _enlarged(box: Box, size: tuple[int, int], alpha: Alpha) -> Box:
+    """A box in a mask of this (width, height) as the box in the alpha."""
+    height, width = alpha.shape
+    left, right = box.left * width // size[0], -(-box.right * width // size[0])
+    top, bottom = box.top * height // size[1], -(-box.bottom * height // size[1])
+    return Box(left, top, min(right, width), min(bottom, height))
 
 
 def _dilated(mask: npt.NDArray[np.bool_], radius: int) -> Plane:

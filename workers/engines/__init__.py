@@ -36,11 +36,11 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
         engine: Engine = find(record.place)(options, settings, say)
     except ModuleNotFoundError as exc:
         raise UsageError(f"engine: {needs(record, str(exc.name))}") from None
-    engine = with_face_parts(engine, options, settings, say) if options.keep else engine
+    engine = keep_face_parts(engine, options, settings, say) if options.keep else engine
     return WithForeground(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
 
 
-def with_face_parts(engine: Engine, options: Options, settings: Settings, say: Say = silent) -> Engine:
+def keep_face_parts(engine: Engine, options: Options, settings: Settings, say: Say = silent) -> Engine:
     """The engine with the network that finds what `options.keep` names. Raises UsageError, WeightsError."""
     try:
         from workers.engines.with_face_parts import WithFaceParts

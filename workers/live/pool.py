@@ -83,7 +83,7 @@ class Engines:
         return await asyncio.to_thread(self._load_keeping, device, options)
 
     def _load_keeping(self, device: DeviceThread, options: Options) -> DeviceThread:
-        engine = engines.with_face_parts(device, options, self._settings)
+        engine = engines.keep_face_parts(device, options, self._settings)
         warm_up(engine)
         return DeviceThread(engine)
 

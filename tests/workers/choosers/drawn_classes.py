@@ -53,7 +53,7 @@ class DrawnClasses(Chooser):
         """int64 (h, w): the class of each pixel."""
         pixels = rgb_bytes(frame, frame.width, frame.height).astype(np.int64)
         distances = [np.abs(pixels - np.array(colour)).sum(-1) for colour in COLOURS.values()]
-        return np.argmin(distances, axis=0)
+        return np.asarray(np.argmin(distances, axis=0), np.int64)
 
     def choose(self, questions: Sequence[Question], states: Sequence[ChooserState]) -> list[Choice]:
         self.asked += len(questions)

@@ -11,7 +11,7 @@ import pytest
 from stream.errors import UsageError, WeightsError
 from stream.picture.frames import Frame
 from stream.records.options import Options
-from stream.records.subjects import Prompt, Subject, parse_subjects
+from stream.records.subjects import parse_subjects
 from stream.settings import Settings
 from tests.workers.choosers import tiny_segmenters
 from tests.workers.engines.engine_runs import disc, over
@@ -41,9 +41,9 @@ def saved(network: Any, folder: Path, **figures: Any) -> Path:
     return folder
 
 
-def ask(chooser: Mask2former, frames: Sequence[Frame], *specs: str, time_s: float = 0.0) -> list[Choice]:
+def ask(chooser: Mask2former, frames: Sequence[Frame], *specs: str) -> list[Choice]:
     subjects = parse_subjects(specs)
-    questions = [Question(chooser.prepare(each), subjects, each.width, each.height, time_s=time_s) for each in frames]
+    questions = [Question(chooser.prepare(each), subjects, each.width, each.height) for each in frames]
     return chooser.choose(questions, [None] * len(questions))
 
 
@@ -137,13 +137,12 @@ def test_names_are_checked_before_a_frame_is_segmented(chooser: Mask2former) -> 
     chooser.check(parse_subjects(["class:Individual,DOG", "not:sky"]))
 
 
-def test_a_prompt_applies_from_its_time_on(chooser: Mask2former) -> None:
-    later = Subject(prompts=(Prompt(kind="class", names=("person", "wall", "dog", "sky"), at_s=2.0),))
-    for time_s, value in ((1.0, 0.0), (2.0, 1.0)):
-        question = Question(chooser.prepare(frame()), [later], 96, 64, time_s=time_s)
-        (choice,) = chooser.choose([question], [None])
-        assert (choice.regions["subject"] == value).all()
-        assert choice.confidence == ({} if time_s < 2 else {"subject": 1.0})
+def test_confidence_is_that_of_the_region(chooser: Mask2former) -> None:
+    (choice,) = ask(chooser, [frame()], "all=class:person,wall,dog,sky", "one=class:dog")
+    assert (choice.regions["all"] == 1.0).all()
+    assert choice.confidence["all"] == 1.0
+    inside = choice.regions["one"][choice.regions["one"] > 0.5]
+    assert choice.confidence["one"] == pytest.approx(inside.mean() if len(inside) else 0.0, abs=1e-4)
 
 
 def test_lower_precision_changes_little(folder: Path, chooser: Mask2former) -> None:

@@ -75,6 +75,21 @@ def test_every_large_piece_has_a_head_and_specks_have_none() -> None:
     assert found[1].left < 50 < found[1].right
 
 
+def test_pieces_of_one_head_have_one_box() -> None:
+    """Lost glasses cut the forehead off."""
+    whole = alpha(320, 180, (130, 60, 190, 180), (145, 20, 175, 60))
+    cut = alpha(320, 180, (130, 60, 190, 180), (145, 44, 175, 60), (145, 20, 175, 32))
+    assert heads(cut) == heads(whole)
+    assert len(heads(whole)) == 1
+
+
+def test_boxes_do_not_depend_on_the_resolution() -> None:
+    small = alpha(160, 90, (60, 20, 90, 90))
+    (one,), (two,) = heads(small), heads(np.kron(small, np.ones((12, 12), np.float32)))
+    np.testing.assert_allclose(one.relative(small), np.array((two.left, two.top, two.right, two.bottom)) /
+                               (1920, 1080, 1920, 1080), atol=0.02)  # fmt: skip
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (64, 2), (3, 50), (640, 360)])
 def test_boxes_lie_in_the_picture(size: tuple[int, int]) -> None:
     width, height = size
