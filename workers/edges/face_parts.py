@@ -20,7 +20,7 @@ _HEADS = 4  # most heads of a picture
 _LEAST = 0.005  # of the picture: smaller pieces of the matte have no head
 _SIDE = 1.3  # of the box of a head, in widths or heights of the piece, whichever is less
 _ABOVE = 0.35  # of the box's side: room for a hat above the matte
-_TOUCH = 0.02  # of the box's side: parts at this distance from the matte still touch it
+_TOUCH = 0.03  # of the box's side: parts at this distance from the matte still touch it
 _SOFT = (0.25, 0.75)  # probabilities of a part that become alpha 0 and 1
 
 
