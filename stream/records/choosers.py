@@ -43,6 +43,11 @@ _TRANSFORMERS = ("torch", "safetensors", "huggingface_hub", "transformers")
 
 _RECORDS: tuple[ChooserRecord, ...] = (
     ChooserRecord(
+        "mask", "workers.choosers.given:Given", "Own masks (mask)",
+        "The masks are the subject: pictures or videos that you drew, or made with another program.",
+        prompts=("mask",), live=Rank(30, "the masks are the subject"), files=Rank(30, "the masks are the subject"),
+    ),
+    ChooserRecord(
         "sam2", "workers.choosers.sam2:Sam2", "Follows subjects (sam2)",
         "SAM 2.1: finds a subject from points, boxes or masks, and follows it; the most accurate sizes need a GPU.",
         prompts=("point", "box", "mask"), heavy=True, recurrent=True,

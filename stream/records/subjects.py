@@ -187,6 +187,8 @@ def _parse_spec(spec: str) -> tuple[str, bool, Prompt]:
     rest = named[2] if named else spec
     keep = not rest.startswith("not:")
     text = rest if keep else rest.removeprefix("not:")
+    if text.startswith("not:"):
+        raise ValueError(f"{_quoted(spec)} has not: twice")
     if not text.strip():
         raise ValueError(f"{_quoted(spec)} has no prompt; use one of: {PROMPT_SPECS}")
     if not keep and text.partition(":")[0] not in KINDS:
@@ -206,6 +208,15 @@ def _prompt(text: str) -> Prompt:
         reason = error["msg"].partition(" ")[2]  # without the noun of pydantic's sentence
         raise ValueError(f"{_quoted(text)}: {part} {reason}") from None
 
+
+_FORMS = {
+    "point": "point:X,Y, or point:-X,Y for what is not the subject; @SECONDS at its end if it applies later",
+    "box": "box:X,Y,W,H; @SECONDS at its end if it applies later",
+    "mask": "mask:FILE; @SECONDS at its end if it applies later",
+    "class": "class:NAME or class:NAME,NAME",
+    "words": "words:TEXT, or text without a colon",
+}
+"""How each kind of prompt is written, in error messages."""
 
 _PARTS = {"place": "a coordinate", "at_s": "the time", "names": "a name", "text": "the text"}
 """What a field of a prompt is called in error messages."""
@@ -244,6 +255,12 @@ def _hint(spec: str) -> str:
     name, equals, kind = scheme.rpartition("=")
     if equals and kind in (*KINDS, "not"):
         return f"a name has 1 to 32 letters, digits, - and _, unlike {_quoted(name)}"
+    if scheme in KINDS:
+        return f"write {_FORMS[scheme]}"
+    if spec.removeprefix(f"{scheme}:").partition(":")[0] in (*KINDS, "not"):
+        return f"for a subject with a name write {scheme[:_QUOTED]}=PROMPT"
+    if scheme in ("image", "video", "file"):
+        return f"for a file write mask:{spec[len(scheme) + 1 :][:_QUOTED]}"
     if " " in scheme.strip():
         return f"for words with a colon write words:{spec[:_QUOTED]}"
     return f"use one of: {PROMPT_SPECS}{nearest(scheme, KINDS)}"
@@ -254,8 +271,7 @@ def _placed(kind: str, text: str, spec: str) -> dict[str, Any]:
     numbers = ",".join([f"({_NUMBER})"] * count)
     found = re.fullmatch(rf"(-?){numbers}(?:@({_NUMBER}))?", text.replace(" ", ""))
     if found is None or (found[1] and kind == "box"):
-        form = "point:X,Y, point:-X,Y or either with @T" if kind == "point" else "box:X,Y,W,H or box:X,Y,W,H@T"
-        raise ValueError(f"{_quoted(spec)} is not a {kind}; write {form}")
+        raise ValueError(f"{_quoted(spec)} is not a {kind}; write {_FORMS[kind]}")
     place = [float(found[index]) for index in range(2, 2 + count)]
     if kind == "box" and not (place[2] and place[3]):
         raise ValueError(f"{_quoted(spec)} is an empty box; its width and height are the last two numbers")

@@ -87,7 +87,10 @@ def test_every_command_that_mattes_takes_subjects(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--subject point:0.5", "--subject: 'point:0.5' is not a point; write point:X,Y, point:-X,Y or either with @T"),
+        (
+            "--subject box:1,2",
+            "--subject: 'box:1,2' is not a box; write box:X,Y,W,H; @SECONDS at its end if it applies later",
+        ),
         ("--subject a=hat --subject a=not:dog", "--subject: 'a' is both kept and removed; give them different names"),
         ("--chooser quick", "--chooser quick needs --subject"),
     ],

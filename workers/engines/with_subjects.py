@@ -21,7 +21,7 @@ from workers.engines.base import Engine, EngineState, Prepared, Result
 from workers.steady.tuning import Tuning
 
 _SURE = 0.5  # least confidence that a subject was found
-_FADE_S = 0.5  # of video time, in which a subject that is not found any more disappears
+FADE_S = 0.5  # of video time, in which a subject that is not found any more disappears
 _SEEN = 0.5  # difference of alpha above which the engine did not see the subject, so that its colours are not known
 
 
@@ -150,7 +150,7 @@ def _combined(item: Input, alpha: Alpha, found: Mapping[str, Found]) -> Alpha:
 
 def _strength(age_s: float) -> float:
     """Of a region that was found `age_s` ago: 1 now, 0 half a second later. 0 for a time before it was found, too."""
-    return max(0.0, 1.0 - age_s / _FADE_S) if age_s >= 0.0 else 0.0
+    return max(0.0, 1.0 - age_s / FADE_S) if age_s >= 0.0 else 0.0
 
 
 def own_colours(frame: Frame, foreground: Plane, alone: Alpha, combined: Alpha) -> Plane:

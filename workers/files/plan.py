@@ -5,6 +5,7 @@ A segment also decodes some frames of its neighbours, to warm up and to look ahe
 only so often that at most a twentieth of its frames is decoded twice.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from fractions import Fraction
@@ -27,6 +28,7 @@ from stream.sources.signatures import is_picture
 from workers import choosers
 from workers.edges.shape import find_tint
 from workers.engines.base import Engine
+from workers.engines.with_subjects import FADE_S
 from workers.scene.composite import shape
 from workers.steady.tuning import choose, history
 
@@ -117,7 +119,8 @@ def make_plan(
     if first is None:
         raise UnreadableMedia("not a single frame could be decoded")
     shared = _measured(job, engine, first)
-    overlaps = None if choosers.is_recurrent(chooser) else _overlaps(job, engine)
+    fading = math.ceil(FADE_S * info.rate) if chooser else 0
+    overlaps = None if choosers.is_recurrent(chooser) else _overlaps(job, engine, fading)
     warmup, ahead = overlaps or (0, 0)
     cuts = _cuts(found, warmup + ahead) if shared is not None and overlaps is not None else []
     if cuts:  # otherwise the source reports gaps, because it reads the whole video
@@ -194,15 +197,18 @@ def _gaps(found: Scan, clock: Fraction, start_s: float) -> Warnings:
     return [("gap", missing.sentence())] if missing.frames else []
 
 
-def _overlaps(job: Job, engine: Engine) -> tuple[int, int] | None:
-    """Numbers of frames to decode before and after a segment. None if no number before it is known to be enough."""
+def _overlaps(job: Job, engine: Engine, fading: int = 0) -> tuple[int, int] | None:
+    """Numbers of frames to decode before and after a segment. None if no number before it is known to be enough.
+
+    fading: number of frames in which a subject that is not found any more disappears.
+    """
     if engine.recurrent and not engine.warmup_frames:
         return None
     options = job.options
     tuning = choose(options.temporal, options.temporal_strength, engine.name, live=False)
     smoothing, ahead = (0, 0) if tuning is None else (history(tuning), tuning.look_ahead)
     specks = _SPECKS if options.edges.specks or options.edges.holes else 0
-    return engine.warmup_frames + smoothing + specks + _DEINTERLACE, ahead + _DEINTERLACE
+    return engine.warmup_frames + smoothing + specks + fading + _DEINTERLACE, ahead + _DEINTERLACE
 
 
 def overlap(job: Job, engine: Engine) -> int:

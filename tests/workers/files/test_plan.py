@@ -1,5 +1,6 @@
 """How a video with subjects is planned: with one chooser, and in one piece if that follows the subjects."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from stream.settings import Settings
 from tests.chooser_records import registered
 from tests.media import numbered, write_video
 from workers import engines
+from workers.engines.with_subjects import FADE_S
 from workers.files import plan
 from workers.files.plan import Plan, make_plan
 
@@ -33,7 +35,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def planned(path: Path, *subjects: str, chooser: str = "auto") -> Plan:
     options = Options.read(engine="chroma", subjects=list(subjects), chooser=chooser)
     job = Job(id="j", source="s", outputs=(Output(format="mkv"),), options=options)
-    return make_plan(job, path, engines.load("chroma", options, SETTINGS), SETTINGS)[0]
+    engine = engines.load("chroma", Options(engine="chroma"), SETTINGS)
+    return make_plan(job, path, engine, SETTINGS)[0]
 
 
 def test_a_video_whose_chooser_follows_the_subjects_is_not_cut(clip: Path) -> None:
@@ -41,6 +44,19 @@ def test_a_video_whose_chooser_follows_the_subjects_is_not_cut(clip: Path) -> No
         following, quick = planned(clip, "point:0.5,0.5"), planned(clip, "point:0.5,0.5", chooser="quick")
     assert (following.chooser, following.whole) == ("following", True)
     assert (quick.chooser, quick.whole) == ("quick", False)
+
+
+def test_a_segment_is_warmed_up_for_the_time_in_which_a_lost_subject_fades(clip: Path) -> None:
+    with registered():
+        quick = planned(clip, "point:0.5,0.5", chooser="quick")
+    assert warmup_s(quick) - warmup_s(planned(clip)) == FADE_S
+
+
+def warmup_s(cut: Plan) -> Fraction:
+    """Of the last segment."""
+    (begin, _), (read_from, _) = cut.spans[-1], cut.reads[-1]
+    assert begin is not None
+    return (begin - (read_from or 0)) * cut.time_base
 
 
 def test_a_video_without_subjects_has_no_chooser(clip: Path) -> None:
