@@ -27,6 +27,7 @@ class MattingOptions:
     roi: shared_options.Roi = False
     foreground: shared_options.Foreground = "auto"
     key: shared_options.Key = None
+    keep: shared_options.Keep = ""
     subjects: shared_options.Subjects = None
     chooser: shared_options.Chooser = AUTO
     size: shared_options.Size = None
@@ -52,6 +53,7 @@ class MattingOptions:
             "foreground": self.foreground,
             "roi": self.roi,
             "key": self.key,
+            "keep": self.keep,
             "subjects": read_subjects(self.subjects or ()),
             "chooser": self.chooser,
         }

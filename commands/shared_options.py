@@ -5,7 +5,7 @@ See `record_options.py` for options made from the fields of a record.
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -14,7 +14,7 @@ from stream.records.choosers import chooser_names
 from stream.records.engines import AUTO, ENGINES, implied_by, names, offered, taking
 from stream.records.formats import NAMES
 from stream.records.metadata import Metadata
-from stream.records.options import BACKGROUND_SPECS, Temporal, View
+from stream.records.options import BACKGROUND_SPECS, FacePart, Temporal, View
 from stream.records.subjects import SUBJECT_SPEC
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ Roi = Annotated[
     typer.Option(
         "--roi/--no-roi",
         help=f"{_for('roi')} process only the area around the subject, and regularly the whole picture.",
+    ),
+]
+Keep = Annotated[
+    str,
+    typer.Option(
+        metavar="PART,...",
+        help=f"Add these where the matte has lost them around a face: {', '.join(get_args(FacePart))}.",
     ),
 ]
 Foreground = Annotated[

@@ -70,6 +70,14 @@ _RECORDS: tuple[ChooserRecord, ...] = (
         live=Rank(5, "understands words"), files=Rank(5, "understands words"),
         modules=(*_TRANSFORMERS, "tokenizers"), extra="subjects", catalogue="workers.weights.transformers_repos",
     ),
+    ChooserRecord(
+        "mask2former", "workers.choosers.mask2former:Mask2former", "Classes (mask2former)",
+        "Mask2Former or EoMT: everything of a class, such as people or dogs, without following single ones.",
+        prompts=("class",), heavy=True,
+        live=Rank(10, "finds classes"), files=Rank(10, "finds classes"),
+        modules=(*_TRANSFORMERS, "scipy"), extra="subjects",
+        catalogue="workers.weights.transformers_repos",
+    ),
 )  # fmt: skip
 
 CHOOSERS = {record.name: record for record in _RECORDS}

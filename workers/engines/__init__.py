@@ -3,9 +3,12 @@
 To add an engine, see `base.py` for its class and `stream/records/engines.py` for its record; nothing here changes.
 """
 
+import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from stream.errors import UsageError
+from stream.install import install_command
 from stream.records.engines import AUTO, ENGINES, implied_by, names
 from stream.records.options import Options
 from stream.registry import find
@@ -19,6 +22,9 @@ from workers.engines.base import Engine
 from workers.engines.with_foreground import WithForeground
 from workers.engines.with_subjects import WithSubjects
 from workers.weights.known import Say, silent
+
+if TYPE_CHECKING:
+    from workers.choosers.faces import Faces
 
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent, live: bool = False) -> Engine:
@@ -36,6 +42,7 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent, liv
         raise UsageError(f"engine: {needs(record, str(exc.name))}") from None
     if chooser is not None:
         engine = WithSubjects(engine, chooser)
+    engine = keep_face_parts(engine, options, settings, say) if options.keep else engine
     return WithForeground(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
 
 
@@ -46,6 +53,24 @@ def _load_chooser(options: Options, settings: Settings, say: Say, live: bool) ->
     chooser = choosers.load(name, options, settings, say)
     say(f"chooser {name} on {chooser.device}: {reason}")
     return chooser
+
+
+def keep_face_parts(engine: Engine, options: Options, settings: Settings, say: Say = silent) -> Engine:
+    """The engine with the network that finds what `options.keep` names. Raises UsageError, WeightsError."""
+    try:
+        from workers.engines.with_face_parts import WithFaceParts
+
+        return WithFaceParts(engine, _faces(settings, say), options.keep)
+    except ModuleNotFoundError as exc:
+        raise UsageError(f"keep: needs {exc.name}; install it: {install_command('mattebox[subjects]')}") from None
+
+
+@functools.lru_cache(maxsize=1)
+def _faces(settings: Settings, say: Say) -> "Faces":
+    """One network for all engines of a process: live videos with different parts to keep share it."""
+    from workers.choosers.faces import Faces
+
+    return Faces(settings, say)
 
 
 def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
