@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     onnx: str = Field(
         "", description="weights of the engine onnx: a name or .onnx file, with @WxH; empty: servers do not offer it"
     )
+    vitmatte: str = Field(
+        "small", description="weights of --refine vitmatte: a name, a repo id, or a folder that save_pretrained wrote"
+    )
     half: bool = Field(True, description="half precision, where the device supports it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
     health_file: Path | None = Field(

@@ -13,10 +13,10 @@ from stream.picture.frames import Alpha, Plane
 
 BACKGROUND, UNKNOWN, SUBJECT = 0, 128, 255
 
-# Measured on the clip in tests/data, of whose pixels 3.5 % have a true alpha between 0.02 and 0.98: until passers-by
-# come, the band has 99.8 % of them in 10.4 % of the picture with selfie, and 99.7 % in 9.0 % with rvm. On the whole clip
-# it has 98.4 % in 11.9 %, and 97.0 % in 9.7 %: the engines keep a passer-by behind the shoulder, whose edge is then not
-# an edge of the matte, and the true alpha has a haze above the shoulder that the picture does not show.
+# Measured on the clip in tests/data, of whose pixels 3.5 % have a true alpha between 0.02 and 0.98. Until passers-by
+# come, the band has 99.8 % of them in 10.4 % of the picture with selfie, and 99.7 % in 9.0 % with rvm. On the whole
+# clip it has 98.4 % in 11.9 %, and 97.0 % in 9.7 %: the engines keep a passer-by behind the shoulder, whose edge is
+# then not an edge of the matte, and the true alpha has a haze above the shoulder that the picture does not show.
 _DOUBT = 0.06  # alpha further than this from 0 and 1 is unknown
 _LEAST = 1 / 160  # of the picture's short side: the band's width on either side of a sharp edge
 _MOST = 1 / 30  # the same, of the widest

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from stream.errors import UsageError
 from stream.install import install_command
 from stream.records.engines import AUTO, ENGINES, EngineRecord, Rank, implied_by, names
-from stream.records.options import Options
+from stream.records.options import Edges, Options, Refine
 from stream.registry import find
 from stream.settings import Settings
 from stream.suggestions import nearest
@@ -19,6 +19,8 @@ from workers.edges import foreground
 from workers.engines.base import Engine
 from workers.engines.with_foreground import WithForeground
 from workers.weights.known import Say, catalogue, silent
+
+_VITMATTE = ("torch", "safetensors", "transformers")  # modules that it needs
 
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent) -> Engine:
@@ -30,11 +32,20 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
     check_known(name)
     record = ENGINES[name]
     try:
-        engine: Engine = find(record.place)(options, settings, say)
+        engine: Engine = find(record.place)(_for_engine(options), settings, say)
     except ModuleNotFoundError as exc:
         package = f"mattebox[{record.extra}]" if record.extra else str(exc.name)
         raise UsageError(f"engine: {name} needs {exc.name}; install it: {install_command(package)}") from None
+    if options.edges.refine is Refine.VITMATTE:
+        return _with_vitmatte(engine, options, settings, say)
     return WithForeground(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
+
+
+def read_options(options: Options) -> Options:
+    """Only the options that affect how an engine is loaded. Videos for which they are equal can share it."""
+    refine = options.edges.refine
+    edges = Edges(refine=refine) if refine is Refine.VITMATTE else Edges()
+    return Options(key=options.key, foreground=options.foreground, roi=options.roi, edges=edges)
 
 
 def cuda() -> bool:
@@ -59,6 +70,7 @@ def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[
         check_known(options.engine)
     if fault := options.misplaced():
         raise UsageError(": ".join(fault))
+    _check_refinement(options, live)
     if options.engine != AUTO:
         return options.engine, "requested"
     for option in options.special():
@@ -72,6 +84,28 @@ def check_known(name: str) -> None:
     if name not in ENGINES:
         hint = f"{', '.join(names())}{nearest(name, names())}"
         raise UsageError(f"engine: unknown engine {name!r}; use one of: {hint}")
+
+
+def _for_engine(options: Options) -> Options:
+    """The options for the engine's class. With ViTMatte, the subject's colours are estimated from the refined alpha."""
+    return options.model_copy(update={"foreground": "keep"}) if options.edges.refine is Refine.VITMATTE else options
+
+
+def _with_vitmatte(engine: Engine, options: Options, settings: Settings, say: Say) -> Engine:
+    from workers.engines.with_vitmatte import with_vitmatte  # imports torch and transformers
+
+    return with_vitmatte(engine, options, settings, say)
+
+
+def _check_refinement(options: Options, live: bool) -> None:
+    """Raise UsageError if the edges cannot be refined as requested."""
+    if options.edges.refine is not Refine.VITMATTE:
+        return
+    if live:
+        raise UsageError("edges.refine: vitmatte is too slow for live video; use on")
+    if missing := [module for module in _VITMATTE if not _importable(module)]:
+        command = install_command("mattebox[subjects]")
+        raise UsageError(f"edges.refine: vitmatte needs {', '.join(missing)}; install it: {command}")
 
 
 def _automatic(live: bool, settings: Settings, has_cuda: Callable[[], bool]) -> tuple[str, str]:

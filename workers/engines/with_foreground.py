@@ -21,7 +21,7 @@ class WithForeground:
     def __init__(self, engine: Engine) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
-        self.measure, self.recall = engine.measure, engine.recall
+        self.measure, self.recall, self.refined = engine.measure, engine.recall, engine.refined
         self._engine = engine
 
     def prepare(self, frame: Frame) -> Input:

@@ -228,7 +228,7 @@ class Tasks:
 
     def _loaded(self, job: Job, name: str) -> Engine:
         options = job.options
-        key = (name, options.key, options.foreground, options.roi)
+        key = (name, engines.read_options(options))
         if self._engine is None or self._engine[0] != key:
             self._engine = None  # frees its memory before another engine is loaded
             self._engine = key, engines.load(name, options, self._settings)

@@ -75,10 +75,7 @@ class Engines:
             video.set_engine(engine)
 
     def _load(self, name: str, options: Options) -> DeviceThread:
-        shared = Options(
-            key=options.key, foreground=options.foreground, roi=options.roi
-        )  # the other options do not affect the engine
-        engine = engines.load(name, shared, self._settings)
+        engine = engines.load(name, engines.read_options(options), self._settings)
         warm_up(engine)
         return DeviceThread(engine)
 
@@ -117,7 +114,7 @@ class Engines:
         Raises UsageError.
         """
         name, _ = engines.choose(options, live=True, settings=self._settings)
-        return name, (options.key, options.foreground, options.roi)
+        return name, engines.read_options(options)
 
     async def close(self) -> None:
         """End the threads of all engines."""

@@ -150,6 +150,7 @@ def _published_tensors(repo: str, name: str, settings: Settings, commit: str) ->
     return [TENSORS]
 
 
+_MATTING = "computes the edges of mattes (--refine vitmatte)"
 _TRACKING = "follows subjects from points, boxes and masks"
 
 CATALOGUES = {
@@ -174,6 +175,18 @@ CATALOGUES = {
             {
                 "sam3": Repo(
                     "facebook/sam3", "Sam3VideoModel", "SAM License", f"finds words; {_TRACKING}", 3440, gated=True
+                )
+            },
+        ),
+        Catalogue(
+            "vitmatte",
+            "VitMatteForImageMatting",
+            {
+                name: Repo(f"hustvl/vitmatte-{repo}", "VitMatteForImageMatting", "Apache-2.0", _MATTING, size_mb)
+                for name, repo, size_mb in (
+                    ("small", "small-composition-1k", 103),
+                    ("small-distinctions", "small-distinctions-646", 103),
+                    ("base-distinctions", "base-distinctions-646", 387),
                 )
             },
         ),
