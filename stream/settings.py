@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     onnx: str = Field(
         "", description="weights of the engine onnx: a name or .onnx file, with @WxH; empty: servers do not offer it"
     )
+    sam2: str = Field("small", description="weights of the chooser sam2: a name, repo id or folder")
+    edgetam: str = Field("edgetam", description="weights of the chooser edgetam: a name, repo id or folder")
+    sam3: str = Field("sam3", description="weights of the chooser sam3: a name, repo id or folder")
     vitmatte: str = Field(
         "small", description="weights of --refine vitmatte: a name, a repo id, or a folder that save_pretrained wrote"
     )

@@ -38,7 +38,33 @@ class ChooserRecord:
     catalogue: str = ""
 
 
-_RECORDS: tuple[ChooserRecord, ...] = ()
+_TRANSFORMERS = ("torch", "safetensors", "huggingface_hub", "transformers")
+
+_RECORDS: tuple[ChooserRecord, ...] = (
+    ChooserRecord(
+        "sam2", "workers.choosers.sam2:Sam2", "Follows subjects (sam2)",
+        "SAM 2.1: finds a subject from points, boxes or masks, and follows it; the most accurate sizes need a GPU.",
+        prompts=("point", "box", "mask"), heavy=True, recurrent=True,
+        live=Rank(10, "follows subjects from points, boxes and masks"),
+        files=Rank(20, "the most accurate from points, boxes and masks"),
+        modules=_TRANSFORMERS, extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "edgetam", "workers.choosers.edgetam:EdgeTam", "Follows subjects, faster (edgetam)",
+        "EdgeTAM: as SAM 2, smaller and faster, for live video.",
+        prompts=("point", "box", "mask"), heavy=True, recurrent=True,
+        live=Rank(20, "the fastest from points, boxes and masks"),
+        files=Rank(10, "follows subjects from points, boxes and masks"),
+        modules=_TRANSFORMERS, extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "sam3", "workers.choosers.sam3:Sam3", "Finds what words describe (sam3)",
+        "SAM 3: finds everything that words describe; follows subjects from points, boxes and masks. Needs a GPU.",
+        prompts=("point", "box", "mask", "words"), heavy=True, recurrent=True,
+        live=Rank(5, "understands words"), files=Rank(5, "understands words"),
+        modules=(*_TRANSFORMERS, "tokenizers"), extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+)  # fmt: skip
 
 CHOOSERS = {record.name: record for record in _RECORDS}
 """By name, in the order of lists that users see."""

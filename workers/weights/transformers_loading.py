@@ -5,7 +5,7 @@ pickles nor code from a repository. Knows nothing about what the models compute.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.utils import logging
 
 from stream.errors import WeightsError
@@ -29,7 +29,7 @@ _NAMED = 3  # names of tensors in an error message
 Adapt = Callable[[Any], Any]
 
 
-def load(folder: Path, model: str, adapt: Adapt = lambda config: config) -> nn.Module:
+def load(folder: Path, model: str, adapt: Adapt = lambda config: config) -> Any:
     """The model in float32, for inference. model: its class in transformers. adapt: changes the content of
     `config.json` before the model is created.
 
@@ -54,8 +54,7 @@ def load(folder: Path, model: str, adapt: Adapt = lambda config: config) -> nn.M
         except Exception as exc:  # a configuration that its class accepts can fail anywhere in the model's code
             raise WeightsError(f"{folder / CONFIG} does not describe a usable {model}: {_first_line(exc)}") from exc
     _check(info, folder, model)
-    network: nn.Module = loaded.requires_grad_(False)
-    return network
+    return loaded.requires_grad_(False)
 
 
 def _config(folder: Path, cls: Any, adapt: Adapt) -> Any:
@@ -128,7 +127,7 @@ def _first_line(error: object) -> str:
 
 
 @contextmanager
-def _silent() -> Any:
+def _silent() -> Iterator[None]:
     """Without transformers' warnings and progress bars. What matters of them is raised."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

@@ -28,7 +28,7 @@ class Repo:
 
     repo: on the hub, "" for a local folder. model: its class in transformers, which `config.json` has to name. licence:
     as its authors state it, "" if it is not known. use: what it is for. size_mb: of its tensors, 0 if it is not known.
-    gated: the hub asks for a login, and for agreement to the licence.
+    gated: the hub asks for a login, and for agreement to the licence. files: others that it needs.
     """
 
     repo: str
@@ -37,6 +37,7 @@ class Repo:
     use: str = ""
     size_mb: int = 0
     gated: bool = False
+    files: tuple[str, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -62,7 +63,7 @@ class Catalogue:
         if spec in self.VARIANTS:
             return self.VARIANTS[spec], None
         folder = Path(spec).expanduser()
-        if folder.is_dir() or spec.startswith(("/", "./", "../", "~")):
+        if (spec and folder.is_dir()) or spec.startswith(("/", "./", "../", "~")):
             return Repo("", self.model), folder
         known = next((repo for repo in self.VARIANTS.values() if repo.repo == spec), None)
         if known is None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", spec):
@@ -102,7 +103,9 @@ class Catalogue:
             config = hub.cached(repo.repo, CONFIG, settings)
             folder = None if config is None else config.parent
         try:
-            complete = folder is not None and all(file.is_file() for file in (folder / CONFIG, *tensor_files(folder)))
+            complete = folder is not None and all(
+                file.is_file() for file in (folder / CONFIG, *tensor_files(folder), *map(folder.joinpath, repo.files))
+            )
         except WeightsError:
             return None
         return folder if complete else None
@@ -113,7 +116,7 @@ class Catalogue:
         try:
             config = hub.download(repo.repo, CONFIG, name, settings)
             commit = config.parent.name
-            for file in _published_tensors(repo.repo, name, settings, commit):
+            for file in (*_published_tensors(repo.repo, name, settings, commit), *repo.files):
                 hub.verified(hub.download(repo.repo, file, name, settings, commit), name)
         except WeightsError as exc:
             if not repo.gated or settings.offline:
@@ -174,7 +177,13 @@ CATALOGUES = {
             "Sam3VideoModel",
             {
                 "sam3": Repo(
-                    "facebook/sam3", "Sam3VideoModel", "SAM License", f"finds words; {_TRACKING}", 3440, gated=True
+                    "facebook/sam3",
+                    "Sam3VideoModel",
+                    "SAM License",
+                    f"finds what words describe; {_TRACKING}",
+                    3440,
+                    gated=True,
+                    files=("tokenizer.json",),
                 )
             },
         ),
