@@ -64,7 +64,8 @@ def _largest(subject: Mask, least: float) -> Alpha | float:
         return least
     _, parts = cv2.distanceTransformWithLabels(1 - subject, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_CCOMP)
     thickness = np.zeros(int(parts.max()) + 1, np.float32)
-    np.maximum.at(thickness, parts[subject > 0], _distance(1 - subject)[subject > 0])
+    inside = subject > 0
+    np.maximum.at(thickness, parts[inside].astype(np.intp), _distance(1 - subject)[inside])
     return np.asarray(np.maximum(_PER_THICKNESS * thickness, least)[parts], np.float32)
 
 

@@ -1,6 +1,5 @@
 """ViTMatte on a device: the input of its published processor, and the outputs of transformers' own class."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +53,6 @@ def test_the_output_is_that_of_the_model(folder: Path, pictures: tuple[Plane, Pl
         with torch.inference_mode():
             expected = model(pixel_values(colours[None], trimap[None], CPU)).alphas[0, 0, :70, :98]
         np.testing.assert_allclose(ours, expected.numpy(), atol=1e-5)
-
-
-def test_torchvision_is_not_imported() -> None:
-    assert "torchvision" not in sys.modules
 
 
 def test_weights_of_another_model_are_refused(folder: Path, tmp_path: Path) -> None:
