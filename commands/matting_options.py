@@ -3,14 +3,16 @@
 An option added to `MattingOptions` or to `Edges` is an option of all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from commands import shared_options
 from commands.record_options import with_flags
 from stream.errors import UsageError
+from stream.records.engines import AUTO
 from stream.records.options import Edges, FeedOptions, Options, Temporal, View
+from stream.records.subjects import Subject, parse_subjects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class MattingOptions:
     roi: shared_options.Roi = False
     foreground: shared_options.Foreground = "auto"
     key: shared_options.Key = None
+    subjects: shared_options.Subjects = None
+    chooser: shared_options.Chooser = AUTO
     size: shared_options.Size = None
 
     def options(self, edges: Edges, weights: str | None = None) -> Options:
@@ -36,6 +40,8 @@ class MattingOptions:
         return FeedOptions.read(**self._fields(edges, weights), slate=slate)
 
     def _fields(self, edges: Edges, weights: str | None) -> dict[str, Any]:
+        if self.chooser != AUTO and not self.subjects:
+            raise UsageError(f"--chooser {self.chooser} needs --subject")
         return {
             "engine": shared_options.engine_with(weights, self.engine),
             "background": self.background,
@@ -46,12 +52,22 @@ class MattingOptions:
             "foreground": self.foreground,
             "roi": self.roi,
             "key": self.key,
+            "subjects": read_subjects(self.subjects or ()),
+            "chooser": self.chooser,
         }
 
     @property
     def size_px(self) -> tuple[int, int]:
         """(width, height), with 0 for a side that is not set. Raises UsageError."""
         return shared_options.parse_size(self.size)
+
+
+def read_subjects(specs: Sequence[str]) -> tuple[Subject, ...]:
+    """Raises UsageError."""
+    try:
+        return parse_subjects(specs)
+    except ValueError as exc:
+        raise UsageError(f"--subject: {exc}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.errors import UsageError
+from stream.records.choosers import chooser_names
 from stream.records.engines import AUTO, ENGINES, implied_by, names, offered, taking
 from stream.records.formats import NAMES
 from stream.records.metadata import Metadata
 from stream.records.options import BACKGROUND_SPECS, Temporal, View
+from stream.records.subjects import SUBJECT_SPEC
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -36,6 +38,15 @@ Slate = Annotated[
 ]
 Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
 Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
+Subjects = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subject",
+        metavar="SPEC",
+        help=f"A subject: {SUBJECT_SPEC}; not: removes what the prompt finds. Repeatable.",
+    ),
+]
+Chooser = Annotated[str, typer.Option(metavar="NAME", help=f"What finds --subject: {', '.join(chooser_names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
 Steadied = Annotated[Temporal, typer.Option(help="Temporal smoothing of the matte.")]
 Strength = Annotated[float, typer.Option(min=0.0, max=1.0, help="Strength of --temporal; 0 turns it off.")]

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream.errors import EngineError, MatteboxError, NotLoaded
 from stream.log import OncePerSecond
@@ -68,6 +68,7 @@ class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
     others: further renditions of the same matte, output as `Frame.others`; for live video `set_others` changes them.
+    start_s: where in the video the frames' times begin: the times of prompts are from the video's start.
     info: properties of the output, known after `open`. `close` closes `backdrop` and those of `others`.
 
     Frames of a file may be held back, to keep all steps busy and to fill the engine's batch. Frames of live video are
@@ -85,8 +86,10 @@ class Matte:
         live: bool = False,
         others: Sequence[Rendition] = (),
         past: Past | None = None,
+        start_s: float = 0.0,
     ) -> None:
         past = past or Past()
+        self._start_s = start_s
         self._options, self._engine, self._live = options, engine, live
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._batch = 1 if live or engine.recurrent else engine.batch
@@ -194,10 +197,20 @@ class Matte:
     # In the thread `prepare`.
 
     def _prepared(self, frame: Frame) -> Prepared:
+        subjects = self._options.subjects
+        if subjects and not self._engine.chooser:  # the engine alone would also keep what the user removes
+            raise NotLoaded("the model that finds the subjects is being loaded")
         prepared = self._engine.prepare(frame)
+        if subjects:
+            prepared = self._engine.prompted(prepared, self._in_video(frame), subjects)
         if self._live and self._tuning is not None:
             return self._engine.steadied(prepared, frame, self._tuning)
         return prepared
+
+    def _in_video(self, frame: Frame) -> Frame:
+        """The frame with its time from the start of the video."""
+        ticks = round(self._start_s / frame.time_base)
+        return replace(frame, pts=frame.pts + ticks) if ticks else frame
 
     # In the thread `infer`.
 

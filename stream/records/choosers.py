@@ -4,10 +4,11 @@ A new chooser is a file in `workers/choosers` (`base.py` there describes the cla
 (`stream/records/engines.py`), `place` is text, and packages that are not always installed are listed.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from stream.records.engines import Rank
-from stream.records.subjects import PromptKind
+from stream.records.engines import AUTO, Rank
+from stream.records.subjects import KINDS, PromptKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,34 @@ _RECORDS: tuple[ChooserRecord, ...] = ()
 
 CHOOSERS = {record.name: record for record in _RECORDS}
 """By name, in the order of lists that users see."""
+
+
+def chooser_names() -> tuple[str, ...]:
+    """The names that users can choose: `auto`, then every chooser."""
+    return (AUTO, *CHOOSERS)
+
+
+def understanding(kinds: Collection[PromptKind]) -> list[ChooserRecord]:
+    """The choosers that understand all of these kinds of prompts."""
+    return [record for record in CHOOSERS.values() if set(kinds) <= set(record.prompts)]
+
+
+def misunderstood(name: str, kinds: Collection[PromptKind]) -> str:
+    """Why the chooser with this name does not understand prompts of these kinds, as text; for `auto`, why none does.
+    "": it does, or there is no chooser with this name."""
+    if name == AUTO:
+        if understanding(kinds):
+            return ""
+        return f"no chooser understands {listed(kinds)} prompts{' together' if len(kinds) > 1 else ''}{_abilities()}"
+    missing = set(kinds) - set(CHOOSERS[name].prompts) if name in CHOOSERS else set[PromptKind]()
+    return f"the chooser {name} does not understand {listed(missing)} prompts{_abilities()}" if missing else ""
+
+
+def listed(kinds: Collection[PromptKind]) -> str:
+    """The kinds as text, in the order of `KINDS`."""
+    return " and ".join(kind for kind in KINDS if kind in kinds)
+
+
+def _abilities() -> str:
+    """The kinds of prompts that each chooser understands, as the rest of a sentence."""
+    return "".join(f"; {record.name} understands {', '.join(record.prompts)}" for record in CHOOSERS.values())

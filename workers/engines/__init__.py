@@ -3,22 +3,19 @@
 To add an engine, see `base.py` for its class and `stream/records/engines.py` for its record; nothing here changes.
 """
 
-import ctypes
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from stream.errors import UsageError
-from stream.install import install_command
-from stream.records.engines import AUTO, ENGINES, EngineRecord, Rank, implied_by, names
+from stream.records.engines import AUTO, ENGINES, implied_by, names
 from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
 from stream.suggestions import nearest
+from workers.device.automatic import cuda, needs, select
 from workers.edges import foreground
 from workers.engines.base import Engine
 from workers.engines.with_foreground import WithForeground
-from workers.weights.known import Say, catalogue, silent
+from workers.weights.known import Say, silent
 
 
 def load(name: str, options: Options, settings: Settings, say: Say = silent) -> Engine:
@@ -32,22 +29,8 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
     try:
         engine: Engine = find(record.place)(options, settings, say)
     except ModuleNotFoundError as exc:
-        package = f"mattebox[{record.extra}]" if record.extra else str(exc.name)
-        raise UsageError(f"engine: {name} needs {exc.name}; install it: {install_command(package)}") from None
+        raise UsageError(f"engine: {needs(record, str(exc.name))}") from None
     return WithForeground(engine) if not record.colours and foreground.should_estimate(options, soft=False) else engine
-
-
-def cuda() -> bool:
-    """Whether torch can use a GPU. torch is imported only if it is installed and an NVIDIA driver is found."""
-    if not _importable("torch"):
-        return False
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    import torch
-
-    return bool(torch.cuda.is_available())
 
 
 def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
@@ -76,34 +59,7 @@ def check_known(name: str) -> None:
 
 def _automatic(live: bool, settings: Settings, has_cuda: Callable[[], bool]) -> tuple[str, str]:
     """The engine of the highest rank that can run. The reason names engines that lack only their weights."""
-    missing: list[str] = []
-    for record, rank in _ranked(live):
-        if not all(map(_importable, record.modules)) or (rank.cuda and not has_cuda()):
-            continue
-        if command := _missing_weights(record, settings):
-            where = " for this GPU" if rank.cuda else ""
-            missing.append(f"the weights of {record.name}{where} are missing; download them with: {command}")
-            continue
-        return record.name, "; ".join([rank.reason, *missing])
-    raise UsageError(f"engine: none is available here; {'; '.join(missing) or 'see: mattebox doctor'}")
-
-
-def _ranked(live: bool) -> Iterator[tuple[EngineRecord, Rank]]:
-    """The candidates of `auto`, the best first."""
-    ranks = [(record, record.live if live else record.files) for record in ENGINES.values()]
-    known = [(record, rank) for record, rank in ranks if rank is not None]
-    yield from sorted(known, key=lambda pair: pair[1].order, reverse=True)
-
-
-def _missing_weights(record: EngineRecord, settings: Settings) -> str:
-    """The command that downloads the selected weights, if MATTEBOX_OFFLINE is set and the weights are not on this
-    machine; else ""."""
-    if not record.catalogue or not settings.offline:
-        return ""
-    chosen = getattr(settings, record.name)
-    at_hand = catalogue(record.name).find_local(chosen, settings)
-    return "" if at_hand is not None else f"mattebox models pull {record.name}:{chosen}"
-
-
-def _importable(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    record, reason, lacking = select(ENGINES.values(), live, settings, has_cuda)
+    if record is None:
+        raise UsageError(f"engine: none is available here; {'; '.join(lacking.weights) or 'see: mattebox doctor'}")
+    return record.name, reason

@@ -66,6 +66,7 @@ class DeviceThread:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device, self.prepare = engine.warmup_frames, engine.device, engine.prepare
         self.measure, self.recall, self.steadied = engine.measure, engine.recall, engine.steadied
+        self.prompted, self.chooser = engine.prompted, engine.chooser
         self._engine, self._wait_s, self._most = engine, wait_s, most
         self._changed = threading.Condition()  # guards all attributes below
         self._waiting: deque[_Ready] = deque()

@@ -73,7 +73,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
         unless_pumped.callback(backdrop.close)
         engine = (shared or SharedEngine()).get(task.options, settings, reporter)
         unless_pumped.pop_all()
-    matte = _matte(task.options, engine, backdrop, source.info)
+    matte = _matte(task.options, engine, backdrop, source.info, task.start_s)
     loaded_s = time.monotonic()
     try:
         reporter.start(source.info, {"input": str(task.source), "engine": engine.name, "device": engine.device})
@@ -85,9 +85,9 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
-def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo) -> Matte:
+def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo, start_s: float) -> Matte:
     if info.still is None:
-        return Matte(options, engine, backdrop)
+        return Matte(options, engine, backdrop, start_s=start_s)
     return Matte(picture_options(options, engine.name), ForPictures(engine), backdrop)
 
 
