@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stream.records.choosers import CHOOSERS, ChooserRecord
 from tests import waiting
+from tests.chooser_records import NAMING, QUICK, registered
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.static.pages import opened, state, until
@@ -16,13 +16,13 @@ from tests.web.static.test_touch import PHONE, SMALL
 MARKS = (
     "[...document.querySelectorAll('.marks .mark')].map((each) => [each.style.left, each.style.top, each.className])"
 )
-SCENE = ChooserRecord("scene", "", "Drawn subjects", "Finds drawn subjects.", ("point", "box"))
 ME = {"name": "subject-1", "keep": True, "prompts": ["point:0.25,0.5"]}
 
 
 @pytest.fixture(autouse=True)
-def chooser(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CHOOSERS, "scene", SCENE)
+def chooser() -> Iterator[None]:
+    with registered(QUICK):
+        yield
 
 
 @pytest.fixture
@@ -115,7 +115,8 @@ def test_two_subjects_undo_and_redo(picking: Any, video_site: Site) -> None:
 
 
 def test_not_this_alone_removes_what_is_there(picking: Any, video_site: Site) -> None:
-    picking.check("[name=sign][value=not]", force=True)
+    picking.focus("[name=sign][value=this]")
+    picking.keyboard.press("ArrowRight")
     click(picking, 0.5, 0.5)
     [subject] = subjects(video_site, lambda all: len(all) == 1)
     assert subject["keep"] is False
@@ -245,23 +246,21 @@ def test_a_refused_subject_is_taken_back(picking: Any, video_site: Site) -> None
     assert options(video_site)["subjects"] == [subject]
 
 
-def test_the_mode_is_offered_only_with_a_chooser_of_points(
-    page: Any, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mode_is_offered_only_with_a_chooser_of_points(page: Any, site: Site) -> None:
     page.goto(site.url)
     page.wait_for_selector("#pick")
     assert page.is_disabled("#pick-open"), "there is no video"
     page.evaluate("subjects => localStorage.setItem('mattebox.options', JSON.stringify({ subjects }))", [ME])
     page.click("#drawer-open")
-    assert page.eval_on_selector_all("#control-chooser option", "all => all.map((e) => e.value)") == ["auto", "scene"]
-    monkeypatch.setitem(CHOOSERS, "scene", ChooserRecord("scene", "", "Classes", "Finds classes.", ("class",)))
-    page.reload()
-    page.wait_for_selector(".tile-choice img")
-    state(page, "idle")
-    assert page.is_hidden("#pick")
-    page.check("input[value='color:#f4f1ea']")
-    kept = page.evaluate("JSON.parse(localStorage['mattebox.options'])")
-    assert "subjects" not in kept, "the server would refuse every offer"
+    assert page.eval_on_selector_all("#control-chooser option", "all => all.map((e) => e.value)") == ["auto", "quick"]
+    with registered(NAMING):
+        page.reload()
+        page.wait_for_selector(".tile-choice img")
+        state(page, "idle")
+        assert page.is_hidden("#pick")
+        page.check("input[value='color:#f4f1ea']")
+        kept = page.evaluate("JSON.parse(localStorage['mattebox.options'])")
+        assert "subjects" not in kept, "the server would refuse every offer"
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from stream.records.choosers import CHOOSERS
 from stream.records.options import View
+from tests.chooser_records import NAMING, QUICK, registered
 from tests.media import TALK, numbered_clip, remuxed
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.static.pages import png
-from tests.web.static.test_pick import SCENE, drag, near
+from tests.web.static.test_pick import drag, near
 from tests.web.videos.file_worker import FileWorkerDouble, done
 from tests.web.videos.tus import uploaded
 
@@ -24,8 +24,9 @@ STILL = "!document.querySelector('#pick video').seeking"
 
 
 @pytest.fixture(autouse=True)
-def chooser(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CHOOSERS, "scene", SCENE)
+def chooser() -> Iterator[None]:
+    with registered(QUICK):
+        yield
 
 
 @pytest.fixture
@@ -186,16 +187,12 @@ def test_a_finished_video_is_run_again_with_other_subjects(
     assert newest["options"] | {"subjects": []} == first["options"] | {"subjects": []}
 
 
-def test_without_a_chooser_nothing_is_offered(
-    videos: Any, files: FileWorkerDouble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(CHOOSERS, "scene")
-    for name in list(CHOOSERS):
-        monkeypatch.delitem(CHOOSERS, name)
-    videos.reload()
-    videos.set_input_files("#files", [TALK])
-    videos.wait_for_selector(READY)
-    assert videos.is_hidden(".draft button:has-text('Pick subjects')")
+def test_without_a_chooser_of_points_nothing_is_offered(videos: Any, files: FileWorkerDouble) -> None:
+    with registered(NAMING):
+        videos.reload()
+        videos.set_input_files("#files", [TALK])
+        videos.wait_for_selector(READY)
+        assert videos.is_hidden(".draft button:has-text('Pick subjects')")
 
 
 @pytest.mark.parametrize("size", [(390, 844), (1440, 900)])

@@ -9,8 +9,8 @@ export class PickPanel {
   constructor({ place, subjects }) {
     this.subjects = subjects;
     this.chips = make("ul", { className: "subjects", aria: { label: PICK.subjects } });
-    this.add = button("plus", PICK.add, () => this.#add());
-    this.add.append(PICK.add);
+    this.add = make("button", { type: "button", className: "quiet" }, icon("plus"), PICK.add);
+    this.add.addEventListener("click", () => this.#add());
     this.undo = button("undo", PICK.undo, () => this.#travel("undo"));
     this.redo = button("redo", PICK.redo, () => this.#travel("redo"));
     this.signs = make("fieldset", { className: "segments signs" }, make("legend", { className: "unseen" }, PICK.sign),
@@ -85,8 +85,7 @@ export class PickPanel {
 }
 
 function button(image, label, act) {
-  const element = make("button", { type: "button", className: image === "plus" ? "quiet" : "bare", title: label,
-    ...(image !== "plus" && { aria: { label } }) }, icon(image));
+  const element = make("button", { type: "button", className: "bare", title: label, aria: { label } }, icon(image));
   element.addEventListener("click", act);
   return element;
 }

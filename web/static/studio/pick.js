@@ -28,6 +28,7 @@ export class Pick {
       say: (text) => this.panel.say(text) });
     this.button.addEventListener("click", () => this.pick(!this.picking));
     find("tool-mirror").addEventListener("click", () => this.layer.place());
+    for (const video of find("stage").querySelectorAll("video")) video.addEventListener("resize", () => this.layer.place());
     addEventListener("keydown", (event) => this.#key(event));
     this.subjects.addEventListener("change", () => this.#sendSoon());
     choices.addEventListener("change", () => this.#follow());
@@ -40,9 +41,8 @@ export class Pick {
     this.#follow();
   }
 
-  /** The video comes from another element, or another connection. */
-  show(video) {
-    video.addEventListener("resize", () => this.layer.place());
+  /** Called when another element, or another connection, shows the video. */
+  shown() {
     this.#showCamera();
     this.layer.place();
   }

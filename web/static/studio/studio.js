@@ -165,7 +165,7 @@ const delayMs = () => (choices.value("temporal") === "offline" ? 1800 : 0);
 function videoShown(video) {
   tools.follow(video);
   recording.follow(video);
-  pick.show(video);
+  pick.shown();
 }
 
 function follow() {
