@@ -16,6 +16,8 @@ from stream.errors import EngineError, MatteboxError, NotLoaded
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame, VideoInfo
 from stream.records.options import Options, Refine
+from workers.choosers import unsure
+from workers.choosers.unsure import Unsure
 from workers.device.threads import yield_to_others
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine, EngineState, Prepared, Result
@@ -69,6 +71,7 @@ class Matte:
 
     others: further renditions of the same matte, output as `Frame.others`; for live video `set_others` changes them.
     start_s: where in the video the frames' times begin: the times of prompts are from the video's start.
+    unsure: when subjects of a file were not found, from the video's start.
     info: properties of the output, known after `open`. `close` closes `backdrop` and those of `others`.
 
     Frames of a file may be held back, to keep all steps busy and to fill the engine's batch. Frames of live video are
@@ -89,8 +92,8 @@ class Matte:
         start_s: float = 0.0,
     ) -> None:
         past = past or Past()
-        self._start_s = start_s
-        self._options, self._engine, self._live = options, engine, live
+        self._options, self._engine, self._live, self._start_s = options, engine, live, start_s
+        self.unsure: list[Unsure] = []
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._batch = 1 if live or engine.recurrent else engine.batch
         self._tuning = self._tuned()
@@ -244,6 +247,8 @@ class Matte:
         result = results.result()[index]
         if result is None:
             return self._cover(frame)
+        if result.unsure and not self._live:
+            unsure.add(self.unsure, result.unsure, self._in_video(frame).time_s)
         matted = MattedFrame(frame, result.alpha, result.foreground)
         if self._tuning is None or result.steady:
             return [self._renditions.draw(matted)]

@@ -39,7 +39,13 @@ class ChooserRecord:
     catalogue: str = ""
 
 
-_RECORDS: tuple[ChooserRecord, ...] = ()
+_RECORDS: tuple[ChooserRecord, ...] = (
+    ChooserRecord(
+        "mask", "workers.choosers.given:Given", "Own masks (mask)",
+        "The masks are the subject: pictures or videos that you drew, or made with another program.",
+        prompts=("mask",), live=Rank(30, "the masks are the subject"), files=Rank(30, "the masks are the subject"),
+    ),
+)  # fmt: skip
 
 CHOOSERS = {record.name: record for record in _RECORDS}
 """By name, in the order of lists that users see."""

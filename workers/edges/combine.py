@@ -20,6 +20,7 @@ _BAND_PX = 2  # of the region, on either side of its border: where the true bord
 _BESIDE, _WINDOW_PX = (0.15, 0.4), 9
 _INSIDE, _EDGE_WINDOW_PX = (0.05, 0.2), 5
 _EXPECTED = 0.1  # weight of differences inside the band for those beside it
+_REMOVED = (0.2, 0.8)  # values of a region to be removed that count as 0 and 1
 _GRID_PX = 320  # largest side of the grid for everything but the result
 _UNIT = np.float32(1 / 255)
 
@@ -39,7 +40,7 @@ def within(alpha: Alpha, region: Alpha, luma: Plane, removed: Alpha | None = Non
     (H, W), of the picture. removed: the region of what is not to be seen, of any size; it wins where both are 1.
     """
     size = _size(alpha, region, luma)
-    kept = region if removed is None else np.clip(1 - _resized(removed, region.shape), 0, region)
+    kept = region if removed is None else _minus(region, removed)
     grid = _on_grid(kept, size)
     inner, outer = _f32(cv2.erode(grid, _disc(_BAND_PX))), _dilated(grid)
     trust = _trust(alpha, grid, inner, outer)
@@ -65,6 +66,11 @@ def without(alpha: Alpha, removed: Alpha, luma: Plane) -> Alpha:
     return _f32(cv2.multiply(_resized(alpha, size), np.clip(left, 0, 1)))
 
 
+def _minus(region: Alpha, removed: Alpha) -> Alpha:
+    """The region without what is removed; half of a pixel at the border of both is in neither."""
+    return _f32(np.maximum(region - _smoothstep(_resized(removed, region.shape), *_REMOVED), 0))
+
+
 def _within(alpha: Alpha, fitted: Alpha, inner: Alpha, outer: Alpha, trust: Alpha) -> Alpha:
     """At full size: between the region's limits, the engine's alpha or the fitted region."""
     alpha = _f32(cv2.subtract(alpha, fitted))
@@ -81,7 +87,7 @@ def _trust(alpha: Alpha, grid: Alpha, inner: Alpha, outer: Alpha) -> Alpha:
     It counts less where both differ on the sides of the band, which is another object, or inside it, which is a
     displaced edge, and if the engine's alpha has hardly more pixels than the region.
     """
-    band, difference = outer - inner, cv2.absdiff(_resized(alpha, grid.shape), grid)
+    band, difference = outer - inner, _f32(cv2.absdiff(_resized(alpha, grid.shape), grid))
     beside = _mean(difference, 1 - (1 - np.float32(_EXPECTED)) * band, _WINDOW_PX)
     inside = _mean(difference, band + np.float32(1e-3), _EDGE_WINDOW_PX)
     finer = np.clip(0.5 * (alpha.shape[1] / grid.shape[1] - 1), 0.0, 1.0)

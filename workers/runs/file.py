@@ -17,7 +17,8 @@ from stream.settings import Settings
 from stream.sinks import check_input, open_sink
 from stream.sources import is_live, open_source
 from stream.sources.base import SourceOptions
-from workers import engines
+from workers import choosers, engines
+from workers.choosers import unsure
 from workers.device import threads
 from workers.engines.base import Engine
 from workers.engines.for_pictures import ForPictures, picture_options
@@ -62,7 +63,8 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     check(task)
     threads.apply(settings)
     began_s = time.monotonic()
-    engines.choose(task.options, live=False, settings=settings)  # raises UsageError early
+    engines.choose(task.options, live=False, settings=settings)  # these raise UsageError early
+    choosers.choose(task.options, live=False, settings=settings)
     sink = open_sink(task.output, task.options, settings)
     with ExitStack() as unless_pumped:
         requested = SourceOptions(task.start_s, task.end_s, task.size, stream=task.stream, metadata=task.metadata)
@@ -81,7 +83,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     finally:
         reporter.stop()
     names = str(task.source), str(task.output), engine.name, engine.device
-    warnings = [*source.warnings, *sink.warnings]
+    warnings = [*source.warnings, *sink.warnings, *unsure.warnings(matte.unsure)]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 

@@ -35,7 +35,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def planned(path: Path, *subjects: str, chooser: str = "auto") -> Plan:
     options = Options.read(engine="chroma", subjects=list(subjects), chooser=chooser)
     job = Job(id="j", source="s", outputs=(Output(format="mkv"),), options=options)
-    return make_plan(job, path, engines.load("chroma", options, SETTINGS), SETTINGS)[0]
+    engine = engines.load("chroma", Options(engine="chroma"), SETTINGS)
+    return make_plan(job, path, engine, SETTINGS)[0]
 
 
 def test_a_video_whose_chooser_follows_the_subjects_is_not_cut(clip: Path) -> None:
