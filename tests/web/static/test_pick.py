@@ -247,8 +247,12 @@ def test_a_refused_subject_is_taken_back(picking: Any, video_site: Site) -> None
 
 
 def test_the_mode_is_offered_only_with_a_chooser_of_points(page: Any, site: Site) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(site.url)
     page.wait_for_selector("#pick")
+    page.wait_for_selector(".tile-choice img")
+    controls = page.locator("#drawer-open").bounding_box()
+    assert controls["y"] + controls["height"] <= 900, "the rest stays above the fold"
     assert page.is_disabled("#pick-open"), "there is no video"
     page.evaluate("subjects => localStorage.setItem('mattebox.options', JSON.stringify({ subjects }))", [ME])
     page.click("#drawer-open")
