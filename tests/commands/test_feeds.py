@@ -145,8 +145,8 @@ def test_subjects_of_a_feed_are_set_replaced_and_removed(site: Site, tmp_path: P
         assert (ann["name"], ann["prompts"][0]) == ("ann", "point:0.5,0.25")
         assert re.fullmatch("mask:upload:[0-9a-f]{32}@2", ann["prompts"][1])
 
-        words = ("--option", f"subjects=ann={mask}", "--option", "subjects=not:box:1,2,30,40", "--json")
-        code, stdout, stderr = feeds(site, "set", "drawn", *words)
+        both = ("--option", f"subjects=ann={mask}", "--option", "subjects=not:box:1,2,30,40", "--json")
+        code, stdout, stderr = feeds(site, "set", "drawn", *both)
         assert (code, stderr) == (0, "")
         again, removed = json.loads(stdout)["options"]["subjects"]
         assert again["prompts"] == [ann["prompts"][1].removesuffix("@2")], "the same file is uploaded once"
