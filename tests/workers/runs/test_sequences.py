@@ -1,5 +1,6 @@
 """`mattebox file` with picture sequences, from files to files: levels, numbers, edges, and what is left behind."""
 
+from fractions import Fraction
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from stream.errors import EncodeError, UnreadableMedia, UnsupportedOutput, UsageError
+from stream.picture.frames import tag_bt709
 from stream.progress import LineReporter, Report
 from stream.records.options import Options
 from stream.settings import Settings
@@ -114,7 +116,8 @@ def test_a_mov_has_more_levels_than_8_bits(tmp_path: Path) -> None:
     run(source, tmp_path / "out.mov")
     with av.open(str(tmp_path / "out.mov")) as container:
         frame = next(container.decode(video=0))
-        assert (container.streams.video[0].average_rate, container.streams.video[0].frames) == (24, 3)
+        assert container.streams.video[0].average_rate == 24
+        assert container.streams.video[0].frames == 3
     luma = np.frombuffer(memoryview(frame.planes[0]), np.uint16).reshape(frame.height, -1)[INSIDE]
     assert len(np.unique(luma)) > 256
 
@@ -127,6 +130,39 @@ def test_a_video_as_a_sequence_of_each_kind(tmp_path: Path) -> None:
     for name in names:
         np.testing.assert_array_equal(read(tmp_path / "a" / f"{name}.tif"), read(tmp_path / "b" / f"{name}.png"))
     assert (tmp_path / "a" / "timestamps.txt").read_text() == (tmp_path / "b" / "timestamps.txt").read_text()
+
+
+def deep_clip(path: Path, pix_fmt: str, trc: int = 1) -> Path:
+    """Three frames of `shot` as FFV1. trc: the transfer curve in the file's tags."""
+    _, pixels = shot(path.parent / "frames", [1])
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = pixels.shape[1], pixels.shape[0], pix_fmt
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb48le").reformat(
+                format=pix_fmt, dst_colorspace="ITU709", src_color_range="JPEG", dst_color_range="MPEG"
+            )
+            tag_bt709(frame)
+            frame.color_trc, frame.pts, frame.time_base = trc, number, Fraction(1, 24)
+            tag_bt709(stream.codec_context)
+            stream.codec_context.color_trc = trc
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_video_of_16_bits_keeps_them(tmp_path: Path) -> None:
+    _, pixels = shot(tmp_path / "frames", [1])
+    run(deep_clip(tmp_path / "deep.mkv", "yuv444p16le"), tmp_path / "out" / "%d.tif")
+    cut = read(tmp_path / "out" / "3.tif")
+    assert len(np.unique(cut[INSIDE][..., 0])) >= 1000
+    assert np.abs(cut[INSIDE][..., :3].astype(int) - pixels[INSIDE]).max() <= 8, "of 65535; half a step of the chroma"
+
+
+def test_hdr_is_converted_with_8_bits(tmp_path: Path) -> None:
+    run(deep_clip(tmp_path / "hdr.mkv", "yuv420p10le", trc=16), tmp_path / "out" / "%d.tif", background="none")
+    assert read(tmp_path / "out" / "1.tif").dtype == np.uint8
 
 
 def test_views_have_the_depth_of_the_input(tmp_path: Path) -> None:
