@@ -1,5 +1,6 @@
 """A ViTMatte with few, random weights, as a folder that `save_pretrained` writes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import nn
 _LIBRARY: Any = transformers  # whose types are incomplete
 
 
-def tiny_vitmatte(folder: Path) -> Path:
+def tiny_vitmatte(folder: Path, fusion: Sequence[int] = (8, 8, 8, 8)) -> Path:
+    """fusion: channels of the fusion blocks."""
     backbone = _LIBRARY.VitDetConfig(
         hidden_size=32,
         num_hidden_layers=2,
@@ -26,7 +28,7 @@ def tiny_vitmatte(folder: Path) -> Path:
         out_features=["stage2"],
     )
     config = _LIBRARY.VitMatteConfig(
-        backbone_config=backbone, hidden_size=32, convstream_hidden_sizes=[8, 8, 8], fusion_hidden_sizes=[8, 8, 8, 8]
+        backbone_config=backbone, hidden_size=32, convstream_hidden_sizes=[8, 8, 8], fusion_hidden_sizes=list(fusion)
     )
     with torch.random.fork_rng():
         torch.manual_seed(4)

@@ -4,6 +4,7 @@ The preprocessing is that of the published processor, which needs torchvision. K
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from stream.picture.frames import Alpha, Plane
 from workers.weights.transformers_loading import load
 
 _MEAN = _DEVIATION = 0.5  # of colours in 0-1, as in training
+_FUSION = (256, 128, 64, 32)  # channels of the published networks
 _STRIDE = 32  # both sides of the network's input are multiples of it
 
 
@@ -26,8 +28,8 @@ class VitMatte:
     def __init__(self, folder: Path, threads: int) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.set_num_threads(threads)
-        self._network = load(folder, "VitMatteForImageMatting").to(self.device).eval()
-        self.batch = 16 if self.device.type == "cuda" else 4
+        self._network = load(folder, "VitMatteForImageMatting", _with_sizes).to(self.device).eval()
+        self.batch = 16 if self.device.type == "cuda" else 2  # on a CPU more take memory, but hardly less time
 
     @torch.inference_mode()
     def __call__(self, pictures: Plane, trimaps: Plane) -> Alpha:
@@ -35,6 +37,12 @@ class VitMatte:
         height, width = trimaps.shape[1:]
         alphas = self._network(pixel_values(pictures, trimaps, self.device)).alphas
         return np.asarray(alphas[:, 0, :height, :width].float().cpu().numpy(), np.float32)
+
+
+def _with_sizes(config: dict[str, Any]) -> dict[str, Any]:
+    """A `config.json` with the sizes of the fusion blocks. The default of transformers 5 is a tuple, which its network
+    cannot use."""
+    return {"fusion_hidden_sizes": list(_FUSION)} | config
 
 
 def pixel_values(pictures: Plane, trimaps: Plane, device: torch.device) -> Tensor:

@@ -1,5 +1,6 @@
 """ViTMatte on a device: the input of its published processor, and the outputs of transformers' own class."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,13 @@ def test_weights_of_another_model_are_refused(folder: Path, tmp_path: Path) -> N
     (tmp_path / "config.json").write_text((folder / "config.json").read_text().replace("VitMatteFor", "Other"))
     with pytest.raises(WeightsError, match="not for VitMatteForImageMatting"):
         VitMatte(tmp_path, 1)
+
+
+def test_a_configuration_may_leave_out_the_default_sizes(tmp_path: Path, pictures: tuple[Plane, Plane]) -> None:
+    """transformers' own default for them does not work."""
+    folder = tiny_vitmatte(tmp_path, (256, 128, 64, 32))
+    config = folder / "config.json"
+    content = json.loads(config.read_text())
+    content.pop("fusion_hidden_sizes", None)
+    config.write_text(json.dumps(content))
+    assert VitMatte(folder, 1)(*pictures).shape == (2, 70, 98)
