@@ -1,6 +1,7 @@
 """A file matted in segments and joined, compared with the same file in one pass."""
 
 import io
+import sys
 import zipfile
 from fractions import Fraction
 from itertools import pairwise
@@ -266,6 +267,25 @@ def test_smoothing_leaves_no_seam(tmp_path: Path) -> None:
     theirs = read(in_one_pass(job, job.outputs[0], video, tmp_path))
     assert len(plan.spans) == 2
     assert apart(read(ours), theirs) < 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short")
+def test_refinement_is_the_same_as_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers")
+    from tests.tiny_vitmatte import tiny_vitmatte
+
+    refining = SETTINGS.model_copy(update={"vitmatte": str(tiny_vitmatte(tmp_path / "weights"))})
+    monkeypatch.setattr(sys.modules[__name__], "SETTINGS", refining)
+    video = write_video(tmp_path / "clip.mp4", map(drifting, range(66)), options={"g": "11"})
+    plain, job = (
+        job_of(Output(format="mkv", view=View.MATTE), options={"edges": {"refine": refine}})
+        for refine in ("off", "vitmatte")
+    )
+    plan, (ours,) = in_segments(job, video, tmp_path)
+    assert len(plan.spans) == 2
+    assert apart(read(ours), read(in_one_pass(job, job.outputs[0], video, tmp_path))) == 0.0
+    assert apart(read(ours), read(in_one_pass(plain, plain.outputs[0], video, tmp_path))) > 1.0
 
 
 @pytest.mark.usefixtures("short")
