@@ -1,4 +1,4 @@
-"""`mattebox models`: lists, downloads, verifies and exports weights."""
+"""`mattebox models`: lists, downloads, verifies and exports weights; lists their classes."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ from commands import shared_options
 from commands.messages import to_stderr
 from commands.overwriting import check_file
 
-app = typer.Typer(help="Weights: list, download, verify, export.", no_args_is_help=True)
+app = typer.Typer(help="Weights: list, download, verify, export, list classes.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -74,6 +74,24 @@ def verify(name: Name) -> None:
         return
     known.verify(name, settings())
     print(f"{name}: the file has the known sha256; licence {known.weights(name).licence}")
+
+
+@app.command("classes")
+def classes(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="[MODEL]", help="Weights of mask2former; default: those of MATTEBOX_MASK2FORMER."),
+    ] = "",
+    as_json: shared_options.Json = False,
+) -> None:
+    """List the classes that `class:` prompts can name, one a line, with all their names."""
+    from stream.settings import settings
+    from workers.weights import class_names
+    from workers.weights.transformers_repos import CATALOGUES
+
+    spec = model.removeprefix("mask2former:") or settings().mask2former
+    for names in class_names.of_local(CATALOGUES["mask2former"], spec, settings()).listed():
+        print(json.dumps({"names": names}) if as_json else ", ".join(names))
 
 
 @app.command("export")

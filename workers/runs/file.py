@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from stream.address import Address
@@ -14,10 +15,12 @@ from stream.records.engines import AUTO
 from stream.records.metadata import Metadata
 from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks import check_input, open_sink
+from stream.sinks import check_input, open_sink, takes_photos
+from stream.sinks.parts.numbered_pictures import PictureOptions
 from stream.sources import is_live, open_source
 from stream.sources.base import SourceOptions
-from workers import engines
+from workers import choosers, engines
+from workers.choosers import unsure
 from workers.device import threads
 from workers.engines.base import Engine
 from workers.engines.for_pictures import ForPictures, picture_options
@@ -27,7 +30,8 @@ from workers.scene.backgrounds import Backdrop, open_background
 
 @dataclass(frozen=True)
 class FileRun:
-    """A recording to matte. source, output: addresses or paths. The other fields are as in `SourceOptions`."""
+    """A recording to matte. source, output: addresses or paths. pictures: how those of a sequence are written; None:
+    with the defaults. The other fields are as in `SourceOptions`."""
 
     source: Address | Path
     output: Address | Path
@@ -37,6 +41,9 @@ class FileRun:
     size: tuple[int, int] = (0, 0)
     stream: int | None = None
     metadata: Metadata = Metadata.KEEP
+    rate: Fraction | None = None
+    hold: bool = False
+    pictures: PictureOptions | None = None
 
 
 class SharedEngine:
@@ -62,10 +69,20 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     check(task)
     threads.apply(settings)
     began_s = time.monotonic()
-    engines.choose(task.options, live=False, settings=settings)  # raises UsageError early
-    sink = open_sink(task.output, task.options, settings)
+    engines.choose(task.options, live=False, settings=settings)  # these raise UsageError early
+    choosers.choose(task.options, live=False, settings=settings)
+    sink = open_sink(task.output, task.options, settings, task.pictures)
     with ExitStack() as unless_pumped:
-        requested = SourceOptions(task.start_s, task.end_s, task.size, stream=task.stream, metadata=task.metadata)
+        requested = SourceOptions(
+            task.start_s,
+            task.end_s,
+            task.size,
+            task.stream,
+            task.rate,
+            task.hold,
+            photos=takes_photos(task.output),
+            metadata=task.metadata,
+        )
         source = open_source(task.source, requested, settings)
         unless_pumped.callback(source.close)
         check_input(task.output, source.info)
@@ -73,7 +90,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
         unless_pumped.callback(backdrop.close)
         engine = (shared or SharedEngine()).get(task.options, settings, reporter)
         unless_pumped.pop_all()
-    matte = _matte(task.options, engine, backdrop, source.info)
+    matte = _matte(task.options, engine, backdrop, source.info, task.start_s)
     loaded_s = time.monotonic()
     try:
         reporter.start(source.info, {"input": str(task.source), "engine": engine.name, "device": engine.device})
@@ -81,13 +98,13 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     finally:
         reporter.stop()
     names = str(task.source), str(task.output), engine.name, engine.device
-    warnings = [*source.warnings, *sink.warnings]
+    warnings = [*source.warnings, *sink.warnings, *unsure.warnings(matte.unsure)]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
-def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo) -> Matte:
+def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo, start_s: float) -> Matte:
     if info.still is None:
-        return Matte(options, engine, backdrop)
+        return Matte(options, engine, backdrop, start_s=start_s)
     return Matte(picture_options(options, engine.name), ForPictures(engine), backdrop)
 
 

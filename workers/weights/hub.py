@@ -29,6 +29,20 @@ def download(repo: str, file: str, name: str, settings: Settings, revision: str 
         ) from exc
 
 
+def download_if_published(repo: str, file: str, name: str, settings: Settings, revision: str) -> None:
+    """As `download`, for a file that not every repository has. Does nothing if the network may not be used."""
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    if settings.offline:
+        return
+    try:
+        download(repo, file, name, settings, revision)
+    except WeightsError as exc:
+        missing = isinstance(exc.__cause__, EntryNotFoundError)
+        if not missing or isinstance(exc.__cause__, LocalEntryNotFoundError):  # the latter: no connection
+            raise
+
+
 def cached(repo: str, file: str, settings: Settings) -> Path | None:
     """The file if it is on this disk, else None. Never uses the network."""
     from huggingface_hub import try_to_load_from_cache

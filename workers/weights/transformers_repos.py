@@ -1,8 +1,9 @@
 """Published weights of transformers' models: their short names, their repositories on the model hub, and the cached
 folders. The only list of them.
 
-Of a repository, only `config.json` and tensor files are downloaded. A folder that `save_pretrained` wrote is used as it
-is. `workers/weights/transformers_loading.py` loads both.
+Of a repository, only its configuration (`config.json`, for some models `preprocessor_config.json`) and tensor files are
+downloaded. A folder that `save_pretrained` wrote is used as it is. `workers/weights/transformers_loading.py` loads
+both.
 """
 
 import json
@@ -18,6 +19,7 @@ from workers.weights.known import Say
 
 CONFIG = "config.json"
 TENSORS = "model.safetensors"
+PREPROCESSOR = "preprocessor_config.json"
 INDEX = "model.safetensors.index.json"  # of tensors that are stored in several files
 _SHARD = re.compile(r"\w[\w.-]*\.safetensors")
 
@@ -50,11 +52,13 @@ class Catalogue:
 
     It has the interface of the modules that engines' records name (`EngineRecord.catalogue`). name: the first part of
     `mattebox models pull NAME:VARIANT`, and of a field of `Settings`. model: the class of weights that are not listed.
+    preprocessor: also download `preprocessor_config.json`, if the repository has it.
     """
 
     name: str
     model: str
     VARIANTS: Mapping[str, Repo]
+    preprocessor: bool = False
     MODULES = hub.MODULES
 
     def parse(self, spec: str) -> tuple[Repo, Path | None]:
@@ -118,6 +122,8 @@ class Catalogue:
             commit = config.parent.name
             for file in (*_published_tensors(repo.repo, name, settings, commit), *repo.files):
                 hub.verified(hub.download(repo.repo, file, name, settings, commit), name)
+            if self.preprocessor:
+                hub.download_if_published(repo.repo, PREPROCESSOR, name, settings, commit)
         except WeightsError as exc:
             if not repo.gated or settings.offline:
                 raise
@@ -153,6 +159,8 @@ def _published_tensors(repo: str, name: str, settings: Settings, commit: str) ->
     return [TENSORS]
 
 
+_CLASSES = "finds the classes of ADE20K"
+_MATTING = "computes the edges of mattes (--refine vitmatte)"
 _TRACKING = "follows subjects from points, boxes and masks"
 
 CATALOGUES = {
@@ -183,6 +191,59 @@ CATALOGUES = {
                     3440,
                     gated=True,
                     files=("tokenizer.json",),
+                )
+            },
+        ),
+        Catalogue(
+            "mask2former",
+            "Mask2FormerForUniversalSegmentation",
+            {
+                **{
+                    size: Repo(
+                        f"facebook/mask2former-swin-{size}-ade-semantic",
+                        "Mask2FormerForUniversalSegmentation",
+                        "other",
+                        _CLASSES,
+                        size_mb,
+                    )
+                    for size, size_mb in (("large", 866), ("small", 276))
+                },
+                "eomt": Repo(
+                    "tue-mps/ade20k_semantic_eomt_large_512", "EomtForUniversalSegmentation", "MIT", _CLASSES, 1270
+                ),
+                "eomt-coco": Repo(
+                    "tue-mps/coco_panoptic_eomt_large_640",
+                    "EomtForUniversalSegmentation",
+                    "MIT",
+                    "finds the classes of COCO",
+                    1270,
+                ),
+            },
+            preprocessor=True,
+        ),
+        Catalogue(
+            "faces",
+            "SegformerForSemanticSegmentation",
+            {
+                "faces": Repo(
+                    "jonathandinu/face-parsing",
+                    "SegformerForSemanticSegmentation",
+                    "CC0-1.0",
+                    "finds what people wear on their heads",
+                    339,
+                )
+            },
+            preprocessor=True,
+        ),
+        Catalogue(
+            "vitmatte",
+            "VitMatteForImageMatting",
+            {
+                name: Repo(f"hustvl/vitmatte-{repo}", "VitMatteForImageMatting", "Apache-2.0", _MATTING, size_mb)
+                for name, repo, size_mb in (
+                    ("small", "small-composition-1k", 103),
+                    ("small-distinctions", "small-distinctions-646", 103),
+                    ("base-distinctions", "base-distinctions-646", 387),
                 )
             },
         ),
