@@ -13,10 +13,12 @@ from stream.fetch.safe_http import fetch
 from stream.pump import Warnings
 from stream.records.job_store import JobTask
 from stream.records.jobs import PLAN, Job, Media, Output, StoredResult, segment_name
+from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.parts.joined import Part
 from stream.storage import Storage, keys
 from workers import choosers, engines
+from workers.edges import foreground
 from workers.engines.base import Engine
 from workers.files import segments
 from workers.files.join import Whole
@@ -230,12 +232,21 @@ class Tasks:
 
     def _loaded(self, job: Job, name: str, chooser: str) -> Engine:
         """chooser: its name; "" for a video without subjects."""
-        options = job.options.model_copy(update={"chooser": chooser}) if chooser else job.options
-        key = (name, chooser, engines.read_options(options), options.keep)
+        options = _showing_most(job)
+        options = options.model_copy(update={"chooser": chooser}) if chooser else options
+        colours = foreground.should_estimate(options, soft=True)  # depends on view and background, too
+        key = (name, chooser, engines.read_options(options), options.keep, colours)
         if self._engine is None or self._engine[0] != key:
             self._engine = None  # frees its memory before another engine is loaded
             self._engine = key, engines.load(name, options, self._settings)
         return self._engine[1]
+
+
+def _showing_most(job: Job) -> Options:
+    """The options of an output that shows the subject's colours, for the engine of all outputs; if none does, those of
+    the job."""
+    outputs = [output.options(job.options) for output in job.outputs]
+    return next((options for options in outputs if foreground.should_estimate(options, soft=True)), job.options)
 
 
 def _notes(task: JobTask, plan: Plan) -> list[Note]:
