@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         "large", description="weights of the chooser mask2former: a name, repo id or folder of Mask2Former or EoMT"
     )
     faces: str = Field("faces", description="weights that find what `keep` names: a name, repo id or folder")
+    vitmatte: str = Field(
+        "small", description="weights of --refine vitmatte: a name, a repo id, or a folder that save_pretrained wrote"
+    )
     half: bool = Field(True, description="half precision, where the device supports it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
     health_file: Path | None = Field(

@@ -125,11 +125,12 @@ FacePart = Literal["hair", "hat", "glasses", "earring", "necklace"]
 
 
 class Refine(StrEnum):
-    """Guided upsampling: fits a small matte to the edges of the picture."""
+    """How the matte's edges are fitted to the picture: by guided upsampling, or by a network."""
 
     AUTO = "auto"  # as part of temporal smoothing, for engines with coarse mattes
     ON = "on"  # with and without temporal smoothing
     OFF = "off"
+    VITMATTE = "vitmatte"  # a network computes them at full resolution; for files and pictures
 
 
 class Edges(BaseModel):
@@ -137,7 +138,10 @@ class Edges(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    refine: Refine = Field(Refine.AUTO, description="Fit the edges of the matte to the edges in the picture.")
+    refine: Annotated[Refine, Since(2, ("vitmatte",))] = Field(
+        Refine.AUTO,
+        description="Fit the edges of the matte to the edges in the picture; vitmatte: by a network, for fine hair.",
+    )
     threshold: float = Field(
         0.5, ge=0.05, le=0.95, description="The alpha that becomes one half; a lower value includes more."
     )

@@ -145,8 +145,8 @@ def test_subjects_of_a_feed_are_set_replaced_and_removed(site: Site, tmp_path: P
         assert (ann["name"], ann["prompts"][0]) == ("ann", "point:0.5,0.25")
         assert re.fullmatch("mask:upload:[0-9a-f]{32}@2", ann["prompts"][1])
 
-        words = ("--option", f"subjects=ann={mask}", "--option", "subjects=not:box:1,2,30,40", "--json")
-        code, stdout, stderr = feeds(site, "set", "drawn", *words)
+        both = ("--option", f"subjects=ann={mask}", "--option", "subjects=not:box:1,2,30,40", "--json")
+        code, stdout, stderr = feeds(site, "set", "drawn", *both)
         assert (code, stderr) == (0, "")
         again, removed = json.loads(stdout)["options"]["subjects"]
         assert again["prompts"] == [ann["prompts"][1].removesuffix("@2")], "the same file is uploaded once"
@@ -154,12 +154,12 @@ def test_subjects_of_a_feed_are_set_replaced_and_removed(site: Site, tmp_path: P
 
         none = ("--option", "subjects=null", "--option", "chooser=null", "--json")
         assert json.loads(feeds(site, "set", "drawn", *none)[1])["options"]["subjects"] == []
-        for words, message in (
+        for faulty, message in (
             (("--option", "subjects=mask:nothing.png"), "--subject: mask:nothing.png: No such file or directory"),
             (("--option", "subjects=words:"), "--subject: 'words:' is not a prompt; write words:TEXT, or text "
              "without a colon"),
         ):  # fmt: skip
-            assert feeds(site, "set", "drawn", *words) == (2, "", f"error: {message}\n")
+            assert feeds(site, "set", "drawn", *faulty) == (2, "", f"error: {message}\n")
     assert feeds(site, "remove", "drawn")[0] == 0
 
 

@@ -10,7 +10,6 @@ from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVide
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.choosers.tracking import Tracker
-from workers.device.birefnet_runner import half_precision
 from workers.models.repvit import RepVit
 from workers.weights import transformers_loading
 from workers.weights.known import Say, silent
@@ -29,11 +28,7 @@ class EdgeTam(Tracker):
         folder = catalogue.find(settings.edgetam, settings, say)
         model = transformers_loading.load(folder, catalogue.model, with_own_backbone)
         _correct_scores_of_masks(model)
-        torch.set_num_threads(settings.cores())
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        super().__init__(
-            model, EdgeTamVideoInferenceSession, device, half_precision(device) if settings.half else torch.float32
-        )
+        super().__init__(model, EdgeTamVideoInferenceSession, settings)
 
 
 class RepVitConfig(PreTrainedConfig):  # type: ignore[misc]

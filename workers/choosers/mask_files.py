@@ -5,24 +5,36 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stream.errors import UsageError
+from stream.errors import DiskError, UsageError
 from stream.picture.frames import Alpha
+from stream.settings import Settings
+from stream.storage.local_copies import SCHEME, nearby
 
 _FORMATS = ("PNG", "TIFF", "WEBP", "BMP", "JPEG")
-_MAX_PIXELS = 36_000_000
 
 
-def read_mask(path: str) -> Alpha:
-    """float32 (h, w), 0.0 to 1.0: a picture's alpha channel or, if it has none, its brightness. Raises UsageError."""
-    if not Path(path).is_file():
-        raise UsageError(f"mask: {path} {'is a folder' if Path(path).is_dir() else 'does not exist'}")
+def read_mask(text: str, settings: Settings) -> Alpha:
+    """float32 (h, w), 0.0 to 1.0: a picture's alpha channel or, if it has none, its brightness. text: of the prompt, a
+    path or a storage key. Raises UsageError."""
+    path = _local(text, settings)
+    if not path.is_file():
+        raise UsageError(f"mask: {text} {'is a folder' if path.is_dir() else 'does not exist'}")
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                raise UsageError(f"mask: {path} has {image.width}x{image.height} pixels, more than {_MAX_PIXELS}")
+            if image.width * image.height > settings.max_pixels:
+                raise UsageError(f"mask: {text} is {image.width}x{image.height}, over {settings.max_pixels:,} pixels")
             return _region(image)
-    except (OSError, ValueError, SyntaxError) as exc:  # what Pillow raises for damaged files
-        raise UsageError(f"mask: {path} is not a readable picture ({', '.join(_FORMATS)})") from exc
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:  # of damaged files
+        raise UsageError(f"mask: {text} is not a readable picture ({', '.join(_FORMATS)})") from exc
+
+
+def _local(text: str, settings: Settings) -> Path:
+    if not text.startswith(SCHEME):
+        return Path(text)
+    try:
+        return nearby(text.removeprefix(SCHEME), settings)
+    except (FileNotFoundError, ValueError, DiskError) as exc:
+        raise UsageError(f"mask: {text} cannot be fetched: {exc}") from None
 
 
 def _region(image: Image.Image) -> Alpha:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from stream.errors import UsageError
 from stream.picture.frames import Alpha
 from stream.records.subjects import Prompt
+from stream.settings import Settings
 from workers.choosers.mask_files import read_mask
 
 _OUTSIDE, _INSIDE, _TOP_LEFT, _BOTTOM_RIGHT = range(4)  # labels of points, as the networks were trained
@@ -47,12 +48,12 @@ def points(prompts: Sequence[Prompt], width: int, height: int, size: int) -> Poi
     return Points(coordinates[None, None], labels[None, None])
 
 
-def mask(prompts: Sequence[Prompt], size: int) -> Tensor | None:
+def mask(prompts: Sequence[Prompt], size: int, settings: Settings) -> Tensor | None:
     """The union of the masks among the prompts: float32 (1, 1, size, size), 0 or 1; None if there are none.
 
     Raises UsageError for a mask that cannot be read.
     """
-    masks = [_resized(read_mask(prompt.text), size) for prompt in prompts if prompt.kind == "mask"]
+    masks = [_resized(read_mask(prompt.text, settings), size) for prompt in prompts if prompt.kind == "mask"]
     return torch.stack(masks).amax(0) if masks else None
 
 

@@ -1,12 +1,10 @@
 """SAM 2.1: follows subjects from points, boxes and masks. The large sizes need a GPU."""
 
-import torch
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
 from stream.records.options import Options
 from stream.settings import Settings
 from workers.choosers.tracking import Tracker
-from workers.device.birefnet_runner import half_precision
 from workers.weights import transformers_loading
 from workers.weights.known import Say, silent
 from workers.weights.transformers_repos import CATALOGUES
@@ -20,8 +18,4 @@ class Sam2(Tracker):
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         catalogue = CATALOGUES[self.name]
         model = transformers_loading.load(catalogue.find(settings.sam2, settings, say), catalogue.model)
-        torch.set_num_threads(settings.cores())
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        super().__init__(
-            model, Sam2VideoInferenceSession, device, half_precision(device) if settings.half else torch.float32
-        )
+        super().__init__(model, Sam2VideoInferenceSession, settings)

@@ -24,7 +24,6 @@ from workers.choosers import network_input
 from workers.choosers.base import Choice, Question
 from workers.choosers.tracking import Tracker
 from workers.choosers.tracks import Tracks
-from workers.device.birefnet_runner import half_precision
 from workers.device.tensors import Bytes
 from workers.weights import transformers_loading
 from workers.weights.known import Say, silent
@@ -54,13 +53,11 @@ class Sam3(Tracker):
         catalogue = CATALOGUES[self.name]
         folder = catalogue.find(settings.sam3, settings, say)
         self._tokenizer = _tokenizer(folder / _TOKENIZER)
-        torch.set_num_threads(settings.cores())
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._video = transformers_loading.load(folder, catalogue.model).to(device)
+        self._video = transformers_loading.load(folder, catalogue.model)
         self._phrases: dict[str, Phrase] = {}
         self._last: tuple[Bytes, Any] | None = None  # a picture and its features, which words and tracker share
-        dtype = half_precision(device) if settings.half else torch.float32
-        super().__init__(self._video.tracker_model, Sam3TrackerVideoInferenceSession, device, dtype)
+        super().__init__(self._video.tracker_model, Sam3TrackerVideoInferenceSession, settings)
+        self._video.to(self._device)
 
     def _answer(self, question: Question, memory: Tracks) -> Choice:
         choice = super()._answer(question, memory)

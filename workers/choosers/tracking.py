@@ -16,13 +16,15 @@ from torch import Tensor
 from stream.errors import EngineError
 from stream.picture.frames import Alpha, Frame
 from stream.records.subjects import Prompt, Subject
+from stream.settings import Settings
 from workers.choosers import network_input, prompt_tensors
 from workers.choosers.base import Choice, Chooser, Question
 from workers.choosers.tracks import Prompted, Reach, Track, Tracks, outputs, restore
-from workers.device.birefnet_runner import DEVIATION, MEAN
+from workers.device.birefnet_runner import DEVIATION, MEAN, half_precision
 from workers.device.tensors import Bytes
 
 KINDS = ("point", "box", "mask")
+_ROUNDING_S = 1e-4  # of times in prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,17 @@ class Found:
 
 class Tracker(Chooser):
     """A video's state is its `Tracks`. model: with transformers' interface of `Sam2VideoModel`. session: the class of
-    its sessions. dtype: in which most of it is computed."""
+    its sessions."""
 
     recurrent = True
     mean: Sequence[float] = MEAN
     deviation: Sequence[float] = DEVIATION
 
-    def __init__(self, model: Any, session: Any, device: torch.device, dtype: torch.dtype) -> None:
-        self._model = model.to(device)
-        self._session, self._device, self._dtype = session, device, dtype
+    def __init__(self, model: Any, session: Any, settings: Settings) -> None:
+        torch.set_num_threads(settings.cores())
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = half_precision(self._device) if settings.half else torch.float32
+        self._model, self._session, self._settings = model.to(self._device), session, settings
         config = self._model.config
         self._size = int(config.image_size)
         self._reach = Reach(config.num_maskmem - 1, config.max_object_pointers_in_encoder - 1)
@@ -53,7 +57,7 @@ class Tracker(Chooser):
         self._model.mask_decoder.register_forward_hook(
             lambda _module, _inputs, output: self._overlaps.append(output[1])
         )
-        self.device = f"{device.type} in {str(dtype).removeprefix('torch.')}"
+        self.device = f"{self._device.type} in {str(self._dtype).removeprefix('torch.')}"
 
     def prepare(self, frame: Frame) -> Bytes:
         return network_input.square(frame, self._size)
@@ -159,7 +163,7 @@ class Tracker(Chooser):
         masked: set[str] = set()
         for name, frame in prompted.items():
             number = names.index(name)
-            if (drawn := prompt_tensors.mask(frame.prompts, self._size)) is not None:
+            if (drawn := prompt_tensors.mask(frame.prompts, self._size, self._settings)) is not None:
                 session.add_mask_inputs(number, index, drawn)
                 masked.add(name)
             elif points := prompt_tensors.points(frame.prompts, frame.width, frame.height, self._size):
@@ -183,7 +187,7 @@ def _conditioning(session: Any, number: int) -> Mapping[int, Any]:
 
 def _due(subject: Subject, time_s: float) -> tuple[Prompt, ...]:
     """The prompts of a subject that apply at this time."""
-    return tuple(prompt for prompt in subject.prompts if prompt.kind in KINDS and prompt.at_s <= time_s)
+    return tuple(prompt for prompt in subject.prompts if prompt.kind in KINDS and prompt.at_s <= time_s + _ROUNDING_S)
 
 
 def _added(track: Track, subject: Subject, time_s: float) -> tuple[Prompt, ...]:

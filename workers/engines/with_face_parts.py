@@ -43,6 +43,7 @@ class WithFaceParts:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
         self.measure, self.recall, self.chooser = engine.measure, engine.recall, engine.chooser
+        self.refined = engine.refined
         self._engine, self._network, self._keep = engine, network, tuple(keep)
 
     def prepare(self, frame: Frame) -> Input:

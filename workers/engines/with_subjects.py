@@ -57,7 +57,7 @@ class WithSubjects:
     def __init__(self, engine: Engine, chooser: Chooser) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent or chooser.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
-        self.measure, self.chooser = engine.measure, chooser.name
+        self.measure, self.refined, self.chooser = engine.measure, engine.refined, chooser.name
         self._engine, self._chooser = engine, chooser
 
     def recall(self, measured: str) -> Memory:

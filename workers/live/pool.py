@@ -121,10 +121,7 @@ class Engines:
         return DeviceThread(keeping)
 
     def _load_engine(self, name: str, options: Options) -> DeviceThread:
-        shared = Options(
-            key=options.key, foreground=options.foreground, roi=options.roi
-        )  # the other options do not affect the engine
-        engine = engines.load(name, shared, self._settings)
+        engine = engines.load(name, engines.read_options(options), self._settings)
         warm_up(engine)
         return DeviceThread(engine)
 
@@ -163,7 +160,7 @@ class Engines:
         """Videos with equal keys share an engine and a chooser. Raises UsageError."""
         name, _ = engines.choose(options, live=True, settings=self._settings)
         chooser, _ = choosers.choose(options, live=True, settings=self._settings)
-        return Key(name, chooser, (options.key, options.foreground, options.roi), options.keep)
+        return Key(name, chooser, engines.read_options(options), options.keep)
 
     async def close(self) -> None:
         """End the threads of all engines."""

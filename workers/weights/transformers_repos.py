@@ -160,6 +160,7 @@ def _published_tensors(repo: str, name: str, settings: Settings, commit: str) ->
 
 
 _CLASSES = "finds the classes of ADE20K"
+_MATTING = "computes the edges of mattes (--refine vitmatte)"
 _TRACKING = "follows subjects from points, boxes and masks"
 
 CATALOGUES = {
@@ -233,6 +234,18 @@ CATALOGUES = {
                 )
             },
             preprocessor=True,
+        ),
+        Catalogue(
+            "vitmatte",
+            "VitMatteForImageMatting",
+            {
+                name: Repo(f"hustvl/vitmatte-{repo}", "VitMatteForImageMatting", "Apache-2.0", _MATTING, size_mb)
+                for name, repo, size_mb in (
+                    ("small", "small-composition-1k", 103),
+                    ("small-distinctions", "small-distinctions-646", 103),
+                    ("base-distinctions", "base-distinctions-646", 387),
+                )
+            },
         ),
     )
 }
