@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options
@@ -59,7 +60,7 @@ class Mask2former(Chooser):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtype = half_precision(device) if settings.half else torch.float32
         model = _model(folder) or catalogue.model
-        network = transformers_loading.load(folder, model)
+        network: Any = transformers_loading.load(folder, model)
         self._by_window = model == _EOMT
         self._preprocessing = preprocessing.read(folder, _default(network, model), origin)
         normalisation = self._preprocessing.mean, self._preprocessing.deviation
@@ -139,7 +140,7 @@ def _model(folder: Path) -> str:
     return next((name for name in names if name in listed), "")
 
 
-def _default(network: nn.Module, model: str) -> Preprocessing:
+def _default(network: Any, model: str) -> Preprocessing:
     """The figures for weights without a preprocessor_config.json."""
     if model == _EOMT:
         side = int(network.config.image_size)

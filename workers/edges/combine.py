@@ -20,7 +20,7 @@ _BAND_PX = 2  # of the region, on either side of its border: where the true bord
 _BESIDE, _WINDOW_PX = (0.15, 0.4), 9
 _INSIDE, _EDGE_WINDOW_PX = (0.05, 0.2), 5
 _EXPECTED = 0.1  # weight of differences inside the band for those beside it
-_REMOVED = (0.2, 0.8)  # values of a region to be removed that count as 0 and 1
+_REMOVED = (0.0, 0.5)  # values of a region to be removed that count as 0 and 1
 _GRID_PX = 320  # largest side of the grid for everything but the result
 _UNIT = np.float32(1 / 255)
 
@@ -67,7 +67,7 @@ def without(alpha: Alpha, removed: Alpha, luma: Plane) -> Alpha:
 
 
 def _minus(region: Alpha, removed: Alpha) -> Alpha:
-    """The region without what is removed; half of a pixel at the border of both is in neither."""
+    """The region without what is removed. Pixels at the border of both are mostly in neither."""
     return _f32(np.maximum(region - _smoothstep(_resized(removed, region.shape), *_REMOVED), 0))
 
 
@@ -99,10 +99,18 @@ def _mean(values: Alpha, weight: Alpha, side: int) -> Alpha:
 
 
 def _fitted(region: Alpha, luma: Plane) -> Alpha:
-    """The region at the picture's size, float32: fitted to its edges, unless it has nearly its resolution."""
+    """The region at the picture's size, float32: fitted to its edges, unless it has nearly its resolution.
+
+    What the guided filter takes from the texture of the picture is taken back: reduced to the region's size, the result
+    is the region again. On our clip, MAD of ideal regions of 1/4, 1/8 and 1/16: 3.5, 6.6 and 18.1; filtered 6.3, 16.8
+    and 41.3; with this correction 3.4, 4.8 and 13.6.
+    """
     if 2 * region.shape[1] >= luma.shape[1]:
         return _resized(region, luma.shape).copy()
-    return guided.upsample(region, luma) * _UNIT
+    height, width = (max(1, min(side, full // 4)) for side, full in zip(region.shape, luma.shape, strict=True))
+    fitted = _f32(guided.upsample(_resized(region, (height, width)), luma) * _UNIT)
+    cv2.add(fitted, _resized(region - _resized(fitted, region.shape), luma.shape), dst=fitted)
+    return _f32(np.clip(fitted, 0, 1, out=fitted))
 
 
 def _size(alpha: Alpha, region: Alpha, luma: Plane) -> tuple[int, int]:

@@ -68,7 +68,7 @@ def united(alpha: Alpha, parts: Alpha, face: Alpha) -> Alpha:
     kept = np.isin(pieces, touched) & (solid > 0) & (parts > _SUBJECT / 2)
     low, high = _SOFT
     soft = np.clip((parts - low) / (high - low), 0.0, 1.0).astype(np.float32)
-    return np.maximum(alpha, soft * _dilated(kept, reach))
+    return np.asarray(np.maximum(alpha, soft * _dilated(kept, reach)), np.float32)
 
 
 def _head(piece: npt.NDArray[np.bool_]) -> Box:

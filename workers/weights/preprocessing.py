@@ -96,7 +96,7 @@ def _rgb(values: Any) -> Rgb:
     return red, green, blue
 
 
-def _sides(**sides: Any) -> dict[str, int]:
+def _sides(**sides: Any) -> dict[str, Any]:
     if not all(isinstance(side, int) and 0 <= side <= 4096 for side in sides.values()):
         raise ValueError(f"size: {sides}")
     return sides

@@ -48,8 +48,7 @@ LEFT, RIGHT, BESIDE = soft_disc(90), soft_disc(230), soft_disc(160, 34)
 
 
 def test_it_is_better_than_the_region_and_than_the_engine() -> None:
-    """Measured, MAD: 6.6 of selfie; of the regions, and combined: 6.1 and 4.7 (1/8), 17.3 and 5.8 (1/16). Of rvm 3.3:
-    3.3 and 2.5 (1/4), 6.1 and 2.8 (1/8)."""
+    """On the first frames. docs/architecture.md has the figures of whole clips."""
     frames, true = clip(count=FRAMES), truth()[:FRAMES]
     alphas = [result.alpha for result in run(Selfie(Options(), Settings()), frames)]
     for times, share in ((8, 0.9), (16, 1.0)):

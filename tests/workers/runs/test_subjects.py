@@ -119,7 +119,7 @@ def test_times_at_which_a_subject_was_not_found_are_reported(clip: Path, tmp_pat
 
 def test_prompts_that_no_chooser_understands_are_refused_before_anything_is_opened(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no chooser understands"):
-        matted(tmp_path / "missing.mp4", tmp_path, "mask:a.png", "b=point:0.5,0.5")
+        matted(tmp_path / "missing.mp4", tmp_path, "mask:a.png", "b=class:dog")
 
 
 def test_a_picture_shows_the_chosen_subject(tmp_path: Path) -> None:
