@@ -12,7 +12,7 @@ from commands.record_options import with_flags
 from stream.errors import UsageError
 from stream.records.engines import AUTO
 from stream.records.options import Edges, FeedOptions, Options, Temporal, View
-from stream.records.subjects import Subject, parse_subjects
+from stream.records.subjects import Prompt, Subject, parse_subjects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class MattingOptions:
     foreground: shared_options.Foreground = "auto"
     key: shared_options.Key = None
     subjects: shared_options.Subjects = None
+    hint: shared_options.Hint = None
     chooser: shared_options.Chooser = AUTO
     size: shared_options.Size = None
 
@@ -40,7 +41,8 @@ class MattingOptions:
         return FeedOptions.read(**self._fields(edges, weights), slate=slate)
 
     def _fields(self, edges: Edges, weights: str | None) -> dict[str, Any]:
-        if self.chooser != AUTO and not self.subjects:
+        specs = self._specs()
+        if self.chooser != AUTO and not specs:
             raise UsageError(f"--chooser {self.chooser} needs --subject")
         return {
             "engine": shared_options.engine_with(weights, self.engine),
@@ -52,9 +54,16 @@ class MattingOptions:
             "foreground": self.foreground,
             "roi": self.roi,
             "key": self.key,
-            "subjects": read_subjects(self.subjects or ()),
+            "subjects": read_subjects(specs),
             "chooser": self.chooser,
         }
+
+    def _specs(self) -> list[str]:
+        specs = list(self.subjects or ())
+        if self.hint is not None:
+            shared_options.check_name(self.hint)
+            specs.append(Prompt(kind="mask", text=self.hint).spec())
+        return specs
 
     @property
     def size_px(self) -> tuple[int, int]:

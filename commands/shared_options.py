@@ -46,6 +46,12 @@ Subjects = Annotated[
         help=f"A subject: {SUBJECT_SPEC}; not: removes what the prompt finds. Repeatable.",
     ),
 ]
+Hint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="A rough mask of the subject, a picture or a video: short for --subject mask:FILE."
+    ),
+]
 Chooser = Annotated[str, typer.Option(metavar="NAME", help=f"What finds --subject: {', '.join(chooser_names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
 Steadied = Annotated[Temporal, typer.Option(help="Temporal smoothing of the matte.")]
