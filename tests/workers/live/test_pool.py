@@ -161,3 +161,35 @@ def test_a_shared_chooser_is_called_by_one_thread_at_a_time() -> None:
         thread.join()
     assert (len(found), most) == (4, [1] * 4)
     assert shared.busy_s > 0
+
+
+@asynctest
+async def test_parts_of_faces_are_kept_with_one_engine_and_one_network(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from tests.workers.choosers.tiny_segmenters import segformer
+    from workers.engines.with_face_parts import WithFaceParts
+
+    segformer().save_pretrained(tmp_path)
+    engines = Engines(Settings(faces=str(tmp_path), half=False, offline=True))
+    plain = await engines.get(Options(engine="chroma"))
+    keeping = [await engines.get(Options.read(engine="chroma", keep=keep)) for keep in ("hat", "hair,hat", "hat")]
+    assert keeping[0] is keeping[2]
+    inner = [device._engine for device in keeping]
+    assert all(isinstance(engine, WithFaceParts) and engine._engine is plain for engine in inner)
+    assert len({id(engine._network) for engine in inner if isinstance(engine, WithFaceParts)}) == 1
+    frames = clip(160, 120, 1)
+    (result,) = infer(keeping[0], frames, [None])
+    assert (result.alpha >= infer(plain, frames, [None])[0].alpha).all()
+    await engines.close()
+
+
+@asynctest
+async def test_without_the_network_for_faces_a_video_is_shown_without_the_parts(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    engines = Engines(Settings(faces=str(tmp_path / "none")))
+    options = Options.read(engine="chroma", keep="hat")
+    video = Video(options)
+    await engines.provide(video, options, "a video")
+    assert video.notice == "the parts to keep cannot be found: none does not exist"
+    assert video.engine is await engines.get(Options(engine="chroma"))
+    await engines.close()
