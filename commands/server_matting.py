@@ -49,5 +49,7 @@ def parameters(options: Options, background: str, subjects: Sequence[str] = ()) 
         chosen["key"] = "#{:02x}{:02x}{:02x}".format(*options.key)
     if shows_room(options):  # which the user asked for
         chosen["show_room"] = "true"
-    texts = {name: str(value) for name, value in chosen.items()}
-    return {"background": background} | texts | ({"subjects": list(subjects)} if subjects else {})
+    chosen |= {"subjects": list(subjects)} if subjects else {}
+    return {"background": background} | {
+        name: value if isinstance(value, list) else str(value) for name, value in chosen.items()
+    }

@@ -17,15 +17,15 @@ from web.stores.backgrounds import BackgroundStore
 
 T = TypeVar("T", bound=Options)
 
-_LISTS = frozenset({"subjects"})
-"""The options that are lists: queries and forms repeat them."""
+_LISTS = frozenset({"keep", "subjects"})
+"""The options that are lists: queries and forms may repeat them. A single text may be a list, too."""
 
 
 def from_fields(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The options in the fields of a query or form. The last one counts if a field that is no list is repeated."""
     pairs = list(fields)
-    lists = {name: [value for key, value in pairs if key == name] for name in _LISTS & {key for key, _ in pairs}}
-    return dict(pairs) | lists
+    lists = {name: [value for key, value in pairs if key == name] for name in _LISTS}
+    return dict(pairs) | {name: values for name, values in lists.items() if len(values) > 1}
 
 
 def read_options(

@@ -26,12 +26,12 @@ def test_options_become_parameters_that_the_server_reads() -> None:
     assert dict(parse_qsl(urlencode(sent))) == sent
 
 
-def test_subjects_are_repeated_parameters() -> None:
+def test_lists_are_repeated_parameters() -> None:
     with registered():
-        options = Options.read(subjects=["ann=a hat", "not:dog"], chooser="quick")
+        options = Options.read(subjects=["ann=a hat", "not:dog"], chooser="quick", keep="hat,glasses")
     sent = parameters(options, "blur:0.5", specs(options.subjects))
     assert parse_qsl(urlencode(sent, doseq=True)) == [
-        ("background", "blur:0.5"), ("chooser", "quick"),
+        ("background", "blur:0.5"), ("chooser", "quick"), ("keep", "hat"), ("keep", "glasses"),
         ("subjects", "ann=words:a hat"), ("subjects", "removed=not:class:dog"),
     ]  # fmt: skip
 

@@ -175,14 +175,16 @@ def test_a_mask_of_another_user_does_not_exist(users: Site, camera_offer: str) -
         assert begin(alice, camera_offer, options=options).status_code == 201
 
 
-def test_a_whip_address_repeats_subjects(http: httpx.Client, camera_offer: str) -> None:
-    query = urlencode({"subjects": TEXTS, "chooser": "quick", "edges.feather": 2}, doseq=True)
+def test_a_whip_address_repeats_lists(http: httpx.Client, camera_offer: str) -> None:
+    query = urlencode(
+        {"subjects": TEXTS, "chooser": "quick", "keep": ["hat", "glasses"], "edges.feather": 2}, doseq=True
+    )
     offer = camera_offer.replace("a=sendrecv", "a=sendonly")
     response = http.post(f"/whip/drawn?{query}", content=offer, headers=SDP)
     assert response.status_code == 201, response.text
     (session,) = [each for each in http.get("/api/sessions").json()["sessions"] if each["name"] == "drawn"]
     assert session["options"]["subjects"] == OBJECTS
-    assert session["options"]["edges"]["feather"] == 2
+    assert (session["options"]["keep"], session["options"]["edges"]["feather"]) == (["hat", "glasses"], 2)
     http.delete(response.headers["location"])
 
 

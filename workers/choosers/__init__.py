@@ -69,7 +69,7 @@ def _automatic(options: Options, live: bool, settings: Settings, has_cuda: Calla
     record, reason, lacking = select(candidates, live, settings, has_cuda)
     if record is not None:
         return record.name, reason
-    remedies = [*lacking.weights, *lacking.packages, *lacking.gpu]
+    remedies = [*lacking.weights[:1], *lacking.packages[:1], *lacking.gpu[:1]]  # those of the highest rank
     if unranked := [candidate.name for candidate in candidates if not list(ranked([candidate], live))]:
         remedies.append(f"auto does not select {' or '.join(unranked)}; name it with --chooser")
     kinds = listed(options.prompt_kinds)

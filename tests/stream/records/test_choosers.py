@@ -7,7 +7,7 @@ import pytest
 from stream.errors import UsageError
 from stream.records.choosers import CHOOSERS, chooser_names, listed, misunderstood, understanding
 from stream.records.options import Options
-from stream.records.subjects import KINDS
+from stream.records.subjects import KINDS, PromptKind
 from stream.settings import Settings
 from tests.chooser_records import FOLLOWING, NAMING, QUICK, READING, registered
 
@@ -24,9 +24,10 @@ def test_every_record_is_complete() -> None:
         assert pickle.loads(pickle.dumps(record)) == record
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("job", ["live", "files"])
-def test_ranks_are_unique(job: str) -> None:
-    orders = [rank.order for record in CHOOSERS.values() if (rank := getattr(record, job)) is not None]
+def test_ranks_for_a_kind_of_prompt_are_unique(job: str, kind: PromptKind) -> None:
+    orders = [rank.order for record in understanding({kind}) if (rank := getattr(record, job)) is not None]
     assert len(set(orders)) == len(orders)
 
 

@@ -84,6 +84,9 @@ def test_a_missing_package_is_named_with_what_installs_it() -> None:
             load("quick", Options(), Settings())
     with registered(lacking, FOLLOWING):
         assert chosen(POINT, live=True)[0] == "following"
+    lower = replace(FOLLOWING, modules=("no_such_package",), files=Rank(1, "follows points"))
+    with registered(lower, lacking), pytest.raises(UsageError, match=f"prompts is available here; {command}$"):
+        chosen(POINT)  # only the better one is named
 
 
 def test_a_rank_for_gpus_counts_only_with_one() -> None:
