@@ -106,7 +106,7 @@ def _request(
 ) -> "Request":
     """All checks that need no video. Raises UsageError, BackgroundError."""
     from stream.records.jobs import Job, Output
-    from workers import engines
+    from workers import choosers, engines
     from workers.batch.films import Request
     from workers.files.segments import check
     from workers.runs.many import Formats
@@ -122,6 +122,7 @@ def _request(
     )  # fmt: skip
     check(job)
     engines.choose(options, live=False, settings=settings)
+    choosers.choose(options, live=False, settings=settings)
     check_background(options.background, settings)
     return Request(job, json.dumps(_weights(settings)))
 
@@ -138,11 +139,13 @@ def _shared(settings: "Settings") -> dict[str, Any]:
 
 def _with_absolute_paths(options: "Options") -> "Options":
     """Nodes have other working folders."""
-    background = options.background
-    if not background.path:
-        return options
-    moved = background.model_copy(update={"path": os.path.abspath(background.path)})
-    return options.model_copy(update={"background": moved})
+    background, subjects = (
+        options.background,
+        tuple(subject.with_masks(os.path.abspath) for subject in options.subjects),
+    )
+    if background.path:
+        background = background.model_copy(update={"path": os.path.abspath(background.path)})
+    return options.model_copy(update={"background": background, "subjects": subjects})
 
 
 def _absolute_weights(weights: str | None) -> str | None:

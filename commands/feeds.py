@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import typer
 
 from commands import job_request, shared_options
-from commands.matting_options import MattingOptions, with_matting_options
+from commands.matting_options import MattingOptions, read_subjects, with_matting_options
 from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
 from commands.passwords import TOKEN_FILE_HELP, PasswordFile, address_of, token_of, with_password_of
 from commands.remote_options import LOCAL, Token, Url, remote_at
@@ -39,6 +39,7 @@ WhepToken = Annotated[
 ]
 WhepTokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help=TOKEN_FILE_HELP)]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate of the source and outputs.")]
+_SUBJECTS = "subjects="
 ShowRoom = Annotated[bool, typer.Option("--show-room", help="Allow the outputs to show the unmatted room.")]
 
 
@@ -83,6 +84,9 @@ def add(
     options, of_server = job_request.read_options(matting, edges)
     job_request.check_background(options.background, shared_options.settings_with(None, options.engine))
     chosen = options.model_dump(mode="json", exclude_defaults=True) | _slate(slate)
+    if options.subjects:
+        job_request.check_masks(options.subjects)
+        chosen["subjects"] = job_request.uploaded_subjects(remote, options.subjects)
     if shared_options.was_given(context, "background") or not address.lower().startswith("live:"):
         # else the server chooses: none, because such a stream is matted already
         chosen["background"] = of_server or job_request.uploaded_background(remote, options.background)
@@ -142,7 +146,8 @@ def change(
     option: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE", help="A matting option, such as background=blur:0.8 or edges.feather=2; repeatable."
+            metavar="NAME=VALUE",
+            help="A matting option, such as background=blur:0.8, edges.feather=2 or subjects=SPEC; repeatable.",
         ),
     ] = None,
     add: Annotated[
@@ -180,8 +185,12 @@ def change(
 
 
 def _options(remote: "Remote", feed: dict[str, Any], pairs: list[str]) -> dict[str, Any]:
-    """The options to send, from NAME=VALUE texts. A background from a file is uploaded. Raises UsageError."""
+    """The options to send, from NAME=VALUE texts. A background and masks from files are uploaded. Raises UsageError."""
     options: dict[str, Any] = {}
+    subjects = [pair.removeprefix(_SUBJECTS) for pair in pairs if pair.startswith(_SUBJECTS)]
+    if subjects and subjects != ["null"]:
+        options["subjects"] = job_request.uploaded_subjects(remote, read_subjects(subjects))
+        pairs = [pair for pair in pairs if not pair.startswith(_SUBJECTS)]
     for pair in pairs:
         field, equals, text = pair.partition("=")
         if not equals:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from commands.matting_options import MattingOptions, PartOptions
 from stream.errors import BackgroundError, TooLarge, UsageError
@@ -12,6 +12,7 @@ from stream.picture.timing import clock
 from stream.records import http_paths
 from stream.records.formats import DEFAULT, FORMATS, PICTURE_DEFAULT, OutputFormat, check_alpha, for_input
 from stream.records.options import Background, Edges, Options, View
+from stream.records.subjects import Subject, specs
 from stream.settings import Settings
 from stream.suggestions import choose
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from commands.client import Remote
 
 _OF_SERVER = ("gallery:", "upload:")
-"""Prefixes of backgrounds stored on the server, which the command line accepts as well."""
+"""Prefixes of backgrounds and masks stored on the server, which the command line accepts as well."""
+_FLAGS = {"subjects": "subject"}
+"""The flags of fields that have another name."""
 
 
 def read_options(matting: MattingOptions, edges: Edges) -> tuple[Options, str]:
@@ -27,7 +30,7 @@ def read_options(matting: MattingOptions, edges: Edges) -> tuple[Options, str]:
     spec = matting.background if matting.background.startswith(_OF_SERVER) else ""
     options = (replace(matting, background="green") if spec else matting).options(edges)
     if fault := options.misplaced():
-        raise UsageError(f"--{fault[0]}: {fault[1]}")
+        raise UsageError(f"--{_FLAGS.get(fault[0], fault[0])}: {fault[1]}")
     return options, spec
 
 
@@ -98,7 +101,12 @@ def check_server(
     of_server: a background stored there, or "". video: a file to be uploaded. Raises RemoteError, UsageError, TooLarge.
     """
     menu = remote.ask("GET", http_paths.OPTIONS)
-    choose("--engine", options.engine, menu["options"]["properties"]["engine"]["enum"])
+    fields = menu["options"]["properties"]
+    choose("--engine", options.engine, fields["engine"]["enum"])
+    if options.subjects:
+        if "chooser" not in fields:
+            raise UsageError("--subject: the server is of an older version, which knows no subjects")
+        choose("--chooser", options.chooser, fields["chooser"]["enum"])
     for output in outputs:
         choose("--result", output["format"], [known["name"] for known in menu["formats"]])
     if of_server:
@@ -121,6 +129,40 @@ def uploaded_background(remote: "Remote", background: Background) -> str:
     except OSError as exc:
         raise BackgroundError(f"{background.path}: {exc.strerror}") from None
     return remote.add_background(content)
+
+
+def uploaded_subjects(remote: "Remote", subjects: Sequence[Subject]) -> list[str]:
+    """The specs of the subjects on the server, to which the files of their masks are uploaded, each once.
+
+    Raises RemoteError, UsageError.
+    """
+    stored: dict[str, str] = {}
+
+    def on_server(path: str) -> str:
+        if path not in stored:
+            stored[path] = path if path.startswith(_OF_SERVER) else remote.add_background(_mask(path))
+        return stored[path]
+
+    return specs(subject.with_masks(on_server) for subject in subjects)
+
+
+def check_masks(subjects: Sequence[Subject]) -> None:
+    """Raise UsageError if a mask is not a file that can be read."""
+    for path in (path for subject in subjects for path in subject.masks):
+        if not path.startswith(_OF_SERVER):
+            _open_mask(path).close()
+
+
+def _mask(path: str) -> bytes:
+    with _open_mask(path) as file:
+        return file.read()
+
+
+def _open_mask(path: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as exc:
+        raise UsageError(f"--subject: mask:{path}: {exc.strerror}") from None
 
 
 def body(

@@ -99,8 +99,11 @@ def submit(
     if video:
         job_request.check_video(video, request, settings())
     job_request.check_background(options.background, settings())
+    job_request.check_masks(options.subjects)
     job_request.check_server(remote, options, of_server, outputs, video)
     request["options"]["background"] = of_server or job_request.uploaded_background(remote, options.background)
+    if options.subjects:
+        request["options"]["subjects"] = job_request.uploaded_subjects(remote, options.subjects)
     request |= {"upload": _uploaded(remote, video)} if video else {"url": source}
     job = remote.submit(request)
     if watch:

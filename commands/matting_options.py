@@ -3,7 +3,7 @@
 An option added to `MattingOptions` or to `Edges` is an option of all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ from commands import shared_options
 from commands.record_options import with_flags
 from commands.shared_options import MissingFiles
 from stream.errors import UsageError
+from stream.records.engines import AUTO
 from stream.records.options import Edges, FeedOptions, Options, Temporal, View
+from stream.records.subjects import Prompt, Subject, parse_subjects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,10 @@ class MattingOptions:
     roi: shared_options.Roi = False
     foreground: shared_options.Foreground = "auto"
     key: shared_options.Key = None
+    keep: shared_options.Keep = ""
+    subjects: shared_options.Subjects = None
+    hint: shared_options.Hint = None
+    chooser: shared_options.Chooser = AUTO
     size: shared_options.Size = None
 
     def options(self, edges: Edges, weights: str | None = None) -> Options:
@@ -37,6 +43,9 @@ class MattingOptions:
         return FeedOptions.read(**self._fields(edges, weights), slate=slate)
 
     def _fields(self, edges: Edges, weights: str | None) -> dict[str, Any]:
+        specs = self._specs()
+        if self.chooser != AUTO and not specs:
+            raise UsageError(f"--chooser {self.chooser} needs --subject")
         return {
             "engine": shared_options.engine_with(weights, self.engine),
             "background": self.background,
@@ -47,12 +56,30 @@ class MattingOptions:
             "foreground": self.foreground,
             "roi": self.roi,
             "key": self.key,
+            "keep": self.keep,
+            "subjects": read_subjects(specs),
+            "chooser": self.chooser,
         }
+
+    def _specs(self) -> list[str]:
+        specs = list(self.subjects or ())
+        if self.hint is not None:
+            shared_options.check_name(self.hint)
+            specs.append(Prompt(kind="mask", text=self.hint).spec())
+        return specs
 
     @property
     def size_px(self) -> tuple[int, int]:
         """(width, height), with 0 for a side that is not set. Raises UsageError."""
         return shared_options.parse_size(self.size)
+
+
+def read_subjects(specs: Sequence[str]) -> tuple[Subject, ...]:
+    """Raises UsageError."""
+    try:
+        return parse_subjects(specs)
+    except ValueError as exc:
+        raise UsageError(f"--subject: {exc}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The request to a server to matte a live source: the addresses of its stream, with the options of the command line."""
 
 import secrets
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from commands import job_request
@@ -28,7 +29,8 @@ def on_server(matting: MattingOptions, edges: Edges, server: str, token: str, in
         raise UsageError(f"--server {server} is no Mattebox server") from None
     background = of_server or job_request.uploaded_background(remote, options.background)
     address, name = server.rstrip("/"), f"camera-{secrets.token_hex(6)}"
-    query = urlencode(parameters(options, background))
+    subjects = job_request.uploaded_subjects(remote, options.subjects)
+    query = urlencode(parameters(options, background, subjects), doseq=True)
     return options, Server(
         Address.read(f"whip+{address}/whip/{name}?{query}"),
         Address.read(f"whep+{address}/whep/{name}"),
@@ -37,14 +39,15 @@ def on_server(matting: MattingOptions, edges: Edges, server: str, token: str, in
     )
 
 
-def parameters(options: Options, background: str) -> dict[str, str]:
-    """The options as parameters of a WHIP address. background: the server's spec."""
+def parameters(options: Options, background: str, subjects: Sequence[str] = ()) -> dict[str, str | list[str]]:
+    """The options as parameters of a WHIP address; a list is repeated. background, subjects: the server's specs."""
     from web.privacy import shows_room
 
-    chosen = options.model_dump(mode="json", exclude_defaults=True, exclude={"background", "edges", "key"})
+    chosen = options.model_dump(mode="json", exclude_defaults=True, exclude={"background", "edges", "key", "subjects"})
     chosen |= {f"edges.{name}": value for name, value in options.edges.model_dump(exclude_defaults=True).items()}
     if options.key is not None:
         chosen["key"] = "#{:02x}{:02x}{:02x}".format(*options.key)
     if shows_room(options):  # which the user asked for
         chosen["show_room"] = "true"
-    return {"background": background} | {name: str(value) for name, value in chosen.items()}
+    texts = {name: str(value) for name, value in chosen.items()}
+    return {"background": background} | texts | ({"subjects": list(subjects)} if subjects else {})

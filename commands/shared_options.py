@@ -6,15 +6,17 @@ See `record_options.py` for options made from the fields of a record.
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from stream.errors import UsageError
+from stream.records.choosers import chooser_names
 from stream.records.engines import AUTO, ENGINES, implied_by, names, offered, taking
 from stream.records.formats import NAMES
 from stream.records.metadata import Metadata
-from stream.records.options import BACKGROUND_SPECS, Temporal, View
+from stream.records.options import BACKGROUND_SPECS, FacePart, Temporal, View
+from stream.records.subjects import SUBJECT_SPEC
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -37,6 +39,21 @@ Slate = Annotated[
 ]
 Background = Annotated[str, typer.Option(metavar="SPEC", help=f"The new background: {BACKGROUND_SPECS}.")]
 Engine = Annotated[str, typer.Option(metavar="NAME", help=f"The engine: {', '.join(names())}.")]
+Subjects = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subject",
+        metavar="SPEC",
+        help=f"A subject: {SUBJECT_SPEC}; not: removes what the prompt finds. Repeatable.",
+    ),
+]
+Hint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="A rough mask of the subject, a picture or a video: short for --subject mask:FILE."
+    ),
+]
+Chooser = Annotated[str, typer.Option(metavar="NAME", help=f"What finds --subject: {', '.join(chooser_names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
 Steadied = Annotated[Temporal, typer.Option(help="Temporal smoothing of the matte.")]
 Strength = Annotated[float, typer.Option(min=0.0, max=1.0, help="Strength of --temporal; 0 turns it off.")]
@@ -52,6 +69,13 @@ Roi = Annotated[
     typer.Option(
         "--roi/--no-roi",
         help=f"{_for('roi')} process only the area around the subject, and regularly the whole picture.",
+    ),
+]
+Keep = Annotated[
+    str,
+    typer.Option(
+        metavar="PART,...",
+        help=f"Add these where the matte has lost them around a face: {', '.join(get_args(FacePart))}.",
     ),
 ]
 Foreground = Annotated[

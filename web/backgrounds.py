@@ -149,6 +149,7 @@ async def remove(name: str, owner: Owner, here: Here) -> Response:
 
 
 def _specs(here: Context, job: Job) -> set[str]:
-    """The specs of the job's backgrounds, in the form that clients send."""
-    used = (job.options.background, *(output.background for output in job.outputs))
-    return {here.background_store.public_spec(background) for background in used if background is not None}
+    """The specs of the job's backgrounds and the paths of its masks, in the form that clients send."""
+    store, used = here.background_store, (job.options.background, *(output.background for output in job.outputs))
+    masks = {store.public_mask(path) for subject in job.options.subjects for path in subject.masks}
+    return masks | {store.public_spec(background) for background in used if background is not None}

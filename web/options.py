@@ -1,7 +1,8 @@
-"""GET /api/options: the schema of the options, the engines, the formats of results, and the workers that are ready.
+"""GET /api/options: the schema of the options, the engines, the choosers, the formats of results, and the workers that
+are ready.
 
 Pages build their controls from it, so that names, ranges, defaults and explanations are defined once: in `Options` and
-in the records of engines and formats.
+in the records of engines, choosers and formats.
 """
 
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
+from stream.records.choosers import CHOOSERS, chooser_names
 from stream.records.engines import AUTO, Rank, offered
 from stream.records.formats import FORMATS
 from stream.records.options import Options
+from stream.records.subjects import PromptKind
 from web.context import Here, Owner
 
 router = APIRouter(prefix="/api", tags=["sessions"])
@@ -50,6 +53,22 @@ class EngineOut(BaseModel):
     files: Rank | None
 
 
+class ChooserOut(BaseModel):
+    """A chooser, which finds the subjects that prompts describe. label, sentence, heavy, live, files: as of an engine.
+    prompts: the kinds of prompts that it understands. recurrent: it follows the subjects, from the first frame on."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    label: str
+    sentence: str
+    prompts: list[PromptKind]
+    heavy: bool
+    recurrent: bool
+    live: Rank | None
+    files: Rank | None
+
+
 class FormatOut(BaseModel):
     """A format of results. title: its name in lists. suffix, mime: of the file. transparent: whether it supports
     transparency. played: whether browsers play or show it. still: it holds one picture, the result for a
@@ -75,21 +94,24 @@ _FORMATS = [
 
 
 class Menu(BaseModel):
-    """options: JSON Schema of the options, including the names of the engines. workers: the ready ones. formats: for
-    the outputs of jobs, the default first."""
+    """options: JSON Schema of the options, including the names of the engines and choosers. workers: the ready ones.
+    formats: for the outputs of jobs, the default first."""
 
     options: dict[str, Any]
     engines: list[EngineOut]
+    choosers: list[ChooserOut]
     workers: list[ReadyWorker]
     formats: list[FormatOut]
 
 
-@router.get("/options", operation_id="get_options", summary="Options, engines and formats")
+@router.get("/options", operation_id="get_options", summary="Options, engines, choosers and formats")
 async def menu(owner: Owner, here: Here) -> Menu:
     schema = Options.model_json_schema()
     known = offered(here.settings)
     schema["properties"]["engine"]["enum"] = [AUTO, *known]
+    schema["properties"]["chooser"]["enum"] = list(chooser_names())
     engines = [EngineOut.model_validate(record) for record in known.values()]
+    choosers = [ChooserOut.model_validate(record) for record in CHOOSERS.values()]
     ready = [w for w in await here.store.workers("live") if w.state == "ready"]
     workers = [ReadyWorker(engine=w.engine, device=w.device, load=w.load) for w in ready]
-    return Menu(options=schema, engines=engines, workers=workers, formats=_FORMATS)
+    return Menu(options=schema, engines=engines, choosers=choosers, workers=workers, formats=_FORMATS)

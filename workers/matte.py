@@ -10,12 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream.errors import EngineError, MatteboxError, NotLoaded
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame, VideoInfo
 from stream.records.options import Options, Refine
+from workers.choosers import unsure
+from workers.choosers.unsure import Unsure
 from workers.device.threads import yield_to_others
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine, EngineState, Prepared, Result
@@ -68,6 +70,8 @@ class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
     others: further renditions of the same matte, output as `Frame.others`; for live video `set_others` changes them.
+    start_s: where in the video the frames' times begin: the times of prompts are from the video's start.
+    unsure: when subjects of a file were not found, from the video's start.
     info: properties of the output, known after `open`. `close` closes `backdrop` and those of `others`.
 
     Frames of a file may be held back, to keep all steps busy and to fill the engine's batch. Frames of live video are
@@ -85,9 +89,11 @@ class Matte:
         live: bool = False,
         others: Sequence[Rendition] = (),
         past: Past | None = None,
+        start_s: float = 0.0,
     ) -> None:
         past = past or Past()
-        self._options, self._engine, self._live = options, engine, live
+        self._options, self._engine, self._live, self._start_s = options, engine, live, start_s
+        self.unsure: list[Unsure] = []
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._batch = 1 if live or engine.recurrent else engine.batch
         self._tuning = self._tuned()
@@ -194,10 +200,20 @@ class Matte:
     # In the thread `prepare`.
 
     def _prepared(self, frame: Frame) -> Prepared:
+        subjects = self._options.subjects
+        if subjects and not self._engine.chooser:  # the engine alone would also keep what the user removes
+            raise NotLoaded("the model that finds the subjects is being loaded")
         prepared = self._engine.prepare(frame)
+        if subjects:
+            prepared = self._engine.prompted(prepared, self._in_video(frame), subjects)
         if self._live and self._tuning is not None:
             return self._engine.steadied(prepared, frame, self._tuning)
         return prepared
+
+    def _in_video(self, frame: Frame) -> Frame:
+        """The frame with its time from the start of the video."""
+        ticks = round(self._start_s / frame.time_base)
+        return replace(frame, pts=frame.pts + ticks) if ticks else frame
 
     # In the thread `infer`.
 
@@ -231,18 +247,33 @@ class Matte:
         result = results.result()[index]
         if result is None:
             return self._cover(frame)
+        if result.unsure and not self._live:
+            unsure.add(self.unsure, result.unsure, self._in_video(frame).time_s)
         matted = MattedFrame(frame, result.alpha, result.foreground)
         if self._tuning is None or result.steady:
-            return [self._renditions.draw(matted)]
+            return [self._draw(matted)]
         self._smoothing, smoothed = smooth.step(self._smoothing, matted, self._tuning)
-        return [self._renditions.draw(each) for each in smoothed]
+        return [self._draw(each) for each in smoothed]
 
     def _finish_held(self) -> list[Frame]:
         """Finish the frames that the smoothing has held back, without waiting for later frames. Returns them, drawn."""
         if self._smoothing is None or self._tuning is None:
             return []
         self._smoothing, smoothed = smooth.flush(self._smoothing, self._tuning)
-        return [self._renditions.draw(each) for each in smoothed]
+        return [self._draw(each) for each in smoothed]
+
+    def _draw(self, matted: MattedFrame) -> Frame:
+        """Draw a frame, its matte refined by the engine; a live frame is covered if that fails."""
+        try:
+            refined = self._engine.refined(matted)
+        except Exception as exc:  # as in `_infer`
+            if not self._live:
+                if isinstance(exc, MatteboxError):
+                    raise
+                raise EngineError(f"{self._engine.name}: refining the matte failed: {exc}") from exc
+            self._log.warning("%s: refining failed, showing the background: %s", self._engine.name, exc)
+            return self._renditions.cover(matted.frame)
+        return self._renditions.draw(refined)
 
     def _cover(self, frame: Frame) -> list[Frame]:
         """Cover a frame without a matte. Returns it after the frames that were held back; smoothing starts again."""

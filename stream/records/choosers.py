@@ -4,10 +4,11 @@ A new chooser is a file in `workers/choosers` (`base.py` there describes the cla
 (`stream/records/engines.py`), `place` is text, and packages that are not always installed are listed.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from stream.records.engines import Rank
-from stream.records.subjects import PromptKind
+from stream.records.engines import AUTO, Rank
+from stream.records.subjects import KINDS, PromptKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,77 @@ class ChooserRecord:
     catalogue: str = ""
 
 
-_RECORDS: tuple[ChooserRecord, ...] = ()
+_TRANSFORMERS = ("torch", "safetensors", "huggingface_hub", "transformers")
+
+_RECORDS: tuple[ChooserRecord, ...] = (
+    ChooserRecord(
+        "mask", "workers.choosers.given:Given", "Own masks (mask)",
+        "The masks are the subject: pictures or videos that you drew, or made with another program.",
+        prompts=("mask",), live=Rank(30, "the masks are the subject"), files=Rank(30, "the masks are the subject"),
+    ),
+    ChooserRecord(
+        "sam2", "workers.choosers.sam2:Sam2", "Follows subjects (sam2)",
+        "SAM 2.1: finds a subject from points, boxes or masks, and follows it; the most accurate sizes need a GPU.",
+        prompts=("point", "box", "mask"), heavy=True, recurrent=True,
+        live=Rank(10, "follows subjects from points, boxes and masks"),
+        files=Rank(20, "the most accurate from points, boxes and masks"),
+        modules=_TRANSFORMERS, extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "edgetam", "workers.choosers.edgetam:EdgeTam", "Follows subjects, faster (edgetam)",
+        "EdgeTAM: as SAM 2, smaller and faster, for live video.",
+        prompts=("point", "box", "mask"), heavy=True, recurrent=True,
+        live=Rank(20, "the fastest from points, boxes and masks"),
+        files=Rank(10, "follows subjects from points, boxes and masks"),
+        modules=_TRANSFORMERS, extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "sam3", "workers.choosers.sam3:Sam3", "Finds what words describe (sam3)",
+        "SAM 3: finds everything that words describe; follows subjects from points, boxes and masks. Needs a GPU.",
+        prompts=("point", "box", "mask", "words"), heavy=True, recurrent=True,
+        live=Rank(5, "understands words"), files=Rank(5, "understands words"),
+        modules=(*_TRANSFORMERS, "tokenizers"), extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "mask2former", "workers.choosers.mask2former:Mask2former", "Classes (mask2former)",
+        "Mask2Former or EoMT: everything of a class, such as people or dogs, without following single ones.",
+        prompts=("class",), heavy=True,
+        live=Rank(8, "finds classes"), files=Rank(8, "finds classes"),
+        modules=(*_TRANSFORMERS, "scipy"), extra="subjects",
+        catalogue="workers.weights.transformers_repos",
+    ),
+)  # fmt: skip
 
 CHOOSERS = {record.name: record for record in _RECORDS}
 """By name, in the order of lists that users see."""
+
+
+def chooser_names() -> tuple[str, ...]:
+    """The names that users can choose: `auto`, then every chooser."""
+    return (AUTO, *CHOOSERS)
+
+
+def understanding(kinds: Collection[PromptKind]) -> list[ChooserRecord]:
+    """The choosers that understand all of these kinds of prompts."""
+    return [record for record in CHOOSERS.values() if set(kinds) <= set(record.prompts)]
+
+
+def misunderstood(name: str, kinds: Collection[PromptKind]) -> str:
+    """Why the chooser with this name does not understand prompts of these kinds, as text; for `auto`, why none does.
+    "": it does, or there is no chooser with this name."""
+    if name == AUTO:
+        if understanding(kinds):
+            return ""
+        return f"no chooser understands {listed(kinds)} prompts{' together' if len(kinds) > 1 else ''}{_abilities()}"
+    missing = set(kinds) - set(CHOOSERS[name].prompts) if name in CHOOSERS else set[PromptKind]()
+    return f"the chooser {name} does not understand {listed(missing)} prompts{_abilities()}" if missing else ""
+
+
+def listed(kinds: Collection[PromptKind]) -> str:
+    """The kinds as text, in the order of `KINDS`."""
+    return " and ".join(kind for kind in KINDS if kind in kinds)
+
+
+def _abilities() -> str:
+    """The kinds of prompts that each chooser understands, as the rest of a sentence."""
+    return "".join(f"; {record.name} understands {', '.join(record.prompts)}" for record in CHOOSERS.values())

@@ -5,7 +5,7 @@ Knows nothing about where a video comes from or which machine processes it.
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -13,15 +13,17 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
 from stream import limits
 from stream.errors import UsageError
+from stream.records.choosers import chooser_names, misunderstood
 from stream.records.engines import AUTO, ENGINES, special_options, taking
 from stream.records.slate import read_slate
-from stream.records.subjects import Subject, parse_subjects
+from stream.records.subjects import PromptKind, Subject, parse_subjects
 from stream.records.versions import Since
 from stream.suggestions import nearest
 
@@ -118,12 +120,17 @@ class Temporal(StrEnum):
     OFFLINE = "offline"  # uses past and future frames
 
 
+FacePart = Literal["hair", "hat", "glasses", "earring", "necklace"]
+"""What people wear on their heads, which some engines lose."""
+
+
 class Refine(StrEnum):
-    """Guided upsampling: fits a small matte to the edges of the picture."""
+    """How the matte's edges are fitted to the picture: by guided upsampling, or by a network."""
 
     AUTO = "auto"  # as part of temporal smoothing, for engines with coarse mattes
     ON = "on"  # with and without temporal smoothing
     OFF = "off"
+    VITMATTE = "vitmatte"  # a network computes them at full resolution; for files and pictures
 
 
 class Edges(BaseModel):
@@ -131,7 +138,10 @@ class Edges(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    refine: Refine = Field(Refine.AUTO, description="Fit the edges of the matte to the edges in the picture.")
+    refine: Annotated[Refine, Since(2, ("vitmatte",))] = Field(
+        Refine.AUTO,
+        description="Fit the edges of the matte to the edges in the picture; vitmatte: by a network, for fine hair.",
+    )
     threshold: float = Field(
         0.5, ge=0.05, le=0.95, description="The alpha that becomes one half; a lower value includes more."
     )
@@ -186,21 +196,50 @@ class Options(BaseModel):
         AUTO, description="The model that finds `subjects`; auto selects one that understands their prompts."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_texts(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("key"), str):
-            value = value | {"key": parse_rgb(value["key"])}
-        if isinstance(value, dict) and _are_texts(value.get("subjects")):
-            value = value | {"subjects": parse_subjects(value["subjects"])}
-        return value
+    keep: Annotated[tuple[FacePart, ...], Since(2)] = Field(
+        (),
+        description=f"Add these to the matte where it has lost them around a face: {', '.join(get_args(FacePart))}.",
+    )
 
-    @model_validator(mode="after")
-    def _subjects_differ(self) -> Self:
-        names = [subject.name for subject in self.subjects]
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _read_parts(cls, value: Any) -> Any:
+        """A list, or text with commas. Each part once, in the order of `FacePart`."""
+        names = [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            return value
+        parts = get_args(FacePart)
+        if unknown := next((name for name in names if name not in parts), ""):
+            raise ValueError(f"{unknown!r} is not one of: {', '.join(parts)}{nearest(unknown, parts)}")
+        return tuple(part for part in parts if part in names)
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _read_key(cls, value: Any) -> Any:
+        return parse_rgb(value) if isinstance(value, str) else value
+
+    @field_validator("subjects", mode="before")
+    @classmethod
+    def _read_specs(cls, value: Any) -> Any:
+        """Texts in the syntax of the command line: one, or a list."""
+        specs = [value] if isinstance(value, str) else value
+        return parse_subjects(specs) if _are_texts(specs) else value
+
+    @field_validator("subjects")
+    @classmethod
+    def _have_names_of_their_own(cls, subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
+        names = [subject.name for subject in subjects]
         if twice := next((name for name in names if names.count(name) > 1), ""):
-            raise ValueError(f"subjects: two have the name {twice!r}")
-        return self
+            raise ValueError(f"two have the name {twice!r}")
+        return subjects
+
+    @field_validator("chooser")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        """A record with a chooser that only newer versions know is left to those."""
+        if name not in chooser_names():
+            raise ValueError(f"{name!r} is not one of: {', '.join(chooser_names())}{nearest(name, chooser_names())}")
+        return name
 
     @property
     def wants_alpha(self) -> bool:
@@ -208,16 +247,21 @@ class Options(BaseModel):
         return self.view is View.COMPOSITE and self.background.kind == "transparent"
 
     def misplaced(self) -> tuple[str, str] | None:
-        """A field that the chosen engine does not support, with the reason as text; None if there is none.
+        """A field that the chosen engine or chooser does not support, with the reason as text; None if there is none.
 
         None for an engine that is unknown here, too, which is reported where the engine is chosen.
         """
-        if self.engine == AUTO or self.engine not in ENGINES:
-            return None
-        for name in self.special():
-            if self.engine not in taking(name):
-                return name, f"supported only by {', '.join(taking(name))}, not by {self.engine}"
-        return None
+        if self.engine != AUTO and self.engine in ENGINES:
+            for name in self.special():
+                if self.engine not in taking(name):
+                    return name, f"supported only by {', '.join(taking(name))}, not by {self.engine}"
+        fault = misunderstood(self.chooser, self.prompt_kinds) if self.subjects else ""
+        return ("subjects", fault) if fault else None
+
+    @property
+    def prompt_kinds(self) -> frozenset[PromptKind]:
+        """The kinds of the prompts of all subjects."""
+        return frozenset[PromptKind]().union(*(subject.kinds for subject in self.subjects))
 
     def special(self) -> list[str]:
         """The fields with a non-default value that only some engines support."""
@@ -245,9 +289,13 @@ class FeedOptions(Options):
     )
 
 
+_SHOWN_PARTS = {"edges": 2, "subjects": 4}
+"""How many parts of the place of an error are shown for fields with records in them: subjects.0.prompts.1."""
+
+
 def _readable(error: Any) -> str:
-    nested = error["loc"][:1] == ("edges",)
-    field = ".".join(str(part) for part in error["loc"][: 2 if nested else 1])
+    shown = _SHOWN_PARTS.get(str(error["loc"][0]), 1) if error["loc"] else 0
+    field = ".".join(str(part) for part in error["loc"][:shown])
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "literal_error":
         choices = re.findall("'([^']+)'", error["ctx"]["expected"])

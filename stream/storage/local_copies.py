@@ -18,6 +18,12 @@ SCHEME = "storage://"
 _CACHE_BYTES = 2 * 2**30  # limit of the cache; the least recently used copies are removed first
 
 
+def local_path(text: str, settings: Settings) -> Path:
+    """The local file that a text names: a path, or a storage key after `SCHEME`. Raises FileNotFoundError if the object
+    does not exist, ValueError if it is no key, DiskError."""
+    return nearby(text.removeprefix(SCHEME), settings) if text.startswith(SCHEME) else Path(text)
+
+
 def nearby(key: str, settings: Settings) -> Path:
     """A local, read-only file with the content of an object, which must never change. Raises FileNotFoundError if the
     object does not exist, DiskError."""

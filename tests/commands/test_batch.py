@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from commands.app import app
+from commands.batch import _with_absolute_paths
 from stream.errors import BackgroundError, MatteboxError, UsageError
+from stream.records.options import Options
 from tests.media import DATA
 
 
@@ -46,3 +48,12 @@ def test_wrong_usage_is_reported_before_any_work(
     with pytest.raises(error, match=re.escape(message)):
         app(["batch", *(word.format(films=films) for word in words)], standalone_mode=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_nodes_get_absolute_paths() -> None:
+    options = Options.read(background="image:back.jpg", subjects=["mask:hint.png@2", "point:0.5,0.5"])
+    moved = _with_absolute_paths(options)
+    assert moved.background.path == str(Path.cwd() / "back.jpg")
+    assert [prompt.spec() for prompt in moved.subjects[0].prompts] == [
+        f"mask:{Path.cwd() / 'hint.png'}@2", "point:0.5,0.5",
+    ]  # fmt: skip

@@ -1,10 +1,12 @@
 """`mattebox feeds` against a real web server. No worker runs the feeds; addresses are on loopback."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stream.records.feed_store import FeedStore
 from stream.records.feeds import REASONS, FeedReport, OutputReport
@@ -12,6 +14,7 @@ from stream.records.jobs import POISON
 from stream.records.live import Meters
 from stream.records.redis_keys import PREFIX
 from stream.settings import Settings
+from tests.chooser_records import registered
 from tests.commands.in_process import mattebox_here
 from tests.failing_feeds import give_up
 from tests.servers import start_server
@@ -127,6 +130,37 @@ def test_a_feed_is_added_shown_changed_and_removed(site: Site, tmp_path: Path) -
     assert token_of_last_output(site, feed["id"]) == "pass-word"
     assert feeds(site, "remove", "hall") == (0, "", "")
     assert feeds(site, "list") == (0, "", "")
+
+
+def test_subjects_of_a_feed_are_set_replaced_and_removed(site: Site, tmp_path: Path) -> None:
+    Image.new("L", (64, 48), 255).save(tmp_path / "mask.png")
+    mask = f"mask:{tmp_path / 'mask.png'}"
+    with registered():
+        code, stdout, stderr = feeds(
+            site, "add", "drawn", "live:studio", "--no-start", "--json", "--subject", "ann=point:0.5,0.25", "--subject",
+            f"ann={mask}@2", "--chooser", "following",
+        )  # fmt: skip
+        assert (code, stderr) == (0, "")
+        (ann,) = json.loads(stdout)["options"]["subjects"]
+        assert (ann["name"], ann["prompts"][0]) == ("ann", "point:0.5,0.25")
+        assert re.fullmatch("mask:upload:[0-9a-f]{32}@2", ann["prompts"][1])
+
+        both = ("--option", f"subjects=ann={mask}", "--option", "subjects=not:box:1,2,30,40", "--json")
+        code, stdout, stderr = feeds(site, "set", "drawn", *both)
+        assert (code, stderr) == (0, "")
+        again, removed = json.loads(stdout)["options"]["subjects"]
+        assert again["prompts"] == [ann["prompts"][1].removesuffix("@2")], "the same file is uploaded once"
+        assert (removed["keep"], removed["prompts"]) == (False, ["box:1,2,30,40"])
+
+        none = ("--option", "subjects=null", "--option", "chooser=null", "--json")
+        assert json.loads(feeds(site, "set", "drawn", *none)[1])["options"]["subjects"] == []
+        for faulty, message in (
+            (("--option", "subjects=mask:nothing.png"), "--subject: mask:nothing.png: No such file or directory"),
+            (("--option", "subjects=words:"), "--subject: 'words:' is not a prompt; write words:TEXT, or text "
+             "without a colon"),
+        ):  # fmt: skip
+            assert feeds(site, "set", "drawn", *faulty) == (2, "", f"error: {message}\n")
+    assert feeds(site, "remove", "drawn")[0] == 0
 
 
 def test_a_stream_of_the_server_is_not_matted_again(site: Site) -> None:

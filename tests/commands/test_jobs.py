@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -24,6 +25,7 @@ from stream.records.job_store import JobStore
 from stream.records.jobs import Job, JobState
 from stream.settings import Settings
 from stream.storage import open_storage
+from tests.chooser_records import registered
 from tests.commands.in_process import mattebox_here
 from tests.media import ROOT, command, numbered_clip, read
 from tests.servers import RedisServer, free_port, start_server
@@ -293,6 +295,26 @@ def test_invalid_urls_and_tokens_are_refused() -> None:
     for token in ("two\nlines", "中"):
         with pytest.raises(UsageError):
             Remote("http://host", token, Settings())
+
+
+def test_the_masks_of_a_job_are_uploaded(idle_site: Site, tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 5)
+    Image.new("L", (64, 48), 255).save(tmp_path / "mask.png")
+    words = ("submit", clip, "--no-watch", "--json", "--subject", f"mask:{tmp_path / 'mask.png'}@1.5")
+    with registered():
+        code, stdout, stderr = jobs(idle_site, *words, "--subject", "not:point:0.5,0.5")
+        assert (code, stderr) == (0, "")
+        subject, removed = json.loads(stdout.splitlines()[-1])["options"]["subjects"]
+        (prompt,) = subject["prompts"]
+        assert re.fullmatch("mask:upload:[0-9a-f]{32}@1.5", prompt)
+        assert (removed["keep"], removed["prompts"]) == (False, ["point:0.5,0.5"])
+
+        of_server = prompt.removesuffix("@1.5")
+        code, stdout, stderr = jobs(idle_site, "submit", clip, "--no-watch", "--json", "--subject", of_server)
+        assert (code, stderr) == (0, "")
+        assert json.loads(stdout.splitlines()[-1])["options"]["subjects"][0]["prompts"] == [of_server]
+        refused = jobs(idle_site, "submit", tmp_path / "clip.mp4", "--subject", "mask:nothing.png")
+    assert refused == (2, "", "error: --subject: mask:nothing.png: No such file or directory\n")
 
 
 def test_an_unreachable_server_is_reported_at_once() -> None:

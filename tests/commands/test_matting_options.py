@@ -1,8 +1,11 @@
 """Commands that matte a video have the same options."""
 
+import pytest
 import typer
 
 from commands.app import app
+from tests.chooser_records import registered
+from tests.commands.in_process import mattebox_here
 
 _COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 PART = {"start", "end", "stream", "metadata"}
@@ -62,3 +65,55 @@ def test_jobs_submit_has_the_options_of_file() -> None:
     assert file.keys() - submit.keys() == WEIGHTS | MANY | SEQUENCES
     assert submit.keys() - file.keys() == SERVER | {"result", "priority", "watch"}
     assert all(file[name] == submit[name] for name in (file.keys() & submit.keys()) - {"output"})
+
+
+COMMANDS = {
+    "file": ("file", "in.mp4", "-o", "out.mp4"),
+    "stream": ("stream", "in.mp4", "out.mkv"),
+    "camera": ("camera",),
+    "feeds add": ("feeds", "add", "stage", "live:cam"),
+    "jobs submit": ("jobs", "submit", "in.mp4"),
+    "batch": ("batch", "in", "out"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_that_mattes_takes_subjects(name: str) -> None:
+    group, _, inner = name.partition(" ")
+    found = parameters(group, inner) if inner else parameters(group)
+    assert found["subjects"][0] == ["--subject"]
+    assert found["chooser"][:2] == (["--chooser"], "auto")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "--subject box:1,2",
+            "--subject: 'box:1,2' is not a box; write box:X,Y,W,H; @SECONDS at its end if it applies later",
+        ),
+        ("--subject a=hat --subject a=not:dog", "--subject: 'a' is both kept and removed; give them different names"),
+        ("--chooser quick", "--chooser quick needs --subject"),
+    ],
+)
+def test_faulty_subjects_are_refused_in_one_line(name: str, options: str, message: str) -> None:
+    done = mattebox_here(*COMMANDS[name], *options.split())
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
+@pytest.mark.parametrize("name", ["file", "jobs submit", "feeds add"])
+def test_prompts_that_no_chooser_understands_are_refused(name: str) -> None:
+    with registered():
+        done = mattebox_here(*COMMANDS[name], "--subject", "point:1,1", "--subject", "class:dog")
+    assert done.returncode == 2
+    assert "no chooser understands point and class prompts together; following understands" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unknown_chooser_is_refused_with_the_nearest() -> None:
+    with registered():
+        done = mattebox_here(*COMMANDS["file"], "--subject", "point:1,1", "--chooser", "quik")
+    assert done.stderr == (
+        "error: chooser: 'quik' is not one of: auto, following, quick, naming, reading; did you mean quick?\n"
+    )

@@ -8,6 +8,8 @@ from commands.matting_options import MattingOptions
 from commands.server_matting import on_server, parameters
 from stream.errors import UsageError
 from stream.records.options import Edges, Options
+from stream.records.subjects import specs
+from tests.chooser_records import registered
 from tests.commands.in_process import mattebox_here
 from tests.web_server import serving
 
@@ -22,6 +24,16 @@ def test_options_become_parameters_that_the_server_reads() -> None:
         "edges.refine": "off",
     }  # fmt: skip
     assert dict(parse_qsl(urlencode(sent))) == sent
+
+
+def test_subjects_are_repeated_parameters() -> None:
+    with registered():
+        options = Options.read(subjects=["ann=a hat", "not:dog"], chooser="quick")
+    sent = parameters(options, "blur:0.5", specs(options.subjects))
+    assert parse_qsl(urlencode(sent, doseq=True)) == [
+        ("background", "blur:0.5"), ("chooser", "quick"),
+        ("subjects", "ann=words:a hat"), ("subjects", "removed=not:class:dog"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("fields", [{"background": "none"}, {"view": "overlay"}, {"background": "blur:0.1"}])

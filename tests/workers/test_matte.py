@@ -12,6 +12,7 @@ import pytest
 from stream.errors import BackgroundError, EngineError
 from stream.picture.frames import Frame, Plane
 from stream.records.options import Options
+from stream.records.subjects import Subject
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
 from tests.fakes import TruthEngine
@@ -257,3 +258,29 @@ def test_what_is_held_does_not_grow_with_the_video(pattern: PatternSource) -> No
     assert max(waiting[half:]) == max(waiting[:half]) <= DELAYS["offline"] + 4
     core.flush()
     core.close()
+
+
+class Prompted(TruthEngine):
+    """Keeps the time of every prompted frame."""
+
+    chooser = "double"
+
+    def __init__(self, pattern: PatternSource) -> None:
+        super().__init__(pattern)
+        self.times_s: list[float] = []
+
+    def prompted(self, prepared: Any, frame: Frame, subjects: Sequence[Subject]) -> Any:
+        self.times_s.append(frame.time_s)
+        return prepared
+
+
+def test_prompts_refer_to_times_from_the_start_of_the_video(pattern: PatternSource) -> None:
+    """Also if only a part of it is matted: the frames' own times begin at 0 there."""
+    options, engine = Options.read(subjects=["point:0.5,0.5@12.5"]), Prompted(pattern)
+    backdrop = open_background(options.background, 96, 64, Settings())
+    core = Matte(options, engine, backdrop, start_s=12.5)
+    core.open(pattern.info)
+    out = all_of(core, pattern)
+    own_s = [frame.time_s for frame in pattern]
+    assert engine.times_s == pytest.approx([12.5 + time_s for time_s in own_s])
+    assert [frame.time_s for frame in out] == own_s

@@ -25,7 +25,8 @@ Part = Annotated[
     dict[str, Any],
     Field(
         description="engine; background: color:#rrggbb, green, blur[:0-1], gallery:NAME, upload:ID, transparent, none; "
-        "view; temporal; key; and all other fields of Options. null resets an option to its default"
+        "view; temporal; key; subjects: a list of texts, each as [NAME=][not:]PROMPT, or of objects with name, keep, "
+        "prompts; chooser; and all other fields of Options. null resets an option to its default"
     ),
 ]
 

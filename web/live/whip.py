@@ -21,7 +21,7 @@ from web.http.problems import Problem
 from web.http.threads import in_thread
 from web.live.offers import check_offer, ice, new_session, not_live, owned, place
 from web.privacy import keep_private
-from web.read_options import read_options
+from web.read_options import from_fields, read_options
 
 router = APIRouter(tags=["WHIP and WHEP"])
 PATHS = ("/whip/", "/whep/")
@@ -56,19 +56,21 @@ _NOT_OPTIONS = frozenset({"token", "show_room"})  # the other parameters of the 
     operation_id="publish_stream", summary="Publish a stream (WHIP)",
 )  # fmt: skip
 async def publish(name: StreamName, request: Request, visitor: Anyone, here: Here) -> Response:
-    """Publish a stream. Options are query parameters, as in `?background=blur&engine=rvm&edges.feather=2`. Options that
-    show viewers the room (background none, views overlay and side-by-side) also need `show_room=true`."""
+    """Publish a stream. Options are query parameters, as in `?background=blur&engine=rvm&edges.feather=2`; `subjects`
+    may be repeated. Options that show viewers the room (background none, views overlay and side-by-side) also need
+    `show_room=true`."""
     owner = _allowed(visitor, "publish", name)
     await spend_offer(here, request, owner)
     sdp, ufrag = await _offer(request, SessionKind.PUBLISH)
-    part = _nested({key: value for key, value in request.query_params.items() if key not in _NOT_OPTIONS})
+    fields = [(key, value) for key, value in request.query_params.multi_items() if key not in _NOT_OPTIONS]
+    part = _nested(from_fields(fields))
     options = await in_thread(read_options, here.settings, here.background_store, owner, Options(), part)
     keep_private(options, meant=request.query_params.get("show_room") == "true")
     session = new_session(SessionKind.PUBLISH, owner, options, name=name, ufrag=ufrag)
     return _created(here, session, await place(here, session, sdp), "whip", request)
 
 
-def _nested(parameters: Mapping[str, str]) -> dict[str, Any]:
+def _nested(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The options in a query. Fields of the group `edges` have names such as `edges.feather`."""
     edges = {key.removeprefix(_EDGES): value for key, value in parameters.items() if key.startswith(_EDGES)}
     others = {key: value for key, value in parameters.items() if not key.startswith(_EDGES)}

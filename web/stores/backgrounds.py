@@ -50,7 +50,10 @@ class OwnBackground:
 
 
 class BackgroundStore:
-    """Stores and reads backgrounds, and converts their specs between clients and workers."""
+    """Stores and reads backgrounds, and converts their specs between clients and workers.
+
+    The mask of a prompt (`mask:upload:ID`) is a picture or video that the user has added in the same way.
+    """
 
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings, self._storage = settings, storage
@@ -71,6 +74,21 @@ class BackgroundStore:
             upload = self.upload(owner, name)
             return f"{upload.kind}:{SCHEME}{upload.key}"
         return spec
+
+    def worker_mask(self, owner: str, path: str) -> str:
+        """The path of a mask for workers: `upload:ID` becomes a storage key, marked as one.
+
+        Raises BackgroundError if the owner has no such picture or video, and for any other path.
+        """
+        kind, _, name = path.partition(":")
+        if kind != "upload":
+            raise BackgroundError("paths of the server are not allowed; add the mask as a background of your own and "
+                                  "write mask:upload:ID")  # fmt: skip
+        return f"{SCHEME}{self.upload(owner, name).key}"
+
+    def public_mask(self, path: str) -> str:
+        """The inverse of `worker_mask`."""
+        return f"upload:{keys.background_id(path.removeprefix(SCHEME))}"
 
     def public_spec(self, background: Background) -> str:
         """The inverse of `worker_spec`: a background's spec as clients write it."""

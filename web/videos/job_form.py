@@ -5,7 +5,7 @@ Large files are uploaded with tus, which can resume: here everything is sent aga
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +23,7 @@ from web.context import Context, Here, Owner
 from web.http.bodies import Chunks
 from web.http.disconnects import while_connected
 from web.http.problems import Problem
+from web.read_options import from_fields
 from web.stores.uploads import Upload
 from web.videos.job_requests import FORM_TYPE, JobRequest
 from web.videos.jobs import PATH, JobOut, submit
@@ -77,7 +78,7 @@ router.add_api_route(
 
 
 @asynccontextmanager
-async def _form(request: Request, here: Context) -> AsyncIterator[tuple[UploadFile, dict[str, str]]]:
+async def _form(request: Request, here: Context) -> AsyncIterator[tuple[UploadFile, dict[str, Any]]]:
     """The file of the form and its other fields. Raises Problem 400, 408, 413, 422."""
     chunks = Chunks(request, limits.FORM_BYTES, here.settings.body_timeout_s, _TOO_LARGE)
     parser = MultiPartParser(request.headers, aiter(chunks), max_files=1, max_fields=64, max_part_size=2**16)  # type: ignore[arg-type]
@@ -93,11 +94,11 @@ async def _form(request: Request, here: Context) -> AsyncIterator[tuple[UploadFi
         await form.close()
 
 
-def _parts(form: FormData) -> tuple[UploadFile, dict[str, str]]:
+def _parts(form: FormData) -> tuple[UploadFile, dict[str, Any]]:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise Problem(422, "invalid", "the form has no file; send it as: curl -F file=@clip.mp4", field="file")
-    return file, {name: value for name, value in form.items() if isinstance(value, str)}
+    return file, from_fields((name, value) for name, value in form.multi_items() if isinstance(value, str))
 
 
 async def _stored(here: Context, request: Request, owner: str, file: UploadFile) -> Upload:
@@ -114,7 +115,7 @@ async def _stored(here: Context, request: Request, owner: str, file: UploadFile)
         return await while_connected(request, here.upload_store.finish(upload, draft))
 
 
-def _job_request(upload: Upload, fields: dict[str, str]) -> JobRequest:
+def _job_request(upload: Upload, fields: dict[str, Any]) -> JobRequest:
     """Raises RequestValidationError. Fields that belong to neither a job nor an output are options."""
     output = {name: fields[name] for name in _OUTPUT_FIELDS if name in fields}
     own = {name: value for name, value in fields.items() if name in _FIELDS}

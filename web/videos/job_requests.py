@@ -24,6 +24,7 @@ from stream.records.formats import (
 from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title, VideoStreamNumber
 from stream.records.metadata import Metadata
 from stream.records.options import Options, View
+from stream.records.subjects import SUBJECT_SPEC
 from stream.records.upload_records import Busy
 from web.context import Context
 from web.http.problems import Problem, invalid
@@ -63,6 +64,13 @@ FORM_BODY = {
                         "format": {"type": "string", "description": "of the result"},
                         "background": {"type": "string", "examples": ["color:#1f2937"]},
                         "engine": {"type": "string"},
+                        "subjects": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": f"the subjects, repeated, each as {SUBJECT_SPEC}",
+                            "examples": [["point:0.5,0.25", "not:person"]],
+                        },
+                        "chooser": {"type": "string"},
                         "start_s": {"type": "number"},
                         "end_s": {"type": "number"},
                         "stream": {"type": "integer"},

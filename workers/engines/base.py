@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stream.picture.frames import Alpha, Frame, Plane
+from stream.records.subjects import Subject
+from workers.steady.smooth import MattedFrame
 from workers.steady.tuning import Tuning
 
 EngineState = Any
@@ -24,28 +26,30 @@ class Result:
 
     alpha: may be smaller than the frame. foreground: I420 of the frame's size, the subject's colours without the old
     background; None to keep the frame's colours. steady: alpha is already smoothed over time, as `Engine.steadied`
-    requested.
+    requested. unsure: names of the subjects that were not found in this frame.
     """
 
     alpha: Alpha
     state: EngineState = None
     foreground: Plane | None = None
     steady: bool = False
+    unsure: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
     """name: its key in `ENGINES`. batch: largest useful number of frames per call on this device. recurrent: its state
     changes with every frame, so the frames of a video must be processed one by one and in order. warmup_frames: number
     of frames after which the state no longer depends on the first one. device: name of the device, to be displayed; it
-    begins with "cpu" if the engine runs on the CPU, whose time it then shares with decoding and encoding.
+    begins with "cpu" if the engine runs on the CPU, whose time it then shares with decoding and encoding. chooser: name
+    of the chooser that finds the subjects of `prompted` frames; "" for an engine alone, which cannot find them.
 
     A new engine is a file beside this one and a record in `stream/records/engines.py`, which names the class; no other
     code changes. The class is created as `Class(options, settings, say)`. Its file imports optional packages at the
     top; the record lists them in `modules`, and an extra in pyproject.toml installs them.
     `tests/workers/engines/test_contract.py` tests every engine whose modules are installed.
 
-    An engine derives from this class, and overrides `measure`, `recall` and `steadied` if it needs to. A wrapper does
-    not derive from this class, so that mypy reports a method that it does not delegate.
+    An engine derives from this class, and overrides `measure`, `recall`, `prompted`, `steadied` and `refined` if it
+    needs to. A wrapper does not derive from this class, so that mypy reports a method that it does not delegate.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Engine(Protocol):
     recurrent: bool = False
     warmup_frames: int = 0
     device: str = "cpu"
+    chooser: str = ""
 
     def prepare(self, frame: Frame) -> Prepared:
         """Preprocessing that does not depend on earlier frames. May run in another thread, while `infer` processes
@@ -75,8 +80,18 @@ class Engine(Protocol):
         """The state with which a segment of a video starts. measured: what `measure` returned for the video."""
         return None
 
+    def prompted(self, prepared: Prepared, frame: Frame, subjects: Sequence[Subject]) -> Prepared:
+        """Return the prepared frame with the subjects that the user wants in it; called before `steadied`, and only if
+        there are any. An engine without a chooser returns `prepared` unchanged. Raises EngineError."""
+        return prepared
+
     def steadied(self, prepared: Prepared, frame: Frame, tuning: Tuning) -> Prepared:
         """Return the prepared frame of a live video with a request to smooth its alpha on the device, before alpha is
         downloaded. An engine without such smoothing returns `prepared` unchanged. `Result.steady` reports whether alpha
         was smoothed."""
         return prepared
+
+    def refined(self, matted: MattedFrame) -> MattedFrame:
+        """Refine a matte after temporal smoothing, with the whole frame. Called in the thread of the last step, at the
+        same time as `infer` for later frames. Most engines return it unchanged. Raises EngineError."""
+        return matted

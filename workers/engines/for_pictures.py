@@ -9,6 +9,7 @@ import numpy as np
 from stream.picture.frames import Frame, Plane, split_i420
 from stream.records.engines import ENGINES
 from stream.records.options import Options, Refine, Temporal
+from stream.records.subjects import Subject
 from workers.edges import foreground
 from workers.engines.base import Engine, EngineState, Prepared, Result
 from workers.steady.tuning import Tuning
@@ -30,7 +31,8 @@ class ForPictures:
     def __init__(self, engine: Engine) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
-        self.measure, self.recall = engine.measure, engine.recall
+        self.measure, self.recall, self.chooser = engine.measure, engine.recall, engine.chooser
+        self.refined = engine.refined
         self._engine, record = engine, ENGINES.get(engine.name)
         self._largest_px = record.still_px if record else 0
         self._passes = record.still_passes if record else 1
@@ -38,6 +40,9 @@ class ForPictures:
     def prepare(self, frame: Frame) -> Input:
         small = reduced(frame, self._largest_px or frame.width * frame.height)
         return Input(frame, self._engine.prepare(small), small is not frame)
+
+    def prompted(self, prepared: Input, frame: Frame, subjects: Sequence[Subject]) -> Input:
+        return replace(prepared, prepared=self._engine.prompted(prepared.prepared, frame, subjects))
 
     def steadied(self, prepared: Input, frame: Frame, tuning: Tuning) -> Input:
         return replace(prepared, prepared=self._engine.steadied(prepared.prepared, frame, tuning))

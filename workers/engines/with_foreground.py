@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stream.picture.frames import Frame
+from stream.records.subjects import Subject
 from workers.edges import foreground
 from workers.engines.base import Engine, EngineState, Prepared, Result
 from workers.steady.tuning import Tuning
@@ -21,11 +22,15 @@ class WithForeground:
     def __init__(self, engine: Engine) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
-        self.measure, self.recall = engine.measure, engine.recall
+        self.measure, self.recall, self.chooser = engine.measure, engine.recall, engine.chooser
+        self.refined = engine.refined
         self._engine = engine
 
     def prepare(self, frame: Frame) -> Input:
         return Input(frame, self._engine.prepare(frame))
+
+    def prompted(self, prepared: Input, frame: Frame, subjects: Sequence[Subject]) -> Input:
+        return replace(prepared, prepared=self._engine.prompted(prepared.prepared, frame, subjects))
 
     def steadied(self, prepared: Input, frame: Frame, tuning: Tuning) -> Input:
         return replace(prepared, prepared=self._engine.steadied(prepared.prepared, frame, tuning))

@@ -10,18 +10,22 @@ from stream.errors import UnreadableMedia
 from stream.pump import Warnings
 from stream.settings import Settings
 from stream.sources.decode_health import damaged_frames
+from workers.choosers import unsure
+from workers.choosers.unsure import Unsure
 from workers.files.plan import Plan
 
 
 @dataclass(frozen=True)
 class Note:
     """What the join needs to know of a segment. first: time of its first frame, in ticks of the plan's clock. bad:
-    number of frames that could not be decoded, of total. warnings: (code, sentence) pairs."""
+    number of frames that could not be decoded, of total. warnings: (code, sentence) pairs. unsure: when subjects were
+    not found."""
 
     first: int
     bad: int
     total: int
     warnings: Warnings
+    unsure: tuple[Unsure, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -31,7 +35,9 @@ class Note:
         """Ignores what newer versions add."""
         known = {field.name for field in dataclasses.fields(cls)}
         fields = {name: value for name, value in json.loads(text).items() if name in known}
-        return cls(**fields | {"warnings": [(code, sentence) for code, sentence in fields["warnings"]]})
+        warnings = [(code, sentence) for code, sentence in fields["warnings"]]
+        unsure = tuple(Unsure(*each) for each in fields.get("unsure", ()))
+        return cls(**fields | {"warnings": warnings, "unsure": unsure})
 
     @classmethod
     def expected(cls, plan: Plan, number: int) -> Self:
@@ -45,6 +51,7 @@ def judge(notes: Sequence[Note], settings: Settings) -> Warnings:
     if bad > settings.max_decode_errors * total:
         raise UnreadableMedia(f"the video is damaged: {bad} of {total} frames could not be decoded")
     warnings = list(dict.fromkeys(warning for note in notes for warning in note.warnings))
+    warnings += unsure.warnings([each for note in notes for each in note.unsure])
     if bad:
         warnings.append(damaged_frames(bad, total))
     return warnings

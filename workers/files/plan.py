@@ -5,6 +5,7 @@ A segment also decodes some frames of its neighbours, to warm up and to look ahe
 only so often that at most a twentieth of its frames is decoded twice.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from fractions import Fraction
@@ -24,8 +25,10 @@ from stream.sources.file import FileSource
 from stream.sources.picture import PictureSource
 from stream.sources.scan import Scan, scan
 from stream.sources.signatures import is_picture
+from workers import choosers
 from workers.edges.shape import find_tint
 from workers.engines.base import Engine
+from workers.engines.with_subjects import FADE_S
 from workers.scene.composite import shape
 from workers.steady.tuning import choose, history
 
@@ -44,7 +47,7 @@ class Plan(BaseModel):
 
     clock: length of a tick in seconds, as numerator and denominator; tick 0 is the job's start. offset: ticks
     to add to times on the file's own clock. size: width and height of the frames in pixels. engine: name of the engine.
-    threads: number of threads of each encoder.
+    chooser: name of the chooser, "" for a video without subjects. threads: number of threads of each encoder.
 
     One entry per segment: spans, the time span of the frames that the segment outputs; reads, the longer span of the
     frames that it decodes; frames, the number of frames that it outputs.
@@ -65,6 +68,7 @@ class Plan(BaseModel):
     frames: tuple[int, ...]
     first: int = 0
     engine: str
+    chooser: str = ""
     threads: int
     measured: str = ""
     tint: tuple[float, float, float] | None = None
@@ -98,13 +102,15 @@ def make_plan(
 ) -> tuple[Plan, Media, Warnings]:
     """Plan a job. Decodes one frame of its video. path: the video. beat: called as a heartbeat.
 
-    Raises InputError, and UnsupportedOutput if an output is for pictures and the input a video, or the other way round.
+    Raises InputError, UsageError if no chooser finds the subjects, and UnsupportedOutput if an output is for pictures
+    and the input a video, or the other way round.
     """
+    chooser, _ = choosers.choose(job.options, live=False, settings=settings)
     is_still = is_picture(path)
     for output in job.outputs:
         formats.check_input(output.kind, is_still)
     if is_still:
-        return _picture_plan(job, path, engine, settings)
+        return _picture_plan(job, path, engine, chooser, settings)
     found = scan(path, settings, job.start_s, job.end_s, job.stream, beat)
     requested = (job.start_s, job.end_s, (job.width, job.height), job.stream, job.metadata)
     with closing(FileSource(path, settings, *requested)) as source:
@@ -113,7 +119,8 @@ def make_plan(
     if first is None:
         raise UnreadableMedia("not a single frame could be decoded")
     shared = _measured(job, engine, first)
-    overlaps = _overlaps(job, engine)
+    fading = math.ceil(FADE_S * info.rate) if chooser else 0
+    overlaps = None if choosers.is_recurrent(chooser) else _overlaps(job, engine, fading)
     warmup, ahead = overlaps or (0, 0)
     cuts = _cuts(found, warmup + ahead) if shared is not None and overlaps is not None else []
     if cuts:  # otherwise the source reports gaps, because it reads the whole video
@@ -128,6 +135,7 @@ def make_plan(
         frames=tuple(b - a for a, b in pairwise([0, *cuts, total])),
         first=round(first.pts * first.time_base / info.time_base),
         engine=engine.name,
+        chooser=chooser,
         threads=settings.cores(),
         measured=(shared or ("", None))[0],
         tint=(shared or ("", None))[1],
@@ -135,7 +143,9 @@ def make_plan(
     return plan, _media(path, info, job, total), warnings
 
 
-def _picture_plan(job: Job, path: Path, engine: Engine, settings: Settings) -> tuple[Plan, Media, Warnings]:
+def _picture_plan(
+    job: Job, path: Path, engine: Engine, chooser: str, settings: Settings
+) -> tuple[Plan, Media, Warnings]:
     """The plan for a picture: one task that writes the results."""
     with closing(PictureSource(path, settings, (job.width, job.height), job.metadata)) as source:
         info, warnings = source.info, list(source.warnings)
@@ -147,6 +157,7 @@ def _picture_plan(job: Job, path: Path, engine: Engine, settings: Settings) -> t
         reads=((None, None),),
         frames=(1,),
         engine=engine.name,
+        chooser=chooser,
         threads=settings.cores(),
     )
     width, height = shape(info, job.outputs[0].options(job.options)).still or (0, 0)
@@ -186,15 +197,18 @@ def _gaps(found: Scan, clock: Fraction, start_s: float) -> Warnings:
     return [("gap", missing.sentence())] if missing.frames else []
 
 
-def _overlaps(job: Job, engine: Engine) -> tuple[int, int] | None:
-    """Numbers of frames to decode before and after a segment. None if no number before it is known to be enough."""
+def _overlaps(job: Job, engine: Engine, fading: int = 0) -> tuple[int, int] | None:
+    """Numbers of frames to decode before and after a segment. None if no number before it is known to be enough.
+
+    fading: number of frames in which a subject that is not found any more disappears.
+    """
     if engine.recurrent and not engine.warmup_frames:
         return None
     options = job.options
     tuning = choose(options.temporal, options.temporal_strength, engine.name, live=False)
     smoothing, ahead = (0, 0) if tuning is None else (history(tuning), tuning.look_ahead)
     specks = _SPECKS if options.edges.specks or options.edges.holes else 0
-    return engine.warmup_frames + smoothing + specks + _DEINTERLACE, ahead + _DEINTERLACE
+    return engine.warmup_frames + smoothing + specks + fading + _DEINTERLACE, ahead + _DEINTERLACE
 
 
 def overlap(job: Job, engine: Engine) -> int:

@@ -23,6 +23,7 @@ from typing import Any
 
 from stream.errors import MatteboxError
 from stream.picture.frames import Frame
+from stream.records.choosers import CHOOSERS, ChooserRecord
 from stream.records.engines import ENGINES, EngineRecord
 from stream.records.job_store import JobTask
 from stream.serve.die_with_parent import die_with_kernel, die_with_watcher
@@ -110,7 +111,7 @@ class TaskProcess:
                 return
 
     def _started(self) -> ProcessPoolExecutor:
-        arguments = (os.getpid(), self._settings, self._desk, dict(ENGINES), self._shared)
+        arguments = (os.getpid(), self._settings, self._desk, dict(ENGINES), dict(CHOOSERS), self._shared)
         return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=arguments)
 
     def close(self) -> None:
@@ -166,12 +167,20 @@ class _Kept:
 _kept: _Kept
 
 
-def _begin(parent: int, settings: Settings, desk: Path, known: Mapping[str, EngineRecord], shared: _Shared) -> None:
+def _begin(
+    parent: int,
+    settings: Settings,
+    desk: Path,
+    engines: Mapping[str, EngineRecord],
+    choosers: Mapping[str, ChooserRecord],
+    shared: _Shared,
+) -> None:
     global _kept
     (die_with_kernel if sys.platform == "linux" else die_with_watcher)(parent)
     for number in _SIGNALS:  # a terminal sends them to every process; the worker decides when to stop
         signal.signal(number, signal.SIG_IGN)
-    ENGINES.update(known)
+    ENGINES.update(engines)
+    CHOOSERS.update(choosers)
     threading.Thread(target=_beat, args=(shared,), name="heartbeats", daemon=True).start()
     threads.apply(settings)
     _kept = _Kept(settings, desk, shared)

@@ -87,12 +87,13 @@ def run_segment(segment: Segment, folder: Path, engine: Engine) -> Note:
         options = first.options
         if source.info.still is not None:
             options, engine = picture_options(options, engine.name), ForPictures(engine)
-        trimmed = _Trimmed(Matte(options, engine, first.backdrop, others=others, past=past), segment)
+        matte = Matte(options, engine, first.backdrop, others=others, past=past, start_s=work.job.start_s)
+        trimmed = _Trimmed(matte, segment)
         pump(source, trimmed, sink, work.watcher.tick)
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))
     # A source of a whole file judges the damage itself.
     health = source.health if isinstance(source, _SegmentSource) else DecodeHealth()
-    return Note(trimmed.first_ticks(plan.time_base), health.bad, health.total, warnings)
+    return Note(trimmed.first_ticks(plan.time_base), health.bad, health.total, warnings, tuple(matte.unsure))
 
 
 def _open_source(segment: Segment) -> "Source | _SegmentSource":

@@ -16,7 +16,7 @@ from stream.records.jobs import PLAN, Job, Media, Output, StoredResult, segment_
 from stream.settings import Settings
 from stream.sinks.parts.joined import Part
 from stream.storage import Storage, keys
-from workers import engines
+from workers import choosers, engines
 from workers.engines.base import Engine
 from workers.files import segments
 from workers.files.join import Whole
@@ -123,7 +123,8 @@ class Tasks:
         name, _ = engines.choose(job.options, live=False, settings=self._settings)
         source = job.source or self._fetch(job, folder, watcher)
         path = self._path(job.model_copy(update={"source": source}))
-        plan, media, warnings = make_plan(job, path, self._loaded(job, name), self._settings, watcher.beat)
+        chooser, _ = choosers.choose(job.options, live=False, settings=self._settings)
+        plan, media, warnings = make_plan(job, path, self._loaded(job, name, chooser), self._settings, watcher.beat)
         return PlanMade(plan, media, warnings, source)
 
     def _fetch(self, job: Job, folder: Path, watcher: Watcher) -> str:
@@ -148,7 +149,8 @@ class Tasks:
 
     def _segment(self, segment: Segment, folder: Path) -> SegmentDone:
         work = segment.work
-        note = segments.run_segment(segment, folder, self._loaded(work.job, work.plan.engine))
+        engine = self._loaded(work.job, work.plan.engine, work.plan.chooser)
+        note = segments.run_segment(segment, folder, engine)
         work.watcher.check()
         for output, path in zip(work.job.outputs, segment.files(folder), strict=True):
             self._storage.put(segment_key(work.job, work.plan, segment.number, output), path)
@@ -226,9 +228,10 @@ class Tasks:
         self._desk.remove("video")
         self._desk.remove("part")
 
-    def _loaded(self, job: Job, name: str) -> Engine:
-        options = job.options
-        key = (name, options.key, options.foreground, options.roi)
+    def _loaded(self, job: Job, name: str, chooser: str) -> Engine:
+        """chooser: its name; "" for a video without subjects."""
+        options = job.options.model_copy(update={"chooser": chooser}) if chooser else job.options
+        key = (name, chooser, engines.read_options(options), options.keep)
         if self._engine is None or self._engine[0] != key:
             self._engine = None  # frees its memory before another engine is loaded
             self._engine = key, engines.load(name, options, self._settings)

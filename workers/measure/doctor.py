@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from stream.errors import UsageError
 from stream.finding import Finding
 from stream.install import install_command
-from stream.records.engines import ENGINES
+from stream.records.choosers import CHOOSERS, ChooserRecord
+from stream.records.engines import ENGINES, EngineRecord
 from stream.settings import Settings
 
 
@@ -108,12 +109,14 @@ def _torch(settings: Settings) -> Finding:
 
 
 def _missing_modules() -> Iterator[Finding]:
-    """One finding for each engine that lacks Python modules."""
-    for record in ENGINES.values():
+    """One finding for each engine and chooser that lacks Python modules."""
+    known: list[tuple[str, EngineRecord | ChooserRecord]] = [("engine", record) for record in ENGINES.values()]
+    known += [("chooser", record) for record in CHOOSERS.values()]
+    for kind, record in known:
         if missing := [module for module in record.modules if importlib.util.find_spec(module) is None]:
             package = f"mattebox[{record.extra}]" if record.extra else "mattebox"
             detail = f"not installed: {', '.join(missing)}"
-            yield Finding(f"engine {record.name}", None, detail, install_command(package))
+            yield Finding(f"{kind} {record.name}", None, detail, install_command(package))
 
 
 def _engines(module: str) -> str:

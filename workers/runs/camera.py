@@ -97,7 +97,7 @@ def _matting(
         return task.options.engine, str(task.server.view), lambda info: Unchanged()
     name, reason = engines.choose(task.options, live=True, settings=settings)
     check_background(task.options.background, settings)
-    engine = engines.load(name, task.options, settings, reporter.message)
+    engine = engines.load(name, task.options, settings, reporter.message, live=True)
     reporter.message(f"engine {name} on {engine.device}: {reason}")
 
     def opened(info: VideoInfo) -> Transform:

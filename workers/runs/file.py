@@ -20,7 +20,8 @@ from stream.sinks.parts.numbered_pictures import PictureOptions
 from stream.slot import BoundedQueue
 from stream.sources import is_live, open_source
 from stream.sources.base import SourceOptions
-from workers import engines
+from workers import choosers, engines
+from workers.choosers import unsure
 from workers.device import threads
 from workers.engines.base import Engine
 from workers.engines.for_pictures import ForPictures, picture_options
@@ -71,7 +72,8 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     check(task)
     threads.apply(settings)
     began_s = time.monotonic()
-    engines.choose(task.options, live=False, settings=settings)  # raises UsageError early
+    engines.choose(task.options, live=False, settings=settings)  # these raise UsageError early
+    choosers.choose(task.options, live=False, settings=settings)
     sink = open_sink(task.output, task.options, settings, task.pictures)
     with ExitStack() as unless_pumped:
         requested = SourceOptions(
@@ -91,7 +93,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
         unless_pumped.callback(backdrop.close)
         engine = (shared or SharedEngine()).get(task.options, settings, reporter)
         unless_pumped.pop_all()
-    matte = _matte(task.options, engine, backdrop, source.info)
+    matte = _matte(task.options, engine, backdrop, source.info, task.start_s)
     loaded_s = time.monotonic()
     try:
         reporter.start(source.info, {"input": str(task.source), "engine": engine.name, "device": engine.device})
@@ -99,7 +101,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     finally:
         reporter.stop()
     names = str(task.source), str(task.output), engine.name, engine.device
-    warnings = [*source.warnings, *sink.warnings]
+    warnings = [*source.warnings, *sink.warnings, *unsure.warnings(matte.unsure)]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
 
 
@@ -108,9 +110,9 @@ def _handovers(output: Address | Path) -> tuple[BoundedQueue[Item], ...]:
     return (BoundedQueue(_FEW), BoundedQueue(_FEW)) if takes_photos(output) else ()
 
 
-def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo) -> Matte:
+def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo, start_s: float) -> Matte:
     if info.still is None:
-        return Matte(options, engine, backdrop)
+        return Matte(options, engine, backdrop, start_s=start_s)
     return Matte(picture_options(options, engine.name), ForPictures(engine), backdrop)
 
 

@@ -83,7 +83,7 @@ def record(task: StreamRun, settings: Settings, reporter: Reporter) -> Report:
         sink = open_outputs(outputs, task.sending, task.options, settings, lambda status: reporter.message(str(status)))
         check_background(task.options.background, settings)
         space = _DiskSpace(outputs)
-        engine = engines.load(name, task.options, settings, reporter.message)
+        engine = engines.load(name, task.options, settings, reporter.message, live=True)
         reporter.message(f"engine {name} on {engine.device}: {reason}")
         reporter.start(source.info, {"input": str(origin), "engine": name, "device": engine.device})
         cleanup.callback(reporter.stop)

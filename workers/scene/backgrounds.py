@@ -22,7 +22,7 @@ from stream.picture.icc import Space
 from stream.records.options import Background
 from stream.settings import Settings
 from stream.sources.file import FileSource
-from stream.storage.local_copies import SCHEME, nearby
+from stream.storage.local_copies import local_path
 from workers.scene.blur import blurred
 from workers.scene.composite import BLACK, blend, centre, flat, rgb_flat
 
@@ -74,10 +74,8 @@ def check_background(background: Background, settings: Settings) -> None:
 
 def _local(path: str, settings: Settings) -> Path:
     """A local file. Uploaded backgrounds and those of the gallery are given by their storage keys."""
-    if not path.startswith(SCHEME):
-        return Path(path)
     try:
-        return nearby(path.removeprefix(SCHEME), settings)
+        return local_path(path, settings)
     except (FileNotFoundError, ValueError, DiskError) as exc:
         raise BackgroundError(f"the background cannot be fetched: {exc}") from None
 

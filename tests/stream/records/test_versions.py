@@ -28,6 +28,8 @@ UNKNOWN = {
     "an unknown engine": {"options": json.dumps({"engine": "unheard-of"})},
     "an unknown option": {"options": json.dumps({"hologram": 0.5})},
     "an unknown value of an option": {"options": json.dumps({"view": "hologram"})},
+    "an unknown chooser": {"options": json.dumps({"chooser": "unheard-of"})},
+    "an unknown kind of prompt": {"options": json.dumps({"subjects": [{"prompts": ["gesture:wave"]}]})},
     "an unknown background": {"options": json.dumps({"background": "depth:3"})},
 }
 

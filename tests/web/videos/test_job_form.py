@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from stream import limits
+from tests.chooser_records import registered
 from tests.media import TALK
 from tests.tracks import Video, write_streams
 from tests.web.http_checks import problem
@@ -45,6 +46,16 @@ def test_a_file_and_its_options_become_a_job(http: httpx.Client, site: Site, fil
     assert [output["format"] for output in job["outputs"]] == ["webm"]
     assert job["media"]["width"] == 640
     assert b"".join(site.context.storage.read(f"uploads/{job['upload']}/source")) == TALK.read_bytes()
+
+
+def test_subjects_are_repeated(http: httpx.Client, files: FileWorkerDouble) -> None:
+    fields = {"subjects": ["ann=point:0.5,0.25", "not:box:1,2,30,40"], "chooser": "quick"}
+    with registered():
+        job = http.post(PATH, files={"file": ("clip.mp4", TALK.read_bytes())}, data=fields).json()
+    assert [(each["name"], each["prompts"]) for each in job["options"]["subjects"]] == [
+        ("ann", ["point:0.5,0.25"]), ("removed", ["box:1,2,30,40"]),
+    ]  # fmt: skip
+    assert job["options"]["chooser"] == "quick"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

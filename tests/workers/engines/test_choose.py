@@ -16,7 +16,8 @@ from stream.records.options import Options
 from stream.settings import Settings
 from tests.media import ROOT
 from tests.workers.engines.engine_runs import clip, run
-from workers.engines import choose, cuda, load
+from workers.device.automatic import cuda
+from workers.engines import choose, load
 
 
 def yes() -> bool:
@@ -84,7 +85,9 @@ def test_options_of_another_engine_are_refused(fields: dict[str, object], word: 
 
 
 def test_torch_is_not_loaded_where_there_is_no_driver() -> None:
-    code = "import sys; from workers.engines import cuda; sys.exit(('torch' in sys.modules) if not cuda() else 0)"
+    code = (
+        "import sys; from workers.device.automatic import cuda; sys.exit(('torch' in sys.modules) if not cuda() else 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60)
     assert done.returncode == 0
 

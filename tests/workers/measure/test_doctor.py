@@ -1,15 +1,18 @@
 """The checks of `mattebox doctor`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stream.devices.capture import Camera
 from stream.finding import Finding
+from stream.install import install_command
 from stream.records.engines import ENGINES, EngineRecord
 from stream.settings import Settings
 from stream.srt.programs import MISSING
+from tests.chooser_records import FOLLOWING, QUICK, registered
 from tests.srt import only
 from workers.measure.doctor import examine
 
@@ -20,6 +23,13 @@ def test_an_engine_without_its_modules_is_reported_with_its_extra(monkeypatch: p
     remedy = f"{sys.executable} -m pip install 'mattebox[gpu]'"
     expected = Finding("engine new", None, "not installed: no_runtime", remedy)
     assert [finding for finding in examine(Settings()) if finding.name == "engine new"] == [expected]
+
+
+def test_a_chooser_whose_packages_are_missing_is_reported() -> None:
+    lacking = replace(QUICK, modules=("sys", "no_runtime"), extra="subjects")
+    expected = Finding("chooser quick", None, "not installed: no_runtime", install_command("mattebox[subjects]"))
+    with registered(lacking, FOLLOWING):
+        assert [finding for finding in examine(Settings()) if finding.name.startswith("chooser")] == [expected]
 
 
 def findings(name: str, settings: Settings | None = None) -> list[Finding]:

@@ -115,22 +115,23 @@ export const ALLOW = {
 export const SYSTEM_TOO = "If it is allowed there, check that your operating system lets this browser use the camera.";
 
 export const LABELS = {
-  engine: "Engine", view: "View", temporal: "Temporal smoothing", temporal_strength: "Smoothing strength",
+  engine: "Engine", chooser: "Subject finder", view: "View", temporal: "Temporal smoothing", temporal_strength: "Smoothing strength",
   foreground: "Subject's colours", roi: "Follow the subject", key: "Screen colour",
   refine: "Refine edges", threshold: "Threshold", contrast: "Hardness", specks: "Remove specks",
   holes: "Fill holes", expand: "Expand or shrink", feather: "Feather", light_wrap: "Light wrap", spill: "Remove spill",
 };
 export const VALUES = {
   engine: { auto: "Automatic" }, // the engines' own labels come from the server
+  chooser: { auto: "Automatic" },
   view: { composite: "Result", matte: "Matte", overlay: "Overlay", "side-by-side": "Side by side",
     stacked: "Stacked: colour above matte" },
   temporal: { auto: "Automatic", off: "Off", live: "No delay", "live+1": "One frame late, calmer",
     offline: "Both directions, for files" },
-  refine: { auto: "Automatic", on: "On", off: "Off" },
+  refine: { auto: "Automatic", on: "On", off: "Off", vitmatte: "Fine hair, for files" },
   foreground: { auto: "Automatic", estimate: "Estimate", keep: "Keep" },
 };
 export const GROUPS = [
-  ["Engine", ["engine", "roi", "key"]],
+  ["Engine", ["engine", "chooser", "roi", "key"]],
   ["Smoothing", ["temporal", "temporal_strength"]],
   ["Edges", ["refine", "threshold", "contrast", "expand", "feather"]],
   ["Clean up", ["specks", "holes"]],
@@ -164,6 +165,29 @@ export const CUSTOM = "You are using custom settings.";
 export const TILE = {
   hide: "Hide the camera preview", show: "Show the camera preview",
   move: "Drag it, or press an arrow key, to move it to another corner.",
+};
+
+export const PICK = {
+  start: "Pick on the video", stop: "Done",
+  title: (name) => name.replace(/^subject-(?=\d+$)/, "Subject "),
+  subjects: "Subjects", sign: "What a click means", inside: "This", outside: "Not this",
+  add: "New subject", undo: "Undo", redo: "Redo",
+  count: (n) => (n === 1 ? "1 mark" : n ? `${n} marks` : "no marks yet"),
+  kept: "Kept", removed: "Removed", keep: (title) => `Keep ${title}`,
+  keepTip: (keep) => (keep ? "Remove it from the result instead" : "Keep it in the result instead"),
+  delete: (title) => `Delete ${title}`,
+  hint: (boxes) => `Click a subject to keep it${boxes ? ", or drag a box around it" : ""}. With Alt: not this.`,
+  touchHint: (boxes) => `Tap a subject to keep it${boxes ? ", or draw a box around it" : ""}.`,
+  keys: "Arrow keys move the crosshair, with Shift farther. Enter: this. Alt and Enter: not this. B: a corner of a box. "
+    + "Ctrl and Z: undo. Escape: done.",
+  crosshair: (x, y) => `${x} percent from the left, ${y} percent from the top`,
+  added: (inside, title) => (inside ? `A point was added to ${title}.` : `Not this: a point was added to ${title}.`),
+  cutOut: (title) => `${title} is removed from the result.`,
+  boxed: (title) => `A box was added to ${title}.`,
+  boxBegun: "First corner of a box. Move the crosshair and press B again.", boxDropped: "No box.",
+  toggled: (title, keep) => (keep ? `${title} is kept.` : `${title} is removed from the result.`),
+  deleted: (title) => `${title} was deleted.`, begun: (title) => `${title}: click what belongs to it.`,
+  undone: "Undone.", redone: "Redone.",
 };
 
 export const BACKGROUNDS = {

@@ -15,6 +15,7 @@ export class Choices extends EventTarget {
     this.send = send;
     this.schema = null;
     this.engines = []; // the server's descriptions of them
+    this.choosers = []; // of those that understand what can be picked in a picture
     this.automatic = []; // the engines that ready workers use for `auto`; empty until a worker is ready
     this.chosen = withoutRoom({ ...DEFAULTS, ...read(KEY, {}) });
     this.known = {}; // the options that the server has
@@ -22,18 +23,26 @@ export class Choices extends EventTarget {
   }
 
   /** Takes the answer of GET /api/options, and drops choices that are not in its schema. */
-  learn({ options, engines, workers }) {
+  learn({ options, engines, workers, choosers = [] }) {
     this.schema = flat(options);
     this.engines = engines;
     this.automatic = workers.map((worker) => worker.engine);
-    this.schema.engine.labels = Object.fromEntries(engines.map(({ name, label }) => [name, label]));
-    this.schema.engine.hints = Object.fromEntries(engines.map(({ name, sentence }) => [name, sentence]));
+    describe(this.schema.engine, engines);
+    this.choosers = choosers.filter(({ prompts }) => prompts.includes("point"));
+    if (this.choosers.length) describe(Object.assign(this.schema.chooser, { enum: ["auto", ...this.choosers.map(({ name }) => name)] }), this.choosers);
+    else for (const name of ["subjects", "chooser"]) delete this.schema[name];
     const fitting = (options) => Object.fromEntries(Object.entries(options).filter(([name, value]) => {
       return name in this.schema && allowed(this.schema[name], value);
     }));
     this.chosen = { ...fitting(this.chosen), edges: fitting(this.chosen.edges ?? {}) };
     for (const name of this.#engineOptions()) if (!this.hasEffect(name)) delete this.chosen[name];
     this.#changed();
+  }
+
+  /** Whether the chosen model for subjects, or one that `auto` may choose, understands prompts of a kind. */
+  understands(kind) {
+    const chosen = this.value("chooser");
+    return this.choosers.some(({ name, prompts }) => prompts.includes(kind) && ["auto", name].includes(chosen));
   }
 
   /** What the mattes of an engine are like, in a word or two; its name if the server has no words for it. */
@@ -80,7 +89,7 @@ export class Choices extends EventTarget {
   }
 
   reset() {
-    const all = Object.keys(this.schema).filter((name) => name !== "background");
+    const all = Object.keys(this.schema).filter((name) => !["background", "subjects"].includes(name));
     return this.choose(Object.fromEntries(all.map((name) => [name, null])));
   }
 
@@ -148,8 +157,15 @@ function flat(schema) {
   return fields;
 }
 
+/** Adds to the field what its values are called and what they mean. */
+function describe(field, records) {
+  field.labels = Object.fromEntries(records.map(({ name, label }) => [name, label]));
+  field.hints = Object.fromEntries(records.map(({ name, sentence }) => [name, sentence]));
+}
+
 function allowed(field, value) {
   if (field.name === "background") return typeof value === "string";
+  if (field.name === "subjects") return Array.isArray(value) && value.every(({ name, prompts }) => name && prompts?.length);
   if (field.enum) return field.enum.includes(value);
   if (typeof field.default === "number") return value >= field.minimum && value <= field.maximum;
   return typeof field.default !== "boolean" || typeof value === "boolean";

@@ -3,6 +3,8 @@
 import { find, icon, make, write } from "../shared/dom.js";
 import { CONTROLS, GROUPS, LABELS, SHARES, UNITS, VALUES } from "../shared/words.js";
 
+const ELSEWHERE = ["background", "edges", "subjects"]; // chosen outside the drawer
+
 export class Controls {
   constructor(choices) {
     this.choices = choices;
@@ -25,7 +27,7 @@ export class Controls {
   build() {
     const known = this.choices.schema;
     const named = GROUPS.flatMap(([, names]) => names);
-    const others = Object.keys(known).filter((name) => name !== "background" && name !== "edges" && !named.includes(name));
+    const others = Object.keys(known).filter((name) => ![...ELSEWHERE, ...named].includes(name));
     const groups = [...GROUPS, ["More", others]].map(([title, names]) => [title, names.filter((name) => name in known)]);
     this.controls = [];
     find("controls").replaceChildren(...groups.filter(([, names]) => names.length).map(([title, names]) => {

@@ -5,6 +5,7 @@ import { Refusal, request } from "../shared/api.js";
 import { pause } from "../shared/dom.js";
 import { gathered, preferH264 } from "../shared/live.js";
 import { Sender } from "../shared/sender.js";
+import { specs } from "../shared/subjects.js";
 import { backgroundShowsRoom, LEAST_BLUR, ROOM_BACKGROUND, ROOM_VIEWS } from "./privacy.js";
 
 const CONNECT_MS = 8000;
@@ -46,8 +47,9 @@ export class Publisher extends Sender {
     preferH264(this.plugInto(connection, "sendonly"));
     await connection.setLocalDescription();
     await gathered(connection);
-    const { edges, ...flat } = withoutRoom(this.options());
+    const { edges, subjects, ...flat } = withoutRoom(this.options());
     const query = new URLSearchParams(Object.entries(flat).filter(([, value]) => value !== null));
+    for (const spec of specs(subjects ?? [])) query.append("subjects", spec);
     const body = connection.localDescription.sdp;
     const response = await request("POST", `/whip/${this.name}?${query}`, { body, type: "application/sdp" });
     this.id = response.headers.get("Location").split("/").pop();

@@ -4,7 +4,7 @@
 import { find } from "../shared/dom.js";
 
 const TOOLS = { c: "tool-compare", m: "tool-mirror", p: "tool-pip", f: "tool-full", s: "tool-snapshot", r: "tool-record",
-  a: "tool-microphone" };
+  a: "tool-microphone", k: "pick-open" };
 const TYPED = "input:not([type=radio], [type=checkbox], [type=range], [type=color]), select, textarea, dialog, dialog *";
 
 const DIGIT = /^(?:Digit|Numpad)([1-9])$/; // the key's place: with Shift, what it types depends on the layout

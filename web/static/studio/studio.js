@@ -17,6 +17,7 @@ import { Devices } from "./devices.js";
 import { listenToKeys } from "./shortcuts.js";
 import { Measurements } from "./measurements.js";
 import { Microphone } from "./microphone.js";
+import { Pick } from "./pick.js";
 import { Presets } from "./presets.js";
 import { showsRoom } from "./privacy.js";
 import { Publisher } from "./publisher.js";
@@ -42,6 +43,7 @@ const measurements = new Measurements({ title: (engine) => choices.title(engine)
 const measure = new Measure();
 const note = (text) => backgrounds.note(text);
 const tools = new Tools({ live: () => live, note });
+const pick = new Pick({ choices, tools, live: () => live, camera: () => (publisher ? camera : null) });
 const recording = new Recording({ live: () => live, note });
 const devices = new Devices();
 const microphone = new Microphone({ devices, changed: (track) => sending().forEach((each) => each.setSound(track)), note });
@@ -85,7 +87,7 @@ async function placeView(sdp, old) {
 
 function stateChanged(state, extra) {
   showState(publisher && state === "notLive" ? "connecting" : state, extra);
-  tools.enable(state === "live");
+  for (const part of [tools, pick]) part.enable(state === "live");
   if (state === "live") choices.catchUp();
   if (extra && state === "denied") askToSignIn();
 }
@@ -163,6 +165,7 @@ const delayMs = () => (choices.value("temporal") === "offline" ? 1800 : 0);
 function videoShown(video) {
   tools.follow(video);
   recording.follow(video);
+  pick.shown();
 }
 
 function follow() {
@@ -210,6 +213,7 @@ async function close(state = "idle") {
   showTile(find("tile"), null);
   microphone.enable(false);
   source.close();
+  pick.pick(false);
   camera = null;
   find("stop").disabled = true;
   measurements.clear();
@@ -217,7 +221,7 @@ async function close(state = "idle") {
   share.show(null, false);
   await Promise.all([pauseLive(), ending?.stop()]);
   stage.dataset.state = "idle";
-  tools.enable(false);
+  for (const part of [tools, pick]) part.enable(false);
   if (state) showState(state);
 }
 

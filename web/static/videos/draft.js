@@ -4,31 +4,34 @@ import { get, request } from "../shared/api.js";
 import { make, write } from "../shared/dom.js";
 import { isTransparent } from "./job_options.js";
 import { LookRow } from "./look_row.js";
+import { serverOptions } from "./server_options.js";
 import { Trim } from "./trim.js";
 import { annotate, discard, exclusively, forget, GONE, isSentElsewhere, Upload } from "./tus.js";
-import { duration, sentence, size, WORDS } from "./words.js";
+import { duration, PICKING, sentence, size, WORDS } from "./words.js";
 
 const RETRY_MS = 2000;
 
 export class Draft {
   /** file: null for an upload of an earlier visit. address: of the upload. known: its state on the server. mark: the
-   * file's fingerprint. look: settings of its own, or null. */
-  constructor(all, { file = null, name, bytes, address = "", known = null, mark, look = null }) {
-    Object.assign(this, { all, file, name, bytes, address, known, mark, look });
+   * file's fingerprint. look: settings of its own, or null. subjects: as in the options of a job. */
+  constructor(all, { file = null, name, bytes, address = "", known = null, mark, look = null, subjects = [] }) {
+    Object.assign(this, { all, file, name, bytes, address, known, mark, look, subjects });
     Object.assign(this, { armed: false, failed: false, denied: false, closed: false }); // armed: to be started when the upload is complete
     this.trim = new Trim(file, name, () => this.#showFrame());
     this.lookRow = new LookRow(this, all.jobOptions);
     this.bar = make("progress", { max: Math.max(1, bytes), value: 0, aria: { label: `${name}: upload` } });
     this.status = make("p", { className: "status", role: "status" }, make("span", { className: "dot" }), make("span", { className: "words" }));
     this.startButton = make("button", { type: "button", className: "primary" }, "Start");
+    this.pickButton = make("button", { type: "button", className: "quiet" });
     this.removeButton = make("button", { type: "button", className: "quiet" }, "Remove");
     this.startButton.addEventListener("click", () => this.start());
+    this.pickButton.addEventListener("click", () => this.#pick());
     this.removeButton.addEventListener("click", () => this.remove(true));
     this.card = make("li", { className: "card-row draft", tabIndex: -1 },
       this.trim.element,
       make("div", { className: "facts" },
         make("h3", { title: name }, name), make("p", { className: "fine" }, size(bytes)), this.bar, this.status,
-        this.trim.fields, this.lookRow.element, make("div", { className: "buttons" }, this.startButton, this.removeButton)));
+        this.trim.fields, this.lookRow.element, make("div", { className: "buttons" }, this.startButton, this.pickButton, this.removeButton)));
   }
 
   get startable() { return !this.failed && !this.armed && !this.elsewhere && (this.file !== null || this.complete); }
@@ -55,11 +58,17 @@ export class Draft {
     this.showLook();
   }
 
-  showLook() { this.lookRow.show(); }
+  showLook() {
+    this.lookRow.show();
+    write(this.pickButton, PICKING.open(this.subjects.length));
+    this.pickButton.hidden = this.failed || !serverOptions.understands("point");
+    this.pickButton.disabled = !this.trim.address;
+  }
 
-  /** Called when its own settings have changed. */
+  /** Called when its own settings or subjects have changed. */
   lookChanged() {
-    if (this.uploadAddress) annotate(this.uploadAddress, { look: this.look });
+    const { look, subjects } = this;
+    if (this.uploadAddress) annotate(this.uploadAddress, { look, subjects });
     this.showLook();
   }
 
@@ -120,7 +129,7 @@ export class Draft {
 
   #progress() {
     const { sent, waiting } = this.upload;
-    if (this.look && !this.annotated && this.upload.address) { this.annotated = true; this.lookChanged(); }
+    if ((this.look || this.subjects.length) && !this.annotated && this.upload.address) { this.annotated = true; this.lookChanged(); }
     this.bar.value = sent;
     if (waiting) { this.#show("wait", WORDS.unreachable); return; }
     if (this.upload.elsewhere) { this.#show("wait", WORDS.elsewhere); return; }
@@ -167,6 +176,16 @@ export class Draft {
     }
   }
 
+  #pick() {
+    const { trim, known, subjects } = this;
+    const still = trim.still || this.file?.type.startsWith("image/");
+    this.all.picking.open({
+      title: this.name, source: trim.address, upload: () => (this.complete ? this.known.id : ""), media: known?.media ?? { still },
+      part: { start_s: trim.start, end_s: trim.end ?? trim.length }, options: () => this.all.jobOptions.options(this), fields: trim.stream(), subjects, action: PICKING.done,
+      done: async (picked) => { this.subjects = picked; this.lookChanged(); },
+    });
+  }
+
   async #showFrame() {
     if (!this.complete) { this.trim.note(WORDS.incomplete); return; }
     this.trim.note(WORDS.previewing);
@@ -203,7 +222,7 @@ export class Draft {
     }
     this.failed = true;
     this.card.classList.add("failed");
-    for (const part of [this.trim.element, this.trim.fields, this.lookRow.element, this.startButton, this.bar]) part.hidden = true;
+    for (const part of [this.trim.element, this.trim.fields, this.lookRow.element, this.startButton, this.pickButton, this.bar]) part.hidden = true;
     this.all.jobOptions.leave(this);
     if (this.uploadAddress) forget(this.uploadAddress);
     this.#show("bad", sentence(error.message));

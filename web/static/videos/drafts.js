@@ -8,9 +8,10 @@ import { fingerprint, forget, GONE, KEY, remembered } from "./tus.js";
 import { WORDS } from "./words.js";
 
 export class Drafts {
-  /** jobs: the list in which a draft continues when it is started. onDenied(): called when the user has to sign in. */
-  constructor(jobOptions, jobs, onDenied) {
-    Object.assign(this, { jobOptions, jobs, onDenied, list: find("drafts"), drafts: new Set() });
+  /** jobs: the list in which a draft continues when it is started. picking: the dialog in which subjects are picked.
+   * onDenied(): called when the user has to sign in. */
+  constructor({ jobOptions, jobs, picking, onDenied }) {
+    Object.assign(this, { jobOptions, jobs, picking, onDenied, list: find("drafts"), drafts: new Set() });
     find("start-all").addEventListener("click", () => { for (const draft of [...this.drafts]) draft.start(); });
     jobOptions.addEventListener("change", () => { for (const draft of this.drafts) draft.showLook(); });
     jobs.addEventListener("job", ({ detail }) => this.#started(detail));
@@ -21,10 +22,10 @@ export class Drafts {
    * because the user was not signed in. Incomplete ones need their file again. */
   async restore() {
     for (const draft of this.drafts) if (draft.denied) draft.begin();
-    for (const [address, { name, size: bytes, fingerprint: mark, look = null }] of Object.entries(remembered())) {
+    for (const [address, { name, size: bytes, fingerprint: mark, look = null, subjects = [] }] of Object.entries(remembered())) {
       const known = await get(address).catch((error) => ({ gone: GONE.includes(error.status), state: "" }));
       if (known.gone || (known.state && this.jobs.hasUpload(known.id))) forget(address);
-      else if (known.state && !this.#listed(mark, address)) this.#show(new Draft(this, { name, bytes, address, known, mark, look }));
+      else if (known.state && !this.#listed(mark, address)) this.#show(new Draft(this, { name, bytes, address, known, mark, look, subjects }));
     }
   }
 
@@ -35,7 +36,7 @@ export class Drafts {
       const mark = fingerprint(file);
       const old = this.#listed(mark) ?? [...this.drafts].find((draft) => draft.isPartOf(file));
       if (old && !old.failed && !old.needsFile) { twice.push(old); continue; }
-      this.#show(new Draft(this, { file, name: file.name, bytes: file.size, mark, look: old?.look ?? null }), old);
+      this.#show(new Draft(this, { file, name: file.name, bytes: file.size, mark, look: old?.look ?? null, subjects: old?.subjects }), old);
       old?.remove(!old.failed && old.mark !== mark); // a file that was changed since cannot continue its upload
     }
     write(find("drafts-note"), twice.length ? WORDS.twice(twice.map(({ name }) => name)) : "");

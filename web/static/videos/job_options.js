@@ -77,7 +77,7 @@ export class JobOptions extends EventTarget {
 
   options(draft) {
     const { background, engine, temporal } = this.of(draft);
-    return { background, engine, temporal };
+    return { background, engine, temporal, ...(draft.subjects.length && { subjects: draft.subjects }) };
   }
 
   /** The settings of a draft in a few words. */

@@ -4,16 +4,16 @@ import { get, request } from "../shared/api.js";
 import { find, icon, make, write } from "../shared/dom.js";
 import { isTransparent } from "./job_options.js";
 import { serverOptions } from "./server_options.js";
-import { duration, place, REASONS, sentence, size, STATES, WORDS } from "./words.js";
+import { duration, PICKING, place, REASONS, sentence, size, STATES, WORDS } from "./words.js";
 
 const FINAL = ["done", "failed", "cancelled"];
 
 export class JobList extends EventTarget {
-  /** play(job, result, name): called to play a result. denied(): called when the user has to sign in. Event: `job`, with the
+  /** play(job, result, name): called to play a result. pick(job): called to pick its subjects again. denied(): called when the user has to sign in. Event: `job`, with the
    * job in `detail`, when it is shown or has changed. */
-  constructor({ play, denied }) {
+  constructor({ play, pick, denied }) {
     super();
-    Object.assign(this, { play, denied, cards: new Map(), list: find("jobs"), more: find("more-jobs"), next: null });
+    Object.assign(this, { play, pick, denied, cards: new Map(), list: find("jobs"), more: find("more-jobs"), next: null });
     this.more.addEventListener("click", () => this.#showMore());
     serverOptions.addEventListener("known", () => { for (const card of this.cards.values()) card.formatsKnown(); });
   }
@@ -204,12 +204,14 @@ class Card {
       paused: [["Resume", patch(false)], ["Cancel", () => request("DELETE", `${this.path}?keep=true`)]],
       failed: [["Try again", () => request("POST", `${this.path}/retry`)]],
     }[job.state] ?? [];
+    const canPick = FINAL.includes(job.state) && job.upload && serverOptions.understands("point");
+    if (canPick) actions.push([PICKING.again, async () => this.all.pick(this.job), PICKING.againTip]);
     if (FINAL.includes(job.state)) actions.push(["Remove", () => request("DELETE", this.path)]);
-    return actions.map(([words, act]) => this.#button(words, act));
+    return actions.map((action) => this.#button(...action));
   }
 
-  #button(words, act) {
-    const button = make("button", { type: "button", className: "quiet" }, words);
+  #button(words, act, title = "") {
+    const button = make("button", { type: "button", className: "quiet", title }, words);
     button.addEventListener("click", async () => {
       button.disabled = true;
       write(this.note, "");

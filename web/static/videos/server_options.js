@@ -1,4 +1,4 @@
-// What the server offers: the formats of results, and the engines. Empty until its answer arrives.
+// What the server offers: the formats of results, the engines and the choosers. Empty until its answer arrives.
 
 import { get } from "../shared/api.js";
 
@@ -10,18 +10,22 @@ class ServerOptions extends EventTarget {
     super();
     this.formats = [];
     this.engines = [];
+    this.choosers = [];
   }
 
   /** Retries until the server answers. */
   async load() {
     try {
-      const { formats, engines } = await get("/api/options");
-      Object.assign(this, { formats, engines });
+      const { formats, engines, choosers = [] } = await get("/api/options");
+      Object.assign(this, { formats, engines, choosers });
       this.dispatchEvent(new Event("known"));
     } catch {
       setTimeout(() => this.load(), RETRY_MS);
     }
   }
+
+  /** Whether subjects can be found by points and by prompts of this kind. */
+  understands(kind) { return this.choosers.some(({ prompts }) => ["point", kind].every((each) => prompts.includes(each))); }
 
   format(name) { return this.formats.find((format) => format.name === name); }
 

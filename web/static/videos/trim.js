@@ -37,6 +37,7 @@ export class Trim {
   /** media: the properties of the video, as the server probed them. source: where the server has it. */
   setMedia(media, source) {
     this.usable = true;
+    this.source = source;
     if (!this.url) this.#open(source, media.still);
     if (media.still) {
       this.still = this.video.hidden = true;
@@ -46,6 +47,9 @@ export class Trim {
     if (!this.length) this.#setLength(media.duration_s);
     if (media.video_streams > 1) this.#offerStreams(media.video_streams);
   }
+
+  /** Where the browser can read the file; "" while that is unknown. */
+  get address() { return this.url ?? this.source ?? ""; }
 
   /** The fields of a job request for the chosen part. */
   range() {

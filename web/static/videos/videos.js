@@ -7,13 +7,20 @@ import { Taps } from "../shared/taps.js";
 import { Drafts } from "./drafts.js";
 import { JobOptions } from "./job_options.js";
 import { JobList } from "./joblist.js";
+import { PickDialog } from "./pick_dialog.js";
 import { Player } from "./player.js";
+import { pickAgain } from "./run_again.js";
 import { serverOptions } from "./server_options.js";
 
 const jobOptions = new JobOptions();
 const player = new Player();
-const jobs = new JobList({ play: (job, result, name) => player.open(job, result, name), denied: askToSignIn });
-const drafts = new Drafts(jobOptions, jobs, askToSignIn);
+const picking = new PickDialog();
+const jobs = new JobList({
+  play: (job, result, name) => player.open(job, result, name),
+  pick: (job) => pickAgain(picking, job, jobs),
+  denied: askToSignIn,
+});
+const drafts = new Drafts({ jobOptions, jobs, picking, onDenied: askToSignIn });
 
 find("files").addEventListener("change", ({ target }) => { drafts.add([...target.files]); target.value = ""; });
 const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");

@@ -40,6 +40,16 @@ export const PLAYER = {
   gone: "There is no before and after, because the original file is no longer on the server.",
 };
 
+export const PICKING = {
+  open: (count) => (count ? `Subjects: ${count}` : "Pick subjects"), again: "Pick subjects",
+  againTip: "Pick subjects and run again",
+  title: (name) => `Subjects of ${name || "the video"}`,
+  done: "Done", runAgain: "Run again",
+  time: (at, end) => `${at} / ${end}`,
+  marks: (n, time) => `${n === 1 ? "1 mark" : `${n} marks`} at ${time}`,
+  previewed: "What the marks of this frame choose; the rest is tinted.",
+};
+
 export const WORDS = {
   uploading: (percent, left) => `Uploading, ${percent} %${left ? ` · ${left} left` : ""}`,
   unreachable: "The server cannot be reached. The upload resumes when it is back.",
