@@ -10,13 +10,14 @@ from stream.address import Address
 from stream.errors import UsageError
 from stream.picture.frames import VideoInfo
 from stream.progress import Report, Reporter
-from stream.pump import pump
+from stream.pump import Item, pump
 from stream.records.engines import AUTO
 from stream.records.metadata import Metadata
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks import check_input, open_sink, takes_photos
 from stream.sinks.parts.numbered_pictures import PictureOptions
+from stream.slot import BoundedQueue
 from stream.sources import is_live, open_source
 from stream.sources.base import SourceOptions
 from workers import choosers, engines
@@ -26,6 +27,8 @@ from workers.engines.base import Engine
 from workers.engines.for_pictures import ForPictures, picture_options
 from workers.matte import Matte
 from workers.scene.backgrounds import Backdrop, open_background
+
+_FEW = 3
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,17 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     loaded_s = time.monotonic()
     try:
         reporter.start(source.info, {"input": str(task.source), "engine": engine.name, "device": engine.device})
-        pump(source, matte, sink, reporter.tick)
+        pump(source, matte, sink, reporter.tick, *_handovers(task.output))
     finally:
         reporter.stop()
     names = str(task.source), str(task.output), engine.name, engine.device
     warnings = [*source.warnings, *sink.warnings, *unsure.warnings(matte.unsure)]
     return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
+
+
+def _handovers(output: Address | Path) -> tuple[BoundedQueue[Item], ...]:
+    """Shorter queues than usual where frames may carry their picture: one of 4K takes 50 MB."""
+    return (BoundedQueue(_FEW), BoundedQueue(_FEW)) if takes_photos(output) else ()
 
 
 def _matte(options: Options, engine: Engine, backdrop: Backdrop, info: VideoInfo, start_s: float) -> Matte:

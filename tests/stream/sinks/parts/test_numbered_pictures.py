@@ -1,6 +1,7 @@
 """The values in the files of a sequence, read by OpenCV and FFmpeg. Files are written with exact values."""
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,14 @@ def test_a_matte_has_no_curve(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, [[0.0] * 3, [0.2] * 3, [1.0] * 3], atol=1e-3)
     deep = read(written(tmp_path / "a.tif", frame_of(matte, gray=True), depth=16))
     assert deep[0].tolist() == [0, 51 * 257, 65_535]
+
+
+def test_the_error_without_openexr_has_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    with pytest.raises(
+        UnsupportedOutput, match=r"needs OpenEXR, which is not installed; install it with: .*mattebox\[exr\]"
+    ):
+        picture_writer(".exr", PictureOptions(), True)
 
 
 def test_what_a_format_cannot_hold_is_refused() -> None:
