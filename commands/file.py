@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands import shared_options
-from commands.matting_options import MattingOptions, PartOptions, with_matting_options
+from commands.matting_options import MattingOptions, PartOptions, SequenceOptions, with_matting_options
 from commands.overwriting import check_output, keeps_existing
 from commands.record_options import with_flags
 from stream.errors import UsageError
-from stream.records.formats import FORMATS, OutputFormat, still_for
+from stream.records.formats import FORMATS, PICTURE_DEFAULT, PICTURES, SUFFIXES, OutputFormat, still_for
 from stream.records.metadata import Metadata
 from stream.records.options import Edges
 
@@ -27,15 +27,21 @@ _PIPE = "-"
 
 @with_matting_options
 @with_flags(PartOptions)
+@with_flags(SequenceOptions)
 def file(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="IN...", help="The videos, pictures and folders to matte; - is standard input."),
+        typer.Argument(
+            metavar="IN...",
+            help="The videos, pictures and folders to matte, or a picture sequence such as shot.%04d.exr; "
+            "- is standard input.",
+        ),
     ],
     output: shared_options.Output,
     matting: MattingOptions,
     edges: Edges,
     part: PartOptions,
+    sequence: SequenceOptions,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,7 +76,14 @@ def file(
     options = matting.options(edges, weights)
     settings = shared_options.settings_with(weights, options.engine)
     common = FileRun(
-        Path(), Path(), options, *part.times_s(), matting.size_px, part.stream, part.metadata or Metadata.KEEP
+        Path(),
+        Path(),
+        options,
+        *part.times_s(),
+        matting.size_px,
+        part.stream,
+        part.metadata or Metadata.KEEP,
+        **sequence.fields(),
     )
     report = reporter(as_json)
     if _is_many(sources, output, formats or []):
@@ -85,11 +98,14 @@ def file(
 
 def _is_many(sources: Sequence[str], output: str, formats: Sequence[str]) -> bool:
     """Whether the results are named by their inputs, in a folder."""
+    from stream.sources.numbered_files import holds_sequence
     from stream.sources.signatures import is_picture
 
-    if len(sources) > 1 or Path(sources[0]).is_dir():
-        return True
     is_folder = output.endswith("/") or Path(output).is_dir()
+    if len(sources) > 1:
+        return True
+    if Path(sources[0]).is_dir():
+        return is_folder or not Path(output).suffix or not holds_sequence(Path(sources[0]))
     return sources[0] != _PIPE and is_folder and (bool(formats) or is_picture(Path(sources[0])))
 
 
@@ -122,6 +138,17 @@ def _one_picture(name: str) -> str:
     return single.name if single else name
 
 
+def _sequence_hint(paths: Sequence[Path], least: int) -> str:
+    """The text that names the sequence of at least `least` files among these; "" if there is none."""
+    from stream.sources.numbered_files import sequence_among
+
+    found = sequence_among(paths, least)
+    if found is None:
+        return ""
+    first, last = (found.numbering.name(found.numbers[n]) for n in (0, -1))
+    return f"; {first} to {last} are a sequence, which is one input: {str(found.pattern)!r}"
+
+
 def _many(
     sources: Sequence[Path],
     output: str,
@@ -135,18 +162,24 @@ def _many(
     """Raises typer.Exit(1) if an input failed."""
     from stream.records.formats import check_alpha
     from stream.sinks import existing
+    from stream.sources.numbered_files import MANY
     from workers.runs.many import Formats, find_inputs, plan, run_many
 
     results = shared_options.local(output)
-    if results.suffix.lower() in {kind.suffix for kind in FORMATS.values()} and not results.is_dir():
-        raise UsageError(f"{results} is one file; several inputs need a folder: -o FOLDER --format FORMAT")
+    if results.suffix.lower() in {*SUFFIXES, *PICTURES} and not results.is_dir():
+        hint = _sequence_hint(sources, least=2)
+        raise UsageError(f"{results} is one file; several inputs need a folder: -o FOLDER --format FORMAT{hint}")
     if results.exists() and not results.is_dir():
         raise UsageError(f"{results} is not a folder")
     chosen = Formats.read(formats, common.options.wants_alpha)
     if common.options.wants_alpha:
         check_alpha(chosen.video)
         check_alpha(chosen.picture)
-    runs = plan(find_inputs(sources, recursive, results), chosen, results, common)
+    inputs = find_inputs(sources, recursive, results)
+    each = any(FORMATS[name].still for name in formats)
+    if not each and (hint := _sequence_hint([found.path for found in inputs], MANY)):
+        raise UsageError(f"{len(inputs)} inputs{hint}; to matte each picture by itself, add --format {PICTURE_DEFAULT}")
+    runs = plan(inputs, chosen, results, common)
     present = {run.output for run in runs if existing(run.output)}
     kept = keeps_existing([path for path in present if isinstance(path, Path)], overwrite)
     skipped = [run for run in runs if kept and run.output in present]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.overwriting import check_file, check_output
-from stream.errors import RemoteError, disk_error
+from stream.errors import RemoteError, UsageError, disk_error
 from stream.records.formats import FORMATS, PICTURE, TIMES
 from stream.sinks.images import folder_and_pattern
 from stream.sinks.parts.partial import Partial
@@ -70,4 +70,6 @@ def _unpack(archive: Path, final: Path) -> None:
 def _sequence(final: Path) -> tuple[PartialSequence, str]:
     """A sequence to be written, and the pattern of its names. Raises UsageError, DiskError."""
     folder, pattern = folder_and_pattern(final)
+    if not pattern.lower().endswith(FORMATS["png"].suffix):
+        raise UsageError(f"{final}: a server's pictures are PNG; name a folder, or a pattern such as {PICTURE}")
     return PartialSequence(folder, pattern), pattern

@@ -9,10 +9,11 @@ from typing import Any
 
 from commands import shared_options
 from commands.record_options import with_flags
+from commands.shared_options import MissingFiles
 from stream.errors import UsageError
 from stream.records.engines import AUTO
 from stream.records.options import Edges, FeedOptions, Options, Temporal, View
-from stream.records.subjects import Subject, parse_subjects
+from stream.records.subjects import Prompt, Subject, parse_subjects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,9 @@ class MattingOptions:
     roi: shared_options.Roi = False
     foreground: shared_options.Foreground = "auto"
     key: shared_options.Key = None
+    keep: shared_options.Keep = ""
     subjects: shared_options.Subjects = None
+    hint: shared_options.Hint = None
     chooser: shared_options.Chooser = AUTO
     size: shared_options.Size = None
 
@@ -40,7 +43,8 @@ class MattingOptions:
         return FeedOptions.read(**self._fields(edges, weights), slate=slate)
 
     def _fields(self, edges: Edges, weights: str | None) -> dict[str, Any]:
-        if self.chooser != AUTO and not self.subjects:
+        specs = self._specs()
+        if self.chooser != AUTO and not specs:
             raise UsageError(f"--chooser {self.chooser} needs --subject")
         return {
             "engine": shared_options.engine_with(weights, self.engine),
@@ -52,9 +56,17 @@ class MattingOptions:
             "foreground": self.foreground,
             "roi": self.roi,
             "key": self.key,
-            "subjects": read_subjects(self.subjects or ()),
+            "keep": self.keep,
+            "subjects": read_subjects(specs),
             "chooser": self.chooser,
         }
+
+    def _specs(self) -> list[str]:
+        specs = list(self.subjects or ())
+        if self.hint is not None:
+            shared_options.check_name(self.hint)
+            specs.append(Prompt(kind="mask", text=self.hint).spec())
+        return specs
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -87,6 +99,28 @@ class PartOptions:
         if end_s is not None and end_s <= start_s:
             raise UsageError(f"--end {end_s:g} is not after --start {start_s:g}")
         return start_s, end_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions:
+    """How picture sequences are read and written by `mattebox file`, as the user wrote it."""
+
+    rate: shared_options.Rate = None
+    missing: shared_options.Missing = MissingFiles.REFUSE
+    alpha: shared_options.AlphaOption = None
+    depth: shared_options.Depth = None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a `FileRun`. Raises UsageError."""
+        from stream.sinks.parts.numbered_pictures import AlphaMode, PictureOptions
+        from stream.sources.sequence import parse_rate
+
+        alpha: AlphaMode | None = None if self.alpha is None else self.alpha.value
+        return {
+            "rate": None if self.rate is None else parse_rate(self.rate),
+            "hold": self.missing is MissingFiles.HOLD,
+            "pictures": PictureOptions(alpha, int(self.depth or 0)),
+        }
 
 
 def with_matting_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""`mattebox models`: lists, downloads, verifies and exports weights."""
+"""`mattebox models`: lists, downloads, verifies and exports weights; lists their classes."""
 
 import importlib.util
 import json
@@ -10,9 +10,8 @@ import typer
 from commands import shared_options
 from commands.messages import to_stderr
 from commands.overwriting import check_file
-from stream.records.engines import ENGINES
 
-app = typer.Typer(help="Weights: list, download, verify, export.", no_args_is_help=True)
+app = typer.Typer(help="Weights: list, download, verify, export, list classes.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -28,11 +27,10 @@ def list_all(as_json: shared_options.Json = False) -> None:
             print(json.dumps(fields | {"path": str(weights.path)}))
         else:
             print(f"{name:24} {state:8} {licence:11} {weights.size / 1e6:6.1f} MB  {weights.path}")
-    for record in ENGINES.values():
-        if record.catalogue:
-            catalogue = known.catalogue(record.name)
-            if all(importlib.util.find_spec(module) for module in catalogue.MODULES):
-                _list_catalogue(record.name, catalogue, as_json)
+    for name in known.with_choice():
+        catalogue = known.catalogue(name)
+        if all(importlib.util.find_spec(module) for module in catalogue.MODULES):
+            _list_catalogue(name, catalogue, as_json)
 
 
 def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
@@ -44,7 +42,8 @@ def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
         if as_json:
             print(json.dumps({"name": name, "state": state, "licence": checkpoint.licence, "path": str(file or "")}))
         else:
-            print(f"{name:24} {state:8} {checkpoint.licence:11} {'':9}  {file or checkpoint.origin}")
+            size = f"{checkpoint.size_mb:6.1f} MB" if getattr(checkpoint, "size_mb", 0) else ""
+            print(f"{name:24} {state:8} {checkpoint.licence:11} {size:9}  {file or checkpoint.origin}")
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` prints.")]
@@ -75,6 +74,24 @@ def verify(name: Name) -> None:
         return
     known.verify(name, settings())
     print(f"{name}: the file has the known sha256; licence {known.weights(name).licence}")
+
+
+@app.command("classes")
+def classes(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="[MODEL]", help="Weights of mask2former; default: those of MATTEBOX_MASK2FORMER."),
+    ] = "",
+    as_json: shared_options.Json = False,
+) -> None:
+    """List the classes that `class:` prompts can name, one a line, with all their names."""
+    from stream.settings import settings
+    from workers.weights import class_names
+    from workers.weights.transformers_repos import CATALOGUES
+
+    spec = model.removeprefix("mask2former:") or settings().mask2former
+    for names in class_names.of_local(CATALOGUES["mask2former"], spec, settings()).listed():
+        print(json.dumps({"names": names}) if as_json else ", ".join(names))
 
 
 @app.command("export")

@@ -4,8 +4,9 @@ See `record_options.py` for options made from the fields of a record.
 """
 
 import re
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -14,7 +15,7 @@ from stream.records.choosers import chooser_names
 from stream.records.engines import AUTO, ENGINES, implied_by, names, offered, taking
 from stream.records.formats import NAMES
 from stream.records.metadata import Metadata
-from stream.records.options import BACKGROUND_SPECS, Temporal, View
+from stream.records.options import BACKGROUND_SPECS, FacePart, Temporal, View
 from stream.records.subjects import SUBJECT_SPEC
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ Subjects = Annotated[
         help=f"A subject: {SUBJECT_SPEC}; not: removes what the prompt finds. Repeatable.",
     ),
 ]
+Hint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="A rough mask of the subject, a picture or a video: short for --subject mask:FILE."
+    ),
+]
 Chooser = Annotated[str, typer.Option(metavar="NAME", help=f"What finds --subject: {', '.join(chooser_names())}.")]
 Shown = Annotated[View, typer.Option(help="What the output shows.")]
 Steadied = Annotated[Temporal, typer.Option(help="Temporal smoothing of the matte.")]
@@ -62,6 +69,13 @@ Roi = Annotated[
     typer.Option(
         "--roi/--no-roi",
         help=f"{_for('roi')} process only the area around the subject, and regularly the whole picture.",
+    ),
+]
+Keep = Annotated[
+    str,
+    typer.Option(
+        metavar="PART,...",
+        help=f"Add these where the matte has lost them around a face: {', '.join(get_args(FacePart))}.",
     ),
 ]
 Foreground = Annotated[
@@ -93,6 +107,48 @@ MetadataOption = Annotated[
         help="What to keep of dates, titles, chapters, attachments, data tracks and EXIF data. "
         "By default everything; jobs on a server leave out locations by default."
     ),
+]
+
+
+class MissingFiles(StrEnum):
+    """What to do where files of a picture sequence are missing."""
+
+    REFUSE = "refuse"
+    HOLD = "hold"
+
+
+class AlphaKind(StrEnum):
+    """Whether colours are multiplied by alpha."""
+
+    STRAIGHT = "straight"
+    PREMULTIPLIED = "premultiplied"
+
+
+class BitDepth(StrEnum):
+    """Bits per channel."""
+
+    EIGHT = "8"
+    SIXTEEN = "16"
+
+
+Rate = Annotated[
+    str | None,
+    typer.Option(metavar="FPS", help="Picture sequences: frames per second, such as 25 or 24000/1001; default 24."),
+]
+Missing = Annotated[
+    MissingFiles,
+    typer.Option(help="Picture sequences with gaps: an error, or repeat the frame before each gap."),
+]
+AlphaOption = Annotated[
+    AlphaKind | None,
+    typer.Option(
+        help="Picture sequences as OUT: colours as they are, or multiplied by alpha; default premultiplied in EXR, "
+        "otherwise straight."
+    ),
+]
+Depth = Annotated[
+    BitDepth | None,
+    typer.Option(help="Picture sequences as OUT: bits per channel of PNG and TIFF; by default those of the input."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Print more messages; twice for all.")]

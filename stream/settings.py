@@ -51,6 +51,16 @@ class Settings(BaseSettings):
     onnx: str = Field(
         "", description="weights of the engine onnx: a name or .onnx file, with @WxH; empty: servers do not offer it"
     )
+    sam2: str = Field("small", description="weights of the chooser sam2: a name, repo id or folder")
+    edgetam: str = Field("edgetam", description="weights of the chooser edgetam: a name, repo id or folder")
+    sam3: str = Field("sam3", description="weights of the chooser sam3: a name, repo id or folder")
+    mask2former: str = Field(
+        "large", description="weights of the chooser mask2former: a name, repo id or folder of Mask2Former or EoMT"
+    )
+    faces: str = Field("faces", description="weights that find what `keep` names: a name, repo id or folder")
+    vitmatte: str = Field(
+        "small", description="weights of --refine vitmatte: a name, a repo id, or a folder that save_pretrained wrote"
+    )
     half: bool = Field(True, description="half precision, where the device supports it")
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
     health_file: Path | None = Field(

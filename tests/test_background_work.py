@@ -43,6 +43,7 @@ SEEN = {
     "workers/files/process.py:_begin": "without heartbeats the process is killed and replaced",
     "workers/files/process.py:_previews": "logged; the next preview is drawn",
     "workers/live/pool.py:Engines.get": "raised in those who wait for the engine",
+    "workers/live/pool.py:Engines._chooser": "raised in those who wait for the chooser",
     "workers/live/streams.py:_Signalling._on_loop": "raised there; the reason of the connection's end",
     "workers/live/video.py:LiveVideo.answer": "logged; ends the video",
     "workers/live/feed.py:LiveFeed.__init__": "logged; the feed is tried again",

@@ -251,16 +251,29 @@ class Matte:
             unsure.add(self.unsure, result.unsure, self._in_video(frame).time_s)
         matted = MattedFrame(frame, result.alpha, result.foreground)
         if self._tuning is None or result.steady:
-            return [self._renditions.draw(matted)]
+            return [self._draw(matted)]
         self._smoothing, smoothed = smooth.step(self._smoothing, matted, self._tuning)
-        return [self._renditions.draw(each) for each in smoothed]
+        return [self._draw(each) for each in smoothed]
 
     def _finish_held(self) -> list[Frame]:
         """Finish the frames that the smoothing has held back, without waiting for later frames. Returns them, drawn."""
         if self._smoothing is None or self._tuning is None:
             return []
         self._smoothing, smoothed = smooth.flush(self._smoothing, self._tuning)
-        return [self._renditions.draw(each) for each in smoothed]
+        return [self._draw(each) for each in smoothed]
+
+    def _draw(self, matted: MattedFrame) -> Frame:
+        """Draw a frame, its matte refined by the engine; a live frame is covered if that fails."""
+        try:
+            refined = self._engine.refined(matted)
+        except Exception as exc:  # as in `_infer`
+            if not self._live:
+                if isinstance(exc, MatteboxError):
+                    raise
+                raise EngineError(f"{self._engine.name}: refining the matte failed: {exc}") from exc
+            self._log.warning("%s: refining failed, showing the background: %s", self._engine.name, exc)
+            return self._renditions.cover(matted.frame)
+        return self._renditions.draw(refined)
 
     def _cover(self, frame: Frame) -> list[Frame]:
         """Cover a frame without a matte. Returns it after the frames that were held back; smoothing starts again."""

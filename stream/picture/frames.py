@@ -42,7 +42,7 @@ class Frame:
     others: further renderings of the same moment, for a sink that writes several outputs.
     slate: a grey placeholder for a live frame that did not arrive; shown as the background, with a line of text if the
         options have one.
-    photo: of a still picture, the picture in full quality; of its rendering, the result.
+    photo: of a still picture or a file of a sequence, the picture in full quality; of its rendering, the result.
     """
 
     pixels: Plane
@@ -88,6 +88,7 @@ class VideoInfo:
     has_alpha: frames have alpha. gray: frames are grey planes. others: properties of `Frame.others`.
     video_streams: number of video streams in the file, of which one is read.
     still: width and height of a picture, whose only frame has a `Frame.photo` of this size; None for a video.
+    first_number: number of the first file of a picture sequence.
     extras: what the file carries besides pictures and sound; None if the input is not a file.
     """
 
@@ -105,6 +106,7 @@ class VideoInfo:
     others: tuple["VideoInfo", ...] = ()
     still: tuple[int, int] | None = None
     video_streams: int = 1
+    first_number: int = 1
     extras: Extras | None = None
 
 

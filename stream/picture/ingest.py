@@ -6,11 +6,12 @@ times slower and off by up to 6 levels).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
 import av.filter
+import numpy as np
 from av.video.reformatter import ColorRange
 
 from stream.errors import TooLarge, UnreadableMedia
@@ -18,6 +19,7 @@ from stream.picture import tonemap
 from stream.picture.display_matrix import Display
 from stream.picture.frames import Frame, from_av, has_alpha
 from stream.picture.orientation import Orientation
+from stream.picture.photo import Photo
 
 Filter = tuple[str, str]
 
@@ -88,6 +90,12 @@ class Shape:
     def is_hdr(self) -> bool:
         return self.trc in (tonemap.PQ, tonemap.HLG)
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether its colours have more than 8 bits, and can be shown without a conversion of gamut or of HDR."""
+        deep = av.VideoFormat(self.pix_fmt).components[0].bits > 8
+        return deep and not self.is_hdr and (self.is_rgb or self.is_gray or self.matrix != _BT2020)
+
     def upright_size(self) -> tuple[int, int]:
         """(width, height) in square pixels, upright, before cropping to even sides."""
         width = round(self.width * max(self.sar, Fraction(1)))
@@ -105,8 +113,9 @@ class Ingest:
     """Decoded frames in, `Frame`s out, all of one size: the first frame's, or the one requested.
 
     sar: sample aspect ratio, a pixel's width over its height. width, height: output size in pixels; one of them 0
-    keeps the aspect ratio, both 0 keep the size. max_pixels: largest frame accepted or produced. Raises
-    UnreadableMedia, TooLarge.
+    keeps the aspect ratio, both 0 keep the size. max_pixels: largest frame accepted or produced. photos: frames of more
+    than 8 bits also carry their colours with 16 bits (`Frame.photo`), unless they are HDR or in the gamut of BT.2020.
+    Raises UnreadableMedia, TooLarge.
     """
 
     def __init__(
@@ -116,8 +125,9 @@ class Ingest:
         width: int = 0,
         height: int = 0,
         max_pixels: int = 2**31,
+        photos: bool = False,
     ) -> None:
-        self._sar, self._max_pixels = sar or Fraction(1), max_pixels
+        self._sar, self._max_pixels, self._photos = sar or Fraction(1), max_pixels, photos
         self._shape = Shape.of(first, self._sar)
         self.upright = self._shape.upright_size()
         target = fit(self.upright, width, height)
@@ -131,6 +141,7 @@ class Ingest:
         self._damaged: set[int | None] = set()  # pts of damaged frames still inside the filters
         self._picture: Graph | None = None
         self._alpha: Graph | None = None
+        self._photo: Graph | None = None
         self._build()
 
     def push(self, frame: av.VideoFrame) -> Iterator[Frame]:
@@ -146,13 +157,13 @@ class Ingest:
         if frame.is_corrupt:
             self._damaged.add(frame.pts)
         self._picture.push(frame)
-        if self._alpha is not None:
-            self._alpha.push(frame)
+        for graph in filter(None, (self._alpha, self._photo)):
+            graph.push(frame)
         yield from self._pull()
 
     def flush(self) -> Iterator[Frame]:
         if self._picture is not None:
-            for graph in filter(None, (self._picture, self._alpha)):
+            for graph in filter(None, (self._picture, self._alpha, self._photo)):
                 graph.push(None)
             yield from self._pull()
 
@@ -165,6 +176,9 @@ class Ingest:
         needs_alpha = self.has_alpha and (has_alpha(self._shape.pix_fmt) or has_palette)
         extract = ["format=rgba", "alphaextract"] if has_palette else ["alphaextract"]
         self._alpha = Graph(self._shape, [*extract, *geometry, "format=gray", *turn]) if needs_alpha else None
+        self._photo = None
+        if self._photos and self._shape.is_deep:
+            self._photo = Graph(self._shape, [*_tags(self._shape), *geometry, *_in_rgb(self._shape), *turn])
         self._picture = None
         if geometry or colour or turn or self._shape.pix_fmt != "yuv420p":
             tags = _tags(self._shape) if geometry else []
@@ -177,8 +191,10 @@ class Ingest:
             time_base = picture.time_base or self._shape.time_base
             pts = picture.pts or 0
             input_pts = round(pts * time_base / self._shape.time_base)  # some filters use a finer time base
-            yield from_av(picture, alpha, (pts, time_base), input_pts in self._damaged)
+            found = from_av(picture, alpha, (pts, time_base), input_pts in self._damaged)
             self._damaged.discard(input_pts)
+            photo = self._photo.pull() if self._photo is not None else None
+            yield found if photo is None else replace(found, photo=Photo(np.asarray(photo.to_ndarray(), np.uint16)))
 
 
 def fit(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
@@ -209,6 +225,14 @@ def _geometry(shape: Shape, size: tuple[int, int]) -> list[str]:
     if shape.sar == 1 and _even(stored) == size:
         return [*steps, f"crop={size[0]}:{size[1]}:0:0:exact=1"]
     return [*steps, f"scale={size[0]}:{size[1]}:flags={_SCALE_FLAGS}{_same_colour(shape)}", "setsar=1"]
+
+
+def _in_rgb(shape: Shape) -> list[str]:
+    """Filters that convert a frame to RGB of 16 bits per channel, without a conversion of primaries."""
+    if shape.is_rgb or shape.is_gray:
+        return ["format=rgb48le"]
+    (_, matrix, _), levels = _MATRIX[shape.matrix], "pc" if shape.full_range else "tv"
+    return [f"scale=in_color_matrix={matrix}:in_range={levels}:out_range=pc:flags={_SCALE_FLAGS}", "format=rgb48le"]
 
 
 def _tags(shape: Shape) -> list[str]:

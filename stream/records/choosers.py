@@ -39,11 +39,44 @@ class ChooserRecord:
     catalogue: str = ""
 
 
+_TRANSFORMERS = ("torch", "safetensors", "huggingface_hub", "transformers")
+
 _RECORDS: tuple[ChooserRecord, ...] = (
     ChooserRecord(
         "mask", "workers.choosers.given:Given", "Own masks (mask)",
         "The masks are the subject: pictures or videos that you drew, or made with another program.",
         prompts=("mask",), live=Rank(30, "the masks are the subject"), files=Rank(30, "the masks are the subject"),
+    ),
+    ChooserRecord(
+        "sam2", "workers.choosers.sam2:Sam2", "Follows subjects (sam2)",
+        "SAM 2.1: finds a subject from points, boxes or masks, and follows it; the most accurate sizes need a GPU.",
+        prompts=("point", "box", "mask"), heavy=True, recurrent=True,
+        live=Rank(10, "follows subjects from points, boxes and masks"),
+        files=Rank(20, "the most accurate from points, boxes and masks"),
+        modules=_TRANSFORMERS, extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "edgetam", "workers.choosers.edgetam:EdgeTam", "Follows subjects, faster (edgetam)",
+        "EdgeTAM: as SAM 2, smaller and faster, for live video.",
+        prompts=("point", "box", "mask"), heavy=True, recurrent=True,
+        live=Rank(20, "the fastest from points, boxes and masks"),
+        files=Rank(10, "follows subjects from points, boxes and masks"),
+        modules=_TRANSFORMERS, extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "sam3", "workers.choosers.sam3:Sam3", "Finds what words describe (sam3)",
+        "SAM 3: finds everything that words describe; follows subjects from points, boxes and masks. Needs a GPU.",
+        prompts=("point", "box", "mask", "words"), heavy=True, recurrent=True,
+        live=Rank(5, "understands words"), files=Rank(5, "understands words"),
+        modules=(*_TRANSFORMERS, "tokenizers"), extra="subjects", catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "mask2former", "workers.choosers.mask2former:Mask2former", "Classes (mask2former)",
+        "Mask2Former or EoMT: everything of a class, such as people or dogs, without following single ones.",
+        prompts=("class",), heavy=True,
+        live=Rank(10, "finds classes"), files=Rank(10, "finds classes"),
+        modules=(*_TRANSFORMERS, "scipy"), extra="subjects",
+        catalogue="workers.weights.transformers_repos",
     ),
 )  # fmt: skip
 

@@ -15,6 +15,10 @@ DEFAULT: FormatName = "mp4"
 PICTURE_DEFAULT: FormatName = "png-picture"
 PICTURE = "%05d.png"
 """File name of a picture in a sequence; numbers start at 1."""
+PICTURES = (".png", ".tif", ".tiff", ".exr")
+"""The suffixes of pictures in a sequence that the command line writes; results of jobs have the first."""
+READ_PICTURES = frozenset({*PICTURES, ".jpg", ".jpeg", ".dpx"})
+"""The suffixes of pictures in a sequence as an input."""
 TIMES = "timestamps.txt"
 """Name of the file with the times of a sequence's pictures, stored beside them."""
 
@@ -90,7 +94,8 @@ VIDEO_SUFFIXES = frozenset(name for f in FORMATS.values() if not f.still for nam
 """The suffixes of output formats, by which damaged inputs are recognised: of all, and of those for videos."""
 PICTURE_NAMES = " ".join(f.suffix for f in FORMATS.values() if f.still)
 """The suffixes of pictures that the command line writes, as text."""
-VIDEO_NAMES = f"{' '.join(f.suffix for f in FORMATS.values() if not (f.pictures or f.still))}, a folder or {PICTURE}"
+_VIDEOS = " ".join(f.suffix for f in FORMATS.values() if not (f.pictures or f.still))
+VIDEO_NAMES = f"{_VIDEOS}, a folder, {PICTURE}, %05d.tif or %05d.exr"
 """The output names for videos that the command line accepts, as text."""
 NAMES = f"{VIDEO_NAMES} for a video; {PICTURE_NAMES} for a picture"
 """The output names that the command line accepts, as text."""

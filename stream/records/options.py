@@ -5,7 +5,7 @@ Knows nothing about where a video comes from or which machine processes it.
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -120,12 +120,17 @@ class Temporal(StrEnum):
     OFFLINE = "offline"  # uses past and future frames
 
 
+FacePart = Literal["hair", "hat", "glasses", "earring", "necklace"]
+"""What people wear on their heads, which some engines lose."""
+
+
 class Refine(StrEnum):
-    """Guided upsampling: fits a small matte to the edges of the picture."""
+    """How the matte's edges are fitted to the picture: by guided upsampling, or by a network."""
 
     AUTO = "auto"  # as part of temporal smoothing, for engines with coarse mattes
     ON = "on"  # with and without temporal smoothing
     OFF = "off"
+    VITMATTE = "vitmatte"  # a network computes them at full resolution; for files and pictures
 
 
 class Edges(BaseModel):
@@ -133,7 +138,10 @@ class Edges(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    refine: Refine = Field(Refine.AUTO, description="Fit the edges of the matte to the edges in the picture.")
+    refine: Annotated[Refine, Since(2, ("vitmatte",))] = Field(
+        Refine.AUTO,
+        description="Fit the edges of the matte to the edges in the picture; vitmatte: by a network, for fine hair.",
+    )
     threshold: float = Field(
         0.5, ge=0.05, le=0.95, description="The alpha that becomes one half; a lower value includes more."
     )
@@ -187,6 +195,23 @@ class Options(BaseModel):
     chooser: Annotated[str, Since(2)] = Field(
         AUTO, description="The model that finds `subjects`; auto selects one that understands their prompts."
     )
+
+    keep: Annotated[tuple[FacePart, ...], Since(2)] = Field(
+        (),
+        description=f"Add these to the matte where it has lost them around a face: {', '.join(get_args(FacePart))}.",
+    )
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _read_parts(cls, value: Any) -> Any:
+        """A list, or text with commas. Each part once, in the order of `FacePart`."""
+        names = [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            return value
+        parts = get_args(FacePart)
+        if unknown := next((name for name in names if name not in parts), ""):
+            raise ValueError(f"{unknown!r} is not one of: {', '.join(parts)}{nearest(unknown, parts)}")
+        return tuple(part for part in parts if part in names)
 
     @field_validator("key", mode="before")
     @classmethod

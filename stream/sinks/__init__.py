@@ -10,7 +10,7 @@ address opens it.
 from pathlib import Path
 
 from stream.address import Address
-from stream.errors import UsageError
+from stream.errors import UnsupportedOutput, UsageError
 from stream.picture.frames import VideoInfo
 from stream.pump import Sink
 from stream.records.formats import FORMATS
@@ -18,8 +18,9 @@ from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
 from stream.sinks.base import SinkClass
-from stream.sinks.encodings import format_of
-from stream.sinks.images import folder_and_pattern
+from stream.sinks.encodings import encoding_of, format_of
+from stream.sinks.images import ImagesSink, folder_and_pattern
+from stream.sinks.parts.numbered_pictures import PictureOptions
 from stream.sinks.picture import check_picture
 
 SINKS = {
@@ -39,15 +40,22 @@ def sink_address(text: str) -> Address:
     return Address.read(text, _schemes())
 
 
-def open_sink(address: Address | Path, options: Options, settings: Settings) -> Sink:
+def open_sink(
+    address: Address | Path, options: Options, settings: Settings, pictures: PictureOptions | None = None
+) -> Sink:
     """Create the sink for an address or a file's path; a file's name sets the format. Nothing is written yet.
 
+    pictures: how those of a sequence are written; None: with the defaults. Other outputs refuse anything else.
     Raises UsageError for an unknown scheme, UnsupportedOutput for options that the format does not support, DiskError.
     """
     address = Address.of(address)
     if address.scheme not in _schemes():
         known = "".join(f", or {scheme}://" for scheme in _schemes() if scheme not in ("file", "stdout"))
         raise UsageError(f"{address.scheme}:// is not supported as an output; use a file name, such as out.mkv{known}")
+    if pictures is not None and pictures != PictureOptions():
+        if _kind(address) != "images":
+            raise UnsupportedOutput("--alpha and --depth are for picture sequences, such as out/%05d.exr")
+        return ImagesSink(address.path, encoding_of(address.path), settings, pictures)
     found: SinkClass = find(SINKS[_kind(address)])
     try:
         return found.from_address(address, options, settings)
@@ -63,6 +71,13 @@ def check_input(address: Address | Path, info: VideoInfo) -> None:
         chosen = format_of(address.path) if address.scheme == "file" else FORMATS[address.name]
         if chosen.still or info.still is not None:
             check_picture(chosen, info)
+
+
+def takes_photos(address: Address | Path) -> bool:
+    """Whether the output has a use for frames that carry their picture in full quality (`Frame.photo`)."""
+    address = Address.of(address)
+    kind = _kind(address)
+    return kind == "images" or (kind == "file" and encoding_of(address.path).deep)
 
 
 def existing(address: Address | Path) -> Path | None:

@@ -16,6 +16,7 @@ from av.container import OutputContainer
 
 from stream.errors import UnsupportedOutput
 from stream.picture.frames import VideoInfo, has_alpha, tag_bt709
+from stream.picture.numbering import Numbering
 from stream.picture.timing import plausible_rate
 from stream.records import formats
 from stream.settings import Settings
@@ -57,6 +58,11 @@ class Encoding:
     def name(self) -> str:
         """Display name."""
         return self.kind.label
+
+    @property
+    def deep(self) -> bool:
+        """Whether the codec keeps more than 8 bits of opaque colours."""
+        return av.VideoFormat(self.pix_fmt).components[0].bits > 8
 
     def pixels(self, info: VideoInfo) -> str:
         """The pixel format for a video."""
@@ -142,7 +148,8 @@ def format_of(path: Path) -> formats.OutputFormat:
     Raises UnsupportedOutput.
     """
     suffix = path.suffix.lower()
-    if suffix and "%" not in path.name and not path.is_dir() and (still := formats.still_for(suffix)):
+    numbered = "%" in path.name or Numbering.read(path.name) is not None
+    if suffix and not numbered and not path.is_dir() and (still := formats.still_for(suffix)):
         return still
     return encoding_of(path).kind
 
@@ -150,7 +157,7 @@ def format_of(path: Path) -> formats.OutputFormat:
 def encoding_of(path: Path) -> Encoding:
     """The format for an output's file name; a folder means a PNG sequence. Raises UnsupportedOutput."""
     suffix = path.suffix.lower()
-    if not suffix or path.is_dir():
+    if not suffix or path.is_dir() or suffix in formats.PICTURES:
         return ENCODINGS[formats.FORMATS["png"].suffix]
     if suffix not in ENCODINGS:
         raise UnsupportedOutput(f"{suffix} is not an output format; use one of: {formats.NAMES}")

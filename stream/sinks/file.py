@@ -15,6 +15,7 @@ from stream.pump import Warnings
 from stream.records.options import Options
 from stream.settings import Settings
 from stream.sinks.encodings import Encoding, add_video, check_alpha, encoding_of
+from stream.sinks.parts.deep import deep_frame
 from stream.sinks.parts.extras import ExtrasWriter
 from stream.sinks.parts.gif import Palette
 from stream.sinks.parts.partial import Partial, PartialRecording
@@ -66,6 +67,8 @@ class FileSink:
         if self._format.codec == "gif":
             return Palette(info.width, info.height, info.has_alpha)
         pix_fmt = self._format.pixels(info)
+        if self._format.deep:
+            return lambda frame: deep_frame(frame, pix_fmt)
         return lambda frame: to_av(frame, pix_fmt)
 
     def write(self, item: Frame | Sound) -> None:

@@ -1,6 +1,7 @@
 """Sources of frames. A new source is a file here and a line in `SOURCES`; `base.py` defines its interface.
 
-Sources: `file`, `picture`, `pattern`, `stdin`, and those in `live/`. The other files are parts of `file`: `demuxers`,
+Sources: `file`, `picture`, `sequence`, `pattern`, `stdin`, and those in `live/`. `frame_file` and `numbered_files` are
+parts of `sequence`. The other files are parts of `file`: `demuxers`,
 `container`, `extent`, `video_streams`, `raw_streams`, `packets`, `reader`, `track_clock`, `presentation`,
 `damaged_times`, `decode_health`, `scan`, `ts_tables`, `sound_changes`, `signatures`, `file_kinds`, `mp4_boxes`,
 `joined_files` and `probe` read files; `extras`, `tags` and `side_tracks` read what files carry besides pictures and
@@ -18,19 +19,21 @@ from stream.registry import find
 from stream.settings import Settings
 from stream.sources.base import LiveSource, SourceClass, SourceOptions
 from stream.sources.live.protocols import PROTOCOLS
+from stream.sources.numbered_files import is_pattern
 from stream.sources.signatures import is_picture
 
 SOURCES = {
     "file": "stream.sources.file:FileSource",
     "picture": "stream.sources.picture:PictureSource",
+    "sequence": "stream.sources.sequence:SequenceSource",
     "played": "stream.sources.live.played:PlayedSource",
     "pattern": "stream.sources.pattern:PatternSource",
     "stdin": "stream.sources.stdin:StdinSource",
     **dict.fromkeys(PROTOCOLS, "stream.sources.live.network:NetworkSource"),
 }
-"""By the scheme of the address; "picture" instead of "file" for a file that is a picture, "played" for a file that is
-opened as a live source."""
-_OF_FILES = ("picture", "played")
+"""By the scheme of the address; instead of "file", "picture" for a file that is a picture, "sequence" for numbered
+files, and "played" for a file that is opened as a live source."""
+_OF_FILES = ("picture", "sequence", "played")
 
 
 def source_address(text: str) -> Address:
@@ -93,5 +96,8 @@ def _schemes() -> list[str]:
 
 
 def _kind(address: Address) -> str:
-    is_file = address.scheme == "file"
-    return "picture" if is_file and is_picture(address.path) else address.scheme
+    if address.scheme != "file":
+        return address.scheme
+    if address.path.is_dir() or is_pattern(address.path):
+        return "sequence"
+    return "picture" if is_picture(address.path) else "file"

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Literal, Protocol
 
 from stream.address import Address
@@ -13,7 +14,8 @@ from stream.settings import Settings
 from stream.slot import LiveSlot, Slot
 
 _DESCRIPTIONS = {"start_s": "a start", "end_s": "an end", "size": "a size", "duration_s": "a duration",
-                 "stream": "a choice of stream", "loop": "a loop"}  # fmt: skip
+                 "stream": "a choice of stream", "loop": "a loop", "rate": "a rate",
+                 "hold": "a rule for missing files"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class SourceOptions:
     start_s, end_s: the part of a recording, in seconds from its start; end_s None: to its end.
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
     stream: the number of the video stream of a recording, see `video_streams.py`; None: the best one.
+    rate: frames per second of a picture sequence; None: the default. hold: its missing frames are repeated ones.
+    photos: frames carry their picture in full quality (`Frame.photo`), where the source has one.
     duration_s: a live source ends this long after its first frame; None: it does not end by itself.
     loop: a file as a live source begins again at its end.
     on_state: called with each new state of a live source, in any thread; if it returns False, it is called again later.
@@ -48,6 +52,9 @@ class SourceOptions:
     end_s: float | None = None
     size: tuple[int, int] = (0, 0)
     stream: int | None = None
+    rate: Fraction | None = None
+    hold: bool = False
+    photos: bool = False
     duration_s: float | None = None
     loop: bool = False
     on_state: Callable[[SourceState], object] | None = None
@@ -62,7 +69,9 @@ class SourceOptions:
         default = SourceOptions()
         requested = [field for field in _DESCRIPTIONS if getattr(self, field) != getattr(default, field)]
         if refused := [_DESCRIPTIONS[field] for field in requested if field not in takes]:
-            name = {"picture": "a picture", "played": "a file as a live source"}.get(kind, f"{kind}://")
+            name = {"picture": "a picture", "sequence": "a picture sequence", "played": "a file as a live source"}.get(
+                kind, f"{kind}://"
+            )
             raise UsageError(f"{name} does not support {' or '.join(refused)}")
 
 

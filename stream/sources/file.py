@@ -42,7 +42,7 @@ class FileSource:
 
     stream: the number of the video stream, see `video_streams.py`; None: the best one.
     size: (width, height) to scale to, in pixels; one of them 0 keeps the aspect ratio, both 0 keep the size.
-    metadata: what `info.extras` has of the file's metadata.
+    metadata: what `info.extras` has of the file's metadata. photos: frames of more than 8 bits carry their picture.
     warnings: (code, sentence) pairs, complete once iteration has ended.
     Raises NoVideoStream, UnreadableMedia, TooLarge, also during iteration.
     """
@@ -52,7 +52,7 @@ class FileSource:
 
     @classmethod
     def from_address(cls, address: Address, options: SourceOptions, settings: Settings) -> Self:
-        requested = options.stream, options.metadata
+        requested = options.stream, options.metadata, options.photos
         return cls(address.path, settings, options.start_s, options.end_s, options.size, *requested)
 
     def __init__(
@@ -64,6 +64,7 @@ class FileSource:
         size: tuple[int, int] = (0, 0),
         stream: int | None = None,
         metadata: Metadata = Metadata.KEEP,
+        photos: bool = False,
     ) -> None:
         self.warnings: Warnings = []
         self._path, self._settings = path, settings
@@ -85,7 +86,7 @@ class FileSource:
                 self._warn("no_rate", f"the file has no frame rate: {self._reader.rate} frames per second were assumed")
             for track in self._reader.unknown_sound:
                 self._warn("sound_left_out", f"there is no decoder for the codec of {track}; it was left out")
-            self._ingest = self._peek(video.sample_aspect_ratio, size)
+            self._ingest = self._peek(video.sample_aspect_ratio, size, photos)
             extras, notes = read_extras(self._container, video, Request(path, settings, start_s, end_s, metadata))
             self.info = replace(self._info(video, start_s, end_s), extras=extras)
             self.warnings += notes
@@ -104,7 +105,7 @@ class FileSource:
             self._warn("joined_files", f"the file is {parts} {name} files in a row; only the first of them was read")
         return parts > 1
 
-    def _peek(self, sar: Fraction | None, size: tuple[int, int]) -> Ingest:
+    def _peek(self, sar: Fraction | None, size: tuple[int, int], photos: bool) -> Ingest:
         """Decode up to the first frame: only it has the orientation, pixel format and actual size."""
         self._raw = iter(self._reader)
         self._ahead: list[Raw] = []
@@ -116,7 +117,7 @@ class FileSource:
             part = "" if self._whole else " of that part"
             raise UnreadableMedia(f"{self._path}: not a single frame{part} could be decoded")
         self._check_angle(Display.of_frame(item).off_deg)
-        ingest = Ingest(item, sar, *size, max_pixels=self._settings.max_pixels)
+        ingest = Ingest(item, sar, *size, max_pixels=self._settings.max_pixels, photos=photos)
         if ingest.trimmed:
             (width, height), (even_w, even_h) = ingest.upright, ingest.size
             self._warn("odd_size", f"cropped from {width}x{height} to {even_w}x{even_h}: video needs even sides")

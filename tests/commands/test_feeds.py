@@ -154,12 +154,12 @@ def test_subjects_of_a_feed_are_set_replaced_and_removed(site: Site, tmp_path: P
 
         none = ("--option", "subjects=null", "--option", "chooser=null", "--json")
         assert json.loads(feeds(site, "set", "drawn", *none)[1])["options"]["subjects"] == []
-        for words, message in (
+        for faulty, message in (
             (("--option", "subjects=mask:nothing.png"), "--subject: mask:nothing.png: No such file or directory"),
             (("--option", "subjects=words:"), "--subject: 'words:' is not a prompt; write words:TEXT, or text "
              "without a colon"),
         ):  # fmt: skip
-            assert feeds(site, "set", "drawn", *words) == (2, "", f"error: {message}\n")
+            assert feeds(site, "set", "drawn", *faulty) == (2, "", f"error: {message}\n")
     assert feeds(site, "remove", "drawn")[0] == 0
 
 

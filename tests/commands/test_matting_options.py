@@ -12,6 +12,8 @@ PART = {"start", "end", "stream", "metadata"}
 """Options that live video lacks: it has no start, only one video stream, and no metadata."""
 WEIGHTS = {"weights", "verbose"}
 """Not of a job: the server chooses its weights, and keeps its own log."""
+SEQUENCES = {"rate", "missing", "alpha", "depth"}
+"""Of picture sequences. `rate` is that of the input; `stream` has another option of this name, for its outputs."""
 SERVER = {"server", "token"}
 SENDING = {"bitrate", "rate", "audio", "segment", "token", "token_file", "insecure"}
 """Of outputs of live video."""
@@ -33,15 +35,15 @@ def parameters(*names: str) -> dict[str, tuple[object, ...]]:
 
 def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
     file, stream = parameters("file"), parameters("stream")
-    assert file.keys() - stream.keys() == PART | MANY | {"output"}
+    assert file.keys() - stream.keys() == PART | MANY | (SEQUENCES - {"rate"}) | {"output"}
     own = {"duration", "slate", "password_file", "loop", "outputs", "source_token", "source_token_file"}
-    assert stream.keys() - file.keys() == own | SENDING
-    assert all(file[name] == stream[name] for name in file.keys() & stream.keys())
+    assert stream.keys() - file.keys() == own | (SENDING - {"rate"})
+    assert all(file[name] == stream[name] for name in (file.keys() & stream.keys()) - {"rate"})
 
 
 def test_camera_has_the_options_of_file_for_matting() -> None:
     file, camera = parameters("file"), parameters("camera")
-    assert file.keys() - camera.keys() == PART | MANY | {"output", "overwrite"}
+    assert file.keys() - camera.keys() == PART | MANY | SEQUENCES | {"output", "overwrite"}
     own = {
         "device",
         "loop",
@@ -60,7 +62,7 @@ def test_camera_has_the_options_of_file_for_matting() -> None:
 
 def test_jobs_submit_has_the_options_of_file() -> None:
     file, submit = parameters("file"), parameters("jobs", "submit")
-    assert file.keys() - submit.keys() == WEIGHTS | MANY
+    assert file.keys() - submit.keys() == WEIGHTS | MANY | SEQUENCES
     assert submit.keys() - file.keys() == SERVER | {"result", "priority", "watch"}
     assert all(file[name] == submit[name] for name in (file.keys() & submit.keys()) - {"output"})
 

@@ -94,13 +94,15 @@ def test_a_folder_with_files_counts_as_existing(clip: Path, tmp_path: Path) -> N
 
 def test_ctrl_c_while_the_progress_bar_starts_is_one_line(tmp_path: Path) -> None:
     hides_cursor = b"\x1b[?25l"
-    out = tmp_path / "out.mp4"
-    code, shown = on_a_terminal("\x03", "file", TALK, "-o", out, "--size", "1920x", *CHROMA, after=hides_cursor)
+    folder, long = tmp_path / "results", numbered_clip(tmp_path / "long.mp4", 1500)
+    folder.mkdir()
+    options = ("-o", folder / "out.mp4", "--size", "1920x", *CHROMA)  # takes half a minute
+    code, shown = on_a_terminal("\x03", "file", long, *options, after=hides_cursor)
     assert code == 130
     assert shown.splitlines()[-1].endswith("error: interrupted"), shown
     assert "Traceback" not in shown
     assert "\x1b[?25h" in shown, "the cursor is shown again"
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(("answer", "code", "frames"), [("y\n", 0, 4), ("n\n", 2, 0), ("\n", 2, 0), ("\x03", 130, 0)])

@@ -22,7 +22,7 @@ from stream.settings import Settings
 from stream.sources import open_source
 from stream.sources.base import SourceOptions
 from stream.storage.local_copies import local_path
-from workers.choosers.base import Choice, Question
+from workers.choosers.base import Choice, Chooser, Question
 from workers.weights.known import Say, silent
 
 _SIDE_PX = 640  # regions are reduced to this: between their pixels the engine draws the edge
@@ -71,7 +71,7 @@ class Memory:
     masks: Mapping[str, Mask] = field(default_factory=dict)
 
 
-class Given:
+class Given(Chooser):
     """Checks the masks of `options` on creation. Raises InputError and UsageError."""
 
     name = "mask"

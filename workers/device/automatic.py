@@ -74,7 +74,7 @@ def ranked(records: Iterable[Record], live: bool) -> Iterator[tuple[Record, Rank
 
 def missing_module(record: Ranked) -> str:
     """The first of the record's modules that is not installed, or "". Imports none of them."""
-    return next((module for module in record.modules if not _importable(module)), "")
+    return next((module for module in record.modules if not importable(module)), "")
 
 
 def needs(record: Ranked, module: str) -> str:
@@ -83,13 +83,14 @@ def needs(record: Ranked, module: str) -> str:
     return f"{record.name} needs {module}; install it: {install_command(package)}"
 
 
-def _importable(module: str) -> bool:
+def importable(module: str) -> bool:
+    """Whether a module is installed. Does not import it."""
     return importlib.util.find_spec(module) is not None
 
 
 def cuda() -> bool:
     """Whether torch can use a GPU. torch is imported only if it is installed and an NVIDIA driver is found."""
-    if not _importable("torch"):
+    if not importable("torch"):
         return False
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

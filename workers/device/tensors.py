@@ -15,6 +15,10 @@ Tensor = npt.NDArray[np.float32]
 
 Bytes = npt.NDArray[np.uint8]
 
+Area = tuple[float, float, float, float]
+"""(left, top, right, bottom) of a part of a picture, 0 to 1 of its width and height."""
+WHOLE: Area = (0.0, 0.0, 1.0, 1.0)
+
 _UNIT = np.float32(1 / 255)
 _YUV_TO_BYTES = yuv_to_rgb().astype(np.float32)
 _YUV_TO_UNIT = (yuv_to_rgb() / 255).astype(np.float32)
@@ -44,12 +48,20 @@ def rgb_small(frame: Frame, width: int, height: int) -> Tensor:
     return np.ascontiguousarray(np.clip(out, 0.0, 1.0).transpose(2, 0, 1))
 
 
-def rgb_bytes(frame: Frame, width: int, height: int) -> Bytes:
-    """uint8 (height, width, 3): as `rgb_small`, rounded, channels last."""
+def rgb_bytes(frame: Frame, width: int, height: int, area: Area = WHOLE) -> Bytes:
+    """uint8 (height, width, 3): an area of the picture as `rgb_small`, rounded, channels last."""
     if frame.gray:
-        return np.repeat(_resize(frame.pixels, width, height)[:, :, None], 3, axis=2)
-    yuv = cv2.merge([_resize(plane, width, height) for plane in frame.planes()])
+        return np.repeat(_resize(_cut(frame.pixels, area), width, height)[:, :, None], 3, axis=2)
+    yuv = cv2.merge([_resize(_cut(plane, area), width, height) for plane in frame.planes()])
     return np.asarray(cv2.transform(yuv, _YUV_TO_BYTES), np.uint8)
+
+
+def _cut(plane: Plane, area: Area) -> Plane:
+    """A view of the area, of at least one pixel."""
+    height, width = plane.shape
+    left, top = min(round(area[0] * width), width - 1), min(round(area[1] * height), height - 1)
+    right, bottom = max(round(area[2] * width), left + 1), max(round(area[3] * height), top + 1)
+    return plane[top:bottom, left:right]
 
 
 def _resize(plane: Plane, width: int, height: int) -> Plane:

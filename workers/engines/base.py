@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.subjects import Subject
+from workers.steady.smooth import MattedFrame
 from workers.steady.tuning import Tuning
 
 EngineState = Any
@@ -47,8 +48,8 @@ class Engine(Protocol):
     top; the record lists them in `modules`, and an extra in pyproject.toml installs them.
     `tests/workers/engines/test_contract.py` tests every engine whose modules are installed.
 
-    An engine derives from this class, and overrides `measure`, `recall`, `prompted` and `steadied` if it needs to. A
-    wrapper does not derive from this class, so that mypy reports a method that it does not delegate.
+    An engine derives from this class, and overrides `measure`, `recall`, `prompted`, `steadied` and `refined` if it
+    needs to. A wrapper does not derive from this class, so that mypy reports a method that it does not delegate.
     """
 
     name: str
@@ -89,3 +90,8 @@ class Engine(Protocol):
         downloaded. An engine without such smoothing returns `prepared` unchanged. `Result.steady` reports whether alpha
         was smoothed."""
         return prepared
+
+    def refined(self, matted: MattedFrame) -> MattedFrame:
+        """Refine a matte after temporal smoothing, with the whole frame. Called in the thread of the last step, at the
+        same time as `infer` for later frames. Most engines return it unchanged. Raises EngineError."""
+        return matted

@@ -32,6 +32,7 @@ class ForPictures:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
         self.measure, self.recall, self.chooser = engine.measure, engine.recall, engine.chooser
+        self.refined = engine.refined
         self._engine, record = engine, ENGINES.get(engine.name)
         self._largest_px = record.still_px if record else 0
         self._passes = record.still_passes if record else 1

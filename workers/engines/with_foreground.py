@@ -23,6 +23,7 @@ class WithForeground:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
         self.measure, self.recall, self.chooser = engine.measure, engine.recall, engine.chooser
+        self.refined = engine.refined
         self._engine = engine
 
     def prepare(self, frame: Frame) -> Input:

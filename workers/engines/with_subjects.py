@@ -57,7 +57,7 @@ class WithSubjects:
     def __init__(self, engine: Engine, chooser: Chooser) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent or chooser.recurrent
         self.warmup_frames, self.device = engine.warmup_frames, engine.device
-        self.measure, self.chooser = engine.measure, chooser.name
+        self.measure, self.refined, self.chooser = engine.measure, engine.refined, chooser.name
         self._engine, self._chooser = engine, chooser
 
     def recall(self, measured: str) -> Memory:
@@ -68,8 +68,9 @@ class WithSubjects:
 
     def prompted(self, prepared: Input, frame: Frame, subjects: Sequence[Subject]) -> Input:
         """Raises NotLoaded for prompts that the chooser does not understand: live, they are for another one, which is
-        being loaded."""
+        being loaded. Raises UsageError for those that it cannot answer, such as an unknown class."""
         _check_understood(self.chooser, subjects)
+        self._chooser.check(subjects)
         size = frame.width, frame.height
         return replace(prepared, question=Question(self._chooser.prepare(frame), subjects, *size, frame.time_s))
 
@@ -113,7 +114,7 @@ def _result(item: Input, result: Result, choice: Choice | None, memory: Memory) 
     found = {name: old for name, old in memory.found.items() if name in names}
     found |= {name: Found(choice.regions[name], now_s) for name in names.difference(unsure)}
     alpha = _combined(item, result.alpha, found)
-    colours = None if result.foreground is None else _colours(item.frame, result.foreground, result.alpha, alpha)
+    colours = None if result.foreground is None else own_colours(item.frame, result.foreground, result.alpha, alpha)
     return replace(
         result, alpha=alpha, foreground=colours, state=Memory(result.state, choice.state, found), unsure=unsure
     )
@@ -152,7 +153,7 @@ def _strength(age_s: float) -> float:
     return max(0.0, 1.0 - age_s / FADE_S) if age_s >= 0.0 else 0.0
 
 
-def _colours(frame: Frame, foreground: Plane, alone: Alpha, combined: Alpha) -> Plane:
+def own_colours(frame: Frame, foreground: Plane, alone: Alpha, combined: Alpha) -> Plane:
     """The engine's foreground, and the picture's own colours where the engine did not see the subject.
 
     alone: the engine's alpha. combined: with the regions, of any size.

@@ -25,7 +25,7 @@ class Note:
     bad: int
     total: int
     warnings: Warnings
-    unsure: Sequence[Unsure] = ()
+    unsure: tuple[Unsure, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -36,7 +36,7 @@ class Note:
         known = {field.name for field in dataclasses.fields(cls)}
         fields = {name: value for name, value in json.loads(text).items() if name in known}
         warnings = [(code, sentence) for code, sentence in fields["warnings"]]
-        unsure = [Unsure(*each) for each in fields.get("unsure", ())]
+        unsure = tuple(Unsure(*each) for each in fields.get("unsure", ()))
         return cls(**fields | {"warnings": warnings, "unsure": unsure})
 
     @classmethod

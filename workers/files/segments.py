@@ -93,7 +93,7 @@ def run_segment(segment: Segment, folder: Path, engine: Engine) -> Note:
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))
     # A source of a whole file judges the damage itself.
     health = source.health if isinstance(source, _SegmentSource) else DecodeHealth()
-    return Note(trimmed.first_ticks(plan.time_base), health.bad, health.total, warnings, matte.unsure)
+    return Note(trimmed.first_ticks(plan.time_base), health.bad, health.total, warnings, tuple(matte.unsure))
 
 
 def _open_source(segment: Segment) -> "Source | _SegmentSource":

@@ -231,7 +231,7 @@ class Tasks:
     def _loaded(self, job: Job, name: str, chooser: str) -> Engine:
         """chooser: its name; "" for a video without subjects."""
         options = job.options.model_copy(update={"chooser": chooser}) if chooser else job.options
-        key = (name, chooser, options.key, options.foreground, options.roi)
+        key = (name, chooser, engines.read_options(options), options.keep)
         if self._engine is None or self._engine[0] != key:
             self._engine = None  # frees its memory before another engine is loaded
             self._engine = key, engines.load(name, options, self._settings)

@@ -65,7 +65,8 @@ class DeviceThread:
     def __init__(self, engine: Engine, wait_s: float = 0.004, most: int = 64) -> None:
         self.name, self.batch, self.recurrent = engine.name, engine.batch, engine.recurrent
         self.warmup_frames, self.device, self.prepare = engine.warmup_frames, engine.device, engine.prepare
-        self.measure, self.recall, self.steadied = engine.measure, engine.recall, engine.steadied
+        self.measure, self.recall = engine.measure, engine.recall
+        self.steadied, self.refined = engine.steadied, engine.refined
         self.prompted, self.chooser = engine.prompted, engine.chooser
         self._engine, self._wait_s, self._most = engine, wait_s, most
         self._changed = threading.Condition()  # guards all attributes below

@@ -14,7 +14,7 @@ import numpy as np
 
 from stream.errors import MatteboxError, without_paths
 from stream.picture.frames import Frame
-from stream.records.options import Options
+from stream.records.options import FacePart, Options
 from stream.serve.heartbeat import Health
 from stream.settings import Settings
 from workers import choosers, engines
@@ -42,11 +42,12 @@ class Matted(Protocol):
 
 
 class Key(NamedTuple):
-    """engine, chooser: names; chooser "": none. options: those that an engine reads."""
+    """engine, chooser: names; chooser "": none. options: those that an engine reads. keep: parts of faces."""
 
     engine: str
     chooser: str
     options: object
+    keep: tuple[FacePart, ...] = ()
 
 
 class Engines:
@@ -85,14 +86,20 @@ class Engines:
             _log.warning("%s: %s", name, exc, exc_info=not known)
             detail = without_paths(str(exc)) if known else "it failed while it was loaded"
             video.notice = f"{options.engine} is unavailable here: {detail}"
-            if options.subjects:
+            without_parts = self.ready(options.model_copy(update={"keep": ()})) if options.keep else None
+            if without_parts is not None:
+                video.notice = f"the parts to keep cannot be found: {detail}"
+            elif options.subjects:
                 video.notice = f"the subjects cannot be found: {detail}"
                 return  # an engine alone would also show what the user does not want to be seen
-            engine = await self.get(Options())
+            engine = without_parts or await self.get(Options())
         if self.key(video.options) == self.key(options):  # else another was requested meanwhile
             video.set_engine(engine)
 
     async def _load(self, key: Key, options: Options) -> DeviceThread:
+        if key.keep:
+            engine = await self.get(options.model_copy(update={"keep": ()}))
+            return await asyncio.to_thread(self._load_keeping, engine, options)
         if not key.chooser:
             return await asyncio.to_thread(self._load_engine, key.engine, options)
         chooser = await self._chooser(key.chooser)
@@ -108,11 +115,13 @@ class Engines:
     def _load_chooser(self, name: str) -> SharedChooser:
         return SharedChooser(choosers.load(name, Options(), self._settings))  # prompts do not affect the chooser
 
+    def _load_keeping(self, engine: DeviceThread, options: Options) -> DeviceThread:
+        keeping = engines.keep_face_parts(engine, options, self._settings)
+        warm_up(keeping)
+        return DeviceThread(keeping)
+
     def _load_engine(self, name: str, options: Options) -> DeviceThread:
-        shared = Options(
-            key=options.key, foreground=options.foreground, roi=options.roi
-        )  # the other options do not affect the engine
-        engine = engines.load(name, shared, self._settings)
+        engine = engines.load(name, engines.read_options(options), self._settings)
         warm_up(engine)
         return DeviceThread(engine)
 
@@ -134,7 +143,8 @@ class Engines:
 
     def meters(self) -> dict[str, float]:
         """Fields of `Worker`, of the busiest device; empty before the first engine is loaded."""
-        meters = [device.meter() for device in self._loaded() if not device.chooser]
+        alone = [key for key, task in self._loading.items() if _is_loaded(task) and not key.chooser and not key.keep]
+        meters = [self._loading[key].result().meter() for key in alone]  # others use one of these
         choosers_s = sum(task.result().busy_s for task in self._choosers.values() if _is_loaded(task))
         busiest = max(meters, key=lambda meter: meter.frames, default=None)
         if busiest is None:
@@ -150,7 +160,7 @@ class Engines:
         """Videos with equal keys share an engine and a chooser. Raises UsageError."""
         name, _ = engines.choose(options, live=True, settings=self._settings)
         chooser, _ = choosers.choose(options, live=True, settings=self._settings)
-        return Key(name, chooser, (options.key, options.foreground, options.roi))
+        return Key(name, chooser, engines.read_options(options), options.keep)
 
     async def close(self) -> None:
         """End the threads of all engines."""

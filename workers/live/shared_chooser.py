@@ -12,7 +12,7 @@ class SharedChooser:
 
     def __init__(self, chooser: Chooser) -> None:
         self.name, self.device, self.recurrent = chooser.name, chooser.device, chooser.recurrent
-        self.prepare = chooser.prepare
+        self.check, self.prepare = chooser.check, chooser.prepare
         self.busy_s = 0.0
         self._chooser, self._lock = chooser, threading.Lock()
 

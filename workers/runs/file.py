@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from stream.address import Address
@@ -14,7 +15,8 @@ from stream.records.engines import AUTO
 from stream.records.metadata import Metadata
 from stream.records.options import Options
 from stream.settings import Settings
-from stream.sinks import check_input, open_sink
+from stream.sinks import check_input, open_sink, takes_photos
+from stream.sinks.parts.numbered_pictures import PictureOptions
 from stream.sources import is_live, open_source
 from stream.sources.base import SourceOptions
 from workers import choosers, engines
@@ -28,7 +30,8 @@ from workers.scene.backgrounds import Backdrop, open_background
 
 @dataclass(frozen=True)
 class FileRun:
-    """A recording to matte. source, output: addresses or paths. The other fields are as in `SourceOptions`."""
+    """A recording to matte. source, output: addresses or paths. pictures: how those of a sequence are written; None:
+    with the defaults. The other fields are as in `SourceOptions`."""
 
     source: Address | Path
     output: Address | Path
@@ -38,6 +41,9 @@ class FileRun:
     size: tuple[int, int] = (0, 0)
     stream: int | None = None
     metadata: Metadata = Metadata.KEEP
+    rate: Fraction | None = None
+    hold: bool = False
+    pictures: PictureOptions | None = None
 
 
 class SharedEngine:
@@ -65,9 +71,18 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
     began_s = time.monotonic()
     engines.choose(task.options, live=False, settings=settings)  # these raise UsageError early
     choosers.choose(task.options, live=False, settings=settings)
-    sink = open_sink(task.output, task.options, settings)
+    sink = open_sink(task.output, task.options, settings, task.pictures)
     with ExitStack() as unless_pumped:
-        requested = SourceOptions(task.start_s, task.end_s, task.size, stream=task.stream, metadata=task.metadata)
+        requested = SourceOptions(
+            task.start_s,
+            task.end_s,
+            task.size,
+            task.stream,
+            task.rate,
+            task.hold,
+            photos=takes_photos(task.output),
+            metadata=task.metadata,
+        )
         source = open_source(task.source, requested, settings)
         unless_pumped.callback(source.close)
         check_input(task.output, source.info)

@@ -1,8 +1,10 @@
-"""Draws a view of a still picture in full quality: all its pixels, its chroma at full resolution, its own colour space.
+"""Draws a view of a picture in full quality: all its pixels, its chroma at full resolution, its own colour space, its
+16 bits or its linear light.
 
 The view is first drawn in I420, as for video. What I420 lost of the picture is then added again where the subject is
 opaque: there, the result has exactly the source's values, unless the subject's colours were changed. Soft edges,
-background and tint are those of the I420 picture, converted to the source's colours.
+background and tint are those of the I420 picture, converted to the source's colours. In a transparent result, soft
+edges too have the source's values if their colours were not changed.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ import numpy as np
 
 from stream.picture.frames import Frame, Plane, to_av
 from stream.picture.icc import Space
-from stream.picture.photo import bands
+from stream.picture.photo import Pixels, as_displayed, bands, from_displayed, from_matte
 from stream.records.options import View
 
 # Alpha above which the lost part is added, rising to all of it at 255. Below, it would also bring back the old
@@ -43,7 +45,8 @@ def in_full_quality(frame: Frame, drawn: Frame, alpha: Plane, view: View) -> Fra
     crop = alpha[:height, :width]
     match view:
         case View.MATTE:
-            return replace(drawn, photo=replace(photo, pixels=np.ascontiguousarray(crop), profile=b""))
+            matte = from_matte(np.ascontiguousarray(crop), photo.pixels.dtype)
+            return replace(drawn, photo=replace(photo, pixels=matte, profile=b""))
         case View.SIDE_BY_SIDE:
             tiles = [_Tile(0, None), _Tile(frame.width, crop)]
         case View.STACKED:
@@ -51,15 +54,15 @@ def in_full_quality(frame: Frame, drawn: Frame, alpha: Plane, view: View) -> Fra
         case _:
             tiles = [_Tile(0, crop, blank=drawn.alpha is not None)]
     down, across = (2 if view is View.STACKED else 1), len(tiles)
-    pixels = np.empty((height * down, width * across, 3), np.uint8)
+    pixels = np.empty((height * down, width * across, 3), photo.pixels.dtype)
     for number, tile in enumerate(tiles):
         _fill(pixels[:height, number * width : (number + 1) * width], frame, drawn, tile)
     if view is View.STACKED:
-        pixels[height:] = crop[..., None]
+        pixels[height:] = from_matte(crop, pixels.dtype)[..., None]
     return replace(drawn, photo=replace(photo, pixels=pixels))
 
 
-def _fill(pixels: Plane, frame: Frame, drawn: Frame, tile: _Tile) -> None:
+def _fill(pixels: Pixels, frame: Frame, drawn: Frame, tile: _Tile) -> None:
     """Draw a tile, band by band. pixels: RGB (H, W, 3) in the photo's colour space, written to."""
     photo = frame.photo
     assert photo is not None
@@ -71,9 +74,13 @@ def _fill(pixels: Plane, frame: Frame, drawn: Frame, tile: _Tile) -> None:
         alpha = tile.alpha[top:bottom, :, None]
         shown = space.from_srgb(_rgb(drawn, top, bottom)[:, tile.left : tile.left + width])
         known = space.from_srgb(_rgb(frame, top, bottom)[:, :width])
-        lost = (photo.pixels[top:bottom].astype(np.int16) - known) * _SHARES[alpha]
-        band = np.rint(np.clip(shown + lost, 0, 255)).astype(np.uint8)
-        pixels[top:bottom] = np.where(alpha > 0, band, 0) if tile.blank else band
+        original = photo.pixels[top:bottom]
+        shares, unchanged = _SHARES[alpha], (shown == known).all(axis=2, keepdims=True)
+        if tile.blank:
+            shares = np.where(unchanged, np.float32(1), shares)
+        band = from_displayed(shown + (as_displayed(original) - known) * shares, pixels.dtype)
+        band = np.where(unchanged & (shares == 1), original, band)  # exact in linear light too, and out of range
+        pixels[top:bottom] = np.where(alpha > 0, band, np.zeros_like(band)) if tile.blank else band
 
 
 def _rgb(frame: Frame, top: int, bottom: int) -> Plane:

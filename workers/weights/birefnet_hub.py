@@ -1,23 +1,21 @@
 """BiRefNet's published checkpoints: their short names, their repositories on the model hub, and the cached files.
 
-huggingface-hub downloads only the tensor file, into our own cache; no code is ever downloaded. The hub names a file by
-its sha256, which is compared with the downloaded content.
+Only the tensor file is downloaded (`workers/weights/hub.py`).
 """
 
 import re
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 
 from stream.errors import UsageError, WeightsError
 from stream.settings import Settings
+from workers.weights import hub
 from workers.weights.input_size import split_size
 from workers.weights.known import Say
 
-MODULES = ("huggingface_hub",)  # needed to find and download them
+MODULES = hub.MODULES  # needed to find and download them
 FILE_FORMAT = ".safetensors"
 _FILE = "model.safetensors"
-_SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def find(spec: str, settings: Settings, say: Say) -> Path:
         say(f"birefnet: {file} is your own file; its licence is not known here")
         return file
     say(f"birefnet: {checkpoint.repo} is licensed under {checkpoint.licence}, according to its authors")
-    return _verified(_downloaded(checkpoint.repo, spec, settings), spec)
+    return _downloaded(checkpoint.repo, spec, settings)
 
 
 pull = find
@@ -96,42 +94,20 @@ pull = find
 def verify(spec: str, settings: Settings) -> Path:
     """The cached file of a published checkpoint, compared with the hub's sha256. Raises UsageError, WeightsError."""
     checkpoint, file = parse(spec)
-    file = file or _verified(_downloaded(checkpoint.repo, spec, settings.model_copy(update={"offline": True})), spec)
-    if len(file.resolve().name) != _SHA256_DIGITS:
+    file = file or _downloaded(checkpoint.repo, spec, settings.model_copy(update={"offline": True}))
+    if not hub.has_sha256(file):
         raise WeightsError(f"{file} cannot be verified: its sha256 is not known")
     return file
 
 
 def find_local(spec: str, settings: Settings) -> Path | None:
     """The file of a checkpoint if it is on this disk, else None. Never uses the network. Raises UsageError."""
-    from huggingface_hub import try_to_load_from_cache
-
     checkpoint, file = parse(spec)
     if file is not None:
         return file if file.is_file() else None
-    cached = try_to_load_from_cache(checkpoint.repo, _FILE, cache_dir=settings.cache_dir / "hub")
-    return Path(cached) if isinstance(cached, str) else None
+    return hub.cached(checkpoint.repo, _FILE, settings)
 
 
 def _downloaded(repo: str, spec: str, settings: Settings) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(
-            hf_hub_download(repo, _FILE, cache_dir=settings.cache_dir / "hub", local_files_only=settings.offline)
-        )
-    except Exception as exc:  # its errors (no network, unknown repo, nothing cached) have no common base class
-        reason = "MATTEBOX_OFFLINE is set" if settings.offline else str(exc).splitlines()[0]
-        raise WeightsError(
-            f"the weights {spec} are missing ({reason}); download them with: mattebox models pull birefnet:{spec}"
-        ) from exc
-
-
-def _verified(file: Path, spec: str) -> Path:
-    """`file`, if its content matches. The hub's cache names files by their sha256; a snapshot links to them."""
-    name = file.resolve().name
-    if len(name) == _SHA256_DIGITS:
-        with file.open("rb") as content:
-            if file_digest(content, "sha256").hexdigest() != name:
-                raise WeightsError(f"{file} is damaged; delete it and run: mattebox models pull birefnet:{spec}")
-    return file
+    name = f"birefnet:{spec}"
+    return hub.verified(hub.download(repo, _FILE, name, settings), name)

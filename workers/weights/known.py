@@ -90,8 +90,10 @@ def weights(name: str) -> Weights:
 
 
 def catalogue(name: str) -> Any:
-    """The module with the weights that may be chosen for an engine, such as `workers/weights/birefnet_hub.py`. Raises
-    UsageError if there is no such engine, or it has no choice of weights."""
+    """The weights that may be chosen for an engine, as a module such as `workers/weights/birefnet_hub.py`, or those of
+    a chooser. Raises UsageError if there is no engine or chooser of this name, or it has no choice of weights."""
+    if found := _transformers_catalogues().get(name):
+        return found
     if name not in ENGINES:
         raise _unknown(name)
     if not ENGINES[name].catalogue:
@@ -100,12 +102,24 @@ def catalogue(name: str) -> Any:
 
 
 def _unknown(name: str) -> UsageError:
-    return UsageError(f"models: unknown name {name!r}; use one of: {_names()}{nearest(name, _with_weights())}")
+    return UsageError(
+        f"models: unknown name {name!r}; use one of: {_names()}{nearest(name, [*_with_weights(), *with_choice()])}"
+    )
 
 
 def _names() -> str:
-    chosen = [f"{record.name}:NAME" for record in ENGINES.values() if record.catalogue]
-    return ", ".join([*_with_weights(), *chosen])
+    return ", ".join([*_with_weights(), *(f"{name}:NAME" for name in with_choice())])
+
+
+def with_choice() -> list[str]:
+    """The names for which users can choose weights: of engines and choosers, in the order of lists."""
+    return [*(record.name for record in ENGINES.values() if record.catalogue), *_transformers_catalogues()]
+
+
+def _transformers_catalogues() -> dict[str, Any]:
+    from workers.weights.transformers_repos import CATALOGUES  # which imports this module
+
+    return dict(CATALOGUES)
 
 
 def _with_weights() -> list[str]:

@@ -5,15 +5,21 @@ pictures it may replace: it keeps all others.
 """
 
 import os
-import re
 from pathlib import Path
 
 from stream.errors import UsageError, disk_error
+from stream.picture.numbering import Numbering
 from stream.records.formats import TIMES
 from stream.sinks.parts.partial import Partial
 
 HEADER = "# timestamp format v2"
 """First line of `timestamps.txt`, as mkvmerge reads it."""
+_FIRST = "# first number "  # a comment, for mkvmerge
+
+
+def first_line(number: int) -> list[str]:
+    """The line of `timestamps.txt` with the number of the first picture; none if that is 1."""
+    return [] if number == 1 else [f"{_FIRST}{number}"]
 
 
 class PartialSequence:
@@ -65,7 +71,7 @@ def previous_pictures(folder: Path, pattern: str) -> set[str]:
     sequence with other names.
     """
     names = {path.name for path in folder.iterdir()}
-    own = {pattern % number for number in range(1, _listed(folder / TIMES) + 1)} & names
+    own = {pattern % number for number in _listed(folder / TIMES)} & names
     other = [name for name in names - own if _is_numbered(name, pattern)]
     if not own and TIMES in names:
         other.append(TIMES)
@@ -74,16 +80,16 @@ def previous_pictures(folder: Path, pattern: str) -> set[str]:
     return own
 
 
-def _listed(times: Path) -> int:
-    """The number of times in a `timestamps.txt`; 0 if it is missing or another program's."""
+def _listed(times: Path) -> range:
+    """The numbers of the pictures that a `timestamps.txt` lists; none if it is missing or another program's."""
     try:
         header, *lines = times.read_text().splitlines()
+        first = int(lines.pop(0).removeprefix(_FIRST)) if lines and lines[0].startswith(_FIRST) else 1
     except (OSError, ValueError):
-        return 0
-    return len(lines) if header == HEADER else 0
+        return range(0)
+    return range(first, first + len(lines)) if header == HEADER else range(0)
 
 
 def _is_numbered(name: str, pattern: str) -> bool:
-    before, after = re.split(r"%\d*d", pattern)
-    found = re.fullmatch(f"{re.escape(before)}([0-9]+){re.escape(after)}", name)
-    return found is not None and pattern % int(found[1]) == name
+    numbering = Numbering.read(pattern)
+    return numbering is not None and numbering.number(name) is not None

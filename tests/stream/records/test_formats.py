@@ -70,7 +70,7 @@ def test_a_format_must_fit_the_input() -> None:
 def test_mime_types_and_suffixes_are_unique() -> None:
     assert len({kind.mime for kind in FORMATS.values()}) == len({kind.result_suffix for kind in FORMATS.values()}) == 11
     assert FORMATS["png"].result_suffix == ".zip"
-    videos = ".mp4 .webm .mov .mkv .gif, a folder or %05d.png for a video"
+    videos = ".mp4 .webm .mov .mkv .gif, a folder, %05d.png, %05d.tif or %05d.exr for a video"
     assert f"{videos}; .png .jpg .webp .tif .avif for a picture" == NAMES
 
 

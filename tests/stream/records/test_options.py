@@ -81,3 +81,26 @@ def test_edges_survive_json_and_are_all_documented() -> None:
         assert field["description"], name
         assert "default" in field, name
         assert ("minimum" in field and "maximum" in field) or name == "refine", name
+
+
+@pytest.mark.parametrize("keep", ["hat, hair", "hair,hat", ["hat", "hair", "hat"], ("hair", "hat")])
+def test_parts_to_keep_are_a_list_or_text(keep: object) -> None:
+    options = Options.model_validate({"keep": keep})
+    assert options.keep == ("hair", "hat")
+    assert Options.model_validate_json(options.model_dump_json()) == options
+
+
+def test_no_parts_are_kept_by_default() -> None:
+    assert Options().keep == Options.read(keep="").keep == ()
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [("hats", "keep: 'hats' is not one of: hair, hat, glasses, earring, necklace; did you mean hat?"),
+     (["hair", "nose"], "keep: 'nose' is not one of: hair, hat, glasses, earring, necklace"),
+     (3, "keep: ")],
+)  # fmt: skip
+def test_other_parts_are_refused(keep: object, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Options.read(keep=keep)
+    assert str(caught.value).startswith(message)

@@ -32,8 +32,9 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> Program:
     return only(request.param, tmp_path / "bin")
 
 
-def address(port: int, passphrase: str = "") -> SrtAddress:
-    return SrtAddress("127.0.0.1", port, passphrase=passphrase, latency_ms=600)  # a busy machine may pause so long
+def address(port: int, passphrase: str = "", latency_ms: int = 600) -> SrtAddress:
+    """latency_ms: packets that are later are lost. A busy machine may pause for half a second."""
+    return SrtAddress("127.0.0.1", port, passphrase=passphrase, latency_ms=latency_ms)
 
 
 def check_reading(reader: SrtReader, enough: int = 30) -> None:
@@ -80,7 +81,7 @@ def test_reads_without_a_passphrase(clip: Path, tmp_path: Path) -> None:
 def test_writes(clip: Path, program: Program, tmp_path: Path) -> None:
     port = free_port()
     with receiver(port, SIMPLE) as peer:
-        check_writing(SrtWriter(address(port, SIMPLE), PATIENCE_S, program), clip, peer)
+        check_writing(SrtWriter(address(port, SIMPLE, 2000), PATIENCE_S, program), clip, peer)
 
 
 def test_a_caller_may_come_later(clip: Path, program: Program, tmp_path: Path) -> None:

@@ -302,13 +302,14 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
+_OPTIONS = ["background", "engine", "view", "key", "edges", "subjects", "chooser"]
 _BODIES = st.fixed_dictionaries(
     {},
     optional={
         "name": st.sampled_from(["a", "b"]) | _JSON,
         "source": _ADDRESSES | _JSON,
         "outputs": st.lists(st.fixed_dictionaries({"address": _ADDRESSES}) | _JSON, max_size=3) | _JSON,
-        "options": st.dictionaries(st.sampled_from(["background", "engine", "view", "key", "edges"]), _JSON) | _JSON,
+        "options": st.dictionaries(st.sampled_from(_OPTIONS), _JSON) | _JSON,
         "running": _JSON,
         "show_room": _JSON,
     },

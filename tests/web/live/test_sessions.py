@@ -183,7 +183,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 FIELDS = st.dictionaries(
-    st.sampled_from(["engine", "background", "view", "temporal", "key"]),
+    st.sampled_from(["engine", "background", "view", "temporal", "key", "subjects", "chooser"]),
     JSON | st.sampled_from(["blur:1e309", "color:#12", "upload:", "gallery:", "none", "auto", "#fff", -1, 1e9]),
 )
 

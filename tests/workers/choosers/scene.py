@@ -24,7 +24,7 @@ from stream.records.options import Options
 from stream.records.subjects import Prompt, PromptKind, Subject
 from stream.settings import Settings
 from tests.media import Image, write_video
-from workers.choosers.base import Choice, Question
+from workers.choosers.base import Choice, Chooser, Question
 from workers.weights.known import Say, silent
 
 WIDTH, HEIGHT = 320, 180
@@ -85,7 +85,7 @@ class Memory:
     found: Mapping[tuple[str, Prompt], frozenset[str]] = field(default_factory=dict)
 
 
-class Scene:
+class Scene(Chooser):
     """The subjects in `hidden` are not found between these times, in seconds."""
 
     name, device, recurrent = "scene", "test", True

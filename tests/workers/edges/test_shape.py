@@ -39,7 +39,7 @@ def any_edges() -> st.SearchStrategy[Edges]:
     limits = {"threshold": (0.05, 0.95), "contrast": (0.0, 1.0), "specks": (0.0, 0.25), "holes": (0.0, 0.25)}
     limits |= {"expand": (-20.0, 20.0), "feather": (0.0, 30.0), "light_wrap": (0.0, 1.0), "spill": (0.0, 1.0)}
     numbers = {name: number(*ends) for name, ends in limits.items()}
-    return st.builds(Edges, refine=st.sampled_from(["auto", "on", "off"]), **numbers)
+    return st.builds(Edges, refine=st.sampled_from(["auto", "on", "off", "vitmatte"]), **numbers)
 
 
 @given(

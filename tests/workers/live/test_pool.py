@@ -1,5 +1,7 @@
 """Engines that all live videos of a process share."""
 
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +18,10 @@ from tests.servers import asynctest
 from tests.workers.choosers import scene
 from tests.workers.choosers.scene import Scene
 from tests.workers.engines.engine_runs import clip, infer
-from workers.choosers.base import Choice
+from workers.choosers.base import Choice, Question
 from workers.engines.base import Engine
 from workers.live.pool import Engines
+from workers.live.shared_chooser import SharedChooser
 
 OWN = Options(engine="onnx")
 
@@ -136,23 +139,19 @@ async def test_a_chooser_that_cannot_be_loaded_leaves_the_video_covered_and_is_t
 
 
 def test_a_shared_chooser_is_called_by_one_thread_at_a_time() -> None:
-    import threading
-
-    from stream.records.options import Options as NoOptions
-    from workers.choosers.base import Question
-    from workers.live.shared_chooser import SharedChooser
+    most: list[int] = []
 
     class Exclusive(Scene):
         inside = 0
 
         def choose(self, questions: object, states: object) -> list[Choice]:
             self.inside += 1
-            threading.Event().wait(0.01)
-            assert self.inside == 1
+            time.sleep(0.001)  # lets other threads run
+            most.append(self.inside)
             self.inside -= 1
             return super().choose(questions, states)  # type: ignore[arg-type]
 
-    shared = SharedChooser(Exclusive(NoOptions(), Settings()))
+    shared = SharedChooser(Exclusive(Options(), Settings()))
     question = Question(None, parse_subjects(["red"]), 320, 180)
     found: list[Choice] = []
     threads = [threading.Thread(target=lambda: found.extend(shared.choose([question], [None]))) for _ in range(4)]
@@ -160,5 +159,37 @@ def test_a_shared_chooser_is_called_by_one_thread_at_a_time() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 4
+    assert (len(found), most) == (4, [1] * 4)
     assert shared.busy_s > 0
+
+
+@asynctest
+async def test_parts_of_faces_are_kept_with_one_engine_and_one_network(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from tests.workers.choosers.tiny_segmenters import segformer
+    from workers.engines.with_face_parts import WithFaceParts
+
+    segformer().save_pretrained(tmp_path)
+    engines = Engines(Settings(faces=str(tmp_path), half=False, offline=True))
+    plain = await engines.get(Options(engine="chroma"))
+    keeping = [await engines.get(Options.read(engine="chroma", keep=keep)) for keep in ("hat", "hair,hat", "hat")]
+    assert keeping[0] is keeping[2]
+    inner = [device._engine for device in keeping]
+    assert all(isinstance(engine, WithFaceParts) and engine._engine is plain for engine in inner)
+    assert len({id(engine._network) for engine in inner if isinstance(engine, WithFaceParts)}) == 1
+    frames = clip(160, 120, 1)
+    (result,) = infer(keeping[0], frames, [None])
+    assert (result.alpha >= infer(plain, frames, [None])[0].alpha).all()
+    await engines.close()
+
+
+@asynctest
+async def test_without_the_network_for_faces_a_video_is_shown_without_the_parts(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    engines = Engines(Settings(faces=str(tmp_path / "none")))
+    options = Options.read(engine="chroma", keep="hat")
+    video = Video(options)
+    await engines.provide(video, options, "a video")
+    assert video.notice == "the parts to keep cannot be found: none does not exist"
+    assert video.engine is await engines.get(Options(engine="chroma"))
+    await engines.close()

@@ -156,4 +156,4 @@ def test_a_job_reports_the_times_too_with_its_segments_merged(
 
 
 def test_notes_of_the_version_before_are_read() -> None:
-    assert Note.from_json('{"first": 1, "bad": 0, "total": 5, "warnings": []}').unsure == []
+    assert Note.from_json('{"first": 1, "bad": 0, "total": 5, "warnings": []}').unsure == ()

@@ -79,7 +79,7 @@ class SteadyRecorder:
         self.engine, self.steady = engine, list[bool]()
         self.name, self.batch, self.recurrent = engine.name, 1, engine.recurrent
         self.warmup_frames, self.device = 0, engine.device
-        self.prepare, self.steadied = engine.prepare, engine.steadied
+        self.prepare, self.steadied, self.refined = engine.prepare, engine.steadied, engine.refined
         self.prompted, self.chooser = engine.prompted, engine.chooser
         self.measure, self.recall = engine.measure, engine.recall
 

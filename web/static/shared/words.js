@@ -127,7 +127,7 @@ export const VALUES = {
     stacked: "Stacked: colour above matte" },
   temporal: { auto: "Automatic", off: "Off", live: "No delay", "live+1": "One frame late, calmer",
     offline: "Both directions, for files" },
-  refine: { auto: "Automatic", on: "On", off: "Off" },
+  refine: { auto: "Automatic", on: "On", off: "Off", vitmatte: "Fine hair, for files" },
   foreground: { auto: "Automatic", estimate: "Estimate", keep: "Keep" },
 };
 export const GROUPS = [

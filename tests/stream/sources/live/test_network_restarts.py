@@ -4,10 +4,11 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -25,9 +26,11 @@ from tests.playing import playing
 from tests.rtmp import RtmpServer
 from tests.rtsp import RtspServer
 from tests.servers import free_port
+from tests.tls_front import TlsFront, make_certificate
 
 pytestmark = [pytest.mark.slow, pytest.mark.clocked]
 
+Reached = Callable[[str, Path], AbstractContextManager[str]]
 BACK_S = 7.0
 RESTARTS = 30
 
@@ -37,7 +40,8 @@ class Running:
 
     def __init__(self, url: str, settings: Settings | None = None) -> None:
         states: list[SourceState] = []
-        source = NetworkSource(Address.read(url), settings or Settings(), SourceOptions(on_state=states.append))
+        options = SourceOptions(insecure=True, on_state=states.append)  # the tests' certificates are their own
+        source = NetworkSource(Address.read(url), settings or Settings(), options)
         self.recording = Recording(source, states=states)
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
@@ -96,24 +100,47 @@ def assert_comes_back(url: str, stop: Callable[[], object], start: Callable[[], 
     assert max(after - before for before, after in pairwise(times_s)) < 1.5
 
 
-def test_rtsp_comes_back_in_step(clips: Path) -> None:
+@contextmanager
+def over_tls(url: str, folder: Path) -> Iterator[str]:
+    """The URL of the same server behind TLS, which goes on while the server is away."""
+    parts = urlsplit(url)
+    assert parts.port is not None
+    front = TlsFront(make_certificate(folder)[0], parts.port)
+    yield urlunsplit(parts._replace(scheme=f"{parts.scheme}s", netloc=f"127.0.0.1:{front.port}"))
+    front.close()
+
+
+def plain(url: str, folder: Path) -> AbstractContextManager[str]:
+    return nullcontext(url)
+
+
+PLAIN_AND_TLS = pytest.mark.parametrize("reached", [plain, over_tls])
+
+
+@PLAIN_AND_TLS
+def test_rtsp_comes_back_in_step(clips: Path, tmp_path: Path, reached: Reached) -> None:
     clip = ("--clip", f"flash={clips / 'clip.mkv'}")
     server = GstRtspServer(*clip)
     try:
-        assert_comes_back(server.url("flash"), server.kill, lambda: server.start(*clip))
+        with reached(server.url("flash"), tmp_path) as url:
+            assert_comes_back(url, server.kill, lambda: server.start(*clip))
     finally:
         server.kill()
 
 
-def test_http_comes_back_in_step(clips: Path) -> None:
+@pytest.mark.parametrize("path", ["live.ts", "hls/live.m3u8"])
+@PLAIN_AND_TLS
+def test_http_comes_back_in_step(clips: Path, tmp_path: Path, path: str, reached: Reached) -> None:
     server = HttpVideoServer(clips)
     try:
-        assert_comes_back(server.url(), server.kill, lambda: server.start(clips))
+        with reached(server.url(path), tmp_path) as url:
+            assert_comes_back(url, server.kill, lambda: server.start(clips))
     finally:
         server.kill()
 
 
-def test_rtmp_comes_back_in_step(clips: Path, tmp_path: Path) -> None:
+@PLAIN_AND_TLS
+def test_rtmp_comes_back_in_step(clips: Path, tmp_path: Path, reached: Reached) -> None:
     server = RtmpServer(tmp_path / "nginx")
     publishers = []
 
@@ -127,7 +154,8 @@ def test_rtmp_comes_back_in_step(clips: Path, tmp_path: Path) -> None:
 
     start()
     try:
-        assert_comes_back(server.url(), stop, start)
+        with reached(server.url(), tmp_path) as url:
+            assert_comes_back(url, stop, start)
     finally:
         stop()
         server.kill()

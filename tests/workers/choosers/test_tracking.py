@@ -1,0 +1,263 @@
+"""The trackers, from a folder of weights to the regions of 60 frames, against transformers' own unbounded sessions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from PIL import Image
+
+from stream.errors import UsageError
+from stream.picture.frames import Alpha
+from stream.records.choosers import CHOOSERS
+from stream.records.options import Options
+from stream.records.subjects import Subject, parse_subjects
+from stream.registry import find
+from stream.settings import Settings
+from tests.workers.choosers import tiny_models
+from workers.choosers.base import Choice, Question
+from workers.choosers.tracking import Tracker
+from workers.choosers.tracks import Reach, Tracks
+from workers.device.birefnet_runner import DEVIATION, MEAN
+
+FOLDERS = {"sam2": tiny_models.sam2, "edgetam": tiny_models.edge_tam}
+WIDTH, HEIGHT = 96, 64
+Script = Mapping[int, Sequence[str]]
+"""The specs of subjects that are added at a frame, by its number."""
+
+CORRECTED: Script = {0: ["point:0.2,0.5", "other=box:60,10,20,20"], 25: ["point:-0.9,0.1"], 31: ["other=point:70,20"]}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: make(tmp_path_factory.mktemp(name)) for name, make in FOLDERS.items()}
+
+
+@pytest.fixture(params=FOLDERS)
+def chooser(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Tracker:
+    return load(request.param, folders[request.param])
+
+
+def load(name: str, folder: Path) -> Tracker:
+    settings = Settings(half=False, offline=True, threads=1).model_copy(update={name: str(folder)})
+    made: Tracker = find(CHOOSERS[name].place)(Options(), settings)
+    return made
+
+
+def subjects_at(number: int, script: Script) -> tuple[Subject, ...]:
+    return parse_subjects(spec for at, specs in script.items() if at <= number for spec in specs)
+
+
+def ask(chooser: Tracker, number: int, subjects: Sequence[Subject], state: Any = None) -> Choice:
+    frame = tiny_models.frame(number, WIDTH, HEIGHT)
+    question = Question(chooser.prepare(frame), subjects, WIDTH, HEIGHT, frame.time_s)
+    (choice,) = chooser.choose([question], [state])
+    return choice
+
+
+def follow(chooser: Tracker, count: int, script: Script, state: Any = None) -> list[Choice]:
+    choices: list[Choice] = []
+    for number in range(count):
+        choices.append(ask(chooser, number, subjects_at(number, script), choices[-1].state if choices else state))
+    return choices
+
+
+def largest_difference(first: Alpha, second: Alpha) -> float:
+    return float(np.abs(first - second).max())
+
+
+class Unbounded:
+    """transformers' own session, which keeps everything, used as its documentation shows."""
+
+    def __init__(self, chooser: Tracker) -> None:
+        self._chooser, self._model = chooser, chooser._model
+        self._session = chooser._session(dtype=torch.float32)
+
+    def regions(self, number: int, added: Sequence[Subject]) -> list[Alpha]:
+        picture = self._chooser.prepare(tiny_models.frame(number, WIDTH, HEIGHT))
+        pixels = tiny_models.pixels(picture, MEAN, DEVIATION)
+        first = {subject for subject in added if number == 0}
+        self._add(number, first)
+        with self._chooser._precision():
+            result = self._model(self._session, frame=pixels, frame_idx=number)
+            if later := [subject for subject in added if subject not in first]:
+                self._add(number, later)
+                result = self._model(self._session, frame=pixels, frame_idx=number)
+        return [mask[0].float().sigmoid().numpy() for mask in result.pred_masks]
+
+    def _add(self, number: int, subjects: Any) -> None:
+        numbers = {"subject": 0, "other": 1}
+        for subject in sorted(subjects, key=lambda each: numbers[each.name]):
+            index = self._session.obj_id_to_idx(numbers[subject.name])
+            self._session.add_point_inputs(index, number, _inputs(subject))
+            self._session.obj_with_new_inputs.append(numbers[subject.name])
+
+
+def _inputs(subject: Subject) -> dict[str, Any]:
+    (prompt,) = subject.prompts
+    place = prompt.in_pixels(WIDTH, HEIGHT)
+    points, labels = [place], [int(prompt.inside)]
+    if prompt.kind == "box":
+        x, y, w, h = place
+        points, labels = [(x, y), (x + w, y + h)], [2, 3]
+    scaled = [[x * tiny_models.SIZE / WIDTH, y * tiny_models.SIZE / HEIGHT] for x, y in points]
+    return {
+        "point_coords": torch.tensor([[scaled]], dtype=torch.float32),
+        "point_labels": torch.tensor([[labels]], dtype=torch.int32),
+    }
+
+
+def single(spec: str) -> Subject:
+    """A subject of one prompt, which may be a point that is not the subject."""
+    subject = parse_subjects([spec.replace(":-", ":")])[0]
+    if ":-" not in spec:
+        return subject
+    prompts = tuple(prompt.model_copy(update={"inside": False}) for prompt in subject.prompts)
+    return subject.model_copy(update={"prompts": prompts})
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.02)])
+def test_bounded_memory_gives_the_masks_of_an_unbounded_session(
+    folders: dict[str, Path], dtype: Any, tolerance: float
+) -> None:
+    for name, folder in folders.items():
+        chooser = load(name, folder)
+        chooser._dtype = dtype
+        reference = Unbounded(chooser)
+        choices = follow(chooser, 60, CORRECTED)
+        for number, choice in enumerate(choices):
+            expected = reference.regions(number, [single(spec) for spec in CORRECTED.get(number, ())])
+            for subject, region in zip(("subject", "other"), expected, strict=True):
+                assert largest_difference(choice.regions[subject], region) <= tolerance, (name, number, subject)
+
+
+def test_what_is_kept_is_all_that_the_model_looks_back_to(chooser: Tracker) -> None:
+    complete = follow(chooser, 30, {0: ["point:0.2,0.5"]})
+    assert np.ptp([choice.regions["subject"][8, 8] for choice in complete]) > 1e-3  # the frames differ
+    for reach in (Reach(5, 5), Reach(6, 14)):
+        chooser._reach = reach
+        short = follow(chooser, 30, {0: ["point:0.2,0.5"]})
+        assert largest_difference(short[-1].regions["subject"], complete[-1].regions["subject"]) > 1e-5, reach
+
+
+def test_memory_is_bounded(chooser: Tracker) -> None:
+    state = follow(chooser, 40, CORRECTED)[-1].state
+    for track in state.tracks.values():
+        assert len(track.conditioning) == 1
+        assert sorted(track.recent) == list(range(25, 40))
+        assert [frame for frame, kept in track.recent.items() if "maskmem_features" in kept] == list(range(34, 40))
+        assert not {key for kept in track.recent.values() for key in kept} & {"pred_masks", "high_res_masks"}
+    assert [frame.index for frame in state.tracks["subject"].prompted] == [0, 25]
+
+
+def test_a_state_can_be_used_twice(chooser: Tracker) -> None:
+    state = follow(chooser, 5, {0: ["point:0.2,0.5"]})[-1].state
+    subjects = subjects_at(0, {0: ["point:0.2,0.5"]})
+    first, second = (ask(chooser, 5, subjects, state).regions["subject"] for _ in range(2))
+    assert largest_difference(first, second) == 0.0
+
+
+def test_regions_and_confidence_before_and_after_the_first_prompt(chooser: Tracker) -> None:
+    subjects = parse_subjects(["point:0.2,0.5@0.1", "point:-0.9,0.9"])
+    state, choices = None, []
+    for number in range(5):
+        choices.append(ask(chooser, number, subjects, state))
+        state = choices[-1].state
+    for choice in choices[:3]:
+        assert not choice.regions["subject"].any()
+        assert "subject" not in choice.confidence
+    for choice in choices[3:]:
+        region = choice.regions["subject"]
+        assert region.dtype == np.float32
+        assert region.shape == (16, 16)
+        assert 0.0 < region.min() <= region.max() < 1.0
+        assert 0.0 < choice.confidence["subject"] <= 1.0
+    assert {prompt.inside for prompt in choices[3].state.tracks["subject"].prompts} == {True, False}
+
+
+def test_confidence_is_the_score_of_the_object_times_the_predicted_overlap(chooser: Tracker) -> None:
+    seen: list[tuple[float, float]] = []
+    chooser._model.mask_decoder.register_forward_hook(
+        lambda _module, _inputs, output: seen.append((float(output[3]), float(output[1].max())))
+    )
+    choice = ask(chooser, 0, parse_subjects(["point:0.2,0.5"]))
+    ((score, overlap),) = seen
+    expected = 1 / (1 + np.exp(-score)) * np.clip(overlap, 0.0, 1.0)
+    assert choice.confidence["subject"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_withdrawn_correction_leaves_no_trace(chooser: Tracker) -> None:
+    plain, corrected = (subjects_at(9, {0: specs}) for specs in (["point:0.2,0.5"], ["point:0.2,0.5", "point:0.9,0.1"]))
+    begun = ask(chooser, 0, plain)
+    clicked = ask(chooser, 1, corrected, begun.state)
+    expected = ask(chooser, 1, plain, begun.state).regions["subject"]
+    assert largest_difference(clicked.regions["subject"], expected) > 1e-3
+    undone = ask(chooser, 2, plain, clicked.state)
+    again = ask(chooser, 2, plain, Tracks(2, begun.state.tracks))
+    assert largest_difference(undone.regions["subject"], again.regions["subject"]) <= 1e-5
+    assert len(undone.state.tracks["subject"].prompted) == 1
+
+
+def test_a_first_prompt_that_is_withdrawn_leaves_the_others_of_its_frame(chooser: Tracker) -> None:
+    both = subjects_at(0, {0: ["point:0.2,0.5", "point:0.7,0.5"]})
+    left = subjects_at(0, {0: ["point:0.7,0.5"]})
+    undone = ask(chooser, 1, left, ask(chooser, 0, both).state)
+    expected = ask(chooser, 1, left, ask(chooser, 0, left).state)
+    assert largest_difference(undone.regions["subject"], expected.regions["subject"]) <= 1e-5
+
+
+def test_withdrawn_subjects_are_forgotten_and_do_not_affect_others(chooser: Tracker) -> None:
+    two = ask(chooser, 0, subjects_at(0, CORRECTED))
+    alone = parse_subjects(["point:0.2,0.5"])
+    choice = ask(chooser, 1, alone, two.state)
+    assert list(choice.regions) == list(choice.state.tracks) == ["subject"]
+    expected = ask(chooser, 1, alone, ask(chooser, 0, alone).state)
+    assert (
+        largest_difference(choice.regions["subject"], expected.regions["subject"]) <= 1e-3
+    )  # memory is stored in bfloat16
+
+
+def test_a_mask_is_the_region_of_its_frame_and_points_correct_it(chooser: Tracker, tmp_path: Path) -> None:
+    drawn = np.zeros((HEIGHT, WIDTH), np.uint8)
+    drawn[16:48, 24:72] = 255
+    Image.fromarray(drawn).save(tmp_path / "mask.png")
+    prompt = f"mask:{tmp_path / 'mask.png'}"
+    masked = ask(chooser, 0, parse_subjects([prompt, "other=point:0.2,0.5"]))
+    region = masked.regions["subject"]
+    assert region[6:10, 6:10].min() > 0.99
+    assert region[:3].max() < 0.01
+    assert masked.confidence["subject"] > 0.99
+    assert ask(chooser, 1, parse_subjects([prompt]), masked.state).regions["subject"].any()
+    both = ask(chooser, 0, parse_subjects([prompt, "point:0.9,0.9"]))
+    assert largest_difference(both.regions["subject"], region) > 1e-3
+    later = ask(chooser, 1, parse_subjects([prompt, "point:0.9,0.9"]), both.state)
+    assert later.regions["subject"].any()
+
+
+def test_unreadable_masks_are_refused_by_name(chooser: Tracker, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (8, 8)).save(tmp_path / "black.png")
+    for name, reason in [
+        ("text.png", "not a readable picture"),
+        ("none.png", "does not exist"),
+        ("black.png", "empty"),
+    ]:
+        with pytest.raises(UsageError, match=reason):
+            ask(chooser, 0, parse_subjects([f"mask:{tmp_path / name}"]))
+
+
+def test_videos_are_independent(chooser: Tracker) -> None:
+    subjects = parse_subjects(["point:0.2,0.5"])
+    states: list[Any] = [None, ask(chooser, 0, subjects).state]
+    questions = [
+        Question(chooser.prepare(tiny_models.frame(number)), subjects, WIDTH, HEIGHT, number / 30) for number in (0, 1)
+    ]
+    together = chooser.choose(questions, states)
+    for question, state, choice in zip(questions, states, together, strict=True):
+        (alone,) = chooser.choose([question], [state])
+        assert largest_difference(choice.regions["subject"], alone.regions["subject"]) == 0.0

@@ -1,0 +1,1 @@
+"""The outputs of semantic segmentation as soft maps of classes. Tensors in, tensors out."""
