@@ -26,7 +26,7 @@ def list_all(as_json: shared_options.Json = False) -> None:
             fields = {"name": name, "state": state, "licence": licence, "bytes": weights.size}
             print(json.dumps(fields | {"path": str(weights.path)}))
         else:
-            print(f"{name:24} {state:8} {licence:11} {weights.size / 1e6:6.1f} MB  {weights.path}")
+            print(f"{name:28} {state:8} {licence:11} {weights.size / 1e6:6.1f} MB  {weights.path}")
     for name in known.with_choice():
         catalogue = known.catalogue(name)
         if all(importlib.util.find_spec(module) for module in catalogue.MODULES):
@@ -43,7 +43,7 @@ def _list_catalogue(engine: str, catalogue: Any, as_json: bool) -> None:
             print(json.dumps({"name": name, "state": state, "licence": checkpoint.licence, "path": str(file or "")}))
         else:
             size = f"{checkpoint.size_mb:6.1f} MB" if getattr(checkpoint, "size_mb", 0) else ""
-            print(f"{name:24} {state:8} {checkpoint.licence:11} {size:9}  {file or checkpoint.origin}")
+            print(f"{name:28} {state:8} {checkpoint.licence:11} {size:9}  {file or checkpoint.origin}")
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` prints.")]

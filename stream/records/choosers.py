@@ -74,7 +74,7 @@ _RECORDS: tuple[ChooserRecord, ...] = (
         "mask2former", "workers.choosers.mask2former:Mask2former", "Classes (mask2former)",
         "Mask2Former or EoMT: everything of a class, such as people or dogs, without following single ones.",
         prompts=("class",), heavy=True,
-        live=Rank(10, "finds classes"), files=Rank(10, "finds classes"),
+        live=Rank(8, "finds classes"), files=Rank(8, "finds classes"),
         modules=(*_TRANSFORMERS, "scipy"), extra="subjects",
         catalogue="workers.weights.transformers_repos",
     ),

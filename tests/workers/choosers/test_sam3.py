@@ -29,12 +29,12 @@ def load(folder: Path) -> Sam3:
     return Sam3(Options(), Settings(sam3=str(folder), half=False, offline=True, threads=1))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def chooser(folder: Path) -> Sam3:
     return load(folder)
 
 
-def test_words_give_the_masks_of_all_that_is_detected(chooser: Sam3) -> None:
+def test_words_give_the_masks_of_all_that_is_detected(chooser: Sam3, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = tiny_models.pixels(chooser.prepare(tiny_models.frame(0)), HALVES, HALVES)
     for name, ids in (("subject", [3, 4, 5]), ("dog", [6])):
         tokens = torch.tensor([ids + [2] * (32 - len(ids))])
@@ -42,7 +42,8 @@ def test_words_give_the_masks_of_all_that_is_detected(chooser: Sam3) -> None:
         with torch.inference_mode():
             output = chooser._video.detector_model(pixel_values=pixels, input_ids=tokens, attention_mask=attention)
         scores = (output.pred_logits.sigmoid() * output.presence_logits.sigmoid())[0]
-        threshold = chooser._video.score_threshold_detection = float(scores.sort().values[4:6].mean())
+        threshold = float(scores.sort().values[4:6].mean())
+        monkeypatch.setattr(chooser._video, "score_threshold_detection", threshold)
         masks = output.pred_masks[0].sigmoid()[scores > threshold]
         assert len(masks) == 5
         choice = ask(chooser, 0, parse_subjects(["a red guitar", "dog=words:dog"]))
@@ -50,8 +51,8 @@ def test_words_give_the_masks_of_all_that_is_detected(chooser: Sam3) -> None:
         assert choice.confidence[name] == pytest.approx(float(scores.max()), abs=1e-4)
 
 
-def test_what_is_not_detected_has_an_empty_region_and_no_confidence(chooser: Sam3) -> None:
-    chooser._video.score_threshold_detection = 1.0
+def test_what_is_not_detected_has_an_empty_region(chooser: Sam3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chooser._video, "score_threshold_detection", 1.0)
     choice = ask(chooser, 0, parse_subjects(["guitar"]))
     assert not choice.regions["subject"].any()
     assert choice.confidence["subject"] < 1.0

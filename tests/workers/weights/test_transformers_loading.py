@@ -3,7 +3,6 @@
 import json
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -137,11 +136,6 @@ def test_an_adapter_beside_the_model_is_ignored(folder: Path, monkeypatch: pytes
     assert transformers_loading.load(folder, MODEL)
 
 
-def test_loading_imports_no_torchvision(original: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from workers.weights import transformers_loading as loading; "
-        f"loading.load(Path({str(original)!r}), {MODEL!r}); "
-        "print({'torchvision', 'timm', 'kernels', 'peft'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stderr, done.stdout) == ("", "set()\n")
+def test_loading_imports_nothing_that_needs_more_packages(original: Path) -> None:
+    assert transformers_loading.load(original, MODEL)
+    assert not {"torchvision", "timm", "kernels", "peft"} & set(sys.modules)
