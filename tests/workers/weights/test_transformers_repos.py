@@ -128,3 +128,33 @@ def test_an_index_that_names_other_files_is_refused(tmp_path: Path, content: str
     (tmp_path / INDEX).write_text(content)
     with pytest.raises(WeightsError, match="index"):
         tensor_files(tmp_path)
+
+
+def test_a_file_that_a_repository_lacks_is_not_needed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors are those of huggingface-hub: the file is not published, there is no connection, or the disk is full."""
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    from workers.weights import hub
+
+    asked: list[str] = []
+
+    def failing(error: Exception) -> None:
+        def download(repo: str, file: str, *_: object) -> Path:
+            asked.append(file)
+            raise WeightsError("the weights are missing") from error
+
+        monkeypatch.setattr(hub, "download", download)
+
+    def ask(offline: bool = False) -> None:
+        chosen = settings.model_copy(update={"offline": offline})
+        hub.download_if_published("owner/name", "preprocessor_config.json", "mask2former:owner/name", chosen, "c" * 40)
+
+    failing(EntryNotFoundError.__new__(EntryNotFoundError))
+    ask()
+    assert asked == ["preprocessor_config.json"]
+    for error in (LocalEntryNotFoundError("no connection"), OSError("disk full")):
+        failing(error)
+        with pytest.raises(WeightsError):
+            ask()
+    ask(offline=True)
+    assert len(asked) == 3
