@@ -9,6 +9,7 @@ from pathlib import Path
 from stream.address import Address
 from stream.errors import UsageError
 from stream.picture.frames import VideoInfo
+from stream.picture.numbering import Numbering
 from stream.progress import Report, Reporter
 from stream.pump import Item, pump
 from stream.records.engines import AUTO
@@ -132,4 +133,13 @@ def check(task: FileRun) -> None:
 
 
 def _is_same(source: Path, output: Path) -> bool:
-    return source.exists() and output.exists() and source.samefile(output)
+    """Whether the output has the name of the input, or its pictures have names of those of the input."""
+    if source.exists() and output.exists() and source.samefile(output):
+        return True
+    numbering = Numbering.read(output.name)
+    folder = source if source.is_dir() else source.parent
+    if numbering is None or folder.resolve() != output.parent.resolve():
+        return False
+    if source.is_dir():
+        return any(numbering.number(path.name) is not None for path in folder.iterdir())
+    return Numbering.read(source.name) == numbering

@@ -211,6 +211,15 @@ def test_a_sequence_replaces_the_earlier_one_with_its_numbers(tmp_path: Path) ->
     assert (tmp_path / "out" / "14.png").read_text() == "mine"
 
 
+def test_a_sequence_does_not_replace_itself(tmp_path: Path) -> None:
+    source, _ = shot(tmp_path / "in", [1, 2])
+    run(source, tmp_path / "out" / "%04d.png")
+    for again in (tmp_path / "out" / "####.png", tmp_path / "out"):
+        with pytest.raises(UsageError, match="would overwrite the input"):
+            run(again, tmp_path / "out" / "%04d.png")
+    run(tmp_path / "out", tmp_path / "out" / "cut" / "%04d.png", view="matte")
+
+
 def test_a_failed_run_leaves_no_files(tmp_path: Path) -> None:
     source, _ = shot(tmp_path / "in", range(1, 6))
     (tmp_path / "in" / "shot.0005.png").write_bytes(b"\x89PNG\r\n\x1a\n")
