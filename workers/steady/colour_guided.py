@@ -13,17 +13,24 @@ Floats = npt.NDArray[np.float32]
 
 # As matrices of `cv2.transform`: over so short an axis OpenCV permutes and sums thirty times as fast as numpy.
 _SUM_3 = np.ones((1, 3), np.float32)
-_SUM_4 = np.ones((1, 4), np.float32)
 _ROTATE = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]], np.float32)
 
 
-def apply_coefficients(picture: Floats, coefficients: Floats) -> Floats:
-    """The filtered alpha, float32 (h, w), 0-1.
+def apply_coefficients(picture: Floats, coefficients: Floats, luma: Floats | None = None) -> Floats:
+    """The filtered alpha, float32 (h, w), 0-1, of the size of `luma` if given.
 
-    picture: float32 (h, w, 3), 0-1. coefficients: float32 (h, w, 4), from `fit_coefficients`.
+    picture: float32 (h, w, 3), 0-1. coefficients: float32 (h, w, 4), from `fit_coefficients`. luma: the picture's first
+    channel at a larger size, float32 (H, W), 0-1. The terms of the other channels are then enlarged.
     """
-    terms = coefficients * cv2.merge([*cv2.split(picture), np.ones_like(picture[..., 0])])
-    return np.asarray(np.clip(cv2.transform(terms, _SUM_4), 0.0, 1.0), np.float32)
+    y, u, v = cv2.split(picture)
+    slope, slope_u, slope_v, rest = cv2.split(coefficients)  # copies, so they may be overwritten
+    for slope_c, plane in ((slope_u, u), (slope_v, v)):
+        cv2.add(rest, cv2.multiply(slope_c, plane, dst=slope_c), dst=rest)
+    if luma is not None:
+        y, size = luma, luma.shape[::-1]
+        slope, rest = cv2.resize(slope, size), cv2.resize(rest, size)
+    alpha = np.asarray(cv2.add(cv2.multiply(slope, y, dst=slope), rest, dst=slope), np.float32)
+    return np.clip(alpha, 0.0, 1.0, out=alpha)
 
 
 def fit_coefficients(picture: Floats, alpha: Floats, radius: int, epsilon: float) -> Floats:

@@ -11,6 +11,7 @@ The first frame of a scene is unchanged; the following frames are smoothed more 
 on the grid of `workers/steady/grid.py`. To an alpha larger than the grid, the change computed on the grid is added.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -32,7 +33,7 @@ from workers.steady.grid import (
     RAMP_FRAMES,
     WIDTH,
 )
-from workers.steady.motion import Grid, Thumbnail, flow, is_cut, thumbnail, warp
+from workers.steady.motion import Grid, Thumbnail, flow, is_cut, match, thumbnail, warp
 from workers.steady.tuning import NO_DOUBT, Tuning
 
 # Values that decay must not become subnormal, because CPUs are slow with subnormal numbers.
@@ -41,11 +42,9 @@ _TINY = np.float32(1e-12)  # always added to doubt
 _NO_MOTION = np.zeros((HEIGHT, WIDTH, 2), np.float32)
 _FAST = 24.0  # speed, in cells of the grid per frame, at which the temporal median's weight is reduced to 1/e
 _MOTION_WINDOW = np.ones((9, 9), np.uint8)
+_ALPHA, _COUNT = 2, 3  # channels of `Average.values`
+_NARROW = 3  # cells: the largest radius for which the guided filter is fitted on the whole grid with `tuning.fine`
 _LARGE = 500_000  # pixels: in smaller pictures a finer alpha flickered more, as measured
-# As matrices of `cv2.transform`: the alpha channel, and the sum of the colour channels.
-_ALPHA = np.array([[0, 0, 0, 1]], np.float32)
-_COLOUR = np.array([[1, 1, 1, 0]], np.float32)
-
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -61,13 +60,18 @@ class MattedFrame:
 
 @dataclass(frozen=True, slots=True)
 class PendingFrame:
-    """A buffered frame. alpha: on the grid. filtered: as `alpha`, but after the temporal median once the next frame is
-    known. to_previous: motion from this frame to the previous one; from_previous: from the previous frame to this."""
+    """A buffered frame.
+
+    alpha: on the grid. values: as in `Average`, of this frame alone; its alpha is the temporal median's once the next
+    frame is known. slow: weight of the temporal median, 0-1. to_previous: flow from this frame to the previous one;
+    from_previous: from the previous frame to this.
+    """
 
     matted: MattedFrame
     alpha: Grid
-    filtered: Grid
+    values: Grid
     picture: Thumbnail
+    slow: Grid | None
     to_previous: Grid
     from_previous: Grid
 
@@ -76,12 +80,11 @@ class PendingFrame:
 class Average:
     """The average of several frames, per cell of the grid.
 
-    values: float32 (144, 256, 4): Y, U, V and alpha. count: (144, 256), number of frames that agreed; older frames
-    count less. doubt: (144, 256), running mean of the difference between new alpha and the average, -1 to 1.
+    values: float32 (144, 256, 4): Y, V, alpha, and the number of frames that agreed, of which older ones count less.
+    doubt: (144, 256), running mean of the difference between new alpha and the average, -1 to 1.
     """
 
     values: Grid
-    count: Grid
     doubt: Grid
 
 
@@ -113,13 +116,15 @@ def step(state: SmoothState | None, matted: MattedFrame, tuning: Tuning) -> tupl
     picture, time_s = thumbnail(matted.frame), matted.frame.time_s
     shapes = (matted.frame.pixels.shape, matted.alpha.shape)
     alpha = _on_grid(matted.alpha)
-    new = PendingFrame(matted, alpha, alpha, picture, _NO_MOTION, _NO_MOTION)
+    new = PendingFrame(matted, alpha, _values(picture, alpha), picture, None, _NO_MOTION, _NO_MOTION)
     if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= MAX_GAP_S:
-        to_previous = flow(picture, state.picture, fine=tuning.look_ahead > 0)
-        if not is_cut(picture.colour, warp(state.picture.colour, to_previous)):
-            from_previous = flow(state.picture, picture) if tuning.look_ahead else _NO_MOTION
-            new = replace(new, to_previous=to_previous, from_previous=from_previous)
-            pending = _median_filtered(state, new) if tuning.median and tuning.look_ahead else state.pending
+        motion = match(picture, state.picture)
+        if not is_cut(picture.colour, motion.residual):
+            new = replace(new, to_previous=motion.flow)
+            pending = state.pending
+            if tuning.look_ahead:
+                new = replace(new, from_previous=flow(state.picture, picture), slow=_slow(motion.flow))
+                pending = _median_filtered(state, new) if tuning.median else pending
             return _finish_due(replace(state, picture=picture, time_s=time_s, pending=(*pending, new)), tuning)
     done = [] if state is None else flush(state, tuning)[1]
     state, more = _finish_due(SmoothState(picture, time_s, shapes, (new,)), tuning)
@@ -146,10 +151,8 @@ def _finish(state: SmoothState, tuning: Tuning, count: int) -> tuple[SmoothState
 
 def _finish_first(state: SmoothState, future: Average | None, tuning: Tuning) -> tuple[SmoothState, MattedFrame]:
     first = state.pending[0]
-    past = _averaged(_values(first), state.past, first.to_previous, tuning)
-    mean = past.values[..., 3]
-    if future is not None:
-        mean = (past.count * mean + future.count * future.values[..., 3]) / (past.count + future.count)
+    past = _averaged(first.values, state.past, first.to_previous, tuning)
+    mean = _mean_alpha(past, future)
     support = state.frames + len(state.pending)
     alpha = _output_alpha(first, mean, tuning, tuning.share * min(1.0, (support - 1) / RAMP_FRAMES))
     after = replace(state, pending=state.pending[1:], previous_alpha=first.alpha, past=past, frames=state.frames + 1)
@@ -160,12 +163,21 @@ def _futures(pending: Sequence[PendingFrame], tuning: Tuning) -> list[Average | 
     """For each pending frame, the average of this frame and all later ones, warped to this frame. None for the last."""
     if len(pending) < 2:
         return [None] * len(pending)
-    future = _averaged(_values(pending[-1]), None, _NO_MOTION, tuning)
+    future = _averaged(pending[-1].values, None, _NO_MOTION, tuning)
     futures: list[Average | None] = [None]
     for frame, following in reversed(list(pairwise(pending))):
-        future = _averaged(_values(frame), future, following.from_previous, tuning)
+        future = _averaged(frame.values, future, following.from_previous, tuning)
         futures.append(future)
     return futures[::-1]
+
+
+def _mean_alpha(past: Average, future: Average | None) -> Grid:
+    """The mean alpha of both, weighted by their counts."""
+    *_, alpha, count = cv2.split(past.values)
+    if future is not None:
+        *_, future_alpha, future_count = cv2.split(future.values)
+        alpha = (count * alpha + future_count * future_alpha) / (count + future_count)
+    return np.asarray(alpha, np.float32)
 
 
 def _averaged(values: Grid, history: Average | None, motion: Grid, tuning: Tuning) -> Average:
@@ -175,18 +187,27 @@ def _averaged(values: Grid, history: Average | None, motion: Grid, tuning: Tunin
     or where alpha differs from history for several frames.
     """
     if history is None:
-        return Average(values, np.ones_like(values[..., 0]), np.zeros_like(values[..., 0]))
-    warped = warp(history.values, motion)
-    agreement = _gaussian(cv2.transform(cv2.absdiff(values, warped), _COLOUR), tuning.tolerance)
+        return Average(values, np.zeros_like(values[..., 0]))
+    warped, doubt = warp(history.values, motion), history.doubt
+    change, count = cv2.subtract(warped, values), cv2.extractChannel(warped, _COUNT)
+    agreement = _gaussian(_colour_distance(change), tuning.tolerance)
     if tuning.doubt < NO_DOUBT:
-        count, doubt = cv2.split(warp(np.asarray(cv2.merge([history.count, history.doubt]), np.float32), motion))
-        doubt = DOUBT_DECAY * agreement * doubt + (1 - DOUBT_DECAY) * cv2.transform(values - warped, _ALPHA) + _TINY
+        doubt = DOUBT_DECAY * agreement * warp(doubt, motion) + _TINY
+        doubt -= (1 - DOUBT_DECAY) * cv2.extractChannel(change, _ALPHA)
         agreement *= _gaussian(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), DOUBT_WIDTH)
-    else:
-        count, doubt = warp(history.count, motion), history.doubt
     weight = agreement * np.clip(count / (count + 1), MIN_HISTORY_WEIGHT, tuning.memory)
+    mean = cv2.add(cv2.multiply(change, cv2.merge([weight] * 4), dst=change), values, dst=change)
     total = np.minimum(1 + agreement * count, np.float32(1 / (1 - tuning.memory)))
-    return Average(values + cv2.merge([weight] * 4) * (warped - values), total, doubt)
+    return Average(np.asarray(cv2.insertChannel(total, mean, _COUNT), np.float32), doubt)
+
+
+def _colour_distance(change: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(144, 256), in levels: of a change of `Average.values`, that of Y and V.
+
+    V counts twice, in place of U. The figures are the same as with U, and four channels are warped in the time of one.
+    """
+    y, v = (np.abs(cv2.extractChannel(change, channel)) for channel in (0, 1))
+    return np.asarray(cv2.addWeighted(y, 1.0, v, 2.0, 0.0))
 
 
 def _gaussian(distance: npt.NDArray[Any], width: float) -> Grid:
@@ -204,10 +225,16 @@ def _median_filtered(state: SmoothState, following: PendingFrame) -> tuple[Pendi
         return ()
     *earlier, last = state.pending
     previous = earlier[-1].alpha if earlier else last.alpha if state.previous_alpha is None else state.previous_alpha
-    speeds = (cv2.dilate(speed(frame.to_previous), _MOTION_WINDOW) for frame in (last, following))
-    slow = np.minimum(*(_gaussian(speed, _FAST) for speed in speeds))
-    filtered = last.alpha + slow * (_median(previous, last.alpha, following.alpha) - last.alpha)
-    return (*earlier, replace(last, filtered=filtered))
+    median = _median(previous, last.alpha, following.alpha)
+    slow = [frame.slow for frame in (last, following) if frame.slow is not None]  # not known of a scene's first frame
+    filtered = last.alpha + functools.reduce(np.minimum, slow) * (median - last.alpha)
+    values = np.asarray(cv2.insertChannel(filtered, last.values.copy(), _ALPHA), np.float32)
+    return (*earlier, replace(last, values=values))
+
+
+def _slow(motion: Grid) -> Grid:
+    """Weight of the temporal median along this motion, 0-1."""
+    return _gaussian(np.asarray(cv2.dilate(speed(motion), _MOTION_WINDOW)), _FAST)
 
 
 def speed(motion: Grid) -> Grid:
@@ -231,37 +258,59 @@ def _output_alpha(pending: PendingFrame, mean: Grid, tuning: Tuning, weight: flo
         return alpha
     if tuning.radii:
         mean = _guided(pending, mean, tuning)
-    if mean.shape == pending.alpha.shape:
-        target = alpha + _resized(mean - pending.alpha, alpha.shape)
-    else:
-        target, alpha = mean, _resized(alpha, mean.shape)
-    if tuning.black > 0.0 or tuning.white < 1.0:
-        target = (target - np.float32(tuning.black)) * np.float32(1 / (tuning.white - tuning.black))
-    target = np.clip(target, 0.0, 1.0)
+    if alpha.shape != mean.shape == pending.alpha.shape:
+        mean = alpha + _resized(mean - pending.alpha, alpha.shape)
+    target = _levels(mean, tuning)
+    if weight == 1.0:
+        return target
+    return np.asarray(cv2.addWeighted(target, weight, _resized(alpha, target.shape), 1 - weight, 0.0), np.float32)
+
+
+def _levels(mean: Alpha, tuning: Tuning) -> Alpha:
+    """Alpha with the tuning's black and white levels and curve, as a new array. In place, because each pass over new
+    memory costs more than the arithmetic."""
+    scale = np.float32(1 / (tuning.white - tuning.black))
+    target = np.multiply(mean, scale)
+    target -= np.float32(tuning.black) * scale
+    np.clip(target, 0.0, 1.0, out=target)
     if tuning.smoothstep:
-        target = target * target * (3 - 2 * target)
-    return np.asarray(cv2.addWeighted(target, weight, alpha, 1 - weight, 0.0), np.float32)
+        square = target * target
+        target *= -2
+        target += 3
+        target *= square
+    return target
 
 
 def _guided(pending: PendingFrame, mean: Grid, tuning: Tuning) -> Grid:
-    """The mean, fitted to the picture by a guided filter. Its coefficients are computed on the whole grid if
-    `tuning.fine`, else at half the grid's size, which is faster."""
-    picture, size = pending.picture.colour * np.float32(1 / 255), mean.shape
-    step = 1 if tuning.fine else 2
-    small_picture, small_mean = (_resized(plane, (HEIGHT // step, WIDTH // step)) for plane in (picture, mean))
-    total = sum(fit_coefficients(small_picture, small_mean, radius // step, EPSILON) for radius in tuning.radii)
+    """The mean, fitted to the picture by a guided filter."""
+    picture = pending.picture.colour * np.float32(1 / 255)
+    coefficients = _coefficients(picture, mean, tuning)
     frame = pending.matted.frame
-    if tuning.fine and pending.matted.alpha.shape == size and frame.width * frame.height >= _LARGE:
-        luma = pending.picture.luma * np.float32(1 / 255)
-        picture, size = _resized(picture, luma.shape), luma.shape
-        picture[..., 0] = luma
-    coefficients = np.asarray(total * np.float32(1 / len(tuning.radii)), np.float32)
-    return apply_coefficients(picture, _resized(coefficients, size))
+    if tuning.fine and pending.matted.alpha.shape == mean.shape and frame.width * frame.height >= _LARGE:
+        return apply_coefficients(picture, coefficients, pending.picture.luma * np.float32(1 / 255))
+    return apply_coefficients(picture, coefficients)
 
 
-def _values(pending: PendingFrame) -> Grid:
-    """float32 (144, 256, 4): Y, U, V and alpha."""
-    return np.asarray(cv2.merge([*cv2.split(pending.picture.colour), pending.filtered]), np.float32)
+def _coefficients(picture: Grid, mean: Grid, tuning: Tuning) -> Grid:
+    """The guided filter's coefficients, averaged over windows of all radii: float32 (144, 256, 4).
+
+    They are computed at half the grid's size, which takes a fourth of the time; with `tuning.fine`, those of narrow
+    windows on the whole grid.
+    """
+    size = (HEIGHT // 2, WIDTH // 2)
+    half = _resized(picture, size), _resized(mean, size)
+    fine = [radius for radius in tuning.radii if tuning.fine and radius <= _NARROW]
+    fits = [fit_coefficients(*half, radius // 2, EPSILON) for radius in tuning.radii if radius not in fine]
+    total = [_resized(np.asarray(sum(fits), np.float32), mean.shape)] if fits else []
+    total += [fit_coefficients(picture, mean, radius, EPSILON) for radius in fine]
+    return np.asarray(sum(total) * np.float32(1 / len(tuning.radii)), np.float32)
+
+
+def _values(picture: Thumbnail, alpha: Grid) -> Grid:
+    """`Average.values` of a single frame."""
+    y, _, v = cv2.split(picture.colour)
+    planes = [y.astype(np.float32), v.astype(np.float32), alpha, np.ones_like(alpha)]
+    return np.asarray(cv2.merge(planes), np.float32)
 
 
 def _on_grid(alpha: Alpha) -> Grid:

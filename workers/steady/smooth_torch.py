@@ -64,7 +64,8 @@ class SmoothInput:
 class DeviceSmoothState:
     """What is remembered of one video.
 
-    memory: float32 (9, 144, 256): the last thumbnail, then `values`, `count` and `doubt` as in `smooth.Average`.
+    memory: float32 (9, 144, 256): the last thumbnail, then Y, U, V and alpha of the average, their count
+    and doubt, as in `smooth.Average`.
     frames: float32 (), how many of the scene are in it; if 0, memory holds finite numbers without meaning. time_s: of
     the last frame.
     """

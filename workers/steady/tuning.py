@@ -28,8 +28,8 @@ class Tuning:
 
     median: when looking ahead, first remove errors that last for a single frame. burst: number of frames that are
     finished together. Each burst computes the average of the future frames once, so a larger burst is faster but
-    delays the output. fine: compute the guided filter's coefficients on the whole grid instead of at half its size,
-    and its output at twice the grid's resolution for pictures of at least 500,000 pixels; slower.
+    delays the output. fine: compute the guided filter's coefficients of narrow windows on the whole grid instead of at
+    half its size, and its output at twice the grid's resolution for pictures of at least 500,000 pixels; slower.
     """
 
     look_ahead: int
@@ -76,12 +76,11 @@ def _coarse(mode: Temporal, strength: float) -> Tuning:
     share = min(1.0, 2 * strength)
     memory = 1 - 1 / (1 + 20 * strength)
     if mode is Temporal.OFFLINE:  # uses both directions, so a high tolerance causes no lag and doubt is not needed
-        # On 29 clips, as ratios to the raw alphas: dtSSD 0.568, MAD 0.76. dtSSD is 0.572 without `fine`, and with 16
-        # frames ahead; also with a straight line from 0.2 to 0.9, whose MAD is 0.74. Radii 2, 4 and 8 have 0.001 less
-        # and take 1.5 ms more. On fourteen of the clips, tolerance times 0.7 and 1.5 was no better.
+        # On 13 clips, as ratios to the raw alphas: dtSSD 0.519, MAD 0.731; both are 0.002 to 0.003 worse if radius
+        # 2 is fitted at half the grid's size, and 0.005 to 0.007 worse with 16 frames ahead.
         radii, level = (2, 6), 0.08 * share
-        steep = Tuning(24, memory, 42.0 * strength, NO_DOUBT, radii, level, 1.0, share, smoothstep=True)
-        return replace(steep, burst=8, fine=True)
+        steep = Tuning(24, memory, 46.0 * strength, NO_DOUBT, radii, level, 1.0, share, smoothstep=True)
+        return replace(steep, burst=12, fine=True)
     # Radii: 2 and 6 have 0.005 more dtSSD live and 0.003 live+1, 2 and 12 have 0.005 and 0.002 less but 0.01 more MAD;
     # 4 alone has 0.007 more live.
     ahead = 1 if mode is Temporal.LIVE_1 else 0

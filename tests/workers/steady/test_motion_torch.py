@@ -28,7 +28,7 @@ def frame(x: float = 300.0, room: int = 1) -> Frame:
 
 
 def on(device: str, small: motion.Thumbnail) -> Tensor:
-    planes: Tensor = torch.from_numpy(small.colour.transpose(2, 0, 1).copy())[None].to(device)
+    planes: Tensor = torch.from_numpy(small.colour.transpose(2, 0, 1).astype(np.float32))[None].to(device)
     return planes
 
 
