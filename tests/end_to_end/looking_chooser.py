@@ -18,7 +18,7 @@ from stream.records.subjects import Prompt
 from stream.settings import Settings
 from tests.end_to_end import as_mattebox
 from tests.workers.choosers.scene import Memory, _members, picture
-from workers.choosers.base import Choice, Question
+from workers.choosers.base import Choice, Chooser, Question
 from workers.weights.known import Say
 
 _STRONG = 150  # of U and V: no other colour of the scene reaches it
@@ -38,7 +38,7 @@ def write_scene(path: Path) -> Path:
     return path
 
 
-class Looking:
+class Looking(Chooser):
     name, device, recurrent = "looking", "test", True
 
     def __init__(self, options: Options, settings: Settings, say: Say) -> None:
