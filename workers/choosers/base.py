@@ -64,6 +64,7 @@ class Chooser(Protocol):
     def check(self, subjects: Sequence[Subject]) -> None:
         """Raise UsageError for a prompt that cannot be answered, such as an unknown class. Called for each frame before
         `choose`, which gets frames of several videos and would fail for all of them; by default nothing is checked."""
+        return
 
     def prepare(self, frame: Frame) -> Seen:
         """Preprocessing that does not depend on earlier frames. May run in another thread, while `choose` processes
