@@ -6,6 +6,7 @@ one what is white, in one with colours all that is not black. Finds nothing itse
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +106,15 @@ def _region(subject: Subject, masks: Mapping[str, Mask], time_s: float) -> Alpha
         return np.zeros((1, 1), np.float32)
     latest: Prompt = max(reversed(applying), key=lambda prompt: prompt.at_s)  # of equal times the one added last
     return masks[latest.text].region(time_s - latest.at_s)
+
+
+def first_region(text: str, settings: Settings) -> Alpha:
+    """The region that the first frame of a mask shows. Raises InputError and UsageError."""
+    with closing(_opened(text, settings)) as source:
+        _, region = next(_frames(source), (0.0, None))
+    if region is None:
+        raise UnreadableMedia(f"mask: {text}: not a single frame could be decoded")
+    return region
 
 
 def _opened(text: str, settings: Settings) -> Source:

@@ -11,7 +11,7 @@ from stream.errors import UsageError
 from stream.picture.frames import Alpha
 from stream.records.subjects import Prompt
 from stream.settings import Settings
-from workers.choosers.mask_files import read_mask
+from workers.choosers.given import first_region
 
 _OUTSIDE, _INSIDE, _TOP_LEFT, _BOTTOM_RIGHT = range(4)  # labels of points, as the networks were trained
 
@@ -51,9 +51,9 @@ def points(prompts: Sequence[Prompt], width: int, height: int, size: int) -> Poi
 def mask(prompts: Sequence[Prompt], size: int, settings: Settings) -> Tensor | None:
     """The union of the masks among the prompts: float32 (1, 1, size, size), 0 or 1; None if there are none.
 
-    Raises UsageError for a mask that cannot be read.
+    Of a video, the first frame counts. Raises InputError and UsageError for a mask that cannot be read.
     """
-    masks = [_resized(read_mask(prompt.text, settings), size) for prompt in prompts if prompt.kind == "mask"]
+    masks = [_resized(first_region(prompt.text, settings), size) for prompt in prompts if prompt.kind == "mask"]
     return torch.stack(masks).amax(0) if masks else None
 
 

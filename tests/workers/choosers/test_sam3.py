@@ -15,9 +15,10 @@ from stream.records.subjects import parse_subjects
 from stream.settings import Settings
 from tests.workers.choosers import tiny_models
 from tests.workers.choosers.test_tracking import ask, follow, largest_difference
+from workers.choosers import network_input
 from workers.choosers.sam3 import Sam3
 
-HALVES = (0.5, 0.5, 0.5)
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # mean and deviation
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def chooser(folder: Path) -> Sam3:
 
 
 def test_words_give_the_masks_of_all_that_is_detected(chooser: Sam3, monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = tiny_models.pixels(chooser.prepare(tiny_models.frame(0)), HALVES, HALVES)
+    pixels = network_input.normalised(chooser.prepare(tiny_models.frame(0)), *HALVES, torch.device("cpu"))
     for name, ids in (("subject", [3, 4, 5]), ("dog", [6])):
         tokens = torch.tensor([ids + [2] * (32 - len(ids))])
         attention = torch.tensor([[1] * len(ids) + [0] * (32 - len(ids))])
@@ -64,7 +65,7 @@ def test_its_tracker_gives_the_masks_of_an_unbounded_session(chooser: Sam3) -> N
     session.add_point_inputs(session.obj_id_to_idx(0), 0, point)
     session.obj_with_new_inputs = [0]
     for number, choice in enumerate(follow(chooser, 25, {0: ["point:0.2,0.5"]})):
-        pixels = tiny_models.pixels(chooser.prepare(tiny_models.frame(number)), HALVES, HALVES)
+        pixels = network_input.normalised(chooser.prepare(tiny_models.frame(number)), *HALVES, torch.device("cpu"))
         with torch.inference_mode():
             embedding = chooser._video.detector_model.get_vision_features(pixel_values=pixels)
             features, positions = chooser._video.get_vision_features_for_tracker(vision_embeds=embedding)

@@ -14,7 +14,6 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from stream.picture.frames import Frame
 from workers.choosers import edgetam
-from workers.device.tensors import Bytes
 
 SIZE = 64  # of the square input, in pixels
 _HIDDEN = 128
@@ -141,9 +140,3 @@ def frame(number: int, width: int = 96, height: int = 64, fps: int = 30) -> Fram
     luma[20:44, left : left + 24] = 220
     chroma = np.full((height // 2, width), 128, np.uint8)
     return Frame(np.concatenate([luma, chroma]), number, Fraction(1, fps))
-
-
-def pixels(picture: Bytes, mean: tuple[float, ...], deviation: tuple[float, ...]) -> torch.Tensor:
-    """float32 (1, 3, h, w): as the processors of transformers normalise, independent of the chooser's code."""
-    scaled = (picture.astype(np.float64) / 255 - np.array(mean)) / np.array(deviation)
-    return torch.from_numpy(scaled.transpose(2, 0, 1)[None].astype(np.float32))
