@@ -21,10 +21,12 @@ NAMING = ChooserRecord(
 )  # fmt: skip
 READING = ChooserRecord("reading", "none:Reading", "Reads (reading)", "Finds words.", ("words", "mask"))
 
+ALL = (FOLLOWING, QUICK, NAMING, READING)
+
 
 @contextmanager
 def registered(*records: ChooserRecord) -> Iterator[None]:
     """Only these choosers are known; by default those above."""
-    chosen = records or (FOLLOWING, QUICK, NAMING, READING)
+    chosen = records or ALL
     with patch.dict(CHOOSERS, {record.name: record for record in chosen}, clear=True):
         yield

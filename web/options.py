@@ -95,7 +95,7 @@ _FORMATS = [
 
 class Menu(BaseModel):
     """options: JSON Schema of the options, including the names of the engines and choosers. workers: the ready ones.
-    formats: for the outputs of jobs, the default first."""
+    choosers: those that a worker has the packages for. formats: for the outputs of jobs, the default first."""
 
     options: dict[str, Any]
     engines: list[EngineOut]
@@ -111,7 +111,9 @@ async def menu(owner: Owner, here: Here) -> Menu:
     schema["properties"]["engine"]["enum"] = [AUTO, *known]
     schema["properties"]["chooser"]["enum"] = list(chooser_names())
     engines = [EngineOut.model_validate(record) for record in known.values()]
-    choosers = [ChooserOut.model_validate(record) for record in CHOOSERS.values()]
-    ready = [w for w in await here.store.workers("live") if w.state == "ready"]
+    listed = await here.store.workers()
+    usable = {name for worker in listed for name in worker.choosers}
+    choosers = [ChooserOut.model_validate(record) for name, record in CHOOSERS.items() if name in usable]
+    ready = [w for w in listed if (w.kind, w.state) == ("live", "ready")]
     workers = [ReadyWorker(engine=w.engine, device=w.device, load=w.load) for w in ready]
     return Menu(options=schema, engines=engines, choosers=choosers, workers=workers, formats=_FORMATS)

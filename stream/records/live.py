@@ -246,6 +246,7 @@ class Worker(_Record):
         default_factory=dict, description="failed live sessions since the start, by reason"
     )
     feeds: Annotated[FeedCounts, Since(2)] = FeedCounts()
+    choosers: Annotated[tuple[str, ...], Since(2)] = Field((), description="those whose packages it has")
     memory_bytes: int = Field(0, ge=0, description="resident memory")
     device_bytes: int = Field(0, ge=0, description="GPU memory used by this process; 0 on a CPU")
     started_s: float = Field(0.0, description="first heartbeat; 0 in that one")

@@ -19,10 +19,13 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.contrib.media import MediaRelay
 
 from stream.errors import BadMove, StoreError
+from stream.records.choosers import CHOOSERS
 from stream.records.live import Answer, Command, Meters, Session, SessionKind, SessionState, Worker
 from stream.records.live_store import LiveStore
 from stream.records.options import Options
+from tests import chooser_records
 
+_CHOOSERS = (*CHOOSERS, *(record.name for record in chooser_records.ALL))
 CANNED = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 
 
@@ -51,7 +54,7 @@ class Double:
             await self._store.beat(
                 Worker(
                     id=self._name, host="test", pid=os.getpid(), state=self.state, capacity=self._capacity,
-                    sessions=len(mine), load=0.25, engine="double", device="cpu",
+                    sessions=len(mine), load=0.25, engine="double", device="cpu", choosers=_CHOOSERS,
                 )
             )  # fmt: skip
             for gone in await self._store.renew(mine):

@@ -105,6 +105,21 @@ def test_ready_for_one_kind_is_not_ready_for_the_other(settings: Settings, redis
         problem(http.get("/readyz?for=tea"), 422, "invalid", "for")
 
 
+def test_the_choosers_are_those_that_a_worker_has_the_packages_for(settings: Settings, redis_url: str) -> None:
+    with running(settings, redis_url, worker=False) as site, site.client() as http:
+
+        def names() -> list[str]:
+            return [chooser["name"] for chooser in http.get("/api/options").json()["choosers"]]
+
+        assert names() == []
+        site.call(site.store.beat(Worker(id="one", kind="live", choosers=("sam2", "a later one"))))
+        assert names() == ["sam2"]
+        site.call(site.store.beat(Worker(id="two", kind="files", choosers=("mask", "sam2"))))
+        assert names() == ["mask", "sam2"]
+        for id in ("one", "two"):
+            site.call(site.store.leave(id))
+
+
 @pytest.mark.usefixtures("wrong_clock")
 def test_a_web_process_with_a_wrong_clock_sees_the_workers(settings: Settings, redis_url: str) -> None:
     with running(settings, redis_url, worker=False) as site, site.client() as http:

@@ -53,6 +53,11 @@ def check_known(name: str) -> None:
         raise UsageError(f"chooser: unknown chooser {name!r}; use one of: {hint}")
 
 
+def installed() -> tuple[str, ...]:
+    """The names of the choosers whose packages are installed here. Imports none of them."""
+    return tuple(record.name for record in CHOOSERS.values() if not missing_module(record))
+
+
 def is_recurrent(name: str) -> bool:
     """Whether a video with this chooser must be processed in order, from its first frame. "": no chooser."""
     return bool(name) and CHOOSERS[name].recurrent

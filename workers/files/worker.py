@@ -16,6 +16,7 @@ from stream.records.jobs import Job, JobState
 from stream.records.live_store import LiveStore
 from stream.settings import Settings
 from stream.storage import Storage, keys
+from workers import choosers
 from workers.files import plan, reports
 from workers.files.lease import TaskLease
 from workers.files.process import ProcessDied, TaskProcess
@@ -36,7 +37,7 @@ class FileWorker:
         self._store, self._storage = store, storage
         self._loops = Loops(_log, "no new tasks are taken")
         self._life = Lifecycle("files", LiveStore(store.link), self._loops, self._meters)
-        self._life.update(capacity=1)
+        self._life.update(capacity=1, choosers=choosers.installed())
         self._space = Workspace(settings.data_dir / "work", self._life.worker_id)
         self._process = TaskProcess(settings, self._space.path)
         self._busy = False

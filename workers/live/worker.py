@@ -15,6 +15,7 @@ from stream.records.live_store import LiveStore
 from stream.records.options import Options
 from stream.serve.heartbeat import Health
 from stream.settings import Settings
+from workers import choosers
 from workers.device import threads
 from workers.lifecycle import Lifecycle
 from workers.live import capacity
@@ -55,7 +56,8 @@ class LiveWorker:
         threads.apply(self._settings)
         engine = await self._engines.get(Options())
         videos = await asyncio.to_thread(capacity.videos, engine, self._settings)
-        self._life.update(engine=engine.name, device=engine.device, capacity=videos)
+        found = {"engine": engine.name, "device": engine.device, "choosers": choosers.installed()}
+        self._life.update(capacity=videos, **found)
         self._warm = True
         _log.info("engine %s on %s: room for %d videos", engine.name, engine.device, videos)
 

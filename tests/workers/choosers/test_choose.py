@@ -12,7 +12,7 @@ from stream.records.engines import Rank
 from stream.records.options import Options
 from stream.settings import Settings
 from tests.chooser_records import FOLLOWING, NAMING, QUICK, READING, registered
-from workers.choosers import choose, is_recurrent, load
+from workers.choosers import choose, installed, is_recurrent, load
 
 POINT, CLASS, WORDS = "point:0.5,0.5", "class:dog", "words:a hat"
 
@@ -107,3 +107,9 @@ def test_a_chooser_is_created_from_its_record() -> None:
     assert (loaded.options, loaded.settings, loaded.say) == (options, settings, print)
     with registered(), pytest.raises(UsageError, match="unknown chooser 'other'"):
         load("other", options, settings)
+
+
+def test_choosers_without_their_packages_are_not_installed() -> None:
+    without = replace(QUICK, name="without", modules=("no_such_module",))
+    with registered(FOLLOWING, without, QUICK):
+        assert installed() == ("following", "quick")

@@ -1,6 +1,7 @@
 """Memory of a chooser over a long video."""
 
 import gc
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ pytest.importorskip("transformers")
 from tests.workers.choosers import tiny_models
 from tests.workers.choosers.test_tracking import ask, load, subjects_at
 
-FRAMES, WARM = 10_000, 200
+FRAMES, WARM = int(os.environ.get("SOAK_FRAMES", "1500")), 200  # by hand: 10,000
 SCRIPT = {0: ["point:0.2,0.5"], 100: ["point:-0.9,0.1"], 150: ["point:0.3,0.5"]}
 
 
@@ -25,7 +26,7 @@ def resident_bytes() -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
-def test_memory_is_flat_over_ten_thousand_frames(tmp_path: Path) -> None:
+def test_memory_is_flat(tmp_path: Path) -> None:
     chooser = load("sam2", tiny_models.sam2(tmp_path / "sam2", size=256))
     state: Any = None
     sizes: list[int] = []
