@@ -136,7 +136,18 @@ def browser(driver: Any, clip: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    yield from _page(browser, viewport={"width": 1280, "height": 800})
+
+
+@pytest.fixture
+def phone(browser: Any) -> Iterator[Any]:
+    """A page on the screen of a phone, with touch."""
+    yield from _page(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+
+
+def _page(browser: Any, **screen: Any) -> Iterator[Any]:
+    """A new page; the test fails if a script of the page does."""
+    context = browser.new_context(**screen)
     context.set_default_timeout(1000 * PATIENCE_S)
     page = context.new_page()
     errors: list[str] = []

@@ -11,7 +11,7 @@ from tests.chooser_records import NAMING, QUICK, registered
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.static.pages import opened, state, until
-from tests.web.static.test_touch import PHONE, SMALL
+from tests.web.static.test_touch import SMALL
 
 MARKS = (
     "[...document.querySelectorAll('.marks .mark')].map((each) => [each.style.left, each.style.top, each.className])"
@@ -265,17 +265,6 @@ def test_the_mode_is_offered_only_with_a_chooser_of_points(page: Any, site: Site
         page.check("input[value='color:#f4f1ea']")
         kept = page.evaluate("JSON.parse(localStorage['mattebox.options'])")
         assert "subjects" not in kept, "the server would refuse every offer"
-
-
-@pytest.fixture
-def phone(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(**PHONE)
-    context.set_default_timeout(1000 * PATIENCE_S)
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert not errors
 
 
 def test_with_a_finger(phone: Any, video_site: Site) -> None:

@@ -1,15 +1,10 @@
 """The studio on a phone: controls keep their places, are large enough for fingers, and ignore mistaken taps."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.static.pages import png, state, until
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 PLACES = """() => Object.fromEntries([...document.querySelectorAll(
   '.tools button, .tools input, div.line, #backgrounds input, #colours input, #presets input, #drawer-open',
 )].map((each) => {
@@ -26,17 +21,6 @@ SHARE_OF_STAGE = """() => {
   return tile / stage;
 }"""
 FREEZE = "() => { window.nowMs = performance.now(); performance.now = () => nowMs }"
-
-
-@pytest.fixture
-def phone(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(**PHONE)
-    context.set_default_timeout(1000 * PATIENCE_S)
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert not errors
 
 
 def opened(page: Any, site: Site) -> None:
