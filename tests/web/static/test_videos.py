@@ -175,9 +175,11 @@ def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerD
     page.wait_for_function("() => document.querySelectorAll('.job').length === 2")
     assert page.locator("h3:text-is('<img src=x>.mp4')").count() == 1, "a file name is shown as text, not as HTML"
     first = page.locator(".job").first
-    for action in ("Pause", "Resume", "Cancel"):  # by keyboard, because taps close to one another are ignored
+    name = first.locator("h3").inner_text()
+    # By keyboard, because taps close to one another are ignored. Each state has its own buttons.
+    for action, after in (("Pause", "paused"), ("Resume", "queued"), ("Cancel", "cancelled")):
         first.locator(f"button:has-text('{action}')").press("Enter")
-    page.wait_for_selector(".job[data-state=cancelled]")
+        page.wait_for_selector(f".job[data-state={after}]:has(h3:text-is('{name}'))")
     files.fail()
     page.wait_for_selector(".job[data-state=failed]:has-text('the engine gave up')")
     page.click(".job button:has-text('Try again')")
