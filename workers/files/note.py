@@ -28,7 +28,9 @@ class Note:
     unsure: tuple[Unsure, ...] = ()
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+        """Leaves out what older versions do not know where it has its default: they refuse notes with other fields."""
+        fields = dataclasses.asdict(self)
+        return json.dumps(fields if self.unsure else {name: fields[name] for name in fields if name != "unsure"})
 
     @classmethod
     def from_json(cls, text: str) -> Self:

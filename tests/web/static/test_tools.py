@@ -230,7 +230,7 @@ def test_presets_and_their_costs(live: Any, colouring: Site) -> None:
 
 def test_the_drawer_has_every_option_with_its_default(live: Any, colouring: Site) -> None:
     live.click("#drawer-open")
-    expected = (set(Options.model_fields) | set(Edges.model_fields)) - {"background", "edges"}
+    expected = (set(Options.model_fields) | set(Edges.model_fields)) - {"background", "edges", "subjects"}
     shown = live.evaluate("[...document.querySelectorAll('.control [id^=control-]:not(p)')].map(e => e.id.slice(8))")
     assert set(shown) == expected
     assert live.is_disabled("#reset-all")

@@ -1,7 +1,9 @@
 """Plans and notes that a newer version made."""
 
 import json
+from dataclasses import replace
 
+from workers.choosers.unsure import Unsure
 from workers.files import plan
 from workers.files.note import Note
 from workers.files.plan import Plan
@@ -20,6 +22,13 @@ def test_a_plan_is_known_by_its_format() -> None:
     assert not plan.is_known(PLAN.model_copy(update={"format": 99}).model_dump_json())
     assert not plan.is_known(json.dumps(PLAN.model_dump() | {"spans": "another kind"}))
     assert not plan.is_known("the plan")
+
+
+def test_a_note_has_no_more_than_the_version_before_knows_unless_it_is_needed() -> None:
+    note = Note(3, 1, 20, [("gap", "a gap")])
+    assert set(json.loads(note.to_json())) == {"first", "bad", "total", "warnings"}
+    unsure = replace(note, unsure=(Unsure("ann", 1.0, 2.0),))
+    assert Note.from_json(unsure.to_json()) == unsure
 
 
 def test_a_note_may_have_more() -> None:
