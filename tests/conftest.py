@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import workers  # noqa: F401 - sets environment variables that torch reads on import
@@ -12,6 +13,9 @@ from tests.mounts import mounted
 from tests.patient import patient
 from tests.waiting import PATIENCE_S
 from tests.workers.models.birefnet import deterministic
+
+hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine would miss its 200 ms
+hypothesis.settings.load_profile("tests")
 
 CLOCKED = (
     "stream/rtc/test_whep_source", "workers/live/test_streams", "workers/runs/test_remote_matting",

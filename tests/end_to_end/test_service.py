@@ -320,7 +320,7 @@ async def odd_options(served: Served) -> None:
         await until(lambda: len(caller.pictures) > 5, what="pictures")
         url = f"{served.url}/api/sessions/{caller.id}"
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
         @given(st.one_of(PARTS, RAW))
         def odd(part: dict[str, Any] | str) -> None:
             with httpx.Client() as http:

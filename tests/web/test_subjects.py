@@ -199,7 +199,7 @@ JSON = st.recursive(
 
 
 @given(subjects=st.lists(SPECS, max_size=4) | JSON, chooser=st.sampled_from(["auto", "quick"]) | JSON)
-@effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@effort(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_subject_causes_a_server_error(
     http: httpx.Client, camera_offer: str, subjects: object, chooser: object
 ) -> None:

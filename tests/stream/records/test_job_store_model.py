@@ -141,7 +141,7 @@ async def play(server: RedisServer, steps: list[str]) -> None:
     await store.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=25))
 def test_random_steps_keep_the_invariants(server: RedisServer, steps: list[str]) -> None:
     asyncio.run(play(server, steps))

@@ -101,7 +101,7 @@ async def play(server: RedisServer, steps: list[str]) -> None:
     await store.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=8))
 def test_random_calls_match_the_model(server: RedisServer, steps: list[str]) -> None:
     asyncio.run(play(server, steps))

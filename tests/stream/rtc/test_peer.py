@@ -209,7 +209,7 @@ def test_candidates_may_follow_the_offer() -> None:
 
 
 @given(mutated())
-@tries(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tries(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_offer_is_answered_or_refused_and_leaks_nothing(text: str) -> None:
     async def run() -> None:
         before, tasks = open_resources(), len(asyncio.all_tasks())

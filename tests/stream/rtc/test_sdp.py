@@ -289,7 +289,7 @@ def test_an_unusable_fragment_is_refused(fragment: str) -> None:
 
 
 @given(st.one_of(mutated(), st.text(max_size=300)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     for read in (lambda: parsed(text), lambda: list(read_fragment(text, parsed(CHROMIUM), CandidatePolicy()))):
         try:

@@ -316,7 +316,7 @@ _BODIES = st.fixed_dictionaries(
 )
 
 
-@effort(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@effort(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_BODIES)
 def test_no_request_is_a_server_error(http: httpx.Client, request_body: dict[str, Any]) -> None:
     content = json.dumps(request_body)

@@ -189,7 +189,7 @@ FIELDS = st.dictionaries(
 
 
 @given(body=JSON | st.fixed_dictionaries({"sdp": st.just("@")}, optional={"options": FIELDS | JSON, "replaces": JSON}))
-@effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@effort(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_json_causes_a_server_error(http: httpx.Client, camera_offer: str, body: object) -> None:
     if isinstance(body, dict) and body.get("sdp") == "@":
         body = body | {"sdp": camera_offer}
@@ -201,7 +201,7 @@ def test_no_json_causes_a_server_error(http: httpx.Client, camera_offer: str, bo
 
 
 @given(st.text(max_size=300) | st.binary(max_size=300), st.sampled_from(["/whip/x", "/whep/x"]), st.integers(0, 60))
-@effort(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@effort(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_sdp_causes_a_server_error(
     http: httpx.Client, camera_offer: str, noise: str | bytes, path: str, line: int
 ) -> None:

@@ -137,7 +137,7 @@ def test_a_new_size_or_disabling_starts_over() -> None:
     st.floats(0, 0.25),
     st.floats(0, 0.25),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_matte_stays_in_range_and_is_only_reduced_or_filled(alpha: Alpha, specks: float, holes: float) -> None:
     kept = None
     for _ in range(2):

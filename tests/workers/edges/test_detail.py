@@ -68,7 +68,7 @@ def test_a_grey_picture() -> None:
 
 
 @given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 40), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_pixel_of_the_band_is_well_inside_a_tile(width: int, height: int, count: int, seed: int) -> None:
     width, height = 2 * width, 2 * height
     rng = np.random.default_rng(seed)

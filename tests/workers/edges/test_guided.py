@@ -80,7 +80,7 @@ def _truth(step: int) -> list[Plane]:
     arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.floats(0, 1, width=32)),
     arrays(np.uint8, st.tuples(st.integers(1, 70), st.integers(1, 70))),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_matte_fits_any_picture(alpha: Alpha, luma: Plane) -> None:
     out = guided.upsample(alpha, luma)
     assert out.shape == luma.shape

@@ -48,7 +48,7 @@ def any_edges() -> st.SearchStrategy[Edges]:
     st.sampled_from([(2, 2), (2, 6), (34, 2), (66, 50), (160, 96)]),
     st.integers(0, 99),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_controls_bring_any_matte_to_the_frame_size(
     chosen: Edges, alpha: Alpha, size: tuple[int, int], seed: int
 ) -> None:
@@ -65,7 +65,7 @@ def test_any_controls_bring_any_matte_to_the_frame_size(
 
 
 @given(any_edges(), st.sampled_from([0.0, 1.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_full_and_empty_mattes_are_unchanged(chosen: Edges, level: float) -> None:
     """Whatever the controls, a matte without an edge does not change."""
     frame = PatternSource(64, 48, 1, scene="room").frame(0)
@@ -129,7 +129,7 @@ def test_an_expanded_disc_is_a_disc(radius: float) -> None:
 
 
 @given(PLANES, st.floats(0, 20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_expansion_never_lowers_alpha_and_shrinking_expands_the_background(alpha: Plane, radius: float) -> None:
     grown, shrunk = shape.expand(alpha, radius), shape.expand(alpha, -radius)
     assert (grown >= alpha).all()
@@ -158,7 +158,7 @@ def test_more_feather_is_softer() -> None:
 
 
 @given(PLANES, st.floats(0, 30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_feather_stays_within_the_range_of_alpha(alpha: Plane, radius: float) -> None:
     soft = shape.feather(alpha, radius)
     assert (soft.shape, soft.min() >= alpha.min(), soft.max() <= alpha.max()) == (alpha.shape, True, True)

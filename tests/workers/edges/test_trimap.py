@@ -133,7 +133,7 @@ def test_without_edges_there_is_no_band() -> None:
     st.integers(1, 90),
     st.integers(1, 90),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_matte_fits_any_picture(alpha: Alpha, width: int, height: int) -> None:
     drawn = trimap.draw(alpha, width, height)
     assert drawn.shape == (height, width)

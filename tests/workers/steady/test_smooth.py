@@ -60,7 +60,7 @@ def test_every_frame_is_returned_once_in_order_with_values_in_range(still: Clip,
         assert 0.0 <= one.alpha.min() <= one.alpha.max() <= 1.0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     pixels=arrays.arrays(np.uint8, (3, 36, 32)),
     alphas=arrays.arrays(np.float32, (3, 12, 16), elements=st.floats(0, 1, width=32)),
