@@ -58,6 +58,7 @@ def test_it_mattes_a_file(python: str, tmp_path: Path) -> None:
     assert (tmp_path / "out.mkv").stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_it_serves_the_studio_and_the_videos(python: str, tmp_path: Path) -> None:
     with serving(tmp_path, python=python, source=tmp_path, udp_address="127.0.0.1") as served, page(None) as tab:

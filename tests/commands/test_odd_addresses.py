@@ -129,6 +129,7 @@ def assert_no_password(address: str, text: str) -> None:
         assert "hush" not in text, address
 
 
+@pytest.mark.slow
 def test_sources_and_options_of_stream() -> None:
     """A duration of 0 ends the command after its checks, before anything is contacted."""
     rng = random.Random(1)
@@ -142,6 +143,7 @@ def test_sources_and_options_of_stream() -> None:
         assert_refused(done, address)
 
 
+@pytest.mark.slow
 def test_sources_of_camera() -> None:
     for address in addresses(4, CASES // 4, sorted(SOURCES)):
         done = mattebox_here("camera", "--source", address, "--device", "file.mkv", "--engine", "chroma")

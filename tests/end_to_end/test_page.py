@@ -40,6 +40,7 @@ def spare_is_loaded(served: Served, limit_s: float = 30.0) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_the_camera_comes_back_in_front_of_the_colour(served: Served, clip: Path) -> None:
     where = truth()
     with page(clip) as tab:

@@ -16,7 +16,7 @@ from tests.end_to_end.page_video import becomes, look
 from tests.web.static.pages import until
 from tests.web.static.test_pick import click, drag
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
 RED, BLUE = (0.3, 0.5), (0.7, 0.5)  # always inside the subjects, wherever they have moved
 SLATE = (31, 41, 55)
 DISC = 0.07  # of the picture

@@ -118,6 +118,7 @@ async def test_while_the_engine_loads_and_on_the_first_frame(url: str) -> None:
         seen.assert_never()
 
 
+@pytest.mark.slow
 @asynctest
 async def test_an_engine_of_150_ms(url: str) -> None:
     """The delay is bounded in units of the engine's time: a queue would show more pictures before the newest one."""

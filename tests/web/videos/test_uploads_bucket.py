@@ -261,6 +261,7 @@ def test_a_form_at_one_machine_and_its_job_at_the_other(webs: Webs, clip: bytes)
     assert webs.b.get(f"{PATH}/{job['upload']}/source").content == clip
 
 
+@pytest.mark.slow
 def test_an_upload_begun_by_an_older_version_is_completed_where_it_is(
     settings: Settings, s3: Settings, redis_url: str, clip: bytes, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_a_report_is_read_test_by_test() -> None:
     assert tests[0] == {"name": "good", "outcome": "passed", "seconds": 1.5}
 
 
+@pytest.mark.slow
 def test_the_tests_are_found_where_few_packages_are_installed() -> None:
     """With torch and pytest only: no plug-ins and no packages for video, WebRTC and HTTP."""
     lacking = ["aioice", "aiortc", "av", "cv2", "fastapi", "httpx", "onnxruntime", "redis", "typer", "uvicorn"]

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from workers.bench.fleet.operations import OPERATIONS
 
 
+@pytest.mark.slow
 def test_a_tiny_run_has_a_row_for_each_operation_and_size(tmp_path: Path) -> None:
     saved = tmp_path / "rows.json"
     argv = ["bench", "fleet", "--workers", "2,4", "--sessions", "2", "--tasks", "6", "--calls", "2", "--rounds", "1"]

@@ -6,6 +6,7 @@ from stream.settings import Settings
 from workers.bench.model import BACKBONES, Case, arithmetic, bench_model, random_network
 
 
+@pytest.mark.slow
 def test_each_case_is_measured_and_compared_with_the_device() -> None:
     cases = [Case("swin-t", 64, 1, torch.float32, "plain"), Case("swin-t", 64, 2, torch.bfloat16, "fused")]
     rows = list(bench_model(Settings(), 2, lambda _: None, cases))

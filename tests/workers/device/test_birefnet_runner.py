@@ -97,7 +97,7 @@ CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cubl
 CUDNN = RuntimeError("GET was unable to find an engine to execute this computation after trying 7 plans.")
 
 
-@pytest.fixture(params=[LowMemory.error, CUBLAS, CUDNN])
+@pytest.fixture(params=[LowMemory.error, *(pytest.param(each, marks=pytest.mark.slow) for each in (CUBLAS, CUDNN))])
 def low_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
     monkeypatch.setattr(LowMemory, "error", request.param)
     runner = Runner(lambda: LowMemory.from_state_dict(cached_state_dict("lite")), CPU, torch.float32)

@@ -67,7 +67,9 @@ def test_every_scheme_is_here() -> None:
     assert {*ADDRESSES} == {scheme for scheme, protocol in PROTOCOLS.items() if not protocol.device}
 
 
-@pytest.mark.parametrize("address", ALL)
+@pytest.mark.parametrize(
+    "address", [pytest.param(each, marks=pytest.mark.slow) if each.startswith("srt") else each for each in ALL]
+)
 def test_nobody_is_there(address: str) -> None:
     if address.startswith("srt"):
         try:

@@ -24,7 +24,7 @@ PATCHES = "bb.patch_embed.proj.weight"
 HEAD = "decoder.conv_out1.0.weight"
 
 
-@pytest.mark.parametrize("variant", ["lite", "general"])
+@pytest.mark.parametrize("variant", ["lite", pytest.param("general", marks=pytest.mark.slow)])
 def test_logits_match_the_public_implementation(variant: str) -> None:
     model = BiRefNet.from_state_dict(deterministic.state_dict(variant))
     logits = run(model, image(256, 320))
