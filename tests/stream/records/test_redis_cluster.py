@@ -77,6 +77,7 @@ async def test_calls_fail_while_the_slot_is_moved_and_no_record_is_split(cluster
         assert await store.ping()
 
 
+@pytest.mark.slow
 @asynctest
 async def test_waiting_calls_follow_a_replica_that_is_promoted(cluster: Cluster) -> None:
     async with connected(cluster) as store:

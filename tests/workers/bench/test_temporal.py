@@ -21,6 +21,7 @@ def rows() -> dict[str, Row]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_ours_meets_the_goals(rows: dict[str, Row]) -> None:
     """On this clip. The limits hold for the mean over many; measured here: 0.90/0.71, 0.86/0.64, 0.81/0.57."""
     for name, mad, dtssd in (("live 0.7", 1.0, 0.75), ("live+1 0.7", 0.98, 0.68), ("offline 0.7", 0.97, 0.58)):
@@ -28,6 +29,7 @@ def test_ours_meets_the_goals(rows: dict[str, Row]) -> None:
         assert rows[name].dtssd_ratio <= dtssd
 
 
+@pytest.mark.slow
 def test_offline_is_better_than_every_baseline_in_both_metrics(rows: dict[str, Row]) -> None:
     plain = [row for row in rows.values() if row.family in ("EMA", "median of 3")]
     assert len(plain) == 4
@@ -36,6 +38,7 @@ def test_offline_is_better_than_every_baseline_in_both_metrics(rows: dict[str, R
         assert rows["offline 0.7"].dtssd < row.dtssd
 
 
+@pytest.mark.slow
 def test_off_scores_like_the_engine(rows: dict[str, Row]) -> None:
     assert rows["off"].mad_ratio == rows["off"].dtssd_ratio == 1.0
     assert rows["off"].mad == pytest.approx(29.78, abs=0.1)  # as by `mattebox eval`
@@ -57,6 +60,7 @@ def test_the_truth_of_a_different_video_is_refused(tmp_path: Path) -> None:
         bench_temporal(TALK, tmp_path, "selfie", Settings(), lambda _: None, strengths=(0.7,))
 
 
+@pytest.mark.slow
 def test_the_plot_shows_every_family_in_its_colour(tmp_path: Path, rows: dict[str, Row]) -> None:
     weaker = replace(rows["live 0.7"], filter="live 0.3", mad=29.0, dtssd=5.5)
     draw([*rows.values(), weaker], "a clip", tmp_path / "plot.png")

@@ -107,6 +107,7 @@ def test_only_what_the_server_sends_is_passed_on(room: Path, publishing: WhipSer
         assert "DELETE" in [method for method, _, _ in server.requests]
 
 
+@pytest.mark.slow
 def test_nothing_is_passed_on_while_the_server_refuses(room: Path, publishing: WhipServer, viewing: WhepServer) -> None:
     publishing.refusals = viewing.refusals = [(401, {})] * 1000
     with reading(room, publishing, viewing) as seen:

@@ -125,6 +125,7 @@ def test_hls_is_a_sliding_list_of_segments_that_each_begin_with_a_keyframe(tmp_p
     assert numbers(playlist) == list(range(feed.next))
 
 
+@pytest.mark.slow
 def test_segments_may_be_shorter_and_an_output_beside_keeps_its_keyframes(tmp_path: Path) -> None:
     playlist, recording = tmp_path / "live" / "room.m3u8", tmp_path / "out.mp4"
     sink = fan_out(playlist, segment_s=1.0)
