@@ -23,7 +23,7 @@ import torch
 from stream.settings import Settings
 from workers.bench.kernels import Outcome, attempt, time_kernels, time_steadying
 from workers.bench.model import Case, Row, bench_model, default_cases, public_cases
-from workers.device.birefnet_runner import half_precision
+from workers.device.precision import best_device, half_precision
 
 TESTS = (
     "tests/workers/models/birefnet/test_gpu.py",
@@ -43,7 +43,7 @@ _MAP = 256  # side of the largest map at 1024x1024
 def main() -> int:
     """Exit code 0 if tests ran, none failed and every goal was met. The file is always written, after each part."""
     arguments = _arguments()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     report: dict[str, Any] = {"machine": machine(device)}
     for name, part in _parts(arguments, device).items():
         _say(f"{name} started")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stream.records.options import Temporal
 from workers.bench.model import timed
-from workers.device.birefnet_runner import half_precision
+from workers.device.precision import half_precision
 from workers.models.birefnet import deform
 from workers.steady.grid import HEIGHT, WIDTH
 from workers.steady.smooth_torch import DeviceSmoother, DeviceSmoothState, SmoothInput

@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stream.settings import Settings
 from workers.bench.against import public_network
-from workers.device.birefnet_runner import half_precision
 from workers.device.graphs import CudaGraphs
+from workers.device.precision import best_device, half_precision
 from workers.models.birefnet.fuse import channels_last, fuse
 from workers.models.birefnet.network import BiRefNet
 from workers.models.birefnet.swin import SwinConfig
@@ -83,7 +83,7 @@ def bench_model(
 
     against: a checkout of the public code, for cases of form "public".
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     torch.set_num_threads(settings.cores())
     chosen = list(default_cases(device) if cases is None else cases)
     plain = {name: random_network(BACKBONES[name]) for name in {case.backbone for case in chosen}}

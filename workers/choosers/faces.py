@@ -15,9 +15,9 @@ from stream.errors import WeightsError
 from stream.picture.frames import Alpha, Frame
 from stream.records.options import FacePart
 from stream.settings import Settings
-from workers.device.birefnet_runner import DEVIATION, MEAN, half_precision
+from workers.device.precision import best_device, chosen_precision
 from workers.device.segmenter import Segmenter
-from workers.device.tensors import Area, Bytes, rgb_bytes
+from workers.device.tensors import DEVIATION, MEAN, Area, Bytes, rgb_bytes
 from workers.weights import preprocessing, transformers_loading
 from workers.weights.class_names import ClassNames
 from workers.weights.known import Say, silent
@@ -49,8 +49,8 @@ class Faces:
         origin = catalogue.parse(settings.faces)[0].repo or str(folder)
         self._classes = _classes(ClassNames.of(folder, origin))
         torch.set_num_threads(settings.cores())
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = half_precision(device) if settings.half else torch.float32
+        device = best_device()
+        dtype = chosen_precision(device, settings)
         default = Preprocessing(MEAN, DEVIATION, width=_SIDE_PX, height=_SIDE_PX)
         self._figures = preprocessing.read(folder, default, origin)
         network = transformers_loading.load(folder, catalogue.model)

@@ -19,9 +19,9 @@ from stream.records.options import Options
 from stream.records.subjects import Subject
 from stream.settings import Settings
 from workers.choosers.base import Choice, Chooser, ChooserState, Question
-from workers.device.birefnet_runner import DEVIATION, MEAN, half_precision
+from workers.device.precision import best_device, chosen_precision, label
 from workers.device.segmenter import Segmenter
-from workers.device.tensors import Bytes, rgb_bytes
+from workers.device.tensors import DEVIATION, MEAN, Bytes, rgb_bytes
 from workers.models.segmentation import scores
 from workers.weights import preprocessing, transformers_loading
 from workers.weights.class_names import ClassNames
@@ -57,15 +57,15 @@ class Mask2former(Chooser):
         origin = catalogue.parse(settings.mask2former)[0].repo or str(folder)
         self.classes = ClassNames.of(folder, origin)
         torch.set_num_threads(settings.cores())
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = half_precision(device) if settings.half else torch.float32
+        device = best_device()
+        dtype = chosen_precision(device, settings)
         model = _model(folder) or catalogue.model
         network: Any = transformers_loading.load(folder, model)
         self._by_window = model == _EOMT
         self._preprocessing = preprocessing.read(folder, _default(network, model), origin)
         normalisation = self._preprocessing.mean, self._preprocessing.deviation
         self._segmenter = Segmenter(network, _OUTPUTS, normalisation, device, dtype, self.name)
-        self.device = f"{device.type} in {str(dtype).removeprefix('torch.')}"
+        self.device = label(device, dtype)
 
     def prepare(self, frame: Frame) -> Windows:
         return windows(frame, self._preprocessing)

@@ -73,8 +73,11 @@ class Sam3(Tracker):
         features, positions = self._video.get_vision_features_for_tracker(vision_embeds=self._features(picture, pixels))
         session.cache.cache_vision_features(index, {"vision_feats": features, "vision_pos_embeds": positions})
 
-    def _features(self, picture: Bytes, pixels: Tensor) -> Any:
+    def _features(self, picture: Bytes, pixels: Tensor | None = None) -> Any:
+        """pixels: the picture, normalised, if it is at hand."""
         if self._last is None or self._last[0] is not picture:
+            if pixels is None:
+                pixels = network_input.normalised(picture, self.mean, self.deviation, self._device)
             self._last = picture, self._video.detector_model.get_vision_features(pixel_values=pixels)
         return self._last[1]
 
@@ -82,8 +85,7 @@ class Sam3(Tracker):
         """The region of all that any of the texts describes, and the best score. Raises EngineError."""
         try:
             with torch.inference_mode(), self._precision():
-                pixels = network_input.normalised(picture, self.mean, self.deviation, self._device)
-                features = self._features(picture, pixels)
+                features = self._features(picture)
                 found = [self._detected(features, self._phrase(text)) for text in texts]
         except RuntimeError as exc:
             raise EngineError(f"{self.name}: {str(exc).splitlines()[0]}") from exc

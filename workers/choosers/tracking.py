@@ -20,8 +20,8 @@ from stream.settings import Settings
 from workers.choosers import network_input, prompt_tensors
 from workers.choosers.base import Choice, Chooser, Question
 from workers.choosers.tracks import Prompted, Reach, Track, Tracks, outputs, restore
-from workers.device.birefnet_runner import DEVIATION, MEAN, half_precision
-from workers.device.tensors import Bytes
+from workers.device.precision import best_device, chosen_precision, label
+from workers.device.tensors import DEVIATION, MEAN, Bytes
 
 KINDS = ("point", "box", "mask")
 _ROUNDING_S = 1e-4  # of times in prompts
@@ -46,8 +46,8 @@ class Tracker(Chooser):
 
     def __init__(self, model: Any, session: Any, settings: Settings) -> None:
         torch.set_num_threads(settings.cores())
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = half_precision(self._device) if settings.half else torch.float32
+        self._device = best_device()
+        self._dtype = chosen_precision(self._device, settings)
         self._model, self._session, self._settings = model.to(self._device), session, settings
         config = self._model.config
         self._size = int(config.image_size)
@@ -57,7 +57,7 @@ class Tracker(Chooser):
         self._model.mask_decoder.register_forward_hook(
             lambda _module, _inputs, output: self._overlaps.append(output[1])
         )
-        self.device = f"{self._device.type} in {str(self._dtype).removeprefix('torch.')}"
+        self.device = label(self._device, self._dtype)
 
     def prepare(self, frame: Frame) -> Bytes:
         return network_input.square(frame, self._size)

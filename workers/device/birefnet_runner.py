@@ -14,12 +14,9 @@ from torch import Tensor
 
 from stream.errors import EngineError
 from workers.device.graphs import Graphs, release
+from workers.device.tensors import DEVIATION, MEAN
 from workers.models.birefnet.fuse import channels_last, fuse
 from workers.models.birefnet.network import BiRefNet
-
-# ImageNet's mean and standard deviation, of RGB from 0 to 1. Used nowhere else in the project.
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
 
 _BATCH = {"cpu": 1, "cuda": 4}
 # Out-of-memory messages of libraries for which torch raises no OutOfMemoryError. The last is cuDNN's.
@@ -135,10 +132,3 @@ def _raise_unless_out_of_memory(exc: RuntimeError) -> None:
     """Raise EngineError, except for out-of-memory errors."""
     if not isinstance(exc, torch.OutOfMemoryError) and not any(text in str(exc) for text in _OUT_OF_MEMORY):
         raise EngineError(f"birefnet: {str(exc).splitlines()[0]}") from exc
-
-
-def half_precision(device: torch.device) -> torch.dtype:
-    """float16 on a GPU, bfloat16 on a CPU that supports it natively, float32 on one that would emulate it."""
-    if device.type == "cuda":
-        return torch.float16
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32

@@ -1,7 +1,6 @@
 """Frames to network inputs: RGB conversion, resizing and scaling to 0-1.
 
-Knows nothing about any particular network. `birefnet_runner.py` normalises by ImageNet's mean and deviation: on the
-device, so that only uint8 is uploaded.
+Knows nothing about any particular network. What runs a network normalises, on the device, so that only uint8 is uploaded.
 """
 
 import cv2
@@ -18,6 +17,9 @@ Bytes = npt.NDArray[np.uint8]
 Area = tuple[float, float, float, float]
 """(left, top, right, bottom) of a part of a picture, 0 to 1 of its width and height."""
 WHOLE: Area = (0.0, 0.0, 1.0, 1.0)
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of RGB from 0 to 1 in ImageNet, with which most networks normalise."""
 
 _UNIT = np.float32(1 / 255)
 _YUV_TO_BYTES = yuv_to_rgb().astype(np.float32)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from stream.picture.frames import Alpha, Plane
+from workers.device.precision import best_device
 from workers.weights.transformers_loading import load
 
 _MEAN = _DEVIATION = 0.5  # of colours in 0-1, as in training
@@ -26,7 +27,7 @@ class VitMatte:
     """
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = best_device()
         torch.set_num_threads(threads)
         self._network = load(folder, "VitMatteForImageMatting", _with_sizes).to(self.device).eval()
         self.batch = 16 if self.device.type == "cuda" else 2  # on a CPU more take memory, but hardly less time

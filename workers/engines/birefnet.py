@@ -22,7 +22,8 @@ from stream.log import OncePerSecond
 from stream.picture.frames import Alpha, Frame, Plane
 from stream.records.options import Options, Temporal
 from stream.settings import Settings
-from workers.device.birefnet_runner import Runner, half_precision
+from workers.device.birefnet_runner import Runner
+from workers.device.precision import best_device, chosen_precision, label
 from workers.device.tensors import Bytes, rgb_bytes
 from workers.edges import foreground, foreground_torch
 from workers.engines import birefnet_roi
@@ -89,9 +90,9 @@ class Birefnet(Engine):
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._checkpoint, _ = birefnet_hub.parse(settings.birefnet)
         path = birefnet_hub.find(settings.birefnet, settings, say)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = best_device()
         torch.set_num_threads(settings.cores())
-        dtype = half_precision(self._device) if settings.half else torch.float32
+        dtype = chosen_precision(self._device, settings)
         self._runner = Runner(lambda: load_network(path), self._device, dtype)
         self._warn = OncePerSecond(logging.getLogger(__name__))
         self.smoother = DeviceSmoother() if self._device.type == "cuda" else None
@@ -101,7 +102,7 @@ class Birefnet(Engine):
         self.batch = self._runner.batch
         self.recurrent = self._follow = options.roi
         self._wants_foreground = foreground.should_estimate(options, soft=True)
-        self.device = f"{self._device.type} in {str(dtype).removeprefix('torch.')}"
+        self.device = label(self._device, dtype)
 
     def prepare(self, frame: Frame) -> Input:
         picture = rgb_bytes(frame, *network_size(self._checkpoint, frame.width, frame.height))

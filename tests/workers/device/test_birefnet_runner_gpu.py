@@ -12,7 +12,8 @@ from torch import Tensor
 from stream.errors import EngineError
 from tests.workers.device.test_birefnet_runner import random_images, reference
 from tests.workers.models.birefnet.networks import cached_state_dict, lite
-from workers.device.birefnet_runner import Runner, half_precision
+from workers.device.birefnet_runner import Runner
+from workers.device.precision import half_precision
 from workers.models.birefnet.network import BiRefNet
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
