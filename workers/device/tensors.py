@@ -1,6 +1,6 @@
 """Frames to network inputs: RGB conversion, resizing and scaling to 0-1.
 
-Knows nothing about any particular network. What runs a network normalises, on the device, so that only uint8 is uploaded.
+Knows nothing about any particular network. Runners of networks normalise on the device, so that only uint8 is uploaded.
 """
 
 import cv2
