@@ -202,9 +202,10 @@ class BucketDraft:
         self._stored, self._sent = content, []
 
     async def _rewind(self) -> NoReturn:
-        """Go back to what certainly exists: the parts, if they do. Raises Rewound.
+        """Count only what certainly exists: the parts, if they do. Raises Rewound; the draft can then only be closed.
 
-        Redis has lost its last writes in a failover, and has a tail that was removed or a number that was used.
+        Redis has lost its last writes in a failover, and has a tail that was removed or a number that was used. The
+        file of the next part stays open: `write` may be using it.
         """
         self._failed = True
         parts, self._sent = self._stored.parts, []
@@ -213,7 +214,6 @@ class BucketDraft:
             parts, self._id = 0, ""
         content = Content(parts=parts, offset=parts * self._opened.part_bytes)
         await self._commit(content, kept=parts)
-        self._reset(content)
         raise Rewound(content.offset)
 
     def _has_parts(self) -> bool:

@@ -2,13 +2,16 @@
 
 import base64
 import hashlib
+import io
 import random
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -34,7 +37,12 @@ from tests.web.videos.tus import (
     writing,
 )
 from web.stores import bucket_uploads
+from web.stores.scratch import Scratch
+from web.stores.uploads import Rewound
 from web.videos.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 DAY_S = 86_400.0
 PART = LEAST_PART_BYTES
@@ -249,6 +257,46 @@ def test_bytes_that_redis_counts_but_the_bucket_has_lost_are_sent_again(webs: We
     refused = sent(webs.b, path, PART + 100, film[PART + 100 :])
     problem(refused, 409, "wrong_offset")
     assert refused.headers["upload-offset"] == str(PART)
+    assert sent(webs.b, path, PART, film[PART:]).status_code == 204
+    assert webs.stored(path) == film
+
+
+class WaitingFile(io.BytesIO):
+    """A temporary file. Once `slow` is set, its next write begins with a wait until `lost` returns true."""
+
+    def __init__(self, slow: threading.Event, lost: Callable[[], bool]) -> None:
+        super().__init__()
+        self._slow, self._lost = slow, lost
+
+    def write(self, piece: "ReadableBuffer") -> int:
+        if self._slow.is_set():
+            until(self._lost, "the upload is rewound")
+        return super().write(piece)
+
+
+def test_bytes_are_written_while_a_part_before_them_turns_out_to_be_lost(
+    webs: Webs, film: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = begun(webs.a, len(film))
+    assert sent(webs.a, path, 0, film[: PART + 100]).status_code == 204
+    webs.sites[0].context.storage.remove(next(key for key in webs.objects() if "/tail-" in key))
+    slow, here = threading.Event(), webs.sites[1].context
+    monkeypatch.setattr(Scratch, "file", lambda self: WaitingFile(slow, lambda: offset_of(webs.a, path) == PART))
+
+    async def write_on() -> None:
+        upload = await here.upload_store.get("", path.rpartition("/")[2])
+        assert upload is not None
+        async with here.upload_store.open(upload) as draft:
+            await draft.write(film[PART + 100 : 2 * PART])
+            slow.set()
+            await draft.write(film[2 * PART : 2 * PART + 100])
+            assert draft.offset == 2 * PART + 100
+            await draft.sync()
+
+    with pytest.raises(Rewound) as raised:
+        webs.sites[1].call(write_on())
+    assert raised.value.offset == PART
+    slow.clear()
     assert sent(webs.b, path, PART, film[PART:]).status_code == 204
     assert webs.stored(path) == film
 
