@@ -267,6 +267,7 @@ export const WARNINGS = {
   uplink: "Your network is too slow for the full video, so it is sent at a smaller size.",
   processor: "This computer is too busy to send the full video.",
   delay: (ms) => `The video is delayed by ${ms} ms.`,
+  server: (text) => text.replace(/\bsubject-(?=\d+\b)/g, "Subject ").replace(/^(the|what) /, (word) => word[0].toUpperCase() + word.slice(1)),
   loading: (engine, old) => (old ? `Loading ${engine}. Until it is ready, ${old} stays in use.` : `Loading ${engine}.`),
   warming: "The engine is starting. Until it is ready, only the background is shown.",
 };
