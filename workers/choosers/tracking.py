@@ -20,7 +20,7 @@ from stream.settings import Settings
 from workers.choosers import network_input, prompt_tensors
 from workers.choosers.base import Choice, Chooser, Question
 from workers.choosers.readable import Readable
-from workers.choosers.tracks import Prompted, Reach, Track, Tracks, by_need, outputs, restore
+from workers.choosers.tracks import Prompted, Reach, Track, Tracks, by_need, outputs, renamed, restore
 from workers.device.precision import best_device, chosen_precision, label
 from workers.device.tensors import DEVIATION, MEAN, Bytes
 
@@ -73,6 +73,7 @@ class Tracker(Chooser):
         return [self._answer(one, state or Tracks()) for one, state in zip(questions, states, strict=True)]
 
     def _answer(self, question: Question, memory: Tracks) -> Choice:
+        memory = replace(memory, tracks=renamed(memory.tracks, question.subjects))
         tracks = {subject.name: self._current(memory, subject, question.time_s) for subject in question.subjects}
         added = {subject.name: _added(tracks[subject.name], subject, question.time_s) for subject in question.subjects}
         index = memory.next_index

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from stream.records.subjects import Prompt
+from stream.records.subjects import Prompt, Subject
 from workers.choosers.kept_pictures import KeptPictures
 
 Output = Mapping[str, Tensor]
@@ -66,6 +66,20 @@ def by_need(tracks: Iterable[Track]) -> list[int]:
     prompted = [[frame.index for frame in track.prompted] for track in tracks if track.prompted]
     begun = [indices[0] for indices in prompted]
     return [*begun, *sorted({index for indices in prompted for index in indices[1:]}, reverse=True)]
+
+
+def renamed(tracks: Mapping[str, Track], subjects: Sequence[Subject]) -> dict[str, Track]:
+    """The tracks under the names that their subjects have now. A subject of a new name, with all prompts that were
+    applied to one of a name that is gone, is that one: else its prompts would be applied again, to a later frame."""
+    names = {subject.name for subject in subjects}
+    found = {name: track for name, track in tracks.items() if name in names}
+    gone = [track for name, track in tracks.items() if name not in names and track.prompted]
+    for subject in subjects:
+        same = next((track for track in gone if set(track.prompts) <= set(subject.prompts)), None)
+        if subject.name not in tracks and same is not None:
+            found[subject.name] = same
+            gone.remove(same)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

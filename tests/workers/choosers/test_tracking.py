@@ -290,6 +290,19 @@ def test_pictures_are_kept_once_per_frame_and_only_while_prompts_refer_to_them(c
     assert not ask(chooser, 5, (), left).state.pictures.encoded
 
 
+def test_a_renamed_subject_is_followed_on(chooser: Tracker) -> None:
+    script = {0: ["a=point:0.2,0.5"], 1: ["a=point:-0.9,0.1"]}
+    state = follow(chooser, 3, script)[-1].state
+    before = ask(chooser, 3, subjects_at(3, script), state)
+    now = ask(chooser, 3, parse_subjects(["ann=point:0.2,0.5", "ann=point:0.9,0.1"]), state)  # one prompt is another
+    assert [frame.index for frame in now.state.tracks["ann"].prompted] == [3]
+    specs = [spec.replace("a=", "ann=") for spec in (*script[0], *script[1])]
+    after = ask(chooser, 3, parse_subjects(specs), state)
+    assert largest_difference(after.regions["ann"], before.regions["a"]) == 0.0
+    assert [frame.index for frame in after.state.tracks["ann"].prompted] == [0, 1]
+    assert list(after.state.tracks) == ["ann"]
+
+
 def test_a_correction_without_its_picture_stays_applied_and_a_beginning_is_applied_again(chooser: Tracker) -> None:
     script = {0: ["point:0.2,0.5"], 1: ["point:-0.9,0.1"], 2: ["point:0.3,0.5"]}
     state = follow(chooser, 3, script)[-1].state
