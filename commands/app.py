@@ -26,7 +26,7 @@ COMMANDS = {
         "commands.serve:serve",
         "Run everything on this machine: the pages, the API, workers, and a Redis server unless REDIS_URL is set.",
     ),
-    "file": Lazy("commands.file:file", "Matte videos and pictures."),
+    "file": Lazy("commands.file:file", "Matte videos and pictures.", loads_more=True),
     "batch": Lazy("commands.batch:batch", "Matte very many videos on a Ray cluster."),
     "stream": Lazy("commands.stream:stream", "Send a live source, matted, to one or more outputs until Ctrl-C."),
     "camera": Lazy(

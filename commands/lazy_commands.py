@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from stream import loading
 from stream.registry import find
 
 Command = TyperCommand | TyperGroup
@@ -18,10 +19,11 @@ Command = TyperCommand | TyperGroup
 @dataclass(frozen=True)
 class Lazy:
     """A command, or a group of commands. target: "module:name" of its function or of its `typer.Typer`. summary: the
-    first paragraph of its help, for the list of commands."""
+    first paragraph of its help, for the list of commands. loads_more: it calls `loading.end` after further imports."""
 
     target: str
     summary: str
+    loads_more: bool = False
 
 
 class LazyCommands(Mapping[str, Command]):
@@ -62,7 +64,12 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
-        return name, None if name is None else self.commands[name], rest
+        if name is None:
+            return None, None, rest
+        command = self.commands[name]
+        if not self.records[name].loads_more:
+            loading.end()
+        return name, command, rest
 
 
 def _load(name: str, target: str) -> Command:
