@@ -1,7 +1,7 @@
 """One frozen Settings, read once from the environment at start. A test compares docs/settings.md with it.
 
-Pydantic alone reads it: pydantic-settings, which also reads files, clouds and command lines, takes as long to import as
-all other settings and options together, in every process.
+Pydantic alone checks it: pydantic-settings also reads files, clouds and command lines, and doubles the time to import
+this module, in every process.
 """
 
 import functools
