@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from commands import batch, bench, camera, doctor, evaluate, feeds, file, jobs, models, serve, stream
+from commands import batch, bench, camera, doctor, evaluate, feeds, file, jobs, models, serve, stream, subjects
 from stream.errors import MatteboxError, OutputClosed
 from stream.signals import endings
 from stream.suggestions import nearest
@@ -29,7 +29,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    serve.serve, file.file, batch.batch, stream.stream, camera.camera, serve.web, serve.worker, doctor.doctor,
+    serve.serve, file.file, subjects.subjects, batch.batch, stream.stream, camera.camera, serve.web, serve.worker,
+    doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
 
