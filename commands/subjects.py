@@ -31,11 +31,14 @@ def subjects(
         typer.Option("-o", "--output", metavar="OUT", help="Draw the candidates into this picture: PNG, JPEG or WebP."),
     ] = None,
     grid: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=2, max=64, metavar="N", help="sam2, edgetam: ask at N x N points; fewer are faster and find less."
+            min=2,
+            max=64,
+            metavar="N",
+            help="sam2, edgetam: ask at N x N points; default 32 on a GPU, 16 on a CPU. Fewer are faster.",
         ),
-    ] = 32,
+    ] = None,
     smallest: Annotated[
         float,
         typer.Option(

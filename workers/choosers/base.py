@@ -54,10 +54,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which candidates are listed. side: points along each side of the grid at which a network is asked. smallest:
-    share of the picture's area; smaller regions, parts and holes are left out. most: the largest so many are listed."""
+    """Which candidates are listed. side: points along each side of the grid at which a network is asked; None: as many
+    as suit its device. smallest: share of the picture's area; smaller regions, parts and holes are left out. most: the
+    largest so many are listed."""
 
-    side: int = 32
+    side: int | None = None
     smallest: float = 0.001
     most: int = 40
 

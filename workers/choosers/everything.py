@@ -20,14 +20,15 @@ from workers.choosers.base import Region, Search
 from workers.choosers.prompt_tensors import points
 from workers.device.tensors import Bytes
 
-_BATCH = {"cpu": 16, "cuda": 64}  # points in one pass; on a CPU more are not faster
+_SIDE = {"cpu": 16, "cuda": 32}  # points along each side of the grid; 32 are the published ones
+_BATCH = {"cpu": 16, "cuda": 64}  # points in one pass
 _SAME = 0.8  # overlap of a prompt's mask with the mask that it is to find
 _DECIMALS = 3  # of coordinates in prompts
 
 
 @dataclass(frozen=True, slots=True)
 class _Thing:
-    """packed: its mask, by `np.packbits`: a grid of 32 x 32 points has up to 3072 of them. box: int64 (4,). point: of
+    """packed: its mask, by `np.packbits`: there may be thousands. box: int64 (4,). point: of
     the grid, x and y from 0 to 1."""
 
     packed: Bytes
@@ -40,12 +41,13 @@ class Decoder:
     """Masks for prompts on one picture.
 
     model: with the parts of transformers' `Sam2VideoModel`. pixels: float32 (1, 3, s, s), normalised. size: (height,
-    width) of the masks. The picture is encoded once, here.
+    width) of the masks. usual_side: points along each side of a grid, for this device. The picture is encoded once,
+    here.
     """
 
     def __init__(self, model: Any, pixels: Tensor, size: tuple[int, int]) -> None:
         self._model, self.size, self._side = model, size, pixels.shape[-1]
-        self._batch = _BATCH[pixels.device.type]
+        self._batch, self.usual_side = _BATCH[pixels.device.type], _SIDE[pixels.device.type]
         self._features = model.get_image_embeddings(pixels)
         self._positions = model.get_image_wide_positional_embeddings()
 
@@ -93,7 +95,7 @@ class Decoder:
 def regions(decoder: Decoder, search: Search, thresholds: Thresholds) -> list[Region]:
     """All things, without duplicates, the largest `search.most`."""
     pixels = search.smallest * decoder.size[0] * decoder.size[1]
-    things = list(_things(decoder, search.side, pixels, thresholds))
+    things = list(_things(decoder, search.side or decoder.usual_side, pixels, thresholds))
     things = _distinct([_cleaned(thing, decoder.size, pixels) for thing in _distinct(things, thresholds)], thresholds)
     masks = [_unpacked(thing, decoder.size) for thing in things]
     order = sorted(range(len(things)), key=lambda index: np.count_nonzero(masks[index]), reverse=True)[: search.most]

@@ -76,11 +76,11 @@ def test_an_empty_picture_has_no_candidates() -> None:
     assert found(DrawnModel(), Search(16, smallest=1.0)) == []
 
 
-def test_points_are_asked_in_batches() -> None:
+def test_points_are_asked_in_batches_by_default_256_on_a_cpu() -> None:
     model = DrawnModel()
-    found(model)
-    assert sum(model.batches) >= 16 * 16
-    assert max(model.batches) == 16
+    found(model, Search())
+    assert model.batches[:16] == [16] * 16
+    assert sum(model.batches[16:]) < 16
 
 
 def test_masks_have_the_shape_of_the_picture() -> None:
