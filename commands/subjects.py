@@ -28,7 +28,7 @@ def subjects(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="OUT", help="Draw the candidates into this picture: PNG, JPEG or WebP."),
+        typer.Option("-o", "--output", metavar="OUT", help="Draw the candidates into this picture."),
     ] = None,
     grid: Annotated[
         int | None,

@@ -79,13 +79,19 @@ def test_the_frame_at_a_time_is_listed_with_prompts_of_that_time(clip: Path) -> 
 
 
 def test_the_candidates_are_drawn_into_a_picture(clip: Path, tmp_path: Path) -> None:
-    for name in ("drawn.png", "drawn.jpg", "drawn.webp"):
+    for name in ("drawn.png", "drawn.jpg", "drawn.webp", "drawn.tif", "drawn.avif"):
         done = mattebox_here("subjects", clip, "-o", tmp_path / name)
         assert done.returncode == 0, done.stderr
         with Image.open(tmp_path / name) as picture:
             assert picture.size == (64, 48)
             assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 10
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.jpg", "drawn.png", "drawn.webp"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "drawn.avif",
+        "drawn.jpg",
+        "drawn.png",
+        "drawn.tif",
+        "drawn.webp",
+    ]
 
 
 def test_pictures_have_no_time(tmp_path: Path) -> None:
@@ -109,7 +115,7 @@ def test_few_and_large_ones_only(clip: Path) -> None:
         (["--chooser", "mask"], 2, "chooser: mask does not list candidates; use one of: sam2, edgetam, mask2former"),
         (["--chooser", "sam4"], 2, "chooser: unknown chooser 'sam4'"),
         (["--weights", "tiny"], 2, "--weights needs --chooser"),
-        (["-o", "none.gif"], 2, "the picture's name must end in one of: .png, .jpg, .jpeg, .webp"),
+        (["-o", "none.gif"], 2, "the candidates are drawn into a picture; use one of: .png .jpg .webp"),
         (["-o", "/no/such/folder/o.png"], 1, "the folder /no/such/folder does not exist"),
         (["--at", "soon"], 2, "--at: "),
         (["--at", "99"], 1, "it cannot start at"),

@@ -12,6 +12,7 @@ from stream.errors import UnreadableMedia, UsageError, disk_error
 from stream.picture.frames import Frame
 from stream.records.candidates import Candidate
 from stream.records.engines import AUTO
+from stream.records.formats import PICTURE_NAMES, still_for
 from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sinks.parts.partial import Partial
@@ -24,8 +25,6 @@ from workers.device import threads
 from workers.scene.candidate_picture import draw
 from workers.weights.known import Say
 
-SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-"""Of the picture, with Pillow's names of the formats."""
 _QUALITY = 92
 
 
@@ -69,8 +68,8 @@ def _with_weights(name: str, task: SubjectsRun, settings: Settings) -> Settings:
 
 
 def _partial(picture: Path) -> Partial:
-    if picture.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{picture}: the picture's name must end in one of: {', '.join(SUFFIXES)}")
+    if still_for(picture.suffix.lower()) is None:
+        raise UsageError(f"{picture}: the candidates are drawn into a picture; use one of: {PICTURE_NAMES}")
     return Partial(picture)
 
 
@@ -86,8 +85,9 @@ def _frame(task: SubjectsRun, settings: Settings) -> tuple[Frame, float]:
 
 
 def _write(partial: Partial, frame: Frame, found: Sequence[Candidate]) -> None:
-    format = SUFFIXES[partial.final.suffix.lower()]
+    kind = still_for(partial.final.suffix.lower())
     try:
+        format = kind.mime.partition("/")[2] if kind else None  # Pillow's name of it
         Image.fromarray(draw(frame, found)).save(partial.path, format, quality=_QUALITY)
         partial.publish()
     except OSError as exc:
