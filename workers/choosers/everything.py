@@ -96,7 +96,7 @@ def regions(decoder: Decoder, search: Search, thresholds: Thresholds) -> list[Re
     """All things, without duplicates, the largest `search.most`."""
     pixels = search.smallest * decoder.size[0] * decoder.size[1]
     things = list(_things(decoder, search.side or decoder.usual_side, pixels, thresholds))
-    things = _distinct([_cleaned(thing, decoder.size, pixels) for thing in _distinct(things, thresholds)], thresholds)
+    things = _distinct(list(_cleaned(_distinct(things, thresholds), decoder.size, pixels)), thresholds)
     masks = [_unpacked(thing, decoder.size) for thing in things]
     order = sorted(range(len(things)), key=lambda index: np.count_nonzero(masks[index]), reverse=True)[: search.most]
     prompts = _prompts(decoder, [things[index] for index in order], [masks[index] for index in order])
@@ -131,10 +131,13 @@ def _distinct(things: Sequence[_Thing], thresholds: Thresholds) -> list[_Thing]:
     return [things[index] for index in automatic_masks.distinct(found, scores, thresholds.duplicate)]
 
 
-def _cleaned(thing: _Thing, size: tuple[int, int], pixels: float) -> _Thing:
-    mask = automatic_masks.without_small_parts(_unpacked(thing, size), pixels)
-    (box,) = automatic_masks.boxes(torch.from_numpy(mask)[None])
-    return _Thing(np.packbits(mask), box, thing.score, thing.point)
+def _cleaned(things: Sequence[_Thing], size: tuple[int, int], pixels: float) -> Iterator[_Thing]:
+    """Without small parts and holes; those of which too little is left are left out."""
+    for thing in things:
+        mask = automatic_masks.without_small_parts(_unpacked(thing, size), pixels)
+        if np.count_nonzero(mask) >= pixels:
+            (box,) = automatic_masks.boxes(torch.from_numpy(mask)[None])
+            yield _Thing(np.packbits(mask), box, thing.score, thing.point)
 
 
 def _unpacked(thing: _Thing, size: tuple[int, int]) -> Mask:

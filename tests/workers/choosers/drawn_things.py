@@ -12,7 +12,7 @@ from torch import Tensor
 
 SIDE = 64  # of the network's masks; its input has four times it
 INPUT = 4 * SIDE
-THINGS = {"left": (4, 8, 24, 40), "right": (34, 20, 58, 60), "small": (40, 4, 46, 10)}
+THINGS = {"left": (4, 8, 24, 40), "right": (32, 20, 58, 60), "small": (40, 4, 46, 10)}
 """Left, top, right and bottom in pixels of the masks."""
 PART = (38, 24, 54, 36)  # of "right"
 _SURE, _UNSURE = 0.95, 0.3
