@@ -27,6 +27,10 @@ COMMANDS = {
         "Run everything on this machine: the pages, the API, workers, and a Redis server unless REDIS_URL is set.",
     ),
     "file": Lazy("commands.file:file", "Matte videos and pictures.", loads_more=True),
+    "subjects": Lazy(
+        "commands.subjects:subjects",
+        "List what could be a subject in one frame of a video or picture, each with its --subject.",
+    ),
     "batch": Lazy("commands.batch:batch", "Matte very many videos on a Ray cluster."),
     "stream": Lazy("commands.stream:stream", "Send a live source, matted, to one or more outputs until Ctrl-C."),
     "camera": Lazy(
