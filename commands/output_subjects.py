@@ -30,8 +30,11 @@ def read_outputs(texts: Sequence[str], options: Options) -> list[Named]:
     return [output for text in texts for output in _expanded(*split(text, options), options)]
 
 
-def split(text: str, options: Options) -> Named:
-    """The name of an output and the subjects that it names. Raises UsageError for a subject that it cannot show."""
+def split(text: str, options: Options, option: str = "-o") -> Named:
+    """The name of an output and the subjects that it names. option: what the text was given to.
+
+    Raises UsageError for a subject that it cannot show.
+    """
     output, colon, rest = text.rpartition(":")
     if not colon or not _NAMES.fullmatch(rest) or re.fullmatch("[A-Za-z]?", output):
         return text, ()
@@ -39,7 +42,7 @@ def split(text: str, options: Options) -> Named:
     if not (_has_suffix(output) or any(_is_meant(name, options) for name in names)):
         return text, ()
     if fault := selection.fault(names, options):
-        raise UsageError(f"-o {text}: {fault}")
+        raise UsageError(f"{option} {text}: {fault}")
     return output, names
 
 
