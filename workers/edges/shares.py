@@ -19,7 +19,7 @@ Shares = Mapping[str, Alpha]
 """By the names of subjects: float32 (h, w), 0-1, the part of a pixel's alpha that is the subject's. All have the same
 size. Their sum is at most 1; it is 0 far from all regions."""
 
-_GRID_PX = 320  # largest side of the shares
+_GRID_PX = 180  # largest side of the shares: a quarter of a 720p picture, which makes fitting cheap
 _FAINT = 0.1  # sum of the regions below which a pixel is that of the nearest subject
 _REACH = 0.06  # of the larger side: how far from a region hair, hats and edges that the user widens are still its own
 # Of a share about one half. Two that touch do not mix, but their regions' pixels are large. On two drawn discs that
@@ -55,6 +55,8 @@ def split(alpha: Plane, parts: Shares, luma: Plane) -> dict[str, Plane]:
 
     alpha: uint8 (H, W), of all subjects together. luma: uint8 (H, W), of the picture.
     """
+    if not parts:
+        return {}
     found, before = dict[str, Plane](), np.zeros_like(alpha)
     for name, share in zip(parts, _cumulated(parts, luma), strict=True):
         upto = _u8(cv2.multiply(alpha, share, scale=1 / 255))  # differences of rounded sums add up without an error
@@ -64,13 +66,13 @@ def split(alpha: Plane, parts: Shares, luma: Plane) -> dict[str, Plane]:
 
 def _cumulated(parts: Shares, luma: Plane) -> Iterator[Plane]:
     """The sum of each share and those before it, uint8 (H, W), 255 for 1."""
-    contested = _contested(parts, luma.shape)
-    total: Alpha | None = None
+    *earlier, last = np.cumsum(list(parts.values()), axis=0, dtype=np.float32)
+    contested = _contested(parts, luma.shape) if earlier else None
     least = np.zeros(luma.shape, np.uint8)
-    for share in parts.values():
-        total = share if total is None else total + share
+    for total in earlier:
         least = _u8(cv2.max(least, _enlarged(total, luma, contested)))  # fitted shares may overshoot
         yield least
+    yield _u8(cv2.max(least, _enlarged(last, luma, None)))  # where subjects touch, all together are 1
 
 
 def _enlarged(share: Alpha, luma: Plane, contested: Plane | None) -> Plane:

@@ -103,4 +103,4 @@ def test_regions_may_have_any_sizes() -> None:
     found = split(ANN | BOB, shares(large), FLAT)
     np.testing.assert_array_equal(found["ann"], ANN)
     parts = shares({"ann": np.ones((900, 1600), np.float32)})
-    assert parts["ann"].shape == (320, 320)
+    assert parts["ann"].shape == (180, 180)
