@@ -1,5 +1,6 @@
 """`-o OUT:NAME`: which texts name subjects and which are file names, and the command from its words to its files."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,8 +120,11 @@ def test_each_output_shows_its_subject(clip: Path, tmp_path: Path) -> None:
         "-o",
         tmp_path / "a:b.mkv",
     )
-    done = mattebox_here("file", clip, *words, *CHOSEN, "--background", "transparent")
+    done = mattebox_here("file", clip, *words, *CHOSEN, "--background", "transparent", "--json")
     assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    written = [Path(path).name for path in (report["output"], *report["others"])]
+    assert written == ["person.webm", "other.mkv", "a:b.mkv"]
     shown = {"person.webm": ["red"], "other.mkv": ["blue"], "a:b.mkv": ["red", "blue"]}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(shown)
     for name, subjects in shown.items():

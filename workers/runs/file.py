@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,7 +90,7 @@ class SharedEngine:
 def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: SharedEngine | None = None) -> Report:
     """Matte one video or picture. All checks of the request are made before weights are downloaded.
 
-    shared: for several runs with the same options. Raises MatteboxError; then nothing is left of the output.
+    shared: for several runs with the same options. Raises MatteboxError; then nothing is left of an incomplete output.
     """
     check(task)
     threads.apply(settings)
@@ -115,10 +115,10 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
             pump(source, matte, sink, reporter.tick, *_handovers(task))
         finally:
             reporter.stop()
-    outputs = ", ".join(str(target.output) for target in task.targets)
-    names = str(task.source), outputs, engine.name, engine.device
+    names = str(task.source), str(task.output), engine.name, engine.device
     warnings = [*source.warnings, *sink.warnings, *unsure.warnings(matte.unsure)]
-    return Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
+    report = Report.timed(names, reporter.frames, began_s, loaded_s, matte.info, warnings)
+    return replace(report, others=tuple(str(target.output) for target in task.others))
 
 
 def _requested(task: FileRun) -> SourceOptions:
