@@ -21,7 +21,7 @@ _LINE_EVERY_S = 5.0
 @dataclass(frozen=True)
 class Report:
     """The outcome of a task. seconds, fps: of matting alone. load_seconds: spent before the first frame. still: of one
-    picture."""
+    picture. others: further outputs."""
 
     input: str
     output: str
@@ -35,6 +35,7 @@ class Report:
     height: int
     warnings: Warnings
     still: bool = False
+    others: tuple[str, ...] = ()
 
     @classmethod
     def timed(
@@ -244,4 +245,4 @@ def closing_line(report: Report) -> str:
     took = f"{report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps)"
     if report.still:
         took = f"{report.width}x{report.height} in {report.seconds:.1f} s"
-    return f"{report.output}: {took}{warnings}"
+    return f"{', '.join((report.output, *report.others))}: {took}{warnings}"

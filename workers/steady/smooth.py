@@ -12,8 +12,8 @@ on the grid of `workers/steady/grid.py`. To an alpha larger than the grid, the c
 """
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -51,11 +51,13 @@ Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class MattedFrame:
-    """A frame and its own alpha, kept together while buffered. alpha, foreground: as in an engine's `Result`."""
+    """A frame and its own alpha, kept together while buffered. alpha, foreground: as in an engine's `Result`. shares:
+    whose alpha is, as `workers/edges/shares.py` describes; smoothing does not change them. {} if nobody asks."""
 
     frame: Frame
     alpha: Alpha
     foreground: Plane | None = None
+    shares: Mapping[str, Alpha] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
