@@ -63,8 +63,8 @@ class PendingFrame:
     """A buffered frame.
 
     alpha: on the grid. values: as the first three channels of `Average.values`, of this frame alone, in planes; its
-    alpha is the temporal median's once the next frame is known. slow: weight of the temporal median, 0-1. to_previous: flow from this frame to the previous one;
-    from_previous: from the previous frame to this.
+    alpha is the temporal median's once the next frame is known. slow: weight of the temporal median, 0-1. to_previous:
+    flow from this frame to the previous one; from_previous: from the previous frame to this.
     """
 
     matted: MattedFrame
