@@ -71,7 +71,8 @@ def dress(
 def full_size(alpha: Alpha, frame: Frame) -> Plane:
     """The engine's alpha as uint8 (H, W) of the frame.
 
-    Rounded before it is enlarged, which takes half the time and changes values by at most one level.
+    Rounded before it is enlarged, which takes half the time. Compared with rounding afterwards, values change by at
+    most one level, and on average by -0.1 where alpha is neither 0 nor 1.
     """
     small = _u8(cv2.convertScaleAbs(alpha, alpha=255.0))
     if alpha.shape == (frame.height, frame.width):

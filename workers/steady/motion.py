@@ -72,6 +72,14 @@ def flow(current: Thumbnail, reference: Thumbnail) -> Grid:
     return match(current, reference).flow
 
 
+def inverse(motion: Grid) -> Grid:
+    """The flow from the reference to the current picture: one step of a fixed-point iteration.
+
+    Wrong where the reference shows what the current picture hides. There the pictures disagree.
+    """
+    return np.negative(warp(motion, -motion))
+
+
 def warp(values: npt.NDArray[Any], motion: Grid) -> npt.NDArray[Any]:
     """`values` of the reference frame, warped to the current one: (144, 256) or (144, 256, up to 4), of any dtype.
 
