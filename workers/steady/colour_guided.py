@@ -86,7 +86,8 @@ def _solve(diagonal: Planes, cross: Planes, right: Planes) -> list[Floats]:
 
 def _less(total: Floats, a: Floats, b: Floats) -> Floats:
     """total - a b, in the memory of `total`."""
-    return np.subtract(total, a * b, out=total)
+    total -= a * b
+    return total
 
 
 def _dot(left: Planes, right: Planes) -> Floats:

@@ -77,7 +77,7 @@ def inverse(motion: Grid) -> Grid:
 
     Wrong where the reference shows what the current picture hides. There the pictures disagree.
     """
-    return np.negative(warp(motion, -motion))
+    return np.asarray(-warp(motion, -motion), np.float32)
 
 
 def warp(values: npt.NDArray[Any], motion: Grid) -> npt.NDArray[Any]:

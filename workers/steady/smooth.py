@@ -192,7 +192,7 @@ def _averaged(frame: PendingFrame, history: Average | None, motion: Grid, tuning
     or where alpha differs from history for several frames.
     """
     if history is None:
-        return Average(_merged(*frame.values, np.ones_like(frame.alpha)), np.zeros_like(frame.alpha))
+        return Average(_merged([*frame.values, np.ones_like(frame.alpha)]), np.zeros_like(frame.alpha))
     warped, doubt = warp(history.values, motion), history.doubt
     *changes, count = (_channel(warped, channel) for channel in range(4))
     for change, plane in zip(changes, frame.values, strict=True):
@@ -209,7 +209,8 @@ def _averaged(frame: PendingFrame, history: Average | None, motion: Grid, tuning
         change += plane
     agreement *= count
     agreement += 1
-    return Average(_merged(*changes, np.minimum(agreement, np.float32(1 / (1 - tuning.memory)))), doubt)
+    total = np.minimum(agreement, np.float32(1 / (1 - tuning.memory)))
+    return Average(_merged([*changes, total]), doubt)
 
 
 def _colour_distance(y: Grid, v: Grid) -> Grid:
@@ -243,7 +244,7 @@ def _median_filtered(state: SmoothState, following: PendingFrame) -> tuple[Pendi
     median = _median(previous, last.alpha, following.alpha)
     slow = [frame.slow for frame in (last, following) if frame.slow is not None]  # not known of a scene's first frame
     filtered = last.alpha + functools.reduce(np.minimum, slow) * (median - last.alpha)
-    return (*earlier, replace(last, values=(*last.values[:_ALPHA], filtered)))
+    return (*earlier, replace(last, values=(last.values[0], last.values[1], filtered)))
 
 
 def _slow(motion: Grid) -> Grid:
@@ -260,7 +261,7 @@ def speed(motion: Grid) -> Grid:
     squared, y = (_channel(motion, channel) for channel in (0, 1))
     squared *= squared
     squared += np.multiply(y, y, out=y)
-    return np.sqrt(squared, out=squared)
+    return np.asarray(np.sqrt(squared, out=squared), np.float32)
 
 
 def _median(a: Grid, b: Grid, c: Grid) -> Grid:
@@ -337,9 +338,9 @@ def _channel(image: npt.NDArray[Any], channel: int) -> npt.NDArray[Any]:
     return np.asarray(cv2.extractChannel(image, channel))
 
 
-def _merged(y: Grid, v: Grid, alpha: Grid, count: Grid) -> Grid:
+def _merged(planes: Sequence[Grid]) -> Grid:
     """`Average.values`."""
-    return np.asarray(cv2.merge([y, v, alpha, count]), np.float32)
+    return np.asarray(cv2.merge(planes), np.float32)
 
 
 def _on_grid(alpha: Alpha) -> Grid:
