@@ -64,10 +64,11 @@ def file(
 
     With - as OUT, the result is written to standard output, and messages to standard error.
     """
-    from stream import log
+    from stream import loading, log
     from stream.progress import reporter
     from workers.runs.file import FileRun, check, run_file
 
+    loading.end()
     if output == _PIPE:
         from stream.sinks.parts.stdout import reserve
 
