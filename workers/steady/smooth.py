@@ -22,11 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.picture.frames import Alpha, Frame, Plane
-from workers.steady.colour_guided import apply_coefficients, fit_coefficients
 from workers.steady.grid import (
     DOUBT_DECAY,
     DOUBT_WIDTH,
-    EPSILON,
     HEIGHT,
     MAX_GAP_S,
     MIN_HISTORY_WEIGHT,
@@ -34,6 +32,8 @@ from workers.steady.grid import (
     WIDTH,
 )
 from workers.steady.motion import Grid, Thumbnail, flow, inverse, is_cut, match, thumbnail, warp
+from workers.steady.output_alpha import output_alpha
+from workers.steady.planes import channel, resized
 from workers.steady.tuning import NO_DOUBT, Tuning
 
 # Values that decay must not become subnormal, because CPUs are slow with subnormal numbers.
@@ -43,8 +43,6 @@ _NO_MOTION = np.zeros((HEIGHT, WIDTH, 2), np.float32)
 _FAST = 24.0  # speed, in cells of the grid per frame, at which the temporal median's weight is reduced to 1/e
 _MOTION_WINDOW = np.ones((9, 9), np.uint8)
 _ALPHA, _COUNT = 2, 3  # channels of `Average.values`
-_NARROW = 3  # cells: the largest radius for which the guided filter is fitted on the whole grid with `tuning.fine`
-_LARGE = 500_000  # pixels: in smaller pictures a finer alpha flickered more, as measured
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -159,7 +157,8 @@ def _finish_first(state: SmoothState, future: Average | None, tuning: Tuning) ->
     past = _averaged(first, state.past, first.to_previous, tuning)
     mean = _mean_alpha(past, future)
     support = state.frames + len(state.pending)
-    alpha = _output_alpha(first, mean, tuning, tuning.share * min(1.0, (support - 1) / RAMP_FRAMES))
+    weight = tuning.share * min(1.0, (support - 1) / RAMP_FRAMES)
+    alpha = output_alpha(first.matted.frame, first.picture, first.matted.alpha, first.alpha, mean, tuning, weight)
     after = replace(state, pending=state.pending[1:], previous_alpha=first.alpha, past=past, frames=state.frames + 1)
     return after, replace(first.matted, alpha=alpha)
 
@@ -178,9 +177,9 @@ def _futures(pending: Sequence[PendingFrame], tuning: Tuning) -> list[Average | 
 
 def _mean_alpha(past: Average, future: Average | None) -> Grid:
     """The mean alpha of both, weighted by their counts."""
-    alpha, count = (_channel(past.values, channel) for channel in (_ALPHA, _COUNT))
+    alpha, count = (channel(past.values, number) for number in (_ALPHA, _COUNT))
     if future is not None:
-        future_alpha, future_count = (_channel(future.values, channel) for channel in (_ALPHA, _COUNT))
+        future_alpha, future_count = (channel(future.values, number) for number in (_ALPHA, _COUNT))
         alpha *= count
         alpha += future_alpha * future_count
         alpha /= np.add(count, future_count, out=count)
@@ -196,7 +195,7 @@ def _averaged(frame: PendingFrame, history: Average | None, motion: Grid, tuning
     if history is None:
         return Average(_merged([*frame.values, np.ones_like(frame.alpha)]), np.zeros_like(frame.alpha))
     warped, doubt = warp(history.values, motion), history.doubt
-    *changes, count = (_channel(warped, channel) for channel in range(4))
+    *changes, count = (channel(warped, number) for number in range(4))
     for change, plane in zip(changes, frame.values, strict=True):
         change -= plane
     agreement = _gaussian(_colour_distance(*changes[:2]), tuning.tolerance)
@@ -260,7 +259,7 @@ def speed(motion: Grid) -> Grid:
     cv2.magnitude is not used: the last bit of its result depends on the input's memory address, so two runs would
     differ.
     """
-    squared, y = (_channel(motion, channel) for channel in (0, 1))
+    squared, y = (channel(motion, number) for number in (0, 1))
     squared *= squared
     squared += np.multiply(y, y, out=y)
     return np.asarray(np.sqrt(squared, out=squared), np.float32)
@@ -270,74 +269,8 @@ def _median(a: Grid, b: Grid, c: Grid) -> Grid:
     return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
 
 
-def _output_alpha(pending: PendingFrame, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
-    """The smoothed alpha: the engine's alpha, blended with the mean of all frames, which has the weight `weight`."""
-    alpha = pending.matted.alpha
-    if weight == 0.0:
-        return alpha
-    if tuning.radii:
-        mean = _guided(pending, mean, tuning)
-    if alpha.shape != mean.shape == pending.alpha.shape:
-        mean = alpha + _resized(mean - pending.alpha, alpha.shape)
-    target = _levels(mean, tuning)
-    if weight == 1.0:
-        return target
-    return np.asarray(cv2.addWeighted(target, weight, _resized(alpha, target.shape), 1 - weight, 0.0), np.float32)
-
-
-def _levels(mean: Alpha, tuning: Tuning) -> Alpha:
-    """Alpha with the tuning's black and white levels and curve, as a new array. In place, because each pass over new
-    memory costs more than the arithmetic."""
-    scale = np.float32(1 / (tuning.white - tuning.black))
-    target = np.multiply(mean, scale)
-    target -= np.float32(tuning.black) * scale
-    np.clip(target, 0.0, 1.0, out=target)
-    if tuning.smoothstep:
-        square = target * target
-        target *= -2
-        target += 3
-        target *= square
-    return target
-
-
-def _guided(pending: PendingFrame, mean: Grid, tuning: Tuning) -> Grid:
-    """The mean, fitted to the picture by a guided filter."""
-    picture = [_channel(pending.picture.colour, channel) * np.float32(1 / 255) for channel in range(3)]
-    coefficients = _coefficients(picture, mean, tuning)
-    frame = pending.matted.frame
-    if tuning.fine and pending.matted.alpha.shape == mean.shape and frame.width * frame.height >= _LARGE:
-        return apply_coefficients(picture, coefficients, pending.picture.luma * np.float32(1 / 255))
-    return apply_coefficients(picture, coefficients)
-
-
-def _coefficients(picture: Sequence[Grid], mean: Grid, tuning: Tuning) -> list[Grid]:
-    """The guided filter's coefficients, averaged over windows of all radii: four planes on the grid.
-
-    They are computed at half the grid's size, which takes a fourth of the time; with `tuning.fine`, those of narrow
-    windows on the whole grid.
-    """
-    size = (HEIGHT // 2, WIDTH // 2)
-    fine = [radius for radius in tuning.radii if tuning.fine and radius <= _NARROW]
-    halved = [radius // 2 for radius in tuning.radii if radius not in fine]
-    on_grid = fit_coefficients(picture, mean, fine, EPSILON) if fine else []
-    if not halved:
-        return on_grid
-    half, half_mean = [_resized(plane, size) for plane in picture], _resized(mean, size)
-    enlarged = [_resized(plane, mean.shape) for plane in fit_coefficients(half, half_mean, halved, EPSILON)]
-    if not fine:
-        return enlarged
-    share = len(fine) / len(tuning.radii)
-    both = (cv2.addWeighted(a, share, b, 1 - share, 0.0, dst=a) for a, b in zip(on_grid, enlarged, strict=True))
-    return [np.asarray(plane, np.float32) for plane in both]
-
-
 def _luma_and_v(picture: Thumbnail) -> tuple[Grid, Grid]:
-    return _channel(picture.colour, 0).astype(np.float32), _channel(picture.colour, 2).astype(np.float32)
-
-
-def _channel(image: npt.NDArray[Any], channel: int) -> npt.NDArray[Any]:
-    """One channel, copied to a plane. cv2.split takes several times as long: it allocates all planes twice."""
-    return np.asarray(cv2.extractChannel(image, channel))
+    return channel(picture.colour, 0).astype(np.float32), channel(picture.colour, 2).astype(np.float32)
 
 
 def _merged(planes: Sequence[Grid]) -> Grid:
@@ -346,11 +279,4 @@ def _merged(planes: Sequence[Grid]) -> Grid:
 
 
 def _on_grid(alpha: Alpha) -> Grid:
-    return np.maximum(_resized(alpha, (HEIGHT, WIDTH)), _MIN_ALPHA)
-
-
-def _resized(plane: Grid, shape: tuple[int, ...]) -> Grid:
-    if plane.shape[:2] == shape:
-        return plane
-    interpolation = cv2.INTER_AREA if plane.shape[0] > shape[0] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(plane, (shape[1], shape[0]), interpolation=interpolation), np.float32)
+    return np.maximum(resized(alpha, (HEIGHT, WIDTH)), _MIN_ALPHA)
