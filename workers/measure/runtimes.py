@@ -24,6 +24,7 @@ from workers.measure import evaluate
 from workers.measure.guard_clip import GuardClip, resized
 from workers.runtimes import Choice, Precision, fallback, installed, processor
 from workers.runtimes.choice import Case, Measured, candidates, choose, fastest, nearest, read, write
+from workers.runtimes.onnxruntime import has_cuda
 from workers.weights.known import Say, silent
 
 _WORTHWHILE = 1800  # frames of a file
@@ -46,6 +47,8 @@ class _Candidate:
 
 def cases(name: str, settings: Settings) -> list[Case]:
     """What can be measured of an engine; nothing if its runtime cannot be chosen. Raises WeightsError, UsageError."""
+    if has_cuda():
+        return []
     if name == "rvm":
         from workers.engines import rvm
 
@@ -75,8 +78,9 @@ def measure_for(name: str, info: VideoInfo, settings: Settings, say: Say) -> Non
     faster runtime saves more time than measuring takes. A failure changes nothing."""
     if name != "rvm" or settings.runtime or not installed("openvino") or (info.frames or 0) < _WORTHWHILE:
         return
-    (case,) = [case for case in cases(name, settings) if case.size == nearest(info.width, info.height)]
-    if read(case, settings) is not None:
+    size = nearest(info.width, info.height)
+    case = next((case for case in cases(name, settings) if case.size == size), None)
+    if case is None or read(case, settings) is not None:
         return
     say(f"{name}: measuring once which runtime is fastest on this machine")
     try:

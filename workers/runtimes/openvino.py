@@ -42,7 +42,7 @@ class ShapedNetwork:
         self.outputs = tuple(port.any_name for port in model.outputs)
         self._core, self._model, self._config = core, model, config
         self._compiled: OrderedDict[Shapes, _Requests] = OrderedDict()
-        self._lock = threading.Lock()
+        self._compiling, self._lock = threading.Lock(), threading.Lock()
 
     def __call__(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         try:
@@ -55,16 +55,31 @@ class ShapedNetwork:
             self._compiled.clear()
             self._model = None
 
-    def _requests(self, shapes: "Shapes") -> "_Requests":
-        with self._lock:
-            if shapes not in self._compiled:
+    def _requests(self, shapes: Shapes) -> "_Requests":
+        """Calls with other shapes go on while a network is being compiled."""
+        found = self._known(shapes)
+        if found is not None:
+            return found
+        with self._compiling:
+            found = self._known(shapes)  # compiled by another thread meanwhile
+            if found is None:
                 model = self._model.clone()
                 model.reshape({index: list(shape) for index, shape in enumerate(shapes)})
-                self._compiled[shapes] = _Requests(self._core.compile_model(model, "CPU", self._config))
-                while len(self._compiled) > _SHAPES:
-                    self._compiled.popitem(last=False)
-            self._compiled.move_to_end(shapes)
-            return self._compiled[shapes]
+                found = _Requests(self._core.compile_model(model, "CPU", self._config))
+                self._keep(shapes, found)
+            return found
+
+    def _known(self, shapes: Shapes) -> "_Requests | None":
+        with self._lock:
+            if shapes in self._compiled:
+                self._compiled.move_to_end(shapes)
+            return self._compiled.get(shapes)
+
+    def _keep(self, shapes: Shapes, compiled: "_Requests") -> None:
+        with self._lock:
+            self._compiled[shapes] = compiled
+            while len(self._compiled) > _SHAPES:
+                self._compiled.popitem(last=False)
 
 
 class _Requests:

@@ -47,11 +47,11 @@ def in_openvino() -> Rvm:
 def test_openvino_gives_the_same_mattes(rvm: Rvm, in_openvino: Rvm) -> None:
     assert (rvm.device, in_openvino.device) == ("cpu", "cpu (openvino, float32)")
     before = replaced()
-    for size in ((240, 320), (50, 34), (2, 64)):
-        frames = clip(*size, 3)
+    for size, failures in (((240, 320), 0), ((50, 34), 0), ((2, 64), 1)):  # OpenVINO does not take the smallest
+        frames = clip(*size, 2)
         for expected, result in zip(run(rvm, frames), run(in_openvino, frames), strict=True):
-            np.testing.assert_allclose(result.alpha, expected.alpha, rtol=0, atol=2e-4)
-    assert replaced() == before
+            np.testing.assert_allclose(result.alpha, expected.alpha, rtol=0, atol=1e-5)
+        assert replaced() == before + failures
 
 
 def test_openvino_keeps_videos_apart_and_starts_over_at_a_new_size(in_openvino: Rvm) -> None:

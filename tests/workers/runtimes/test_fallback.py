@@ -47,13 +47,15 @@ def test_one_that_cannot_be_loaded_is_replaced(caplog: pytest.LogCaptureFixture)
     assert replaced() == before + 1
 
 
-def test_one_that_fails_later_is_replaced_for_good(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_fails_later_is_replaced_for_inputs_of_this_shape(caplog: pytest.LogCaptureFixture) -> None:
     first = Doubling(good=2)
     network = WithFallback(lambda: first, Doubling, "fast")
     with caplog.at_level(logging.WARNING):
         assert [double(network, value) for value in range(6)] == [0, 2, 4, 6, 8, 10]
     assert [record.message for record in caplog.records] == ["fast failed, the network runs without it: cannot"]
     assert first.good == -1  # called once more, and then never again
+    network({"x": np.zeros(2)}, ("y",))
+    assert first.good == -2  # with another shape
 
 
 def test_an_input_at_fault_replaces_nothing() -> None:

@@ -1,5 +1,8 @@
 """Every runtime runs the same network with the same results, and keeps the protocol."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,3 +95,20 @@ def test_lower_precision_keeps_the_types(file: Path) -> None:
     result = run(reduced, picture())
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, run(exact, picture()), rtol=0, atol=0.05)
+
+
+def test_openvino_reports_nothing(tmp_path: Path) -> None:
+    """It asks for the address of its vendor's server when it is imported, unless this is prevented."""
+    pytest.importorskip("openvino")
+    code = (
+        "import socket, time; asked = []\n"
+        "socket.getaddrinfo = lambda *args, **kwargs: asked.append(args) or []\n"
+        "import workers.runtimes.openvino, threading\n"
+        "[each.join(2) for each in threading.enumerate() if each is not threading.current_thread()]\n"
+        "assert not asked, asked"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "intel").exists()
