@@ -117,7 +117,7 @@ def described(measured: Measured) -> str:
     if measured.error:
         return f"{measured.choice} failed ({measured.error})"
     verdict = "" if measured.accurate else ", not accurate enough"
-    return f"{measured.choice} {measured.ms:.1f} ms per frame{verdict}"
+    return f"{measured.choice} {measured.ms:.1f} ms per frame ({measured.cpu_ms:.1f} CPU){verdict}"
 
 
 def engine_name(case: Case) -> str:

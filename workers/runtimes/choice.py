@@ -7,6 +7,7 @@ measures), or if the settings force it. Knows nothing about engines.
 
 import json
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 """The sizes of pictures, (width, height), for which is measured; others count as the nearest of them."""
 
-FASTER = 0.95  # of the time of the network's own runtime: a smaller gain is within the error of the measurement
+FASTER = 0.95  # of the cost of the network's own runtime: a smaller gain is within the error of the measurement
 LARGEST_MEAN, LARGEST_RATIO = 0.001, 1.01
 _PACKAGES = ("onnxruntime", "openvino", "opencv-python-headless")
 _FORMAT = 1  # of the stored files, and of what is measured
@@ -61,6 +62,12 @@ class Measured:
     error: str = ""
 
     @property
+    def cost(self) -> float:
+        """Geometric mean of both times: other work on the machine disturbs the first, and the second says nothing about
+        the use of several cores."""
+        return math.sqrt(self.ms * self.cpu_ms)
+
+    @property
     def accurate(self) -> bool:
         """Whether its alpha may replace that of the network's own runtime."""
         ratios = [ratio for ratio in (self.mad, self.dtssd) if ratio is not None]
@@ -84,8 +91,8 @@ def precision(settings: Settings, flags: frozenset[str]) -> Precision:
 def fastest(measured: Sequence[Measured]) -> Choice:
     """The choice among candidates, of which the first is the network's own runtime."""
     own, *others = measured
-    usable = [each for each in others if each.accurate and each.ms < FASTER * own.ms]
-    return min(usable, key=lambda each: each.ms, default=own).choice
+    usable = [each for each in others if each.accurate and each.cost < FASTER * own.cost]
+    return min(usable, key=lambda each: each.cost, default=own).choice
 
 
 def nearest(width: int, height: int) -> Size:

@@ -35,7 +35,7 @@ class OpenVino:
 
 class ShapedNetwork:
     """See `base.Network`. It is compiled for the shapes of its inputs when they first occur, which takes up to a
-    second: networks of unknown shapes took 1.5 times as long to run, because their layers cannot be fused."""
+    second: rvm took 1.3 times as long with unknown shapes, because their layers cannot be fused."""
 
     def __init__(self, core: Any, model: Any, config: dict[str, Any]) -> None:
         self.inputs = tuple(port.any_name for port in model.inputs)

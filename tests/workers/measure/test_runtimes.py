@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 
 from stream.errors import EngineError
-from stream.picture.frames import Frame
+from stream.picture.frames import Alpha, Frame, VideoInfo
+from stream.records.options import Options
 from stream.settings import Settings
+from workers.engines import rvm
 from workers.engines.base import Engine, EngineState, Result
 from workers.measure.guard_clip import FRAMES, GuardClip
-from workers.measure.runtimes import compare, findings, forced, scores
+from workers.measure.runtimes import compare, findings, forced, measure_for, scores
 from workers.runtimes import Choice, Precision, installed
-from workers.runtimes.choice import SIZES, Measured, fastest
+from workers.runtimes.choice import SIZES, Measured, fastest, read
 
 OWN, EXACT, REDUCED = Choice("onnxruntime"), Choice("openvino"), Choice("openvino", Precision.BFLOAT16)
 
@@ -34,7 +37,7 @@ class Threshold(Engine):
     def infer(self, prepared: Sequence[Frame], states: Sequence[EngineState]) -> list[Result]:
         return [Result(self._alpha(frame)) for frame in prepared]
 
-    def _alpha(self, frame: Frame) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+    def _alpha(self, frame: Frame) -> Alpha:
         if self.slow:
             time.sleep(0.01)
         luma = np.roll(frame.planes()[0], self.shift, axis=1).astype(np.float32)
@@ -101,3 +104,32 @@ def test_doctor_names_what_was_not_measured(tmp_path: Path, monkeypatch: pytest.
     (missing,) = findings(Settings(runtime="", cache_dir=tmp_path))
     assert (missing.name, missing.ok) == ("openvino", None)
     assert "mattebox[openvino]" in missing.remedy
+
+
+def test_a_file_is_measured_only_if_it_is_long(tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = Settings(runtime="", cache_dir=tmp_path)
+    for name, frames in (("rvm", 1799), ("rvm", None), ("selfie", 5000)):
+        measure_for(name, VideoInfo(640, 480, Fraction(1, 30), Fraction(30), frames=frames), settings, said.append)
+    forced = settings.model_copy(update={"runtime": "onnxruntime"})
+    measure_for("rvm", VideoInfo(640, 480, Fraction(1, 30), Fraction(30), frames=5000), forced, said.append)
+    assert not said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_what_was_measured_is_stored_and_used(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "weights").symlink_to(Settings().cache_dir / "weights")
+    settings, said = Settings(runtime="", cache_dir=tmp_path), list[str]()
+    info = VideoInfo(640, 480, Fraction(1, 30), Fraction(30), frames=5000)
+    measure_for("rvm", info, settings, said.append)
+    assert len(said) == 2
+    (case, *_) = rvm.cases()
+    found = read(case, settings)
+    assert found is not None
+    assert [each.error for each in found] == [""] * len(found)
+    assert found[1].accurate  # float32
+    assert rvm.Rvm(Options(), settings).device == ("cpu" if fastest(found) == OWN else f"cpu ({fastest(found)})")
+    measure_for("rvm", info, settings, said.append)
+    assert len(said) == 2
