@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stream.picture.frames import Alpha, Frame, split_i420
+from stream.picture.frames import Frame, split_i420
 from stream.settings import Settings
 from stream.sources import open_source
 from stream.sources.base import SourceOptions
 from workers.measure.alpha_video import AlphaVideo
+from workers.runtimes import Array
 
 FRAMES = 15
 _FOLDER = Path(__file__).parent / "clip"
@@ -35,7 +36,7 @@ class GuardClip:
         self.truth = [resized(alpha, (height, width)) for alpha in truth]
 
 
-def resized(plane: Alpha, shape: tuple[int, ...]) -> Alpha:
+def resized(plane: Array, shape: tuple[int, ...]) -> Array:
     """A plane in another size, (height, width)."""
     if plane.shape == shape:
         return plane
@@ -50,7 +51,7 @@ def _scaled(frame: Frame, width: int, height: int) -> Frame:
     return replace(frame, pixels=out)
 
 
-def _cut(plane: Alpha, width: int, height: int) -> Alpha:
+def _cut(plane: Array, width: int, height: int) -> Array:
     """The middle of the rows, as many as the aspect ratio leaves; an even number."""
     rows = min(len(plane), round(plane.shape[1] * height / width / 2) * 2)
     top = (len(plane) - rows) // 2
