@@ -54,9 +54,9 @@ class Settings(BaseSettings):
     sam2: str = Field("small", description="weights of the chooser sam2: a name, repo id or folder")
     edgetam: str = Field("edgetam", description="weights of the chooser edgetam: a name, repo id or folder")
     sam3: str = Field("sam3", description="weights of the chooser sam3: a name, repo id or folder")
-    mask2former: str = Field(
-        "large", description="weights of the chooser mask2former: a name, repo id or folder of Mask2Former or EoMT"
-    )
+    mask2former: str = Field("large", description="weights of the chooser mask2former: a name, repo id or folder")
+    eomt: str = Field("ade20k", description="weights of the chooser eomt: a name, repo id or folder")
+    oneformer: str = Field("large", description="weights of the chooser oneformer: a name, repo id or folder")
     faces: str = Field("faces", description="weights that find what `keep` names: a name, repo id or folder")
     vitmatte: str = Field(
         "small", description="weights of --refine vitmatte: a name, a repo id, or a folder that save_pretrained wrote"

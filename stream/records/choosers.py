@@ -72,10 +72,26 @@ _RECORDS: tuple[ChooserRecord, ...] = (
     ),
     ChooserRecord(
         "mask2former", "workers.choosers.mask2former:Mask2former", "Classes (mask2former)",
-        "Mask2Former or EoMT: everything of a class, such as people or dogs, without following single ones.",
+        "Mask2Former: everything of a class, such as people or cars, without following single ones.",
         prompts=("class",), heavy=True,
         live=Rank(8, "finds classes"), files=Rank(8, "finds classes"),
         modules=(*_TRANSFORMERS, "scipy"), extra="subjects",
+        catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "eomt", "workers.choosers.eomt:Eomt", "Classes (eomt)",
+        "EoMT: as mask2former, with a plain vision transformer; also for the classes of COCO.",
+        prompts=("class",), heavy=True,
+        live=Rank(7, "finds classes"), files=Rank(7, "finds classes"),
+        modules=(*_TRANSFORMERS, "scipy"), extra="subjects",
+        catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "oneformer", "workers.choosers.oneformer:OneFormer", "Classes (oneformer)",
+        "OneFormer: as mask2former, with a network for several tasks.",
+        prompts=("class",), heavy=True,
+        live=Rank(6, "finds classes"), files=Rank(6, "finds classes"),
+        modules=(*_TRANSFORMERS, "tokenizers", "scipy"), extra="subjects",
         catalogue="workers.weights.transformers_repos",
     ),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from stream.registry import find
 from stream.settings import Settings
 from stream.suggestions import nearest
 from workers.choosers.base import Chooser
-from workers.device.automatic import cuda, missing_module, needs, ranked, select
+from workers.device.automatic import cuda, lacks, missing_module, ranked, select
 from workers.weights.known import Say, silent
 
 
@@ -65,7 +65,7 @@ def is_recurrent(name: str) -> bool:
 
 def _check_installed(name: str) -> None:
     if module := missing_module(CHOOSERS[name]):
-        raise UsageError(f"chooser: {needs(CHOOSERS[name], module)}")
+        raise UsageError(f"chooser: {lacks(CHOOSERS[name], module)}")
 
 
 def _automatic(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool]) -> tuple[str, str]:

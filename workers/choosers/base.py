@@ -61,9 +61,12 @@ class Chooser(Protocol):
     device: str = "cpu"
     recurrent: bool = False
 
-    def check(self, subjects: Sequence[Subject]) -> None:
-        """Raise UsageError for a prompt that cannot be answered, such as an unknown class. Called for each frame before
-        `choose`, which gets frames of several videos and would fail for all of them; by default nothing is checked."""
+    def check(self, subjects: Sequence[Subject], size: tuple[int, int]) -> None:
+        """Raise UsageError or InputError for a prompt that cannot be answered, such as an unknown class or a mask that
+        cannot be read. size: width and height of the upright picture in pixels.
+
+        Called for each frame before `choose`, which gets frames of several videos and would fail for all of them; from
+        any thread. By default nothing is checked."""
         return
 
     def prepare(self, frame: Frame) -> Seen:

@@ -68,10 +68,10 @@ class WithSubjects:
 
     def prompted(self, prepared: Input, frame: Frame, subjects: Sequence[Subject]) -> Input:
         """Raises NotLoaded for prompts that the chooser does not understand: live, they are for another one, which is
-        being loaded. Raises UsageError for those that it cannot answer, such as an unknown class."""
+        being loaded. Raises UsageError and InputError for those that it cannot answer, such as an unknown class."""
         _check_understood(self.chooser, subjects)
-        self._chooser.check(subjects)
         size = frame.width, frame.height
+        self._chooser.check(subjects, size)
         return replace(prepared, question=Question(self._chooser.prepare(frame), subjects, *size, frame.time_s))
 
     def steadied(self, prepared: Input, frame: Frame, tuning: Tuning) -> Input:
