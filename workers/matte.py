@@ -71,6 +71,7 @@ class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
     others: further renditions of the same matte, output as `Frame.others`; for live video `set_others` changes them.
+    subject: as `Rendition.subject`, of the first.
     start_s: where in the video the frames' times begin: the times of prompts are from the video's start.
     unsure: when subjects of a file were not found, from the video's start.
     info: properties of the output, known after `open`. `close` closes `backdrop` and those of `others`.
@@ -91,6 +92,7 @@ class Matte:
         others: Sequence[Rendition] = (),
         past: Past | None = None,
         start_s: float = 0.0,
+        subject: tuple[str, ...] = (),
     ) -> None:
         past = past or Past()
         self._options, self._engine, self._live, self._start_s = options, engine, live, start_s
@@ -104,7 +106,7 @@ class Matte:
         self._begun = False
         self._state = past.state  # used only in the thread `infer`
         self._smoothing: smooth.SmoothState | None = None  # used only in the thread `finish`, as `_renditions`
-        self._renditions = Renditions(Rendition(options, backdrop), others, past.edges, live)
+        self._renditions = Renditions(Rendition(options, backdrop, subject), others, past.edges, live)
 
     @property
     def covered(self) -> int:
@@ -260,7 +262,8 @@ class Matte:
             self._lost.see(result.unsure, frame.time_s)
         elif result.unsure:
             unsure.add(self.unsure, result.unsure, self._in_video(frame).time_s)
-        matted = MattedFrame(frame, result.alpha, result.foreground)
+        shares = self._renditions.shares(result.regions)
+        matted = MattedFrame(frame, result.alpha, result.foreground, shares)
         if self._tuning is None or result.steady:
             return [self._draw(matted)]
         self._smoothing, smoothed = smooth.step(self._smoothing, matted, self._tuning)

@@ -18,7 +18,8 @@ from stream.picture.frames import Alpha, Frame
 from stream.records.options import Options
 from stream.records.subjects import Subject
 from stream.settings import Settings
-from workers.choosers.base import Choice, Chooser, ChooserState, Question
+from workers.choosers import automatic_masks, class_regions
+from workers.choosers.base import Choice, ChooserState, Lister, Question, Region, Search
 from workers.device.precision import best_device, chosen_precision, label
 from workers.device.segmenter import Segmenter
 from workers.device.tensors import Bytes, rgb_bytes
@@ -45,7 +46,7 @@ class Windows:
     size: scores.Size
 
 
-class ClassSegmenter(Chooser):
+class ClassSegmenter(Lister):
     """A video has no state. Subclasses have a catalogue of weights and a setting of their name, and say what
     `figures` and `joined` are. Raises UsageError and WeightsError on creation."""
 
@@ -89,6 +90,12 @@ class ClassSegmenter(Chooser):
         wanted = [_wanted(question, self.classes) for question in questions]  # unknown classes before any work
         by_class = self._scores([question.seen for question in questions])
         return [_choice(found, classes) for found, classes in zip(by_class, wanted, strict=True)]
+
+    @torch.inference_mode()
+    def candidates(self, frame: Frame, search: Search) -> list[Region]:
+        (found,) = self._scores([self.prepare(frame)])
+        size = automatic_masks.size_for(frame.width, frame.height)
+        return class_regions.regions(found, self.classes.unique(), size, search)
 
     def _scores(self, seen: Sequence[Windows]) -> Iterator[Tensor]:
         """Scores of all classes of each picture, (C, h, w). Windows of one size are batched over the pictures."""

@@ -17,8 +17,8 @@ from stream.errors import EngineError
 from stream.picture.frames import Alpha, Frame
 from stream.records.subjects import Prompt, Subject
 from stream.settings import Settings
-from workers.choosers import network_input, prompt_tensors
-from workers.choosers.base import Choice, Chooser, Question
+from workers.choosers import automatic_masks, everything, network_input, prompt_tensors
+from workers.choosers.base import Choice, Lister, Question, Region, Search
 from workers.choosers.readable import Readable
 from workers.choosers.tracks import Prompted, Reach, Track, Tracks, by_need, outputs, renamed, restore
 from workers.device.precision import best_device, chosen_precision, label
@@ -37,11 +37,12 @@ class Found:
     confidence: float
 
 
-class Tracker(Chooser):
+class Tracker(Lister):
     """A video's state is its `Tracks`. model: with transformers' interface of `Sam2VideoModel`. session: the class of
-    its sessions."""
+    its sessions. thresholds: of `candidates`."""
 
     recurrent = True
+    thresholds = automatic_masks.Thresholds()
     mean: Sequence[float] = MEAN
     deviation: Sequence[float] = DEVIATION
 
@@ -71,6 +72,18 @@ class Tracker(Chooser):
 
     def choose(self, questions: Sequence[Question], states: Sequence[Tracks | None]) -> list[Choice]:
         return [self._answer(one, state or Tracks()) for one, state in zip(questions, states, strict=True)]
+
+    def candidates(self, frame: Frame, search: Search) -> list[Region]:
+        pixels = network_input.normalised(self.prepare(frame), self.mean, self.deviation, self._device)
+        try:
+            with torch.inference_mode(), self._precision():
+                size = automatic_masks.size_for(frame.width, frame.height)
+                decoder = everything.Decoder(self._model, pixels, size)
+                return everything.regions(decoder, search, self.thresholds)
+        except RuntimeError as exc:
+            raise EngineError(f"{self.name}: {str(exc).splitlines()[0]}") from exc
+        finally:
+            self._overlaps.clear()
 
     def _answer(self, question: Question, memory: Tracks) -> Choice:
         memory = replace(memory, tracks=renamed(memory.tracks, question.subjects))
